@@ -1,0 +1,62 @@
+/**
+ * What a device must do. A backend is not a tensor library: it knows no graph, no gradient and no op name.
+ * It owns memory and runs plans. What differs between two devices fits in their two folders.
+ */
+import type { TypedArray } from "../dtype.ts";
+import type { Plan } from "../plan/plan.ts";
+
+/** Device memory owned by whoever holds it; freed by `Backend.free`. */
+export interface DeviceBuffer {
+  readonly bytes: number;
+}
+
+/** A plan made ready for one device: code compiled, arena sized. */
+export interface Executable {
+  readonly plan: Plan;
+  /** Milliseconds spent generating and compiling code. */
+  readonly compileMs: number;
+}
+
+export interface MemoryInfo {
+  /** Bytes in buffers that somebody holds (parameters, optimiser state, realised tensors). */
+  readonly persistent: number;
+  /** Bytes of the shared arena that plans run in: the largest plan so far. */
+  readonly arena: number;
+  /** Buffers behind `persistent`. */
+  readonly buffers: number;
+}
+
+export interface StepTiming {
+  readonly label: string;
+  /** Milliseconds since the run began. */
+  readonly start: number;
+  readonly duration: number;
+}
+
+export interface Backend {
+  readonly name: "wasm" | "webgpu" | "interpreter";
+  /** True when `readSync` works: memory is shared with the host. */
+  readonly synchronous: boolean;
+  alloc(bytes: number): DeviceBuffer;
+  free(buffer: DeviceBuffer): void;
+  upload(buffer: DeviceBuffer, bytes: Uint8Array): void;
+  read(buffer: DeviceBuffer): Promise<Uint8Array>;
+  /** A copy of the bytes; only where `synchronous`. */
+  readSync?(buffer: DeviceBuffer): Uint8Array;
+  prepare(plan: Plan): Executable;
+  /**
+   * Runs a prepared plan. `uploads` are in the order of `plan.uploads`, `bound` in the order of `plan.bound`.
+   * Returns when the work is done (synchronous backends) or queued; later reads see its results either way.
+   */
+  run(executable: Executable, uploads: readonly TypedArray[], bound: readonly DeviceBuffer[], timings?: StepTiming[]): void | Promise<void>;
+  memory(): MemoryInfo;
+  info(): BackendInfo;
+  close(): void;
+}
+
+export interface BackendInfo {
+  readonly name: string;
+  /** For humans: adapter name, instruction set, threads. */
+  readonly description: string;
+  readonly threads: number;
+}
