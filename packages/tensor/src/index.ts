@@ -1,1 +1,24 @@
-export {};
+/**
+ * @module
+ * Lazy tensors with symbolic gradients on WebAssembly and WebGPU.
+ */
+export { grad, valueAndGrad, checkpoint } from "./autodiff.ts";
+export type { BackendInfo, MemoryInfo, StepTiming } from "./backends/backend.ts";
+export { compile, type Compiled, type CompiledInfo, type CompileInputs, type HostTensor } from "./compile.ts";
+export { Device } from "./device.ts";
+export { bytesOf, dtypes, isFloat, promote, viewAs, type DType, type TypedArray } from "./dtype.ts";
+export * from "./errors.ts";
+export { withScope } from "./graph/node.ts";
+export { init, type DeviceName, type InitOptions } from "./init.ts";
+export { erf } from "./math/erf.ts";
+export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "./math/half.ts";
+export { floatsOf, roundTo, toMemory } from "./memory-form.ts";
+export type { OpRecord, SampleSource, TensorSample, TensorSpec, ToleranceClass } from "./ops/record.ts";
+export { records } from "./ops/registry.ts";
+export type { AttentionOptions } from "./ops/transformer.ts";
+export type { CrossEntropyOptions, Reduction } from "./ops/losses.ts";
+export type { Operand, RandomKey, Toolbox } from "./ops/toolbox.ts";
+export { Parameter } from "./parameter.ts";
+export { threefry2x32 } from "./random/threefry.ts";
+export { broadcastShapes, formatShape, resolveDim, sameShape, sizeOf, stridesOf } from "./shape.ts";
+export { ops, Tensor, type NestedArray } from "./tensor.ts";

@@ -1,0 +1,31 @@
+/**
+ * How the command ends. Bad input: one line on stderr, code 2. A run or a device that failed: one line, code 1. A bug of
+ * ours: one line that begins with `internal:`, code 1. Stack traces only with --verbose.
+ */
+import { CommanderError } from "commander";
+import { InvariantError, LowrankError } from "@lowrank/tensor";
+
+export const EXIT_OK = 0;
+export const EXIT_FAILED = 1;
+export const EXIT_BAD_INPUT = 2;
+
+/** Errors that mean "what you gave me is wrong": the user can fix them without us. */
+const INPUT_CODES = new Set(["InputError", "FormatError", "DeviceError"]);
+
+/** One line for people and the exit code. */
+export function describeFailure(error: unknown): { line: string; code: number } {
+  if (error instanceof CommanderError) return { line: oneLine(error.message.replace(/^error: /, "")), code: error.exitCode === 0 ? EXIT_OK : EXIT_BAD_INPUT };
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  if (error instanceof InvariantError) return { line: oneLine(message), code: EXIT_FAILED };
+  if (error instanceof LowrankError) {
+    const code = INPUT_CODES.has(error.code) ? EXIT_BAD_INPUT : EXIT_FAILED;
+    return { line: oneLine(error.code === "InputError" ? message : `${name}: ${message}`), code };
+  }
+  // Node's file system errors carry a code and a path: the machine's fault or the user's, not ours.
+  if (error instanceof Error && typeof (error as NodeJS.ErrnoException).code === "string" && "syscall" in error) return { line: oneLine(message), code: EXIT_FAILED };
+  return { line: `internal: ${oneLine(`${name}: ${message}`)} (run again with --verbose and report it)`, code: EXIT_FAILED };
+}
+
+function oneLine(text: string): string {
+  return text.trim().replace(/\s*\n\s*/g, " ");
+}

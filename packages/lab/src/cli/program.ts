@@ -1,0 +1,116 @@
+/** The commands and their options. What they do is in the `*-command.ts` files, loaded only when used. */
+import { Command } from "commander";
+import { collect, parseChoice, parseCount, parsePositive, parseSeeds } from "./options.ts";
+
+export const DEVICES = ["auto", "wasm", "webgpu", "reference"] as const;
+export type DeviceChoice = (typeof DEVICES)[number];
+
+/** Reports the exit code of a command that ended without an exception. */
+export type Exit = (code: number) => void;
+
+export function buildProgram(exit: Exit): Command {
+  const program = new Command("lowrank")
+    .description("Fine-tune transformers with low-rank adapters, on any device, with numbers you can check.")
+    .version("0.0.0")
+    .exitOverride()
+    // Usage errors are printed once, by main().
+    .configureOutput({ outputError: () => {} })
+    .addHelpText("after", "\nExamples:\n  lowrank run demo --out runs/demo\n  lowrank run sst2 --data DIR --base checkpoints/small --out runs/sst2\n  lowrank doctor\n");
+  addRun(program, exit);
+  addPretrain(program, exit);
+  addParams(program, exit);
+  addDoctor(program, exit);
+  for (const command of program.commands) command.option("--verbose", "print stack traces");
+  return program;
+}
+
+function device(command: Command): Command {
+  return command
+    .option("--device <kind>", `one of ${DEVICES.join(", ")}`, parseChoice("--device", DEVICES), "auto")
+    .option("--threads <n>", "worker threads (default: all cores)", parseCount("--threads"));
+}
+
+function addRun(program: Command, exit: Exit): void {
+  device(program.command("run"))
+    .description("run a study: every config with every seed")
+    .argument("<study>", "a YAML file or the name of a preset: demo, planted-rank, sst2")
+    .option("--data <dir>", "folder with the data sets (default: LOWRANK_DATA, else ../shared/data)")
+    .option("--out <dir>", "folder for runs and results (default: runs/<study>)")
+    .option("--base <dir>", "Hugging Face BERT checkpoint to adapt")
+    .option("--seeds <list>", "seeds to run, for example 13,42", parseSeeds)
+    .option("--set <key=value>", "change one key of the study; may be repeated", collect)
+    .option("--dry-run", "show modules, ranks, parameters, memory, time and what is done already; train nothing")
+    .option("--reuse", "count finished runs of other code versions as done")
+    .option("--json", "print the results as JSON on stdout instead of a table")
+    .option("--quiet", "no progress on stderr")
+    .option("--detect-anomaly", "check every operation and name the first that makes a non-finite value (slow)")
+    .addHelpText("after", `
+Finished runs are skipped, so the same command continues an interrupted study.
+The exit code is 0 only if every run ended well.
+
+Examples:
+  lowrank run demo --out runs/demo
+  lowrank run planted-rank --seeds 13,42 --set configs.lora.r=4
+  lowrank run sst2 --data DIR --base checkpoints/small --dry-run
+  lowrank run my-study.yaml --out runs/mine --json --quiet
+`)
+    .action(async (study: string, options: Record<string, never>) => {
+      const { runCommand } = await import("./run-command.ts");
+      exit(await runCommand(study, options));
+    });
+}
+
+function addPretrain(program: Command, exit: Exit): void {
+  device(program.command("pretrain"))
+    .description("pre-train a small BERT from scratch by masked language modelling")
+    .argument("<objective>", "mlm", parseChoice("objective", ["mlm"]))
+    .option("--data <dir>", "folder with the texts and the tokenizer (default: LOWRANK_DATA, else ../shared/data)")
+    .option("--out <dir>", "folder for the checkpoint", "checkpoints/small")
+    .option("--config <file>", "YAML file, or a preset: small, tiny", "small")
+    .option("--set <key=value>", "change one key of the configuration; may be repeated", collect)
+    .option("--minutes <n>", "train for this long; the learning rate decays over the time instead of the steps", parsePositive("--minutes"))
+    .option("--json", "print the outcome as JSON on stdout")
+    .option("--quiet", "no progress on stderr")
+    .addHelpText("after", `
+A checkpoint is written every few minutes; the same command continues from it.
+The result is a Hugging Face folder (config.json, model.safetensors, tokenizer files) for "lowrank run sst2 --base DIR".
+
+Examples:
+  lowrank pretrain mlm --data DIR --out checkpoints/small --minutes 60
+  lowrank pretrain mlm --data DIR --set model.hidden=128 --set train.steps=2000
+`)
+    .action(async (_objective: string, options: Record<string, never>) => {
+      const { pretrainCommand } = await import("./pretrain-command.ts");
+      exit(await pretrainCommand(options));
+    });
+}
+
+function addParams(program: Command, exit: Exit): void {
+  program
+    .command("params")
+    .description("count the parameters that an adapter configuration trains; needs no weights and little memory")
+    .requiredOption("--model-config <file>", "config.json of the model")
+    .requiredOption("--adapter-config <file>", "adapter_config.json in PEFT form")
+    .option("--json", "print JSON instead of a table")
+    .addHelpText("after", `
+Examples:
+  lowrank params --model-config bert-base/config.json --adapter-config adapter/adapter_config.json
+  lowrank params --model-config config.json --adapter-config adapter_config.json --json
+`)
+    .action(async (options: Record<string, never>) => {
+      const { paramsCommand } = await import("./params-command.ts");
+      exit(await paramsCommand(options));
+    });
+}
+
+function addDoctor(program: Command, exit: Exit): void {
+  program
+    .command("doctor")
+    .description("show which devices there are, what they can do, and why not")
+    .option("--json", "print JSON instead of text")
+    .addHelpText("after", "\nExamples:\n  lowrank doctor\n  lowrank doctor --json\n")
+    .action(async (options: Record<string, never>) => {
+      const { doctorCommand } = await import("./doctor-command.ts");
+      exit(await doctorCommand(options));
+    });
+}

@@ -1,0 +1,103 @@
+/**
+ * What a study file may say, as zod schemas. Objects are strict: an unknown key is an error.
+ * Names follow the field's habits in camel case (`rankPattern` is PEFT's `rank_pattern`).
+ */
+import { z } from "zod";
+import type { MethodConfig, ModelOptions, Study, TaskConfig, TrainOptions } from "./study.ts";
+
+const count = z.number().int({ error: "expected a whole number" }).positive();
+const seed = z.number().int().min(0).max(2 ** 32 - 1);
+const fraction = z.number().min(0).max(1);
+const probability = z.number().min(0).lt(1);
+const positive = z.number().positive();
+
+/** Used where neither the study nor the config says otherwise. */
+export const TRAIN_DEFAULTS: TrainOptions = {
+  epochs: 3,
+  batchSize: 32,
+  lr: 5e-4,
+  weightDecay: 0.01,
+  betas: [0.9, 0.999],
+  eps: 1e-8,
+  schedule: "linear",
+  warmup: 0.06,
+  clip: 1,
+  evalEvery: "epoch",
+};
+
+const train = z
+  .strictObject({
+    epochs: positive,
+    batchSize: count,
+    lr: positive,
+    weightDecay: z.number().min(0),
+    betas: z.tuple([probability, probability]),
+    eps: positive,
+    schedule: z.enum(["linear", "cosine", "constant"]),
+    warmup: fraction,
+    clip: positive.nullable(),
+    evalEvery: z.union([z.literal("epoch"), count], { error: `expected "epoch" or a number of steps` }),
+  })
+  .partial();
+
+const names = z.union([z.array(z.string()).min(1), z.string().min(1)], { error: "expected a list of module names or one regular expression" });
+
+const method = z.discriminatedUnion("method", [
+  z.strictObject({ method: z.literal("head"), modules: z.array(z.string()).min(1).default(["classifier"]), train: train.default({}) }),
+  z.strictObject({
+    method: z.literal("lora"),
+    r: count.default(8),
+    alpha: positive.default(16),
+    dropout: probability.default(0),
+    target: names,
+    exclude: names.optional(),
+    rankPattern: z.record(z.string(), count).default({}),
+    alphaPattern: z.record(z.string(), positive).default({}),
+    rsLora: z.boolean().default(false),
+    modulesToSave: z.array(z.string()).default(["classifier"]),
+    train: train.default({}),
+  }),
+  z.strictObject({ method: z.literal("full"), train: train.default({}) }),
+]) satisfies z.ZodType<MethodConfig>;
+
+const model = z.strictObject({
+  hidden: count,
+  layers: count,
+  heads: count,
+  intermediate: count,
+  dropout: probability.default(0.1),
+  initializerRange: positive.default(0.02),
+  seed: seed.default(0),
+}) satisfies z.ZodType<ModelOptions>;
+
+const task = z.discriminatedUnion("name", [
+  z.strictObject({
+    name: z.literal("sst2"),
+    maxLength: z.number().int().min(8).max(512).default(64),
+    trainLimit: count.optional(),
+    devLimit: count.optional(),
+  }),
+  z.strictObject({
+    name: z.literal("planted-rank"),
+    seed: seed.default(1),
+    vocab: z.number().int().min(8).max(65_536).default(64),
+    length: z.number().int().min(4).default(16),
+    train: count.default(4096),
+    dev: count.default(1024),
+    ranks: z.record(z.string(), count),
+    strength: positive.default(1),
+    noise: fraction.default(0),
+  }),
+]) satisfies z.ZodType<TaskConfig>;
+
+export const studySchema: z.ZodType<Study> = z.strictObject({
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, "use lower-case letters, digits and hyphens"),
+  task,
+  base: z.string().min(1).optional(),
+  model: model.optional(),
+  seeds: z.array(seed).min(1),
+  train: train.default({}),
+  configs: z
+    .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]*$/, "use letters, digits, _ and -"), method)
+    .refine((configs) => Object.keys(configs).length > 0, "at least one config is needed"),
+});

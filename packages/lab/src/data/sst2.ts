@@ -1,0 +1,72 @@
+/** GLUE SST-2: binary sentiment of film reviews; 67,349 phrases to train on, 872 sentences to evaluate on. */
+import { Generator } from "../random/generator.ts";
+import { type ClassificationSet, exampleCount, subset } from "./classification.ts";
+import { hashFiles, requireFile } from "./location.ts";
+import { cachedTokenSet, TokenSetBuilder } from "./token-set.ts";
+import { readLabelledTsv } from "./tsv.ts";
+import { loadWordTokenizer, type WordTokenizer } from "./word-piece.ts";
+
+export interface Sst2 {
+  readonly train: ClassificationSet;
+  readonly dev: ClassificationSet;
+  readonly tokenizer: WordTokenizer;
+  /** Hash of the files and of everything that changes the tokens. */
+  readonly identity: string;
+}
+
+export interface Sst2Options {
+  readonly dataFolder: string;
+  readonly cacheFolder: string;
+  /** Longest sequence, special tokens included. */
+  readonly maxLength: number;
+  /** Train on this many examples, chosen by a fixed shuffle; all when absent. */
+  readonly trainLimit?: number | undefined;
+  readonly devLimit?: number | undefined;
+}
+
+/** Reads, checks and tokenises both splits (cached). */
+export function loadSst2(options: Sst2Options): Sst2 {
+  const files = ["train.tsv", "dev.tsv"].map((file) => requireFile(options.dataFolder, "sst2-glue", file));
+  const tokenizer = loadWordTokenizer(options.dataFolder);
+  const split = (path: string, limit: number | undefined): ClassificationSet => {
+    const rows = readLabelledTsv(path, 2);
+    const key = JSON.stringify(["sst2", 1, hashFiles([path]), tokenizer.identity, options.maxLength]);
+    const tokens = cachedTokenSet(options.cacheFolder, key, () => {
+      const builder = new TokenSetBuilder();
+      for (const row of rows) builder.push(withSpecials(tokenizer.encode(row.text), tokenizer, options.maxLength));
+      return builder.build();
+    });
+    return limited({ tokens, labels: Int32Array.from(rows, (row) => row.label) }, limit);
+  };
+  return {
+    train: split(files[0]!, options.trainLimit),
+    dev: split(files[1]!, options.devLimit),
+    tokenizer,
+    identity: sst2Identity(options),
+  };
+}
+
+/** Identity without reading more than the bytes: what a run id depends on. */
+export function sst2Identity(options: Pick<Sst2Options, "dataFolder">): string {
+  const parts = [
+    ["sst2-glue", "train.tsv"],
+    ["sst2-glue", "dev.tsv"],
+    ["bert-base-uncased-tokenizer", "tokenizer.json"],
+  ] as const;
+  return hashFiles(parts.map((part) => requireFile(options.dataFolder, ...part)));
+}
+
+/** `[CLS] ids… [SEP]`, cut at `maxLength` with both kept, as Hugging Face truncates. */
+export function withSpecials(ids: readonly number[], tokenizer: Pick<WordTokenizer, "special">, maxLength: number): number[] {
+  return [tokenizer.special.cls, ...ids.slice(0, maxLength - 2), tokenizer.special.sep];
+}
+
+/** Part of the study, not of a run: the same subset for every seed. */
+const SUBSET_SEED = 20_130_918;
+
+function limited(set: ClassificationSet, limit: number | undefined): ClassificationSet {
+  const count = exampleCount(set);
+  if (limit === undefined || limit >= count) return set;
+  const order = new Generator(SUBSET_SEED).shuffle(Int32Array.from({ length: count }, (_, i) => i));
+  return subset(set, order.slice(0, limit).sort());
+}

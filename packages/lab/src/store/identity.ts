@@ -1,0 +1,76 @@
+/**
+ * What makes two runs the same run: resolved config, seed, data, code and kind of device. The number of threads is not
+ * part of it, because results do not depend on it.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { canonicalHash } from "../config/canonical.ts";
+import type { ResolvedConfig } from "../config/load.ts";
+
+export interface RunIdentity {
+  readonly config: ResolvedConfig;
+  readonly seed: number;
+  /** Content hash of everything that was read: data files, tokenizer, checkpoint. */
+  readonly data: string;
+  /** Content hash of the code that computes. */
+  readonly code: string;
+  readonly device: string;
+}
+
+/** SHA-256 of the identity, hex. The base folder's path does not count, its content is in `data`. */
+export function runId(identity: RunIdentity): string {
+  const { config, ...rest } = identity;
+  return canonicalHash({ ...rest, config: comparable(config) });
+}
+
+/** As `runId`, whatever the code version: what `--reuse` compares. */
+export function studyCellId(identity: Omit<RunIdentity, "code">): string {
+  const { config, seed, data, device } = identity;
+  return canonicalHash({ seed, data, device, config: comparable(config) });
+}
+
+/** `<config>-s<seed>-<first 8 of the id>`. */
+export function runName(identity: Pick<RunIdentity, "config" | "seed">, id: string): string {
+  return `${identity.config.name}-s${identity.seed}-${id.slice(0, 8)}`;
+}
+
+/** The base by content instead of by path, and patterns as lists: their order decides which key wins, so it must count. */
+function comparable(config: ResolvedConfig): unknown {
+  const base = config.base === null ? null : "by content";
+  if (config.method.method !== "lora") return { ...config, base };
+  const { rankPattern, alphaPattern, ...method } = config.method;
+  return { ...config, base, method: { ...method, rankPattern: Object.entries(rankPattern), alphaPattern: Object.entries(alphaPattern) } };
+}
+
+/** Packages whose code decides numbers, and of the lab only the folders that do. */
+const COMPUTING = ["tensor", "nn", "quant", "peft", "models"];
+const COMPUTING_IN_LAB = ["data", "random", "tasks", "train"];
+
+/** Content hash of the computing code as it is loaded: sources in a checkout run from source, `dist` when built. */
+export function codeVersion(): string {
+  const labRoot = dirname(fileURLToPath(new URL(".", import.meta.url)));
+  const form = import.meta.url.endsWith(".ts") ? "src" : "dist";
+  const hash = createHash("sha256");
+  for (const name of COMPUTING) {
+    const root = packageRoot(name);
+    if (root !== undefined) hashTree(join(root, form), hash);
+  }
+  for (const folder of COMPUTING_IN_LAB) hashTree(join(labRoot, form, folder), hash);
+  return hash.digest("hex");
+}
+
+function packageRoot(name: string): string | undefined {
+  try {
+    return dirname(fileURLToPath(import.meta.resolve(`@lowrank/${name}/package.json`)));
+  } catch {
+    return undefined; // not installed: then no code of it runs either
+  }
+}
+
+function hashTree(folder: string, hash: ReturnType<typeof createHash>): void {
+  if (!existsSync(folder)) return;
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => /\.[jt]s$/.test(file) && !file.endsWith(".d.ts"));
+  for (const file of files.sort()) hash.update(file).update("\0").update(readFileSync(join(folder, file))).update("\0");
+}

@@ -1,0 +1,62 @@
+/** What a finished run says about itself: `result.json`. */
+import type { ResolvedConfig } from "../config/load.ts";
+
+export interface Evaluation {
+  readonly step: number;
+  readonly epoch: number;
+  /** Mean cross-entropy of the task alone. */
+  readonly loss: number;
+  readonly accuracy: number;
+  /** Of the positive class for two labels, else the mean over classes. */
+  readonly f1: number;
+  readonly examples: number;
+}
+
+/** One assertion that something was really on (or really off), with the numbers it saw. */
+export interface Proof {
+  readonly name: string;
+  readonly holds: boolean;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+export interface ParameterCounts {
+  readonly trainable: number;
+  readonly effective: number;
+  readonly total: number;
+  readonly percent: number;
+}
+
+export interface ModuleRow {
+  readonly module: string;
+  readonly in: number;
+  readonly out: number;
+  readonly rank: number;
+  readonly scale: number;
+  readonly parameters: number;
+}
+
+export interface RunResult {
+  readonly id: string;
+  /** Identity without the code version. */
+  readonly cell: string;
+  readonly name: string;
+  readonly study: string;
+  readonly config: string;
+  readonly method: string;
+  readonly task: string;
+  readonly seed: number;
+  readonly resolved: ResolvedConfig;
+  readonly device: string;
+  /** After the last step; no selection on the evaluation set. */
+  readonly final: Evaluation;
+  /** Highest accuracy of all evaluations, for information. */
+  readonly best: Evaluation;
+  readonly parameters: ParameterCounts;
+  readonly modules: readonly ModuleRow[];
+  readonly steps: number;
+  readonly seconds: { readonly total: number; readonly training: number; readonly perStep: number };
+  readonly memory: { readonly arenaBytes: number; readonly persistentBytes: number; readonly peakRssBytes: number };
+  /** SHA-256 of predictions.jsonl, and of the predicted labels alone. */
+  readonly predictions: { readonly sha256: string; readonly labelsSha256: string };
+  readonly proofs: readonly Proof[];
+}

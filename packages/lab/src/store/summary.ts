@@ -1,0 +1,139 @@
+/** Results of a study over its seeds: one row per config, as data, CSV and a table. */
+import { stringify } from "csv-stringify/sync";
+import { formatBytes, formatCount, formatDuration } from "../text/format.ts";
+import { renderTable } from "../text/table.ts";
+import type { RunResult } from "./result.ts";
+
+export interface Spread {
+  readonly mean: number;
+  /** Sample standard deviation (n − 1); null for one run. */
+  readonly sd: number | null;
+  readonly n: number;
+}
+
+export interface SummaryRow {
+  readonly config: string;
+  readonly method: string;
+  readonly seeds: readonly number[];
+  readonly accuracy: Spread;
+  readonly f1: Spread;
+  readonly loss: Spread;
+  readonly trainable: number;
+  readonly percent: number;
+  readonly secondsPerStep: Spread;
+  readonly seconds: Spread;
+  readonly memoryBytes: number;
+}
+
+/** Mean and sample standard deviation. */
+export function spread(values: readonly number[]): Spread {
+  const n = values.length;
+  const mean = values.reduce((sum, value) => sum + value, 0) / n;
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return { mean, sd: n < 2 ? null : Math.sqrt(squares / (n - 1)), n };
+}
+
+/** One row per config, in the order in which configs first appear. */
+export function summarise(results: readonly RunResult[]): SummaryRow[] {
+  const configs = [...new Set(results.map((result) => result.config))];
+  return configs.map((config) => {
+    const runs = results.filter((result) => result.config === config);
+    const over = (pick: (run: RunResult) => number): Spread => spread(runs.map(pick));
+    return {
+      config,
+      method: runs[0]!.method,
+      seeds: runs.map((run) => run.seed),
+      accuracy: over((run) => run.final.accuracy),
+      f1: over((run) => run.final.f1),
+      loss: over((run) => run.final.loss),
+      trainable: runs[0]!.parameters.trainable,
+      percent: runs[0]!.parameters.percent,
+      secondsPerStep: over((run) => run.seconds.perStep),
+      seconds: over((run) => run.seconds.total),
+      memoryBytes: Math.max(...runs.map((run) => run.memory.arenaBytes + run.memory.persistentBytes)),
+    };
+  });
+}
+
+/** `91.60 ± 0.21`, in percent; without ± for one run. */
+function percentSpread(value: Spread): string {
+  const sd = value.sd === null ? "" : ` ± ${(100 * value.sd).toFixed(2)}`;
+  return `${(100 * value.mean).toFixed(2)}${sd}`;
+}
+
+/** Table for people: mean ± sample standard deviation over seeds of the final evaluation. */
+export function summaryTable(rows: readonly SummaryRow[]): string {
+  return renderTable(
+    [
+      { title: "config" },
+      { title: "n", align: "right" },
+      { title: "accuracy %", align: "right" },
+      { title: "F1 %", align: "right" },
+      { title: "trainable", align: "right" },
+      { title: "% of all", align: "right" },
+      { title: "ms/step", align: "right" },
+      { title: "time", align: "right" },
+      { title: "memory", align: "right" },
+    ],
+    rows.map((row) => [
+      row.config,
+      String(row.accuracy.n),
+      percentSpread(row.accuracy),
+      percentSpread(row.f1),
+      formatCount(row.trainable),
+      row.percent.toFixed(2),
+      (1000 * row.secondsPerStep.mean).toFixed(1),
+      formatDuration(row.seconds.mean),
+      formatBytes(row.memoryBytes),
+    ]),
+  );
+}
+
+/** One line per run, for spreadsheets and data frames. */
+export function resultsCsv(results: readonly RunResult[]): string {
+  const rows = results.map((run) => ({
+    study: run.study,
+    task: run.task,
+    config: run.config,
+    method: run.method,
+    seed: run.seed,
+    accuracy: run.final.accuracy,
+    f1: run.final.f1,
+    loss: run.final.loss,
+    best_accuracy: run.best.accuracy,
+    trainable: run.parameters.trainable,
+    effective: run.parameters.effective,
+    total: run.parameters.total,
+    steps: run.steps,
+    seconds: run.seconds.total,
+    seconds_per_step: run.seconds.perStep,
+    arena_bytes: run.memory.arenaBytes,
+    persistent_bytes: run.memory.persistentBytes,
+    peak_rss_bytes: run.memory.peakRssBytes,
+    device: run.device,
+    run: run.name,
+    id: run.id,
+  }));
+  return stringify(rows, { header: true });
+}
+
+export interface TwinRuns {
+  readonly seed: number;
+  readonly configs: readonly [string, string];
+  /** `logits`: every number is the same, one config's switch did nothing. `labels`: only the decisions are. */
+  readonly identical: "logits" | "labels";
+}
+
+/** Pairs of different configs of one seed whose predictions cannot be told apart. */
+export function indistinguishable(results: readonly RunResult[]): TwinRuns[] {
+  const twins: TwinRuns[] = [];
+  results.forEach((a, i) => {
+    for (const b of results.slice(i + 1)) {
+      if (a.seed !== b.seed || a.config === b.config || a.task !== b.task) continue;
+      const configs: [string, string] = [a.config, b.config];
+      if (a.predictions.sha256 === b.predictions.sha256) twins.push({ seed: a.seed, configs, identical: "logits" });
+      else if (a.predictions.labelsSha256 === b.predictions.labelsSha256) twins.push({ seed: a.seed, configs, identical: "labels" });
+    }
+  });
+  return twins;
+}

@@ -1,0 +1,114 @@
+/**
+ * What a config *should* train, computed from numbers alone: BERT's layer list and PEFT's matching rules, written down a
+ * second time on purpose. A run compares this with what the model really has; it must not share code with what it checks.
+ */
+import { InputError } from "../errors.ts";
+import type { LoraMethod, MethodConfig } from "../config/study.ts";
+import type { ModuleRow } from "../store/result.ts";
+
+/** Sizes as in a Hugging Face BERT `config.json`. */
+export interface BertSizes {
+  readonly vocab: number;
+  readonly positions: number;
+  readonly types: number;
+  readonly hidden: number;
+  readonly layers: number;
+  readonly intermediate: number;
+  readonly labels: number;
+}
+
+interface Linear {
+  readonly path: string;
+  readonly in: number;
+  readonly out: number;
+}
+
+export interface Prediction {
+  readonly trainable: number;
+  readonly total: number;
+  readonly modules: readonly ModuleRow[];
+}
+
+/** Linear modules of BertForSequenceClassification, in order. */
+export function bertLinears(sizes: BertSizes): Linear[] {
+  const { hidden, intermediate, layers, labels } = sizes;
+  const layer = (n: number): Linear[] => {
+    const at = `bert.encoder.layer.${n}`;
+    return [
+      ...["query", "key", "value"].map((name) => ({ path: `${at}.attention.self.${name}`, in: hidden, out: hidden })),
+      { path: `${at}.attention.output.dense`, in: hidden, out: hidden },
+      { path: `${at}.intermediate.dense`, in: hidden, out: intermediate },
+      { path: `${at}.output.dense`, in: intermediate, out: hidden },
+    ];
+  };
+  return [
+    ...Array.from({ length: layers }, (_, n) => layer(n)).flat(),
+    { path: "bert.pooler.dense", in: hidden, out: hidden },
+    { path: "classifier", in: hidden, out: labels },
+  ];
+}
+
+/** Trainable and total counts, and the adapter of every module, as the config promises them. */
+export function predictParameters(sizes: BertSizes, method: MethodConfig): Prediction {
+  const linears = bertLinears(sizes);
+  const weights = (linear: Linear): number => linear.in * linear.out + linear.out;
+  const { hidden } = sizes;
+  const embeddings = (sizes.vocab + sizes.positions + sizes.types) * hidden;
+  const norms = 2 * hidden * (1 + 2 * sizes.layers); // weight and bias; after the embeddings and twice per layer
+  const base = embeddings + norms + linears.reduce((sum, linear) => sum + weights(linear), 0);
+  if (method.method === "full") return { trainable: base, total: base, modules: [] };
+
+  const saved = method.method === "head" ? method.modules : method.modulesToSave;
+  const kept = linears.filter((linear) => saved.some((name) => under(linear.path, name)));
+  const unknown = saved.find((name) => !linears.some((linear) => under(linear.path, name)));
+  if (unknown !== undefined) {
+    throw new InputError(`module "${unknown}" does not exist in BERT for classification; known: ${[...new Set(linears.map((linear) => suffix(linear.path)))].join(", ")}`);
+  }
+  const keptCount = kept.reduce((sum, linear) => sum + weights(linear), 0);
+  if (method.method === "head") return { trainable: keptCount, total: base, modules: [] };
+
+  const modules = adapters(linears, method, kept);
+  const adapterCount = modules.reduce((sum, row) => sum + row.parameters, 0);
+  // PEFT keeps the frozen original of a module in modules_to_save beside its trained copy.
+  return { trainable: adapterCount + keptCount, total: base + adapterCount + keptCount, modules };
+}
+
+function adapters(linears: readonly Linear[], method: LoraMethod, kept: readonly Linear[]): ModuleRow[] {
+  const used = new Set<string>();
+  const rows = linears
+    .filter((linear) => !kept.includes(linear) && matches(linear.path, method.target) && !(method.exclude !== undefined && matches(linear.path, method.exclude)))
+    .map((linear) => {
+      const rank = patternValue(method.rankPattern, linear.path, used) ?? method.r;
+      const alpha = patternValue(method.alphaPattern, linear.path, used) ?? method.alpha;
+      const scale = method.rsLora ? alpha / Math.sqrt(rank) : alpha / rank;
+      return { module: linear.path, in: linear.in, out: linear.out, rank, scale, parameters: rank * (linear.in + linear.out) };
+    });
+  if (rows.length === 0) throw new InputError(`"target" ${JSON.stringify(method.target)} matches no module; BERT has query, key, value, dense`);
+  for (const key of [...Object.keys(method.rankPattern), ...Object.keys(method.alphaPattern)]) {
+    if (!used.has(key)) throw new InputError(`pattern "${key}" matches none of the adapted modules; a key must match the end of a path such as ${rows[0]!.module}`);
+  }
+  return rows;
+}
+
+/** A list matches whole names or dotted suffixes, a string is a regular expression for the whole path (PEFT target_modules). */
+function matches(path: string, target: string | readonly string[]): boolean {
+  if (target === "all-linear") return path !== "classifier";
+  if (typeof target === "string") return new RegExp(`^(?:${target})$`).test(path);
+  return target.some((name) => path === name || path.endsWith(`.${name}`));
+}
+
+/** First key in order whose expression matches the path's end at a dot (PEFT rank_pattern). */
+function patternValue(pattern: Readonly<Record<string, number>>, path: string, used: Set<string>): number | undefined {
+  const key = Object.keys(pattern).find((candidate) => new RegExp(`^(?:.*\\.)?(?:${candidate})$`).test(path));
+  if (key !== undefined) used.add(key);
+  return key === undefined ? undefined : pattern[key];
+}
+
+/** The module itself or one inside it: `pooler` holds `bert.pooler.dense`. */
+function under(path: string, name: string): boolean {
+  return `.${path}.`.includes(`.${name}.`);
+}
+
+function suffix(path: string): string {
+  return path.split(".").slice(-2).join(".");
+}

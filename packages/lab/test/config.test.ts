@@ -1,0 +1,105 @@
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fc, test } from "@fast-check/vitest";
+import { describe, expect, it } from "vitest";
+import { canonicalHash, canonicalJson } from "../src/config/canonical.ts";
+import { loadStudy, plannedRuns } from "../src/config/load.ts";
+import { PRESETS } from "../src/config/presets.ts";
+import { codeVersion, runId, type RunIdentity } from "../src/store/identity.ts";
+
+function studyFile(text: string): string {
+  const path = join(mkdtempSync(join(tmpdir(), "lowrank-config-")), "study.yaml");
+  writeFileSync(path, text);
+  return path;
+}
+
+const MINIMAL = `
+name: small
+task: { name: sst2 }
+base: somewhere
+seeds: [1, 2]
+configs:
+  lora: { method: lora, target: [query] }
+  head: { method: head }
+`;
+
+/** Message without the temporary folder. */
+function errorOf(text: string, set: string[] = []): string {
+  const path = studyFile(text);
+  try {
+    loadStudy(path, { set });
+  } catch (error) {
+    return (error as Error).message.replace(path, "study.yaml");
+  }
+  throw new Error("no error");
+}
+
+describe("a study file", () => {
+  it("gets every default filled in and multiplies configs by seeds", () => {
+    const runs = plannedRuns(loadStudy(studyFile(MINIMAL), { set: ["train.lr=1e-3", "configs.lora.train.lr=2e-3"] }));
+    expect(runs.map((run) => [run.config.name, run.seed, run.config.train.lr])).toEqual([
+      ["lora", 1, 2e-3],
+      ["head", 1, 1e-3],
+      ["lora", 2, 2e-3],
+      ["head", 2, 1e-3],
+    ]);
+    expect(runs[0]!.config.method).toMatchObject({ method: "lora", r: 8, alpha: 16, modulesToSave: ["classifier"] });
+    expect(runs[0]!.config.train).toMatchObject({ epochs: 3, batchSize: 32, schedule: "linear", clip: 1 });
+  });
+
+  it("accepts every preset", () => {
+    for (const name of Object.keys(PRESETS)) expect(plannedRuns(loadStudy(name, name === "sst2" ? { base: "x" } : {})).length).toBeGreaterThan(1);
+  });
+
+  it("says in one line what is wrong and what to write instead", () => {
+    expect(errorOf(MINIMAL, ["train.lrr=3"])).toMatchInlineSnapshot(`"study.yaml: unknown key "train.lrr"; did you mean "lr"?"`);
+    expect(errorOf(MINIMAL, ["configs.lora.rank=3"])).toMatchInlineSnapshot(`"study.yaml: unknown key "configs.lora.rank"; known: method, r, alpha, dropout, target, exclude, rankPattern, alphaPattern, rsLora, modulesToSave, train"`);
+    expect(errorOf(MINIMAL, ["configs.lora.rankpatern={}"])).toMatchInlineSnapshot(`"study.yaml: unknown key "configs.lora.rankpatern"; did you mean "rankPattern"?"`);
+    expect(errorOf(MINIMAL, ["task.name=sts2"])).toMatchInlineSnapshot(`"study.yaml: "task.name" is "sts2"; did you mean "sst2"?"`);
+    expect(errorOf(MINIMAL, ["configs.lora.method=lorra"])).toMatchInlineSnapshot(`"study.yaml: "configs.lora.method" is "lorra"; did you mean "lora"?"`);
+    expect(errorOf(MINIMAL, ["configs.head.method=adapters"])).toMatchInlineSnapshot(`"study.yaml: "configs.head.method" is "adapters"; known: head, lora, full"`);
+    expect(errorOf(MINIMAL, ["train.lr=fast"])).toMatchInlineSnapshot(`"study.yaml: "train.lr" is "fast"; expected number, received string"`);
+    expect(errorOf(MINIMAL, ["train.schedule=linaer"])).toMatchInlineSnapshot(`"study.yaml: "train.schedule" is "linaer"; did you mean "linear"?"`);
+    expect(errorOf(MINIMAL, ["configs.lora.target=null"])).toMatchInlineSnapshot(`"study.yaml: "configs.lora.target" is null; expected a list of module names or one regular expression"`);
+    expect(errorOf(MINIMAL, ["seeds=[1, 1]"])).toMatchInlineSnapshot(`"study.yaml: "seeds" has duplicates: 1, 1"`);
+    expect(errorOf(MINIMAL, ["train.batchSize=1.5"])).toMatchInlineSnapshot(`"study.yaml: "train.batchSize" is 1.5; expected int, received number"`);
+    expect(errorOf(MINIMAL, ["train.evalEvery=often"])).toMatchInlineSnapshot(`"study.yaml: "train.evalEvery" is "often"; expected "epoch" or a number of steps"`);
+    expect(errorOf(MINIMAL, ["base=null"])).toMatchInlineSnapshot(`"study.yaml: "base" is null; expected string, received null"`);
+    expect(errorOf(MINIMAL, ["configs.a b={method: head}"])).toMatchInlineSnapshot(`"study.yaml: key "a b" of "configs": use letters, digits, _ and -"`);
+    expect(errorOf(MINIMAL, ["=3"])).toMatchInlineSnapshot(`"--set =3: expected key=value, for example --set train.lr=2e-4"`);
+    expect(errorOf("name: [")).toMatchInlineSnapshot(`"study.yaml: not valid YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 8:"`);
+    expect(() => loadStudy("planted-rnak")).toThrowErrorMatchingInlineSnapshot(`[InputError: no study "planted-rnak": neither a file nor a preset; did you mean "planted-rank"?]`);
+    expect(() => loadStudy("./missing.yaml")).toThrowErrorMatchingInlineSnapshot(`[InputError: ./missing.yaml: no such study file]`);
+  });
+});
+
+describe("run identity", () => {
+  const config = plannedRuns(loadStudy(studyFile(MINIMAL)))[0]!.config;
+  const identity: RunIdentity = { config, seed: 1, data: "d", code: "c", device: "wasm" };
+
+  it("changes with everything that can change a number and with nothing else", () => {
+    const id = runId(identity);
+    expect(runId({ ...identity, config: { ...config, base: "elsewhere" } })).toBe(id);
+    expect(runId({ ...identity, config: { ...config, train: { ...config.train, lr: 1e-9 } } })).not.toBe(id);
+    for (const change of [{ seed: 2 }, { data: "e" }, { code: "f" }, { device: "webgpu" }]) expect(runId({ ...identity, ...change })).not.toBe(id);
+  });
+
+  it("counts the order of rank patterns, because the first match wins", () => {
+    const withPattern = (rankPattern: Record<string, number>): string => runId({ ...identity, config: { ...config, method: { ...config.method, rankPattern } as never } });
+    expect(withPattern({ a: 1, b: 2 })).not.toBe(withPattern({ b: 2, a: 1 }));
+  });
+
+  it("contains a code version that is stable within a checkout", () => {
+    expect(codeVersion()).toMatch(/^[0-9a-f]{64}$/);
+    expect(codeVersion()).toBe(codeVersion());
+  });
+});
+
+describe("canonical JSON", () => {
+  test.prop([fc.dictionary(fc.string(), fc.jsonValue())])("does not depend on key order and survives a round trip", (value) => {
+    const reversed = Object.fromEntries(Object.entries(value).reverse());
+    expect(canonicalHash(reversed)).toBe(canonicalHash(value));
+    expect(canonicalJson(JSON.parse(canonicalJson(value)))).toBe(canonicalJson(value));
+  });
+});

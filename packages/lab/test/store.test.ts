@@ -1,0 +1,101 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import type { RunResult } from "../src/store/result.ts";
+import { RunStore } from "../src/store/run-store.ts";
+import { indistinguishable, resultsCsv, spread, summarise, summaryTable } from "../src/store/summary.ts";
+import { argmaxRows, classificationMetrics, meanCrossEntropy } from "../src/train/metrics.ts";
+
+function result(config: string, seed: number, accuracy: number, overrides: Partial<RunResult> = {}): RunResult {
+  const evaluation = { step: 10, epoch: 1, loss: 0.5, accuracy, f1: accuracy, examples: 100 };
+  return {
+    id: `${config}${seed}`, cell: "c", name: `${config}-s${seed}`, study: "s", config, method: "lora", task: "t", seed, resolved: {} as never, device: "wasm",
+    final: evaluation, best: evaluation, parameters: { trainable: 1200, effective: 1200, total: 48_000, percent: 2.5 }, modules: [], steps: 10,
+    seconds: { total: 75, training: 60, perStep: 0.0125 }, memory: { arenaBytes: 2 ** 20, persistentBytes: 2 ** 20, peakRssBytes: 2 ** 28 },
+    predictions: { sha256: `${config}${seed}`, labelsSha256: `${config}${seed}` }, proofs: [], ...overrides,
+  };
+}
+
+describe("the run store", () => {
+  const store = () => new RunStore(mkdtempSync(join(tmpdir(), "lowrank-store-")));
+
+  it("shows a run only when it is finished", () => {
+    const runs = store();
+    const folder = runs.begin("a-s1-00");
+    folder.event("step", { step: 1 });
+    expect(runs.all()).toEqual([]);
+    expect(runs.finished("a-s1-00")).toBeUndefined();
+    expect(folder.commit(result("a", 1, 0.5))).toBe(true);
+    expect(runs.finished("a-s1-00")).toMatchObject({ config: "a", seed: 1 });
+    expect(JSON.parse(readFileSync(join(runs.path("a-s1-00"), "events.jsonl"), "utf8"))).toMatchObject({ event: "step", step: 1 });
+  });
+
+  it("lets the first of two writers win and leaves nothing of the second", () => {
+    const runs = store();
+    const [first, second] = [runs.begin("a"), runs.begin("a")];
+    expect(first!.commit(result("first", 1, 0.5))).toBe(true);
+    expect(second!.commit(result("second", 1, 0.5))).toBe(false);
+    expect(runs.finished("a")!.config).toBe("first");
+    expect(readdirSync(runs.folder)).toEqual(["a"]);
+  });
+
+  it("keeps a failed run's files apart, and drops them once the run succeeds", () => {
+    const runs = store();
+    const folder = runs.begin("a");
+    folder.write("checkpoint.bin", Uint8Array.of(1, 2));
+    const kept = folder.fail(new Error("loss is NaN at step 3"));
+    expect(readdirSync(kept).sort()).toEqual(["checkpoint.bin", "error.json", "events.jsonl"]);
+    expect(runs.all()).toEqual([]);
+    runs.begin("a").commit(result("a", 1, 0.5));
+    expect(existsSync(kept)).toBe(false);
+  });
+});
+
+describe("the summary", () => {
+  it("has the mean and the sample standard deviation over seeds", () => {
+    // 0.90, 0.92, 0.94: mean 0.92, sd √(2·0.02²/2) = 0.02.
+    expect(spread([0.9, 0.92, 0.94])).toEqual({ mean: expect.closeTo(0.92, 12), sd: expect.closeTo(0.02, 12), n: 3 });
+    expect(spread([0.9]).sd).toBeNull();
+  });
+
+  it("prints a table with n and ±, and without ± for a single run", () => {
+    const rows = summarise([result("lora", 1, 0.9), result("lora", 2, 0.92), result("head", 1, 0.8)]);
+    expect(`\n${summaryTable(rows)}\n`).toMatchInlineSnapshot(`
+      "
+      | config |   n |   accuracy % |         F1 % | trainable | % of all | ms/step |  time |  memory |
+      | ------ | --: | -----------: | -----------: | --------: | -------: | ------: | ----: | ------: |
+      | lora   |   2 | 91.00 ± 1.41 | 91.00 ± 1.41 |     1,200 |     2.50 |    12.5 | 1m15s | 2.0 MiB |
+      | head   |   1 |        80.00 |        80.00 |     1,200 |     2.50 |    12.5 | 1m15s | 2.0 MiB |
+      "
+    `);
+  });
+
+  it("writes one CSV line per run", () => {
+    const [header, first, ...rest] = resultsCsv([result("lora", 1, 0.9), result("head", 1, 0.8)]).trim().split("\n");
+    expect(header!.split(",").slice(0, 7)).toEqual(["study", "task", "config", "method", "seed", "accuracy", "f1"]);
+    expect(first).toMatch(/^s,t,lora,lora,1,0\.9,0\.9,/);
+    expect(rest).toHaveLength(1);
+  });
+
+  it("finds configs whose predictions cannot be told apart, within a seed only", () => {
+    const same = { predictions: { sha256: "x", labelsSha256: "y" } };
+    const labels = { predictions: { sha256: "z", labelsSha256: "y" } };
+    expect(indistinguishable([result("a", 1, 0.9, same), result("b", 1, 0.9, same), result("c", 1, 0.9, labels), result("d", 2, 0.9, same)])).toEqual([
+      { seed: 1, configs: ["a", "b"], identical: "logits" },
+      { seed: 1, configs: ["a", "c"], identical: "labels" },
+      { seed: 1, configs: ["b", "c"], identical: "labels" },
+    ]);
+  });
+});
+
+describe("metrics", () => {
+  it("agree with hand counts", () => {
+    // tp 2, fp 1, fn 1, tn 1: accuracy 3/5, F1 = 2·2 / (3 + 3).
+    expect(classificationMetrics([1, 1, 1, 0, 0], [1, 1, 0, 1, 0], 2)).toEqual({ accuracy: 0.6, f1: 2 / 3 });
+    expect([...argmaxRows([0.1, 0.2, 0.3, 0.3], 2)]).toEqual([1, 0]);
+    // −log softmax([0, log 3])[1] = −log(3/4)
+    expect(meanCrossEntropy([0, Math.log(3)], [1], 2)).toBeCloseTo(-Math.log(0.75), 14);
+    expect(meanCrossEntropy([1000, -1000], [1], 2)).toBe(2000);
+  });
+});

@@ -1,0 +1,80 @@
+/**
+ * Symbolic gradients. The graph is the tape: `grad` walks it from the loss towards `wrt` and builds gradient nodes, which are
+ * ordinary nodes, so gradients of gradients need nothing more. Nothing is built for inputs that do not lead to `wrt`.
+ */
+import { isFloat } from "./dtype.ts";
+import { DTypeError, ShapeError } from "./errors.ts";
+import { withScope, type Node } from "./graph/node.ts";
+import { topological } from "./graph/program.ts";
+import type { Primitive } from "./ops/record.ts";
+import { Parameter } from "./parameter.ts";
+import { formatShape, sameShape } from "./shape.ts";
+import { ops, Tensor } from "./tensor.ts";
+
+/** What a gradient flows to: a custom rule's inputs instead of the primitives behind it. */
+function gradientInputs(node: Node): readonly Node[] {
+  if (node.leaf !== undefined) return [];
+  return node.vjp?.inputs ?? (node.record.vjp === undefined ? [] : node.inputs);
+}
+
+/**
+ * d loss / d w for each w, with the shape and dtype of w; zeros where the loss does not depend on it.
+ * @param loss scalar ([]) tensor
+ * @param seed gradient of whatever comes after; default 1
+ */
+export function grad(loss: Tensor, wrt: readonly (Tensor | Parameter)[], seed?: Tensor): Tensor[] {
+  if (seed === undefined && loss.size !== 1) throw new ShapeError(`grad: the loss must be a scalar, got ${formatShape(loss.shape)}; reduce it, or pass the gradient of what follows`);
+  if (!isFloat(loss.dtype)) throw new DTypeError(`grad: the loss must be a float, got ${loss.dtype}`);
+  const device = loss.device;
+  const targets = wrt.map((w) => (w instanceof Parameter ? w.value : w));
+  const order = topological([loss.node], gradientInputs);
+  const leads = new Set<Node>(targets.map((w) => w.node));
+  for (const node of order) if (gradientInputs(node).some((input) => leads.has(input))) leads.add(node);
+
+  const gradients = new Map<Node, Tensor>();
+  gradients.set(loss.node, seed ?? ops.expand(ops.make.scalar(1, loss), loss.shape));
+  for (let i = order.length - 1; i >= 0; i--) {
+    const node = order[i]!;
+    const g = gradients.get(node);
+    if (g === undefined || !leads.has(node)) continue;
+    const inputs = gradientInputs(node);
+    if (!inputs.some((input) => leads.has(input))) continue;
+    const parts = withScope(node.scope === "" ? "grad" : `grad(${node.scope})`, () =>
+      node.vjp !== undefined
+        ? node.vjp.rule(g)
+        : node.record.vjp!(ops, g, { inputs: node.inputs.map((n) => new Tensor(n, device)), output: new Tensor(node, device), attrs: node.attrs }));
+    inputs.forEach((input, k) => {
+      const part = parts[k];
+      if (part === undefined || !leads.has(input) || !isFloat(input.dtype)) return;
+      const shaped = sameShape(part.shape, input.shape) ? part : ops.expand(part, input.shape);
+      const before = gradients.get(input);
+      gradients.set(input, before === undefined ? shaped : ops.add(before, shaped));
+    });
+  }
+  return targets.map((w) => gradients.get(w.node) ?? ops.expand(ops.make.scalar(0, w), w.shape));
+}
+
+/** The loss together with its gradients. */
+export function valueAndGrad(loss: Tensor, wrt: readonly (Tensor | Parameter)[]): { loss: Tensor; grads: Tensor[] } {
+  return { loss, grads: grad(loss, wrt) };
+}
+
+let recomputations = 0;
+
+/**
+ * Runs `body` without keeping its intermediates for the backward pass: they are computed again from `inputs` when their gradient
+ * is known. Tensors that `body` closes over (parameters) receive gradients too when named in `inputs`.
+ */
+export function checkpoint(body: (...inputs: Tensor[]) => Tensor, inputs: readonly Tensor[]): Tensor {
+  const result = body(...inputs);
+  const output = ops.make.node(identity, [result], {}, result.shape, result.dtype);
+  return ops.make.withVjp(output, inputs, (g) => {
+    const again = inputs.map((x) => (isFloat(x.dtype) ? ops.barrier(x, g, recomputations++) : x));
+    return grad(body(...again), again, g);
+  });
+}
+
+const identity: Primitive = {
+  name: "identity", lowering: { class: "view", view: "alias" }, cost: 0,
+  reference: ([x]) => x!.data,
+};

@@ -1,0 +1,77 @@
+/**
+ * The reference engine defines what every op means: it walks the graph, calls each primitive's f64 definition and rounds the
+ * result to the node's dtype. Slow on purpose; no fusion, no plan, nothing shared with the other devices but the op records.
+ */
+import type { BackendInfo, MemoryInfo } from "../backend.ts";
+import { bytesOf, type DType, type TypedArray } from "../../dtype.ts";
+import type { Engine, Prepared, Result, Storage } from "../../engine.ts";
+import type { Node } from "../../graph/node.ts";
+import type { Program } from "../../graph/program.ts";
+import { floatsOf, roundTo, toMemory } from "../../memory-form.ts";
+import type { NdArray } from "../../ops/record.ts";
+import { sizeOf } from "../../shape.ts";
+
+interface HostStorage extends Storage { values: Float64Array }
+
+export class ReferenceEngine implements Engine {
+  readonly name = "reference";
+  readonly defaultFloat: DType = "f64";
+  readonly #live = new Set<HostStorage>();
+
+  supports(): boolean { return true; }
+
+  allocate(dtype: DType, size: number): Storage {
+    const storage: HostStorage = { bytes: size * bytesOf(dtype), values: new Float64Array(size) };
+    this.#live.add(storage);
+    return storage;
+  }
+
+  write(storage: Storage, dtype: DType, data: TypedArray): void {
+    (storage as HostStorage).values = Float64Array.from(floatsOf(dtype, data));
+  }
+
+  read(storage: Storage, dtype: DType): Promise<TypedArray> {
+    return Promise.resolve(toMemory(dtype, (storage as HostStorage).values.slice(), dtype === "f64" ? "f64" : undefined));
+  }
+
+  release(storage: Storage): void { this.#live.delete(storage as HostStorage); }
+
+  prepare(program: Program): Prepared {
+    return { program, arenaBytes: 0, compileMs: 0, kernels: 0, steps: program.nodes.length };
+  }
+
+  execute(prepared: Prepared, values: readonly TypedArray[], storages: readonly Storage[]): Result[] {
+    const { program } = prepared;
+    const computed = new Map<Node, NdArray>();
+    program.hostLeaves.forEach((node, i) => computed.set(node, { shape: node.shape, data: floatsOf(node.dtype, values[i]!) }));
+    const storageOf = new Map(program.cells.map((cell, i) => [cell, storages[i] as HostStorage]));
+    for (const node of program.nodes) {
+      if (computed.has(node)) continue;
+      const leaf = node.leaf;
+      if (leaf?.kind === "cell") {
+        computed.set(node, { shape: node.shape, data: storageOf.get(leaf.cell)!.values });
+      } else {
+        const data = node.record.reference(node.inputs.map((n) => computed.get(n)!), node.attrs, node.shape);
+        computed.set(node, { shape: node.shape, data: node.record.lowering.class === "view" ? data : roundTo(node.dtype, data) });
+      }
+    }
+    // all reads come before any write: an assignment sees the values from before the run
+    const written = program.assignments.map(({ cell, value }) => ({ cell, data: computed.get(value)!.data.slice() }));
+    for (const { cell, data } of written) storageOf.get(cell)!.values = data;
+    return program.outputs.map((node) => {
+      const storage = this.allocate(node.dtype, sizeOf(node.shape)) as HostStorage;
+      storage.values = computed.get(node)!.data.slice();
+      return { kind: "storage", storage };
+    });
+  }
+
+  memory(): MemoryInfo {
+    let persistent = 0;
+    for (const { bytes } of this.#live) persistent += bytes;
+    return { persistent, arena: 0, buffers: this.#live.size };
+  }
+
+  info(): BackendInfo { return { name: "reference", description: "plain f64 loops, the definition of every op", threads: 1 }; }
+
+  close(): void { this.#live.clear(); }
+}

@@ -1,0 +1,197 @@
+/**
+ * Writing WebAssembly as expressions. A `Push` emits code that leaves one value on the stack; `let`/`keep` emit it now and remember
+ * the value in a local, so whatever is used twice must be kept first. Thin: opcodes go through by name.
+ */
+import type { Fn, ModuleBuilder } from "./asm-temp.ts";
+import { mathFunctions } from "./math.ts";
+
+export type Push = () => void;
+export type WasmType = "i32" | "f32" | "v128";
+
+/** A local of the function under construction. */
+export type Local = number;
+
+export interface CodeOptions {
+  /** Whether exp, tanh, … are calls of one function per module (short code) or written out where they are used (fast). Default: written out. */
+  readonly mathCalls?: boolean;
+}
+
+export class Code {
+  readonly #f: Fn;
+  readonly #module: ModuleBuilder;
+  readonly #options: CodeOptions;
+  /** Byte address locals of a kernel's arguments. */
+  readonly args: readonly Local[];
+
+  constructor(module: ModuleBuilder, f: Fn, args: readonly Local[], options: CodeOptions = {}) {
+    this.#module = module;
+    this.#f = f;
+    this.args = args;
+    this.#options = options;
+  }
+
+  /** A function of the signature in `kernel-code.ts`: (begin, end, shared, thread, ...args). */
+  static kernel(module: ModuleBuilder, name: string, argCount: number, options: CodeOptions = {}): Code {
+    const f = module.func(name, Array.from({ length: 4 + argCount }, () => "i32" as const), []);
+    return new Code(module, f, Array.from({ length: argCount }, (_, i) => 4 + i), options);
+  }
+
+  end(): void { /* nothing to close */ }
+
+  get begin(): Push { return this.get(0); }
+  get end_(): Push { return this.get(1); }
+  get shared(): Push { return this.get(2); }
+  get thread(): Push { return this.get(3); }
+
+  // --- values
+
+  op(name: string, ...args: readonly Push[]): Push {
+    return () => {
+      for (const a of args) a();
+      this.#f.op(name);
+    };
+  }
+
+  f4(name: string, ...args: readonly Push[]): Push { return this.op(`f32x4.${name}`, ...args); }
+  i4(name: string, ...args: readonly Push[]): Push { return this.op(`i32x4.${name}`, ...args); }
+  v(name: string, ...args: readonly Push[]): Push { return this.op(`v128.${name}`, ...args); }
+  shift(name: "shl" | "shr_s" | "shr_u", x: Push, by: number): Push { return this.op(`i32x4.${name}`, x, this.i32(by)); }
+
+  i32(x: number): Push { return () => this.#f.i32(x | 0); }
+  f32(x: number): Push { return () => this.#f.f32(x); }
+  i4lanes(lanes: readonly number[]): Push { return () => this.#f.v128(new Uint8Array(Int32Array.from(lanes, (x) => x | 0).buffer)); }
+  i4const(x: number): Push { return this.i4lanes([x, x, x, x]); }
+  f4const(x: number): Push { return () => this.#f.v128(new Uint8Array(Float32Array.from([x, x, x, x]).buffer)); }
+  f64x2const(x: number): Push { return () => this.#f.v128(new Uint8Array(Float64Array.from([x, x]).buffer)); }
+
+  select(a: Push, b: Push, cond: Push): Push { return this.op("select", a, b, cond); }
+  minimum(a: Push, b: Push): Push {
+    const x = this.let("i32", a);
+    const y = this.let("i32", b);
+    return this.select(x, y, this.op("i32.lt_s", x, y));
+  }
+
+  lane(name: string, x: Push, at: number): Push {
+    return () => {
+      x();
+      this.#f.op(name, at);
+    };
+  }
+
+  replaceLane(name: string, x: Push, at: number, value: Push): Push {
+    return () => {
+      x();
+      value();
+      this.#f.op(name, at);
+    };
+  }
+
+  /** 32-bit lanes `lanes[i]` of (a, b): 0–3 from a, 4–7 from b. */
+  shuffle(a: Push, b: Push, lanes: readonly [number, number, number, number]): Push {
+    return () => {
+      a();
+      b();
+      this.#f.op("i8x16.shuffle", ...lanes.flatMap((l) => [4 * l, 4 * l + 1, 4 * l + 2, 4 * l + 3]));
+    };
+  }
+
+  // --- locals
+
+  local(type: WasmType): Local { return this.#f.local(type); }
+  get(local: Local): Push { return () => this.#f.get(local); }
+
+  set(local: Local, value: Push): void {
+    value();
+    this.#f.set(local);
+  }
+
+  keep(type: WasmType, value: Push): Local {
+    const local = this.local(type);
+    this.set(local, value);
+    return local;
+  }
+
+  let(type: WasmType, value: Push): Push { return this.get(this.keep(type, value)); }
+  let4(value: Push): Push { return this.let("v128", value); }
+
+  // --- memory
+
+  load(name: string, base: Push, offset: number): Push {
+    return () => {
+      base();
+      this.#f.mem(name, 0, offset);
+    };
+  }
+
+  store(name: string, base: Push, offset: number, value: Push): void {
+    base();
+    value();
+    this.#f.mem(name, 0, offset);
+  }
+
+  loadLane(name: string, base: Push, offset: number, at: number, into: Push): Push {
+    return () => {
+      base();
+      into();
+      this.#f.mem(name, 0, offset, at);
+    };
+  }
+
+  storeLane(name: string, base: Push, offset: number, at: number, value: Push): void {
+    base();
+    value();
+    this.#f.mem(name, 0, offset, at);
+  }
+
+  // --- control
+
+  if(cond: Push, then: () => void, otherwise?: () => void): void {
+    cond();
+    this.#f.raw(0x04, 0x40);
+    then();
+    if (otherwise !== undefined) {
+      this.#f.raw(0x05);
+      otherwise();
+    }
+    this.#f.raw(0x0b);
+  }
+
+  return(): void { this.#f.op("return"); }
+
+  /** while (counter < end) { body; counter += step } with signed i32; `end` is evaluated before each round. */
+  loop(counter: Local, end: Push, step: number, body: () => void): void {
+    const below = this.op("i32.lt_s", this.get(counter), end);
+    this.if(below, () => {
+      this.#f.raw(0x03, 0x40);
+      body();
+      this.set(counter, this.op("i32.add", this.get(counter), this.i32(step)));
+      below();
+      this.#f.raw(0x0d, 0);
+      this.#f.raw(0x0b);
+    });
+  }
+
+  /** `loop` that starts the counter at `from`. */
+  for(counter: Local, from: Push, end: Push, step: number, body: () => void): void {
+    this.set(counter, from);
+    this.loop(counter, end, step, body);
+  }
+
+  // --- functions
+
+  math(name: keyof typeof mathFunctions, x: Push): Push {
+    if (!this.#options.mathCalls) return mathFunctions[name](this, x);
+    let helper = this.#module.helpers.get(name);
+    if (helper === undefined) {
+      helper = this.#module.func(undefined, ["v128"], ["v128"]);
+      this.#module.helpers.set(name, helper);
+      const inside = new Code(this.#module, helper, []);
+      mathFunctions[name](inside, inside.get(0))();
+    }
+    const f = helper;
+    return () => {
+      x();
+      this.#f.call(f);
+    };
+  }
+}

@@ -1,0 +1,421 @@
+/**
+ * Prints IR bodies as WebAssembly inside loops that somebody else writes: loop kernels, GEMM prologues and epilogues, scatter sources.
+ *
+ * Use: describe the nest once (`ExpressionEmitter`), then mirror it with scopes. `enter` a scope where the coordinates of its depth
+ * are in their locals: everything that can be computed there is, and addresses are summed up as far as they go. In the
+ * innermost scope `value` yields results and `store` writes them.
+ *
+ * A scope has four lanes along `laneDim` or one; `copies` unrolls it: copy u stands `u · lanes` further along the lane dimension.
+ * Values that do not depend on the lane dimension are scalars shared by all copies.
+ */
+import { invariant } from "../../../errors.ts";
+import { bodyFacts, indexOperands, operands, type BodyFacts } from "../../../ir/facts.ts";
+import type { Arg, Guard, Index, Instr, Store, ValueId } from "../../../ir/kernel.ts";
+import type { Code, Local, Push } from "./code.ts";
+import { loadIntoLane, loadLanes, loadScalar, loadVector, moved, registerType, storeLanes, storeScalar, storeVector, type Address } from "./memory.ts";
+import { binary, cast, constant, lane, roundTo, splat, unary } from "./ops.ts";
+import { guardStream, indexStream, type Stream } from "./stream.ts";
+import { threefry } from "./threefry.ts";
+
+export interface Nest {
+  readonly body: readonly Instr[];
+  readonly args: readonly Arg[];
+  /** Byte address of each argument. */
+  readonly argLocals: readonly Local[];
+  /** Coordinate of each dimension, an i32. It must hold its value from the scope of the dimension's depth inwards. */
+  readonly coords: readonly Local[];
+  /** Depth of the loop that runs each dimension; 0 is the function itself. Several dimensions may share a depth. */
+  readonly depth: readonly number[];
+  /** The dimension lanes run along, or -1 for scalar code throughout. */
+  readonly laneDim: number;
+  /** Dimensions before the ones that `reduce` sums over. Default: all. */
+  readonly outerRank?: number;
+  /** Least depth of values that depend on a reduction. Default 0. */
+  readonly reducedDepth?: number;
+  /** Value of `acc` in copy u: a vector in scopes of four lanes, else a scalar. */
+  readonly acc?: (scope: Scope, copy: number) => Push;
+}
+
+/** What a loop level has in locals. Made by `ExpressionEmitter.scope`. */
+export interface Scope {
+  readonly parent: Scope | undefined;
+  readonly depth: number;
+  readonly lanes: 1 | 4;
+  readonly copies: number;
+  readonly uniform: Map<ValueId, Local>;
+  /** Per copy. */
+  readonly varying: readonly Map<ValueId, Local>[];
+  /** Addresses with this scope's coordinates, and with its dynamic values too. */
+  readonly pointers: Map<string, Local>;
+  readonly fullPointers: Map<string, Local>;
+  /** Whether code may still be put into this scope. */
+  open: boolean;
+}
+
+export class ExpressionEmitter {
+  readonly facts: BodyFacts;
+  readonly valueDepth: readonly number[];
+  readonly #c: Code;
+  readonly #nest: Nest;
+  readonly #streams = new Map<Index | Guard, Stream>();
+
+  constructor(code: Code, nest: Nest) {
+    this.#c = code;
+    this.#nest = nest;
+    const { body, depth } = nest;
+    this.facts = bodyFacts(body, nest.outerRank ?? depth.length, depth.length);
+    this.valueDepth = body.map((_, v) => this.#depthOf(this.facts.dims[v]!, this.facts.stage[v]! > 0 ? (nest.reducedDepth ?? 0) : 0));
+    for (const instr of body) {
+      if (instr.op === "load") this.#register(instr.arg, instr.index);
+      if (instr.op === "inbounds") for (const guard of instr.guards) this.#streams.set(guard, guardStream(guard));
+    }
+  }
+
+  #register(arg: number, index: Index): void {
+    this.#streams.set(index, indexStream(arg, index, this.#nest.args));
+    for (const guard of index.guards ?? []) this.#streams.set(guard, guardStream(guard));
+  }
+
+  #depthOf(dims: number, least: number): number {
+    return this.#nest.depth.reduce((deepest, at, d) => (dims & (1 << d) ? Math.max(deepest, at) : deepest), least);
+  }
+
+  scope(parent: Scope | undefined, depth: number, lanes: 1 | 4 = parent?.lanes ?? 1, copies: number = parent?.copies ?? 1): Scope {
+    invariant((parent === undefined) === (depth === 0) && (parent === undefined || parent.depth === depth - 1), "scopes nest one depth at a time, from 0");
+    const varying = Array.from({ length: copies }, () => new Map<ValueId, Local>());
+    return { parent, depth, lanes, copies, uniform: new Map(), varying, pointers: new Map(), fullPointers: new Map(), open: false };
+  }
+
+  /**
+   * Emits what `needed` asks for at the scope's depth, and sums addresses of `needed` deeper accesses and of `stores` up to here.
+   * Values of a later reduction stage are left for another call once the reductions are held (`hold`).
+   */
+  enter(scope: Scope, needed: readonly boolean[], stores: readonly Store[] = [], stage: number = 0): void {
+    const { body } = this.#nest;
+    scope.open = true;
+    for (const store of stores) if (!this.#streams.has(store.index)) this.#register(store.arg, store.index);
+    body.forEach((instr, v) => {
+      if (!needed[v] || this.valueDepth[v] !== scope.depth || this.facts.stage[v]! > stage) return;
+      if (instr.op === "const" || instr.op === "reduce" || this.#held(scope, v)) return;
+      if (this.isVector(scope, v)) {
+        for (let u = 0; u < scope.copies; u++) scope.varying[u]!.set(v, this.#c.keep("v128", this.#compute(scope, v, u)));
+      } else if (this.#varies(v) && scope.copies > 1) {
+        invariant(false, "scalar scopes have one copy");
+      } else {
+        scope.uniform.set(v, this.#c.keep(instr.type === "f32" ? "f32" : "i32", this.#compute(scope, v, 0)));
+      }
+    });
+    body.forEach((instr, v) => {
+      if (!needed[v] || this.valueDepth[v]! <= scope.depth) return;
+      if (instr.op === "load") this.#sumAddress(scope, instr.index, stage);
+      if (instr.op === "inbounds") for (const guard of instr.guards) this.#sumUp(scope, this.#streams.get(guard)!, stage);
+    });
+    for (const store of stores) this.#sumAddress(scope, store.index, stage);
+    scope.open = false;
+  }
+
+  #sumAddress(scope: Scope, index: Index, stage: number): void {
+    this.#sumUp(scope, this.#streams.get(index)!, stage);
+    for (const guard of index.guards ?? []) this.#sumUp(scope, this.#streams.get(guard)!, stage);
+  }
+
+  #sumUp(scope: Scope, stream: Stream, stage: number): void {
+    if (stream.dynamic.some((t) => this.valueDepth[t.value]! <= scope.depth && this.facts.stage[t.value]! > stage)) return;
+    this.#fullPointer(scope, stream);
+  }
+
+  /** Gives the emitter a value that was computed outside: a reduction, or a value read back from scratch. */
+  hold(scope: Scope, v: ValueId, copy: number, local: Local): void {
+    if (this.isVector(scope, v)) scope.varying[copy]!.set(v, local);
+    else scope.uniform.set(v, local);
+  }
+
+  #varies(v: ValueId): boolean {
+    return this.#nest.laneDim >= 0 && (this.facts.dims[v]! & (1 << this.#nest.laneDim)) !== 0;
+  }
+
+  /** Whether the value has one element a lane in this scope. */
+  isVector(scope: Scope, v: ValueId): boolean {
+    return scope.lanes === 4 && this.#varies(v);
+  }
+
+  #held(scope: Scope, v: ValueId): boolean {
+    return scope.uniform.has(v) || scope.varying[0]!.has(v);
+  }
+
+  /** A value in the form this scope computes it in: see `isVector`. */
+  value(scope: Scope, v: ValueId, copy: number = 0): Push {
+    const instr = this.#nest.body[v]!;
+    const vector = this.isVector(scope, v);
+    if (instr.op === "const") return constant(this.#c, instr.type, instr.value, false);
+    for (let s: Scope | undefined = scope; s !== undefined; s = s.parent) {
+      const local = vector ? s.varying[copy]?.get(v) : s.uniform.get(v);
+      if (local !== undefined) return this.#c.get(local);
+    }
+    invariant(false, `value ${v} (${instr.op}) is not available at depth ${scope.depth}`);
+  }
+
+  /** A value on four lanes, splatted if need be. */
+  vector(scope: Scope, v: ValueId, copy: number = 0): Push {
+    const instr = this.#nest.body[v]!;
+    if (instr.op === "const") return constant(this.#c, instr.type, instr.value, true);
+    const x = this.value(scope, v, copy);
+    return this.isVector(scope, v) ? x : splat(this.#c, instr.type, x);
+  }
+
+  #compute(scope: Scope, v: ValueId, copy: number): Push {
+    const c = this.#c;
+    const instr = this.#nest.body[v]!;
+    const vector = this.isVector(scope, v);
+    const get = (id: ValueId): Push => (vector ? this.vector(scope, id, copy) : this.value(scope, id, copy));
+    const typeOf = (id: ValueId): Instr["type"] => this.#nest.body[id]!.type;
+    switch (instr.op) {
+      case "coord": {
+        const at = c.get(this.#nest.coords[instr.dim]!);
+        return vector ? c.i4("add", c.op("i32x4.splat", at), c.i4lanes([0, 1, 2, 3].map((i) => i + 4 * copy))) : at;
+      }
+      case "acc": {
+        invariant(this.#nest.acc !== undefined, "`acc` outside a GEMM epilogue");
+        return this.#nest.acc(scope, copy);
+      }
+      case "inbounds": return this.#inbounds(scope, instr.guards, copy, vector);
+      case "load": return this.#load(scope, instr, copy, vector);
+      case "select": {
+        const [cond, a, b] = [get(instr.cond), get(instr.a), get(instr.b)];
+        return vector ? c.v("bitselect", a, b, cond) : c.select(a, b, cond);
+      }
+      case "cast": return cast(c, typeOf(instr.a), instr.type, get(instr.a), vector);
+      case "round": return roundTo(c, instr.to, get(instr.a), vector);
+      case "threefry": {
+        const words = [instr.k0, instr.k1, instr.c0, instr.c1].map((id) => c.let4(this.vector4(scope, id, copy)));
+        const bits = threefry(c, words[0]!, words[1]!, words[2]!, words[3]!);
+        return vector ? bits : c.lane("i32x4.extract_lane", bits, 0);
+      }
+      case "const": case "reduce":
+        invariant(false, `${instr.op} is not computed here`);
+    }
+    if ("b" in instr) {
+      const shift = this.isVector(scope, instr.b) ? undefined : this.value(scope, instr.b, copy);
+      return binary(c, instr.op, typeOf(instr.a), get(instr.a), get(instr.b), vector, shift);
+    }
+    return unary(c, instr.op, typeOf(instr.a), get(instr.a), vector);
+  }
+
+  /** Like `vector`, also where the scope has one lane. */
+  vector4(scope: Scope, v: ValueId, copy: number): Push {
+    return scope.lanes === 4 ? this.vector(scope, v, copy) : splat(this.#c, this.#nest.body[v]!.type, this.value(scope, v, copy));
+  }
+
+  // --- addresses
+
+  /** Address with coordinates up to this scope, in a local. */
+  #pointer(scope: Scope, stream: Stream): Local | number {
+    const known = scope.pointers.get(stream.key);
+    if (known !== undefined) return known;
+    const c = this.#c;
+    const below: Local | number = scope.parent === undefined ? stream.offset : this.#fullPointer(scope.parent, stream);
+    let sum: Push | undefined;
+    const add = (x: Push): void => { sum = sum === undefined ? x : c.op("i32.add", sum, x); };
+    if (scope.parent === undefined && stream.arg >= 0) add(c.get(this.#nest.argLocals[stream.arg]!));
+    stream.strides.forEach((stride, d) => {
+      if (stride !== 0 && this.#nest.depth[d] === scope.depth) add(scaled(c, c.get(this.#nest.coords[d]!), stride));
+    });
+    if (sum === undefined) return below;
+    if (typeof below !== "number") add(c.get(below));
+    else if (below !== 0) add(c.i32(below));
+    invariant(scope.open, `an address of depth ${scope.depth} was not summed up when the scope was entered`);
+    const local = c.keep("i32", sum);
+    scope.pointers.set(stream.key, local);
+    return local;
+  }
+
+  /** The same plus the scalar dynamic terms known at this depth. */
+  #fullPointer(scope: Scope, stream: Stream): Local | number {
+    const known = scope.fullPointers.get(stream.key);
+    if (known !== undefined) return known;
+    const below = this.#pointer(scope, stream);
+    const terms = this.#ownTerms(scope, stream);
+    if (terms.length === 0) return below;
+    const c = this.#c;
+    invariant(scope.open, `a dynamic address of depth ${scope.depth} was not summed up when the scope was entered`);
+    const start: Push = typeof below === "number" ? c.i32(below) : c.get(below);
+    const local = c.keep("i32", terms.reduce((sum, t) => c.op("i32.add", sum, scaled(c, this.value(scope, t.value), t.stride)), start));
+    scope.fullPointers.set(stream.key, local);
+    return local;
+  }
+
+  /** Scalar dynamic terms whose value belongs to this very depth. */
+  #ownTerms(scope: Scope, stream: Stream): Stream["dynamic"] {
+    return stream.dynamic.filter((t) => {
+      const depth = this.valueDepth[t.value]!;
+      return depth === scope.depth && !this.isVector(scope, t.value);
+    });
+  }
+
+  /** Where copy `copy` begins: lane 0 in vector scopes. */
+  #address(scope: Scope, stream: Stream, copy: number): Address {
+    const c = this.#c;
+    const pointer = this.#fullPointer(scope, stream);
+    const base = typeof pointer === "number" ? c.i32(pointer) : c.get(pointer);
+    return this.#moved(stream, { base, offset: 0 }, copy * scope.lanes * this.#laneStride(stream));
+  }
+
+  /**
+   * WebAssembly adds constant offsets without wrapping, which needs a base that is itself an address. Affine indices are valid at
+   * lane 0 of copy 0; where a guard may fail, or a lane's own term is still to come, the base may be anything.
+   */
+  #moved(stream: Stream, at: Address, bytes: number): Address {
+    if (bytes === 0) return at;
+    if (stream.dynamic.length === 0 && !stream.guarded) return moved(this.#c, at, bytes);
+    return { base: this.#c.op("i32.add", at.base, this.#c.i32(at.offset + bytes)), offset: 0 };
+  }
+
+  #laneStride(stream: Stream): number {
+    return this.#nest.laneDim < 0 ? 0 : (stream.strides[this.#nest.laneDim] ?? 0);
+  }
+
+  /** Sum of the dynamic terms that differ by lane, or undefined when there are none. */
+  #laneTerms(scope: Scope, stream: Stream, copy: number): Push | undefined {
+    const c = this.#c;
+    let sum: Push | undefined;
+    for (const term of stream.dynamic) {
+      if (!this.isVector(scope, term.value)) continue;
+      const x = this.value(scope, term.value, copy);
+      const product = term.stride === 1 ? x : c.i4("mul", x, c.i4const(term.stride));
+      sum = sum === undefined ? product : c.i4("add", sum, product);
+    }
+    return sum && c.let4(sum);
+  }
+
+  /** Address of each lane. */
+  #laneAddresses(scope: Scope, stream: Stream, copy: number): (lane: number) => Address {
+    const c = this.#c;
+    const first = this.#address(scope, stream, copy);
+    const terms = this.#laneTerms(scope, stream, copy);
+    const stride = this.#laneStride(stream);
+    return (i) => {
+      const base = terms === undefined ? first.base : c.op("i32.add", first.base, lane(c, "i32", terms, i));
+      return this.#moved(stream, { base, offset: first.offset }, i * stride);
+    };
+  }
+
+  /** Adjacent lanes are adjacent elements of `bytes` bytes. */
+  #contiguous(scope: Scope, stream: Stream, bytes: number): boolean {
+    return this.#laneStride(stream) === bytes && !stream.dynamic.some((t) => this.isVector(scope, t.value));
+  }
+
+  // --- guards
+
+  #guardVaries(scope: Scope, guard: Guard): boolean {
+    const stream = this.#streams.get(guard)!;
+    return scope.lanes === 4 && (this.#laneStride(stream) !== 0 || stream.dynamic.some((t) => this.isVector(scope, t.value)));
+  }
+
+  /** Whether all of `guards`, none of which varies over the lanes, hold. */
+  #scalarGuards(scope: Scope, guards: readonly Guard[], copy: number): Push | undefined {
+    const c = this.#c;
+    const tests = guards.map((guard) => {
+      const { base, offset } = this.#address(scope, this.#streams.get(guard)!, copy);
+      return c.op("i32.lt_u", offset === 0 ? base : c.op("i32.add", base, c.i32(offset)), c.i32(guard.size));
+    });
+    return tests.length === 0 ? undefined : tests.reduce((a, b) => c.op("i32.and", a, b));
+  }
+
+  #vectorGuards(scope: Scope, guards: readonly Guard[], copy: number): Push | undefined {
+    const c = this.#c;
+    const tests = guards.map((guard) => {
+      const stream = this.#streams.get(guard)!;
+      const { base, offset } = this.#address(scope, stream, copy);
+      const stride = this.#laneStride(stream);
+      let at = c.i4("add", c.op("i32x4.splat", base), c.i4lanes([0, 1, 2, 3].map((i) => offset + i * stride)));
+      const terms = this.#laneTerms(scope, stream, copy);
+      if (terms !== undefined) at = c.i4("add", at, terms);
+      return c.i4("lt_u", at, c.i4const(guard.size));
+    });
+    return tests.length === 0 ? undefined : tests.reduce((a, b) => c.v("and", a, b));
+  }
+
+  #inbounds(scope: Scope, guards: readonly Guard[], copy: number, vector: boolean): Push {
+    const c = this.#c;
+    const same = this.#scalarGuards(scope, guards.filter((g) => !this.#guardVaries(scope, g)), copy);
+    if (!vector) return same ?? c.i32(1);
+    const mask = this.#vectorGuards(scope, guards.filter((g) => this.#guardVaries(scope, g)), copy) ?? c.i4const(-1);
+    return same === undefined ? mask : c.v("and", mask, splat(c, "bool", same));
+  }
+
+  // --- memory
+
+  #load(scope: Scope, instr: Extract<Instr, { op: "load" }>, copy: number, vector: boolean): Push {
+    const c = this.#c;
+    const { dtype } = this.#nest.args[instr.arg]!;
+    invariant(registerType(dtype) === instr.type, `a ${dtype} argument loads as ${registerType(dtype)}, not ${instr.type}`);
+    const stream = this.#streams.get(instr.index)!;
+    const guards = instr.index.guards ?? [];
+    const fill = constant(c, instr.type, instr.index.fill ?? 0, vector);
+    const same = this.#scalarGuards(scope, guards.filter((g) => !this.#guardVaries(scope, g)), copy);
+    if (!vector) {
+      const at = this.#address(scope, stream, copy);
+      if (same === undefined) return loadScalar(c, dtype, at);
+      const out = c.local(instr.type === "f32" ? "f32" : "i32");
+      c.if(same, () => c.set(out, loadScalar(c, dtype, at)), () => c.set(out, fill));
+      return c.get(out);
+    }
+    const bytes = this.#elementBytes(dtype);
+    const contiguous = this.#contiguous(scope, stream, bytes);
+    const addresses = contiguous ? undefined : this.#laneAddresses(scope, stream, copy);
+    const first = this.#address(scope, stream, copy);
+    const whole = (): Push => (addresses === undefined ? loadVector(c, dtype, first) : loadLanes(c, dtype, addresses));
+    const mask = this.#vectorGuards(scope, guards.filter((g) => this.#guardVaries(scope, g)), copy);
+    if (same === undefined && mask === undefined) return whole();
+    const out = c.local("v128");
+    const guarded = (): void => {
+      if (mask === undefined) return c.set(out, whole());
+      const held = c.let4(mask);
+      const at = addresses ?? ((i: number): Address => this.#moved(stream, first, i * bytes));
+      c.if(c.op("i32x4.all_true", held), () => c.set(out, whole()), () => {
+        c.set(out, fill);
+        for (let i = 0; i < 4; i++) c.if(lane(c, "i32", held, i), () => c.set(out, loadIntoLane(c, dtype, at(i), c.get(out), i)));
+      });
+    };
+    if (same === undefined) guarded();
+    else c.if(same, guarded, () => c.set(out, fill));
+    return c.get(out);
+  }
+
+  #elementBytes(dtype: Arg["dtype"]): number {
+    return dtype === "f16" || dtype === "bf16" ? 2 : dtype === "u8" || dtype === "bool" ? 1 : 4;
+  }
+
+  /** Writes copy `copy` of a store whose value and index are available in `scope`. */
+  store(scope: Scope, store: Store, copy: number = 0): void {
+    const c = this.#c;
+    const { dtype } = this.#nest.args[store.arg]!;
+    const type = this.#nest.body[store.value]!.type;
+    invariant(registerType(dtype) === type, `a ${dtype} argument stores ${registerType(dtype)}, not ${type}`);
+    const stream = this.#streams.get(store.index)!;
+    if (scope.lanes === 1) return storeScalar(c, dtype, this.#address(scope, stream, copy), this.value(scope, store.value, copy));
+    const value = this.vector(scope, store.value, copy);
+    if (this.#contiguous(scope, stream, this.#elementBytes(dtype))) storeVector(c, dtype, this.#address(scope, stream, copy), value);
+    else storeLanes(c, dtype, this.#laneAddresses(scope, stream, copy), value);
+  }
+}
+
+/** x · factor, as a shift where it is one. */
+function scaled(c: Code, x: Push, factor: number): Push {
+  if (factor === 1) return x;
+  const power = Math.log2(factor);
+  return Number.isInteger(power) ? c.op("i32.shl", x, c.i32(power)) : c.op("i32.mul", x, c.i32(factor));
+}
+
+/** Values an emitter must compute for `roots` (all of them by default) in a nest without reductions. */
+export function neededFor(body: readonly Instr[], roots: readonly ValueId[], stores: readonly Store[] = []): boolean[] {
+  const needed = body.map(() => false);
+  const visit = (v: ValueId): void => {
+    if (needed[v]) return;
+    needed[v] = true;
+    for (const o of operands(body[v]!)) visit(o);
+  };
+  for (const v of roots) visit(v);
+  for (const store of stores) for (const v of [store.value, ...indexOperands(store.index)]) visit(v);
+  return needed;
+}

@@ -1,0 +1,123 @@
+/**
+ * Captures a function from tensors to tensors, a whole training step for instance, and replays it with no graph work.
+ * One plan per input signature. Parameters assigned inside are updated in place at every call; values that change from step to
+ * step must be inputs, live tensors or parameters. To hold that, the first two calls of a signature both trace the function: if
+ * the two graphs differ, a JavaScript number changed in between and would have been frozen.
+ */
+import type { StepTiming } from "./backends/backend.ts";
+import type { Device } from "./device.ts";
+import { dtypes, type DType, type TypedArray } from "./dtype.ts";
+import type { Prepared, Result } from "./engine.ts";
+import { LowrankError, ShapeError } from "./errors.ts";
+import { buildProgram, type Program } from "./graph/program.ts";
+import { Node } from "./graph/node.ts";
+import { leafPrimitive } from "./ops/sources.ts";
+import { signatureOf } from "./graph/signature.ts";
+import { formatShape, sizeOf } from "./shape.ts";
+import { Tensor } from "./tensor.ts";
+
+/** Values of one input, on the host. */
+export interface HostTensor {
+  readonly data: TypedArray;
+  readonly shape: readonly number[];
+  /** Default: what the array type suggests (Float32Array f32, Int32Array i32, Uint8Array bool stays u8). */
+  readonly dtype?: DType;
+}
+
+export type CompileInputs = Record<string, HostTensor>;
+
+export interface CompiledInfo {
+  /** Bytes of intermediates a run needs, known before it runs. */
+  readonly arenaBytes: number;
+  readonly compileMs: number;
+  readonly kernels: number;
+  readonly steps: number;
+  readonly signature: string;
+}
+
+export interface Compiled<Out extends Record<string, Tensor>> {
+  (inputs: CompileInputs): Promise<Out>;
+  /** Traces and plans without running. */
+  plan(inputs: Record<string, { readonly shape: readonly number[]; readonly dtype: DType }>): CompiledInfo;
+  /** One entry per input signature seen. */
+  info(): CompiledInfo[];
+  /** Receives kernel timings of every call while set. */
+  onTimings: ((timings: StepTiming[]) => void) | undefined;
+}
+
+interface Captured {
+  readonly program: Program;
+  readonly names: readonly string[];
+  readonly prepared: Prepared;
+  readonly graph: string;
+  verified: boolean;
+}
+
+export function compile<Out extends Record<string, Tensor>>(device: Device, fn: (inputs: Record<string, Tensor>) => Out): Compiled<Out> {
+  const captures = new Map<string, Captured>();
+
+  function capture(key: string, specs: Record<string, { shape: readonly number[]; dtype: DType }>): Captured {
+    const started = now();
+    const placeholders = Object.fromEntries(Object.entries(specs).map(([name, s]) => [name, device.input(name, s.shape, s.dtype)]));
+    if (device.pending.size > 0) throw new LowrankError("CompileError", "compile: parameters have pending assignments; await device.realize() first");
+    const traced = fn(placeholders);
+    const names = Object.keys(traced);
+    const program = buildProgram(names.map((n) => traced[n]!.node), device.takePending());
+    const graph = signatureOf(program);
+    const before = captures.get(key);
+    if (before !== undefined) {
+      if (before.graph !== graph) {
+        throw new LowrankError("CompileError", "compile: the function built a different graph the second time (a JavaScript number changed between calls); pass it as an input, a live tensor or a parameter");
+      }
+      before.verified = true;
+      return before;
+    }
+    const prepared = device.engine.prepare(program);
+    const captured: Captured = { program, names, prepared: { ...prepared, compileMs: now() - started }, graph, verified: false };
+    captures.set(key, { ...captured, prepared });
+    return captures.get(key)!;
+  }
+
+  const call = async (inputs: CompileInputs): Promise<Out> => {
+    const specs = Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, specOf(name, x)]));
+    const key = keyOf(specs);
+    let captured = captures.get(key);
+    if (captured === undefined || !captured.verified) captured = capture(key, specs);
+    const values = new Map(Object.entries(inputs).map(([name, x]) => [name, x.data]));
+    const timings: StepTiming[] | undefined = call.onTimings === undefined ? undefined : [];
+    const results = await device.launch(captured.prepared, captured.program, values, timings);
+    if (timings !== undefined) call.onTimings?.(timings);
+    return Object.fromEntries(captured.names.map((name, i) => [name, resultTensor(device, captured.program.outputs[i]!, results[i]!)])) as Out;
+  };
+  call.onTimings = undefined as ((timings: StepTiming[]) => void) | undefined;
+  call.plan = (specs: Record<string, { readonly shape: readonly number[]; readonly dtype: DType }>): CompiledInfo => {
+    const key = keyOf(specs);
+    return describe(key, captures.get(key) ?? capture(key, specs));
+  };
+  call.info = (): CompiledInfo[] => [...captures].map(([key, c]) => describe(key, c));
+  return call;
+}
+
+function describe(signature: string, { prepared }: Captured): CompiledInfo {
+  const { arenaBytes, compileMs, kernels, steps } = prepared;
+  return { arenaBytes, compileMs, kernels, steps, signature };
+}
+
+function keyOf(specs: Record<string, { readonly shape: readonly number[]; readonly dtype: DType }>): string {
+  return Object.entries(specs).map(([name, s]) => `${name}:${s.dtype}${formatShape(s.shape)}`).join(" ");
+}
+
+function specOf(name: string, x: HostTensor): { shape: readonly number[]; dtype: DType } {
+  if (x.data.length !== sizeOf(x.shape)) throw new ShapeError(`compiled input "${name}": ${x.data.length} values do not fill ${formatShape(x.shape)}`);
+  const dtype = x.dtype ?? (Object.keys(dtypes) as DType[]).find((d) => x.data instanceof dtypes[d].array)!;
+  return { shape: x.shape, dtype };
+}
+
+function resultTensor(device: Device, like: Node, result: Result): Tensor {
+  const leaf = device.resultLeaf(result, like);
+  return new Tensor(new Node(leafPrimitive, [], {}, like.shape, like.dtype, leaf), device);
+}
+
+function now(): number {
+  return (globalThis as { performance?: { now(): number } }).performance?.now() ?? 0;
+}

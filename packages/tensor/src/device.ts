@@ -1,0 +1,202 @@
+/** A device: an engine, the writes waiting for it, and the ways to make tensors on it. */
+import type { BackendInfo, MemoryInfo, StepTiming } from "./backends/backend.ts";
+import { dtypes, isFloat, viewAs, type DType, type TypedArray } from "./dtype.ts";
+import { invariant, NumericsError, ShapeError } from "./errors.ts";
+import type { Engine, Prepared, Result } from "./engine.ts";
+import { Cell } from "./graph/cell.ts";
+import { Node, type Leaf } from "./graph/node.ts";
+import { buildProgram, type Assignment, type Program } from "./graph/program.ts";
+import { floatsOf, toMemory } from "./memory-form.ts";
+import { leafPrimitive } from "./ops/sources.ts";
+import { Parameter } from "./parameter.ts";
+import { formatShape, sizeOf } from "./shape.ts";
+import { ops, Tensor, type NestedArray } from "./tensor.ts";
+
+export interface PendingWrite { readonly parameter: Parameter; readonly value: Node }
+
+export class Device {
+  readonly engine: Engine;
+  /** Parameters assigned since the last run. */
+  readonly pending: Map<Cell, PendingWrite> = new Map();
+  /** When set, every operation's result is checked and the first non-finite one is named. */
+  anomalyDetection = false;
+
+  constructor(engine: Engine) {
+    this.engine = engine;
+  }
+
+  get name(): string { return this.engine.name; }
+  get defaultFloat(): DType { return this.engine.defaultFloat; }
+
+  /**
+   * Host values as a tensor; copied to the device by each plan that reads it.
+   * Numbers become the device's float dtype, Int32Array i32, Uint8Array u8 and so on unless `dtype` says otherwise.
+   */
+  tensor(values: NestedArray | TypedArray, shape?: readonly number[], dtype?: DType): Tensor {
+    const { data, inferred, natural } = flattenValues(values);
+    const wanted = dtype ?? this.#storable(natural);
+    const dims = shape ?? inferred;
+    if (sizeOf(dims) !== data.length) throw new ShapeError(`tensor: ${data.length} values do not fill ${formatShape(dims)}`);
+    return this.#leaf({ kind: "host", data: toMemory(wanted, data, natural) }, dims, wanted);
+  }
+
+  full(shape: readonly number[], value: number, dtype: DType = this.defaultFloat): Tensor {
+    return ops.expand(ops.make.scalar(value, this.#anchor(dtype), dtype), shape);
+  }
+
+  zeros(shape: readonly number[], dtype: DType = this.defaultFloat): Tensor {
+    return this.full(shape, 0, dtype);
+  }
+
+  /** 0, 1, … n − 1. */
+  arange(n: number, dtype: DType = "i32"): Tensor {
+    return ops.cast(ops.coordinate(this.full([n], 0, "i32"), 0), dtype);
+  }
+
+  /** Persistent storage, updated in place by `Parameter.assign`. */
+  parameter(values: NestedArray | TypedArray, shape?: readonly number[], dtype?: DType): Parameter {
+    const { data, inferred, natural } = flattenValues(values);
+    const wanted = dtype ?? this.#storable(natural);
+    const dims = shape ?? inferred;
+    if (sizeOf(dims) !== data.length) throw new ShapeError(`parameter: ${data.length} values do not fill ${formatShape(dims)}`);
+    const storage = this.engine.allocate(wanted, data.length);
+    this.engine.write(storage, wanted, toMemory(wanted, data, natural));
+    return new Parameter(this, new Cell(this.engine, wanted, [...dims], storage));
+  }
+
+  /** Host values produced anew at every execution of a plan that reads them, replays included. */
+  live(shape: readonly number[], dtype: DType, produce: () => ArrayLike<number>): Tensor {
+    return this.#leaf({ kind: "live", produce: () => toMemory(dtype, produce(), undefined) }, shape, dtype);
+  }
+
+  /** A placeholder of a compiled function. */
+  input(name: string, shape: readonly number[], dtype: DType): Tensor {
+    return this.#leaf({ kind: "input", name }, shape, dtype);
+  }
+
+  /** Runs everything these tensors and all assigned parameters need. */
+  async realize(...tensors: readonly Tensor[]): Promise<void> {
+    const outputs = tensors.map((x) => x.node).filter((n) => n.leaf === undefined);
+    if (outputs.length === 0 && this.pending.size === 0) return;
+    const program = buildProgram(outputs, this.takePending());
+    if (this.anomalyDetection) await this.#checkEveryNode(program);
+    await this.execute(this.engine.prepare(program), program, new Map());
+  }
+
+  /** Pending writes as assignments; parameters then read from memory again. */
+  takePending(): Assignment[] {
+    const assignments = [...this.pending].map(([cell, { value }]) => ({ cell, value }));
+    for (const { parameter } of this.pending.values()) parameter.settle();
+    this.pending.clear();
+    return assignments;
+  }
+
+  /** Runs a prepared program; results land in the outputs' nodes, or are returned for replays. */
+  async execute(prepared: Prepared, program: Program, inputs: ReadonlyMap<string, TypedArray>, timings?: StepTiming[]): Promise<void> {
+    const results = await this.launch(prepared, program, inputs, timings);
+    program.outputs.forEach((node, i) => { node.leaf = this.resultLeaf(results[i]!, node); });
+  }
+
+  launch(prepared: Prepared, program: Program, inputs: ReadonlyMap<string, TypedArray>, timings?: StepTiming[]): Result[] | Promise<Result[]> {
+    const values = program.hostLeaves.map((node) => leafValues(node, inputs));
+    const running = this.engine.execute(prepared, values, program.cells.map((c) => c.storage), timings);
+    for (const { cell } of program.assignments) cell.version++;
+    return running;
+  }
+
+  resultLeaf(result: Result, node: Node): Leaf {
+    if (result.kind === "host") return { kind: "host", data: result.data };
+    const cell = new Cell(this.engine, node.dtype, node.shape, result.storage);
+    return { kind: "cell", cell, version: 0 };
+  }
+
+  async read(x: Tensor): Promise<TypedArray> {
+    await this.realize(x);
+    const leaf = x.node.leaf!;
+    if (leaf.kind === "host") return leaf.data.slice();
+    if (leaf.kind === "live") return leaf.produce();
+    invariant(leaf.kind === "cell", "an input of a compiled function has no values of its own");
+    return this.engine.read(leaf.cell.storage, x.dtype, x.size);
+  }
+
+  async readFloats(x: Tensor): Promise<Float64Array> {
+    return floatsOf(x.dtype, await this.read(x));
+  }
+
+  memory(): MemoryInfo { return this.engine.memory(); }
+  info(): BackendInfo { return this.engine.info(); }
+  close(): void { this.engine.close(); }
+
+  /** Realises node by node in order; slow, and names the first operation that makes a NaN or an infinity out of finite inputs. */
+  async #checkEveryNode(program: Program): Promise<void> {
+    const bad = new Set<Node>();
+    for (const node of program.nodes) {
+      if (!isFloat(node.dtype) || node.record.lowering.class === "constant") continue;
+      const probe = buildProgram([copyOf(node)], []);
+      const [result] = await this.launch(this.engine.prepare(probe), probe, new Map());
+      const data = result!.kind === "host" ? result!.data : await this.engine.read(result!.storage, node.dtype, sizeOf(node.shape));
+      if (result!.kind === "storage") this.engine.release(result!.storage);
+      const at = floatsOf(node.dtype, data).findIndex((v) => !Number.isFinite(v));
+      if (at < 0) continue;
+      bad.add(node);
+      if (node.inputs.some((input) => bad.has(input))) continue;
+      if (node.leaf === undefined && node.record.lowering.class !== "select") {
+        throw new NumericsError(`${node.record.name}${formatShape(node.shape)} in ${node.scope || "(top level)"} made the first non-finite value, ${floatsOf(node.dtype, data)[at]} at element ${at}`);
+      }
+    }
+  }
+
+  /** The dtype an array suggests, or the device's float where it has no such dtype. */
+  #storable(natural: DType | undefined): DType {
+    return natural !== undefined && this.engine.supports(natural) ? natural : this.defaultFloat;
+  }
+
+  #anchor(dtype: DType): Tensor { return this.#leaf({ kind: "host", data: new dtypes[dtype].array(new ArrayBuffer(dtypes[dtype].bytes)) }, [], dtype); }
+
+  #leaf(leaf: Leaf, shape: readonly number[], dtype: DType): Tensor {
+    return new Tensor(new Node(leafPrimitive, [], {}, [...shape], dtype, leaf), this);
+  }
+}
+
+/** A fresh node with the same meaning, so that probing does not mark the original as realised. */
+function copyOf(node: Node): Node {
+  return new Node(node.record, node.inputs, node.attrs, node.shape, node.dtype, node.leaf);
+}
+
+function leafValues(node: Node, inputs: ReadonlyMap<string, TypedArray>): TypedArray {
+  const leaf = node.leaf!;
+  switch (leaf.kind) {
+    case "host": return leaf.data;
+    case "live": return leaf.produce();
+    case "input": {
+      const value = inputs.get(leaf.name);
+      invariant(value !== undefined, `no value for compiled input "${leaf.name}"`);
+      return value;
+    }
+    case "cell": return invariantNever();
+  }
+}
+
+function invariantNever(): never {
+  invariant(false, "a cell is not a host leaf");
+}
+
+function flattenValues(values: NestedArray | TypedArray): { data: ArrayLike<number>; inferred: number[]; natural: DType | undefined } {
+  if (typeof values === "number") return { data: [values], inferred: [], natural: undefined };
+  if (ArrayBuffer.isView(values)) return { data: values, inferred: [values.length], natural: naturalDType(values) };
+  const inferred: number[] = [];
+  for (let level: NestedArray | undefined = values; Array.isArray(level); level = level[0]) inferred.push(level.length);
+  const data = values.flat(Infinity as 1) as unknown as number[];
+  if (data.length !== sizeOf(inferred)) throw new ShapeError("tensor: rows have different lengths");
+  return { data, inferred, natural: undefined };
+}
+
+function naturalDType(array: TypedArray): DType {
+  if (array instanceof Float64Array) return "f64";
+  if (array instanceof Float32Array) return "f32";
+  if (array instanceof Int32Array) return "i32";
+  if (array instanceof Uint32Array) return "u32";
+  return array instanceof Uint16Array ? "f16" : "u8";
+}
+
+export { viewAs };

@@ -1,0 +1,30 @@
+/** Persistent device storage behind parameters and realised tensors. `version` counts in-place writes. */
+import type { DType } from "../dtype.ts";
+import type { Engine, Storage } from "../engine.ts";
+
+export class Cell {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly storage: Storage;
+  readonly engine: Engine;
+  version = 0;
+  disposed = false;
+
+  constructor(engine: Engine, dtype: DType, shape: readonly number[], storage: Storage) {
+    this.engine = engine;
+    this.dtype = dtype;
+    this.shape = shape;
+    this.storage = storage;
+    registry.register(this, { engine, storage }, this);
+  }
+
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    registry.unregister(this);
+    this.engine.release(this.storage);
+  }
+}
+
+/** Frees storage whose last handle was collected; `dispose` is the prompt way. */
+const registry = new FinalizationRegistry<{ engine: Engine; storage: Storage }>(({ engine, storage }) => engine.release(storage));

@@ -1,0 +1,81 @@
+/** A program: the part of the graph that a set of results needs, in topological order, with its leaves listed. */
+import { LowrankError } from "../errors.ts";
+import type { Cell } from "./cell.ts";
+import type { Node } from "./node.ts";
+
+export interface Assignment {
+  readonly cell: Cell;
+  readonly value: Node;
+}
+
+export interface Program {
+  /** Inputs before users. */
+  readonly nodes: readonly Node[];
+  readonly outputs: readonly Node[];
+  readonly assignments: readonly Assignment[];
+  /** Leaves whose values are copied in at every run: host data, live values, compiled inputs. */
+  readonly hostLeaves: readonly Node[];
+  /** Persistent storage that is read or written, each once. */
+  readonly cells: readonly Cell[];
+}
+
+export function buildProgram(outputs: readonly Node[], assignments: readonly Assignment[]): Program {
+  const nodes = topological([...outputs, ...assignments.map((a) => a.value)]);
+  const hostLeaves: Node[] = [];
+  const cells = new Set<Cell>();
+  for (const node of nodes) {
+    const leaf = node.leaf;
+    if (leaf === undefined) continue;
+    if (leaf.kind === "cell") {
+      checkVersion(node, leaf.cell, leaf.version);
+      cells.add(leaf.cell);
+    } else {
+      hostLeaves.push(node);
+    }
+  }
+  for (const { cell } of assignments) cells.add(cell);
+  return { nodes, outputs, assignments, hostLeaves, cells: [...cells] };
+}
+
+function checkVersion(node: Node, cell: Cell, version: number): void {
+  if (cell.disposed) throw new LowrankError("DisposedError", `tensor [${node.shape.join(", ")}] was disposed before it was read`);
+  if (cell.version !== version) {
+    throw new LowrankError(
+      "StaleError",
+      `a tensor built from a parameter [${node.shape.join(", ")}] was read after the parameter was updated in place; realize it before the update`,
+    );
+  }
+}
+
+/** Depth-first, iterative: graphs of a training step are deeper than the call stack. Realised nodes count as leaves. */
+export function topological(roots: readonly Node[], inputsOf: (node: Node) => readonly Node[] = graphInputs): Node[] {
+  const order: Node[] = [];
+  const state = new Map<Node, "open" | "done">();
+  const stack: Node[] = [];
+  for (const root of roots) {
+    stack.push(root);
+    while (stack.length > 0) {
+      const node = stack[stack.length - 1]!;
+      const seen = state.get(node);
+      if (seen === "done") {
+        stack.pop();
+      } else if (seen === "open") {
+        stack.pop();
+        state.set(node, "done");
+        order.push(node);
+      } else {
+        state.set(node, "open");
+        const inputs = inputsOf(node);
+        for (let i = inputs.length - 1; i >= 0; i--) {
+          const input = inputs[i]!;
+          if (!state.has(input)) stack.push(input);
+        }
+      }
+    }
+  }
+  return order;
+}
+
+function graphInputs(node: Node): readonly Node[] {
+  return node.leaf === undefined ? node.inputs : [];
+}

@@ -1,0 +1,25 @@
+/** The structure of a program as a string: equal strings mean that one plan serves both. */
+import type { Node } from "./node.ts";
+import type { Program } from "./program.ts";
+
+export function signatureOf(program: Program): string {
+  const ids = new Map<Node, number>();
+  const cells = new Map(program.cells.map((cell, i) => [cell, i]));
+  const lines: string[] = [];
+  program.nodes.forEach((node, i) => {
+    ids.set(node, i);
+    const leaf = node.leaf;
+    const what = leaf === undefined
+      ? `${node.record.name}(${node.inputs.map((n) => ids.get(n)).join(",")})${attributes(node)}`
+      : leaf.kind === "cell" ? `cell${cells.get(leaf.cell)}` : "host";
+    lines.push(`${what}:${node.dtype}[${node.shape.join(",")}]`);
+  });
+  lines.push(`out ${program.outputs.map((n) => ids.get(n)).join(",")}`);
+  lines.push(`set ${program.assignments.map(({ cell, value }) => `${cells.get(cell)}=${ids.get(value)}`).join(",")}`);
+  return lines.join("\n");
+}
+
+function attributes(node: Node): string {
+  // String(-0) is "0", and JSON has no NaN: spell numbers out
+  return JSON.stringify(node.attrs, (_, v: unknown) => (typeof v === "number" ? (Object.is(v, -0) ? "-0" : String(v)) : v));
+}

@@ -1,0 +1,34 @@
+/** Opens a device. */
+import { InterpreterBackend } from "./backends/interpreter/interpreter.ts";
+import { ReferenceEngine } from "./backends/reference/reference.ts";
+import { Device } from "./device.ts";
+import { DeviceError } from "./errors.ts";
+import { PlanEngine } from "./plan/plan-engine.ts";
+
+export type DeviceName = "wasm" | "webgpu" | "reference" | "interpreter";
+
+export interface InitOptions {
+  /** Default: `webgpu` where there is an adapter, else `wasm`. */
+  readonly device?: DeviceName;
+  /** wasm: threads to compute with. Default: the machine's cores, at most 16; 1 where memory cannot be shared. */
+  readonly threads?: number;
+  /** Off: every operation is a kernel of its own. For tests and for finding bugs. Default on. */
+  readonly fusion?: boolean;
+  /** Off: every run is lowered and compiled anew. Default on. */
+  readonly planCache?: boolean;
+}
+
+/** Storage buffers a kernel may bind on WebGPU's default limits, one of them kept for results. */
+const WEBGPU_ARGS = 8;
+const WASM_ARGS = 24;
+
+export async function init(options: InitOptions = {}): Promise<Device> {
+  const plan = { fusion: options.fusion ?? true, planCache: options.planCache ?? true };
+  switch (options.device) {
+    case "reference": return new Device(new ReferenceEngine());
+    case "interpreter": return new Device(new PlanEngine(new InterpreterBackend(), { ...plan, maxArgs: WEBGPU_ARGS }));
+    default: throw new DeviceError(`init: there is no device "${String(options.device)}"`);
+  }
+}
+
+export { WASM_ARGS, WEBGPU_ARGS };

@@ -1,0 +1,57 @@
+/** Training objectives with torch's semantics. */
+import { DTypeError, ShapeError } from "../errors.ts";
+import { formatShape } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import type { OpRecord } from "./record.ts";
+import type { Toolbox } from "./toolbox.ts";
+
+export type Reduction = "mean" | "sum" | "none";
+
+export interface CrossEntropyOptions {
+  /** Rows with this label count neither in the sum nor in the mean. Default −100. */
+  readonly ignoreIndex?: number;
+  /** ε: the target is (1 − ε) one-hot + ε/classes. Default 0. */
+  readonly labelSmoothing?: number;
+  readonly reduction?: Reduction;
+}
+
+export const crossEntropy: OpRecord<[logits: Tensor, labels: Tensor, options?: CrossEntropyOptions]> = {
+  name: "crossEntropy", doc: "−log softmax(logits [n, classes]) at labels [n]; the mean is over rows that are not ignored (NaN when all are, as in torch)", tolerance: "row", differentiable: true,
+  sample: (g) => {
+    const [n, classes] = [g.integer(1, 6), g.integer(1, 9)];
+    const labels = g.ints([n], 0, classes - 1);
+    if (n > 1 && g.boolean()) labels.data[0] = -100;
+    return [g.tensor([n, classes], { min: -5, max: 5 }), labels, { reduction: g.pick(["mean", "sum", "none"] as const), labelSmoothing: g.pick([0, 0.1]) }];
+  },
+  call: (t, logits, labels, options = {}) => {
+    const { ignoreIndex = -100, labelSmoothing: epsilon = 0, reduction = "mean" } = options;
+    if (logits.rank !== 2 || labels.rank !== 1 || labels.shape[0] !== logits.shape[0]) throw new ShapeError(`crossEntropy: needs logits [n, classes] and labels [n], got ${formatShape(logits.shape)} and ${formatShape(labels.shape)}`);
+    if (labels.dtype !== "i32" && labels.dtype !== "u32" && labels.dtype !== "u8") throw new DTypeError(`crossEntropy: labels must be integers, got ${labels.dtype}`);
+    const classes = logits.shape[1]!;
+    const label = t.unsqueeze(t.cast(labels, "i32"), 1);
+    const counted = t.ne(label, ignoreIndex);
+    const hit = t.eq(t.coordinate(logits, 1), label);
+    const logp = t.logSoftmax(logits, 1);
+    let row = t.neg(t.sum(t.where(hit, logp, 0), 1, true));
+    if (epsilon !== 0) row = t.add(t.mul(row, 1 - epsilon), t.mul(t.sum(logp, 1, true), -epsilon / classes));
+    const kept = t.where(counted, row, 0);
+    const each = t.make.withVjp(kept, [logits], (dy) => {
+      // d/dx_j = softmax_j − (1 − ε)[j = label] − ε/classes, and 0 for ignored rows
+      const target = t.where(hit, 1 - epsilon + epsilon / classes, epsilon === 0 ? t.make.scalar(0, logits) : t.make.scalar(epsilon / classes, logits));
+      return [t.where(counted, t.mul(dy, t.sub(t.exp(logp), target)), 0)];
+    });
+    const flat = t.squeeze(each, 1);
+    if (reduction === "none") return flat;
+    const total = t.sum(flat);
+    return reduction === "sum" ? total : t.div(total, t.cast(t.sum(counted), logits.dtype));
+  },
+};
+
+export const mse: OpRecord<[a: Tensor, b: Tensor, reduction?: Reduction]> = {
+  name: "mse", doc: "(a − b)², averaged, summed or as it is", tolerance: "reduction", differentiable: true,
+  sample: (g) => { const shape = g.shape(); return [g.tensor(shape), g.tensor(shape), g.pick(["mean", "sum", "none"] as const)]; },
+  call: (t: Toolbox, a, b, reduction = "mean") => {
+    const squared = t.square(t.sub(a, b));
+    return reduction === "none" ? squared : reduction === "sum" ? t.sum(squared) : t.mean(squared);
+  },
+};

@@ -1,0 +1,39 @@
+/** Binds the op records to a Tensor constructor. */
+import type { Device } from "../device.ts";
+import { dtypes } from "../dtype.ts";
+import { invariant } from "../errors.ts";
+import { Node } from "../graph/node.ts";
+import { toMemory } from "../memory-form.ts";
+import type { Tensor } from "../tensor.ts";
+import type { OpRecord } from "./record.ts";
+import { records } from "./registry.ts";
+import { constantPrimitive, leafPrimitive } from "./sources.ts";
+import type { BoundOps, Builders, Toolbox } from "./toolbox.ts";
+
+export function makeToolbox(wrap: (node: Node, device: Device) => Tensor): Toolbox {
+  const make: Builders = {
+    node(primitive, inputs, attrs, shape, dtype) {
+      const device = inputs[0]!.device;
+      invariant(inputs.every((x) => x.device === device), `${primitive.name}: inputs on different devices`);
+      return wrap(new Node(primitive, inputs.map((x) => x.node), attrs, shape, dtype), device);
+    },
+    source: (primitive, device, attrs, shape, dtype) => wrap(new Node(primitive, [], attrs, shape, dtype), device),
+    withVjp(output, inputs, rule) {
+      invariant(output.node.vjp === undefined, "a node has one gradient rule");
+      output.node.vjp = { inputs: inputs.map((x) => x.node), rule };
+      return output;
+    },
+    scalar(value, like, dtype = like.dtype) {
+      const kind = dtypes[dtype].kind;
+      const stored = kind === "bool" ? Number(value !== 0) : value;
+      return wrap(new Node(constantPrimitive, [], { value: stored }, [], dtype), like.device);
+    },
+    host: (device, data, shape, dtype) => wrap(new Node(leafPrimitive, [], {}, shape, dtype, { kind: "host", data: toMemory(dtype, data, undefined) }), device),
+  };
+  const toolbox: Record<string, unknown> = { make };
+  for (const [name, record] of Object.entries(records)) {
+    const { call } = record as unknown as OpRecord<unknown[], unknown>;
+    toolbox[name] = (...args: unknown[]) => call(toolbox as unknown as Toolbox, ...args);
+  }
+  return toolbox as unknown as BoundOps & { make: Builders };
+}

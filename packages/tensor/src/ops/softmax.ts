@@ -1,0 +1,56 @@
+/**
+ * Softmax and its logarithm. The row maximum is subtracted first; a row without a finite maximum (fully masked, all −∞) gives zeros.
+ * Masks are booleans applied by choice, never numbers that are added.
+ */
+import { broadcastShapes, resolveDim } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import type { OpRecord } from "./record.ts";
+import type { Toolbox } from "./toolbox.ts";
+
+/** The row maximum where it is finite, else 0; constant for the gradient because softmax does not depend on the shift. */
+function shift(t: Toolbox, x: Tensor, d: number): Tensor {
+  const m = t.amax(t.detach(x), d, true);
+  return t.where(t.isfinite(m), m, 0);
+}
+
+export const softmax: OpRecord<[x: Tensor, dim?: number, mask?: Tensor]> = {
+  name: "softmax", doc: "e^x / Σ e^x along dim; positions where the bool mask is false count as −∞; a fully masked row gives zeros", tolerance: "row", differentiable: true,
+  sample: (g) => {
+    const shape = g.shape({ minRank: 1, maxDim: 9 });
+    return [g.tensor(shape), g.integer(0, shape.length - 1), ...(g.boolean() ? [g.bools(g.broadcastable(shape))] : [])];
+  },
+  call: (t, x, dim = -1, mask) => {
+    const d = resolveDim("softmax", dim, x.rank);
+    const keep = mask === undefined ? undefined : t.expand(mask, broadcastShapes("softmax", x.shape, mask.shape));
+    const seen = keep === undefined ? x : t.where(keep, x, -Infinity);
+    const e = t.exp(t.sub(seen, shift(t, seen, d)));
+    const total = t.sum(e, d, true);
+    const y = t.mul(e, t.where(t.eq(total, 0), 0, t.reciprocal(total)));
+    // dx = y ⊙ (dy − Σ dy⊙y)
+    return t.make.withVjp(y, [x], (dy) => [t.mul(y, t.sub(dy, t.sum(t.mul(dy, y), d, true)))]);
+  },
+};
+
+export const logsumexp: OpRecord<[x: Tensor, dim?: number, keepdim?: boolean]> = {
+  name: "logsumexp", doc: "log Σ e^x along dim; −∞ for a row of −∞", tolerance: "row", differentiable: true,
+  sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 })), -1, g.boolean()],
+  call: (t, x, dim = -1, keepdim = false) => {
+    const d = resolveDim("logsumexp", dim, x.rank);
+    const m = shift(t, x, d);
+    const y = t.add(t.log(t.sum(t.exp(t.sub(x, m)), d, true)), m);
+    const out = t.make.withVjp(y, [x], (dy) => [t.mul(dy, t.exp(t.sub(x, t.where(t.isfinite(y), y, 0))))]);
+    return keepdim ? out : t.squeeze(out, d);
+  },
+};
+
+export const logSoftmax: OpRecord<[x: Tensor, dim?: number]> = {
+  name: "logSoftmax", doc: "x − logsumexp(x) along dim", tolerance: "row", differentiable: true,
+  sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 })), -1],
+  call: (t, x, dim = -1) => {
+    const d = resolveDim("logSoftmax", dim, x.rank);
+    // (x − m) first: x − (m + log Σ) would lose the small difference when m is large
+    const centred = t.sub(x, shift(t, x, d));
+    const y = t.sub(centred, t.log(t.sum(t.exp(centred), d, true)));
+    return t.make.withVjp(y, [x], (dy) => [t.sub(dy, t.mul(t.exp(y), t.sum(dy, d, true)))]);
+  },
+};

@@ -1,0 +1,62 @@
+/** A named place in device memory that training updates in place. */
+import type { Device } from "./device.ts";
+import type { DType, TypedArray } from "./dtype.ts";
+import { DTypeError, ShapeError } from "./errors.ts";
+import type { Cell } from "./graph/cell.ts";
+import { Node } from "./graph/node.ts";
+import { leafPrimitive } from "./ops/sources.ts";
+import { formatShape, sameShape, sizeOf } from "./shape.ts";
+import { Tensor } from "./tensor.ts";
+
+export class Parameter {
+  readonly device: Device;
+  readonly cell: Cell;
+  #current: Tensor;
+
+  constructor(device: Device, cell: Cell) {
+    this.device = device;
+    this.cell = cell;
+    this.#current = this.#stored();
+  }
+
+  get shape(): readonly number[] { return this.cell.shape; }
+  get dtype(): DType { return this.cell.dtype; }
+  get size(): number { return sizeOf(this.cell.shape); }
+
+  /** What a reader sees now: the stored values, or the value last assigned in the step being built. */
+  get value(): Tensor {
+    const leaf = this.#current.node.leaf;
+    if (leaf?.kind === "cell" && leaf.cell === this.cell && leaf.version !== this.cell.version) this.#current = this.#stored();
+    return this.#current;
+  }
+
+  /** Makes `value` the parameter's value from here on. Memory is written at the next realize or compiled run, in place. */
+  assign(value: Tensor): void {
+    if (!sameShape(value.shape, this.shape)) throw new ShapeError(`assign: parameter ${formatShape(this.shape)} cannot hold ${formatShape(value.shape)}`);
+    if (value.dtype !== this.dtype) throw new DTypeError(`assign: parameter is ${this.dtype}, value is ${value.dtype}; cast it first`);
+    this.#current = value;
+    this.device.pending.set(this.cell, { parameter: this, value: value.node });
+  }
+
+  /** Forgets a pending value and returns to what memory holds. */
+  settle(): void {
+    this.#current = this.#stored();
+  }
+
+  /** Copies host values in, now. A pending assignment is dropped. */
+  write(data: TypedArray): void {
+    if (data.length !== this.size) throw new ShapeError(`write: parameter ${formatShape(this.shape)} holds ${this.size} elements, got ${data.length}`);
+    this.device.pending.delete(this.cell);
+    this.device.engine.write(this.cell.storage, this.dtype, data);
+    this.cell.version++;
+    this.#current = this.#stored();
+  }
+
+  data(): Promise<TypedArray> { return this.value.data(); }
+
+  dispose(): void { this.cell.dispose(); }
+
+  #stored(): Tensor {
+    return new Tensor(new Node(leafPrimitive, [], {}, this.cell.shape, this.cell.dtype, { kind: "cell", cell: this.cell, version: this.cell.version }), this.device);
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * Places buffers with known lifetimes in one arena: the largest first, each at the lowest offset where it overlaps nothing that
+ * lives at the same time (Pisarchyk & Lee 2020, greedy by size).
+ */
+import { ARENA_ALIGNMENT } from "./plan.ts";
+
+export interface Lifetime {
+  readonly bytes: number;
+  /** First and last step that touch it, both inclusive. */
+  readonly first: number;
+  readonly last: number;
+}
+
+export interface ArenaLayout { readonly offsets: number[]; readonly bytes: number }
+
+export function placeBuffers(buffers: readonly Lifetime[]): ArenaLayout {
+  const offsets = new Array<number>(buffers.length).fill(0);
+  const order = buffers.map((_, i) => i).sort((a, b) => buffers[b]!.bytes - buffers[a]!.bytes || buffers[a]!.first - buffers[b]!.first);
+  const placed: number[] = [];
+  let total = 0;
+  for (const i of order) {
+    const mine = buffers[i]!;
+    let offset = 0;
+    for (const j of placed) {
+      const other = buffers[j]!;
+      if (other.last < mine.first || mine.last < other.first) continue;
+      if (offsets[j]! - offset >= mine.bytes) break;
+      offset = Math.max(offset, align(offsets[j]! + other.bytes));
+    }
+    offsets[i] = offset;
+    placed.push(i);
+    placed.sort((a, b) => offsets[a]! - offsets[b]!);
+    total = Math.max(total, align(offset + mine.bytes));
+  }
+  return { offsets, bytes: total };
+}
+
+function align(bytes: number): number {
+  return Math.ceil(bytes / ARENA_ALIGNMENT) * ARENA_ALIGNMENT;
+}

@@ -1,0 +1,82 @@
+/** From a schedule to a plan: buffers get addresses, equal kernels are kept once. */
+import { bytesOf } from "../dtype.ts";
+import { invariant } from "../errors.ts";
+import type { Cell } from "../graph/cell.ts";
+import type { Program } from "../graph/program.ts";
+import type { Kernel } from "../ir/kernel.ts";
+import type { GNode } from "../schedule/graph.ts";
+import { schedule, type ScheduleOptions } from "../schedule/schedule.ts";
+import { sizeOf } from "../shape.ts";
+import { placeBuffers, type Lifetime } from "./arena.ts";
+import type { BufferRef, Plan, Step, Upload } from "./plan.ts";
+
+/** Bound slots are the program's cells, in order, then its outputs, in order. */
+export function buildPlan(program: Program, options: ScheduleOptions): Plan {
+  const { kernels: drafts, homes, leaves } = schedule(program, options);
+  const slotOfCell = new Map(program.cells.map((cell, i) => [cell, i]));
+  const cells = program.cells.length;
+
+  /** What two nodes must share to be one buffer. */
+  const homeOf = (node: GNode): unknown => {
+    if (node.leaf?.kind === "cell") return slotOfCell.get(node.leaf.cell)!;
+    const home = homes.get(node);
+    return home === undefined ? node : typeof home === "number" ? cells + home : slotOfCell.get(home)!;
+  };
+  const finished = drafts.map((draft) => ({ draft, ...draft.finish(homeOf) }));
+
+  // lifetimes of what lives in the arena; uploads are there from the start
+  const lifetimes = new Map<GNode, { first: number; last: number }>();
+  const uploadNodes = program.hostLeaves.map((origin) => leaves.find((l) => l.origin === origin));
+  uploadNodes.forEach((node) => { if (node !== undefined) lifetimes.set(node, { first: -1, last: -1 }); });
+  finished.forEach(({ args }, step) => {
+    for (const node of args) {
+      if (typeof homeOf(node) === "number") continue;
+      const life = lifetimes.get(node);
+      if (life === undefined) lifetimes.set(node, { first: step, last: step });
+      else life.last = step;
+    }
+  });
+  const arenaNodes = [...lifetimes.keys()];
+  const layout = placeBuffers(arenaNodes.map((n): Lifetime => ({ bytes: bytesFor(n), ...lifetimes.get(n)! })));
+  const offsetOf = new Map(arenaNodes.map((n, i) => [n, layout.offsets[i]!]));
+  const refOf = (node: GNode): BufferRef => {
+    const home = homeOf(node);
+    if (typeof home === "number") return { kind: "bound", slot: home, bytes: bytesFor(node) };
+    const offset = offsetOf.get(node);
+    invariant(offset !== undefined, `${node.primitive.name} has no place in the arena`);
+    return { kind: "arena", offset, bytes: bytesFor(node) };
+  };
+
+  const kernels: Kernel[] = [];
+  const kernelIds = new Map<string, number>();
+  const steps = finished.map(({ kernel, args, draft }): Step => {
+    const key = kernelKey(kernel);
+    let id = kernelIds.get(key);
+    if (id === undefined) {
+      id = kernels.push(kernel) - 1;
+      kernelIds.set(key, id);
+    }
+    return { kernel: id, args: args.map(refOf), label: draft.label };
+  });
+
+  const uploads = program.hostLeaves.map((origin, i): Upload => {
+    const node = uploadNodes[i];
+    const ref: BufferRef = node === undefined ? { kind: "arena", offset: 0, bytes: 0 } : refOf(node);
+    return { ref, dtype: origin.dtype, size: node === undefined ? 0 : sizeOf(origin.shape) };
+  });
+  const written = new Set<Cell>(program.assignments.map((a) => a.cell));
+  const bound: Plan["bound"] = [
+    ...program.cells.map((cell) => ({ bytes: sizeOf(cell.shape) * bytesOf(cell.dtype), access: written.has(cell) ? "readwrite" as const : "read" as const })),
+    ...program.outputs.map((node) => ({ bytes: sizeOf(node.shape) * bytesOf(node.dtype), access: "write" as const })),
+  ];
+  return { kernels, steps, arenaBytes: layout.bytes, uploads, bound };
+}
+
+function bytesFor(node: GNode): number {
+  return node.size * bytesOf(node.dtype);
+}
+
+/** Equal keys mean equal code. Labels do not count; numbers JSON cannot spell are spelled out. */
+export function kernelKey(kernel: Kernel): string {
+  return JSON.stringify(kernel, (name, v: unknown) => (name === "label" ? undefined : typeof v === "number" && (!Number.isFinite(v) || Object.is(v, -0)) ? `#${Object.is(v, -0) ? "-0" : v}` : v));
+}

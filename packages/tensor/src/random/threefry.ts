@@ -1,0 +1,23 @@
+/** Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a keyed bijection of counters. */
+
+const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24] as const;
+/** Key schedule parity constant of Skein. */
+const PARITY = 0x1bd11bda;
+
+/** Two u32 words for `counter` under `key`. */
+export function threefry2x32(key: readonly [number, number], counter: readonly [number, number]): [number, number] {
+  const keys = [key[0], key[1], PARITY ^ key[0] ^ key[1]];
+  let x0 = (counter[0] + keys[0]!) | 0;
+  let x1 = (counter[1] + keys[1]!) | 0;
+  for (let round = 0; round < 20; round++) {
+    const by = ROTATIONS[round % 8]!;
+    x0 = (x0 + x1) | 0;
+    x1 = ((x1 << by) | (x1 >>> (32 - by))) ^ x0;
+    if (round % 4 === 3) {
+      const group = (round + 1) / 4;
+      x0 = (x0 + keys[group % 3]!) | 0;
+      x1 = (x1 + keys[(group + 1) % 3]! + group) | 0;
+    }
+  }
+  return [x0 >>> 0, x1 >>> 0];
+}

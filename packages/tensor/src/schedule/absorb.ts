@@ -1,0 +1,78 @@
+/**
+ * Kernels with several results. When a kernel reads a stored node at every point it computes, it may as well compute that node
+ * and write it out for the others: AdamW's moments with the update, a residual sum with the layer norm that follows.
+ */
+import type { GNode } from "./graph.ts";
+import { lowerLoop, type KernelDraft } from "./lower.ts";
+
+export function absorb(drafts: readonly KernelDraft[], stored: ReadonlySet<GNode>, maxArgs: number): KernelDraft[] {
+  const writer = new Map<GNode, KernelDraft>();
+  const readers = new Map<GNode, Set<KernelDraft>>();
+  const alive = new Set(drafts);
+  for (const draft of drafts) link(draft, writer, readers);
+  for (let i = drafts.length - 1; i >= 0; i--) {
+    let consumer = drafts[i]!;
+    if (consumer.kind !== "loop" || !alive.has(consumer)) continue;
+    for (let progress = true; progress;) {
+      progress = false;
+      for (const node of [...consumer.reads].sort((a, b) => b.id - a.id)) {
+        const producer = writer.get(node);
+        if (producer === undefined || producer === consumer || producer.kind !== "loop") continue;
+        if (producer.writes.length !== 1 || node.size < 2) continue;
+        if (feeds(node, consumer, writer, readers)) continue;
+        const merged = tryMerge(consumer, producer, stored, maxArgs);
+        if (merged === undefined) continue;
+        for (const old of [consumer, producer]) {
+          alive.delete(old);
+          for (const read of old.reads) readers.get(read)?.delete(old);
+        }
+        link(merged, writer, readers);
+        alive.add(merged);
+        consumer = merged;
+        progress = true;
+        break;
+      }
+    }
+  }
+  return [...alive];
+}
+
+function link(draft: KernelDraft, writer: Map<GNode, KernelDraft>, readers: Map<GNode, Set<KernelDraft>>): void {
+  for (const node of draft.writes) writer.set(node, draft);
+  for (const node of draft.reads) {
+    const set = readers.get(node);
+    if (set === undefined) readers.set(node, new Set([draft]));
+    else set.add(draft);
+  }
+}
+
+function tryMerge(consumer: KernelDraft, producer: KernelDraft, stored: ReadonlySet<GNode>, maxArgs: number): KernelDraft | undefined {
+  const inside = new Set([...consumer.writes, ...producer.writes]);
+  const memory = new Set([...consumer.reads, ...producer.reads]);
+  inside.delete(consumer.root);
+  const merged = lowerLoop(consumer.root, { stored: (n) => (stored.has(n) || memory.has(n)) && !inside.has(n), absorbed: inside });
+  const once = new Set(merged.writes);
+  const complete = merged.refused.size === 0 && once.size === merged.writes.length && once.size === inside.size + 1 && merged.coversAll;
+  return complete && new Set([...merged.reads, ...merged.writes]).size <= maxArgs ? merged : undefined;
+}
+
+/** Whether another reader of `node` comes before `consumer`: merging would then make a circle. */
+function feeds(node: GNode, consumer: KernelDraft, writer: ReadonlyMap<GNode, KernelDraft>, readers: ReadonlyMap<GNode, ReadonlySet<KernelDraft>>): boolean {
+  const others = new Set([...(readers.get(node) ?? [])].filter((d) => d !== consumer));
+  if (others.size === 0) return false;
+  const oldest = Math.min(...[...others].map((d) => d.root.id));
+  const seen = new Set<KernelDraft>();
+  const stack = [consumer];
+  while (stack.length > 0) {
+    const draft = stack.pop()!;
+    for (const read of draft.reads) {
+      const from = writer.get(read);
+      // nothing older than the oldest other reader can depend on it
+      if (from === undefined || seen.has(from) || (from.root.id < oldest && Math.max(...from.writes.map((w) => w.id)) < oldest)) continue;
+      if (others.has(from)) return true;
+      seen.add(from);
+      stack.push(from);
+    }
+  }
+  return false;
+}

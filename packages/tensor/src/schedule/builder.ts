@@ -1,0 +1,330 @@
+/**
+ * Turns graph nodes into kernel instructions at given coordinates. Views are composed into index arithmetic on the way; whatever
+ * cannot be computed inside this kernel (a product, a reduction over other dimensions, a reshape that is not linear) is recorded
+ * in `refused` and read from memory instead: the scheduler then gives it a kernel of its own.
+ */
+import type { DType } from "../dtype.ts";
+import { invariant } from "../errors.ts";
+import type { Instr, ValueId, ValueType } from "../ir/kernel.ts";
+import { stridesOf } from "../shape.ts";
+import type { GNode } from "./graph.ts";
+import { addForms, delinearize, linearize, rangeOf, scaleForm, ZERO, type LinearForm, type SplitRequest } from "./linear-form.ts";
+
+/** An instruction whose indices are still linear forms over the builder's dimensions. */
+export type DraftInstr =
+  | Exclude<Instr, { op: "load" } | { op: "coord" } | { op: "inbounds" }>
+  | { readonly op: "load"; readonly type: ValueType; readonly source: GNode; readonly index: LinearForm; readonly guards: readonly DraftGuard[] }
+  | { readonly op: "inbounds"; readonly type: "bool"; readonly guards: readonly DraftGuard[] }
+  | { readonly op: "affine"; readonly type: "i32" | "u32"; readonly form: LinearForm };
+
+export interface DraftGuard { readonly form: LinearForm; readonly size: number }
+
+export interface DraftStore { readonly target: GNode; readonly index: LinearForm; readonly value: ValueId }
+
+/** Thrown to start the kernel again with a dimension cut in two. */
+export class SplitSignal extends Error {
+  readonly request: SplitRequest;
+  constructor(request: SplitRequest) {
+    super("internal: split request");
+    this.request = request;
+  }
+}
+
+export interface BuilderOptions {
+  /** Nodes that live in memory. */
+  readonly stored: (node: GNode) => boolean;
+  /** Nodes that this kernel computes and also writes out for others. */
+  readonly absorbed: ReadonlySet<GNode>;
+  /** Whether dimensions may be cut; products have fixed ones. */
+  readonly mayReduce: boolean;
+  readonly maySplit: (dim: number) => boolean;
+  /** Factors of dimensions that reductions append, by order of appearance. */
+  readonly innerFactors: readonly (readonly number[])[];
+}
+
+export function valueTypeOf(dtype: DType): ValueType {
+  switch (dtype) {
+    case "f64": case "f32": case "f16": case "bf16": return "f32";
+    case "i32": return "i32";
+    case "u32": case "u8": return "u32";
+    case "bool": return "bool";
+  }
+}
+
+export class KernelBuilder {
+  readonly sizes: number[];
+  readonly body: DraftInstr[] = [];
+  readonly refused: Set<GNode> = new Set();
+  readonly extraStores: DraftStore[] = [];
+  /** Nodes that must have been computed before this kernel starts. */
+  readonly waits: Set<GNode> = new Set();
+  /** Dimensions that reductions run over; undefined until the first reduction. */
+  inner: number[] | undefined;
+  /** How many dimensions of the root came first; reductions may append more. */
+  readonly rootDims: number;
+  /** Set once the reduction appended its dimensions instead of using the root's. */
+  appended = false;
+  readonly #options: BuilderOptions;
+  readonly #known = new Map<string, ValueId>();
+  readonly #pulled = new Map<string, ValueId>();
+
+  constructor(sizes: readonly number[], options: BuilderOptions) {
+    this.sizes = [...sizes];
+    this.rootDims = sizes.length;
+    this.#options = options;
+  }
+
+  emit(instr: DraftInstr): ValueId {
+    const key = JSON.stringify(instr, (name, v: unknown) => (name === "source" || name === "target" ? (v as GNode).id : typeof v === "number" && (!Number.isFinite(v) || Object.is(v, -0)) ? `${Object.is(v, -0) ? "-0" : v}` : v));
+    const before = this.#known.get(key);
+    if (before !== undefined) return before;
+    this.body.push(instr);
+    this.#known.set(key, this.body.length - 1);
+    return this.body.length - 1;
+  }
+
+  constant(type: ValueType, value: number): ValueId {
+    return this.emit({ op: "const", type, value });
+  }
+
+  /** The value of `node` at `coords`, valid wherever `guards` hold. */
+  value(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[] = [], isRoot = false): ValueId {
+    const key = pullKey(node, coords, guards, isRoot);
+    const before = this.#pulled.get(key);
+    if (before !== undefined) return before;
+    const id = this.#compute(node, coords, guards, isRoot);
+    this.#pulled.set(key, id);
+    if (this.#options.absorbed.has(node) && !isRoot) this.#absorb(node, coords, guards, id);
+    return id;
+  }
+
+  /** One elementwise node of a product's chain: `previous` has `value` here, every other input is pulled in as usual. */
+  link(node: GNode, previous: GNode, value: ValueId, coords: readonly LinearForm[]): ValueId {
+    this.#pulled.set(pullKey(previous, coords, [], false), value);
+    return this.value(node, coords, [], true);
+  }
+
+  #compute(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[], isRoot: boolean): ValueId {
+    const type = valueTypeOf(node.dtype);
+    if (node.constant !== undefined) return this.constant(type, node.constant);
+    if (!isRoot && !this.#options.absorbed.has(node) && this.#isMemory(node)) return this.#load(node, coords, guards);
+    const at = (i: number): ValueId => this.value(node.inputs[i]!, coords, guards);
+    const { lowering } = node;
+    switch (lowering.class) {
+      case "unary": return this.#rounded(node, this.emit({ op: lowering.op, type, a: at(0) }));
+      case "binary": return this.#rounded(node, this.emit({ op: lowering.op, type, a: at(0), b: at(1) }));
+      case "select": return this.emit({ op: "select", type, cond: at(0), a: at(1), b: at(2) });
+      case "cast": return this.#cast(at(0), node.inputs[0]!.dtype, node.dtype);
+      case "iota": return this.emit({ op: "affine", type: "i32", form: coords[0]! });
+      case "random": return this.#random(node, coords);
+      case "view": return this.#view(node, lowering.view, coords, guards);
+      case "reduce": return this.#reduce(node, lowering.combine, coords, guards);
+      case "gather": return this.#gather(node, coords, guards);
+      case "leaf": return this.#load(node, coords, guards);
+      case "matmul": case "scatter": return this.#refuse(node, coords, guards);
+      case "constant": return this.constant(type, node.attrs["value"] as number);
+    }
+  }
+
+  #isMemory(node: GNode): boolean {
+    return node.leaf !== undefined || this.refused.has(node) || this.#options.stored(node);
+  }
+
+  /** `node` cannot be computed here: read it, and tell the scheduler. */
+  #refuse(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+    this.refused.add(node);
+    return this.#load(node, coords, guards);
+  }
+
+  #load(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+    return this.#loadAt(node, linearize(coords, node.shape), guards);
+  }
+
+  #loadAt(source: GNode, index: LinearForm, guards: readonly DraftGuard[]): ValueId {
+    return this.emit({ op: "load", type: valueTypeOf(source.dtype), source, index, guards: guards.filter((g) => !this.#alwaysHolds(g)) });
+  }
+
+  #alwaysHolds(guard: DraftGuard): boolean {
+    const range = rangeOf(guard.form, this.sizes);
+    return range !== undefined && range[0] >= 0 && range[1] < guard.size;
+  }
+
+  #absorb(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[], value: ValueId): void {
+    if (guards.length > 0 || coords.some((c) => c.dynamic !== undefined)) {
+      this.refused.add(node);
+      return;
+    }
+    const index = linearize(coords, node.shape);
+    if (!this.extraStores.some((s) => s.target === node && JSON.stringify(s.index) === JSON.stringify(index))) this.extraStores.push({ target: node, index, value });
+  }
+
+  /** f16 and bf16 results are rounded where hardware would store them; moving or choosing values needs no rounding. */
+  #rounded(node: GNode, value: ValueId): ValueId {
+    const { dtype, lowering } = node;
+    if (dtype === "u8") return this.emit({ op: "and", type: "u32", a: value, b: this.constant("u32", 255) });
+    if (dtype !== "f16" && dtype !== "bf16") return value;
+    const exact = (lowering.class === "unary" && (lowering.op === "neg" || lowering.op === "abs" || lowering.op === "floor"))
+      || (lowering.class === "binary" && (lowering.op === "max" || lowering.op === "min"));
+    return exact ? value : this.emit({ op: "round", type: "f32", to: dtype, a: value });
+  }
+
+  #cast(value: ValueId, from: DType, to: DType): ValueId {
+    const [source, target] = [valueTypeOf(from), valueTypeOf(to)];
+    let out = value;
+    // integers saturate like floats do
+    if (source === "i32" && target === "u32") out = this.emit({ op: "max", type: "i32", a: out, b: this.constant("i32", 0) });
+    if (source === "u32" && target === "i32" && from !== "u8") out = this.emit({ op: "min", type: "u32", a: out, b: this.constant("u32", 2147483647) });
+    if (source !== target) out = this.emit({ op: "cast", type: target, a: out });
+    if (to === "u8" && from !== "u8" && from !== "bool") out = this.emit({ op: "min", type: "u32", a: out, b: this.constant("u32", 255) });
+    if ((to === "f16" || to === "bf16") && from !== to) out = this.emit({ op: "round", type: "f32", to, a: out });
+    return out;
+  }
+
+  #random(node: GNode, coords: readonly LinearForm[]): ValueId {
+    const words = node.inputs[0]!;
+    const [k0, k1] = [0, 1].map((i) => this.value(words, [{ offset: i, strides: [] }]));
+    const c0 = this.emit({ op: "affine", type: "u32", form: linearize(coords, node.shape) });
+    return this.emit({ op: "threefry", type: "u32", k0: k0!, k1: k1!, c0, c1: this.constant("u32", node.attrs["site"] as number) });
+  }
+
+  #view(node: GNode, view: string, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+    const x = node.inputs[0]!;
+    switch (view) {
+      case "alias":
+        if (node.after !== undefined) this.waits.add(node.after);
+        return this.value(x, coords, guards);
+      case "permute": {
+        const dims = node.attrs["dims"] as number[];
+        return this.value(x, dims.map((_, d) => coords[dims.indexOf(d)]!), guards);
+      }
+      case "expand": return this.value(x, x.shape.map((s, d) => (s === 1 ? ZERO : coords[d]!)), guards);
+      case "slice": {
+        const starts = node.attrs["starts"] as number[];
+        const steps = node.attrs["steps"] as number[];
+        return this.value(x, coords.map((c, d) => scaleForm(c, steps[d]!, starts[d]!)), guards);
+      }
+      case "pad": {
+        const low = node.attrs["low"] as number[];
+        const moved = coords.map((c, d) => (low[d] === 0 ? c : scaleForm(c, 1, -low[d]!)));
+        const added = moved.map((form, d) => ({ form, size: x.shape[d]! })).filter((g) => !this.#alwaysHolds(g));
+        if (added.length === 0) return this.value(x, moved, guards);
+        const inside = this.emit({ op: "inbounds", type: "bool", guards: added });
+        const type = valueTypeOf(node.dtype);
+        return this.emit({ op: "select", type, cond: inside, a: this.value(x, moved, [...guards, ...added]), b: this.constant(type, node.attrs["value"] as number) });
+      }
+      case "reshape": return this.#reshape(node, coords, guards);
+      default: return invariant(false, `unknown view ${view}`) as never;
+    }
+  }
+
+  #reshape(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+    const x = node.inputs[0]!;
+    const direct = regroup(node.shape, x.shape, coords);
+    if (direct !== undefined) return this.value(x, direct, guards);
+    const position = linearize(coords, node.shape);
+    if (x.constant === undefined && !this.#options.absorbed.has(x) && this.#isMemory(x)) return this.#loadAt(x, position, guards);
+    const inside = this.#coordsIn(position, x.shape, guards);
+    if (inside !== undefined) return this.value(x, inside, guards);
+    this.refused.add(x);
+    return this.#loadAt(x, position, guards);
+  }
+
+  /** Coordinates of a row-major position, asking for a split where that helps. */
+  #coordsIn(position: LinearForm, shape: readonly number[], guards: readonly DraftGuard[]): LinearForm[] | undefined {
+    // under a guard the form may run outside the tensor, where quotient and remainder would be wrong
+    const range = rangeOf(position, this.sizes);
+    if (range === undefined || (guards.length > 0 && (range[0] < 0 || range[1] >= shape.reduce((a, b) => a * b, 1)))) return undefined;
+    const coords = delinearize(position, shape, this.sizes);
+    if (coords === undefined || !("dim" in coords)) return coords;
+    if (this.#options.maySplit(coords.dim)) throw new SplitSignal(coords);
+    return undefined;
+  }
+
+  #gather(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+    const [table, ids] = node.inputs as [GNode, GNode];
+    const id = this.value(ids, coords.slice(0, ids.shape.length), guards);
+    const row: LinearForm = { offset: 0, strides: [], dynamic: [{ value: id, stride: 1 }] };
+    const inRange = { form: row, size: table.shape[0]! };
+    const found = this.value(table, [row, ...coords.slice(ids.shape.length)], [...guards, inRange]);
+    const type = valueTypeOf(node.dtype);
+    const missing = this.constant(type, type === "f32" ? NaN : 0);
+    return this.emit({ op: "select", type, cond: this.emit({ op: "inbounds", type: "bool", guards: [inRange] }), a: found, b: missing });
+  }
+
+  #reduce(node: GNode, combine: "sum" | "max", coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+    const x = node.inputs[0]!;
+    const dims = node.attrs["dims"] as number[];
+    const sizes = dims.map((d) => x.shape[d]!);
+    const innerCoords = this.#options.mayReduce && guards.length === 0 ? this.#enterReduction(coords, sizes) : undefined;
+    if (innerCoords === undefined) return this.#refuse(node, coords, guards);
+    const full = coords.map((c, d) => (dims.includes(d) ? innerCoords[dims.indexOf(d)]! : c));
+    const reduced = this.emit({ op: "reduce", type: valueTypeOf(node.dtype), combine, a: this.value(x, full, guards) });
+    return this.#rounded(node, reduced);
+  }
+
+  /** Coordinates that run over the reduced dimensions, if this kernel can make them its inner ones. */
+  #enterReduction(kept: readonly LinearForm[], sizes: readonly number[]): LinearForm[] | undefined {
+    if (kept.some((c) => c.dynamic !== undefined)) return undefined;
+    const used = new Set(kept.flatMap((c) => c.strides.flatMap((s, d) => (s !== 0 && this.sizes[d]! > 1 ? [d] : []))));
+    const free = this.sizes.flatMap((s, d) => (s > 1 && !used.has(d) ? [d] : []));
+    const count = sizes.reduce((a, b) => a * b, 1);
+    if (this.inner === undefined) {
+      if (free.length === 0) return this.#appendInner(sizes);
+      if (free.reduce((n, d) => n * this.sizes[d]!, 1) !== count) return undefined;
+      const over = this.#innerCoords(free, sizes);
+      if (over !== undefined) this.inner = free;
+      return over;
+    }
+    const outerFree = free.filter((d) => !this.inner!.includes(d));
+    if (outerFree.length > 0 || this.inner.some((d) => used.has(d))) return undefined;
+    if (this.inner.reduce((n, d) => n * this.sizes[d]!, 1) !== count) return undefined;
+    return this.#innerCoords(this.inner, sizes);
+  }
+
+  #appendInner(sizes: readonly number[]): LinearForm[] {
+    this.appended = true;
+    this.inner = [];
+    return sizes.map((size, i) => {
+      const factors = this.#options.innerFactors[i] ?? [size];
+      const first = this.sizes.length;
+      this.sizes.push(...factors);
+      this.inner!.push(...factors.map((_, k) => first + k));
+      return factorForm(first, factors);
+    });
+  }
+
+  #innerCoords(over: readonly number[], sizes: readonly number[]): LinearForm[] | undefined {
+    const position = linearize(over.map((d) => unitForm(d)), over.map((d) => this.sizes[d]!));
+    const coords = delinearize(position, sizes, this.sizes);
+    if (coords === undefined) return undefined;
+    if (!("dim" in coords)) return coords;
+    if (this.#options.maySplit(coords.dim)) throw new SplitSignal(coords);
+    return undefined;
+  }
+}
+
+function pullKey(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[], isRoot: boolean): string {
+  return `${node.id}|${isRoot}|${JSON.stringify(coords)}|${guards.length === 0 ? "" : JSON.stringify(guards)}`;
+}
+
+export function unitForm(dim: number): LinearForm {
+  const strides = new Array<number>(dim + 1).fill(0);
+  strides[dim] = 1;
+  return { offset: 0, strides };
+}
+
+/** The coordinate that consecutive dimensions `first…` of these sizes spell together. */
+export function factorForm(first: number, factors: readonly number[]): LinearForm {
+  const steps = stridesOf(factors);
+  return factors.reduce<LinearForm>((sum, _, k) => addForms(sum, scaleForm(unitForm(first + k), steps[k]!)), ZERO);
+}
+
+/** Reshapes that only add or drop dimensions of 1 keep every coordinate as it is, dynamic ones too. */
+function regroup(from: readonly number[], to: readonly number[], coords: readonly LinearForm[]): LinearForm[] | undefined {
+  const real = from.flatMap((s, d) => (s === 1 ? [] : [d]));
+  const target = to.filter((s) => s !== 1);
+  if (real.length !== target.length || real.some((d, i) => from[d] !== target[i])) return undefined;
+  let next = 0;
+  return to.map((s) => (s === 1 ? ZERO : coords[real[next++]!]!));
+}
+

@@ -1,0 +1,133 @@
+/**
+ * The scheduler's copy of a program: equal expressions are one node, constants are folded, aliases are gone, long full
+ * reductions are cut in two so that threads can share them.
+ */
+import { dtypes, type DType } from "../dtype.ts";
+import type { Attrs, Leaf, Node } from "../graph/node.ts";
+import type { Assignment, Program } from "../graph/program.ts";
+import type { Cell } from "../graph/cell.ts";
+import { roundTo } from "../memory-form.ts";
+import type { Lowering, Primitive } from "../ops/record.ts";
+import { sizeOf } from "../shape.ts";
+
+export interface GNode {
+  readonly id: number;
+  readonly primitive: Primitive;
+  readonly lowering: Lowering;
+  readonly inputs: readonly GNode[];
+  readonly attrs: Attrs;
+  readonly shape: readonly number[];
+  readonly size: number;
+  readonly dtype: DType;
+  readonly leaf: Leaf | undefined;
+  /** The graph node that a leaf was. */
+  readonly origin: Node;
+  /** The value when every element is the same known number. */
+  readonly constant: number | undefined;
+  readonly users: GNode[];
+  readonly scope: string;
+  /** Nodes that must have been computed before this one is (recomputation barriers). */
+  readonly after: GNode | undefined;
+}
+
+export interface ScheduleGraph {
+  readonly nodes: readonly GNode[];
+  readonly outputs: readonly GNode[];
+  readonly assignments: readonly { readonly cell: Cell; readonly value: GNode }[];
+}
+
+/** A full reduction of at least this many elements is done in two stages. */
+const SPLIT_REDUCTION = 1 << 15;
+const REDUCTION_PARTS = 128;
+
+export function buildScheduleGraph(program: Program, simplify: boolean): ScheduleGraph {
+  const known = new Map<string, GNode>();
+  const nodes: GNode[] = [];
+  const mapped = new Map<Node, GNode>();
+
+  function intern(node: Omit<GNode, "id" | "users" | "size">, key: string): GNode {
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const made: GNode = { ...node, id: nodes.length, users: [], size: sizeOf(node.shape) };
+    nodes.push(made);
+    known.set(key, made);
+    for (const input of new Set(node.inputs)) input.users.push(made);
+    if (node.after !== undefined) node.after.users.push(made);
+    return made;
+  }
+
+  function derive(primitive: Primitive, inputs: readonly GNode[], attrs: Attrs, shape: readonly number[], dtype: DType, origin: Node): GNode {
+    const lowering = primitive.lowering;
+    const constant = foldConstant(primitive, inputs, attrs, shape, dtype);
+    const key = constant !== undefined
+      ? `const ${spell(constant)} ${dtype} ${shape.join(",")}`
+      : `${primitive.name} ${inputs.map((i) => i.id).join(",")} ${JSON.stringify(attrs, (_, v: unknown) => (typeof v === "number" ? spell(v) : v))} ${shape.join(",")} ${dtype}`;
+    return intern({ primitive, lowering, inputs: constant !== undefined ? [] : inputs, attrs, shape, dtype, leaf: undefined, origin, constant, scope: origin.scope, after: undefined }, key);
+  }
+
+  function twoStage(node: Node, input: GNode): GNode | undefined {
+    if (node.record.lowering.class !== "reduce" || sizeOf(node.shape) !== 1 || input.size < SPLIT_REDUCTION) return undefined;
+    const parts = largestDivisor(input.size, REDUCTION_PARTS);
+    if (parts < 2) return undefined;
+    const rows = derive(reshapeLike, [input], {}, [parts, input.size / parts], node.dtype, node);
+    const partial = derive(node.record, [rows], { dims: [1] }, [parts, 1], node.dtype, node);
+    const total = derive(node.record, [partial], { dims: [0] }, [1, 1], node.dtype, node);
+    return derive(reshapeLike, [total], {}, node.shape, node.dtype, node);
+  }
+
+  for (const node of program.nodes) mapped.set(node, convert(node));
+
+  function convert(node: Node): GNode {
+    if (node.leaf !== undefined) {
+      const key = node.leaf.kind === "cell" ? `cell ${program.cells.indexOf(node.leaf.cell)}` : `leaf ${nodes.length}`;
+      return intern({ primitive: node.record, lowering: { class: "leaf" }, inputs: [], attrs: {}, shape: node.shape, dtype: node.dtype, leaf: node.leaf, origin: node, constant: undefined, scope: node.scope, after: undefined }, `${key} ${node.shape.join(",")}`);
+    }
+    const inputs = node.inputs.map((n) => mapped.get(n)!);
+    const { lowering } = node.record;
+    if (lowering.class === "view" && lowering.view === "alias") {
+      const after = inputs[1];
+      if (after === undefined) return inputs[0]!;
+      return intern({ primitive: node.record, lowering, inputs: [inputs[0]!], attrs: node.attrs, shape: node.shape, dtype: node.dtype, leaf: undefined, origin: node, constant: undefined, scope: node.scope, after }, `barrier ${node.id}`);
+    }
+    if (simplify) {
+      const same = identityOf(node, inputs) ?? twoStage(node, inputs[0]!);
+      if (same !== undefined) return same;
+    }
+    return derive(node.record, inputs, node.attrs, node.shape, node.dtype, node);
+  }
+
+  const assignments = program.assignments.map(({ cell, value }: Assignment) => ({ cell, value: mapped.get(value)! }));
+  return { nodes, outputs: program.outputs.map((n) => mapped.get(n)!), assignments };
+}
+
+const reshapeLike: Primitive = { name: "reshape", lowering: { class: "view", view: "reshape" }, cost: 0, reference: ([x]) => x!.data };
+
+/** x·1, x/1 and expansions to the same shape are x. */
+function identityOf(node: Node, inputs: readonly GNode[]): GNode | undefined {
+  const { lowering } = node.record;
+  const [a, b] = inputs;
+  if (lowering.class === "binary") {
+    if ((lowering.op === "mul" || lowering.op === "div") && b!.constant === 1 && a!.dtype === node.dtype) return a;
+    if (lowering.op === "mul" && a!.constant === 1) return b;
+  }
+  return undefined;
+}
+
+function foldConstant(primitive: Primitive, inputs: readonly GNode[], attrs: Attrs, shape: readonly number[], dtype: DType): number | undefined {
+  const { lowering } = primitive;
+  if (lowering.class === "constant") return roundTo(dtype, Float64Array.of(attrs["value"] as number))[0];
+  if (inputs.length === 0 || inputs.some((i) => i.constant === undefined)) return undefined;
+  if (lowering.class === "view") return lowering.view === "pad" ? undefined : inputs[0]!.constant;
+  if (lowering.class !== "unary" && lowering.class !== "binary" && lowering.class !== "select" && lowering.class !== "cast") return undefined;
+  if (sizeOf(shape) === 0 || dtypes[dtype].kind === undefined) return undefined;
+  return roundTo(dtype, primitive.reference(inputs.map((i) => ({ shape: [], data: Float64Array.of(i.constant!) })), attrs, []))[0];
+}
+
+function largestDivisor(n: number, limit: number): number {
+  for (let d = Math.min(limit, n); d > 1; d--) if (n % d === 0) return d;
+  return 1;
+}
+
+function spell(v: number): string {
+  return Object.is(v, -0) ? "-0" : String(v);
+}

@@ -1,0 +1,103 @@
+/**
+ * Linear forms over a kernel's iteration dimensions: offset + Σ strides[d]·coord[d] (+ dynamic values). Views become arithmetic
+ * on these; what stays linear costs nothing at run time.
+ */
+import type { DynamicTerm } from "../ir/kernel.ts";
+
+export interface LinearForm {
+  readonly offset: number;
+  /** One per kernel dimension; missing entries are 0 (dimensions are appended while lowering). */
+  readonly strides: readonly number[];
+  readonly dynamic?: readonly DynamicTerm[];
+}
+
+export const ZERO: LinearForm = { offset: 0, strides: [] };
+
+export function stride(form: LinearForm, dim: number): number {
+  return form.strides[dim] ?? 0;
+}
+
+export function addForms(a: LinearForm, b: LinearForm): LinearForm {
+  const strides = Array.from({ length: Math.max(a.strides.length, b.strides.length) }, (_, d) => stride(a, d) + stride(b, d));
+  const dynamic = [...(a.dynamic ?? []), ...(b.dynamic ?? [])];
+  return { offset: a.offset + b.offset, strides, ...(dynamic.length > 0 ? { dynamic } : {}) };
+}
+
+export function scaleForm(a: LinearForm, by: number, plus = 0): LinearForm {
+  return {
+    offset: a.offset * by + plus,
+    strides: a.strides.map((s) => s * by),
+    ...(a.dynamic === undefined ? {} : { dynamic: a.dynamic.map((t) => ({ value: t.value, stride: t.stride * by })) }),
+  };
+}
+
+/** The row-major position that coordinates stand for in a tensor of `shape`. */
+export function linearize(coords: readonly LinearForm[], shape: readonly number[]): LinearForm {
+  let out = ZERO;
+  let step = 1;
+  for (let d = shape.length - 1; d >= 0; d--) {
+    if (shape[d] !== 1) out = addForms(out, scaleForm(coords[d]!, step));
+    step *= shape[d]!;
+  }
+  return out;
+}
+
+/** Smallest and largest value over the iteration space; undefined when a dynamic value takes part. */
+export function rangeOf(form: LinearForm, sizes: readonly number[]): [number, number] | undefined {
+  if (form.dynamic !== undefined) return undefined;
+  let [low, high] = [form.offset, form.offset];
+  form.strides.forEach((s, d) => {
+    const span = s * ((sizes[d] ?? 1) - 1);
+    if (span > 0) high += span;
+    else low += span;
+  });
+  return [low, high];
+}
+
+/** Cut kernel dimension `dim` so that its inner part has `factor` elements, then try again. */
+export interface SplitRequest { readonly dim: number; readonly factor: number }
+
+/**
+ * Inverse of `linearize`: coordinates in `shape` of a row-major position, or a request to split a dimension that would make it
+ * possible, or undefined when no split helps.
+ */
+export function delinearize(position: LinearForm, shape: readonly number[], sizes: readonly number[]): LinearForm[] | SplitRequest | undefined {
+  const coords = new Array<LinearForm>(shape.length).fill(ZERO);
+  const real = shape.flatMap((s, d) => (s === 1 ? [] : [d]));
+  let rest = position;
+  for (let i = real.length - 1; i > 0; i--) {
+    const size = shape[real[i]!]!;
+    const cut = divide(rest, size, sizes);
+    if (cut === undefined || "dim" in cut) return cut;
+    coords[real[i]!] = cut.remainder;
+    rest = cut.quotient;
+  }
+  if (real.length > 0) coords[real[0]!] = rest;
+  return coords;
+}
+
+/** Quotient and remainder of a form by `by`, when both are linear again. */
+function divide(form: LinearForm, by: number, sizes: readonly number[]): { quotient: LinearForm; remainder: LinearForm } | SplitRequest | undefined {
+  if (form.dynamic !== undefined) return undefined;
+  const high: number[] = [];
+  const low: number[] = [];
+  let span = 0;
+  const offset = ((form.offset % by) + by) % by;
+  for (let d = 0; d < form.strides.length; d++) {
+    const s = form.strides[d]!;
+    high.push(0);
+    low.push(0);
+    if (s === 0 || (sizes[d] ?? 1) <= 1) continue;
+    if (s % by === 0) {
+      high[d] = s / by;
+      continue;
+    }
+    if (s < 0) return undefined;
+    const reach = s * sizes[d]!;
+    if (reach > by && by % s === 0 && sizes[d]! % (by / s) === 0) return { dim: d, factor: by / s };
+    low[d] = s;
+    span += s * (sizes[d]! - 1);
+  }
+  if (offset + span >= by) return undefined;
+  return { quotient: { offset: (form.offset - offset) / by, strides: high }, remainder: { offset, strides: low } };
+}

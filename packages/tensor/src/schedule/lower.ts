@@ -1,0 +1,267 @@
+/** Makes one kernel out of a root node and everything that can be computed with it. */
+import { InvariantError, invariant } from "../errors.ts";
+import type { GemmKernel, Kernel, LoopKernel, Operand, ScatterKernel, ValueId } from "../ir/kernel.ts";
+import { factorForm, KernelBuilder, SplitSignal, unitForm, valueTypeOf, type BuilderOptions, type DraftStore } from "./builder.ts";
+import { ArgList, Finisher, formsOf, mergeDims } from "./finish.ts";
+import { swapIndex, swapLastDims } from "./swap.ts";
+import type { GNode } from "./graph.ts";
+import { delinearize, linearize, stride, ZERO, type LinearForm } from "./linear-form.ts";
+
+/** A kernel before its buffers are known. */
+export interface KernelDraft {
+  readonly root: GNode;
+  readonly kind: Kernel["kind"];
+  /** Every node it writes: the root and what it absorbed. */
+  readonly writes: readonly GNode[];
+  /** Every stored node it reads. */
+  readonly reads: ReadonlySet<GNode>;
+  /** Where each read happens, to tell whether writing in place is safe. */
+  readonly readsOnlyAt: (source: GNode, sameAs: GNode) => boolean;
+  readonly refused: ReadonlySet<GNode>;
+  /** Nodes that must have been computed before it starts. */
+  readonly waits: ReadonlySet<GNode>;
+  /** Whether every store writes each element of its node exactly once. */
+  readonly coversAll: boolean;
+  readonly label: string;
+  finish(homeOf: (node: GNode) => unknown): { kernel: Kernel; args: readonly GNode[] };
+}
+
+export interface LowerContext {
+  readonly stored: (node: GNode) => boolean;
+  readonly absorbed: ReadonlySet<GNode>;
+}
+
+/** A product and the elementwise nodes that take its result one after another, the last of which is stored. */
+export interface GemmChain { readonly matmul: GNode; readonly chain: readonly GNode[] }
+
+const MAX_SPLITS = 24;
+
+export function lowerLoop(root: GNode, context: LowerContext): KernelDraft {
+  const rootFactors = root.shape.map((s) => [s]);
+  const innerFactors: number[][] = [];
+  for (let attempt = 0; attempt < MAX_SPLITS; attempt++) {
+    const sizes: number[] = [];
+    const origin: { factors: number[][]; at: number; position: number }[] = [];
+    const coords = rootFactors.map((factors, at) => {
+      if (factors.length === 1 && factors[0] === 1) return ZERO;
+      const first = sizes.length;
+      sizes.push(...factors);
+      factors.forEach((_, position) => origin.push({ factors: rootFactors, at, position }));
+      return factorForm(first, factors);
+    });
+    const builder = new KernelBuilder(sizes, { ...context, mayReduce: true, maySplit: () => true, innerFactors });
+    try {
+      const value = builder.value(root, coords, [], true);
+      const stores: DraftStore[] = [{ target: root, index: linearize(coords, root.shape), value }, ...builder.extraStores];
+      return finishLoop(root, builder, stores);
+    } catch (signal) {
+      if (!(signal instanceof SplitSignal)) throw signal;
+      const { dim, factor } = signal.request;
+      if (dim < origin.length) {
+        const { at, position } = origin[dim]!;
+        splitAt(rootFactors[at]!, position, factor);
+      } else {
+        splitInner(innerFactors, root, builder, dim - origin.length, factor);
+      }
+    }
+  }
+  throw new InvariantError(`${root.primitive.name} [${root.shape.join(", ")}] kept asking for smaller dimensions`);
+}
+
+function splitAt(factors: number[], position: number, factor: number): void {
+  factors.splice(position, 1, factors[position]! / factor, factor);
+}
+
+/** Appended dimensions are numbered through all reduced dimensions; find which one `index` belongs to. */
+function splitInner(innerFactors: number[][], root: GNode, builder: KernelBuilder, index: number, factor: number): void {
+  const appended = builder.sizes.slice(builder.rootDims);
+  if (innerFactors.length === 0) {
+    innerFactors.push(...appended.map((s) => [s]));
+  }
+  let rest = index;
+  for (const factors of innerFactors) {
+    if (rest < factors.length) {
+      splitAt(factors, rest, factor);
+      return;
+    }
+    rest -= factors.length;
+  }
+  throw new InvariantError(`${root.primitive.name}: no inner dimension ${index}`);
+}
+
+function finishLoop(root: GNode, builder: KernelBuilder, stores: readonly DraftStore[]): KernelDraft {
+  const inner = builder.inner ?? [];
+  const dims = builder.sizes.map((_, d) => d).filter((d) => builder.sizes[d] !== 1);
+  const order = [...dims.filter((d) => !inner.includes(d)), ...dims.filter((d) => inner.includes(d))];
+  const plan = mergeDims(order, builder.sizes, formsOf(builder.body, stores), (a, b) => inner.includes(a) !== inner.includes(b));
+  const outerCount = plan.groups.filter((g) => !inner.includes(g[0]!)).length;
+  const label = labelOf(root);
+  return {
+    root, kind: "loop", label,
+    writes: stores.map((s) => s.target),
+    reads: readsOf(builder),
+    readsOnlyAt: (source, sameAs) => {
+      const at = stores.find((s) => s.target === sameAs)!.index;
+      return builder.body.every((i) => i.op !== "load" || i.source !== source || (i.guards.length === 0 && sameForm(i.index, at, builder.sizes)));
+    },
+    refused: builder.refused,
+    waits: builder.waits,
+    coversAll: stores.every((s) => covers(s, builder.sizes, inner)),
+    finish(homeOf) {
+      const args = new ArgList(homeOf);
+      const finisher = new Finisher(plan, args);
+      const { body, at } = finisher.body(builder.body);
+      const kernelStores = stores.map((s) => finisher.store(s, at));
+      const kernel: LoopKernel = { kind: "loop", label, args: args.specs(), outer: plan.sizes.slice(0, outerCount), inner: plan.sizes.slice(outerCount), body, stores: kernelStores };
+      return { kernel, args: args.nodes };
+    },
+  };
+}
+
+/** The store runs over all outer dimensions and over all or none of the inner ones, densely. */
+function covers({ target, index }: DraftStore, sizes: readonly number[], inner: readonly number[]): boolean {
+  const used = sizes.flatMap((s, d) => (s > 1 && stride(index, d) !== 0 ? [d] : []));
+  const missing = sizes.flatMap((s, d) => (s > 1 && stride(index, d) === 0 ? [d] : []));
+  if (index.offset !== 0 || index.dynamic !== undefined) return false;
+  if (missing.some((d) => !inner.includes(d)) || (missing.length > 0 && used.some((d) => inner.includes(d)))) return false;
+  let step = 1;
+  for (const d of used.sort((a, b) => stride(index, a) - stride(index, b))) {
+    if (stride(index, d) !== step) return false;
+    step *= sizes[d]!;
+  }
+  return step === target.size;
+}
+
+function sameForm(a: LinearForm, b: LinearForm, sizes: readonly number[]): boolean {
+  return a.offset === b.offset && a.dynamic === undefined && b.dynamic === undefined && sizes.every((s, d) => s === 1 || stride(a, d) === stride(b, d));
+}
+
+function readsOf(...builders: readonly KernelBuilder[]): Set<GNode> {
+  return new Set(builders.flatMap((b) => b.body.flatMap((i) => (i.op === "load" ? [i.source] : []))));
+}
+
+function labelOf(root: GNode): string {
+  return root.scope === "" ? root.primitive.name : `${root.scope} ${root.primitive.name}`;
+}
+
+function fixedOptions(context: LowerContext): BuilderOptions {
+  return { ...context, absorbed: new Set(), mayReduce: false, maySplit: () => false, innerFactors: [] };
+}
+
+/** Coordinates after a view that a product's result passes through on its way to memory; undefined where it cannot. */
+export function throughView(view: GNode, coords: readonly LinearForm[], sizes: readonly number[]): LinearForm[] | undefined {
+  const { lowering } = view;
+  if (lowering.class !== "view") return [...coords];
+  const from = view.inputs[0]!.shape;
+  if (lowering.view === "permute") return (view.attrs["dims"] as number[]).map((d) => coords[d]!);
+  if (lowering.view !== "reshape") return undefined;
+  const out = delinearize(linearize(coords, from), view.shape, sizes);
+  return out === undefined || "dim" in out ? undefined : out;
+}
+
+export function lowerGemm({ matmul, chain }: GemmChain, context: LowerContext): KernelDraft {
+  const batch = matmul.shape.slice(0, -2);
+  const [m, n] = matmul.shape.slice(-2) as [number, number];
+  const k = matmul.inputs[0]!.shape[matmul.inputs[0]!.shape.length - 1]!;
+  const units = (count: number): LinearForm[] => Array.from({ length: count }, (_, d) => unitForm(d));
+  const rank = batch.length;
+
+  const operand = (node: GNode, rows: number, cols: number): { builder: KernelBuilder; value: ValueId } => {
+    const builder = new KernelBuilder([...batch, rows, cols], fixedOptions(context));
+    return { builder, value: builder.value(node, units(rank + 2)) };
+  };
+  const a = operand(matmul.inputs[0]!, m, k);
+  const b = operand(matmul.inputs[1]!, k, n);
+
+  const epilogue = new KernelBuilder([...batch, m, n], fixedOptions(context));
+  let coords = units(rank + 2);
+  const acc = epilogue.emit({ op: "acc", type: "f32" });
+  let value = matmul.dtype === "f16" || matmul.dtype === "bf16" ? epilogue.emit({ op: "round", type: "f32", to: matmul.dtype, a: acc }) : acc;
+  let previous = matmul;
+  for (const node of chain) {
+    const next = throughView(node, coords, epilogue.sizes);
+    invariant(next !== undefined, "a product's chain was checked to be linear");
+    coords = next;
+    value = node.lowering.class === "view" ? value : epilogue.link(node, previous, value, coords);
+    previous = node;
+  }
+  const root = previous;
+  const stores: DraftStore[] = [{ target: root, index: linearize(coords, root.shape), value }];
+  const label = chain.length === 0 ? labelOf(root) : `${root.scope === "" ? "" : `${root.scope} `}matmul+${chain.filter((c) => c.lowering.class !== "view").map((c) => c.primitive.name).join("+") || "view"}`;
+  return {
+    root, kind: "gemm", label,
+    writes: [root],
+    reads: readsOf(a.builder, b.builder, epilogue),
+    readsOnlyAt: () => false,
+    refused: new Set([...a.builder.refused, ...b.builder.refused, ...epilogue.refused]),
+    waits: new Set([...a.builder.waits, ...b.builder.waits, ...epilogue.waits]),
+    coversAll: true,
+    finish(homeOf) {
+      const args = new ArgList(homeOf);
+      // batch dimensions merge only if all three parts agree; m, n and k stay apart
+      const plan = mergeDims(units(rank + 2).map((_, d) => d), epilogue.sizes, [...formsOf(a.builder.body, []), ...formsOf(b.builder.body, []), ...formsOf(epilogue.body, stores)], (x, y) => x >= rank || y >= rank);
+      const batchGroups = plan.groups.slice(0, -2);
+      const finisher = new Finisher(plan, args);
+      const part = (x: { builder: KernelBuilder; value: ValueId }): Operand => {
+        const { body, at } = finisher.body(x.builder.body);
+        return { body, value: at(x.value) };
+      };
+      const [left, right] = [part(a), part(b)];
+      const { body, at } = finisher.body(epilogue.body);
+      const kernel: GemmKernel = {
+        kind: "gemm", label, args: [], batch: batchGroups.map((g) => g.reduce((s, d) => s * epilogue.sizes[d]!, 1)), m, n, k,
+        a: left, b: right, epilogue: body, stores: stores.map((s) => finisher.store(s, at)),
+      };
+      return { kernel: orient({ ...kernel, args: args.specs() }), args: args.nodes };
+    },
+  };
+}
+
+/** (A·B)ᵀ = Bᵀ·Aᵀ: a product that is stored column by column is computed the other way round, so that stores run along memory. */
+function orient(kernel: GemmKernel): GemmKernel {
+  const [sm, sn] = kernel.stores[0]!.index.strides.slice(-2) as [number, number];
+  if (!(sm === 1 && sn !== 1 && kernel.n > 1)) return kernel;
+  const operand = ({ body, value }: Operand): Operand => ({ body: swapLastDims(body, kernel.batch.length), value });
+  return {
+    ...kernel, m: kernel.n, n: kernel.m, a: operand(kernel.b), b: operand(kernel.a),
+    epilogue: swapLastDims(kernel.epilogue, kernel.batch.length),
+    stores: kernel.stores.map((s) => ({ ...s, index: swapIndex(s.index) })),
+  };
+}
+
+export function lowerScatter(root: GNode, context: LowerContext): KernelDraft {
+  const [idNode, source] = root.inputs as [GNode, GNode];
+  const rows = root.shape[0]!;
+  const count = idNode.size;
+  const cols = root.size / Math.max(rows, 1);
+  const idBuilder = new KernelBuilder([count], fixedOptions(context));
+  const idValue = pullFlat(idBuilder, idNode, unitForm(0));
+  const srcBuilder = new KernelBuilder([count, cols], fixedOptions(context));
+  const srcValue = pullFlat(srcBuilder, source, linearize([unitForm(0), unitForm(1)], [count, cols]));
+  const label = labelOf(root);
+  return {
+    root, kind: "scatter", label, writes: [root], reads: readsOf(idBuilder, srcBuilder), readsOnlyAt: () => false,
+    refused: new Set([...idBuilder.refused, ...srcBuilder.refused]),
+    waits: new Set([...idBuilder.waits, ...srcBuilder.waits]),
+    coversAll: true,
+    finish(homeOf) {
+      const args = new ArgList(homeOf);
+      const ids = new Finisher({ groups: [[0]], sizes: [count] }, args).body(idBuilder.body);
+      const src = new Finisher({ groups: [[0], [1]], sizes: [count, cols] }, args).body(srcBuilder.body);
+      const out = args.add(root, "write");
+      const kernel: ScatterKernel = {
+        kind: "scatter", label, args: args.specs(), rows, cols, count,
+        ids: { body: ids.body, value: ids.at(idValue) }, src: { body: src.body, value: src.at(srcValue) }, out,
+      };
+      return { kernel, args: args.nodes };
+    },
+  };
+}
+
+/** The element of `node` at a row-major position, for kernels whose dimensions are fixed. */
+function pullFlat(builder: KernelBuilder, node: GNode, position: LinearForm): ValueId {
+  const coords = delinearize(position, node.shape, builder.sizes);
+  if (coords !== undefined && !("dim" in coords)) return builder.value(node, coords);
+  builder.refused.add(node);
+  return builder.emit({ op: "load", type: valueTypeOf(node.dtype), source: node, index: position, guards: [] });
+}

@@ -1,0 +1,69 @@
+/** Puts kernels in an order: writers before readers, readers of a parameter's old value before the kernel that overwrites it, otherwise as built. */
+import type { Cell } from "../graph/cell.ts";
+import type { GNode } from "./graph.ts";
+import type { KernelDraft } from "./lower.ts";
+
+/** The order, or the parameter update that stands in a circle and must be computed aside first. */
+export function orderKernels(drafts: readonly KernelDraft[], homes: ReadonlyMap<GNode, Cell | number>): KernelDraft[] | { readonly conflict: GNode } {
+  const writer = new Map<GNode, KernelDraft>();
+  const overwriter = new Map<Cell, { draft: KernelDraft; node: GNode }>();
+  for (const draft of drafts) {
+    for (const node of draft.writes) {
+      writer.set(node, draft);
+      const home = homes.get(node);
+      if (typeof home === "object") overwriter.set(home, { draft, node });
+    }
+  }
+  const after = new Map<KernelDraft, Set<KernelDraft>>(drafts.map((d) => [d, new Set()]));
+  const waits = new Map<KernelDraft, number>(drafts.map((d) => [d, 0]));
+  const edge = (first: KernelDraft, then: KernelDraft): void => {
+    if (first === then || after.get(first)!.has(then)) return;
+    after.get(first)!.add(then);
+    waits.set(then, waits.get(then)! + 1);
+  };
+  for (const draft of drafts) {
+    for (const read of draft.reads) {
+      const from = writer.get(read);
+      if (from !== undefined) edge(from, draft);
+      const overwritten = read.leaf?.kind === "cell" ? overwriter.get(read.leaf.cell) : undefined;
+      if (overwritten !== undefined) edge(draft, overwritten.draft);
+    }
+    for (const node of draft.waits) barrier(node, draft, writer, edge);
+  }
+  const rank = (d: KernelDraft): number => Math.max(...d.writes.map((n) => n.id));
+  const ready = drafts.filter((d) => waits.get(d) === 0).sort((a, b) => rank(b) - rank(a));
+  const order: KernelDraft[] = [];
+  while (ready.length > 0) {
+    const draft = ready.pop()!;
+    order.push(draft);
+    for (const next of after.get(draft)!) {
+      const left = waits.get(next)! - 1;
+      waits.set(next, left);
+      if (left === 0) insert(ready, next, rank);
+    }
+  }
+  if (order.length === drafts.length) return order;
+  const done = new Set(order);
+  for (const { draft, node } of overwriter.values()) if (!done.has(draft)) return { conflict: node };
+  throw new Error("internal: kernels wait for each other in a circle");
+}
+
+/** Everything `node` stands for has been computed before `then` starts. */
+function barrier(node: GNode, then: KernelDraft, writer: ReadonlyMap<GNode, KernelDraft>, edge: (a: KernelDraft, b: KernelDraft) => void): void {
+  const from = writer.get(node);
+  if (from !== undefined) edge(from, then);
+  else if (node.leaf === undefined) node.inputs.forEach((input) => barrier(input, then, writer, edge));
+}
+
+/** Keeps `ready` sorted with the smallest rank last. */
+function insert(ready: KernelDraft[], draft: KernelDraft, rank: (d: KernelDraft) => number): void {
+  const r = rank(draft);
+  let low = 0;
+  let high = ready.length;
+  while (low < high) {
+    const mid = (low + high) >> 1;
+    if (rank(ready[mid]!) > r) low = mid + 1;
+    else high = mid;
+  }
+  ready.splice(low, 0, draft);
+}

@@ -1,0 +1,264 @@
+/**
+ * Decides what is stored and what is fused. A node is stored when a result, when it is a product or a scatter, when kernels that
+ * share it would have to repeat real work, or when a kernel that wanted to compute it in passing refused. Kernels are lowered
+ * optimistically; every refusal adds to the stored set and the schedule is made again, which ends because the set only grows.
+ */
+import type { Cell } from "../graph/cell.ts";
+import type { Node } from "../graph/node.ts";
+import type { Program } from "../graph/program.ts";
+import type { Primitive } from "../ops/record.ts";
+import { absorb } from "./absorb.ts";
+import { buildScheduleGraph, type GNode, type ScheduleGraph } from "./graph.ts";
+import { unitForm, valueTypeOf } from "./builder.ts";
+import type { LinearForm } from "./linear-form.ts";
+import { lowerGemm, lowerLoop, lowerScatter, throughView, type GemmChain, type KernelDraft } from "./lower.ts";
+import { orderKernels } from "./order.ts";
+
+export interface ScheduleOptions {
+  /** Off: every operation is a kernel of its own. */
+  readonly fusion: boolean;
+  /** Most distinct buffers one kernel may touch. */
+  readonly maxArgs: number;
+}
+
+export interface Schedule {
+  readonly kernels: readonly KernelDraft[];
+  /** Where a stored node lives: a parameter's cell, the n-th output, or (absent) the arena. */
+  readonly homes: ReadonlyMap<GNode, Cell | number>;
+  readonly leaves: readonly GNode[];
+}
+
+interface Roots { readonly homes: Map<GNode, Cell | number>; readonly roots: GNode[] }
+
+const copyPrimitive: Primitive = { name: "copy", lowering: { class: "view", view: "alias" }, cost: 0, reference: ([x]) => x!.data };
+
+export function schedule(program: Program, options: ScheduleOptions): Schedule {
+  const graph = buildScheduleGraph(program, options.fusion);
+  const { homes, roots } = claimRoots(graph);
+  const live = reachable(roots);
+  const stored = new Set<GNode>(roots);
+  for (const node of live) {
+    if (node.leaf !== undefined || node.constant !== undefined) continue;
+    const isView = node.lowering.class === "view";
+    if (node.lowering.class === "scatter" || (!options.fusion && !isView)) stored.add(node);
+    if (node.lowering.class === "matmul") node.inputs.forEach((x) => storeOperand(x, stored));
+  }
+  for (;;) {
+    const plan = attempt(live, stored, options);
+    const before = stored.size;
+    for (const draft of plan.drafts) for (const node of draft.refused) if (node !== draft.root) stored.add(node);
+    for (const node of plan.shared) stored.add(node);
+    if (stored.size === before) for (const draft of plan.drafts) if (draft.reads.size + draft.writes.length > options.maxArgs) stored.add(cutPoint(draft, stored));
+    if (stored.size !== before) continue;
+    const merged = options.fusion ? absorb(plan.drafts, stored, options.maxArgs) : plan.drafts;
+    const hazard = homesThatMustMove(merged, homes);
+    if (hazard.length > 0) {
+      for (const node of hazard) detour(node, homes, live, stored);
+      continue;
+    }
+    const kernels = orderKernels(merged, homes);
+    if (!Array.isArray(kernels)) {
+      detour(kernels.conflict, homes, live, stored);
+      continue;
+    }
+    return { kernels, homes, leaves: live.filter((n) => n.leaf !== undefined) };
+  }
+}
+
+/** Gives every result a node of its own to be written by: leaves, constants and nodes wanted twice get a copy. */
+function claimRoots(graph: ScheduleGraph): Roots {
+  const homes = new Map<GNode, Cell | number>();
+  const roots: GNode[] = [];
+  const claim = (node: GNode, home: Cell | number): void => {
+    const root = node.leaf !== undefined || node.constant !== undefined || homes.has(node) ? copyOf(node) : node;
+    homes.set(root, home);
+    roots.push(root);
+  };
+  graph.assignments.forEach(({ cell, value }) => claim(value, cell));
+  graph.outputs.forEach((node, i) => claim(node, i));
+  return { homes, roots };
+}
+
+let copies = 0;
+
+function copyOf(node: GNode): GNode {
+  const copy: GNode = {
+    id: 1e9 + copies++, primitive: copyPrimitive, lowering: copyPrimitive.lowering, inputs: [node], attrs: {}, shape: node.shape, size: node.size,
+    dtype: node.dtype, leaf: undefined, origin: node.origin as Node, constant: undefined, users: [], scope: node.scope, after: undefined,
+  };
+  node.users.push(copy);
+  return copy;
+}
+
+/** Computes into the arena first and copies at the end, where writing in place would disturb a reader. */
+function detour(node: GNode, homes: Map<GNode, Cell | number>, live: GNode[], stored: Set<GNode>): void {
+  const copy = copyOf(node);
+  homes.set(copy, homes.get(node)!);
+  homes.delete(node);
+  live.push(copy);
+  stored.add(copy);
+}
+
+/** Nodes that the roots need, inputs first. */
+function reachable(roots: readonly GNode[]): GNode[] {
+  const seen = new Set<GNode>();
+  const stack = [...roots];
+  while (stack.length > 0) {
+    const node = stack.pop()!;
+    if (seen.has(node)) continue;
+    seen.add(node);
+    stack.push(...node.inputs, ...(node.after === undefined ? [] : [node.after]));
+  }
+  return [...seen].sort((a, b) => a.id - b.id);
+}
+
+/** A product reads its operands from memory, through views and widening casts. */
+function storeOperand(node: GNode, stored: Set<GNode>): void {
+  let at = node;
+  for (;;) {
+    const { lowering } = at;
+    const passes = (lowering.class === "view" && lowering.view !== "pad" && lowering.view !== "alias") || (lowering.class === "cast" && valueTypeOf(at.inputs[0]!.dtype) === "f32");
+    if (!passes || at.constant !== undefined || at.leaf !== undefined || stored.has(at)) break;
+    at = at.inputs[0]!;
+  }
+  if (at.leaf === undefined && at.constant === undefined && at.lowering.class !== "matmul") stored.add(at);
+}
+
+interface Attempt { readonly drafts: KernelDraft[]; readonly shared: Set<GNode> }
+
+function attempt(live: readonly GNode[], stored: ReadonlySet<GNode>, options: ScheduleOptions): Attempt {
+  const inLive = new Set(live);
+  const chains = findChains(live, stored, inLive);
+  const kernelOf = new Map<GNode, Set<GNode>>();
+  const shared = new Set<GNode>();
+  const owner = new Map<GNode, GNode>();
+  for (const { matmul, chain } of chains.values()) {
+    const root = chain[chain.length - 1] ?? matmul;
+    for (const node of [matmul, ...chain]) owner.set(node, root);
+  }
+  const isRoot = (n: GNode): boolean => stored.has(n) || owner.get(n) === n;
+  // users before inputs: which kernels would compute each node
+  for (let i = live.length - 1; i >= 0; i--) {
+    const node = live[i]!;
+    if (node.leaf !== undefined || node.constant !== undefined) continue;
+    const within = new Set<GNode>();
+    const own = owner.get(node);
+    if (own !== undefined) within.add(own);
+    else if (isRoot(node)) within.add(node);
+    else for (const user of node.users) if (inLive.has(user)) for (const k of kernelOf.get(user) ?? []) within.add(k);
+    kernelOf.set(node, within);
+    if (within.size > 1 && !isRoot(node) && !worthRepeating(node)) {
+      shared.add(node);
+      kernelOf.set(node, new Set([node]));
+    }
+  }
+  const isStored = (n: GNode): boolean => stored.has(n) || owner.get(n) === n || shared.has(n);
+  const drafts: KernelDraft[] = [];
+  const context = { stored: isStored, absorbed: new Set<GNode>() };
+  for (const node of live) {
+    if (node.size === 0 || node.leaf !== undefined) continue;
+    const chain = chains.get(node);
+    if (chain !== undefined) drafts.push(lowerGemm(chain, context));
+    else if (owner.has(node)) continue;
+    else if (node.lowering.class === "scatter") drafts.push(lowerScatter(node, context));
+    else if (isStored(node)) drafts.push(lowerLoop(node, context));
+  }
+  return { drafts, shared: options.fusion ? shared : new Set([...shared].filter((n) => n.lowering.class !== "view")) };
+}
+
+/** Products with the elementwise nodes that follow them one by one; keyed by the product. */
+function findChains(live: readonly GNode[], stored: ReadonlySet<GNode>, inLive: ReadonlySet<GNode>): Map<GNode, GemmChain> {
+  const taken = new Set<GNode>();
+  const chains = new Map<GNode, GemmChain>();
+  // later products first: where two meet in one sum, the one computed last adds the other from memory
+  for (let i = live.length - 1; i >= 0; i--) {
+    const matmul = live[i]!;
+    if (matmul.lowering.class !== "matmul") continue;
+    const chain: GNode[] = [];
+    let coords: LinearForm[] = matmul.shape.map((_, d) => unitForm(d));
+    const sizes = matmul.shape;
+    let last = matmul;
+    while (!stored.has(last)) {
+      const users = last.users.filter((u) => inLive.has(u));
+      const next = users[0];
+      if (users.length !== 1 || next === undefined || taken.has(next) || next.constant !== undefined || next.size !== matmul.size || !continuesChain(next, last)) break;
+      const through = throughView(next, coords, sizes);
+      if (through === undefined) break;
+      coords = through;
+      chain.push(next);
+      taken.add(next);
+      last = next;
+    }
+    // views at the end are free for the reader unless the result must be stored under that view
+    while (chain.length > 0 && !stored.has(chain[chain.length - 1]!) && isReshape(chain[chain.length - 1]!)) taken.delete(chain.pop()!);
+    chains.set(matmul, { matmul, chain });
+  }
+  return chains;
+}
+
+function isReshape(node: GNode): boolean {
+  return node.lowering.class === "view" && node.lowering.view === "reshape";
+}
+
+function continuesChain(node: GNode, previous: GNode): boolean {
+  const { lowering } = node;
+  if (lowering.class === "view") return lowering.view === "permute" || lowering.view === "reshape";
+  if (lowering.class === "cast") return valueTypeOf(node.dtype) === "f32";
+  if (lowering.class !== "unary" && lowering.class !== "binary" && lowering.class !== "select") return false;
+  return valueTypeOf(node.dtype) === "f32" && node.inputs.filter((x) => x === previous).length >= 1;
+}
+
+/** Cheap enough to compute in every kernel that wants it: one real input, one arithmetic operation, no wider result to read back. */
+function worthRepeating(node: GNode): boolean {
+  const { lowering } = node;
+  if (lowering.class === "view" || lowering.class === "iota" || lowering.class === "constant") return true;
+  if (lowering.class !== "unary" && lowering.class !== "binary" && lowering.class !== "cast" && lowering.class !== "select") return false;
+  const real = node.inputs.filter((x) => x.constant === undefined && !isScalarView(x));
+  if (real.length > 1 || node.primitive.cost > 3) return false;
+  const [input] = real;
+  // a narrow result of something that would have to be stored anyway (a dropout mask) is the better thing to store
+  return input === undefined || !(node.dtype === "bool" && input.leaf === undefined && input.lowering.class === "random");
+}
+
+/** A single stored number seen through views: every kernel can read it for nothing. */
+function isScalarView(node: GNode): boolean {
+  let at = node;
+  while (at.leaf === undefined && at.lowering.class === "view") at = at.inputs[0]!;
+  return at.size === 1 && at.leaf !== undefined;
+}
+
+/** Where to cut a kernel that touches too many buffers: the computed node whose own reads are the most that still fit. */
+function cutPoint(draft: KernelDraft, stored: ReadonlySet<GNode>): GNode {
+  const budget = Math.max(2, Math.ceil(draft.reads.size / 2));
+  let best: { node: GNode; reads: number } | undefined;
+  const cache = new Map<GNode, Set<GNode>>();
+  const readsOf = (node: GNode): Set<GNode> => {
+    const known = cache.get(node);
+    if (known !== undefined) return known;
+    const reads = new Set<GNode>();
+    cache.set(node, reads);
+    for (const input of node.inputs) {
+      if (draft.reads.has(input)) reads.add(input);
+      else for (const r of readsOf(input)) reads.add(r);
+    }
+    if (node !== draft.root && !stored.has(node) && node.lowering.class !== "view" && reads.size >= 2 && reads.size <= budget && (best === undefined || reads.size > best.reads)) best = { node, reads: reads.size };
+    return reads;
+  };
+  readsOf(draft.root);
+  return best?.node ?? draft.root.inputs[0]!;
+}
+
+/** Parameters written by a kernel that also reads their old values elsewhere than where it writes. */
+function homesThatMustMove(drafts: readonly KernelDraft[], homes: ReadonlyMap<GNode, Cell | number>): GNode[] {
+  const out: GNode[] = [];
+  for (const draft of drafts) {
+    for (const node of draft.writes) {
+      const home = homes.get(node);
+      if (typeof home !== "object") continue;
+      for (const read of draft.reads) {
+        if (read.leaf?.kind === "cell" && read.leaf.cell === home && !draft.readsOnlyAt(read, node)) out.push(node);
+      }
+    }
+  }
+  return out;
+}
