@@ -1,1 +1,15 @@
-export {};
+/**
+ * @module
+ * Tasks, studies and runs as functions: what the `lowrank` command is made of.
+ */
+export { loadStudy, plannedRuns, type PlannedRun, type ResolvedConfig } from "./config/load.ts";
+export { PRESETS } from "./config/presets.ts";
+export type * from "./config/study.ts";
+export { InputError, RunError } from "./errors.ts";
+export { main } from "./cli/main.ts";
+export { RunStore } from "./store/run-store.ts";
+export type { Evaluation, ModuleRow, ParameterCounts, Proof, RunResult } from "./store/result.ts";
+export { indistinguishable, resultsCsv, summarise, summaryTable, type SummaryRow } from "./store/summary.ts";
+export { planStudy } from "./study/plan-study.ts";
+export { runStudy, type StudyOutcome } from "./study/run-study.ts";
+export { predictParameters, type BertSizes } from "./train/predict.ts";

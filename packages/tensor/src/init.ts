@@ -1,6 +1,8 @@
 /** Opens a device. */
 import { InterpreterBackend } from "./backends/interpreter/interpreter.ts";
 import { ReferenceEngine } from "./backends/reference/reference.ts";
+import { createWasmBackend, type WasmBackend } from "./backends/wasm/backend.ts";
+import { availableThreads, canShareMemory } from "./backends/wasm/platform.ts";
 import { Device } from "./device.ts";
 import { DeviceError } from "./errors.ts";
 import { PlanEngine } from "./plan/plan-engine.ts";
@@ -21,14 +23,20 @@ export interface InitOptions {
 /** Storage buffers a kernel may bind on WebGPU's default limits, one of them kept for results. */
 const WEBGPU_ARGS = 8;
 const WASM_ARGS = 24;
+const MAX_THREADS = 16;
 
 export async function init(options: InitOptions = {}): Promise<Device> {
   const plan = { fusion: options.fusion ?? true, planCache: options.planCache ?? true };
   switch (options.device) {
     case "reference": return new Device(new ReferenceEngine());
     case "interpreter": return new Device(new PlanEngine(new InterpreterBackend(), { ...plan, maxArgs: WEBGPU_ARGS }));
+    case "wasm": return new Device(new PlanEngine(await openWasm(options.threads), { ...plan, maxArgs: WASM_ARGS }));
     default: throw new DeviceError(`init: there is no device "${String(options.device)}"`);
   }
 }
 
-export { WASM_ARGS, WEBGPU_ARGS };
+function openWasm(wanted: number | undefined): Promise<WasmBackend> {
+  if (wanted !== undefined && (!Number.isInteger(wanted) || wanted < 1)) throw new DeviceError(`init: threads must be a positive integer, got ${wanted}`);
+  const threads = canShareMemory() ? Math.min(wanted ?? availableThreads(), MAX_THREADS) : 1;
+  return createWasmBackend(threads, { fma: false });
+}

@@ -1,6 +1,9 @@
 /** Option parsers: a bad value is an InputError that names the option and an example. */
 import { InputError } from "../errors.ts";
 
+export const DEVICES = ["auto", "wasm", "webgpu", "reference"] as const;
+export type DeviceChoice = (typeof DEVICES)[number];
+
 /** Appends, for options that may be given several times. */
 export function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];

@@ -1,9 +1,9 @@
 /** The commands and their options. What they do is in the `*-command.ts` files, loaded only when used. */
 import { Command } from "commander";
-import { collect, parseChoice, parseCount, parsePositive, parseSeeds } from "./options.ts";
-
-export const DEVICES = ["auto", "wasm", "webgpu", "reference"] as const;
-export type DeviceChoice = (typeof DEVICES)[number];
+import type { ParamsOptions } from "./params-command.ts";
+import type { PretrainOptions } from "./pretrain-command.ts";
+import type { RunOptions } from "./run-command.ts";
+import { collect, DEVICES, parseChoice, parseCount, parsePositive, parseSeeds } from "./options.ts";
 
 /** Reports the exit code of a command that ended without an exception. */
 export type Exit = (code: number) => void;
@@ -54,7 +54,7 @@ Examples:
   lowrank run sst2 --data DIR --base checkpoints/small --dry-run
   lowrank run my-study.yaml --out runs/mine --json --quiet
 `)
-    .action(async (study: string, options: Record<string, never>) => {
+    .action(async (study: string, options: RunOptions) => {
       const { runCommand } = await import("./run-command.ts");
       exit(await runCommand(study, options));
     });
@@ -79,7 +79,7 @@ Examples:
   lowrank pretrain mlm --data DIR --out checkpoints/small --minutes 60
   lowrank pretrain mlm --data DIR --set model.hidden=128 --set train.steps=2000
 `)
-    .action(async (_objective: string, options: Record<string, never>) => {
+    .action(async (_objective: string, options: PretrainOptions) => {
       const { pretrainCommand } = await import("./pretrain-command.ts");
       exit(await pretrainCommand(options));
     });
@@ -97,7 +97,7 @@ Examples:
   lowrank params --model-config bert-base/config.json --adapter-config adapter/adapter_config.json
   lowrank params --model-config config.json --adapter-config adapter_config.json --json
 `)
-    .action(async (options: Record<string, never>) => {
+    .action(async (options: ParamsOptions) => {
       const { paramsCommand } = await import("./params-command.ts");
       exit(await paramsCommand(options));
     });
@@ -109,7 +109,7 @@ function addDoctor(program: Command, exit: Exit): void {
     .description("show which devices there are, what they can do, and why not")
     .option("--json", "print JSON instead of text")
     .addHelpText("after", "\nExamples:\n  lowrank doctor\n  lowrank doctor --json\n")
-    .action(async (options: Record<string, never>) => {
+    .action(async (options: { json?: boolean }) => {
       const { doctorCommand } = await import("./doctor-command.ts");
       exit(await doctorCommand(options));
     });

@@ -143,7 +143,7 @@ function evaluateOne(instr: Instr, id: number, body: readonly Instr[], values: n
     case "threefry": return threefry(values[instr.k0]!, values[instr.k1]!, values[instr.c0]!, values[instr.c1]!);
     default: {
       const from = body[instr.a]!.type;
-      const x = "b" in instr ? binary(instr.op, from, values[instr.a]!, values[instr.b]!) : unary(instr.op, values[instr.a]!);
+      const x = "b" in instr ? binary(instr.op, from, values[instr.a]!, values[instr.b]!, round) : unary(instr.op, values[instr.a]!, round);
       return toType(instr.type, x, round);
     }
   }
@@ -182,7 +182,7 @@ function convert(from: ValueType, to: ValueType, x: number, round: (x: number) =
   return Number.isNaN(x) ? 0 : Math.min(hi, Math.max(lo, Math.trunc(x)));
 }
 
-function unary(op: UnaryOp, x: number): number {
+function unary(op: UnaryOp, x: number, round: (x: number) => number): number {
   switch (op) {
     case "neg": return -x;
     case "abs": return Math.abs(x);
@@ -190,7 +190,7 @@ function unary(op: UnaryOp, x: number): number {
     case "log": return Math.log(x);
     case "log1p": return Math.log1p(x);
     case "sqrt": return Math.sqrt(x);
-    case "rsqrt": return 1 / Math.sqrt(x);
+    case "rsqrt": return 1 / round(Math.sqrt(x));
     case "recip": return 1 / x;
     case "tanh": return Math.tanh(x);
     case "erf": return erf(x);
@@ -202,14 +202,14 @@ function unary(op: UnaryOp, x: number): number {
   }
 }
 
-function binary(op: BinaryOp, type: ValueType, a: number, b: number): number {
+function binary(op: BinaryOp, type: ValueType, a: number, b: number, round: (x: number) => number): number {
   const integer = type === "i32" || type === "u32";
   switch (op) {
     case "add": return a + b;
     case "sub": return a - b;
     case "mul": return integer ? Math.imul(a, b) : a * b;
     case "div": return integer ? (b === 0 ? 0 : Math.trunc(a / b)) : a / b;
-    case "mod": return integer ? (b === 0 ? 0 : a % b) : a - b * Math.trunc(a / b);
+    case "mod": return integer ? (b === 0 ? 0 : a % b) : a - round(b * Math.trunc(round(a / b)));
     case "max": return Math.max(a, b);
     case "min": return Math.min(a, b);
     case "lt": return a < b ? 1 : 0;

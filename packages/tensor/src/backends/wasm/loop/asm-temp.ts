@@ -21,6 +21,7 @@ sd(0x66, "i8x16.narrow_i16x8_u f32x4.ceil f32x4.floor f32x4.trunc f32x4.nearest"
 sd(0x94, "f64x2.nearest"); sd(0xa0, "i32x4.abs i32x4.neg _ i32x4.all_true"); sd(0xa9, "i32x4.extend_low_i16x8_u _ i32x4.shl i32x4.shr_s i32x4.shr_u i32x4.add"); sd(0xb1, "i32x4.sub"); sd(0xb5, "i32x4.mul i32x4.min_s i32x4.min_u i32x4.max_s i32x4.max_u");
 sd(0xe0, "f32x4.abs f32x4.neg _ f32x4.sqrt f32x4.add f32x4.sub f32x4.mul f32x4.div f32x4.min f32x4.max f32x4.pmin f32x4.pmax"); sd(0xf0, "f64x2.add f64x2.sub f64x2.mul f64x2.div");
 sd(0xf8, "i32x4.trunc_sat_f32x4_s i32x4.trunc_sat_f32x4_u f32x4.convert_i32x4_s f32x4.convert_i32x4_u i32x4.trunc_sat_f64x2_s_zero");
+sd(0x105, "f32x4.relaxed_madd"); sd(7, "v128.load8_splat v128.load16_splat v128.load32_splat v128.load64_splat");
 O["i32.trunc_sat_f32_s"] = [0xfc, 0]; O["i32.trunc_sat_f32_u"] = [0xfc, 1]; O["i32.load16_u"] = [0x2f];
 export type WT = "i32" | "f32" | "v128";
 const T: Record<string, number> = { i32: 0x7f, f32: 0x7d, v128: 0x7b };
@@ -43,6 +44,7 @@ export class Fn {
 export class ModuleBuilder {
   fns: Fn[] = [];
   helpers = new Map<string, Fn>();
+  shared: boolean = false;
   func(name: string | undefined, params: WT[], results: WT[]): Fn { const f = new Fn(this.fns.length, params, results, name); this.fns.push(f); return f; }
   build(): Uint8Array {
     const sec = (id: number, body: number[]): number[] => [id, ...uleb(body.length), ...body];
@@ -50,7 +52,7 @@ export class ModuleBuilder {
     const out = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
     const push = (b: number[]): void => { for (const x of b) out.push(x); };
     push(sec(1, vec(this.fns.map((f) => [0x60, ...vec(f.params.map((t) => [T[t]!])), ...vec(f.results.map((t) => [T[t]!]))]))));
-    push(sec(2, [1, ...str("env"), ...str("memory"), 2, 0, 1]));
+    push(sec(2, [1, ...str("env"), ...str("memory"), 2, ...(this.shared ? [3, 1, ...uleb(65536)] : [0, 1])]));
     push(sec(3, vec(this.fns.map((_, i) => uleb(i)))));
     push(sec(7, vec(this.fns.filter((f) => f.name).map((f) => [...str(f.name!), 0, ...uleb(f.index)]))));
     push(sec(10, vec(this.fns.map((f) => { const b = [...vec(f.locals.map((t) => [1, T[t]!])), ...f.bytes, 0x0b]; return [...uleb(b.length), ...b]; }))));

@@ -39,7 +39,7 @@ export class Code {
   end(): void { /* nothing to close */ }
 
   get begin(): Push { return this.get(0); }
-  get end_(): Push { return this.get(1); }
+  get finish(): Push { return this.get(1); }
   get shared(): Push { return this.get(2); }
   get thread(): Push { return this.get(3); }
 
@@ -141,6 +141,11 @@ export class Code {
     base();
     value();
     this.#f.mem(name, 0, offset, at);
+  }
+
+  fill(start: Push, byte: Push, length: Push): void {
+    for (const x of [start, byte, length]) x();
+    this.#f.raw(0xfc, 11, 0);
   }
 
   // --- control

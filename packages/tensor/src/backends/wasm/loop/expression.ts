@@ -209,11 +209,11 @@ export class ExpressionEmitter {
   // --- addresses
 
   /** Address with coordinates up to this scope, in a local. */
-  #pointer(scope: Scope, stream: Stream): Local | number {
+  #pointer(scope: Scope, stream: Stream): Pointer {
     const known = scope.pointers.get(stream.key);
-    if (known !== undefined) return known;
+    if (known !== undefined) return { local: known };
     const c = this.#c;
-    const below: Local | number = scope.parent === undefined ? stream.offset : this.#fullPointer(scope.parent, stream);
+    const below: Pointer = scope.parent === undefined ? { constant: stream.offset } : this.#fullPointer(scope.parent, stream);
     let sum: Push | undefined;
     const add = (x: Push): void => { sum = sum === undefined ? x : c.op("i32.add", sum, x); };
     if (scope.parent === undefined && stream.arg >= 0) add(c.get(this.#nest.argLocals[stream.arg]!));
@@ -221,27 +221,25 @@ export class ExpressionEmitter {
       if (stride !== 0 && this.#nest.depth[d] === scope.depth) add(scaled(c, c.get(this.#nest.coords[d]!), stride));
     });
     if (sum === undefined) return below;
-    if (typeof below !== "number") add(c.get(below));
-    else if (below !== 0) add(c.i32(below));
+    if ("local" in below || below.constant !== 0) add(pushPointer(c, below));
     invariant(scope.open, `an address of depth ${scope.depth} was not summed up when the scope was entered`);
     const local = c.keep("i32", sum);
     scope.pointers.set(stream.key, local);
-    return local;
+    return { local };
   }
 
   /** The same plus the scalar dynamic terms known at this depth. */
-  #fullPointer(scope: Scope, stream: Stream): Local | number {
+  #fullPointer(scope: Scope, stream: Stream): Pointer {
     const known = scope.fullPointers.get(stream.key);
-    if (known !== undefined) return known;
+    if (known !== undefined) return { local: known };
     const below = this.#pointer(scope, stream);
     const terms = this.#ownTerms(scope, stream);
     if (terms.length === 0) return below;
     const c = this.#c;
     invariant(scope.open, `a dynamic address of depth ${scope.depth} was not summed up when the scope was entered`);
-    const start: Push = typeof below === "number" ? c.i32(below) : c.get(below);
-    const local = c.keep("i32", terms.reduce((sum, t) => c.op("i32.add", sum, scaled(c, this.value(scope, t.value), t.stride)), start));
+    const local = c.keep("i32", terms.reduce((sum, t) => c.op("i32.add", sum, scaled(c, this.value(scope, t.value), t.stride)), pushPointer(c, below)));
     scope.fullPointers.set(stream.key, local);
-    return local;
+    return { local };
   }
 
   /** Scalar dynamic terms whose value belongs to this very depth. */
@@ -255,8 +253,7 @@ export class ExpressionEmitter {
   /** Where copy `copy` begins: lane 0 in vector scopes. */
   #address(scope: Scope, stream: Stream, copy: number): Address {
     const c = this.#c;
-    const pointer = this.#fullPointer(scope, stream);
-    const base = typeof pointer === "number" ? c.i32(pointer) : c.get(pointer);
+    const base = pushPointer(c, this.#fullPointer(scope, stream));
     return this.#moved(stream, { base, offset: 0 }, copy * scope.lanes * this.#laneStride(stream));
   }
 
@@ -398,6 +395,13 @@ export class ExpressionEmitter {
     if (this.#contiguous(scope, stream, this.#elementBytes(dtype))) storeVector(c, dtype, this.#address(scope, stream, copy), value);
     else storeLanes(c, dtype, this.#laneAddresses(scope, stream, copy), value);
   }
+}
+
+/** An address summed up so far: in a local, or still a constant. */
+type Pointer = { readonly local: Local } | { readonly constant: number };
+
+function pushPointer(c: Code, pointer: Pointer): Push {
+  return "local" in pointer ? c.get(pointer.local) : c.i32(pointer.constant);
 }
 
 /** x · factor, as a shift where it is one. */

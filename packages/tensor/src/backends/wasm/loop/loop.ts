@@ -9,6 +9,7 @@ import type { KernelCode } from "../kernel-code.ts";
 import { arrange, type Arrangement } from "./arrange.ts";
 import { Code, type CodeOptions, type Local, type Push } from "./code.ts";
 import { ExpressionEmitter, type Scope } from "./expression.ts";
+import { chunkLengths, emitLanes } from "./lanes.ts";
 import { planPasses, type Pass, type Passes } from "./kept.ts";
 import { Accumulator, acrossLanes, combine } from "./reduction.ts";
 import { instrWeight } from "./weight.ts";
@@ -83,11 +84,11 @@ class LoopEmitter {
   emit(): void {
     const c = this.#c;
     const { units } = this.#at;
-    c.if(c.op("i32.ge_s", c.begin, c.end_), () => c.return());
+    c.if(c.op("i32.ge_s", c.begin, c.finish), () => c.return());
     const root = this.#expr.scope(undefined, 0);
     this.#expr.enter(root, this.#at.live, this.#kernel.stores);
     const unit = c.local("i32");
-    c.for(unit, c.begin, c.end_, 1, () => {
+    c.for(unit, c.begin, c.finish, 1, () => {
       const block = units.chunks === 1 ? c.get(unit) : c.let("i32", c.op("i32.div_u", c.get(unit), c.i32(units.chunks)));
       const first = c.let("i32", c.op("i32.mul", block, c.i32(units.rowsPerUnit)));
       const last = units.rowsPerUnit === 1
@@ -125,29 +126,11 @@ class LoopEmitter {
     }
   }
 
-  /**
-   * Runs `body` over [from, to) of the lane dimension: unrolled vectors, then vectors, then single elements. Which form an
-   * element meets depends on its place in the chunk only, and all forms give the same bits.
-   */
   #lanes(parent: Scope, dim: number, from: Push, to: Push, copies: number, body: (scope: Scope) => void): void {
-    const c = this.#c;
-    const coord = this.#coords[dim]!;
+    const { laneInner, units } = this.#at;
     const size = this.#shape[dim]!;
-    const { chunk, chunks } = this.#at.units;
-    // Lengths that can occur: whole chunks and what is left for the last one.
-    const lengths = this.#at.laneInner || chunks === 1 ? [size] : [chunk, size - (chunks - 1) * chunk];
-    c.set(coord, from);
-    const forms = [{ lanes: 4, unroll: copies }, { lanes: 4, unroll: 1 }, { lanes: 1, unroll: 1 }] as const;
-    let left = Infinity;
-    for (const { lanes, unroll } of forms) {
-      const step = lanes * unroll;
-      if (step < left && lengths.some((n) => n % left >= step)) {
-        const last = step === 1 ? to : c.let("i32", c.op("i32.sub", to, c.i32(step - 1)));
-        const scope = this.#expr.scope(parent, parent.depth + 1, lanes, unroll);
-        c.loop(coord, last, step, () => body(scope));
-      }
-      left = Math.min(left, step);
-    }
+    const lengths = chunkLengths(size, laneInner ? size : units.chunk);
+    emitLanes(this.#c, this.#coords[dim]!, from, to, lengths, copies, (lanes, unroll) => body(this.#expr.scope(parent, parent.depth + 1, lanes, unroll)));
   }
 
   #passesIn(base: Scope): void {

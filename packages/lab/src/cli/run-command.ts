@@ -1,0 +1,72 @@
+/** `lowrank run`: from a study's name to results on disk and a table on stdout. */
+import { join, resolve } from "node:path";
+import { loadStudy } from "../config/load.ts";
+import { dataFolder } from "../data/location.ts";
+import { captureEnvironment } from "../store/environment.ts";
+import { codeVersion } from "../store/identity.ts";
+import { RunStore } from "../store/run-store.ts";
+import { summaryTable } from "../store/summary.ts";
+import { dryRun } from "../study/dry-run.ts";
+import { planStudy } from "../study/plan-study.ts";
+import { runStudy } from "../study/run-study.ts";
+import { progressMode } from "../text/progress.ts";
+import { openDevice } from "./device.ts";
+import type { DeviceChoice } from "./options.ts";
+import { EXIT_FAILED, EXIT_OK } from "./outcome.ts";
+
+export interface RunOptions {
+  readonly data?: string;
+  readonly out?: string;
+  readonly base?: string;
+  readonly seeds?: number[];
+  readonly set?: string[];
+  readonly device: DeviceChoice;
+  readonly threads?: number;
+  readonly dryRun?: boolean;
+  readonly reuse?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly detectAnomaly?: boolean;
+}
+
+export async function runCommand(name: string, options: RunOptions): Promise<number> {
+  const study = loadStudy(name, { set: options.set ?? [], seeds: options.seeds, base: options.base === undefined ? undefined : resolve(options.base) });
+  const out = resolve(options.out ?? join("runs", study.name));
+  const environment = { dataFolder: dataFolder(options.data), cacheFolder: join(out, ".cache") };
+  const store = new RunStore(out);
+  const code = codeVersion();
+  const device = await openDevice(options);
+  try {
+    const runs = planStudy(study, store, { environment, code, device: device.name, reuse: options.reuse ?? false });
+    if (options.dryRun === true) {
+      const report = await dryRun(runs, environment, device);
+      process.stdout.write(options.json === true ? `${JSON.stringify(report.data, null, 2)}\n` : `${report.text}\n`);
+      return EXIT_OK;
+    }
+    device.anomalyDetection = options.detectAnomaly ?? false;
+    const outcome = await runStudy(runs, {
+      out,
+      store,
+      environment,
+      machine: captureEnvironment(code, device.info(), options.threads ?? null),
+      device,
+      progress: progressMode(options.quiet ?? false),
+      say: (line) => void (options.quiet === true || process.stderr.write(`${line}\n`)),
+    });
+    const twins = outcome.indistinguishable.map(({ seed, configs, identical }) =>
+      identical === "logits"
+        ? `configurations indistinguishable: ${configs.join(" and ")} made byte-identical predictions with seed ${seed}; a switch of one of them did nothing`
+        : `note: ${configs.join(" and ")} made the same decisions with seed ${seed}, with different logits`);
+    for (const line of twins) process.stderr.write(`${line}\n`);
+    if (options.json === true) process.stdout.write(`${JSON.stringify(outcome, null, 2)}\n`);
+    else {
+      if (outcome.summary.length > 0) process.stdout.write(`${summaryTable(outcome.summary)}\n`);
+      process.stdout.write(`results: ${join(out, "results.json")}, ${join(out, "results.csv")}; runs: ${store.folder}\n`);
+    }
+    for (const failure of outcome.failures) process.stderr.write(`lowrank: run ${failure.name} failed: ${failure.message.split("\n")[0]}\n`);
+    const identical = outcome.indistinguishable.some((pair) => pair.identical === "logits");
+    return outcome.failures.length > 0 || identical ? EXIT_FAILED : EXIT_OK;
+  } finally {
+    device.close();
+  }
+}

@@ -1,0 +1,154 @@
+/** Masked language modelling from scratch on one device. Resumable; with a time budget the learning rate decays over the time. */
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { compile, type CompileInputs, type Device, type Tensor } from "@lowrank/tensor";
+import { canonicalHash } from "../config/canonical.ts";
+import { corpusIdentity, loadCorpus, loadHeldOut } from "../data/corpus.ts";
+import type { MaskedBatch } from "../data/masking.ts";
+import { loadWordTokenizer } from "../data/word-piece.ts";
+import { InputError, RunError } from "../errors.ts";
+import { deriveSeed } from "../random/seeds.ts";
+import type { Environment } from "../store/environment.ts";
+import { formatCount, formatDuration } from "../text/format.ts";
+import { startProgress, type ProgressMode } from "../text/progress.ts";
+import { scheduleFactor } from "../train/schedule.ts";
+import type { PretrainConfig } from "./config.ts";
+import { maskedModel, type MaskedModel } from "./masked-model.ts";
+import { MaskedStream } from "./order.ts";
+import { type Counters, loadState, readCounters, saveState } from "./state.ts";
+
+export interface PretrainContext {
+  readonly device: Device;
+  readonly out: string;
+  readonly dataFolder: string;
+  readonly cacheFolder: string;
+  readonly minutes: number | undefined;
+  readonly machine: Environment;
+  readonly progress: ProgressMode;
+  readonly say: (line: string) => void;
+}
+
+export interface PretrainOutcome {
+  readonly steps: number;
+  readonly tokens: number;
+  readonly seconds: number;
+  readonly parameters: number;
+  /** Mean cross-entropy at masked positions of held-out text. */
+  readonly heldOutLoss: number;
+}
+
+/** Batches of held-out text that are evaluated, with masks that never change. */
+const HELD_OUT_BATCHES = 8;
+/** Resolution of a schedule that follows the clock. */
+const CLOCK_STEPS = 1_000_000;
+const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"];
+
+/** Trains to the end of the steps or the minutes and writes the checkpoint. */
+export async function pretrain(config: PretrainConfig, context: PretrainContext): Promise<PretrainOutcome> {
+  const { device, out, say } = context;
+  const tokenizer = loadWordTokenizer(context.dataFolder);
+  const data = { dataFolder: context.dataFolder, sources: config.corpus.sources };
+  const identity = canonicalHash({ config: { ...config, train: { ...config.train, checkpointMinutes: 0 } }, corpus: corpusIdentity(data), tokenizer: tokenizer.identity });
+  const resumed = readCounters(out, identity);
+  try {
+    mkdirSync(out, { recursive: true });
+  } catch (error) {
+    throw new InputError(`--out: cannot create ${out} (${(error as NodeJS.ErrnoException).code}); choose a folder you may write to`, { cause: error });
+  }
+  const reading = { ...data, cacheFolder: context.cacheFolder, length: config.corpus.length, megabytes: config.corpus.megabytes };
+  const corpus = loadCorpus(reading, tokenizer);
+  const streamOptions = { tokensPerBatch: config.train.tokensPerBatch, probability: config.corpus.masking, special: tokenizer.special, vocabSize: tokenizer.vocabSize };
+  const stream = new MaskedStream(corpus, { ...streamOptions, seed: config.seed });
+  const heldOut = new MaskedStream(loadHeldOut(reading, tokenizer), { ...streamOptions, seed: deriveSeed(config.seed, "held-out") });
+  say(`corpus: ${formatCount(corpus.ids.length)} tokens, ${formatCount(stream.batchesPerEpoch)} batches per pass`);
+
+  const { train } = config;
+  let step = resumed?.step ?? 0;
+  let seconds = resumed?.seconds ?? 0;
+  let tokens = resumed?.tokens ?? 0;
+  const model = await maskedModel(config, tokenizer.vocabSize, device);
+  const factor = (): number => {
+    if (context.minutes === undefined) return scheduleFactor(train.schedule, step, train.steps, Math.round(train.warmup * train.steps));
+    const at = Math.min(CLOCK_STEPS, Math.round((CLOCK_STEPS * seconds) / (60 * context.minutes)));
+    return scheduleFactor(train.schedule, at, CLOCK_STEPS, train.warmup * CLOCK_STEPS);
+  };
+  const optimizer = model.optimizer(train, () => train.lr * factor());
+  const trainStep = compile(device, (inputs: Record<string, Tensor>) => optimizer.step(inputs));
+  const score = compile(device, (inputs: Record<string, Tensor>) => ({ loss: model.loss(inputs) }));
+  if (resumed !== undefined) {
+    loadState(out, optimizer.state());
+    optimizer.resume(step);
+    say(`continuing from step ${formatCount(step)} (${formatDuration(seconds)} of training so far)`);
+  }
+  const evaluate = async (): Promise<number> => {
+    model.setTraining(false);
+    let sum = 0;
+    const batches = Math.min(HELD_OUT_BATCHES, heldOut.batchesPerEpoch);
+    for (let i = 0; i < batches; i++) sum += await (await score(maskedInputs(heldOut.batch(i)))).loss.item();
+    model.setTraining(true);
+    return sum / batches;
+  };
+  const done = (): boolean => (context.minutes === undefined ? step >= train.steps : seconds >= 60 * context.minutes);
+  const checkpoint = async (finished: boolean): Promise<number> => {
+    const heldOutLoss = await evaluate();
+    const counters: Counters = { identity, step, seconds, tokens, finished };
+    await saveState(out, optimizer.state(), counters);
+    appendFileSync(join(out, "pretraining.csv"), `${[step, tokens, seconds.toFixed(1), train.lr * factor(), smoothed, heldOutLoss].join(",")}\n`);
+    return heldOutLoss;
+  };
+
+  if (!existsSync(join(out, "pretraining.csv"))) writeFileSync(join(out, "pretraining.csv"), "step,tokens,seconds,lr,train_loss,held_out_loss\n");
+  const progress = startProgress(context.progress, "pretrain", context.minutes === undefined ? train.steps : Math.round(context.minutes * 60));
+  let smoothed = Number.NaN;
+  let lastCheckpoint = performance.now();
+  try {
+    while (!done()) {
+      const before = performance.now();
+      const batch = stream.batch(step);
+      const outputs = await trainStep(maskedInputs(batch));
+      const [loss, norm] = [await outputs.loss.item(), await outputs.norm.item()];
+      step++;
+      tokens += batch.rows * batch.length;
+      seconds += (performance.now() - before) / 1000;
+      if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
+        throw new RunError(`pretraining: loss ${loss} and gradient norm ${norm} at step ${step}; ${join(out, "state")} holds the last good state`);
+      }
+      // Average over about the last fifty steps.
+      smoothed = Number.isNaN(smoothed) ? loss : 0.98 * smoothed + 0.02 * loss;
+      progress.update(context.minutes === undefined ? step : Math.round(seconds), `step ${step} · loss ${smoothed.toFixed(3)} · ${Math.round(tokens / seconds)} tokens/s`);
+      if (performance.now() - lastCheckpoint > train.checkpointMinutes * 60_000 && !done()) {
+        const heldOutLoss = await checkpoint(false);
+        progress.line(`step ${formatCount(step)} · train loss ${smoothed.toFixed(4)} · held-out loss ${heldOutLoss.toFixed(4)} · ${formatDuration(seconds)}`);
+        lastCheckpoint = performance.now();
+      }
+    }
+  } finally {
+    progress.stop();
+  }
+  const heldOutLoss = await checkpoint(true);
+  await publish(model, context, config, { step, tokens, seconds, heldOutLoss });
+  const outcome = { steps: step, tokens, seconds, parameters: model.parameterCount, heldOutLoss };
+  model.dispose();
+  return outcome;
+}
+
+/** The checkpoint in Hugging Face form, with the tokenizer beside it. */
+async function publish(model: MaskedModel, context: PretrainContext, config: PretrainConfig, numbers: Record<string, number>): Promise<void> {
+  await model.save(context.out);
+  for (const file of TOKENIZER_FILES) {
+    const source = join(context.dataFolder, "bert-base-uncased-tokenizer", file);
+    if (existsSync(source)) copyFileSync(source, join(context.out, file));
+  }
+  writeFileSync(join(context.out, "pretraining.json"), `${JSON.stringify({ config, minutes: context.minutes ?? null, ...numbers, machine: context.machine }, null, 2)}\n`);
+}
+
+/** `inputIds` i32, `attentionMask` bool `[rows, length]`; `positions`, `labels` i32 `[slots]`. */
+function maskedInputs(batch: MaskedBatch): CompileInputs {
+  const shape = [batch.rows, batch.length];
+  return {
+    inputIds: { data: batch.inputIds, shape, dtype: "i32" },
+    attentionMask: { data: batch.attentionMask, shape, dtype: "bool" },
+    positions: { data: batch.positions, shape: [batch.positions.length], dtype: "i32" },
+    labels: { data: batch.labels, shape: [batch.labels.length], dtype: "i32" },
+  };
+}

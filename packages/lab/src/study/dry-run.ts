@@ -1,0 +1,128 @@
+/** What a study would do: modules, ranks, parameters, planned memory, estimated time, and what is done already. Publishes nothing. */
+import type { Device } from "@lowrank/tensor";
+import type { ParameterCounts, ModuleRow } from "../store/result.ts";
+import { prepareTask } from "../tasks/prepare.ts";
+import type { PreparedTask, TaskEnvironment } from "../tasks/task.ts";
+import { formatBytes, formatCount, formatDuration } from "../text/format.ts";
+import { renderTable } from "../text/table.ts";
+import { adaptClassifier } from "../train/adapt.ts";
+import { batchInputs, epochBatches } from "../train/batches.ts";
+import { predictParameters } from "../train/predict.ts";
+import { moduleTableProof, parameterCountProof, demand } from "../train/proofs.ts";
+import { totalSteps } from "../train/run.ts";
+import { trainingStep } from "../train/step.ts";
+import type { StudyRun } from "./plan-study.ts";
+
+export interface ConfigForecast {
+  readonly config: string;
+  readonly method: string;
+  readonly counts: ParameterCounts;
+  readonly modules: readonly ModuleRow[];
+  readonly steps: number;
+  readonly arenaBytes: number;
+  readonly persistentBytes: number;
+  readonly secondsPerStep: number;
+  readonly runs: number;
+  readonly done: number;
+}
+
+/** Steps that are measured, after one that compiles. */
+const MEASURED_STEPS = 2;
+
+/** One forecast per config. Memory is what the compiled step plans for; time is measured on a few steps of a throw-away model. */
+export async function dryRun(runs: readonly StudyRun[], environment: TaskEnvironment, device: Device): Promise<{ data: readonly ConfigForecast[]; text: string }> {
+  const task = await prepareTask(runs[0]!.config, environment, device);
+  const names = [...new Set(runs.map((run) => run.config.name))];
+  const forecasts: ConfigForecast[] = [];
+  for (const name of names) forecasts.push(await forecast(runs.filter((run) => run.config.name === name), task, device));
+  return { data: forecasts, text: describe(runs, forecasts) };
+}
+
+async function forecast(runs: readonly StudyRun[], task: PreparedTask, device: Device): Promise<ConfigForecast> {
+  const { config, seed } = runs[0]!;
+  const model = await task.base();
+  try {
+    const adapted = await adaptClassifier(model, config.method, seed);
+    const predicted = predictParameters(model.sizes, config.method);
+    demand([moduleTableProof(adapted.modules, predicted), parameterCountProof(adapted.counts, adapted.trainable, predicted)]);
+    const step = trainingStep(adapted, config.train, () => config.train.lr, seed, device);
+    const options = { rows: config.train.batchSize, multiple: task.multiple, padId: task.padId };
+    const batches = [...epochBatches(task.train, options, seed, 0)];
+    const longest = batches.reduce((a, b) => (b.length > a.length ? b : a));
+    const middle = [...batches].sort((a, b) => a.length - b.length)[batches.length >> 1]!;
+    const inputs = batchInputs(middle);
+    await step(inputs);
+    const started = performance.now();
+    for (let i = 0; i < MEASURED_STEPS; i++) await step(inputs);
+    const secondsPerStep = (performance.now() - started) / 1000 / MEASURED_STEPS;
+    return {
+      config: config.name,
+      method: config.method.method,
+      counts: adapted.counts,
+      modules: adapted.modules,
+      steps: totalSteps(config, task),
+      arenaBytes: step.arenaBytes(batchInputs(longest)),
+      persistentBytes: device.memory().persistent,
+      secondsPerStep,
+      runs: runs.length,
+      done: runs.filter((run) => run.done !== undefined).length,
+    };
+  } finally {
+    model.dispose();
+  }
+}
+
+function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[]): string {
+  const modules = forecasts
+    .filter((row) => row.modules.length > 0)
+    .map((row) => `${row.config}: ${row.modules.length} adapted modules\n${moduleTable(row.modules)}`);
+  const table = renderTable(
+    [
+      { title: "config" },
+      { title: "method" },
+      { title: "trainable", align: "right" },
+      { title: "% of all", align: "right" },
+      { title: "steps", align: "right" },
+      { title: "weights + state", align: "right" },
+      { title: "arena", align: "right" },
+      { title: "time per run", align: "right" },
+      { title: "runs done", align: "right" },
+    ],
+    forecasts.map((row) => [
+      row.config,
+      row.method,
+      formatCount(row.counts.trainable),
+      row.counts.percent.toFixed(2),
+      formatCount(row.steps),
+      formatBytes(row.persistentBytes),
+      formatBytes(row.arenaBytes),
+      `about ${formatDuration(row.steps * row.secondsPerStep)}`,
+      `${row.done}/${row.runs}`,
+    ]),
+  );
+  const left = forecasts.reduce((sum, row) => sum + (row.runs - row.done) * row.steps * row.secondsPerStep, 0);
+  const open = runs.filter((run) => run.done === undefined);
+  const list = runs.map((run) => `  ${run.done === undefined ? "to do" : "done "} ${run.name}`).join("\n");
+  return [...modules, table, `${open.length} of ${runs.length} runs to do, about ${formatDuration(left)}:`, list].join("\n\n").replace(/:\n\n {2}/, ":\n  ");
+}
+
+/** Rows of modules that differ only in their layer number are shown once. */
+export function moduleTable(rows: readonly ModuleRow[]): string {
+  const groups = new Map<string, { row: ModuleRow; count: number }>();
+  for (const row of rows) {
+    const key = `${row.module.replace(/\.\d+\./g, ".*.")}|${row.rank}|${row.scale}`;
+    const known = groups.get(key);
+    groups.set(key, { row, count: (known?.count ?? 0) + 1 });
+  }
+  return renderTable(
+    [{ title: "module" }, { title: "×", align: "right" }, { title: "in → out", align: "right" }, { title: "rank", align: "right" }, { title: "scale", align: "right" }, { title: "parameters", align: "right" }],
+    [...groups.values()].map(({ row, count }) => [
+      row.module.replace(/\.\d+\./g, ".*."),
+      String(count),
+      `${row.in} → ${row.out}`,
+      String(row.rank),
+      String(Number(row.scale.toPrecision(6))),
+      formatCount(row.parameters * count),
+    ]),
+  );
+}

@@ -1,0 +1,109 @@
+/** Executes the runs of a study one after the other and writes `results.json` and `results.csv` after each. One failing run does not stop the others. */
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Device } from "@lowrank/tensor";
+import { InputError } from "../errors.ts";
+import type { Environment } from "../store/environment.ts";
+import type { RunResult } from "../store/result.ts";
+import type { RunStore } from "../store/run-store.ts";
+import { indistinguishable, resultsCsv, summarise, type SummaryRow, type TwinRuns } from "../store/summary.ts";
+import { prepareTask } from "../tasks/prepare.ts";
+import type { PreparedTask, TaskEnvironment } from "../tasks/task.ts";
+import { formatDuration, formatNumber } from "../text/format.ts";
+import { type ProgressMode, startProgress } from "../text/progress.ts";
+import { executeRun, totalSteps } from "../train/run.ts";
+import type { StudyRun } from "./plan-study.ts";
+
+export interface StudyContext {
+  readonly out: string;
+  readonly store: RunStore;
+  readonly environment: TaskEnvironment;
+  readonly machine: Environment;
+  readonly device: Device;
+  readonly progress: ProgressMode;
+  /** Receives lines for people. */
+  readonly say: (line: string) => void;
+}
+
+export interface FailedRun {
+  readonly name: string;
+  readonly config: string;
+  readonly seed: number;
+  readonly message: string;
+  /** Folder with what the run left. */
+  readonly kept: string;
+}
+
+export interface StudyOutcome {
+  readonly study: string;
+  readonly results: readonly RunResult[];
+  readonly failures: readonly FailedRun[];
+  readonly summary: readonly SummaryRow[];
+  /** Configs whose predictions cannot be told apart; identical logits make the study fail. */
+  readonly indistinguishable: readonly TwinRuns[];
+}
+
+/** Runs whatever is not done yet. */
+export async function runStudy(runs: readonly StudyRun[], context: StudyContext): Promise<StudyOutcome> {
+  const { say } = context;
+  const results: RunResult[] = [];
+  const failures: FailedRun[] = [];
+  let task: PreparedTask | undefined;
+  for (const [i, run] of runs.entries()) {
+    const label = `[${i + 1}/${runs.length}] ${run.config.name} · seed ${run.seed}`;
+    if (run.done !== undefined) {
+      say(`${label}: already done (${run.done.name}), accuracy ${percent(run.done)}`);
+      results.push(run.done);
+      continue;
+    }
+    // Every config of a study has the same task and base.
+    task ??= await prepareTask(run.config, context.environment, context.device);
+    const outcome = await attempt(run, label, task, context);
+    if ("message" in outcome) failures.push(outcome);
+    else results.push(outcome);
+    publish(context.out, run.study, results, failures);
+  }
+  return publish(context.out, runs[0]!.study, results, failures);
+}
+
+async function attempt(run: StudyRun, label: string, task: PreparedTask, context: StudyContext): Promise<RunResult | FailedRun> {
+  const folder = context.store.begin(run.name);
+  folder.writeJson("config.json", { study: run.study, seed: run.seed, ...run.config });
+  folder.writeJson("env.json", context.machine);
+  folder.event("started", { id: run.id });
+  const progress = startProgress(context.progress, label, totalSteps(run.config, task));
+  try {
+    const result = await executeRun(run, task, context.device, folder, progress);
+    progress.stop();
+    const first = folder.commit(result);
+    context.say(`${label}: accuracy ${percent(result)}, F1 ${formatNumber(100 * result.final.f1, 2)} %, ${formatDuration(result.seconds.total)}${first ? "" : " (another process had finished it first; its result counts)"}`);
+    return first ? result : context.store.finished(run.name)!;
+  } catch (error) {
+    progress.stop();
+    const failure = error instanceof Error ? error : new Error(String(error));
+    const kept = folder.fail(failure);
+    // Wrong input is wrong for every run: stop at once.
+    if (failure instanceof InputError) throw failure;
+    context.say(`${label}: FAILED: ${failure.message.split("\n")[0]} (kept: ${kept})`);
+    return { name: run.name, config: run.config.name, seed: run.seed, message: failure.message, kept };
+  }
+}
+
+function publish(out: string, study: string, results: readonly RunResult[], failures: readonly FailedRun[]): StudyOutcome {
+  const outcome: StudyOutcome = { study, results, failures, summary: summarise(results), indistinguishable: indistinguishable(results) };
+  mkdirSync(out, { recursive: true });
+  replace(join(out, "results.json"), `${JSON.stringify(outcome, null, 2)}\n`);
+  replace(join(out, "results.csv"), resultsCsv(results));
+  return outcome;
+}
+
+/** Readers see the old file or the new one, never half of either. */
+function replace(path: string, content: string): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, content);
+  renameSync(temporary, path);
+}
+
+function percent(result: RunResult): string {
+  return `${formatNumber(100 * result.final.accuracy, 2)} %`;
+}

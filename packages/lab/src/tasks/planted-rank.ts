@@ -1,0 +1,117 @@
+/**
+ * The planted-rank task: a frozen random transformer, a teacher that is this transformer plus low-rank updates of known
+ * rank, labels from the teacher. Nothing is downloaded, and what an adapter should find is known exactly.
+ *
+ * Sequences are uniform random tokens of one length after a [CLS]. A label says on which side of the median the teacher's
+ * margin (logit 1 − logit 0) lies, so both labels are equally frequent; `noise` of the training labels are flipped.
+ */
+import { compile, type Device } from "@lowrank/tensor";
+import type { ResolvedConfig } from "../config/load.ts";
+import type { PlantedRankTask } from "../config/study.ts";
+import type { ClassificationSet } from "../data/classification.ts";
+import { InputError } from "../errors.ts";
+import { Generator } from "../random/generator.ts";
+import { deriveSeed } from "../random/seeds.ts";
+import { bertConfig, type Classifier, randomClassifier } from "../train/classifier.ts";
+import type { PreparedTask } from "./task.ts";
+
+const LABELS = 2;
+const PAD = 0;
+const CLS = 1;
+const FIRST_TOKEN = 2;
+
+/** Rows per teacher evaluation. */
+const TEACHER_ROWS = 256;
+
+export async function preparePlantedRank(task: PlantedRankTask, config: ResolvedConfig, device: Device): Promise<PreparedTask> {
+  const sizes = bertConfig(config.model!, { vocab: task.vocab, positions: task.length, labels: LABELS });
+  const base = (): Promise<Classifier> => randomClassifier(sizes, config.model!.seed, device);
+  const count = task.train + task.dev;
+  const ids = randomSequences(task, count);
+  const teacher = await base();
+  await plant(teacher, task);
+  const margins = await teacherMargins(teacher, ids, task.length, device);
+  teacher.dispose();
+  const threshold = median(margins);
+  const labels = Int32Array.from(margins, (margin) => (margin > threshold ? 1 : 0));
+  flip(labels.subarray(0, task.train), task);
+  const part = (from: number, to: number): ClassificationSet => ({
+    tokens: { ids: ids.slice(from * task.length, to * task.length), offsets: Uint32Array.from({ length: to - from + 1 }, (_, i) => i * task.length) },
+    labels: labels.slice(from, to),
+  });
+  return { train: part(0, task.train), dev: part(task.train, count), labels: LABELS, padId: PAD, multiple: 1, base };
+}
+
+/** `count × length` token ids; the same for every run of the task. */
+export function randomSequences(task: Pick<PlantedRankTask, "seed" | "length" | "vocab">, count: number): Uint32Array {
+  const generator = new Generator(deriveSeed(task.seed, "planted-rank/tokens"));
+  return Uint32Array.from({ length: count * task.length }, (_, i) => (i % task.length === 0 ? CLS : FIRST_TOKEN + generator.below(task.vocab - FIRST_TOKEN)));
+}
+
+/** ΔW = strength · ‖W‖_F · BA / ‖BA‖_F with Gaussian B `[out, rank]` and A `[rank, in]`, row-major `[out, in]`. */
+export function plantedUpdate(weight: ArrayLike<number>, out: number, inner: number, rank: number, strength: number, seed: number): Float32Array {
+  const generator = new Generator(seed);
+  const b = Float64Array.from({ length: out * rank }, () => generator.normal());
+  const a = Float64Array.from({ length: rank * inner }, () => generator.normal());
+  const product = new Float64Array(out * inner);
+  for (let o = 0; o < out; o++) {
+    for (let k = 0; k < rank; k++) {
+      const factor = b[o * rank + k]!;
+      for (let i = 0; i < inner; i++) product[o * inner + i]! += factor * a[k * inner + i]!;
+    }
+  }
+  const scale = (strength * frobenius(weight)) / frobenius(product);
+  return Float32Array.from(product, (value) => value * scale);
+}
+
+/** Adds the planted updates to the model's weights. */
+async function plant(model: Classifier, task: PlantedRankTask): Promise<void> {
+  const used = new Set<string>();
+  for (const { path, weight } of model.linears()) {
+    const key = Object.keys(task.ranks).find((name) => `.${path}`.endsWith(`.${name}`));
+    if (key === undefined) continue;
+    used.add(key);
+    const [out, inner] = weight.shape as [number, number];
+    const rank = task.ranks[key]!;
+    if (rank > Math.min(out, inner)) throw new InputError(`"task.ranks.${key}" is ${rank}, more than ${path} [${out}, ${inner}] can have`);
+    const values = Float32Array.from(await weight.data());
+    const update = plantedUpdate(values, out, inner, rank, task.strength, deriveSeed(task.seed, `planted-rank/${path}`));
+    weight.write(values.map((value, i) => value + update[i]!));
+  }
+  const unused = Object.keys(task.ranks).find((key) => !used.has(key));
+  if (unused !== undefined) throw new InputError(`"task.ranks.${unused}" matches no linear module; BERT has query, key, value, attention.output.dense, intermediate.dense, output.dense, pooler.dense`);
+}
+
+async function teacherMargins(model: Classifier, ids: Uint32Array, length: number, device: Device): Promise<Float64Array> {
+  model.module.eval();
+  const forward = compile(device, ({ inputIds, attentionMask }) => ({ logits: model.logits(inputIds!, attentionMask!) }));
+  const count = ids.length / length;
+  const margins = new Float64Array(count);
+  for (let start = 0; start < count; start += TEACHER_ROWS) {
+    const rows = Int32Array.from({ length: TEACHER_ROWS * length }, (_, i) => ids[start * length + i] ?? PAD);
+    const { logits } = await forward({
+      inputIds: { data: rows, shape: [TEACHER_ROWS, length], dtype: "i32" },
+      attentionMask: { data: new Uint8Array(rows.length).fill(1), shape: [TEACHER_ROWS, length], dtype: "bool" },
+    });
+    const values = await logits.floats();
+    for (let row = 0; row < TEACHER_ROWS && start + row < count; row++) margins[start + row] = values[2 * row + 1]! - values[2 * row]!;
+  }
+  return margins;
+}
+
+function flip(labels: Int32Array, task: PlantedRankTask): void {
+  const generator = new Generator(deriveSeed(task.seed, "planted-rank/noise"));
+  for (let i = 0; i < labels.length; i++) if (generator.uniform() < task.noise) labels[i] = 1 - labels[i]!;
+}
+
+function median(values: Float64Array): number {
+  const sorted = values.slice().sort();
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+function frobenius(values: ArrayLike<number>): number {
+  let squares = 0;
+  for (let i = 0; i < values.length; i++) squares += values[i]! ** 2;
+  return Math.sqrt(squares);
+}

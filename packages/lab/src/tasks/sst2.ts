@@ -1,0 +1,24 @@
+/** SST-2 as a task: GLUE's files, the checkpoint in `base` or a random BERT of the tokenizer's vocabulary. */
+import type { Device } from "@lowrank/tensor";
+import type { ResolvedConfig } from "../config/load.ts";
+import type { Sst2Task } from "../config/study.ts";
+import { loadSst2 } from "../data/sst2.ts";
+import { bertConfig, loadClassifier, randomClassifier } from "../train/classifier.ts";
+import type { PreparedTask, TaskEnvironment } from "./task.ts";
+
+const LABELS = 2;
+
+export async function prepareSst2(task: Sst2Task, config: ResolvedConfig, environment: TaskEnvironment, device: Device): Promise<PreparedTask> {
+  const { train, dev, tokenizer } = loadSst2({ ...environment, maxLength: task.maxLength, trainLimit: task.trainLimit, devLimit: task.devLimit });
+  return {
+    train,
+    dev,
+    labels: LABELS,
+    padId: tokenizer.special.pad,
+    multiple: 8,
+    base: () =>
+      config.base === null
+        ? randomClassifier(bertConfig(config.model!, { vocab: tokenizer.vocabSize, positions: task.maxLength, labels: LABELS }), config.model!.seed, device)
+        : loadClassifier(config.base, { labels: LABELS, vocab: tokenizer.vocabSize, positions: task.maxLength }, device),
+  };
+}

@@ -1,0 +1,19 @@
+/** What the trainer needs to know of a task: two labelled sets and a base model. */
+import type { ClassificationSet } from "../data/classification.ts";
+import type { Classifier } from "../train/classifier.ts";
+
+export interface TaskEnvironment {
+  readonly dataFolder: string;
+  readonly cacheFolder: string;
+}
+
+export interface PreparedTask {
+  readonly train: ClassificationSet;
+  readonly dev: ClassificationSet;
+  readonly labels: number;
+  readonly padId: number;
+  /** Sequences are padded to a multiple of this. */
+  readonly multiple: number;
+  /** A fresh copy of the base. Its classifier is not yet initialised for a run. */
+  base(): Promise<Classifier>;
+}

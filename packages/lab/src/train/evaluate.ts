@@ -1,0 +1,53 @@
+/** Evaluation of a classifier: logits of every example, metrics on the host, and the task's loss from the device beside one recomputed in f64. */
+import { createHash } from "node:crypto";
+import { compile, ops, type Device, type Tensor } from "@lowrank/tensor";
+import { exampleCount, type ClassificationSet } from "../data/classification.ts";
+import type { Classifier } from "./classifier.ts";
+import { type BatchOptions, batchInputs, evaluationBatches } from "./batches.ts";
+import { argmaxRows, classificationMetrics, meanCrossEntropy } from "./metrics.ts";
+
+export interface Scores {
+  /** `[examples, labels]` in the order of the set. */
+  readonly logits: Float64Array;
+  readonly predicted: Int32Array;
+  readonly loss: number;
+  /** Cross-entropy of the same logits in f64: differs from `loss` if anything but the task's loss was reported. */
+  readonly recomputedLoss: number;
+  readonly accuracy: number;
+  readonly f1: number;
+}
+
+/** Function that evaluates the classifier as it is when called. Plans are captured once per batch shape. */
+export function evaluator(classifier: Classifier, set: ClassificationSet, labels: number, options: BatchOptions, device: Device): () => Promise<Scores> {
+  const forward = compile(device, (inputs: Record<string, Tensor>) => {
+    const logits = classifier.logits(inputs["inputIds"]!, inputs["attentionMask"]!);
+    return { logits, loss: ops.crossEntropy(logits, inputs["labels"]!, { reduction: "sum" }) };
+  });
+  return async () => {
+    classifier.setTraining(false);
+    const count = exampleCount(set);
+    const logits = new Float64Array(count * labels);
+    let total = 0;
+    for (const batch of evaluationBatches(set, options)) {
+      const outputs = await forward(batchInputs(batch));
+      const [values, sum] = [await outputs.logits.floats(), await outputs.loss.item()];
+      total += sum;
+      batch.members.forEach((member, row) => logits.set(values.subarray(row * labels, (row + 1) * labels), member * labels));
+    }
+    classifier.setTraining(true);
+    const predicted = argmaxRows(logits, labels);
+    const { accuracy, f1 } = classificationMetrics(predicted, set.labels, labels);
+    return { logits, predicted, loss: total / count, recomputedLoss: meanCrossEntropy(logits, set.labels, labels), accuracy, f1 };
+  };
+}
+
+/** `predictions.jsonl` and its hashes. Logits have 9 significant digits, which identifies every f32. */
+export function predictionLines(scores: Scores, set: ClassificationSet, labels: number): { text: string; sha256: string; labelsSha256: string } {
+  const lines = Array.from(scores.predicted, (prediction, index) => {
+    const logits = Array.from(scores.logits.subarray(index * labels, (index + 1) * labels), (value) => Number(value.toPrecision(9)));
+    return JSON.stringify({ index, label: set.labels[index], prediction, logits });
+  });
+  const text = `${lines.join("\n")}\n`;
+  const sha = (content: string): string => createHash("sha256").update(content).digest("hex");
+  return { text, sha256: sha(text), labelsSha256: sha(scores.predicted.join(",")) };
+}

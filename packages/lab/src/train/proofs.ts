@@ -1,0 +1,89 @@
+/**
+ * A switch that is on is proven to be on. Before the first step and after the last a run compares what the config
+ * promises with what the model really has and did; a proof that does not hold stops the run.
+ */
+import { createHash } from "node:crypto";
+import { RunError } from "../errors.ts";
+import type { ModuleRow, ParameterCounts, Proof } from "../store/result.ts";
+import type { NamedParameter } from "./classifier.ts";
+import type { Scores } from "./evaluate.ts";
+import type { Prediction } from "./predict.ts";
+
+/** Throws RunError for the first proof that does not hold. */
+export function demand(proofs: readonly Proof[]): void {
+  const failed = proofs.find((proof) => !proof.holds);
+  if (failed !== undefined) throw new RunError(`proof "${failed.name}" does not hold: ${JSON.stringify(failed.detail)}`);
+}
+
+/** Every adapted module has the rank and scale that the config promises, and no other module is adapted. */
+export function moduleTableProof(actual: readonly ModuleRow[], predicted: Prediction): Proof {
+  const line = (row: ModuleRow): string => `${row.module} r=${row.rank} scale=${row.scale.toPrecision(6)} ${row.in}→${row.out}`;
+  const [have, want] = [new Set(actual.map(line)), new Set(predicted.modules.map(line))];
+  const missing = [...want].filter((text) => !have.has(text));
+  const unexpected = [...have].filter((text) => !want.has(text));
+  return { name: "module-table", holds: missing.length + unexpected.length === 0, detail: { modules: actual.length, missing, unexpected } };
+}
+
+/** Counts reported by the adapter, counted on the parameters that the optimiser holds, and predicted from the config are one number. */
+export function parameterCountProof(counts: ParameterCounts, optimised: readonly NamedParameter[], predicted: Prediction): Proof {
+  const inOptimiser = optimised.reduce((sum, { parameter }) => sum + parameter.size, 0);
+  const holds = counts.trainable === predicted.trainable && inOptimiser === predicted.trainable && counts.total === predicted.total;
+  return {
+    name: "parameter-counts",
+    holds,
+    detail: { trainable: counts.trainable, inOptimiser, predictedTrainable: predicted.trainable, total: counts.total, predictedTotal: predicted.total },
+  };
+}
+
+/** SHA-256 of each parameter's bytes. */
+export async function fingerprints(parameters: readonly NamedParameter[]): Promise<Map<string, string>> {
+  const hashes = new Map<string, string>();
+  for (const { name, parameter } of parameters) {
+    const data = await parameter.data();
+    hashes.set(name, createHash("sha256").update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)).digest("hex"));
+  }
+  return hashes;
+}
+
+/** Softmax does not change when a constant is added to a row, so a key bias has no gradient but rounding. */
+const GRADIENT_FREE = /attention\.self\.key\.bias$/;
+
+/** Frozen parameters have the bytes they had; every trainable one that has a gradient has moved. */
+export function movementProof(
+  frozenBefore: ReadonlyMap<string, string>,
+  frozenAfter: ReadonlyMap<string, string>,
+  trainableBefore: ReadonlyMap<string, string>,
+  trainableAfter: ReadonlyMap<string, string>,
+): Proof {
+  const moved = [...frozenBefore].filter(([name, hash]) => frozenAfter.get(name) !== hash).map(([name]) => name);
+  const still = [...trainableBefore].filter(([name, hash]) => trainableAfter.get(name) === hash && !GRADIENT_FREE.test(name)).map(([name]) => name);
+  return {
+    name: "frozen-stays-trainable-moves",
+    holds: moved.length === 0 && still.length === 0,
+    detail: { frozen: frozenBefore.size, trainable: trainableBefore.size, frozenThatMoved: moved, trainableThatStayed: still },
+  };
+}
+
+/** f32 sums of a few thousand terms differ from f64 by about √n ulp ≈ 1e-5 relative; a regulariser would show as percent. */
+const LOSS_TOLERANCE = 1e-4;
+
+/** The evaluation loss is the cross-entropy of the saved logits and nothing more. */
+export function taskLossProof(scores: Scores): Proof {
+  const difference = Math.abs(scores.loss - scores.recomputedLoss);
+  return {
+    name: "evaluation-loss-is-task-loss",
+    holds: difference <= LOSS_TOLERANCE * Math.max(1, scores.recomputedLoss),
+    detail: { reported: scores.loss, recomputedFromLogits: scores.recomputedLoss },
+  };
+}
+
+/** Every loss and gradient norm was finite, and so are the final parameters and logits. */
+export async function finiteProof(steps: number, trainable: readonly NamedParameter[], scores: Scores): Promise<Proof> {
+  let bad: string | undefined;
+  for (const { name, parameter } of trainable) {
+    const values = await parameter.value.floats();
+    if (bad === undefined && values.some((value: number) => !Number.isFinite(value))) bad = name;
+  }
+  if (bad === undefined && scores.logits.some((value) => !Number.isFinite(value))) bad = "evaluation logits";
+  return { name: "all-finite", holds: bad === undefined, detail: { stepsChecked: steps, parametersChecked: trainable.length, firstNonFinite: bad ?? null } };
+}

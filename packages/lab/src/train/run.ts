@@ -1,0 +1,173 @@
+/**
+ * One run, from a fresh base to a committed folder: adapt, prove, train, evaluate, prove again, publish. Knows nothing of
+ * other runs.
+ */
+import type { Device } from "@lowrank/tensor";
+import type { ResolvedConfig } from "../config/load.ts";
+import { RunError } from "../errors.ts";
+import { deriveSeed } from "../random/seeds.ts";
+import type { Evaluation, Proof, RunResult } from "../store/result.ts";
+import type { RunFolder } from "../store/run-store.ts";
+import type { PreparedTask } from "../tasks/task.ts";
+import { formatNumber } from "../text/format.ts";
+import type { Progress } from "../text/progress.ts";
+import { adaptClassifier, type AdaptedClassifier } from "./adapt.ts";
+import { batchInputs, epochBatches, stepsPerEpoch } from "./batches.ts";
+import { evaluator, predictionLines, type Scores } from "./evaluate.ts";
+import { predictParameters } from "./predict.ts";
+import { demand, fingerprints, finiteProof, moduleTableProof, movementProof, parameterCountProof, taskLossProof } from "./proofs.ts";
+import { scheduleFactor } from "./schedule.ts";
+import { trainingStep } from "./step.ts";
+
+export interface RunRequest {
+  readonly id: string;
+  readonly cell: string;
+  readonly name: string;
+  readonly study: string;
+  readonly config: ResolvedConfig;
+  readonly seed: number;
+}
+
+/** Optimiser steps of a run. */
+export function totalSteps(config: ResolvedConfig, task: PreparedTask): number {
+  return Math.max(1, Math.round(config.train.epochs * stepsPerEpoch(task.train, config.train.batchSize)));
+}
+
+/** Trains and evaluates; writes everything but `result.json`, which it returns. */
+export async function executeRun(request: RunRequest, task: PreparedTask, device: Device, folder: RunFolder, progress: Progress): Promise<RunResult> {
+  const started = performance.now();
+  const { config, seed } = request;
+  const model = await task.base();
+  try {
+    const adapted = await adaptClassifier(model, config.method, seed);
+    const predicted = predictParameters(model.sizes, config.method);
+    const before = [moduleTableProof(adapted.modules, predicted), parameterCountProof(adapted.counts, adapted.trainable, predicted)];
+    folder.event("adapted", { modules: adapted.modules, counts: adapted.counts, proofs: before });
+    demand(before);
+    const frozenBefore = await fingerprints(adapted.frozen);
+    const trainableBefore = await fingerprints(adapted.trainable);
+
+    const trained = await train(request, task, adapted, device, folder, progress);
+    const after: Proof[] = [
+      movementProof(frozenBefore, await fingerprints(adapted.frozen), trainableBefore, await fingerprints(adapted.trainable)),
+      taskLossProof(trained.scores),
+      await finiteProof(trained.steps, adapted.trainable, trained.scores),
+    ];
+    demand(after);
+
+    const predictions = predictionLines(trained.scores, task.dev, task.labels);
+    folder.write("predictions.jsonl", predictions.text);
+    await adapted.save(folder.path);
+    const seconds = { total: (performance.now() - started) / 1000, training: trained.trainingSeconds, perStep: trained.medianStepSeconds };
+    folder.event("finished", { ...trained.final, seconds: seconds.total });
+    return {
+      id: request.id,
+      cell: request.cell,
+      name: request.name,
+      study: request.study,
+      config: config.name,
+      method: config.method.method,
+      task: config.task.name,
+      seed,
+      resolved: config,
+      device: device.name,
+      final: trained.final,
+      best: trained.best,
+      parameters: adapted.counts,
+      modules: adapted.modules,
+      steps: trained.steps,
+      seconds,
+      memory: {
+        arenaBytes: trained.arenaBytes,
+        persistentBytes: device.memory().persistent,
+        peakRssBytes: process.resourceUsage().maxRSS * 1024,
+      },
+      predictions: { sha256: predictions.sha256, labelsSha256: predictions.labelsSha256 },
+      proofs: [...before, ...after],
+    };
+  } finally {
+    model.dispose();
+  }
+}
+
+interface Trained {
+  readonly steps: number;
+  readonly final: Evaluation;
+  readonly best: Evaluation;
+  readonly scores: Scores;
+  readonly trainingSeconds: number;
+  readonly medianStepSeconds: number;
+  readonly arenaBytes: number;
+}
+
+const CSV_HEADER = "step,epoch,lr,train_loss,grad_norm,eval_loss,accuracy,f1,seconds";
+
+async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedClassifier, device: Device, folder: RunFolder, progress: Progress): Promise<Trained> {
+  const { config, seed } = request;
+  const options = config.train;
+  const perEpoch = stepsPerEpoch(task.train, options.batchSize);
+  const total = totalSteps(config, task);
+  const warmup = Math.round(options.warmup * total);
+  const batchOptions = { rows: options.batchSize, multiple: task.multiple, padId: task.padId };
+  let step = 0;
+  const trainStep = trainingStep(adapted, options, () => options.lr * scheduleFactor(options.schedule, step, total, warmup), deriveSeed(seed, "dropout"), device);
+  const evaluate = evaluator(adapted.classifier, task.dev, task.labels, batchOptions, device);
+  folder.append("metrics.csv", CSV_HEADER);
+  const started = performance.now();
+  const durations: number[] = [];
+  let evaluations: Evaluation[] = [];
+  let scores: Scores | undefined;
+  let lossSum = 0;
+  let lossCount = 0;
+
+  const evaluateNow = async (lr: number, norm: number): Promise<void> => {
+    scores = await evaluate();
+    const { loss, accuracy, f1 } = scores;
+    if (!Number.isFinite(loss)) throw new RunError(`the evaluation loss is ${loss} after step ${step}`);
+    const evaluation = { step, epoch: step / perEpoch, loss, accuracy, f1, examples: scores.predicted.length };
+    evaluations = [...evaluations, evaluation];
+    const trainLoss = lossSum / Math.max(1, lossCount);
+    [lossSum, lossCount] = [0, 0];
+    const elapsed = (performance.now() - started) / 1000;
+    folder.append("metrics.csv", [step, evaluation.epoch, lr, trainLoss, norm, loss, accuracy, f1, elapsed.toFixed(3)].join(","));
+    folder.event("evaluated", { ...evaluation, trainLoss });
+    folder.write("last-good.safetensors", await adapted.trainableBytes());
+    progress.line(`epoch ${evaluation.epoch.toFixed(2)} · train loss ${formatNumber(trainLoss, 4)} · dev loss ${formatNumber(loss, 4)} · accuracy ${formatNumber(100 * accuracy, 2)} % · F1 ${formatNumber(100 * f1, 2)} %`);
+  };
+
+  for (let epoch = 0; step < total; epoch++) {
+    for (const batch of epochBatches(task.train, batchOptions, seed, epoch)) {
+      const lr = options.lr * scheduleFactor(options.schedule, step, total, warmup);
+      const before = performance.now();
+      const { loss, norm } = await trainStep(batchInputs(batch));
+      durations.push((performance.now() - before) / 1000);
+      step++;
+      if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
+        const evaluated = evaluations.at(-1);
+        const kept = evaluated === undefined ? "no evaluation had been reached" : `last-good.safetensors holds step ${evaluated.step}`;
+        throw new RunError(`step ${step}: ${Number.isFinite(loss) ? `the gradient norm is ${norm}` : `the loss is ${loss}`}; ${kept}; --detect-anomaly names the operation`);
+      }
+      lossSum += loss;
+      lossCount++;
+      progress.update(step, `loss ${loss.toFixed(4)}`);
+      const atEpochEnd = step % perEpoch === 0;
+      const due = options.evalEvery === "epoch" ? atEpochEnd : step % options.evalEvery === 0;
+      if (due || step === total) await evaluateNow(lr, norm);
+      if (step === total) break;
+    }
+  }
+  const best = evaluations.reduce((a, b) => (b.accuracy > a.accuracy ? b : a));
+  return {
+    steps: step,
+    final: evaluations.at(-1)!,
+    best,
+    scores: scores!,
+    trainingSeconds: (performance.now() - started) / 1000,
+    medianStepSeconds: median(durations),
+    arenaBytes: device.memory().arena,
+  };
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+}

@@ -1,0 +1,119 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { main } from "../src/cli/main.ts";
+import { describeFailure } from "../src/cli/outcome.ts";
+import { InputError } from "../src/errors.ts";
+import { writeToyData } from "./toy-data.ts";
+
+/** What a command in this process printed, and its exit code. */
+async function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const written = { stdout: "", stderr: "" };
+  const capture = (stream: "stdout" | "stderr") => vi.spyOn(process[stream], "write").mockImplementation((chunk) => {
+    written[stream] += String(chunk);
+    return true;
+  });
+  const spies = [capture("stdout"), capture("stderr")];
+  try {
+    return { code: await main(args), ...written };
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
+}
+
+afterEach(() => vi.restoreAllMocks());
+
+const temporary = (): string => mkdtempSync(join(tmpdir(), "lowrank-cli-"));
+
+describe("bad input", () => {
+  it.each([
+    [["run", "sts2"], `lowrank: no study "sts2": neither a file nor a preset; did you mean "sst2"?\n`],
+    [["run", "demo", "--set", "train.lrr=1"], `lowrank: preset demo: unknown key "train.lrr"; did you mean "lr"?\n`],
+    [["run", "demo", "--seeds", "1,x"], "lowrank: --seeds x: expected a whole number from 0 on\n"],
+    [["run", "demo", "--threads", "0"], "lowrank: --threads 0: expected a whole number from 1 on\n"],
+    [["run", "demo", "--device", "cuda"], "lowrank: --device cuda: expected one of auto, wasm, webgpu, reference\n"],
+    [["run", "demo", "--ouT", "x"], "lowrank: unknown option '--ouT' (Did you mean --out?)\n"],
+    [["runn"], "lowrank: unknown command 'runn' (Did you mean run?)\n"],
+    [["run"], "lowrank: missing required argument 'study'\n"],
+    [["run", "sst2"], `lowrank: preset sst2: a base is needed: --base DIR with a BERT checkpoint, or "model" sizes for a random one\n`],
+    [["run", "sst2", "--base", "/nowhere/at-all"], "lowrank: base checkpoint not found: /nowhere/at-all/config.json; --base needs a Hugging Face folder with config.json and model.safetensors\n"],
+    [["pretrain", "mlm", "--config", "smal"], `lowrank: --config smal: neither a file nor a preset; did you mean "small"?\n`],
+    [["pretrain", "mlm", "--minutes", "-3"], "lowrank: --minutes -3: expected a number above 0\n"],
+    [["params", "--model-config", "/nowhere/config.json", "--adapter-config", "x"], "lowrank: --model-config: no such file: /nowhere/config.json\n"],
+  ])("%j ends with code 2 and one line", async (args, line) => {
+    const out = join(temporary(), "out");
+    const withOut = args[0] === "run" && args.length > 1 && !args.includes("--ouT") ? [...args, "--out", out] : args;
+    expect(await run(...withOut)).toEqual({ code: 2, stdout: "", stderr: line });
+    expect(existsSync(out)).toBe(false);
+  });
+
+  it("in a data file names the file, the column and the fix, and leaves no run behind", async () => {
+    const data = writeToyData(temporary());
+    writeFileSync(join(data, "sst2-glue", "dev.tsv"), "sentence\tlabels\nx\t1\n");
+    const out = join(temporary(), "out");
+    const outcome = await run("run", "sst2", "--data", data, "--out", out, "--device", "reference", "--quiet", "--set", "model={hidden: 8, layers: 1, heads: 2, intermediate: 8}");
+    expect(outcome).toMatchObject({ code: 2, stdout: "" });
+    expect(outcome.stderr).toBe(`lowrank: ${join(data, "sst2-glue", "dev.tsv")}: column "label" is missing; the header is ["sentence","labels"], expected ["sentence","label"]; rename "labels" to "label"?\n`);
+    expect(existsSync(join(out, "runs"))).toBe(false);
+  });
+});
+
+describe("failures", () => {
+  it("of ours are marked internal and end with code 1, the user's with code 2", () => {
+    expect(describeFailure(new TypeError("x is undefined\n at y"))).toEqual({ line: "internal: TypeError: x is undefined at y (run again with --verbose and report it)", code: 1 });
+    expect(describeFailure(new InputError("train.tsv: empty file"))).toEqual({ line: "train.tsv: empty file", code: 2 });
+    expect(describeFailure(Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC", syscall: "write" }))).toEqual({ line: "ENOSPC: no space left on device, write", code: 1 });
+  });
+});
+
+describe("help", () => {
+  it.each([[[]], [["run"]], [["pretrain"]], [["params"]], [["doctor"]]])("of %j has examples and ends with code 0", async (command) => {
+    const { code, stdout, stderr } = await run(...command, "--help");
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(/Examples:\n {2}lowrank /);
+  });
+});
+
+describe("the command as a process", () => {
+  const cli = fileURLToPath(new URL("../src/cli.ts", import.meta.url));
+  const spawn = (...args: string[]) => spawnSync(process.execPath, ["--import", "tsx", "--conditions", "@lowrank/source", cli, ...args], { encoding: "utf8" });
+
+  it("sets the exit code, prints one line on stderr and no stack trace", () => {
+    const { status, stdout, stderr } = spawn("run", "demo", "--set", "train=3");
+    expect({ status, stdout, stderr }).toEqual({ status: 2, stdout: "", stderr: `lowrank: preset demo: "train" is 3; expected object, received number\n` });
+  });
+
+  it("runs a study, writes every file, skips it the second time and fails when a run fails", () => {
+    const out = temporary();
+    const small = ["--device", "reference", "--seeds", "1", "--set", "task.train=64", "--set", "task.dev=32", "--set", "task.length=6", "--set", "train.epochs=1", "--set", "model={hidden: 8, layers: 1, heads: 2, intermediate: 8}", "--set", "task.ranks={query: 1}"];
+    const first = spawn("run", "demo", "--out", out, ...small);
+    expect(first.stderr).toContain("[3/3] full · seed 1: accuracy");
+    expect(first.stdout).toMatch(/\| config \| +n \|/);
+    expect(first.status).toBe(0);
+    const [folder] = readdirSync(join(out, "runs")).filter((name) => name.startsWith("lora-"));
+    expect(readdirSync(join(out, "runs", folder!)).sort()).toEqual(["adapter", "config.json", "env.json", "events.jsonl", "metrics.csv", "predictions.jsonl", "result.json"]);
+    const result = JSON.parse(readFileSync(join(out, "runs", folder!, "result.json"), "utf8"));
+    expect(result.proofs.map((proof: { name: string; holds: boolean }) => [proof.name, proof.holds])).toEqual([
+      ["module-table", true],
+      ["parameter-counts", true],
+      ["frozen-stays-trainable-moves", true],
+      ["evaluation-loss-is-task-loss", true],
+      ["all-finite", true],
+    ]);
+    expect(readFileSync(join(out, "results.csv"), "utf8").trim().split("\n")).toHaveLength(4);
+
+    const second = spawn("run", "demo", "--out", out, ...small, "--json");
+    expect(second.stderr).toContain("lora · seed 1: already done");
+    expect(JSON.parse(second.stdout).results).toHaveLength(3);
+
+    // Pattern keys that match nothing are wrong input, found before anything is trained.
+    const third = spawn("run", "demo", "--out", out, ...small, "--set", "configs.lora.rankPattern={attention: 2}");
+    expect({ status: third.status, stderr: third.stderr.split("\n").at(-2) }).toEqual({
+      status: 2,
+      stderr: expect.stringMatching(/^lowrank: pattern "attention" matches none of the adapted modules/),
+    });
+  }, 120_000);
+});

@@ -1,0 +1,208 @@
+/** The wasm backend: one shared memory, kernels compiled from the IR once per kernel, plans run by all threads in step. */
+import type { Backend, BackendInfo, DeviceBuffer, Executable, MemoryInfo, StepTiming } from "../backend.ts";
+import type { TypedArray } from "../../dtype.ts";
+import { invariant } from "../../errors.ts";
+import { kernelKey } from "../../plan/build-plan.ts";
+import type { BufferRef, Plan } from "../../plan/plan.ts";
+import { buildModule, emitKernel, newModule, type WasmFeatures } from "./emit.ts";
+import { Heap } from "./heap.ts";
+import type { KernelCode } from "./kernel-code.ts";
+import { now, startWorker, wasmApi, type ComputeWorker, type WasmModule } from "./platform.ts";
+import { RUN_TABLE, WORKER_SOURCE, type RunTable } from "./worker-source.ts";
+
+interface HeapBuffer extends DeviceBuffer { readonly at: number }
+
+/** A kernel with its functions' places in every thread's function list. */
+interface CompiledKernel { readonly code: KernelCode; readonly first: number }
+
+interface WasmExecutable extends Executable {
+  readonly kernels: readonly CompiledKernel[];
+  /** Address of the dispatch table, and its words. */
+  readonly table: number;
+  readonly words: number;
+  readonly sharedScratch: number;
+  readonly threadScratch: number;
+  /** Estimated nanoseconds of one thread. */
+  readonly cost: number;
+}
+
+/** Below this much work in a whole plan, waking other threads costs more than it brings (nanoseconds). */
+const WORTH_THREADS = 150_000;
+/** Below this much work a single phase is done by one thread. */
+const WORTH_SPLIT = 6_000;
+/** Longest plan whose table is kept when its executable is dropped is small; tables are freed with the executable. */
+const registry = new FinalizationRegistry<() => void>((release) => release());
+
+export async function createWasmBackend(threads: number, features: WasmFeatures): Promise<WasmBackend> {
+  const shared = threads > 1;
+  const heap = new Heap(shared);
+  const workers = Array.from({ length: threads - 1 }, () => startWorker(WORKER_SOURCE));
+  await Promise.all(workers.map((w) => new Promise<void>((ready) => {
+    w.hold(true);
+    w.onMessage(() => {
+      w.hold(false);
+      ready();
+    });
+    w.post({ memory: heap.memory });
+  })));
+  return new WasmBackend(heap, workers, features);
+}
+
+export class WasmBackend implements Backend {
+  readonly name = "wasm";
+  readonly synchronous = true;
+  readonly #heap: Heap;
+  readonly #workers: readonly ComputeWorker[];
+  readonly #features: WasmFeatures;
+  readonly #functions: unknown[] = [];
+  readonly #compiled = new Map<string, CompiledKernel>();
+  readonly #runTable: RunTable;
+  readonly #control: number;
+  readonly #live = new Set<HeapBuffer>();
+  #arena = { at: 0, bytes: 0 };
+  #scratch = { at: 0, bytes: 0 };
+
+  constructor(heap: Heap, workers: readonly ComputeWorker[], features: WasmFeatures) {
+    this.#heap = heap;
+    this.#workers = workers;
+    this.#features = features;
+    this.#control = heap.alloc(64);
+    this.#runTable = (new Function(`${RUN_TABLE}; return makeRunner(true);`) as () => RunTable)();
+  }
+
+  get threads(): number { return this.#workers.length + 1; }
+
+  alloc(bytes: number): DeviceBuffer {
+    const buffer: HeapBuffer = { bytes, at: this.#heap.alloc(bytes) };
+    this.#live.add(buffer);
+    return buffer;
+  }
+
+  free(buffer: DeviceBuffer): void {
+    const mine = buffer as HeapBuffer;
+    if (this.#live.delete(mine)) this.#heap.free(mine.at, mine.bytes);
+  }
+
+  upload(buffer: DeviceBuffer, bytes: Uint8Array): void {
+    invariant(bytes.length <= buffer.bytes, `upload of ${bytes.length} bytes into a buffer of ${buffer.bytes}`);
+    this.#heap.bytes((buffer as HeapBuffer).at, bytes.length).set(bytes);
+  }
+
+  readSync(buffer: DeviceBuffer): Uint8Array {
+    const { at, bytes } = buffer as HeapBuffer;
+    // a copy into memory of its own: views of shared memory cannot be used everywhere, and would change under the reader
+    const out = new Uint8Array(bytes);
+    out.set(this.#heap.bytes(at, bytes));
+    return out;
+  }
+
+  read(buffer: DeviceBuffer): Promise<Uint8Array> { return Promise.resolve(this.readSync(buffer)); }
+
+  prepare(plan: Plan): Executable {
+    const started = now();
+    this.#compileMissing(plan);
+    const kernels = plan.kernels.map((k) => this.#compiled.get(kernelKey(k))!);
+    const code = kernels.map((k) => k.code);
+    const words = 1 + plan.steps.reduce((n, s) => n + code[s.kernel]!.phases.length * (5 + s.args.length), 0);
+    const table = this.#heap.alloc(words * 4);
+    const executable: WasmExecutable = {
+      plan, kernels, table, words, compileMs: now() - started,
+      sharedScratch: Math.max(0, ...code.map((c) => c.sharedScratch)),
+      threadScratch: Math.max(0, ...code.map((c) => c.threadScratch)),
+      cost: plan.steps.reduce((sum, s) => sum + code[s.kernel]!.phases.reduce((n, p) => n + p.cost, 0), 0),
+    };
+    const heap = this.#heap;
+    registry.register(executable, () => heap.free(table, words * 4));
+    return executable;
+  }
+
+  run(executable: Executable, uploads: readonly TypedArray[], bound: readonly DeviceBuffer[], timings?: StepTiming[]): void {
+    const exe = executable as WasmExecutable;
+    const { plan } = exe;
+    this.#arena = this.#atLeast(this.#arena, plan.arenaBytes);
+    const threadScratch = Math.ceil(exe.threadScratch / 64) * 64;
+    const sharedScratch = Math.ceil(exe.sharedScratch / 64) * 64;
+    this.#scratch = this.#atLeast(this.#scratch, sharedScratch + threadScratch * this.threads);
+    const address = (ref: BufferRef): number => (ref.kind === "arena" ? this.#arena.at + ref.offset : (bound[ref.slot] as HeapBuffer).at);
+    plan.uploads.forEach(({ ref, size }, i) => {
+      const data = uploads[i]!;
+      if (size > 0) this.#heap.bytes(address(ref), data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    });
+    const parallel = this.threads > 1 && exe.cost >= WORTH_THREADS;
+    const labels = this.#writeTable(exe, address, this.#scratch.at, timings !== undefined);
+    const threads = parallel ? this.threads : 1;
+    const scratchOf = (tid: number): number => this.#scratch.at + sharedScratch + tid * threadScratch;
+    if (parallel) {
+      this.#workers.forEach((worker, i) => worker.post({ table: exe.table, control: this.#control, tid: i + 1, threads, scratch: scratchOf(i + 1) }));
+    }
+    const times: number[] | undefined = timings === undefined ? undefined : [];
+    this.#runTable(this.#heap.memory.buffer, this.#functions, exe.table, this.#control, 0, threads, scratchOf(0), times, now);
+    if (times !== undefined && timings !== undefined) {
+      const end = now();
+      times.forEach((start, i) => timings.push({ label: labels[i]!, start: start - times[0]!, duration: (times[i + 1] ?? end) - start }));
+    }
+  }
+
+  memory(): MemoryInfo {
+    let persistent = 0;
+    for (const { bytes } of this.#live) persistent += bytes;
+    return { persistent, arena: this.#arena.bytes, buffers: this.#live.size };
+  }
+
+  info(): BackendInfo {
+    const simd = this.#features.fma ? "128-bit SIMD with relaxed multiply-add" : "128-bit SIMD";
+    return { name: "wasm", description: `WebAssembly, ${simd}, ${this.threads} ${this.threads === 1 ? "thread" : "threads"}`, threads: this.threads };
+  }
+
+  close(): void {
+    for (const worker of this.#workers) worker.stop();
+    this.#live.clear();
+  }
+
+  #compileMissing(plan: Plan): void {
+    const missing = plan.kernels.filter((k) => !this.#compiled.has(kernelKey(k)));
+    if (missing.length === 0) return;
+    const builder = newModule(this.#heap.shared);
+    const emitted = missing.map((kernel, i) => ({ key: kernelKey(kernel), code: emitKernel(kernel, builder, `k${i}_`, this.#features) }));
+    const api = wasmApi();
+    const module: WasmModule = new api.Module(buildModule(builder));
+    const { exports } = new api.Instance(module, { env: { memory: this.#heap.memory } });
+    const names = emitted.flatMap(({ code }) => code.phases.map((p) => p.exportName));
+    let next = this.#functions.length;
+    for (const { key, code } of emitted) {
+      this.#compiled.set(key, { code, first: next });
+      next += code.phases.length;
+    }
+    for (const name of names) this.#functions.push(exports[name]);
+    for (const worker of this.#workers) worker.post({ module, names });
+  }
+
+  #writeTable(exe: WasmExecutable, address: (ref: BufferRef) => number, shared: number, wantLabels: boolean): string[] {
+    const words = new Int32Array(this.#heap.memory.buffer, exe.table, exe.words);
+    const labels: string[] = [];
+    let p = 1;
+    let count = 0;
+    for (const step of exe.plan.steps) {
+      const { code, first } = exe.kernels[step.kernel]!;
+      code.phases.forEach((phase, i) => {
+        words[p] = first + i;
+        words[p + 1] = phase.units;
+        words[p + 2] = phase.cost >= WORTH_SPLIT && phase.units > 1 ? 1 : 0;
+        words[p + 3] = shared;
+        words[p + 4] = step.args.length;
+        p += 5;
+        for (const ref of step.args) words[p++] = address(ref);
+        count++;
+        if (wantLabels) labels.push(step.label);
+      });
+    }
+    words[0] = count;
+    return labels;
+  }
+
+  #atLeast(region: { at: number; bytes: number }, bytes: number): { at: number; bytes: number } {
+    if (region.bytes >= bytes) return region;
+    if (region.bytes > 0) this.#heap.free(region.at, region.bytes);
+    return { at: this.#heap.alloc(bytes), bytes };
+  }
+}

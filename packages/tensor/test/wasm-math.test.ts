@@ -1,0 +1,179 @@
+import { describe, expect, it } from "vitest";
+import { erf } from "../src/math/erf.ts";
+import { f16ToF32, f32ToBf16, f32ToF16, bf16ToF32 } from "../src/math/half.ts";
+import { threefry } from "../src/ir/interpret.ts";
+import type { Instr, LoopKernel, UnaryOp } from "../src/ir/kernel.ts";
+import { array, compileKernel } from "./wasm-run.ts";
+
+const POINTS = 1 << 20;
+
+function elementwise(size: number, op: UnaryOp): LoopKernel {
+  const index = { offset: 0, strides: [1] };
+  return {
+    kind: "loop", label: op, outer: [size], inner: [], args: [{ dtype: "f32", access: "read", size }, { dtype: "f32", access: "write", size }],
+    body: [{ op: "load", type: "f32", arg: 0, index }, { op, type: "f32", a: 0 }], stores: [{ arg: 1, index, value: 1 }],
+  };
+}
+
+function apply(op: UnaryOp, x: Float32Array, options: { mathCalls?: boolean } = {}): Float32Array {
+  return compileKernel(elementwise(x.length, op), options).run([x, new Float32Array(x.length)])[1] as Float32Array;
+}
+
+/** `POINTS` floats whose bit patterns are spread evenly between two positive floats, so every binade is sampled alike. */
+function spread(low: number, high: number): Float32Array {
+  const ends = new Int32Array(Float32Array.of(low, high).buffer);
+  const bits = Int32Array.from({ length: POINTS }, (_, i) => Math.round(ends[0]! + ((ends[1]! - ends[0]!) * i) / (POINTS - 1)));
+  return new Float32Array(bits.buffer);
+}
+
+function linear(low: number, high: number): Float32Array {
+  return Float32Array.from({ length: POINTS }, (_, i) => low + ((high - low) * i) / (POINTS - 1));
+}
+
+/** Distance in units of the last place of an f32 as large as the true value; subnormals share the smallest unit. */
+function ulps(actual: number, truth: number): number {
+  if (Object.is(Math.fround(truth), actual) || (Number.isNaN(truth) && Number.isNaN(actual))) return 0;
+  if (!Number.isFinite(actual) || !Number.isFinite(truth)) {
+    // Values past the largest f32 round to infinity; the last representable step counts as one unit.
+    return Math.abs(truth) > 3.4028234e38 && Math.abs(actual) > 3.4028234e38 ? 0 : Infinity;
+  }
+  const exponent = Math.max(Math.floor(Math.log2(Math.abs(truth))), -126);
+  return Math.abs(actual - truth) / 2 ** (exponent - 23);
+}
+
+function worst(op: UnaryOp, x: Float32Array, truth: (x: number) => number): { ulp: number; at: number } {
+  const y = apply(op, x);
+  let ulp = 0;
+  let at = 0;
+  x.forEach((v, i) => {
+    const e = ulps(y[i]!, truth(v));
+    if (!(e <= ulp)) {
+      ulp = e;
+      at = v;
+    }
+  });
+  return { ulp, at };
+}
+
+const negate = (x: Float32Array): Float32Array => x.map((v) => -v);
+const TINY = 1.4e-45;
+const HUGE = 3.4028234e38;
+
+/** Bounds are the measured worst cases, rounded up: they notice any change of coefficients or order. */
+const accuracy: { op: UnaryOp; truth: (x: number) => number; ulp: number; ranges: Float32Array[] }[] = [
+  { op: "exp", truth: Math.exp, ulp: 1.05, ranges: [linear(-104, 89), spread(TINY, 89), negate(spread(TINY, 104)), linear(-1, 1)] },
+  { op: "log", truth: Math.log, ulp: 0.9, ranges: [spread(TINY, HUGE), linear(0.5, 2)] },
+  { op: "log1p", truth: Math.log1p, ulp: 1.5, ranges: [spread(TINY, HUGE), negate(spread(TINY, 0.99999994)), linear(-0.9, 3)] },
+  { op: "tanh", truth: Math.tanh, ulp: 1.45, ranges: [spread(TINY, 100), negate(spread(TINY, 100)), linear(-10, 10)] },
+  { op: "erf", truth: erf, ulp: 1.25, ranges: [spread(TINY, 100), negate(spread(TINY, 100)), linear(-4.5, 4.5)] },
+  { op: "sin", truth: Math.sin, ulp: 1.3, ranges: [spread(TINY, 1e5), linear(-1e5, 1e5), linear(-10, 10)] },
+  { op: "cos", truth: Math.cos, ulp: 1.3, ranges: [spread(TINY, 1e5), linear(-1e5, 1e5), linear(-10, 10)] },
+  // One rounding.
+  { op: "sqrt", truth: Math.sqrt, ulp: 0.5, ranges: [spread(TINY, HUGE)] },
+  { op: "recip", truth: (x) => 1 / x, ulp: 0.5, ranges: [spread(TINY, HUGE)] },
+  // Two roundings: the root's half unit, carried through 1/x, and the quotient's.
+  { op: "rsqrt", truth: (x) => 1 / Math.sqrt(x), ulp: 1.5, ranges: [spread(TINY, HUGE)] },
+];
+
+describe("vector math", () => {
+  it.each(accuracy)("$op stays within $ulp units of the last place", ({ op, truth, ulp, ranges }) => {
+    for (const x of ranges) {
+      const found = worst(op, x, truth);
+      expect(found.ulp, `${op}(${found.at})`).toBeLessThanOrEqual(ulp);
+    }
+  });
+
+  const inf = Infinity;
+  it.each<[UnaryOp, number[], number[]]>([
+    ["exp", [NaN, inf, -inf, 0, -0, 88.72284, 88.8, -104, -1000, -103.9], [NaN, inf, 0, 1, 1, Math.fround(Math.exp(Math.fround(88.72284))), inf, 0, 0, TINY]],
+    ["log", [NaN, inf, -inf, 0, -0, 1, -1, -TINY], [NaN, inf, NaN, -inf, -inf, 0, NaN, NaN]],
+    ["log1p", [NaN, inf, -inf, 0, -0, -1, -2, TINY], [NaN, inf, NaN, 0, -0, -inf, NaN, TINY]],
+    ["tanh", [NaN, inf, -inf, 0, -0, 20, -20], [NaN, 1, -1, 0, -0, 1, -1]],
+    ["erf", [NaN, inf, -inf, 0, -0, 5, -5], [NaN, 1, -1, 0, -0, 1, -1]],
+    ["sin", [NaN, inf, -inf, 0, -0], [NaN, NaN, NaN, 0, -0]],
+    ["cos", [NaN, inf, -inf, 0, -0], [NaN, NaN, NaN, 1, 1]],
+    ["sqrt", [NaN, inf, -1, 0, -0], [NaN, inf, NaN, 0, -0]],
+    ["recip", [NaN, inf, -inf, 0, -0], [NaN, 0, -0, inf, -inf]],
+    ["floor", [NaN, inf, -0.5, 2.5, -0], [NaN, inf, -1, 2, -0]],
+  ])("%s at the special values", (op, x, expected) => {
+    const fround = Float32Array.from(expected);
+    expect(Array.from(apply(op, Float32Array.from(x)))).toEqual(Array.from(fround));
+  });
+
+  it("sine and cosine stay in [-1, 1] for any finite argument", () => {
+    for (const op of ["sin", "cos"] as const) for (const y of apply(op, spread(1e5, HUGE))) expect(Math.abs(y)).toBeLessThanOrEqual(1);
+  });
+
+  it.each(accuracy.map((a) => a.op))("%s gives one lane, four lanes and a shared function the same bits", (op) => {
+    const x = Float32Array.from({ length: 4099 }, (_, i) => Math.fround((i - 2000) * 0.0137));
+    const vector = new Uint32Array(apply(op, x).buffer);
+    const called = new Uint32Array(apply(op, x, { mathCalls: true }).buffer);
+    expect(called).toEqual(vector);
+    for (const i of [0, 1000, 2000, 2077, 4098]) expect(new Uint32Array(apply(op, x.slice(i, i + 1)).buffer)[0]).toBe(vector[i]);
+  });
+});
+
+describe("16-bit floats", () => {
+  const all = Uint16Array.from({ length: 65536 }, (_, i) => i);
+
+  function convert(from: "f16" | "bf16" | "f32", to: "f16" | "bf16" | "f32", data: Uint16Array | Float32Array, size = data.length): Uint16Array | Float32Array {
+    const index = { offset: 0, strides: [1] };
+    const kernel: LoopKernel = {
+      kind: "loop", label: "convert", outer: [size], inner: [], args: [{ dtype: from, access: "read", size }, { dtype: to, access: "write", size }],
+      body: [{ op: "load", type: "f32", arg: 0, index }], stores: [{ arg: 1, index, value: 0 }],
+    };
+    return compileKernel(kernel).run([data, array(to, size)])[1] as Uint16Array | Float32Array;
+  }
+
+  it.each(["f16", "bf16"] as const)("widening every %s is exact", (format) => {
+    const expected = format === "f16" ? f16ToF32(all) : bf16ToF32(all);
+    expect(convert(format, "f32", all)).toEqual(expected);
+  });
+
+  it.each(["f16", "bf16"] as const)("narrowing to %s rounds to nearest even at and around every boundary", (format) => {
+    const widen = format === "f16" ? f16ToF32 : bf16ToF32;
+    const values = widen(all).filter((v) => Number.isFinite(v));
+    const points: number[] = [];
+    values.sort().forEach((v, i) => {
+      const next = values[i + 1] ?? v * 2;
+      const middle = Math.fround((v + next) / 2);
+      const bits = new Int32Array(Float32Array.of(middle).buffer)[0]!;
+      points.push(v, middle, ...new Float32Array(Int32Array.of(bits + 1, bits - 1).buffer));
+    });
+    const x = Float32Array.from([...points, 65519.996, 65520, 65536, HUGE, -HUGE, Infinity, -Infinity, TINY, -TINY, 0, -0].filter((v) => !Number.isNaN(v)));
+    const expected = format === "f16" ? f32ToF16(x) : f32ToBf16(x);
+    expect(convert("f32", format, x)).toEqual(expected);
+    // One by one, the scalar form: a few from everywhere.
+    for (let i = 0; i < x.length; i += 16381) expect(convert("f32", format, x.slice(i, i + 1))[0]).toBe(expected[i]);
+  });
+
+  it("keeps NaN", () => {
+    const nans = new Float32Array(Uint32Array.of(0x7fc00000, 0x7f800001, 0xffffffff, 0xffc12345).buffer);
+    for (const format of ["f16", "bf16"] as const) expect(Array.from(convert(format, "f32", convert("f32", format, nans)))).toEqual([NaN, NaN, NaN, NaN]);
+  });
+});
+
+describe("threefry-2x32-20", () => {
+  function words(key: readonly [number, number], counter: readonly [number, number], size: number): Uint32Array {
+    const body: Instr[] = [
+      { op: "const", type: "u32", value: key[0] }, { op: "const", type: "u32", value: key[1] }, { op: "coord", type: "i32", dim: 0 }, { op: "cast", type: "u32", a: 2 },
+      { op: "const", type: "u32", value: counter[0] }, { op: "add", type: "u32", a: 3, b: 4 }, { op: "const", type: "u32", value: counter[1] }, { op: "threefry", type: "u32", k0: 0, k1: 1, c0: 5, c1: 6 },
+    ];
+    const kernel: LoopKernel = { kind: "loop", label: "bits", outer: [size], inner: [], args: [{ dtype: "u32", access: "write", size }], body, stores: [{ arg: 0, index: { offset: 0, strides: [1] }, value: 7 }] };
+    return compileKernel(kernel).run([new Uint32Array(size)])[0] as Uint32Array;
+  }
+
+  /** Known answers of Random123 1.14 (kat_vectors): key, counter, first word. */
+  it.each<[[number, number], [number, number], number]>([
+    [[0, 0], [0, 0], 0x6b200159],
+    [[0xffffffff, 0xffffffff], [0xffffffff, 0xffffffff], 0x1cb996fc],
+    [[0x13198a2e, 0x03707344], [0x243f6a88, 0x85a308d3], 0xc4923a9c],
+  ])("key %j counter %j gives the published word", (key, counter, expected) => {
+    expect(words(key, counter, 1)[0]).toBe(expected);
+    expect(words(key, counter, 4)[0]).toBe(expected);
+  });
+
+  it("agrees with the interpreter on every lane", () => {
+    words([1, 2], [0, 9], 1027).forEach((w, i) => expect(w).toBe(threefry(1, 2, i, 9)));
+  });
+});
