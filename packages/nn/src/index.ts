@@ -1,1 +1,13 @@
-export {};
+/**
+ * @module
+ * Module tree, layers, losses, optimisers and schedules with torch's semantics.
+ */
+export { clipGradNorm, gradNorm } from "./clip.ts";
+export { DropoutKeys } from "./dropout-keys.ts";
+export { activation, Conv1D, Dropout, Embedding, LayerNorm, Linear, Projection, RMSNorm } from "./layers.ts";
+export { crossEntropy, mse } from "./losses.ts";
+export { Module, nearest, type MaterializeOptions, type NameFilter } from "./module.ts";
+export { AdamW, decayGroups, Optimizer, SGD, type AdamWOptions, type LearningRate, type ParameterGroup, type SGDOptions } from "./optimizer.ts";
+export { constantSchedule, cosineSchedule, linearSchedule, type Schedule, type ScheduleOptions } from "./schedules.ts";
+export { Weight, type Init } from "./weight.ts";
+export { grad, valueAndGrad, type CrossEntropyOptions } from "@lowrank/tensor";

@@ -53,9 +53,12 @@ export class Device {
     return ops.cast(ops.coordinate(this.full([n], 0, "i32"), 0), dtype);
   }
 
-  /** Persistent storage, updated in place by `Parameter.assign`. */
-  parameter(values: NestedArray | TypedArray, shape?: readonly number[], dtype?: DType): Parameter {
-    const { data, inferred, natural } = flattenValues(values);
+  /**
+   * Persistent storage, updated in place by `Parameter.assign`.
+   * @param from dtype of `values` where the array type does not say it: raw f16 or bf16 bits, bool bytes
+   */
+  parameter(values: NestedArray | TypedArray, shape?: readonly number[], dtype?: DType, from?: DType): Parameter {
+    const { data, inferred, natural } = flattenValues(values, from);
     const wanted = dtype ?? this.#storable(natural);
     const dims = shape ?? inferred;
     if (sizeOf(dims) !== data.length) throw new ShapeError(`parameter: ${data.length} values do not fill ${formatShape(dims)}`);
@@ -181,9 +184,9 @@ function invariantNever(): never {
   invariant(false, "a cell is not a host leaf");
 }
 
-function flattenValues(values: NestedArray | TypedArray): { data: ArrayLike<number>; inferred: number[]; natural: DType | undefined } {
+function flattenValues(values: NestedArray | TypedArray, from?: DType): { data: ArrayLike<number>; inferred: number[]; natural: DType | undefined } {
   if (typeof values === "number") return { data: [values], inferred: [], natural: undefined };
-  if (ArrayBuffer.isView(values)) return { data: values, inferred: [values.length], natural: naturalDType(values) };
+  if (ArrayBuffer.isView(values)) return { data: values, inferred: [values.length], natural: from ?? naturalDType(values) };
   const inferred: number[] = [];
   for (let level: NestedArray | undefined = values; Array.isArray(level); level = level[0]) inferred.push(level.length);
   const data = values.flat(Infinity as 1) as unknown as number[];

@@ -3,6 +3,7 @@ import { InterpreterBackend } from "./backends/interpreter/interpreter.ts";
 import { ReferenceEngine } from "./backends/reference/reference.ts";
 import { createWasmBackend, type WasmBackend } from "./backends/wasm/backend.ts";
 import { availableThreads, canShareMemory } from "./backends/wasm/platform.ts";
+import { enableRelaxedSimd } from "./backends/wasm/relaxed-simd.ts";
 import { Device } from "./device.ts";
 import { DeviceError } from "./errors.ts";
 import { PlanEngine } from "./plan/plan-engine.ts";
@@ -38,5 +39,5 @@ export async function init(options: InitOptions = {}): Promise<Device> {
 function openWasm(wanted: number | undefined): Promise<WasmBackend> {
   if (wanted !== undefined && (!Number.isInteger(wanted) || wanted < 1)) throw new DeviceError(`init: threads must be a positive integer, got ${wanted}`);
   const threads = canShareMemory() ? Math.min(wanted ?? availableThreads(), MAX_THREADS) : 1;
-  return createWasmBackend(threads, { fma: false });
+  return createWasmBackend(threads, { fma: enableRelaxedSimd() });
 }

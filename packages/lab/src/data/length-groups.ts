@@ -3,7 +3,8 @@
  * follows Hugging Face's LengthGroupedSampler (shuffle, cut into mega-batches, sort each by length, cut into batches)
  * with the batches shuffled again, so that long and short batches mix.
  */
-import { Generator } from "../random/generator.ts";
+import { RandomStream } from "@lowrank/tensor";
+import { permutation } from "../random/seeds.ts";
 
 /** Positions of the examples in one batch; the last batch of an epoch may have fewer than `batchSize`. */
 export type Group = Int32Array;
@@ -13,8 +14,8 @@ const MEGA_BATCHES = 50;
 
 /** Every example exactly once, in batches of similar length, in an order that only `seed` decides. */
 export function trainingGroups(lengths: Int32Array, batchSize: number, seed: number): Group[] {
-  const generator = new Generator(seed);
-  const order = generator.shuffle(Int32Array.from(lengths, (_, i) => i));
+  const stream = new RandomStream(seed, "training-groups");
+  const order = Int32Array.from(permutation(lengths.length, stream));
   // Small sets: fewer, so that there are at least four mega-batches and the sort does not undo the shuffle.
   const megaBatches = Math.max(1, Math.min(MEGA_BATCHES, Math.floor(lengths.length / (batchSize * 4))));
   const groups: Group[] = [];
@@ -26,7 +27,7 @@ export function trainingGroups(lengths: Int32Array, batchSize: number, seed: num
       else short = group;
     }
   }
-  const shuffled = Array.from(generator.shuffle(Int32Array.from(groups, (_, i) => i)), (i) => groups[i]!);
+  const shuffled = stream.shuffle(groups);
   return short === undefined ? shuffled : [...shuffled, short];
 }
 
@@ -40,17 +41,15 @@ export function evaluationGroups(lengths: Int32Array, batchSize: number): Group[
  * Every example exactly once; one batch shape per padded length.
  */
 export function tokenBudgetGroups(lengths: Int32Array, tokens: number, multiple: number, seed: number): Group[] {
-  const generator = new Generator(seed);
-  const order = generator.shuffle(Int32Array.from(lengths, (_, i) => i));
+  const stream = new RandomStream(seed, "token-budget-groups");
   const buckets = new Map<number, number[]>();
-  for (const i of order) {
+  for (const i of permutation(lengths.length, stream)) {
     const padded = paddedLength(lengths[i]!, multiple);
     const bucket = buckets.get(padded);
     if (bucket === undefined) buckets.set(padded, [i]);
     else bucket.push(i);
   }
-  const groups = [...buckets].flatMap(([padded, members]) => cut(Int32Array.from(members), rowsFor(tokens, padded)));
-  return Array.from(generator.shuffle(Int32Array.from(groups, (_, i) => i)), (i) => groups[i]!);
+  return stream.shuffle([...buckets].flatMap(([padded, members]) => cut(Int32Array.from(members), rowsFor(tokens, padded))));
 }
 
 /** Rows of a batch of `tokens` tokens at a padded length. */

@@ -3,7 +3,7 @@
  * random token, 10 % stay. Drawn anew for every batch. The number of slots per batch is fixed so that the projection to
  * the vocabulary is computed at masked positions only and the batch keeps its shape.
  */
-import { Generator } from "../random/generator.ts";
+import { RandomStream } from "@lowrank/tensor";
 import { IGNORED } from "./classification.ts";
 import { type Group, paddedLength } from "./length-groups.ts";
 import { sequence, type TokenSet } from "./token-set.ts";
@@ -41,7 +41,7 @@ export function maskSlots(rows: number, length: number, probability: number): nu
 /** Batch of sequences *without* special tokens; `[CLS]` and `[SEP]` are added here and are never masked. */
 export function maskedBatch(set: TokenSet, members: Group, options: MaskingOptions): MaskedBatch {
   const { rows, multiple, special, vocabSize, probability } = options;
-  const generator = new Generator(options.seed);
+  const stream = new RandomStream(options.seed, "masking");
   let longest = 1;
   for (const i of members) longest = Math.max(longest, sequence(set, i).length + 2);
   const length = paddedLength(longest, multiple);
@@ -64,14 +64,14 @@ export function maskedBatch(set: TokenSet, members: Group, options: MaskingOptio
   const labels = new Int32Array(slots).fill(IGNORED);
   // At least one: a batch of nothing to predict has no loss.
   const wanted = Math.min(slots, candidates.length, Math.max(1, Math.round(candidates.length * probability)));
-  generator.shuffle(candidates);
+  stream.shuffle(candidates);
   const chosen = candidates.slice(0, wanted).sort((a, b) => a - b);
   chosen.forEach((position, slot) => {
     positions[slot] = position;
     labels[slot] = inputIds[position]!;
-    const draw = generator.uniform();
+    const draw = stream.uniform();
     if (draw < 0.8) inputIds[position] = special.mask;
-    else if (draw < 0.9) inputIds[position] = generator.below(vocabSize);
+    else if (draw < 0.9) inputIds[position] = stream.integer(vocabSize);
   });
   return { rows, length, members, inputIds, attentionMask, positions, labels };
 }

@@ -1,5 +1,6 @@
 /** GLUE SST-2: binary sentiment of film reviews; 67,349 phrases to train on, 872 sentences to evaluate on. */
-import { Generator } from "../random/generator.ts";
+import { RandomStream } from "@lowrank/tensor";
+import { permutation } from "../random/seeds.ts";
 import { type ClassificationSet, exampleCount, subset } from "./classification.ts";
 import { hashFiles, requireFile } from "./location.ts";
 import { cachedTokenSet, TokenSetBuilder } from "./token-set.ts";
@@ -61,12 +62,10 @@ export function withSpecials(ids: readonly number[], tokenizer: Pick<WordTokeniz
   return [tokenizer.special.cls, ...ids.slice(0, maxLength - 2), tokenizer.special.sep];
 }
 
-/** Part of the study, not of a run: the same subset for every seed. */
-const SUBSET_SEED = 20_130_918;
-
 function limited(set: ClassificationSet, limit: number | undefined): ClassificationSet {
   const count = exampleCount(set);
   if (limit === undefined || limit >= count) return set;
-  const order = new Generator(SUBSET_SEED).shuffle(Int32Array.from({ length: count }, (_, i) => i));
-  return subset(set, order.slice(0, limit).sort());
+  // Part of the study, not of a run: the same subset for every seed.
+  const chosen = permutation(count, new RandomStream(0, "sst2/subset")).slice(0, limit);
+  return subset(set, Int32Array.from(chosen).sort());
 }

@@ -5,13 +5,11 @@
  * Sequences are uniform random tokens of one length after a [CLS]. A label says on which side of the median the teacher's
  * margin (logit 1 − logit 0) lies, so both labels are equally frequent; `noise` of the training labels are flipped.
  */
-import { compile, type Device } from "@lowrank/tensor";
+import { compile, RandomStream, type Device } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
 import type { PlantedRankTask } from "../config/study.ts";
 import type { ClassificationSet } from "../data/classification.ts";
 import { InputError } from "../errors.ts";
-import { Generator } from "../random/generator.ts";
-import { deriveSeed } from "../random/seeds.ts";
 import { bertConfig, type Classifier, randomClassifier } from "../train/classifier.ts";
 import type { PreparedTask } from "./task.ts";
 
@@ -44,15 +42,14 @@ export async function preparePlantedRank(task: PlantedRankTask, config: Resolved
 
 /** `count × length` token ids; the same for every run of the task. */
 export function randomSequences(task: Pick<PlantedRankTask, "seed" | "length" | "vocab">, count: number): Uint32Array {
-  const generator = new Generator(deriveSeed(task.seed, "planted-rank/tokens"));
-  return Uint32Array.from({ length: count * task.length }, (_, i) => (i % task.length === 0 ? CLS : FIRST_TOKEN + generator.below(task.vocab - FIRST_TOKEN)));
+  const stream = new RandomStream(task.seed, "planted-rank/tokens");
+  return Uint32Array.from({ length: count * task.length }, (_, i) => (i % task.length === 0 ? CLS : FIRST_TOKEN + stream.integer(task.vocab - FIRST_TOKEN)));
 }
 
 /** ΔW = strength · ‖W‖_F · BA / ‖BA‖_F with Gaussian B `[out, rank]` and A `[rank, in]`, row-major `[out, in]`. */
-export function plantedUpdate(weight: ArrayLike<number>, out: number, inner: number, rank: number, strength: number, seed: number): Float32Array {
-  const generator = new Generator(seed);
-  const b = Float64Array.from({ length: out * rank }, () => generator.normal());
-  const a = Float64Array.from({ length: rank * inner }, () => generator.normal());
+export function plantedUpdate(weight: ArrayLike<number>, out: number, inner: number, rank: number, strength: number, stream: RandomStream): Float32Array {
+  const b = Float64Array.from({ length: out * rank }, () => stream.normal());
+  const a = Float64Array.from({ length: rank * inner }, () => stream.normal());
   const product = new Float64Array(out * inner);
   for (let o = 0; o < out; o++) {
     for (let k = 0; k < rank; k++) {
@@ -75,7 +72,7 @@ async function plant(model: Classifier, task: PlantedRankTask): Promise<void> {
     const rank = task.ranks[key]!;
     if (rank > Math.min(out, inner)) throw new InputError(`"task.ranks.${key}" is ${rank}, more than ${path} [${out}, ${inner}] can have`);
     const values = Float32Array.from(await weight.data());
-    const update = plantedUpdate(values, out, inner, rank, task.strength, deriveSeed(task.seed, `planted-rank/${path}`));
+    const update = plantedUpdate(values, out, inner, rank, task.strength, new RandomStream(task.seed, `planted-rank/${path}`));
     weight.write(values.map((value, i) => value + update[i]!));
   }
   const unused = Object.keys(task.ranks).find((key) => !used.has(key));
@@ -100,8 +97,8 @@ async function teacherMargins(model: Classifier, ids: Uint32Array, length: numbe
 }
 
 function flip(labels: Int32Array, task: PlantedRankTask): void {
-  const generator = new Generator(deriveSeed(task.seed, "planted-rank/noise"));
-  for (let i = 0; i < labels.length; i++) if (generator.uniform() < task.noise) labels[i] = 1 - labels[i]!;
+  const stream = new RandomStream(task.seed, "planted-rank/noise");
+  for (let i = 0; i < labels.length; i++) if (stream.uniform() < task.noise) labels[i] = 1 - labels[i]!;
 }
 
 function median(values: Float64Array): number {

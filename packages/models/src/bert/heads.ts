@@ -1,0 +1,188 @@
+/** BERT with a task on top. Losses are transformers' defaults. */
+import { activation, Dropout, LayerNorm, Linear, Weight, type Projection } from "@lowrank/nn";
+import { ops, type Tensor } from "@lowrank/tensor";
+import { PretrainedModel, type Checkpointed } from "../pretrained.ts";
+import type { BertConfig } from "./config.ts";
+import { BertModel, initOf, type BertInputs, type BertOutputs } from "./encoder.ts";
+import { Module } from "@lowrank/nn";
+
+export interface TaskOutputs extends BertOutputs {
+  readonly logits: Tensor;
+  /** Present when labels were given. */
+  readonly loss: Tensor | undefined;
+}
+
+function headDropout(config: BertConfig): Dropout {
+  return new Dropout(config.classifierDropout ?? config.hiddenDropout);
+}
+
+abstract class BertTask extends PretrainedModel<BertConfig> implements Checkpointed {
+  static readonly modelType = "bert";
+  readonly basePrefix = "bert.";
+  readonly bert: BertModel;
+
+  constructor(config: BertConfig, options: { pooler: boolean }) {
+    super(config);
+    this.bert = new BertModel(config, options);
+  }
+}
+
+export interface SequenceInputs extends BertInputs {
+  /** i32 [batch], or floats [batch] when there is one label (regression). */
+  readonly labels?: Tensor;
+}
+
+export class BertForSequenceClassification extends BertTask {
+  static readonly architecture = "BertForSequenceClassification";
+  readonly dropout: Dropout;
+  classifier: Projection;
+
+  constructor(config: BertConfig) {
+    super(config, { pooler: true });
+    this.dropout = headDropout(config);
+    this.classifier = new Linear(config.hiddenSize, config.labels, { init: initOf(config) });
+  }
+
+  /** logits [batch, labels]. */
+  forward(inputs: SequenceInputs): TaskOutputs {
+    this.keys?.restart();
+    const base = this.bert.forward(inputs);
+    const logits = this.classifier.forward(this.dropout.forward(base.pooled!));
+    const { labels } = inputs;
+    const loss = labels === undefined ? undefined : this.config.labels === 1 ? ops.mse(ops.reshape(logits, [-1]), ops.cast(labels, logits.dtype)) : ops.crossEntropy(logits, labels);
+    return { ...base, logits, loss };
+  }
+}
+
+export interface TokenInputs extends BertInputs {
+  /** i32 [batch, length]; −100 counts for nothing. */
+  readonly labels?: Tensor;
+}
+
+export class BertForTokenClassification extends BertTask {
+  static readonly architecture = "BertForTokenClassification";
+  readonly dropout: Dropout;
+  classifier: Projection;
+
+  constructor(config: BertConfig) {
+    super(config, { pooler: false });
+    this.dropout = headDropout(config);
+    this.classifier = new Linear(config.hiddenSize, config.labels, { init: initOf(config) });
+  }
+
+  /** logits [batch, length, labels]. */
+  forward(inputs: TokenInputs): TaskOutputs {
+    this.keys?.restart();
+    const base = this.bert.forward(inputs);
+    const logits = this.classifier.forward(this.dropout.forward(base.lastHiddenState));
+    return { ...base, logits, loss: flatCrossEntropy(logits, inputs.labels) };
+  }
+}
+
+function flatCrossEntropy(logits: Tensor, labels: Tensor | undefined): Tensor | undefined {
+  return labels === undefined ? undefined : ops.crossEntropy(ops.reshape(logits, [-1, logits.shape[logits.rank - 1]!]), ops.reshape(labels, [-1]));
+}
+
+class PredictionTransform extends Module {
+  dense: Projection;
+  readonly LayerNorm: LayerNorm;
+  readonly #activation: (x: Tensor) => Tensor;
+
+  constructor(config: BertConfig) {
+    super();
+    this.dense = new Linear(config.hiddenSize, config.hiddenSize, { init: initOf(config) });
+    this.LayerNorm = new LayerNorm(config.hiddenSize, config.layerNormEps);
+    this.#activation = activation(config.activation);
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.scoped(() => this.LayerNorm.forward(this.#activation(this.dense.forward(x))));
+  }
+}
+
+class PredictionHead extends Module {
+  readonly transform: PredictionTransform;
+  readonly bias: Weight;
+
+  constructor(config: BertConfig) {
+    super();
+    this.transform = new PredictionTransform(config);
+    this.bias = new Weight([config.vocabSize], { kind: "zeros" });
+  }
+}
+
+class MaskedHead extends Module {
+  readonly predictions: PredictionHead;
+
+  constructor(config: BertConfig) {
+    super();
+    this.predictions = new PredictionHead(config);
+  }
+
+  /** x […, hidden] against the word embeddings, which the decoder shares. */
+  forward(x: Tensor, embeddings: Weight): Tensor {
+    return this.scoped(() => ops.linear(this.predictions.transform.forward(x), embeddings.value, this.predictions.bias.value));
+  }
+}
+
+export interface MaskedInputs extends BertInputs {
+  /** i32 [batch, length], −100 where nothing is predicted; or [slots] together with `positions`. */
+  readonly labels?: Tensor;
+  /** i32 [slots]: flat positions (row · length + column) whose vocabulary logits are wanted. Saves the projection everywhere else. */
+  readonly positions?: Tensor;
+}
+
+export class BertForMaskedLM extends BertTask {
+  static readonly architecture = "BertForMaskedLM";
+  readonly cls: MaskedHead;
+
+  constructor(config: BertConfig) {
+    super(config, { pooler: false });
+    this.cls = new MaskedHead(config);
+  }
+
+  /** logits [batch, length, vocab], or [slots, vocab] with `positions`. */
+  forward(inputs: MaskedInputs): TaskOutputs {
+    this.keys?.restart();
+    const base = this.bert.forward(inputs);
+    const hidden = base.lastHiddenState;
+    const wanted = inputs.positions === undefined ? hidden : ops.gatherRows(ops.reshape(hidden, [-1, this.config.hiddenSize]), inputs.positions);
+    const logits = this.cls.forward(wanted, this.bert.embeddings.word_embeddings.weight);
+    return { ...base, logits, loss: flatCrossEntropy(logits, inputs.labels) };
+  }
+}
+
+export interface QuestionInputs extends BertInputs {
+  /** i32 [batch]: first and last token of the answer; positions outside the text count for nothing. */
+  readonly startPositions?: Tensor;
+  readonly endPositions?: Tensor;
+}
+
+export interface QuestionOutputs extends BertOutputs {
+  /** [batch, length]. */
+  readonly startLogits: Tensor;
+  readonly endLogits: Tensor;
+  readonly loss: Tensor | undefined;
+}
+
+export class BertForQuestionAnswering extends BertTask {
+  static readonly architecture = "BertForQuestionAnswering";
+  qa_outputs: Projection;
+
+  constructor(config: BertConfig) {
+    super(config, { pooler: false });
+    this.qa_outputs = new Linear(config.hiddenSize, 2, { init: initOf(config) });
+  }
+
+  forward(inputs: QuestionInputs): QuestionOutputs {
+    this.keys?.restart();
+    const base = this.bert.forward(inputs);
+    const both = this.qa_outputs.forward(base.lastHiddenState);
+    const [startLogits, endLogits] = [0, 1].map((i) => ops.squeeze(ops.slice(both, -1, i, i + 1), -1)) as [Tensor, Tensor];
+    const { startPositions, endPositions } = inputs;
+    const length = startLogits.shape[1]!;
+    const part = (logits: Tensor, at: Tensor): Tensor => ops.crossEntropy(logits, ops.where(ops.ge(at, length), ops.make.scalar(-100, at), at));
+    const loss = startPositions === undefined || endPositions === undefined ? undefined : ops.mul(ops.add(part(startLogits, startPositions), part(endLogits, endPositions)), 0.5);
+    return { ...base, startLogits, endLogits, loss };
+  }
+}

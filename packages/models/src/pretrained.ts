@@ -1,0 +1,92 @@
+/** Loading and saving models in the form of Hugging Face: `config.json` and `model.safetensors`. */
+import { Module, type MaterializeOptions } from "@lowrank/nn";
+import { LowrankError, SafetensorsFile, ShapeError, writeSafetensors, type Device, type DType, type StoredTensor } from "@lowrank/tensor";
+import type { Files } from "./files.ts";
+
+export interface Checkpointed {
+  /** `bert.`: what a checkpoint of the bare base model leaves out of its names. */
+  readonly basePrefix: string;
+}
+
+export abstract class PretrainedModel<Config> extends Module {
+  readonly config: Config;
+  abstract readonly basePrefix: string;
+
+  constructor(config: Config) {
+    super();
+    this.config = config;
+  }
+}
+
+export interface LoadOptions {
+  readonly device: Device;
+  /** dtype of the weights. Default: the device's float. */
+  readonly dtype?: DType;
+  /** For weights the checkpoint does not have, such as a new head. Default 0. */
+  readonly seed?: number;
+}
+
+export interface LoadReport {
+  /** Weights the checkpoint does not have; drawn fresh. */
+  readonly fresh: readonly string[];
+  /** Tensors of the checkpoint the model has no place for. */
+  readonly unused: readonly string[];
+}
+
+/** Older TensorFlow names that transformers renames on load. */
+function modernName(name: string): string {
+  return name.replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias");
+}
+
+/** Buffers that old checkpoints carry and no model needs. */
+const BUFFERS = /(^|\.)position_ids$/;
+
+/** Fills `model` from `model.safetensors`. Every wrong shape is reported at once. */
+export async function loadWeights(model: PretrainedModel<unknown>, files: Files, options: LoadOptions): Promise<LoadReport> {
+  if (!(await files.exists("model.safetensors"))) throw new LowrankError("FileError", `${files.where}: there is no model.safetensors; give the folder of a Hugging Face checkpoint`);
+  const source = await files.open("model.safetensors");
+  try {
+    const file = await SafetensorsFile.open(source);
+    const stored = new Map(file.names.filter((n) => !BUFFERS.test(n)).map((n) => [modernName(n), n]));
+    const weights = new Map(model.namedWeights());
+    const bare = ![...stored.keys()].some((n) => n.startsWith(model.basePrefix));
+    const place = (name: string): string | undefined => stored.get(name) ?? (bare && name.startsWith(model.basePrefix) ? stored.get(name.slice(model.basePrefix.length)) : undefined);
+    const wrong = [...weights].flatMap(([name, w]) => {
+      const at = place(name);
+      const shape = at === undefined ? undefined : file.info(at).shape;
+      return shape !== undefined && shape.join() !== w.shape.join() ? [`${name} is [${shape.join(", ")}] in the file and [${w.shape.join(", ")}] in the model`] : [];
+    });
+    if (wrong.length > 0) throw new ShapeError(`${files.where}: checkpoint and config.json disagree: ${wrong.slice(0, 4).join("; ")}${wrong.length > 4 ? `; and ${wrong.length - 4} more` : ""}; check vocab_size, hidden_size, intermediate_size and the number of labels`);
+    const used = new Set([...weights.keys()].map(place));
+    if (![...used].some((n) => n !== undefined)) throw new LowrankError("NameError", `${files.where}: no tensor of model.safetensors belongs to this model; it has ${file.names.slice(0, 3).join(", ")}, …`);
+    const values: NonNullable<MaterializeOptions["values"]> = { has: (name) => place(name) !== undefined, read: (name): Promise<StoredTensor> => file.read(place(name)!) };
+    const { fresh } = await model.materialize({ ...options, values });
+    return { fresh, unused: [...stored.values()].filter((n) => !used.has(n)) };
+  } finally {
+    await source.close?.();
+  }
+}
+
+/** Writes `config.json` and `model.safetensors`; tensors are read from the device one at a time. */
+export async function saveModel(model: PretrainedModel<unknown>, files: Files, config: Record<string, unknown>): Promise<void> {
+  const weights = new Map([...model.namedWeights()].filter(([, w], i, all) => all.findIndex(([, other]) => other === w) === i));
+  await files.write("model.safetensors", (sink) =>
+    writeSafetensors(sink, new Map([...weights].map(([name, w]) => [name, { dtype: w.parameter.dtype, shape: w.shape }])), async (name) => {
+      const { parameter } = weights.get(name)!;
+      return { dtype: parameter.dtype, shape: parameter.shape, data: await parameter.data() };
+    }));
+  await files.write("config.json", async (sink) => {
+    const { TextEncoder } = globalThis as unknown as { TextEncoder: new () => { encode(t: string): Uint8Array } };
+    const sorted = Object.fromEntries(Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1)));
+    await sink(new TextEncoder().encode(`${JSON.stringify(sorted, null, 2)}\n`));
+  });
+}
+
+export async function readConfig(files: Files): Promise<Record<string, unknown>> {
+  if (!(await files.exists("config.json"))) throw new LowrankError("FileError", `${files.where}: there is no config.json; give the folder of a Hugging Face checkpoint`);
+  try {
+    return JSON.parse(await files.text("config.json")) as Record<string, unknown>;
+  } catch (cause) {
+    throw new LowrankError("FormatError", `${files.where}/config.json is not valid JSON: ${(cause as Error).message}`, { cause });
+  }
+}

@@ -1,0 +1,144 @@
+/** The layers transformers are made of. Weight layouts and defaults are torch's. */
+import { LowrankError, ops, type Tensor } from "@lowrank/tensor";
+import { Module } from "./module.ts";
+import { Weight, type Init } from "./weight.ts";
+
+const NORMAL: Init = { kind: "normal", std: 0.02 };
+
+/** What adapters can wrap: a product with a weight, seen as [out, in] whatever the storage. */
+export abstract class Projection extends Module {
+  abstract readonly inFeatures: number;
+  abstract readonly outFeatures: number;
+  abstract readonly weight: Weight;
+  abstract readonly bias: Weight | undefined;
+  /** True where the weight is stored [in, out]. */
+  abstract readonly fanInFanOut: boolean;
+  abstract forward(x: Tensor): Tensor;
+}
+
+/** x […, in] → […, out]; weight [out, in]. */
+export class Linear extends Projection {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly weight: Weight;
+  readonly bias: Weight | undefined;
+  readonly fanInFanOut = false;
+
+  constructor(inFeatures: number, outFeatures: number, options: { bias?: boolean; init?: Init } = {}) {
+    super();
+    this.inFeatures = inFeatures;
+    this.outFeatures = outFeatures;
+    this.weight = new Weight([outFeatures, inFeatures], options.init ?? NORMAL);
+    this.bias = options.bias === false ? undefined : new Weight([outFeatures], { kind: "zeros" });
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.scoped(() => ops.linear(x, this.weight.value, this.bias?.value));
+  }
+}
+
+/** GPT-2's projection: x […, in] → […, out]; weight [in, out]. */
+export class Conv1D extends Projection {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly weight: Weight;
+  readonly bias: Weight;
+  readonly fanInFanOut = true;
+
+  constructor(inFeatures: number, outFeatures: number, init: Init = NORMAL) {
+    super();
+    this.inFeatures = inFeatures;
+    this.outFeatures = outFeatures;
+    this.weight = new Weight([inFeatures, outFeatures], init);
+    this.bias = new Weight([outFeatures], { kind: "zeros" });
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.scoped(() => {
+      const flat = ops.add(ops.matmul(ops.reshape(x, [-1, this.inFeatures]), this.weight.value), this.bias.value);
+      return ops.reshape(flat, [...x.shape.slice(0, -1), this.outFeatures]);
+    });
+  }
+}
+
+/** ids […] → […, dim]; weight [count, dim]. */
+export class Embedding extends Module {
+  readonly weight: Weight;
+
+  constructor(count: number, dim: number, init: Init = NORMAL) {
+    super();
+    this.weight = new Weight([count, dim], init);
+  }
+
+  forward(ids: Tensor): Tensor {
+    return this.scoped(() => ops.embedding(this.weight.value, ids));
+  }
+}
+
+export class LayerNorm extends Module {
+  readonly weight: Weight;
+  readonly bias: Weight;
+  readonly eps: number;
+
+  constructor(size: number, eps = 1e-5) {
+    super();
+    this.weight = new Weight([size], { kind: "ones" });
+    this.bias = new Weight([size], { kind: "zeros" });
+    this.eps = eps;
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.scoped(() => ops.layerNorm(x, this.weight.value, this.bias.value, this.eps));
+  }
+}
+
+export class RMSNorm extends Module {
+  readonly weight: Weight;
+  readonly eps: number;
+
+  constructor(size: number, eps = 1e-6) {
+    super();
+    this.weight = new Weight([size], { kind: "ones" });
+    this.eps = eps;
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.scoped(() => ops.rmsNorm(x, this.weight.value, this.eps));
+  }
+}
+
+/** Zeroes elements while training; the identity otherwise. */
+export class Dropout extends Module {
+  readonly p: number;
+
+  constructor(p: number) {
+    super();
+    this.p = p;
+  }
+
+  get active(): boolean { return this.training && this.p > 0; }
+
+  /** The arguments of `ops.dropout` for the next site, or undefined when nothing is to be dropped. */
+  draw(): { p: number; key: ReturnType<NonNullable<Module["keys"]>["next"]> } | undefined {
+    if (!this.active) return undefined;
+    if (this.keys === undefined) throw new LowrankError("RandomError", "dropout is on but has no random keys; call model.train(new DropoutKeys(device, seed))");
+    return { p: this.p, key: this.keys.next() };
+  }
+
+  forward(x: Tensor): Tensor {
+    const drawn = this.draw();
+    return drawn === undefined ? x : this.scoped(() => ops.dropout(x, drawn.p, drawn.key));
+  }
+}
+
+/** Activation by its Hugging Face name. `gelu` is the exact one, `gelu_new` the tanh approximation: they are different functions. */
+export function activation(name: string): (x: Tensor) => Tensor {
+  switch (name) {
+    case "gelu": return (x) => ops.gelu(x, "none");
+    case "gelu_new": case "gelu_pytorch_tanh": return (x) => ops.gelu(x, "tanh");
+    case "relu": return (x) => ops.relu(x);
+    case "silu": case "swish": return (x) => ops.silu(x);
+    case "tanh": return (x) => ops.tanh(x);
+    default: throw new LowrankError("ConfigError", `unknown activation "${name}"; known are gelu, gelu_new, gelu_pytorch_tanh, relu, silu, tanh`);
+  }
+}

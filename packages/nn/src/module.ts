@@ -1,0 +1,202 @@
+/**
+ * The module tree. Children and weights are ordinary properties; their names are the property names, which are chosen to be those
+ * of Hugging Face, so that a path in the tree is a key in a checkpoint.
+ */
+import { LowrankError, RandomStream, ShapeError, toMemory, withScope, type Device, type DType, type StoredTensor } from "@lowrank/tensor";
+import type { DropoutKeys } from "./dropout-keys.ts";
+import { Weight, type Init } from "./weight.ts";
+
+export type NameFilter = string | RegExp | ((name: string) => boolean);
+
+export interface MaterializeOptions {
+  readonly device: Device;
+  /** dtype of the weights. Default: the device's float. */
+  readonly dtype?: DType;
+  /** Fresh values depend on this and on the weight's name only. Default 0. */
+  readonly seed?: number;
+  /** Stored values by name; whatever is missing is drawn fresh. Read one at a time. */
+  readonly values?: { has(name: string): boolean; read(name: string): Promise<StoredTensor> };
+}
+
+export abstract class Module {
+  training = false;
+  /** Random keys of dropout; set on the whole tree by `train`. */
+  keys: DropoutKeys | undefined;
+  #label = "";
+
+  /** Direct children, by property name; lists give `name.index`. */
+  *children(): Generator<[string, Module]> {
+    for (const [name, value] of Object.entries(this) as [string, unknown][]) {
+      if (value instanceof Module) yield [name, value];
+      else if (Array.isArray(value) && value[0] instanceof Module) for (const [i, item] of (value as Module[]).entries()) yield [`${name}.${i}`, item];
+    }
+  }
+
+  /** Every module with its dotted path; the root has path "". */
+  *namedModules(prefix = ""): Generator<[string, Module]> {
+    yield [prefix, this];
+    for (const [name, child] of this.children()) yield* child.namedModules(prefix === "" ? name : `${prefix}.${name}`);
+  }
+
+  /** Every weight with its dotted name. Adapters override this to name theirs as PEFT does. */
+  *namedWeights(prefix = ""): Generator<[string, Weight]> {
+    yield* this.ownWeights(prefix);
+    for (const [name, child] of this.children()) yield* child.namedWeights(prefix === "" ? name : `${prefix}.${name}`);
+  }
+
+  protected *ownWeights(prefix: string): Generator<[string, Weight]> {
+    for (const [name, value] of Object.entries(this) as [string, unknown][]) {
+      if (value instanceof Weight) yield [prefix === "" ? name : `${prefix}.${name}`, value];
+    }
+  }
+
+  weights(): Weight[] { return [...this.namedWeights()].map(([, w]) => w); }
+  trainableWeights(): Weight[] { return this.weights().filter((w) => w.trainable); }
+
+  getModule(path: string): Module {
+    for (const [name, module] of this.namedModules()) if (name === path) return module;
+    throw new LowrankError("NameError", `there is no module "${path}"; near it: ${nearest(path, [...this.namedModules()].map(([n]) => n)).join(", ")}`);
+  }
+
+  /** Puts another module in the place of the one at `path`. */
+  setModule(path: string, replacement: Module): void {
+    const dot = path.lastIndexOf(".");
+    const last = path.slice(dot + 1);
+    const parent = dot < 0 ? (this as Module) : this.#holder(path.slice(0, dot), last);
+    if (Array.isArray(parent)) parent[Number(last)] = replacement;
+    else (parent as unknown as Record<string, Module>)[last] = replacement;
+    replacement.#label = last;
+  }
+
+  #holder(path: string, last: string): Module | Module[] {
+    if (!/^\d+$/.test(last)) return this.getModule(path);
+    const dot = path.lastIndexOf(".");
+    const owner = dot < 0 ? (this as Module) : this.getModule(path.slice(0, dot));
+    return (owner as unknown as Record<string, Module[]>)[path.slice(dot + 1)]!;
+  }
+
+  /** Turns on dropout in the whole tree, with these random keys. */
+  train(keys?: DropoutKeys): this {
+    for (const [, m] of this.namedModules()) {
+      m.training = true;
+      m.keys = keys;
+    }
+    return this;
+  }
+
+  /** Turns dropout off in the whole tree. */
+  eval(): this {
+    for (const [, m] of this.namedModules()) m.training = false;
+    return this;
+  }
+
+  /** Weights whose name matches no longer train; all of them without a filter. A string matches a whole dotted suffix or prefix. */
+  freeze(filter?: NameFilter): this { return this.#setTrainable(filter, false); }
+  unfreeze(filter?: NameFilter): this { return this.#setTrainable(filter, true); }
+
+  #setTrainable(filter: NameFilter | undefined, trainable: boolean): this {
+    let hits = 0;
+    for (const [name, weight] of this.namedWeights()) {
+      if (filter !== undefined && !matches(filter, name)) continue;
+      weight.trainable = trainable;
+      hits++;
+    }
+    if (hits === 0) throw new LowrankError("NameError", `${trainable ? "unfreeze" : "freeze"}: ${String(filter)} matches no weight`);
+    return this;
+  }
+
+  /**
+   * Gives every weight that has none its memory: stored values where there are any, fresh ones otherwise.
+   * @returns the names that were drawn fresh
+   */
+  async materialize(options: MaterializeOptions): Promise<{ fresh: string[] }> {
+    const { device, values, seed = 0 } = options;
+    const dtype = options.dtype ?? device.defaultFloat;
+    this.labelTree();
+    const fresh: string[] = [];
+    const seen = new Set<Weight>();
+    for (const [name, weight] of this.namedWeights()) {
+      weight.name ||= name;
+      if (weight.materialized || seen.has(weight)) continue;
+      seen.add(weight);
+      if (values?.has(name) === true) {
+        const { data, shape, dtype: stored } = await values.read(name);
+        if (shape.join() !== weight.shape.join()) throw new ShapeError(`${name}: the file has [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
+        weight.parameter = device.parameter(data, weight.shape, dtype, stored);
+      } else {
+        fresh.push(name);
+        weight.parameter = device.parameter(drawFresh(weight, seed, name), weight.shape, dtype);
+      }
+    }
+    return { fresh };
+  }
+
+  /** Tells each module its name, for scopes in error messages and profiles. */
+  labelTree(): void {
+    for (const [name, child] of this.children()) {
+      child.#label = name;
+      child.labelTree();
+    }
+  }
+
+  /** Runs `body` under this module's name. */
+  protected scoped<T>(body: () => T): T {
+    return withScope(this.#label, body);
+  }
+
+  /** Values of all weights, by name, as they are stored now. */
+  async stateDict(filter: (name: string, weight: Weight) => boolean = () => true): Promise<Map<string, StoredTensor>> {
+    const out = new Map<string, StoredTensor>();
+    const seen = new Set<Weight>();
+    for (const [name, weight] of this.namedWeights()) {
+      if (seen.has(weight) || !filter(name, weight)) continue;
+      seen.add(weight);
+      out.set(name, { dtype: weight.parameter.dtype, shape: weight.shape, data: await weight.parameter.data() });
+    }
+    return out;
+  }
+
+  /** Writes stored values into weights that have memory. Returns names that did not meet. */
+  loadStateDict(values: ReadonlyMap<string, StoredTensor>, options: { strict?: boolean } = {}): { missing: string[]; unexpected: string[] } {
+    const weights = new Map(this.namedWeights());
+    const missing = [...weights.keys()].filter((n) => !values.has(n));
+    const unexpected = [...values.keys()].filter((n) => !weights.has(n));
+    if (options.strict !== false && missing.length + unexpected.length > 0) {
+      throw new LowrankError("NameError", `loadStateDict: missing ${missing.slice(0, 5).join(", ") || "nothing"}; unexpected ${unexpected.slice(0, 5).join(", ") || "nothing"}`);
+    }
+    for (const [name, { data, shape, dtype }] of values) {
+      const weight = weights.get(name);
+      if (weight === undefined) continue;
+      if (shape.join() !== weight.shape.join()) throw new ShapeError(`${name}: values are [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
+      weight.parameter.write(toMemory(weight.parameter.dtype, data, dtype));
+    }
+    return { missing, unexpected };
+  }
+
+  dispose(): void {
+    for (const weight of new Set(this.weights())) weight.dispose();
+  }
+}
+
+function matches(filter: NameFilter, name: string): boolean {
+  if (typeof filter === "function") return filter(name);
+  if (filter instanceof RegExp) return filter.test(name);
+  return name === filter || name.startsWith(`${filter}.`) || name.endsWith(`.${filter}`);
+}
+
+function drawFresh(weight: Weight, seed: number, name: string): Float64Array {
+  const out = new Float64Array(weight.size);
+  const { init }: { init: Init } = weight;
+  const stream = new RandomStream(seed, `init/${name}`);
+  if (init.kind === "ones") out.fill(1);
+  else if (init.kind === "normal") stream.fillNormal(out, 0, init.std);
+  else if (init.kind === "uniform") stream.fillUniform(out, -init.bound, init.bound);
+  return out;
+}
+
+/** Names that share the longest run of letters with `wanted`; for error messages. */
+export function nearest(wanted: string, names: readonly string[], count = 3): string[] {
+  const parts = new Set(wanted.toLowerCase().split(/[._]/));
+  const score = (n: string): number => n.toLowerCase().split(/[._]/).filter((p) => parts.has(p)).length - Math.abs(n.length - wanted.length) / 100;
+  return [...names].filter((n) => n !== "").sort((a, b) => score(b) - score(a)).slice(0, count);
+}

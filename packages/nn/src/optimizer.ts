@@ -1,0 +1,174 @@
+/**
+ * Optimisers. Moments are parameters updated in place; whatever depends on the step is computed on the host in f64 and fed live,
+ * so that a replayed plan can never freeze it.
+ */
+import { LowrankError, ops, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
+import type { Weight } from "./weight.ts";
+
+/** A learning rate, or the learning rate of the step after `step` finished ones. */
+export type LearningRate = number | ((step: number) => number);
+
+export interface ParameterGroup {
+  readonly weights: readonly Weight[];
+  readonly lr?: LearningRate;
+  readonly weightDecay?: number;
+}
+
+interface Group { readonly lr: LearningRate; readonly weightDecay: number; readonly weights: readonly Weight[] }
+
+export abstract class Optimizer {
+  readonly device: Device;
+  readonly weights: readonly Weight[];
+  protected readonly groups: readonly Group[];
+  /** Finished steps. Moves on at every execution of an update, replays included. */
+  steps = 0;
+
+  constructor(target: readonly Weight[] | readonly ParameterGroup[], lr: LearningRate, weightDecay: number) {
+    const groups = (target.length > 0 && "weights" in target[0]! ? target : [{ weights: target }]) as readonly ParameterGroup[];
+    this.groups = groups.map((g) => ({ weights: g.weights, lr: g.lr ?? lr, weightDecay: g.weightDecay ?? weightDecay }));
+    this.weights = this.groups.flatMap((g) => g.weights);
+    const first = this.weights[0];
+    if (first === undefined) throw new LowrankError("NameError", "an optimizer needs at least one trainable weight; is everything frozen?");
+    if (new Set(this.weights).size !== this.weights.length) throw new LowrankError("NameError", "an optimizer was given the same weight twice");
+    this.device = first.parameter.device;
+  }
+
+  /** Values to differentiate with respect to, in the order `step` wants gradients. */
+  get parameters(): Parameter[] { return this.weights.map((w) => w.parameter); }
+
+  /** Assigns the updated values; they are written at the next realize or compiled run. `grads` are in the order of `parameters`. */
+  abstract step(grads: readonly Tensor[]): void;
+
+  /** Everything that training changes besides the weights, by name. */
+  abstract state(): Map<string, Parameter>;
+
+  protected lrOf(group: Group): number {
+    return typeof group.lr === "number" ? group.lr : group.lr(this.steps);
+  }
+
+  /** A live vector computed once per execution; the first one of an update counts the step. */
+  protected live(count: number, values: () => number[]): Tensor[] {
+    const all = this.device.live([count], this.device.defaultFloat, values);
+    return Array.from({ length: count }, (_, i) => ops.reshape(ops.slice(all, 0, i, i + 1), []));
+  }
+
+  protected slots(name: string): Parameter[] {
+    return this.weights.map((w) => {
+      const p = this.device.parameter(new Float32Array(w.size), w.shape, w.parameter.dtype);
+      this.#named.set(`${name}.${w.name}`, p);
+      return p;
+    });
+  }
+
+  readonly #named = new Map<string, Parameter>();
+  protected namedSlots(): Map<string, Parameter> { return this.#named; }
+
+  dispose(): void {
+    for (const p of this.#named.values()) p.dispose();
+  }
+}
+
+export interface AdamWOptions {
+  readonly lr?: LearningRate;
+  readonly betas?: readonly [number, number];
+  readonly eps?: number;
+  readonly weightDecay?: number;
+}
+
+/** Decoupled weight decay (Loshchilov & Hutter 2019) with torch's arithmetic: eps is added after the bias correction of √v. */
+export class AdamW extends Optimizer {
+  readonly #betas: readonly [number, number];
+  readonly #eps: number;
+  readonly #m: Parameter[];
+  readonly #v: Parameter[];
+
+  /** Defaults: lr 1e-3, betas (0.9, 0.999), eps 1e-8, weight decay 0.01. */
+  constructor(target: readonly Weight[] | readonly ParameterGroup[], options: AdamWOptions = {}) {
+    super(target, options.lr ?? 1e-3, options.weightDecay ?? 0.01);
+    this.#betas = options.betas ?? [0.9, 0.999];
+    this.#eps = options.eps ?? 1e-8;
+    this.#m = this.slots("m");
+    this.#v = this.slots("v");
+  }
+
+  step(grads: readonly Tensor[]): void {
+    const [beta1, beta2] = this.#betas;
+    // per group: 1 − lr·wd, then lr/(1 − β₁ᵗ); last 1/√(1 − β₂ᵗ)
+    const scalars = this.live(2 * this.groups.length + 1, () => {
+      const rates = this.groups.map((g) => this.lrOf(g));
+      const t = ++this.steps;
+      return [...this.groups.flatMap((g, i) => [1 - rates[i]! * g.weightDecay, rates[i]! / (1 - beta1 ** t)]), 1 / Math.sqrt(1 - beta2 ** t)];
+    });
+    const correction = scalars[scalars.length - 1]!;
+    let at = 0;
+    this.groups.forEach((group, i) => {
+      const [decay, size] = [scalars[2 * i]!, scalars[2 * i + 1]!];
+      for (const weight of group.weights) {
+        const g = grads[at]!;
+        const [m0, v0] = [this.#m[at]!, this.#v[at]!];
+        const m = ops.add(m0.value, ops.mul(ops.sub(g, m0.value), 1 - beta1));
+        const v = ops.add(ops.mul(v0.value, beta2), ops.mul(ops.square(g), 1 - beta2));
+        const step = ops.div(m, ops.add(ops.mul(ops.sqrt(v), correction), this.#eps));
+        weight.parameter.assign(ops.sub(ops.mul(weight.value, decay), ops.mul(step, size)));
+        m0.assign(m);
+        v0.assign(v);
+        at++;
+      }
+    });
+  }
+
+  state(): Map<string, Parameter> { return this.namedSlots(); }
+}
+
+export interface SGDOptions {
+  readonly lr?: LearningRate;
+  readonly momentum?: number;
+  readonly weightDecay?: number;
+}
+
+/** torch's SGD: coupled weight decay, momentum buffer b ← μ·b + g. */
+export class SGD extends Optimizer {
+  readonly #momentum: number;
+  readonly #buffers: Parameter[];
+
+  constructor(target: readonly Weight[] | readonly ParameterGroup[], options: SGDOptions = {}) {
+    super(target, options.lr ?? 1e-3, options.weightDecay ?? 0);
+    this.#momentum = options.momentum ?? 0;
+    this.#buffers = this.#momentum === 0 ? [] : this.slots("momentum");
+  }
+
+  step(grads: readonly Tensor[]): void {
+    const rates = this.live(this.groups.length, () => {
+      const now = this.groups.map((g) => this.lrOf(g));
+      this.steps++;
+      return now;
+    });
+    let at = 0;
+    this.groups.forEach((group, i) => {
+      for (const weight of group.weights) {
+        const value = weight.value;
+        let g = group.weightDecay === 0 ? grads[at]! : ops.add(grads[at]!, ops.mul(value, group.weightDecay));
+        const buffer = this.#buffers[at];
+        if (buffer !== undefined) {
+          g = ops.add(ops.mul(buffer.value, this.#momentum), g);
+          buffer.assign(g);
+        }
+        weight.parameter.assign(ops.sub(value, ops.mul(g, rates[i]!)));
+        at++;
+      }
+    });
+  }
+
+  state(): Map<string, Parameter> { return this.namedSlots(); }
+}
+
+/** Two groups as transformers' Trainer makes them: no decay on biases and on anything whose name contains a norm. */
+export function decayGroups(named: Iterable<readonly [string, Weight]>, weightDecay: number): ParameterGroup[] {
+  const decay: Weight[] = [];
+  const rest: Weight[] = [];
+  for (const [name, weight] of named) {
+    if (!weight.trainable) continue;
+    (/bias|layernorm|norm/i.test(name) ? rest : decay).push(weight);
+  }
+  return [{ weights: decay, weightDecay }, { weights: rest, weightDecay: 0 }].filter((g) => g.weights.length > 0);
+}

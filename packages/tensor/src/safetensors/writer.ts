@@ -1,0 +1,67 @@
+/** Writing safetensors byte for byte as Hugging Face does: compact JSON padded to 8 bytes, entries by dtype rank and then by name. */
+import { dtypes, type DType } from "../dtype.ts";
+import { ShapeError } from "../errors.ts";
+import { sizeOf } from "../shape.ts";
+import type { StoredTensor } from "./file.ts";
+import { FILE_DTYPES } from "./header.ts";
+
+const FILE_NAMES: Readonly<Record<DType, string>> = { f64: "F64", f32: "F32", f16: "F16", bf16: "BF16", i32: "I32", u32: "U32", u8: "U8", bool: "BOOL" };
+const RANK = new Map(Object.keys(FILE_DTYPES).map((name, i) => [name, i]));
+
+/** What has to be known before the first byte is written. */
+export interface TensorPlan { readonly dtype: DType; readonly shape: readonly number[] }
+
+export type ByteSink = (bytes: Uint8Array) => Promise<void> | void;
+
+/**
+ * Writes tensors one at a time; `load` is called in file order and only one tensor is in memory at once.
+ * @param metadata default `{ format: "pt" }`, which transformers insists on
+ */
+export async function writeSafetensors(sink: ByteSink, plan: ReadonlyMap<string, TensorPlan>, load: (name: string) => Promise<StoredTensor> | StoredTensor, metadata: Readonly<Record<string, string>> = { format: "pt" }): Promise<void> {
+  const names = fileOrder(plan);
+  await sink(headerBytes(plan, names, metadata));
+  for (const name of names) {
+    const tensor = await load(name);
+    const wanted = plan.get(name)!;
+    if (tensor.dtype !== wanted.dtype || tensor.data.length !== sizeOf(wanted.shape)) throw new ShapeError(`safetensors: "${name}" was announced as ${wanted.dtype} [${wanted.shape.join(", ")}] but has ${tensor.data.length} elements of ${tensor.dtype}`);
+    await sink(new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength));
+  }
+}
+
+/** The whole file in memory. */
+export function serialize(tensors: ReadonlyMap<string, StoredTensor> | Readonly<Record<string, StoredTensor>>, metadata: Readonly<Record<string, string>> = { format: "pt" }): Uint8Array {
+  const map = tensors instanceof Map ? (tensors as ReadonlyMap<string, StoredTensor>) : new Map(Object.entries(tensors));
+  const names = fileOrder(map);
+  const parts = [headerBytes(map, names, metadata), ...names.map((n) => { const { data } = map.get(n)!; return new Uint8Array(data.buffer, data.byteOffset, data.byteLength); })];
+  const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+function fileOrder(plan: ReadonlyMap<string, TensorPlan>): string[] {
+  const rank = (name: string): number => RANK.get(FILE_NAMES[plan.get(name)!.dtype])!;
+  return [...plan.keys()].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+}
+
+const { TextEncoder } = globalThis as unknown as { TextEncoder: new () => { encode(text: string): Uint8Array } };
+
+function headerBytes(plan: ReadonlyMap<string, TensorPlan>, names: readonly string[], metadata: Readonly<Record<string, string>>): Uint8Array {
+  let offset = 0;
+  const entries: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {};
+  for (const name of names) {
+    const { dtype, shape } = plan.get(name)!;
+    const end = offset + sizeOf(shape) * dtypes[dtype].bytes;
+    entries[name] = { dtype: FILE_NAMES[dtype], shape, data_offsets: [offset, end] };
+    offset = end;
+  }
+  const json = new TextEncoder().encode(JSON.stringify(entries));
+  const padded = Math.ceil(json.length / 8) * 8;
+  const out = new Uint8Array(8 + padded).fill(0x20);
+  new DataView(out.buffer).setBigUint64(0, BigInt(padded), true);
+  out.set(json, 8);
+  return out;
+}
