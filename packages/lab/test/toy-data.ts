@@ -13,6 +13,10 @@ export function writeToyData(folder: string): string {
   const table = (lines: readonly string[]): string => `sentence\tlabel\n${lines.join("\n")}\n`;
   writeFileSync(join(folder, "sst2-glue", "train.tsv"), table([...rows, ...rows, ...rows]));
   writeFileSync(join(folder, "sst2-glue", "dev.tsv"), table(["a fine film\t1", "dull and long and bad and not good films\t0", "a bad film .\t0", "good\t1"]));
+  mkdirSync(join(folder, "public-domain-books"), { recursive: true });
+  const prose = "A fine film . Not a dull film , and long .\n\nGood films and bad films .\n\n";
+  writeFileSync(join(folder, "public-domain-books", "train-00.txt"), prose.repeat(20));
+  writeFileSync(join(folder, "public-domain-books", "valid.txt"), prose.repeat(5));
   const tokenizer = {
     version: "1.0",
     added_tokens: VOCABULARY.slice(0, 5).map((content, id) => ({ id, content, special: true, single_word: false, lstrip: false, rstrip: false, normalized: false })),

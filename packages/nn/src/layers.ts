@@ -64,14 +64,17 @@ export class Conv1D extends Projection {
 /** ids […] → […, dim]; weight [count, dim]. */
 export class Embedding extends Module {
   readonly weight: Weight;
+  /** Look-ups of this id give no gradient. */
+  readonly paddingIndex: number | undefined;
 
-  constructor(count: number, dim: number, init: Init = NORMAL) {
+  constructor(count: number, dim: number, init: Init = NORMAL, paddingIndex?: number) {
     super();
     this.weight = new Weight([count, dim], init);
+    this.paddingIndex = paddingIndex;
   }
 
   forward(ids: Tensor): Tensor {
-    return this.scoped(() => ops.embedding(this.weight.value, ids));
+    return this.scoped(() => ops.embedding(this.weight.value, ids, this.paddingIndex));
   }
 }
 

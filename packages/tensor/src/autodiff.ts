@@ -11,9 +11,8 @@ import { Parameter } from "./parameter.ts";
 import { formatShape, sameShape } from "./shape.ts";
 import { ops, Tensor } from "./tensor.ts";
 
-/** What a gradient flows to: a custom rule's inputs instead of the primitives behind it. */
+/** What a gradient flows to: a custom rule's inputs instead of the primitives behind it. A value that was read keeps its history; `detach` drops it. */
 function gradientInputs(node: Node): readonly Node[] {
-  if (node.leaf !== undefined) return [];
   return node.vjp?.inputs ?? (node.record.vjp === undefined ? [] : node.inputs);
 }
 

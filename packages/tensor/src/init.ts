@@ -4,6 +4,7 @@ import { ReferenceEngine } from "./backends/reference/reference.ts";
 import { createWasmBackend, type WasmBackend } from "./backends/wasm/backend.ts";
 import { availableThreads, canShareMemory } from "./backends/wasm/platform.ts";
 import { enableRelaxedSimd } from "./backends/wasm/relaxed-simd.ts";
+import { createWebGpuBackend } from "./backends/webgpu/backend.ts";
 import { Device } from "./device.ts";
 import { DeviceError } from "./errors.ts";
 import { PlanEngine } from "./plan/plan-engine.ts";
@@ -32,6 +33,7 @@ export async function init(options: InitOptions = {}): Promise<Device> {
     case "reference": return new Device(new ReferenceEngine());
     case "interpreter": return new Device(new PlanEngine(new InterpreterBackend(), { ...plan, maxArgs: WEBGPU_ARGS }));
     case "wasm": return new Device(new PlanEngine(await openWasm(options.threads), { ...plan, maxArgs: WASM_ARGS }));
+    case "webgpu": return new Device(new PlanEngine(await createWebGpuBackend(), { ...plan, maxArgs: WEBGPU_ARGS }));
     default: throw new DeviceError(`init: there is no device "${String(options.device)}"`);
   }
 }

@@ -30,6 +30,8 @@ const RELAXED_PROBE = Uint8Array.of(
   ...[10, 19, 1, 17, 0, 65, 0, 253, 15, 65, 0, 253, 15, 65, 0, 253, 15, 253, 133, 2, 11],
 );
 
+const wasm = (globalThis as unknown as { WebAssembly: { validate(bytes: Uint8Array): boolean } }).WebAssembly;
+
 export async function doctorCommand(options: { readonly json?: boolean }): Promise<number> {
   const report = await examine();
   process.stdout.write(options.json === true ? `${JSON.stringify(report, null, 2)}\n` : `${describe(report)}\n`);
@@ -44,8 +46,8 @@ export async function examine(): Promise<DoctorReport> {
     node: process.version,
     cpu: processors[0]?.model ?? "unknown",
     cores: processors.length,
-    simd: WebAssembly.validate(SIMD_PROBE),
-    relaxedSimd: WebAssembly.validate(RELAXED_PROBE),
+    simd: wasm.validate(SIMD_PROBE),
+    relaxedSimd: wasm.validate(RELAXED_PROBE),
     sharedMemory: typeof SharedArrayBuffer === "function",
     devices,
   };

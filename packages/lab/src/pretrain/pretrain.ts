@@ -11,9 +11,9 @@ import { deriveSeed } from "../random/seeds.ts";
 import type { Environment } from "../store/environment.ts";
 import { formatCount, formatDuration } from "../text/format.ts";
 import { startProgress, type ProgressMode } from "../text/progress.ts";
-import { scheduleFactor } from "../train/schedule.ts";
+import { scheduleOf } from "../train/step.ts";
 import type { PretrainConfig } from "./config.ts";
-import { maskedModel, type MaskedModel } from "./masked-model.ts";
+import { MaskedModel } from "./masked-model.ts";
 import { MaskedStream } from "./order.ts";
 import { type Counters, loadState, readCounters, saveState } from "./state.ts";
 
@@ -26,6 +26,8 @@ export interface PretrainContext {
   readonly machine: Environment;
   readonly progress: ProgressMode;
   readonly say: (line: string) => void;
+  /** Told after each checkpoint that the state of this step is on disk. */
+  readonly onCheckpoint?: (step: number) => void;
 }
 
 export interface PretrainOutcome {
@@ -66,39 +68,35 @@ export async function pretrain(config: PretrainConfig, context: PretrainContext)
   let step = resumed?.step ?? 0;
   let seconds = resumed?.seconds ?? 0;
   let tokens = resumed?.tokens ?? 0;
-  const model = await maskedModel(config, tokenizer.vocabSize, device);
-  const factor = (): number => {
-    if (context.minutes === undefined) return scheduleFactor(train.schedule, step, train.steps, Math.round(train.warmup * train.steps));
-    const at = Math.min(CLOCK_STEPS, Math.round((CLOCK_STEPS * seconds) / (60 * context.minutes)));
-    return scheduleFactor(train.schedule, at, CLOCK_STEPS, train.warmup * CLOCK_STEPS);
-  };
-  const optimizer = model.optimizer(train, () => train.lr * factor());
-  const trainStep = compile(device, (inputs: Record<string, Tensor>) => optimizer.step(inputs));
-  const score = compile(device, (inputs: Record<string, Tensor>) => ({ loss: model.loss(inputs) }));
+  const { minutes } = context;
+  const ticks = minutes === undefined ? train.steps : CLOCK_STEPS;
+  const schedule = scheduleOf(train.schedule, ticks, Math.round(train.warmup * ticks));
+  const lr = (): number => train.lr * schedule(minutes === undefined ? step : Math.round((CLOCK_STEPS * seconds) / (60 * minutes)));
+  const model = await MaskedModel.create(config, tokenizer.vocabSize, lr, device);
+  const trainStep = compile(device, (inputs: Record<string, Tensor>) => model.trainStep(inputs));
+  const score = compile(device, (inputs: Record<string, Tensor>) => model.score(inputs));
   if (resumed !== undefined) {
-    loadState(out, optimizer.state());
-    optimizer.resume(step);
+    await loadState(out, model.state());
+    model.resume(step);
     say(`continuing from step ${formatCount(step)} (${formatDuration(seconds)} of training so far)`);
   }
   const evaluate = async (): Promise<number> => {
-    model.setTraining(false);
     let sum = 0;
     const batches = Math.min(HELD_OUT_BATCHES, heldOut.batchesPerEpoch);
     for (let i = 0; i < batches; i++) sum += await (await score(maskedInputs(heldOut.batch(i)))).loss.item();
-    model.setTraining(true);
     return sum / batches;
   };
-  const done = (): boolean => (context.minutes === undefined ? step >= train.steps : seconds >= 60 * context.minutes);
+  const done = (): boolean => (minutes === undefined ? step >= train.steps : seconds >= 60 * minutes);
   const checkpoint = async (finished: boolean): Promise<number> => {
     const heldOutLoss = await evaluate();
     const counters: Counters = { identity, step, seconds, tokens, finished };
-    await saveState(out, optimizer.state(), counters);
-    appendFileSync(join(out, "pretraining.csv"), `${[step, tokens, seconds.toFixed(1), train.lr * factor(), smoothed, heldOutLoss].join(",")}\n`);
+    await saveState(out, model.state(), counters);
+    appendFileSync(join(out, "pretraining.csv"), `${[step, tokens, seconds.toFixed(1), lr(), smoothed, heldOutLoss].join(",")}\n`);
     return heldOutLoss;
   };
 
   if (!existsSync(join(out, "pretraining.csv"))) writeFileSync(join(out, "pretraining.csv"), "step,tokens,seconds,lr,train_loss,held_out_loss\n");
-  const progress = startProgress(context.progress, "pretrain", context.minutes === undefined ? train.steps : Math.round(context.minutes * 60));
+  const progress = startProgress(context.progress, "pretrain", minutes === undefined ? train.steps : Math.round(minutes * 60));
   let smoothed = Number.NaN;
   let lastCheckpoint = performance.now();
   try {
@@ -115,11 +113,12 @@ export async function pretrain(config: PretrainConfig, context: PretrainContext)
       }
       // Average over about the last fifty steps.
       smoothed = Number.isNaN(smoothed) ? loss : 0.98 * smoothed + 0.02 * loss;
-      progress.update(context.minutes === undefined ? step : Math.round(seconds), `step ${step} · loss ${smoothed.toFixed(3)} · ${Math.round(tokens / seconds)} tokens/s`);
+      progress.update(minutes === undefined ? step : Math.round(seconds), `step ${step} · loss ${smoothed.toFixed(3)} · ${Math.round(tokens / seconds)} tokens/s`);
       if (performance.now() - lastCheckpoint > train.checkpointMinutes * 60_000 && !done()) {
         const heldOutLoss = await checkpoint(false);
         progress.line(`step ${formatCount(step)} · train loss ${smoothed.toFixed(4)} · held-out loss ${heldOutLoss.toFixed(4)} · ${formatDuration(seconds)}`);
         lastCheckpoint = performance.now();
+        context.onCheckpoint?.(step);
       }
     }
   } finally {

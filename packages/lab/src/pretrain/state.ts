@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { SafetensorsFile, serialize, type Parameter, type TypedArray } from "@lowrank/tensor";
+import { openFile, SafetensorsFile, serialize, type Parameter, type StoredTensor } from "@lowrank/tensor";
 import { InputError } from "../errors.ts";
 
 export interface Counters {
@@ -25,7 +25,7 @@ export async function saveState(out: string, tensors: StateTensors, counters: Co
   const [fresh, current, previous] = [join(out, ".state-new"), join(out, "state"), join(out, ".state-previous")];
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true });
-  const entries = new Map<string, { dtype: Parameter["dtype"]; shape: readonly number[]; data: TypedArray }>();
+  const entries = new Map<string, StoredTensor>();
   for (const [name, parameter] of tensors) entries.set(name, { dtype: parameter.dtype, shape: parameter.shape, data: await parameter.data() });
   writeFileSync(join(fresh, "tensors.safetensors"), serialize(entries), { flush: true });
   writeFileSync(join(fresh, "counters.json"), JSON.stringify(counters), { flush: true });
@@ -47,10 +47,10 @@ export function readCounters(out: string, identity: string): Counters | undefine
 }
 
 /** Copies the state's values into the tensors. */
-export function loadState(out: string, tensors: StateTensors): void {
-  const folder = stateFolder(out)!;
-  const file = new SafetensorsFile(readFileSync(join(folder, "tensors.safetensors")));
-  for (const [name, parameter] of tensors) parameter.write(file.tensor(name).data);
+export async function loadState(out: string, tensors: StateTensors): Promise<void> {
+  const file = await SafetensorsFile.open(await openFile(join(stateFolder(out)!, "tensors.safetensors")));
+  for (const [name, parameter] of tensors) parameter.write((await file.read(name)).data);
+  await file.close();
 }
 
 function stateFolder(out: string): string | undefined {

@@ -40,7 +40,7 @@ export async function dryRun(runs: readonly StudyRun[], environment: TaskEnviron
 
 async function forecast(runs: readonly StudyRun[], task: PreparedTask, device: Device): Promise<ConfigForecast> {
   const { config, seed } = runs[0]!;
-  const model = await task.base();
+  const model = await task.base(seed);
   try {
     const adapted = await adaptClassifier(model, config.method, seed);
     const predicted = predictParameters(model.sizes, config.method);
@@ -51,9 +51,9 @@ async function forecast(runs: readonly StudyRun[], task: PreparedTask, device: D
     const longest = batches.reduce((a, b) => (b.length > a.length ? b : a));
     const middle = [...batches].sort((a, b) => a.length - b.length)[batches.length >> 1]!;
     const inputs = batchInputs(middle);
-    await step(inputs);
+    await step.run(inputs);
     const started = performance.now();
-    for (let i = 0; i < MEASURED_STEPS; i++) await step(inputs);
+    for (let i = 0; i < MEASURED_STEPS; i++) await step.run(inputs);
     const secondsPerStep = (performance.now() - started) / 1000 / MEASURED_STEPS;
     return {
       config: config.name,

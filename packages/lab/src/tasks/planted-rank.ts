@@ -23,10 +23,10 @@ const TEACHER_ROWS = 256;
 
 export async function preparePlantedRank(task: PlantedRankTask, config: ResolvedConfig, device: Device): Promise<PreparedTask> {
   const sizes = bertConfig(config.model!, { vocab: task.vocab, positions: task.length, labels: LABELS });
-  const base = (): Promise<Classifier> => randomClassifier(sizes, config.model!.seed, device);
+  const random = (): Promise<Classifier> => randomClassifier(sizes, config.model!.seed, device);
   const count = task.train + task.dev;
   const ids = randomSequences(task, count);
-  const teacher = await base();
+  const teacher = await random();
   await plant(teacher, task);
   const margins = await teacherMargins(teacher, ids, task.length, device);
   teacher.dispose();
@@ -37,7 +37,16 @@ export async function preparePlantedRank(task: PlantedRankTask, config: Resolved
     tokens: { ids: ids.slice(from * task.length, to * task.length), offsets: Uint32Array.from({ length: to - from + 1 }, (_, i) => i * task.length) },
     labels: labels.slice(from, to),
   });
-  return { train: part(0, task.train), dev: part(task.train, count), labels: LABELS, padId: PAD, multiple: 1, base };
+  return { train: part(0, task.train), dev: part(task.train, count), labels: LABELS, padId: PAD, multiple: 1, base: studentFrom(random) };
+}
+
+/** The base without the teacher's head: what is to be learnt starts from the run's seed. */
+function studentFrom(random: () => Promise<Classifier>): (initSeed: number) => Promise<Classifier> {
+  return async (initSeed) => {
+    const student = await random();
+    await student.freshHead(initSeed);
+    return student;
+  };
 }
 
 /** `count × length` token ids; the same for every run of the task. */
@@ -71,17 +80,19 @@ async function plant(model: Classifier, task: PlantedRankTask): Promise<void> {
     const [out, inner] = weight.shape as [number, number];
     const rank = task.ranks[key]!;
     if (rank > Math.min(out, inner)) throw new InputError(`"task.ranks.${key}" is ${rank}, more than ${path} [${out}, ${inner}] can have`);
-    const values = Float32Array.from(await weight.data());
+    const values = Float32Array.from(await weight.value.floats());
     const update = plantedUpdate(values, out, inner, rank, task.strength, new RandomStream(task.seed, `planted-rank/${path}`));
-    weight.write(values.map((value, i) => value + update[i]!));
+    model.write(weight, values.map((value, i) => value + update[i]!));
   }
   const unused = Object.keys(task.ranks).find((key) => !used.has(key));
   if (unused !== undefined) throw new InputError(`"task.ranks.${unused}" matches no linear module; BERT has query, key, value, attention.output.dense, intermediate.dense, output.dense, pooler.dense`);
 }
 
 async function teacherMargins(model: Classifier, ids: Uint32Array, length: number, device: Device): Promise<Float64Array> {
-  model.module.eval();
-  const forward = compile(device, ({ inputIds, attentionMask }) => ({ logits: model.logits(inputIds!, attentionMask!) }));
+  const forward = compile(device, ({ inputIds, attentionMask }) => {
+    model.model.eval();
+    return { logits: model.logits(inputIds!, attentionMask!) };
+  });
   const count = ids.length / length;
   const margins = new Float64Array(count);
   for (let start = 0; start < count; start += TEACHER_ROWS) {

@@ -16,9 +16,12 @@ export async function prepareSst2(task: Sst2Task, config: ResolvedConfig, enviro
     labels: LABELS,
     padId: tokenizer.special.pad,
     multiple: 8,
-    base: () =>
-      config.base === null
-        ? randomClassifier(bertConfig(config.model!, { vocab: tokenizer.vocabSize, positions: task.maxLength, labels: LABELS }), config.model!.seed, device)
-        : loadClassifier(config.base, { labels: LABELS, vocab: tokenizer.vocabSize, positions: task.maxLength }, device),
+    base: async (initSeed) => {
+      const needs = { vocab: tokenizer.vocabSize, positions: task.maxLength, labels: LABELS };
+      if (config.base !== null) return loadClassifier(config.base, needs, initSeed, device);
+      const classifier = await randomClassifier(bertConfig(config.model!, needs), config.model!.seed, device);
+      await classifier.freshHead(initSeed);
+      return classifier;
+    },
   };
 }

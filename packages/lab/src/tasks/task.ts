@@ -14,6 +14,6 @@ export interface PreparedTask {
   readonly padId: number;
   /** Sequences are padded to a multiple of this. */
   readonly multiple: number;
-  /** A fresh copy of the base. Its classifier is not yet initialised for a run. */
-  base(): Promise<Classifier>;
+  /** A fresh copy of the base; values that the base does not bring, the classifier above all, are drawn from `initSeed`. */
+  base(initSeed: number): Promise<Classifier>;
 }

@@ -1,14 +1,131 @@
-/** The base model of a run: BERT for sequence classification from a checkpoint or from a seed. The only file that knows how models are made. */
+/** The base model of a run: BERT for sequence classification from a checkpoint or from a seed. The only file of the lab that knows how models are made. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { BertForSequenceClassification, type BertConfig } from "@lowrank/models";
-import { Linear } from "@lowrank/nn";
-import type { Device, Parameter, Tensor } from "@lowrank/tensor";
+import { BertForSequenceClassification, fromPretrained, parseBertConfig, type BertConfig } from "@lowrank/models";
+import type { Projection, Weight } from "@lowrank/nn";
+import { InvariantError, LowrankError, type Device, type Tensor } from "@lowrank/tensor";
 import type { ModelOptions } from "../config/study.ts";
 import { InputError } from "../errors.ts";
 import type { BertSizes } from "./predict.ts";
 
-export interface NamedParameter {
+export interface NamedWeight {
   readonly name: string;
-  readonly parameter: Parameter;
+  readonly weight: Weight;
+}
+
+export class Classifier {
+  readonly model: BertForSequenceClassification;
+  readonly device: Device;
+
+  constructor(model: BertForSequenceClassification, device: Device) {
+    this.model = model;
+    this.device = device;
+  }
+
+  /** Logits `[rows, labels]` of ids and mask `[rows, length]`. */
+  logits(inputIds: Tensor, attentionMask: Tensor): Tensor {
+    return this.model.forward({ inputIds, attentionMask }).logits;
+  }
+
+  get sizes(): BertSizes {
+    const { config } = this.model;
+    return {
+      vocab: config.vocabSize,
+      positions: config.maxPositions,
+      types: config.typeVocabSize,
+      hidden: config.hiddenSize,
+      layers: config.layers,
+      intermediate: config.intermediateSize,
+      labels: config.labels,
+    };
+  }
+
+  /** Every linear module with its path. */
+  linears(): { path: string; weight: Weight }[] {
+    return [...this.model.namedModules()].flatMap(([path, module]) => ("inFeatures" in module ? [{ path, weight: (module as Projection).weight }] : []));
+  }
+
+  /** Every weight with its name. */
+  weights(): NamedWeight[] {
+    return [...this.model.namedWeights()].map(([name, weight]) => ({ name, weight }));
+  }
+
+  /** Gives the classifier fresh values that depend on `seed` only. */
+  async freshHead(seed: number): Promise<void> {
+    const head = this.weights().filter(({ name }) => name.startsWith("classifier."));
+    for (const { weight } of head) weight.dispose();
+    await this.model.materialize({ device: this.device, seed });
+  }
+
+  /** Replaces a weight's values. */
+  write(weight: Weight, values: Float32Array): void {
+    weight.parameter.write(weight.parameter.dtype === "f64" ? Float64Array.from(values) : values);
+  }
+
+  dispose(): void {
+    this.model.dispose();
+  }
+}
+
+/** Configuration of a random BERT. `positions` is the longest sequence. */
+export function bertConfig(model: ModelOptions, data: { vocab: number; positions: number; labels: number }): BertConfig {
+  return parseBertConfig(
+    {
+      vocab_size: data.vocab,
+      max_position_embeddings: data.positions,
+      hidden_size: model.hidden,
+      num_hidden_layers: model.layers,
+      num_attention_heads: model.heads,
+      intermediate_size: model.intermediate,
+      hidden_dropout_prob: model.dropout,
+      attention_probs_dropout_prob: model.dropout,
+      initializer_range: model.initializerRange,
+    },
+    { labels: data.labels },
+  );
+}
+
+/** BERT with every weight drawn from `seed`. */
+export async function randomClassifier(config: BertConfig, seed: number, device: Device): Promise<Classifier> {
+  const model = new BertForSequenceClassification(config);
+  await model.materialize({ device, seed });
+  return new Classifier(model, device);
+}
+
+const CHECKPOINT_FILES = ["config.json", "model.safetensors"];
+
+/** The files of a checkpoint that a run reads. Throws InputError naming the one that is missing. */
+export function baseFiles(folder: string): string[] {
+  return CHECKPOINT_FILES.map((name) => {
+    const path = join(folder, name);
+    if (!existsSync(path)) throw new InputError(`base checkpoint not found: ${path}; --base needs a Hugging Face folder with config.json and model.safetensors`);
+    return path;
+  });
+}
+
+/**
+ * The checkpoint in `folder` with a head of `labels`; what it lacks (classifier, often the pooler) is drawn from `seed`.
+ * Throws InputError when the folder holds something else.
+ */
+export async function loadClassifier(folder: string, needs: { labels: number; vocab: number; positions: number }, seed: number, device: Device): Promise<Classifier> {
+  const [configPath] = baseFiles(folder);
+  return asInput(async () => {
+    const config = parseBertConfig(JSON.parse(readFileSync(configPath!, "utf8")) as Record<string, unknown>);
+    if (config.vocabSize !== needs.vocab) throw new InputError(`${configPath}: vocab_size is ${config.vocabSize}, the tokenizer has ${needs.vocab}; the checkpoint belongs to another tokenizer`);
+    if (config.maxPositions < needs.positions) throw new InputError(`${configPath}: max_position_embeddings is ${config.maxPositions}; set task.maxLength to at most that`);
+    const { model } = await fromPretrained(folder, BertForSequenceClassification, { device, labels: needs.labels, seed });
+    return new Classifier(model, device);
+  }, configPath!);
+}
+
+/** Whatever goes wrong while reading what the user gave is wrong input, except for our own bugs. */
+async function asInput<T>(body: () => Promise<T>, file: string): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    if (error instanceof InputError || error instanceof InvariantError) throw error;
+    if (error instanceof SyntaxError) throw new InputError(`${file}: not valid JSON: ${error.message}`, { cause: error });
+    if (error instanceof LowrankError) throw new InputError(error.message, { cause: error });
+    throw error;
+  }
 }

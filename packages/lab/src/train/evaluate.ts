@@ -20,11 +20,11 @@ export interface Scores {
 /** Function that evaluates the classifier as it is when called. Plans are captured once per batch shape. */
 export function evaluator(classifier: Classifier, set: ClassificationSet, labels: number, options: BatchOptions, device: Device): () => Promise<Scores> {
   const forward = compile(device, (inputs: Record<string, Tensor>) => {
+    classifier.model.eval();
     const logits = classifier.logits(inputs["inputIds"]!, inputs["attentionMask"]!);
     return { logits, loss: ops.crossEntropy(logits, inputs["labels"]!, { reduction: "sum" }) };
   });
   return async () => {
-    classifier.setTraining(false);
     const count = exampleCount(set);
     const logits = new Float64Array(count * labels);
     let total = 0;
@@ -34,7 +34,6 @@ export function evaluator(classifier: Classifier, set: ClassificationSet, labels
       total += sum;
       batch.members.forEach((member, row) => logits.set(values.subarray(row * labels, (row + 1) * labels), member * labels));
     }
-    classifier.setTraining(true);
     const predicted = argmaxRows(logits, labels);
     const { accuracy, f1 } = classificationMetrics(predicted, set.labels, labels);
     return { logits, predicted, loss: total / count, recomputedLoss: meanCrossEntropy(logits, set.labels, labels), accuracy, f1 };

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { RunError } from "../errors.ts";
 import type { ModuleRow, ParameterCounts, Proof } from "../store/result.ts";
-import type { NamedParameter } from "./classifier.ts";
+import type { NamedWeight } from "./classifier.ts";
 import type { Scores } from "./evaluate.ts";
 import type { Prediction } from "./predict.ts";
 
@@ -25,8 +25,8 @@ export function moduleTableProof(actual: readonly ModuleRow[], predicted: Predic
 }
 
 /** Counts reported by the adapter, counted on the parameters that the optimiser holds, and predicted from the config are one number. */
-export function parameterCountProof(counts: ParameterCounts, optimised: readonly NamedParameter[], predicted: Prediction): Proof {
-  const inOptimiser = optimised.reduce((sum, { parameter }) => sum + parameter.size, 0);
+export function parameterCountProof(counts: ParameterCounts, optimised: readonly NamedWeight[], predicted: Prediction): Proof {
+  const inOptimiser = optimised.reduce((sum, { weight }) => sum + weight.size, 0);
   const holds = counts.trainable === predicted.trainable && inOptimiser === predicted.trainable && counts.total === predicted.total;
   return {
     name: "parameter-counts",
@@ -35,11 +35,11 @@ export function parameterCountProof(counts: ParameterCounts, optimised: readonly
   };
 }
 
-/** SHA-256 of each parameter's bytes. */
-export async function fingerprints(parameters: readonly NamedParameter[]): Promise<Map<string, string>> {
+/** SHA-256 of each weight's bytes. */
+export async function fingerprints(weights: readonly NamedWeight[]): Promise<Map<string, string>> {
   const hashes = new Map<string, string>();
-  for (const { name, parameter } of parameters) {
-    const data = await parameter.data();
+  for (const { name, weight } of weights) {
+    const data = await weight.parameter.data();
     hashes.set(name, createHash("sha256").update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)).digest("hex"));
   }
   return hashes;
@@ -78,11 +78,11 @@ export function taskLossProof(scores: Scores): Proof {
 }
 
 /** Every loss and gradient norm was finite, and so are the final parameters and logits. */
-export async function finiteProof(steps: number, trainable: readonly NamedParameter[], scores: Scores): Promise<Proof> {
+export async function finiteProof(steps: number, trainable: readonly NamedWeight[], scores: Scores): Promise<Proof> {
   let bad: string | undefined;
-  for (const { name, parameter } of trainable) {
-    const values = await parameter.value.floats();
-    if (bad === undefined && values.some((value: number) => !Number.isFinite(value))) bad = name;
+  for (const { name, weight } of trainable) {
+    const values = await weight.value.floats();
+    if (bad === undefined && values.some((value) => !Number.isFinite(value))) bad = name;
   }
   if (bad === undefined && scores.logits.some((value) => !Number.isFinite(value))) bad = "evaluation logits";
   return { name: "all-finite", holds: bad === undefined, detail: { stepsChecked: steps, parametersChecked: trainable.length, firstNonFinite: bad ?? null } };

@@ -16,8 +16,7 @@ import { batchInputs, epochBatches, stepsPerEpoch } from "./batches.ts";
 import { evaluator, predictionLines, type Scores } from "./evaluate.ts";
 import { predictParameters } from "./predict.ts";
 import { demand, fingerprints, finiteProof, moduleTableProof, movementProof, parameterCountProof, taskLossProof } from "./proofs.ts";
-import { scheduleFactor } from "./schedule.ts";
-import { trainingStep } from "./step.ts";
+import { scheduleOf, trainingStep } from "./step.ts";
 
 export interface RunRequest {
   readonly id: string;
@@ -37,7 +36,7 @@ export function totalSteps(config: ResolvedConfig, task: PreparedTask): number {
 export async function executeRun(request: RunRequest, task: PreparedTask, device: Device, folder: RunFolder, progress: Progress): Promise<RunResult> {
   const started = performance.now();
   const { config, seed } = request;
-  const model = await task.base();
+  const model = await task.base(deriveSeed(seed, "init"));
   try {
     const adapted = await adaptClassifier(model, config.method, seed);
     const predicted = predictParameters(model.sizes, config.method);
@@ -107,10 +106,10 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
   const options = config.train;
   const perEpoch = stepsPerEpoch(task.train, options.batchSize);
   const total = totalSteps(config, task);
-  const warmup = Math.round(options.warmup * total);
+  const factor = scheduleOf(options.schedule, total, Math.round(options.warmup * total));
   const batchOptions = { rows: options.batchSize, multiple: task.multiple, padId: task.padId };
   let step = 0;
-  const trainStep = trainingStep(adapted, options, () => options.lr * scheduleFactor(options.schedule, step, total, warmup), deriveSeed(seed, "dropout"), device);
+  const training = trainingStep(adapted, options, (finished) => options.lr * factor(finished), deriveSeed(seed, "dropout"), device);
   const evaluate = evaluator(adapted.classifier, task.dev, task.labels, batchOptions, device);
   folder.append("metrics.csv", CSV_HEADER);
   const started = performance.now();
@@ -137,9 +136,9 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
 
   for (let epoch = 0; step < total; epoch++) {
     for (const batch of epochBatches(task.train, batchOptions, seed, epoch)) {
-      const lr = options.lr * scheduleFactor(options.schedule, step, total, warmup);
+      const lr = options.lr * factor(step);
       const before = performance.now();
-      const { loss, norm } = await trainStep(batchInputs(batch));
+      const { loss, norm } = await training.run(batchInputs(batch));
       durations.push((performance.now() - before) / 1000);
       step++;
       if (!Number.isFinite(loss) || !Number.isFinite(norm)) {

@@ -36,7 +36,6 @@ export function trainingStep(adapted: AdaptedClassifier, options: TrainOptions, 
   });
   const compiled = compile(device, (inputs: Record<string, Tensor>) => {
     classifier.model.train(keys);
-    keys.restart();
     const loss = ops.crossEntropy(classifier.logits(inputs["inputIds"]!, inputs["attentionMask"]!), inputs["labels"]!);
     const gradients = grad(loss, optimizer.parameters);
     const { grads, norm } = options.clip === null ? { grads: gradients, norm: gradNorm(gradients) } : clipGradNorm(gradients, options.clip);

@@ -39,7 +39,7 @@ export class BertEmbeddings extends Module {
     super();
     this.#config = config;
     const init = initOf(config);
-    this.word_embeddings = new Embedding(config.vocabSize, config.hiddenSize, init);
+    this.word_embeddings = new Embedding(config.vocabSize, config.hiddenSize, init, config.padId);
     this.position_embeddings = new Embedding(config.maxPositions, config.hiddenSize, init);
     this.token_type_embeddings = new Embedding(config.typeVocabSize, config.hiddenSize, init);
     this.LayerNorm = new LayerNorm(config.hiddenSize, config.layerNormEps);

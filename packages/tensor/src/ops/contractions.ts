@@ -107,9 +107,15 @@ export const scatterRows: OpRecord<[ids: Tensor, source: Tensor, rows: number]> 
   },
 };
 
-export const embedding: OpRecord<[weight: Tensor, ids: Tensor]> = {
-  ...gatherRows, name: "embedding", doc: "weight [vocab, dim] at ids […] → […, dim]; repeated ids add up in the gradient",
-  call: (t, weight, ids) => t.gatherRows(weight, ids),
+export const embedding: OpRecord<[weight: Tensor, ids: Tensor, paddingIndex?: number]> = {
+  ...gatherRows, name: "embedding", doc: "weight [vocab, dim] at ids […] → […, dim]; repeated ids add up in the gradient, and look-ups of paddingIndex give none (torch's padding_idx)",
+  call: (t, weight, ids, paddingIndex) => {
+    const y = t.gatherRows(weight, ids);
+    if (paddingIndex === undefined) return y;
+    // −1 lies outside the table, where scatter drops it
+    const counted = t.where(t.eq(ids, paddingIndex), t.make.scalar(-1, ids, "i32"), t.cast(ids, "i32"));
+    return t.make.withVjp(y, [weight], (g) => [t.scatterRows(counted, g, weight.shape[0]!)]);
+  },
 };
 
 /** Position of (…, index, …) in row-major x, as i32: gather and scatter along one dimension are row gathers of the flattened tensor. */

@@ -25,7 +25,7 @@ const NAN_BITS = "0x7f800000u";
 const SQRT_HALF_BITS = "0x3f3504f3";
 
 /** π/2 in three parts of 8 and 11 bits and the rest: n times the first two is exact for |n| < 2¹³, so |x| up to 1e4. */
-const PIO2 = [1.5703125, 0.0004837512969970703125, 7.5497894158615964e-8] as const;
+const PIO2 = [1.5703125, 0.0004837512969970703125, 7.549789948768648e-8] as const;
 
 const circular = (name: string, quadrants: number): string => `fn ${name}(x: f32) -> f32 {
   let n = round(x * ${literal(2 / Math.PI)});

@@ -1,0 +1,74 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { BertForMaskedLM, fromPretrained } from "@lowrank/models";
+import { init } from "@lowrank/tensor";
+import { describe, expect, it } from "vitest";
+import { loadPretrainConfig } from "../src/pretrain/config.ts";
+import { pretrain, type PretrainOutcome } from "../src/pretrain/pretrain.ts";
+import { writeToyData } from "./toy-data.ts";
+
+const TINY = [
+  "model={hidden: 8, layers: 1, heads: 2, intermediate: 16, positions: 16}",
+  "corpus={sources: [books, sst2-text], length: 16}",
+  "train={steps: 4, tokensPerBatch: 64, checkpointMinutes: 0.0000001}",
+];
+const temporary = (name: string): string => mkdtempSync(join(tmpdir(), `lowrank-${name}-`));
+
+/** Trains in `out`; `onCheckpoint` may throw, as a killed process would. */
+async function train(out: string, data: string, onCheckpoint: (step: number) => void = () => {}, set: readonly string[] = []): Promise<PretrainOutcome> {
+  const device = await init({ device: "reference" });
+  try {
+    return await pretrain(loadPretrainConfig("small", [...TINY, ...set]), {
+      device, out, dataFolder: data, cacheFolder: join(out, ".cache"), minutes: undefined, machine: {} as never, progress: "quiet", say: () => {}, onCheckpoint,
+    });
+  } finally {
+    device.close();
+  }
+}
+
+async function weights(out: string): Promise<Map<string, number[]>> {
+  const device = await init({ device: "reference" });
+  const { model, report } = await fromPretrained(out, BertForMaskedLM, { device });
+  expect(report).toEqual({ fresh: [], unused: [] });
+  const values = new Map([...(await model.stateDict())].map(([name, { data }]) => [name, Array.from(data)]));
+  device.close();
+  return values;
+}
+
+describe("masked pre-training", () => {
+  const data = writeToyData(temporary("data"));
+
+  it("writes a Hugging Face folder with its tokenizer, and continues bit-identically after a kill", async () => {
+    const [straight, killed] = [temporary("straight"), temporary("killed")];
+    const whole = await train(straight, data);
+    for (const file of ["config.json", "model.safetensors", "tokenizer.json", "pretraining.json", "pretraining.csv"]) expect(existsSync(join(straight, file)), file).toBe(true);
+
+    const kill = (step: number): void => {
+      if (step === 2) throw new Error("killed");
+    };
+    await expect(train(killed, data, kill)).rejects.toThrow("killed");
+    expect(JSON.parse(readFileSync(join(killed, "state", "counters.json"), "utf8"))).toMatchObject({ step: 2, finished: false });
+    expect(readdirSync(killed)).not.toContain("model.safetensors");
+    const resumed = await train(killed, data);
+    expect(resumed).toMatchObject({ steps: 4, heldOutLoss: whole.heldOutLoss });
+    expect(await weights(killed)).toEqual(await weights(straight));
+  });
+
+  it("refuses to continue with another configuration", async () => {
+    const out = temporary("other");
+    await train(out, data, undefined, ["train.steps=1"]);
+    await expect(train(out, data)).rejects.toThrow(/--out .*: holds the state of a pre-training with another configuration or other texts; choose another folder or delete .*state/);
+  });
+});
+
+describe("a pre-training configuration", () => {
+  it.each([
+    [["model.hiden=8"], `preset small: unknown key "model.hiden"; did you mean "hidden"?`],
+    [["model.heads=3"], `preset small: "model.hidden" 256 is not a multiple of "model.heads" 3`],
+    [["corpus.length=512"], `preset small: "corpus.length" 512 is more than "model.positions" 128`],
+    [["corpus.sources=[book]"], `preset small: "corpus.sources.0" is "book"; did you mean "books"?`],
+  ])("with %j is refused", (set, message) => {
+    expect(() => loadPretrainConfig("small", set)).toThrow(message);
+  });
+});

@@ -1,0 +1,200 @@
+/**
+ * The WebGPU device: plans become pipelines, a run is one command buffer with one compute pass, and the plan's arena is one buffer.
+ * Queue order is the only synchronisation: uploads, runs and reads happen in the order they were asked for.
+ */
+import type { TypedArray } from "../../dtype.ts";
+import { DeviceError, invariant } from "../../errors.ts";
+import type { BufferRef, Plan } from "../../plan/plan.ts";
+import type { Backend, BackendInfo, DeviceBuffer, Executable, MemoryInfo, StepTiming } from "../backend.ts";
+import { now } from "../wasm/platform.ts";
+import { readBuffer, requestGpuDevice, type OpenDevice } from "./device.ts";
+import { BufferUsage, type GpuBindGroup, type GpuBinding, type GpuBuffer, type GpuComputePass } from "./gpu-types.ts";
+import { PipelineCache, type Pipeline } from "./pipelines.ts";
+
+interface WebGpuBuffer extends DeviceBuffer { readonly gpu: GpuBuffer }
+
+interface WebGpuExecutable extends Executable {
+  /** One per step; undefined where there is nothing to do. */
+  readonly pipelines: readonly (Pipeline | undefined)[];
+  /** The last bind group of each step, with the buffers it binds: most steps bind the arena alone, run after run. */
+  readonly groups: ({ readonly buffers: readonly GpuBuffer[]; readonly group: GpuBindGroup } | undefined)[];
+}
+
+const STORAGE = BufferUsage.storage | BufferUsage.copySrc | BufferUsage.copyDst;
+
+/** Opens the device; throws DeviceError where there is none. */
+export async function createWebGpuBackend(): Promise<WebGpuBackend> {
+  return new WebGpuBackend(await requestGpuDevice());
+}
+
+export class WebGpuBackend implements Backend {
+  readonly name = "webgpu";
+  readonly synchronous = false;
+  readonly #open: OpenDevice;
+  readonly #pipelines: PipelineCache;
+  readonly #live = new Set<WebGpuBuffer>();
+  #arena: GpuBuffer | undefined;
+  /** Stands in for arguments without elements, each with its own bytes. */
+  #empty: GpuBuffer | undefined;
+  #failure: string | undefined;
+  #closed = false;
+
+  constructor(open: OpenDevice) {
+    this.#open = open;
+    this.#pipelines = new PipelineCache(open.device);
+    open.device.onuncapturederror = ({ error }) => { this.#failure ??= error.message; };
+    void open.device.lost.then(({ reason, message }) => { if (!this.#closed) this.#failure ??= `the device was lost (${reason}): ${message}`; });
+  }
+
+  alloc(bytes: number): DeviceBuffer {
+    const buffer: WebGpuBuffer = { bytes, gpu: this.#create(bytes) };
+    this.#live.add(buffer);
+    return buffer;
+  }
+
+  free(buffer: DeviceBuffer): void {
+    if (this.#live.delete(buffer as WebGpuBuffer)) (buffer as WebGpuBuffer).gpu.destroy();
+  }
+
+  upload(buffer: DeviceBuffer, bytes: Uint8Array): void { this.#write((buffer as WebGpuBuffer).gpu, 0, bytes); }
+
+  async read(buffer: DeviceBuffer): Promise<Uint8Array> {
+    this.#checkHealth();
+    const bytes = await readBuffer(this.#open.device, (buffer as WebGpuBuffer).gpu, wholeWords(buffer.bytes)).catch((cause: unknown) => {
+      throw new DeviceError(`webgpu: reading ${buffer.bytes} bytes failed: ${this.#failure ?? String(cause)}`, { cause });
+    });
+    this.#checkHealth();
+    return bytes.subarray(0, buffer.bytes);
+  }
+
+  prepare(plan: Plan): Executable {
+    const start = now();
+    const kernels = plan.kernels.map((kernel) => this.#pipelines.get(kernel));
+    const pipelines = plan.steps.map((step) => kernels[step.kernel]);
+    for (const step of plan.steps) checkAliases(step.args, step.label);
+    const executable: WebGpuExecutable = { plan, pipelines, groups: plan.steps.map(() => undefined), compileMs: now() - start };
+    return executable;
+  }
+
+  run(executable: Executable, uploads: readonly TypedArray[], bound: readonly DeviceBuffer[], timings?: StepTiming[]): void | Promise<void> {
+    this.#checkHealth();
+    const { plan } = executable;
+    this.#reserveArena(plan.arenaBytes);
+    plan.uploads.forEach(({ ref, size }, i) => {
+      if (size === 0) return;
+      const { buffer, offset } = this.#binding(ref, bound, i);
+      const data = uploads[i]!;
+      this.#write(buffer, offset, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    });
+    const prepared = executable as WebGpuExecutable;
+    if (timings !== undefined) return this.#runTimed(prepared, bound, timings);
+    this.#submit((pass) => plan.steps.forEach((_, i) => this.#encode(pass, prepared, i, bound)));
+  }
+
+  memory(): MemoryInfo {
+    let persistent = 0;
+    for (const { bytes } of this.#live) persistent += bytes;
+    return { persistent, arena: this.#arena?.size ?? 0, buffers: this.#live.size };
+  }
+
+  info(): BackendInfo { return { name: "webgpu", description: this.#open.description, threads: 1 }; }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const { gpu } of this.#live) gpu.destroy();
+    this.#live.clear();
+    this.#arena?.destroy();
+    this.#empty?.destroy();
+    this.#open.close();
+  }
+
+  /** One submission per step, each waited for: slower than a real run, but every step's time is its own. */
+  async #runTimed(executable: WebGpuExecutable, bound: readonly DeviceBuffer[], timings: StepTiming[]): Promise<void> {
+    const { queue } = this.#open.device;
+    await queue.onSubmittedWorkDone();
+    const origin = now();
+    for (const [i, step] of executable.plan.steps.entries()) {
+      const start = now();
+      this.#submit((pass) => this.#encode(pass, executable, i, bound));
+      await queue.onSubmittedWorkDone();
+      timings.push({ label: step.label, start: start - origin, duration: now() - start });
+    }
+  }
+
+  #submit(encode: (pass: GpuComputePass) => void): void {
+    const encoder = this.#open.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    encode(pass);
+    pass.end();
+    this.#open.device.queue.submit([encoder.finish()]);
+  }
+
+  #encode(pass: GpuComputePass, executable: WebGpuExecutable, index: number, bound: readonly DeviceBuffer[]): void {
+    const pipeline = executable.pipelines[index];
+    if (pipeline === undefined) return;
+    const bindings = executable.plan.steps[index]!.args.map((ref, i) => this.#binding(ref, bound, i));
+    let known = executable.groups[index];
+    if (known === undefined || bindings.some(({ buffer }, i) => known!.buffers[i] !== buffer)) {
+      const group = this.#open.device.createBindGroup({ layout: pipeline.layout, entries: bindings.map((resource, binding) => ({ binding, resource })) });
+      known = executable.groups[index] = { buffers: bindings.map((b) => b.buffer), group };
+    }
+    pass.setPipeline(pipeline.pipeline);
+    pass.setBindGroup(0, known.group);
+    pass.dispatchWorkgroups(pipeline.grid[0], pipeline.grid[1]);
+  }
+
+  #binding(ref: BufferRef, bound: readonly DeviceBuffer[], arg: number): GpuBinding {
+    if (ref.bytes === 0) return { buffer: this.#empty ??= this.#create(EMPTY_BYTES), offset: arg * EMPTY_STRIDE, size: 4 };
+    const size = wholeWords(ref.bytes);
+    if (ref.kind === "arena") return { buffer: this.#arena!, offset: ref.offset, size };
+    return { buffer: (bound[ref.slot] as WebGpuBuffer).gpu, offset: 0, size };
+  }
+
+  /** The arena only grows. The old one is destroyed when the work that uses it is done. */
+  #reserveArena(bytes: number): void {
+    if (bytes === 0 || (this.#arena !== undefined && this.#arena.size >= bytes)) return;
+    this.#arena?.destroy();
+    this.#arena = this.#create(bytes);
+  }
+
+  #create(bytes: number): GpuBuffer {
+    const { device } = this.#open;
+    const size = wholeWords(bytes);
+    if (size > device.limits.maxBufferSize) throw new DeviceError(`webgpu: a buffer of ${size} bytes is more than this adapter's ${device.limits.maxBufferSize}; use a smaller batch or the \`wasm\` device`);
+    return device.createBuffer({ size, usage: STORAGE });
+  }
+
+  /** Writes are whole words; the bytes that fill up the last one lie in padding. */
+  #write(buffer: GpuBuffer, offset: number, bytes: Uint8Array): void {
+    let words = bytes;
+    if (bytes.byteLength % 4 !== 0) {
+      words = new Uint8Array(wholeWords(bytes.byteLength));
+      words.set(bytes);
+    }
+    if (bytes.byteLength > 0) this.#open.device.queue.writeBuffer(buffer, offset, words);
+  }
+
+  /** WebGPU reports mistakes and losses late and elsewhere; they surface at the next call. */
+  #checkHealth(): void {
+    if (this.#closed) throw new DeviceError("webgpu: the device is closed");
+    if (this.#failure !== undefined) throw new DeviceError(`webgpu: ${this.#failure}`);
+  }
+}
+
+const EMPTY_STRIDE = 256;
+const EMPTY_BYTES = EMPTY_STRIDE * 32;
+
+/** Storage buffers are arrays of words, and none is empty. */
+function wholeWords(bytes: number): number {
+  return Math.max(4, Math.ceil(bytes / 4) * 4);
+}
+
+/** Within a dispatch two writable bindings must not overlap; the memory plan never lets two arguments of a step. */
+function checkAliases(args: readonly BufferRef[], label: string): void {
+  args.forEach((a, i) => args.slice(0, i).forEach((b) => {
+    const apart = a.bytes === 0 || b.bytes === 0 || a.kind !== b.kind
+      || (a.kind === "arena" && b.kind === "arena" ? a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset : a.kind === "bound" && b.kind === "bound" && a.slot !== b.slot);
+    invariant(apart, `webgpu: two arguments of ${label} share bytes`);
+  }));
+}
