@@ -11,6 +11,7 @@ import { predictParameters } from "../train/predict.ts";
 import { moduleTableProof, parameterCountProof, demand } from "../train/proofs.ts";
 import { totalSteps } from "../train/run.ts";
 import { trainingStep } from "../train/step.ts";
+import { moduleTable } from "./module-table.ts";
 import type { StudyRun } from "./plan-study.ts";
 
 export interface ConfigForecast {
@@ -42,8 +43,8 @@ async function forecast(runs: readonly StudyRun[], task: PreparedTask, device: D
   const { config, seed } = runs[0]!;
   const model = await task.base(seed);
   try {
-    const adapted = await adaptClassifier(model, config.method, seed);
     const predicted = predictParameters(model.sizes, config.method);
+    const adapted = await adaptClassifier(model, config.method, seed);
     demand([moduleTableProof(adapted.modules, predicted), parameterCountProof(adapted.counts, adapted.trainable, predicted)]);
     const step = trainingStep(adapted, config.train, () => config.train.lr, seed, device);
     const options = { rows: config.train.batchSize, multiple: task.multiple, padId: task.padId };
@@ -104,25 +105,4 @@ function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[
   const open = runs.filter((run) => run.done === undefined);
   const list = runs.map((run) => `  ${run.done === undefined ? "to do" : "done "} ${run.name}`).join("\n");
   return [...modules, table, `${open.length} of ${runs.length} runs to do, about ${formatDuration(left)}:`, list].join("\n\n").replace(/:\n\n {2}/, ":\n  ");
-}
-
-/** Rows of modules that differ only in their layer number are shown once. */
-export function moduleTable(rows: readonly ModuleRow[]): string {
-  const groups = new Map<string, { row: ModuleRow; count: number }>();
-  for (const row of rows) {
-    const key = `${row.module.replace(/\.\d+\./g, ".*.")}|${row.rank}|${row.scale}`;
-    const known = groups.get(key);
-    groups.set(key, { row, count: (known?.count ?? 0) + 1 });
-  }
-  return renderTable(
-    [{ title: "module" }, { title: "×", align: "right" }, { title: "in → out", align: "right" }, { title: "rank", align: "right" }, { title: "scale", align: "right" }, { title: "parameters", align: "right" }],
-    [...groups.values()].map(({ row, count }) => [
-      row.module.replace(/\.\d+\./g, ".*."),
-      String(count),
-      `${row.in} → ${row.out}`,
-      String(row.rank),
-      String(Number(row.scale.toPrecision(6))),
-      formatCount(row.parameters * count),
-    ]),
-  );
 }

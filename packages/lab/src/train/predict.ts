@@ -59,10 +59,12 @@ export function predictParameters(sizes: BertSizes, method: MethodConfig): Predi
   if (method.method === "full") return { trainable: base, total: base, modules: [] };
 
   const saved = method.method === "head" ? method.modules : method.modulesToSave;
-  const kept = linears.filter((linear) => saved.some((name) => under(linear.path, name)));
-  const unknown = saved.find((name) => !linears.some((linear) => under(linear.path, name)));
+  // PEFT copies a linear module; for a head of its own a whole part of the model may be named.
+  const takes = (linear: Linear, name: string): boolean => (method.method === "head" ? under(linear.path, name) : matches(linear.path, [name]));
+  const kept = linears.filter((linear) => saved.some((name) => takes(linear, name)));
+  const unknown = saved.find((name) => !linears.some((linear) => takes(linear, name)));
   if (unknown !== undefined) {
-    throw new InputError(`module "${unknown}" does not exist in BERT for classification; known: ${[...new Set(linears.map((linear) => suffix(linear.path)))].join(", ")}`);
+    throw new InputError(`there is no linear module "${unknown}" in BERT for classification; known: ${[...new Set(linears.map((linear) => suffix(linear.path)))].join(", ")}`);
   }
   const keptCount = kept.reduce((sum, linear) => sum + weights(linear), 0);
   if (method.method === "head") return { trainable: keptCount, total: base, modules: [] };

@@ -38,8 +38,8 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
   const { config, seed } = request;
   const model = await task.base(deriveSeed(seed, "init"));
   try {
-    const adapted = await adaptClassifier(model, config.method, seed);
     const predicted = predictParameters(model.sizes, config.method);
+    const adapted = await adaptClassifier(model, config.method, seed);
     const before = [moduleTableProof(adapted.modules, predicted), parameterCountProof(adapted.counts, adapted.trainable, predicted)];
     folder.event("adapted", { modules: adapted.modules, counts: adapted.counts, proofs: before });
     demand(before);

@@ -5,7 +5,7 @@
 import type { GNode } from "./graph.ts";
 import { lowerLoop, type KernelDraft } from "./lower.ts";
 
-export function absorb(drafts: readonly KernelDraft[], stored: ReadonlySet<GNode>, maxArgs: number): KernelDraft[] {
+export function absorb(drafts: readonly KernelDraft[], stored: ReadonlySet<GNode>, isResult: (node: GNode) => boolean, maxArgs: number): KernelDraft[] {
   const writer = new Map<GNode, KernelDraft>();
   const readers = new Map<GNode, Set<KernelDraft>>();
   const alive = new Set(drafts);
@@ -18,9 +18,11 @@ export function absorb(drafts: readonly KernelDraft[], stored: ReadonlySet<GNode
       for (const node of [...consumer.reads].sort((a, b) => b.id - a.id)) {
         const producer = writer.get(node);
         if (producer === undefined || producer === consumer || producer.kind !== "loop") continue;
-        if (producer.writes.length !== 1 || node.size < 2) continue;
+        if (producer.writes.length !== 1 || node.size < 2 || producer.root !== node) continue;
         if (feeds(node, consumer, writer, readers)) continue;
-        const merged = tryMerge(consumer, producer, stored, maxArgs);
+        // nobody else wants it: computed in passing, it need not be stored at all
+        const keep = isResult(node) || readers.get(node)!.size > 1;
+        const merged = tryMerge(consumer, producer, keep, stored, maxArgs);
         if (merged === undefined) continue;
         for (const old of [consumer, producer]) {
           alive.delete(old);
@@ -46,14 +48,17 @@ function link(draft: KernelDraft, writer: Map<GNode, KernelDraft>, readers: Map<
   }
 }
 
-function tryMerge(consumer: KernelDraft, producer: KernelDraft, stored: ReadonlySet<GNode>, maxArgs: number): KernelDraft | undefined {
-  const inside = new Set([...consumer.writes, ...producer.writes]);
-  const memory = new Set([...consumer.reads, ...producer.reads]);
+function tryMerge(consumer: KernelDraft, producer: KernelDraft, keep: boolean, stored: ReadonlySet<GNode>, maxArgs: number): KernelDraft | undefined {
+  const inside = new Set(consumer.writes);
   inside.delete(consumer.root);
-  const merged = lowerLoop(consumer.root, { stored: (n) => (stored.has(n) || memory.has(n)) && !inside.has(n), absorbed: inside });
+  if (keep) inside.add(producer.root);
+  const memory = new Set([...consumer.reads, ...producer.reads]);
+  const computed = new Set([...inside, ...(consumer.inlined ?? []), producer.root]);
+  const merged = lowerLoop(consumer.root, { stored: (n) => (stored.has(n) || memory.has(n)) && !computed.has(n), absorbed: inside });
   const once = new Set(merged.writes);
   const complete = merged.refused.size === 0 && once.size === merged.writes.length && once.size === inside.size + 1 && merged.coversAll;
-  return complete && new Set([...merged.reads, ...merged.writes]).size <= maxArgs ? merged : undefined;
+  if (!complete || new Set([...merged.reads, ...merged.writes]).size > maxArgs) return undefined;
+  return { ...merged, inlined: new Set([...(consumer.inlined ?? []), ...(keep ? [] : [producer.root])]) };
 }
 
 /** Whether another reader of `node` comes before `consumer`: merging would then make a circle. */

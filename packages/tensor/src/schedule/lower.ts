@@ -23,6 +23,8 @@ export interface KernelDraft {
   /** Whether every store writes each element of its node exactly once. */
   readonly coversAll: boolean;
   readonly label: string;
+  /** Stored nodes that merging made unnecessary to store. */
+  readonly inlined?: ReadonlySet<GNode>;
   finish(homeOf: (node: GNode) => unknown): { kernel: Kernel; args: readonly GNode[] };
 }
 

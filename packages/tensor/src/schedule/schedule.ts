@@ -50,7 +50,7 @@ export function schedule(program: Program, options: ScheduleOptions): Schedule {
     for (const node of plan.shared) stored.add(node);
     if (stored.size === before) for (const draft of plan.drafts) if (draft.reads.size + draft.writes.length > options.maxArgs) stored.add(cutPoint(draft, stored));
     if (stored.size !== before) continue;
-    const merged = options.fusion ? absorb(plan.drafts, stored, options.maxArgs) : plan.drafts;
+    const merged = options.fusion ? absorb(plan.drafts, stored, (n) => homes.has(n), options.maxArgs) : plan.drafts;
     const hazard = homesThatMustMove(merged, homes);
     if (hazard.length > 0) {
       for (const node of hazard) detour(node, homes, live, stored);

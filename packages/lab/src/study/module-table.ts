@@ -1,0 +1,25 @@
+/** The resolved table of adapted modules, as people read it. */
+import type { ModuleRow } from "../store/result.ts";
+import { formatCount } from "../text/format.ts";
+import { renderTable } from "../text/table.ts";
+
+/** Rows of modules that differ only in their layer number are shown once. */
+export function moduleTable(rows: readonly ModuleRow[]): string {
+  const groups = new Map<string, { row: ModuleRow; count: number }>();
+  for (const row of rows) {
+    const key = `${row.module.replace(/\.\d+\./g, ".*.")}|${row.rank}|${row.scale}`;
+    const known = groups.get(key);
+    groups.set(key, { row, count: (known?.count ?? 0) + 1 });
+  }
+  return renderTable(
+    [{ title: "module" }, { title: "×", align: "right" }, { title: "in → out", align: "right" }, { title: "rank", align: "right" }, { title: "scale", align: "right" }, { title: "parameters", align: "right" }],
+    [...groups.values()].map(({ row, count }) => [
+      row.module.replace(/\.\d+\./g, ".*."),
+      String(count),
+      `${row.in} → ${row.out}`,
+      String(row.rank),
+      String(Number(row.scale.toPrecision(6))),
+      formatCount(row.parameters * count),
+    ]),
+  );
+}
