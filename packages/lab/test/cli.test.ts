@@ -113,7 +113,7 @@ describe("the command as a process", () => {
     const third = spawn("run", "demo", "--out", out, ...small, "--set", "configs.lora.rankPattern={attention: 2}");
     expect({ status: third.status, stderr: third.stderr.split("\n").at(-2) }).toEqual({
       status: 2,
-      stderr: expect.stringMatching(/^lowrank: pattern "attention" matches none of the adapted modules/),
+      stderr: expect.stringMatching(/^lowrank: config "lora": pattern "attention" matches none of the adapted modules/),
     });
   }, 120_000);
 });

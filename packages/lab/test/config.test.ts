@@ -63,12 +63,12 @@ describe("a study file", () => {
     expect(errorOf(MINIMAL, ["train.schedule=linaer"])).toMatchInlineSnapshot(`"study.yaml: "train.schedule" is "linaer"; did you mean "linear"?"`);
     expect(errorOf(MINIMAL, ["configs.lora.target=null"])).toMatchInlineSnapshot(`"study.yaml: "configs.lora.target" is null; expected a list of module names or one regular expression"`);
     expect(errorOf(MINIMAL, ["seeds=[1, 1]"])).toMatchInlineSnapshot(`"study.yaml: "seeds" has duplicates: 1, 1"`);
-    expect(errorOf(MINIMAL, ["train.batchSize=1.5"])).toMatchInlineSnapshot(`"study.yaml: "train.batchSize" is 1.5; expected int, received number"`);
+    expect(errorOf(MINIMAL, ["train.batchSize=1.5"])).toMatchInlineSnapshot(`"study.yaml: "train.batchSize" is 1.5; expected a whole number"`);
     expect(errorOf(MINIMAL, ["train.evalEvery=often"])).toMatchInlineSnapshot(`"study.yaml: "train.evalEvery" is "often"; expected "epoch" or a number of steps"`);
     expect(errorOf(MINIMAL, ["base=null"])).toMatchInlineSnapshot(`"study.yaml: "base" is null; expected string, received null"`);
     expect(errorOf(MINIMAL, ["configs.a b={method: head}"])).toMatchInlineSnapshot(`"study.yaml: key "a b" of "configs": use letters, digits, _ and -"`);
     expect(errorOf(MINIMAL, ["=3"])).toMatchInlineSnapshot(`"--set =3: expected key=value, for example --set train.lr=2e-4"`);
-    expect(errorOf("name: [")).toMatchInlineSnapshot(`"study.yaml: not valid YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 8:"`);
+    expect(errorOf("name: [")).toMatchInlineSnapshot(`"study.yaml: not valid YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 8"`);
     expect(() => loadStudy("planted-rnak")).toThrowErrorMatchingInlineSnapshot(`[InputError: no study "planted-rnak": neither a file nor a preset; did you mean "planted-rank"?]`);
     expect(() => loadStudy("./missing.yaml")).toThrowErrorMatchingInlineSnapshot(`[InputError: ./missing.yaml: no such study file]`);
   });

@@ -65,7 +65,7 @@ describe("masked pre-training", () => {
 describe("a pre-training configuration", () => {
   it.each([
     [["model.hiden=8"], `preset small: unknown key "model.hiden"; did you mean "hidden"?`],
-    [["model.heads=3"], `preset small: "model.hidden" 256 is not a multiple of "model.heads" 3`],
+    [["model.heads=3"], `preset small: "model.hidden" 128 is not a multiple of "model.heads" 3`],
     [["corpus.length=512"], `preset small: "corpus.length" 512 is more than "model.positions" 128`],
     [["corpus.sources=[book]"], `preset small: "corpus.sources.0" is "book"; did you mean "books"?`],
   ])("with %j is refused", (set, message) => {

@@ -1,6 +1,6 @@
 /** A device: an engine, the writes waiting for it, and the ways to make tensors on it. */
 import type { BackendInfo, MemoryInfo, StepTiming } from "./backends/backend.ts";
-import { dtypes, isFloat, viewAs, type DType, type TypedArray } from "./dtype.ts";
+import { dtypes, isFloat, type DType, type TypedArray } from "./dtype.ts";
 import { invariant, NumericsError, ShapeError } from "./errors.ts";
 import type { Engine, Prepared, Result } from "./engine.ts";
 import { Cell } from "./graph/cell.ts";
@@ -9,6 +9,7 @@ import { buildProgram, type Assignment, type Program } from "./graph/program.ts"
 import { floatsOf, toMemory } from "./memory-form.ts";
 import { leafPrimitive } from "./ops/sources.ts";
 import { Parameter } from "./parameter.ts";
+import { makeProfile, type Profile } from "./profile.ts";
 import { formatShape, sizeOf } from "./shape.ts";
 import { ops, Tensor, type NestedArray } from "./tensor.ts";
 
@@ -20,6 +21,7 @@ export class Device {
   readonly pending: Map<Cell, PendingWrite> = new Map();
   /** When set, every operation's result is checked and the first non-finite one is named. */
   anomalyDetection = false;
+  #profiled: StepTiming[][] | undefined;
 
   constructor(engine: Engine) {
     this.engine = engine;
@@ -100,7 +102,9 @@ export class Device {
     program.outputs.forEach((node, i) => { node.leaf = this.resultLeaf(results[i]!, node); });
   }
 
-  launch(prepared: Prepared, program: Program, inputs: ReadonlyMap<string, TypedArray>, timings?: StepTiming[]): Result[] | Promise<Result[]> {
+  launch(prepared: Prepared, program: Program, inputs: ReadonlyMap<string, TypedArray>, wanted?: StepTiming[]): Result[] | Promise<Result[]> {
+    const timings = wanted ?? (this.#profiled === undefined ? undefined : []);
+    if (timings !== undefined) this.#profiled?.push(timings);
     const values = program.hostLeaves.map((node) => leafValues(node, inputs));
     const running = this.engine.execute(prepared, values, program.cells.map((c) => c.storage), timings);
     for (const { cell } of program.assignments) cell.version++;
@@ -124,6 +128,18 @@ export class Device {
 
   async readFloats(x: Tensor): Promise<Float64Array> {
     return floatsOf(x.dtype, await this.read(x));
+  }
+
+  /** Runs `body` and tells where the time of its kernels went. */
+  async profile(body: () => Promise<unknown>): Promise<Profile> {
+    const runs: StepTiming[][] = [];
+    this.#profiled = runs;
+    try {
+      await body();
+    } finally {
+      this.#profiled = undefined;
+    }
+    return makeProfile(runs);
   }
 
   memory(): MemoryInfo { return this.engine.memory(); }
@@ -201,5 +217,3 @@ function naturalDType(array: TypedArray): DType {
   if (array instanceof Uint32Array) return "u32";
   return array instanceof Uint16Array ? "f16" : "u8";
 }
-
-export { viewAs };

@@ -19,6 +19,8 @@ export type { AttentionOptions } from "./ops/transformer.ts";
 export type { CrossEntropyOptions, Reduction } from "./ops/losses.ts";
 export type { Operand, RandomKey, Toolbox } from "./ops/toolbox.ts";
 export { Parameter } from "./parameter.ts";
+export type { Profile, ProfileRow } from "./profile.ts";
+export { measureFmaPeak, type PeakMeasurement } from "./backends/wasm/peak.ts";
 export { RandomStream, type RandomState } from "./random/stream.ts";
 export { SafetensorsFile, type StoredTensor } from "./safetensors/file.ts";
 export { openFile } from "./safetensors/node-file.ts";

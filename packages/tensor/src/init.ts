@@ -4,7 +4,8 @@ import { ReferenceEngine } from "./backends/reference/reference.ts";
 import { createWasmBackend, type WasmBackend } from "./backends/wasm/backend.ts";
 import { availableThreads, canShareMemory } from "./backends/wasm/platform.ts";
 import { enableRelaxedSimd } from "./backends/wasm/relaxed-simd.ts";
-import { createWebGpuBackend } from "./backends/webgpu/backend.ts";
+import { createWebGpuBackend, WebGpuBackend } from "./backends/webgpu/backend.ts";
+import { requestGpuDevice } from "./backends/webgpu/device.ts";
 import { Device } from "./device.ts";
 import { DeviceError } from "./errors.ts";
 import { PlanEngine } from "./plan/plan-engine.ts";
@@ -12,7 +13,7 @@ import { PlanEngine } from "./plan/plan-engine.ts";
 export type DeviceName = "wasm" | "webgpu" | "reference" | "interpreter";
 
 export interface InitOptions {
-  /** Default: `webgpu` where there is an adapter, else `wasm`. */
+  /** Default: `webgpu` where the platform offers it on a GPU (browsers, Deno), else `wasm`. */
   readonly device?: DeviceName;
   /** wasm: threads to compute with. Default: the machine's cores, at most 16; 1 where memory cannot be shared. */
   readonly threads?: number;
@@ -34,8 +35,29 @@ export async function init(options: InitOptions = {}): Promise<Device> {
     case "interpreter": return new Device(new PlanEngine(new InterpreterBackend(), { ...plan, maxArgs: WEBGPU_ARGS }));
     case "wasm": return new Device(new PlanEngine(await openWasm(options.threads), { ...plan, maxArgs: WASM_ARGS }));
     case "webgpu": return new Device(new PlanEngine(await createWebGpuBackend(), { ...plan, maxArgs: WEBGPU_ARGS }));
-    default: throw new DeviceError(`init: there is no device "${String(options.device)}"`);
+    case undefined: {
+      const backend = (hasWebGpu() ? await openHardwareGpu() : undefined) ?? await openWasm(options.threads);
+      return new Device(new PlanEngine(backend, { ...plan, maxArgs: backend.name === "webgpu" ? WEBGPU_ARGS : WASM_ARGS }));
+    }
+    default: throw new DeviceError(`init: there is no device "${String(options.device)}"; use wasm, webgpu, reference or interpreter`);
   }
+}
+
+/** Whether the platform itself offers WebGPU; Dawn in Node is used when asked for by name. */
+function hasWebGpu(): boolean {
+  return (globalThis as { navigator?: { gpu?: unknown } }).navigator?.gpu !== undefined;
+}
+
+/** Undefined where the platform has no adapter after all, or one that computes on the CPU, slower than WebAssembly does. */
+async function openHardwareGpu(): Promise<WebGpuBackend | undefined> {
+  try {
+    const open = await requestGpuDevice();
+    if (!open.software) return new WebGpuBackend(open);
+    open.close();
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error;
+  }
+  return undefined;
 }
 
 function openWasm(wanted: number | undefined): Promise<WasmBackend> {

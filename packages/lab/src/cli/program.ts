@@ -66,7 +66,7 @@ function addPretrain(program: Command, exit: Exit): void {
     .argument("<objective>", "mlm", parseChoice("objective", ["mlm"]))
     .option("--data <dir>", "folder with the texts and the tokenizer (default: LOWRANK_DATA, else ../shared/data)")
     .option("--out <dir>", "folder for the checkpoint", "checkpoints/small")
-    .option("--config <file>", "YAML file, or a preset: small, tiny", "small")
+    .option("--config <file>", "YAML file, or a preset: small, medium", "small")
     .option("--set <key=value>", "change one key of the configuration; may be repeated", collect)
     .option("--minutes <n>", "train for this long; the learning rate decays over the time instead of the steps", parsePositive("--minutes"))
     .option("--json", "print the outcome as JSON on stdout")
@@ -77,7 +77,7 @@ The result is a Hugging Face folder (config.json, model.safetensors, tokenizer f
 
 Examples:
   lowrank pretrain mlm --data DIR --out checkpoints/small --minutes 60
-  lowrank pretrain mlm --data DIR --set model.hidden=128 --set train.steps=2000
+  lowrank pretrain mlm --data DIR --config medium --set train.steps=2000
 `)
     .action(async (_objective: string, options: PretrainOptions) => {
       const { pretrainCommand } = await import("./pretrain-command.ts");

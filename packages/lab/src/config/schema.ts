@@ -82,7 +82,7 @@ const task = z.discriminatedUnion("name", [
     seed: seed.default(1),
     vocab: z.number().int().min(8).max(65_536).default(64),
     length: z.number().int().min(4).default(16),
-    train: count.default(4096),
+    train: count.default(8192),
     dev: count.default(1024),
     ranks: z.record(z.string(), count),
     strength: positive.default(1),

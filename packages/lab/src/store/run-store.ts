@@ -68,6 +68,10 @@ export class RunFolder {
     }
   }
 
+  remove(file: string): void {
+    rmSync(join(this.path, file), { force: true });
+  }
+
   writeJson(file: string, value: unknown): void {
     this.write(file, `${JSON.stringify(value, null, 2)}\n`);
   }
@@ -95,6 +99,11 @@ export class RunFolder {
     // A failure of an earlier attempt is history once the run has succeeded.
     rmSync(this.failed, { recursive: true, force: true });
     return true;
+  }
+
+  /** Removes the folder: nothing of the run was worth keeping. */
+  discard(): void {
+    rmSync(this.path, { recursive: true, force: true });
   }
 
   /** Keeps what there is, the last good checkpoint included, under `.failed-<name>`, and returns that path. */

@@ -27,8 +27,8 @@ export interface ConfigForecast {
   readonly done: number;
 }
 
-/** Steps that are measured, after one that compiles. */
-const MEASURED_STEPS = 2;
+/** Steps that are measured, after two that trace and compile. */
+const MEASURED_STEPS = 3;
 
 /** One forecast per config. Memory is what the compiled step plans for; time is measured on a few steps of a throw-away model. */
 export async function dryRun(runs: readonly StudyRun[], environment: TaskEnvironment, device: Device): Promise<{ data: readonly ConfigForecast[]; text: string }> {
@@ -52,18 +52,21 @@ async function forecast(runs: readonly StudyRun[], task: PreparedTask, device: D
     const longest = batches.reduce((a, b) => (b.length > a.length ? b : a));
     const middle = [...batches].sort((a, b) => a.length - b.length)[batches.length >> 1]!;
     const inputs = batchInputs(middle);
-    await step.run(inputs);
+    for (let i = 0; i < 2; i++) await step.run(inputs);
     const started = performance.now();
     for (let i = 0; i < MEASURED_STEPS; i++) await step.run(inputs);
     const secondsPerStep = (performance.now() - started) / 1000 / MEASURED_STEPS;
+    const persistentBytes = device.memory().persistent;
+    const arenaBytes = step.plannedBytes(batchInputs(longest));
+    step.dispose();
     return {
       config: config.name,
       method: config.method.method,
       counts: adapted.counts,
       modules: adapted.modules,
       steps: totalSteps(config, task),
-      arenaBytes: step.arenaBytes(batchInputs(longest)),
-      persistentBytes: device.memory().persistent,
+      arenaBytes,
+      persistentBytes,
       secondsPerStep,
       runs: runs.length,
       done: runs.filter((run) => run.done !== undefined).length,

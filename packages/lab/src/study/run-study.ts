@@ -81,9 +81,12 @@ async function attempt(run: StudyRun, label: string, task: PreparedTask, context
   } catch (error) {
     progress.stop();
     const failure = error instanceof Error ? error : new Error(String(error));
+    // Wrong input is wrong for every run: stop at once, leave nothing.
+    if (failure instanceof InputError) {
+      folder.discard();
+      throw failure;
+    }
     const kept = folder.fail(failure);
-    // Wrong input is wrong for every run: stop at once.
-    if (failure instanceof InputError) throw failure;
     context.say(`${label}: FAILED: ${failure.message.split("\n")[0]} (kept: ${kept})`);
     return { name: run.name, config: run.config.name, seed: run.seed, message: failure.message, kept };
   }

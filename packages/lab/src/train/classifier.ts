@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { BertForSequenceClassification, fromPretrained, parseBertConfig, type BertConfig } from "@lowrank/models";
 import type { Projection, Weight } from "@lowrank/nn";
 import { InvariantError, LowrankError, type Device, type Tensor } from "@lowrank/tensor";
+import type { ResolvedConfig } from "../config/load.ts";
 import type { ModelOptions } from "../config/study.ts";
 import { InputError } from "../errors.ts";
 import type { BertSizes } from "./predict.ts";
@@ -28,16 +29,7 @@ export class Classifier {
   }
 
   get sizes(): BertSizes {
-    const { config } = this.model;
-    return {
-      vocab: config.vocabSize,
-      positions: config.maxPositions,
-      types: config.typeVocabSize,
-      hidden: config.hiddenSize,
-      layers: config.layers,
-      intermediate: config.intermediateSize,
-      labels: config.labels,
-    };
+    return sizesOf(this.model.config);
   }
 
   /** Every linear module with its path. */
@@ -110,21 +102,48 @@ export function baseFiles(folder: string): string[] {
 export async function loadClassifier(folder: string, needs: { labels: number; vocab: number; positions: number }, seed: number, device: Device): Promise<Classifier> {
   const [configPath] = baseFiles(folder);
   return asInput(async () => {
-    const config = parseBertConfig(JSON.parse(readFileSync(configPath!, "utf8")) as Record<string, unknown>);
+    const config = readBertConfig(configPath!, needs.labels);
     if (config.vocabSize !== needs.vocab) throw new InputError(`${configPath}: vocab_size is ${config.vocabSize}, the tokenizer has ${needs.vocab}; the checkpoint belongs to another tokenizer`);
     if (config.maxPositions < needs.positions) throw new InputError(`${configPath}: max_position_embeddings is ${config.maxPositions}; set task.maxLength to at most that`);
     const { model } = await fromPretrained(folder, BertForSequenceClassification, { device, labels: needs.labels, seed });
     return new Classifier(model, device);
-  }, configPath!);
+  });
+}
+
+/** Sizes of the base that a config adapts, read without weights. */
+export function baseSizes(config: Pick<ResolvedConfig, "base" | "model">, data: { vocab: number; positions: number; labels: number }): BertSizes {
+  const bert = config.base === null ? bertConfig(config.model!, data) : readBertConfig(baseFiles(config.base)[0]!, data.labels);
+  return sizesOf(bert);
+}
+
+function readBertConfig(path: string, labels: number): BertConfig {
+  try {
+    return parseBertConfig(JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>, { labels });
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new InputError(`${path}: not valid JSON: ${error.message}`, { cause: error });
+    if (error instanceof LowrankError) throw new InputError(`${path}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+function sizesOf(config: BertConfig): BertSizes {
+  return {
+    vocab: config.vocabSize,
+    positions: config.maxPositions,
+    types: config.typeVocabSize,
+    hidden: config.hiddenSize,
+    layers: config.layers,
+    intermediate: config.intermediateSize,
+    labels: config.labels,
+  };
 }
 
 /** Whatever goes wrong while reading what the user gave is wrong input, except for our own bugs. */
-async function asInput<T>(body: () => Promise<T>, file: string): Promise<T> {
+async function asInput<T>(body: () => Promise<T>): Promise<T> {
   try {
     return await body();
   } catch (error) {
     if (error instanceof InputError || error instanceof InvariantError) throw error;
-    if (error instanceof SyntaxError) throw new InputError(`${file}: not valid JSON: ${error.message}`, { cause: error });
     if (error instanceof LowrankError) throw new InputError(error.message, { cause: error });
     throw error;
   }

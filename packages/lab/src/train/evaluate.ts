@@ -17,14 +17,21 @@ export interface Scores {
   readonly f1: number;
 }
 
-/** Function that evaluates the classifier as it is when called. Plans are captured once per batch shape. */
-export function evaluator(classifier: Classifier, set: ClassificationSet, labels: number, options: BatchOptions, device: Device): () => Promise<Scores> {
+export interface Evaluator {
+  /** Scores of the classifier as it is now. */
+  run(): Promise<Scores>;
+  /** Bytes of intermediates of the largest batch so far. */
+  arenaBytes(): number;
+}
+
+/** Plans are captured once per batch shape. */
+export function evaluator(classifier: Classifier, set: ClassificationSet, labels: number, options: BatchOptions, device: Device): Evaluator {
   const forward = compile(device, (inputs: Record<string, Tensor>) => {
     classifier.model.eval();
     const logits = classifier.logits(inputs["inputIds"]!, inputs["attentionMask"]!);
     return { logits, loss: ops.crossEntropy(logits, inputs["labels"]!, { reduction: "sum" }) };
   });
-  return async () => {
+  const run = async (): Promise<Scores> => {
     const count = exampleCount(set);
     const logits = new Float64Array(count * labels);
     let total = 0;
@@ -38,6 +45,7 @@ export function evaluator(classifier: Classifier, set: ClassificationSet, labels
     const { accuracy, f1 } = classificationMetrics(predicted, set.labels, labels);
     return { logits, predicted, loss: total / count, recomputedLoss: meanCrossEntropy(logits, set.labels, labels), accuracy, f1 };
   };
+  return { run, arenaBytes: () => Math.max(0, ...forward.info().map((plan) => plan.arenaBytes)) };
 }
 
 /** `predictions.jsonl` and its hashes. Logits have 9 significant digits, which identifies every f32. */

@@ -2,7 +2,7 @@
  * One run, from a fresh base to a committed folder: adapt, prove, train, evaluate, prove again, publish. Knows nothing of
  * other runs.
  */
-import type { Device } from "@lowrank/tensor";
+import { NumericsError, type Device } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
 import { RunError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
@@ -57,6 +57,7 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
     const predictions = predictionLines(trained.scores, task.dev, task.labels);
     folder.write("predictions.jsonl", predictions.text);
     await adapted.save(folder.path);
+    folder.remove(LAST_GOOD);
     const seconds = { total: (performance.now() - started) / 1000, training: trained.trainingSeconds, perStep: trained.medianStepSeconds };
     folder.event("finished", { ...trained.final, seconds: seconds.total });
     return {
@@ -78,7 +79,7 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
       seconds,
       memory: {
         arenaBytes: trained.arenaBytes,
-        persistentBytes: device.memory().persistent,
+        persistentBytes: trained.persistentBytes,
         peakRssBytes: process.resourceUsage().maxRSS * 1024,
       },
       predictions: { sha256: predictions.sha256, labelsSha256: predictions.labelsSha256 },
@@ -97,8 +98,11 @@ interface Trained {
   readonly trainingSeconds: number;
   readonly medianStepSeconds: number;
   readonly arenaBytes: number;
+  readonly persistentBytes: number;
 }
 
+/** Trainable weights at the last evaluation; kept only when a run fails. */
+const LAST_GOOD = "last-good.safetensors";
 const CSV_HEADER = "step,epoch,lr,train_loss,grad_norm,eval_loss,accuracy,f1,seconds";
 
 async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedClassifier, device: Device, folder: RunFolder, progress: Progress): Promise<Trained> {
@@ -110,7 +114,7 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
   const batchOptions = { rows: options.batchSize, multiple: task.multiple, padId: task.padId };
   let step = 0;
   const training = trainingStep(adapted, options, (finished) => options.lr * factor(finished), deriveSeed(seed, "dropout"), device);
-  const evaluate = evaluator(adapted.classifier, task.dev, task.labels, batchOptions, device);
+  const evaluation = evaluator(adapted.classifier, task.dev, task.labels, batchOptions, device);
   folder.append("metrics.csv", CSV_HEADER);
   const started = performance.now();
   const durations: number[] = [];
@@ -120,30 +124,32 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
   let lossCount = 0;
 
   const evaluateNow = async (lr: number, norm: number): Promise<void> => {
-    scores = await evaluate();
+    scores = await evaluation.run();
     const { loss, accuracy, f1 } = scores;
     if (!Number.isFinite(loss)) throw new RunError(`the evaluation loss is ${loss} after step ${step}`);
-    const evaluation = { step, epoch: step / perEpoch, loss, accuracy, f1, examples: scores.predicted.length };
-    evaluations = [...evaluations, evaluation];
+    const now = { step, epoch: step / perEpoch, loss, accuracy, f1, examples: scores.predicted.length };
+    evaluations = [...evaluations, now];
     const trainLoss = lossSum / Math.max(1, lossCount);
     [lossSum, lossCount] = [0, 0];
     const elapsed = (performance.now() - started) / 1000;
-    folder.append("metrics.csv", [step, evaluation.epoch, lr, trainLoss, norm, loss, accuracy, f1, elapsed.toFixed(3)].join(","));
-    folder.event("evaluated", { ...evaluation, trainLoss });
-    folder.write("last-good.safetensors", await adapted.trainableBytes());
-    progress.line(`epoch ${evaluation.epoch.toFixed(2)} · train loss ${formatNumber(trainLoss, 4)} · dev loss ${formatNumber(loss, 4)} · accuracy ${formatNumber(100 * accuracy, 2)} % · F1 ${formatNumber(100 * f1, 2)} %`);
+    folder.append("metrics.csv", [step, now.epoch, lr, trainLoss, norm, loss, accuracy, f1, elapsed.toFixed(3)].join(","));
+    folder.event("evaluated", { ...now, trainLoss });
+    folder.write(LAST_GOOD, await adapted.trainableBytes());
+    progress.line(`epoch ${now.epoch.toFixed(2)} · train loss ${formatNumber(trainLoss, 4)} · dev loss ${formatNumber(loss, 4)} · accuracy ${formatNumber(100 * accuracy, 2)} % · F1 ${formatNumber(100 * f1, 2)} %`);
   };
 
   for (let epoch = 0; step < total; epoch++) {
     for (const batch of epochBatches(task.train, batchOptions, seed, epoch)) {
       const lr = options.lr * factor(step);
       const before = performance.now();
-      const { loss, norm } = await training.run(batchInputs(batch));
+      const { loss, norm } = await training.run(batchInputs(batch)).catch((error: unknown) => {
+        throw error instanceof NumericsError ? new RunError(`step ${step + 1}: ${error.message}`, { cause: error }) : error;
+      });
       durations.push((performance.now() - before) / 1000);
       step++;
       if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
         const evaluated = evaluations.at(-1);
-        const kept = evaluated === undefined ? "no evaluation had been reached" : `last-good.safetensors holds step ${evaluated.step}`;
+        const kept = evaluated === undefined ? "no evaluation had been reached" : `${LAST_GOOD} holds step ${evaluated.step}`;
         throw new RunError(`step ${step}: ${Number.isFinite(loss) ? `the gradient norm is ${norm}` : `the loss is ${loss}`}; ${kept}; --detect-anomaly names the operation`);
       }
       lossSum += loss;
@@ -155,6 +161,8 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
       if (step === total) break;
     }
   }
+  const persistentBytes = device.memory().persistent;
+  training.dispose();
   const best = evaluations.reduce((a, b) => (b.accuracy > a.accuracy ? b : a));
   return {
     steps: step,
@@ -163,7 +171,8 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
     scores: scores!,
     trainingSeconds: (performance.now() - started) / 1000,
     medianStepSeconds: median(durations),
-    arenaBytes: device.memory().arena,
+    arenaBytes: Math.max(training.arenaBytes(), evaluation.arenaBytes()),
+    persistentBytes,
   };
 }
 

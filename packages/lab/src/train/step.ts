@@ -14,7 +14,9 @@ export interface StepResult {
 export interface TrainingStep {
   run(inputs: CompileInputs): Promise<StepResult>;
   /** Bytes of intermediates for inputs of these shapes, known without running. */
-  arenaBytes(inputs: CompileInputs): number;
+  plannedBytes(inputs: CompileInputs): number;
+  /** Bytes of intermediates of the largest batch so far. */
+  arenaBytes(): number;
   /** Frees the optimiser's state. */
   dispose(): void;
 }
@@ -34,20 +36,28 @@ export function trainingStep(adapted: AdaptedClassifier, options: TrainOptions, 
     betas: options.betas,
     eps: options.eps,
   });
-  const compiled = compile(device, (inputs: Record<string, Tensor>) => {
+  const update = (inputs: Record<string, Tensor>): { loss: Tensor; norm: Tensor } => {
     classifier.model.train(keys);
     const loss = ops.crossEntropy(classifier.logits(inputs["inputIds"]!, inputs["attentionMask"]!), inputs["labels"]!);
     const gradients = grad(loss, optimizer.parameters);
     const { grads, norm } = options.clip === null ? { grads: gradients, norm: gradNorm(gradients) } : clipGradNorm(gradients, options.clip);
     optimizer.step(grads);
     return { loss, norm };
-  });
+  };
+  const compiled = compile(device, update);
+  /** Operation by operation, so that the first one that makes a non-finite value is named. */
+  const checked = async (inputs: CompileInputs): Promise<{ loss: Tensor; norm: Tensor }> => {
+    const outputs = update(Object.fromEntries(Object.entries(inputs).map(([name, { data, shape, dtype }]) => [name, device.tensor(data, shape, dtype)])));
+    await device.realize(outputs.loss, outputs.norm);
+    return outputs;
+  };
   return {
     async run(inputs) {
-      const { loss, norm } = await compiled(inputs);
+      const { loss, norm } = await (device.anomalyDetection ? checked(inputs) : compiled(inputs));
       return { loss: await loss.item(), norm: await norm.item() };
     },
-    arenaBytes: (inputs) => compiled.plan(Object.fromEntries(Object.entries(inputs).map(([name, { shape, dtype }]) => [name, { shape, dtype: dtype! }]))).arenaBytes,
+    plannedBytes: (inputs) => compiled.plan(Object.fromEntries(Object.entries(inputs).map(([name, { shape, dtype }]) => [name, { shape, dtype: dtype! }]))).arenaBytes,
+    arenaBytes: () => Math.max(0, ...compiled.info().map((plan) => plan.arenaBytes)),
     dispose: () => optimizer.dispose(),
   };
 }

@@ -10,10 +10,14 @@ let opened: Promise<WebGpuBackend | string> | undefined;
 
 /** The test's WebGPU device, opened once per file; skips the test, saying why, where there is none. */
 export async function webgpuOrSkip(ctx: TestContext): Promise<WebGpuBackend> {
-  opened ??= swiftShaderAvailable().then((reason) => reason ?? createWebGpuBackend()).catch((error: unknown) => String(error));
+  opened ??= open().catch((error: unknown) => String(error));
   const backend = await opened;
-  if (typeof backend === "string") return ctx.skip(backend);
-  return backend;
+  if (typeof backend === "string") ctx.skip(backend);
+  return backend as WebGpuBackend;
+}
+
+async function open(): Promise<WebGpuBackend | string> {
+  return await swiftShaderAvailable() ?? createWebGpuBackend();
 }
 
 export async function closeWebgpu(): Promise<void> {

@@ -33,6 +33,8 @@ export class WebGpuBackend implements Backend {
   readonly #open: OpenDevice;
   readonly #pipelines: PipelineCache;
   readonly #live = new Set<WebGpuBuffer>();
+  /** Small buffers that were freed, by size: a loss per step then costs no new buffer and no new bind group. */
+  readonly #spare = new Map<number, GpuBuffer[]>();
   #arena: GpuBuffer | undefined;
   /** Stands in for arguments without elements, each with its own bytes. */
   #empty: GpuBuffer | undefined;
@@ -42,18 +44,27 @@ export class WebGpuBackend implements Backend {
   constructor(open: OpenDevice) {
     this.#open = open;
     this.#pipelines = new PipelineCache(open.device);
-    open.device.onuncapturederror = ({ error }) => { this.#failure ??= error.message; };
+    open.device.onuncapturederror = (event) => {
+      // reported by the next call instead of on the console
+      event.preventDefault();
+      this.#failure ??= event.error.message;
+    };
     void open.device.lost.then(({ reason, message }) => { if (!this.#closed) this.#failure ??= `the device was lost (${reason}): ${message}`; });
   }
 
   alloc(bytes: number): DeviceBuffer {
-    const buffer: WebGpuBuffer = { bytes, gpu: this.#create(bytes) };
+    const buffer: WebGpuBuffer = { bytes, gpu: this.#spare.get(wholeWords(bytes))?.pop() ?? this.#create(bytes) };
     this.#live.add(buffer);
     return buffer;
   }
 
+  /** Work that was queued before may still use the buffer: destroying it waits for that, and so does whoever gets it next. */
   free(buffer: DeviceBuffer): void {
-    if (this.#live.delete(buffer as WebGpuBuffer)) (buffer as WebGpuBuffer).gpu.destroy();
+    const { gpu } = buffer as WebGpuBuffer;
+    if (!this.#live.delete(buffer as WebGpuBuffer)) return;
+    const spare = gpu.size > SPARE_BYTES ? undefined : this.#spare.get(gpu.size) ?? [];
+    if (spare === undefined || spare.length >= SPARE_BUFFERS) gpu.destroy();
+    else this.#spare.set(gpu.size, [...spare, gpu]);
   }
 
   upload(buffer: DeviceBuffer, bytes: Uint8Array): void { this.#write((buffer as WebGpuBuffer).gpu, 0, bytes); }
@@ -104,6 +115,7 @@ export class WebGpuBackend implements Backend {
     this.#closed = true;
     for (const { gpu } of this.#live) gpu.destroy();
     this.#live.clear();
+    for (const gpu of [...this.#spare.values()].flat()) gpu.destroy();
     this.#arena?.destroy();
     this.#empty?.destroy();
     this.#open.close();
@@ -181,6 +193,10 @@ export class WebGpuBackend implements Backend {
     if (this.#failure !== undefined) throw new DeviceError(`webgpu: ${this.#failure}`);
   }
 }
+
+/** Freed buffers up to this size are kept, so many of each size. */
+const SPARE_BYTES = 1 << 16;
+const SPARE_BUFFERS = 16;
 
 const EMPTY_STRIDE = 256;
 const EMPTY_BYTES = EMPTY_STRIDE * 32;

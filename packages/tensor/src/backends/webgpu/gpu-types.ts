@@ -24,7 +24,7 @@ export interface GpuDevice {
   readonly limits: GpuLimits;
   readonly queue: GpuQueue;
   readonly lost: Promise<{ readonly reason: string; readonly message: string }>;
-  onuncapturederror: ((event: { readonly error: { readonly message: string } }) => void) | null;
+  onuncapturederror: ((event: { readonly error: { readonly message: string }; preventDefault(): void }) => void) | null;
   createBuffer(descriptor: { readonly size: number; readonly usage: number; readonly label?: string }): GpuBuffer;
   createShaderModule(descriptor: { readonly code: string; readonly label?: string }): GpuShaderModule;
   createBindGroupLayout(descriptor: { readonly entries: readonly { readonly binding: number; readonly visibility: number; readonly buffer: { readonly type: "storage" } }[] }): GpuBindGroupLayout;

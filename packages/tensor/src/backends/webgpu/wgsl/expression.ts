@@ -3,7 +3,7 @@
  * which refuses results that overflow or are not numbers.
  */
 import { invariant } from "../../../errors.ts";
-import type { BinaryOp, DynamicTerm, Guard, Index, Instr, Operand, UnaryOp, ValueId, ValueType } from "../../../ir/kernel.ts";
+import type { BinaryOp, DynamicTerm, Guard, Instr, Operand, UnaryOp, ValueId, ValueType } from "../../../ir/kernel.ts";
 import { operands, reachable } from "../../../ir/facts.ts";
 import { literal } from "./prelude.ts";
 import type { WgslModule } from "./module.ts";

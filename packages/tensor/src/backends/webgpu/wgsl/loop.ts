@@ -11,16 +11,17 @@ import { WgslModule, WORKGROUP_INDEX, type WgslKernel } from "./module.ts";
 
 const ROWS_PER_GROUP = 64;
 const WIDE_GROUP = 128;
-/** Rows from this length on are shared by a workgroup, unless there are rows enough to keep a device busy. */
+/** Rows from this length on are shared by a workgroup … */
 const WIDE_ROW = 64;
-const MANY_ROWS = 1 << 16;
+/** … unless there are rows enough to keep a device busy and neighbours in a row are not neighbours in memory, as in sums of columns. */
+const MANY_ROWS = 1 << 12;
 /** Terms that are added up by themselves before they join a sum: keeps rounding errors from growing with its length. */
 const SUM_BLOCK = 64;
 
 export function printLoop(kernel: LoopKernel): WgslKernel {
   const rows = product(kernel.outer);
   const elements = product(kernel.inner);
-  const wide = elements >= WIDE_ROW && rows < MANY_ROWS;
+  const wide = elements >= WIDE_ROW && (rows < MANY_ROWS || kernel.body.some((instr) => instr.op === "load" && instr.index.strides.at(-1) === 1));
   const printer = new LoopPrinter(kernel, rows, elements, wide);
   return { code: printer.print(), workgroups: wide ? rows : Math.ceil(rows / ROWS_PER_GROUP) };
 }

@@ -90,5 +90,5 @@ function shiftOf(dtype: DType, at: string): string {
 }
 
 function maskOf(dtype: DType): string {
-  return elementsPerWord(dtype) === 2 ? "0xffffu" : dtype === "bool" ? "0x1u" : "0xffu";
+  return elementsPerWord(dtype) === 2 ? "0xffffu" : "0xffu";
 }

@@ -24,19 +24,20 @@ const NAN_BITS = "0x7f800000u";
 /** Bits of √½: taking them off before the exponent is read puts the mantissa into [√½, √2). */
 const SQRT_HALF_BITS = "0x3f3504f3";
 
-/** π/2 in three parts of 8 and 11 bits and the rest: n times the first two is exact for |n| < 2¹³, so |x| up to 1e4. */
+/** π/2 in three parts of 8 and 11 bits and the rest: n times the first two is exact for |n| < 2¹³, so |x| up to 1e4.
+ * n itself may be off by one near a tie, which leaves r a little beyond π/4; the clamp only keeps huge arguments in range. */
 const PIO2 = [1.5703125, 0.0004837512969970703125, 7.549789948768648e-8] as const;
 
 const circular = (name: string, quadrants: number): string => `fn ${name}(x: f32) -> f32 {
   let n = round(x * ${literal(2 / Math.PI)});
-  let r = clamp(((x - n * ${literal(PIO2[0])}) - n * ${literal(PIO2[1])}) - n * ${literal(PIO2[2])}, -0.7853982f, 0.7853982f);
+  let r = clamp(((x - n * ${literal(PIO2[0])}) - n * ${literal(PIO2[1])}) - n * ${literal(PIO2[2])}, -0.8f, 0.8f);
   let z = r * r;
   let sine = r + r * (z * ${horner(SIN, "z")});
   let cosine = (1.0f - 0.5f * z) + z * z * ${horner(COS, "z")};
   let quadrant = i32(clamp(n, -2147483000.0f, 2147483000.0f)) + ${quadrants};
   let magnitude = select(sine, cosine, (quadrant & 1) == 1);
   let value = select(magnitude, -magnitude, (quadrant & 2) == 2);
-  return select(x - x, value, is_finite(x));
+  return select(bitcast<f32>(0x7fc00000u | opaque_zero), value, is_finite(x));
 }`;
 
 const helpers = {
@@ -105,8 +106,8 @@ const helpers = {
   let magnitude = select(1.0f - exp_(-(a * ${horner(ERFC, "a")})), a + a * ${horner(ERF, "z")}, a < 1.0f);
   return select(magnitude, -magnitude, x < 0.0f);
 }` },
-  sin_: { uses: ["is_finite"], code: circular("sin_", 0) },
-  cos_: { uses: ["is_finite"], code: circular("cos_", 1) },
+  sin_: { uses: ["is_finite", "opaque_zero"], code: circular("sin_", 0) },
+  cos_: { uses: ["is_finite", "opaque_zero"], code: circular("cos_", 1) },
   /** Subnormals are fraction · 2⁻²⁴, exact in f32. */
   widen_f16: { code: `fn widen_f16(bits: u32) -> f32 {
   let sign = (bits & 0x8000u) << 16u;

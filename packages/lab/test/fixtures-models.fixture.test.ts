@@ -1,0 +1,161 @@
+/**
+ * Golden numbers of torch, transformers and PEFT: models and training trajectories. Everything is read from the folder's manifest,
+ * so another folder with other sizes must pass as well. What is not built is a named skip.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { architectures, directory, fromPretrained, type BertTaskModel } from "@lowrank/models";
+import { AdamW, clipGradNorm, linearSchedule } from "@lowrank/nn";
+import { compile, floatsOf, grad, init, openFile, SafetensorsFile, type Device, type HostTensor, type Tensor } from "@lowrank/tensor";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadAdapter } from "@lowrank/peft";
+
+const folder = resolve(import.meta.dirname, "../../..", process.env["LOWRANK_FIXTURES"] ?? "../shared/fixtures", "models");
+const present = existsSync(join(folder, "manifest.json"));
+
+interface Case { readonly folder: string; readonly kind: string }
+interface ModelCase { readonly architecture: string; readonly checkpoint: string; readonly inputs: readonly string[]; readonly f32Error: Readonly<Record<string, { readonly maxAbs: number }>> }
+interface TrajectoryCase {
+  readonly architecture: string; readonly method: string; readonly checkpoint: string; readonly initialAdapter: string | null;
+  readonly optimizer: { readonly name: string; readonly lr: number; readonly weightDecay: number; readonly betas: [number, number]; readonly eps: number };
+  readonly schedule: { readonly name: string; readonly warmupSteps: number; readonly totalSteps: number };
+  readonly clip: number; readonly batches: number;
+  readonly steps: readonly { readonly step: number; readonly lr: number; readonly loss: number; readonly gradNorm: number }[];
+}
+
+const cases: readonly Case[] = present ? (JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as { cases: Case[] }).cases : [];
+const casesOf = (kind: string): Case[] => cases.filter((c) => c.kind === kind);
+const readCase = <T>(c: Case): T => JSON.parse(readFileSync(join(folder, c.folder, "case.json"), "utf8")) as T;
+const camel = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+
+async function withData<T>(c: Case, body: (file: SafetensorsFile) => Promise<T>): Promise<T> {
+  const source = await openFile(join(folder, c.folder, "data.safetensors"));
+  try {
+    return await body(await SafetensorsFile.open(source));
+  } finally {
+    await source.close?.();
+  }
+}
+
+async function golden(file: SafetensorsFile, name: string): Promise<Float64Array> {
+  const { data, dtype } = await file.read(name);
+  return floatsOf(dtype, data);
+}
+
+/** Elements where |got − want| > relative·|want| + absolute. */
+function misses(got: Float64Array, want: Float64Array, relative: number, absolute: number): number {
+  expect(got.length).toBe(want.length);
+  return want.reduce((n, v, i) => n + (Math.abs(got[i]! - v) <= relative * Math.abs(v) + absolute ? 0 : 1), 0);
+}
+
+/** The largest difference, and 4 units in the last place of the largest value in f32. */
+function difference(got: Float64Array, want: Float64Array): { worst: number; fourUlp: number } {
+  let [worst, scale] = [0, 0];
+  want.forEach((v, i) => {
+    worst = Math.max(worst, Math.abs(v - got[i]!));
+    scale = Math.max(scale, Math.abs(v));
+  });
+  return { worst, fourUlp: 4 * scale * 2 ** -23 };
+}
+
+function outputsOf(out: ReturnType<BertTaskModel["forward"]>): Record<string, Tensor | undefined> {
+  const named: Record<string, Tensor | undefined> = { loss: out.loss };
+  if ("logits" in out) named["logits"] = out.logits;
+  if ("startLogits" in out) Object.assign(named, { start_logits: out.startLogits, end_logits: out.endLogits });
+  out.hiddenStates.forEach((h, i) => { named[`hidden_states.${i}`] = h; });
+  out.attentions.forEach((a, i) => { named[`attentions.${i}`] = a; });
+  return named;
+}
+
+describe.each([["reference"], ["wasm"]] as const)("golden models on %s", (name) => {
+  let device: Device;
+  beforeAll(async () => { device = await init({ device: name, threads: 1 }); });
+  afterAll(() => device.close());
+
+  it.skipIf(present)("has a fixtures folder (set LOWRANK_FIXTURES)", () => { expect(present).toBe(true); });
+
+  it.for(casesOf("model"))("$folder: outputs and gradients", async (c, { skip }) => {
+    const spec = readCase<ModelCase>(c);
+    const architecture = architectures[spec.architecture];
+    if (architecture === undefined) return skip(`${spec.architecture} is not built yet`);
+    const { model } = await fromPretrained(join(folder, c.folder, spec.checkpoint), architecture, { device });
+    await withData(c, async (file) => {
+      const inputs: Record<string, Tensor> = {};
+      for (const input of spec.inputs) {
+        const { data, shape } = await file.read(`in.${input}`);
+        inputs[camel(input)] = device.tensor(data, shape, "i32");
+      }
+      const out = model.forward(inputs as unknown as Parameters<typeof model.forward>[0]);
+      const named = outputsOf(out);
+      for (const key of file.names.filter((n) => n.startsWith("out."))) {
+        const short = key.slice("out.".length);
+        const mine = named[short];
+        expect(mine, `output ${short}`).toBeDefined();
+        const [got, want] = [await mine!.floats(), await golden(file, key)];
+        if (name === "reference") {
+          expect(misses(got, want, 1e-9, 1e-12), short).toBe(0);
+        } else {
+          const { worst, fourUlp } = difference(got, want);
+          expect(worst, short).toBeLessThanOrEqual(Math.max(fourUlp, 4 * (spec.f32Error[short]?.maxAbs ?? 0)));
+        }
+      }
+      const weights = [...model.namedWeights()].filter(([n]) => file.has(`grad.${n}`));
+      expect(weights.length).toBe(file.names.filter((n) => n.startsWith("grad.")).length);
+      const grads = grad(out.loss!, weights.map(([, w]) => w.parameter));
+      for (const [i, [weight]] of weights.entries()) {
+        const [got, want] = [await grads[i]!.floats(), await golden(file, `grad.${weight}`)];
+        // torch recorded no f32 error of gradients: 1e-5 of the largest entry is some hundred roundings of a chain this deep
+        if (name === "reference") expect(misses(got, want, 1e-9, 1e-12), weight).toBe(0);
+        else expect(misses(got, want, 0, 1e-6 + 1e-5 * want.reduce((m, v) => Math.max(m, Math.abs(v)), 0)), weight).toBe(0);
+      }
+    });
+    model.dispose();
+  });
+
+  it.for(casesOf("trajectory"))("$folder: every step and the final weights", async (c, { skip }) => {
+    const spec = readCase<TrajectoryCase>(c);
+    const architecture = architectures[spec.architecture];
+    if (architecture === undefined) return skip(`${spec.architecture} is not built yet`);
+    if (spec.method !== "full" && spec.method !== "lora") return skip(`method ${spec.method} is not built yet`);
+    if (spec.optimizer.name !== "AdamW" || spec.schedule.name !== "linear") return skip(`${spec.optimizer.name} with a ${spec.schedule.name} schedule is not built yet`);
+    const { model } = await fromPretrained(join(folder, c.folder, spec.checkpoint), architecture, { device });
+    if (spec.initialAdapter !== null) await loadAdapter(model, directory(join(folder, c.folder, spec.initialAdapter)), { device });
+    const { optimizer: o } = spec;
+    const factor = linearSchedule(spec.schedule);
+    const optimizer = new AdamW(model.trainableWeights(), { lr: (step) => o.lr * factor(step), betas: o.betas, eps: o.eps, weightDecay: o.weightDecay });
+    const step = compile(device, (x) => {
+      const inputs = Object.fromEntries(Object.entries(x).map(([key, value]) => [camel(key), value]));
+      const out = model.forward(inputs as unknown as Parameters<typeof model.forward>[0]);
+      const { grads, norm } = clipGradNorm(grad(out.loss!, optimizer.parameters), spec.clip);
+      optimizer.step(grads);
+      return { loss: out.loss!, norm };
+    });
+    await withData(c, async (file) => {
+      const relative = name === "reference" ? 1e-9 : 2e-5;
+      for (const golden of spec.steps) {
+        expect(o.lr * factor(golden.step - 1), `lr of step ${golden.step}`).toBeCloseTo(golden.lr, 15);
+        const prefix = `batch.${(golden.step - 1) % spec.batches}.`;
+        const batch: Record<string, HostTensor> = {};
+        for (const key of file.names.filter((n) => n.startsWith(prefix))) {
+          const { data, shape } = await file.read(key);
+          batch[key.slice(prefix.length)] = { data, shape, dtype: "i32" };
+        }
+        const { loss, norm } = await step(batch);
+        expect(Math.abs(await loss.item() - golden.loss), `loss of step ${golden.step}`).toBeLessThanOrEqual(relative * golden.loss);
+        expect(Math.abs(await norm.item() - golden.gradNorm), `gradient norm of step ${golden.step}`).toBeLessThanOrEqual(relative * golden.gradNorm);
+      }
+      const finals = file.names.filter((n) => n.startsWith("final."));
+      const weights = new Map([...model.namedWeights()].filter(([, w]) => w.trainable).flatMap(([n, w]) => [[`final.${n}`, w], [`final.base_model.model.${n}`, w]] as const));
+      for (const key of finals) {
+        const weight = weights.get(key);
+        expect(weight, key).toBeDefined();
+        const [got, want] = [floatsOf(weight!.parameter.dtype, await weight!.parameter.data()), await golden(file, key)];
+        // Adam divides by √v: where a gradient is rounding noise its sign is too, and f32 may take a whole step the other way. Losses hold that path.
+        if (name === "reference") expect(misses(got, want, 1e-9, 1e-12), key).toBe(0);
+      }
+    });
+    optimizer.dispose();
+    model.dispose();
+  });
+});
+

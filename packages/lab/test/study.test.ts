@@ -1,0 +1,172 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { directory, metaModel } from "@lowrank/models";
+import { loadAdapter } from "@lowrank/peft";
+import { init, RandomStream, type Device } from "@lowrank/tensor";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { count } from "../src/cli/params-command.ts";
+import { loadStudy, plannedRuns, type StudyOptions } from "../src/config/load.ts";
+import { RunStore } from "../src/store/run-store.ts";
+import { planStudy, type StudyRun } from "../src/study/plan-study.ts";
+import { dryRun } from "../src/study/dry-run.ts";
+import { runStudy, type StudyOutcome } from "../src/study/run-study.ts";
+import { plantedUpdate, preparePlantedRank } from "../src/tasks/planted-rank.ts";
+import type { PlantedRankTask } from "../src/config/study.ts";
+import { writeToyData } from "./toy-data.ts";
+
+const SMALL = [
+  "task.train=48", "task.dev=32", "task.length=6", "train.epochs=1", "train.batchSize=16",
+  "model={hidden: 8, layers: 1, heads: 2, intermediate: 8, initializerRange: 0.3}", "task.ranks={query: 1}",
+];
+
+let device: Device;
+beforeAll(async () => {
+  device = await init({ device: "reference" });
+});
+afterAll(() => device.close());
+
+const temporary = (): string => mkdtempSync(join(tmpdir(), "lowrank-study-"));
+
+function plan(out: string, name: string, options: StudyOptions, data = "none", code = "test"): StudyRun[] {
+  return planStudy(loadStudy(name, options), new RunStore(out), { environment: { dataFolder: data, cacheFolder: join(out, ".cache") }, code, device: device.name, reuse: code === "other" });
+}
+
+async function execute(out: string, runs: StudyRun[], data = "none"): Promise<StudyOutcome & { said: string[] }> {
+  const said: string[] = [];
+  const outcome = await runStudy(runs, {
+    out, device, store: new RunStore(out), environment: { dataFolder: data, cacheFolder: join(out, ".cache") }, machine: {} as never, progress: "quiet", say: (line) => said.push(line),
+  });
+  return { ...outcome, said };
+}
+
+describe("a study", () => {
+  it("gives the same numbers when it is run again elsewhere, and every proof holds", async () => {
+    const [first, second] = [temporary(), temporary()];
+    const a = await execute(first, plan(first, "demo", { set: SMALL, seeds: [1] }));
+    const b = await execute(second, plan(second, "demo", { set: SMALL, seeds: [1] }));
+    expect(a.failures).toEqual([]);
+    expect(a.results.map((run) => run.predictions)).toEqual(b.results.map((run) => run.predictions));
+    expect(a.results.flatMap((run) => run.proofs.filter((proof) => !proof.holds))).toEqual([]);
+    const lora = a.results.find((run) => run.config === "lora")!;
+    // query, key, value, attention.output [8→8], intermediate [8→8], output [8→8], pooler [8→8]: 7 modules of 8·(8 + 8); the head has 8·2 + 2.
+    expect(lora.parameters).toMatchObject({ trainable: 7 * 8 * 16 + 18, effective: 7 * 8 * 16 + 18 });
+    expect(readFileSync(join(first, "runs", lora.name, "predictions.jsonl"), "utf8").trim().split("\n")).toHaveLength(32);
+
+    // The adapter directory loads into a model of the same shape.
+    const model = metaModel("BertForSequenceClassification", { vocab_size: 64, hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 8, max_position_embeddings: 6 });
+    await model.materialize({ device });
+    const adapter = await loadAdapter(model, directory(join(first, "runs", lora.name, "adapter")), { device });
+    expect(adapter.table).toHaveLength(7);
+    model.dispose();
+  });
+
+  it("finds two configs that compute the same thing", async () => {
+    const out = temporary();
+    const set = [...SMALL, "configs={a: {method: head}, b: {method: head, train: {lr: 5e-4}}}"];
+    const outcome = await execute(out, plan(out, "demo", { set, seeds: [1] }));
+    expect(outcome.indistinguishable).toEqual([{ seed: 1, configs: ["a", "b"], identical: "logits" }]);
+  });
+
+  it("keeps the last good weights of a run that diverges, names the step, and runs the others", async () => {
+    const out = temporary();
+    // Adam moves every weight by about lr: 1e200 overflows to infinity within two steps, also in f64.
+    const set = [...SMALL, "train.evalEvery=1", "train.warmup=0.4", "train.clip=null", "configs={bad: {method: full, train: {lr: 1e308}}, good: {method: head}}"];
+    const outcome = await execute(out, plan(out, "demo", { set, seeds: [1] }));
+    expect(outcome.results.map((run) => run.config)).toEqual(["good"]);
+    expect(outcome.failures[0]!.message).toMatch(/^step \d: the (loss|gradient norm) is .*; last-good\.safetensors holds step \d; --detect-anomaly names the operation$|^the evaluation loss is .* after step \d$/);
+    expect(readdirSync(outcome.failures[0]!.kept)).toEqual(expect.arrayContaining(["error.json", "last-good.safetensors", "events.jsonl"]));
+    expect(existsSync(join(out, "results.json"))).toBe(true);
+  });
+
+  it("skips finished runs, and those of other code only with --reuse", async () => {
+    const out = temporary();
+    await execute(out, plan(out, "demo", { set: SMALL, seeds: [1] }));
+    const again = await execute(out, plan(out, "demo", { set: SMALL, seeds: [1] }));
+    expect(again.said).toEqual([expect.stringMatching(/head · seed 1: already done/), expect.stringMatching(/lora · seed 1: already done/), expect.stringMatching(/full · seed 1: already done/)]);
+    expect(plan(out, "demo", { set: SMALL, seeds: [1] }, "none", "new").every((run) => run.done === undefined)).toBe(true);
+    expect(plan(out, "demo", { set: SMALL, seeds: [1] }, "none", "other").every((run) => run.done !== undefined)).toBe(true);
+  });
+
+  it("on SST-2 trains on the texts, and a dry run says what it would do and writes no run", async () => {
+    const [data, out] = [writeToyData(temporary()), temporary()];
+    const set = ["model={hidden: 8, layers: 1, heads: 2, intermediate: 8}", "train.epochs=1", "train.batchSize=8", "task.maxLength=16"];
+    const runs = plan(out, "sst2", { set, seeds: [1] }, data);
+    const forecast = await dryRun(runs, { dataFolder: data, cacheFolder: join(out, ".cache") }, device);
+    expect(forecast.data.map(({ config, steps, runs: count, done }) => ({ config, steps, count, done }))).toEqual(["head", "lora", "full"].map((config) => ({ config, steps: 3, count: 1, done: 0 })));
+    expect(forecast.text).toContain("3 of 3 runs to do");
+    expect(existsSync(join(out, "runs"))).toBe(false);
+    const outcome = await execute(out, runs, data);
+    expect(outcome.failures).toEqual([]);
+    expect(outcome.results.map((run) => [run.config, run.final.examples, run.steps])).toEqual([["head", 4, 3], ["lora", 4, 3], ["full", 4, 3]]);
+  });
+
+  it("refuses a config that does not fit its base before anything is written", () => {
+    const out = temporary();
+    expect(() => plan(out, "demo", { set: [...SMALL, "configs.lora.target=[querry]"] })).toThrow(`config "lora": "target" ["querry"] matches no module`);
+    expect(() => plan(out, "demo", { set: [...SMALL, "configs.head.modules=[poler]"] })).toThrow(/config "head": there is no linear module "poler"/);
+    expect(readdirSync(out)).toEqual([]);
+  });
+});
+
+describe("the planted-rank task", () => {
+  const prepare = (set: string[] = []) => {
+    const { config } = plannedRuns(loadStudy("demo", { set: [...SMALL, ...set] }))[0]!;
+    return preparePlantedRank(config.task as PlantedRankTask, config, device);
+  };
+
+  it("is decided by its seed, has balanced labels and learnable noise", async () => {
+    const [a, b, other] = [await prepare(), await prepare(), await prepare(["task.seed=9"])];
+    expect(b.train).toEqual(a.train);
+    expect(b.dev).toEqual(a.dev);
+    expect(other.train.labels).not.toEqual(a.train.labels);
+    const ones = [...a.train.labels, ...a.dev.labels].filter((label) => label === 1).length;
+    expect(ones).toBe((48 + 32) / 2);
+    const noisy = await prepare(["task.noise=1"]);
+    expect([...noisy.train.labels]).toEqual([...a.train.labels].map((label) => 1 - label));
+    expect(noisy.dev.labels).toEqual(a.dev.labels);
+  });
+
+  it("plants updates of exactly the rank and size that it says", () => {
+    const weight = Float32Array.from({ length: 48 }, (_, i) => Math.sin(i));
+    const update = plantedUpdate(weight, 6, 8, 2, 0.5, new RandomStream(1, "x"));
+    const norm = (values: Float32Array): number => Math.hypot(...values);
+    // f32 rounding of 48 elements: relative 2⁻²⁴·√48 ≈ 4e-7
+    expect(norm(update) / norm(weight)).toBeCloseTo(0.5, 6);
+    expect(numericalRank(update, 6, 8)).toBe(2);
+  });
+
+  it("names ranks that belong to no module, or that a module cannot have", async () => {
+    await expect(prepare(["task.ranks={querry: 2}"])).rejects.toThrow(/"task\.ranks\.querry" matches no linear module/);
+    await expect(prepare(["task.ranks={query: 9}"])).rejects.toThrow(/"task\.ranks\.query" is 9, more than bert\.encoder\.layer\.0\.attention\.self\.query \[8, 8\] can have/);
+  });
+});
+
+describe("counting without weights", () => {
+  it("gives PEFT's numbers for BERT-base", () => {
+    const adapter = { peft_type: "LORA", task_type: "SEQ_CLS", r: 8, lora_alpha: 16, target_modules: ["query", "key", "value", "dense"] };
+    // Printed by PEFT's print_trainable_parameters for bert-base-uncased with two labels.
+    expect(count({ model_type: "bert" }, adapter)).toMatchObject({ architecture: "BertForSequenceClassification", trainable: 1_340_930, effective: 1_340_930, total: 110_824_708, modules: { length: 73 } });
+    expect(() => count({ model_type: "bert" }, { ...adapter, rank_pattern: { attention: 6 } })).toThrow(/rank_pattern "attention" matches no target module/);
+  });
+});
+
+/** Pivots above 1e-4 of the largest in Gaussian elimination with full pivoting; f32 noise is about 1e-7. */
+function numericalRank(values: Float32Array, rows: number, columns: number): number {
+  const m = Float64Array.from(values);
+  let first = 0;
+  for (let rank = 0; rank < Math.min(rows, columns); rank++) {
+    let [pivotRow, pivotColumn] = [rank, rank];
+    for (let r = rank; r < rows; r++) for (let c = rank; c < columns; c++) if (Math.abs(m[r * columns + c]!) > Math.abs(m[pivotRow * columns + pivotColumn]!)) [pivotRow, pivotColumn] = [r, c];
+    const pivot = Math.abs(m[pivotRow * columns + pivotColumn]!);
+    if (rank === 0) first = pivot;
+    if (pivot < 1e-4 * first) return rank;
+    for (let c = 0; c < columns; c++) [m[rank * columns + c], m[pivotRow * columns + c]] = [m[pivotRow * columns + c]!, m[rank * columns + c]!];
+    for (let r = 0; r < rows; r++) [m[r * columns + rank], m[r * columns + pivotColumn]] = [m[r * columns + pivotColumn]!, m[r * columns + rank]!];
+    for (let r = rank + 1; r < rows; r++) {
+      const factor = m[r * columns + rank]! / m[rank * columns + rank]!;
+      for (let c = rank; c < columns; c++) m[r * columns + c]! -= factor * m[rank * columns + c]!;
+    }
+  }
+  return Math.min(rows, columns);
+}
