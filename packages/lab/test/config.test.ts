@@ -5,6 +5,8 @@ import { fc, test } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
 import { canonicalHash, canonicalJson } from "../src/config/canonical.ts";
 import { loadStudy, plannedRuns } from "../src/config/load.ts";
+import { fileURLToPath } from "node:url";
+import { loadPretrainConfig } from "../src/pretrain/config.ts";
 import { PRESETS } from "../src/config/presets.ts";
 import { codeVersion, runId, type RunIdentity } from "../src/store/identity.ts";
 
@@ -50,6 +52,13 @@ describe("a study file", () => {
 
   it("accepts every preset", () => {
     for (const name of Object.keys(PRESETS)) expect(plannedRuns(loadStudy(name, name === "sst2" ? { base: "x" } : {})).length).toBeGreaterThan(1);
+  });
+
+  it("of the experiments folder is valid, and the planted-rank one is the preset of that name", () => {
+    const folder = fileURLToPath(new URL("../../../experiments/configs/", import.meta.url));
+    expect(plannedRuns(loadStudy(join(folder, "planted-rank.yaml")))).toEqual(plannedRuns(loadStudy("planted-rank")));
+    expect(plannedRuns(loadStudy(join(folder, "sst2-small.yaml"), { base: "x" }))).toHaveLength(15);
+    expect(loadPretrainConfig(join(folder, "pretrain-small.yaml"), [])).toEqual(loadPretrainConfig("small", []));
   });
 
   it("says in one line what is wrong and what to write instead", () => {

@@ -63,7 +63,8 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
       if (outcome.summary.length > 0) process.stdout.write(`${summaryTable(outcome.summary)}\n`);
       process.stdout.write(`results: ${join(out, "results.json")}, ${join(out, "results.csv")}; runs: ${store.folder}\n`);
     }
-    for (const failure of outcome.failures) process.stderr.write(`lowrank: run ${failure.name} failed: ${failure.message.split("\n")[0]}\n`);
+    // Without --quiet each failure has had its line when it happened.
+    if (options.quiet === true) for (const failure of outcome.failures) process.stderr.write(`lowrank: run ${failure.name} failed: ${failure.message.split("\n")[0]}\n`);
     const identical = outcome.indistinguishable.some((pair) => pair.identical === "logits");
     return outcome.failures.length > 0 || identical ? EXIT_FAILED : EXIT_OK;
   } finally {

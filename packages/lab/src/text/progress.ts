@@ -33,7 +33,7 @@ function bar(label: string, total: number): Progress {
     barCompleteChar: "█",
     barIncompleteChar: "░",
     barsize: 24,
-    hideCursor: true,
+    hideCursor: false,
     clearOnComplete: true,
     stream: process.stderr,
     stopOnComplete: false,

@@ -126,7 +126,7 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
   const evaluateNow = async (lr: number, norm: number): Promise<void> => {
     scores = await evaluation.run();
     const { loss, accuracy, f1 } = scores;
-    if (!Number.isFinite(loss)) throw new RunError(`the evaluation loss is ${loss} after step ${step}`);
+    if (!Number.isFinite(loss)) throw diverged(step, `the evaluation loss is ${loss}`, evaluations.at(-1));
     const now = { step, epoch: step / perEpoch, loss, accuracy, f1, examples: scores.predicted.length };
     evaluations = [...evaluations, now];
     const trainLoss = lossSum / Math.max(1, lossCount);
@@ -147,11 +147,8 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
       });
       durations.push((performance.now() - before) / 1000);
       step++;
-      if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
-        const evaluated = evaluations.at(-1);
-        const kept = evaluated === undefined ? "no evaluation had been reached" : `${LAST_GOOD} holds step ${evaluated.step}`;
-        throw new RunError(`step ${step}: ${Number.isFinite(loss) ? `the gradient norm is ${norm}` : `the loss is ${loss}`}; ${kept}; --detect-anomaly names the operation`);
-      }
+      if (!Number.isFinite(loss)) throw diverged(step, `the loss is ${loss}`, evaluations.at(-1));
+      if (!Number.isFinite(norm)) throw diverged(step, `the gradient norm is ${norm}`, evaluations.at(-1));
       lossSum += loss;
       lossCount++;
       progress.update(step, `loss ${loss.toFixed(4)}`);
@@ -174,6 +171,12 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
     arenaBytes: Math.max(training.arenaBytes(), evaluation.arenaBytes()),
     persistentBytes,
   };
+}
+
+/** A value that is not finite ends the run: nothing that comes after it means anything. */
+function diverged(step: number, what: string, lastGood: Evaluation | undefined): RunError {
+  const kept = lastGood === undefined ? "no evaluation had succeeded before" : `${LAST_GOOD} holds step ${lastGood.step}`;
+  return new RunError(`step ${step}: ${what}; ${kept}; --detect-anomaly names the operation`);
 }
 
 function median(values: readonly number[]): number {

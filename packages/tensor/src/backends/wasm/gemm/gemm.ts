@@ -1,6 +1,6 @@
 /**
- * GemmKernel → packed, register-blocked code in the manner of Goto & van de Geijn: B in panels of 8 columns, A in blocks of rows
- * that stay in cache, a 4×8 tile of accumulators in registers over the whole of k. k is never split, so a result's bits depend on
+ * GemmKernel → packed, register-blocked code in the manner of Goto & van de Geijn: B in panels as wide as a register tile, A in
+ * blocks of rows that stay in cache, a tile of accumulators in registers over the whole of k. k is never split, so a result's bits depend on
  * nothing but the operands. Results gather in a block of scratch over which the epilogue runs row by row.
  */
 import type { GemmKernel } from "../../../ir/kernel.ts";
@@ -11,7 +11,7 @@ import { ExpressionEmitter } from "../loop/expression.ts";
 import { emitLoop } from "../loop/loop.ts";
 import { gemmAsLoop } from "./as-loop.ts";
 import { packPanel } from "./pack.ts";
-import { chooseBlocking, directOperand, MR, NR, type Blocking, type DirectOperand } from "./shape.ts";
+import { chooseBlocking, directOperand, type Blocking, type DirectOperand } from "./shape.ts";
 
 export interface GemmOptions {
   /** Relaxed SIMD's multiply-add; otherwise multiply and add. */
@@ -21,7 +21,7 @@ export interface GemmOptions {
 /** Products smaller than this are not worth packing. */
 const SMALL = 256;
 /** Nanoseconds per multiply-add and per packed or stored element on a usual core, for the cost estimate. */
-const COST_MADD = 0.06;
+const COST_MADD = 0.03;
 const COST_ELEMENT = 0.6;
 
 export function emitGemm(kernel: GemmKernel, module: ModuleBuilder, prefix: string, options: GemmOptions): KernelCode {
@@ -29,12 +29,12 @@ export function emitGemm(kernel: GemmKernel, module: ModuleBuilder, prefix: stri
   const b = directOperand(kernel.b, kernel);
   const { m, n, k } = kernel;
   if (a === undefined || b === undefined || k === 0 || m * n * k < SMALL) return emitLoop(gemmAsLoop(kernel), module, prefix);
-  const blocking = chooseBlocking(kernel, b);
+  const blocking = chooseBlocking(kernel, a, b);
   const emitter = new GemmEmitter(kernel, a, b, blocking, module, options);
   const phases: Phase[] = [];
   if (!blocking.localB) {
     const units = blocking.panels * blocking.sharedBs;
-    phases.push({ exportName: `${prefix}b`, units, cost: units * NR * k * COST_ELEMENT });
+    phases.push({ exportName: `${prefix}b`, units, cost: units * blocking.tile.columns * k * COST_ELEMENT });
     emitter.packB(`${prefix}b`);
   }
   const units = blocking.batches * blocking.rowBlocks * blocking.columnUnits;
@@ -60,15 +60,15 @@ class GemmEmitter {
     this.#cut = cut;
     this.#module = module;
     this.#fma = options.fma;
-    this.#panelA = kernel.k * MR * 4;
-    this.#panelB = kernel.k * NR * 4;
+    this.#panelA = kernel.k * cut.tile.rows * 4;
+    this.#panelB = kernel.k * cut.tile.columns * 4;
   }
 
   get sharedBytes(): number { return this.#cut.sharedBs * this.#cut.panels * this.#panelB; }
-  get #blockA(): number { return round64(Math.ceil(this.#cut.rows / MR) * this.#panelA); }
+  get #blockA(): number { return this.#cut.packA ? round64(Math.ceil(this.#cut.rows / this.#cut.tile.rows) * this.#panelA) : 0; }
   get #blockC(): number { return this.#cut.rows * this.#pitchC; }
   /** Bytes from row to row of the accumulator block. */
-  get #pitchC(): number { return this.#cut.blockPanels * NR * 4; }
+  get #pitchC(): number { return this.#cut.blockPanels * this.#cut.tile.columns * 4; }
   get threadBytes(): number { return this.#blockA + round64(this.#blockC) + (this.#cut.localB ? this.#cut.panels * this.#panelB : 0); }
 
   packB(name: string): void {
@@ -86,9 +86,9 @@ class GemmEmitter {
   }
 
   #packPanelB(c: Code, base: Push, panel: Push, to: Push): void {
-    const first = c.let("i32", c.op("i32.mul", panel, c.i32(NR)));
+    const first = c.let("i32", c.op("i32.mul", panel, c.i32(this.#cut.tile.columns)));
     const from = c.op("i32.add", base, c.op("i32.mul", first, c.i32(this.#b.col)));
-    packPanel(c, { lane: this.#b.col, k: this.#b.row }, from, to, NR, this.#kernel.k, first, this.#kernel.n);
+    packPanel(c, { lane: this.#b.col, k: this.#b.row }, from, to, this.#cut.tile.columns, this.#kernel.k, first, this.#kernel.n);
   }
 
   multiply(name: string): void {
@@ -136,13 +136,13 @@ class GemmEmitter {
       const block = (from: Push): void => {
         c.set(firstRow, from);
         const endRow = c.let("i32", c.minimum(c.op("i32.add", c.get(firstRow), c.i32(rows)), c.i32(m)));
-        this.#packBlockA(c, baseA, firstRow, endRow);
+        if (this.#cut.packA) this.#packBlockA(c, baseA, firstRow, endRow);
         const panelBlock = c.local("i32");
         c.for(panelBlock, firstPanel, lastPanel, blockPanels, () => {
           const endPanel = c.let("i32", c.minimum(c.op("i32.add", c.get(panelBlock), c.i32(blockPanels)), lastPanel));
-          this.#tiles(c, packedB, blockC, panelBlock, endPanel, firstRow, endRow);
-          c.set(firstColumn, c.op("i32.mul", c.get(panelBlock), c.i32(NR)));
-          const endColumn = c.let("i32", c.minimum(c.op("i32.mul", endPanel, c.i32(NR)), c.i32(n)));
+          this.#tiles(c, baseA, packedB, blockC, panelBlock, endPanel, firstRow, endRow);
+          c.set(firstColumn, c.op("i32.mul", c.get(panelBlock), c.i32(this.#cut.tile.columns)));
+          const endColumn = c.let("i32", c.minimum(c.op("i32.mul", endPanel, c.i32(this.#cut.tile.columns)), c.i32(n)));
           c.for(row, c.get(firstRow), endRow, 1, () => {
             const line = epilogue.scope(entry, 2);
             epilogue.enter(line, live, stores);
@@ -172,60 +172,64 @@ class GemmEmitter {
   }
 
   #packBlockA(c: Code, base: Push, firstRow: Local, endRow: Push): void {
+    const { tile } = this.#cut;
     const from = c.local("i32");
     const to = c.keep("i32", c.thread);
-    c.for(from, c.get(firstRow), endRow, MR, () => {
-      packPanel(c, { lane: this.#a.row, k: this.#a.col }, c.op("i32.add", base, c.op("i32.mul", c.get(from), c.i32(this.#a.row))), c.get(to), MR, this.#kernel.k, c.get(from), this.#kernel.m);
+    c.for(from, c.get(firstRow), endRow, tile.rows, () => {
+      packPanel(c, { lane: this.#a.row, k: this.#a.col }, c.op("i32.add", base, c.op("i32.mul", c.get(from), c.i32(this.#a.row))), c.get(to), tile.rows, this.#kernel.k, c.get(from), this.#kernel.m);
       c.set(to, c.op("i32.add", c.get(to), c.i32(this.#panelA)));
     });
   }
 
-  /** All tiles of a block: each panel of B meets every panel of A while it is in the first-level cache. */
-  #tiles(c: Code, packedB: Push, blockC: Push, panelBlock: Local, endPanel: Push, firstRow: Local, endRow: Push): void {
+  /** All tiles of a block: each panel of B meets every row of A while it is in the first-level cache. */
+  #tiles(c: Code, baseA: Push, packedB: Push, blockC: Push, panelBlock: Local, endPanel: Push, firstRow: Local, endRow: Push): void {
+    const { tile, packA } = this.#cut;
     const panel = c.local("i32");
     const line = c.keep("i32", blockC);
+    const step = packA ? this.#panelA : tile.rows * this.#a.row;
+    const start = packA ? c.thread : c.let("i32", c.op("i32.add", baseA, c.op("i32.mul", c.get(firstRow), c.i32(this.#a.row))));
+    const rest = this.#kernel.m % tile.rows;
     c.for(panel, c.get(panelBlock), endPanel, 1, () => {
       const pb = c.let("i32", c.op("i32.add", packedB, c.op("i32.mul", c.get(panel), c.i32(this.#panelB))));
-      const pa = c.keep("i32", c.thread);
+      const pa = c.keep("i32", start);
       const out = c.keep("i32", c.get(line));
-      const from = c.local("i32");
-      c.for(from, c.get(firstRow), endRow, MR, () => {
-        this.#tile(c, pa, pb, out);
-        c.set(out, c.op("i32.add", c.get(out), c.i32(MR * this.#pitchC)));
+      const row = c.keep("i32", c.get(firstRow));
+      const lastWhole = c.let("i32", c.op("i32.sub", endRow, c.i32(tile.rows - 1)));
+      c.loop(row, lastWhole, tile.rows, () => {
+        this.#tile(c, c.get(pa), pb, c.get(out), tile.rows);
+        c.set(pa, c.op("i32.add", c.get(pa), c.i32(step)));
+        c.set(out, c.op("i32.add", c.get(out), c.i32(tile.rows * this.#pitchC)));
       });
-      c.set(line, c.op("i32.add", c.get(line), c.i32(NR * 4)));
+      if (rest !== 0) c.if(c.op("i32.lt_s", c.get(row), endRow), () => this.#tile(c, c.get(pa), pb, c.get(out), rest));
+      c.set(line, c.op("i32.add", c.get(line), c.i32(tile.columns * 4)));
     });
   }
 
-  /** One tile; leaves `pa` at the next panel of A. */
-  #tile(c: Code, pa: Local, firstB: Push, out: Local): void {
-    const acc = Array.from({ length: 2 * MR }, () => c.keep("v128", c.f4const(0)));
-    const pb = c.keep("i32", firstB);
-    const [b0, b1] = [c.local("v128"), c.local("v128")];
-    const stepK = (i: number): void => {
-      c.set(b0, c.load("v128.load", c.get(pb), i * NR * 4));
-      c.set(b1, c.load("v128.load", c.get(pb), i * NR * 4 + 16));
-      for (let r = 0; r < MR; r++) {
-        const x = c.let4(c.load("v128.load32_splat", c.get(pa), (i * MR + r) * 4));
-        c.set(acc[2 * r]!, this.#madd(c, x, c.get(b0), c.get(acc[2 * r]!)));
-        c.set(acc[2 * r + 1]!, this.#madd(c, x, c.get(b1), c.get(acc[2 * r + 1]!)));
+  /** One tile of `rows` rows, left in the accumulator block. */
+  #tile(c: Code, firstA: Push, firstB: Push, out: Push, rows: number): void {
+    const { tile, packA } = this.#cut;
+    const vectors = tile.columns / 4;
+    const acc = Array.from({ length: rows * vectors }, () => c.keep("v128", c.f4const(0)));
+    const [pa, pb] = [c.keep("i32", firstA), c.keep("i32", firstB)];
+    const [rowStep, kStep] = packA ? [4, tile.rows * 4] : [this.#a.row, this.#a.col];
+    const end = c.let("i32", c.op("i32.add", c.get(pb), c.i32(this.#panelB)));
+    // one k at a time: unrolled, V8 keeps two sets of accumulators and copies between them
+    c.loop(pb, end, tile.columns * 4, () => {
+      const b = Array.from({ length: vectors }, (_, v) => c.let4(c.load("v128.load", c.get(pb), v * 16)));
+      for (let r = 0; r < rows; r++) {
+        const x = c.let4(this.#splat(c, pa, r * rowStep));
+        b.forEach((y, v) => c.set(acc[r * vectors + v]!, this.#madd(c, x, y, c.get(acc[r * vectors + v]!))));
       }
-    };
-    const { k } = this.#kernel;
-    const unroll = k >= 4 ? 4 : 1;
-    const rounds = Math.floor(k / unroll);
-    const steps = (count: number): void => {
-      for (let i = 0; i < count; i++) stepK(i);
-      c.set(pa, c.op("i32.add", c.get(pa), c.i32(count * MR * 4)));
-      c.set(pb, c.op("i32.add", c.get(pb), c.i32(count * NR * 4)));
-    };
-    const i = c.local("i32");
-    c.for(i, c.i32(0), c.i32(rounds), 1, () => steps(unroll));
-    if (k % unroll !== 0) steps(k % unroll);
-    // rows past the matrix are zero and the block has room for them
-    for (let r = 0; r < MR; r++) {
-      for (let h = 0; h < 2; h++) c.store("v128.store", c.get(out), r * this.#pitchC + h * 16, c.get(acc[2 * r + h]!));
+      c.set(pa, c.op("i32.add", c.get(pa), c.i32(kStep)));
+    });
+    for (let r = 0; r < rows; r++) {
+      for (let v = 0; v < vectors; v++) c.store("v128.store", out, r * this.#pitchC + v * 16, c.get(acc[r * vectors + v]!));
     }
+  }
+
+  /** Rows of A lie a fixed distance apart, so one pointer serves them all; constant offsets cannot be negative. */
+  #splat(c: Code, pointer: Local, offset: number): Push {
+    return offset >= 0 ? c.load("v128.load32_splat", c.get(pointer), offset) : c.load("v128.load32_splat", c.op("i32.add", c.get(pointer), c.i32(offset)), 0);
   }
 
   #madd(c: Code, x: Push, y: Push, sum: Push): Push {

@@ -16,9 +16,11 @@ export function packPanel(c: Code, source: PackSource, from: Push, to: Push, lan
   const dst = c.keep("i32", to);
   const full = (): void => {
     for (let g = 0; g < lanes; g += 4) {
-      if (source.k === 4 && k >= 4) packTransposed(c, source, src, dst, g, lanes, k);
+      const width = Math.min(4, lanes - g);
+      if (width < 4) packScalars(c, source, src, dst, g, width, lanes, 0, k);
+      else if (source.k === 4 && k >= 4) packTransposed(c, source, src, dst, g, lanes, k);
       else if (source.lane === 4) packRows(c, source, src, dst, g, lanes, k);
-      else packScalars(c, source, src, dst, g, lanes, 0, k);
+      else packScalars(c, source, src, dst, g, 4, lanes, 0, k);
     }
   };
   if (size % lanes === 0) return full();
@@ -55,15 +57,15 @@ function packTransposed(c: Code, source: PackSource, src: Local, dst: Local, gro
     c.set(p, at(c, p, 16));
     c.set(q, at(c, q, lanes * 16));
   });
-  if (k % 4 !== 0) packScalars(c, source, src, dst, group, lanes, whole * 4, k);
+  if (k % 4 !== 0) packScalars(c, source, src, dst, group, 4, lanes, whole * 4, k);
 }
 
 /** Anything else, element by element. */
-function packScalars(c: Code, source: PackSource, src: Local, dst: Local, group: number, lanes: number, fromK: number, k: number): void {
+function packScalars(c: Code, source: PackSource, src: Local, dst: Local, group: number, width: number, lanes: number, fromK: number, k: number): void {
   const p = c.keep("i32", at(c, src, group * source.lane + fromK * source.k));
   const q = c.keep("i32", at(c, dst, group * 4 + fromK * lanes * 4));
   eachK(c, k - fromK, 1, () => {
-    for (let l = 0; l < 4; l++) c.store("f32.store", c.get(q), l * 4, c.load("f32.load", at(c, p, l * source.lane), 0));
+    for (let l = 0; l < width; l++) c.store("f32.store", c.get(q), l * 4, c.load("f32.load", at(c, p, l * source.lane), 0));
     c.set(p, at(c, p, source.k));
     c.set(q, at(c, q, lanes * 4));
   });

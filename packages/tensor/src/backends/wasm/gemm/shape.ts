@@ -2,14 +2,31 @@
 import { bytesOf } from "../../../dtype.ts";
 import type { GemmKernel, Operand } from "../../../ir/kernel.ts";
 
-/** Rows and columns of a register tile. 4×8 f32 fills eight of the sixteen vector registers V8 has; larger tiles spill. */
-export const MR = 4;
-export const NR = 8;
+/**
+ * Register tiles, rows × columns, with the fraction of the multiply-add peak their inner loop reaches in V8 (measured, see
+ * benchmarks/NOTES.md). 3×12 needs 13 of the sixteen vector registers; larger tiles spill, and unrolling over k makes V8 move
+ * accumulators about.
+ */
+const TILES: readonly Tile[] = [{ rows: 3, columns: 12, speed: 0.98 }, { rows: 4, columns: 8, speed: 0.91 }, { rows: 2, columns: 16, speed: 0.92 }, { rows: 8, columns: 4, speed: 0.5 }];
+
+export interface Tile { readonly rows: number; readonly columns: number; readonly speed: number }
+
+/** The tile that wastes least on this product: columns are padded to whole panels, left-over rows run in a narrower tile. */
+export function chooseTile(m: number, n: number): Tile {
+  const time = ({ rows, columns, speed }: Tile): number => {
+    const padded = Math.ceil(n / columns) * columns;
+    const rest = m % rows;
+    // with fewer rows the loads of B are spread over fewer multiply-adds
+    return (padded * (m - rest)) / speed + (rest === 0 ? 0 : (padded * rows) / speed);
+  };
+  return TILES.reduce((best, tile) => (time(tile) < time(best) ? tile : best));
+}
+
 /** Columns of the accumulator block that the epilogue walks through row by row. */
 const BLOCK_COLUMNS = 256;
-/** Packed rows of A that a thread keeps at hand: half of a usual second-level cache. */
+/** Rows of A that a thread keeps at hand while panels of B pass: half of a usual second-level cache. */
 const A_BLOCK_BYTES = 192 * 1024;
-const MAX_ROWS = 64;
+const MAX_ROWS = 72;
 /** A batch entry's B that is packed by the thread that uses it. */
 const LOCAL_B_BYTES = 128 * 1024;
 /** Work units a large product is cut into at least, so that threads share it evenly. */
@@ -35,11 +52,14 @@ export function directOperand(operand: Operand, kernel: GemmKernel): DirectOpera
 }
 
 export interface Blocking {
+  readonly tile: Tile;
+  /** Whether A is copied into tile order first; rows that run along k are read where they are. */
+  readonly packA: boolean;
   readonly batches: number;
-  /** Rows of a block of A; a multiple of MR unless m is smaller. */
+  /** Rows of a block of A; whole tiles. */
   readonly rows: number;
   readonly rowBlocks: number;
-  /** Panels of NR columns, in all and in one work unit. */
+  /** Panels of a tile's columns, in all and in one work unit. */
   readonly panels: number;
   readonly unitPanels: number;
   readonly columnUnits: number;
@@ -51,22 +71,23 @@ export interface Blocking {
   readonly sharedBs: number;
 }
 
-export function chooseBlocking(kernel: GemmKernel, b: DirectOperand): Blocking {
+export function chooseBlocking(kernel: GemmKernel, a: DirectOperand, b: DirectOperand): Blocking {
   const { m, n, k } = kernel;
   const batches = kernel.batch.reduce((x, y) => x * y, 1);
-  const panels = Math.ceil(n / NR);
+  const tile = chooseTile(m, n);
+  const panels = Math.ceil(n / tile.columns);
   const sameB = kernel.batch.every((size, d) => size === 1 || b.batch[d] === 0);
-  const localB = !sameB && panels * NR * k * 4 <= LOCAL_B_BYTES;
-  const fits = Math.max(MR, Math.floor(A_BLOCK_BYTES / (4 * Math.max(k, 1)) / MR) * MR);
-  const tall = Math.min(MAX_ROWS, fits, Math.ceil(m / MR) * MR);
+  const localB = !sameB && panels * tile.columns * k * 4 <= LOCAL_B_BYTES;
+  const whole = (rows: number): number => Math.max(1, Math.ceil(rows / tile.rows)) * tile.rows;
+  const tall = Math.min(MAX_ROWS - (MAX_ROWS % tile.rows), whole(Math.floor(A_BLOCK_BYTES / (4 * k))), whole(m));
   // smaller blocks where whole ones would leave threads without work; a batch entry that packs its own B stays in one piece
   const wanted = Math.ceil(MIN_UNITS / batches);
-  const rows = localB ? tall : Math.max(MR, Math.min(tall, Math.ceil(m / wanted / MR) * MR));
+  const rows = localB ? tall : Math.min(tall, whole(Math.ceil(m / wanted)));
   const rowBlocks = localB ? 1 : Math.ceil(m / rows);
   const columnUnits = localB ? 1 : Math.min(panels, Math.max(1, Math.ceil(MIN_UNITS / (batches * rowBlocks))));
   const unitPanels = Math.ceil(panels / columnUnits);
   return {
-    batches, rows, rowBlocks, panels, unitPanels, columnUnits: Math.ceil(panels / unitPanels),
-    blockPanels: Math.min(unitPanels, BLOCK_COLUMNS / NR), localB, sharedBs: localB ? 0 : sameB ? 1 : batches,
+    tile, packA: a.col !== 4, batches, rows, rowBlocks, panels, unitPanels, columnUnits: Math.ceil(panels / unitPanels),
+    blockPanels: Math.min(unitPanels, Math.floor(BLOCK_COLUMNS / tile.columns)), localB, sharedBs: localB ? 0 : sameB ? 1 : batches,
   };
 }
