@@ -62,6 +62,15 @@ describe("bad input", () => {
 });
 
 describe("failures", () => {
+  it("of a run end with code 1 after the other runs, on one line", async () => {
+    const out = temporary();
+    const set = ["task.train=32", "task.dev=16", "task.length=6", "train.epochs=1", "train.batchSize=16", "train.clip=null", "model={hidden: 8, layers: 1, heads: 2, intermediate: 8}", "task.ranks={query: 1}", "configs={bad: {method: full, train: {lr: 1e308}}, good: {method: head}}"];
+    const { code, stdout, stderr } = await run("run", "demo", "--out", out, "--device", "reference", "--seeds", "1", "--quiet", ...set.flatMap((assignment) => ["--set", assignment]));
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/\| good +\| +1 \|/);
+    expect(stderr).toMatch(/^lowrank: run bad-s1-[0-9a-f]{8} failed: step \d: .*\n$/);
+  });
+
   it("of ours are marked internal and end with code 1, the user's with code 2", () => {
     expect(describeFailure(new TypeError("x is undefined\n at y"))).toEqual({ line: "internal: TypeError: x is undefined at y (run again with --verbose and report it)", code: 1 });
     expect(describeFailure(new InputError("train.tsv: empty file"))).toEqual({ line: "train.tsv: empty file", code: 2 });
@@ -86,7 +95,7 @@ describe("the command as a process", () => {
     expect({ status, stdout, stderr }).toEqual({ status: 2, stdout: "", stderr: `lowrank: preset demo: "train" is 3; expected object, received number\n` });
   });
 
-  it("runs a study, writes every file, skips it the second time and fails when a run fails", () => {
+  it("runs a study, writes every file, skips it the second time and refuses a pattern that matches nothing", () => {
     const out = temporary();
     const small = ["--device", "reference", "--seeds", "1", "--set", "task.train=64", "--set", "task.dev=32", "--set", "task.length=6", "--set", "train.epochs=1", "--set", "model={hidden: 8, layers: 1, heads: 2, intermediate: 8}", "--set", "task.ranks={query: 1}"];
     const first = spawn("run", "demo", "--out", out, ...small);

@@ -1,5 +1,5 @@
 /** A named tensor of a module. It has a shape from the start and memory only once the model is materialised, so that models of any size can be looked at. */
-import { LowrankError, Parameter, type Tensor } from "@lowrank/tensor";
+import { LowrankError, type Parameter, type Tensor } from "@lowrank/tensor";
 
 /** How fresh values are drawn. Every distribution names what it takes. */
 export type Init =

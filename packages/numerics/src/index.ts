@@ -1,1 +1,9 @@
-export {};
+/**
+ * @module
+ * Generators, oracles and tolerances: does a device compute what it should?
+ */
+export { checkGradient } from "./gradcheck.ts";
+export { allRecords, runOp, type AnyRecord, type OpResult } from "./op-case.ts";
+export { checkOpParity, type ParityOptions } from "./op-parity.ts";
+export { sampleSource, type Gen, type SampleOptions } from "./sample-source.ts";
+export { findMismatch, GRADIENT_TOLERANCE, TOLERANCES, type Mismatch } from "./tolerance.ts";

@@ -149,8 +149,11 @@ export class Device {
   /** Realises node by node in order; slow, and names the first operation that makes a NaN or an infinity out of finite inputs. */
   async #checkEveryNode(program: Program): Promise<void> {
     const bad = new Set<Node>();
+    const constants = new Set<Node>();
     for (const node of program.nodes) {
-      if (!isFloat(node.dtype) || node.record.lowering.class === "constant") continue;
+      // a mask's −∞ is meant: constants and views of them made nothing
+      if (node.leaf === undefined && (node.record.lowering.class === "constant" || (node.record.lowering.class === "view" && constants.has(node.inputs[0]!)))) constants.add(node);
+      if (!isFloat(node.dtype) || constants.has(node)) continue;
       const probe = buildProgram([copyOf(node)], []);
       const [result] = await this.launch(this.engine.prepare(probe), probe, new Map());
       const data = result!.kind === "host" ? result!.data : await this.engine.read(result!.storage, node.dtype, sizeOf(node.shape));

@@ -26,8 +26,8 @@ export interface DoctorReport {
 const SIMD_PROBE = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 8, 1, 6, 0, 65, 0, 253, 15, 11);
 /** The same followed by two splats and `f32x4.relaxed_madd` (0xfd 0x85 0x02). */
 const RELAXED_PROBE = Uint8Array.of(
-  ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0],
-  ...[10, 19, 1, 17, 0, 65, 0, 253, 15, 65, 0, 253, 15, 65, 0, 253, 15, 253, 133, 2, 11],
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0,
+  10, 19, 1, 17, 0, 65, 0, 253, 15, 65, 0, 253, 15, 65, 0, 253, 15, 253, 133, 2, 11,
 );
 
 const wasm = (globalThis as unknown as { WebAssembly: { validate(bytes: Uint8Array): boolean } }).WebAssembly;
@@ -89,9 +89,9 @@ async function matmulRate(device: Device): Promise<number> {
 
 function describe(report: DoctorReport): string {
   const yes = (value: boolean): string => (value ? "yes" : "no");
-  const lines = report.devices.map(({ device, works, detail, threads, gflops }) => {
-    const extras = works ? `${threads === null ? "" : `, ${threads} thread${threads === 1 ? "" : "s"}`}${gflops === null ? "" : `, 512³ product at ${gflops.toFixed(1)} GFLOP/s`}` : "";
-    return `  ${device.padEnd(10)} ${works ? "works" : "no   "}  ${detail}${extras}`;
+  const lines = report.devices.map(({ device, works, detail, gflops }) => {
+    const rate = gflops === null ? "" : `, 512³ product at ${gflops.toFixed(1)} GFLOP/s`;
+    return `  ${device.padEnd(10)} ${works ? "works" : "no   "}  ${detail}${rate}`;
   });
   return [
     `node ${report.node} · ${report.cpu} · ${report.cores} core${report.cores === 1 ? "" : "s"}`,

@@ -1,7 +1,7 @@
 /** BERT with its masked-language-modelling head, the step that trains it and its files. */
 import { BertForMaskedLM, parseBertConfig, savePretrained } from "@lowrank/models";
 import { AdamW, clipGradNorm, decayGroups, DropoutKeys, gradNorm } from "@lowrank/nn";
-import { grad, ops, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
+import { grad, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
 import { deriveSeed } from "../random/seeds.ts";
 import type { PretrainConfig } from "./config.ts";
 

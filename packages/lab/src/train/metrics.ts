@@ -18,9 +18,9 @@ export function argmaxRows(logits: ArrayLike<number>, classes: number): Int32Arr
 /** Accuracy and F1 of predicted labels. */
 export function classificationMetrics(predicted: ArrayLike<number>, labels: ArrayLike<number>, classes: number): Classification {
   let correct = 0;
-  const truePositive = new Array<number>(classes).fill(0);
-  const predictedCount = new Array<number>(classes).fill(0);
-  const labelCount = new Array<number>(classes).fill(0);
+  const truePositive = Array.from<number>({ length: classes }).fill(0);
+  const predictedCount = Array.from<number>({ length: classes }).fill(0);
+  const labelCount = Array.from<number>({ length: classes }).fill(0);
   for (let i = 0; i < labels.length; i++) {
     const [guess, truth] = [predicted[i]!, labels[i]!];
     predictedCount[guess]!++;

@@ -7,8 +7,9 @@ import type { BufferRef, Plan } from "../../plan/plan.ts";
 import { buildModule, emitKernel, newModule, type WasmFeatures } from "./emit.ts";
 import { Heap } from "./heap.ts";
 import type { KernelCode } from "./kernel-code.ts";
-import { now, startWorker, wasmApi, type ComputeWorker, type WasmModule } from "./platform.ts";
-import { RUN_TABLE, WORKER_SOURCE, type RunTable } from "./worker-source.ts";
+import { now, startWorker, wasmApi, type ComputeWorker, type WasmFunction, type WasmModule } from "./platform.ts";
+import { runTable, type RunOptions } from "./run-table.ts";
+import { SPINS, workerSource } from "./worker-source.ts";
 
 interface HeapBuffer extends DeviceBuffer { readonly at: number }
 
@@ -30,13 +31,14 @@ interface WasmExecutable extends Executable {
 const WORTH_THREADS = 150_000;
 /** Below this much work a single phase is done by one thread. */
 const WORTH_SPLIT = 6_000;
-/** Longest plan whose table is kept when its executable is dropped is small; tables are freed with the executable. */
+/** A table is freed with the executable it belongs to. */
 const registry = new FinalizationRegistry<() => void>((release) => release());
 
 export async function createWasmBackend(threads: number, features: WasmFeatures): Promise<WasmBackend> {
   const shared = threads > 1;
   const heap = new Heap(shared);
-  const workers = Array.from({ length: threads - 1 }, () => startWorker(WORKER_SOURCE));
+  const source = workerSource();
+  const workers = Array.from({ length: threads - 1 }, () => startWorker(source));
   await Promise.all(workers.map((w) => new Promise<void>((ready) => {
     w.hold(true);
     w.onMessage(() => {
@@ -54,9 +56,8 @@ export class WasmBackend implements Backend {
   readonly #heap: Heap;
   readonly #workers: readonly ComputeWorker[];
   readonly #features: WasmFeatures;
-  readonly #functions: unknown[] = [];
+  readonly #functions: WasmFunction[] = [];
   readonly #compiled = new Map<string, CompiledKernel>();
-  readonly #runTable: RunTable;
   readonly #control: number;
   readonly #live = new Set<HeapBuffer>();
   #arena = { at: 0, bytes: 0 };
@@ -67,7 +68,6 @@ export class WasmBackend implements Backend {
     this.#workers = workers;
     this.#features = features;
     this.#control = heap.alloc(64);
-    this.#runTable = (new Function(`${RUN_TABLE}; return makeRunner(true);`) as () => RunTable)();
   }
 
   get threads(): number { return this.#workers.length + 1; }
@@ -132,11 +132,10 @@ export class WasmBackend implements Backend {
     const labels = this.#writeTable(exe, address, this.#scratch.at, timings !== undefined);
     const threads = parallel ? this.threads : 1;
     const scratchOf = (tid: number): number => this.#scratch.at + sharedScratch + tid * threadScratch;
-    if (parallel) {
-      this.#workers.forEach((worker, i) => worker.post({ table: exe.table, control: this.#control, tid: i + 1, threads, scratch: scratchOf(i + 1) }));
-    }
+    const optionsOf = (tid: number): RunOptions => ({ table: exe.table, control: this.#control, tid, threads, scratch: scratchOf(tid) });
+    if (parallel) this.#workers.forEach((worker, i) => worker.post(optionsOf(i + 1)));
     const times: number[] | undefined = timings === undefined ? undefined : [];
-    this.#runTable(this.#heap.memory.buffer, this.#functions, exe.table, this.#control, 0, threads, scratchOf(0), times, now);
+    runTable(this.#heap.memory.buffer, this.#functions, optionsOf(0), SPINS, times, now);
     if (times !== undefined && timings !== undefined) {
       const end = now();
       times.forEach((start, i) => timings.push({ label: labels[i]!, start: start - times[0]!, duration: (times[i + 1] ?? end) - start }));
@@ -173,7 +172,7 @@ export class WasmBackend implements Backend {
       this.#compiled.set(key, { code, first: next });
       next += code.phases.length;
     }
-    for (const name of names) this.#functions.push(exports[name]);
+    for (const name of names) this.#functions.push(exports[name] as WasmFunction);
     for (const worker of this.#workers) worker.post({ module, names });
   }
 

@@ -10,8 +10,8 @@ const PROBE = Uint8Array.of(
 );
 
 export function enableRelaxedSimd(): boolean {
-  const { validate } = wasmApi();
-  if (validate(PROBE)) return true;
+  const api = wasmApi();
+  if (api.validate(PROBE)) return true;
   builtin<{ setFlagsFromString(flags: string): void }>("node:v8")?.setFlagsFromString("--experimental-wasm-relaxed-simd");
-  return validate(PROBE);
+  return api.validate(PROBE);
 }

@@ -1,0 +1,47 @@
+/** Sampling op arguments with fast-check: shapes and choices shrink; values come from a seed that fast-check draws and prints. */
+import { RandomStream, sizeOf, type SampleSource, type TensorSample, type TensorSpec } from "@lowrank/tensor";
+import fc from "fast-check";
+
+/** What `fc.gen()` hands to a property. */
+export type Gen = <T, Args extends unknown[]>(arbitrary: (...args: Args) => fc.Arbitrary<T>, ...args: Args) => T;
+
+/** Values that find what ordinary ones do not. */
+const NASTY = [0, -0, 2 ** -149, -(2 ** -140), 2 ** -126, 1e-30, -1e30, 3e38, 1, -1, 65504, 65520];
+
+export interface SampleOptions {
+  /** Mixes subnormals, huge values and signed zeros into tensors that allow any value. Default false. */
+  readonly nasty?: boolean;
+}
+
+export function sampleSource(gen: Gen, options: SampleOptions = {}): SampleSource {
+  const stream = new RandomStream(gen(fc.nat, { max: 2 ** 31 - 1 }), "samples");
+  const integer = (min: number, max: number): number => gen(fc.integer, { min, max });
+  const boolean = (): boolean => gen(fc.boolean);
+  const spec = (shape: readonly number[], dtype: TensorSpec["dtype"], draw: (i: number) => number): TensorSpec => ({
+    spec: true, shape, dtype, data: Float64Array.from({ length: sizeOf(shape) }, (_, i) => draw(i)),
+  });
+  return {
+    integer, boolean,
+    pick: (list) => list[integer(0, list.length - 1)]!,
+    shape: ({ minRank = 0, maxRank = 3, minDim = 1, maxDim = 6 } = {}) => Array.from({ length: integer(minRank, Math.max(minRank, maxRank)) }, () => integer(minDim, maxDim)),
+    broadcastable: (shape) => shape.slice(integer(0, shape.length)).map((d) => (boolean() ? 1 : d)),
+    tensor(shape, limits: TensorSample = {}) {
+      const { min = -3, max = 3, avoid = [], gap = 1e-3, distinct = false } = limits;
+      const free = limits.min === undefined && limits.max === undefined && avoid.length === 0 && !distinct;
+      const seen: number[] = [];
+      return spec(shape, "f32", () => {
+        if (free && options.nasty === true && stream.integer(3) === 0) return Math.fround(NASTY[stream.integer(NASTY.length)]!);
+        for (let attempt = 0; ; attempt++) {
+          const v = Math.fround(min + (max - min) * stream.uniform());
+          // a crowded interval may not have room for the full gap: it is given up by and by
+          const room = gap / (1 + attempt / 8);
+          if (avoid.some((a) => Math.abs(a - v) < gap) || (distinct && seen.some((s) => Math.abs(s - v) < room))) continue;
+          seen.push(v);
+          return v;
+        }
+      });
+    },
+    ints: (shape, min, max) => spec(shape, "i32", () => min + stream.integer(max - min + 1)),
+    bools: (shape) => spec(shape, "bool", () => stream.integer(2)),
+  };
+}

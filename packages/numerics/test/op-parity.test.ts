@@ -1,0 +1,48 @@
+/** Every op on every device against the reference, from the op's own record: there is no per-op test file to forget. */
+import { init, type Device, type InitOptions } from "@lowrank/tensor";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { swiftShaderAvailable } from "../../tensor/test/support/swiftshader.ts";
+import { allRecords, checkOpParity } from "../src/index.ts";
+
+const seed = Number(process.env["LOWRANK_SEED"] ?? 20261124);
+const devices: readonly (readonly [string, InitOptions])[] = [
+  ["wasm", { device: "wasm", threads: 1 }],
+  ["wasm, two threads", { device: "wasm", threads: 2 }],
+  ["wasm, no fusion", { device: "wasm", threads: 1, fusion: false }],
+  ["interpreter", { device: "interpreter" }],
+  ["webgpu", { device: "webgpu" }],
+];
+
+describe.each(devices)("ops on %s", (_, options) => {
+  let device: Device | undefined;
+  let reference: Device;
+  let reason: string | undefined;
+
+  beforeAll(async () => {
+    reference = await init({ device: "reference" });
+    if (options.device === "webgpu") reason = await swiftShaderAvailable();
+    if (reason === undefined) device = await init(options);
+  }, 120_000);
+  afterAll(() => device?.close());
+
+  it.for(allRecords())("%s", async ([name, record], { skip }) => {
+    if (device === undefined) return skip(reason ?? "no device");
+    // a case on a software GPU compiles shaders for each sample
+    await checkOpParity(name, record, device, reference, { seed, runs: options.device === "webgpu" ? 3 : 8 });
+  });
+
+  it("survive subnormals, huge values and signed zeros", async ({ skip }) => {
+    if (device === undefined) return skip(reason ?? "no device");
+    for (const [name, record] of allRecords()) if (record.tolerance === "exact" && !record.differentiable) await checkOpParity(name, record, device, reference, { seed, runs: 2, nasty: options.device !== "webgpu" });
+  });
+});
+
+describe("the registry", () => {
+  it("gives every op a description and a sample", () => {
+    for (const [name, record] of allRecords()) {
+      expect(record.name).not.toBe("");
+      expect(record.doc.length, name).toBeGreaterThan(0);
+      expect(typeof record.sample, name).toBe("function");
+    }
+  });
+});
