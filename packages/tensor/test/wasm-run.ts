@@ -2,7 +2,7 @@
 import { dtypes, type DType, type TypedArray } from "../src/dtype.ts";
 import { emitLoop } from "../src/backends/wasm/loop/loop.ts";
 import { emitScatter } from "../src/backends/wasm/loop/scatter.ts";
-import { ModuleBuilder } from "../src/backends/wasm/loop/asm-temp.ts";
+import { ModuleBuilder } from "../src/backends/wasm/asm/index.ts";
 import type { KernelCode } from "../src/backends/wasm/kernel-code.ts";
 import type { LoopKernel, ScatterKernel } from "../src/ir/kernel.ts";
 
@@ -24,7 +24,7 @@ export function array(dtype: DType, size: number): TypedArray {
 export function compileKernel(kernel: LoopKernel | ScatterKernel, options: Parameters<typeof emitLoop>[3] = {}): Program {
   const module = new ModuleBuilder();
   const code = kernel.kind === "loop" ? emitLoop(kernel, module, "k", options) : emitScatter(kernel, module, "k", options);
-  const binary = new WebAssembly.Module(module.build() as BufferSource);
+  const binary = new WebAssembly.Module(module.toBytes() as BufferSource);
 
   const prepare = (buffers: readonly TypedArray[]): { memory: WebAssembly.Memory; at: number[]; end: number; call: (cuts: readonly number[]) => void } => {
     let top = 256;

@@ -4,7 +4,8 @@ import type { TypedArray } from "../../dtype.ts";
 import { invariant } from "../../errors.ts";
 import { kernelKey } from "../../plan/build-plan.ts";
 import type { BufferRef, Plan } from "../../plan/plan.ts";
-import { buildModule, emitKernel, newModule, type WasmFeatures } from "./emit.ts";
+import { ModuleBuilder } from "./asm/index.ts";
+import { emitKernel, type WasmFeatures } from "./emit.ts";
 import { Heap } from "./heap.ts";
 import type { KernelCode } from "./kernel-code.ts";
 import { now, startWorker, wasmApi, type ComputeWorker, type WasmFunction, type WasmModule } from "./platform.ts";
@@ -161,10 +162,10 @@ export class WasmBackend implements Backend {
   #compileMissing(plan: Plan): void {
     const missing = plan.kernels.filter((k) => !this.#compiled.has(kernelKey(k)));
     if (missing.length === 0) return;
-    const builder = newModule(this.#heap.shared);
+    const builder = new ModuleBuilder({ shared: this.#heap.shared });
     const emitted = missing.map((kernel, i) => ({ key: kernelKey(kernel), code: emitKernel(kernel, builder, `k${i}_`, this.#features) }));
     const api = wasmApi();
-    const module: WasmModule = new api.Module(buildModule(builder));
+    const module: WasmModule = new api.Module(builder.toBytes());
     const { exports } = new api.Instance(module, { env: { memory: this.#heap.memory } });
     const names = emitted.flatMap(({ code }) => code.phases.map((p) => p.exportName));
     let next = this.#functions.length;

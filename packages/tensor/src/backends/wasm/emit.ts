@@ -2,23 +2,13 @@
 import type { Kernel } from "../../ir/kernel.ts";
 import { emitGemm } from "./gemm/gemm.ts";
 import type { KernelCode } from "./kernel-code.ts";
-import { ModuleBuilder } from "./loop/asm-temp.ts";
+import type { ModuleBuilder } from "./asm/index.ts";
 import { emitLoop } from "./loop/loop.ts";
 import { emitScatter } from "./loop/scatter.ts";
 
 export interface WasmFeatures {
   /** Relaxed SIMD's multiply-add. */
   readonly fma: boolean;
-}
-
-export function newModule(shared: boolean): ModuleBuilder {
-  const builder = new ModuleBuilder();
-  builder.shared = shared;
-  return builder;
-}
-
-export function buildModule(builder: ModuleBuilder): Uint8Array {
-  return builder.build();
 }
 
 export function emitKernel(kernel: Kernel, module: ModuleBuilder, prefix: string, features: WasmFeatures): KernelCode {

@@ -1,6 +1,6 @@
 /** What one core can do at most: a loop of multiply-adds on registers, nothing else. Benchmarks are quoted as fractions of it. */
 import { Code } from "./loop/code.ts";
-import { buildModule, newModule } from "./emit.ts";
+import { ModuleBuilder } from "./asm/index.ts";
 import { now, wasmApi, type WasmFunction } from "./platform.ts";
 import { enableRelaxedSimd } from "./relaxed-simd.ts";
 
@@ -19,7 +19,7 @@ export interface PeakMeasurement {
 /** GFLOP/s of 128-bit f32 multiply-adds on the calling thread. */
 export function measureFmaPeak(repetitions: number = 9): PeakMeasurement {
   const fused = enableRelaxedSimd();
-  const module = newModule(false);
+  const module = new ModuleBuilder();
   const c = Code.kernel(module, "peak", 0);
   const factor = c.keep("v128", c.f4const(0.999));
   const chains = Array.from({ length: CHAINS }, (_, i) => c.keep("v128", c.f4const(i + 1)));
@@ -35,7 +35,7 @@ export function measureFmaPeak(repetitions: number = 9): PeakMeasurement {
   c.store("v128.store", c.i32(0), 0, chains.map((x) => c.get(x)).reduce((a, b) => c.f4("add", a, b)));
   const api = wasmApi();
   const memory = new api.Memory({ initial: 1, maximum: 1, shared: false });
-  const { exports } = new api.Instance(new api.Module(buildModule(module)), { env: { memory } });
+  const { exports } = new api.Instance(new api.Module(module.toBytes()), { env: { memory } });
   const run = exports["peak"] as WasmFunction;
   const flops = 2 * 4 * CHAINS * UNROLL * ROUNDS;
   for (let warm = 0; warm < 3; warm++) run(0, 0, 0, 0);

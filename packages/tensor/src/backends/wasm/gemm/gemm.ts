@@ -5,7 +5,7 @@
  */
 import type { GemmKernel } from "../../../ir/kernel.ts";
 import type { KernelCode, Phase } from "../kernel-code.ts";
-import type { ModuleBuilder } from "../loop/asm-temp.ts";
+import type { ModuleBuilder } from "../asm/index.ts";
 import { Code, type Local, type Push } from "../loop/code.ts";
 import { ExpressionEmitter } from "../loop/expression.ts";
 import { emitLoop } from "../loop/loop.ts";

@@ -2,7 +2,7 @@
  * Writing WebAssembly as expressions. A `Push` emits code that leaves one value on the stack; `let`/`keep` emit it now and remember
  * the value in a local, so whatever is used twice must be kept first. Thin: opcodes go through by name.
  */
-import type { Fn, ModuleBuilder } from "./asm-temp.ts";
+import type { FunctionBuilder, ModuleBuilder } from "../asm/index.ts";
 import { mathFunctions } from "./math.ts";
 
 export type Push = () => void;
@@ -17,13 +17,13 @@ export interface CodeOptions {
 }
 
 export class Code {
-  readonly #f: Fn;
+  readonly #f: FunctionBuilder;
   readonly #module: ModuleBuilder;
   readonly #options: CodeOptions;
   /** Byte address locals of a kernel's arguments. */
   readonly args: readonly Local[];
 
-  constructor(module: ModuleBuilder, f: Fn, args: readonly Local[], options: CodeOptions = {}) {
+  constructor(module: ModuleBuilder, f: FunctionBuilder, args: readonly Local[], options: CodeOptions = {}) {
     this.#module = module;
     this.#f = f;
     this.args = args;

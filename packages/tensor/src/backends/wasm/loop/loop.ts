@@ -13,7 +13,7 @@ import { chunkLengths, emitLanes } from "./lanes.ts";
 import { planPasses, type Pass, type Passes } from "./kept.ts";
 import { Accumulator, acrossLanes, combine } from "./reduction.ts";
 import { instrWeight } from "./weight.ts";
-import type { ModuleBuilder } from "./asm-temp.ts";
+import type { ModuleBuilder } from "../asm/index.ts";
 
 /** Longest row whose values may be kept in scratch, in bytes of one slot: beyond, L2 no longer holds it. */
 const KEEP_BYTES = 256 * 1024;

@@ -6,7 +6,7 @@
 import { invariant } from "../../../errors.ts";
 import type { ScatterKernel } from "../../../ir/kernel.ts";
 import type { KernelCode, Phase } from "../kernel-code.ts";
-import type { ModuleBuilder } from "./asm-temp.ts";
+import type { ModuleBuilder } from "../asm/index.ts";
 import { Code, type CodeOptions, type Push } from "./code.ts";
 import { ExpressionEmitter, neededFor } from "./expression.ts";
 import { chunkLengths, emitLanes } from "./lanes.ts";
