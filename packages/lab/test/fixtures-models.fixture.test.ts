@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { architectures, directory, fromPretrained, type BertTaskModel } from "@lowrank/models";
-import { AdamW, clipGradNorm, linearSchedule } from "@lowrank/nn";
+import { AdamW, clipGradNorm, linearSchedule, type Weight } from "@lowrank/nn";
 import { compile, floatsOf, grad, init, openFile, SafetensorsFile, type Device, type HostTensor, type Tensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadAdapter } from "@lowrank/peft";
@@ -145,7 +145,7 @@ describe.each([["reference"], ["wasm"]] as const)("golden models on %s", (name) 
         expect(Math.abs(await norm.item() - golden.gradNorm), `gradient norm of step ${golden.step}`).toBeLessThanOrEqual(relative * golden.gradNorm);
       }
       const finals = file.names.filter((n) => n.startsWith("final."));
-      const weights = new Map([...model.namedWeights()].filter(([, w]) => w.trainable).flatMap(([n, w]) => [[`final.${n}`, w], [`final.base_model.model.${n}`, w]] as const));
+      const weights = new Map<string, Weight>([...model.namedWeights()].filter(([, w]) => w.trainable).flatMap(([n, w]): [string, Weight][] => [[`final.${n}`, w], [`final.base_model.model.${n}`, w]]));
       for (const key of finals) {
         const weight = weights.get(key);
         expect(weight, key).toBeDefined();

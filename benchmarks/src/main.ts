@@ -1,0 +1,68 @@
+/** `npm run bench`: measures, prints a table, writes JSON. */
+import { writeFileSync } from "node:fs";
+import { availableParallelism, cpus } from "node:os";
+import { parseArgs } from "node:util";
+import { kernelBenchmarks } from "./kernels.ts";
+import { stepBenchmarks } from "./steps.ts";
+import { measure, peakRow, type Row } from "./suite.ts";
+
+const HELP = `npm run -s bench -- [--json FILE] [--filter REGEX] [--threads N] [--list]
+
+  --json FILE     write the rows as JSON: [{ name, unit, median, p25, p75, n, ratio, against, ms }]
+  --filter REGEX  only benchmarks whose name matches
+  --threads N     measure with 1 and N threads (default: 2, or 1 on a machine with one core)
+  --list          names only
+
+Examples:
+  npm run -s bench -- --filter gemm
+  npm run -s bench -- --filter 'step/.*4x256' --json step.json
+`;
+
+function fail(message: string): never {
+  process.stderr.write(`bench: ${message}\n`);
+  process.exit(2);
+}
+
+function options(): { json?: string; filter: RegExp; threads: number[]; list: boolean } {
+  let values: { json?: string; filter?: string; threads?: string; list?: boolean; help?: boolean };
+  try {
+    ({ values } = parseArgs({ options: { json: { type: "string" }, filter: { type: "string" }, threads: { type: "string" }, list: { type: "boolean" }, help: { type: "boolean", short: "h" } } }));
+  } catch (error) {
+    fail(`${(error as Error).message.split("\n")[0]}; --help shows what there is`);
+  }
+  if (values.help === true) {
+    process.stdout.write(HELP);
+    process.exit(0);
+  }
+  const wanted = Number(values.threads ?? Math.min(2, availableParallelism()));
+  if (!Number.isInteger(wanted) || wanted < 1) fail(`--threads ${values.threads}: expected a positive whole number`);
+  let filter = /./;
+  try {
+    if (values.filter !== undefined) filter = new RegExp(values.filter);
+  } catch {
+    fail(`--filter ${values.filter}: not a regular expression`);
+  }
+  return { ...(values.json === undefined ? {} : { json: values.json }), filter, threads: wanted === 1 ? [1] : [1, wanted], list: values.list ?? false };
+}
+
+function line(row: Row): string {
+  const ratio = row.ratio === null ? "" : `${(100 * row.ratio).toFixed(1)} %`;
+  return `| ${row.name.padEnd(42)} | ${row.median.toFixed(2).padStart(9)} | ${row.unit.padEnd(10)} | ${`${row.p25.toFixed(2)}–${row.p75.toFixed(2)}`.padStart(17)} | ${String(row.n).padStart(5)} | ${ratio.padStart(7)} | ${(row.ms === 0 ? "" : row.ms.toFixed(3)).padStart(9)} |`;
+}
+
+const { json, filter, threads, list } = options();
+const chosen = [...kernelBenchmarks(threads), ...stepBenchmarks(threads)].filter((b) => filter.test(b.name));
+if (list) {
+  process.stdout.write(`${["peak/fma128/t1", ...chosen.map((b) => b.name)].join("\n")}\n`);
+  process.exit(0);
+}
+process.stdout.write(`${cpus()[0]?.model ?? "unknown processor"}, ${availableParallelism()} cores, Node ${process.version}\n\n`);
+process.stdout.write(`| ${"name".padEnd(42)} | ${"median".padStart(9)} | ${"unit".padEnd(10)} | ${"p25–p75".padStart(17)} | ${"n".padStart(5)} | ${"of peak".padStart(7)} | ${"ms".padStart(9)} |\n| --- | --: | --- | --: | --: | --: | --: |\n`);
+const rows: Row[] = [peakRow()];
+process.stdout.write(`${line(rows[0]!)}\n`);
+for (const [i, benchmark] of chosen.entries()) {
+  process.stderr.write(`[${i + 1}/${chosen.length}] ${benchmark.name}\n`);
+  rows.push(await measure(benchmark));
+  process.stdout.write(`${line(rows.at(-1)!)}\n`);
+}
+if (json !== undefined) writeFileSync(json, `${JSON.stringify(rows, null, 2)}\n`);
