@@ -39,7 +39,9 @@ export class Device {
     const wanted = dtype ?? this.#storable(natural);
     const dims = shape ?? inferred;
     if (sizeOf(dims) !== data.length) throw new ShapeError(`tensor: ${data.length} values do not fill ${formatShape(dims)}`);
-    return this.#leaf({ kind: "host", data: toMemory(wanted, data, natural) }, dims, wanted);
+    const memory = toMemory(wanted, data, natural);
+    // the caller's array may change before the tensor is read
+    return this.#leaf({ kind: "host", data: memory === values ? memory.slice() : memory }, dims, wanted);
   }
 
   full(shape: readonly number[], value: number, dtype: DType = this.defaultFloat): Tensor {
