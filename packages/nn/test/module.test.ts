@@ -1,0 +1,120 @@
+/** The module tree: names, freezing, models without memory, fresh values. */
+import { init, type Device } from "@lowrank/tensor";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Dropout, DropoutKeys, Embedding, LayerNorm, Linear, Module } from "../src/index.ts";
+
+class Block extends Module {
+  dense: Linear;
+  readonly LayerNorm: LayerNorm;
+  constructor() {
+    super();
+    this.dense = new Linear(3, 3);
+    this.LayerNorm = new LayerNorm(3);
+  }
+}
+
+class Net extends Module {
+  readonly embeddings = new Embedding(5, 3);
+  readonly layer = [new Block(), new Block()];
+  readonly classifier = new Linear(3, 2, { bias: false });
+}
+
+describe("a module tree", () => {
+  let device: Device;
+  beforeAll(async () => { device = await init({ device: "wasm", threads: 1 }); });
+  afterAll(() => device.close());
+
+  it("names weights by their path", () => {
+    expect([...new Net().namedWeights()].map(([n]) => n)).toEqual([
+      "embeddings.weight", "layer.0.dense.weight", "layer.0.dense.bias", "layer.0.LayerNorm.weight", "layer.0.LayerNorm.bias",
+      "layer.1.dense.weight", "layer.1.dense.bias", "layer.1.LayerNorm.weight", "layer.1.LayerNorm.bias", "classifier.weight",
+    ]);
+  });
+
+  it("finds and replaces modules inside lists", () => {
+    const net = new Net();
+    const other = new Linear(3, 3);
+    net.setModule("layer.1.dense", other);
+    expect(net.getModule("layer.1.dense")).toBe(other);
+    const block = new Block();
+    net.setModule("layer.0", block);
+    expect(net.layer[0]).toBe(block);
+    expect(() => net.getModule("layer.1.dens")).toThrow(/there is no module "layer.1.dens"; near it: /);
+  });
+
+  it("freezes by name, prefix, suffix and pattern, and says when nothing matches", () => {
+    const net = new Net();
+    net.freeze();
+    net.unfreeze("classifier");
+    net.unfreeze(/LayerNorm/);
+    net.unfreeze((n) => n === "embeddings.weight");
+    expect([...net.namedWeights()].filter(([, w]) => w.trainable).map(([n]) => n)).toEqual(["embeddings.weight", "layer.0.LayerNorm.weight", "layer.0.LayerNorm.bias", "layer.1.LayerNorm.weight", "layer.1.LayerNorm.bias", "classifier.weight"]);
+    expect(() => net.freeze("clasifier")).toThrow(/freeze: clasifier matches no weight/);
+  });
+
+  it("takes no memory until it is materialised", async () => {
+    const before = device.memory().persistent;
+    const net = new Net();
+    expect(device.memory().persistent).toBe(before);
+    expect(() => net.classifier.weight.value).toThrow(/has no values yet; call model.materialize/);
+    await net.materialize({ device });
+    expect(device.memory().persistent - before).toBe(4 * net.weights().reduce((n, w) => n + w.size, 0));
+    net.dispose();
+    expect(device.memory().persistent).toBe(before);
+  });
+
+  it("draws fresh values from the seed and the name alone", async () => {
+    const [a, b, c] = [new Net(), new Net(), new Net()];
+    await a.materialize({ device, seed: 1 });
+    await b.materialize({ device, seed: 1 });
+    await c.materialize({ device, seed: 2 });
+    expect(await a.classifier.weight.parameter.data()).toEqual(await b.classifier.weight.parameter.data());
+    expect(await a.classifier.weight.parameter.data()).not.toEqual(await c.classifier.weight.parameter.data());
+    expect(await a.layer[0]!.dense.weight.parameter.data()).not.toEqual(await a.layer[1]!.dense.weight.parameter.data());
+    for (const net of [a, b, c]) net.dispose();
+  });
+
+  it("copies its state to another tree and names what does not meet", async () => {
+    const [a, b] = [new Net(), new Net()];
+    await a.materialize({ device, seed: 1 });
+    await b.materialize({ device, seed: 2 });
+    const state = await a.stateDict();
+    b.loadStateDict(state);
+    expect(await b.stateDict()).toEqual(state);
+    state.delete("classifier.weight");
+    expect(() => b.loadStateDict(state)).toThrow(/missing classifier.weight; unexpected nothing/);
+    expect(b.loadStateDict(state, { strict: false }).missing).toEqual(["classifier.weight"]);
+    state.set("layer.0.dense.bias", { dtype: "f32", shape: [4], data: new Float32Array(4) });
+    expect(() => b.loadStateDict(state, { strict: false })).toThrow(/layer.0.dense.bias: values are \[4\], the model wants \[3\]/);
+  });
+});
+
+describe("dropout", () => {
+  it("needs keys, scales what it keeps, is off in eval, and draws new masks at every execution", async () => {
+    const device = await init({ device: "wasm", threads: 1 });
+    const drop = new Dropout(0.25);
+    const ones = device.full([4000], 1);
+    drop.train();
+    expect(() => drop.forward(ones)).toThrow(/no random keys/);
+    drop.train(new DropoutKeys(device, 3));
+    const y = await drop.forward(ones).floats();
+    const kept = y.filter((v) => v !== 0);
+    expect(new Set(kept)).toEqual(new Set([Math.fround(1 / 0.75)]));
+    // five standard deviations of a binomial
+    expect(Math.abs(kept.length - 3000)).toBeLessThan(5 * Math.sqrt(4000 * 0.25 * 0.75));
+    expect(await drop.forward(ones).floats()).not.toEqual(y);
+    expect(drop.eval().forward(ones)).toBe(ones);
+    device.close();
+  });
+
+  it("gives the same masks on the reference", async () => {
+    const masks = [];
+    for (const name of ["wasm", "reference"] as const) {
+      const device = await init({ device: name, threads: 1 });
+      const drop = new Dropout(0.5).train(new DropoutKeys(device, 3));
+      masks.push(Array.from(await drop.forward(device.full([7, 9], 1)).floats()));
+      device.close();
+    }
+    expect(masks[0]).toEqual(masks[1]);
+  });
+});

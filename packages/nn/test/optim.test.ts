@@ -1,0 +1,112 @@
+/** Optimisers, schedules and clipping against their formulas, step by step and replayed. */
+import { compile, grad, init, ops, type Device, type Tensor } from "@lowrank/tensor";
+import fc from "fast-check";
+import { beforeAll, describe, expect, it } from "vitest";
+import { AdamW, clipGradNorm, constantSchedule, cosineSchedule, decayGroups, linearSchedule, SGD, Weight, type Optimizer } from "../src/index.ts";
+
+let device: Device;
+beforeAll(async () => { device = await init({ device: "reference" }); });
+
+function weightOf(values: readonly number[], name: string): Weight {
+  const weight = new Weight([values.length], { kind: "zeros" });
+  weight.name = name;
+  weight.parameter = device.parameter([...values]);
+  return weight;
+}
+
+/** Minimises Σ (w − target)² for some steps, replayed. */
+async function descend(optimizer: Optimizer, weights: readonly Weight[], steps: number): Promise<number[][]> {
+  const step = compile(device, () => {
+    const loss = weights.map((w) => ops.sum(ops.square(ops.sub(w.value, 0.3)))).reduce((a, b) => ops.add(a, b));
+    optimizer.step(grad(loss, optimizer.parameters));
+    return { loss };
+  });
+  for (let i = 0; i < steps; i++) await step({});
+  return Promise.all(weights.map(async (w) => [...await w.value.floats()]));
+}
+
+describe("AdamW", () => {
+  it("follows torch's formula for a hundred steps with groups, decay and a changing rate", async () => {
+    const starts = [[1, -2, 0.5], [0.1, 4]];
+    const weights = starts.map((s, i) => weightOf(s, `w${i}`));
+    const lr = (t: number): number => 0.05 * (t < 5 ? t / 5 : 1 / (1 + 0.1 * t));
+    const decay = [0.1, 0];
+    const optimizer = new AdamW(weights.map((w, i) => ({ weights: [w], weightDecay: decay[i]! })), { lr, betas: [0.9, 0.99], eps: 1e-6 });
+    const got = await descend(optimizer, weights, 100);
+    expect(optimizer.steps).toBe(100);
+    starts.forEach((start, g) => start.forEach((x, i) => {
+      let [p, m, v] = [x, 0, 0];
+      for (let t = 1; t <= 100; t++) {
+        const grad = 2 * (p - 0.3);
+        p *= 1 - lr(t - 1) * decay[g]!;
+        m = 0.9 * m + 0.1 * grad;
+        v = 0.99 * v + 0.01 * grad * grad;
+        p -= (lr(t - 1) / (1 - 0.9 ** t)) * m / (Math.sqrt(v) / Math.sqrt(1 - 0.99 ** t) + 1e-6);
+      }
+      expect(Math.abs(got[g]![i]! - p)).toBeLessThan(1e-10);
+    }));
+  });
+
+  it("takes a first step of the learning rate against the gradient's sign", async () => {
+    const weight = weightOf([5, -5, 0.3], "w");
+    const [got] = await descend(new AdamW([weight], { lr: 0.01, weightDecay: 0 }), [weight], 1);
+    // −lr·g/(|g| + eps)
+    [5 - 0.01, -5 + 0.01, 0.3].forEach((want, i) => expect(Math.abs(got![i]! - want)).toBeLessThan(1e-9));
+  });
+
+  it("refuses nothing to train and the same weight twice", () => {
+    const weight = weightOf([1], "w");
+    expect(() => new AdamW([])).toThrow(/at least one trainable weight/);
+    expect(() => new AdamW([weight, weight])).toThrow(/same weight twice/);
+  });
+});
+
+it("SGD with momentum and coupled decay follows torch's formula", async () => {
+  const weight = weightOf([1, -2], "w");
+  const [got] = await descend(new SGD([weight], { lr: 0.02, momentum: 0.9, weightDecay: 0.1 }), [weight], 40);
+  [1, -2].forEach((x, i) => {
+    let [p, b] = [x, 0];
+    for (let t = 0; t < 40; t++) {
+      b = 0.9 * b + 2 * (p - 0.3) + 0.1 * p;
+      p -= 0.02 * b;
+    }
+    expect(Math.abs(got![i]! - p)).toBeLessThan(1e-12);
+  });
+});
+
+it("decay groups leave out biases and norms", () => {
+  const named = ["a.weight", "a.bias", "LayerNorm.weight", "x.lora_A.default.weight"].map((n): [string, Weight] => [n, weightOf([1], n)]);
+  expect(decayGroups(named, 0.1).map((g) => g.weights.map((w) => w.name))).toEqual([["a.weight", "x.lora_A.default.weight"], ["a.bias", "LayerNorm.weight"]]);
+});
+
+describe("schedules", () => {
+  it("start at 0 under warm-up, peak at 1 and end at 0", () => {
+    for (const schedule of [linearSchedule, cosineSchedule]) {
+      const f = schedule({ warmupSteps: 4, totalSteps: 20 });
+      expect([f(0), f(2), f(4), f(20)]).toEqual([0, 0.5, 1, 0]);
+    }
+    expect([0, 1, 2, 3, 100].map(constantSchedule({ warmupSteps: 2 }))).toEqual([0, 0.5, 1, 1, 1]);
+    expect(linearSchedule({ totalSteps: 10 })(0)).toBe(1);
+  });
+
+  it("never rise after the warm-up", () => {
+    fc.assert(fc.property(fc.nat({ max: 20 }), fc.integer({ min: 21, max: 60 }), (warmupSteps, totalSteps) => {
+      for (const f of [linearSchedule({ warmupSteps, totalSteps }), cosineSchedule({ warmupSteps, totalSteps })]) {
+        for (let t = warmupSteps; t < totalSteps; t++) expect(f(t + 1)).toBeLessThanOrEqual(f(t));
+      }
+    }));
+  });
+});
+
+it("clipping bounds the norm, keeps the direction and leaves small gradients alone", async () => {
+  await fc.assert(fc.asyncProperty(fc.array(fc.array(fc.double({ min: -10, max: 10, noNaN: true }), { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 3 }), fc.double({ min: 0.1, max: 5, noNaN: true }), async (raw, maxNorm) => {
+    const before = raw.flat();
+    const { grads, norm } = clipGradNorm(raw.map((g): Tensor => device.tensor(g)), maxNorm);
+    const after = (await Promise.all(grads.map((g) => g.floats()))).flatMap((g) => [...g]);
+    const size = Math.hypot(...before);
+    expect(Math.abs(await norm.item() - size)).toBeLessThanOrEqual(1e-12 * (1 + size));
+    const factor = Math.min(1, maxNorm / (size + 1e-6));
+    after.forEach((v, i) => expect(Math.abs(v - factor * before[i]!)).toBeLessThanOrEqual(1e-12 * (1 + Math.abs(before[i]!))));
+    expect(Math.hypot(...after)).toBeLessThanOrEqual(maxNorm * (1 + 1e-12));
+  }), { numRuns: 40 });
+});
