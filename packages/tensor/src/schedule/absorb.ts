@@ -5,10 +5,20 @@
 import type { GNode } from "./graph.ts";
 import { lowerLoop, type KernelDraft } from "./lower.ts";
 
-export function absorb(drafts: readonly KernelDraft[], stored: ReadonlySet<GNode>, isResult: (node: GNode) => boolean, maxArgs: number): KernelDraft[] {
+export interface AbsorbOptions {
+  /** Whether a node must be written whoever reads it. */
+  readonly isResult: (node: GNode) => boolean;
+  /** Whether a node must stay in a kernel of its own. */
+  readonly isAside: (node: GNode) => boolean;
+  readonly maxArgs: number;
+}
+
+export function absorb(drafts: readonly KernelDraft[], stored: ReadonlySet<GNode>, { isResult, isAside, maxArgs }: AbsorbOptions): KernelDraft[] {
   const writer = new Map<GNode, KernelDraft>();
   const readers = new Map<GNode, Set<KernelDraft>>();
   const alive = new Set(drafts);
+  // without barriers a kernel depends only on nodes older than its own
+  const inOrder = drafts.every((d) => d.waits.size === 0);
   for (const draft of drafts) link(draft, writer, readers);
   for (let i = drafts.length - 1; i >= 0; i--) {
     let consumer = drafts[i]!;
@@ -18,8 +28,8 @@ export function absorb(drafts: readonly KernelDraft[], stored: ReadonlySet<GNode
       for (const node of [...consumer.reads].sort((a, b) => b.id - a.id)) {
         const producer = writer.get(node);
         if (producer === undefined || producer === consumer || producer.kind !== "loop") continue;
-        if (producer.writes.length !== 1 || node.size < 2 || producer.root !== node) continue;
-        if (feeds(node, consumer, writer, readers)) continue;
+        if (producer.writes.length !== 1 || node.size < 2 || producer.root !== node || isAside(node)) continue;
+        if (feeds(node, consumer, writer, readers, inOrder)) continue;
         // nobody else wants it: computed in passing, it need not be stored at all
         const keep = isResult(node) || readers.get(node)!.size > 1;
         const merged = tryMerge(consumer, producer, keep, stored, maxArgs);
@@ -61,8 +71,23 @@ function tryMerge(consumer: KernelDraft, producer: KernelDraft, keep: boolean, s
   return { ...merged, inlined: new Set([...(consumer.inlined ?? []), ...(keep ? [] : [producer.root])]) };
 }
 
+/** Kernels that must have run before this one: those it reads from and those a recomputation waits for. */
+function* precursors(draft: KernelDraft, writer: ReadonlyMap<GNode, KernelDraft>): Generator<KernelDraft> {
+  for (const read of draft.reads) {
+    const from = writer.get(read);
+    if (from !== undefined) yield from;
+  }
+  const pending = [...draft.waits];
+  while (pending.length > 0) {
+    const node = pending.pop()!;
+    const from = writer.get(node);
+    if (from !== undefined) yield from;
+    else if (node.leaf === undefined) pending.push(...node.inputs);
+  }
+}
+
 /** Whether another reader of `node` comes before `consumer`: merging would then make a circle. */
-function feeds(node: GNode, consumer: KernelDraft, writer: ReadonlyMap<GNode, KernelDraft>, readers: ReadonlyMap<GNode, ReadonlySet<KernelDraft>>): boolean {
+function feeds(node: GNode, consumer: KernelDraft, writer: ReadonlyMap<GNode, KernelDraft>, readers: ReadonlyMap<GNode, ReadonlySet<KernelDraft>>, inOrder: boolean): boolean {
   const others = new Set([...(readers.get(node) ?? [])].filter((d) => d !== consumer));
   if (others.size === 0) return false;
   const oldest = Math.min(...[...others].map((d) => d.root.id));
@@ -70,10 +95,9 @@ function feeds(node: GNode, consumer: KernelDraft, writer: ReadonlyMap<GNode, Ke
   const stack = [consumer];
   while (stack.length > 0) {
     const draft = stack.pop()!;
-    for (const read of draft.reads) {
-      const from = writer.get(read);
+    for (const from of precursors(draft, writer)) {
       // nothing older than the oldest other reader can depend on it
-      if (from === undefined || seen.has(from) || (from.root.id < oldest && Math.max(...from.writes.map((w) => w.id)) < oldest)) continue;
+      if (seen.has(from) || (inOrder && from.root.id < oldest && Math.max(...from.writes.map((w) => w.id)) < oldest)) continue;
       if (others.has(from)) return true;
       seen.add(from);
       stack.push(from);

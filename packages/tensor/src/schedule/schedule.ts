@@ -3,6 +3,7 @@
  * share it would have to repeat real work, or when a kernel that wanted to compute it in passing refused. Kernels are lowered
  * optimistically; every refusal adds to the stored set and the schedule is made again, which ends because the set only grows.
  */
+import { invariant } from "../errors.ts";
 import type { Cell } from "../graph/cell.ts";
 import type { Node } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
@@ -28,6 +29,9 @@ export interface Schedule {
   readonly leaves: readonly GNode[];
 }
 
+/** Far more rounds than refusals and detours of any graph need. */
+const MAX_ROUNDS = 1000;
+
 interface Roots { readonly homes: Map<GNode, Cell | number>; readonly roots: GNode[] }
 
 const copyPrimitive: Primitive = { name: "copy", lowering: { class: "view", view: "alias" }, cost: 0, reference: ([x]) => x!.data };
@@ -43,22 +47,25 @@ export function schedule(program: Program, options: ScheduleOptions): Schedule {
     if (node.lowering.class === "scatter" || (!options.fusion && !isView)) stored.add(node);
     if (node.lowering.class === "matmul") node.inputs.forEach((x) => storeOperand(x, stored));
   }
-  for (;;) {
+  /** Results that must be computed aside and copied: merging the two again would bring the hazard back. */
+  const aside = new Set<GNode>();
+  for (let round = 0; ; round++) {
+    invariant(round < MAX_ROUNDS, "the scheduler goes round in circles");
     const plan = attempt(live, stored, options);
     const before = stored.size;
     for (const draft of plan.drafts) for (const node of draft.refused) if (node !== draft.root) stored.add(node);
     for (const node of plan.shared) stored.add(node);
     if (stored.size === before) for (const draft of plan.drafts) if (draft.reads.size + draft.writes.length > options.maxArgs) stored.add(cutPoint(draft, stored));
     if (stored.size !== before) continue;
-    const merged = options.fusion ? absorb(plan.drafts, stored, (n) => homes.has(n), options.maxArgs) : plan.drafts;
+    const merged = options.fusion ? absorb(plan.drafts, stored, { isResult: (n) => homes.has(n), isAside: (n) => aside.has(n), maxArgs: options.maxArgs }) : plan.drafts;
     const hazard = homesThatMustMove(merged, homes);
     if (hazard.length > 0) {
-      for (const node of hazard) detour(node, homes, live, stored);
+      for (const node of hazard) detour(node, homes, live, stored, aside);
       continue;
     }
     const kernels = orderKernels(merged, homes);
     if (!Array.isArray(kernels)) {
-      detour(kernels.conflict, homes, live, stored);
+      detour(kernels.conflict, homes, live, stored, aside);
       continue;
     }
     return { kernels, homes, leaves: live.filter((n) => n.leaf !== undefined) };
@@ -91,7 +98,8 @@ function copyOf(node: GNode): GNode {
 }
 
 /** Computes into the arena first and copies at the end, where writing in place would disturb a reader. */
-function detour(node: GNode, homes: Map<GNode, Cell | number>, live: GNode[], stored: Set<GNode>): void {
+function detour(node: GNode, homes: Map<GNode, Cell | number>, live: GNode[], stored: Set<GNode>, aside: Set<GNode>): void {
+  aside.add(node);
   const copy = copyOf(node);
   homes.set(copy, homes.get(node)!);
   homes.delete(node);
