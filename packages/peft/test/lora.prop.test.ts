@@ -19,10 +19,16 @@ describe.each([["reference", 1e-12], ["wasm", 2e-5]] as const)("LoRA on %s", (na
     return device.tensor(values, [rows, size]);
   }
 
+  /** Values in the memory form of the device's float. */
+  function memory(count: number, draw: (i: number) => number): Float32Array | Float64Array {
+    const numbers = Array.from({ length: count }, (_, i) => draw(i));
+    return name === "wasm" ? Float32Array.from(numbers) : Float64Array.from(numbers);
+  }
+
   /** Gives B values too, so that the adapter does something. */
   function stir(layers: Iterable<LoraProjection>, seed: number): void {
     const stream = new RandomStream(seed, "stir");
-    for (const { b } of layers) b.parameter.write((name === "wasm" ? Float32Array : Float64Array).from({ length: b.size }, () => 0.5 * stream.normal()));
+    for (const { b } of layers) b.parameter.write(memory(b.size, () => 0.5 * stream.normal()));
   }
 
   const close = (a: Float64Array, b: Float64Array): boolean => a.every((v, i) => Math.abs(v - b[i]!) <= tolerance * (1 + Math.abs(v)));
@@ -80,7 +86,7 @@ describe.each([["reference", 1e-12], ["wasm", 2e-5]] as const)("LoRA on %s", (na
     await linear.materialize({ device, seed: 1 });
     await conv.materialize({ device, seed: 1 });
     const w = await linear.weight.value.floats();
-    conv.weight.parameter.write((name === "wasm" ? Float32Array : Float64Array).from({ length: 24 }, (_, i) => w[(i % 6) * 4 + Math.floor(i / 6)]!));
+    conv.weight.parameter.write(memory(24, (i) => w[(i % 6) * 4 + Math.floor(i / 6)]!));
     const wrap = async (base: Projection): Promise<LoraProjection> => {
       const layer = new LoraProjection(base, { rank: 2, scale: 1.5, dropout: 0 });
       await layer.materialize({ device, seed: 9 });
@@ -101,7 +107,7 @@ describe.each([["reference", 1e-12], ["wasm", 2e-5]] as const)("LoRA on %s", (na
     const adapter = await adapt(model, { r: 1, alpha: 1, targetModules: ["up"] }, { device, seed: 1 });
     const layer = adapter.layers.get("layer.0.up")!;
     const before = await layer.weight.parameter.data();
-    layer.b.parameter.write((name === "wasm" ? Float32Array : Float64Array).from({ length: layer.b.size }, () => NaN));
+    layer.b.parameter.write(memory(layer.b.size, () => NaN));
     await expect(adapter.merge({ safe: true })).rejects.toThrow(/would hold values that are not finite/);
     expect(await layer.weight.parameter.data()).toEqual(before);
   });

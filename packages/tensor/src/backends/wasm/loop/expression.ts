@@ -57,7 +57,8 @@ export class ExpressionEmitter {
   readonly valueDepth: readonly number[];
   readonly #c: Code;
   readonly #nest: Nest;
-  readonly #streams = new Map<Index | Guard, Stream>();
+  /** Keyed by use, not by index: a load and a store may share one index object and still walk through different arguments. */
+  readonly #streams = new Map<Instr | Store | Guard, Stream>();
 
   constructor(code: Code, nest: Nest) {
     this.#c = code;
@@ -66,13 +67,13 @@ export class ExpressionEmitter {
     this.facts = bodyFacts(body, nest.outerRank ?? depth.length, depth.length);
     this.valueDepth = body.map((_, v) => this.#depthOf(this.facts.dims[v]!, this.facts.stage[v]! > 0 ? (nest.reducedDepth ?? 0) : 0));
     for (const instr of body) {
-      if (instr.op === "load") this.#register(instr.arg, instr.index);
+      if (instr.op === "load") this.#register(instr, instr.arg, instr.index);
       if (instr.op === "inbounds") for (const guard of instr.guards) this.#streams.set(guard, guardStream(guard));
     }
   }
 
-  #register(arg: number, index: Index): void {
-    this.#streams.set(index, indexStream(arg, index, this.#nest.args));
+  #register(use: Instr | Store, arg: number, index: Index): void {
+    this.#streams.set(use, indexStream(arg, index, this.#nest.args));
     for (const guard of index.guards ?? []) this.#streams.set(guard, guardStream(guard));
   }
 
@@ -93,7 +94,7 @@ export class ExpressionEmitter {
   enter(scope: Scope, needed: readonly boolean[], stores: readonly Store[] = [], stage: number = 0): void {
     const { body } = this.#nest;
     scope.open = true;
-    for (const store of stores) if (!this.#streams.has(store.index)) this.#register(store.arg, store.index);
+    for (const store of stores) if (!this.#streams.has(store)) this.#register(store, store.arg, store.index);
     body.forEach((instr, v) => {
       if (!needed[v] || this.valueDepth[v] !== scope.depth || this.facts.stage[v]! > stage) return;
       if (instr.op === "const" || instr.op === "reduce" || this.#held(scope, v)) return;
@@ -107,15 +108,15 @@ export class ExpressionEmitter {
     });
     body.forEach((instr, v) => {
       if (!needed[v] || this.valueDepth[v]! <= scope.depth) return;
-      if (instr.op === "load") this.#sumAddress(scope, instr.index, stage);
+      if (instr.op === "load") this.#sumAddress(scope, instr, instr.index, stage);
       if (instr.op === "inbounds") for (const guard of instr.guards) this.#sumUp(scope, this.#streams.get(guard)!, stage);
     });
-    for (const store of stores) this.#sumAddress(scope, store.index, stage);
+    for (const store of stores) this.#sumAddress(scope, store, store.index, stage);
     scope.open = false;
   }
 
-  #sumAddress(scope: Scope, index: Index, stage: number): void {
-    this.#sumUp(scope, this.#streams.get(index)!, stage);
+  #sumAddress(scope: Scope, use: Instr | Store, index: Index, stage: number): void {
+    this.#sumUp(scope, this.#streams.get(use)!, stage);
     for (const guard of index.guards ?? []) this.#sumUp(scope, this.#streams.get(guard)!, stage);
   }
 
@@ -346,7 +347,7 @@ export class ExpressionEmitter {
     const c = this.#c;
     const { dtype } = this.#nest.args[instr.arg]!;
     invariant(registerType(dtype) === instr.type, `a ${dtype} argument loads as ${registerType(dtype)}, not ${instr.type}`);
-    const stream = this.#streams.get(instr.index)!;
+    const stream = this.#streams.get(instr)!;
     const guards = instr.index.guards ?? [];
     const fill = constant(c, instr.type, instr.index.fill ?? 0, vector);
     const same = this.#scalarGuards(scope, guards.filter((g) => !this.#guardVaries(scope, g)), copy);
@@ -389,7 +390,7 @@ export class ExpressionEmitter {
     const { dtype } = this.#nest.args[store.arg]!;
     const type = this.#nest.body[store.value]!.type;
     invariant(registerType(dtype) === type, `a ${dtype} argument stores ${registerType(dtype)}, not ${type}`);
-    const stream = this.#streams.get(store.index)!;
+    const stream = this.#streams.get(store)!;
     if (scope.lanes === 1) return storeScalar(c, dtype, this.#address(scope, stream, copy), this.value(scope, store.value, copy));
     const value = this.vector(scope, store.value, copy);
     if (this.#contiguous(scope, stream, this.#elementBytes(dtype))) storeVector(c, dtype, this.#address(scope, stream, copy), value);
