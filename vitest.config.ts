@@ -11,6 +11,7 @@ export default defineConfig({
   test: {
     // Dawn is native code and wasm threads are real: a process per file keeps them apart
     pool: "forks",
+    maxWorkers: 2,
     include: include ?? [],
     testTimeout: 120_000,
     passWithNoTests: set === "slow",

@@ -66,8 +66,8 @@ const accuracy: { op: UnaryOp; truth: (x: number) => number; ulp: number; ranges
   { op: "log1p", truth: Math.log1p, ulp: 1.5, ranges: [spread(TINY, HUGE), negate(spread(TINY, 0.99999994)), linear(-0.9, 3)] },
   { op: "tanh", truth: Math.tanh, ulp: 1.45, ranges: [spread(TINY, 100), negate(spread(TINY, 100)), linear(-10, 10)] },
   { op: "erf", truth: erf, ulp: 1.25, ranges: [spread(TINY, 100), negate(spread(TINY, 100)), linear(-4.5, 4.5)] },
-  { op: "sin", truth: Math.sin, ulp: 1.3, ranges: [spread(TINY, 1e5), linear(-1e5, 1e5), linear(-10, 10)] },
-  { op: "cos", truth: Math.cos, ulp: 1.3, ranges: [spread(TINY, 1e5), linear(-1e5, 1e5), linear(-10, 10)] },
+  { op: "sin", truth: Math.sin, ulp: 1.6, ranges: [spread(TINY, 1e5), linear(-1e5, 1e5), linear(-10, 10)] },
+  { op: "cos", truth: Math.cos, ulp: 1.6, ranges: [spread(TINY, 1e5), linear(-1e5, 1e5), linear(-10, 10)] },
   // One rounding.
   { op: "sqrt", truth: Math.sqrt, ulp: 0.5, ranges: [spread(TINY, HUGE)] },
   { op: "recip", truth: (x) => 1 / x, ulp: 0.5, ranges: [spread(TINY, HUGE)] },
@@ -101,7 +101,7 @@ describe("vector math", () => {
   });
 
   it("sine and cosine stay in [-1, 1] for any finite argument", () => {
-    for (const op of ["sin", "cos"] as const) for (const y of apply(op, spread(1e5, HUGE))) expect(Math.abs(y)).toBeLessThanOrEqual(1);
+    for (const op of ["sin", "cos"] as const) expect(apply(op, spread(1e5, HUGE)).every((y) => Math.abs(y) <= 1)).toBe(true);
   });
 
   it.each(accuracy.map((a) => a.op))("%s gives one lane, four lanes and a shared function the same bits", (op) => {
@@ -174,6 +174,6 @@ describe("threefry-2x32-20", () => {
   });
 
   it("agrees with the interpreter on every lane", () => {
-    words([1, 2], [0, 9], 1027).forEach((w, i) => expect(w).toBe(threefry(1, 2, i, 9)));
+    expect([...words([1, 2], [0, 9], 1027)]).toEqual(Array.from({ length: 1027 }, (_, i) => threefry(1, 2, i, 9)));
   });
 });
