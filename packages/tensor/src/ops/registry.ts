@@ -4,6 +4,7 @@ import * as binary from "./binary.ts";
 import * as contractions from "./contractions.ts";
 import * as losses from "./losses.ts";
 import * as norms from "./norms.ts";
+import * as quantised from "./quantised.ts";
 import * as rearrange from "./rearrange.ts";
 import * as reductions from "./reductions.ts";
 import * as softmaxes from "./softmax.ts";
@@ -12,11 +13,11 @@ import * as transformer from "./transformer.ts";
 import * as unary from "./unary.ts";
 import * as views from "./views.ts";
 
-type Records = typeof activations & typeof binary & typeof contractions & typeof losses & typeof norms & typeof rearrange & typeof reductions
+type Records = typeof activations & typeof binary & typeof contractions & typeof losses & typeof norms & typeof quantised & typeof rearrange & typeof reductions
   & typeof softmaxes & typeof transformer & typeof unary & typeof views
   & { cast: typeof cast; coordinate: typeof coordinate; randomBits: typeof randomBits; where: typeof where };
 
 export const records: Records = {
-  ...unary, ...binary, ...views, cast, coordinate, randomBits, where, ...reductions, ...contractions, ...rearrange,
+  ...unary, ...binary, ...views, cast, coordinate, randomBits, where, ...reductions, ...contractions, ...quantised, ...rearrange,
   ...activations, ...softmaxes, ...losses, ...norms, ...transformer,
 };

@@ -117,6 +117,7 @@ export class KernelBuilder {
       case "cast": return this.#cast(at(0), node.inputs[0]!.dtype, node.dtype);
       case "iota": return this.emit({ op: "affine", type: "i32", form: coords[0]! });
       case "random": return this.#random(node, coords);
+      case "dequantise": return this.#dequantise(node, coords, guards);
       case "view": return this.#view(node, lowering.view, coords, guards);
       case "reduce": return this.#reduce(node, lowering.combine, coords, guards);
       case "gather": return this.#gather(node, coords, guards);
@@ -185,6 +186,20 @@ export class KernelBuilder {
     const [k0, k1] = [0, 1].map((i) => this.value(words, [{ offset: i, strides: [] }]));
     const c0 = this.emit({ op: "affine", type: "u32", form: linearize(coords, node.shape) });
     return this.emit({ op: "threefry", type: "u32", k0: k0!, k1: k1!, c0, c1: this.constant("u32", node.attrs["site"] as number) });
+  }
+
+  /** table[code] · scale, all three found from the element's row-major position. */
+  #dequantise(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+    const [codes, scales, table] = node.inputs as [GNode, GNode, GNode];
+    const position = this.emit({ op: "affine", type: "u32", form: linearize(coords, node.shape) });
+    const at = (source: GNode, value: ValueId): ValueId => this.value(source, [{ offset: 0, strides: [], dynamic: [{ value, stride: 1 }] }], guards);
+    const shifted = (value: ValueId, by: number): ValueId => this.emit({ op: "shr", type: "u32", a: value, b: this.constant("u32", by) });
+    const masked = (value: ValueId, bits: number): ValueId => this.emit({ op: "and", type: "u32", a: value, b: this.constant("u32", bits) });
+    const byte = at(codes, shifted(position, 1));
+    const odd = this.emit({ op: "eq", type: "bool", a: masked(position, 1), b: this.constant("u32", 1) });
+    const code = this.emit({ op: "select", type: "u32", cond: odd, a: masked(byte, 15), b: shifted(byte, 4) });
+    const scale = at(scales, shifted(position, Math.log2(node.attrs["blockSize"] as number)));
+    return this.emit({ op: "mul", type: "f32", a: at(table, code), b: scale });
   }
 
   #view(node: GNode, view: string, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {

@@ -13,6 +13,7 @@ import { buildScheduleGraph, type GNode, type ScheduleGraph } from "./graph.ts";
 import { unitForm, valueTypeOf } from "./builder.ts";
 import type { LinearForm } from "./linear-form.ts";
 import { lowerGemm, lowerLoop, lowerScatter, throughView, type GemmChain, type KernelDraft } from "./lower.ts";
+import { placeOperand } from "./operands.ts";
 import { orderKernels } from "./order.ts";
 
 export interface ScheduleOptions {
@@ -41,17 +42,18 @@ export function schedule(program: Program, options: ScheduleOptions): Schedule {
   const { homes, roots } = claimRoots(graph);
   const live = reachable(roots);
   const stored = new Set<GNode>(roots);
+  const packed = new Set<GNode>();
   for (const node of live) {
     if (node.leaf !== undefined || node.constant !== undefined) continue;
     const isView = node.lowering.class === "view";
     if (node.lowering.class === "scatter" || (!options.fusion && !isView)) stored.add(node);
-    if (node.lowering.class === "matmul") node.inputs.forEach((x) => storeOperand(x, stored));
+    if (node.lowering.class === "matmul") node.inputs.forEach((x) => placeOperand(x, { stored, packed }));
   }
   /** Results that must be computed aside and copied: merging the two again would bring the hazard back. */
   const aside = new Set<GNode>();
   for (let round = 0; ; round++) {
     invariant(round < MAX_ROUNDS, "the scheduler goes round in circles");
-    const plan = attempt(live, stored, options);
+    const plan = attempt(live, stored, packed, options);
     const before = stored.size;
     for (const draft of plan.drafts) for (const node of draft.refused) if (node !== draft.root) stored.add(node);
     for (const node of plan.shared) stored.add(node);
@@ -120,21 +122,9 @@ function reachable(roots: readonly GNode[]): GNode[] {
   return [...seen].sort((a, b) => a.id - b.id);
 }
 
-/** A product reads its operands from memory, through views and widening casts. */
-function storeOperand(node: GNode, stored: Set<GNode>): void {
-  let at = node;
-  for (;;) {
-    const { lowering } = at;
-    const passes = (lowering.class === "view" && lowering.view !== "pad" && lowering.view !== "alias") || (lowering.class === "cast" && valueTypeOf(at.inputs[0]!.dtype) === "f32");
-    if (!passes || at.constant !== undefined || at.leaf !== undefined || stored.has(at)) break;
-    at = at.inputs[0]!;
-  }
-  if (at.leaf === undefined && at.constant === undefined && at.lowering.class !== "matmul") stored.add(at);
-}
-
 interface Attempt { readonly drafts: KernelDraft[]; readonly shared: Set<GNode> }
 
-function attempt(live: readonly GNode[], stored: ReadonlySet<GNode>, options: ScheduleOptions): Attempt {
+function attempt(live: readonly GNode[], stored: ReadonlySet<GNode>, packed: ReadonlySet<GNode>, options: ScheduleOptions): Attempt {
   const inLive = new Set(live);
   const chains = findChains(live, stored, inLive);
   const kernelOf = new Map<GNode, Set<GNode>>();
@@ -155,7 +145,7 @@ function attempt(live: readonly GNode[], stored: ReadonlySet<GNode>, options: Sc
     else if (isRoot(node)) within.add(node);
     else for (const user of node.users) if (inLive.has(user)) for (const k of kernelOf.get(user) ?? []) within.add(k);
     kernelOf.set(node, within);
-    if (within.size > 1 && !isRoot(node) && !worthRepeating(node)) {
+    if (within.size > 1 && !isRoot(node) && !packed.has(node) && !worthRepeating(node)) {
       shared.add(node);
       kernelOf.set(node, new Set([node]));
     }

@@ -7,10 +7,10 @@ import type { GemmKernel } from "../../../ir/kernel.ts";
 import type { KernelCode, Phase } from "../kernel-code.ts";
 import type { ModuleBuilder } from "../asm/index.ts";
 import { Code, type Local, type Push } from "../loop/code.ts";
-import { ExpressionEmitter } from "../loop/expression.ts";
+import { ExpressionEmitter, type Scope } from "../loop/expression.ts";
 import { emitLoop } from "../loop/loop.ts";
 import { gemmAsLoop } from "./as-loop.ts";
-import { packPanel } from "./pack.ts";
+import { computedPanels, directPanels, directStrides, STAGE_K, type Panels } from "./panels.ts";
 import { chooseBlocking, directOperand, type Blocking, type DirectOperand } from "./shape.ts";
 
 export interface GemmOptions {
@@ -28,11 +28,11 @@ export function emitGemm(kernel: GemmKernel, module: ModuleBuilder, prefix: stri
   const a = directOperand(kernel.a, kernel);
   const b = directOperand(kernel.b, kernel);
   const { m, n, k } = kernel;
-  if (a === undefined || b === undefined || k === 0 || m * n * k < SMALL) return emitLoop(gemmAsLoop(kernel), module, prefix);
+  if (k === 0 || m * n * k < SMALL) return emitLoop(gemmAsLoop(kernel), module, prefix);
   const blocking = chooseBlocking(kernel, a, b);
   const emitter = new GemmEmitter(kernel, a, b, blocking, module, options);
   const phases: Phase[] = [];
-  if (!blocking.localB) {
+  if (blocking.packB === "first") {
     const units = blocking.panels * blocking.sharedBs;
     phases.push({ exportName: `${prefix}b`, units, cost: units * blocking.tile.columns * k * COST_ELEMENT });
     emitter.packB(`${prefix}b`);
@@ -45,15 +45,16 @@ export function emitGemm(kernel: GemmKernel, module: ModuleBuilder, prefix: stri
 
 class GemmEmitter {
   readonly #kernel: GemmKernel;
-  readonly #a: DirectOperand;
-  readonly #b: DirectOperand;
+  /** Undefined where the operand is computed while packing. */
+  readonly #a: DirectOperand | undefined;
+  readonly #b: DirectOperand | undefined;
   readonly #cut: Blocking;
   readonly #module: ModuleBuilder;
   readonly #fma: boolean;
   readonly #panelA: number;
   readonly #panelB: number;
 
-  constructor(kernel: GemmKernel, a: DirectOperand, b: DirectOperand, cut: Blocking, module: ModuleBuilder, options: GemmOptions) {
+  constructor(kernel: GemmKernel, a: DirectOperand | undefined, b: DirectOperand | undefined, cut: Blocking, module: ModuleBuilder, options: GemmOptions) {
     this.#kernel = kernel;
     this.#a = a;
     this.#b = b;
@@ -65,51 +66,52 @@ class GemmEmitter {
   }
 
   get sharedBytes(): number { return this.#cut.sharedBs * this.#cut.panels * this.#panelB; }
+  // scratch of a thread: a block of A, the accumulator block, panels of B, the stage
   get #blockA(): number { return this.#cut.packA ? round64(Math.ceil(this.#cut.rows / this.#cut.tile.rows) * this.#panelA) : 0; }
-  get #blockC(): number { return this.#cut.rows * this.#pitchC; }
+  get #blockC(): number { return round64(this.#cut.rows * this.#pitchC); }
+  get #blockB(): number { return round64(this.#cut.packB === "batch" ? this.#cut.panels * this.#panelB : this.#cut.packB === "unit" ? this.#cut.blockPanels * this.#panelB : 0); }
+  get #stage(): number { return this.#a === undefined || this.#b === undefined ? Math.max(this.#cut.tile.rows, this.#cut.tile.columns) * STAGE_K * 4 : 0; }
   /** Bytes from row to row of the accumulator block. */
   get #pitchC(): number { return this.#cut.blockPanels * this.#cut.tile.columns * 4; }
-  get threadBytes(): number { return this.#blockA + round64(this.#blockC) + (this.#cut.localB ? this.#cut.panels * this.#panelB : 0); }
+  get threadBytes(): number { return this.#blockA + this.#blockC + this.#blockB + this.#stage; }
+
+  #stageAt(c: Code): () => Push {
+    return () => c.op("i32.add", c.thread, c.i32(this.#blockA + this.#blockC + this.#blockB));
+  }
+
+  #panelsOf(c: Code, side: "a" | "b", batchCoords: readonly Local[]): Panels {
+    const { tile } = this.#cut;
+    const { m, n, k } = this.#kernel;
+    const shape = side === "a" ? { lanes: tile.rows, size: m, k } : { lanes: tile.columns, size: n, k };
+    const direct = side === "a" ? this.#a : this.#b;
+    if (direct === undefined) return computedPanels(c, this.#kernel, this.#kernel[side], side, batchCoords, shape, this.#stageAt(c));
+    return directPanels(c, () => this.#address(c, direct, batchCoords.map((x) => c.get(x))), directStrides(direct, side), shape);
+  }
 
   packB(name: string): void {
     const c = Code.kernel(this.#module, name, this.#kernel.args.length);
-    const { panels, sharedBs } = this.#cut;
-    const unit = c.local("i32");
+    const { panels, sharedBs, tile } = this.#cut;
+    const coords = this.#kernel.batch.map(() => c.keep("i32", c.i32(0)));
+    const source = this.#panelsOf(c, "b", coords);
+    const [unit, first] = [c.local("i32"), c.local("i32")];
     c.for(unit, c.begin, c.get(1), 1, () => {
-      const batch = sharedBs === 1 ? c.i32(0) : c.let("i32", c.op("i32.div_u", c.get(unit), c.i32(panels)));
       const panel = sharedBs === 1 ? c.get(unit) : c.let("i32", c.op("i32.rem_u", c.get(unit), c.i32(panels)));
-      const coords = sharedBs === 1 ? [] : this.#decode(c, batch);
-      const base = this.#address(c, this.#b, coords);
-      this.#packPanelB(c, base, panel, c.op("i32.add", c.shared, c.op("i32.mul", c.get(unit), c.i32(this.#panelB))));
+      if (sharedBs > 1) this.#decode(c, c.let("i32", c.op("i32.div_u", c.get(unit), c.i32(panels)))).forEach((x, d) => c.set(coords[d]!, x));
+      source.enterBatch();
+      c.set(first, c.op("i32.mul", panel, c.i32(tile.columns)));
+      source.pack(first, c.op("i32.add", c.shared, c.op("i32.mul", c.get(unit), c.i32(this.#panelB))));
     });
-
-  }
-
-  #packPanelB(c: Code, base: Push, panel: Push, to: Push): void {
-    const first = c.let("i32", c.op("i32.mul", panel, c.i32(this.#cut.tile.columns)));
-    const from = c.op("i32.add", base, c.op("i32.mul", first, c.i32(this.#b.col)));
-    packPanel(c, { lane: this.#b.col, k: this.#b.row }, from, to, this.#cut.tile.columns, this.#kernel.k, first, this.#kernel.n);
   }
 
   multiply(name: string): void {
     const c = Code.kernel(this.#module, name, this.#kernel.args.length);
-    const { m, n } = this.#kernel;
-    const { rows, rowBlocks, panels, unitPanels, columnUnits, blockPanels, localB, sharedBs } = this.#cut;
-    const rank = this.#kernel.batch.length;
+    const { m } = this.#kernel;
+    const { rows, rowBlocks, panels, unitPanels, columnUnits, blockPanels, packA, packB, sharedBs } = this.#cut;
     const batchCoords = this.#kernel.batch.map(() => c.local("i32"));
-    const [row, column] = [c.local("i32"), c.local("i32")];
     const blockC = c.let("i32", c.op("i32.add", c.thread, c.i32(this.#blockA)));
-    const [firstRow, firstColumn] = [c.local("i32"), c.local("i32")];
-    const epilogue = new ExpressionEmitter(c, {
-      body: this.#kernel.epilogue, args: this.#kernel.args, argLocals: c.args, coords: [...batchCoords, row, column],
-      depth: [...batchCoords.map(() => 1), 2, 3], laneDim: rank + 1,
-      acc: (scope, copy) => c.load(scope.lanes === 4 ? "v128.load" : "f32.load", c.get(accPointer), copy * 16),
-    });
-    const accPointer = c.local("i32");
-    const live = this.#kernel.epilogue.map(() => true);
-    const { stores } = this.#kernel;
-    const root = epilogue.scope(undefined, 0);
-    epilogue.enter(root, live, stores);
+    const sourceA = packA ? this.#panelsOf(c, "a", batchCoords) : undefined;
+    const sourceB = packB === "first" ? undefined : this.#panelsOf(c, "b", batchCoords);
+    const results = this.#results(c, batchCoords, blockC);
 
     const unit = c.local("i32");
     c.for(unit, c.begin, c.get(1), 1, () => {
@@ -119,78 +121,115 @@ class GemmEmitter {
       const rowBlock = c.let("i32", c.op("i32.div_u", within, c.i32(columnUnits)));
       const columnUnit = c.let("i32", c.op("i32.rem_u", within, c.i32(columnUnits)));
       this.#decode(c, batch).forEach((x, d) => c.set(batchCoords[d]!, x));
-      const coords = batchCoords.map((x) => c.get(x));
-      const entry = epilogue.scope(root, 1);
-      epilogue.enter(entry, live, stores);
-
-      const packedB = localB ? c.let("i32", c.op("i32.add", blockC, c.i32(round64(this.#blockC))))
+      results.enterBatch();
+      sourceA?.enterBatch();
+      sourceB?.enterBatch();
+      const baseA = packA ? undefined : c.let("i32", this.#address(c, this.#a!, batchCoords.map((x) => c.get(x))));
+      const packedB = sourceB !== undefined ? c.let("i32", c.op("i32.add", blockC, c.i32(this.#blockC)))
         : c.let("i32", sharedBs === 1 ? c.shared : c.op("i32.add", c.shared, c.op("i32.mul", batch, c.i32(panels * this.#panelB))));
-      if (localB) {
-        const base = c.let("i32", this.#address(c, this.#b, coords));
-        const panel = c.local("i32");
-        c.for(panel, c.i32(0), c.i32(panels), 1, () => this.#packPanelB(c, base, c.get(panel), c.op("i32.add", packedB, c.op("i32.mul", c.get(panel), c.i32(this.#panelB)))));
-      }
-      const baseA = c.let("i32", this.#address(c, this.#a, coords));
       const firstPanel = c.let("i32", c.op("i32.mul", columnUnit, c.i32(unitPanels)));
       const lastPanel = c.let("i32", c.minimum(c.op("i32.add", firstPanel, c.i32(unitPanels)), c.i32(panels)));
-      const block = (from: Push): void => {
-        c.set(firstRow, from);
-        const endRow = c.let("i32", c.minimum(c.op("i32.add", c.get(firstRow), c.i32(rows)), c.i32(m)));
-        if (this.#cut.packA) this.#packBlockA(c, baseA, firstRow, endRow);
-        const panelBlock = c.local("i32");
-        c.for(panelBlock, firstPanel, lastPanel, blockPanels, () => {
-          const endPanel = c.let("i32", c.minimum(c.op("i32.add", c.get(panelBlock), c.i32(blockPanels)), lastPanel));
-          this.#tiles(c, baseA, packedB, blockC, panelBlock, endPanel, firstRow, endRow);
-          c.set(firstColumn, c.op("i32.mul", c.get(panelBlock), c.i32(this.#cut.tile.columns)));
-          const endColumn = c.let("i32", c.minimum(c.op("i32.mul", endPanel, c.i32(this.#cut.tile.columns)), c.i32(n)));
-          c.for(row, c.get(firstRow), endRow, 1, () => {
-            const line = epilogue.scope(entry, 2);
-            epilogue.enter(line, live, stores);
-            c.set(accPointer, c.op("i32.add", blockC, c.op("i32.mul", c.op("i32.sub", c.get(row), c.get(firstRow)), c.i32(this.#pitchC))));
-            c.set(column, c.get(firstColumn));
-            for (const [lanes, copies] of [[4, 2], [4, 1], [1, 1]] as const) {
-              const step = lanes * copies;
-              const last = step === 1 ? endColumn : c.let("i32", c.op("i32.sub", endColumn, c.i32(step - 1)));
-              const cell = epilogue.scope(line, 3, lanes, copies);
-              c.loop(column, last, step, () => {
-                epilogue.enter(cell, live, stores);
-                for (let u = 0; u < copies; u++) for (const store of stores) epilogue.store(cell, store, u);
-                c.set(accPointer, c.op("i32.add", c.get(accPointer), c.i32(step * 4)));
-              });
-            }
-          });
-        });
+
+      const [firstRow, panelBlock] = [c.local("i32"), c.local("i32")];
+      const eachRowBlock = (body: (endRow: Push) => void): void => {
+        const block = (): void => {
+          const endRow = c.let("i32", c.minimum(c.op("i32.add", c.get(firstRow), c.i32(rows)), c.i32(m)));
+          if (sourceA !== undefined) this.#packBlockA(c, sourceA, firstRow, endRow);
+          body(endRow);
+        };
+        if (packB !== "first") return c.for(firstRow, c.i32(0), c.i32(m), rows, block);
+        c.set(firstRow, c.op("i32.mul", rowBlock, c.i32(rows)));
+        block();
       };
-      if (!localB) {
-        block(c.op("i32.mul", rowBlock, c.i32(rows)));
+      const eachPanelBlock = (body: (endPanel: Push) => void): void => c.for(panelBlock, firstPanel, lastPanel, blockPanels, () => {
+        body(c.let("i32", c.minimum(c.op("i32.add", c.get(panelBlock), c.i32(blockPanels)), lastPanel)));
+      });
+      const compute = (endRow: Push, endPanel: Push, originB: Push): void => {
+        this.#tiles(c, baseA, packedB, originB, blockC, panelBlock, endPanel, firstRow, endRow);
+        results.write(firstRow, endRow, panelBlock, endPanel);
+      };
+      if (packB === "unit") {
+        eachPanelBlock((endPanel) => {
+          this.#packPanelsB(c, sourceB!, c.get(panelBlock), endPanel, packedB);
+          eachRowBlock((endRow) => compute(endRow, endPanel, c.get(panelBlock)));
+        });
       } else {
-        const start = c.local("i32");
-        c.for(start, c.i32(0), c.i32(m), rows, () => block(c.get(start)));
+        if (sourceB !== undefined) this.#packPanelsB(c, sourceB, c.i32(0), c.i32(panels), packedB);
+        eachRowBlock((endRow) => eachPanelBlock((endPanel) => compute(endRow, endPanel, c.i32(0))));
       }
     });
-
   }
 
-  #packBlockA(c: Code, base: Push, firstRow: Local, endRow: Push): void {
-    const { tile } = this.#cut;
+  /** The epilogue: rows of the accumulator block, vector by vector, to where they are stored. */
+  #results(c: Code, batchCoords: readonly Local[], blockC: Push): { enterBatch(): void; write(firstRow: Local, endRow: Push, panelBlock: Local, endPanel: Push): void } {
+    const { n, stores } = this.#kernel;
+    const [row, column, pointer] = [c.local("i32"), c.local("i32"), c.local("i32")];
+    const emitter = new ExpressionEmitter(c, {
+      body: this.#kernel.epilogue, args: this.#kernel.args, argLocals: c.args, coords: [...batchCoords, row, column],
+      depth: [...batchCoords.map(() => 1), 2, 3], laneDim: batchCoords.length + 1,
+      acc: (scope, copy) => c.load(scope.lanes === 4 ? "v128.load" : "f32.load", c.get(pointer), copy * 16),
+    });
+    const live = this.#kernel.epilogue.map(() => true);
+    const root = emitter.scope(undefined, 0);
+    emitter.enter(root, live, stores);
+    let entry: Scope;
+    return {
+      enterBatch() {
+        entry = emitter.scope(root, 1);
+        emitter.enter(entry, live, stores);
+      },
+      write: (firstRow, endRow, panelBlock, endPanel) => {
+        const firstColumn = c.let("i32", c.op("i32.mul", c.get(panelBlock), c.i32(this.#cut.tile.columns)));
+        const endColumn = c.let("i32", c.minimum(c.op("i32.mul", endPanel, c.i32(this.#cut.tile.columns)), c.i32(n)));
+        c.for(row, c.get(firstRow), endRow, 1, () => {
+          const line = emitter.scope(entry, 2);
+          emitter.enter(line, live, stores);
+          c.set(pointer, c.op("i32.add", blockC, c.op("i32.mul", c.op("i32.sub", c.get(row), c.get(firstRow)), c.i32(this.#pitchC))));
+          c.set(column, firstColumn);
+          for (const [lanes, copies] of [[4, 2], [4, 1], [1, 1]] as const) {
+            const step = lanes * copies;
+            const last = step === 1 ? endColumn : c.let("i32", c.op("i32.sub", endColumn, c.i32(step - 1)));
+            const cell = emitter.scope(line, 3, lanes, copies);
+            c.loop(column, last, step, () => {
+              emitter.enter(cell, live, stores);
+              for (let u = 0; u < copies; u++) for (const store of stores) emitter.store(cell, store, u);
+              c.set(pointer, c.op("i32.add", c.get(pointer), c.i32(step * 4)));
+            });
+          }
+        });
+      },
+    };
+  }
+
+  #packPanelsB(c: Code, source: Panels, from: Push, end: Push, to: Push): void {
+    const [panel, first] = [c.local("i32"), c.local("i32")];
+    const out = c.keep("i32", to);
+    c.for(panel, from, end, 1, () => {
+      c.set(first, c.op("i32.mul", c.get(panel), c.i32(this.#cut.tile.columns)));
+      source.pack(first, c.get(out));
+      c.set(out, c.op("i32.add", c.get(out), c.i32(this.#panelB)));
+    });
+  }
+
+  #packBlockA(c: Code, source: Panels, firstRow: Local, endRow: Push): void {
     const from = c.local("i32");
     const to = c.keep("i32", c.thread);
-    c.for(from, c.get(firstRow), endRow, tile.rows, () => {
-      packPanel(c, { lane: this.#a.row, k: this.#a.col }, c.op("i32.add", base, c.op("i32.mul", c.get(from), c.i32(this.#a.row))), c.get(to), tile.rows, this.#kernel.k, c.get(from), this.#kernel.m);
+    c.for(from, c.get(firstRow), endRow, this.#cut.tile.rows, () => {
+      source.pack(from, c.get(to));
       c.set(to, c.op("i32.add", c.get(to), c.i32(this.#panelA)));
     });
   }
 
   /** All tiles of a block: each panel of B meets every row of A while it is in the first-level cache. */
-  #tiles(c: Code, baseA: Push, packedB: Push, blockC: Push, panelBlock: Local, endPanel: Push, firstRow: Local, endRow: Push): void {
+  #tiles(c: Code, baseA: Push | undefined, packedB: Push, originB: Push, blockC: Push, panelBlock: Local, endPanel: Push, firstRow: Local, endRow: Push): void {
     const { tile, packA } = this.#cut;
     const panel = c.local("i32");
     const line = c.keep("i32", blockC);
-    const step = packA ? this.#panelA : tile.rows * this.#a.row;
-    const start = packA ? c.thread : c.let("i32", c.op("i32.add", baseA, c.op("i32.mul", c.get(firstRow), c.i32(this.#a.row))));
+    const step = packA ? this.#panelA : tile.rows * this.#a!.row;
+    const start = packA ? c.thread : c.let("i32", c.op("i32.add", baseA!, c.op("i32.mul", c.get(firstRow), c.i32(this.#a!.row))));
     const rest = this.#kernel.m % tile.rows;
     c.for(panel, c.get(panelBlock), endPanel, 1, () => {
-      const pb = c.let("i32", c.op("i32.add", packedB, c.op("i32.mul", c.get(panel), c.i32(this.#panelB))));
+      const pb = c.let("i32", c.op("i32.add", packedB, c.op("i32.mul", c.op("i32.sub", c.get(panel), originB), c.i32(this.#panelB))));
       const pa = c.keep("i32", start);
       const out = c.keep("i32", c.get(line));
       const row = c.keep("i32", c.get(firstRow));
@@ -211,7 +250,7 @@ class GemmEmitter {
     const vectors = tile.columns / 4;
     const acc = Array.from({ length: rows * vectors }, () => c.keep("v128", c.f4const(0)));
     const [pa, pb] = [c.keep("i32", firstA), c.keep("i32", firstB)];
-    const [rowStep, kStep] = packA ? [4, tile.rows * 4] : [this.#a.row, this.#a.col];
+    const [rowStep, kStep] = packA ? [4, tile.rows * 4] : [this.#a!.row, this.#a!.col];
     const end = c.let("i32", c.op("i32.add", c.get(pb), c.i32(this.#panelB)));
     // one k at a time: unrolled, V8 keeps two sets of accumulators and copies between them
     c.loop(pb, end, tile.columns * 4, () => {

@@ -1,6 +1,8 @@
 /** What the blocked product needs to know about its operands, and how it cuts the work. All numbers are known when code is made. */
 import { bytesOf } from "../../../dtype.ts";
+import { bodyFacts } from "../../../ir/facts.ts";
 import type { GemmKernel, Operand } from "../../../ir/kernel.ts";
+import { runsAlongK } from "./slope.ts";
 
 /**
  * Register tiles, rows × columns, with the fraction of the multiply-add peak their inner loop reaches in V8 (measured, see
@@ -12,14 +14,14 @@ const TILES: readonly Tile[] = [{ rows: 3, columns: 12, speed: 0.98 }, { rows: 4
 export interface Tile { readonly rows: number; readonly columns: number; readonly speed: number }
 
 /** The tile that wastes least on this product: columns are padded to whole panels, left-over rows run in a narrower tile. */
-export function chooseTile(m: number, n: number): Tile {
+export function chooseTile(m: number, n: number, tiles: readonly Tile[] = TILES): Tile {
   const time = ({ rows, columns, speed }: Tile): number => {
     const padded = Math.ceil(n / columns) * columns;
     const rest = m % rows;
     // with fewer rows the loads of B are spread over fewer multiply-adds
     return (padded * (m - rest)) / speed + (rest === 0 ? 0 : (padded * rows) / speed);
   };
-  return TILES.reduce((best, tile) => (time(tile) < time(best) ? tile : best));
+  return tiles.reduce((best, tile) => (time(tile) < time(best) ? tile : best));
 }
 
 /** Columns of the accumulator block that the epilogue walks through row by row. */
@@ -29,6 +31,8 @@ const A_BLOCK_BYTES = 192 * 1024;
 const MAX_ROWS = 72;
 /** A batch entry's B that is packed by the thread that uses it. */
 const LOCAL_B_BYTES = 128 * 1024;
+/** Panels of a computed B that a thread holds while all rows of A pass. */
+const UNIT_B_BYTES = 512 * 1024;
 /** Work units a large product is cut into at least, so that threads share it evenly. */
 const MIN_UNITS = 8;
 
@@ -65,29 +69,43 @@ export interface Blocking {
   readonly columnUnits: number;
   /** Panels whose results are gathered before the epilogue runs over them. */
   readonly blockPanels: number;
-  /** Whether each unit packs its own B; otherwise a first phase packs all of it. */
-  readonly localB: boolean;
+  /**
+   * Who packs B: a phase of its own, all of it, for all; each batch entry's unit for itself; or each unit the few panels it is at,
+   * so that a B that has to be computed never exists as a whole.
+   */
+  readonly packB: "first" | "batch" | "unit";
   /** Packed copies of B in shared scratch: 1 when all batch entries use the same. */
   readonly sharedBs: number;
 }
 
-export function chooseBlocking(kernel: GemmKernel, a: DirectOperand, b: DirectOperand): Blocking {
+/** `a` and `b` are undefined where the operand is computed while packing. */
+export function chooseBlocking(kernel: GemmKernel, a: DirectOperand | undefined, b: DirectOperand | undefined): Blocking {
   const { m, n, k } = kernel;
+  const rank = kernel.batch.length;
   const batches = kernel.batch.reduce((x, y) => x * y, 1);
-  const tile = chooseTile(m, n);
+  // an A that is computed across its rows fills whole vectors of rows
+  const acrossRows = a === undefined && !runsAlongK(kernel.a, rank, rank + 1, 4);
+  const tile = chooseTile(m, n, acrossRows ? TILES.filter((t) => t.rows % 4 === 0) : TILES);
   const panels = Math.ceil(n / tile.columns);
-  const sameB = kernel.batch.every((size, d) => size === 1 || b.batch[d] === 0);
-  const localB = !sameB && panels * tile.columns * k * 4 <= LOCAL_B_BYTES;
+  const panelBytes = tile.columns * k * 4;
+  const sameB = kernel.batch.every((size, d) => size === 1 || (b === undefined ? !dependsOn(kernel.b, d) : b.batch[d] === 0));
+  const packB = !sameB && panels * panelBytes <= LOCAL_B_BYTES ? "batch" : b === undefined && batches * panels >= MIN_UNITS ? "unit" : "first";
   const whole = (rows: number): number => Math.max(1, Math.ceil(rows / tile.rows)) * tile.rows;
   const tall = Math.min(MAX_ROWS - (MAX_ROWS % tile.rows), whole(Math.floor(A_BLOCK_BYTES / (4 * k))), whole(m));
-  // smaller blocks where whole ones would leave threads without work; a batch entry that packs its own B stays in one piece
+  // smaller blocks where whole ones would leave threads without work; who packs B for itself takes all rows
   const wanted = Math.ceil(MIN_UNITS / batches);
-  const rows = localB ? tall : Math.min(tall, whole(Math.ceil(m / wanted)));
-  const rowBlocks = localB ? 1 : Math.ceil(m / rows);
-  const columnUnits = localB ? 1 : Math.min(panels, Math.max(1, Math.ceil(MIN_UNITS / (batches * rowBlocks))));
+  const rows = packB === "first" ? Math.min(tall, whole(Math.ceil(m / wanted))) : tall;
+  const rowBlocks = packB === "first" ? Math.ceil(m / rows) : 1;
+  const columnUnits = packB === "batch" ? 1 : Math.min(panels, Math.max(1, Math.ceil(MIN_UNITS / (batches * rowBlocks))));
   const unitPanels = Math.ceil(panels / columnUnits);
+  const fitting = packB === "unit" ? Math.max(1, Math.floor(UNIT_B_BYTES / panelBytes)) : Infinity;
   return {
-    tile, packA: a.col !== 4, batches, rows, rowBlocks, panels, unitPanels, columnUnits: Math.ceil(panels / unitPanels),
-    blockPanels: Math.min(unitPanels, Math.floor(BLOCK_COLUMNS / tile.columns)), localB, sharedBs: localB ? 0 : sameB ? 1 : batches,
+    tile, packA: a?.col !== 4, batches, rows, rowBlocks, panels, unitPanels, columnUnits: Math.ceil(panels / unitPanels),
+    blockPanels: Math.min(unitPanels, Math.floor(BLOCK_COLUMNS / tile.columns), fitting), packB, sharedBs: packB !== "first" ? 0 : sameB ? 1 : batches,
   };
+}
+
+function dependsOn(operand: Operand, dim: number): boolean {
+  const rank = operand.body.reduce((most, i) => (i.op === "load" ? Math.max(most, i.index.strides.length) : i.op === "coord" ? Math.max(most, i.dim + 1) : most), dim + 1);
+  return (bodyFacts(operand.body, rank, rank).dims[operand.value]! & (1 << dim)) !== 0;
 }

@@ -1,0 +1,150 @@
+/**
+ * How panels of an operand come into tile order. A plain f32 operand is copied; anything else (a cast, dequantisation, a dropout
+ * mask) is computed on the way, so that the operand itself never exists in memory.
+ */
+import type { GemmKernel, Operand, ValueId } from "../../../ir/kernel.ts";
+import type { Code, Local, Push } from "../loop/code.ts";
+import { ExpressionEmitter, neededFor, type Scope } from "../loop/expression.ts";
+import { packPanel } from "./pack.ts";
+import type { DirectOperand } from "./shape.ts";
+import { runsAlongK } from "./slope.ts";
+
+export interface Panels {
+  /** To be emitted where the batch coordinates have been set. */
+  enterBatch(): void;
+  /** Emits the packing of lines [first, first + lanes) over the whole of k: k-major, `lanes` f32 per k, zeros beyond the matrix. */
+  pack(first: Local, to: Push): void;
+}
+
+/** Rows of A or columns of B ("lines"), `lanes` of them per panel, of a matrix with `size` lines and `k` elements in each. */
+export interface PanelShape { readonly lanes: number; readonly size: number; readonly k: number }
+
+/** A panel of an operand that is computed along k is staged in pieces of at most this many elements of each line. */
+export const STAGE_K = 256;
+
+export function directPanels(c: Code, base: () => Push, strides: { readonly line: number; readonly k: number }, shape: PanelShape): Panels {
+  const start = c.local("i32");
+  return {
+    enterBatch: () => c.set(start, base()),
+    pack: (first, to) => packPanel(c, { lane: strides.line, k: strides.k }, c.op("i32.add", c.get(start), c.op("i32.mul", c.get(first), c.i32(strides.line))), to, shape.lanes, shape.k, c.get(first), shape.size),
+  };
+}
+
+/** `lineDim` is the operand's dimension that lines are counted in; the other of the last two is k. `stage` is where `lanes · STAGE_K` f32 fit. */
+export function computedPanels(c: Code, kernel: GemmKernel, operand: Operand, side: "a" | "b", batchCoords: readonly Local[], shape: PanelShape, stage: () => Push): Panels {
+  const rank = kernel.batch.length;
+  const [lineDim, kDim] = side === "a" ? [rank, rank + 1] : [rank + 1, rank];
+  const along = runsAlongK(operand, lineDim, kDim, shape.lanes) ? "k" : "line";
+  const [line, k] = [c.local("i32"), c.local("i32")];
+  const coords = side === "a" ? [...batchCoords, line, k] : [...batchCoords, k, line];
+  const depth = [...batchCoords.map(() => 1), ...(side === "a" ? [2, 3] : [3, 2])];
+  const emitter = new ExpressionEmitter(c, { body: operand.body, args: kernel.args, argLocals: c.args, coords, depth, laneDim: along === "k" ? kDim : lineDim });
+  const live = neededFor(operand.body, [operand.value]);
+  const root = emitter.scope(undefined, 0, 1, 1);
+  emitter.enter(root, live);
+  let entry: Scope | undefined;
+  const writer = { c, emitter, live, value: operand.value, line, k, shape };
+  return {
+    enterBatch() {
+      entry = emitter.scope(root, 1, 1, 1);
+      emitter.enter(entry, live);
+    },
+    pack(first, to) {
+      if (along === "k") packAlongK(writer, entry!, first, to, stage());
+      else packAlongLines(writer, entry!, first, to);
+    },
+  };
+}
+
+interface Writer {
+  readonly c: Code;
+  readonly emitter: ExpressionEmitter;
+  readonly live: readonly boolean[];
+  readonly value: ValueId;
+  readonly line: Local;
+  readonly k: Local;
+  readonly shape: PanelShape;
+}
+
+/** Vectors run along each line: computed row by row into a stage, then transposed like any other matrix. */
+function packAlongK(w: Writer, entry: Scope, first: Local, to: Push, stage: Push): void {
+  const { c, shape: { lanes, size, k } } = w;
+  const base = c.let("i32", stage);
+  const target = c.let("i32", to);
+  const piece = (from: Push, length: number): void => {
+    const start = c.let("i32", from);
+    const end = size % lanes === 0 ? c.op("i32.add", c.get(first), c.i32(lanes)) : c.let("i32", c.minimum(c.op("i32.add", c.get(first), c.i32(lanes)), c.i32(size)));
+    const out = c.keep("i32", base);
+    c.for(w.line, c.get(first), end, 1, () => {
+      const row = w.emitter.scope(entry, 2, 1, 1);
+      w.emitter.enter(row, w.live);
+      const q = c.keep("i32", c.get(out));
+      c.set(w.k, start);
+      let done = 0;
+      for (const [width, copies] of [[4, 2], [4, 1], [1, 1]] as const) {
+        const step = width * copies;
+        const upTo = length - (length % step);
+        if (upTo === done) continue;
+        done = upTo;
+        const cell = w.emitter.scope(row, 3, width, copies);
+        c.loop(w.k, c.op("i32.add", start, c.i32(upTo)), step, () => {
+          w.emitter.enter(cell, w.live);
+          for (let u = 0; u < copies; u++) {
+            if (width === 4) c.store("v128.store", c.get(q), u * 16, w.emitter.vector(cell, w.value, u));
+            else c.store("f32.store", c.get(q), 0, w.emitter.value(cell, w.value));
+          }
+          c.set(q, c.op("i32.add", c.get(q), c.i32(step * 4)));
+        });
+      }
+      c.set(out, c.op("i32.add", c.get(out), c.i32(STAGE_K * 4)));
+    });
+    packPanel(c, { lane: STAGE_K * 4, k: 4 }, base, c.op("i32.add", target, c.op("i32.mul", start, c.i32(lanes * 4))), lanes, length, c.get(first), size);
+  };
+  const whole = k - (k % STAGE_K);
+  if (whole > 0) {
+    const from = c.local("i32");
+    c.for(from, c.i32(0), c.i32(whole), STAGE_K, () => piece(c.get(from), STAGE_K));
+  }
+  if (k > whole) piece(c.i32(whole), k - whole);
+}
+
+/** Vectors run across the lines of the panel: exactly tile order. */
+function packAlongLines(w: Writer, entry: Scope, first: Local, to: Push): void {
+  const { c, shape: { lanes, size, k } } = w;
+  const target = c.let("i32", to);
+  const full = (): void => {
+    c.set(w.line, c.get(first));
+    const row = w.emitter.scope(entry, 2, 4, lanes / 4);
+    w.emitter.enter(row, w.live);
+    const q = c.keep("i32", target);
+    c.for(w.k, c.i32(0), c.i32(k), 1, () => {
+      const cell = w.emitter.scope(row, 3);
+      w.emitter.enter(cell, w.live);
+      for (let u = 0; u < lanes / 4; u++) c.store("v128.store", c.get(q), u * 16, w.emitter.vector(cell, w.value, u));
+      c.set(q, c.op("i32.add", c.get(q), c.i32(lanes * 4)));
+    });
+  };
+  const edge = (): void => {
+    const real = size % lanes;
+    c.fill(target, c.i32(0), c.i32(lanes * k * 4));
+    const out = c.keep("i32", target);
+    c.for(w.line, c.get(first), c.op("i32.add", c.get(first), c.i32(real)), 1, () => {
+      const row = w.emitter.scope(entry, 2, 1, 1);
+      w.emitter.enter(row, w.live);
+      const q = c.keep("i32", c.get(out));
+      c.for(w.k, c.i32(0), c.i32(k), 1, () => {
+        const cell = w.emitter.scope(row, 3);
+        w.emitter.enter(cell, w.live);
+        c.store("f32.store", c.get(q), 0, w.emitter.value(cell, w.value));
+        c.set(q, c.op("i32.add", c.get(q), c.i32(lanes * 4)));
+      });
+      c.set(out, c.op("i32.add", c.get(out), c.i32(4)));
+    });
+  };
+  if (size % lanes === 0) full();
+  else c.if(c.op("i32.le_s", c.op("i32.add", c.get(first), c.i32(lanes)), c.i32(size)), full, edge);
+}
+
+export function directStrides(operand: DirectOperand, side: "a" | "b"): { line: number; k: number } {
+  return side === "a" ? { line: operand.row, k: operand.col } : { line: operand.col, k: operand.row };
+}
