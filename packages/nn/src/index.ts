@@ -2,6 +2,7 @@
  * @module
  * Module tree, layers, losses, optimisers and schedules with torch's semantics.
  */
+export { Block, recomputeBlocks } from "./block.ts";
 export { clipGradNorm, gradNorm } from "./clip.ts";
 export { DropoutKeys } from "./dropout-keys.ts";
 export { activation, Conv1D, Dropout, Embedding, LayerNorm, Linear, Projection, RMSNorm } from "./layers.ts";

@@ -2,7 +2,7 @@
  * The module tree. Children and weights are ordinary properties; their names are the property names, which are chosen to be those
  * of Hugging Face, so that a path in the tree is a key in a checkpoint.
  */
-import { LowrankError, RandomStream, ShapeError, toMemory, withScope, type Device, type DType, type StoredTensor } from "@lowrank/tensor";
+import { dtypes, LowrankError, RandomStream, ShapeError, toMemory, withScope, type Device, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
 import type { DropoutKeys } from "./dropout-keys.ts";
 import { Weight, type Init } from "./weight.ts";
 
@@ -12,6 +12,8 @@ export interface MaterializeOptions {
   readonly device: Device;
   /** dtype of the weights. Default: the device's float. */
   readonly dtype?: DType;
+  /** dtype a weight is kept in, where that is narrower than what it computes in: f16 or bf16 for frozen ones. Default: `dtype`. */
+  readonly storage?: (name: string, weight: Weight) => DType | undefined;
   /** Fresh values depend on this and on the weight's name only. Default 0. */
   readonly seed?: number;
   /** Stored values by name; whatever is missing is drawn fresh. Read one at a time. */
@@ -119,13 +121,15 @@ export abstract class Module {
       weight.name ||= name;
       if (weight.materialized || seen.has(weight)) continue;
       seen.add(weight);
+      const kept = options.storage?.(name, weight) ?? dtype;
+      weight.computesIn = kept === dtype ? undefined : dtype;
       if (values?.has(name) === true) {
         const { data, shape, dtype: stored } = await values.read(name);
         if (shape.join() !== weight.shape.join()) throw new ShapeError(`${name}: the file has [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
-        weight.parameter = device.parameter(data, weight.shape, dtype, stored);
+        weight.parameter = device.parameter(data, weight.shape, kept, stored);
       } else {
         fresh.push(name);
-        weight.parameter = device.parameter(drawFresh(weight, seed, name), weight.shape, dtype);
+        weight.parameter = device.parameter(drawFresh(weight, seed, name, kept), weight.shape, kept, kept);
       }
     }
     return { fresh };
@@ -184,13 +188,21 @@ function matches(filter: NameFilter, name: string): boolean {
   return name === filter || name.startsWith(`${filter}.`) || name.endsWith(`.${filter}`);
 }
 
-function drawFresh(weight: Weight, seed: number, name: string): Float64Array {
-  const out = new Float64Array(weight.size);
+/** Values are drawn in f64 and rounded piece by piece, so that a large weight never stands in memory at full width. */
+const DRAW_PIECE = 1 << 16;
+
+function drawFresh(weight: Weight, seed: number, name: string, dtype: DType): TypedArray {
+  const out = new dtypes[dtype].array(new ArrayBuffer(weight.size * dtypes[dtype].bytes));
   const { init }: { init: Init } = weight;
+  if (init.kind === "zeros") return out;
   const stream = new RandomStream(seed, `init/${name}`);
-  if (init.kind === "ones") out.fill(1);
-  else if (init.kind === "normal") stream.fillNormal(out, 0, init.std);
-  else if (init.kind === "uniform") stream.fillUniform(out, -init.bound, init.bound);
+  for (let from = 0; from < weight.size; from += DRAW_PIECE) {
+    const piece = new Float64Array(Math.min(DRAW_PIECE, weight.size - from));
+    if (init.kind === "ones") piece.fill(1);
+    else if (init.kind === "normal") stream.fillNormal(piece, 0, init.std);
+    else stream.fillUniform(piece, -init.bound, init.bound);
+    out.set(toMemory(dtype, piece, "f64"), from);
+  }
   return out;
 }
 

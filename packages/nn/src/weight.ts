@@ -1,5 +1,5 @@
 /** A named tensor of a module. It has a shape from the start and memory only once the model is materialised, so that models of any size can be looked at. */
-import { LowrankError, type Parameter, type Tensor } from "@lowrank/tensor";
+import { LowrankError, ops, type DType, type Parameter, type Tensor } from "@lowrank/tensor";
 
 /** How fresh values are drawn. Every distribution names what it takes. */
 export type Init =
@@ -14,6 +14,8 @@ export class Weight {
   readonly init: Init;
   /** Whether training changes it. */
   trainable = true;
+  /** dtype a forward pass computes in, where storage is narrower; products widen such a weight while they pack it. */
+  computesIn: DType | undefined;
   #parameter: Parameter | undefined;
   /** Where it stands in the model, once the model knows. */
   name = "";
@@ -37,7 +39,10 @@ export class Weight {
   }
 
   /** The value as a tensor for a forward pass. */
-  get value(): Tensor { return this.parameter.value; }
+  get value(): Tensor {
+    const { value } = this.parameter;
+    return this.computesIn === undefined ? value : ops.cast(value, this.computesIn);
+  }
 
   dispose(): void {
     this.#parameter?.dispose();

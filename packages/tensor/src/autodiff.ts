@@ -58,19 +58,26 @@ export function valueAndGrad(loss: Tensor, wrt: readonly (Tensor | Parameter)[])
   return { loss, grads: grad(loss, wrt) };
 }
 
-let recomputations = 0;
-
 /**
  * Runs `body` without keeping its intermediates for the backward pass: they are computed again from `inputs` when their gradient
- * is known. Tensors that `body` closes over (parameters) receive gradients too when named in `inputs`.
+ * is known. Parameters that `body` closes over get their gradients as usual. `body` is called again by `grad` and must build the
+ * same values then, random sites included (see nn's `Block`). Chen et al. 2016, "Training deep nets with sublinear memory cost".
  */
 export function checkpoint(body: (...inputs: Tensor[]) => Tensor, inputs: readonly Tensor[]): Tensor {
   const result = body(...inputs);
   const output = ops.make.node(identity, [result], {}, result.shape, result.dtype);
-  return ops.make.withVjp(output, inputs, (g) => {
-    const again = inputs.map((x) => (isFloat(x.dtype) ? ops.barrier(x, g, recomputations++) : x));
-    return grad(body(...again), again, g);
+  const closedOver = storedLeaves(result, inputs);
+  return ops.make.withVjp(output, [...inputs, ...closedOver], (g) => {
+    const again = inputs.map((x) => (isFloat(x.dtype) ? ops.barrier(x, g) : x));
+    return grad(body(...again), [...again, ...closedOver], g);
   });
+}
+
+/** Float leaves in device memory that `result` is made of, apart from what it takes from `inputs`. */
+function storedLeaves(result: Tensor, inputs: readonly Tensor[]): Tensor[] {
+  const borders = new Set(inputs.map((x) => x.node));
+  const nodes = topological([result.node], (n) => (borders.has(n) ? [] : n.inputs));
+  return nodes.filter((n) => !borders.has(n) && n.leaf?.kind === "cell" && isFloat(n.dtype)).map((n) => new Tensor(n, result.device));
 }
 
 const identity: Primitive = {

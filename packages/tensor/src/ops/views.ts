@@ -214,8 +214,8 @@ const barrierPrimitive: Primitive = {
   vjp: (_t, g) => [g, undefined],
 };
 /** x, but not before `after` has been computed: recomputation in the backward pass must not be merged with the forward pass. */
-export const barrier: OpRecord<[x: Tensor, after: Tensor, tag: number]> = {
+export const barrier: OpRecord<[x: Tensor, after: Tensor]> = {
   name: "barrier", doc: "x, available only after another tensor", tolerance: "exact", differentiable: true,
   sample: (g) => [g.tensor(g.shape()), g.tensor([]), 0],
-  call: (t, x, after, tag) => t.make.node(barrierPrimitive, [x, after], { tag }, x.shape, x.dtype),
+  call: (t, x, after) => t.make.node(barrierPrimitive, [x, after], {}, x.shape, x.dtype),
 };

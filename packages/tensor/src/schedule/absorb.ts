@@ -20,6 +20,8 @@ export function absorb(drafts: readonly KernelDraft[], stored: ReadonlySet<GNode
   // without barriers a kernel depends only on nodes older than its own
   const inOrder = drafts.every((d) => d.waits.size === 0);
   for (const draft of drafts) link(draft, writer, readers);
+  // what a recomputation waits for stays in the kernel that makes it first: in a later one it might come too late
+  const awaited = new Set(drafts.flatMap((d) => [...awaitedBy(d, writer)]));
   for (let i = drafts.length - 1; i >= 0; i--) {
     let consumer = drafts[i]!;
     if (consumer.kind !== "loop" || !alive.has(consumer)) continue;
@@ -28,7 +30,7 @@ export function absorb(drafts: readonly KernelDraft[], stored: ReadonlySet<GNode
       for (const node of [...consumer.reads].sort((a, b) => b.id - a.id)) {
         const producer = writer.get(node);
         if (producer === undefined || producer === consumer || producer.kind !== "loop") continue;
-        if (producer.writes.length !== 1 || node.size < 2 || producer.root !== node || isAside(node)) continue;
+        if (producer.writes.length !== 1 || node.size < 2 || producer.root !== node || isAside(node) || awaited.has(node)) continue;
         if (feeds(node, consumer, writer, readers, inOrder)) continue;
         // nobody else wants it: computed in passing, it need not be stored at all
         const keep = isResult(node) || readers.get(node)!.size > 1;
@@ -77,11 +79,15 @@ function* precursors(draft: KernelDraft, writer: ReadonlyMap<GNode, KernelDraft>
     const from = writer.get(read);
     if (from !== undefined) yield from;
   }
+  for (const node of awaitedBy(draft, writer)) yield writer.get(node)!;
+}
+
+/** Written nodes that must be there before a recomputation starts. */
+function* awaitedBy(draft: KernelDraft, writer: ReadonlyMap<GNode, KernelDraft>): Generator<GNode> {
   const pending = [...draft.waits];
   while (pending.length > 0) {
     const node = pending.pop()!;
-    const from = writer.get(node);
-    if (from !== undefined) yield from;
+    if (writer.has(node)) yield node;
     else if (node.leaf === undefined) pending.push(...node.inputs);
   }
 }

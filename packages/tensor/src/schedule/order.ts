@@ -30,7 +30,8 @@ export function orderKernels(drafts: readonly KernelDraft[], homes: ReadonlyMap<
     }
     for (const node of draft.waits) barrier(node, draft, writer, edge);
   }
-  const rank = (d: KernelDraft): number => Math.max(...d.writes.map((n) => n.id));
+  // as they were built: `grad` makes each weight's gradient next to where its operands are last needed otherwise
+  const rank = (d: KernelDraft): number => Math.max(...d.writes.map((n) => n.origin.id));
   const ready = drafts.filter((d) => waits.get(d) === 0).sort((a, b) => rank(b) - rank(a));
   const order: KernelDraft[] = [];
   while (ready.length > 0) {
@@ -44,8 +45,23 @@ export function orderKernels(drafts: readonly KernelDraft[], homes: ReadonlyMap<
   }
   if (order.length === drafts.length) return order;
   const done = new Set(order);
-  for (const { draft, node } of overwriter.values()) if (!done.has(draft)) return { conflict: node };
+  for (const { draft, node } of overwriter.values()) if (!done.has(draft) && inCircle(draft, after)) return { conflict: node };
   throw new Error("internal: kernels wait for each other in a circle");
+}
+
+/** Whether what comes after `draft` comes before it too; those that merely wait for such a circle do not count. */
+function inCircle(draft: KernelDraft, after: ReadonlyMap<KernelDraft, ReadonlySet<KernelDraft>>): boolean {
+  const seen = new Set<KernelDraft>();
+  const stack = [draft];
+  while (stack.length > 0) {
+    for (const next of after.get(stack.pop()!)!) {
+      if (next === draft) return true;
+      if (seen.has(next)) continue;
+      seen.add(next);
+      stack.push(next);
+    }
+  }
+  return false;
 }
 
 /** Everything `node` stands for has been computed before `then` starts. */

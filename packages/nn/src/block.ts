@@ -1,0 +1,33 @@
+/** A repeated part of a deep model, the unit in which activations are kept or computed again. */
+import { checkpoint, LowrankError, type Tensor } from "@lowrank/tensor";
+import { Module } from "./module.ts";
+
+export abstract class Block extends Module {
+  /** Whether the backward pass computes this block's activations again instead of keeping them. */
+  recompute = false;
+
+  /** Runs `body`, a function of `x` and of weights only, as a checkpoint where that is asked for. Masks drawn again are the same. */
+  run(x: Tensor, body: (x: Tensor) => Tensor): Tensor {
+    if (!this.recompute || !this.training) return body(x);
+    const { keys } = this;
+    const site = keys?.site ?? 0;
+    let first = true;
+    return checkpoint((input) => {
+      if (first || keys === undefined) {
+        first = false;
+        return body(input);
+      }
+      return keys.replay(site, input, () => body(input));
+    }, [x]);
+  }
+}
+
+/**
+ * Turns recomputation on or off in every block of `model`: the backward pass then needs the memory of one block's activations
+ * instead of all of them, for one more forward pass.
+ */
+export function recomputeBlocks(model: Module, on = true): void {
+  const blocks = [...model.namedModules()].flatMap(([, m]) => (m instanceof Block ? [m] : []));
+  if (blocks.length === 0) throw new LowrankError("ConfigError", "recomputeBlocks: the model has no blocks to recompute");
+  for (const block of blocks) block.recompute = on;
+}
