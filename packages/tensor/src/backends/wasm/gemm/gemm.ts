@@ -1,7 +1,7 @@
 /**
  * GemmKernel → packed, register-blocked code in the manner of Goto & van de Geijn: B in panels as wide as a register tile, A in
- * blocks of rows that stay in cache, a tile of accumulators in registers over the whole of k. k is never split, so a result's bits depend on
- * nothing but the operands. Results gather in a block of scratch over which the epilogue runs row by row.
+ * blocks of rows that stay in cache, a tile of accumulators in registers over a long piece of k. Pieces follow one another in the same
+ * accumulators, so a result's bits depend on nothing but the operands. Results gather in a block of scratch over which the epilogue runs row by row.
  */
 import type { GemmKernel } from "../../../ir/kernel.ts";
 import type { KernelCode, Phase } from "../kernel-code.ts";
@@ -11,7 +11,7 @@ import { ExpressionEmitter, type Scope } from "../loop/expression.ts";
 import { emitLoop } from "../loop/loop.ts";
 import { gemmAsLoop } from "./as-loop.ts";
 import { computedPanels, directPanels, directStrides, STAGE_K, type Panels } from "./panels.ts";
-import { chooseBlocking, directOperand, type Blocking, type DirectOperand } from "./shape.ts";
+import { chooseBlocking, directOperand, kPiece, type Blocking, type DirectOperand } from "./shape.ts";
 
 export interface GemmOptions {
   /** Relaxed SIMD's multiply-add; otherwise multiply and add. */
@@ -42,6 +42,9 @@ export function emitGemm(kernel: GemmKernel, module: ModuleBuilder, prefix: stri
   emitter.multiply(prefix);
   return { phases, sharedScratch: emitter.sharedBytes, threadScratch: emitter.threadBytes };
 }
+
+/** Part of k that a tile runs over at a time; `first` says whether sums begin here, and is absent where there is one piece only. */
+interface KPiece { readonly from: Local; readonly first: Push | undefined; readonly bytesB: Push }
 
 class GemmEmitter {
   readonly #kernel: GemmKernel;
@@ -228,30 +231,47 @@ class GemmEmitter {
     const step = packA ? this.#panelA : tile.rows * this.#a!.row;
     const start = packA ? c.thread : c.let("i32", c.op("i32.add", baseA!, c.op("i32.mul", c.get(firstRow), c.i32(this.#a!.row))));
     const rest = this.#kernel.m % tile.rows;
-    c.for(panel, c.get(panelBlock), endPanel, 1, () => {
-      const pb = c.let("i32", c.op("i32.add", packedB, c.op("i32.mul", c.op("i32.sub", c.get(panel), originB), c.i32(this.#panelB))));
-      const pa = c.keep("i32", start);
-      const out = c.keep("i32", c.get(line));
-      const row = c.keep("i32", c.get(firstRow));
-      const lastWhole = c.let("i32", c.op("i32.sub", endRow, c.i32(tile.rows - 1)));
-      c.loop(row, lastWhole, tile.rows, () => {
-        this.#tile(c, c.get(pa), pb, c.get(out), tile.rows);
-        c.set(pa, c.op("i32.add", c.get(pa), c.i32(step)));
-        c.set(out, c.op("i32.add", c.get(out), c.i32(tile.rows * this.#pitchC)));
+    const piece = kPiece(this.#kernel.k);
+    const from = c.keep("i32", c.i32(0));
+    const stepA = packA ? tile.rows * 4 : this.#a!.col;
+    const pieces = (body: (at: KPiece) => void): void => {
+      if (piece === this.#kernel.k) return body({ from, first: undefined, bytesB: c.i32(this.#panelB) });
+      c.for(from, c.i32(0), c.i32(this.#kernel.k), piece, () => {
+        const length = c.minimum(c.i32(piece), c.op("i32.sub", c.i32(this.#kernel.k), c.get(from)));
+        body({ from, first: c.op("i32.eqz", c.get(from)), bytesB: c.let("i32", c.op("i32.mul", length, c.i32(tile.columns * 4))) });
       });
-      if (rest !== 0) c.if(c.op("i32.lt_s", c.get(row), endRow), () => this.#tile(c, c.get(pa), pb, c.get(out), rest));
-      c.set(line, c.op("i32.add", c.get(line), c.i32(tile.columns * 4)));
+    };
+    pieces((at) => {
+      const offset = (base: Push, step: number): Push => (at.first === undefined ? base : c.op("i32.add", base, c.op("i32.mul", c.get(from), c.i32(step))));
+      c.set(line, blockC);
+      c.for(panel, c.get(panelBlock), endPanel, 1, () => {
+        const pb = c.let("i32", offset(c.op("i32.add", packedB, c.op("i32.mul", c.op("i32.sub", c.get(panel), originB), c.i32(this.#panelB))), tile.columns * 4));
+        const pa = c.keep("i32", offset(start, stepA));
+        const out = c.keep("i32", c.get(line));
+        const row = c.keep("i32", c.get(firstRow));
+        const lastWhole = c.let("i32", c.op("i32.sub", endRow, c.i32(tile.rows - 1)));
+        c.loop(row, lastWhole, tile.rows, () => {
+          this.#tile(c, c.get(pa), pb, c.get(out), tile.rows, at);
+          c.set(pa, c.op("i32.add", c.get(pa), c.i32(step)));
+          c.set(out, c.op("i32.add", c.get(out), c.i32(tile.rows * this.#pitchC)));
+        });
+        if (rest !== 0) c.if(c.op("i32.lt_s", c.get(row), endRow), () => this.#tile(c, c.get(pa), pb, c.get(out), rest, at));
+        c.set(line, c.op("i32.add", c.get(line), c.i32(tile.columns * 4)));
+      });
     });
   }
 
-  /** One tile of `rows` rows, left in the accumulator block. */
-  #tile(c: Code, firstA: Push, firstB: Push, out: Push, rows: number): void {
+  /** One tile of `rows` rows over one piece of k, left in (or added to) the accumulator block. */
+  #tile(c: Code, firstA: Push, firstB: Push, out: Push, rows: number, { first, bytesB }: KPiece): void {
     const { tile, packA } = this.#cut;
     const vectors = tile.columns / 4;
     const acc = Array.from({ length: rows * vectors }, () => c.keep("v128", c.f4const(0)));
+    const place = (r: number, v: number): number => r * this.#pitchC + v * 16;
+    const each = (body: (local: Local, offset: number) => void): void => acc.forEach((local, i) => body(local, place(Math.floor(i / vectors), i % vectors)));
+    if (first !== undefined) c.if(first, () => {}, () => each((local, offset) => c.set(local, c.load("v128.load", out, offset))));
     const [pa, pb] = [c.keep("i32", firstA), c.keep("i32", firstB)];
     const [rowStep, kStep] = packA ? [4, tile.rows * 4] : [this.#a!.row, this.#a!.col];
-    const end = c.let("i32", c.op("i32.add", c.get(pb), c.i32(this.#panelB)));
+    const end = c.let("i32", c.op("i32.add", c.get(pb), bytesB));
     // one k at a time: unrolled, V8 keeps two sets of accumulators and copies between them
     c.loop(pb, end, tile.columns * 4, () => {
       const b = Array.from({ length: vectors }, (_, v) => c.let4(c.load("v128.load", c.get(pb), v * 16)));
@@ -261,9 +281,7 @@ class GemmEmitter {
       }
       c.set(pa, c.op("i32.add", c.get(pa), c.i32(kStep)));
     });
-    for (let r = 0; r < rows; r++) {
-      for (let v = 0; v < vectors; v++) c.store("v128.store", out, r * this.#pitchC + v * 16, c.get(acc[r * vectors + v]!));
-    }
+    each((local, offset) => c.store("v128.store", out, offset, c.get(local)));
   }
 
   /** Rows of A lie a fixed distance apart, so one pointer serves them all; constant offsets cannot be negative. */

@@ -26,7 +26,7 @@ export function chooseTile(m: number, n: number, tiles: readonly Tile[] = TILES)
 
 /** Columns of the accumulator block that the epilogue walks through row by row. */
 const BLOCK_COLUMNS = 256;
-/** Rows of A that a thread keeps at hand while panels of B pass: half of a usual second-level cache. */
+/** A piece of the rows of A that a thread keeps at hand while panels of B pass: half of a usual second-level cache. */
 const A_BLOCK_BYTES = 192 * 1024;
 const MAX_ROWS = 72;
 /** A batch entry's B that is packed by the thread that uses it. */
@@ -53,6 +53,14 @@ export function directOperand(operand: Operand, kernel: GemmKernel): DirectOpera
   const bytes = bytesOf("f32");
   const strides = index.strides.map((s) => s * bytes);
   return { arg: instr.arg, offset: index.offset * bytes, batch: strides.slice(0, -2), row: strides[strides.length - 2]!, col: strides[strides.length - 1]! };
+}
+
+/** Longest piece of k: a panel of B beyond it streams from the second-level cache once per row of tiles. */
+const MAX_K_PIECE = 1024;
+
+/** k in equal pieces. */
+export function kPiece(k: number): number {
+  return Math.ceil(k / Math.ceil(k / MAX_K_PIECE));
 }
 
 export interface Blocking {
@@ -91,7 +99,7 @@ export function chooseBlocking(kernel: GemmKernel, a: DirectOperand | undefined,
   const sameB = kernel.batch.every((size, d) => size === 1 || (b === undefined ? !dependsOn(kernel.b, d) : b.batch[d] === 0));
   const packB = !sameB && panels * panelBytes <= LOCAL_B_BYTES ? "batch" : b === undefined && batches * panels >= MIN_UNITS ? "unit" : "first";
   const whole = (rows: number): number => Math.max(1, Math.ceil(rows / tile.rows)) * tile.rows;
-  const tall = Math.min(MAX_ROWS - (MAX_ROWS % tile.rows), whole(Math.floor(A_BLOCK_BYTES / (4 * k))), whole(m));
+  const tall = Math.min(MAX_ROWS - (MAX_ROWS % tile.rows), whole(Math.floor(A_BLOCK_BYTES / (4 * kPiece(k)))), whole(m));
   // smaller blocks where whole ones would leave threads without work; who packs B for itself takes all rows
   const wanted = Math.ceil(MIN_UNITS / batches);
   const rows = packB === "first" ? Math.min(tall, whole(Math.ceil(m / wanted))) : tall;
