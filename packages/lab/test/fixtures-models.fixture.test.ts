@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { architectures, directory, fromPretrained, type BertTaskModel } from "@lowrank/models";
+import { architectures, directory, fromPretrained, tokenLosses, type TaskModel } from "@lowrank/models";
 import { AdamW, clipGradNorm, linearSchedule, type Weight } from "@lowrank/nn";
 import { compile, floatsOf, grad, init, openFile, SafetensorsFile, type Device, type HostTensor, type Tensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -14,7 +14,7 @@ const folder = resolve(import.meta.dirname, "../../..", process.env["LOWRANK_FIX
 const present = existsSync(join(folder, "manifest.json"));
 
 interface Case { readonly folder: string; readonly kind: string }
-interface ModelCase { readonly architecture: string; readonly checkpoint: string; readonly inputs: readonly string[]; readonly f32Error: Readonly<Record<string, { readonly maxAbs: number }>> }
+interface ModelCase { readonly generate?: string; readonly architecture: string; readonly checkpoint: string; readonly inputs: readonly string[]; readonly f32Error: Readonly<Record<string, { readonly maxAbs: number }>> }
 interface TrajectoryCase {
   readonly architecture: string; readonly method: string; readonly checkpoint: string; readonly initialAdapter: string | null;
   readonly optimizer: { readonly name: string; readonly lr: number; readonly weightDecay: number; readonly betas: [number, number]; readonly eps: number };
@@ -58,7 +58,7 @@ function difference(got: Float64Array, want: Float64Array): { worst: number; fou
   return { worst, fourUlp: 4 * scale * 2 ** -23 };
 }
 
-function outputsOf(out: ReturnType<BertTaskModel["forward"]>): Record<string, Tensor | undefined> {
+function outputsOf(out: ReturnType<TaskModel["forward"]>): Record<string, Tensor | undefined> {
   const named: Record<string, Tensor | undefined> = { loss: out.loss };
   if ("logits" in out) named["logits"] = out.logits;
   if ("startLogits" in out) Object.assign(named, { start_logits: out.startLogits, end_logits: out.endLogits });
@@ -87,6 +87,7 @@ describe.each([["reference"], ["wasm"]] as const)("golden models on %s", (name) 
       }
       const out = model.forward(inputs as unknown as Parameters<typeof model.forward>[0]);
       const named = outputsOf(out);
+      if (file.has("out.token_nll") && "logits" in out) named["token_nll"] = tokenLosses(out.logits, inputs["inputIds"]!);
       for (const key of file.names.filter((n) => n.startsWith("out."))) {
         const short = key.slice("out.".length);
         const mine = named[short];
@@ -108,6 +109,27 @@ describe.each([["reference"], ["wasm"]] as const)("golden models on %s", (name) 
         if (name === "reference") expect(misses(got, want, 1e-9, 1e-12), weight).toBe(0);
         else expect(misses(got, want, 0, 1e-6 + 1e-5 * want.reduce((m, v) => Math.max(m, Math.abs(v)), 0)), weight).toBe(0);
       }
+    });
+    model.dispose();
+  });
+
+  it.for(casesOf("model").filter((c) => readCase<ModelCase>(c).generate !== undefined))("$folder: greedy continuation", async (c, { skip }) => {
+    const spec = readCase<ModelCase>(c);
+    const architecture = architectures[spec.architecture];
+    if (architecture === undefined) return skip(`${spec.architecture} is not built yet`);
+    const { model } = await fromPretrained(join(folder, c.folder, spec.checkpoint), architecture, { device });
+    await withData(c, async (file) => {
+      const { data, shape } = await file.read("generate.tokens");
+      const [tokens, given] = [await golden(file, "generate.tokens"), (await golden(file, "generate.prompt")).length];
+      const inputs = { inputIds: device.tensor(data, shape, "i32") };
+      const out = model.forward(inputs as unknown as Parameters<typeof model.forward>[0]);
+      const logits = await outputsOf(out)["logits"]!.floats();
+      const vocab = logits.length / tokens.length;
+      // Later tokens do not reach earlier logits, so one pass over the finished text shows every choice that led to it.
+      const choices = Array.from({ length: tokens.length - given }, (_, i) => logits.subarray((given - 1 + i) * vocab, (given + i) * vocab));
+      // in f32 two logits may change places where they are closer than the errors of both
+      const slack = name === "reference" ? 0 : 8 * (spec.f32Error["logits"]?.maxAbs ?? 0);
+      for (const [i, row] of choices.entries()) expect(row[tokens[given + i]!]!, `token ${i + 1}`).toBeGreaterThanOrEqual(row.reduce((a, b) => Math.max(a, b)) - slack);
     });
     model.dispose();
   });

@@ -2,20 +2,29 @@
 import { Module, type MaterializeOptions } from "@lowrank/nn";
 import { LowrankError, SafetensorsFile, ShapeError, writeSafetensors, type Device, type DType, type StoredTensor } from "@lowrank/tensor";
 import type { Files } from "./files.ts";
+import type { ConfigOverrides, ConfigSource } from "./shared/config.ts";
 
-export interface Checkpointed {
-  /** `bert.`: what a checkpoint of the bare base model leaves out of its names. */
-  readonly basePrefix: string;
+/** How one family of models reads and writes its `config.json`. */
+export interface ModelFamily<Config> {
+  /** `model_type` of the file. */
+  readonly modelType: string;
+  parse(source: ConfigSource, overrides?: ConfigOverrides): Config;
+  /** The config as a file for one architecture. */
+  file(config: Config, architecture: string): Record<string, unknown>;
 }
 
 export abstract class PretrainedModel<Config> extends Module {
   readonly config: Config;
+  /** `bert.`: what a checkpoint of the bare base model leaves out of its names. */
   abstract readonly basePrefix: string;
 
   constructor(config: Config) {
     super();
     this.config = config;
   }
+
+  /** Weights that a file may hold under a second name, or under that one alone, by name. */
+  get tied(): ReadonlyMap<string, string> { return new Map(); }
 }
 
 export interface LoadOptions {
@@ -38,8 +47,8 @@ function modernName(name: string): string {
   return name.replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias");
 }
 
-/** Buffers that old checkpoints carry and no model needs. */
-const BUFFERS = /(^|\.)position_ids$/;
+/** Buffers that old checkpoints carry and no model needs: positions, GPT-2's causal masks, rotary frequencies. */
+const BUFFERS = /(^|\.)(position_ids|attn\.(masked_)?bias|rotary_emb\.inv_freq)$/;
 
 /** Fills `model` from `model.safetensors`. Every wrong shape is reported at once. */
 export async function loadWeights(model: PretrainedModel<unknown>, files: Files, options: LoadOptions): Promise<LoadReport> {
@@ -50,7 +59,10 @@ export async function loadWeights(model: PretrainedModel<unknown>, files: Files,
     const stored = new Map(file.names.filter((n) => !BUFFERS.test(n)).map((n) => [modernName(n), n]));
     const weights = new Map(model.namedWeights());
     const bare = ![...stored.keys()].some((n) => n.startsWith(model.basePrefix));
-    const place = (name: string): string | undefined => stored.get(name) ?? (bare && name.startsWith(model.basePrefix) ? stored.get(name.slice(model.basePrefix.length)) : undefined);
+    const exact = (name: string): string | undefined => stored.get(name) ?? (bare && name.startsWith(model.basePrefix) ? stored.get(name.slice(model.basePrefix.length)) : undefined);
+    const { tied } = model;
+    const place = (name: string): string | undefined => exact(name) ?? (tied.has(name) ? stored.get(tied.get(name)!) : undefined);
+    const doubles = new Set(tied.values());
     const wrong = [...weights].flatMap(([name, w]) => {
       const at = place(name);
       const shape = at === undefined ? undefined : file.info(at).shape;
@@ -61,7 +73,7 @@ export async function loadWeights(model: PretrainedModel<unknown>, files: Files,
     if (![...used].some((n) => n !== undefined)) throw new LowrankError("NameError", `${files.where}: no tensor of model.safetensors belongs to this model; it has ${file.names.slice(0, 3).join(", ")}, …`);
     const values: NonNullable<MaterializeOptions["values"]> = { has: (name) => place(name) !== undefined, read: (name): Promise<StoredTensor> => file.read(place(name)!) };
     const { fresh } = await model.materialize({ ...options, values });
-    return { fresh, unused: [...stored.values()].filter((n) => !used.has(n)) };
+    return { fresh, unused: [...stored.values()].filter((n) => !used.has(n) && !doubles.has(n)) };
   } finally {
     await source.close?.();
   }

@@ -36,8 +36,26 @@ export abstract class Optimizer {
   /** Values to differentiate with respect to, in the order `step` wants gradients. */
   get parameters(): Parameter[] { return this.weights.map((w) => w.parameter); }
 
-  /** Assigns the updated values; they are written at the next realize or compiled run. `grads` are in the order of `parameters`. */
-  abstract step(grads: readonly Tensor[]): void;
+  #guard: Tensor | undefined;
+
+  /**
+   * Assigns the updated values; they are written at the next realize or compiled run. `grads` are in the order of `parameters`.
+   * @param when bool scalar: where it is false, weights and optimiser state stay as they are; tell `revoke` afterwards
+   */
+  step(grads: readonly Tensor[], when?: Tensor): void {
+    this.#guard = when;
+    this.update(grads);
+    this.#guard = undefined;
+  }
+
+  /** Takes back the count of the last step: the device skipped it. */
+  revoke(): void { this.steps--; }
+
+  protected abstract update(grads: readonly Tensor[]): void;
+
+  protected assign(parameter: Parameter, value: Tensor): void {
+    parameter.assign(this.#guard === undefined ? value : ops.where(this.#guard, value, parameter.value));
+  }
 
   /** Everything that training changes besides the weights, by name. */
   abstract state(): Map<string, Parameter>;
@@ -91,7 +109,7 @@ export class AdamW extends Optimizer {
     this.#v = this.slots("v");
   }
 
-  step(grads: readonly Tensor[]): void {
+  protected update(grads: readonly Tensor[]): void {
     const [beta1, beta2] = this.#betas;
     // per group: 1 − lr·wd, then lr/(1 − β₁ᵗ); last 1/√(1 − β₂ᵗ)
     const scalars = this.live(2 * this.groups.length + 1, () => {
@@ -109,9 +127,9 @@ export class AdamW extends Optimizer {
         const m = ops.add(m0.value, ops.mul(ops.sub(g, m0.value), 1 - beta1));
         const v = ops.add(ops.mul(v0.value, beta2), ops.mul(ops.square(g), 1 - beta2));
         const step = ops.div(m, ops.add(ops.mul(ops.sqrt(v), correction), this.#eps));
-        weight.parameter.assign(ops.sub(ops.mul(weight.value, decay), ops.mul(step, size)));
-        m0.assign(m);
-        v0.assign(v);
+        this.assign(weight.parameter, ops.sub(ops.mul(weight.value, decay), ops.mul(step, size)));
+        this.assign(m0, m);
+        this.assign(v0, v);
         at++;
       }
     });
@@ -137,7 +155,7 @@ export class SGD extends Optimizer {
     this.#buffers = this.#momentum === 0 ? [] : this.slots("momentum");
   }
 
-  step(grads: readonly Tensor[]): void {
+  protected update(grads: readonly Tensor[]): void {
     const rates = this.live(this.groups.length, () => {
       const now = this.groups.map((g) => this.lrOf(g));
       this.steps++;
@@ -151,9 +169,9 @@ export class SGD extends Optimizer {
         const buffer = this.#buffers[at];
         if (buffer !== undefined) {
           g = ops.add(ops.mul(buffer.value, this.#momentum), g);
-          buffer.assign(g);
+          this.assign(buffer, g);
         }
-        weight.parameter.assign(ops.sub(value, ops.mul(g, rates[i]!)));
+        this.assign(weight.parameter, ops.sub(value, ops.mul(g, rates[i]!)));
         at++;
       }
     });

@@ -9,6 +9,7 @@ import type { Device } from "./device.ts";
 import { dtypes, type DType, type TypedArray } from "./dtype.ts";
 import type { Prepared, Result } from "./engine.ts";
 import { LowrankError, ShapeError } from "./errors.ts";
+import { traceDTypes, type DTypeTrace } from "./graph/dtype-trace.ts";
 import { buildProgram, type Program } from "./graph/program.ts";
 import { Node } from "./graph/node.ts";
 import { leafPrimitive } from "./ops/sources.ts";
@@ -33,6 +34,8 @@ export interface CompiledInfo {
   readonly kernels: number;
   readonly steps: number;
   readonly signature: string;
+  /** dtypes of storage, products and reductions, read off the graph. */
+  readonly dtypes: DTypeTrace;
 }
 
 export interface Compiled<Out extends Record<string, Tensor>> {
@@ -98,9 +101,9 @@ export function compile<Out extends Record<string, Tensor>>(device: Device, fn: 
   return call;
 }
 
-function describe(signature: string, { prepared }: Captured): CompiledInfo {
+function describe(signature: string, { prepared, program }: Captured): CompiledInfo {
   const { arenaBytes, compileMs, kernels, steps } = prepared;
-  return { arenaBytes, compileMs, kernels, steps, signature };
+  return { arenaBytes, compileMs, kernels, steps, signature, dtypes: traceDTypes(program) };
 }
 
 function keyOf(specs: Record<string, { readonly shape: readonly number[]; readonly dtype: DType }>): string {

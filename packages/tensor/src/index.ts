@@ -29,3 +29,5 @@ export { serialize, writeSafetensors, type ByteSink, type TensorPlan } from "./s
 export { threefry2x32 } from "./random/threefry.ts";
 export { broadcastShapes, formatShape, resolveDim, sameShape, sizeOf, stridesOf } from "./shape.ts";
 export { ops, Tensor, type NestedArray } from "./tensor.ts";
+export { mixedBf16, mixedF16, withPrecision, type PrecisionClass, type PrecisionPolicy } from "./precision.ts";
+export type { DTypeTrace, ProductTrace } from "./graph/dtype-trace.ts";

@@ -92,4 +92,4 @@ export class Tensor {
 }
 
 /** Every op as a free function. */
-export const ops: Toolbox = makeToolbox((node, device) => new Tensor(node, device));
+export const ops: Toolbox = makeToolbox((node, device) => new Tensor(node, device), (x) => x instanceof Tensor);

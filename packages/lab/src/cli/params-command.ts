@@ -1,6 +1,6 @@
 /** `lowrank params`: what an adapter configuration trains, counted on a model that has shapes and no memory. */
 import { existsSync, readFileSync } from "node:fs";
-import { architectures, metaModel } from "@lowrank/models";
+import { architectureFor, architectures, metaModel } from "@lowrank/models";
 import { attach, parseAdapterConfig } from "@lowrank/peft";
 import { InvariantError, LowrankError } from "@lowrank/tensor";
 import { InputError } from "../errors.ts";
@@ -14,13 +14,6 @@ export interface ParamsOptions {
   readonly adapterConfig: string;
   readonly json?: boolean;
 }
-
-/** What a task type of PEFT is loaded as when `config.json` names a bare or a masked model. */
-const BY_TASK: Readonly<Record<string, string>> = {
-  SEQ_CLS: "BertForSequenceClassification",
-  TOKEN_CLS: "BertForTokenClassification",
-  QUESTION_ANS: "BertForQuestionAnswering",
-};
 
 export async function paramsCommand(options: ParamsOptions): Promise<number> {
   const modelConfig = readJson("--model-config", options.modelConfig);
@@ -47,7 +40,7 @@ export interface ParamsReport {
 export function count(modelConfig: Readonly<Record<string, unknown>>, adapterConfig: Readonly<Record<string, unknown>>): ParamsReport {
   try {
     const config = parseAdapterConfig(adapterConfig);
-    const architecture = architectureFor(modelConfig, config.taskType);
+    const architecture = chooseArchitecture(modelConfig, config.taskType);
     const { trainable, effective, total, percent, table } = attach(metaModel(architecture, modelConfig), config).report();
     const modules = table.map(({ module, inFeatures, outFeatures, rank, scale, parameters }) => ({ module, in: inFeatures, out: outFeatures, rank, scale, parameters }));
     return { architecture, trainable, effective, total, percent, modules };
@@ -57,14 +50,16 @@ export function count(modelConfig: Readonly<Record<string, unknown>>, adapterCon
   }
 }
 
-function architectureFor(modelConfig: Readonly<Record<string, unknown>>, taskType: string | undefined): string {
-  const named = modelConfig["architectures"];
-  const first = Array.isArray(named) ? String(named[0]) : undefined;
-  const byTask = taskType === undefined ? undefined : BY_TASK[taskType];
-  if (byTask !== undefined && (modelConfig["model_type"] === undefined || modelConfig["model_type"] === "bert")) return byTask;
-  if (first !== undefined && Object.hasOwn(architectures, first)) return first;
-  if (first === undefined || first === "BertModel") return "BertForSequenceClassification";
-  throw new InputError(`--model-config: architecture "${first}" is not built${suggestion(first, Object.keys(architectures))}`);
+/** The models' own rule; a class that is not built gets a suggestion. */
+function chooseArchitecture(modelConfig: Readonly<Record<string, unknown>>, taskType: string | undefined): string {
+  try {
+    return architectureFor(modelConfig, taskType);
+  } catch (error) {
+    const names = modelConfig["architectures"];
+    const first = Array.isArray(names) ? String(names[0]) : undefined;
+    if (first === undefined || Object.hasOwn(architectures, first)) throw error;
+    throw new InputError(`--model-config: architecture "${first}" is not built${suggestion(first, Object.keys(architectures))}`, { cause: error });
+  }
 }
 
 function readJson(option: string, path: string): Record<string, unknown> {

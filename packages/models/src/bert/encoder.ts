@@ -1,64 +1,14 @@
 /** BERT's encoder (Devlin et al. 2019): embeddings, post-norm blocks, pooler. Property names are checkpoint names. */
-import { activation, Dropout, Embedding, LayerNorm, Linear, Module, type Init, type Projection } from "@lowrank/nn";
-import { LowrankError, ops, ShapeError, type Tensor } from "@lowrank/tensor";
+import { activation, Block, Dropout, LayerNorm, Linear, Module, type Projection } from "@lowrank/nn";
+import { ops, type Tensor } from "@lowrank/tensor";
+import { encoderWeights, keyMask, mix, splitHeads } from "../shared/attention.ts";
+import { firstToken, runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
 import type { BertConfig } from "./config.ts";
+import { BertEmbeddings, initOf, type BertInputs } from "./embeddings.ts";
 
-export interface BertInputs {
-  /** i32 [batch, length]. */
-  readonly inputIds: Tensor;
-  /** bool or 0/1 [batch, length]; true = may be attended. Default: everything. */
-  readonly attentionMask?: Tensor;
-  /** i32 [batch, length]. Default 0. */
-  readonly tokenTypeIds?: Tensor;
-}
-
-export interface BertOutputs {
-  /** [batch, length, hidden]. */
-  readonly lastHiddenState: Tensor;
+export interface BertOutputs extends HiddenOutputs {
   /** [batch, hidden]; undefined without a pooler. */
   readonly pooled: Tensor | undefined;
-  /** Embeddings, then each layer. */
-  readonly hiddenStates: readonly Tensor[];
-  /** Attention weights of each layer, [batch, heads, length, length]. */
-  readonly attentions: readonly Tensor[];
-}
-
-export function initOf(config: BertConfig): Init {
-  return { kind: "normal", std: config.initializerRange };
-}
-
-export class BertEmbeddings extends Module {
-  readonly word_embeddings: Embedding;
-  readonly position_embeddings: Embedding;
-  readonly token_type_embeddings: Embedding;
-  readonly LayerNorm: LayerNorm;
-  readonly dropout: Dropout;
-  readonly #config: BertConfig;
-
-  constructor(config: BertConfig) {
-    super();
-    this.#config = config;
-    const init = initOf(config);
-    this.word_embeddings = new Embedding(config.vocabSize, config.hiddenSize, init, config.padId);
-    this.position_embeddings = new Embedding(config.maxPositions, config.hiddenSize, init);
-    this.token_type_embeddings = new Embedding(config.typeVocabSize, config.hiddenSize, init);
-    this.LayerNorm = new LayerNorm(config.hiddenSize, config.layerNormEps);
-    this.dropout = new Dropout(config.hiddenDropout);
-  }
-
-  forward({ inputIds, tokenTypeIds }: BertInputs): Tensor {
-    return this.scoped(() => {
-      const [, length] = inputIds.shape as [number, number];
-      if (length > this.#config.maxPositions) throw new LowrankError("ShapeError", `input of ${length} tokens is longer than the model's ${this.#config.maxPositions} positions; truncate it`);
-      // positions are the first rows of the table and types are almost always 0: slices, where a gather would need an index
-      const positions = ops.slice(this.position_embeddings.weight.value, 0, 0, length);
-      const types = tokenTypeIds === undefined
-        ? ops.slice(this.token_type_embeddings.weight.value, 0, 0, 1)
-        : this.token_type_embeddings.forward(tokenTypeIds);
-      const sum = ops.add(ops.add(this.word_embeddings.forward(inputIds), types), positions);
-      return this.dropout.forward(this.LayerNorm.forward(sum));
-    });
-  }
 }
 
 class BertSelfAttention extends Module {
@@ -79,14 +29,11 @@ class BertSelfAttention extends Module {
   }
 
   /** x [batch, length, hidden], mask bool [batch, 1, 1, length]. */
-  forward(x: Tensor, mask: Tensor | undefined): { context: Tensor; weights: Tensor } {
+  forward(x: Tensor, mask: Tensor | undefined): LayerOutput {
     return this.scoped(() => {
-      const [batch, length, hidden] = x.shape as [number, number, number];
-      const split = (y: Tensor): Tensor => ops.permute(ops.reshape(y, [batch, length, this.#heads, hidden / this.#heads]), [0, 2, 1, 3]);
-      const [q, k, v] = [this.query, this.key, this.value].map((p) => split(p.forward(x))) as [Tensor, Tensor, Tensor];
-      const weights = ops.attentionWeights(q, k, mask === undefined ? {} : { mask });
-      const mixed = ops.matmul(this.dropout.forward(weights), v);
-      return { context: ops.reshape(ops.permute(mixed, [0, 2, 1, 3]), [batch, length, hidden]), weights };
+      const [q, k, v] = [this.query, this.key, this.value].map((p) => splitHeads(p.forward(x), this.#heads)) as [Tensor, Tensor, Tensor];
+      const weights = encoderWeights(q, k, mask);
+      return { hidden: mix(weights, v, this.dropout), weights };
     });
   }
 }
@@ -119,10 +66,10 @@ class BertAttention extends Module {
     this.output = new BertOutput(config.hiddenSize, config);
   }
 
-  forward(x: Tensor, mask: Tensor | undefined): { hidden: Tensor; weights: Tensor } {
+  forward(x: Tensor, mask: Tensor | undefined): LayerOutput {
     return this.scoped(() => {
-      const { context, weights } = this.self.forward(x, mask);
-      return { hidden: this.output.forward(context, x), weights };
+      const { hidden, weights } = this.self.forward(x, mask);
+      return { hidden: this.output.forward(hidden, x), weights };
     });
   }
 }
@@ -142,7 +89,7 @@ class BertIntermediate extends Module {
   }
 }
 
-class BertLayer extends Module {
+class BertLayer extends Block {
   readonly attention: BertAttention;
   readonly intermediate: BertIntermediate;
   readonly output: BertOutput;
@@ -154,7 +101,7 @@ class BertLayer extends Module {
     this.output = new BertOutput(config.intermediateSize, config);
   }
 
-  forward(x: Tensor, mask: Tensor | undefined): { hidden: Tensor; weights: Tensor } {
+  forward(x: Tensor, mask: Tensor | undefined): LayerOutput {
     return this.scoped(() => {
       const { hidden, weights } = this.attention.forward(x, mask);
       return { hidden: this.output.forward(this.intermediate.forward(hidden), hidden), weights };
@@ -162,7 +109,7 @@ class BertLayer extends Module {
   }
 }
 
-class BertEncoder extends Module {
+export class BertEncoder extends Module {
   readonly layer: BertLayer[];
 
   constructor(config: BertConfig) {
@@ -170,16 +117,11 @@ class BertEncoder extends Module {
     this.layer = Array.from({ length: config.layers }, () => new BertLayer(config));
   }
 
-  forward(x: Tensor, mask: Tensor | undefined): { hiddenStates: Tensor[]; attentions: Tensor[] } {
+  /** x [batch, length, hidden], attentionMask [batch, length]. */
+  forward(x: Tensor, attentionMask: Tensor | undefined): HiddenOutputs {
     return this.scoped(() => {
-      const hiddenStates = [x];
-      const attentions: Tensor[] = [];
-      for (const layer of this.layer) {
-        const { hidden, weights } = layer.forward(hiddenStates[hiddenStates.length - 1]!, mask);
-        hiddenStates.push(hidden);
-        attentions.push(weights);
-      }
-      return { hiddenStates, attentions };
+      const { hiddenStates, attentions } = runLayers(x, this.layer, keyMask(attentionMask));
+      return { lastHiddenState: hiddenStates[hiddenStates.length - 1]!, hiddenStates, attentions };
     });
   }
 }
@@ -194,10 +136,7 @@ class BertPooler extends Module {
 
   /** tanh(dense(first token)). */
   forward(hidden: Tensor): Tensor {
-    return this.scoped(() => {
-      const [batch, , size] = hidden.shape as [number, number, number];
-      return ops.tanh(this.dense.forward(ops.reshape(ops.slice(hidden, 1, 0, 1), [batch, size])));
-    });
+    return this.scoped(() => ops.tanh(this.dense.forward(firstToken(hidden))));
   }
 }
 
@@ -217,13 +156,8 @@ export class BertModel extends Module {
 
   forward(inputs: BertInputs): BertOutputs {
     return this.scoped(() => {
-      const { inputIds, attentionMask } = inputs;
-      if (inputIds.rank !== 2) throw new ShapeError(`inputIds must be [batch, length], got [${inputIds.shape.join(", ")}]`);
-      const [batch, length] = inputIds.shape as [number, number];
-      const mask = attentionMask === undefined ? undefined : ops.reshape(ops.cast(attentionMask, "bool"), [batch, 1, 1, length]);
-      const { hiddenStates, attentions } = this.encoder.forward(this.embeddings.forward(inputs), mask);
-      const lastHiddenState = hiddenStates[hiddenStates.length - 1]!;
-      return { lastHiddenState, pooled: this.pooler?.forward(lastHiddenState), hiddenStates, attentions };
+      const out = this.encoder.forward(this.embeddings.forward(inputs), inputs.attentionMask);
+      return { ...out, pooled: this.pooler?.forward(out.lastHiddenState) };
     });
   }
 }

@@ -1,23 +1,21 @@
 /** BERT with a task on top. Losses are transformers' defaults. */
-import { activation, Dropout, LayerNorm, Linear, Weight, type Projection } from "@lowrank/nn";
+import { activation, Dropout, LayerNorm, Linear, Module, Weight, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
-import { PretrainedModel, type Checkpointed } from "../pretrained.ts";
-import type { BertConfig } from "./config.ts";
-import { BertModel, initOf, type BertInputs, type BertOutputs } from "./encoder.ts";
-import { Module } from "@lowrank/nn";
+import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
+import { classificationLoss, flatCrossEntropy } from "../shared/losses.ts";
+import type { HeadOutputs } from "../shared/outputs.ts";
+import { bertConfigFile, parseBertConfig, type BertConfig } from "./config.ts";
+import { initOf, type BertInputs } from "./embeddings.ts";
+import { BertModel, type BertOutputs } from "./encoder.ts";
 
-export interface TaskOutputs extends BertOutputs {
-  readonly logits: Tensor;
-  /** Present when labels were given. */
-  readonly loss: Tensor | undefined;
-}
+export type TaskOutputs = BertOutputs & HeadOutputs;
 
 function headDropout(config: BertConfig): Dropout {
   return new Dropout(config.classifierDropout ?? config.hiddenDropout);
 }
 
-abstract class BertTask extends PretrainedModel<BertConfig> implements Checkpointed {
-  static readonly modelType = "bert";
+abstract class BertTask extends PretrainedModel<BertConfig> {
+  static readonly family: ModelFamily<BertConfig> = { modelType: "bert", parse: parseBertConfig, file: bertConfigFile };
   readonly basePrefix = "bert.";
   readonly bert: BertModel;
 
@@ -48,9 +46,7 @@ export class BertForSequenceClassification extends BertTask {
     this.keys?.restart();
     const base = this.bert.forward(inputs);
     const logits = this.classifier.forward(this.dropout.forward(base.pooled!));
-    const { labels } = inputs;
-    const loss = labels === undefined ? undefined : this.config.labels === 1 ? ops.mse(ops.reshape(logits, [-1]), ops.cast(labels, logits.dtype)) : ops.crossEntropy(logits, labels);
-    return { ...base, logits, loss };
+    return { ...base, logits, loss: classificationLoss(logits, inputs.labels) };
   }
 }
 
@@ -77,10 +73,6 @@ export class BertForTokenClassification extends BertTask {
     const logits = this.classifier.forward(this.dropout.forward(base.lastHiddenState));
     return { ...base, logits, loss: flatCrossEntropy(logits, inputs.labels) };
   }
-}
-
-function flatCrossEntropy(logits: Tensor, labels: Tensor | undefined): Tensor | undefined {
-  return labels === undefined ? undefined : ops.crossEntropy(ops.reshape(logits, [-1, logits.shape[logits.rank - 1]!]), ops.reshape(labels, [-1]));
 }
 
 class PredictionTransform extends Module {

@@ -15,7 +15,7 @@ export const relu: OpRecord<[x: Tensor]> = {
 
 // 1/(1+e^−x): e^−x overflows to ∞ for very negative x, whose reciprocal is the right 0. dσ/dx = σ(1 − σ)
 export const sigmoid: OpRecord<[x: Tensor]> = {
-  name: "sigmoid", doc: "1/(1 + e⁻ˣ)", tolerance: "row", differentiable: true, sample: (g) => [g.tensor(g.shape(), { min: -8, max: 8 })],
+  name: "sigmoid", doc: "1/(1 + e⁻ˣ)", precision: "inner", tolerance: "row", differentiable: true, sample: (g) => [g.tensor(g.shape(), { min: -8, max: 8 })],
   call: (t, x) => {
     const y = t.reciprocal(t.add(t.exp(t.neg(x)), 1));
     return t.make.withVjp(y, [x], (dy) => [t.mul(dy, t.mul(y, t.sub(1, y)))]);
@@ -24,7 +24,7 @@ export const sigmoid: OpRecord<[x: Tensor]> = {
 
 // d/dx x·σ(x) = σ(x)·(1 + x·(1 − σ(x)))
 export const silu: OpRecord<[x: Tensor]> = {
-  name: "silu", doc: "x · sigmoid(x)", tolerance: "row", differentiable: true, sample: (g) => [g.tensor(g.shape(), { min: -8, max: 8 })],
+  name: "silu", doc: "x · sigmoid(x)", precision: "inner", tolerance: "row", differentiable: true, sample: (g) => [g.tensor(g.shape(), { min: -8, max: 8 })],
   call: (t, x) => {
     const s = t.sigmoid(x);
     return t.make.withVjp(t.mul(x, s), [x], (dy) => [t.mul(dy, t.mul(s, t.add(t.mul(x, t.sub(1, s)), 1)))]);
@@ -38,7 +38,7 @@ const TANH_SCALE = Math.sqrt(2 / Math.PI);
 const TANH_CUBIC = 0.044715;
 
 export const gelu: OpRecord<[x: Tensor, approximate?: GeluForm]> = {
-  name: "gelu", doc: "x·Φ(x): `none` with the error function (BERT), `tanh` with the approximation (GPT-2); they differ by up to 4.7e-4", tolerance: "row", differentiable: true,
+  name: "gelu", doc: "x·Φ(x): `none` with the error function (BERT), `tanh` with the approximation (GPT-2); they differ by up to 4.7e-4", precision: "inner", tolerance: "row", differentiable: true,
   sample: (g) => [g.tensor(g.shape(), { min: -6, max: 6 }), g.pick(["none", "tanh"] as const)],
   call: (t, x, approximate = "none") => {
     if (approximate === "none") {

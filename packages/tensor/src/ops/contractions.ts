@@ -28,7 +28,7 @@ const matmulPrimitive: Primitive = {
 };
 
 export const matmul: OpRecord<[a: Tensor, b: Tensor]> = {
-  name: "matmul", doc: "[…, m, k] · […, k, n] → […, m, n]; leading dimensions broadcast; a vector counts as a row on the left, a column on the right", tolerance: "reduction", differentiable: true,
+  name: "matmul", doc: "[…, m, k] · […, k, n] → […, m, n]; leading dimensions broadcast; a vector counts as a row on the left, a column on the right", precision: "compute", tolerance: "reduction", differentiable: true,
   sample: (g) => {
     const [m, k, n] = [g.integer(1, 9), g.integer(1, 9), g.integer(1, 9)];
     const batch = g.shape({ maxRank: 2, maxDim: 3 });

@@ -16,7 +16,7 @@ export interface CrossEntropyOptions {
 }
 
 export const crossEntropy: OpRecord<[logits: Tensor, labels: Tensor, options?: CrossEntropyOptions]> = {
-  name: "crossEntropy", doc: "−log softmax(logits [n, classes]) at labels [n]; the mean is over rows that are not ignored (NaN when all are, as in torch)", tolerance: "row", differentiable: true,
+  name: "crossEntropy", doc: "−log softmax(logits [n, classes]) at labels [n]; the mean is over rows that are not ignored (NaN when all are, as in torch)", precision: "full", tolerance: "row", differentiable: true,
   sample: (g) => {
     const [n, classes] = [g.integer(1, 6), g.integer(1, 9)];
     const labels = g.ints([n], 0, classes - 1);
@@ -48,7 +48,7 @@ export const crossEntropy: OpRecord<[logits: Tensor, labels: Tensor, options?: C
 };
 
 export const mse: OpRecord<[a: Tensor, b: Tensor, reduction?: Reduction]> = {
-  name: "mse", doc: "(a − b)², averaged, summed or as it is", tolerance: "reduction", differentiable: true,
+  name: "mse", doc: "(a − b)², averaged, summed or as it is", precision: "full", tolerance: "reduction", differentiable: true,
   sample: (g) => { const shape = g.shape(); return [g.tensor(shape), g.tensor(shape), g.pick(["mean", "sum", "none"] as const)]; },
   call: (t: Toolbox, a, b, reduction = "mean") => {
     const squared = t.square(t.sub(a, b));

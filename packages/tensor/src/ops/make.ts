@@ -4,13 +4,14 @@ import { dtypes } from "../dtype.ts";
 import { invariant } from "../errors.ts";
 import { Node } from "../graph/node.ts";
 import { toMemory } from "../memory-form.ts";
+import { atPrecision } from "../precision.ts";
 import type { Tensor } from "../tensor.ts";
 import type { OpRecord } from "./record.ts";
 import { records } from "./registry.ts";
 import { constantPrimitive, leafPrimitive } from "./sources.ts";
 import type { BoundOps, Builders, Toolbox } from "./toolbox.ts";
 
-export function makeToolbox(wrap: (node: Node, device: Device) => Tensor): Toolbox {
+export function makeToolbox(wrap: (node: Node, device: Device) => Tensor, isTensor: (x: unknown) => x is Tensor): Toolbox {
   const make: Builders = {
     node(primitive, inputs, attrs, shape, dtype) {
       const device = inputs[0]!.device;
@@ -32,8 +33,12 @@ export function makeToolbox(wrap: (node: Node, device: Device) => Tensor): Toolb
   };
   const toolbox: Record<string, unknown> = { make };
   for (const [name, record] of Object.entries(records)) {
-    const { call } = record as unknown as OpRecord<unknown[], unknown>;
-    toolbox[name] = (...args: unknown[]) => call(toolbox as unknown as Toolbox, ...args);
+    const { call, precision } = record as unknown as OpRecord<unknown[], unknown>;
+    const bound = toolbox as unknown as Toolbox;
+    const run = (args: readonly unknown[]): unknown => call(bound, ...args);
+    toolbox[name] = precision === undefined
+      ? (...args: unknown[]) => call(bound, ...args)
+      : (...args: unknown[]) => atPrecision(precision, args, run, { isTensor, cast: (x, dtype) => bound.cast(x, dtype) });
   }
   return toolbox as unknown as BoundOps & { make: Builders };
 }

@@ -6,6 +6,7 @@
 import type { DType } from "../dtype.ts";
 import type { Attrs } from "../graph/node.ts";
 import type { BinaryOp, UnaryOp } from "../ir/kernel.ts";
+import type { PrecisionClass } from "../precision.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Toolbox } from "./toolbox.ts";
 
@@ -66,6 +67,8 @@ export interface OpRecord<Args extends readonly unknown[] = readonly never[], Ou
   /** Builds the op from its arguments; nothing runs. */
   readonly call: (t: Toolbox, ...args: Args) => Out;
   readonly tolerance: ToleranceClass;
+  /** What happens to half-precision operands; absent: nothing. */
+  readonly precision?: PrecisionClass;
   /** False where a gradient does not exist or is not wanted (comparisons, random bits, rounding). */
   readonly differentiable: boolean;
   /** Arguments for one test case; TensorSpec stands for a tensor, at any depth. */

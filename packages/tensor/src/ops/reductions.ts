@@ -56,7 +56,7 @@ function sampleReduction(g: SampleSource): readonly unknown[] {
 }
 
 export const sum: OpRecord<[x: Tensor, dims?: Dims, keepdim?: boolean]> = {
-  name: "sum", doc: "sum over dims (all when left out); bool counts as i32", tolerance: "reduction", differentiable: true, sample: sampleReduction,
+  name: "sum", doc: "sum over dims (all when left out); bool counts as i32", precision: "full", tolerance: "reduction", differentiable: true, sample: sampleReduction,
   call: (t, x, dims, keepdim = false) => reduce(t, sumPrimitive, x.dtype === "bool" ? t.cast(x, "i32") : x, dims, keepdim),
 };
 export const amax: OpRecord<[x: Tensor, dims?: Dims, keepdim?: boolean]> = {
@@ -64,7 +64,7 @@ export const amax: OpRecord<[x: Tensor, dims?: Dims, keepdim?: boolean]> = {
   call: (t, x, dims, keepdim = false) => reduce(t, maxPrimitive, x, dims, keepdim),
 };
 export const mean: OpRecord<[x: Tensor, dims?: Dims, keepdim?: boolean]> = {
-  name: "mean", doc: "arithmetic mean over dims (all when left out)", tolerance: "reduction", differentiable: true, sample: sampleReduction,
+  name: "mean", doc: "arithmetic mean over dims (all when left out)", precision: "full", tolerance: "reduction", differentiable: true, sample: sampleReduction,
   call: (t, x, dims, keepdim = false) => {
     const values = isFloat(x.dtype) ? x : t.cast(x, x.device.defaultFloat);
     const count = resolveDims("mean", dims, x.rank).reduce((n, d) => n * x.shape[d]!, 1);

@@ -14,7 +14,7 @@ function shift(t: Toolbox, x: Tensor, d: number): Tensor {
 }
 
 export const softmax: OpRecord<[x: Tensor, dim?: number, mask?: Tensor]> = {
-  name: "softmax", doc: "e^x / Σ e^x along dim; positions where the bool mask is false count as −∞; a fully masked row gives zeros", tolerance: "row", differentiable: true,
+  name: "softmax", doc: "e^x / Σ e^x along dim; positions where the bool mask is false count as −∞; a fully masked row gives zeros", precision: "full", tolerance: "row", differentiable: true,
   sample: (g) => {
     const shape = g.shape({ minRank: 1, maxDim: 9 });
     return [g.tensor(shape), g.integer(0, shape.length - 1), ...(g.boolean() ? [g.bools(g.broadcastable(shape))] : [])];
@@ -32,7 +32,7 @@ export const softmax: OpRecord<[x: Tensor, dim?: number, mask?: Tensor]> = {
 };
 
 export const logsumexp: OpRecord<[x: Tensor, dim?: number, keepdim?: boolean]> = {
-  name: "logsumexp", doc: "log Σ e^x along dim; −∞ for a row of −∞", tolerance: "row", differentiable: true,
+  name: "logsumexp", doc: "log Σ e^x along dim; −∞ for a row of −∞", precision: "full", tolerance: "row", differentiable: true,
   sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 })), -1, g.boolean()],
   call: (t, x, dim = -1, keepdim = false) => {
     const d = resolveDim("logsumexp", dim, x.rank);
@@ -44,7 +44,7 @@ export const logsumexp: OpRecord<[x: Tensor, dim?: number, keepdim?: boolean]> =
 };
 
 export const logSoftmax: OpRecord<[x: Tensor, dim?: number]> = {
-  name: "logSoftmax", doc: "x − logsumexp(x) along dim", tolerance: "row", differentiable: true,
+  name: "logSoftmax", doc: "x − logsumexp(x) along dim", precision: "full", tolerance: "row", differentiable: true,
   sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 })), -1],
   call: (t, x, dim = -1) => {
     const d = resolveDim("logSoftmax", dim, x.rank);

@@ -6,7 +6,7 @@ import type { OpRecord } from "./record.ts";
 import type { RandomKey } from "./toolbox.ts";
 
 export const linear: OpRecord<[x: Tensor, weight: Tensor, bias?: Tensor]> = {
-  name: "linear", doc: "x […, in] · weightᵀ [in, out] + bias [out]; weight is stored [out, in]", tolerance: "reduction", differentiable: true,
+  name: "linear", doc: "x […, in] · weightᵀ [in, out] + bias [out]; weight is stored [out, in]", precision: "compute", tolerance: "reduction", differentiable: true,
   sample: (g) => {
     const [inputs, outputs] = [g.integer(1, 9), g.integer(1, 9)];
     return [g.tensor([...g.shape({ maxRank: 2 }), inputs]), g.tensor([outputs, inputs]), ...(g.boolean() ? [g.tensor([outputs])] : [])];
@@ -41,7 +41,7 @@ export interface AttentionOptions {
 }
 
 export const attentionWeights: OpRecord<[q: Tensor, k: Tensor, options?: AttentionOptions]> = {
-  name: "attentionWeights", doc: "softmax(q·kᵀ·scale) under the mask: [batch, heads, queries, keys]; a row that may attend nothing is zero", tolerance: "row", differentiable: true,
+  name: "attentionWeights", doc: "softmax(q·kᵀ·scale) under the mask: [batch, heads, queries, keys]; a row that may attend nothing is zero", precision: "full", tolerance: "row", differentiable: true,
   sample: (g) => {
     const [b, h, s, d] = [g.integer(1, 2), g.integer(1, 2), g.integer(1, 6), g.integer(1, 5)];
     return [g.tensor([b, h, s, d], { min: -2, max: 2 }), g.tensor([b, h, s, d], { min: -2, max: 2 }), { causal: g.boolean(), ...(g.boolean() ? { mask: g.bools([b, 1, 1, s]) } : {}) }];

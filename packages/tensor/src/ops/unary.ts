@@ -3,6 +3,7 @@ import { DTypeError } from "../errors.ts";
 import { isFloat } from "../dtype.ts";
 import type { UnaryOp } from "../ir/kernel.ts";
 import { erf as erf64 } from "../math/erf.ts";
+import type { PrecisionClass } from "../precision.ts";
 import type { Tensor } from "../tensor.ts";
 import type { OpRecord, Primitive, TensorSample, ToleranceClass } from "./record.ts";
 import type { Toolbox } from "./toolbox.ts";
@@ -16,6 +17,7 @@ interface UnarySpec {
   /** Gradient from (g, x, y). */
   readonly vjp?: (t: Toolbox, g: Tensor, x: Tensor, y: Tensor) => Tensor;
   readonly tolerance: ToleranceClass;
+  readonly precision?: PrecisionClass;
   readonly domain?: TensorSample;
 }
 
@@ -33,6 +35,7 @@ function unary(spec: UnarySpec): OpRecord<[x: Tensor]> {
     doc: spec.doc,
     tolerance: spec.tolerance,
     differentiable: vjp !== undefined,
+    ...(spec.precision === undefined ? {} : { precision: spec.precision }),
     sample: (g) => [g.tensor(g.shape(), spec.domain)],
     call: (t, x) => {
       if (!isFloat(x.dtype)) throw new DTypeError(`${spec.name}: needs a float tensor, got ${x.dtype}; cast it first`);
@@ -49,11 +52,11 @@ export const abs: OpRecord<[x: Tensor]> = unary({
   vjp: (t, g, x) => t.where(t.gt(x, 0), g, t.where(t.lt(x, 0), t.neg(g), t.mul(g, 0))),
 });
 
-export const exp: OpRecord<[x: Tensor]> = unary({ name: "exp", doc: "eˣ", op: "exp", cost: 8, f: Math.exp, vjp: (t, g, _x, y) => t.mul(g, y), tolerance: "transcendental" });
-export const log: OpRecord<[x: Tensor]> = unary({ name: "log", doc: "natural logarithm", op: "log", cost: 10, f: Math.log, vjp: (t, g, x) => t.div(g, x), tolerance: "transcendental", domain: { min: 0.05, max: 20 } });
-export const log1p: OpRecord<[x: Tensor]> = unary({ name: "log1p", doc: "log(1 + x), accurate near 0", op: "log1p", cost: 12, f: Math.log1p, vjp: (t, g, x) => t.div(g, t.add(x, 1)), tolerance: "transcendental", domain: { min: -0.9, max: 20 } });
+export const exp: OpRecord<[x: Tensor]> = unary({ name: "exp", precision: "full", doc: "eˣ", op: "exp", cost: 8, f: Math.exp, vjp: (t, g, _x, y) => t.mul(g, y), tolerance: "transcendental" });
+export const log: OpRecord<[x: Tensor]> = unary({ name: "log", precision: "full", doc: "natural logarithm", op: "log", cost: 10, f: Math.log, vjp: (t, g, x) => t.div(g, x), tolerance: "transcendental", domain: { min: 0.05, max: 20 } });
+export const log1p: OpRecord<[x: Tensor]> = unary({ name: "log1p", precision: "full", doc: "log(1 + x), accurate near 0", op: "log1p", cost: 12, f: Math.log1p, vjp: (t, g, x) => t.div(g, t.add(x, 1)), tolerance: "transcendental", domain: { min: -0.9, max: 20 } });
 export const sqrt: OpRecord<[x: Tensor]> = unary({ name: "sqrt", doc: "√x", op: "sqrt", cost: 4, f: Math.sqrt, vjp: (t, g, _x, y) => t.div(t.mul(g, 0.5), y), tolerance: "arithmetic", domain: { min: 0.05, max: 20 } });
-export const rsqrt: OpRecord<[x: Tensor]> = unary({ name: "rsqrt", doc: "1/√x", op: "rsqrt", cost: 6, f: (x) => 1 / Math.sqrt(x), vjp: (t, g, x, y) => t.div(t.mul(t.mul(g, -0.5), y), x), tolerance: "transcendental", domain: { min: 0.05, max: 20 } });
+export const rsqrt: OpRecord<[x: Tensor]> = unary({ name: "rsqrt", precision: "full", doc: "1/√x", op: "rsqrt", cost: 6, f: (x) => 1 / Math.sqrt(x), vjp: (t, g, x, y) => t.div(t.mul(t.mul(g, -0.5), y), x), tolerance: "transcendental", domain: { min: 0.05, max: 20 } });
 export const reciprocal: OpRecord<[x: Tensor]> = unary({ name: "reciprocal", doc: "1/x", op: "recip", cost: 3, f: (x) => 1 / x, vjp: (t, g, _x, y) => t.neg(t.mul(g, t.mul(y, y))), tolerance: "arithmetic", domain: { avoid: [0], gap: 0.1 } });
 // d/dx tanh x = 1 − tanh² x
 export const tanh: OpRecord<[x: Tensor]> = unary({ name: "tanh", doc: "hyperbolic tangent", op: "tanh", cost: 12, f: Math.tanh, vjp: (t, g, _x, y) => t.mul(g, t.sub(1, t.mul(y, y))), tolerance: "transcendental" });

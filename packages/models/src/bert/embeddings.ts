@@ -1,0 +1,52 @@
+/** BERT's embeddings: words, positions and token types, added and normalised. */
+import { Dropout, Embedding, LayerNorm, Module, type Init } from "@lowrank/nn";
+import { ops, type Tensor } from "@lowrank/tensor";
+import { textShape, type TextInputs } from "../shared/outputs.ts";
+import type { BertConfig } from "./config.ts";
+
+export interface BertInputs extends TextInputs {
+  /** i32 [batch, length]. Default 0. */
+  readonly tokenTypeIds?: Tensor;
+}
+
+export function initOf(config: BertConfig): Init {
+  return { kind: "normal", std: config.initializerRange };
+}
+
+export class BertEmbeddings extends Module {
+  readonly word_embeddings: Embedding;
+  readonly position_embeddings: Embedding;
+  readonly token_type_embeddings: Embedding;
+  readonly LayerNorm: LayerNorm;
+  readonly dropout: Dropout;
+  protected readonly config: BertConfig;
+
+  constructor(config: BertConfig, positionPadding?: number) {
+    super();
+    this.config = config;
+    const init = initOf(config);
+    this.word_embeddings = new Embedding(config.vocabSize, config.hiddenSize, init, config.padId);
+    this.position_embeddings = new Embedding(config.maxPositions, config.hiddenSize, init, positionPadding);
+    this.token_type_embeddings = new Embedding(config.typeVocabSize, config.hiddenSize, init);
+    this.LayerNorm = new LayerNorm(config.hiddenSize, config.layerNormEps);
+    this.dropout = new Dropout(config.hiddenDropout);
+  }
+
+  /** Rows of the position table, broadcastable to [batch, length, hidden]. */
+  protected positions(inputIds: Tensor): Tensor {
+    const [, length] = textShape(inputIds, this.config.maxPositions);
+    // positions are the first rows of the table and types are almost always 0: slices, where a gather would need an index
+    return ops.slice(this.position_embeddings.weight.value, 0, 0, length);
+  }
+
+  forward({ inputIds, tokenTypeIds }: BertInputs): Tensor {
+    return this.scoped(() => {
+      const positions = this.positions(inputIds);
+      const types = tokenTypeIds === undefined
+        ? ops.slice(this.token_type_embeddings.weight.value, 0, 0, 1)
+        : this.token_type_embeddings.forward(tokenTypeIds);
+      const sum = ops.add(ops.add(this.word_embeddings.forward(inputIds), types), positions);
+      return this.dropout.forward(this.LayerNorm.forward(sum));
+    });
+  }
+}

@@ -1,0 +1,139 @@
+/** DistilBERT (Sanh et al. 2019): half of BERT's layers, no token types, no pooler, names of its own. */
+import { activation, Block, Dropout, Embedding, LayerNorm, Linear, Module, type Init, type Projection } from "@lowrank/nn";
+import { ops, type Tensor } from "@lowrank/tensor";
+import { encoderWeights, keyMask, mix, splitHeads } from "../shared/attention.ts";
+import { runLayers, textShape, type HiddenOutputs, type LayerOutput, type TextInputs } from "../shared/outputs.ts";
+import type { DistilBertConfig } from "./config.ts";
+
+/** DistilBERT's config has no key for it. */
+const EPS = 1e-12;
+
+export function initOf(config: DistilBertConfig): Init {
+  return { kind: "normal", std: config.initializerRange };
+}
+
+class DistilBertEmbeddings extends Module {
+  readonly word_embeddings: Embedding;
+  readonly position_embeddings: Embedding;
+  readonly LayerNorm: LayerNorm;
+  readonly dropout: Dropout;
+
+  constructor(config: DistilBertConfig) {
+    super();
+    this.word_embeddings = new Embedding(config.vocabSize, config.hiddenSize, initOf(config), config.padId);
+    this.position_embeddings = new Embedding(config.maxPositions, config.hiddenSize, initOf(config));
+    this.LayerNorm = new LayerNorm(config.hiddenSize, EPS);
+    this.dropout = new Dropout(config.dropout);
+  }
+
+  forward(inputIds: Tensor): Tensor {
+    return this.scoped(() => {
+      const table = this.position_embeddings.weight;
+      const [, length] = textShape(inputIds, table.shape[0]!);
+      return this.dropout.forward(this.LayerNorm.forward(ops.add(this.word_embeddings.forward(inputIds), ops.slice(table.value, 0, 0, length))));
+    });
+  }
+}
+
+class DistilBertAttention extends Module {
+  q_lin: Projection;
+  k_lin: Projection;
+  v_lin: Projection;
+  out_lin: Projection;
+  readonly dropout: Dropout;
+  readonly #heads: number;
+
+  constructor(config: DistilBertConfig) {
+    super();
+    const make = (): Linear => new Linear(config.hiddenSize, config.hiddenSize, { init: initOf(config) });
+    this.q_lin = make();
+    this.k_lin = make();
+    this.v_lin = make();
+    this.out_lin = make();
+    this.dropout = new Dropout(config.attentionDropout);
+    this.#heads = config.heads;
+  }
+
+  forward(x: Tensor, mask: Tensor | undefined): LayerOutput {
+    return this.scoped(() => {
+      const [q, k, v] = [this.q_lin, this.k_lin, this.v_lin].map((p) => splitHeads(p.forward(x), this.#heads)) as [Tensor, Tensor, Tensor];
+      const weights = encoderWeights(q, k, mask);
+      return { hidden: this.out_lin.forward(mix(weights, v, this.dropout)), weights };
+    });
+  }
+}
+
+class FeedForward extends Module {
+  lin1: Projection;
+  lin2: Projection;
+  readonly dropout: Dropout;
+  readonly #activation: (x: Tensor) => Tensor;
+
+  constructor(config: DistilBertConfig) {
+    super();
+    this.lin1 = new Linear(config.hiddenSize, config.innerSize, { init: initOf(config) });
+    this.lin2 = new Linear(config.innerSize, config.hiddenSize, { init: initOf(config) });
+    this.dropout = new Dropout(config.dropout);
+    this.#activation = activation(config.activation);
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.scoped(() => this.dropout.forward(this.lin2.forward(this.#activation(this.lin1.forward(x)))));
+  }
+}
+
+class DistilBertBlock extends Block {
+  readonly attention: DistilBertAttention;
+  readonly sa_layer_norm: LayerNorm;
+  readonly ffn: FeedForward;
+  readonly output_layer_norm: LayerNorm;
+
+  constructor(config: DistilBertConfig) {
+    super();
+    this.attention = new DistilBertAttention(config);
+    this.sa_layer_norm = new LayerNorm(config.hiddenSize, EPS);
+    this.ffn = new FeedForward(config);
+    this.output_layer_norm = new LayerNorm(config.hiddenSize, EPS);
+  }
+
+  forward(x: Tensor, mask: Tensor | undefined): LayerOutput {
+    return this.scoped(() => {
+      const { hidden, weights } = this.attention.forward(x, mask);
+      const middle = this.sa_layer_norm.forward(ops.add(hidden, x));
+      return { hidden: this.output_layer_norm.forward(ops.add(this.ffn.forward(middle), middle)), weights };
+    });
+  }
+}
+
+class Transformer extends Module {
+  readonly layer: DistilBertBlock[];
+
+  constructor(config: DistilBertConfig) {
+    super();
+    this.layer = Array.from({ length: config.layers }, () => new DistilBertBlock(config));
+  }
+
+  forward(x: Tensor, attentionMask: Tensor | undefined): HiddenOutputs {
+    return this.scoped(() => {
+      const { hiddenStates, attentions } = runLayers(x, this.layer, keyMask(attentionMask));
+      return { lastHiddenState: hiddenStates[hiddenStates.length - 1]!, hiddenStates, attentions };
+    });
+  }
+}
+
+export class DistilBertModel extends Module {
+  readonly config: DistilBertConfig;
+  readonly embeddings: DistilBertEmbeddings;
+  readonly transformer: Transformer;
+
+  constructor(config: DistilBertConfig) {
+    super();
+    this.config = config;
+    this.embeddings = new DistilBertEmbeddings(config);
+    this.transformer = new Transformer(config);
+  }
+
+  forward(inputs: TextInputs): HiddenOutputs {
+    return this.scoped(() => this.transformer.forward(this.embeddings.forward(inputs.inputIds), inputs.attentionMask));
+  }
+}

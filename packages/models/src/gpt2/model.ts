@@ -1,0 +1,124 @@
+/** GPT-2 (Radford et al. 2019): pre-norm blocks whose projections are stored [in, out]. Property names are checkpoint names. */
+import { activation, Block, Conv1D, Dropout, Embedding, LayerNorm, Module, type Init, type Projection } from "@lowrank/nn";
+import { ops, type Tensor } from "@lowrank/tensor";
+import { mix, splitHeads } from "../shared/attention.ts";
+import { causalMask, causalWeights, type CausalMask } from "../shared/causal.ts";
+import { runLayers, textShape, type HiddenOutputs, type LayerOutput, type TextInputs } from "../shared/outputs.ts";
+import type { GPT2Config } from "./config.ts";
+
+export interface GPT2Inputs extends TextInputs {
+  /** i32 [batch, length]. Default 0, 1, … whatever the mask says, as in transformers; under left padding give `positionsOf(attentionMask)`. */
+  readonly positionIds?: Tensor;
+}
+
+export function initOf(config: GPT2Config): Init {
+  return { kind: "normal", std: config.initializerRange };
+}
+
+/** Projections that end in the residual stream start smaller by the root of their number. */
+function residualInit(config: GPT2Config): Init {
+  return { kind: "normal", std: config.initializerRange / Math.sqrt(2 * config.layers) };
+}
+
+class GPT2Attention extends Module {
+  c_attn: Projection;
+  c_proj: Projection;
+  readonly attn_dropout: Dropout;
+  readonly resid_dropout: Dropout;
+  readonly #heads: number;
+  readonly #scale: number;
+
+  constructor(config: GPT2Config, layer: number) {
+    super();
+    this.c_attn = new Conv1D(config.hiddenSize, 3 * config.hiddenSize, initOf(config));
+    this.c_proj = new Conv1D(config.hiddenSize, config.hiddenSize, residualInit(config));
+    this.attn_dropout = new Dropout(config.attentionDropout);
+    this.resid_dropout = new Dropout(config.residualDropout);
+    this.#heads = config.heads;
+    this.#scale = (config.scaleAttention ? 1 / Math.sqrt(config.hiddenSize / config.heads) : 1) / (config.scaleByInverseLayer ? layer + 1 : 1);
+  }
+
+  forward(x: Tensor, mask: CausalMask): LayerOutput {
+    return this.scoped(() => {
+      const all = this.c_attn.forward(x);
+      const width = x.shape[2]!;
+      const [q, k, v] = [0, 1, 2].map((i) => splitHeads(ops.slice(all, -1, i * width, (i + 1) * width), this.#heads)) as [Tensor, Tensor, Tensor];
+      const weights = causalWeights(q, k, mask, this.#scale);
+      return { hidden: this.resid_dropout.forward(this.c_proj.forward(mix(weights, v, this.attn_dropout))), weights };
+    });
+  }
+}
+
+class GPT2MLP extends Module {
+  c_fc: Projection;
+  c_proj: Projection;
+  readonly dropout: Dropout;
+  readonly #activation: (x: Tensor) => Tensor;
+
+  constructor(config: GPT2Config) {
+    super();
+    this.c_fc = new Conv1D(config.hiddenSize, config.innerSize, initOf(config));
+    this.c_proj = new Conv1D(config.innerSize, config.hiddenSize, residualInit(config));
+    this.dropout = new Dropout(config.residualDropout);
+    this.#activation = activation(config.activation);
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.scoped(() => this.dropout.forward(this.c_proj.forward(this.#activation(this.c_fc.forward(x)))));
+  }
+}
+
+class GPT2Block extends Block {
+  readonly ln_1: LayerNorm;
+  readonly attn: GPT2Attention;
+  readonly ln_2: LayerNorm;
+  readonly mlp: GPT2MLP;
+
+  constructor(config: GPT2Config, layer: number) {
+    super();
+    this.ln_1 = new LayerNorm(config.hiddenSize, config.layerNormEps);
+    this.attn = new GPT2Attention(config, layer);
+    this.ln_2 = new LayerNorm(config.hiddenSize, config.layerNormEps);
+    this.mlp = new GPT2MLP(config);
+  }
+
+  forward(x: Tensor, mask: CausalMask): LayerOutput {
+    return this.scoped(() => {
+      const { hidden, weights } = this.attn.forward(this.ln_1.forward(x), mask);
+      const middle = ops.add(x, hidden);
+      return { hidden: ops.add(middle, this.mlp.forward(this.ln_2.forward(middle))), weights };
+    });
+  }
+}
+
+export class GPT2Model extends Module {
+  readonly config: GPT2Config;
+  readonly wte: Embedding;
+  readonly wpe: Embedding;
+  readonly drop: Dropout;
+  readonly h: GPT2Block[];
+  readonly ln_f: LayerNorm;
+
+  constructor(config: GPT2Config) {
+    super();
+    this.config = config;
+    this.wte = new Embedding(config.vocabSize, config.hiddenSize, initOf(config));
+    this.wpe = new Embedding(config.maxPositions, config.hiddenSize, initOf(config));
+    this.drop = new Dropout(config.embeddingDropout);
+    this.h = Array.from({ length: config.layers }, (_, i) => new GPT2Block(config, i));
+    this.ln_f = new LayerNorm(config.hiddenSize, config.layerNormEps);
+  }
+
+  /** Of the hidden states the last is after the final norm. */
+  forward({ inputIds, attentionMask, positionIds }: GPT2Inputs): HiddenOutputs {
+    return this.scoped(() => {
+      const [, length] = textShape(inputIds, this.config.maxPositions);
+      const positions = positionIds === undefined ? ops.slice(this.wpe.weight.value, 0, 0, length) : this.wpe.forward(positionIds);
+      const x = this.drop.forward(ops.add(this.wte.forward(inputIds), positions));
+      const mask = causalMask(attentionMask);
+      const { hiddenStates, attentions } = runLayers(x, this.h, mask);
+      const lastHiddenState = this.ln_f.forward(hiddenStates[hiddenStates.length - 1]!);
+      return { lastHiddenState, hiddenStates: [...hiddenStates.slice(0, -1), lastHiddenState], attentions };
+    });
+  }
+}

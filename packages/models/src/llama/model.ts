@@ -1,0 +1,161 @@
+/** Llama (Touvron et al. 2023): RMS norm before each half, rotary positions, shared key heads, a gated feed-forward. Property names are checkpoint names. */
+import { activation, Block, Dropout, Embedding, Linear, Module, RMSNorm, type Init, type Projection } from "@lowrank/nn";
+import { ops, type Tensor } from "@lowrank/tensor";
+import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
+import { mix, repeatHeads, splitHeads } from "../shared/attention.ts";
+import { causalMask, causalWeights, outputLayer, type CausalMask } from "../shared/causal.ts";
+import { nextTokenLoss } from "../shared/losses.ts";
+import { runLayers, textShape, type HeadOutputs, type HiddenOutputs, type LayerOutput, type TextInputs } from "../shared/outputs.ts";
+import { rotaryTables, rotate, type RotaryTables } from "../shared/rotary.ts";
+import { llamaConfigFile, parseLlamaConfig, type LlamaConfig } from "./config.ts";
+
+export interface LlamaInputs extends TextInputs {
+  /** i32 [batch, length]. Default 0, 1, …; under left padding give `positionsOf(attentionMask)`. */
+  readonly positionIds?: Tensor;
+}
+
+/** What a layer needs besides the hidden state; the same for all of them. */
+interface Context {
+  readonly mask: CausalMask;
+  readonly tables: RotaryTables;
+}
+
+function initOf(config: LlamaConfig): Init {
+  return { kind: "normal", std: config.initializerRange };
+}
+
+class LlamaAttention extends Module {
+  q_proj: Projection;
+  k_proj: Projection;
+  v_proj: Projection;
+  o_proj: Projection;
+  readonly dropout: Dropout;
+  readonly #heads: number;
+  readonly #keyHeads: number;
+
+  constructor(config: LlamaConfig) {
+    super();
+    const options = { bias: config.attentionBias, init: initOf(config) };
+    this.q_proj = new Linear(config.hiddenSize, config.heads * config.headSize, options);
+    this.k_proj = new Linear(config.hiddenSize, config.keyHeads * config.headSize, options);
+    this.v_proj = new Linear(config.hiddenSize, config.keyHeads * config.headSize, options);
+    this.o_proj = new Linear(config.heads * config.headSize, config.hiddenSize, options);
+    this.dropout = new Dropout(config.attentionDropout);
+    this.#heads = config.heads;
+    this.#keyHeads = config.keyHeads;
+  }
+
+  forward(x: Tensor, { mask, tables }: Context): LayerOutput {
+    return this.scoped(() => {
+      const times = this.#heads / this.#keyHeads;
+      const q = rotate(splitHeads(this.q_proj.forward(x), this.#heads), tables);
+      const k = repeatHeads(rotate(splitHeads(this.k_proj.forward(x), this.#keyHeads), tables), times);
+      const v = repeatHeads(splitHeads(this.v_proj.forward(x), this.#keyHeads), times);
+      const weights = causalWeights(q, k, mask);
+      return { hidden: this.o_proj.forward(mix(weights, v, this.dropout)), weights };
+    });
+  }
+}
+
+class LlamaMLP extends Module {
+  gate_proj: Projection;
+  up_proj: Projection;
+  down_proj: Projection;
+  readonly #activation: (x: Tensor) => Tensor;
+
+  constructor(config: LlamaConfig) {
+    super();
+    const options = { bias: config.mlpBias, init: initOf(config) };
+    this.gate_proj = new Linear(config.hiddenSize, config.innerSize, options);
+    this.up_proj = new Linear(config.hiddenSize, config.innerSize, options);
+    this.down_proj = new Linear(config.innerSize, config.hiddenSize, options);
+    this.#activation = activation(config.activation);
+  }
+
+  /** down(act(gate(x)) ⊙ up(x)) (Shazeer 2020). */
+  forward(x: Tensor): Tensor {
+    return this.scoped(() => this.down_proj.forward(ops.mul(this.#activation(this.gate_proj.forward(x)), this.up_proj.forward(x))));
+  }
+}
+
+class LlamaLayer extends Block {
+  readonly self_attn: LlamaAttention;
+  readonly mlp: LlamaMLP;
+  readonly input_layernorm: RMSNorm;
+  readonly post_attention_layernorm: RMSNorm;
+
+  constructor(config: LlamaConfig) {
+    super();
+    this.self_attn = new LlamaAttention(config);
+    this.mlp = new LlamaMLP(config);
+    this.input_layernorm = new RMSNorm(config.hiddenSize, config.normEps);
+    this.post_attention_layernorm = new RMSNorm(config.hiddenSize, config.normEps);
+  }
+
+  forward(x: Tensor, context: Context): LayerOutput {
+    return this.scoped(() => {
+      const { hidden, weights } = this.self_attn.forward(this.input_layernorm.forward(x), context);
+      const middle = ops.add(x, hidden);
+      return { hidden: ops.add(middle, this.mlp.forward(this.post_attention_layernorm.forward(middle))), weights };
+    });
+  }
+}
+
+export class LlamaModel extends Module {
+  readonly config: LlamaConfig;
+  readonly embed_tokens: Embedding;
+  readonly layers: LlamaLayer[];
+  readonly norm: RMSNorm;
+
+  constructor(config: LlamaConfig) {
+    super();
+    this.config = config;
+    this.embed_tokens = new Embedding(config.vocabSize, config.hiddenSize, initOf(config), config.padId);
+    this.layers = Array.from({ length: config.layers }, () => new LlamaLayer(config));
+    this.norm = new RMSNorm(config.hiddenSize, config.normEps);
+  }
+
+  /** Of the hidden states the last is after the final norm. */
+  forward({ inputIds, attentionMask, positionIds }: LlamaInputs): HiddenOutputs {
+    return this.scoped(() => {
+      const { maxPositions, ropeTheta: theta, headSize: width } = this.config;
+      textShape(inputIds, maxPositions);
+      const x = this.embed_tokens.forward(inputIds);
+      const context = { mask: causalMask(attentionMask), tables: rotaryTables(x, positionIds, { theta, width, maxPositions }) };
+      const { hiddenStates, attentions } = runLayers(x, this.layers, context);
+      const lastHiddenState = this.norm.forward(hiddenStates[hiddenStates.length - 1]!);
+      return { lastHiddenState, hiddenStates: [...hiddenStates.slice(0, -1), lastHiddenState], attentions };
+    });
+  }
+}
+
+export interface LlamaCausalInputs extends LlamaInputs {
+  /** i32 [batch, length], the tokens themselves; they are shifted inside. −100 counts for nothing. */
+  readonly labels?: Tensor;
+}
+
+export class LlamaForCausalLM extends PretrainedModel<LlamaConfig> {
+  static readonly family: ModelFamily<LlamaConfig> = { modelType: "llama", parse: parseLlamaConfig, file: llamaConfigFile };
+  static readonly architecture = "LlamaForCausalLM";
+  readonly basePrefix = "model.";
+  readonly model: LlamaModel;
+  lm_head: Projection;
+
+  constructor(config: LlamaConfig) {
+    super(config);
+    this.model = new LlamaModel(config);
+    this.lm_head = outputLayer(this.model.embed_tokens.weight, config.tieEmbeddings, initOf(config));
+  }
+
+  override get tied(): ReadonlyMap<string, string> {
+    return new Map(this.config.tieEmbeddings ? [["model.embed_tokens.weight", "lm_head.weight"]] : []);
+  }
+
+  /** logits [batch, length, vocab]. */
+  forward(inputs: LlamaCausalInputs): HiddenOutputs & HeadOutputs {
+    this.keys?.restart();
+    const base = this.model.forward(inputs);
+    const logits = this.lm_head.forward(base.lastHiddenState);
+    return { ...base, logits, loss: nextTokenLoss(logits, inputs.labels) };
+  }
+}

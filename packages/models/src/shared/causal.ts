@@ -1,0 +1,67 @@
+/**
+ * Causal attention under padding, positions, and the output layer of language models.
+ *
+ * A query with nothing but padding at or before it (left padding) attends all keys evenly, as in transformers' own implementation,
+ * which adds the most negative number to every score. Its output means nothing, but transformers' loss counts the last padding
+ * position, which is asked for the first token, so the values and their gradients are part of what is reproduced.
+ */
+import { Linear, Projection, type Init, type Weight } from "@lowrank/nn";
+import { ops, type Tensor } from "@lowrank/tensor";
+import { keyMask } from "./attention.ts";
+
+export interface CausalMask {
+  /** bool [batch, 1, 1, length]: keys that are no padding. Undefined: none is. */
+  readonly keys: Tensor | undefined;
+  /** bool [batch, 1, length, 1]: queries that see padding only. */
+  readonly blind: Tensor | undefined;
+}
+
+/** For attentionMask [batch, length]; made once and used by every layer. */
+export function causalMask(attentionMask: Tensor | undefined): CausalMask {
+  const keys = keyMask(attentionMask);
+  if (attentionMask === undefined || keys === undefined) return { keys: undefined, blind: undefined };
+  return { keys, blind: ops.reshape(ops.eq(tokensSoFar(attentionMask), 0), [attentionMask.shape[0]!, 1, attentionMask.shape[1]!, 1]) };
+}
+
+function tokensSoFar(attentionMask: Tensor): Tensor {
+  return ops.cumsum(ops.cast(ops.cast(attentionMask, "bool"), "i32"), 1);
+}
+
+/** Positions that count tokens and skip padding on the left: i32 [batch, length], 0 at the padding. What generation gives to `positionIds`. */
+export function positionsOf(attentionMask: Tensor): Tensor {
+  return ops.maximum(ops.sub(tokensSoFar(attentionMask), 1), 0);
+}
+
+/** softmax(q·kᵀ·scale) over the keys at or before each query: [batch, heads, queries, keys]. Default scale 1/√d. */
+export function causalWeights(q: Tensor, k: Tensor, { keys, blind }: CausalMask, scale: number = 1 / Math.sqrt(q.shape[q.rank - 1]!)): Tensor {
+  if (keys === undefined || blind === undefined) return ops.attentionWeights(q, k, { causal: true, scale });
+  const scores = ops.mul(ops.matmul(q, ops.transpose(k)), scale);
+  const past = ops.le(ops.coordinate(scores, -1), ops.coordinate(scores, -2));
+  // score + most negative number rounds to that number, and the gradient of an addition is the identity all the same
+  const seen = ops.make.withVjp(ops.where(blind, 0, scores), [scores], (g) => [g]);
+  return ops.softmax(seen, -1, ops.logicalOr(ops.logicalAnd(keys, past), blind));
+}
+
+/** An output layer that has no weight of its own: it uses the embedding table [vocab, hidden]. */
+export class TiedLinear extends Projection {
+  readonly #table: Weight;
+  readonly bias = undefined;
+  readonly fanInFanOut = false;
+
+  constructor(table: Weight) {
+    super();
+    this.#table = table;
+  }
+
+  get weight(): Weight { return this.#table; }
+  get inFeatures(): number { return this.#table.shape[1]!; }
+  get outFeatures(): number { return this.#table.shape[0]!; }
+
+  forward(x: Tensor): Tensor {
+    return this.scoped(() => ops.linear(x, this.#table.value));
+  }
+}
+
+export function outputLayer(table: Weight, tied: boolean, init: Init): Projection {
+  return tied ? new TiedLinear(table) : new Linear(table.shape[1]!, table.shape[0]!, { bias: false, init });
+}

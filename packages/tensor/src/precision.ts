@@ -1,0 +1,62 @@
+/**
+ * Precision as a rewrite of the graph while it is built: ops declare a precision class, and operands are cast to the dtype of the
+ * class before the op's nodes are made. Models know nothing of it. Gradients follow: what was computed in f16 sends its gradient
+ * back in f16, through the casts. Sums accumulate in f32 (f64 on `reference`) whatever they are made of, and a value is rounded to
+ * half precision exactly where it would be stored.
+ *
+ * With or without a policy, ops that overflow or cancel in half precision (x² of a norm, the exponentials of a softmax) compute at
+ * full precision inside.
+ */
+import { isFloat, promote, type DType } from "./dtype.ts";
+import type { Tensor } from "./tensor.ts";
+
+/**
+ * `compute`: products. `full`: softmax, norms, losses, exponentials, sums: torch's autocast list. `inner`: activations, whose result
+ * goes back to the dtype they were given. Ops without a class take what comes.
+ */
+export type PrecisionClass = "compute" | "full" | "inner";
+
+export interface PrecisionPolicy {
+  readonly name: string;
+  /** dtype frozen weights are kept in. */
+  readonly storage: DType;
+  /** dtype the operands and results of products are rounded to. */
+  readonly compute: DType;
+  /** What sums are carried in; the engine knows no other way. */
+  readonly accumulate: "f32";
+}
+
+export const mixedF16: PrecisionPolicy = { name: "mixed-f16", storage: "f16", compute: "f16", accumulate: "f32" };
+export const mixedBf16: PrecisionPolicy = { name: "mixed-bf16", storage: "bf16", compute: "bf16", accumulate: "f32" };
+
+let current: PrecisionPolicy | undefined;
+
+/** Ops built while `body` runs follow `policy`; undefined turns an outer one off. */
+export function withPrecision<T>(policy: PrecisionPolicy | undefined, body: () => T): T {
+  const saved = current;
+  current = policy;
+  try {
+    return body();
+  } finally {
+    current = saved;
+  }
+}
+
+interface Casting {
+  readonly isTensor: (x: unknown) => x is Tensor;
+  readonly cast: (x: Tensor, dtype: DType) => Tensor;
+}
+
+/** Runs an op of class `wanted` on `args` as the policy in force says. */
+export function atPrecision<Out>(wanted: PrecisionClass, args: readonly unknown[], call: (args: readonly unknown[]) => Out, { isTensor, cast }: Casting): Out {
+  const policy = current;
+  const floats = args.filter((x): x is Tensor => isTensor(x) && isFloat(x.dtype));
+  const to = (dtype: DType): readonly unknown[] => args.map((x) => (isTensor(x) && isFloat(x.dtype) ? cast(x, dtype) : x));
+  if (wanted === "compute") return call(policy === undefined ? args : to(policy.compute));
+  const half = floats.filter((x) => x.dtype === "f16" || x.dtype === "bf16");
+  if (half.length === 0) return policy === undefined ? call(args) : withPrecision(undefined, () => call(args));
+  const full = half[0]!.device.defaultFloat;
+  const out = withPrecision(undefined, () => call(to(full)));
+  if ((policy !== undefined && wanted === "full") || !isTensor(out) || !isFloat(out.dtype)) return out;
+  return cast(out, floats.map((x) => x.dtype).reduce(promote)) as Out;
+}

@@ -1,0 +1,110 @@
+/**
+ * Who writes and who reads what, while kernels are being merged. Every kernel has a level above those of all it depends on, so
+ * that most questions of dependence are answered without a search.
+ */
+import type { GNode } from "./graph.ts";
+import type { KernelDraft } from "./lower.ts";
+
+export class KernelLinks {
+  readonly alive: Set<KernelDraft>;
+  readonly #writer = new Map<GNode, KernelDraft>();
+  readonly #readers = new Map<GNode, Set<KernelDraft>>();
+  /** Kernels that wait for a node without reading it: recomputations. */
+  readonly #waiters = new Map<GNode, Set<KernelDraft>>();
+  readonly #level = new Map<KernelDraft, number>();
+
+  constructor(drafts: readonly KernelDraft[]) {
+    this.alive = new Set(drafts);
+    for (const draft of drafts) for (const node of draft.writes) this.#writer.set(node, draft);
+    for (const draft of drafts) this.#link(draft);
+    for (const draft of drafts) this.#raise(draft);
+  }
+
+  writerOf(node: GNode): KernelDraft | undefined { return this.#writer.get(node); }
+  readersOf(node: GNode): ReadonlySet<KernelDraft> { return this.#readers.get(node) ?? NOBODY; }
+
+  /** What a recomputation waits for stays in the kernel that makes it first: in a later one it might come too late. */
+  isAwaited(node: GNode): boolean { return this.#waiters.has(node); }
+
+  /** Whether another reader of `node` comes before `consumer`: to compute `node` in `consumer` would then make a circle. */
+  feeds(node: GNode, consumer: KernelDraft): boolean {
+    const others = new Set([...this.readersOf(node)].filter((d) => d !== consumer));
+    if (others.size === 0) return false;
+    const lowest = Math.min(...[...others].map((d) => this.#level.get(d)!));
+    const seen = new Set<KernelDraft>();
+    const stack = [consumer];
+    while (stack.length > 0) {
+      for (const from of this.#precursors(stack.pop()!)) {
+        if (others.has(from)) return true;
+        if (seen.has(from) || this.#level.get(from)! <= lowest) continue;
+        seen.add(from);
+        stack.push(from);
+      }
+    }
+    return false;
+  }
+
+  replace(old: readonly KernelDraft[], merged: KernelDraft): void {
+    for (const draft of old) {
+      this.alive.delete(draft);
+      for (const node of draft.writes) this.#writer.delete(node);
+      for (const node of draft.reads) this.#readers.get(node)?.delete(draft);
+      for (const node of this.#awaitedBy(draft)) this.#waiters.get(node)?.delete(draft);
+    }
+    this.alive.add(merged);
+    for (const node of merged.writes) this.#writer.set(node, merged);
+    this.#link(merged);
+    this.#raise(merged);
+  }
+
+  #link(draft: KernelDraft): void {
+    for (const node of draft.reads) put(this.#readers, node, draft);
+    for (const node of this.#awaitedBy(draft)) put(this.#waiters, node, draft);
+    this.#level.set(draft, 0);
+  }
+
+  /** Lifts `draft` above what it depends on, and with it all that depends on it. */
+  #raise(draft: KernelDraft): void {
+    const stack = [draft];
+    while (stack.length > 0) {
+      const at = stack.pop()!;
+      let level = this.#level.get(at)!;
+      for (const from of this.#precursors(at)) level = Math.max(level, this.#level.get(from)! + 1);
+      this.#level.set(at, level);
+      for (const node of at.writes) {
+        for (const next of [...this.readersOf(node), ...(this.#waiters.get(node) ?? NOBODY)]) {
+          if (next !== at && this.#level.get(next)! <= level) {
+            this.#level.set(next, level + 1);
+            stack.push(next);
+          }
+        }
+      }
+    }
+  }
+
+  /** Kernels that must have run before this one: those it reads from and those a recomputation waits for. */
+  *#precursors(draft: KernelDraft): Generator<KernelDraft> {
+    for (const node of [...draft.reads, ...this.#awaitedBy(draft)]) {
+      const from = this.#writer.get(node);
+      if (from !== undefined && from !== draft) yield from;
+    }
+  }
+
+  /** Written nodes that must be there before a recomputation starts. */
+  *#awaitedBy(draft: KernelDraft): Generator<GNode> {
+    const pending = [...draft.waits];
+    while (pending.length > 0) {
+      const node = pending.pop()!;
+      if (this.#writer.has(node)) yield node;
+      else if (node.leaf === undefined) pending.push(...node.inputs);
+    }
+  }
+}
+
+const NOBODY: ReadonlySet<KernelDraft> = new Set();
+
+function put(map: Map<GNode, Set<KernelDraft>>, node: GNode, draft: KernelDraft): void {
+  const set = map.get(node);
+  if (set === undefined) map.set(node, new Set([draft]));
+  else set.add(draft);
+}
