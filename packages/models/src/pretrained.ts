@@ -33,6 +33,8 @@ export interface LoadOptions {
   readonly dtype?: DType;
   /** For weights the checkpoint does not have, such as a new head. Default 0. */
   readonly seed?: number;
+  /** How weights are kept, asked once the model's tree is there: `(model) => planQuantisation(model).storage`. Each is turned as it is read. */
+  readonly storage?: (model: Module) => MaterializeOptions["storage"];
 }
 
 export interface LoadReport {
@@ -72,7 +74,9 @@ export async function loadWeights(model: PretrainedModel<unknown>, files: Files,
     const used = new Set([...weights.keys()].map(place));
     if (![...used].some((n) => n !== undefined)) throw new LowrankError("NameError", `${files.where}: no tensor of model.safetensors belongs to this model; it has ${file.names.slice(0, 3).join(", ")}, …`);
     const values: NonNullable<MaterializeOptions["values"]> = { has: (name) => place(name) !== undefined, read: (name): Promise<StoredTensor> => file.read(place(name)!) };
-    const { fresh } = await model.materialize({ ...options, values });
+    const { storage, ...rest } = options;
+    const kept = storage?.(model);
+    const { fresh } = await model.materialize({ ...rest, values, ...(kept === undefined ? {} : { storage: kept }) });
     return { fresh, unused: [...stored.values()].filter((n) => !used.has(n) && !doubles.has(n)) };
   } finally {
     await source.close?.();
@@ -83,10 +87,7 @@ export async function loadWeights(model: PretrainedModel<unknown>, files: Files,
 export async function saveModel(model: PretrainedModel<unknown>, files: Files, config: Record<string, unknown>): Promise<void> {
   const weights = new Map([...model.namedWeights()].filter(([, w], i, all) => all.findIndex(([, other]) => other === w) === i));
   await files.write("model.safetensors", (sink) =>
-    writeSafetensors(sink, new Map([...weights].map(([name, w]) => [name, { dtype: w.parameter.dtype, shape: w.shape }])), async (name) => {
-      const { parameter } = weights.get(name)!;
-      return { dtype: parameter.dtype, shape: parameter.shape, data: await parameter.data() };
-    }));
+    writeSafetensors(sink, new Map([...weights].map(([name, w]) => [name, { dtype: w.form === undefined ? w.parameter.dtype : "f32", shape: w.shape }])), (name) => weights.get(name)!.read()));
   await files.write("config.json", async (sink) => {
     const { TextEncoder } = globalThis as unknown as { TextEncoder: new () => { encode(t: string): Uint8Array } };
     const sorted = Object.fromEntries(Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1)));

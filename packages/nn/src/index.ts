@@ -11,5 +11,5 @@ export { crossEntropy, mse } from "./losses.ts";
 export { Module, nearest, type MaterializeOptions, type NameFilter } from "./module.ts";
 export { AdamW, decayGroups, Optimizer, SGD, type AdamWOptions, type LearningRate, type ParameterGroup, type SGDOptions } from "./optimizer.ts";
 export { constantSchedule, cosineSchedule, linearSchedule, type Schedule, type ScheduleOptions } from "./schedules.ts";
-export { Weight, type Init } from "./weight.ts";
+export { Weight, type Init, type WeightForm, type WeightFormat } from "./weight.ts";
 export { grad, valueAndGrad, type CrossEntropyOptions } from "@lowrank/tensor";

@@ -4,7 +4,7 @@
  */
 import { dtypes, LowrankError, RandomStream, ShapeError, toMemory, withScope, type Device, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
 import type { DropoutKeys } from "./dropout-keys.ts";
-import { Weight, type Init } from "./weight.ts";
+import { Weight, type Init, type WeightFormat } from "./weight.ts";
 
 export type NameFilter = string | RegExp | ((name: string) => boolean);
 
@@ -12,8 +12,8 @@ export interface MaterializeOptions {
   readonly device: Device;
   /** dtype of the weights. Default: the device's float. */
   readonly dtype?: DType;
-  /** dtype a weight is kept in, where that is narrower than what it computes in: f16 or bf16 for frozen ones. Default: `dtype`. */
-  readonly storage?: (name: string, weight: Weight) => DType | undefined;
+  /** How a weight is kept, where that is narrower than what it computes in: f16, bf16 or a quantised format, for frozen ones. Default: `dtype`. */
+  readonly storage?: (name: string, weight: Weight) => DType | WeightFormat | undefined;
   /** Fresh values depend on this and on the weight's name only. Default 0. */
   readonly seed?: number;
   /** Stored values by name; whatever is missing is drawn fresh. Read one at a time. */
@@ -122,17 +122,23 @@ export abstract class Module {
       if (weight.materialized || seen.has(weight)) continue;
       seen.add(weight);
       const kept = options.storage?.(name, weight) ?? dtype;
-      weight.computesIn = kept === dtype ? undefined : dtype;
-      if (values?.has(name) === true) {
-        const { data, shape, dtype: stored } = await values.read(name);
-        if (shape.join() !== weight.shape.join()) throw new ShapeError(`${name}: the file has [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
-        weight.parameter = device.parameter(data, weight.shape, kept, stored);
-      } else {
-        fresh.push(name);
-        weight.parameter = device.parameter(drawFresh(weight, seed, name, kept), weight.shape, kept, kept);
+      const stored = await this.#initial(weight, name, seed, typeof kept === "string" ? kept : "f32", values);
+      if (stored.fresh) fresh.push(name);
+      if (typeof kept !== "string") {
+        weight.form = kept.keep(device, name, weight.shape, toMemory("f32", stored.data, stored.dtype) as Float32Array);
+        continue;
       }
+      weight.computesIn = kept === dtype ? undefined : dtype;
+      weight.parameter = device.parameter(stored.data, weight.shape, kept, stored.dtype);
     }
     return { fresh };
+  }
+
+  async #initial(weight: Weight, name: string, seed: number, dtype: DType, values: MaterializeOptions["values"]): Promise<{ data: TypedArray; dtype: DType; fresh: boolean }> {
+    if (values?.has(name) !== true) return { data: drawFresh(weight, seed, name, dtype), dtype, fresh: true };
+    const { data, shape, dtype: stored } = await values.read(name);
+    if (shape.join() !== weight.shape.join()) throw new ShapeError(`${name}: the file has [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
+    return { data, dtype: stored, fresh: false };
   }
 
   /** Tells each module its name, for scopes in error messages and profiles. */
@@ -155,7 +161,7 @@ export abstract class Module {
     for (const [name, weight] of this.namedWeights()) {
       if (seen.has(weight) || !filter(name, weight)) continue;
       seen.add(weight);
-      out.set(name, { dtype: weight.parameter.dtype, shape: weight.shape, data: await weight.parameter.data() });
+      out.set(name, await weight.read());
     }
     return out;
   }

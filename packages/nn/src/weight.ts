@@ -1,5 +1,5 @@
 /** A named tensor of a module. It has a shape from the start and memory only once the model is materialised, so that models of any size can be looked at. */
-import { LowrankError, ops, type DType, type Parameter, type Tensor } from "@lowrank/tensor";
+import { bytesOf, LowrankError, ops, type Device, type DType, type Parameter, type StoredTensor, type Tensor } from "@lowrank/tensor";
 
 /** How fresh values are drawn. Every distribution names what it takes. */
 export type Init =
@@ -9,6 +9,23 @@ export type Init =
   /** U(−bound, bound). */
   | { readonly kind: "uniform"; readonly bound: number };
 
+/** A weight kept otherwise than as one parameter of plain numbers: quantised. Such a weight does not train. */
+export interface WeightForm {
+  /** What to call it in reports: "nf4", "int8". */
+  readonly kind: string;
+  /** Bytes it takes on the device, tables included. */
+  readonly bytes: number;
+  /** The whole value, to be computed by whoever reads it. */
+  value(): Tensor;
+  dispose(): void;
+}
+
+/** A way of keeping weights: makes the form of one from its numbers, which are not needed afterwards. */
+export interface WeightFormat {
+  readonly kind: string;
+  keep(device: Device, name: string, shape: readonly number[], values: Float32Array): WeightForm;
+}
+
 export class Weight {
   readonly shape: readonly number[];
   readonly init: Init;
@@ -17,6 +34,7 @@ export class Weight {
   /** dtype a forward pass computes in, where storage is narrower; products widen such a weight while they pack it. */
   computesIn: DType | undefined;
   #parameter: Parameter | undefined;
+  #form: WeightForm | undefined;
   /** Where it stands in the model, once the model knows. */
   name = "";
 
@@ -26,26 +44,56 @@ export class Weight {
   }
 
   get size(): number { return this.shape.reduce((a, b) => a * b, 1); }
-  get materialized(): boolean { return this.#parameter !== undefined; }
+  get materialized(): boolean { return this.#parameter !== undefined || this.#form !== undefined; }
 
-  /** Device storage. Throws while the model is only a shape. */
+  /** Set where the weight is quantised. */
+  get form(): WeightForm | undefined { return this.#form; }
+
+  set form(form: WeightForm) {
+    this.#parameter?.dispose();
+    this.#parameter = undefined;
+    this.#form = form;
+    this.trainable = false;
+  }
+
+  /** Device storage. Throws while the model is only a shape, and where the weight is quantised. */
   get parameter(): Parameter {
+    if (this.#form !== undefined) throw new LowrankError("QuantisedError", `${this.name || "a weight"} is kept as ${this.#form.kind}: it can be read as a value but neither trained nor written; load the model without quantisation for that`);
     if (this.#parameter === undefined) throw new LowrankError("MetaError", `${this.name || "a weight"} [${this.shape.join(", ")}] has no values yet; call model.materialize({ device })`);
     return this.#parameter;
   }
 
   set parameter(parameter: Parameter) {
+    this.#form?.dispose();
+    this.#form = undefined;
     this.#parameter = parameter;
+  }
+
+  /** Bytes on the device. */
+  get bytes(): number {
+    return this.#form?.bytes ?? this.size * bytesOf(this.parameter.dtype);
+  }
+
+  /** The numbers, on the host; a quantised weight's are what it stands for. */
+  async read(): Promise<StoredTensor> {
+    if (this.#form !== undefined) {
+      const value = this.#form.value();
+      return { dtype: value.dtype, shape: this.shape, data: await value.data() };
+    }
+    return { dtype: this.parameter.dtype, shape: this.shape, data: await this.parameter.data() };
   }
 
   /** The value as a tensor for a forward pass. */
   get value(): Tensor {
+    if (this.#form !== undefined) return this.#form.value();
     const { value } = this.parameter;
     return this.computesIn === undefined ? value : ops.cast(value, this.computesIn);
   }
 
   dispose(): void {
     this.#parameter?.dispose();
+    this.#form?.dispose();
     this.#parameter = undefined;
+    this.#form = undefined;
   }
 }
