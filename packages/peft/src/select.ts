@@ -1,5 +1,6 @@
 /** Which modules an adapter touches and with what rank: PEFT's rules to the letter, except that a pattern which matches nothing is an error. */
-import { nearest, Projection, type Module } from "@lowrank/nn";
+import { Embedding, nearest, Projection, type Module } from "@lowrank/nn";
+import { LoraEmbedding, LoraProjection } from "./layers/projection.ts";
 import { LowrankError } from "@lowrank/tensor";
 import type { LoraConfig } from "./config.ts";
 
@@ -11,8 +12,17 @@ export interface TargetRow {
   readonly rank: number;
   readonly alpha: number;
   readonly scale: number;
-  /** rank · (in + out). */
+  /** Trained values: rank · (in + out), and what the method adds. */
   readonly parameters: number;
+}
+
+/** What adapters can sit on: projections, and embedding tables where they are named. */
+export type Target = Projection | Embedding;
+
+export function sizeOfTarget(target: Target): { inFeatures: number; outFeatures: number } {
+  if (target instanceof Projection) return { inFeatures: target.inFeatures, outFeatures: target.outFeatures };
+  const [inFeatures, outFeatures] = target.weight.shape as [number, number];
+  return { inFeatures, outFeatures };
 }
 
 /** PEFT's default targets by the attention names an architecture has. */
@@ -60,12 +70,12 @@ function inWantedLayer(config: LoraConfig, path: string): boolean {
 
 /** Resolves a config against a model. The table is a value: print it, save it, assert it. */
 export function resolveTargets(model: Module, config: LoraConfig): TargetRow[] {
-  const all = [...model.namedModules()].filter((entry): entry is [string, Projection] => entry[1] instanceof Projection);
+  const all = targetsOf(model);
   const paths = all.map(([path]) => path);
   const rule = config.targetModules ?? DEFAULT_TARGETS.find((names) => paths.some((p) => named([...names], p))) ?? [];
   const chosen = all.filter(([path, module]) => {
     if (underSaved(config, path) || (config.excludeModules !== undefined && named(config.excludeModules, path))) return false;
-    const wanted = rule === "all-linear" ? !isOutputLayer(path, module) : named(rule, path);
+    const wanted = rule === "all-linear" ? module instanceof Projection && !isOutputLayer(path) : named(rule, path);
     return wanted && inWantedLayer(config, path);
   });
   if (chosen.length === 0) {
@@ -74,17 +84,38 @@ export function resolveTargets(model: Module, config: LoraConfig): TargetRow[] {
   }
   checkPatterns("rank_pattern", config.rankPattern, chosen.map(([p]) => p), config);
   checkPatterns("alpha_pattern", config.alphaPattern, chosen.map(([p]) => p), config);
-  return chosen.map(([module, { inFeatures, outFeatures }]) => {
+  return chosen.map(([module, target]) => {
+    const { inFeatures, outFeatures } = sizeOfTarget(target);
     const rankKey = lookUpPattern(config.rankPattern, module);
     const alphaKey = lookUpPattern(config.alphaPattern, module);
-    const rank = rankKey === undefined ? config.r : config.rankPattern[rankKey]!;
-    const alpha = alphaKey === undefined ? config.alpha : config.alphaPattern[alphaKey]!;
-    return { module, inFeatures, outFeatures, rank, alpha, scale: alpha / (config.rsLora ? Math.sqrt(rank) : rank), parameters: rank * (inFeatures + outFeatures) };
+    const rank = config.adaLora !== undefined ? maskedRank(config, module) : rankKey === undefined ? config.r : config.rankPattern[rankKey]!;
+    const even = config.alphaMode === "constantScaling" && config.adaLora === undefined ? rank / config.r : 1;
+    const alpha = alphaKey === undefined ? config.alpha * even : config.alphaPattern[alphaKey]!;
+    const scale = config.adaLora !== undefined ? (alpha > 0 ? alpha : config.adaLora.initR) / (config.adaLora.initR + 1e-5) : alpha / (config.rsLora ? Math.sqrt(rank) : rank);
+    const extra = (config.adaLora !== undefined ? rank : 0) + (config.dora ? outFeatures : 0) + (config.loraBias ? outFeatures : 0);
+    return { module, inFeatures, outFeatures, rank, alpha, scale, parameters: rank * (inFeatures + outFeatures) + extra };
   });
 }
 
+/** Kept ranks of a finished adapter, the initial rank otherwise. */
+function maskedRank({ adaLora }: LoraConfig, module: string): number {
+  return adaLora!.rankMask?.[`${module}.lora_E`]?.filter(Boolean).length ?? adaLora!.initR;
+}
+
+/** Layers under adapters are themselves, not the layer they wrap. */
+function targetsOf(model: Module, prefix = ""): [string, Target][] {
+  const out: [string, Target][] = [];
+  for (const [name, child] of model.children()) {
+    const path = prefix === "" ? name : `${prefix}.${name}`;
+    if (child instanceof LoraProjection || child instanceof LoraEmbedding) out.push([path, child.base]);
+    else if (child instanceof Projection || child instanceof Embedding) out.push([path, child]);
+    else out.push(...targetsOf(child, path));
+  }
+  return out;
+}
+
 /** all-linear leaves the output layer alone. */
-function isOutputLayer(path: string, _module: Projection): boolean {
+function isOutputLayer(path: string): boolean {
   return /(^|\.)(classifier|score|lm_head|qa_outputs|decoder)$/.test(path);
 }
 

@@ -23,27 +23,32 @@ export function quantiseBlocks(values: Float32Array, type: FourBitType, blockSiz
   const n = values.length;
   const codes = new Uint8Array(Math.ceil(n / 2));
   const absmax = new Float32Array(Math.ceil(n / blockSize));
-  const [thresholds, order] = [midpoints[type], ascending[type]];
+  const places = placesOf[type];
   for (let block = 0; block < absmax.length; block++) {
     const [from, to] = [block * blockSize, Math.min(n, (block + 1) * blockSize)];
-    let largest = 0;
-    for (let i = from; i < to; i++) {
-      const size = Math.abs(values[i]!);
-      if (!(size < Infinity)) throw new NumericsError(`${name}: element ${i} is ${values[i]}; only finite weights can be quantised`);
-      if (size > largest) largest = size;
-    }
+    const largest = largestOf(values, from, to, name);
     absmax[block] = largest;
     const clamped = Math.max(largest, LEAST);
-    const inverse = Math.fround(1 / clamped);
-    const whole = to - from === blockSize;
-    for (let i = from; i < to; i++) {
+    if (to - from === blockSize) {
+      const inverse = Math.fround(1 / clamped);
+      for (let i = from; i < to; i += 2) codes[i >> 1] = (codeOf(Math.fround(values[i]! * inverse), places) << 4) | codeOf(Math.fround(values[i + 1]! * inverse), places);
+    } else {
       // the last, partial block is divided, as torch's default backend does
-      const code = order[place(Math.fround(whole ? values[i]! * inverse : values[i]! / clamped), thresholds)]!;
-      codes[i >> 1]! |= i % 2 === 0 ? code << 4 : code;
+      for (let i = from; i < to; i++) codes[i >> 1]! |= codeOf(Math.fround(values[i]! / clamped), places) << (i % 2 === 0 ? 4 : 0);
     }
   }
   if (n % 2 === 1) codes[codes.length - 1]! |= zeroCode[type];
   return { codes, absmax };
+}
+
+function largestOf(values: Float32Array, from: number, to: number, name: string): number {
+  let largest = 0;
+  for (let i = from; i < to; i++) {
+    const size = Math.abs(values[i]!);
+    if (!(size < Infinity)) throw new NumericsError(`${name}: element ${i} is ${values[i]}; only finite weights can be quantised`);
+    if (size > largest) largest = size;
+  }
+  return largest;
 }
 
 /** code · absmax of its block, in f32. */
@@ -54,9 +59,27 @@ export function dequantiseBlocks({ codes, absmax }: Blocks, type: FourBitType, n
   return out;
 }
 
-/** Four comparisons; a tie goes down. */
-function place(x: number, thresholds: Float32Array): number {
-  let at = 0;
-  for (let half = 8; half > 0; half >>= 1) if (x > thresholds[at + half - 1]!) at += half;
-  return at;
+/** [−1, 1] in pieces narrower than the gap between any two thresholds: after the piece, one comparison is left. */
+const PIECES = 512;
+
+interface Places {
+  /** For each piece, the number of thresholds below its lower end. */
+  readonly below: Uint8Array;
+  /** Ascending, with an infinity behind the last. */
+  readonly thresholds: Float64Array;
+  readonly order: Uint8Array;
+}
+
+const placesOf: Readonly<Record<FourBitType, Places>> = { nf4: makePlaces("nf4"), fp4: makePlaces("fp4") };
+
+function makePlaces(type: FourBitType): Places {
+  const thresholds = Float64Array.of(...midpoints[type], Infinity);
+  const below = Uint8Array.from({ length: 2 * PIECES + 2 }, (_, piece) => thresholds.findIndex((t) => t >= piece / PIECES - 1));
+  return { below, thresholds, order: ascending[type] };
+}
+
+/** The nearest code of x in [−1, 1]; a tie goes down. Rounding can take |x| one unit over 1, which is still the last piece. */
+function codeOf(x: number, { below, thresholds, order }: Places): number {
+  const place = below[((x + 1) * PIECES) | 0]!;
+  return order[x > thresholds[place]! ? place + 1 : place]!;
 }

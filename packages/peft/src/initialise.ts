@@ -1,0 +1,80 @@
+/** Starts that depend on the base: DoRA's magnitudes, PiSSA, OLoRA, orthogonal. Everything else is drawn with the weights. */
+import { LowrankError, RandomStream, toMemory, type Parameter } from "@lowrank/tensor";
+import type { LoraConfig } from "./config.ts";
+import { LoraUpdate } from "./layers/lora.ts";
+import { LoraProjection, type LoraEmbedding } from "./layers/projection.ts";
+import { SvdUpdate } from "./layers/svd.ts";
+import type { Update } from "./layers/update.ts";
+import { qr, svd, transpose } from "./linear-algebra.ts";
+
+export async function initialise(path: string, layer: LoraProjection | LoraEmbedding, update: Update, config: LoraConfig, seed: number): Promise<void> {
+  if (update instanceof SvdUpdate) write(update.ranknum.parameter, [update.initialRank]);
+  if (update instanceof LoraUpdate && layer instanceof LoraProjection) {
+    if (config.initLora === "orthogonal") orthogonal(update, new RandomStream(seed, `orthogonal/${path}`));
+    if (config.initLora === "pissa" || config.initLora === "olora") await fromBase(path, layer, update, config.initLora);
+  }
+  await update.initialise();
+}
+
+function write(parameter: Parameter, values: ArrayLike<number>): void {
+  parameter.write(toMemory(parameter.dtype, values, "f64"));
+}
+
+/** A and B from the odd and the even rows of a random orthogonal matrix, so that A·B starts at zero without B being zero; r must be even (PEFT). */
+function orthogonal(update: LoraUpdate, random: RandomStream): void {
+  const { rank: r, base: { inFeatures, outFeatures } } = update;
+  if (r % 2 !== 0) throw new LowrankError("ConfigError", `init_lora_weights "orthogonal" needs an even rank, got ${r}`);
+  const normal = (count: number): Float64Array => {
+    const out = new Float64Array(count);
+    random.fillNormal(out, 0, 1);
+    return out;
+  };
+  const { q } = qr(normal(r * r), r, r);
+  const half = r / 2;
+  const [toA, toB] = [normal(inFeatures * half), normal(outFeatures * half)];
+  const a = new Float64Array(r * inFeatures);
+  const b = new Float64Array(outFeatures * r);
+  for (let k = 0; k < half; k++) {
+    for (let c = 0; c < r; c++) {
+      const [odd, even] = [q[(2 * k + 1) * r + c]! / 10, q[2 * k * r + c]! / 10];
+      for (let i = 0; i < inFeatures; i++) a[c * inFeatures + i]! += toA[i * half + k]! * odd;
+      for (let o = 0; o < outFeatures; o++) b[o * r + c]! += toB[o * half + k]! * even;
+    }
+  }
+  write(update.a.parameter, a);
+  write(update.b.parameter, b);
+}
+
+/**
+ * PiSSA (Meng et al. 2024): the top singular triplets of W go to A and B. OLoRA (Büyükakyüz 2024): the first rows of R and columns
+ * of Q. Either way the base becomes W − s·B·A, so that the model starts as it was.
+ */
+async function fromBase(path: string, layer: LoraProjection, update: LoraUpdate, kind: "pissa" | "olora"): Promise<void> {
+  const { rank: r, scale, base: { inFeatures: n, outFeatures: m } } = update;
+  if (r > Math.min(m, n)) throw new LowrankError("ConfigError", `init_lora_weights "${kind}": rank ${r} is more than ${path}, ${m}×${n}, has`);
+  const w = await update.base.matrix().floats();
+  const a = new Float64Array(r * n);
+  const b = new Float64Array(m * r);
+  if (kind === "pissa") {
+    const k = Math.min(m, n);
+    const { u, s, vt } = svd(w, m, n);
+    for (let i = 0; i < r; i++) {
+      const root = Math.sqrt(s[i]! / scale);
+      for (let c = 0; c < n; c++) a[i * n + c] = root * vt[i * n + c]!;
+      for (let o = 0; o < m; o++) b[o * r + i] = root * u[o * k + i]!;
+    }
+  } else {
+    // W = Q·R for tall W; for a wide one the first m columns decide Q, and R = Qᵀ·W
+    const k = Math.min(m, n);
+    const square = m >= n ? w : Float64Array.from({ length: m * k }, (_, i) => w[Math.floor(i / k) * n + (i % k)]!);
+    const { q } = qr(square, m, k);
+    for (let o = 0; o < m; o++) for (let i = 0; i < r; i++) b[o * r + i] = q[o * k + i]!;
+    for (let i = 0; i < r; i++) for (let c = 0; c < n; c++) for (let o = 0; o < m; o++) a[i * n + c]! += q[o * k + i]! * w[o * n + c]!;
+  }
+  write(update.a.parameter, a);
+  write(update.b.parameter, b);
+  const [a1, b1] = [await update.a.value.floats(), await update.b.value.floats()];
+  const rest = Float64Array.from(w);
+  for (let o = 0; o < m; o++) for (let i = 0; i < r; i++) for (let c = 0; c < n; c++) rest[o * n + c]! -= scale * b1[o * r + i]! * a1[i * n + c]!;
+  write(layer.weight.parameter, layer.fanInFanOut ? transpose(rest, m, n) : rest);
+}

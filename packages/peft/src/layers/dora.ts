@@ -1,0 +1,48 @@
+/**
+ * DoRA (Liu et al. 2024): W' = m ⊙ (W + sBA)/‖W + sBA‖, norms per output row. The norm is a constant for the gradient (section 4.3
+ * of the paper), as in PEFT; the bias is not rescaled.
+ */
+import { Weight } from "@lowrank/nn";
+import { ops, toMemory, type Tensor } from "@lowrank/tensor";
+import { LoraUpdate, type LoraOptions } from "./lora.ts";
+import type { NamedUpdateWeight, UpdateBase } from "./update.ts";
+
+export class DoraUpdate extends LoraUpdate {
+  override readonly kind = "dora";
+  /** [out]: starts as the row norms of the base. */
+  readonly magnitude: Weight;
+
+  constructor(base: UpdateBase, options: LoraOptions) {
+    super(base, options);
+    this.magnitude = new Weight([base.outFeatures], { kind: "ones" });
+  }
+
+  override get weights(): readonly NamedUpdateWeight[] {
+    return [...super.weights, { memory: "lora_magnitude_vector.{}.weight", file: "lora_magnitude_vector", weight: this.magnitude }];
+  }
+
+  override async initialise(): Promise<void> {
+    const { parameter } = this.magnitude;
+    parameter.write(toMemory(parameter.dtype, await this.#norm().floats(), "f64"));
+  }
+
+  /** ‖W + sBA‖ of each row, [out]. */
+  #norm(): Tensor {
+    const matrix = ops.cast(this.base.matrix(), this.a.value.dtype);
+    return ops.sqrt(ops.sum(ops.square(ops.add(matrix, this.delta())), 1));
+  }
+
+  override forward(x: Tensor, y: Tensor): Tensor {
+    const factor = ops.div(this.magnitude.value, ops.detach(this.#norm()));
+    const input = this.dropout.forward(ops.cast(x, this.a.value.dtype));
+    const bias = this.base.bias();
+    // under dropout the base's part of the update sees the dropped-out input too
+    const plain = this.dropout.active ? ops.matmul(input, ops.transpose(this.base.matrix())) : bias === undefined ? y : ops.sub(y, bias);
+    return ops.add(y, ops.add(ops.mul(ops.sub(factor, 1), plain), ops.mul(factor, this.product(input))));
+  }
+
+  override mergedInto(matrix: Tensor): Tensor {
+    const factor = ops.reshape(ops.div(this.magnitude.value, this.#norm()), [-1, 1]);
+    return ops.cast(ops.mul(factor, ops.add(ops.cast(matrix, factor.dtype), this.delta())), matrix.dtype);
+  }
+}

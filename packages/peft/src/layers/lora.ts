@@ -1,0 +1,49 @@
+/** LoRA (Hu et al. 2022): y + s·B(A(dropout(x))), A [r, in], B [out, r]. B starts at zero, so nothing changes at first. */
+import { Dropout, Weight, type Init } from "@lowrank/nn";
+import { ops, type Tensor } from "@lowrank/tensor";
+import { Update, type NamedUpdateWeight, type UpdateBase, type UpdateOptions } from "./update.ts";
+
+export interface LoraOptions extends UpdateOptions {
+  /** Default: U(±1/√in), which is PEFT's kaiming_uniform(a = √5). */
+  readonly initA?: Init;
+  readonly initB?: Init;
+  /** Whether B has a bias of its own (`lora_bias`). */
+  readonly loraBias?: boolean;
+}
+
+export class LoraUpdate extends Update {
+  readonly kind: "lora" | "dora" = "lora";
+  readonly dropout: Dropout;
+  readonly a: Weight;
+  readonly b: Weight;
+  readonly bias: Weight | undefined;
+
+  constructor(base: UpdateBase, options: LoraOptions) {
+    super(base, options);
+    this.dropout = new Dropout(options.dropout);
+    this.a = new Weight([options.rank, base.inFeatures], options.initA ?? { kind: "uniform", bound: 1 / Math.sqrt(base.inFeatures) });
+    this.b = new Weight([base.outFeatures, options.rank], options.initB ?? { kind: "zeros" });
+    this.bias = options.loraBias === true ? new Weight([base.outFeatures], { kind: "zeros" }) : undefined;
+  }
+
+  get weights(): readonly NamedUpdateWeight[] {
+    return [
+      { memory: "lora_A.{}.weight", file: "lora_A.weight", weight: this.a },
+      { memory: "lora_B.{}.weight", file: "lora_B.weight", weight: this.b },
+      ...(this.bias === undefined ? [] : [{ memory: "lora_B.{}.bias", file: "lora_B.bias", weight: this.bias }]),
+    ];
+  }
+
+  /** s·(B(A(x)) + bias), x after dropout. */
+  protected product(x: Tensor): Tensor {
+    const up = ops.matmul(ops.matmul(x, ops.transpose(this.a.value)), ops.transpose(this.b.value));
+    return ops.mul(this.bias === undefined ? up : ops.add(up, this.bias.value), this.scale);
+  }
+
+  forward(x: Tensor, y: Tensor): Tensor {
+    return ops.add(y, this.product(this.dropout.forward(ops.cast(x, this.a.value.dtype))));
+  }
+
+  delta(): Tensor { return ops.mul(ops.matmul(this.b.value, this.a.value), this.scale); }
+  mergedInto(matrix: Tensor): Tensor { return ops.add(matrix, ops.cast(this.delta(), matrix.dtype)); }
+}
