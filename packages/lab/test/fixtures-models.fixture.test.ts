@@ -138,7 +138,7 @@ describe.each([["reference"], ["wasm"]] as const)("golden models on %s", (name) 
     const spec = readCase<TrajectoryCase>(c);
     const architecture = architectures[spec.architecture];
     if (architecture === undefined) return skip(`${spec.architecture} is not built yet`);
-    if (spec.method !== "full" && spec.method !== "lora") return skip(`method ${spec.method} is not built yet`);
+    if (!["full", "lora", "dora"].includes(spec.method)) return skip(`method ${spec.method} is not built yet`);
     if (spec.optimizer.name !== "AdamW" || spec.schedule.name !== "linear") return skip(`${spec.optimizer.name} with a ${spec.schedule.name} schedule is not built yet`);
     const { model } = await fromPretrained(join(folder, c.folder, spec.checkpoint), architecture, { device });
     if (spec.initialAdapter !== null) await loadAdapter(model, directory(join(folder, c.folder, spec.initialAdapter)), { device });

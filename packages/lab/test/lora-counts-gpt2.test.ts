@@ -19,6 +19,11 @@ it.each(ROWS)("%s", (_, adapter, trainable, modules) => {
   expect([report.architecture, report.trainable, report.total, report.modules.length]).toEqual(["GPT2LMHeadModel", trainable, base + trainable, modules]);
 });
 
+it.each([[["c_attn"], 442_512, 124_882_332], [["c_attn", "c_proj"], 1_216_944, 125_656_788], [all, 1_770_048, 126_209_904]] as const)("AdaLoRA from rank 12 on %j", (targets, trainable, total) => {
+  const report = count({ model_type: "gpt2" }, { peft_type: "ADALORA", task_type: "CAUSAL_LM", init_r: 12, target_r: 8, total_step: 100, lora_alpha: 16, target_modules: [...targets] });
+  expect([report.trainable, report.total]).toEqual([trainable, total]);
+});
+
 it("a classifier trains a copy of its head", () => {
   const report = count({ model_type: "gpt2" }, { peft_type: "LORA", task_type: "SEQ_CLS", r: 8, lora_alpha: 16, target_modules: ["c_attn"] });
   const head = 2 * 768;

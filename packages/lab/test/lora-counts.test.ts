@@ -1,6 +1,6 @@
 /** Parameter counts of BERT-base as real PEFT prints them (peft 0.21, param_counts.txt of the golden numbers), without a byte of weights. */
 import { metaModel } from "@lowrank/models";
-import { attach, type LoraConfig } from "@lowrank/peft";
+import { adaLoraConfig, attach, familyRanks, type LoraConfig } from "@lowrank/peft";
 import { expect, it } from "vitest";
 
 const target = ["query", "key", "value", "dense"];
@@ -19,6 +19,9 @@ const ROWS: readonly (readonly [string, Partial<LoraConfig>, number, number, num
   ["the same without the pooler", { targetModules: target, excludeModules: ["pooler.dense"], rankPattern: { "attention.*": 6, "(intermediate|output).dense": 10 } }, 1_365_506, 110_849_284, 72],
   ["pooler 6", { targetModules: target, rankPattern: { "attention.*": 6, "(intermediate|output).dense": 10, "pooler.dense": 6 } }, 1_374_722, 110_858_500, 73],
   ["pooler 10", { targetModules: target, rankPattern: { "attention.*": 6, "(intermediate|output).dense": 10, "pooler.dense": 10 } }, 1_380_866, 110_864_644, 73],
+  ["AdaLoRA from rank 12: E counts, and ranknum counts as frozen", { targetModules: target, adaLora: adaLoraConfig({ initR: 12, targetR: 8, totalStep: 100 }) }, 2_011_502, 111_495_353, 73],
+  ["AdaLoRA on query and value", { targetModules: ["query", "value"], adaLora: adaLoraConfig({ initR: 12, targetR: 8, totalStep: 100 }) }, 444_194, 109_927_996, 24],
+  ["attention 6, feed-forward 10, in words", { targetModules: target, rankPattern: familyRanks("bert", { attention: 6, ffn: 10 }) }, 1_377_794, 110_861_572, 73],
   ["dense 10", { targetModules: target, rankPattern: { query: 6, key: 6, value: 6, dense: 10 } }, 1_454_594, 110_938_372, 73],
 ];
 

@@ -1,5 +1,5 @@
 /** A projection or embedding with adapters on it. Several may sit on one layer; those that are active add up in order. */
-import { Embedding, Module, Projection, type Weight } from "@lowrank/nn";
+import { Module, Projection, type Embedding, type Weight } from "@lowrank/nn";
 import { LowrankError, ops, type Tensor, type TypedArray } from "@lowrank/tensor";
 import { LoraUpdate, type LoraOptions } from "./lora.ts";
 import type { NamedUpdateWeight, Update, UpdateBase } from "./update.ts";
