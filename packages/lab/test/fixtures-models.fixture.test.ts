@@ -6,9 +6,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { architectures, directory, fromPretrained, tokenLosses, type TaskModel } from "@lowrank/models";
 import { AdamW, clipGradNorm, linearSchedule, type Weight } from "@lowrank/nn";
-import { compile, floatsOf, grad, init, openFile, SafetensorsFile, type Device, type HostTensor, type Tensor } from "@lowrank/tensor";
+import { compile, floatsOf, grad, init, openFile, ops, SafetensorsFile, type Device, type HostTensor, type Tensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadAdapter } from "@lowrank/peft";
+import { adaLora, adaLoraOptions, loadAdapter, tripletsOf } from "@lowrank/peft";
 
 const folder = resolve(import.meta.dirname, "../../..", process.env["LOWRANK_FIXTURES"] ?? "../shared/fixtures", "models");
 const present = existsSync(join(folder, "manifest.json"));
@@ -20,7 +20,11 @@ interface TrajectoryCase {
   readonly optimizer: { readonly name: string; readonly lr: number; readonly weightDecay: number; readonly betas: [number, number]; readonly eps: number };
   readonly schedule: { readonly name: string; readonly warmupSteps: number; readonly totalSteps: number };
   readonly clip: number; readonly batches: number;
-  readonly steps: readonly { readonly step: number; readonly lr: number; readonly loss: number; readonly gradNorm: number }[];
+  readonly steps: readonly {
+    readonly step: number; readonly lr: number; readonly loss: number; readonly gradNorm: number;
+    /** AdaLoRA only; the regulariser without its weight. */
+    readonly taskLoss?: number; readonly budget?: number; readonly mask?: boolean; readonly rankPattern?: Readonly<Record<string, boolean[]>> | null;
+  }[];
 }
 
 const cases: readonly Case[] = present ? (JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as { cases: Case[] }).cases : [];
@@ -37,7 +41,7 @@ async function withData<T>(c: Case, body: (file: SafetensorsFile) => Promise<T>)
   }
 }
 
-async function golden(file: SafetensorsFile, name: string): Promise<Float64Array> {
+async function goldenOf(file: SafetensorsFile, name: string): Promise<Float64Array> {
   const { data, dtype } = await file.read(name);
   return floatsOf(dtype, data);
 }
@@ -92,7 +96,7 @@ describe.each([["reference"], ["wasm"]] as const)("golden models on %s", (name) 
         const short = key.slice("out.".length);
         const mine = named[short];
         expect(mine, `output ${short}`).toBeDefined();
-        const [got, want] = [await mine!.floats(), await golden(file, key)];
+        const [got, want] = [await mine!.floats(), await goldenOf(file, key)];
         if (name === "reference") {
           expect(misses(got, want, 1e-9, 1e-12), short).toBe(0);
         } else {
@@ -104,7 +108,7 @@ describe.each([["reference"], ["wasm"]] as const)("golden models on %s", (name) 
       expect(weights.length).toBe(file.names.filter((n) => n.startsWith("grad.")).length);
       const grads = grad(out.loss!, weights.map(([, w]) => w.parameter));
       for (const [i, [weight]] of weights.entries()) {
-        const [got, want] = [await grads[i]!.floats(), await golden(file, `grad.${weight}`)];
+        const [got, want] = [await grads[i]!.floats(), await goldenOf(file, `grad.${weight}`)];
         // torch recorded no f32 error of gradients: 1e-5 of the largest entry is some hundred roundings of a chain this deep
         if (name === "reference") expect(misses(got, want, 1e-9, 1e-12), weight).toBe(0);
         else expect(misses(got, want, 0, 1e-6 + 1e-5 * want.reduce((m, v) => Math.max(m, Math.abs(v)), 0)), weight).toBe(0);
@@ -120,7 +124,7 @@ describe.each([["reference"], ["wasm"]] as const)("golden models on %s", (name) 
     const { model } = await fromPretrained(join(folder, c.folder, spec.checkpoint), architecture, { device });
     await withData(c, async (file) => {
       const { data, shape } = await file.read("generate.tokens");
-      const [tokens, given] = [await golden(file, "generate.tokens"), (await golden(file, "generate.prompt")).length];
+      const [tokens, given] = [await goldenOf(file, "generate.tokens"), (await goldenOf(file, "generate.prompt")).length];
       const inputs = { inputIds: device.tensor(data, shape, "i32") };
       const out = model.forward(inputs as unknown as Parameters<typeof model.forward>[0]);
       const logits = await outputsOf(out)["logits"]!.floats();
@@ -138,19 +142,32 @@ describe.each([["reference"], ["wasm"]] as const)("golden models on %s", (name) 
     const spec = readCase<TrajectoryCase>(c);
     const architecture = architectures[spec.architecture];
     if (architecture === undefined) return skip(`${spec.architecture} is not built yet`);
-    if (!["full", "lora", "dora"].includes(spec.method)) return skip(`method ${spec.method} is not built yet`);
+    if (!["full", "lora", "dora", "adalora"].includes(spec.method)) return skip(`method ${spec.method} is not built yet`);
     if (spec.optimizer.name !== "AdamW" || spec.schedule.name !== "linear") return skip(`${spec.optimizer.name} with a ${spec.schedule.name} schedule is not built yet`);
     const { model } = await fromPretrained(join(folder, c.folder, spec.checkpoint), architecture, { device });
-    if (spec.initialAdapter !== null) await loadAdapter(model, directory(join(folder, c.folder, spec.initialAdapter)), { device });
+    const adapter = spec.initialAdapter === null ? undefined : await loadAdapter(model, directory(join(folder, c.folder, spec.initialAdapter)), { device });
+    const ada = adapter?.config.adaLora;
+    // In a run whose ranknum moved, ranknum was trained like any other weight
+    await withData(c, async (file) => {
+      for (const [n, w] of model.namedWeights()) {
+        const [before, after] = ["initial", "final"].map((when) => `${when}.base_model.model.${n}`) as [string, string];
+        if (n.includes(".ranknum.") && file.has(after)) w.trainable = (await goldenOf(file, before))[0] !== (await goldenOf(file, after))[0];
+      }
+    });
+    const allocator = ada === undefined ? undefined : adaLora(tripletsOf(adapter!), { ...adaLoraOptions(ada), compat: "peft" });
     const { optimizer: o } = spec;
     const factor = linearSchedule(spec.schedule);
     const optimizer = new AdamW(model.trainableWeights(), { lr: (step) => o.lr * factor(step), betas: o.betas, eps: o.eps, weightDecay: o.weightDecay });
     const step = compile(device, (x) => {
       const inputs = Object.fromEntries(Object.entries(x).map(([key, value]) => [camel(key), value]));
       const out = model.forward(inputs as unknown as Parameters<typeof model.forward>[0]);
-      const { grads, norm } = clipGradNorm(grad(out.loss!, optimizer.parameters), spec.clip);
+      const regularizer = allocator?.regularizer();
+      const loss = regularizer === undefined ? out.loss! : ops.add(out.loss!, regularizer);
+      const { grads, norm } = clipGradNorm(grad(loss, optimizer.parameters), spec.clip);
       optimizer.step(grads);
-      return { loss: out.loss!, norm };
+      const clipped = new Map(optimizer.weights.map((w, i) => [w, grads[i]!]));
+      const report: Tensor | undefined = allocator?.afterStep({ raw: clipped, clipped });
+      return { loss, norm, task: out.loss!, ...(report === undefined ? {} : { report }) };
     });
     await withData(c, async (file) => {
       const relative = name === "reference" ? 1e-9 : 2e-5;
@@ -162,20 +179,34 @@ describe.each([["reference"], ["wasm"]] as const)("golden models on %s", (name) 
           const { data, shape } = await file.read(key);
           batch[key.slice(prefix.length)] = { data, shape, dtype: "i32" };
         }
-        const { loss, norm } = await step(batch);
+        const { loss, norm, task, report } = await step(batch);
         expect(Math.abs(await loss.item() - golden.loss), `loss of step ${golden.step}`).toBeLessThanOrEqual(relative * golden.loss);
         expect(Math.abs(await norm.item() - golden.gradNorm), `gradient norm of step ${golden.step}`).toBeLessThanOrEqual(relative * golden.gradNorm);
+        if (allocator === undefined || report === undefined) continue;
+        expect(Math.abs(await task.item() - golden.taskLoss!), `task loss of step ${golden.step}`).toBeLessThanOrEqual(relative * golden.taskLoss!);
+        const { step: finished, budget, kept } = allocator.check(await report.floats());
+        expect([finished, budget]).toEqual([golden.step, golden.budget]);
+        const masks = await allocator.masks();
+        if (golden.rankPattern != null) expect(Object.fromEntries([...masks].map(([path, mask]) => [`${path}.lora_E`, mask])), `masks of step ${golden.step}`).toEqual(golden.rankPattern);
+        expect(kept).toBe([...masks.values()].flat().filter(Boolean).length);
+        for (const { name: path, e } of tripletsOf(adapter!)) {
+          const [got, want] = [await e.value.floats(), await goldenOf(file, `step${golden.step}.base_model.model.${path}.lora_E.default`)];
+          if (name === "reference") expect(misses(got, want, 1e-9, 1e-12), `${path}.lora_E of step ${golden.step}`).toBe(0);
+          want.forEach((v, k) => { if (v === 0) expect(got[k], `rank ${k} of ${path} in step ${golden.step}`).toBe(0); });
+        }
       }
+      if (allocator !== undefined) expect(await allocator.finish()).toMatchObject({ calls: spec.steps.length, finalisedAt: allocator.schedule.finalStep });
       const finals = file.names.filter((n) => n.startsWith("final."));
-      const weights = new Map<string, Weight>([...model.namedWeights()].filter(([, w]) => w.trainable).flatMap(([n, w]): [string, Weight][] => [[`final.${n}`, w], [`final.base_model.model.${n}`, w]]));
+      const weights = new Map<string, Weight>([...model.namedWeights()].filter(([n, w]) => w.trainable || n.includes(".ranknum.")).flatMap(([n, w]): [string, Weight][] => [[`final.${n}`, w], [`final.base_model.model.${n}`, w]]));
       for (const key of finals) {
         const weight = weights.get(key);
         expect(weight, key).toBeDefined();
-        const [got, want] = [floatsOf(weight!.parameter.dtype, await weight!.parameter.data()), await golden(file, key)];
+        const [got, want] = [floatsOf(weight!.parameter.dtype, await weight!.parameter.data()), await goldenOf(file, key)];
         // Adam divides by √v: where a gradient is rounding noise its sign is too, and f32 may take a whole step the other way. Losses hold that path.
         if (name === "reference") expect(misses(got, want, 1e-9, 1e-12), key).toBe(0);
       }
     });
+    allocator?.dispose();
     optimizer.dispose();
     model.dispose();
   });

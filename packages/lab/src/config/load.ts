@@ -69,6 +69,9 @@ function check(study: Study, source: string): void {
   if (study.task.name === "planted-rank" && study.model === undefined) {
     throw new InputError(`${source}: planted-rank plants into a random base; give "model" sizes, not "base"`);
   }
+  for (const [name, { method, storage }] of Object.entries(study.configs)) {
+    if (method === "full" && storage !== "f32") throw new InputError(`${source}: "configs.${name}.storage" is ${storage}, but full fine-tuning trains every weight, which needs f32`);
+  }
   if (study.model !== undefined && study.model.hidden % study.model.heads !== 0) {
     throw new InputError(`${source}: "model.hidden" ${study.model.hidden} is not a multiple of "model.heads" ${study.model.heads}`);
   }

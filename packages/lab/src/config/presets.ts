@@ -17,13 +17,42 @@ configs:
   full: { method: full, train: { lr: 1e-3 } }
 `;
 
+/** The six configurations of the study: fixed rank, 4 bits, adaptive ranks, both, mixed precision with adaptive ranks, ranks by hand. */
+function six({ lr, adaLr, tail }: { lr: string; adaLr: string; tail: string }): string {
+  const lora = `method: lora, alpha: 16, target: [query, key, value, dense], ${tail}`;
+  const ada = `method: adalora, initR: 12, targetR: 8, alpha: 32, target: [query, key, value, dense], tinit: 0.1, tfinal: 0.3, deltaT: 5, orthRegWeight: 0.1, ${tail}`;
+  return `
+configs:
+  b-fp: { ${lora}, r: 8, storage: f16, train: { lr: ${lr} } }
+  b-q4: { ${lora}, r: 8, storage: nf4, train: { lr: ${lr} } }
+  b-ada: { ${ada}, storage: f16, train: { lr: ${adaLr} } }
+  joint-1: { ${ada}, storage: nf4, train: { lr: ${adaLr} } }
+  joint-2: { ${ada}, storage: f16, precision: mixed-f16, train: { lr: ${adaLr} } }
+  joint-3: { ${lora}, r: 8, storage: f16, rankPattern: { attention.self.(query|key|value): 6, attention.output.dense: 6, (intermediate|output).dense: 10 }, train: { lr: ${lr} } }
+`;
+}
+
 export const PRESETS: Readonly<Record<string, string>> = {
-  demo: `# The demonstration: three ways to adapt a small frozen transformer, on data that is made, not downloaded.
+  demo: `# The demonstration: the study's six configurations on a small frozen transformer, on data that is made, not downloaded.
 name: demo
 ${PLANTED_TASK}
 seeds: [13, 42, 87]
 train: { epochs: 4, batchSize: 64 }
-${PLANTED_CONFIGS}`,
+${six({ lr: "4e-3", adaLr: "8e-3", tail: "dropout: 0" })}`,
+
+  "planted-six": `# The six configurations on planted ranks, five paired seeds.
+name: planted-six
+${PLANTED_TASK}
+seeds: [13, 42, 87, 100, 2024]
+train: { epochs: 8, batchSize: 64 }
+${six({ lr: "4e-3", adaLr: "8e-3", tail: "dropout: 0" })}`,
+
+  "sst2-six": `# The six configurations on SST-2: give a BERT checkpoint's folder with --base DIR.
+name: sst2-six
+task: { name: sst2, maxLength: 64 }
+seeds: [13, 42, 87, 100, 2024]
+train: { epochs: 3, batchSize: 32, schedule: linear, warmup: 0.06, weightDecay: 0.01, clip: 1 }
+${six({ lr: "5e-4", adaLr: "8e-4", tail: "dropout: 0.1" })}`,
 
   "planted-rank": `# Planted ranks, five paired seeds.
 name: planted-rank

@@ -42,22 +42,53 @@ const train = z
 
 const names = z.union([z.array(z.string()).min(1), z.string().min(1)], { error: "expected a list of module names or one regular expression" });
 
+const numerics = {
+  storage: z.enum(["f32", "f16", "bf16", "nf4", "fp4", "int8"]).default("f32"),
+  precision: z.enum(["f32", "mixed-f16", "mixed-bf16"]).default("f32"),
+  recompute: z.boolean().default(false),
+};
+
+const targets = {
+  alpha: positive.default(16),
+  dropout: probability.default(0),
+  target: names,
+  exclude: names.optional(),
+  modulesToSave: z.array(z.string()).default(["classifier"]),
+};
+
+/** A number of steps, or a fraction of the training. */
+const steps = z.number().min(0).refine((value) => Number.isInteger(value) || value < 1, "expected a number of steps, or a fraction of the training below 1");
+
 const method = z.discriminatedUnion("method", [
-  z.strictObject({ method: z.literal("head"), modules: z.array(z.string()).min(1).default(["classifier"]), train: train.default({}) }),
+  z.strictObject({ method: z.literal("head"), modules: z.array(z.string()).min(1).default(["classifier"]), train: train.default({}), ...numerics }),
   z.strictObject({
     method: z.literal("lora"),
     r: count.default(8),
-    alpha: positive.default(16),
-    dropout: probability.default(0),
-    target: names,
-    exclude: names.optional(),
+    ...targets,
+    ...numerics,
+    dora: z.boolean().default(false),
     rankPattern: z.record(z.string(), count).default({}),
     alphaPattern: z.record(z.string(), positive).default({}),
     rsLora: z.boolean().default(false),
-    modulesToSave: z.array(z.string()).default(["classifier"]),
     train: train.default({}),
   }),
-  z.strictObject({ method: z.literal("full"), train: train.default({}) }),
+  z.strictObject({
+    method: z.literal("adalora"),
+    initR: count.default(12),
+    targetR: count.default(8),
+    tinit: steps.default(0.1),
+    tfinal: steps.default(0.3),
+    deltaT: count.default(10),
+    beta1: probability.default(0.85),
+    beta2: probability.default(0.85),
+    orthRegWeight: z.number().min(0).default(0.5),
+    compat: z.enum(["strict", "peft"]).default("strict"),
+    allocator: z.boolean().default(true),
+    ...targets,
+    ...numerics,
+    train: train.default({}),
+  }),
+  z.strictObject({ method: z.literal("full"), train: train.default({}), ...numerics }),
 ]) satisfies z.ZodType<MethodConfig>;
 
 const model = z.strictObject({

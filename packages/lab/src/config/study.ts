@@ -19,8 +19,22 @@ export interface TrainOptions {
 
 export type TrainOverrides = { readonly [K in keyof TrainOptions]?: TrainOptions[K] | undefined };
 
+/** How the frozen base is kept: at full width, in half precision, or quantised (bitsandbytes' formats, double quantisation on). */
+export type Storage = "f32" | "f16" | "bf16" | "nf4" | "fp4" | "int8";
+
+/** What products compute in. `mixed-f16` scales the loss. */
+export type Precision = "f32" | "mixed-f16" | "mixed-bf16";
+
+/** Switches that every method has. */
+export interface NumericsOptions {
+  readonly storage: Storage;
+  readonly precision: Precision;
+  /** Whether layers are computed again in the backward pass, for less memory. */
+  readonly recompute: boolean;
+}
+
 /** Everything frozen but the named modules. */
-export interface HeadMethod {
+export interface HeadMethod extends NumericsOptions {
   readonly method: "head";
   /** Module names or suffixes, as PEFT's modules_to_save; by default the classifier alone. */
   readonly modules: readonly string[];
@@ -28,28 +42,51 @@ export interface HeadMethod {
 }
 
 /** Low-rank adapters on the modules named by `target`; names and meaning as in PEFT's LoraConfig. */
-export interface LoraMethod {
+export interface LoraMethod extends NumericsOptions, TargetOptions {
   readonly method: "lora";
   readonly r: number;
+  /** Magnitude and direction apart (DoRA). */
+  readonly dora: boolean;
+  readonly rankPattern: Readonly<Record<string, number>>;
+  readonly alphaPattern: Readonly<Record<string, number>>;
+  readonly rsLora: boolean;
+  readonly train: TrainOverrides;
+}
+
+/** Where adapters sit. */
+export interface TargetOptions {
   readonly alpha: number;
   readonly dropout: number;
   readonly target: string | readonly string[];
   readonly exclude?: string | readonly string[] | undefined;
-  readonly rankPattern: Readonly<Record<string, number>>;
-  readonly alphaPattern: Readonly<Record<string, number>>;
-  readonly rsLora: boolean;
   /** Trained in full beside the adapters: PEFT's modules_to_save. */
   readonly modulesToSave: readonly string[];
+}
+
+/** Ranks that are decided while training (Zhang et al. 2023). Steps may be fractions of the training. */
+export interface AdaLoraMethod extends NumericsOptions, TargetOptions {
+  readonly method: "adalora";
+  readonly initR: number;
+  readonly targetR: number;
+  readonly tinit: number;
+  readonly tfinal: number;
+  readonly deltaT: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly orthRegWeight: number;
+  readonly compat: "strict" | "peft";
+  /** Off: the modules keep their initial ranks, as a control. */
+  readonly allocator: boolean;
   readonly train: TrainOverrides;
 }
 
 /** Every parameter trained. */
-export interface FullMethod {
+export interface FullMethod extends NumericsOptions {
   readonly method: "full";
   readonly train: TrainOverrides;
 }
 
-export type MethodConfig = HeadMethod | LoraMethod | FullMethod;
+export type MethodConfig = HeadMethod | LoraMethod | AdaLoraMethod | FullMethod;
 
 /** BERT sizes of a base that is made from a seed instead of read from a checkpoint. */
 export interface ModelOptions {

@@ -1,4 +1,5 @@
 /** What a finished run says about itself: `result.json`. */
+import type { AllocationRecord } from "@lowrank/peft";
 import type { ResolvedConfig } from "../config/load.ts";
 
 export interface Evaluation {
@@ -24,6 +25,15 @@ export interface ParameterCounts {
   readonly effective: number;
   readonly total: number;
   readonly percent: number;
+}
+
+/** Bytes on the device by what they hold. */
+export interface MemorySplit {
+  readonly frozenWeights: number;
+  readonly trainableWeights: number;
+  readonly optimizerState: number;
+  /** The arena: everything that lives within a step. */
+  readonly activationsAndGradients: number;
 }
 
 export interface ModuleRow {
@@ -55,7 +65,11 @@ export interface RunResult {
   readonly modules: readonly ModuleRow[];
   readonly steps: number;
   readonly seconds: { readonly total: number; readonly training: number; readonly perStep: number };
-  readonly memory: { readonly arenaBytes: number; readonly persistentBytes: number; readonly peakRssBytes: number };
+  readonly memory: { readonly arenaBytes: number; readonly persistentBytes: number; readonly peakRssBytes: number; readonly split: MemorySplit };
+  /** What decided ranks, and what it decided; absent for fixed ranks. */
+  readonly allocation?: AllocationRecord;
+  /** Present where the loss was scaled. */
+  readonly lossScaling?: { readonly skipped: number; readonly finalScale: number | null };
   /** SHA-256 of predictions.jsonl, and of the predicted labels alone. */
   readonly predictions: { readonly sha256: string; readonly labelsSha256: string };
   readonly proofs: readonly Proof[];

@@ -11,6 +11,7 @@ import { predictParameters } from "../train/predict.ts";
 import { moduleTableProof, parameterCountProof, demand } from "../train/proofs.ts";
 import { totalSteps } from "../train/run.ts";
 import { trainingStep } from "../train/step.ts";
+import { baseStorage } from "../train/storage.ts";
 import { moduleTable } from "./module-table.ts";
 import type { StudyRun } from "./plan-study.ts";
 
@@ -41,10 +42,10 @@ export async function dryRun(runs: readonly StudyRun[], environment: TaskEnviron
 
 async function forecast(runs: readonly StudyRun[], task: PreparedTask, device: Device): Promise<ConfigForecast> {
   const { config, seed } = runs[0]!;
-  const model = await task.base(seed);
+  const model = await task.base(seed, baseStorage(config.method));
   try {
     const predicted = predictParameters(model.sizes, config.method);
-    const adapted = await adaptClassifier(model, config.method, seed);
+    const adapted = await adaptClassifier(model, config.method, seed, Math.max(totalSteps(config, task), MEASURED_STEPS + 2));
     demand([moduleTableProof(adapted.modules, predicted), parameterCountProof(adapted.counts, adapted.trainable, predicted)]);
     const step = trainingStep(adapted, config.train, () => config.train.lr, seed, device);
     const options = { rows: config.train.batchSize, multiple: task.multiple, padId: task.padId };

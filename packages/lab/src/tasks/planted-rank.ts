@@ -11,6 +11,7 @@ import type { PlantedRankTask } from "../config/study.ts";
 import type { ClassificationSet } from "../data/classification.ts";
 import { InputError } from "../errors.ts";
 import { bertConfig, type Classifier, randomClassifier } from "../train/classifier.ts";
+import type { BaseStorage } from "../train/storage.ts";
 import type { PreparedTask } from "./task.ts";
 
 const LABELS = 2;
@@ -23,7 +24,7 @@ const TEACHER_ROWS = 256;
 
 export async function preparePlantedRank(task: PlantedRankTask, config: ResolvedConfig, device: Device): Promise<PreparedTask> {
   const sizes = bertConfig(config.model!, { vocab: task.vocab, positions: task.length, labels: LABELS });
-  const random = (): Promise<Classifier> => randomClassifier(sizes, config.model!.seed, device);
+  const random = (storage?: BaseStorage): Promise<Classifier> => randomClassifier(sizes, config.model!.seed, device, storage);
   const count = task.train + task.dev;
   const ids = randomSequences(task, count);
   const teacher = await random();
@@ -41,9 +42,9 @@ export async function preparePlantedRank(task: PlantedRankTask, config: Resolved
 }
 
 /** The base without the teacher's head: what is to be learnt starts from the run's seed. */
-function studentFrom(random: () => Promise<Classifier>): (initSeed: number) => Promise<Classifier> {
-  return async (initSeed) => {
-    const student = await random();
+function studentFrom(random: (storage?: BaseStorage) => Promise<Classifier>): PreparedTask["base"] {
+  return async (initSeed, storage) => {
+    const student = await random(storage);
     await student.freshHead(initSeed);
     return student;
   };

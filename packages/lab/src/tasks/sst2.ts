@@ -16,10 +16,10 @@ export async function prepareSst2(task: Sst2Task, config: ResolvedConfig, enviro
     labels: LABELS,
     padId: tokenizer.special.pad,
     multiple: 8,
-    base: async (initSeed) => {
+    base: async (initSeed, storage) => {
       const needs = { vocab: tokenizer.vocabSize, positions: task.maxLength, labels: LABELS };
-      if (config.base !== null) return loadClassifier(config.base, needs, initSeed, device);
-      const classifier = await randomClassifier(bertConfig(config.model!, needs), config.model!.seed, device);
+      if (config.base !== null) return loadClassifier(config.base, needs, initSeed, device, storage);
+      const classifier = await randomClassifier(bertConfig(config.model!, needs), config.model!.seed, device, storage);
       await classifier.freshHead(initSeed);
       return classifier;
     },

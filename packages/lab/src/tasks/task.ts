@@ -1,6 +1,7 @@
 /** What the trainer needs to know of a task: two labelled sets and a base model. */
 import type { ClassificationSet } from "../data/classification.ts";
 import type { Classifier } from "../train/classifier.ts";
+import type { BaseStorage } from "../train/storage.ts";
 
 export interface TaskEnvironment {
   readonly dataFolder: string;
@@ -14,6 +15,6 @@ export interface PreparedTask {
   readonly padId: number;
   /** Sequences are padded to a multiple of this. */
   readonly multiple: number;
-  /** A fresh copy of the base; values that the base does not bring, the classifier above all, are drawn from `initSeed`. */
-  base(initSeed: number): Promise<Classifier>;
+  /** A fresh copy of the base; values that the base does not bring, the classifier above all, are drawn from `initSeed`. Default storage: f32. */
+  base(initSeed: number, storage?: BaseStorage): Promise<Classifier>;
 }

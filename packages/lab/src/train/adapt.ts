@@ -1,12 +1,14 @@
 /** Turns a base into what a method trains: which weights move, which stay, and what that amounts to. */
 import { join } from "node:path";
 import { directory, savePretrained } from "@lowrank/models";
-import { adapt, parameterReport, saveAdapter, type LoraConfig } from "@lowrank/peft";
+import { recomputeBlocks } from "@lowrank/nn";
+import { adaLora, adaLoraConfig, adapt, parameterReport, saveAdapter, type AdaptiveMethod, type LoraConfig, type SvdUpdate } from "@lowrank/peft";
 import { serialize, type StoredTensor } from "@lowrank/tensor";
-import type { LoraMethod, MethodConfig } from "../config/study.ts";
+import type { AdaLoraMethod, LoraMethod, MethodConfig, TargetOptions } from "../config/study.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { ModuleRow, ParameterCounts } from "../store/result.ts";
 import type { Classifier, NamedWeight } from "./classifier.ts";
+import { precisionPolicy } from "./storage.ts";
 
 export interface AdaptedClassifier {
   readonly classifier: Classifier;
@@ -14,15 +16,23 @@ export interface AdaptedClassifier {
   readonly frozen: readonly NamedWeight[];
   readonly modules: readonly ModuleRow[];
   readonly counts: ParameterCounts;
+  /** Decides ranks while training; absent where ranks are fixed. */
+  readonly allocator?: AdaptiveMethod;
   /** Writes `adapter/` in PEFT form, or `checkpoint/` in Hugging Face form. */
   save(folder: string): Promise<void>;
   /** The trainable weights as a safetensors file. */
   trainableBytes(): Promise<Uint8Array>;
 }
 
-/** @param seed root seed of the run; adapters start from its `init` stream */
-export async function adaptClassifier(classifier: Classifier, method: MethodConfig, seed: number): Promise<AdaptedClassifier> {
+/**
+ * @param seed root seed of the run; adapters start from its `init` stream
+ * @param totalSteps optimiser steps of the run, which rank schedules are made for
+ */
+export async function adaptClassifier(classifier: Classifier, method: MethodConfig, seed: number, totalSteps: number): Promise<AdaptedClassifier> {
   const { model, device } = classifier;
+  classifier.precision = precisionPolicy(method.precision);
+  if (method.recompute) recomputeBlocks(model);
+  if (method.method === "adalora") return adaLoraClassifier(classifier, method, seed, totalSteps);
   if (method.method === "lora") {
     const adapter = await adapt(model, peftConfig(method), { device, seed: deriveSeed(seed, "init") });
     const rows = adapter.table.map(({ module, inFeatures, outFeatures, rank, scale, parameters }) => ({ module, in: inFeatures, out: outFeatures, rank, scale, parameters }));
@@ -35,19 +45,31 @@ export async function adaptClassifier(classifier: Classifier, method: MethodConf
   return describe(classifier, [], (folder) => savePretrained(model, join(folder, "checkpoint")));
 }
 
+async function adaLoraClassifier(classifier: Classifier, method: AdaLoraMethod, seed: number, totalSteps: number): Promise<AdaptedClassifier> {
+  const { model, device } = classifier;
+  const { initR, targetR, tinit, tfinal, deltaT, beta1, beta2, orthRegWeight, compat } = method;
+  const schedule = { tinit, tfinal, deltaT, beta1, beta2, orthRegWeight };
+  const adapter = await adapt(model, { ...commonConfig(method), adaLora: adaLoraConfig({ initR, targetR, totalStep: totalSteps, ...schedule }) }, { device, seed: deriveSeed(seed, "init") });
+  const triplets = [...adapter.updates].map(([name, update]) => ({ name, a: (update as SvdUpdate).a, b: (update as SvdUpdate).b, e: (update as SvdUpdate).e }));
+  const allocator = method.allocator ? adaLora(triplets, { totalSteps, targetRank: targetR, compat, ...schedule }) : undefined;
+  const rows = adapter.table.map(({ module, inFeatures, outFeatures, rank, scale, parameters }) => ({ module, in: inFeatures, out: outFeatures, rank, scale, parameters }));
+  const save = async (folder: string): Promise<void> => saveAdapter(adapter, directory(join(folder, "adapter")));
+  return { ...describe(classifier, rows, save), ...(allocator === undefined ? {} : { allocator }) };
+}
+
 /** The study's words in PEFT's. */
 function peftConfig(method: LoraMethod): Partial<LoraConfig> {
-  const { r, alpha, dropout, target, exclude, rankPattern, alphaPattern, rsLora, modulesToSave } = method;
+  const { r, rankPattern, alphaPattern, rsLora, dora } = method;
+  return { ...commonConfig(method), r, rankPattern, alphaPattern, rsLora, dora };
+}
+
+function commonConfig({ alpha, dropout, target, exclude, modulesToSave }: TargetOptions): Partial<LoraConfig> {
   const classifies = modulesToSave.includes("classifier");
   return {
-    r,
     alpha,
     dropout,
     targetModules: target,
     excludeModules: exclude,
-    rankPattern,
-    alphaPattern,
-    rsLora,
     modulesToSave: modulesToSave.filter((name) => name !== "classifier"),
     // Sequence classification brings the classifier along, as in PEFT.
     taskType: classifies ? "SEQ_CLS" : undefined,

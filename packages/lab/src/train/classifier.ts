@@ -3,11 +3,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BertForSequenceClassification, fromPretrained, parseBertConfig, type BertConfig } from "@lowrank/models";
 import type { Projection, Weight } from "@lowrank/nn";
-import { InvariantError, LowrankError, type Device, type Tensor } from "@lowrank/tensor";
+import { InvariantError, LowrankError, ops, withPrecision, type Device, type PrecisionPolicy, type Tensor } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
 import type { ModelOptions } from "../config/study.ts";
 import { InputError } from "../errors.ts";
 import type { BertSizes } from "./predict.ts";
+import type { BaseStorage } from "./storage.ts";
 
 export interface NamedWeight {
   readonly name: string;
@@ -17,6 +18,8 @@ export interface NamedWeight {
 export class Classifier {
   readonly model: BertForSequenceClassification;
   readonly device: Device;
+  /** What products compute in; undefined: the device's float. */
+  precision: PrecisionPolicy | undefined;
 
   constructor(model: BertForSequenceClassification, device: Device) {
     this.model = model;
@@ -25,7 +28,8 @@ export class Classifier {
 
   /** Logits `[rows, labels]` of ids and mask `[rows, length]`. */
   logits(inputIds: Tensor, attentionMask: Tensor): Tensor {
-    return this.model.forward({ inputIds, attentionMask }).logits;
+    const { logits } = withPrecision(this.precision, () => this.model.forward({ inputIds, attentionMask }));
+    return ops.cast(logits, this.device.defaultFloat);
   }
 
   get sizes(): BertSizes {
@@ -78,9 +82,10 @@ export function bertConfig(model: ModelOptions, data: { vocab: number; positions
 }
 
 /** BERT with every weight drawn from `seed`. */
-export async function randomClassifier(config: BertConfig, seed: number, device: Device): Promise<Classifier> {
+export async function randomClassifier(config: BertConfig, seed: number, device: Device, storage?: BaseStorage): Promise<Classifier> {
   const model = new BertForSequenceClassification(config);
-  await model.materialize({ device, seed });
+  const kept = storage?.(model);
+  await model.materialize({ device, seed, ...(kept === undefined ? {} : { storage: kept }) });
   return new Classifier(model, device);
 }
 
@@ -99,13 +104,13 @@ export function baseFiles(folder: string): string[] {
  * The checkpoint in `folder` with a head of `labels`; what it lacks (classifier, often the pooler) is drawn from `seed`.
  * Throws InputError when the folder holds something else.
  */
-export async function loadClassifier(folder: string, needs: { labels: number; vocab: number; positions: number }, seed: number, device: Device): Promise<Classifier> {
+export async function loadClassifier(folder: string, needs: { labels: number; vocab: number; positions: number }, seed: number, device: Device, storage?: BaseStorage): Promise<Classifier> {
   const [configPath] = baseFiles(folder);
   return asInput(async () => {
     const config = readBertConfig(configPath!, needs.labels);
     if (config.vocabSize !== needs.vocab) throw new InputError(`${configPath}: vocab_size is ${config.vocabSize}, the tokenizer has ${needs.vocab}; the checkpoint belongs to another tokenizer`);
     if (config.maxPositions < needs.positions) throw new InputError(`${configPath}: max_position_embeddings is ${config.maxPositions}; set task.maxLength to at most that`);
-    const { model } = await fromPretrained(folder, BertForSequenceClassification, { device, labels: needs.labels, seed });
+    const { model } = await fromPretrained(folder, BertForSequenceClassification, { device, labels: needs.labels, seed, ...(storage === undefined ? {} : { storage }) });
     return new Classifier(model, device);
   });
 }

@@ -3,7 +3,7 @@
  * second time on purpose. A run compares this with what the model really has; it must not share code with what it checks.
  */
 import { InputError } from "../errors.ts";
-import type { LoraMethod, MethodConfig } from "../config/study.ts";
+import type { AdaLoraMethod, LoraMethod, MethodConfig } from "../config/study.ts";
 import type { ModuleRow } from "../store/result.ts";
 
 /** Sizes as in a Hugging Face BERT `config.json`. */
@@ -71,21 +71,31 @@ export function predictParameters(sizes: BertSizes, method: MethodConfig): Predi
 
   const modules = adapters(linears, method, kept);
   const adapterCount = modules.reduce((sum, row) => sum + row.parameters, 0);
-  // PEFT keeps the frozen original of a module in modules_to_save beside its trained copy.
-  return { trainable: adapterCount + keptCount, total: base + adapterCount + keptCount, modules };
+  // PEFT keeps the frozen original of a module in modules_to_save beside its trained copy, and counts AdaLoRA's frozen ranknum.
+  const frozen = method.method === "adalora" ? modules.length : 0;
+  return { trainable: adapterCount + keptCount, total: base + adapterCount + frozen + keptCount, modules };
 }
 
-function adapters(linears: readonly Linear[], method: LoraMethod, kept: readonly Linear[]): ModuleRow[] {
+function targeted(linears: readonly Linear[], method: LoraMethod | AdaLoraMethod, kept: readonly Linear[]): readonly Linear[] {
+  const found = linears.filter((linear) => !kept.includes(linear) && matches(linear.path, method.target) && !(method.exclude !== undefined && matches(linear.path, method.exclude)));
+  if (found.length === 0) throw new InputError(`"target" ${JSON.stringify(method.target)} matches no module; BERT has query, key, value, dense`);
+  return found;
+}
+
+function adapters(linears: readonly Linear[], method: LoraMethod | AdaLoraMethod, kept: readonly Linear[]): ModuleRow[] {
+  if (method.method === "adalora") {
+    const { initR: rank, alpha } = method;
+    // one singular value per rank beside the two matrices; alpha is divided by the initial rank
+    return targeted(linears, method, kept).map((linear) => ({ module: linear.path, in: linear.in, out: linear.out, rank, scale: alpha / (rank + 1e-5), parameters: rank * (linear.in + linear.out + 1) }));
+  }
   const used = new Set<string>();
-  const rows = linears
-    .filter((linear) => !kept.includes(linear) && matches(linear.path, method.target) && !(method.exclude !== undefined && matches(linear.path, method.exclude)))
+  const rows = targeted(linears, method, kept)
     .map((linear) => {
       const rank = patternValue(method.rankPattern, linear.path, used) ?? method.r;
       const alpha = patternValue(method.alphaPattern, linear.path, used) ?? method.alpha;
       const scale = method.rsLora ? alpha / Math.sqrt(rank) : alpha / rank;
-      return { module: linear.path, in: linear.in, out: linear.out, rank, scale, parameters: rank * (linear.in + linear.out) };
+      return { module: linear.path, in: linear.in, out: linear.out, rank, scale, parameters: rank * (linear.in + linear.out) + (method.dora ? linear.out : 0) };
     });
-  if (rows.length === 0) throw new InputError(`"target" ${JSON.stringify(method.target)} matches no module; BERT has query, key, value, dense`);
   for (const key of [...Object.keys(method.rankPattern), ...Object.keys(method.alphaPattern)]) {
     if (!used.has(key)) throw new InputError(`pattern "${key}" matches none of the adapted modules; a key must match the end of a path such as ${rows[0]!.module}`);
   }

@@ -39,7 +39,7 @@ export function parameterCountProof(counts: ParameterCounts, optimised: readonly
 export async function fingerprints(weights: readonly NamedWeight[]): Promise<Map<string, string>> {
   const hashes = new Map<string, string>();
   for (const { name, weight } of weights) {
-    const data = await weight.parameter.data();
+    const { data } = await weight.read();
     hashes.set(name, createHash("sha256").update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)).digest("hex"));
   }
   return hashes;

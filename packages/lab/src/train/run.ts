@@ -2,7 +2,8 @@
  * One run, from a fresh base to a committed folder: adapt, prove, train, evaluate, prove again, publish. Knows nothing of
  * other runs.
  */
-import { NumericsError, type Device } from "@lowrank/tensor";
+import type { AllocationRecord } from "@lowrank/peft";
+import { NumericsError, type Device, type DTypeTrace, type HostTensor } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
 import { RunError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
@@ -12,11 +13,14 @@ import type { PreparedTask } from "../tasks/task.ts";
 import { formatNumber } from "../text/format.ts";
 import type { Progress } from "../text/progress.ts";
 import { adaptClassifier, type AdaptedClassifier } from "./adapt.ts";
-import { batchInputs, epochBatches, stepsPerEpoch } from "./batches.ts";
+import { batchInputs, epochBatches, evaluationBatches, stepsPerEpoch } from "./batches.ts";
+import type { Classifier, NamedWeight } from "./classifier.ts";
 import { evaluator, predictionLines, type Scores } from "./evaluate.ts";
+import { allocationProof, dtypeProof, objectiveProof, quantisationProof } from "./numerics-proofs.ts";
 import { predictParameters } from "./predict.ts";
 import { demand, fingerprints, finiteProof, moduleTableProof, movementProof, parameterCountProof, taskLossProof } from "./proofs.ts";
 import { scheduleOf, trainingStep } from "./step.ts";
+import { baseStorage, isQuantised } from "./storage.ts";
 
 export interface RunRequest {
   readonly id: string;
@@ -36,11 +40,14 @@ export function totalSteps(config: ResolvedConfig, task: PreparedTask): number {
 export async function executeRun(request: RunRequest, task: PreparedTask, device: Device, folder: RunFolder, progress: Progress): Promise<RunResult> {
   const started = performance.now();
   const { config, seed } = request;
-  const model = await task.base(deriveSeed(seed, "init"));
+  const { method } = config;
+  const fullLogits = isQuantised(method.storage) ? await probeFullBase(task, deriveSeed(seed, "init")) : undefined;
+  const model = await task.base(deriveSeed(seed, "init"), baseStorage(method));
   try {
-    const predicted = predictParameters(model.sizes, config.method);
-    const adapted = await adaptClassifier(model, config.method, seed);
-    const before = [moduleTableProof(adapted.modules, predicted), parameterCountProof(adapted.counts, adapted.trainable, predicted)];
+    const predicted = predictParameters(model.sizes, method);
+    const quantisation = await quantisationProof(model, method, fullLogits, fullLogits === undefined ? undefined : await probe(model, task));
+    const adapted = await adaptClassifier(model, method, seed, totalSteps(config, task));
+    const before = [moduleTableProof(adapted.modules, predicted), parameterCountProof(adapted.counts, adapted.trainable, predicted), quantisation];
     folder.event("adapted", { modules: adapted.modules, counts: adapted.counts, proofs: before });
     demand(before);
     const frozenBefore = await fingerprints(adapted.frozen);
@@ -51,6 +58,9 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
       movementProof(frozenBefore, await fingerprints(adapted.frozen), trainableBefore, await fingerprints(adapted.trainable)),
       taskLossProof(trained.scores),
       await finiteProof(trained.steps, adapted.trainable, trained.scores),
+      dtypeProof(trained.dtypes, method),
+      allocationProof(trained.allocation, method, trained.steps),
+      objectiveProof(method, trained.regularizers),
     ];
     demand(after);
 
@@ -73,14 +83,22 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
       device: device.name,
       final: trained.final,
       best: trained.best,
-      parameters: adapted.counts,
+      parameters: { ...adapted.counts, effective: effectiveCount(adapted, trained.allocation) },
       modules: adapted.modules,
+      ...(trained.allocation === undefined ? {} : { allocation: trained.allocation }),
+      ...(trained.skippedSteps === 0 && trained.lossScale === undefined ? {} : { lossScaling: { skipped: trained.skippedSteps, finalScale: trained.lossScale ?? null } }),
       steps: trained.steps,
       seconds,
       memory: {
         arenaBytes: trained.arenaBytes,
         persistentBytes: trained.persistentBytes,
         peakRssBytes: process.resourceUsage().maxRSS * 1024,
+        split: {
+          frozenWeights: weightBytes(adapted.frozen),
+          trainableWeights: weightBytes(adapted.trainable),
+          optimizerState: trained.stateBytes,
+          activationsAndGradients: trained.arenaBytes,
+        },
       },
       predictions: { sha256: predictions.sha256, labelsSha256: predictions.labelsSha256 },
       proofs: [...before, ...after],
@@ -99,6 +117,44 @@ interface Trained {
   readonly medianStepSeconds: number;
   readonly arenaBytes: number;
   readonly persistentBytes: number;
+  readonly stateBytes: number;
+  readonly dtypes: DTypeTrace | undefined;
+  readonly allocation: AllocationRecord | undefined;
+  readonly regularizers: readonly number[];
+  readonly skippedSteps: number;
+  readonly lossScale: number | undefined;
+}
+
+/** Rows that storage is compared on. */
+const PROBE_ROWS = 16;
+
+/** Logits of the first rows of the development set. */
+async function probe(classifier: Classifier, task: PreparedTask): Promise<Float64Array> {
+  const [batch] = evaluationBatches(task.dev, { rows: PROBE_ROWS, multiple: task.multiple, padId: task.padId });
+  const { inputIds, attentionMask } = batchInputs(batch!) as Record<string, HostTensor>;
+  const { device } = classifier;
+  classifier.model.eval();
+  return classifier.logits(device.tensor(inputIds!.data, inputIds!.shape, inputIds!.dtype), device.tensor(attentionMask!.data, attentionMask!.shape, attentionMask!.dtype)).floats();
+}
+
+async function probeFullBase(task: PreparedTask, initSeed: number): Promise<Float64Array> {
+  const full = await task.base(initSeed);
+  try {
+    return await probe(full, task);
+  } finally {
+    full.dispose();
+  }
+}
+
+function weightBytes(weights: readonly NamedWeight[]): number {
+  return weights.reduce((sum, { weight }) => sum + weight.bytes, 0);
+}
+
+/** Trained values that the final function uses: those of ranks that were not kept do nothing. */
+function effectiveCount({ counts, modules }: AdaptedClassifier, record: AllocationRecord | undefined): number {
+  if (record === undefined) return counts.effective;
+  const kept = new Map(record.modules.map((m) => [m.module, m.kept]));
+  return counts.trainable - modules.reduce((sum, m) => sum + (m.rank - (kept.get(m.module) ?? m.rank)) * (m.in + m.out + 1), 0);
 }
 
 /** Trainable weights at the last evaluation; kept only when a run fails. */
@@ -122,6 +178,7 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
   let scores: Scores | undefined;
   let lossSum = 0;
   let lossCount = 0;
+  const regularizers: number[] = [];
 
   const evaluateNow = async (lr: number, norm: number): Promise<void> => {
     scores = await evaluation.run();
@@ -142,11 +199,17 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
     for (const batch of epochBatches(task.train, batchOptions, seed, epoch)) {
       const lr = options.lr * factor(step);
       const before = performance.now();
-      const { loss, norm } = await training.run(batchInputs(batch)).catch((error: unknown) => {
+      const { loss, norm, regularizer, skipped } = await training.run(batchInputs(batch)).catch((error: unknown) => {
         throw error instanceof NumericsError ? new RunError(`step ${step + 1}: ${error.message}`, { cause: error }) : error;
       });
       durations.push((performance.now() - before) / 1000);
+      // a step that loss scaling skipped changed nothing and does not count; the next batch is tried at half the scale
+      if (skipped) {
+        folder.event("skipped", { afterStep: step, scale: training.scaler?.scale });
+        continue;
+      }
       step++;
+      regularizers.push(regularizer);
       if (!Number.isFinite(loss)) throw diverged(step, `the loss is ${loss}`, evaluations.at(-1));
       if (!Number.isFinite(norm)) throw diverged(step, `the gradient norm is ${norm}`, evaluations.at(-1));
       lossSum += loss;
@@ -159,6 +222,8 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
     }
   }
   const persistentBytes = device.memory().persistent;
+  const allocation = await adapted.allocator?.finish();
+  const [dtypes, stateBytes] = [training.dtypes(), training.stateBytes()];
   training.dispose();
   const best = evaluations.reduce((a, b) => (b.accuracy > a.accuracy ? b : a));
   return {
@@ -170,6 +235,12 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
     medianStepSeconds: median(durations),
     arenaBytes: Math.max(training.arenaBytes(), evaluation.arenaBytes()),
     persistentBytes,
+    stateBytes,
+    dtypes,
+    allocation,
+    regularizers,
+    skippedSteps: training.scaler?.skipped ?? 0,
+    lossScale: training.scaler?.scale,
   };
 }
 

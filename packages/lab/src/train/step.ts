@@ -1,6 +1,7 @@
 /** The compiled training step: batch in, loss and gradient norm out, parameters and moments updated in place. */
-import { AdamW, clipGradNorm, decayGroups, DropoutKeys, gradNorm, constantSchedule, cosineSchedule, linearSchedule, type Schedule } from "@lowrank/nn";
-import { compile, grad, ops, type CompileInputs, type Device, type Tensor } from "@lowrank/tensor";
+import { AdamW, clipGradNorm, decayGroups, DropoutKeys, gradNorm, constantSchedule, cosineSchedule, linearSchedule, LossScaler, type Schedule, type Weight } from "@lowrank/nn";
+import type { AllocationStep } from "@lowrank/peft";
+import { bytesOf, compile, grad, ops, type CompileInputs, type Device, type DTypeTrace, type Tensor } from "@lowrank/tensor";
 import type { TrainOptions } from "../config/study.ts";
 import type { AdaptedClassifier } from "./adapt.ts";
 
@@ -9,7 +10,14 @@ export interface StepResult {
   readonly loss: number;
   /** Global gradient norm before clipping. */
   readonly norm: number;
+  /** What the training objective holds beside the loss: AdaLoRA's orthogonality term. */
+  readonly regularizer: number;
+  /** Loss scaling found a gradient that is not finite: nothing was changed. */
+  readonly skipped: boolean;
+  readonly allocation: AllocationStep | undefined;
 }
+
+type StepOutputs = Record<string, Tensor>;
 
 export interface TrainingStep {
   run(inputs: CompileInputs): Promise<StepResult>;
@@ -17,6 +25,11 @@ export interface TrainingStep {
   plannedBytes(inputs: CompileInputs): number;
   /** Bytes of intermediates of the largest batch so far. */
   arenaBytes(): number;
+  /** dtypes of the step that ran, read off its graph; undefined before the first. */
+  dtypes(): DTypeTrace | undefined;
+  readonly scaler: LossScaler | undefined;
+  /** Bytes of the optimiser's moments and the allocator's averages. */
+  stateBytes(): number;
   /** Frees the optimiser's state. */
   dispose(): void;
 }
@@ -36,28 +49,49 @@ export function trainingStep(adapted: AdaptedClassifier, options: TrainOptions, 
     betas: options.betas,
     eps: options.eps,
   });
-  const update = (inputs: Record<string, Tensor>): { loss: Tensor; norm: Tensor } => {
+  const { allocator } = adapted;
+  // small gradients of half-precision products would be rounded to nothing; bf16 has f32's range
+  const scaler = classifier.precision?.compute === "f16" ? new LossScaler() : undefined;
+  const update = (inputs: Record<string, Tensor>): StepOutputs => {
     classifier.model.train(keys);
     const loss = ops.crossEntropy(classifier.logits(inputs["inputIds"]!, inputs["attentionMask"]!), inputs["labels"]!);
-    const gradients = grad(loss, optimizer.parameters);
-    const { grads, norm } = options.clip === null ? { grads: gradients, norm: gradNorm(gradients) } : clipGradNorm(gradients, options.clip);
-    optimizer.step(grads);
-    return { loss, norm };
+    const extra = allocator?.regularizer();
+    const objective = extra === undefined ? loss : ops.add(loss, extra);
+    const scaled = grad(scaler === undefined ? objective : scaler.scaleLoss(objective), optimizer.parameters);
+    const { grads: raw, finite } = scaler === undefined ? { grads: scaled, finite: undefined } : scaler.unscale(scaled);
+    const { grads, norm } = options.clip === null ? { grads: raw, norm: gradNorm(raw) } : clipGradNorm(raw, options.clip);
+    optimizer.step(grads, finite);
+    const byWeight = (list: readonly Tensor[]): ReadonlyMap<Weight, Tensor> => new Map(optimizer.weights.map((w, i) => [w, list[i]!]));
+    const report = allocator?.afterStep({ raw: byWeight(raw), clipped: byWeight(grads) }, finite);
+    return { loss, norm, ...(extra === undefined ? {} : { extra }), ...(finite === undefined ? {} : { finite }), ...(report === undefined ? {} : { report }) };
   };
   const compiled = compile(device, update);
   /** Operation by operation, so that the first one that makes a non-finite value is named. */
-  const checked = async (inputs: CompileInputs): Promise<{ loss: Tensor; norm: Tensor }> => {
+  const checked = async (inputs: CompileInputs): Promise<StepOutputs> => {
     const outputs = update(Object.fromEntries(Object.entries(inputs).map(([name, { data, shape, dtype }]) => [name, device.tensor(data, shape, dtype)])));
-    await device.realize(outputs.loss, outputs.norm);
+    await device.realize(...Object.values(outputs));
     return outputs;
   };
   return {
+    scaler,
     async run(inputs) {
-      const { loss, norm } = await (device.anomalyDetection ? checked(inputs) : compiled(inputs));
-      return { loss: await loss.item(), norm: await norm.item() };
+      const out: StepOutputs = await (device.anomalyDetection ? checked(inputs) : compiled(inputs));
+      const skipped = out["finite"] !== undefined && (await out["finite"].item()) === 0;
+      if (skipped) {
+        optimizer.revoke();
+        allocator?.revoke();
+      }
+      scaler?.update(!skipped);
+      const allocation = skipped || out["report"] === undefined ? undefined : allocator?.check(await out["report"].floats());
+      return { loss: await out["loss"]!.item(), norm: await out["norm"]!.item(), regularizer: out["extra"] === undefined ? 0 : await out["extra"].item(), skipped, allocation };
     },
+    dtypes: () => compiled.info()[0]?.dtypes,
+    stateBytes: () => [...optimizer.state().values(), ...(allocator?.state().values() ?? [])].reduce((sum, p) => sum + p.size * bytesOf(p.dtype), 0),
     plannedBytes: (inputs) => compiled.plan(Object.fromEntries(Object.entries(inputs).map(([name, { shape, dtype }]) => [name, { shape, dtype: dtype! }]))).arenaBytes,
     arenaBytes: () => Math.max(0, ...compiled.info().map((plan) => plan.arenaBytes)),
-    dispose: () => optimizer.dispose(),
+    dispose: () => {
+      optimizer.dispose();
+      allocator?.dispose();
+    },
   };
 }

@@ -1,0 +1,44 @@
+/** From the words of a study to how weights are kept and what products compute in. */
+import type { LoadOptions } from "@lowrank/models";
+import { Projection, type Module } from "@lowrank/nn";
+import { planQuantisation } from "@lowrank/quant";
+import { mixedBf16, mixedF16, type PrecisionPolicy } from "@lowrank/tensor";
+import type { MethodConfig, Precision, Storage } from "../config/study.ts";
+
+/** What `fromPretrained` and `materialize` ask. */
+export type BaseStorage = NonNullable<LoadOptions["storage"]>;
+
+/** Modules that train in full are kept at full width: there is nothing to save on what is copied or changes. */
+function trainedWhole(method: MethodConfig): readonly string[] {
+  return method.method === "head" ? method.modules : method.method === "full" ? [] : method.modulesToSave;
+}
+
+export function baseStorage(method: MethodConfig): BaseStorage | undefined {
+  const { storage } = method;
+  if (storage === "f32") return undefined;
+  const whole = trainedWhole(method);
+  const isWhole = (path: string): boolean => whole.some((name) => `.${path}.`.includes(`.${name}.`));
+  if (storage === "f16" || storage === "bf16") {
+    return (model) => {
+      const full = new Set([...model.namedModules()].flatMap(([path, m]) => (isWhole(path) ? m.weights() : [])));
+      // norms and biases are small and add up: they stay in f32
+      return (_name, weight) => (weight.shape.length === 2 && !full.has(weight) ? storage : undefined);
+    };
+  }
+  return (model) => planQuantisation(model, { format: storage, embeddings: "f16", exclude: projectionsUnder(model, isWhole) }).storage;
+}
+
+function projectionsUnder(model: Module, wanted: (path: string) => boolean): string[] {
+  return [...model.namedModules()].flatMap(([path, m]) => (m instanceof Projection && wanted(path) ? [path] : []));
+}
+
+const POLICIES: Readonly<Record<Precision, PrecisionPolicy | undefined>> = { f32: undefined, "mixed-f16": mixedF16, "mixed-bf16": mixedBf16 };
+
+export function precisionPolicy(precision: Precision): PrecisionPolicy | undefined {
+  return POLICIES[precision];
+}
+
+/** Kept in four or eight bits. */
+export function isQuantised(storage: Storage): boolean {
+  return storage === "nf4" || storage === "fp4" || storage === "int8";
+}
