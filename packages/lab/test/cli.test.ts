@@ -31,11 +31,11 @@ const temporary = (): string => mkdtempSync(join(tmpdir(), "lowrank-cli-"));
 describe("bad input", () => {
   it.each([
     [["run", "sts2"], `lowrank: no study "sts2": neither a file nor a preset; did you mean "sst2"?\n`],
-    [["run", "demo", "--set", "train.lrr=1"], `lowrank: preset demo: unknown key "train.lrr"; did you mean "lr"?\n`],
-    [["run", "demo", "--seeds", "1,x"], "lowrank: --seeds x: expected a whole number from 0 on\n"],
-    [["run", "demo", "--threads", "0"], "lowrank: --threads 0: expected a whole number from 1 on\n"],
-    [["run", "demo", "--device", "cuda"], "lowrank: --device cuda: expected one of auto, wasm, webgpu, reference\n"],
-    [["run", "demo", "--ouT", "x"], "lowrank: unknown option '--ouT' (Did you mean --out?)\n"],
+    [["run", "planted-rank", "--set", "train.lrr=1"], `lowrank: preset planted-rank: unknown key "train.lrr"; did you mean "lr"?\n`],
+    [["run", "planted-rank", "--seeds", "1,x"], "lowrank: --seeds x: expected a whole number from 0 on\n"],
+    [["run", "planted-rank", "--threads", "0"], "lowrank: --threads 0: expected a whole number from 1 on\n"],
+    [["run", "planted-rank", "--device", "cuda"], "lowrank: --device cuda: expected one of auto, wasm, webgpu, reference\n"],
+    [["run", "planted-rank", "--ouT", "x"], "lowrank: unknown option '--ouT' (Did you mean --out?)\n"],
     [["runn"], "lowrank: unknown command 'runn' (Did you mean run?)\n"],
     [["run"], "lowrank: missing required argument 'study'\n"],
     [["run", "sst2"], `lowrank: preset sst2: a base is needed: --base DIR with a BERT checkpoint, or "model" sizes for a random one\n`],
@@ -65,7 +65,7 @@ describe("failures", () => {
   it("of a run end with code 1 after the other runs, on one line", async () => {
     const out = temporary();
     const set = ["task.train=32", "task.dev=16", "task.length=6", "train.epochs=1", "train.batchSize=16", "train.clip=null", "model={hidden: 8, layers: 1, heads: 2, intermediate: 8}", "task.ranks={query: 1}", "configs={bad: {method: full, train: {lr: 1e308}}, good: {method: head}}"];
-    const { code, stdout, stderr } = await run("run", "demo", "--out", out, "--device", "reference", "--seeds", "1", "--quiet", ...set.flatMap((assignment) => ["--set", assignment]));
+    const { code, stdout, stderr } = await run("run", "planted-rank", "--out", out, "--device", "reference", "--seeds", "1", "--quiet", ...set.flatMap((assignment) => ["--set", assignment]));
     expect(code).toBe(1);
     expect(stdout).toMatch(/\| good +\| +1 \|/);
     expect(stderr).toMatch(/^lowrank: run bad-s1-[0-9a-f]{8} failed: step \d: .*\n$/);
@@ -91,14 +91,14 @@ describe("the command as a process", () => {
   const spawn = (...args: string[]) => spawnSync(process.execPath, ["--import", "tsx", "--conditions", "@lowrank/source", cli, ...args], { encoding: "utf8" });
 
   it("sets the exit code, prints one line on stderr and no stack trace", () => {
-    const { status, stdout, stderr } = spawn("run", "demo", "--set", "train=3");
-    expect({ status, stdout, stderr }).toEqual({ status: 2, stdout: "", stderr: `lowrank: preset demo: "train" is 3; expected object, received number\n` });
+    const { status, stdout, stderr } = spawn("run", "planted-rank", "--set", "train=3");
+    expect({ status, stdout, stderr }).toEqual({ status: 2, stdout: "", stderr: `lowrank: preset planted-rank: "train" is 3; expected object, received number\n` });
   });
 
   it("runs a study, writes every file, skips it the second time and refuses a pattern that matches nothing", () => {
     const out = temporary();
     const small = ["--device", "reference", "--seeds", "1", "--set", "task.train=64", "--set", "task.dev=32", "--set", "task.length=6", "--set", "train.epochs=1", "--set", "model={hidden: 8, layers: 1, heads: 2, intermediate: 8}", "--set", "task.ranks={query: 1}"];
-    const first = spawn("run", "demo", "--out", out, ...small);
+    const first = spawn("run", "planted-rank", "--out", out, ...small);
     expect(first.stderr).toContain("[3/3] full · seed 1: accuracy");
     expect(first.stdout).toMatch(/\| config \| +n \|/);
     expect(first.status).toBe(0);
@@ -108,18 +108,22 @@ describe("the command as a process", () => {
     expect(result.proofs.map((proof: { name: string; holds: boolean }) => [proof.name, proof.holds])).toEqual([
       ["module-table", true],
       ["parameter-counts", true],
+      ["quantisation", true],
       ["frozen-stays-trainable-moves", true],
       ["evaluation-loss-is-task-loss", true],
       ["all-finite", true],
+      ["dtypes", true],
+      ["rank-allocation", true],
+      ["regulariser-in-training-only", true],
     ]);
     expect(readFileSync(join(out, "results.csv"), "utf8").trim().split("\n")).toHaveLength(4);
 
-    const second = spawn("run", "demo", "--out", out, ...small, "--json");
+    const second = spawn("run", "planted-rank", "--out", out, ...small, "--json");
     expect(second.stderr).toContain("lora · seed 1: already done");
     expect(JSON.parse(second.stdout).results).toHaveLength(3);
 
     // Pattern keys that match nothing are wrong input, found before anything is trained.
-    const third = spawn("run", "demo", "--out", out, ...small, "--set", "configs.lora.rankPattern={attention: 2}");
+    const third = spawn("run", "planted-rank", "--out", out, ...small, "--set", "configs.lora.rankPattern={attention: 2}");
     expect({ status: third.status, stderr: third.stderr.split("\n").at(-2) }).toEqual({
       status: 2,
       stderr: expect.stringMatching(/^lowrank: config "lora": pattern "attention" matches none of the adapted modules/),

@@ -51,7 +51,7 @@ describe("a study file", () => {
   });
 
   it("accepts every preset", () => {
-    for (const name of Object.keys(PRESETS)) expect(plannedRuns(loadStudy(name, name === "sst2" ? { base: "x" } : {})).length).toBeGreaterThan(1);
+    for (const name of Object.keys(PRESETS)) expect(plannedRuns(loadStudy(name, name.startsWith("sst2") ? { base: "x" } : {})).length).toBeGreaterThan(1);
   });
 
   it("of the experiments folder is valid, and the planted-rank one is the preset of that name", () => {
@@ -63,11 +63,11 @@ describe("a study file", () => {
 
   it("says in one line what is wrong and what to write instead", () => {
     expect(errorOf(MINIMAL, ["train.lrr=3"])).toMatchInlineSnapshot(`"study.yaml: unknown key "train.lrr"; did you mean "lr"?"`);
-    expect(errorOf(MINIMAL, ["configs.lora.rank=3"])).toMatchInlineSnapshot(`"study.yaml: unknown key "configs.lora.rank"; known: method, r, alpha, dropout, target, exclude, rankPattern, alphaPattern, rsLora, modulesToSave, train"`);
+    expect(errorOf(MINIMAL, ["configs.lora.rank=3"])).toMatchInlineSnapshot(`"study.yaml: unknown key "configs.lora.rank"; known: method, r, alpha, dropout, target, exclude, modulesToSave, storage, precision, recompute, dora, rankPattern, alphaPattern, rsLora, train"`);
     expect(errorOf(MINIMAL, ["configs.lora.rankpatern={}"])).toMatchInlineSnapshot(`"study.yaml: unknown key "configs.lora.rankpatern"; did you mean "rankPattern"?"`);
     expect(errorOf(MINIMAL, ["task.name=sts2"])).toMatchInlineSnapshot(`"study.yaml: "task.name" is "sts2"; did you mean "sst2"?"`);
     expect(errorOf(MINIMAL, ["configs.lora.method=lorra"])).toMatchInlineSnapshot(`"study.yaml: "configs.lora.method" is "lorra"; did you mean "lora"?"`);
-    expect(errorOf(MINIMAL, ["configs.head.method=adapters"])).toMatchInlineSnapshot(`"study.yaml: "configs.head.method" is "adapters"; known: head, lora, full"`);
+    expect(errorOf(MINIMAL, ["configs.head.method=adapters"])).toMatchInlineSnapshot(`"study.yaml: "configs.head.method" is "adapters"; known: head, lora, adalora, full"`);
     expect(errorOf(MINIMAL, ["train.lr=fast"])).toMatchInlineSnapshot(`"study.yaml: "train.lr" is "fast"; expected number, received string"`);
     expect(errorOf(MINIMAL, ["train.schedule=linaer"])).toMatchInlineSnapshot(`"study.yaml: "train.schedule" is "linaer"; did you mean "linear"?"`);
     expect(errorOf(MINIMAL, ["configs.lora.target=null"])).toMatchInlineSnapshot(`"study.yaml: "configs.lora.target" is null; expected a list of module names or one regular expression"`);

@@ -12,6 +12,7 @@ export { withScope } from "./graph/node.ts";
 export { init, type DeviceName, type InitOptions } from "./init.ts";
 export { erf } from "./math/erf.ts";
 export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "./math/half.ts";
+export { svd, topSvd, type Svd } from "./math/svd.ts";
 export { floatsOf, roundTo, toMemory } from "./memory-form.ts";
 export type { OpRecord, SampleSource, TensorSample, TensorSpec, ToleranceClass } from "./ops/record.ts";
 export { records } from "./ops/registry.ts";

@@ -116,7 +116,10 @@ const task = z.discriminatedUnion("name", [
     train: count.default(8192),
     dev: count.default(1024),
     ranks: z.record(z.string(), count),
+    labels: z.number().int().min(2).max(1024).default(2),
     strength: positive.default(1),
+    head: z.enum(["fresh", "base"]).default("fresh"),
+    strengthOf: z.enum(["update", "direction"]).default("update"),
     noise: fraction.default(0),
   }),
 ]) satisfies z.ZodType<TaskConfig>;

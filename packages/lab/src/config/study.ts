@@ -117,8 +117,14 @@ export interface PlantedRankTask {
   readonly dev: number;
   /** Module suffix → rank of the planted update. */
   readonly ranks: Readonly<Record<string, number>>;
-  /** Frobenius norm of each update relative to its base weight. */
+  /** Number of labels; more labels tell more about the teacher. */
+  readonly labels: number;
+  /** Frobenius norm of what is planted, relative to the base weight. */
   readonly strength: number;
+  /** Whether `strength` is that of a module's whole update, whatever its rank, or of each of its directions: then ‖ΔW‖_F grows as √rank. */
+  readonly strengthOf: "update" | "direction";
+  /** Head that a run starts from: drawn from the run's seed, or the base's, which is the teacher's. */
+  readonly head: "fresh" | "base";
   /** Share of training labels that are flipped. */
   readonly noise: number;
 }

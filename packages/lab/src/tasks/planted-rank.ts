@@ -2,8 +2,10 @@
  * The planted-rank task: a frozen random transformer, a teacher that is this transformer plus low-rank updates of known
  * rank, labels from the teacher. Nothing is downloaded, and what an adapter should find is known exactly.
  *
- * Sequences are uniform random tokens of one length after a [CLS]. A label says on which side of the median the teacher's
- * margin (logit 1 − logit 0) lies, so both labels are equally frequent; `noise` of the training labels are flipped.
+ * Sequences are uniform random tokens of one length after a [CLS]. Of two labels one says on which side of the median the
+ * teacher's margin (logit 1 − logit 0) lies, so both are equally frequent. Of more labels it is the one whose logit stands out most
+ * from what it is elsewhere, in standard deviations; each example then tells more about the teacher. `noise` of the training labels
+ * are replaced by another.
  */
 import { compile, RandomStream, type Device } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
@@ -14,7 +16,6 @@ import { bertConfig, type Classifier, randomClassifier } from "../train/classifi
 import type { BaseStorage } from "../train/storage.ts";
 import type { PreparedTask } from "./task.ts";
 
-const LABELS = 2;
 const PAD = 0;
 const CLS = 1;
 const FIRST_TOKEN = 2;
@@ -23,29 +24,27 @@ const FIRST_TOKEN = 2;
 const TEACHER_ROWS = 256;
 
 export async function preparePlantedRank(task: PlantedRankTask, config: ResolvedConfig, device: Device): Promise<PreparedTask> {
-  const sizes = bertConfig(config.model!, { vocab: task.vocab, positions: task.length, labels: LABELS });
+  const sizes = bertConfig(config.model!, { vocab: task.vocab, positions: task.length, labels: task.labels });
   const random = (storage?: BaseStorage): Promise<Classifier> => randomClassifier(sizes, config.model!.seed, device, storage);
   const count = task.train + task.dev;
   const ids = randomSequences(task, count);
   const teacher = await random();
   await plant(teacher, task);
-  const margins = await teacherMargins(teacher, ids, task.length, device);
+  const labels = teacherLabels(await teacherLogits(teacher, ids, task, device), task.labels);
   teacher.dispose();
-  const threshold = median(margins);
-  const labels = Int32Array.from(margins, (margin) => (margin > threshold ? 1 : 0));
   flip(labels.subarray(0, task.train), task);
   const part = (from: number, to: number): ClassificationSet => ({
     tokens: { ids: ids.slice(from * task.length, to * task.length), offsets: Uint32Array.from({ length: to - from + 1 }, (_, i) => i * task.length) },
     labels: labels.slice(from, to),
   });
-  return { train: part(0, task.train), dev: part(task.train, count), labels: LABELS, padId: PAD, multiple: 1, base: studentFrom(random) };
+  return { train: part(0, task.train), dev: part(task.train, count), labels: task.labels, padId: PAD, multiple: 1, base: studentFrom(random, task.head) };
 }
 
-/** The base without the teacher's head: what is to be learnt starts from the run's seed. */
-function studentFrom(random: (storage?: BaseStorage) => Promise<Classifier>): PreparedTask["base"] {
+/** The base, whose head is the teacher's too; with a fresh head more has to be learnt, from the run's seed. */
+function studentFrom(random: (storage?: BaseStorage) => Promise<Classifier>, head: PlantedRankTask["head"]): PreparedTask["base"] {
   return async (initSeed, storage) => {
     const student = await random(storage);
-    await student.freshHead(initSeed);
+    if (head === "fresh") await student.freshHead(initSeed);
     return student;
   };
 }
@@ -82,35 +81,52 @@ async function plant(model: Classifier, task: PlantedRankTask): Promise<void> {
     const rank = task.ranks[key]!;
     if (rank > Math.min(out, inner)) throw new InputError(`"task.ranks.${key}" is ${rank}, more than ${path} [${out}, ${inner}] can have`);
     const values = Float32Array.from(await weight.value.floats());
-    const update = plantedUpdate(values, out, inner, rank, task.strength, new RandomStream(task.seed, `planted-rank/${path}`));
+    const strength = task.strengthOf === "direction" ? task.strength * Math.sqrt(rank) : task.strength;
+    const update = plantedUpdate(values, out, inner, rank, strength, new RandomStream(task.seed, `planted-rank/${path}`));
     model.write(weight, values.map((value, i) => value + update[i]!));
   }
   const unused = Object.keys(task.ranks).find((key) => !used.has(key));
   if (unused !== undefined) throw new InputError(`"task.ranks.${unused}" matches no linear module; BERT has query, key, value, attention.output.dense, intermediate.dense, output.dense, pooler.dense`);
 }
 
-async function teacherMargins(model: Classifier, ids: Uint32Array, length: number, device: Device): Promise<Float64Array> {
+/** [count, labels], row-major. */
+async function teacherLogits(model: Classifier, ids: Uint32Array, { length, labels }: PlantedRankTask, device: Device): Promise<Float64Array> {
   const forward = compile(device, ({ inputIds, attentionMask }) => {
     model.model.eval();
     return { logits: model.logits(inputIds!, attentionMask!) };
   });
   const count = ids.length / length;
-  const margins = new Float64Array(count);
+  const out = new Float64Array(count * labels);
   for (let start = 0; start < count; start += TEACHER_ROWS) {
     const rows = Int32Array.from({ length: TEACHER_ROWS * length }, (_, i) => ids[start * length + i] ?? PAD);
     const { logits } = await forward({
       inputIds: { data: rows, shape: [TEACHER_ROWS, length], dtype: "i32" },
       attentionMask: { data: new Uint8Array(rows.length).fill(1), shape: [TEACHER_ROWS, length], dtype: "bool" },
     });
-    const values = await logits.floats();
-    for (let row = 0; row < TEACHER_ROWS && start + row < count; row++) margins[start + row] = values[2 * row + 1]! - values[2 * row]!;
+    out.set((await logits.floats()).subarray(0, Math.min(TEACHER_ROWS, count - start) * labels), start * labels);
   }
-  return margins;
+  return out;
+}
+
+function teacherLabels(logits: Float64Array, labels: number): Int32Array {
+  const count = logits.length / labels;
+  if (labels === 2) {
+    const margins = Float64Array.from({ length: count }, (_, row) => logits[2 * row + 1]! - logits[2 * row]!);
+    const threshold = median(margins);
+    return Int32Array.from(margins, (margin) => (margin > threshold ? 1 : 0));
+  }
+  const standard = Array.from({ length: labels }, (_, label) => {
+    const column = Float64Array.from({ length: count }, (_, row) => logits[row * labels + label]!);
+    const mean = column.reduce((sum, v) => sum + v, 0) / count;
+    const deviation = Math.sqrt(column.reduce((sum, v) => sum + (v - mean) ** 2, 0) / count);
+    return column.map((v) => (v - mean) / deviation);
+  });
+  return Int32Array.from({ length: count }, (_, row) => standard.reduce((best, column, label) => (column[row]! > standard[best]![row]! ? label : best), 0));
 }
 
 function flip(labels: Int32Array, task: PlantedRankTask): void {
   const stream = new RandomStream(task.seed, "planted-rank/noise");
-  for (let i = 0; i < labels.length; i++) if (stream.uniform() < task.noise) labels[i] = 1 - labels[i]!;
+  for (let i = 0; i < labels.length; i++) if (stream.uniform() < task.noise) labels[i] = (labels[i]! + (task.labels === 2 ? 1 : 1 + stream.integer(task.labels - 1))) % task.labels;
 }
 
 function median(values: Float64Array): number {

@@ -1,7 +1,7 @@
 /** The compiled training step: batch in, loss and gradient norm out, parameters and moments updated in place. */
 import { AdamW, clipGradNorm, decayGroups, DropoutKeys, gradNorm, constantSchedule, cosineSchedule, linearSchedule, LossScaler, type Schedule, type Weight } from "@lowrank/nn";
 import type { AllocationStep } from "@lowrank/peft";
-import { bytesOf, compile, grad, ops, type CompileInputs, type Device, type DTypeTrace, type Tensor } from "@lowrank/tensor";
+import { bytesOf, compile, grad, ops, type CompileInputs, type Device, type DType, type DTypeTrace, type Tensor } from "@lowrank/tensor";
 import type { TrainOptions } from "../config/study.ts";
 import type { AdaptedClassifier } from "./adapt.ts";
 
@@ -68,6 +68,8 @@ export function trainingStep(adapted: AdaptedClassifier, options: TrainOptions, 
   const compiled = compile(device, update);
   /** Operation by operation, so that the first one that makes a non-finite value is named. */
   const checked = async (inputs: CompileInputs): Promise<StepOutputs> => {
+    // planned all the same: the proofs read its graph
+    if (compiled.info().length === 0) compiled.plan(specsOf(inputs));
     const outputs = update(Object.fromEntries(Object.entries(inputs).map(([name, { data, shape, dtype }]) => [name, device.tensor(data, shape, dtype)])));
     await device.realize(...Object.values(outputs));
     return outputs;
@@ -87,11 +89,15 @@ export function trainingStep(adapted: AdaptedClassifier, options: TrainOptions, 
     },
     dtypes: () => compiled.info()[0]?.dtypes,
     stateBytes: () => [...optimizer.state().values(), ...(allocator?.state().values() ?? [])].reduce((sum, p) => sum + p.size * bytesOf(p.dtype), 0),
-    plannedBytes: (inputs) => compiled.plan(Object.fromEntries(Object.entries(inputs).map(([name, { shape, dtype }]) => [name, { shape, dtype: dtype! }]))).arenaBytes,
+    plannedBytes: (inputs) => compiled.plan(specsOf(inputs)).arenaBytes,
     arenaBytes: () => Math.max(0, ...compiled.info().map((plan) => plan.arenaBytes)),
     dispose: () => {
       optimizer.dispose();
       allocator?.dispose();
     },
   };
+}
+
+function specsOf(inputs: CompileInputs): Record<string, { shape: readonly number[]; dtype: DType }> {
+  return Object.fromEntries(Object.entries(inputs).map(([name, { shape, dtype }]) => [name, { shape, dtype: dtype! }]));
 }

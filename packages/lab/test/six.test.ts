@@ -1,0 +1,107 @@
+/** The six configurations, and that each switch's proof fails when the switch is off. */
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { quantise } from "@lowrank/quant";
+import { init, type Device } from "@lowrank/tensor";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadStudy, plannedRuns, resolveConfig } from "../src/config/load.ts";
+import type { MethodConfig } from "../src/config/study.ts";
+import type { RunResult } from "../src/store/result.ts";
+import { RunStore } from "../src/store/run-store.ts";
+import { planStudy } from "../src/study/plan-study.ts";
+import { runStudy } from "../src/study/run-study.ts";
+import { bertConfig, randomClassifier } from "../src/train/classifier.ts";
+import { allocationProof, dtypeProof, objectiveProof, quantisationProof } from "../src/train/numerics-proofs.ts";
+
+const SMALL = [
+  "task.train=192", "task.dev=64", "task.length=6", "train.epochs=2", "train.batchSize=16",
+  "model={hidden: 16, layers: 1, heads: 2, intermediate: 32, initializerRange: 0.3}", "task.ranks={query: 1}",
+];
+
+let device: Device;
+let results: readonly RunResult[];
+let out: string;
+beforeAll(async () => {
+  device = await init({ device: "wasm", threads: 1 });
+  out = mkdtempSync(join(tmpdir(), "lowrank-six-"));
+  const environment = { dataFolder: "none", cacheFolder: join(out, ".cache") };
+  const runs = planStudy(loadStudy("planted-six", { set: SMALL, seeds: [1] }), new RunStore(out), { environment, code: "test", device: device.name, reuse: false });
+  const outcome = await runStudy(runs, { out, device, store: new RunStore(out), environment, machine: {} as never, progress: "quiet", say: () => {} });
+  expect(outcome.failures).toEqual([]);
+  expect(outcome.indistinguishable.filter((twin) => twin.identical === "logits")).toEqual([]);
+  results = outcome.results;
+}, 120_000);
+afterAll(() => device.close());
+
+const methodOf = (name: string): MethodConfig => resolveConfig(loadStudy("planted-six", { set: SMALL }), name).method;
+const resultOf = (name: string): RunResult => results.find((r) => r.config === name)!;
+const detail = (name: string, proof: string): Record<string, unknown> => resultOf(name).proofs.find((p) => p.name === proof)!.detail;
+
+describe("six configurations from one preset", () => {
+  it("all run, and every proof holds", () => {
+    expect(results.map((r) => r.config)).toEqual(["b-fp", "b-q4", "b-ada", "joint-1", "joint-2", "joint-3"]);
+    expect(results.flatMap((r) => r.proofs.filter((p) => !p.holds))).toEqual([]);
+    expect(plannedRuns(loadStudy("sst2-six", { base: "x" }))).toHaveLength(30);
+  });
+
+  it("carry what was measured: codes, logit difference, dtypes, allocator calls, ranks, memory", () => {
+    expect(detail("b-q4", "quantisation")).toMatchObject({ storage: "nf4", modules: 7, mostCodesPerBlock: 16, logitDifference: expect.toSatisfy((d: number) => d > 0 && d < 1) as number });
+    expect(detail("b-fp", "dtypes")).toMatchObject({ weightsReadFrom: "f16", inHalf: 0 });
+    expect(detail("joint-1", "dtypes")).toMatchObject({ weightsReadFrom: "u8", productsReadingThem: expect.toSatisfy((n: number) => n > 0) as number });
+    expect(detail("joint-2", "dtypes")).toMatchObject({ inHalf: expect.toSatisfy((n: number) => n > 20) as number });
+    expect(resultOf("joint-2").lossScaling).toMatchObject({ finalScale: expect.any(Number) as number });
+    // 12 batches of 16 in each of two epochs; seven modules from rank 12 to 8
+    expect(detail("b-ada", "rank-allocation")).toMatchObject({ calls: 24, steps: 24, kept: 56, budget: 56, initialBudget: 84 });
+    expect(resultOf("b-ada").allocation!.modules).toHaveLength(7);
+    expect(resultOf("b-ada").parameters.effective).toBeLessThan(resultOf("b-ada").parameters.trainable);
+    expect(resultOf("joint-3").modules.map((m) => m.rank)).toEqual([6, 6, 6, 6, 10, 10, 8]);
+    const { split } = resultOf("b-q4").memory;
+    expect(Object.values(split).every((bytes) => bytes > 0)).toBe(true);
+    const file = JSON.parse(readFileSync(join(out, "runs", resultOf("b-ada").name, "result.json"), "utf8")) as RunResult;
+    expect(file.allocation).toEqual(JSON.parse(JSON.stringify(resultOf("b-ada").allocation)));
+  });
+});
+
+describe("a switch that is off fails its proof", () => {
+  const trace = (name: string): never => ({ ...detail(name, "dtypes"), products: detail(name, "dtypes")["products"], storage: {}, reductions: {} }) as never;
+
+  it("four bits", async () => {
+    const sizes = bertConfig(loadStudy("planted-six", { set: SMALL }).model!, { vocab: 64, positions: 6, labels: 2 });
+    const classifier = await randomClassifier(sizes, 1, device);
+    const [full, other] = [Float64Array.of(1, 2), Float64Array.of(1, 2.1)];
+    expect((await quantisationProof(classifier, methodOf("b-q4"), full, other)).holds).toBe(false);
+    expect((await quantisationProof(classifier, methodOf("b-fp"), undefined, undefined)).holds).toBe(true);
+    await quantise(classifier.model);
+    expect((await quantisationProof(classifier, methodOf("b-q4"), full, other)).holds).toBe(true);
+    // the same logits as without, or others altogether, or another format
+    expect((await quantisationProof(classifier, methodOf("b-q4"), full, full)).holds).toBe(false);
+    expect((await quantisationProof(classifier, methodOf("b-q4"), full, Float64Array.of(-9, 9))).holds).toBe(false);
+    expect((await quantisationProof(classifier, { ...methodOf("b-q4"), storage: "fp4" }, full, other)).holds).toBe(false);
+    expect((await quantisationProof(classifier, methodOf("b-fp"), undefined, undefined)).holds).toBe(false);
+    classifier.dispose();
+  });
+
+  it("mixed precision and narrow storage", () => {
+    expect(dtypeProof(trace("joint-2"), methodOf("joint-2")).holds).toBe(true);
+    expect(dtypeProof(trace("b-ada"), methodOf("joint-2")).holds).toBe(false);
+    expect(dtypeProof(trace("joint-2"), methodOf("b-ada")).holds).toBe(false);
+    expect(dtypeProof(trace("b-fp"), methodOf("b-q4")).holds).toBe(false);
+    expect(dtypeProof(trace("b-q4"), { ...methodOf("b-q4"), storage: "f32" }).holds).toBe(false);
+    expect(dtypeProof(undefined, methodOf("b-fp")).holds).toBe(false);
+  });
+
+  it("rank allocation and its regulariser", () => {
+    const record = resultOf("b-ada").allocation!;
+    const steps = resultOf("b-ada").steps;
+    expect(allocationProof(record, methodOf("b-ada"), steps).holds).toBe(true);
+    expect(allocationProof(undefined, methodOf("b-ada"), steps).holds).toBe(false);
+    expect(allocationProof(record, methodOf("b-fp"), steps).holds).toBe(false);
+    expect(allocationProof(record, methodOf("b-ada"), steps + 1).holds).toBe(false);
+    expect(allocationProof({ ...record, kept: record.kept + 1 }, methodOf("b-ada"), steps).holds).toBe(false);
+    expect(allocationProof({ ...record, finalisedAt: null }, methodOf("b-ada"), steps).holds).toBe(false);
+    expect(objectiveProof(methodOf("b-ada"), [0.5, 0.4]).holds).toBe(true);
+    expect(objectiveProof(methodOf("b-ada"), [0.5, 0]).holds).toBe(false);
+    expect(objectiveProof(methodOf("b-fp"), [0.5]).holds).toBe(false);
+  });
+});
