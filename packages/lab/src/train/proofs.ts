@@ -48,15 +48,19 @@ export async function fingerprints(weights: readonly NamedWeight[]): Promise<Map
 /** Softmax does not change when a constant is added to a row, so a key bias has no gradient but rounding. */
 const GRADIENT_FREE = /attention\.self\.key\.bias$/;
 
-/** Frozen parameters have the bytes they had; every trainable one that has a gradient has moved. */
+/**
+ * Frozen parameters have the bytes they had; every trainable one that has a gradient has moved.
+ * @param emptied weights that an allocator set back to the zeros they began as
+ */
 export function movementProof(
   frozenBefore: ReadonlyMap<string, string>,
   frozenAfter: ReadonlyMap<string, string>,
   trainableBefore: ReadonlyMap<string, string>,
   trainableAfter: ReadonlyMap<string, string>,
+  emptied: ReadonlySet<string> = new Set(),
 ): Proof {
   const moved = [...frozenBefore].filter(([name, hash]) => frozenAfter.get(name) !== hash).map(([name]) => name);
-  const still = [...trainableBefore].filter(([name, hash]) => trainableAfter.get(name) === hash && !GRADIENT_FREE.test(name)).map(([name]) => name);
+  const still = [...trainableBefore].filter(([name, hash]) => trainableAfter.get(name) === hash && !GRADIENT_FREE.test(name) && !emptied.has(name)).map(([name]) => name);
   return {
     name: "frozen-stays-trainable-moves",
     holds: moved.length === 0 && still.length === 0,

@@ -55,7 +55,7 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
 
     const trained = await train(request, task, adapted, device, folder, progress);
     const after: Proof[] = [
-      movementProof(frozenBefore, await fingerprints(adapted.frozen), trainableBefore, await fingerprints(adapted.trainable)),
+      movementProof(frozenBefore, await fingerprints(adapted.frozen), trainableBefore, await fingerprints(adapted.trainable), emptied(trained.allocation)),
       taskLossProof(trained.scores),
       await finiteProof(trained.steps, adapted.trainable, trained.scores),
       dtypeProof(trained.dtypes, method),
@@ -148,6 +148,11 @@ async function probeFullBase(task: PreparedTask, initSeed: number): Promise<Floa
 
 function weightBytes(weights: readonly NamedWeight[]): number {
   return weights.reduce((sum, { weight }) => sum + weight.bytes, 0);
+}
+
+/** Singular values of modules that were left without a rank: they began as zero and are zero again. */
+function emptied(record: AllocationRecord | undefined): Set<string> {
+  return new Set(record?.modules.filter((m) => m.kept === 0).map((m) => `${m.module}.lora_E.default`));
 }
 
 /** Trained values that the final function uses: those of ranks that were not kept do nothing. */
