@@ -1,7 +1,7 @@
 /** BERT's encoder (Devlin et al. 2019): embeddings, post-norm blocks, pooler. Property names are checkpoint names. */
 import { activation, Block, Dropout, LayerNorm, Linear, Module, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
-import { encoderWeights, keyMask, mix, splitHeads } from "../shared/attention.ts";
+import { attend, encoderWeights, keyMask, splitHeads } from "../shared/attention.ts";
 import { firstToken, runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
 import type { BertConfig } from "./config.ts";
 import { BertEmbeddings, initOf, type BertInputs } from "./embeddings.ts";
@@ -32,8 +32,7 @@ class BertSelfAttention extends Module {
   forward(x: Tensor, mask: Tensor | undefined): LayerOutput {
     return this.scoped(() => {
       const [q, k, v] = [this.query, this.key, this.value].map((p) => splitHeads(p.forward(x), this.#heads)) as [Tensor, Tensor, Tensor];
-      const weights = encoderWeights(q, k, mask);
-      return { hidden: mix(weights, v, this.dropout), weights };
+      return attend(q, k, v, { weights: (bq, bk) => encoderWeights(bq, bk, mask), causal: false, dropout: this.dropout });
     });
   }
 }

@@ -1,7 +1,7 @@
 /** DistilBERT (Sanh et al. 2019): half of BERT's layers, no token types, no pooler, names of its own. */
 import { activation, Block, Dropout, Embedding, LayerNorm, Linear, Module, type Init, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
-import { encoderWeights, keyMask, mix, splitHeads } from "../shared/attention.ts";
+import { attend, encoderWeights, keyMask, splitHeads } from "../shared/attention.ts";
 import { runLayers, textShape, type HiddenOutputs, type LayerOutput, type TextInputs } from "../shared/outputs.ts";
 import type { DistilBertConfig } from "./config.ts";
 
@@ -57,8 +57,8 @@ class DistilBertAttention extends Module {
   forward(x: Tensor, mask: Tensor | undefined): LayerOutput {
     return this.scoped(() => {
       const [q, k, v] = [this.q_lin, this.k_lin, this.v_lin].map((p) => splitHeads(p.forward(x), this.#heads)) as [Tensor, Tensor, Tensor];
-      const weights = encoderWeights(q, k, mask);
-      return { hidden: this.out_lin.forward(mix(weights, v, this.dropout)), weights };
+      const { hidden, weights } = attend(q, k, v, { weights: (bq, bk) => encoderWeights(bq, bk, mask), causal: false, dropout: this.dropout });
+      return { hidden: this.out_lin.forward(hidden), weights };
     });
   }
 }

@@ -1,7 +1,7 @@
 /** GPT-2 (Radford et al. 2019): pre-norm blocks whose projections are stored [in, out]. Property names are checkpoint names. */
 import { activation, Block, Conv1D, Dropout, Embedding, LayerNorm, Module, type Init, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
-import { mix, splitHeads } from "../shared/attention.ts";
+import { attend, splitHeads } from "../shared/attention.ts";
 import { causalMask, causalWeights, type CausalMask } from "../shared/causal.ts";
 import { runLayers, textShape, type HiddenOutputs, type LayerOutput, type TextInputs } from "../shared/outputs.ts";
 import type { GPT2Config } from "./config.ts";
@@ -43,8 +43,8 @@ class GPT2Attention extends Module {
       const all = this.c_attn.forward(x);
       const width = x.shape[2]!;
       const [q, k, v] = [0, 1, 2].map((i) => splitHeads(ops.slice(all, -1, i * width, (i + 1) * width), this.#heads)) as [Tensor, Tensor, Tensor];
-      const weights = causalWeights(q, k, mask, this.#scale);
-      return { hidden: this.resid_dropout.forward(this.c_proj.forward(mix(weights, v, this.attn_dropout))), weights };
+      const { hidden, weights } = attend(q, k, v, { weights: (bq, bk, from) => causalWeights(bq, bk, mask, this.#scale, from), causal: mask.blind === undefined, dropout: this.attn_dropout });
+      return { hidden: this.resid_dropout.forward(this.c_proj.forward(hidden)), weights };
     });
   }
 }

@@ -2,7 +2,7 @@
 import { activation, Block, Dropout, Embedding, Linear, Module, RMSNorm, type Init, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
 import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
-import { mix, repeatHeads, splitHeads } from "../shared/attention.ts";
+import { attend, repeatHeads, splitHeads } from "../shared/attention.ts";
 import { causalMask, causalWeights, outputLayer, type CausalMask } from "../shared/causal.ts";
 import { nextTokenLoss } from "../shared/losses.ts";
 import { runLayers, textShape, type HeadOutputs, type HiddenOutputs, type LayerOutput, type TextInputs } from "../shared/outputs.ts";
@@ -51,8 +51,8 @@ class LlamaAttention extends Module {
       const q = rotate(splitHeads(this.q_proj.forward(x), this.#heads), tables);
       const k = repeatHeads(rotate(splitHeads(this.k_proj.forward(x), this.#keyHeads), tables), times);
       const v = repeatHeads(splitHeads(this.v_proj.forward(x), this.#keyHeads), times);
-      const weights = causalWeights(q, k, mask);
-      return { hidden: this.o_proj.forward(mix(weights, v, this.dropout)), weights };
+      const { hidden, weights } = attend(q, k, v, { weights: (bq, bk, from) => causalWeights(bq, bk, mask, undefined, from), causal: mask.blind === undefined, dropout: this.dropout });
+      return { hidden: this.o_proj.forward(hidden), weights };
     });
   }
 }

@@ -1,6 +1,6 @@
 /** Attention between heads: what all architectures share. Projections, and where they come from, are theirs. */
 import type { Dropout } from "@lowrank/nn";
-import { ops, type Tensor } from "@lowrank/tensor";
+import { checkpoint, ops, type Tensor } from "@lowrank/tensor";
 
 /** [batch, length, heads · d] → [batch, heads, length, d]. */
 export function splitHeads(x: Tensor, heads: number): Tensor {
@@ -21,9 +21,43 @@ export function repeatHeads(x: Tensor, times: number): Tensor {
   return ops.reshape(ops.expand(ops.reshape(x, [batch, heads, 1, length, d]), [batch, heads, times, length, d]), [batch, heads * times, length, d]);
 }
 
-/** Mixes v [batch, heads, length, d] by dropped-out weights: [batch, length, heads · d]. */
-export function mix(weights: Tensor, v: Tensor, dropout: Dropout): Tensor {
-  return mergeHeads(ops.matmul(dropout.forward(weights), v));
+/** Up to this length all queries are worked on at once. */
+const WHOLE = 512;
+/** Queries per block beyond it. */
+const BLOCK = 128;
+
+export interface Attending {
+  /** Weights of queries [batch, heads, n, d] from position `from` on, over keys [batch, heads, m, d] from 0: [batch, heads, n, m]. */
+  readonly weights: (q: Tensor, k: Tensor, from: number) => Tensor;
+  /** Whether a query sees nothing behind it; then later keys need not be looked at. */
+  readonly causal: boolean;
+  readonly dropout: Dropout;
+}
+
+/**
+ * Mixes v by dropped-out weights: [batch, length, heads · d]. Long sequences go block by block of queries, and the backward pass
+ * computes each block's weights again, so that length × length numbers never exist (Rabe & Staats 2021, "Self-attention does not
+ * need O(n²) memory"). `weights` is the whole matrix for whoever asks; unread, it is never computed.
+ */
+export function attend(q: Tensor, k: Tensor, v: Tensor, { weights, causal, dropout }: Attending): { hidden: Tensor; weights: Tensor } {
+  const length = q.shape[2]!;
+  const whole = weights(q, k, 0);
+  if (length <= WHOLE) return { hidden: mergeHeads(ops.matmul(dropout.forward(whole), v)), weights: whole };
+  const mixed = (block: Tensor, keys: Tensor, values: Tensor, from: number): Tensor => {
+    // drawn once: the second time the same weights must be dropped
+    const drawn = dropout.draw();
+    return checkpoint((bq, bk, bv) => {
+      const w = weights(bq, bk, from);
+      return ops.matmul(drawn === undefined ? w : ops.dropout(w, drawn.p, drawn.key), bv);
+    }, [block, keys, values]);
+  };
+  const parts: Tensor[] = [];
+  for (let from = 0; from < length; from += BLOCK) {
+    const to = Math.min(length, from + BLOCK);
+    const seen = (x: Tensor): Tensor => (causal ? ops.slice(x, 2, 0, to) : x);
+    parts.push(mixed(ops.slice(q, 2, from, to), seen(k), seen(v), from));
+  }
+  return { hidden: mergeHeads(ops.concat(parts, 2)), weights: whole };
 }
 
 /** A mask [batch, length] against scores [batch, heads, queries, keys]: bool [batch, 1, 1, length]. */

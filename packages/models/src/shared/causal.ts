@@ -6,7 +6,7 @@
  * position, which is asked for the first token, so the values and their gradients are part of what is reproduced.
  */
 import { Linear, Projection, type Init, type Weight } from "@lowrank/nn";
-import { ops, type Tensor } from "@lowrank/tensor";
+import { ops, withPrecision, type Tensor } from "@lowrank/tensor";
 import { keyMask } from "./attention.ts";
 
 export interface CausalMask {
@@ -32,11 +32,22 @@ export function positionsOf(attentionMask: Tensor): Tensor {
   return ops.maximum(ops.sub(tokensSoFar(attentionMask), 1), 0);
 }
 
-/** softmax(q·kᵀ·scale) over the keys at or before each query: [batch, heads, queries, keys]. Default scale 1/√d. */
-export function causalWeights(q: Tensor, k: Tensor, { keys, blind }: CausalMask, scale: number = 1 / Math.sqrt(q.shape[q.rank - 1]!)): Tensor {
-  if (keys === undefined || blind === undefined) return ops.attentionWeights(q, k, { causal: true, scale });
-  const scores = ops.mul(ops.matmul(q, ops.transpose(k)), scale);
-  const past = ops.le(ops.coordinate(scores, -1), ops.coordinate(scores, -2));
+/**
+ * softmax(q·kᵀ·scale) over the keys at or before each query: [batch, heads, queries, keys]. Default scale 1/√d.
+ * Queries are those from position `from` on, keys the first ones up to the last query at least.
+ */
+export function causalWeights(q: Tensor, k: Tensor, { keys: allKeys, blind: allBlind }: CausalMask, scale: number = 1 / Math.sqrt(q.shape[q.rank - 1]!), from = 0): Tensor {
+  const [n, m] = [q.shape[2]!, k.shape[2]!];
+  if (allKeys === undefined || allBlind === undefined) {
+    // `causal` counts from the end: it lets the last query see the last key
+    const seen = m === from + n ? { causal: true } : { mask: ops.le(ops.reshape(q.device.arange(m), [1, m]), ops.add(ops.reshape(q.device.arange(n), [n, 1]), from)) };
+    return ops.attentionWeights(q, k, { ...seen, scale });
+  }
+  const [keys, blind] = [ops.slice(allKeys, 3, 0, m), ops.slice(allBlind, 2, from, from + n)];
+  // full precision: half could not hold the scores of long vectors
+  const wide = (x: Tensor): Tensor => ops.cast(x, x.device.defaultFloat);
+  const scores = ops.mul(withPrecision(undefined, () => ops.matmul(wide(q), ops.transpose(wide(k)))), scale);
+  const past = ops.le(ops.coordinate(scores, -1), ops.add(ops.coordinate(scores, -2), from));
   // score + most negative number rounds to that number, and the gradient of an addition is the identity all the same
   const seen = ops.make.withVjp(ops.where(blind, 0, scores), [scores], (g) => [g]);
   return ops.softmax(seen, -1, ops.logicalOr(ops.logicalAnd(keys, past), blind));

@@ -1,0 +1,52 @@
+/** Attention block by block: the same function and gradients as all at once, and never length × length numbers. */
+import { Dropout, DropoutKeys } from "@lowrank/nn";
+import { compile, grad, init, ops, type Device, type Tensor } from "@lowrank/tensor";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { attend, encoderWeights, mergeHeads } from "../src/shared/attention.ts";
+import { causalMask, causalWeights } from "../src/shared/causal.ts";
+
+const [batch, heads, d] = [1, 2, 4];
+let device: Device;
+beforeAll(async () => { device = await init({ device: "reference" }); });
+afterAll(() => device.close());
+
+const part = (on: Device, length: number, phase: number): Tensor => on.tensor(Float64Array.from({ length: batch * heads * length * d }, (_, i) => Math.sin(1.3 * i + phase)), [batch, heads, length, d], on.defaultFloat);
+const padding = (on: Device, length: number, side: "left" | "right" | "none"): Tensor | undefined =>
+  side === "none" ? undefined : on.tensor(Uint8Array.from({ length }, (_, i) => ((side === "left" ? i < 200 : i > 500) ? 0 : 1)), [1, length], "bool");
+
+describe.each([["encoder", "none"], ["encoder", "right"], ["causal", "none"], ["causal", "left"], ["causal", "right"]] as const)("%s attention, padding %s", (kind, side) => {
+  it("of 530 tokens gives what it gives in one piece, gradients too", async () => {
+    const length = 530;
+    const [q, k, v] = [part(device, length, 0), part(device, length, 1), part(device, length, 2)];
+    const mask = padding(device, length, side);
+    const causal = causalMask(mask);
+    const weights = (a: Tensor, b: Tensor, from: number): Tensor =>
+      kind === "causal" ? causalWeights(a, b, causal, undefined, from) : encoderWeights(a, b, mask === undefined ? undefined : ops.reshape(mask, [1, 1, 1, length]));
+    const { hidden, weights: whole } = attend(q, k, v, { weights, causal: kind === "causal" && causal.blind === undefined, dropout: new Dropout(0) });
+    const direct = mergeHeads(ops.matmul(whole, v));
+    const results = (y: Tensor): Tensor[] => [y, ...grad(ops.sum(ops.mul(y, ops.sin(y))), [q, k, v])];
+    const [got, want] = [results(hidden), results(direct)];
+    for (const [i, g] of got.entries()) {
+      const [a, b] = [await g.floats(), await want[i]!.floats()];
+      // f64 sums of 530 terms, in other groups
+      a.forEach((x, j) => expect(Math.abs(x - b[j]!)).toBeLessThanOrEqual(1e-11 * (1 + Math.abs(b[j]!))));
+    }
+  });
+});
+
+it("a training step on 1,024 tokens with dropout needs less than one score matrix", async () => {
+  const wasm = await init({ device: "wasm", threads: 1 });
+  const length = 1024;
+  const dropout = new Dropout(0.1);
+  dropout.train(new DropoutKeys(wasm, 1));
+  const shape = [batch, heads, length, d];
+  const step = compile(wasm, ({ q, k, v }) => {
+    dropout.keys!.restart();
+    const { hidden } = attend(q!, k!, v!, { weights: (a, b, from) => causalWeights(a, b, { keys: undefined, blind: undefined }, undefined, from), causal: true, dropout });
+    const [dq, dk, dv] = grad(ops.sum(ops.square(hidden)), [q!, k!, v!]);
+    return { dq: dq!, dk: dk!, dv: dv! };
+  });
+  const spec = { shape, dtype: "f32" } as const;
+  expect(step.plan({ q: spec, k: spec, v: spec }).arenaBytes).toBeLessThan(4 * batch * heads * length * length);
+  wasm.close();
+});
