@@ -12,7 +12,7 @@ function result(config: string, seed: number, accuracy: number, overrides: Parti
   return {
     id: `${config}${seed}`, cell: "c", name: `${config}-s${seed}`, study: "s", config, method: "lora", task: "t", seed, resolved: {} as never, device: "wasm",
     final: evaluation, best: evaluation, parameters: { trainable: 1200, effective: 1200, total: 48_000, percent: 2.5 }, modules: [], steps: 10,
-    seconds: { total: 75, training: 60, perStep: 0.0125 }, memory: { arenaBytes: 2 ** 20, persistentBytes: 2 ** 20, peakRssBytes: 2 ** 28 },
+    seconds: { total: 75, training: 60, perStep: 0.0125 }, memory: { arenaBytes: 2 ** 20, persistentBytes: 2 ** 20, peakRssBytes: 2 ** 28, split: { frozenWeights: 1, trainableWeights: 1, optimizerState: 1, activationsAndGradients: 1 } },
     predictions: { sha256: `${config}${seed}`, labelsSha256: `${config}${seed}` }, proofs: [], ...overrides,
   };
 }

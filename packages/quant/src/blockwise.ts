@@ -11,7 +11,7 @@ export interface Blocks {
 }
 
 /** A block whose largest magnitude is below this counts as that: 0/0 is avoided, zeros stay zeros. */
-const LEAST = 1e-38;
+export const LEAST: number = Math.fround(1e-38);
 
 export function checkBlockSize(blockSize: number): void {
   if (!BLOCK_SIZES.includes(blockSize)) throw new LowrankError("QuantisationError", `block size ${blockSize} is not one of ${BLOCK_SIZES.join(", ")}`);

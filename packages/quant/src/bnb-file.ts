@@ -1,7 +1,8 @@
 /** bitsandbytes' safetensors entries of one four-bit weight, and `quantization_config`. */
-import { LowrankError, type StoredTensor } from "@lowrank/tensor";
-import type { FourBitOptions, FourBitState } from "./four-bit.ts";
+import { LowrankError, sizeOf, type StoredTensor } from "@lowrank/tensor";
+import { BLOCK_SIZES } from "./blockwise.ts";
 import { NESTED_BLOCK } from "./nested.ts";
+import type { FourBitState } from "./state.ts";
 import { codeBooks, dynamicMap, type FourBitType } from "./tables.ts";
 
 const STATE = "quant_state.bitsandbytes__";
@@ -20,7 +21,7 @@ export function toEntries(name: string, state: FourBitState): Map<string, Stored
     entries.set(`${name}.absmax`, u8(scales.codes));
     entries.set(`${name}.nested_absmax`, f32(scales.absmax));
     entries.set(`${name}.nested_quant_map`, f32(dynamicMap));
-    json.push(["nested_blocksize", NESTED_BLOCK], ["nested_dtype", "float32"], ["nested_offset", scales.offset]);
+    json.push(["nested_blocksize", NESTED_BLOCK], ["nested_dtype", "float32"], ["nested_offset", new PythonFloat(scales.offset)]);
   }
   entries.set(`${name}.quant_map`, f32(codeBooks[type]));
   entries.set(`${name}.${STATE}${type}`, u8(Uint8Array.from(pythonJson(json), (c) => c.charCodeAt(0))));
@@ -42,18 +43,46 @@ export function fromEntries(name: string, entries: ReadonlyMap<string, StoredTen
   const strange = own.filter((k) => !KNOWN.has(k) && !k.startsWith(STATE));
   if (strange.length > 0) fail(`unknown entries ${strange.join(", ")}`);
   const need = (key: string): StoredTensor => entries.get(key === "" ? name : `${name}.${key}`) ?? fail(`${key === "" ? "the codes" : key} missing`);
-  const json = JSON.parse(String.fromCharCode(...(need(states[0]!).data as Uint8Array))) as Record<string, unknown>;
+  const json = parseState(need(states[0]!), fail);
   const type = json["quant_type"] as FourBitType;
-  if (!(type in codeBooks)) fail(`quant_type ${JSON.stringify(type)} is neither nf4 nor fp4`);
-  const [blockSize, shape] = [json["blocksize"] as number, json["shape"] as number[]];
-  const n = shape.reduce((a, b) => a * b, 1);
+  if (type !== "nf4" && type !== "fp4") fail(`quant_type ${JSON.stringify(type)} is neither nf4 nor fp4`);
+  const [blockSize, shape, sourceDType] = [json["blocksize"] as number, json["shape"] as number[], json["dtype"] as string];
+  if (!BLOCK_SIZES.includes(blockSize)) fail(`blocksize ${JSON.stringify(blockSize)} is not one of ${BLOCK_SIZES.join(", ")}`);
+  if (!Array.isArray(shape) || !shape.every((d) => Number.isSafeInteger(d) && d >= 0)) fail(`shape ${JSON.stringify(shape)} is not a list of sizes`);
+  if (typeof sourceDType !== "string") fail(`dtype ${JSON.stringify(sourceDType)} is not a name`);
+  const n = sizeOf(shape);
   const codes = bytesOf(need(""));
   if (codes.length !== Math.ceil(n / 2)) fail(`shape [${shape.join(", ")}] needs ${Math.ceil(n / 2)} bytes of codes, there are ${codes.length}`);
+  sameTable("quant_map", need("quant_map"), codeBooks[type], fail);
+  const blocks = Math.ceil(n / blockSize);
   const absmax = need("absmax");
-  if (absmax.data.length !== Math.ceil(n / blockSize)) fail(`${n} elements in blocks of ${blockSize} need ${Math.ceil(n / blockSize)} scales, there are ${absmax.data.length}`);
-  const scales = json["nested_blocksize"] === undefined ? (absmax.data as Float32Array)
-    : { codes: absmax.data as Uint8Array, absmax: need("nested_absmax").data as Float32Array, offset: json["nested_offset"] as number };
-  return { type, blockSize, shape, codes, scales, sourceDType: json["dtype"] as string };
+  if (absmax.data.length !== blocks) fail(`${n} elements in blocks of ${blockSize} need ${blocks} scales, there are ${absmax.data.length}`);
+  const nested = json["nested_blocksize"] !== undefined;
+  if (absmax.dtype !== (nested ? "u8" : "f32")) fail(`absmax is ${absmax.dtype}, ${nested ? "quantised scales are u8" : "plain scales are f32"}`);
+  if (!nested) return { type, blockSize, shape, codes, scales: absmax.data as Float32Array, sourceDType };
+  if (json["nested_blocksize"] !== NESTED_BLOCK) fail(`nested_blocksize ${JSON.stringify(json["nested_blocksize"])}; only ${NESTED_BLOCK} is known`);
+  sameTable("nested_quant_map", need("nested_quant_map"), dynamicMap, fail);
+  const [outer, offset] = [need("nested_absmax"), json["nested_offset"]];
+  if (outer.dtype !== "f32" || outer.data.length !== Math.ceil(blocks / NESTED_BLOCK)) fail(`${blocks} scales need ${Math.ceil(blocks / NESTED_BLOCK)} f32 numbers in nested_absmax, there are ${outer.data.length} of ${outer.dtype}`);
+  if (typeof offset !== "number") fail(`nested_offset ${JSON.stringify(offset)} is not a number`);
+  return { type, blockSize, shape, codes, scales: { codes: absmax.data as Uint8Array, absmax: outer.data as Float32Array, offset: offset as number }, sourceDType };
+}
+
+function parseState({ data }: StoredTensor, fail: (why: string) => never): Record<string, unknown> {
+  let text = "";
+  for (const byte of data) text += String.fromCharCode(byte);
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    fail(`its state is not valid JSON: ${(cause as Error).message}`);
+  }
+  return typeof json === "object" && json !== null ? (json as Record<string, unknown>) : fail("its state is not a JSON object");
+}
+
+/** Decoding uses the known tables; a file made with others would decode to other numbers. Their last bits depend on who computed them. */
+function sameTable(key: string, { dtype, data }: StoredTensor, known: Float32Array, fail: (why: string) => never): void {
+  if (dtype !== "f32" || data.length !== known.length || known.some((x, i) => !(Math.abs(x - data[i]!) <= 1e-6))) fail(`${key} is not the table this format is known by`);
 }
 
 /** `quant_storage` may show the same bytes as wider numbers. */
@@ -61,24 +90,22 @@ function bytesOf({ data }: StoredTensor): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-export function quantizationConfig(options: FourBitOptions & { readonly computeDType?: string } = {}): Record<string, unknown> {
-  return {
-    quant_method: "bitsandbytes", load_in_4bit: true, load_in_8bit: false, bnb_4bit_quant_type: options.type ?? "nf4",
-    bnb_4bit_use_double_quant: options.doubleQuantisation ?? true, bnb_4bit_compute_dtype: options.computeDType ?? "float32", bnb_4bit_quant_storage: "uint8",
-    llm_int8_enable_fp32_cpu_offload: false, llm_int8_has_fp16_weight: false, llm_int8_skip_modules: null, llm_int8_threshold: 6,
-  };
+/** A number that Python holds as a float: 1 is written 1.0. */
+class PythonFloat {
+  readonly value: number;
+  constructor(value: number) { this.value = value; }
 }
 
-/** Python's json.dumps of an ordered dict, ASCII only: ", " and ": ", exponents with two digits. */
+/** Python's json.dumps of an ordered dict, ASCII only: ", " between items and ": " after keys. */
 function pythonJson(entries: readonly (readonly [string, unknown])[]): string {
-  const value = (x: unknown): string => (Array.isArray(x) ? `[${x.map(value).join(", ")}]` : typeof x === "number" ? pythonNumber(x) : JSON.stringify(x));
+  const value = (x: unknown): string => (Array.isArray(x) ? `[${x.map(value).join(", ")}]` : x instanceof PythonFloat ? pythonFloat(x.value) : JSON.stringify(x));
   return `{${entries.map(([k, v]) => `${JSON.stringify(k)}: ${value(v)}`).join(", ")}}`;
 }
 
-/** Integers as they are; floats as repr: exponent form below 1e-4 and from 1e16. */
-function pythonNumber(x: number): string {
-  if (Number.isInteger(x) && Math.abs(x) < 1e16) return String(x);
+/** repr of a float: shortest digits, exponent form below 1e-4 and from 1e16, exponents with two digits. */
+export function pythonFloat(x: number): string {
   const size = Math.abs(x);
-  if (size >= 1e-4 && size < 1e16) return String(x);
-  return x.toExponential().replace(/e([+-])(\d)$/, "e$10$2");
+  if (size !== 0 && (size < 1e-4 || size >= 1e16)) return x.toExponential().replace(/e([+-])(\d)$/, "e$10$2");
+  const text = Object.is(x, -0) ? "-0" : String(x);
+  return Number.isInteger(x) ? `${text}.0` : text;
 }

@@ -1,36 +1,11 @@
 /** Weights kept in four bits on the device. A product reads them through `dequantise`, so they never exist at full width. */
-import type { WeightForm, WeightFormat } from "@lowrank/nn";
+import type { WeightForm } from "@lowrank/nn";
 import { ops, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
-import { quantiseBlocks, type Blocks } from "./blockwise.ts";
-import { NESTED_BLOCK, nestScales, type NestedScales } from "./nested.ts";
-import { codeBooks, dynamicMap, type FourBitType } from "./tables.ts";
-
-export interface FourBitOptions {
-  /** Default nf4. */
-  readonly type?: FourBitType;
-  /** Elements that share a scale. Default 64. */
-  readonly blockSize?: number;
-  /** Whether scales are quantised too: 4.13 instead of 4.5 bits an element. Default true. */
-  readonly doubleQuantisation?: boolean;
-}
-
-/** A quantised tensor on the host: what a bitsandbytes file holds. */
-export interface FourBitState {
-  readonly type: FourBitType;
-  readonly blockSize: number;
-  readonly shape: readonly number[];
-  readonly codes: Uint8Array;
-  /** Plain scales, or quantised ones. */
-  readonly scales: Float32Array | NestedScales;
-  /** dtype of the weight before, as torch spells it. */
-  readonly sourceDType: string;
-}
-
-export function quantiseFourBit(values: Float32Array, shape: readonly number[], options: FourBitOptions = {}, name = "tensor", sourceDType = "float32"): FourBitState {
-  const { type = "nf4", blockSize = 64, doubleQuantisation = true } = options;
-  const { codes, absmax }: Blocks = quantiseBlocks(values, type, blockSize, name);
-  return { type, blockSize, shape, codes, scales: doubleQuantisation ? nestScales(absmax) : absmax, sourceDType };
-}
+import { transposeOf, type QuantisedFormat } from "./format.ts";
+import { NESTED_BLOCK, nestScales } from "./nested.ts";
+import { findCodes } from "./on-device.ts";
+import { quantiseFourBit, type FourBitOptions, type FourBitState } from "./state.ts";
+import { codeBooks, dynamicMap } from "./tables.ts";
 
 export class FourBitWeight implements WeightForm {
   readonly state: Omit<FourBitState, "codes" | "scales">;
@@ -41,12 +16,15 @@ export class FourBitWeight implements WeightForm {
   readonly #nested: { readonly absmax: Parameter; readonly table: Parameter; readonly offset: Parameter } | undefined;
   readonly #transposed: boolean;
 
-  /** @param transposed whether the weight is used as [in, out] while its blocks run along [out, in] */
-  constructor(device: Device, { codes, scales, ...state }: FourBitState, transposed = false) {
+  /**
+   * @param state with codes from the host, or in a parameter that this weight then owns
+   * @param transposed whether the weight is used as [in, out] while its blocks run along [out, in]
+   */
+  constructor(device: Device, { codes, scales, ...state }: Omit<FourBitState, "codes"> & { readonly codes: Uint8Array | Parameter }, transposed = false) {
     this.state = state;
     this.#transposed = transposed;
     const float = device.defaultFloat;
-    this.#codes = device.parameter(codes, [codes.length], "u8");
+    this.#codes = codes instanceof Uint8Array ? device.parameter(codes, [codes.length], "u8") : codes;
     this.#table = device.parameter(codeBooks[state.type], [16], float);
     if (scales instanceof Float32Array) {
       this.#scales = device.parameter(scales, [scales.length], float);
@@ -91,19 +69,20 @@ export class FourBitWeight implements WeightForm {
 }
 
 /** The format for `materialize({ storage })`. */
-export function fourBit(options: FourBitOptions = {}, transposed = false): WeightFormat {
+export function fourBit(options: FourBitOptions = {}, transposed = false): QuantisedFormat {
   return {
     kind: options.type ?? "nf4",
+    transposed,
     keep(device, name, shape, values) {
       const [rows, cols] = shape as [number, number];
       if (!transposed) return new FourBitWeight(device, quantiseFourBit(values, shape, options, name));
       return new FourBitWeight(device, quantiseFourBit(transposeOf(values, rows, cols), [cols, rows], options, name), true);
     },
+    async keepFrom(name, value) {
+      const { type = "nf4", blockSize = 64, doubleQuantisation = true } = options;
+      const x = transposed ? ops.transpose(value) : value;
+      const { codes, absmax } = await findCodes(x, type, blockSize, name);
+      return new FourBitWeight(value.device, { type, blockSize, shape: x.shape, codes, scales: doubleQuantisation ? nestScales(absmax) : absmax, sourceDType: "float32" }, transposed);
+    },
   };
-}
-
-function transposeOf(x: Float32Array, rows: number, cols: number): Float32Array {
-  const out = new Float32Array(x.length);
-  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) out[c * rows + r] = x[r * cols + c]!;
-  return out;
 }

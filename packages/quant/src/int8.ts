@@ -2,8 +2,9 @@
  * Eight-bit weights with one scale per row (LLM.int8, Dettmers et al. 2022). In products the weight is widened while it is packed;
  * `llmInt8` is the original's integer product with its outlier columns, on the host.
  */
-import type { WeightForm, WeightFormat } from "@lowrank/nn";
+import type { WeightForm } from "@lowrank/nn";
 import { NumericsError, ops, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
+import { transposeOf, type QuantisedFormat } from "./format.ts";
 
 export interface Int8Rows {
   readonly codes: Int8Array;
@@ -65,9 +66,15 @@ export class Int8Weight implements WeightForm {
   readonly kind = "int8";
   readonly #codes: Parameter;
   readonly #scales: Parameter;
+  readonly #transposed: boolean;
 
-  /** Codes are kept as bytes, 128 more than they are. */
-  constructor(device: Device, { codes, absmax }: Int8Rows, shape: readonly number[]) {
+  /**
+   * Codes are kept as bytes, 128 more than they are.
+   * @param shape [out, in]
+   * @param transposed whether the weight is used as [in, out]
+   */
+  constructor(device: Device, { codes, absmax }: Int8Rows, shape: readonly number[], transposed = false) {
+    this.#transposed = transposed;
     this.#codes = device.parameter(Uint8Array.from(codes, (q) => q + 128), shape, "u8");
     this.#scales = device.parameter(Float32Array.from(absmax, (a) => a / 127), [shape[0]!, 1], device.defaultFloat);
   }
@@ -75,7 +82,8 @@ export class Int8Weight implements WeightForm {
   get bytes(): number { return this.#codes.size + 4 * this.#scales.size; }
 
   value(): Tensor {
-    return ops.mul(ops.sub(ops.cast(this.#codes.value, this.#scales.dtype), 128), this.#scales.value);
+    const value = ops.mul(ops.sub(ops.cast(this.#codes.value, this.#scales.dtype), 128), this.#scales.value);
+    return this.#transposed ? ops.transpose(value) : value;
   }
 
   dispose(): void {
@@ -84,7 +92,15 @@ export class Int8Weight implements WeightForm {
   }
 }
 
-export const int8: WeightFormat = {
-  kind: "int8",
-  keep: (device, name, shape, values) => new Int8Weight(device, quantiseRows(values, shape[0]!, values.length / shape[0]!, name), shape),
-};
+/** One scale per output. `transposed` weights are turned from [in, out] first. */
+export function eightBit(transposed = false): QuantisedFormat {
+  return {
+    kind: "int8",
+    transposed,
+    keep(device, name, shape, values) {
+      const [rows, cols] = shape as [number, number];
+      if (!transposed) return new Int8Weight(device, quantiseRows(values, rows, values.length / rows, name), shape);
+      return new Int8Weight(device, quantiseRows(transposeOf(values, rows, cols), cols, rows, name), [cols, rows], true);
+    },
+  };
+}

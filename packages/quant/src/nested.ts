@@ -1,4 +1,5 @@
 /** Double quantisation: the scales of blocks, less their mean, in 8 bits. */
+import { LEAST } from "./blockwise.ts";
 import { dynamicMap } from "./tables.ts";
 
 export const NESTED_BLOCK = 256;
@@ -21,7 +22,7 @@ export function nestScales(scales: Float32Array, offset: number = Math.fround(sc
     const [from, to] = [block * NESTED_BLOCK, Math.min(scales.length, (block + 1) * NESTED_BLOCK)];
     let largest = 0;
     for (let i = from; i < to; i++) largest = Math.max(largest, Math.abs(Math.fround(scales[i]! - offset)));
-    const clamped = Math.max(largest, 1e-38);
+    const clamped = Math.max(largest, LEAST);
     absmax[block] = clamped;
     const inverse = Math.fround(1 / clamped);
     const whole = to - from === NESTED_BLOCK;

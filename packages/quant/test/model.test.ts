@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Conv1D, Embedding, Linear, Module } from "@lowrank/nn";
 import { compile, fromBytes, grad, init, ops, SafetensorsFile, serialize, type Device, type StoredTensor, type Tensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { codesPerBlock, dequantiseBlocks, dequantiseRows, fourBit, FourBitWeight, fromEntries, planQuantisation, quantise, quantiseBlocks, quantisedModules, quantiseFourBit, quantiseRows, toEntries, unnestScales } from "../src/index.ts";
+import { codesPerBlock, dequantiseBlocks, dequantiseRows, fourBit, FourBitWeight, fromEntries, planQuantisation, quantise, quantisedModules, quantiseFourBit, quantiseRows, toEntries, unnestScales } from "../src/index.ts";
 
 class Toy extends Module {
   readonly table: Embedding = new Embedding(20, 128);
@@ -87,6 +87,21 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
     await model.materialize({ device, storage: planQuantisation(model).storage });
     expect(model.first.weight.trainable).toBe(false);
     expect(() => model.first.weight.parameter).toThrow("first.weight is kept as nf4");
+  });
+
+  it("int8 scales belong to outputs, for [in, out] weights too", async () => {
+    const [into, out] = [192, 128];
+    const model = new Toy();
+    await model.materialize({ device, seed: 4 });
+    const w = Float32Array.from(await device.readFloats(model.second.weight.value));
+    const turned = Float32Array.from({ length: w.length }, (_, i) => w[(i % into) * out + Math.floor(i / into)]!);
+    const want = dequantiseRows(quantiseRows(turned, out, into), into);
+    await quantise(model, { format: "int8", include: ["second"] });
+    // one rounding for absmax/127 and one for the product
+    (await device.readFloats(model.second.weight.value)).forEach((v, i) => {
+      const y = want[(i % out) * into + Math.floor(i / out)]!;
+      expect(Math.abs(v - y)).toBeLessThanOrEqual(4 * 2 ** -24 * Math.abs(y));
+    });
   });
 
   it("int8 rows decode as on the host", async () => {

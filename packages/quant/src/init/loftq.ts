@@ -1,0 +1,35 @@
+/**
+ * LoftQ (Li et al. 2023): the adapter starts as the best product of rank r for what quantisation loses, so that base and adapter
+ * together begin near the weight. Each further iteration quantises the weight less the product found so far; nothing makes the error
+ * fall with each of them, and on some weights it rises a little.
+ */
+import { dequantiseFourBit, quantiseFourBit, type FourBitOptions, type FourBitState } from "../state.ts";
+import { bestFactors, without, type Factors } from "./factors.ts";
+
+export interface LoftqOptions extends Omit<FourBitOptions, "doubleQuantisation"> {
+  readonly rank: number;
+  /** Default 1, as in PEFT. */
+  readonly iterations?: number;
+  /**
+   * Factor of B·A in the layer, which the product is divided by. Default 1: PEFT's factors, which do not allow for the factor, so
+   * that a layer whose alpha/r is not 1 starts at base + (alpha/r)·B·A and not near the weight.
+   */
+  readonly scale?: number;
+}
+
+/**
+ * @param weight [out, in]; turn GPT-2's [in, out] weights first
+ * @returns A, B and the base, whose scales are plain, as in PEFT
+ */
+export function loftq(weight: Float32Array, shape: readonly [out: number, into: number], options: LoftqOptions, name = "tensor"): Factors & { readonly base: FourBitState } {
+  const { rank, iterations = 1, scale = 1, ...format } = options;
+  const [out, into] = shape;
+  let target = weight;
+  for (let i = 1; ; i++) {
+    const base = quantiseFourBit(target, shape, { ...format, doubleQuantisation: false }, name);
+    const decoded = dequantiseFourBit(base);
+    const factors = bestFactors(Float64Array.from(weight, (w, j) => w - decoded[j]!), out, into, rank, scale);
+    if (i >= iterations) return { ...factors, base };
+    target = Float32Array.from(without(weight, factors, out, into, scale));
+  }
+}
