@@ -81,6 +81,11 @@ export function loraConfig(options: Partial<LoraConfig> = {}): LoraConfig {
   positive("r", config.r);
   if (config.adaLora !== undefined) checkAdaLora(config, config.adaLora);
   for (const [key, value] of Object.entries(config.rankPattern)) positive(`rank_pattern "${key}"`, value);
+  const fail = (why: string): never => { throw new LowrankError("ConfigError", `LoRA: ${why}`); };
+  if (!["none", "all", "lora_only"].includes(config.bias)) fail(`bias must be none, all or lora_only, got ${JSON.stringify(config.bias)}`);
+  if (config.loraBias && (config.dora || typeof config.initLora !== "boolean")) fail("lora_bias goes with neither DoRA nor a start other than true or false");
+  if (config.layersPattern !== undefined && config.layersToTransform === undefined) fail("layers_pattern says where a layer's number stands; give layers_to_transform too");
+  if (typeof config.targetModules === "string" && config.targetModules !== "all-linear" && config.layersToTransform !== undefined) fail("layers_to_transform goes with a list of target modules, not with a regular expression, which can name layers itself");
   if (!(config.dropout >= 0 && config.dropout < 1)) throw new LowrankError("ConfigError", `LoRA: dropout must lie in [0, 1), got ${config.dropout}`);
   return config;
 }
@@ -111,6 +116,9 @@ export function adaLoraConfig(options: Partial<AdaLoraConfig> & Pick<AdaLoraConf
 const NOT_BUILT: readonly (readonly [string, (v: unknown) => boolean])[] = [
   ["use_qalora", (v) => v === true], ["use_bdlora", (v) => v !== null && v !== false], ["layer_replication", (v) => v !== null], ["target_parameters", (v) => v !== null],
   ["trainable_token_indices", (v) => v !== null], ["alora_invocation_tokens", (v) => v !== null], ["arrow_config", (v) => v !== null],
+  ["kasa_config", (v) => v !== null], ["monteclora_config", (v) => v !== null], ["velora_config", (v) => v !== null],
+  // these starts leave another base behind than the one in the checkpoint, and it cannot be made again from this file
+  ["init_lora_weights", (v) => v === "loftq" || v === "corda" || v === "lora_ga"],
 ];
 
 /** Reads the object of an `adapter_config.json`. */
@@ -119,7 +127,9 @@ export function parseAdapterConfig(source: Readonly<Record<string, unknown>>): L
   if (type !== "LORA" && type !== "ADALORA") throw new LowrankError("NotBuiltError", `adapter_config.json: peft_type "${String(type)}" is not built; only LORA and ADALORA are`);
   for (const [key, on] of NOT_BUILT) if (source[key] !== undefined && on(source[key])) throw new LowrankError("NotBuiltError", `adapter_config.json: "${key}": ${JSON.stringify(source[key])} is not built`);
   // a file with trained values needs no initialiser; other names only matter to whoever trains afresh
-  const init = source["init_lora_weights"];
+  const named = source["init_lora_weights"];
+  // PiSSA by randomised SVD leaves the same base behind up to the error of that SVD
+  const init = typeof named === "string" && named.startsWith("pissa_niter_") ? "pissa" : named;
   const known: readonly unknown[] = [true, false, "gaussian", "orthogonal", "pissa", "olora"];
   const number = (key: string, fallback: number): number => {
     const value = source[key] ?? fallback;

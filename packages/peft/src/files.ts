@@ -1,7 +1,8 @@
 /** Adapter directories: `adapter_config.json` and `adapter_model.safetensors`. */
 import { LowrankError, SafetensorsFile, toMemory, writeSafetensors, type Device, type RandomAccess, type ByteSink, type DType, type StoredTensor } from "@lowrank/tensor";
 import type { Module } from "@lowrank/nn";
-import { attach, type LoraAdapter } from "./adapter.ts";
+import type { LoraAdapter } from "./adapter.ts";
+import { attach } from "./attach.ts";
 import { adapterConfigFile, parseAdapterConfig } from "./config.ts";
 
 /** The part of a file store that adapters need; `directory` of @lowrank/models is one. */
@@ -25,9 +26,9 @@ export async function readAdapterConfig(files: AdapterFiles): Promise<Record<str
   }
 }
 
-/** Attaches the adapter stored in `files` to `model`. */
-export async function loadAdapter(model: Module, files: AdapterFiles, where: { device: Device; dtype?: DType }): Promise<LoraAdapter> {
-  const adapter = attach(model, parseAdapterConfig(await readAdapterConfig(files)));
+/** Attaches the adapter stored in `files` to `model`, under any name; it becomes the active one. */
+export async function loadAdapter(model: Module, files: AdapterFiles, where: { device: Device; dtype?: DType; name?: string }): Promise<LoraAdapter> {
+  const adapter = attach(model, parseAdapterConfig(await readAdapterConfig(files)), where.name);
   await adapter.materialize(where);
   if (!(await files.exists(TENSORS))) throw new LowrankError("FileError", `${files.where}: there is no ${TENSORS}`);
   const source = await files.open(TENSORS);

@@ -1,17 +1,24 @@
 /** Starts that depend on the base: DoRA's magnitudes, PiSSA, OLoRA, orthogonal. Everything else is drawn with the weights. */
-import { LowrankError, RandomStream, toMemory, type Parameter } from "@lowrank/tensor";
-import type { LoraConfig } from "./config.ts";
+import { LowrankError, RandomStream, toMemory, topSvd, type Parameter } from "@lowrank/tensor";
+import type { LoraAdapter } from "./adapter.ts";
 import { LoraUpdate } from "./layers/lora.ts";
-import { LoraProjection, type LoraEmbedding } from "./layers/projection.ts";
+import { LoraProjection } from "./layers/projection.ts";
 import { SvdUpdate } from "./layers/svd.ts";
-import type { Update } from "./layers/update.ts";
-import { qr, svd, transpose } from "./linear-algebra.ts";
+import { sharerOf, type Layer } from "./layers/walk.ts";
+import { qr, transpose } from "./linear-algebra.ts";
 
-export async function initialise(path: string, layer: LoraProjection | LoraEmbedding, update: Update, config: LoraConfig, seed: number): Promise<void> {
+export async function initialise({ model, name, config }: LoraAdapter, path: string, layer: Layer, seed: number): Promise<void> {
+  const update = layer.updates.get(name)!;
   if (update instanceof SvdUpdate) write(update.ranknum.parameter, [update.initialRank]);
   if (update instanceof LoraUpdate && layer instanceof LoraProjection) {
-    if (config.initLora === "orthogonal") orthogonal(update, new RandomStream(seed, `orthogonal/${path}`));
-    if (config.initLora === "pissa" || config.initLora === "olora") await fromBase(path, layer, update, config.initLora);
+    const { initLora } = config;
+    if (initLora === "orthogonal") orthogonal(update, new RandomStream(seed, `orthogonal/${path}`));
+    if (initLora === "pissa" || initLora === "olora") {
+      const sharer = sharerOf(model, path, layer.weight);
+      if (sharer !== undefined) throw new LowrankError("AdapterError", `init_lora_weights "${initLora}" changes the base of ${path}, which ${sharer} reads as well; leave ${path} out or start it otherwise`);
+      if (layer.weight.form !== undefined) throw new LowrankError("AdapterError", `init_lora_weights "${initLora}" writes what is left over into the base, but ${path} is kept as ${layer.weight.form.kind}; start from the unquantised base`);
+      await fromBase(path, layer, update, initLora);
+    }
   }
   await update.initialise();
 }
@@ -56,20 +63,17 @@ async function fromBase(path: string, layer: LoraProjection, update: LoraUpdate,
   const a = new Float64Array(r * n);
   const b = new Float64Array(m * r);
   if (kind === "pissa") {
-    const k = Math.min(m, n);
-    const { u, s, vt } = svd(w, m, n);
+    const { u, s, v } = topSvd(w, m, n, r);
     for (let i = 0; i < r; i++) {
       const root = Math.sqrt(s[i]! / scale);
-      for (let c = 0; c < n; c++) a[i * n + c] = root * vt[i * n + c]!;
-      for (let o = 0; o < m; o++) b[o * r + i] = root * u[o * k + i]!;
+      for (let c = 0; c < n; c++) a[i * n + c] = root * v[c * r + i]!;
+      for (let o = 0; o < m; o++) b[o * r + i] = root * u[o * r + i]!;
     }
   } else {
-    // W = Q·R for tall W; for a wide one the first m columns decide Q, and R = Qᵀ·W
-    const k = Math.min(m, n);
-    const square = m >= n ? w : Float64Array.from({ length: m * k }, (_, i) => w[Math.floor(i / k) * n + (i % k)]!);
-    const { q } = qr(square, m, k);
-    for (let o = 0; o < m; o++) for (let i = 0; i < r; i++) b[o * r + i] = q[o * k + i]!;
-    for (let i = 0; i < r; i++) for (let c = 0; c < n; c++) for (let o = 0; o < m; o++) a[i * n + c]! += q[o * k + i]! * w[o * n + c]!;
+    // the first r columns of Q come from the first r columns of W alone, and the first r rows of R are Qᵀ·W
+    const { q } = qr(Float64Array.from({ length: m * r }, (_, i) => w[Math.floor(i / r) * n + (i % r)]!), m, r);
+    b.set(q);
+    for (let i = 0; i < r; i++) for (let o = 0; o < m; o++) for (let c = 0; c < n; c++) a[i * n + c]! += q[o * r + i]! * w[o * n + c]!;
   }
   write(update.a.parameter, a);
   write(update.b.parameter, b);

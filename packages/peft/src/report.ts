@@ -13,13 +13,14 @@ export interface ParameterReport {
   readonly table: readonly TargetRow[];
 }
 
-export function parameterReport(model: Module, table: readonly TargetRow[] = []): ParameterReport {
-  const weights = new Set(model.weights());
-  let trainable = 0;
-  let total = 0;
-  for (const w of weights) {
-    total += w.size;
-    if (w.trainable) trainable += w.size;
+/** @param masks ranks that are kept, by module path; modules that are not named keep all of theirs */
+export function parameterReport(model: Module, table: readonly TargetRow[] = [], masks: ReadonlyMap<string, readonly boolean[]> = new Map()): ParameterReport {
+  let [trainable, total] = [0, 0];
+  for (const weight of new Set(model.weights())) {
+    total += weight.size;
+    if (weight.trainable) trainable += weight.size;
   }
-  return { trainable, effective: trainable, total, percent: (100 * trainable) / total, table };
+  // a lost rank is a row of A, a column of B and an element of E
+  const lost = table.map(({ module, inFeatures, outFeatures }) => (masks.get(module) ?? []).filter((kept) => !kept).length * (inFeatures + outFeatures + 1));
+  return { trainable, effective: lost.reduce((rest, n) => rest - n, trainable), total, percent: (100 * trainable) / total, table };
 }

@@ -5,14 +5,13 @@ import type { Tensor } from "@lowrank/tensor";
 export class SavedCopy extends Projection {
   readonly original: Projection;
   readonly copies: Map<string, Projection> = new Map();
-  active: string;
+  /** Name of the adapter whose copy takes part. */
+  active = "";
   enabled = true;
 
-  constructor(original: Projection, copy: Projection, adapter = "default") {
+  constructor(original: Projection) {
     super();
     this.original = original;
-    this.copies.set(adapter, copy);
-    this.active = adapter;
   }
 
   get copy(): Projection { return this.copies.get(this.active) ?? this.original; }

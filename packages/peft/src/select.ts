@@ -1,6 +1,6 @@
 /** Which modules an adapter touches and with what rank: PEFT's rules to the letter, except that a pattern which matches nothing is an error. */
-import { Embedding, nearest, Projection, type Module } from "@lowrank/nn";
-import { LoraEmbedding, LoraProjection } from "./layers/projection.ts";
+import { nearest, Projection, type Module } from "@lowrank/nn";
+import { targetsOf, type Target } from "./layers/walk.ts";
 import { LowrankError } from "@lowrank/tensor";
 import type { LoraConfig } from "./config.ts";
 
@@ -16,10 +16,7 @@ export interface TargetRow {
   readonly parameters: number;
 }
 
-/** What adapters can sit on: projections, and embedding tables where they are named. */
-export type Target = Projection | Embedding;
-
-export function sizeOfTarget(target: Target): { inFeatures: number; outFeatures: number } {
+function sizeOfTarget(target: Target): { inFeatures: number; outFeatures: number } {
   if (target instanceof Projection) return { inFeatures: target.inFeatures, outFeatures: target.outFeatures };
   const [inFeatures, outFeatures] = target.weight.shape as [number, number];
   return { inFeatures, outFeatures };
@@ -100,18 +97,6 @@ export function resolveTargets(model: Module, config: LoraConfig): TargetRow[] {
 /** Kept ranks of a finished adapter, the initial rank otherwise. */
 function maskedRank({ adaLora }: LoraConfig, module: string): number {
   return adaLora!.rankMask?.[`${module}.lora_E`]?.filter(Boolean).length ?? adaLora!.initR;
-}
-
-/** Layers under adapters are themselves, not the layer they wrap. */
-function targetsOf(model: Module, prefix = ""): [string, Target][] {
-  const out: [string, Target][] = [];
-  for (const [name, child] of model.children()) {
-    const path = prefix === "" ? name : `${prefix}.${name}`;
-    if (child instanceof LoraProjection || child instanceof LoraEmbedding) out.push([path, child.base]);
-    else if (child instanceof Projection || child instanceof Embedding) out.push([path, child]);
-    else out.push(...targetsOf(child, path));
-  }
-  return out;
 }
 
 /** all-linear leaves the output layer alone. */

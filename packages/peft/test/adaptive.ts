@@ -1,9 +1,7 @@
 /** A model whose projections carry SVD-form updates, and a compiled training step with an allocator in it. */
-import { Linear, Module, SGD, type Optimizer, type Weight } from "@lowrank/nn";
+import { Linear, Module, SGD, Weight, type Optimizer } from "@lowrank/nn";
 import { compile, grad, ops, RandomStream, type Compiled, type Device, type HostTensor, type Tensor } from "@lowrank/tensor";
-import type { AdaptiveMethod, StepGradients, Triplets } from "../src/index.ts";
-import { LoraProjection } from "../src/layers/projection.ts";
-import { SvdUpdate } from "../src/layers/svd.ts";
+import { LoraProjection, SvdUpdate, type AdaptiveMethod, type StepGradients, type Triplets } from "../src/index.ts";
 
 /** b(tanh(a(x))). */
 export class Pair extends Module {
@@ -40,6 +38,27 @@ export async function stirred(device: Device, seed: number, ranks: readonly [num
   const stream = new RandomStream(seed, "stir");
   for (const { a, b, e } of model.layers) for (const w of [a, b, e]) write(w, Array.from({ length: w.size }, () => 0.3 * stream.normal()));
   return model;
+}
+
+/** Triplets of random values that belong to no model, for feeding gradients by hand. */
+export function loose(device: Device, ranks: readonly number[], seed: number, sizes: readonly [number, number] = [4, 3]): Triplets[] {
+  const stream = new RandomStream(seed, "loose");
+  const weight = (shape: readonly number[], name: string): Weight => {
+    const out = new Weight(shape, { kind: "zeros" });
+    out.parameter = device.parameter(Float64Array.from({ length: out.size }, () => stream.normal()), shape, device.defaultFloat);
+    out.name = name;
+    return out;
+  };
+  return ranks.map((r, m) => ({ name: `m${m}`, a: weight([r, sizes[0]], `m${m}.lora_A`), b: weight([sizes[1], r], `m${m}.lora_B`), e: weight([r, 1], `m${m}.lora_E`) }));
+}
+
+/** One allocator step on its own: every weight's gradient is given. Returns the report. */
+export async function feed(device: Device, method: AdaptiveMethod, gradient: (weight: Weight, i: number) => number): Promise<Float64Array> {
+  const weights = method.layers.flatMap(({ a, b, e }) => [a, b, e]);
+  const map = new Map(weights.map((w) => [w, device.tensor(Array.from({ length: w.size }, (_, i) => gradient(w, i)), w.shape)]));
+  const report = method.afterStep({ raw: map, clipped: map });
+  await device.realize(report);
+  return report.floats();
 }
 
 export function write(weight: Weight, values: readonly number[]): void {

@@ -102,6 +102,9 @@ describe.skipIf(!here)("golden adapter directories", () => {
     const saved = await SafetensorsFile.open(await out.open("adapter_model.safetensors"));
     expect([...saved.names].sort()).toEqual([...golden.names].sort());
     for (const tensor of golden.names) expect({ tensor, ...(await saved.read(tensor)) }).toEqual({ tensor, ...(await golden.read(tensor)) });
+    // the whole file, its header's order and padding included
+    expect(out.content.get("adapter_model.safetensors")!.every((byte, i) => byte === bytes("adapter_model.safetensors")[i])).toBe(true);
+    expect(out.content.get("adapter_model.safetensors")).toHaveLength(bytes("adapter_model.safetensors").length);
     const sorted = (o: Record<string, unknown>): Record<string, unknown> => ({ ...o, target_modules: [...(o["target_modules"] as string[])].sort() });
     expect(sorted(JSON.parse(JSON.stringify(adapterConfigFile(parseAdapterConfig(config)))) as Record<string, unknown>)).toMatchObject(sorted(config));
     device.close();

@@ -40,7 +40,9 @@ describe.each([["reference", 1e-12], ["wasm", 2e-5]] as const)("LoRA on %s", (na
       const x = input(3, size, seed);
       const base = await model.forward(x).floats();
       const adapter = await adapt(model, { r, alpha, targetModules: ["up", "down"], modulesToSave: ["classifier"] }, { device, seed });
-      expect(await model.forward(x).floats()).toEqual(base);
+      // f32 kernels may sum in another order when a product's reader changes: exact in f64, two orders' rounding in f32
+      if (name === "reference") expect(await model.forward(x).floats()).toEqual(base);
+      else expect(close(base, await model.forward(x).floats())).toBe(true);
       const trained = [...model.namedWeights()].filter(([, w]) => w.trainable).map(([n]) => n);
       expect(trained.every((n) => n.includes("lora_") || n.startsWith("classifier.modules_to_save.default."))).toBe(true);
       expect(trained).toHaveLength(2 * 2 * 2 + 2);

@@ -14,7 +14,6 @@ export { pissa, quantisedPissa, type PissaOptions, type PissaStart } from "./ini
 export { dequantiseRows, eightBit, Int8Weight, llmInt8, quantiseRows, type Int8Rows } from "./int8.ts";
 export { NESTED_BLOCK, nestScales, unnestScales, type NestedScales } from "./nested.ts";
 export { quantiseBlocksOnDevice, quantiseFourBitOnDevice, type BlockTensors } from "./on-device.ts";
-export { DeviceLossScaler } from "./precision/loss-scaler.ts";
 export { codesPerBlock, planQuantisation, quantise, quantisedModules, type QuantisationPlan, type QuantisedModule, type QuantiseOptions } from "./quantise.ts";
 export { sizeReport, type SizeReport, type WeightSize } from "./size-report.ts";
 export { dequantiseFourBit, fourBitBytes, quantiseFourBit, type FourBitOptions, type FourBitState } from "./state.ts";

@@ -5,6 +5,7 @@
  */
 import type { Weight } from "@lowrank/nn";
 import { LowrankError, ops, type Parameter, type Tensor } from "@lowrank/tensor";
+import { stepsOf, type AdaLoraConfig } from "../config.ts";
 import { BudgetAllocator, type AllocatorOptions } from "./allocator.ts";
 import type { Triplets } from "./method.ts";
 import { orthogonality } from "./orthogonality.ts";
@@ -76,4 +77,10 @@ function averages(weight: Weight, shape?: readonly number[]): Averages {
 /** AdaLoRA over modules in SVD form that are in memory. */
 export function adaLora(layers: readonly Triplets[], options: AdaLoraOptions): BudgetAllocator {
   return new BudgetAllocator(layers, (living) => new SensitivityRule(living, options), options);
+}
+
+/** The allocator's options out of an adapter's configuration, which is PEFT's. */
+export function adaLoraOptions(config: AdaLoraConfig): AdaLoraOptions {
+  const { totalStep, targetR, beta1, beta2, orthRegWeight } = config;
+  return { totalSteps: totalStep, ...stepsOf(config), targetRank: targetR, beta1, beta2, orthRegWeight };
 }

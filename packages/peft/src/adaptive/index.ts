@@ -1,7 +1,10 @@
 /** Methods that decide ranks while they train. */
-export { adaLora, SensitivityRule, type AdaLoraOptions } from "./adalora.ts";
+export { adaLora, adaLoraOptions, SensitivityRule, type AdaLoraOptions } from "./adalora.ts";
 export { BudgetAllocator, type AllocatorOptions } from "./allocator.ts";
+export { explainedVariance, ExplainedVarianceRule, inputDirections, type CalibrationOptions, type InputDirections } from "./explained-variance.ts";
+export { magnitudeBudget, MagnitudeRule } from "./magnitude.ts";
 export type { AdaptiveMethod, AllocationRecord, AllocationStep, ModuleAllocation, StepGradients, Triplets } from "./method.ts";
 export { orthogonality } from "./orthogonality.ts";
+export { resizeAdapter, tripletsOf } from "./resize.ts";
 export type { ScoreContext, ScoreRule } from "./rule.ts";
 export { BudgetSchedule, type ScheduledStep, type ScheduleOptions } from "./schedule.ts";

@@ -41,6 +41,10 @@ export class DoraUpdate extends LoraUpdate {
     return ops.add(y, ops.add(ops.mul(ops.sub(factor, 1), plain), ops.mul(factor, this.product(input))));
   }
 
+  override embed(ids: Tensor, y: Tensor, paddingIndex: number | undefined): Tensor {
+    return ops.mul(ops.div(this.magnitude.value, ops.detach(this.#norm())), ops.add(y, this.lookUp(ids, paddingIndex)));
+  }
+
   override mergedInto(matrix: Tensor): Tensor {
     const factor = ops.reshape(ops.div(this.magnitude.value, this.#norm()), [-1, 1]);
     return ops.cast(ops.mul(factor, ops.add(ops.cast(matrix, factor.dtype), this.delta())), matrix.dtype);

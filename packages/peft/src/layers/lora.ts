@@ -44,6 +44,14 @@ export class LoraUpdate extends Update {
     return ops.add(y, this.product(this.dropout.forward(ops.cast(x, this.a.value.dtype))));
   }
 
+  /** s·B·(column of A), looked up by id; embeddings have no dropout (PEFT). */
+  protected lookUp(ids: Tensor, paddingIndex: number | undefined): Tensor {
+    return ops.mul(ops.matmul(ops.embedding(ops.transpose(this.a.value), ids, paddingIndex), ops.transpose(this.b.value)), this.scale);
+  }
+
+  override embed(ids: Tensor, y: Tensor, paddingIndex: number | undefined): Tensor { return ops.add(y, this.lookUp(ids, paddingIndex)); }
+
+  override biasDelta(): Tensor | undefined { return this.bias === undefined ? undefined : ops.mul(this.bias.value, this.scale); }
   delta(): Tensor { return ops.mul(ops.matmul(this.b.value, this.a.value), this.scale); }
   mergedInto(matrix: Tensor): Tensor { return ops.add(matrix, ops.cast(this.delta(), matrix.dtype)); }
 }

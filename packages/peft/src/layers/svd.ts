@@ -19,7 +19,7 @@ export class SvdUpdate extends Update {
   readonly a: Weight;
   readonly b: Weight;
   readonly e: Weight;
-  /** [1], never trained; PEFT counts it. */
+  /** [1], frozen; PEFT counts it. Where it is made trainable, the scale follows it. */
   readonly ranknum: Weight;
   readonly initialRank: number;
 
@@ -44,8 +44,11 @@ export class SvdUpdate extends Update {
     ];
   }
 
-  /** The factor of B·(A ⊙ E). */
-  get factor(): number { return this.scale / (this.initialRank + RANKNUM_EPS); }
+  /** The factor of B·(A ⊙ E): a number, unless ranknum is made to train as some of PEFT's own runs did. */
+  get factor(): number | Tensor {
+    if (!this.ranknum.trainable) return this.scale / (this.initialRank + RANKNUM_EPS);
+    return ops.div(this.scale, ops.add(this.ranknum.value, RANKNUM_EPS));
+  }
 
   forward(x: Tensor, y: Tensor): Tensor {
     const input = this.dropout.forward(ops.cast(x, this.a.value.dtype));

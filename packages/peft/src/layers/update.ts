@@ -1,6 +1,6 @@
 /** What one adapter adds to one layer. A method is one file that extends this. */
 import type { Dropout, Weight } from "@lowrank/nn";
-import type { Tensor } from "@lowrank/tensor";
+import { LowrankError, type Tensor } from "@lowrank/tensor";
 
 /** A weight with its names: in memory (`{}` stands for the adapter) and in a file. */
 export interface NamedUpdateWeight { readonly memory: string; readonly file: string; readonly weight: Weight }
@@ -40,8 +40,16 @@ export abstract class Update {
   /** x [n, in], y [n, out] of the base → [n, out]. */
   abstract forward(x: Tensor, y: Tensor): Tensor;
 
-  /** The update itself, [out, in]. */
+  /** ids […], y […, out] of an embedding → […, out]. Methods that have no form for embeddings throw. */
+  embed(_ids: Tensor, _y: Tensor, _paddingIndex: number | undefined): Tensor {
+    throw new LowrankError("NotBuiltError", `${this.kind} on an embedding is not built`);
+  }
+
+  /** The low-rank product itself, [out, in]. */
   abstract delta(): Tensor;
+
+  /** What merging adds to the base's bias, [out]. */
+  biasDelta(): Tensor | undefined { return undefined; }
 
   /** The base's matrix [out, in] with this update worked in. */
   abstract mergedInto(matrix: Tensor): Tensor;

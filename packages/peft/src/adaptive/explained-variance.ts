@@ -1,0 +1,158 @@
+/**
+ * EVA's redistribution (Paischer et al. 2024, "One Initialization to Rule them All: Fine-tuning via Explained Variance Adaptation",
+ * arXiv:2410.07170): ranks go where a few directions explain much of the variance of a module's inputs. Components of all modules
+ * compete by their explained-variance ratio; the choice is made once, after the first step, and A starts as the chosen directions.
+ * The paper takes an incremental SVD of activations; here second moments are summed on the device, and their leading eigenvectors are
+ * the same directions.
+ */
+import { Projection, type Module, type Weight } from "@lowrank/nn";
+import { LowrankError, ops, toMemory, topSvd, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
+import { BudgetAllocator, type AllocatorOptions } from "./allocator.ts";
+import type { Triplets } from "./method.ts";
+import type { ScoreRule } from "./rule.ts";
+
+/** The leading directions of one module's inputs. */
+export interface InputDirections {
+  /** Share of the variance along each, largest first, [k]. */
+  readonly ratios: Float64Array;
+  /** Unit vectors, [k, in]. */
+  readonly directions: Float64Array;
+}
+
+export interface CalibrationOptions<Batch> {
+  readonly batches: Iterable<Batch>;
+  /**
+   * Runs the model on a batch, lazily. Where rows of the modules' inputs [n, in] are padding, returns bool [n] that says which count;
+   * modules with another number of rows count all of theirs.
+   */
+  readonly forward: (batch: Batch) => Tensor | undefined;
+  /** Modules whose second moments stand in memory at a time; more passes over the batches need less memory. Default: all. */
+  readonly modulesAtOnce?: number;
+}
+
+/** Stands in a module's place and keeps what comes in. */
+class Probe extends Projection {
+  readonly base: Projection;
+  input: Tensor | undefined;
+
+  constructor(base: Projection) {
+    super();
+    this.base = base;
+  }
+
+  get inFeatures(): number { return this.base.inFeatures; }
+  get outFeatures(): number { return this.base.outFeatures; }
+  get weight(): Weight { return this.base.weight; }
+  get bias(): Weight | undefined { return this.base.bias; }
+  get fanInFanOut(): boolean { return this.base.fanInFanOut; }
+
+  override *namedWeights(prefix = ""): Generator<[string, Weight]> { yield* this.base.namedWeights(prefix); }
+
+  forward(x: Tensor): Tensor {
+    this.input = ops.reshape(x, [-1, this.inFeatures]);
+    return this.base.forward(x);
+  }
+}
+
+interface Moments { readonly probe: Probe; readonly squares: Parameter; readonly sums: Parameter; readonly count: Parameter }
+
+/**
+ * Principal directions of what goes into each module while `forward` runs, and the share of the variance along each.
+ * @param layers as many directions are found as a module has ranks, at most as it has inputs
+ */
+export async function inputDirections<Batch>(model: Module, layers: readonly Triplets[], device: Device, options: CalibrationOptions<Batch>): Promise<Map<string, InputDirections>> {
+  const out = new Map<string, InputDirections>();
+  const many = options.modulesAtOnce ?? layers.length;
+  for (let from = 0; from < layers.length; from += many) {
+    const some = layers.slice(from, from + many);
+    const moments = some.map(({ name }) => place(model, name, device));
+    try {
+      await accumulate(moments, device, options);
+      for (const [i, { name, e }] of some.entries()) out.set(name, await leading(name, moments[i]!, e.size));
+    } finally {
+      for (const [i, { probe, squares, sums, count }] of moments.entries()) {
+        model.setModule(some[i]!.name, probe.base);
+        for (const parameter of [squares, sums, count]) parameter.dispose();
+      }
+    }
+  }
+  return out;
+}
+
+function place(model: Module, name: string, device: Device): Moments {
+  const base = model.getModule(name);
+  if (!(base instanceof Projection)) throw new LowrankError("AdapterError", `${name} is not a projection`);
+  const probe = new Probe(base);
+  model.setModule(name, probe);
+  const n = base.inFeatures;
+  const zeros = (shape: readonly number[]): Parameter => device.parameter(new Float64Array(shape.reduce((a, b) => a * b, 1)), shape, device.defaultFloat);
+  return { probe, squares: zeros([n, n]), sums: zeros([n]), count: zeros([]) };
+}
+
+async function accumulate<Batch>(moments: readonly Moments[], device: Device, { batches, forward }: CalibrationOptions<Batch>): Promise<void> {
+  for (const batch of batches) {
+    for (const { probe } of moments) probe.input = undefined;
+    const rows = forward(batch);
+    for (const { probe, squares, sums, count } of moments) {
+      if (probe.input === undefined) continue;
+      const input = ops.cast(probe.input, squares.dtype);
+      const counted = rows !== undefined && rows.size === input.shape[0] ? ops.reshape(rows, [-1, 1]) : undefined;
+      const x = counted === undefined ? input : ops.where(counted, input, 0);
+      squares.assign(ops.add(squares.value, ops.matmul(ops.transpose(x), x)));
+      sums.assign(ops.add(sums.value, ops.sum(x, 0)));
+      count.assign(ops.add(count.value, counted === undefined ? input.shape[0]! : ops.sum(ops.cast(counted, squares.dtype))));
+    }
+    await device.realize();
+  }
+}
+
+/** The leading eigenvectors of the covariance, which are its singular vectors. */
+async function leading(name: string, { squares, sums, count }: Moments, wanted: number): Promise<InputDirections> {
+  const n = sums.size;
+  const total = await count.value.item();
+  if (total === 0) throw new LowrankError("AdapterError", `nothing went into ${name} during calibration; is it part of the model's forward pass, and are there batches?`);
+  const mean = ops.div(sums.value, total);
+  const covariance = await ops.sub(ops.div(squares.value, total), ops.mul(ops.reshape(mean, [n, 1]), ops.reshape(mean, [1, n]))).floats();
+  const variance = covariance.reduce((sum, v, i) => (i % (n + 1) === 0 ? sum + v : sum), 0);
+  if (!(variance > 0)) throw new LowrankError("AdapterError", `what goes into ${name} does not vary in the calibration batches`);
+  const k = Math.min(wanted, n);
+  const { s, v } = topSvd(covariance, n, n, k);
+  return { ratios: s.map((value) => value / variance), directions: Float64Array.from({ length: k * n }, (_, at) => v[(at % n) * k + Math.floor(at / n)]!) };
+}
+
+export class ExplainedVarianceRule implements ScoreRule {
+  readonly kind = "explained-variance";
+  readonly reference = "Paischer et al. 2024, One Initialization to Rule them All: Fine-tuning via Explained Variance Adaptation, arXiv:2410.07170";
+  readonly usesGradients = false;
+  readonly #ratios: Parameter;
+
+  constructor(layers: readonly Triplets[], inputs: ReadonlyMap<string, InputDirections>) {
+    const { device, dtype } = layers[0]!.e.parameter;
+    const ratios = layers.flatMap(({ name, e }) => {
+      const found = inputs.get(name);
+      if (found === undefined) throw new LowrankError("AdapterError", `explained variance: there are no input directions of ${name}`);
+      return Array.from({ length: e.size }, (_, k) => found.ratios[k] ?? 0);
+    });
+    this.#ratios = device.parameter(ratios, [ratios.length], dtype);
+  }
+
+  scores(): Tensor { return this.#ratios.value; }
+  state(): Map<string, Parameter> { return new Map([["ratios", this.#ratios]]); }
+}
+
+/**
+ * Ranks by explained variance: after the first step the components with the largest ratios keep their rank. Writes the directions into
+ * A; E must still be zero, so that nothing changes by that.
+ * @param options of the schedule only `totalSteps` matters
+ */
+export async function explainedVariance(layers: readonly Triplets[], inputs: ReadonlyMap<string, InputDirections>, options: Pick<AllocatorOptions, "totalSteps" | "targetRank" | "compat">): Promise<BudgetAllocator> {
+  const allocator = new BudgetAllocator(layers, (living) => new ExplainedVarianceRule(living, inputs), { ...options, tinit: 0, tfinal: options.totalSteps - 1, deltaT: 1 });
+  for (const { name, a, e } of layers) {
+    if ((await e.value.floats()).some((v) => v !== 0)) throw new LowrankError("AdapterError", `explained variance: ${name} has been trained already; directions are for a fresh adapter`);
+    const { directions } = inputs.get(name)!;
+    const rows = await a.value.floats();
+    rows.set(directions);
+    a.parameter.write(toMemory(a.parameter.dtype, rows, "f64"));
+  }
+  return allocator;
+}

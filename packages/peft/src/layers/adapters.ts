@@ -1,0 +1,130 @@
+/** The adapters on one layer: which there are, which take part, and working them into the base weight and out of it again. */
+import type { Weight } from "@lowrank/nn";
+import { LowrankError, ops, type Device, type Parameter, type Tensor, type TypedArray } from "@lowrank/tensor";
+import type { NamedUpdateWeight, Update, UpdateBase } from "./update.ts";
+
+export interface MergeOptions {
+  /** Checks every result before anything is written. */
+  readonly safe?: boolean;
+  /** Needed for a quantised base: its place is taken by the dequantised matrix, which is what the adapter was trained on, plus the update. */
+  readonly into?: "dequantised";
+}
+
+/** Largest change that rounding to the base's dtype made, and where. */
+export interface MergeReport { readonly module: string; readonly rounding: number }
+
+/** A layer's base: as updates see it, and as it is stored. */
+export interface AdaptedBase {
+  readonly site: UpdateBase;
+  readonly weight: Weight;
+  readonly bias: Weight | undefined;
+  /** Whether the weight is stored [in, out]. */
+  readonly transposed: boolean;
+}
+
+export class Adapters {
+  readonly updates: Map<string, Update> = new Map();
+  /** Names of those that take part, in order. */
+  active: readonly string[] = [];
+  enabled = true;
+  readonly #base: () => AdaptedBase;
+  /** Values from before a merge, so that undoing it is exact; undefined where the base was quantised. */
+  #pristine: (readonly [Parameter, TypedArray])[] | undefined;
+  #merged = false;
+
+  constructor(base: () => AdaptedBase) { this.#base = base; }
+
+  get merged(): boolean { return this.#merged; }
+
+  /** Those that a forward pass adds to the base. */
+  get acting(): readonly Update[] {
+    return this.enabled && !this.#merged ? this.active.map((name) => this.updates.get(name)!) : [];
+  }
+
+  add(name: string, update: Update): void {
+    this.unmerge();
+    this.updates.set(name, update);
+    this.active = [...this.active.filter((n) => n !== name), name];
+  }
+
+  remove(name: string): void {
+    this.unmerge();
+    this.updates.delete(name);
+    this.active = this.active.filter((n) => n !== name);
+  }
+
+  /** Takes a merge back, then lets these take part. Returns how many of them are here. */
+  activate(names: readonly string[]): number {
+    this.unmerge();
+    this.active = names.filter((n) => this.updates.has(n));
+    return this.active.length;
+  }
+
+  /** Throws where merging would write values that are not finite, or cannot be done. */
+  async checkMerge(options: MergeOptions): Promise<void> {
+    if (this.#merged || this.active.length === 0) return;
+    const { weight } = this.#base();
+    if (weight.form !== undefined && options.into !== "dequantised") throw new LowrankError("MergeError", `merge: ${weight.name} is kept as ${weight.form.kind}; say merge({ into: "dequantised" }) to put the dequantised matrix in its place, or load the original base and merge there`);
+    const results = this.#results();
+    if (options.safe !== true) return;
+    for (const [target, value] of results) {
+      if (!(await value.floats()).every(Number.isFinite)) throw new LowrankError("NumericsError", `merge: ${target.name} would hold values that are not finite; the adapter is damaged`);
+    }
+  }
+
+  /** Works the active updates into the base weight, and their biases into its bias. Merging twice does nothing. */
+  async merge(options: MergeOptions = {}): Promise<MergeReport | undefined> {
+    if (this.#merged || this.active.length === 0) return undefined;
+    await this.checkMerge(options);
+    const { weight } = this.#base();
+    const results = this.#results();
+    const quantised = weight.form !== undefined;
+    const pristine: [Parameter, TypedArray][] = [];
+    let rounding = 0;
+    for (const [target, value] of results) {
+      const { device }: { device: Device } = value;
+      const exact = await value.floats();
+      if (target.form !== undefined) target.parameter = device.parameter(exact, target.shape, device.defaultFloat);
+      else {
+        const { parameter } = target;
+        pristine.push([parameter, await parameter.data()]);
+        parameter.assign(ops.cast(value, parameter.dtype));
+        await device.realize();
+      }
+      const stored = await target.parameter.value.floats();
+      rounding = exact.reduce((most, v, i) => Math.max(most, Math.abs(v - stored[i]!)), rounding);
+    }
+    this.#pristine = quantised ? undefined : pristine;
+    this.#merged = true;
+    return { module: weight.name, rounding };
+  }
+
+  /** Puts the exact original values back. */
+  unmerge(): void {
+    if (!this.#merged) return;
+    if (this.#pristine === undefined) throw new LowrankError("MergeError", `unmerge: ${this.#base().weight.name} was quantised before the merge; load the base again`);
+    for (const [parameter, values] of this.#pristine) parameter.write(values);
+    this.#pristine = undefined;
+    this.#merged = false;
+  }
+
+  /** What the base would hold, in the dtype of the adapter. */
+  #results(): [Weight, Tensor][] {
+    const { site, weight, bias, transposed } = this.#base();
+    const updates = this.active.map((name) => this.updates.get(name)!);
+    const dtype = updates[0]!.weights[0]!.weight.value.dtype;
+    const wide = updates.reduce((w, update) => update.mergedInto(w), ops.cast(site.matrix(), dtype));
+    const results: [Weight, Tensor][] = [[weight, transposed ? ops.transpose(wide) : wide]];
+    const shifts = updates.map((u) => u.biasDelta()).filter((d) => d !== undefined);
+    if (shifts.length > 0) {
+      if (bias === undefined) throw new LowrankError("MergeError", `merge: ${weight.name} has no bias that could take lora_B's`);
+      results.push([bias, shifts.reduce((a, b) => ops.add(a, b), ops.cast(bias.value, dtype))]);
+    }
+    return results;
+  }
+
+  /** Weights under their names in memory. */
+  *namedWeights(prefix: string, rename: (w: NamedUpdateWeight) => NamedUpdateWeight = (w) => w): Generator<[string, Weight]> {
+    for (const [name, update] of this.updates) for (const w of update.weights.map(rename)) yield [`${prefix}.${w.memory.replace("{}", name)}`, w.weight];
+  }
+}

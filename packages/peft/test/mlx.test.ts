@@ -1,0 +1,45 @@
+/** Adapters in the form that mlx-lm writes. */
+import { Linear, Module, type Projection } from "@lowrank/nn";
+import { init, serialize, type StoredTensor } from "@lowrank/tensor";
+import { expect, it } from "vitest";
+import { loadMlxAdapter, type DoraUpdate } from "../src/index.ts";
+import { random } from "./helpers.ts";
+import { MemoryFiles } from "./memory-files.ts";
+
+class Body extends Module { up: Projection = new Linear(6, 12); }
+class Model extends Module { transformer: Body = new Body(); }
+
+const [a, b, m] = [Float32Array.from(random(12, 1)), Float32Array.from(random(24, 2)), Float32Array.from(random(12, 3))];
+
+function folder(type: string, module: string): MemoryFiles {
+  const tensors: Record<string, StoredTensor> = { [`${module}.lora_a`]: { dtype: "f32", shape: [6, 2], data: a }, [`${module}.lora_b`]: { dtype: "f32", shape: [2, 12], data: b } };
+  if (type === "dora") tensors[`${module}.m`] = { dtype: "f32", shape: [12], data: m };
+  return new MemoryFiles([
+    ["adapter_config.json", new TextEncoder().encode(JSON.stringify({ fine_tune_type: type, num_layers: 1, lora_parameters: { rank: 2, scale: 5, dropout: 0 } }))],
+    ["adapters.safetensors", serialize(tensors)],
+  ]);
+}
+
+it.each([["lora"], ["dora"]])("%s: transposed factors, an absolute scale, GPT-2's other name for its body", async (type) => {
+  const device = await init({ device: "reference" });
+  for (const module of ["model.up", "transformer.up"]) {
+    const model = new Model();
+    await model.materialize({ device });
+    const adapter = await loadMlxAdapter(model, folder(type, module), { device });
+    expect([adapter.config.alpha, adapter.table[0]!.scale]).toEqual([10, 5]);
+    const delta = await adapter.updates.get("transformer.up")!.delta().floats();
+    for (let o = 0; o < 12; o++) for (let i = 0; i < 6; i++) expect(delta[o * 6 + i]).toBeCloseTo(5 * (a[i * 2]! * b[o]! + a[i * 2 + 1]! * b[12 + o]!), 12);
+    if (type === "dora") expect(await (adapter.updates.get("transformer.up") as DoraUpdate).magnitude.value.floats()).toEqual(Float64Array.from(m));
+  }
+  device.close();
+});
+
+it("names what does not fit", async () => {
+  const device = await init({ device: "reference" });
+  const model = new Model();
+  await model.materialize({ device });
+  await expect(loadMlxAdapter(model, folder("lora", "model.down"), { device })).rejects.toThrow("names model.down, which the model does not have; near it: transformer.up");
+  await expect(loadMlxAdapter(model, folder("full", "model.up"), { device })).rejects.toThrow('fine_tune_type "full" is not built');
+  await expect(loadMlxAdapter(model, new MemoryFiles(), { device })).rejects.toThrow("there is no adapter_config.json");
+  device.close();
+});
