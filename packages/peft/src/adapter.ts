@@ -2,13 +2,13 @@
 import { LowrankError, type Device, type DType, type StoredTensor } from "@lowrank/tensor";
 import type { Module, Weight } from "@lowrank/nn";
 import type { LoraConfig } from "./config.ts";
-import { initialise } from "./initialise.ts";
+import { initialise, restore, type Start } from "./initialise.ts";
 import type { MergeOptions, MergeReport } from "./layers/adapters.ts";
 import { LoraProjection } from "./layers/projection.ts";
 import type { Update } from "./layers/update.ts";
-import { baseBiases, sharerOf, type Layer } from "./layers/walk.ts";
+import { baseBiases, isLayer, placesOf, sharerOf, type Layer } from "./layers/walk.ts";
 import { parameterReport, type ParameterReport } from "./report.ts";
-import type { SavedCopy } from "./saved-copy.ts";
+import { SavedCopy } from "./saved-copy.ts";
 import type { TargetRow } from "./select.ts";
 
 export interface AdapterParts {
@@ -28,6 +28,8 @@ export class LoraAdapter {
   table: readonly TargetRow[];
   readonly sites: ReadonlyMap<string, Layer>;
   readonly saved: ReadonlyMap<string, SavedCopy>;
+  /** What A and B took from the base, by module, to be given back by `delete`. */
+  readonly #starts = new Map<string, Start>();
 
   constructor({ model, name, config, table, sites, saved }: AdapterParts) {
     this.model = model;
@@ -58,7 +60,10 @@ export class LoraAdapter {
     }
     await this.model.materialize({ ...options, dtype });
     for (const [name, weight] of this.model.namedWeights()) weight.name = name;
-    for (const [path, layer] of this.sites) await initialise(this, path, layer, options.seed ?? 0);
+    for (const [path, layer] of this.sites) {
+      const start = await initialise(this, path, layer, options.seed ?? 0);
+      if (start !== undefined) this.#starts.set(path, start);
+    }
   }
 
   /**
@@ -89,20 +94,23 @@ export class LoraAdapter {
     for (const { adapters } of this.sites.values()) adapters.unmerge();
   }
 
-  /** Merges and puts plain layers back, saved copies in the place of their originals; all adapters on these layers are gone. The model can then be saved as a checkpoint. */
+  /** Merges and puts plain layers back, saved copies in the place of their originals; all adapters of the model are gone. The model can then be saved as a checkpoint. */
   async mergeAndUnload(options: MergeOptions = {}): Promise<MergeReport[]> {
     const reports = await this.merge(options);
-    for (const [path, layer] of this.sites) {
+    for (const [path, layer] of placesOf(this.model)) {
+      if (!isLayer(layer)) continue;
+      const report = await layer.adapters.merge(options);
+      if (report !== undefined) reports.push(report);
       for (const update of layer.updates.values()) for (const { weight } of update.weights) weight.dispose();
       this.model.setModule(path, layer.base);
     }
-    for (const [path, saved] of this.saved) {
+    for (const [path, saved] of placesOf(this.model)) {
+      if (!(saved instanceof SavedCopy)) continue;
       const { copy } = saved;
-      if (copy === saved.original) continue;
       for (const other of saved.copies.values()) if (other !== copy) other.dispose();
       const shared = saved.original.weights().some((w) => sharerOf(this.model, path, w) !== undefined);
       this.model.setModule(path, copy);
-      if (!shared) saved.original.dispose();
+      if (!shared && copy !== saved.original) saved.original.dispose();
     }
     this.model.labelTree();
     for (const [name, weight] of this.model.namedWeights()) weight.name = name;
@@ -133,16 +141,24 @@ export class LoraAdapter {
     for (const update of this.updates.values()) update.scale *= factor;
   }
 
-  /** Takes the adapter off the model; its weights are freed. No other adapter becomes active by itself. */
-  delete(): void {
-    for (const { updates, adapters } of this.sites.values()) {
-      const update = updates.get(this.name);
-      adapters.remove(this.name);
+  /**
+   * Takes the adapter off the model and frees its weights; layers that carry no other are themselves again, and the base gets back
+   * what a start like PiSSA took from it (to rounding). No other adapter becomes active by itself.
+   */
+  async delete(): Promise<void> {
+    for (const [path, layer] of this.sites) {
+      const update = layer.updates.get(this.name);
+      layer.adapters.remove(this.name);
+      const start = this.#starts.get(path);
+      if (start !== undefined) await restore(layer as LoraProjection, start);
       for (const { weight } of update?.weights ?? []) weight.dispose();
+      if (layer.updates.size === 0) this.model.setModule(path, layer.base);
     }
-    for (const saved of this.saved.values()) {
+    this.#starts.clear();
+    for (const [path, saved] of this.saved) {
       saved.copies.get(this.name)?.dispose();
       saved.copies.delete(this.name);
+      if (saved.copies.size === 0) this.model.setModule(path, saved.original);
     }
   }
 
@@ -164,22 +180,28 @@ export class LoraAdapter {
     return out;
   }
 
-  /** Writes tensors read from a file into the adapter. Names and shapes must meet exactly, but for what PEFT writes twice. */
-  load(tensors: ReadonlyMap<string, StoredTensor>, toMemory: (dtype: DType, t: StoredTensor) => StoredTensor["data"]): void {
+  /** Throws, and lists what differs, where names or shapes of a file do not meet the adapter's, but for what PEFT writes twice. Returns the names to read. */
+  check(shapes: ReadonlyMap<string, readonly number[]>): string[] {
     const weights = this.fileWeights();
-    const given = new Map([...tensors].filter(([n]) => !(this.config.bias === "all" && /\.(original_module|modules_to_save)\.(.*\.)?bias$/.test(n))));
+    const given = new Map([...shapes].filter(([n]) => !(this.config.bias === "all" && /\.(original_module|modules_to_save)\.(.*\.)?bias$/.test(n))));
     const problems = [
       ...[...weights.keys()].filter((n) => !given.has(n)).map((n) => `${n} is missing`),
       ...[...given.keys()].filter((n) => !weights.has(n)).map((n) => `${n} has no place in this model`),
-      ...[...given].flatMap(([n, t]) => {
+      ...[...given].flatMap(([n, shape]) => {
         const w = weights.get(n);
-        return w !== undefined && w.shape.join() !== t.shape.join() ? [`${n} is [${t.shape.join(", ")}], the model wants [${w.shape.join(", ")}]`] : [];
+        return w !== undefined && w.shape.join() !== shape.join() ? [`${n} is [${shape.join(", ")}], the model wants [${w.shape.join(", ")}]`] : [];
       }),
     ];
     if (problems.length > 0) throw new LowrankError("AdapterError", `the adapter does not fit this base: ${problems.slice(0, 4).join("; ")}${problems.length > 4 ? `; and ${problems.length - 4} more` : ""}`);
-    for (const [name, tensor] of given) {
+    return [...given.keys()];
+  }
+
+  /** Writes tensors read from a file into the adapter, which they must fit. */
+  load(tensors: ReadonlyMap<string, StoredTensor>, toMemory: (dtype: DType, t: StoredTensor) => StoredTensor["data"]): void {
+    const weights = this.fileWeights();
+    for (const name of this.check(new Map([...tensors].map(([n, t]) => [n, t.shape])))) {
       const { parameter } = weights.get(name)!;
-      parameter.write(toMemory(parameter.dtype, tensor));
+      parameter.write(toMemory(parameter.dtype, tensors.get(name)!));
     }
   }
 }

@@ -31,6 +31,8 @@ export function attach(model: Module, options: Partial<LoraConfig>, name = "defa
     return [path, saved];
   });
   model.freeze();
+  // the others rest everywhere, also where this one has no layer
+  for (const [, place] of placesOf(model)) if (isLayer(place) && !place.adapters.final) place.adapters.activate([]);
   const sites = new Map<string, Layer>();
   for (const [{ module }, layer, update] of planned) {
     layer.adapters.add(name, update);
@@ -48,10 +50,15 @@ export function attach(model: Module, options: Partial<LoraConfig>, name = "defa
   return new LoraAdapter({ model, name, config, table, sites, saved: new Map(heads) });
 }
 
-/** Attaches an adapter to a model in memory. */
+/** Attaches an adapter to a model in memory. Where its start is refused, the model has its layers back (frozen). */
 export async function adapt(model: Module, options: Partial<LoraConfig>, where: { device: Device; seed?: number; dtype?: DType; name?: string }): Promise<LoraAdapter> {
   const adapter = attach(model, options, where.name);
-  await adapter.materialize(where);
+  try {
+    await adapter.materialize(where);
+  } catch (error) {
+    await adapter.delete();
+    throw error;
+  }
   return adapter;
 }
 
@@ -62,7 +69,7 @@ function makeUpdate(layer: Layer, row: TargetRow, config: LoraConfig): Update {
   if (config.adaLora !== undefined) {
     const { initR } = config.adaLora;
     if (embedding) throw new LowrankError("NotBuiltError", `AdaLoRA on the embedding ${row.module} is not built; name projections only`);
-    return new SvdUpdate(site, { ...options, scale: row.alpha > 0 ? row.alpha : initR, initialRank: initR });
+    return new SvdUpdate(site, { ...options, scale: row.alpha > 0 ? row.alpha : initR, initialRank: initR, identity: config.initLora !== false });
   }
   if (embedding && config.loraBias) throw new LowrankError("ConfigError", `lora_bias: the embedding ${row.module} can have none`);
   const Method = config.dora ? DoraUpdate : LoraUpdate;

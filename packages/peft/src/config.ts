@@ -161,6 +161,18 @@ export function parseAdapterConfig(source: Readonly<Record<string, unknown>>): L
   });
 }
 
+/** Alphas as PEFT needs them: it has no word for a constant scale, so every rank of the pattern gets the alpha that belongs to it. */
+function alphasFor(config: LoraConfig): Readonly<Record<string, number>> {
+  if (config.alphaMode === "constant" || config.adaLora !== undefined) return config.alphaPattern;
+  const implied = Object.entries(config.rankPattern).filter(([key]) => config.alphaPattern[key] === undefined);
+  return { ...config.alphaPattern, ...Object.fromEntries(implied.map(([key, rank]) => [key, evenAlpha(config, rank)])) };
+}
+
+/** The alpha that gives rank `rank` the scale of the default rank. */
+export function evenAlpha({ alpha, r, rsLora }: LoraConfig, rank: number): number {
+  return alpha * (rsLora ? Math.sqrt(rank / r) : rank / r);
+}
+
 /** The object to write: fields of PEFT 0.14, which every version reads, sorted as PEFT sorts them. */
 export function adapterConfigFile(config: LoraConfig): Record<string, unknown> {
   const sortedNames = (value: readonly string[] | string | undefined): unknown => (value === undefined ? null : typeof value === "string" ? value : [...value].sort());
@@ -172,7 +184,7 @@ export function adapterConfigFile(config: LoraConfig): Record<string, unknown> {
     peft_type: ada === undefined ? "LORA" : "ADALORA", inference_mode: true, r: config.r, lora_alpha: config.alpha, lora_dropout: config.dropout, target_modules: sortedNames(config.targetModules),
     exclude_modules: sortedNames(config.excludeModules), modules_to_save: config.modulesToSave.length === 0 ? null : config.modulesToSave,
     rank_pattern: ada === undefined ? config.rankPattern : (ada.rankMask ?? null),
-    alpha_pattern: config.alphaPattern, layers_to_transform: config.layersToTransform ?? null, layers_pattern: config.layersPattern ?? null, use_rslora: config.rsLora,
+    alpha_pattern: alphasFor(config), layers_to_transform: config.layersToTransform ?? null, layers_pattern: config.layersPattern ?? null, use_rslora: config.rsLora,
     task_type: config.taskType ?? null, use_dora: config.dora, lora_bias: config.loraBias, bias: config.bias,
     ...(ada === undefined ? {} : {
       init_r: ada.initR, target_r: ada.targetR, ...stepsOf(ada), beta1: ada.beta1, beta2: ada.beta2, orth_reg_weight: ada.orthRegWeight, total_step: ada.totalStep,

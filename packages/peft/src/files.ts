@@ -26,14 +26,23 @@ export async function readAdapterConfig(files: AdapterFiles): Promise<Record<str
   }
 }
 
-/** Attaches the adapter stored in `files` to `model`, under any name; it becomes the active one. */
+/** Attaches the adapter stored in `files` to `model`, under any name; it becomes the active one. Where it does not fit, the error lists what differs and the model is as it was. */
 export async function loadAdapter(model: Module, files: AdapterFiles, where: { device: Device; dtype?: DType; name?: string }): Promise<LoraAdapter> {
-  const adapter = attach(model, parseAdapterConfig(await readAdapterConfig(files)), where.name);
-  await adapter.materialize(where);
+  const config = parseAdapterConfig(await readAdapterConfig(files));
   if (!(await files.exists(TENSORS))) throw new LowrankError("FileError", `${files.where}: there is no ${TENSORS}`);
   const source = await files.open(TENSORS);
   try {
     const file = await SafetensorsFile.open(source);
+    const trained = model.trainableWeights();
+    const adapter = attach(model, config, where.name);
+    try {
+      adapter.check(new Map(file.names.map((n) => [n, file.info(n).shape])));
+    } catch (error) {
+      await adapter.delete();
+      for (const weight of trained) weight.trainable = true;
+      throw error;
+    }
+    await adapter.materialize(where);
     const tensors = new Map<string, StoredTensor>();
     for (const name of file.names) tensors.set(name, await file.read(name));
     adapter.load(tensors, (dtype, t) => toMemory(dtype, t.data, t.dtype));

@@ -7,7 +7,11 @@ import { SvdUpdate } from "./layers/svd.ts";
 import { sharerOf, type Layer } from "./layers/walk.ts";
 import { qr, transpose } from "./linear-algebra.ts";
 
-export async function initialise({ model, name, config }: LoraAdapter, path: string, layer: Layer, seed: number): Promise<void> {
+/** A [r, in], B [out, r] and s as they started, where W − s·B·A became the base. */
+export interface Start { readonly a: Float64Array; readonly b: Float64Array; readonly scale: number; readonly rank: number }
+
+export async function initialise({ model, name, config }: LoraAdapter, path: string, layer: Layer, seed: number): Promise<Start | undefined> {
+  let start: Start | undefined;
   const update = layer.updates.get(name)!;
   if (update instanceof SvdUpdate) write(update.ranknum.parameter, [update.initialRank]);
   if (update instanceof LoraUpdate && layer instanceof LoraProjection) {
@@ -17,10 +21,25 @@ export async function initialise({ model, name, config }: LoraAdapter, path: str
       const sharer = sharerOf(model, path, layer.weight);
       if (sharer !== undefined) throw new LowrankError("AdapterError", `init_lora_weights "${initLora}" changes the base of ${path}, which ${sharer} reads as well; leave ${path} out or start it otherwise`);
       if (layer.weight.form !== undefined) throw new LowrankError("AdapterError", `init_lora_weights "${initLora}" writes what is left over into the base, but ${path} is kept as ${layer.weight.form.kind}; start from the unquantised base`);
-      await fromBase(path, layer, update, initLora);
+      start = await fromBase(path, layer, update, initLora);
     }
   }
   await update.initialise();
+  return start;
+}
+
+/** Gives the base back what A and B took: W ← W + s·B·A with their first values. */
+export async function restore(layer: LoraProjection, { a, b, scale, rank }: Start): Promise<void> {
+  const { weight } = layer;
+  const { inFeatures: n, outFeatures: m } = layer.site;
+  const w = await layer.site.matrix().floats();
+  addProduct(w, b, a, scale, [m, rank, n]);
+  write(weight.parameter, layer instanceof LoraProjection && layer.fanInFanOut ? transpose(w, m, n) : w);
+}
+
+/** w [m, n] += factor·b·a with b [m, r], a [r, n]. */
+function addProduct(w: Float64Array, b: Float64Array, a: Float64Array, factor: number, [m, r, n]: readonly [number, number, number]): void {
+  for (let o = 0; o < m; o++) for (let i = 0; i < r; i++) for (let c = 0; c < n; c++) w[o * n + c]! += factor * b[o * r + i]! * a[i * n + c]!;
 }
 
 function write(parameter: Parameter, values: ArrayLike<number>): void {
@@ -56,7 +75,7 @@ function orthogonal(update: LoraUpdate, random: RandomStream): void {
  * PiSSA (Meng et al. 2024): the top singular triplets of W go to A and B. OLoRA (Büyükakyüz 2024): the first rows of R and columns
  * of Q. Either way the base becomes W − s·B·A, so that the model starts as it was.
  */
-async function fromBase(path: string, layer: LoraProjection, update: LoraUpdate, kind: "pissa" | "olora"): Promise<void> {
+async function fromBase(path: string, layer: LoraProjection, update: LoraUpdate, kind: "pissa" | "olora"): Promise<Start> {
   const { rank: r, scale, base: { inFeatures: n, outFeatures: m } } = update;
   if (r > Math.min(m, n)) throw new LowrankError("ConfigError", `init_lora_weights "${kind}": rank ${r} is more than ${path}, ${m}×${n}, has`);
   const w = await update.base.matrix().floats();
@@ -77,8 +96,9 @@ async function fromBase(path: string, layer: LoraProjection, update: LoraUpdate,
   }
   write(update.a.parameter, a);
   write(update.b.parameter, b);
-  const [a1, b1] = [await update.a.value.floats(), await update.b.value.floats()];
-  const rest = Float64Array.from(w);
-  for (let o = 0; o < m; o++) for (let i = 0; i < r; i++) for (let c = 0; c < n; c++) rest[o * n + c]! -= scale * b1[o * r + i]! * a1[i * n + c]!;
-  write(layer.weight.parameter, layer.fanInFanOut ? transpose(rest, m, n) : rest);
+  // what was stored, not what was meant: the two differ by a rounding
+  const start = { a: await update.a.value.floats(), b: await update.b.value.floats(), scale, rank: r };
+  addProduct(w, start.b, start.a, -scale, [m, r, n]);
+  write(layer.weight.parameter, layer.fanInFanOut ? transpose(w, m, n) : w);
+  return start;
 }

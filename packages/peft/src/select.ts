@@ -1,8 +1,8 @@
 /** Which modules an adapter touches and with what rank: PEFT's rules to the letter, except that a pattern which matches nothing is an error. */
-import { nearest, Projection, type Module } from "@lowrank/nn";
+import { Embedding, nearest, Projection, type Module } from "@lowrank/nn";
 import { targetsOf, type Target } from "./layers/walk.ts";
 import { LowrankError } from "@lowrank/tensor";
-import type { LoraConfig } from "./config.ts";
+import { evenAlpha, type LoraConfig } from "./config.ts";
 
 /** One line of the resolved table. */
 export interface TargetRow {
@@ -79,6 +79,8 @@ export function resolveTargets(model: Module, config: LoraConfig): TargetRow[] {
     const wanted = typeof rule === "string" ? rule : rule.join(", ");
     throw new LowrankError("PatternError", `LoRA: target modules "${wanted}" match nothing; the model has ${[...new Set(paths.map((p) => p.split(".").at(-1)))].join(", ")}${typeof rule === "string" ? ` (a string is a regular expression for the whole path, such as ${paths[0]})` : ""}`);
   }
+  const unread = chosen.find(([path, target]) => target instanceof Embedding && READ_DIRECTLY.test(path));
+  if (unread !== undefined) throw new LowrankError("PatternError", `LoRA: ${unread[0]} cannot take an adapter: models slice this table and never call the module, so the adapter would have no effect`);
   checkPatterns("rank_pattern", config.rankPattern, chosen.map(([p]) => p), config);
   checkPatterns("alpha_pattern", config.alphaPattern, chosen.map(([p]) => p), config);
   return chosen.map(([module, target]) => {
@@ -86,8 +88,8 @@ export function resolveTargets(model: Module, config: LoraConfig): TargetRow[] {
     const rankKey = lookUpPattern(config.rankPattern, module);
     const alphaKey = lookUpPattern(config.alphaPattern, module);
     const rank = config.adaLora !== undefined ? maskedRank(config, module) : rankKey === undefined ? config.r : config.rankPattern[rankKey]!;
-    const even = config.alphaMode === "constantScaling" && config.adaLora === undefined ? rank / config.r : 1;
-    const alpha = alphaKey === undefined ? config.alpha * even : config.alphaPattern[alphaKey]!;
+    const usual = config.alphaMode === "constantScaling" && config.adaLora === undefined ? evenAlpha(config, rank) : config.alpha;
+    const alpha = alphaKey === undefined ? usual : config.alphaPattern[alphaKey]!;
     const scale = config.adaLora !== undefined ? (alpha > 0 ? alpha : config.adaLora.initR) / (config.adaLora.initR + 1e-5) : alpha / (config.rsLora ? Math.sqrt(rank) : rank);
     const extra = (config.adaLora !== undefined ? rank : 0) + (config.dora ? outFeatures : 0) + (config.loraBias ? outFeatures : 0);
     return { module, inFeatures, outFeatures, rank, alpha, scale, parameters: rank * (inFeatures + outFeatures) + extra };
@@ -98,6 +100,9 @@ export function resolveTargets(model: Module, config: LoraConfig): TargetRow[] {
 function maskedRank({ adaLora }: LoraConfig, module: string): number {
   return adaLora!.rankMask?.[`${module}.lora_E`]?.filter(Boolean).length ?? adaLora!.initR;
 }
+
+/** Tables whose rows models slice instead of looking them up. */
+const READ_DIRECTLY = /(^|\.)(position_embeddings|token_type_embeddings|wpe)$/;
 
 /** all-linear leaves the output layer alone. */
 function isOutputLayer(path: string): boolean {

@@ -49,7 +49,7 @@ describe.each([["reference", 2 ** -53], ["wasm", 2 ** -24]] as const)("on %s", (
     activate(model, "second");
     expect(await model.forward(x).floats()).toEqual(withSecond);
     expect(await second.disabled(() => model.forward(x).floats())).toEqual(base);
-    second.delete();
+    await second.delete();
     expect([...model.namedWeights()].some(([n]) => n.includes(".second."))).toBe(false);
     expect(() => activate(model, "second")).toThrow("no adapter called second; it has first, sum, half");
     expect(() => attach(model, { r: 1, targetModules: ["up"] }, "first")).toThrow('there is an adapter "first"');

@@ -36,6 +36,9 @@ export class Adapters {
 
   get merged(): boolean { return this.#merged; }
 
+  /** Merged into a base that was quantised: that stays. */
+  get final(): boolean { return this.#merged && this.#pristine === undefined; }
+
   /** Those that a forward pass adds to the base. */
   get acting(): readonly Update[] {
     return this.enabled && !this.#merged ? this.active.map((name) => this.updates.get(name)!) : [];

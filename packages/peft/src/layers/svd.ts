@@ -11,6 +11,8 @@ const RANKNUM_EPS = 1e-5;
 export interface SvdOptions extends UpdateOptions {
   /** Rank that the scale is made from, where it is not `rank`: after the rank was cut. */
   readonly initialRank?: number;
+  /** False: A, B and E are all N(0, 1), PEFT's `init_lora_weights: false`. Default true. */
+  readonly identity?: boolean;
 }
 
 export class SvdUpdate extends Update {
@@ -28,9 +30,10 @@ export class SvdUpdate extends Update {
     const { rank } = options;
     this.initialRank = options.initialRank ?? rank;
     this.dropout = new Dropout(options.dropout);
-    this.a = new Weight([rank, base.inFeatures], { kind: "normal", std: 0.02 });
-    this.b = new Weight([base.outFeatures, rank], { kind: "normal", std: 0.02 });
-    this.e = new Weight([rank, 1], { kind: "zeros" });
+    const std = options.identity === false ? 1 : 0.02;
+    this.a = new Weight([rank, base.inFeatures], { kind: "normal", std });
+    this.b = new Weight([base.outFeatures, rank], { kind: "normal", std });
+    this.e = new Weight([rank, 1], options.identity === false ? { kind: "normal", std } : { kind: "zeros" });
     this.ranknum = new Weight([1], { kind: "ones" });
     this.ranknum.trainable = false;
   }
