@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { kernelBenchmarks } from "./kernels.ts";
+import { memoryReadings } from "./memory.ts";
 import { stepBenchmarks } from "./steps.ts";
 import { measure, peakRow, type Row } from "./suite.ts";
 
@@ -52,8 +53,9 @@ function line(row: Row): string {
 
 const { json, filter, threads, list } = options();
 const chosen = [...kernelBenchmarks(threads), ...stepBenchmarks(threads)].filter((b) => filter.test(b.name));
+const readings = memoryReadings().filter((r) => filter.test(r.name));
 if (list) {
-  process.stdout.write(`${["peak/fma128/t1", ...chosen.map((b) => b.name)].join("\n")}\n`);
+  process.stdout.write(`${["peak/fma128/t1", ...chosen.map((b) => b.name), ...readings.map((r) => r.name)].join("\n")}\n`);
   process.exit(0);
 }
 process.stdout.write(`${cpus()[0]?.model ?? "unknown processor"}, ${availableParallelism()} cores, Node ${process.version}\n\n`);
@@ -63,6 +65,11 @@ process.stdout.write(`${line(rows[0]!)}\n`);
 for (const [i, benchmark] of chosen.entries()) {
   process.stderr.write(`[${i + 1}/${chosen.length}] ${benchmark.name}\n`);
   rows.push(await measure(benchmark));
+  process.stdout.write(`${line(rows.at(-1)!)}\n`);
+}
+for (const { name, read } of readings) {
+  process.stderr.write(`${name}\n`);
+  rows.push(await read());
   process.stdout.write(`${line(rows.at(-1)!)}\n`);
 }
 if (json !== undefined) writeFileSync(json, `${JSON.stringify(rows, null, 2)}\n`);
