@@ -65,7 +65,7 @@ describe("failures", () => {
   it("of a run end with code 1 after the other runs, on one line", async () => {
     const out = temporary();
     const set = ["task.train=32", "task.dev=16", "task.length=6", "train.epochs=1", "train.batchSize=16", "train.clip=null", "model={hidden: 8, layers: 1, heads: 2, intermediate: 8}", "task.ranks={query: 1}", "configs={bad: {method: full, train: {lr: 1e308}}, good: {method: head}}"];
-    const { code, stdout, stderr } = await run("run", "planted-rank", "--out", out, "--device", "reference", "--seeds", "1", "--quiet", ...set.flatMap((assignment) => ["--set", assignment]));
+    const { code, stdout, stderr } = await run("run", "planted", "--out", out, "--device", "reference", "--seeds", "1", "--quiet", ...set.flatMap((assignment) => ["--set", assignment]));
     expect(code).toBe(1);
     expect(stdout).toMatch(/\| good +\| +1 \|/);
     expect(stderr).toMatch(/^lowrank: run bad-s1-[0-9a-f]{8} failed: step \d: .*\n$/);
@@ -98,7 +98,7 @@ describe("the command as a process", () => {
   it("runs a study, writes every file, skips it the second time and refuses a pattern that matches nothing", () => {
     const out = temporary();
     const small = ["--device", "reference", "--seeds", "1", "--set", "task.train=64", "--set", "task.dev=32", "--set", "task.length=6", "--set", "train.epochs=1", "--set", "model={hidden: 8, layers: 1, heads: 2, intermediate: 8}", "--set", "task.ranks={query: 1}"];
-    const first = spawn("run", "planted-rank", "--out", out, ...small);
+    const first = spawn("run", "planted", "--out", out, ...small);
     expect(first.stderr).toContain("[3/3] full · seed 1: accuracy");
     expect(first.stdout).toMatch(/\| config \| +n \|/);
     expect(first.status).toBe(0);
@@ -118,12 +118,12 @@ describe("the command as a process", () => {
     ]);
     expect(readFileSync(join(out, "results.csv"), "utf8").trim().split("\n")).toHaveLength(4);
 
-    const second = spawn("run", "planted-rank", "--out", out, ...small, "--json");
+    const second = spawn("run", "planted", "--out", out, ...small, "--json");
     expect(second.stderr).toContain("lora · seed 1: already done");
     expect(JSON.parse(second.stdout).results).toHaveLength(3);
 
     // Pattern keys that match nothing are wrong input, found before anything is trained.
-    const third = spawn("run", "planted-rank", "--out", out, ...small, "--set", "configs.lora.rankPattern={attention: 2}");
+    const third = spawn("run", "planted", "--out", out, ...small, "--set", "configs.lora.rankPattern={attention: 2}");
     expect({ status: third.status, stderr: third.stderr.split("\n").at(-2) }).toEqual({
       status: 2,
       stderr: expect.stringMatching(/^lowrank: config "lora": pattern "attention" matches none of the adapted modules/),

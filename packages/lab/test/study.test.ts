@@ -43,8 +43,8 @@ async function execute(out: string, runs: StudyRun[], data = "none"): Promise<St
 describe("a study", () => {
   it("gives the same numbers when it is run again elsewhere, and every proof holds", async () => {
     const [first, second] = [temporary(), temporary()];
-    const a = await execute(first, plan(first, "planted-rank", { set: SMALL, seeds: [1] }));
-    const b = await execute(second, plan(second, "planted-rank", { set: SMALL, seeds: [1] }));
+    const a = await execute(first, plan(first, "planted", { set: SMALL, seeds: [1] }));
+    const b = await execute(second, plan(second, "planted", { set: SMALL, seeds: [1] }));
     expect(a.failures).toEqual([]);
     expect(a.results.map((run) => run.predictions)).toEqual(b.results.map((run) => run.predictions));
     expect(a.results.flatMap((run) => run.proofs.filter((proof) => !proof.holds))).toEqual([]);
@@ -64,7 +64,7 @@ describe("a study", () => {
   it("finds two configs that compute the same thing", async () => {
     const out = temporary();
     const set = [...SMALL, "configs={a: {method: head}, b: {method: head, train: {lr: 5e-4}}}"];
-    const outcome = await execute(out, plan(out, "planted-rank", { set, seeds: [1] }));
+    const outcome = await execute(out, plan(out, "planted", { set, seeds: [1] }));
     expect(outcome.indistinguishable).toEqual([{ seed: 1, configs: ["a", "b"], identical: "logits" }]);
   });
 
@@ -72,7 +72,7 @@ describe("a study", () => {
     const out = temporary();
     // Adam moves every weight by about lr: 1e200 overflows to infinity within two steps, also in f64.
     const set = [...SMALL, "train.evalEvery=1", "train.warmup=0.4", "train.clip=null", "configs={bad: {method: full, train: {lr: 1e308}}, good: {method: head}}"];
-    const outcome = await execute(out, plan(out, "planted-rank", { set, seeds: [1] }));
+    const outcome = await execute(out, plan(out, "planted", { set, seeds: [1] }));
     expect(outcome.results.map((run) => run.config)).toEqual(["good"]);
     expect(outcome.failures[0]!.message).toMatch(/^step \d: the (loss|gradient norm|evaluation loss) is (NaN|Infinity); last-good\.safetensors holds step \d; --detect-anomaly names the operation$/);
     expect(readdirSync(outcome.failures[0]!.kept)).toEqual(expect.arrayContaining(["error.json", "last-good.safetensors", "events.jsonl"]));
@@ -81,11 +81,11 @@ describe("a study", () => {
 
   it("skips finished runs, and those of other code only with --reuse", async () => {
     const out = temporary();
-    await execute(out, plan(out, "planted-rank", { set: SMALL, seeds: [1] }));
-    const again = await execute(out, plan(out, "planted-rank", { set: SMALL, seeds: [1] }));
+    await execute(out, plan(out, "planted", { set: SMALL, seeds: [1] }));
+    const again = await execute(out, plan(out, "planted", { set: SMALL, seeds: [1] }));
     expect(again.said).toEqual([expect.stringMatching(/head · seed 1: already done/), expect.stringMatching(/lora · seed 1: already done/), expect.stringMatching(/full · seed 1: already done/)]);
-    expect(plan(out, "planted-rank", { set: SMALL, seeds: [1] }, "none", "new").every((run) => run.done === undefined)).toBe(true);
-    expect(plan(out, "planted-rank", { set: SMALL, seeds: [1] }, "none", "other").every((run) => run.done !== undefined)).toBe(true);
+    expect(plan(out, "planted", { set: SMALL, seeds: [1] }, "none", "new").every((run) => run.done === undefined)).toBe(true);
+    expect(plan(out, "planted", { set: SMALL, seeds: [1] }, "none", "other").every((run) => run.done !== undefined)).toBe(true);
   });
 
   it("on SST-2 trains on the texts, and a dry run says what it would do and writes no run", async () => {
@@ -103,15 +103,15 @@ describe("a study", () => {
 
   it("refuses a config that does not fit its base before anything is written", () => {
     const out = temporary();
-    expect(() => plan(out, "planted-rank", { set: [...SMALL, "configs.lora.target=[querry]"] })).toThrow(`config "lora": "target" ["querry"] matches no module`);
-    expect(() => plan(out, "planted-rank", { set: [...SMALL, "configs.head.modules=[poler]"] })).toThrow(/config "head": there is no linear module "poler"/);
+    expect(() => plan(out, "planted", { set: [...SMALL, "configs.lora.target=[querry]"] })).toThrow(`config "lora": "target" ["querry"] matches no module`);
+    expect(() => plan(out, "planted", { set: [...SMALL, "configs.head.modules=[poler]"] })).toThrow(/config "head": there is no linear module "poler"/);
     expect(readdirSync(out)).toEqual([]);
   });
 });
 
 describe("the planted-rank task", () => {
   const prepare = (set: string[] = []) => {
-    const { config } = plannedRuns(loadStudy("planted-rank", { set: [...SMALL, ...set] }))[0]!;
+    const { config } = plannedRuns(loadStudy("planted", { set: [...SMALL, ...set] }))[0]!;
     return preparePlantedRank(config.task as PlantedRankTask, config, device);
   };
 

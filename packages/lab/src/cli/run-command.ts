@@ -9,6 +9,7 @@ import { summaryTable } from "../store/summary.ts";
 import { dryRun } from "../study/dry-run.ts";
 import { planStudy } from "../study/plan-study.ts";
 import { runStudy } from "../study/run-study.ts";
+import { formatNumber } from "../text/format.ts";
 import { progressMode } from "../text/progress.ts";
 import { openDevice } from "./device.ts";
 import type { DeviceChoice } from "./options.ts";
@@ -61,6 +62,7 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
     if (options.json === true) process.stdout.write(`${JSON.stringify(outcome, null, 2)}\n`);
     else {
       if (outcome.summary.length > 0) process.stdout.write(`${summaryTable(outcome.summary)}\n`);
+      for (const { config, rule, spearman } of outcome.rankRecovery) process.stdout.write(`rank recovery, ${config}: Spearman ${formatNumber(spearman.mean, 3)} over ${spearman.n} seeds (${rule})\n`);
       process.stdout.write(`results: ${join(out, "results.json")}, ${join(out, "results.csv")}; runs: ${store.folder}\n`);
     }
     // Without --quiet each failure has had its line when it happened.

@@ -54,12 +54,39 @@ seeds: [13, 42, 87, 100, 2024]
 train: { epochs: 3, batchSize: 32, schedule: linear, warmup: 0.06, weightDecay: 0.01, clip: 1 }
 ${six({ lr: "5e-4", adaLr: "8e-4", tail: "dropout: 0.1" })}`,
 
-  "planted-rank": `# Planted ranks, five paired seeds.
-name: planted-rank
+  planted: `# Head, LoRA and full fine-tuning on planted ranks, five paired seeds.
+name: planted
 ${PLANTED_TASK}
 seeds: [13, 42, 87, 100, 2024]
 train: { epochs: 8, batchSize: 64 }
 ${PLANTED_CONFIGS}`,
+
+  "planted-rank": `# Can an allocator find where the ranks are? AdaLoRA shares 16 ranks among 8 modules; fixed-rank LoRA has 8 in each.
+# Difficulty: 20 planted directions in 6 of 8 modules, each of 0.35 of the base weight's norm; 64 labels of a teacher whose head the
+# student has.
+name: planted-rank
+task:
+  name: planted-rank
+  train: 16384
+  length: 12
+  labels: 64
+  head: base
+  strength: 0.35
+  strengthOf: direction
+  ranks:
+    0.attention.self.value: 5
+    0.intermediate.dense: 1
+    1.intermediate.dense: 6
+    2.attention.self.value: 3
+    3.attention.self.value: 1
+    3.intermediate.dense: 4
+model: { hidden: 32, layers: 4, heads: 4, intermediate: 64, dropout: 0, initializerRange: 0.2, seed: 1 }
+seeds: [13, 42, 87, 100, 2024]
+train: { epochs: 8, batchSize: 64, evalEvery: 1024 }
+configs:
+  adalora: { method: adalora, initR: 8, targetR: 2, alpha: 16, target: [value, intermediate.dense], tinit: 0.4, tfinal: 0.2, deltaT: 10, orthRegWeight: 0.1, train: { lr: 1e-2 } }
+  lora: { method: lora, r: 8, alpha: 16, target: [value, intermediate.dense], train: { lr: 5e-3 } }
+`,
 
   sst2: `# SST-2 on a BERT checkpoint: give its folder with --base DIR (or --set base=DIR).
 name: sst2

@@ -83,7 +83,7 @@ const method = z.discriminatedUnion("method", [
     beta2: probability.default(0.85),
     orthRegWeight: z.number().min(0).default(0.5),
     compat: z.enum(["strict", "peft"]).default("strict"),
-    allocator: z.boolean().default(true),
+    allocator: z.union([z.boolean(), z.enum(["sensitivity", "magnitude"])], { error: `expected true, false, "sensitivity" or "magnitude"` }).default(true),
     ...targets,
     ...numerics,
     train: train.default({}),

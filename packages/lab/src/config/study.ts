@@ -75,8 +75,8 @@ export interface AdaLoraMethod extends NumericsOptions, TargetOptions {
   readonly beta2: number;
   readonly orthRegWeight: number;
   readonly compat: "strict" | "peft";
-  /** Off: the modules keep their initial ranks, as a control. */
-  readonly allocator: boolean;
+  /** What ranks are decided by: AdaLoRA's sensitivity (true), or the size of each contribution. False: modules keep their initial ranks, as a control. */
+  readonly allocator: boolean | "sensitivity" | "magnitude";
   readonly train: TrainOverrides;
 }
 

@@ -1,6 +1,7 @@
 /** What a finished run says about itself: `result.json`. */
 import type { AllocationRecord } from "@lowrank/peft";
 import type { ResolvedConfig } from "../config/load.ts";
+import type { RankRecovery } from "../study/rank-recovery.ts";
 
 export interface Evaluation {
   readonly step: number;
@@ -68,6 +69,8 @@ export interface RunResult {
   readonly memory: { readonly arenaBytes: number; readonly persistentBytes: number; readonly peakRssBytes: number; readonly split: MemorySplit };
   /** What decided ranks, and what it decided; absent for fixed ranks. */
   readonly allocation?: AllocationRecord;
+  /** How ranks that the run found agree with planted ones; present where ranks were planted and adapters searched. */
+  readonly rankRecovery?: RankRecovery;
   /** Present where the loss was scaled. */
   readonly lossScaling?: { readonly skipped: number; readonly finalScale: number | null };
   /** SHA-256 of predictions.jsonl, and of the predicted labels alone. */

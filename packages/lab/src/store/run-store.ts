@@ -68,6 +68,8 @@ export class RunFolder {
     }
   }
 
+  has(file: string): boolean { return existsSync(join(this.path, file)); }
+
   remove(file: string): void {
     rmSync(join(this.path, file), { force: true });
   }

@@ -31,6 +31,9 @@ function places(values: readonly number[]): number[] {
 /** Singular values that count towards an update's rank, relative to the largest of all modules: fixed-rank methods keep many tiny ones. */
 export const COUNTED = 0.1;
 
+/** The rule of `effectiveRanks`, in words. */
+export const EFFECTIVE_RANK: string = `singular values of the update that are at least ${COUNTED} of the largest of all modules`;
+
 /** How many singular values of each module's update reach `COUNTED` of the largest of all. */
 export function effectiveRanks(singularValues: ReadonlyMap<string, ArrayLike<number>>): Map<string, number> {
   const largest = Math.max(...[...singularValues.values()].map((s) => s[0] ?? 0));

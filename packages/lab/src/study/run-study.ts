@@ -1,4 +1,4 @@
-/** Executes the runs of a study one after the other and writes `results.json` and `results.csv` after each. One failing run does not stop the others. */
+/** Executes the runs of a study one after the other and writes `results.json`, `results.csv` and, where ranks were planted, `ranks.svg` after each. One failing run does not stop the others. */
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "@lowrank/tensor";
@@ -13,6 +13,7 @@ import { formatDuration, formatNumber } from "../text/format.ts";
 import { type ProgressMode, startProgress } from "../text/progress.ts";
 import { executeRun, totalSteps } from "../train/run.ts";
 import type { StudyRun } from "./plan-study.ts";
+import { rankPicture, summariseRecovery, type RecoverySummary } from "./rank-picture.ts";
 
 export interface StudyContext {
   readonly out: string;
@@ -41,6 +42,8 @@ export interface StudyOutcome {
   readonly summary: readonly SummaryRow[];
   /** Configs whose predictions cannot be told apart; identical logits make the study fail. */
   readonly indistinguishable: readonly TwinRuns[];
+  /** How well planted ranks were found, by config; empty where none were planted. */
+  readonly rankRecovery: readonly RecoverySummary[];
 }
 
 /** Runs whatever is not done yet. */
@@ -93,10 +96,11 @@ async function attempt(run: StudyRun, label: string, task: PreparedTask, context
 }
 
 function publish(out: string, study: string, results: readonly RunResult[], failures: readonly FailedRun[]): StudyOutcome {
-  const outcome: StudyOutcome = { study, results, failures, summary: summarise(results), indistinguishable: indistinguishable(results) };
+  const outcome: StudyOutcome = { study, results, failures, summary: summarise(results), indistinguishable: indistinguishable(results), rankRecovery: summariseRecovery(results) };
   mkdirSync(out, { recursive: true });
   replace(join(out, "results.json"), `${JSON.stringify(outcome, null, 2)}\n`);
   replace(join(out, "results.csv"), resultsCsv(results));
+  if (outcome.rankRecovery.length > 0) replace(join(out, "ranks.svg"), rankPicture(outcome.rankRecovery));
   return outcome;
 }
 

@@ -70,11 +70,22 @@ export function plantedUpdate(weight: ArrayLike<number>, out: number, inner: num
   return Float32Array.from(product, (value) => value * scale);
 }
 
+/** The first entry of the rank map that names the end of `path`. */
+function keyOf(task: Pick<PlantedRankTask, "ranks">, path: string): string | undefined {
+  return Object.keys(task.ranks).find((name) => `.${path}`.endsWith(`.${name}`));
+}
+
+/** Rank of what is planted into the module at `path`; 0 where nothing is. */
+export function plantedRank(task: Pick<PlantedRankTask, "ranks">, path: string): number {
+  const key = keyOf(task, path);
+  return key === undefined ? 0 : task.ranks[key]!;
+}
+
 /** Adds the planted updates to the model's weights. */
 async function plant(model: Classifier, task: PlantedRankTask): Promise<void> {
   const used = new Set<string>();
   for (const { path, weight } of model.linears()) {
-    const key = Object.keys(task.ranks).find((name) => `.${path}`.endsWith(`.${name}`));
+    const key = keyOf(task, path);
     if (key === undefined) continue;
     used.add(key);
     const [out, inner] = weight.shape as [number, number];

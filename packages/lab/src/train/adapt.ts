@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { directory, savePretrained } from "@lowrank/models";
 import { recomputeBlocks } from "@lowrank/nn";
-import { adaLora, adaLoraConfig, adapt, parameterReport, saveAdapter, type AdaptiveMethod, type LoraConfig, type SvdUpdate } from "@lowrank/peft";
-import { serialize, type StoredTensor } from "@lowrank/tensor";
+import { adaLora, adaLoraConfig, adapt, magnitudeBudget, parameterReport, resizeAdapter, saveAdapter, tripletsOf, type AdaptiveMethod, type AllocationRecord, type LoraAdapter, type LoraConfig } from "@lowrank/peft";
+import { serialize, topSvd, type StoredTensor } from "@lowrank/tensor";
 import type { AdaLoraMethod, LoraMethod, MethodConfig, TargetOptions } from "../config/study.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { ModuleRow, ParameterCounts } from "../store/result.ts";
@@ -18,8 +18,10 @@ export interface AdaptedClassifier {
   readonly counts: ParameterCounts;
   /** Decides ranks while training; absent where ranks are fixed. */
   readonly allocator?: AdaptiveMethod;
-  /** Writes `adapter/` in PEFT form, or `checkpoint/` in Hugging Face form. */
-  save(folder: string): Promise<void>;
+  /** Writes `adapter/` in PEFT form, or `checkpoint/` in Hugging Face form. Ranks that an allocation did not keep are cut off first, for good. */
+  save(folder: string, allocation?: AllocationRecord): Promise<void>;
+  /** Singular values of each module's update, as many as it has ranks, largest first; none without adapters. */
+  spectra(): Promise<ReadonlyMap<string, Float64Array>>;
   /** The trainable weights as a safetensors file. */
   trainableBytes(): Promise<Uint8Array>;
 }
@@ -35,8 +37,7 @@ export async function adaptClassifier(classifier: Classifier, method: MethodConf
   if (method.method === "adalora") return adaLoraClassifier(classifier, method, seed, totalSteps);
   if (method.method === "lora") {
     const adapter = await adapt(model, peftConfig(method), { device, seed: deriveSeed(seed, "init") });
-    const rows = adapter.table.map(({ module, inFeatures, outFeatures, rank, scale, parameters }) => ({ module, in: inFeatures, out: outFeatures, rank, scale, parameters }));
-    return describe(classifier, rows, (folder) => saveAdapter(adapter, directory(join(folder, "adapter"))));
+    return describe(classifier, rowsOf(adapter), (folder) => saveAdapter(adapter, directory(join(folder, "adapter"))), adapter);
   }
   if (method.method === "head") {
     model.freeze();
@@ -50,11 +51,27 @@ async function adaLoraClassifier(classifier: Classifier, method: AdaLoraMethod, 
   const { initR, targetR, tinit, tfinal, deltaT, beta1, beta2, orthRegWeight, compat } = method;
   const schedule = { tinit, tfinal, deltaT, beta1, beta2, orthRegWeight };
   const adapter = await adapt(model, { ...commonConfig(method), adaLora: adaLoraConfig({ initR, targetR, totalStep: totalSteps, ...schedule }) }, { device, seed: deriveSeed(seed, "init") });
-  const triplets = [...adapter.updates].map(([name, update]) => ({ name, a: (update as SvdUpdate).a, b: (update as SvdUpdate).b, e: (update as SvdUpdate).e }));
-  const allocator = method.allocator ? adaLora(triplets, { totalSteps, targetRank: targetR, compat, ...schedule }) : undefined;
-  const rows = adapter.table.map(({ module, inFeatures, outFeatures, rank, scale, parameters }) => ({ module, in: inFeatures, out: outFeatures, rank, scale, parameters }));
-  const save = async (folder: string): Promise<void> => saveAdapter(adapter, directory(join(folder, "adapter")));
-  return { ...describe(classifier, rows, save), ...(allocator === undefined ? {} : { allocator }) };
+  const options = { totalSteps, targetRank: targetR, compat, ...schedule };
+  const allocator = { true: adaLora, sensitivity: adaLora, magnitude: magnitudeBudget, false: undefined }[`${method.allocator}`]?.(tripletsOf(adapter), options);
+  const save = async (folder: string, allocation?: AllocationRecord): Promise<void> => {
+    if (allocation !== undefined) await resizeAdapter(adapter, new Map(allocation.modules.map(({ module, mask }) => [module, mask])));
+    await saveAdapter(adapter, directory(join(folder, "adapter")));
+  };
+  return { ...describe(classifier, rowsOf(adapter), save, adapter), ...(allocator === undefined ? {} : { allocator }) };
+}
+
+function rowsOf(adapter: LoraAdapter): ModuleRow[] {
+  return adapter.table.map(({ module, inFeatures, outFeatures, rank, scale, parameters }) => ({ module, in: inFeatures, out: outFeatures, rank, scale, parameters }));
+}
+
+async function spectraOf(adapter: LoraAdapter): Promise<Map<string, Float64Array>> {
+  const spectra = new Map<string, Float64Array>();
+  for (const [path, update] of adapter.updates) {
+    const delta = update.delta();
+    const [out, inner] = delta.shape as [number, number];
+    spectra.set(path, topSvd(await delta.floats(), out, inner, Math.min(update.rank, out, inner)).s);
+  }
+  return spectra;
 }
 
 /** The study's words in PEFT's. */
@@ -76,7 +93,7 @@ function commonConfig({ alpha, dropout, target, exclude, modulesToSave }: Target
   };
 }
 
-function describe(classifier: Classifier, modules: readonly ModuleRow[], save: (folder: string) => Promise<void>): AdaptedClassifier {
+function describe(classifier: Classifier, modules: readonly ModuleRow[], save: AdaptedClassifier["save"], adapter?: LoraAdapter): AdaptedClassifier {
   const weights = classifier.weights();
   const trainable = weights.filter(({ weight }) => weight.trainable);
   const { total, percent, trainable: trained, effective } = parameterReport(classifier.model);
@@ -87,6 +104,7 @@ function describe(classifier: Classifier, modules: readonly ModuleRow[], save: (
     modules,
     counts: { trainable: trained, effective, total, percent },
     save,
+    spectra: async () => (adapter === undefined ? new Map() : spectraOf(adapter)),
     async trainableBytes() {
       const entries = new Map<string, StoredTensor>();
       for (const { name, weight } of trainable) entries.set(name, { dtype: weight.parameter.dtype, shape: weight.shape, data: await weight.parameter.data() });

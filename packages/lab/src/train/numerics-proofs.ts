@@ -42,7 +42,7 @@ export function dtypeProof(trace: DTypeTrace | undefined, method: MethodConfig):
 
 /** The allocator ran once per optimiser step and ended with exactly its budget. Fixed ranks have no record. */
 export function allocationProof(record: AllocationRecord | undefined, method: MethodConfig, steps: number): Proof {
-  const wanted = method.method === "adalora" && method.allocator;
+  const wanted = method.method === "adalora" && method.allocator !== false;
   if (record === undefined) return { name: "rank-allocation", holds: !wanted, detail: { allocator: "none", method: method.method } };
   const falls = record.budgets.every((b, i) => i === 0 || b <= record.budgets[i - 1]!);
   const enforced = record.compat === "strict" ? record.kept === record.targetBudget : record.kept <= record.targetBudget;
@@ -54,7 +54,8 @@ export function allocationProof(record: AllocationRecord | undefined, method: Me
 
 /** The regulariser was part of the objective at every step, and the loss that is reported holds none of it. */
 export function objectiveProof(method: MethodConfig, regularizers: readonly number[]): Proof {
-  const wanted = method.method === "adalora" && method.allocator && method.orthRegWeight > 0;
+  // deciding by size needs no orthonormal factors
+  const wanted = method.method === "adalora" && method.allocator !== false && method.allocator !== "magnitude" && method.orthRegWeight > 0;
   const on = regularizers.filter((r) => r > 0).length;
   return { name: "regulariser-in-training-only", holds: wanted ? on === regularizers.length : on === 0, detail: { steps: regularizers.length, withRegulariser: on, first: regularizers[0] ?? 0, last: regularizers.at(-1) ?? 0 } };
 }

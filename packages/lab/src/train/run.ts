@@ -2,13 +2,15 @@
  * One run, from a fresh base to a committed folder: adapt, prove, train, evaluate, prove again, publish. Knows nothing of
  * other runs.
  */
-import type { AllocationRecord } from "@lowrank/peft";
+import type { AllocationRecord, AllocationStep } from "@lowrank/peft";
 import { NumericsError, type Device, type DTypeTrace, type HostTensor } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
 import { RunError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { Evaluation, Proof, RunResult } from "../store/result.ts";
 import type { RunFolder } from "../store/run-store.ts";
+import { EFFECTIVE_RANK, effectiveRanks, rankRecovery, type RankRecovery } from "../study/rank-recovery.ts";
+import { plantedRank } from "../tasks/planted-rank.ts";
 import type { PreparedTask } from "../tasks/task.ts";
 import { formatNumber } from "../text/format.ts";
 import type { Progress } from "../text/progress.ts";
@@ -66,7 +68,15 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
 
     const predictions = predictionLines(trained.scores, task.dev, task.labels);
     folder.write("predictions.jsonl", predictions.text);
-    await adapted.save(folder.path);
+    const recovery = await recoveredRanks(config, adapted, trained.allocation);
+    const split = {
+      frozenWeights: weightBytes(adapted.frozen),
+      trainableWeights: weightBytes(adapted.trainable),
+      optimizerState: trained.stateBytes,
+      activationsAndGradients: trained.arenaBytes,
+    };
+    // from here on the adapter may be smaller than what was trained
+    await adapted.save(folder.path, trained.allocation);
     folder.remove(LAST_GOOD);
     const seconds = { total: (performance.now() - started) / 1000, training: trained.trainingSeconds, perStep: trained.medianStepSeconds };
     folder.event("finished", { ...trained.final, seconds: seconds.total });
@@ -86,6 +96,7 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
       parameters: { ...adapted.counts, effective: effectiveCount(adapted, trained.allocation) },
       modules: adapted.modules,
       ...(trained.allocation === undefined ? {} : { allocation: trained.allocation }),
+      ...(recovery === undefined ? {} : { rankRecovery: recovery }),
       ...(trained.skippedSteps === 0 && trained.lossScale === undefined ? {} : { lossScaling: { skipped: trained.skippedSteps, finalScale: trained.lossScale ?? null } }),
       steps: trained.steps,
       seconds,
@@ -93,12 +104,7 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
         arenaBytes: trained.arenaBytes,
         persistentBytes: trained.persistentBytes,
         peakRssBytes: process.resourceUsage().maxRSS * 1024,
-        split: {
-          frozenWeights: weightBytes(adapted.frozen),
-          trainableWeights: weightBytes(adapted.trainable),
-          optimizerState: trained.stateBytes,
-          activationsAndGradients: trained.arenaBytes,
-        },
+        split,
       },
       predictions: { sha256: predictions.sha256, labelsSha256: predictions.labelsSha256 },
       proofs: [...before, ...after],
@@ -106,6 +112,14 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
   } finally {
     model.dispose();
   }
+}
+
+/** What was found against what was planted. Kept ranks where they were allocated, effective ranks of the update otherwise. */
+async function recoveredRanks({ task }: ResolvedConfig, adapted: AdaptedClassifier, record: AllocationRecord | undefined): Promise<RankRecovery | undefined> {
+  if (task.name !== "planted-rank" || adapted.modules.length === 0) return undefined;
+  const truth = new Map(adapted.modules.map(({ module }) => [module, plantedRank(task, module)]));
+  if (record !== undefined) return rankRecovery("ranks kept by the allocator", truth, new Map(record.modules.map((m) => [m.module, m.kept])));
+  return rankRecovery(EFFECTIVE_RANK, truth, effectiveRanks(await adapted.spectra()));
 }
 
 interface Trained {
@@ -164,6 +178,7 @@ function effectiveCount({ counts, modules }: AdaptedClassifier, record: Allocati
 
 /** Trainable weights at the last evaluation; kept only when a run fails. */
 const LAST_GOOD = "last-good.safetensors";
+const RANKS = "ranks.csv";
 const CSV_HEADER = "step,epoch,lr,train_loss,grad_norm,eval_loss,accuracy,f1,seconds";
 
 async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedClassifier, device: Device, folder: RunFolder, progress: Progress): Promise<Trained> {
@@ -204,7 +219,7 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
     for (const batch of epochBatches(task.train, batchOptions, seed, epoch)) {
       const lr = options.lr * factor(step);
       const before = performance.now();
-      const { loss, norm, regularizer, skipped } = await training.run(batchInputs(batch)).catch((error: unknown) => {
+      const { loss, norm, regularizer, skipped, allocation } = await training.run(batchInputs(batch)).catch((error: unknown) => {
         throw error instanceof NumericsError ? new RunError(`step ${step + 1}: ${error.message}`, { cause: error }) : error;
       });
       durations.push((performance.now() - before) / 1000);
@@ -219,6 +234,7 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
       if (!Number.isFinite(norm)) throw diverged(step, `the gradient norm is ${norm}`, evaluations.at(-1));
       lossSum += loss;
       lossCount++;
+      if (allocation?.selected === true) await recordRanks(folder, adapted, allocation);
       progress.update(step, `loss ${loss.toFixed(4)}`);
       const atEpochEnd = step % perEpoch === 0;
       const due = options.evalEvery === "epoch" ? atEpochEnd : step % options.evalEvery === 0;
@@ -247,6 +263,13 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
     skippedSteps: training.scaler?.skipped ?? 0,
     lossScale: training.scaler?.scale,
   };
+}
+
+/** One line in `ranks.csv`: budget and ranks after a choice. */
+async function recordRanks(folder: RunFolder, adapted: AdaptedClassifier, { step, budget, kept }: AllocationStep): Promise<void> {
+  const masks = await adapted.allocator!.masks();
+  if (!folder.has(RANKS)) folder.append(RANKS, ["step", "budget", "kept", ...masks.keys()].join(","));
+  folder.append(RANKS, [step, budget, kept, ...[...masks.values()].map((mask) => mask.filter(Boolean).length)].join(","));
 }
 
 /** A value that is not finite ends the run: nothing that comes after it means anything. */
