@@ -1,4 +1,5 @@
 /** Double quantisation: the scales of blocks, less their mean, in 8 bits. */
+import { NumericsError } from "@lowrank/tensor";
 import { LEAST } from "./blockwise.ts";
 import { dynamicMap } from "./tables.ts";
 
@@ -16,6 +17,7 @@ const midpoints: Float32Array = Float32Array.from({ length: 255 }, (_, i) => Mat
 
 /** @param offset default: the mean in f64, rounded; torch's own differs in its last bits with the backend's order of summation */
 export function nestScales(scales: Float32Array, offset: number = Math.fround(scales.reduce((a, b) => a + b, 0) / Math.max(1, scales.length))): NestedScales {
+  if (!scales.every(Number.isFinite)) throw new NumericsError(`double quantisation: scale ${scales.findIndex((s) => !Number.isFinite(s))} is not finite`);
   const codes = new Uint8Array(scales.length);
   const absmax = new Float32Array(Math.ceil(scales.length / NESTED_BLOCK));
   for (let block = 0; block < absmax.length; block++) {
