@@ -1,6 +1,6 @@
 /**
  * One engine with one number of threads in a process of its own. Does what the parent's messages say and answers each with one message:
- * open → about; prepare → a digest of the result, or why not; turn → milliseconds of each call; peak; close.
+ * open → about and what the engine lacks; prepare → a digest of the result, or why not; turn → milliseconds of each call; close.
  */
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
@@ -25,28 +25,31 @@ function digest(values) {
 const handlers = {
   async open() {
     engine = await (await import(`./engines/${engineName}.mjs`)).open(Number(threadsText));
-    return { about: engine.about };
+    return { about: engine.about, lacks: await engine.lacks?.() };
   },
   async prepare({ name, warmups }) {
-    task = await engine.prepare(works.find((w) => w.name === name));
+    const work = works.find((w) => w.name === name);
+    task = await engine.prepare(work);
     const started = performance.now();
     await task.run();
     const firstMs = performance.now() - started;
-    const result = digest(await task.read());
+    const values = await task.read();
+    const result = digest(work.summary === undefined ? values : work.summary(values, work));
     for (let i = 1; i < warmups; i++) await task.run();
     return { result, firstMs };
   },
   async turn({ ms }) {
     const samples = [];
+    const before = engine.peak?.();
     const end = performance.now() + ms;
     do {
       const started = performance.now();
       await task.run();
       samples.push(performance.now() - started);
     } while (performance.now() < end);
-    return { samples };
+    // beside the turn: the machine's speed drifts, and the fraction must not
+    return { samples, peak: before === undefined ? undefined : (before + engine.peak()) / 2 };
   },
-  peak: () => ({ gflops: engine.peak() }),
   async close() {
     await task?.close();
     task = undefined;

@@ -6,17 +6,19 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { measure } from "./measure.mjs";
 import { Peer } from "./processes.mjs";
 import { report } from "./report.mjs";
 import { works } from "./work.mjs";
 
-const HELP = `npm run -s bench:peers -- [--filter REGEX] [--engines LIST] [--threads LIST] [--rounds N] [--out FILE]
+const HELP = `npm run -s bench:peers -- [--filter REGEX] [--engines LIST] [--threads LIST] [--rounds N] [--quick] [--out FILE]
 
   --filter REGEX   only tasks whose name matches
-  --engines LIST   of ours, jax, tfjs, ort (default: all; ours always runs)
+  --engines LIST   of ours, jax, tfjs, ort (default: these; ours always runs), ort-web
   --threads LIST   numbers of threads (default: 1,2, or 1 on a machine with one core)
   --rounds N       turns each engine gets per task (default 7)
-  --out FILE       where the tables go (default: benchmarks/RESULTS.md; with --filter or --engines, only the screen)
+  --quick          2 rounds of short turns: shows that everything runs, and roughly how fast
+  --out FILE       where the tables go (default: benchmarks/RESULTS.md; with --filter, --engines or --quick, only the screen)
 
 Example:
   npm run -s bench:peers -- --filter 'product 1024³' --threads 1
@@ -24,10 +26,7 @@ Example:
 
 /** Milliseconds of a turn; a call that takes longer is one turn. */
 const TURN_MS = 150;
-/** Before a turn: threads of the engine before may still spin. */
-const PAUSE_MS = 40;
-/** Results may differ by rounding and by how erf and exp are approximated, not by more. Relative to the largest value. */
-const AGREEMENT = 1e-3;
+const QUICK_TURN_MS = 40;
 
 function fail(message) {
   process.stderr.write(`bench:peers: ${message}\n`);
@@ -37,7 +36,7 @@ function fail(message) {
 function options() {
   let values;
   try {
-    ({ values } = parseArgs({ options: { filter: { type: "string" }, engines: { type: "string" }, threads: { type: "string" }, rounds: { type: "string" }, out: { type: "string" }, help: { type: "boolean", short: "h" } } }));
+    ({ values } = parseArgs({ options: { filter: { type: "string" }, engines: { type: "string" }, threads: { type: "string" }, rounds: { type: "string" }, quick: { type: "boolean" }, out: { type: "string" }, help: { type: "boolean", short: "h" } } }));
   } catch (error) {
     fail(`${error.message.split("\n")[0]}; --help shows what there is`);
   }
@@ -45,12 +44,12 @@ function options() {
     process.stdout.write(HELP);
     process.exit(0);
   }
-  const known = ["ours", "jax", "tfjs", "ort"];
-  const wanted = values.engines?.split(",") ?? known;
+  const known = ["ours", "jax", "tfjs", "ort", "ort-web"];
+  const wanted = values.engines?.split(",") ?? known.slice(0, 4);
   for (const name of wanted) if (!known.includes(name)) fail(`--engines ${name}: there are ${known.join(", ")}`);
   const threads = (values.threads ?? (availableParallelism() > 1 ? "1,2" : "1")).split(",").map(Number);
   if (threads.some((t) => !Number.isInteger(t) || t < 1)) fail(`--threads ${values.threads}: expected positive whole numbers`);
-  const rounds = Number(values.rounds ?? 7);
+  const rounds = Number(values.rounds ?? (values.quick ? 2 : 7));
   if (!Number.isInteger(rounds) || rounds < 1) fail(`--rounds ${values.rounds}: expected a positive whole number`);
   let filter;
   try {
@@ -58,85 +57,46 @@ function options() {
   } catch {
     fail(`--filter ${values.filter}: not a regular expression`);
   }
-  const whole = values.filter === undefined && values.engines === undefined;
+  const whole = values.filter === undefined && values.engines === undefined && !values.quick;
   const out = values.out ?? (whole ? fileURLToPath(new URL("../RESULTS.md", import.meta.url)) : undefined);
-  return { engines: known.filter((n) => n === "ours" || wanted.includes(n)), threads, rounds, out, chosen: works.filter((w) => filter.test(w.name)) };
+  return { engines: known.filter((n) => n === "ours" || wanted.includes(n)), threads, rounds, turnMs: values.quick ? QUICK_TURN_MS : TURN_MS, out, chosen: works.filter((w) => filter.test(w.name)) };
 }
 
-const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
-
-function median(samples) {
-  const sorted = [...samples].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+/** A process that answers, or undefined and the reason in `absent`. */
+async function start(engine, count) {
+  const peer = new Peer(engine, count);
+  const { about, lacks = [], cannot } = await peer.started();
+  if (cannot === undefined) return { peer, about, lacks };
+  peer.stop();
+  return { cannot };
 }
 
-/** How far two digests are apart, relative to the largest value of the first. */
-function distance(ours, theirs) {
-  if (ours.length !== theirs.length) return Infinity;
-  const scale = Math.max(...ours.sample.map(Math.abs), Number.MIN_VALUE);
-  return Math.max(...ours.sample.map((v, i) => (Number.isFinite(theirs.sample[i]) ? Math.abs(v - theirs.sample[i]) / scale : Infinity)));
-}
-
-async function measure(work, peers, rounds) {
-  const rows = [];
-  let expected;
-  for (const peer of peers) {
-    await pause();
-    const answer = await peer.ask({ do: "prepare", name: work.name, warmups: 3 });
-    const row = { engine: peer.engine, threads: peer.threads, samples: [] };
-    if (answer.cannot !== undefined) row.cannot = answer.cannot;
-    else {
-      row.firstMs = answer.firstMs;
-      if (peer.engine === "ours") expected ??= answer.result;
-      const off = distance(expected, answer.result);
-      if (off > (work.agreement ?? AGREEMENT)) row.cannot = `its result differs from lowrank's by ${off.toExponential(1)} of the largest value`;
-    }
-    rows.push(row);
-  }
-  const peaks = [];
-  const peakMeter = peers.find((p) => p.engine === "ours");
-  for (let round = 0; round < rounds; round++) {
-    const { gflops } = await peakMeter.ask({ do: "peak" });
-    if (gflops !== undefined) peaks.push(gflops);
-    for (const [i, peer] of peers.entries()) {
-      if (rows[i].cannot !== undefined) continue;
-      await pause();
-      const answer = await peer.ask({ do: "turn", ms: TURN_MS });
-      if (answer.cannot === undefined) rows[i].samples.push(...answer.samples);
-      else rows[i].cannot = answer.cannot;
-    }
-  }
-  for (const peer of peers) await peer.ask({ do: "close" });
-  return { work, peak: median(peaks), rows: rows.map(({ samples, ...row }) => ({ ...row, calls: samples.length, ms: row.cannot === undefined ? median(samples) : undefined })) };
-}
-
-const { engines, threads, rounds, out, chosen } = options();
+const { engines, threads, rounds, turnMs, out, chosen } = options();
 if (chosen.length === 0) fail("--filter matches no task");
 const peers = [];
 const abouts = [];
 const absent = [];
 for (const count of threads) {
   for (const engine of engines) {
-    const peer = new Peer(engine, count);
-    const { about, cannot } = await peer.started();
-    if (cannot === undefined) {
-      peers.push(peer);
-      abouts.push({ engine, threads: count, about });
-    } else {
+    const { peer, about, lacks, cannot } = await start(engine, count);
+    if (peer === undefined) {
       absent.push({ engine, threads: count, cannot });
-      peer.stop();
       if (engine === "ours") fail(`lowrank itself does not start: ${cannot}`);
+      continue;
     }
+    peers.push(peer);
+    abouts.push({ engine, threads: count, about, lacks });
   }
 }
 const results = [];
 for (const [i, work] of chosen.entries()) {
   process.stderr.write(`[${i + 1}/${chosen.length}] ${work.name}\n`);
-  results.push(await measure(work, peers, rounds));
+  // a crash costs an engine one task, not the rest of the run
+  for (const [at, { engine, threads: count, gone }] of peers.entries()) if (gone) peers[at] = (await start(engine, count)).peer ?? peers[at];
+  results.push(await measure(work, peers, { rounds, turnMs }));
 }
 for (const peer of peers) peer.stop();
-const text = report({ engines, threads, rounds, results, abouts, absent });
+const text = report({ engines, threads, rounds, turnMs, results, abouts, absent });
 process.stdout.write(text);
 if (out !== undefined) {
   writeFileSync(out, text);

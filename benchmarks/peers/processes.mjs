@@ -26,6 +26,9 @@ export class Peer {
     });
   }
 
+  /** Why the process is no longer there; empty while it is. */
+  get gone() { return this.#gone; }
+
   #settle(message) {
     const waiting = this.#waiting;
     this.#waiting = undefined;

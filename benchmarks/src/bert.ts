@@ -29,7 +29,7 @@ function bert({ layers, hidden }: StepShape): BertConfig {
 
 /** The head trains and stays in f32. */
 function storageOf(model: BertForSequenceClassification, storage: StepOptions["storage"]): Pick<MaterializeOptions, "storage"> {
-  if (storage === "nf4") return { storage: planQuantisation(model, { embeddings: "f16" }).storage };
+  if (storage === "nf4") return { storage: planQuantisation(model, { embeddings: "nf4" }).storage };
   if (storage === "f16") return { storage: (name, weight) => (weight.shape.length === 2 && !name.startsWith("classifier") ? "f16" : undefined) };
   return {};
 }

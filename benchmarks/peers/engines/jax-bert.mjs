@@ -1,8 +1,17 @@
 /**
  * The BERT tasks in jax-js, in plain array operations. The step is one jit over loss, gradients, clipping and AdamW. The forward pass is one
  * jit per piece: under a single one, GELU is merged into the next product and computed again for each of its columns, three times slower.
+ * Dropout masks are drawn by a jit of their own before the step, for the same reason.
  */
 import { adamScalars, bertBatch, bertWeights } from "../bert.mjs";
+import { dropoutMask, layerNorm } from "./jax.mjs";
+
+/** Where BERT and PEFT drop, in the order in which `logits` meets the places. */
+function dropoutShapes({ layers, hidden, inner, heads, batch, length }) {
+  const wide = [batch * length, hidden];
+  const layer = [wide, wide, wide, [batch, heads, length, length], wide, wide, wide, [batch * length, inner], wide];
+  return [wide, ...Array.from({ length: layers }, () => layer).flat(), [batch, hidden], [batch, hidden]];
+}
 
 /** `piece` wraps each part of a layer: jax.jit, or nothing where one jit stands around all of it. */
 function model(jax, work, piece) {
@@ -12,39 +21,43 @@ function model(jax, work, piece) {
   const width = hidden / heads;
 
   const project = piece((x, w, b) => np.matmul(x, w.transpose()).add(b));
-  const adapted = piece((x, w, b, down, up) => np.matmul(x.ref, w.transpose()).add(b).add(np.matmul(np.matmul(x, down.transpose()), up.transpose()).mul(alpha / rank)));
+  const masked = (x, mask) => (mask === undefined ? x : x.mul(mask));
+  const adapted = piece((x, w, b, down, up, mask) => np.matmul(x.ref, w.transpose()).add(b).add(np.matmul(np.matmul(masked(x, mask), down.transpose()), up.transpose()).mul(alpha / rank)));
   const gelu = piece((x) => nn.gelu(x, { approximate: false }));
-  const normalised = piece((x, w, b) => nn.standardize(x, -1, { epsilon }).mul(w).add(b));
-  const normalisedSum = piece((x, residual, w, b) => nn.standardize(x.add(residual), -1, { epsilon }).mul(w).add(b));
-  const attention = piece((...qkv) => {
-    const [q, k, v] = qkv.map((x) => x.reshape([batch, length, heads, width]).transpose([0, 2, 1, 3]));
+  const normalised = layerNorm(jax, epsilon, piece);
+  const sum = piece((x, residual) => x.add(residual));
+  const normalisedSum = (x, residual, w, b) => normalised(sum(x, residual), w, b);
+  const attention = piece((query, key, value, mask) => {
+    const [q, k, v] = [query, key, value].map((x) => x.reshape([batch, length, heads, width]).transpose([0, 2, 1, 3]));
     const shares = nn.softmax(np.matmul(q, k.transpose([0, 1, 3, 2])).mul(1 / Math.sqrt(width)), -1);
-    return np.matmul(shares, v).transpose([0, 2, 1, 3]).reshape([tokens, hidden]);
+    return np.matmul(masked(shares, mask), v).transpose([0, 2, 1, 3]).reshape([tokens, hidden]);
   });
 
-  /** All weights by name; every reading is a reference of its own. */
-  return function logits(weights, ids) {
+  /** All weights by name; every reading is a reference of its own. `masks`: one per place, or none. */
+  return function logits(weights, ids, masks) {
+    let place = 0;
+    const mask = () => masks?.[place++];
     const w = (name) => weights[name].ref;
     const has = (name) => name in weights;
     const linear = (name, x) => {
       const base = [x, w(`${name}.weight`), w(`${name}.bias`)];
       if (!has(`${name}.lora_A.default.weight`)) return project(...base);
-      return adapted(...base, w(`${name}.lora_A.default.weight`), w(`${name}.lora_B.default.weight`));
+      return adapted(...base, w(`${name}.lora_A.default.weight`), w(`${name}.lora_B.default.weight`), ...(masks === undefined ? [] : [mask()]));
     };
     const pair = (name) => [w(`${name}.weight`), w(`${name}.bias`)];
     const words = np.take(w("bert.embeddings.word_embeddings.weight"), ids.reshape([tokens]), 0).reshape([batch, length, hidden]);
     const positions = w("bert.embeddings.position_embeddings.weight").slice([0, length]);
     const types = w("bert.embeddings.token_type_embeddings.weight").slice([0, 1]);
-    let x = normalised(words.add(positions).add(types), ...pair("bert.embeddings.LayerNorm")).reshape([tokens, hidden]);
+    let x = masked(normalised(words.add(positions).add(types), ...pair("bert.embeddings.LayerNorm")).reshape([tokens, hidden]), mask());
     for (let i = 0; i < layers; i++) {
       const at = `bert.encoder.layer.${i}.`;
-      const mixed = attention(...["query", "key", "value"].map((name) => linear(`${at}attention.self.${name}`, x.ref)));
-      const middle = normalisedSum(linear(`${at}attention.output.dense`, mixed), x, ...pair(`${at}attention.output.LayerNorm`));
+      const mixed = attention(...["query", "key", "value"].map((name) => linear(`${at}attention.self.${name}`, x.ref)), ...(masks === undefined ? [] : [mask()]));
+      const middle = normalisedSum(masked(linear(`${at}attention.output.dense`, mixed), mask()), x, ...pair(`${at}attention.output.LayerNorm`));
       const inner = gelu(linear(`${at}intermediate.dense`, middle.ref));
-      x = normalisedSum(linear(`${at}output.dense`, inner), middle, ...pair(`${at}output.LayerNorm`));
+      x = normalisedSum(masked(linear(`${at}output.dense`, inner), mask()), middle, ...pair(`${at}output.LayerNorm`));
     }
     const first = x.reshape([batch, length, hidden]).slice([], 0);
-    const pooled = np.tanh(linear("bert.pooler.dense", first));
+    const pooled = masked(np.tanh(linear("bert.pooler.dense", first)), mask());
     return project(pooled, ...pair(has("classifier.weight") ? "classifier" : "classifier.modules_to_save.default"));
   };
 }
@@ -92,7 +105,7 @@ function prepareStep(jax, work) {
   const { beta1, beta2, rate, decay, adamEpsilon, maxNorm } = work;
 
   const loss = (some, rest, inputs) => {
-    const likelihood = nn.logSoftmax(logits({ ...some, ...rest }, inputs.ids.ref), -1);
+    const likelihood = nn.logSoftmax(logits({ ...some, ...rest }, inputs.ids.ref, inputs.masks), -1);
     return likelihood.mul(nn.oneHot(inputs.labels.ref, work.labels)).sum().mul(-1 / work.batch);
   };
   const step = jax.jit((some, rest, m0, v0, scalars, inputs) => {
@@ -114,27 +127,36 @@ function prepareStep(jax, work) {
     return [value, ...out];
   });
 
+  const draw = jax.jit((key) => {
+    const shapes = dropoutShapes(work);
+    const keys = jax.random.split(key, shapes.length);
+    return shapes.map((shape, i) => dropoutMask(jax, shape, work.dropout, keys.ref.slice(i)));
+  });
+
   let t = 0;
   let last;
   const run = async () => {
     last?.dispose();
     const scalars = np.array(Float32Array.from(adamScalars(work, ++t)));
-    [last, trained, m, v] = step(trained, jax.tree.ref(frozen), m, v, scalars, jax.tree.ref(batch));
+    const inputs = jax.tree.ref(batch);
+    if (work.dropout > 0) inputs.masks = draw(jax.random.key(t));
+    [last, trained, m, v] = step(trained, jax.tree.ref(frozen), m, v, scalars, inputs);
     await jax.blockUntilReady([last, trained, m, v]);
   };
   return {
     run,
     async read() {
       const losses = [];
-      for (let i = 0; i < 3; i++) {
+      for (let i = 0; i < work.losses; i++) {
         losses.push((await last.ref.data())[0]);
-        if (i < 2) await run();
+        if (i < work.losses - 1) await run();
       }
       return losses;
     },
     close() {
       for (const tree of [frozen, trained, m, v, batch, last]) jax.tree.dispose(tree);
       step.dispose();
+      draw.dispose();
     },
   };
 }

@@ -5,19 +5,24 @@
 import { Cannot, numbers, transposed } from "../work.mjs";
 import { OnnxGraph } from "../onnx.mjs";
 
+async function loadWeb(threads, why) {
+  const ort = await import("onnxruntime-web");
+  ort.env.wasm.numThreads = threads;
+  return { ort, provider: "wasm", kind: `WebAssembly (onnxruntime-web${why})` };
+}
+
 async function load(threads) {
   try {
-    return { ort: (await import("onnxruntime-node")).default, kind: "native CPU (onnxruntime-node)" };
+    return { ort: (await import("onnxruntime-node")).default, provider: "cpu", kind: "native CPU (onnxruntime-node)" };
   } catch (error) {
-    const ort = await import("onnxruntime-web");
-    ort.env.wasm.numThreads = threads;
-    return { ort, kind: `WebAssembly (onnxruntime-web; native one: ${error.code ?? "does not load"})` };
+    return loadWeb(threads, `; native one: ${error.code ?? "does not load"}`);
   }
 }
 
-export async function open(threads) {
-  const { ort, kind } = await load(threads);
-  const provider = kind.startsWith("native") ? "cpu" : "wasm";
+export const open = async (threads) => engine(threads, await load(threads));
+export const openWeb = async (threads) => engine(threads, await loadWeb(threads, ""));
+
+function engine(threads, { ort, provider, kind }) {
   const options = { executionProviders: [provider], intraOpNumThreads: threads, interOpNumThreads: 1, executionMode: "sequential", graphOptimizationLevel: "all", logSeverityLevel: 3 };
   return { about: `${kind}, ${threads} thread${threads > 1 ? "s" : ""}, all graph optimisations`, prepare: (work) => prepare(ort, options, work) };
 }
@@ -37,6 +42,15 @@ function build(work) {
       let y = graph.node("MatMul", [input("x", 0, m, k), graph.constant(transposed(numbers(n * k, 1), n, k), [k, n])]);
       if (epilogue === "bias-gelu") y = graph.node("Gelu", [graph.node("Add", [y, graph.constant(numbers(n, 2), [n])])]);
       return { graph, output: y, shape: [m, n], feeds };
+    }
+    case "batched": {
+      const { count, m, k, n } = work;
+      const turned = graph.node("Transpose", [input("y", 1, count, n, k)], { perm: [0, 2, 1] });
+      return { output: graph.node("MatMul", [input("x", 0, count, m, k), turned]), graph, shape: [count, m, n], feeds };
+    }
+    case "dropout": {
+      const training = graph.node("Cast", [graph.constant(BigInt64Array.of(1n), [])], { to: 9 }); // 9: bool
+      return { output: graph.node("Dropout", [input("x", 0, work.count), graph.constant(Float32Array.of(work.p), []), training]), graph, shape: [work.count], feeds };
     }
     case "softmax": return { output: graph.node("Softmax", [input("x", 0, rows, columns)], { axis: -1 }), graph, shape: [rows, columns], feeds };
     case "layer-norm": {

@@ -1,6 +1,6 @@
 /** The BERT tasks in lowrank. */
 import { BertForSequenceClassification, parseBertConfig } from "@lowrank/models";
-import { AdamW, clipGradNorm, grad } from "@lowrank/nn";
+import { AdamW, clipGradNorm, DropoutKeys, grad } from "@lowrank/nn";
 import { adapt } from "@lowrank/peft";
 import { compile, init } from "@lowrank/tensor";
 import { bertBatch, bertWeights } from "../bert.mjs";
@@ -10,13 +10,14 @@ export async function prepare(work, threads) {
   const device = await init({ device: "wasm", threads });
   const model = new BertForSequenceClassification(parseBertConfig({
     hidden_size: work.hidden, num_hidden_layers: work.layers, num_attention_heads: work.heads, intermediate_size: work.inner, vocab_size: work.vocabulary,
-    max_position_embeddings: work.positions, layer_norm_eps: work.epsilon, hidden_dropout_prob: 0, attention_probs_dropout_prob: 0,
+    max_position_embeddings: work.positions, layer_norm_eps: work.epsilon, hidden_dropout_prob: work.dropout, attention_probs_dropout_prob: work.dropout,
   }));
   await model.materialize({ device, seed: 1 });
-  if (training) await adapt(model, { r: work.rank, alpha: work.alpha, dropout: 0, targetModules: ["query", "key", "value", "dense"], taskType: "SEQ_CLS" }, { device, seed: 1 });
+  if (training) await adapt(model, { r: work.rank, alpha: work.alpha, dropout: work.dropout, targetModules: ["query", "key", "value", "dense"], taskType: "SEQ_CLS" }, { device, seed: 1 });
   const weights = new Map([...bertWeights(work, training)].map(([name, { values, shape }]) => [name, { data: values, shape, dtype: "f32" }]));
   const { unexpected } = model.loadStateDict(weights, { strict: false });
   if (unexpected.length > 0) throw new Error(`the model has no ${unexpected.join(", ")}`);
+  if (training) model.train(new DropoutKeys(device, 1));
   const optimizer = training ? new AdamW(model.trainableWeights(), { lr: work.rate, betas: [work.beta1, work.beta2], eps: work.adamEpsilon, weightDecay: work.decay }) : undefined;
   const replay = compile(device, ({ ids, mask, labels }) => {
     const { loss, logits } = model.forward({ inputIds: ids, attentionMask: mask, labels });
@@ -41,9 +42,9 @@ export async function prepare(work, threads) {
     async read() {
       if (!training) return last.data();
       const losses = [];
-      for (let i = 0; i < 3; i++) {
+      for (let i = 0; i < work.losses; i++) {
         losses.push((await last.data())[0]);
-        if (i < 2) await run();
+        if (i < work.losses - 1) await run();
       }
       return losses;
     },

@@ -41,11 +41,12 @@ function model(tf, work, weights) {
       gradFunc: (dy, [x, y]) => [tf.matMul(dy, tf.transpose(y)), gradientOf(x, dy)],
     };
   });
+  const dropped = (x) => (work.dropout > 0 && work.kind === "step" ? tf.dropout(x, work.dropout) : x);
   const linear = (name, x) => {
     const y = frozen(name)(x);
     const down = w(`${name}.lora_A.default.weight`);
     if (down === undefined) return y;
-    return tf.add(y, tf.mul(product(product(x, down), w(`${name}.lora_B.default.weight`)), alpha / rank));
+    return tf.add(y, tf.mul(product(product(dropped(x), down), w(`${name}.lora_B.default.weight`)), alpha / rank));
   };
   const norm = (name, x) => layerNorm(tf, x, w(`${name}.weight`), w(`${name}.bias`), epsilon);
   const split = (x) => tf.transpose(tf.reshape(x, [batch, length, heads, width]), [0, 2, 1, 3]);
@@ -54,28 +55,25 @@ function model(tf, work, weights) {
     const words = tf.reshape(tf.gather(w("bert.embeddings.word_embeddings.weight"), tf.reshape(ids, [tokens])), [batch, length, hidden]);
     const positions = tf.slice(w("bert.embeddings.position_embeddings.weight"), [0, 0], [length, hidden]);
     const types = tf.slice(w("bert.embeddings.token_type_embeddings.weight"), [0, 0], [1, hidden]);
-    let x = tf.reshape(norm("bert.embeddings.LayerNorm", tf.add(tf.add(words, positions), types)), [tokens, hidden]);
+    let x = dropped(tf.reshape(norm("bert.embeddings.LayerNorm", tf.add(tf.add(words, positions), types)), [tokens, hidden]));
     for (let i = 0; i < layers; i++) {
       const at = `bert.encoder.layer.${i}.`;
       const [q, k, v] = ["query", "key", "value"].map((name) => split(linear(`${at}attention.self.${name}`, x)));
       const shares = tf.softmax(tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(width)));
-      const mixed = tf.reshape(tf.transpose(tf.matMul(shares, v), [0, 2, 1, 3]), [tokens, hidden]);
-      const middle = norm(`${at}attention.output.LayerNorm`, tf.add(linear(`${at}attention.output.dense`, mixed), x));
+      const mixed = tf.reshape(tf.transpose(tf.matMul(dropped(shares), v), [0, 2, 1, 3]), [tokens, hidden]);
+      const middle = norm(`${at}attention.output.LayerNorm`, tf.add(dropped(linear(`${at}attention.output.dense`, mixed)), x));
       const inner = gelu(tf, linear(`${at}intermediate.dense`, middle));
-      x = norm(`${at}output.LayerNorm`, tf.add(linear(`${at}output.dense`, inner), middle));
+      x = norm(`${at}output.LayerNorm`, tf.add(dropped(linear(`${at}output.dense`, inner)), middle));
     }
     const first = tf.reshape(tf.slice(tf.reshape(x, [batch, length, hidden]), [0, 0, 0], [batch, 1, hidden]), [batch, hidden]);
-    const pooled = tf.tanh(linear("bert.pooler.dense", first));
+    const pooled = dropped(tf.tanh(linear("bert.pooler.dense", first)));
     const trainedHead = w("classifier.modules_to_save.default.weight");
     return trainedHead === undefined ? frozen("classifier")(pooled) : tf.add(product(pooled, trainedHead), w("classifier.modules_to_save.default.bias"));
   };
 }
 
-/** Mean cross entropy, from operations this backend has: there is no log-softmax kernel in it. */
 function crossEntropy(tf, logits, oneHot) {
-  const shifted = tf.sub(logits, tf.max(logits, -1, true));
-  const likelihood = tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), -1, true)));
-  return tf.neg(tf.mean(tf.sum(tf.mul(likelihood, oneHot), -1)));
+  return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(logits), oneHot), -1)));
 }
 
 export function prepare(tf, work) {
@@ -120,8 +118,8 @@ export function prepare(tf, work) {
   return {
     run,
     read() {
-      while (losses.length < 3) run();
-      return losses.slice(0, 3);
+      while (losses.length < work.losses) run();
+      return losses.slice(0, work.losses);
     },
     close() {
       tf.dispose([...m, ...v]);

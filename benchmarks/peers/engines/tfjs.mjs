@@ -5,7 +5,8 @@
 import { createRequire } from "node:module";
 import os from "node:os";
 import { dirname, join } from "node:path";
-import { Cannot, numbers, transposed } from "../work.mjs";
+import { lacking } from "../lacks.mjs";
+import { Cannot, numbers, transposed, twice } from "../work.mjs";
 import { letWorkersStartFromBlobs } from "./web-worker.mjs";
 
 const require = createRequire(import.meta.url);
@@ -40,7 +41,24 @@ export async function open(threads) {
   const tf = await load(threads);
   tf.enableProdMode();
   const simd = await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT");
-  return { about: `wasm backend, SIMD ${simd ? "on" : "off"}, ${threads} thread${threads > 1 ? "s" : ""}`, prepare: (work) => prepare(tf, work) };
+  return { about: `wasm backend, SIMD ${simd ? "on" : "off"}, ${threads} thread${threads > 1 ? "s" : ""}`, prepare: (work) => prepare(tf, work), lacks: () => lacks(tf) };
+}
+
+function lacks(tf) {
+  const x = tf.tensor2d([1, 2, 3, 4], [2, 2]);
+  const rows = tf.tensor1d([0, 1], "int32");
+  const has = (name) => () => typeof tf[name] === "function";
+  const found = lacking([
+    ["gradient of a gather, so no training of embeddings", "nothing: embeddings are frozen in the LoRA step", () => tf.tidy(() => tf.grad((w) => tf.sum(tf.gather(w, rows)))(x))],
+    ["einsum", "reshapes, transpositions and products", () => tf.tidy(() => tf.einsum("ij,kj->ik", x, x))],
+    ["compilation or fusion of a traced step", "every operation by itself", has("jit")],
+    ["GELU as one kernel", "`erf` and arithmetic", has("gelu")],
+    ["layer norm as one kernel", "means and arithmetic; `tf.layers.layerNormalization` takes a hundred times as long", has("layerNorm")],
+    ["AdamW", "written out", () => typeof tf.train.adamw === "function"],
+    ["clipping by global norm", "written out", has("clipByGlobalNorm")],
+  ]);
+  tf.dispose([x, rows]);
+  return found;
 }
 
 export function gelu(tf, x) {
@@ -63,6 +81,15 @@ function body(tf, work) {
       const bias = tf.tensor(numbers(n, 2), [n]);
       return epilogue === "bias-gelu" ? () => gelu(tf, tf.fused.matMul({ a: x, b: w, transposeA: false, transposeB: false, bias, activation: "linear" })) : () => tf.matMul(x, w);
     }
+    case "batched": {
+      const { count, m, k, n } = work;
+      const [x, y] = [tf.tensor(numbers(count * m * k), [count, m, k]), tf.tensor(numbers(count * n * k, 1), [count, n, k])];
+      return () => tf.matMul(x, y, false, true);
+    }
+    case "dropout": {
+      const x = tf.tensor(numbers(work.count));
+      return () => tf.dropout(x, work.p);
+    }
     case "softmax": {
       const x = tf.tensor(numbers(rows * columns), [rows, columns]);
       return () => tf.softmax(x);
@@ -82,10 +109,12 @@ function body(tf, work) {
     }
     case "columns": {
       const x = tf.tensor(numbers(rows * columns), [rows, columns]);
-      return () => tf.sum(x, 0);
+      // a product with ones: tf.sum transposes first and takes a hundred times as long
+      const ones = tf.ones([1, rows]);
+      return () => tf.reshape(tf.matMul(ones, x), [columns]);
     }
     default:
-      throw new Cannot("not written yet");
+      throw new Cannot(`no ${work.kind}`);
   }
 }
 
@@ -93,9 +122,10 @@ async function prepare(tf, work) {
   if (work.kind === "step" || work.kind === "forward") return (await import("./tfjs-bert.mjs")).prepare(tf, work);
   tf.engine().startScope();
   const compute = body(tf, work);
+  const read = () => tf.tidy(() => compute().dataSync().slice());
   return {
     run: () => tf.dispose(tf.tidy(compute)),
-    read: () => { const y = tf.tidy(compute); const values = y.dataSync().slice(); y.dispose(); return values; },
+    read: () => (work.kind === "dropout" ? twice(read) : read()),
     close: () => tf.engine().endScope(),
   };
 }

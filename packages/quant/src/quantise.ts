@@ -5,6 +5,7 @@ import { fourBit, type FourBitWeight } from "./four-bit.ts";
 import type { QuantisedFormat } from "./format.ts";
 import { eightBit } from "./int8.ts";
 import type { FourBitOptions } from "./state.ts";
+import type { FourBitType } from "./tables.ts";
 
 export interface QuantiseOptions extends Omit<FourBitOptions, "type"> {
   /** Default nf4. */
@@ -12,8 +13,8 @@ export interface QuantiseOptions extends Omit<FourBitOptions, "type"> {
   /** Dotted suffixes or patterns of modules; default all that transformers would convert. */
   readonly include?: readonly (string | RegExp)[];
   readonly exclude?: readonly (string | RegExp)[];
-  /** dtype of embedding tables, which are only looked up in. Default: as loaded. */
-  readonly embeddings?: DType;
+  /** dtype of embedding tables, which are only looked up in, or a four-bit format for them. Default: as loaded. */
+  readonly embeddings?: DType | FourBitType;
   /** Where codes are looked for when a loaded model is quantised: the bytes are the same. Default host. int8 is made on the host. */
   readonly on?: "host" | "device";
 }
@@ -48,7 +49,8 @@ export function planQuantisation(model: Module, options: QuantiseOptions = {}): 
     formats.set(module.weight, chosen);
   }
   if (modules.size === 0) throw new LowrankError("QuantisationError", `nothing to quantise: no projection matches include ${JSON.stringify(include?.map(String) ?? "(all)")} and exclude ${JSON.stringify(exclude.map(String))}; the model has ${projections.slice(0, 3).map(([p]) => p).join(", ")}, …`);
-  if (options.embeddings !== undefined) for (const table of tables) formats.set(table, options.embeddings);
+  const { embeddings } = options;
+  if (embeddings !== undefined) for (const table of tables) formats.set(table, embeddings === "nf4" || embeddings === "fp4" ? fourBit({ ...options, type: embeddings }) : embeddings);
   return { modules, storage: (_name, weight) => formats.get(weight) };
 }
 

@@ -75,6 +75,16 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
     expect((await (quantised.second.weight.form as FourBitWeight).read()).codes).toEqual(state.codes);
   });
 
+  it("an embedding table in four bits is looked up row by row, and is what was decoded", async () => {
+    const model = new Toy();
+    await model.materialize({ device, seed: 4, storage: planQuantisation(model, { embeddings: "nf4" }).storage });
+    expect(model.table.weight.form!.kind).toBe("nf4");
+    const ids = Int32Array.of(3, 19, 3, 0);
+    const whole = await device.readFloats(model.table.weight.value);
+    const rows = await device.readFloats(model.table.forward(device.tensor(ids, [4])));
+    rows.forEach((v, i) => expect(v).toBe(whole[ids[Math.floor(i / 128)]! * 128 + (i % 128)]));
+  });
+
   it("include and exclude choose modules, and nothing left is an error", async () => {
     const model = new Toy();
     expect([...planQuantisation(model, { include: ["head", /sec/] }).modules.keys()]).toEqual(["second", "head"]);

@@ -1,0 +1,2 @@
+/** onnxruntime's WebAssembly build, asked for by name. */
+export { openWeb as open } from "./ort.mjs";
