@@ -75,10 +75,11 @@ const step = {
 };
 /**
  * The same with dropout where BERT and PEFT have it: embeddings, attention weights, both ends of a layer, the head, each adapter's input. Masks
- * differ, so means over the first losses can only be alike. That gradients are right shows without dropout.
+ * differ, so means over the first losses are only alike: seen within 5 %, where leaving dropout out makes 20 %. That gradients are right shows in the
+ * step without.
  */
 const stepWithDropout = {
-  ...step, name: "LoRA step, BERT 4×256, batch 32×32", dropout: 0.1, losses: 8, agreement: 0.25,
+  ...step, name: "LoRA step, BERT 4×256, batch 32×32", dropout: 0.1, losses: 8, agreement: 0.15,
   summary: (losses) => [losses.reduce((a, b) => a + b, 0) / losses.length],
 };
 const forward = {
