@@ -1,6 +1,6 @@
 /**
  * The BERT classifier all engines run: its weights by their Hugging Face and PEFT names, with values that depend on the name only, and one batch.
- * No dropout: engines would draw different masks, and results could not be compared.
+ * Dropout is the engines' own: they draw different masks.
  */
 
 /** Mulberry32 by Tommy Ettinger: uniform in [−bound, bound], from a seed made of the name (FNV-1a). */
