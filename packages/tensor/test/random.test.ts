@@ -1,6 +1,7 @@
 /** Random numbers: published known answers, streams that do not disturb each other, the same bits on every device. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { elementBits } from "../src/random/threefry.ts";
 import { init, ops, RandomStream, threefry2x32 } from "../src/index.ts";
 
 describe("Threefry-2x32-20", () => {
@@ -13,10 +14,27 @@ describe("Threefry-2x32-20", () => {
     expect(threefry2x32(key, counter)).toEqual(want);
   });
 
-  it("gives the same bits on wasm as on the host", async () => {
+  it("gives every element a word of its own", () => {
+    const words = new Set(Array.from({ length: 64 }, (_, i) => {
+      const counter = 4 * Math.floor(i / 8) + (i % 4);
+      const word = threefry2x32([3, 4], [counter, 5])[Math.floor(i / 4) % 2]!;
+      expect(elementBits([3, 4], i, 5)).toBe(word);
+      return word;
+    }));
+    expect(words.size).toBe(64);
+  });
+
+  // Rows of a multiple of eight are drawn two vectors at a call, others one by one; the views change which elements stand side by side.
+  it.each([[[7, 5]], [[40]], [[13, 24]], [[3, 16, 64]], [[5, 4]], [[2, 12]]])("gives the same bits on wasm as on the host: %j", async (shape) => {
     const device = await init({ device: "wasm", threads: 1 });
-    const bits = await ops.randomBits([7, 5], { words: device.tensor([123, 456], [2], "u32"), site: 9 }).data();
-    expect([...bits]).toEqual(Array.from({ length: 35 }, (_, i) => threefry2x32([123, 456], [i, 9])[0]));
+    const size = shape.reduce((n, s) => n * s, 1);
+    const key = { words: device.tensor([123, 456], [2], "u32"), site: 9 };
+    const want = Array.from({ length: size }, (_, i) => elementBits([123, 456], i, 9));
+    const bits = ops.randomBits(shape, key);
+    expect([...await bits.data()]).toEqual(want);
+    const last = shape.at(-1)!;
+    const rows = size / last;
+    expect([...await ops.transpose(ops.reshape(bits, [rows, last])).data()]).toEqual(want.map((_, i) => want[(i % rows) * last + Math.floor(i / rows)]));
     device.close();
   });
 });

@@ -1,9 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { erf } from "../src/math/erf.ts";
 import { f16ToF32, f32ToBf16, f32ToF16, bf16ToF32 } from "../src/math/half.ts";
-import { threefry } from "../src/ir/interpret.ts";
+import { elementBits } from "../src/random/threefry.ts";
+import type { CodeOptions } from "../src/backends/wasm/loop/code.ts";
 import type { Instr, LoopKernel, UnaryOp } from "../src/ir/kernel.ts";
+import { enableRelaxedSimd } from "../src/backends/wasm/relaxed-simd.ts";
 import { array, compileKernel } from "./wasm-run.ts";
+
+/** Both forms of a multiply-add, where this machine has both. */
+const forms = enableRelaxedSimd() ? [{ fma: false }, { fma: true }] : [{ fma: false }];
 
 const POINTS = 1 << 20;
 
@@ -15,7 +20,7 @@ function elementwise(size: number, op: UnaryOp): LoopKernel {
   };
 }
 
-function apply(op: UnaryOp, x: Float32Array, options: { mathCalls?: boolean } = {}): Float32Array {
+function apply(op: UnaryOp, x: Float32Array, options: CodeOptions = {}): Float32Array {
   return compileKernel(elementwise(x.length, op), options).run([x, new Float32Array(x.length)])[1] as Float32Array;
 }
 
@@ -41,8 +46,8 @@ function ulps(actual: number, truth: number): number {
   return Math.abs(actual - truth) / 2 ** (exponent - 23);
 }
 
-function worst(op: UnaryOp, x: Float32Array, truth: (x: number) => number): { ulp: number; at: number } {
-  const y = apply(op, x);
+function worst(op: UnaryOp, x: Float32Array, truth: (x: number) => number, options: CodeOptions): { ulp: number; at: number } {
+  const y = apply(op, x, options);
   let ulp = 0;
   let at = 0;
   x.forEach((v, i) => {
@@ -77,9 +82,9 @@ const accuracy: { op: UnaryOp; truth: (x: number) => number; ulp: number; ranges
 
 describe("vector math", () => {
   it.each(accuracy)("$op stays within $ulp units of the last place", ({ op, truth, ulp, ranges }) => {
-    for (const x of ranges) {
-      const found = worst(op, x, truth);
-      expect(found.ulp, `${op}(${found.at})`).toBeLessThanOrEqual(ulp);
+    for (const x of ranges) for (const form of forms) {
+      const found = worst(op, x, truth, form);
+      expect(found.ulp, `${op}(${found.at})${form.fma ? ", fused" : ""}`).toBeLessThanOrEqual(ulp);
     }
   });
 
@@ -97,19 +102,21 @@ describe("vector math", () => {
     ["floor", [NaN, inf, -0.5, 2.5, -0], [NaN, inf, -1, 2, -0]],
   ])("%s at the special values", (op, x, expected) => {
     const fround = Float32Array.from(expected);
-    expect(Array.from(apply(op, Float32Array.from(x)))).toEqual(Array.from(fround));
+    for (const form of forms) expect(Array.from(apply(op, Float32Array.from(x), form))).toEqual(Array.from(fround));
   });
 
   it("sine and cosine stay in [-1, 1] for any finite argument", () => {
-    for (const op of ["sin", "cos"] as const) expect(apply(op, spread(1e5, HUGE)).every((y) => Math.abs(y) <= 1)).toBe(true);
+    for (const op of ["sin", "cos"] as const) for (const form of forms) expect(apply(op, spread(1e5, HUGE), form).every((y) => Math.abs(y) <= 1)).toBe(true);
   });
 
   it.each(accuracy.map((a) => a.op))("%s gives one lane, four lanes and a shared function the same bits", (op) => {
     const x = Float32Array.from({ length: 4099 }, (_, i) => Math.fround((i - 2000) * 0.0137));
-    const vector = new Uint32Array(apply(op, x).buffer);
-    const called = new Uint32Array(apply(op, x, { mathCalls: true }).buffer);
-    expect(called).toEqual(vector);
-    for (const i of [0, 1000, 2000, 2077, 4098]) expect(new Uint32Array(apply(op, x.slice(i, i + 1)).buffer)[0]).toBe(vector[i]);
+    for (const form of forms) {
+      const vector = new Uint32Array(apply(op, x, form).buffer);
+      const called = new Uint32Array(apply(op, x, { ...form, mathCalls: true }).buffer);
+      expect(called).toEqual(vector);
+      for (const i of [0, 1000, 2000, 2077, 4098]) expect(new Uint32Array(apply(op, x.slice(i, i + 1), form).buffer)[0]).toBe(vector[i]);
+    }
   });
 });
 
@@ -153,27 +160,31 @@ describe("16-bit floats", () => {
   });
 });
 
-describe("threefry-2x32-20", () => {
-  function words(key: readonly [number, number], counter: readonly [number, number], size: number): Uint32Array {
+describe("random bits", () => {
+  /** Bits of elements start, start + 1, …, in rows of `row`. */
+  function words(key: readonly [number, number], start: number, site: number, size: number, row: number = size): Uint32Array {
     const body: Instr[] = [
-      { op: "const", type: "u32", value: key[0] }, { op: "const", type: "u32", value: key[1] }, { op: "coord", type: "i32", dim: 0 }, { op: "cast", type: "u32", a: 2 },
-      { op: "const", type: "u32", value: counter[0] }, { op: "add", type: "u32", a: 3, b: 4 }, { op: "const", type: "u32", value: counter[1] }, { op: "threefry", type: "u32", k0: 0, k1: 1, c0: 5, c1: 6 },
+      { op: "const", type: "u32", value: key[0] }, { op: "const", type: "u32", value: key[1] }, { op: "const", type: "u32", value: site },
+      { op: "coord", type: "i32", dim: 0 }, { op: "const", type: "i32", value: row }, { op: "mul", type: "i32", a: 3, b: 4 }, { op: "coord", type: "i32", dim: 1 },
+      { op: "add", type: "i32", a: 5, b: 6 }, { op: "const", type: "i32", value: start }, { op: "add", type: "i32", a: 7, b: 8 }, { op: "cast", type: "u32", a: 9 },
+      { op: "random", type: "u32", k0: 0, k1: 1, index: 10, site: 2 },
     ];
-    const kernel: LoopKernel = { kind: "loop", label: "bits", outer: [size], inner: [], args: [{ dtype: "u32", access: "write", size }], body, stores: [{ arg: 0, index: { offset: 0, strides: [1] }, value: 7 }] };
-    return compileKernel(kernel).run([new Uint32Array(size)])[0] as Uint32Array;
+    const store = { arg: 0, index: { offset: 0, strides: [row, 1] }, value: 11 };
+    const kernel: LoopKernel = { kind: "loop", label: "bits", outer: [size / row, row], inner: [], args: [{ dtype: "u32", access: "write", size }], body, stores: [store] };
+    return compileKernel(kernel).run([new Uint32Array(size)], [0.3, 0.5])[0] as Uint32Array;
   }
 
-  /** Known answers of Random123 1.14 (kat_vectors): key, counter, first word. */
-  it.each<[[number, number], [number, number], number]>([
-    [[0, 0], [0, 0], 0x6b200159],
-    [[0xffffffff, 0xffffffff], [0xffffffff, 0xffffffff], 0x1cb996fc],
-    [[0x13198a2e, 0x03707344], [0x243f6a88, 0x85a308d3], 0xc4923a9c],
-  ])("key %j counter %j gives the published word", (key, counter, expected) => {
-    expect(words(key, counter, 1)[0]).toBe(expected);
-    expect(words(key, counter, 4)[0]).toBe(expected);
+  /** Known answers of Random123 1.14 (kat_vectors): key, counter, both words; the counter of element i is 4⌊i/8⌋ + i mod 4. */
+  it.each<[[number, number], [number, number], [number, number]]>([
+    [[0, 0], [0, 0], [0x6b200159, 0x99ba4efe]],
+    [[0x13198a2e, 0x03707344], [0x243f6a88, 0x85a308d3], [0xc4923a9c, 0x483df7a0]],
+  ])("key %j counter %j gives the published words", (key, counter, expected) => {
+    const element = (counter[0] >>> 2) * 8 + (counter[0] & 3);
+    for (const size of [1, 8]) expect(words(key, element, counter[1], size)[0]).toBe(expected[0]);
+    for (const size of [1, 8]) expect(words(key, element + 4, counter[1], size)[0]).toBe(expected[1]);
   });
 
-  it("agrees with the interpreter on every lane", () => {
-    expect([...words([1, 2], [0, 9], 1027)]).toEqual(Array.from({ length: 1027 }, (_, i) => threefry(1, 2, i, 9)));
+  it.each([[0, 1027, 1027], [3, 1027, 1027], [8, 4096, 64], [8, 4100, 20], [4, 96, 8], [0, 8192, 4096]])("agrees with the host from element %i on, %i of them in rows of %i", (start, size, row) => {
+    expect([...words([1, 2], start, 9, size, row)]).toEqual(Array.from({ length: size }, (_, i) => elementBits([1, 2], start + i, 9)));
   });
 });

@@ -24,8 +24,8 @@ export function operands(instr: Instr): readonly ValueId[] {
       return indexOperands(instr.index);
     case "select":
       return [instr.cond, instr.a, instr.b];
-    case "threefry":
-      return [instr.k0, instr.k1, instr.c0, instr.c1];
+    case "random":
+      return [instr.k0, instr.k1, instr.index, instr.site];
     default:
       return "b" in instr ? [instr.a, instr.b] : [instr.a];
   }

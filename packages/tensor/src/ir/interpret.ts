@@ -6,6 +6,7 @@ import type { DType, TypedArray } from "../dtype.ts";
 import { invariant } from "../errors.ts";
 import { erf } from "../math/erf.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../math/half.ts";
+import { elementBits } from "../random/threefry.ts";
 import { bodyFacts, storesElements } from "./facts.ts";
 import type { Arg, BinaryOp, GemmKernel, Guard, Index, Instr, Kernel, LoopKernel, Operand, ScatterKernel, Store, UnaryOp, ValueType } from "./kernel.ts";
 
@@ -140,7 +141,7 @@ function evaluateOne(instr: Instr, id: number, body: readonly Instr[], values: n
       const x = values[instr.a]!;
       return fromMemory(instr.to, toMemory(instr.to, x));
     }
-    case "threefry": return threefry(values[instr.k0]!, values[instr.k1]!, values[instr.c0]!, values[instr.c1]!);
+    case "random": return elementBits([values[instr.k0]!, values[instr.k1]!], values[instr.index]!, values[instr.site]!);
     default: {
       const from = body[instr.a]!.type;
       const x = "b" in instr ? binary(instr.op, from, values[instr.a]!, values[instr.b]!, round) : unary(instr.op, values[instr.a]!, round);
@@ -222,25 +223,6 @@ function binary(op: BinaryOp, type: ValueType, a: number, b: number, round: (x: 
     case "shl": return a << (b & 31);
     case "shr": return type === "u32" ? a >>> (b & 31) : a >> (b & 31);
   }
-}
-
-/** Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3": Threefry-2x32, 20 rounds, first output word. */
-export function threefry(k0: number, k1: number, c0: number, c1: number): number {
-  const rotations = [13, 15, 26, 6, 17, 29, 16, 24];
-  const keys = [k0, k1, (k0 ^ k1 ^ 0x1bd11bda) >>> 0];
-  let x0 = (c0 + k0) >>> 0;
-  let x1 = (c1 + k1) >>> 0;
-  for (let round = 0; round < 20; round++) {
-    const r = rotations[round % 8]!;
-    x0 = (x0 + x1) >>> 0;
-    x1 = (((x1 << r) | (x1 >>> (32 - r))) ^ x0) >>> 0;
-    if (round % 4 === 3) {
-      const s = (round + 1) / 4;
-      x0 = (x0 + keys[s % 3]!) >>> 0;
-      x1 = (x1 + keys[(s + 1) % 3]! + s) >>> 0;
-    }
-  }
-  return x0;
 }
 
 function fromMemory(dtype: DType, bits: number): number {

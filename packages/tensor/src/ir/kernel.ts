@@ -63,8 +63,8 @@ export type Instr =
   | { readonly op: "cast"; readonly type: ValueType; readonly a: ValueId }
   /** Rounds an f32 to the nearest f16 or bf16 value and widens it again. */
   | { readonly op: "round"; readonly type: "f32"; readonly to: "f16" | "bf16"; readonly a: ValueId }
-  /** First word of Threefry-2x32-20 under key (k0, k1) at counter (c0, c1); all u32. */
-  | { readonly op: "threefry"; readonly type: "u32"; readonly k0: ValueId; readonly k1: ValueId; readonly c0: ValueId; readonly c1: ValueId }
+  /** 32 random bits of element `index` at `site` under key (k0, k1), as `elementBits` in random/threefry.ts has them; all u32. */
+  | { readonly op: "random"; readonly type: "u32"; readonly k0: ValueId; readonly k1: ValueId; readonly index: ValueId; readonly site: ValueId }
   /** Reduction of `a` over the inner dimensions; the result is the same for the whole row. */
   | { readonly op: "reduce"; readonly type: ValueType; readonly combine: "sum" | "max"; readonly a: ValueId }
   /** GEMM epilogues only: the accumulated product at this coordinate. */

@@ -21,3 +21,12 @@ export function threefry2x32(key: readonly [number, number], counter: readonly [
   }
   return [x0 >>> 0, x1 >>> 0];
 }
+
+/**
+ * 32 random bits of element `index` of the tensor drawn at `site`. Both words of a counter are used: of eight consecutive elements the
+ * first four take the first words of counters 4⌊index/8⌋ + 0…3, the others their second words, so four lanes need one call for two vectors.
+ */
+export function elementBits(key: readonly [number, number], index: number, site: number): number {
+  const words = threefry2x32(key, [((index >>> 3) << 2) | (index & 3), site]);
+  return words[(index >>> 2) & 1]!;
+}

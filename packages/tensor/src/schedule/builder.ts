@@ -184,8 +184,8 @@ export class KernelBuilder {
   #random(node: GNode, coords: readonly LinearForm[]): ValueId {
     const words = node.inputs[0]!;
     const [k0, k1] = [0, 1].map((i) => this.value(words, [{ offset: i, strides: [] }]));
-    const c0 = this.emit({ op: "affine", type: "u32", form: linearize(coords, node.shape) });
-    return this.emit({ op: "threefry", type: "u32", k0: k0!, k1: k1!, c0, c1: this.constant("u32", node.attrs["site"] as number) });
+    const index = this.emit({ op: "affine", type: "u32", form: linearize(coords, node.shape) });
+    return this.emit({ op: "random", type: "u32", k0: k0!, k1: k1!, index, site: this.constant("u32", node.attrs["site"] as number) });
   }
 
   /** table[code] · scale, all three found from the element's row-major position. */

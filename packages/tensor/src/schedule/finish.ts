@@ -94,7 +94,7 @@ export class Finisher {
       case "affine": return this.#affine(instr.form, instr.type, push, at);
       case "const": case "acc": return push(instr);
       case "select": return push({ ...instr, cond: at(instr.cond), a: at(instr.a), b: at(instr.b) });
-      case "threefry": return push({ ...instr, k0: at(instr.k0), k1: at(instr.k1), c0: at(instr.c0), c1: at(instr.c1) });
+      case "random": return push({ ...instr, k0: at(instr.k0), k1: at(instr.k1), index: at(instr.index), site: at(instr.site) });
       default: return push("b" in instr ? { ...instr, a: at(instr.a), b: at(instr.b) } : { ...instr, a: at(instr.a) });
     }
   }

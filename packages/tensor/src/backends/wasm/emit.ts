@@ -13,8 +13,8 @@ export interface WasmFeatures {
 
 export function emitKernel(kernel: Kernel, module: ModuleBuilder, prefix: string, features: WasmFeatures): KernelCode {
   switch (kernel.kind) {
-    case "loop": return emitLoop(kernel, module, prefix);
+    case "loop": return emitLoop(kernel, module, prefix, features);
     case "gemm": return emitGemm(kernel, module, prefix, features);
-    case "scatter": return emitScatter(kernel, module, prefix);
+    case "scatter": return emitScatter(kernel, module, prefix, features);
   }
 }

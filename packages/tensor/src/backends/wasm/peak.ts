@@ -20,14 +20,14 @@ export interface PeakMeasurement {
 export function measureFmaPeak(repetitions: number = 9): PeakMeasurement {
   const fused = enableRelaxedSimd();
   const module = new ModuleBuilder();
-  const c = Code.kernel(module, "peak", 0);
+  const c = Code.kernel(module, "peak", 0, { fma: fused });
   const factor = c.keep("v128", c.f4const(0.999));
   const chains = Array.from({ length: CHAINS }, (_, i) => c.keep("v128", c.f4const(i + 1)));
   const i = c.local("i32");
   c.for(i, c.i32(0), c.i32(ROUNDS), 1, () => {
     for (let u = 0; u < UNROLL; u++) {
       for (const chain of chains) {
-        c.set(chain, fused ? c.f4("relaxed_madd", c.get(chain), c.get(factor), c.get(factor)) : c.f4("add", c.f4("mul", c.get(chain), c.get(factor)), c.get(factor)));
+        c.set(chain, c.madd(c.get(chain), c.get(factor), c.get(factor)));
       }
     }
   });

@@ -48,7 +48,7 @@ function relocate(instr: Instr, dims: readonly number[], rank: number, at: (id: 
     case "coord": return { ...instr, dim: dims[instr.dim]! };
     case "const": case "acc": return instr;
     case "select": return { ...instr, cond: at(instr.cond), a: at(instr.a), b: at(instr.b) };
-    case "threefry": return { ...instr, k0: at(instr.k0), k1: at(instr.k1), c0: at(instr.c0), c1: at(instr.c1) };
+    case "random": return { ...instr, k0: at(instr.k0), k1: at(instr.k1), index: at(instr.index), site: at(instr.site) };
     default: return "b" in instr ? { ...instr, a: at(instr.a), b: at(instr.b) } : { ...instr, a: at(instr.a) };
   }
 }

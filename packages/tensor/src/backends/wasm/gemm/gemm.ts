@@ -53,7 +53,7 @@ class GemmEmitter {
   readonly #b: DirectOperand | undefined;
   readonly #cut: Blocking;
   readonly #module: ModuleBuilder;
-  readonly #fma: boolean;
+  readonly #options: GemmOptions;
   readonly #panelA: number;
   readonly #panelB: number;
 
@@ -63,7 +63,7 @@ class GemmEmitter {
     this.#b = b;
     this.#cut = cut;
     this.#module = module;
-    this.#fma = options.fma;
+    this.#options = options;
     this.#panelA = kernel.k * cut.tile.rows * 4;
     this.#panelB = kernel.k * cut.tile.columns * 4;
   }
@@ -92,7 +92,7 @@ class GemmEmitter {
   }
 
   packB(name: string): void {
-    const c = Code.kernel(this.#module, name, this.#kernel.args.length);
+    const c = Code.kernel(this.#module, name, this.#kernel.args.length, this.#options);
     const { panels, sharedBs, tile } = this.#cut;
     const coords = this.#kernel.batch.map(() => c.keep("i32", c.i32(0)));
     const source = this.#panelsOf(c, "b", coords);
@@ -107,7 +107,7 @@ class GemmEmitter {
   }
 
   multiply(name: string): void {
-    const c = Code.kernel(this.#module, name, this.#kernel.args.length);
+    const c = Code.kernel(this.#module, name, this.#kernel.args.length, this.#options);
     const { m } = this.#kernel;
     const { rows, rowBlocks, panels, unitPanels, columnUnits, blockPanels, packA, packB, sharedBs } = this.#cut;
     const batchCoords = this.#kernel.batch.map(() => c.local("i32"));
@@ -277,7 +277,7 @@ class GemmEmitter {
       const b = Array.from({ length: vectors }, (_, v) => c.let4(c.load("v128.load", c.get(pb), v * 16)));
       for (let r = 0; r < rows; r++) {
         const x = c.let4(this.#splat(c, pa, r * rowStep));
-        b.forEach((y, v) => c.set(acc[r * vectors + v]!, this.#madd(c, x, y, c.get(acc[r * vectors + v]!))));
+        b.forEach((y, v) => c.set(acc[r * vectors + v]!, c.madd(x, y, c.get(acc[r * vectors + v]!))));
       }
       c.set(pa, c.op("i32.add", c.get(pa), c.i32(kStep)));
     });
@@ -287,10 +287,6 @@ class GemmEmitter {
   /** Rows of A lie a fixed distance apart, so one pointer serves them all; constant offsets cannot be negative. */
   #splat(c: Code, pointer: Local, offset: number): Push {
     return offset >= 0 ? c.load("v128.load32_splat", c.get(pointer), offset) : c.load("v128.load32_splat", c.op("i32.add", c.get(pointer), c.i32(offset)), 0);
-  }
-
-  #madd(c: Code, x: Push, y: Push, sum: Push): Push {
-    return this.#fma ? c.f4("relaxed_madd", x, y, sum) : c.f4("add", sum, c.f4("mul", x, y));
   }
 
   #decode(c: Code, batch: Push): Push[] {

@@ -86,7 +86,7 @@ function packAlongK(w: Writer, entry: Scope, first: Local, to: Push, stage: Push
         const upTo = length - (length % step);
         if (upTo === done) continue;
         done = upTo;
-        const cell = w.emitter.scope(row, 3, width, copies);
+        const cell = w.emitter.scope(row, 3, width, copies, true);
         c.loop(w.k, c.op("i32.add", start, c.i32(upTo)), step, () => {
           w.emitter.enter(cell, w.live);
           for (let u = 0; u < copies; u++) {

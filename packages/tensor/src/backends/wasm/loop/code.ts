@@ -14,6 +14,8 @@ export type Local = number;
 export interface CodeOptions {
   /** Whether exp, tanh, … are calls of one function per module (short code) or written out where they are used (fast). Default: written out. */
   readonly mathCalls?: boolean;
+  /** Whether `madd` may be relaxed SIMD's multiply-add. Default: a product and a sum. */
+  readonly fma?: boolean;
 }
 
 export class Code {
@@ -55,6 +57,8 @@ export class Code {
   f4(name: string, ...args: readonly Push[]): Push { return this.op(`f32x4.${name}`, ...args); }
   i4(name: string, ...args: readonly Push[]): Push { return this.op(`i32x4.${name}`, ...args); }
   v(name: string, ...args: readonly Push[]): Push { return this.op(`v128.${name}`, ...args); }
+  /** x·y + sum on four lanes, rounded once where the machine has a fused multiply-add. */
+  madd(x: Push, y: Push, sum: Push): Push { return this.#options.fma ? this.f4("relaxed_madd", x, y, sum) : this.f4("add", sum, this.f4("mul", x, y)); }
   shift(name: "shl" | "shr_s" | "shr_u", x: Push, by: number): Push { return this.op(`i32x4.${name}`, x, this.i32(by)); }
 
   i32(x: number): Push { return () => this.#f.i32(x | 0); }
@@ -190,7 +194,7 @@ export class Code {
     if (helper === undefined) {
       helper = this.#module.func(undefined, ["v128"], ["v128"]);
       this.#module.helpers.set(name, helper);
-      const inside = new Code(this.#module, helper, []);
+      const inside = new Code(this.#module, helper, [], this.#options);
       mathFunctions[name](inside, inside.get(0))();
     }
     const f = helper;

@@ -10,6 +10,7 @@
  */
 import { invariant } from "../../../errors.ts";
 import { bodyFacts, indexOperands, operands, type BodyFacts } from "../../../ir/facts.ts";
+import { affine } from "../../../ir/affine.ts";
 import type { Arg, Guard, Index, Instr, Store, ValueId } from "../../../ir/kernel.ts";
 import type { Code, Local, Push } from "./code.ts";
 import { loadIntoLane, loadLanes, loadScalar, loadVector, moved, registerType, storeLanes, storeScalar, storeVector, type Address } from "./memory.ts";
@@ -42,6 +43,8 @@ export interface Scope {
   readonly depth: number;
   readonly lanes: 1 | 4;
   readonly copies: number;
+  /** Copy 0 begins at a multiple of lanes · copies of the lane dimension. */
+  readonly aligned: boolean;
   readonly uniform: Map<ValueId, Local>;
   /** Per copy. */
   readonly varying: readonly Map<ValueId, Local>[];
@@ -81,10 +84,10 @@ export class ExpressionEmitter {
     return this.#nest.depth.reduce((deepest, at, d) => (dims & (1 << d) ? Math.max(deepest, at) : deepest), least);
   }
 
-  scope(parent: Scope | undefined, depth: number, lanes: 1 | 4 = parent?.lanes ?? 1, copies: number = parent?.copies ?? 1): Scope {
+  scope(parent: Scope | undefined, depth: number, lanes: 1 | 4 = parent?.lanes ?? 1, copies: number = parent?.copies ?? 1, aligned: boolean = parent?.aligned ?? false): Scope {
     invariant((parent === undefined) === (depth === 0) && (parent === undefined || parent.depth === depth - 1), "scopes nest one depth at a time, from 0");
     const varying = Array.from({ length: copies }, () => new Map<ValueId, Local>());
-    return { parent, depth, lanes, copies, uniform: new Map(), varying, pointers: new Map(), fullPointers: new Map(), open: false };
+    return { parent, depth, lanes, copies, aligned, uniform: new Map(), varying, pointers: new Map(), fullPointers: new Map(), open: false };
   }
 
   /**
@@ -99,7 +102,11 @@ export class ExpressionEmitter {
       if (!needed[v] || this.valueDepth[v] !== scope.depth || this.facts.stage[v]! > stage) return;
       if (instr.op === "const" || instr.op === "reduce" || this.#held(scope, v)) return;
       if (this.isVector(scope, v)) {
-        for (let u = 0; u < scope.copies; u++) scope.varying[u]!.set(v, this.#c.keep("v128", this.#compute(scope, v, u)));
+        const pairs = instr.op === "random" && this.#drawsPairs(scope, instr);
+        for (let u = 0; u < scope.copies; u++) {
+          if (!pairs) scope.varying[u]!.set(v, this.#c.keep("v128", this.#compute(scope, v, u)));
+          else if (u % 2 === 0) this.#words(scope, instr, u).forEach((word, w) => scope.varying[u + w]!.set(v, this.#c.keep("v128", word)));
+        }
       } else if (this.#varies(v) && scope.copies > 1) {
         invariant(false, "scalar scopes have one copy");
       } else {
@@ -187,9 +194,10 @@ export class ExpressionEmitter {
       }
       case "cast": return cast(c, typeOf(instr.a), instr.type, get(instr.a), vector);
       case "round": return roundTo(c, instr.to, get(instr.a), vector);
-      case "threefry": {
-        const words = [instr.k0, instr.k1, instr.c0, instr.c1].map((id) => c.let4(this.vector4(scope, id, copy)));
-        const bits = threefry(c, words[0]!, words[1]!, words[2]!, words[3]!);
+      case "random": {
+        const [first, second] = this.#words(scope, instr, copy);
+        const later = c.i4("ne", c.v("and", this.vector4(scope, instr.index, copy), c.i4const(4)), c.i4const(0));
+        const bits = c.v("bitselect", second, first, later);
         return vector ? bits : c.lane("i32x4.extract_lane", bits, 0);
       }
       case "const": case "reduce":
@@ -200,6 +208,22 @@ export class ExpressionEmitter {
       return binary(c, instr.op, typeOf(instr.a), get(instr.a), get(instr.b), vector, shift);
     }
     return unary(c, instr.op, typeOf(instr.a), get(instr.a), vector);
+  }
+
+  /** The words of the counters that copy `copy` falls on: see `elementBits`. */
+  #words(scope: Scope, instr: Random, copy: number): [Push, Push] {
+    const c = this.#c;
+    const at = (id: ValueId): Push => c.let4(this.vector4(scope, id, copy));
+    const index = at(instr.index);
+    const counter = c.v("or", c.shift("shl", c.shift("shr_u", index, 3), 2), c.v("and", index, c.i4const(3)));
+    return threefry(c, at(instr.k0), at(instr.k1), counter, at(instr.site));
+  }
+
+  /** Whether copies 2j and 2j + 1 are eight consecutive elements from a multiple of eight on: one call serves both. */
+  #drawsPairs(scope: Scope, instr: Random): boolean {
+    if (!scope.aligned || scope.copies % 2 !== 0) return false;
+    const index = affine(this.#nest.body, instr.index);
+    return index !== undefined && index.offset % 8 === 0 && [...index.strides].every(([d, s]) => (d === this.#nest.laneDim ? s === 1 : s % 8 === 0));
   }
 
   /** Like `vector`, also where the scope has one lane. */
@@ -397,6 +421,8 @@ export class ExpressionEmitter {
     else storeLanes(c, dtype, this.#laneAddresses(scope, stream, copy), value);
   }
 }
+
+type Random = Extract<Instr, { op: "random" }>;
 
 /** An address summed up so far: in a local, or still a constant. */
 type Pointer = { readonly local: Local } | { readonly constant: number };

@@ -78,7 +78,7 @@ class LoopEmitter {
     const { body, args } = this.#kernel;
     const weight = body.reduce((sum, instr, v) => (this.#at.live[v] ? sum + instrWeight(instr, args) : sum), 0);
     if (this.#kernel.inner.length > 0) return weight > HEAVY_PASS ? 2 : 4;
-    return weight > HEAVY_PASS ? 1 : 2;
+    return weight > HEAVY_PASS && !body.some((instr, v) => this.#at.live[v] && instr.op === "random") ? 1 : 2;
   }
 
   emit(): void {
@@ -130,7 +130,7 @@ class LoopEmitter {
     const { laneInner, units } = this.#at;
     const size = this.#shape[dim]!;
     const lengths = chunkLengths(size, laneInner ? size : units.chunk);
-    emitLanes(this.#c, this.#coords[dim]!, from, to, lengths, copies, (lanes, unroll) => body(this.#expr.scope(parent, parent.depth + 1, lanes, unroll)));
+    emitLanes(this.#c, this.#coords[dim]!, from, to, lengths, copies, (lanes, unroll) => body(this.#expr.scope(parent, parent.depth + 1, lanes, unroll, true)));
   }
 
   #passesIn(base: Scope): void {

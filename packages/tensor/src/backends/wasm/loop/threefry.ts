@@ -5,8 +5,8 @@ const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24] as const;
 const KEY_PARITY = 0x1bd11bda;
 const ROUNDS = 20;
 
-/** First output word under key (k0, k1) at counter (c0, c1). */
-export function threefry(c: Code, k0: Push, k1: Push, c0: Push, c1: Push): Push {
+/** Both output words under key (k0, k1) at counter (c0, c1). */
+export function threefry(c: Code, k0: Push, k1: Push, c0: Push, c1: Push): [Push, Push] {
   const keys = [k0, k1, c.let4(c.v("xor", c.v("xor", k0, k1), c.i4const(KEY_PARITY)))];
   let x0 = c.let4(c.i4("add", c0, k0));
   let x1 = c.let4(c.i4("add", c1, k1));
@@ -17,7 +17,7 @@ export function threefry(c: Code, k0: Push, k1: Push, c0: Push, c1: Push): Push 
     if (round % 4 !== 3) continue;
     const injection = (round + 1) / 4;
     x0 = c.let4(c.i4("add", x0, keys[injection % 3]!));
-    if (round < ROUNDS - 1) x1 = c.let4(c.i4("add", c.i4("add", x1, keys[(injection + 1) % 3]!), c.i4const(injection)));
+    x1 = c.let4(c.i4("add", c.i4("add", x1, keys[(injection + 1) % 3]!), c.i4const(injection)));
   }
-  return x0;
+  return [x0, x1];
 }

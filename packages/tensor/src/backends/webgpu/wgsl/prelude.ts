@@ -133,13 +133,18 @@ const helpers = {
   if ((bits & 0x7fffffffu) > ${NAN_BITS}) { return (bits >> 16u) | 0x40u; }
   return (bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u;
 }` },
-  /** First word of Threefry-2x32 with 20 rounds: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011. */
-  threefry: { code: `fn threefry(k0: u32, k1: u32, c0: u32, c1: u32) -> u32 {
+  /** `elementBits` of random/threefry.ts. */
+  element_bits: { uses: ["threefry"], code: `fn element_bits(k0: u32, k1: u32, index: u32, site: u32) -> u32 {
+  let words = threefry(k0, k1, ((index >> 3u) << 2u) | (index & 3u), site);
+  return select(words.x, words.y, (index & 4u) != 0u);
+}` },
+  /** Threefry-2x32 with 20 rounds: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011. */
+  threefry: { code: `fn threefry(k0: u32, k1: u32, c0: u32, c1: u32) -> vec2<u32> {
   let k2 = k0 ^ k1 ^ 0x1bd11bdau;
   var x = vec2<u32>(c0 + k0, c1 + k1);
 ${[[13, 15, 26, 6], [17, 29, 16, 24]].map((set, i) => `  let r${i} = vec4<u32>(${set.map((r) => `${r}u`).join(", ")});`).join("\n")}
 ${[1, 2, 3, 4, 5].map((group) => `  x = threefry_rounds(x, r${(group - 1) % 2}); x += vec2<u32>(k${group % 3}, k${(group + 1) % 3} + ${group}u);`).join("\n")}
-  return x.x;
+  return x;
 }
 fn threefry_rounds(start: vec2<u32>, r: vec4<u32>) -> vec2<u32> {
   var x = start;
@@ -152,7 +157,7 @@ fn threefry_rounds(start: vec2<u32>, r: vec4<u32>) -> vec2<u32> {
 } satisfies Record<string, Helper>;
 
 export type HelperName = "opaque_zero" | "is_nan" | "is_finite" | "nan_max" | "nan_min" | "to_i32" | "to_u32" | "exp_" | "log_of" | "log_" | "log1p_" | "tanh_" | "erf_"
-  | "sin_" | "cos_" | "widen_f16" | "narrow_f16" | "widen_bf16" | "narrow_bf16" | "threefry";
+  | "sin_" | "cos_" | "widen_f16" | "narrow_f16" | "widen_bf16" | "narrow_bf16" | "threefry" | "element_bits";
 
 /** Source of the named helpers and of what they call, in a fixed order. */
 export function printHelpers(wanted: ReadonlySet<HelperName>): string {
