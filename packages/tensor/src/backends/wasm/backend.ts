@@ -8,9 +8,10 @@ import { ModuleBuilder } from "./asm/index.ts";
 import { emitKernel, type WasmFeatures } from "./emit.ts";
 import { Heap } from "./heap.ts";
 import type { KernelCode } from "./kernel-code.ts";
-import { now, startWorker, wasmApi, type ComputeWorker, type WasmFunction, type WasmModule } from "./platform.ts";
-import { runTable, type RunOptions } from "./run-table.ts";
-import { SPINS, workerSource } from "./worker-source.ts";
+import { now, wasmApi, type WasmFunction, type WasmModule } from "./platform.ts";
+import { WorkerPool } from "./pool.ts";
+import { runTable } from "./run-table.ts";
+import { SPINS } from "./worker-source.ts";
 
 interface HeapBuffer extends DeviceBuffer { readonly at: number }
 
@@ -28,50 +29,38 @@ interface WasmExecutable extends Executable {
   readonly cost: number;
 }
 
-/** Below this much work in a whole plan, waking other threads costs more than it brings (nanoseconds). */
-const WORTH_THREADS = 150_000;
+/** Below this much work in a whole plan, waking other threads costs more than it brings (nanoseconds): by message, and when they are near. */
+const WORTH_MESSAGES = 150_000;
+const WORTH_THREADS = 20_000;
 /** Below this much work a single phase is done by one thread. */
 const WORTH_SPLIT = 6_000;
 /** A table is freed with the executable it belongs to. */
 const registry = new FinalizationRegistry<() => void>((release) => release());
 
 export async function createWasmBackend(threads: number, features: WasmFeatures): Promise<WasmBackend> {
-  const shared = threads > 1;
-  const heap = new Heap(shared);
-  const source = workerSource();
-  const workers = Array.from({ length: threads - 1 }, () => startWorker(source));
-  await Promise.all(workers.map((w) => new Promise<void>((ready) => {
-    w.hold(true);
-    w.onMessage(() => {
-      w.hold(false);
-      ready();
-    });
-    w.post({ memory: heap.memory });
-  })));
-  return new WasmBackend(heap, workers, features);
+  const heap = new Heap(threads > 1);
+  return new WasmBackend(heap, await WorkerPool.start(heap, threads - 1), features);
 }
 
 export class WasmBackend implements Backend {
   readonly name = "wasm";
   readonly synchronous = true;
   readonly #heap: Heap;
-  readonly #workers: readonly ComputeWorker[];
+  readonly #pool: WorkerPool;
   readonly #features: WasmFeatures;
   readonly #functions: WasmFunction[] = [];
   readonly #compiled = new Map<string, CompiledKernel>();
-  readonly #control: number;
   readonly #live = new Set<HeapBuffer>();
   #arena = { at: 0, bytes: 0 };
   #scratch = { at: 0, bytes: 0 };
 
-  constructor(heap: Heap, workers: readonly ComputeWorker[], features: WasmFeatures) {
+  constructor(heap: Heap, pool: WorkerPool, features: WasmFeatures) {
     this.#heap = heap;
-    this.#workers = workers;
+    this.#pool = pool;
     this.#features = features;
-    this.#control = heap.alloc(64);
   }
 
-  get threads(): number { return this.#workers.length + 1; }
+  get threads(): number { return this.#pool.size + 1; }
 
   alloc(bytes: number): DeviceBuffer {
     const buffer: HeapBuffer = { bytes, at: this.#heap.alloc(bytes) };
@@ -129,14 +118,12 @@ export class WasmBackend implements Backend {
       const data = uploads[i]!;
       if (size > 0) this.#heap.bytes(address(ref), data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     });
-    const parallel = this.threads > 1 && exe.cost >= WORTH_THREADS;
+    const parallel = this.threads > 1 && exe.cost >= WORTH_THREADS && (exe.cost >= WORTH_MESSAGES || this.#pool.near);
     const labels = this.#writeTable(exe, address, this.#scratch.at, timings !== undefined);
-    const threads = parallel ? this.threads : 1;
-    const scratchOf = (tid: number): number => this.#scratch.at + sharedScratch + tid * threadScratch;
-    const optionsOf = (tid: number): RunOptions => ({ table: exe.table, control: this.#control, tid, threads, scratch: scratchOf(tid) });
-    if (parallel) this.#workers.forEach((worker, i) => worker.post(optionsOf(i + 1)));
+    const run = { table: exe.table, threads: parallel ? this.threads : 1, scratch: this.#scratch.at + sharedScratch, threadScratch };
+    if (parallel) this.#pool.begin(run);
     const times: number[] | undefined = timings === undefined ? undefined : [];
-    runTable(this.#heap.memory.buffer, this.#functions, optionsOf(0), SPINS, times, now);
+    runTable(this.#heap.memory.buffer, this.#functions, { ...run, control: this.#pool.control, tid: 0 }, SPINS, times, now);
     if (times !== undefined && timings !== undefined) {
       const end = now();
       times.forEach((start, i) => timings.push({ label: labels[i]!, start: start - times[0]!, duration: (times[i + 1] ?? end) - start }));
@@ -155,7 +142,7 @@ export class WasmBackend implements Backend {
   }
 
   close(): void {
-    for (const worker of this.#workers) worker.stop();
+    this.#pool.stop();
     this.#live.clear();
   }
 
@@ -174,7 +161,7 @@ export class WasmBackend implements Backend {
       next += code.phases.length;
     }
     for (const name of names) this.#functions.push(exports[name] as WasmFunction);
-    for (const worker of this.#workers) worker.post({ module, names });
+    this.#pool.load(module, names);
   }
 
   #writeTable(exe: WasmExecutable, address: (ref: BufferRef) => number, shared: number, wantLabels: boolean): string[] {

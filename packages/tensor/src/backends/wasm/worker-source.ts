@@ -3,19 +3,56 @@ import { runTable } from "./run-table.ts";
 
 /** Looks at the barrier before sleeping, see `runTable`. */
 export const SPINS = 4000;
+/** Looks at its call word before a worker that has finished a run sleeps on it: about as long as JavaScript takes from one short run to the next. */
+const CALL_SPINS = 10_000;
+/** How long a worker waits for the next run before it goes back to reading messages: a training step's JavaScript takes less. */
+const LINGER_MS = 20;
+
+/** Words of the control block. */
+export const CONTROL = { arrived: 0, generation: 1, table: 2, threads: 3, scratch: 4, threadScratch: 5, workers: 8 } as const;
+export const WORKER_WORDS = 3;
+/** What a worker does. */
+export const AWAY = 0;
+export const WAITING = 1;
+export const CALLED = 2;
 
 export function workerSource(): string {
   return `
 const runTable = ${runTable.toString()};
 const port = typeof require === "function" ? require("node:worker_threads").parentPort : self;
 const functions = [];
-let memory;
+let memory, words, control, tid, me, read = 0;
+
+function run() {
+  const [table, threads, scratch, own] = [${[CONTROL.table, CONTROL.threads, CONTROL.scratch, CONTROL.threadScratch].join(", ")}].map((at) => Atomics.load(words, (control >> 2) + at));
+  runTable(memory.buffer, functions, { table, control, tid, threads, scratch: scratch + tid * own }, ${SPINS});
+}
+
+// Runs until nobody calls for a while or a message comes.
+function serve() {
+  do {
+    Atomics.store(words, me, ${AWAY});
+    run();
+    Atomics.store(words, me, ${WAITING});
+    if (Atomics.load(words, me + 1) !== read) continue;
+    for (let looked = 0; looked < ${CALL_SPINS} && Atomics.load(words, me) === ${WAITING}; looked++);
+    Atomics.wait(words, me, ${WAITING}, ${LINGER_MS});
+  } while (Atomics.compareExchange(words, me, ${WAITING}, ${AWAY}) === ${CALLED});
+}
+
 function receive(message) {
-  if (message.memory) { memory = message.memory; port.postMessage("ready"); }
-  else if (message.module) {
+  if (message.memory) {
+    ({ memory, control, tid } = message);
+    words = new Int32Array(memory.buffer);
+    me = (control >> 2) + ${CONTROL.workers} + ${WORKER_WORDS} * (tid - 1);
+    port.postMessage("ready");
+    return;
+  }
+  Atomics.store(words, me + 2, ++read);
+  if (message.module) {
     const { exports } = new WebAssembly.Instance(message.module, { env: { memory } });
     for (const name of message.names) functions.push(exports[name]);
-  } else runTable(memory.buffer, functions, message, ${SPINS});
+  } else serve();
 }
 if (port === globalThis.self) port.onmessage = (event) => receive(event.data);
 else port.on("message", receive);

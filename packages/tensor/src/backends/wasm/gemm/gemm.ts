@@ -28,7 +28,7 @@ export function emitGemm(kernel: GemmKernel, module: ModuleBuilder, prefix: stri
   const a = directOperand(kernel.a, kernel);
   const b = directOperand(kernel.b, kernel);
   const { m, n, k } = kernel;
-  if (k === 0 || m * n * k < SMALL) return emitLoop(gemmAsLoop(kernel), module, prefix);
+  if (k === 0 || m * n * k < SMALL) return emitLoop(gemmAsLoop(kernel), module, prefix, options);
   const blocking = chooseBlocking(kernel, a, b);
   const emitter = new GemmEmitter(kernel, a, b, blocking, module, options);
   const phases: Phase[] = [];

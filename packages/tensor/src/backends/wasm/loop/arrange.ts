@@ -41,8 +41,8 @@ export interface Units {
 
 /** Elements in a unit of cheap elementwise work: large enough to hide a unit's overhead, small enough to balance threads. */
 const UNIT_ELEMENTS = 4096;
-/** Columns that lanes along an outer dimension take together: one cache line of f32. */
-export const COLUMN_GROUP = 16;
+/** Columns that lanes along an outer dimension take together: two cache lines of f32. */
+export const COLUMN_GROUP = 32;
 
 export function arrange(kernel: LoopKernel): Arrangement {
   const { body, stores, outer, inner } = kernel;
@@ -71,7 +71,8 @@ function chooseLaneDim(kernel: LoopKernel, shape: readonly number[], facts: Body
   let least = Infinity;
   for (let d = shape.length - 1; d >= 0; d--) {
     const size = shape[d]!;
-    let cost = 0.2;
+    // lanes along an outer dimension walk down columns. Added, not multiplied: arithmetic must not decide in which order sums are taken
+    let cost = inner.length > 0 && d < outer.length ? 0.4 : 0.2;
     const access = (index: Index): number => {
       const moves = (index.strides[d] ?? 0) !== 0;
       const dynamic = (index.dynamic ?? []).some((t) => facts.dims[t.value]! & (1 << d));
@@ -85,7 +86,6 @@ function chooseLaneDim(kernel: LoopKernel, shape: readonly number[], facts: Body
     for (const store of stores) cost += access(store.index) * (d < outer.length || facts.dims[store.value]! >>> outer.length ? 1 : 0.1);
     // Lanes left empty: a dimension of 6 takes one vector and two scalars.
     cost *= size > 0 ? (4 * (Math.floor(size / 4) + (size % 4))) / size : 1;
-    if (inner.length > 0 && d < outer.length) cost *= 1.25;
     if (cost < least) {
       least = cost;
       best = d;

@@ -21,6 +21,10 @@ const KEEP_BYTES = 256 * 1024;
 const SUM_BLOCK = 32;
 /** Passes heavier than this (ns per element) are unrolled less: their latency hides itself and their code is long. */
 const HEAVY_PASS = 1.5;
+/** Passes as light as this (a load and an addition) down columns wait for memory: the wider the strip, the longer the runs they read. */
+const LIGHT_PASS = 0.4;
+/** Heavy passes over rows of this many elements overlap best when unrolled by four; over a quarter of it, by two; short rows overlap with each other. */
+const LONG_RUN = 256;
 const UNIT_COST = 60;
 
 /** Emits `kernel` as function `exportPrefix` of the signature in `kernel-code.ts`. */
@@ -77,7 +81,12 @@ class LoopEmitter {
   #copies(): number {
     const { body, args } = this.#kernel;
     const weight = body.reduce((sum, instr, v) => (this.#at.live[v] ? sum + instrWeight(instr, args) : sum), 0);
-    if (this.#kernel.inner.length > 0) return weight > HEAVY_PASS ? 2 : 4;
+    if (this.#kernel.inner.length > 0) {
+      const run = this.#shape[this.#at.innerDims.at(-1)!]!;
+      if (!this.#at.laneInner) return weight <= LIGHT_PASS ? 8 : weight <= HEAVY_PASS ? 4 : 2;
+      // decides the order of sums, so it must not depend on what else the kernel computes
+      return run >= LONG_RUN ? 4 : run >= LONG_RUN / 4 ? 2 : 1;
+    }
     return weight > HEAVY_PASS && !body.some((instr, v) => this.#at.live[v] && instr.op === "random") ? 1 : 2;
   }
 

@@ -1,0 +1,97 @@
+/**
+ * The other compute threads. A worker is either reading messages or, for a while after each run, asleep on a word of the shared
+ * memory: waking it there takes a few microseconds, a message several times as long. Modules always come by message.
+ *
+ * Control block, i32 words: see `CONTROL`, then three words for each worker: what it does, messages sent to it, messages it has read.
+ */
+import type { Heap } from "./heap.ts";
+import type { ComputeWorker, WasmModule } from "./platform.ts";
+import { startWorker } from "./platform.ts";
+import { AWAY, CALLED, CONTROL, WAITING, WORKER_WORDS, workerSource } from "./worker-source.ts";
+
+/** What all threads must know of a run; thread t's scratch is at scratch + t · threadScratch. */
+export interface Run {
+  readonly table: number;
+  readonly threads: number;
+  readonly scratch: number;
+  readonly threadScratch: number;
+}
+
+export class WorkerPool {
+  /** Address of the control block. */
+  readonly control: number;
+  readonly #heap: Heap;
+  readonly #workers: readonly ComputeWorker[];
+  /** Size of the memory that workers have surely seen: they learn of growth between messages. */
+  #seen = 0;
+
+  private constructor(heap: Heap, workers: readonly ComputeWorker[]) {
+    this.#heap = heap;
+    this.#workers = workers;
+    this.control = heap.alloc(4 * (CONTROL.workers + WORKER_WORDS * workers.length));
+    this.#words().fill(0, this.control >> 2, (this.control >> 2) + CONTROL.workers + WORKER_WORDS * workers.length);
+  }
+
+  static async start(heap: Heap, count: number): Promise<WorkerPool> {
+    const source = workerSource();
+    const workers = Array.from({ length: count }, () => startWorker(source));
+    const pool = new WorkerPool(heap, workers);
+    await Promise.all(workers.map((w, i) => new Promise<void>((ready) => {
+      w.hold(true);
+      w.onMessage(() => {
+        w.hold(false);
+        ready();
+      });
+      w.post({ memory: heap.memory, control: pool.control, tid: i + 1 });
+    })));
+    return pool;
+  }
+
+  get size(): number { return this.#workers.length; }
+
+  /** Whether every worker can be woken without a message. */
+  get near(): boolean {
+    const words = this.#words();
+    return this.#seen === words.byteLength && this.#workers.every((_, i) => {
+      const at = this.#at(i);
+      return Atomics.load(words, at) === WAITING && Atomics.load(words, at + 1) === Atomics.load(words, at + 2);
+    });
+  }
+
+  load(module: WasmModule, names: readonly string[]): void {
+    this.#workers.forEach((_, i) => this.#post(i, { module, names }));
+  }
+
+  /** Sets all workers to `run`. They take part in its barriers, so it is over when the caller has passed the last one. */
+  begin({ table, threads, scratch, threadScratch }: Run): void {
+    const words = this.#words();
+    const c = this.control >> 2;
+    for (const [at, value] of [[CONTROL.table, table], [CONTROL.threads, threads], [CONTROL.scratch, scratch], [CONTROL.threadScratch, threadScratch]] as const) {
+      Atomics.store(words, c + at, value);
+    }
+    const grown = this.#seen !== words.byteLength;
+    this.#seen = words.byteLength;
+    this.#workers.forEach((_, i) => {
+      const at = this.#at(i);
+      const read = Atomics.load(words, at + 1) === Atomics.load(words, at + 2);
+      if (!grown && read && Atomics.compareExchange(words, at, WAITING, CALLED) === WAITING) Atomics.notify(words, at);
+      else this.#post(i, {});
+    });
+  }
+
+  stop(): void {
+    for (const worker of this.#workers) worker.stop();
+  }
+
+  /** Counted first and looked at last, so that a worker about to fall asleep either sees the count or is sent back to its messages. */
+  #post(i: number, message: unknown): void {
+    const words = this.#words();
+    Atomics.add(words, this.#at(i) + 1, 1);
+    this.#workers[i]!.post(message);
+    if (Atomics.compareExchange(words, this.#at(i), WAITING, AWAY) === WAITING) Atomics.notify(words, this.#at(i));
+  }
+
+  #words(): Int32Array { return new Int32Array(this.#heap.memory.buffer); }
+
+  #at(i: number): number { return (this.control >> 2) + CONTROL.workers + WORKER_WORDS * i; }
+}
