@@ -34,10 +34,11 @@ export class LoraUpdate extends Update {
     ];
   }
 
-  /** s·(B(A(x)) + bias), x after dropout. */
+  /** s·(B(A(x)) + bias), x after dropout. Scaled where it is narrow, [tokens, r], forward and backward. */
   protected product(x: Tensor): Tensor {
-    const up = ops.matmul(ops.matmul(x, ops.transpose(this.a.value)), ops.transpose(this.b.value));
-    return ops.mul(this.bias === undefined ? up : ops.add(up, this.bias.value), this.scale);
+    const down = ops.mul(ops.matmul(x, ops.transpose(this.a.value)), this.scale);
+    const up = ops.matmul(down, ops.transpose(this.b.value));
+    return this.bias === undefined ? up : ops.add(up, ops.mul(this.bias.value, this.scale));
   }
 
   forward(x: Tensor, y: Tensor): Tensor {

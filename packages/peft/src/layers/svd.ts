@@ -55,8 +55,8 @@ export class SvdUpdate extends Update {
 
   forward(x: Tensor, y: Tensor): Tensor {
     const input = this.dropout.forward(ops.cast(x, this.a.value.dtype));
-    const down = ops.matmul(input, ops.transpose(ops.mul(this.a.value, this.e.value)));
-    return ops.add(y, ops.mul(ops.matmul(down, ops.transpose(this.b.value)), this.factor));
+    const down = ops.mul(ops.matmul(input, ops.transpose(ops.mul(this.a.value, this.e.value))), this.factor);
+    return ops.add(y, ops.matmul(down, ops.transpose(this.b.value)));
   }
 
   delta(): Tensor { return ops.mul(ops.matmul(this.b.value, ops.mul(this.a.value, this.e.value)), this.factor); }

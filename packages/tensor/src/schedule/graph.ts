@@ -8,7 +8,7 @@ import type { Assignment, Program } from "../graph/program.ts";
 import type { Cell } from "../graph/cell.ts";
 import { roundTo } from "../memory-form.ts";
 import type { Lowering, Primitive } from "../ops/record.ts";
-import { sizeOf } from "../shape.ts";
+import { sameShape, sizeOf } from "../shape.ts";
 
 export interface GNode {
   readonly id: number;
@@ -82,7 +82,7 @@ export function buildScheduleGraph(program: Program, simplify: boolean): Schedul
       const key = node.leaf.kind === "cell" ? `cell ${program.cells.indexOf(node.leaf.cell)}` : `leaf ${nodes.length}`;
       return intern({ primitive: node.record, lowering: { class: "leaf" }, inputs: [], attrs: {}, shape: node.shape, dtype: node.dtype, leaf: node.leaf, origin: node, constant: undefined, scope: node.scope, after: undefined }, `${key} ${node.shape.join(",")}`);
     }
-    const inputs = node.inputs.map((n) => mapped.get(n)!);
+    const inputs = node.inputs.map((n) => (simplify ? beforeReshapes(node, mapped.get(n)!) : mapped.get(n)!));
     const { lowering } = node.record;
     if (lowering.class === "view" && lowering.view === "alias") {
       const after = inputs[1];
@@ -102,10 +102,22 @@ export function buildScheduleGraph(program: Program, simplify: boolean): Schedul
 
 const reshapeLike: Primitive = { name: "reshape", lowering: { class: "view", view: "reshape" }, cost: 0, reference: ([x]) => x!.data };
 
-/** x·1, x/1 and expansions to the same shape are x. */
+/** What a reshape of reshapes is a reshape of: only the last shape matters. */
+function beforeReshapes(node: Node, input: GNode): GNode {
+  let at = input;
+  if (isReshape(node.record.lowering)) while (at.leaf === undefined && at.constant === undefined && isReshape(at.lowering)) at = at.inputs[0]!;
+  return at;
+}
+
+export function isReshape(lowering: Lowering): boolean {
+  return lowering.class === "view" && lowering.view === "reshape";
+}
+
+/** x·1, x/1 and reshapes to the same shape are x. */
 function identityOf(node: Node, inputs: readonly GNode[]): GNode | undefined {
   const { lowering } = node.record;
   const [a, b] = inputs;
+  if (isReshape(lowering) && sameShape(a!.shape, node.shape)) return a;
   if (lowering.class === "binary") {
     if ((lowering.op === "mul" || lowering.op === "div") && b!.constant === 1 && a!.dtype === node.dtype) return a;
     if (lowering.op === "mul" && a!.constant === 1) return b;

@@ -9,7 +9,7 @@ import type { Node } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
 import type { Primitive } from "../ops/record.ts";
 import { absorb } from "./absorb.ts";
-import { buildScheduleGraph, type GNode, type ScheduleGraph } from "./graph.ts";
+import { buildScheduleGraph, isReshape, type GNode, type ScheduleGraph } from "./graph.ts";
 import { unitForm, valueTypeOf } from "./builder.ts";
 import type { LinearForm } from "./linear-form.ts";
 import { lowerGemm, lowerLoop, lowerScatter, throughView, type GemmChain, type KernelDraft } from "./lower.ts";
@@ -188,14 +188,10 @@ function findChains(live: readonly GNode[], stored: ReadonlySet<GNode>, inLive: 
       last = next;
     }
     // views at the end are free for the reader unless the result must be stored under that view
-    while (chain.length > 0 && !stored.has(chain[chain.length - 1]!) && isReshape(chain[chain.length - 1]!)) taken.delete(chain.pop()!);
+    while (chain.length > 0 && !stored.has(chain[chain.length - 1]!) && isReshape(chain[chain.length - 1]!.lowering)) taken.delete(chain.pop()!);
     chains.set(matmul, { matmul, chain });
   }
   return chains;
-}
-
-function isReshape(node: GNode): boolean {
-  return node.lowering.class === "view" && node.lowering.view === "reshape";
 }
 
 function continuesChain(node: GNode, previous: GNode): boolean {
