@@ -158,10 +158,10 @@ describe("products in WGSL", () => {
     const b: Index = transposed ? at(...outer(k * n), 1, k) : at(...outer(k * n), n, 1);
     const bias: Instr = { op: "load", type: "f32", arg: 2, index: at(...batch.map(() => 0), 0, 1) };
     return {
-      kind: "gemm", label: "product", batch, m, n, k,
+      kind: "gemm", label: "product", batch, m, n,
       args: [{ dtype, access: "read", size: batches * m * k }, { dtype, access: "read", size: batches * k * n }, { dtype: "f32", access: "read", size: n }, { dtype, access: "write", size: batches * m * n }],
-      a: { body: [load(dtype, 0, at(...outer(m * k), k, 1))], value: 0 }, b: { body: [load(dtype, 1, b)], value: 0 },
-      epilogue: [{ op: "acc", type: "f32" }, bias, { op: "add", type: "f32", a: 0, b: 1 }], stores: [{ arg: 3, index: at(...outer(m * n), n, 1), value: 2 }],
+      products: [{ k, a: { body: [load(dtype, 0, at(...outer(m * k), k, 1))], value: 0 }, b: { body: [load(dtype, 1, b)], value: 0 }, acc: 0 }],
+      epilogue: [{ op: "acc", type: "f32", index: 0 }, bias, { op: "add", type: "f32", a: 0, b: 1 }], stores: [{ arg: 3, index: at(...outer(m * n), n, 1), value: 2 }],
     };
   };
 

@@ -2,7 +2,7 @@
  * Facts about an expression body that printers and the interpreter share: which iteration dimensions a value depends on,
  * and after how many reduction passes it can be known. No code is generated here.
  */
-import type { Guard, Index, Instr, Operand, Store, ValueId } from "./kernel.ts";
+import type { GemmKernel, Guard, Index, Instr, Operand, Store, ValueId } from "./kernel.ts";
 
 export interface BodyFacts {
   /** Bit d is set when the value depends on the coordinate of dimension d. */
@@ -92,6 +92,11 @@ export function reachable(body: readonly Instr[], roots: Iterable<ValueId>): boo
   for (const root of roots) live[root] = true;
   for (let v = body.length - 1; v >= 0; v--) if (live[v]) for (const from of operands(body[v]!)) live[from] = true;
   return live;
+}
+
+/** How many accumulators a product's epilogue may read. */
+export function accumulators({ products }: GemmKernel): number {
+  return Math.max(...products.map((p) => p.acc)) + 1;
 }
 
 /** What an operand loads when it is a single unguarded load, the common case that deserves its own path. */

@@ -33,7 +33,8 @@ interface Point {
   readonly coords: readonly number[];
   /** Results of the reductions known so far. */
   readonly reduced?: ReadonlyMap<number, number>;
-  readonly acc?: number;
+  /** Accumulators of a product. */
+  readonly acc?: readonly number[];
 }
 
 function interpretLoop(kernel: LoopKernel, machine: Machine): void {
@@ -68,11 +69,13 @@ function interpretGemm(kernel: GemmKernel, machine: Machine): void {
   forEachPoint([...kernel.batch, kernel.m, kernel.n], (at) => {
     const batch = at.slice(0, -2);
     const [m, n] = at.slice(-2) as [number, number];
-    let acc = 0;
-    for (let k = 0; k < kernel.k; k++) {
-      acc += operandValue(kernel.a, machine, [...batch, m, k]) * operandValue(kernel.b, machine, [...batch, k, n]);
+    const sums: number[] = [];
+    for (const { k: length, a, b, acc } of kernel.products) {
+      let sum = 0;
+      for (let k = 0; k < length; k++) sum += operandValue(a, machine, [...batch, m, k]) * operandValue(b, machine, [...batch, k, n]);
+      sums[acc] = (sums[acc] ?? 0) + sum;
     }
-    const writes = kernel.stores.map((s) => readStore(s, kernel.epilogue, machine, { coords: at, acc: machine.round(acc) }));
+    const writes = kernel.stores.map((s) => readStore(s, kernel.epilogue, machine, { coords: at, acc: sums.map(machine.round) }));
     for (const write of writes) write();
   });
 }
@@ -125,7 +128,7 @@ function evaluateOne(instr: Instr, id: number, body: readonly Instr[], values: n
   switch (instr.op) {
     case "const": return toType(instr.type, instr.value, Math.fround);
     case "coord": return point.coords[instr.dim]!;
-    case "acc": return point.acc!;
+    case "acc": return point.acc![instr.index]!;
     case "reduce": return point.reduced?.get(id) ?? NaN;
     case "inbounds": return instr.guards.every((g) => holds(g, point.coords, values)) ? 1 : 0;
     case "load": {

@@ -67,8 +67,8 @@ export type Instr =
   | { readonly op: "random"; readonly type: "u32"; readonly k0: ValueId; readonly k1: ValueId; readonly index: ValueId; readonly site: ValueId }
   /** Reduction of `a` over the inner dimensions; the result is the same for the whole row. */
   | { readonly op: "reduce"; readonly type: ValueType; readonly combine: "sum" | "max"; readonly a: ValueId }
-  /** GEMM epilogues only: the accumulated product at this coordinate. */
-  | { readonly op: "acc"; readonly type: "f32" };
+  /** GEMM epilogues only: accumulator `index` at this coordinate. */
+  | { readonly op: "acc"; readonly type: "f32"; readonly index: number };
 
 export interface Arg {
   readonly dtype: DType;
@@ -100,7 +100,10 @@ export interface LoopKernel {
   readonly stores: readonly Store[];
 }
 
-/** Σ_k a(batch, m, k) · b(batch, k, n), accumulated in f32, then the epilogue and its stores. */
+/**
+ * Products of the same height and width, each added to one of the accumulators in f32; then the epilogue, which may read all of them, and its
+ * stores. One product is the usual case; a base weight and the adapter on it are two.
+ */
 export interface GemmKernel {
   readonly kind: "gemm";
   readonly label: string;
@@ -108,14 +111,21 @@ export interface GemmKernel {
   readonly batch: readonly number[];
   readonly m: number;
   readonly n: number;
+  readonly products: readonly Product[];
+  /** Coordinates [...batch, m, n]. */
+  readonly epilogue: readonly Instr[];
+  readonly stores: readonly Store[];
+}
+
+/** Σ_k a(batch, m, k) · b(batch, k, n). */
+export interface Product {
   readonly k: number;
   /** Coordinates [...batch, m, k]. */
   readonly a: Operand;
   /** Coordinates [...batch, k, n]. */
   readonly b: Operand;
-  /** Coordinates [...batch, m, n]. */
-  readonly epilogue: readonly Instr[];
-  readonly stores: readonly Store[];
+  /** The accumulator it is added to; accumulators are numbered from 0 without gaps. */
+  readonly acc: number;
 }
 
 /** An expression that yields one f32 operand element; usually a single load. */

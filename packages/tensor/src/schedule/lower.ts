@@ -177,7 +177,7 @@ export function lowerGemm({ matmul, chain }: GemmChain, context: LowerContext): 
 
   const epilogue = new KernelBuilder([...batch, m, n], fixedOptions(context));
   let coords = units(rank + 2);
-  const acc = epilogue.emit({ op: "acc", type: "f32" });
+  const acc = epilogue.emit({ op: "acc", type: "f32", index: 0 });
   let value = matmul.dtype === "f16" || matmul.dtype === "bf16" ? epilogue.emit({ op: "round", type: "f32", to: matmul.dtype, a: acc }) : acc;
   let previous = matmul;
   for (const node of chain) {
@@ -211,8 +211,8 @@ export function lowerGemm({ matmul, chain }: GemmChain, context: LowerContext): 
       const [left, right] = [part(a), part(b)];
       const { body, at } = finisher.body(epilogue.body);
       const kernel: GemmKernel = {
-        kind: "gemm", label, args: [], batch: batchGroups.map((g) => g.reduce((s, d) => s * epilogue.sizes[d]!, 1)), m, n, k,
-        a: left, b: right, epilogue: body, stores: stores.map((s) => finisher.store(s, at)),
+        kind: "gemm", label, args: [], batch: batchGroups.map((g) => g.reduce((s, d) => s * epilogue.sizes[d]!, 1)), m, n,
+        products: [{ k, a: left, b: right, acc: 0 }], epilogue: body, stores: stores.map((s) => finisher.store(s, at)),
       };
       return { kernel: orient({ ...kernel, args: args.specs() }), args: args.nodes };
     },
@@ -225,7 +225,7 @@ function orient(kernel: GemmKernel): GemmKernel {
   if (!(sm === 1 && sn !== 1 && kernel.n > 1)) return kernel;
   const operand = ({ body, value }: Operand): Operand => ({ body: swapLastDims(body, kernel.batch.length), value });
   return {
-    ...kernel, m: kernel.n, n: kernel.m, a: operand(kernel.b), b: operand(kernel.a),
+    ...kernel, m: kernel.n, n: kernel.m, products: kernel.products.map((p) => ({ ...p, a: operand(p.b), b: operand(p.a) })),
     epilogue: swapLastDims(kernel.epilogue, kernel.batch.length),
     stores: kernel.stores.map((s) => ({ ...s, index: swapIndex(s.index) })),
   };

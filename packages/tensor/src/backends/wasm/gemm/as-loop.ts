@@ -1,8 +1,11 @@
 /** A product written as a loop kernel with a reduction over k: for shapes too small or odd for the blocked code, and as its oracle. */
+import { invariant } from "../../../errors.ts";
 import type { GemmKernel, Index, Instr, LoopKernel, ValueId } from "../../../ir/kernel.ts";
 
-/** Dimensions of the loop kernel: [...batch, m, n | k]. */
+/** A kernel of one product; dimensions of the loop kernel: [...batch, m, n | k]. */
 export function gemmAsLoop(kernel: GemmKernel): LoopKernel {
+  const [only] = kernel.products;
+  invariant(only !== undefined && kernel.products.length === 1, "a loop has one reduction length");
   const rank = kernel.batch.length;
   const body: Instr[] = [];
   const place = (instrs: readonly Instr[], dims: readonly number[], acc?: ValueId): ((id: ValueId) => ValueId) => {
@@ -16,13 +19,13 @@ export function gemmAsLoop(kernel: GemmKernel): LoopKernel {
   };
   const lead = Array.from({ length: rank }, (_, d) => d);
   const [m, n, k] = [rank, rank + 1, rank + 2];
-  const a = place(kernel.a.body, [...lead, m, k])(kernel.a.value);
-  const b = place(kernel.b.body, [...lead, k, n])(kernel.b.value);
+  const a = place(only.a.body, [...lead, m, k])(only.a.value);
+  const b = place(only.b.body, [...lead, k, n])(only.b.value);
   const product = body.push({ op: "mul", type: "f32", a, b }) - 1;
   const acc = body.push({ op: "reduce", type: "f32", combine: "sum", a: product }) - 1;
   const at = place(kernel.epilogue, [...lead, m, n], acc);
   return {
-    kind: "loop", label: kernel.label, args: kernel.args, outer: [...kernel.batch, kernel.m, kernel.n], inner: [kernel.k], body,
+    kind: "loop", label: kernel.label, args: kernel.args, outer: [...kernel.batch, kernel.m, kernel.n], inner: [only.k], body,
     stores: kernel.stores.map((s) => ({ arg: s.arg, value: at(s.value), index: moveIndex(s.index, [...lead, m, n], rank + 3, at) })),
   };
 }

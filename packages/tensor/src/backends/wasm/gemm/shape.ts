@@ -1,7 +1,7 @@
 /** What the blocked product needs to know about its operands, and how it cuts the work. All numbers are known when code is made. */
 import { bytesOf } from "../../../dtype.ts";
-import { bodyFacts } from "../../../ir/facts.ts";
-import type { GemmKernel, Operand } from "../../../ir/kernel.ts";
+import { accumulators, bodyFacts } from "../../../ir/facts.ts";
+import type { GemmKernel, Operand, Product } from "../../../ir/kernel.ts";
 import { runsAlongK } from "./slope.ts";
 
 /**
@@ -63,10 +63,9 @@ export function kPiece(k: number): number {
   return Math.ceil(k / Math.ceil(k / MAX_K_PIECE));
 }
 
+/** How a kernel is cut; the same for all of its products. */
 export interface Blocking {
   readonly tile: Tile;
-  /** Whether A is copied into tile order first; rows that run along k are read where they are. */
-  readonly packA: boolean;
   readonly batches: number;
   /** Rows of a block of A; whole tiles. */
   readonly rows: number;
@@ -82,24 +81,41 @@ export interface Blocking {
    * so that a B that has to be computed never exists as a whole.
    */
   readonly packB: "first" | "batch" | "unit";
-  /** Packed copies of B in shared scratch: 1 when all batch entries use the same. */
-  readonly sharedBs: number;
 }
 
-/** `a` and `b` are undefined where the operand is computed while packing. */
-export function chooseBlocking(kernel: GemmKernel, a: DirectOperand | undefined, b: DirectOperand | undefined): Blocking {
-  const { m, n, k } = kernel;
+/** What the blocked code does with the operands of one product. */
+export interface ProductShape {
+  readonly k: number;
+  /** Undefined where the operand is computed while packing. */
+  readonly a: DirectOperand | undefined;
+  readonly b: DirectOperand | undefined;
+  /** Whether A is copied into tile order first; rows that run along k are read where they are. */
+  readonly packA: boolean;
+  /** Whether all batch entries use the same B. */
+  readonly sameB: boolean;
+}
+
+export function productShape({ k, a, b }: Product, kernel: GemmKernel): ProductShape {
+  const [left, right] = [directOperand(a, kernel), directOperand(b, kernel)];
+  const sameB = kernel.batch.every((size, d) => size === 1 || (right === undefined ? !dependsOn(b, d) : right.batch[d] === 0));
+  return { k, a: left, b: right, packA: left?.col !== 4, sameB };
+}
+
+export function chooseBlocking(kernel: GemmKernel, shapes: readonly ProductShape[]): Blocking {
+  const { m, n } = kernel;
   const rank = kernel.batch.length;
   const batches = kernel.batch.reduce((x, y) => x * y, 1);
+  // the longest product decides; adapters beside it follow
+  const main = shapes.reduce((longest, shape) => (shape.k > longest.k ? shape : longest));
   // an A that is computed across its rows fills whole vectors of rows
-  const acrossRows = a === undefined && !runsAlongK(kernel.a, rank, rank + 1, 4);
+  const acrossRows = kernel.products.some((p, i) => shapes[i]!.a === undefined && !runsAlongK(p.a, rank, rank + 1, 4));
   const tile = chooseTile(m, n, acrossRows ? TILES.filter((t) => t.rows % 4 === 0) : TILES);
   const panels = Math.ceil(n / tile.columns);
-  const panelBytes = tile.columns * k * 4;
-  const sameB = kernel.batch.every((size, d) => size === 1 || (b === undefined ? !dependsOn(kernel.b, d) : b.batch[d] === 0));
-  const packB = !sameB && panels * panelBytes <= LOCAL_B_BYTES ? "batch" : b === undefined && batches * panels >= MIN_UNITS ? "unit" : "first";
+  const panelBytes = shapes.reduce((sum, { k }) => sum + tile.columns * k * 4, 0);
+  const sameB = shapes.every((s) => s.sameB);
+  const packB = !sameB && panels * panelBytes <= LOCAL_B_BYTES ? "batch" : main.b === undefined && batches * panels >= MIN_UNITS ? "unit" : "first";
   const whole = (rows: number): number => Math.max(1, Math.ceil(rows / tile.rows)) * tile.rows;
-  const tall = Math.min(MAX_ROWS - (MAX_ROWS % tile.rows), whole(Math.floor(A_BLOCK_BYTES / (4 * kPiece(k)))), whole(m));
+  const tall = Math.min(MAX_ROWS - (MAX_ROWS % tile.rows), whole(Math.floor(A_BLOCK_BYTES / (4 * kPiece(main.k)))), whole(m));
   // smaller blocks where whole ones would leave threads without work; who packs B for itself takes all rows
   const wanted = Math.ceil(MIN_UNITS / batches);
   const rows = packB === "first" ? Math.min(tall, whole(Math.ceil(m / wanted))) : tall;
@@ -107,9 +123,10 @@ export function chooseBlocking(kernel: GemmKernel, a: DirectOperand | undefined,
   const columnUnits = packB === "batch" ? 1 : Math.min(panels, Math.max(1, Math.ceil(MIN_UNITS / (batches * rowBlocks))));
   const unitPanels = Math.ceil(panels / columnUnits);
   const fitting = packB === "unit" ? Math.max(1, Math.floor(UNIT_B_BYTES / panelBytes)) : Infinity;
+  const columns = BLOCK_COLUMNS / accumulators(kernel);
   return {
-    tile, packA: a?.col !== 4, batches, rows, rowBlocks, panels, unitPanels, columnUnits: Math.ceil(panels / unitPanels),
-    blockPanels: Math.min(unitPanels, Math.floor(BLOCK_COLUMNS / tile.columns), fitting), packB, sharedBs: packB !== "first" ? 0 : sameB ? 1 : batches,
+    tile, batches, rows, rowBlocks, panels, unitPanels, columnUnits: Math.ceil(panels / unitPanels),
+    blockPanels: Math.min(unitPanels, Math.max(1, Math.floor(columns / tile.columns)), fitting), packB,
   };
 }
 

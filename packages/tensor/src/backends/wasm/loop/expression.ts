@@ -33,8 +33,8 @@ export interface Nest {
   readonly outerRank?: number;
   /** Least depth of values that depend on a reduction. Default 0. */
   readonly reducedDepth?: number;
-  /** Value of `acc` in copy u: a vector in scopes of four lanes, else a scalar. */
-  readonly acc?: (scope: Scope, copy: number) => Push;
+  /** Accumulator `index` in copy u: a vector in scopes of four lanes, else a scalar. */
+  readonly acc?: (scope: Scope, index: number, copy: number) => Push;
 }
 
 /** What a loop level has in locals. Made by `ExpressionEmitter.scope`. */
@@ -184,7 +184,7 @@ export class ExpressionEmitter {
       }
       case "acc": {
         invariant(this.#nest.acc !== undefined, "`acc` outside a GEMM epilogue");
-        return this.#nest.acc(scope, copy);
+        return this.#nest.acc(scope, instr.index, copy);
       }
       case "inbounds": return this.#inbounds(scope, instr.guards, copy, vector);
       case "load": return this.#load(scope, instr, copy, vector);

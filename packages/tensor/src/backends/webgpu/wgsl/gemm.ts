@@ -3,8 +3,8 @@
  * workgroup memory; each invocation keeps `micro` × `micro` sums, 16 rows and columns apart. Terms of one step are added up before
  * they join the sum, which keeps rounding errors from growing with k.
  */
-import { indexOperands, reachable } from "../../../ir/facts.ts";
-import type { GemmKernel } from "../../../ir/kernel.ts";
+import { accumulators, indexOperands, reachable } from "../../../ir/facts.ts";
+import type { GemmKernel, Product } from "../../../ir/kernel.ts";
 import { printOperand, printPlace, printValue, type Scope } from "./expression.ts";
 import { decode, product } from "./grid.ts";
 import { WgslModule, WORKGROUP_INDEX, type WgslKernel } from "./module.ts";
@@ -19,11 +19,11 @@ export function printGemm(kernel: GemmKernel): WgslKernel {
   const micro = [4, 2].find((r) => groupsFor(r) >= ENOUGH_GROUPS) ?? 1;
   const module = new WgslModule(kernel.args);
   const rank = kernel.batch.length + 2;
-  const functions = [printOperand(module, "load_a", kernel.a, rank, "f32"), printOperand(module, "load_b", kernel.b, rank, "f32"), printEpilogue(module, kernel), printMain(kernel, micro)];
-  return { code: module.print(functions), workgroups: groupsFor(micro) };
+  const operands = kernel.products.flatMap(({ a, b }, p) => [printOperand(module, `load_a${p}`, a, rank, "f32"), printOperand(module, `load_b${p}`, b, rank, "f32")]);
+  return { code: module.print([...operands, printEpilogue(module, kernel), printMain(kernel, micro)]), workgroups: groupsFor(micro) };
 }
 
-/** `fn finish(c0: i32, …, acc: f32)`: the epilogue and its stores at one place of the result. */
+/** `fn finish(c0: i32, …, acc0: f32, …)`: the epilogue and its stores at one place of the result. */
 function printEpilogue(module: WgslModule, kernel: GemmKernel): string {
   const coords = [...kernel.batch, 0, 0].map((_, d) => `c${d}`);
   const scope: Scope = { values: new Map(), coords };
@@ -32,20 +32,29 @@ function printEpilogue(module: WgslModule, kernel: GemmKernel): string {
   const lines = epilogue.flatMap((instr, id) => {
     if (!live[id]) return [];
     if (instr.op !== "acc") return printValue(module, epilogue, id, scope, "v");
-    scope.values.set(id, "acc");
+    scope.values.set(id, `acc${instr.index}`);
     return [];
   });
   stores.forEach((s, i) => lines.push(`let s${i} = ${printPlace(s.index, epilogue, scope)};`));
   stores.forEach((s, i) => lines.push(...module.store(s.arg, `s${i}`, scope.values.get(s.value)!, epilogue[s.value]!.type)));
-  return `fn finish(${coords.map((c) => `${c}: i32, `).join("")}acc: f32) {\n${lines.map((l) => `  ${l}\n`).join("")}}\n`;
+  return `fn finish(${coords.map((c) => `${c}: i32, `).join("")}${Array.from({ length: accumulators(kernel) }, (_, a) => `acc${a}: f32`).join(", ")}) {\n${lines.map((l) => `  ${l}\n`).join("")}}\n`;
 }
 
-function printMain({ batch, m, n, k }: GemmKernel, micro: number): string {
+function printMain(kernel: GemmKernel, micro: number): string {
+  const { batch, m, n } = kernel;
+  const accs = Array.from({ length: accumulators(kernel) }, (_, s) => s);
   const tile = SIDE * micro;
   const [rowTiles, columnTiles] = [Math.ceil(m / tile), Math.ceil(n / tile)];
   const at = batch.map((_, d) => `c${d}, `).join("");
   const each = (visit: (i: number, j: number) => string): string => Array.from({ length: micro * micro }, (_, x) => `${visit(Math.floor(x / micro), x % micro)}\n`).join("");
   const along = (visit: (i: number) => string): string => Array.from({ length: micro }, (_, i) => `${visit(i)}\n`).join("");
+  const loop = ({ k, acc }: Product, p: number): string => `  for (var k0 = 0; k0 < ${k}; k0 += ${SIDE}) {
+${along((i) => `    { var v = 0.0f; let m = m0 + y + ${SIDE * i}; if (m < ${m} && k0 + x < ${k}) { v = load_a${p}(${at}m, k0 + x); } tile_a[(y + ${SIDE * i}) * ${SIDE + 1} + x] = v; }`)}${along((j) => `    { var v = 0.0f; let n = n0 + x + ${SIDE * j}; if (n < ${n} && k0 + y < ${k}) { v = load_b${p}(${at}k0 + y, n); } tile_b[y * ${tile + 1} + x + ${SIDE * j}] = v; }`)}    workgroupBarrier();
+${each((i, j) => `    var part${i}_${j} = 0.0f;`)}    for (var kk = 0; kk < ${SIDE}; kk++) {
+${along((i) => `      let a${i} = tile_a[(y + ${SIDE * i}) * ${SIDE + 1} + kk];`)}${along((j) => `      let b${j} = tile_b[kk * ${tile + 1} + x + ${SIDE * j}];`)}${each((i, j) => `      part${i}_${j} += a${i} * b${j};`)}    }
+${each((i, j) => `    sum${acc}_${i}_${j} += part${i}_${j};`)}    workgroupBarrier();
+  }
+`;
   return `
 var<workgroup> tile_a: array<f32, ${tile * (SIDE + 1)}>;
 var<workgroup> tile_b: array<f32, ${SIDE * (tile + 1)}>;
@@ -59,12 +68,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let n0 = (place % ${columnTiles}) * ${tile};
   let x = i32(local.x);
   let y = i32(local.y);
-${each((i, j) => `  var sum${i}_${j} = 0.0f;`)}  for (var k0 = 0; k0 < ${k}; k0 += ${SIDE}) {
-${along((i) => `    { var v = 0.0f; let m = m0 + y + ${SIDE * i}; if (m < ${m} && k0 + x < ${k}) { v = load_a(${at}m, k0 + x); } tile_a[(y + ${SIDE * i}) * ${SIDE + 1} + x] = v; }`)}${along((j) => `    { var v = 0.0f; let n = n0 + x + ${SIDE * j}; if (n < ${n} && k0 + y < ${k}) { v = load_b(${at}k0 + y, n); } tile_b[y * ${tile + 1} + x + ${SIDE * j}] = v; }`)}    workgroupBarrier();
-${each((i, j) => `    var part${i}_${j} = 0.0f;`)}    for (var kk = 0; kk < ${SIDE}; kk++) {
-${along((i) => `      let a${i} = tile_a[(y + ${SIDE * i}) * ${SIDE + 1} + kk];`)}${along((j) => `      let b${j} = tile_b[kk * ${tile + 1} + x + ${SIDE * j}];`)}${each((i, j) => `      part${i}_${j} += a${i} * b${j};`)}    }
-${each((i, j) => `    sum${i}_${j} += part${i}_${j};`)}    workgroupBarrier();
-  }
-${each((i, j) => `  if (m0 + y + ${SIDE * i} < ${m} && n0 + x + ${SIDE * j} < ${n}) { finish(${at}m0 + y + ${SIDE * i}, n0 + x + ${SIDE * j}, sum${i}_${j}); }`)}}
+${accs.map((s) => each((i, j) => `  var sum${s}_${i}_${j} = 0.0f;`)).join("")}${kernel.products.map(loop).join("")}${each((i, j) => `  if (m0 + y + ${SIDE * i} < ${m} && n0 + x + ${SIDE * j} < ${n}) { finish(${at}m0 + y + ${SIDE * i}, n0 + x + ${SIDE * j}, ${accs.map((s) => `sum${s}_${i}_${j}`).join(", ")}); }`)}}
 `;
 }

@@ -1,0 +1,214 @@
+/** One product inside the blocked nest: packs its operands and runs its tiles, from nothing or on top of what the accumulators hold. */
+import type { GemmKernel } from "../../../ir/kernel.ts";
+import type { Code, Local, Push } from "../loop/code.ts";
+import { computedPanels, directPanels, directStrides, STAGE_K, type Panels } from "./panels.ts";
+import { kPiece, type Blocking, type DirectOperand, type ProductShape } from "./shape.ts";
+
+/** Where a product finds its scratch, in bytes. */
+export interface ProductPlace {
+  /** From the start of a thread's scratch: rows of A in tile order; panels of B, unless they are shared; the stage of computed operands. */
+  readonly a: number;
+  readonly b: number;
+  readonly stage: number;
+  /** From the start of the shared scratch: all of B in tile order. */
+  readonly shared: number;
+}
+
+/** The product's code within one function. */
+export interface ProductCode {
+  /** To be emitted where the batch coordinates have been set. */
+  enterBatch(batch: Push): void;
+  packA(firstRow: Local, endRow: Push): void;
+  /** Panels [from, end) into the thread's scratch. */
+  packB(from: Push, end: Push): void;
+  /** All tiles of a block into the accumulators at `out`; `originB` is the panel that packed B begins with. */
+  tiles(out: Push, originB: Push, panelBlock: Local, endPanel: Push, firstRow: Local, endRow: Push): void;
+}
+
+/** Part of k that a tile runs over at a time; `fresh` says whether sums begin here. */
+interface KPiece { readonly from: Local; readonly fresh: Push | boolean; readonly bytesB: Push }
+
+export class ProductEmitter {
+  readonly #kernel: GemmKernel;
+  readonly #index: number;
+  readonly #shape: ProductShape;
+  readonly #cut: Blocking;
+  readonly #pitch: number;
+  readonly #continues: boolean;
+  /** Bytes of a panel of A and of B. */
+  readonly panelA: number;
+  readonly panelB: number;
+
+  /** @param pitch bytes from row to row of an accumulator block */
+  constructor(kernel: GemmKernel, index: number, shape: ProductShape, cut: Blocking, pitch: number) {
+    this.#kernel = kernel;
+    this.#index = index;
+    this.#shape = shape;
+    this.#cut = cut;
+    this.#pitch = pitch;
+    this.#continues = kernel.products.slice(0, index).some((p) => p.acc === kernel.products[index]!.acc);
+    this.panelA = shape.k * cut.tile.rows * 4;
+    this.panelB = shape.k * cut.tile.columns * 4;
+  }
+
+  get bytesA(): number { return this.#shape.packA ? Math.ceil(this.#cut.rows / this.#cut.tile.rows) * this.panelA : 0; }
+  get bytesB(): number { return this.#cut.packB === "batch" ? this.#cut.panels * this.panelB : this.#cut.packB === "unit" ? this.#cut.blockPanels * this.panelB : 0; }
+  get bytesStage(): number { return this.#shape.a === undefined || this.#shape.b === undefined ? Math.max(this.#cut.tile.rows, this.#cut.tile.columns) * STAGE_K * 4 : 0; }
+  /** Packed copies of B in shared scratch: 1 when all batch entries use the same. */
+  get sharedBs(): number { return this.#cut.packB !== "first" ? 0 : this.#shape.sameB ? 1 : this.#cut.batches; }
+  get bytesShared(): number { return this.sharedBs * this.#cut.panels * this.panelB; }
+
+  /** The phase that packs all of B. */
+  packShared(c: Code, place: ProductPlace): void {
+    const { panels, tile } = this.#cut;
+    const coords = this.#kernel.batch.map(() => c.keep("i32", c.i32(0)));
+    const source = this.#panels(c, "b", coords, place);
+    const [unit, first] = [c.local("i32"), c.local("i32")];
+    c.for(unit, c.begin, c.get(1), 1, () => {
+      const panel = this.sharedBs === 1 ? c.get(unit) : c.let("i32", c.op("i32.rem_u", c.get(unit), c.i32(panels)));
+      if (this.sharedBs > 1) decodeBatch(c, this.#kernel.batch, c.let("i32", c.op("i32.div_u", c.get(unit), c.i32(panels)))).forEach((x, d) => c.set(coords[d]!, x));
+      source.enterBatch();
+      c.set(first, c.op("i32.mul", panel, c.i32(tile.columns)));
+      source.pack(first, c.op("i32.add", c.op("i32.add", c.shared, c.i32(place.shared)), c.op("i32.mul", c.get(unit), c.i32(this.panelB))));
+    });
+  }
+
+  code(c: Code, batchCoords: readonly Local[], place: ProductPlace): ProductCode {
+    const { packA, a } = this.#shape;
+    const { tile, panels, packB } = this.#cut;
+    const own = (offset: number): Push => c.op("i32.add", c.thread, c.i32(offset));
+    const sourceA = packA ? this.#panels(c, "a", batchCoords, place) : undefined;
+    const sourceB = packB === "first" ? undefined : this.#panels(c, "b", batchCoords, place);
+    const [baseA, baseB] = [c.local("i32"), c.local("i32")];
+    return {
+      enterBatch: (batch) => {
+        sourceA?.enterBatch();
+        sourceB?.enterBatch();
+        c.set(baseA, packA ? own(place.a) : directAddress(c, a!, batchCoords.map((x) => c.get(x))));
+        const shared = c.op("i32.add", c.shared, c.i32(place.shared));
+        c.set(baseB, packB !== "first" ? own(place.b) : this.sharedBs === 1 ? shared : c.op("i32.add", shared, c.op("i32.mul", batch, c.i32(panels * this.panelB))));
+      },
+      packA: (firstRow, endRow) => {
+        if (sourceA !== undefined) packEach(c, sourceA, firstRow, endRow, tile.rows, 1, c.get(baseA), this.panelA);
+      },
+      packB: (from, end) => {
+        const panel = c.local("i32");
+        c.set(panel, from);
+        if (sourceB !== undefined) packEach(c, sourceB, panel, end, 1, tile.columns, c.get(baseB), this.panelB);
+      },
+      tiles: (out, originB, panelBlock, endPanel, firstRow, endRow) => {
+        const start = packA ? c.get(baseA) : c.let("i32", c.op("i32.add", c.get(baseA), c.op("i32.mul", c.get(firstRow), c.i32(a!.row))));
+        this.#tiles(c, start, c.get(baseB), originB, out, panelBlock, endPanel, firstRow, endRow);
+      },
+    };
+  }
+
+  #panels(c: Code, side: "a" | "b", batchCoords: readonly Local[], place: ProductPlace): Panels {
+    const { tile } = this.#cut;
+    const { m, n } = this.#kernel;
+    const { k } = this.#shape;
+    const shape = side === "a" ? { lanes: tile.rows, size: m, k } : { lanes: tile.columns, size: n, k };
+    const direct = this.#shape[side];
+    if (direct === undefined) return computedPanels(c, this.#kernel, this.#kernel.products[this.#index]![side], side, batchCoords, shape, () => c.op("i32.add", c.thread, c.i32(place.stage)));
+    return directPanels(c, () => directAddress(c, direct, batchCoords.map((x) => c.get(x))), directStrides(direct, side), shape);
+  }
+
+  /** Each panel of B meets every row of A while it is in the first-level cache. */
+  #tiles(c: Code, start: Push, packedB: Push, originB: Push, block: Push, panelBlock: Local, endPanel: Push, firstRow: Local, endRow: Push): void {
+    const { tile } = this.#cut;
+    const { k, a, packA } = this.#shape;
+    const [panel, line] = [c.local("i32"), c.local("i32")];
+    const [step, stepA] = packA ? [this.panelA, tile.rows * 4] : [tile.rows * a!.row, a!.col];
+    const rest = this.#kernel.m % tile.rows;
+    this.#pieces(c, (at) => {
+      const offset = (base: Push, by: number): Push => (kPiece(k) === k ? base : c.op("i32.add", base, c.op("i32.mul", c.get(at.from), c.i32(by))));
+      c.set(line, block);
+      c.for(panel, c.get(panelBlock), endPanel, 1, () => {
+        const pb = c.let("i32", offset(c.op("i32.add", packedB, c.op("i32.mul", c.op("i32.sub", c.get(panel), originB), c.i32(this.panelB))), tile.columns * 4));
+        const pa = c.keep("i32", offset(start, stepA));
+        const out = c.keep("i32", c.get(line));
+        const row = c.keep("i32", c.get(firstRow));
+        const lastWhole = c.let("i32", c.op("i32.sub", endRow, c.i32(tile.rows - 1)));
+        c.loop(row, lastWhole, tile.rows, () => {
+          this.#tile(c, c.get(pa), pb, c.get(out), tile.rows, at);
+          c.set(pa, c.op("i32.add", c.get(pa), c.i32(step)));
+          c.set(out, c.op("i32.add", c.get(out), c.i32(tile.rows * this.#pitch)));
+        });
+        if (rest !== 0) c.if(c.op("i32.lt_s", c.get(row), endRow), () => this.#tile(c, c.get(pa), pb, c.get(out), rest, at));
+        c.set(line, c.op("i32.add", c.get(line), c.i32(tile.columns * 4)));
+      });
+    });
+  }
+
+  #pieces(c: Code, body: (at: KPiece) => void): void {
+    const { k } = this.#shape;
+    const piece = kPiece(k);
+    const from = c.keep("i32", c.i32(0));
+    if (piece === k) return body({ from, fresh: !this.#continues, bytesB: c.i32(this.panelB) });
+    c.for(from, c.i32(0), c.i32(k), piece, () => {
+      const length = c.minimum(c.i32(piece), c.op("i32.sub", c.i32(k), c.get(from)));
+      body({ from, fresh: !this.#continues && c.op("i32.eqz", c.get(from)), bytesB: c.let("i32", c.op("i32.mul", length, c.i32(this.#cut.tile.columns * 4))) });
+    });
+  }
+
+  /** One tile of `rows` rows over one piece of k, left in (or added to) the accumulator block. */
+  #tile(c: Code, firstA: Push, firstB: Push, out: Push, rows: number, { fresh, bytesB }: KPiece): void {
+    const { tile } = this.#cut;
+    const { packA, a } = this.#shape;
+    const vectors = tile.columns / 4;
+    const acc = Array.from({ length: rows * vectors }, () => c.keep("v128", c.f4const(0)));
+    const each = (body: (local: Local, offset: number) => void): void => acc.forEach((local, i) => body(local, Math.floor(i / vectors) * this.#pitch + (i % vectors) * 16));
+    const load = (): void => each((local, offset) => c.set(local, c.load("v128.load", out, offset)));
+    if (fresh === false) load();
+    else if (fresh !== true) c.if(fresh, () => {}, load);
+    const [pa, pb] = [c.keep("i32", firstA), c.keep("i32", firstB)];
+    const [rowStep, kStep] = packA ? [4, tile.rows * 4] : [a!.row, a!.col];
+    const end = c.let("i32", c.op("i32.add", c.get(pb), bytesB));
+    // one k at a time: unrolled, V8 keeps two sets of accumulators and copies between them
+    c.loop(pb, end, tile.columns * 4, () => {
+      const b = Array.from({ length: vectors }, (_, v) => c.let4(c.load("v128.load", c.get(pb), v * 16)));
+      for (let r = 0; r < rows; r++) {
+        const x = c.let4(splat(c, pa, r * rowStep));
+        b.forEach((y, v) => c.set(acc[r * vectors + v]!, c.madd(x, y, c.get(acc[r * vectors + v]!))));
+      }
+      c.set(pa, c.op("i32.add", c.get(pa), c.i32(kStep)));
+    });
+    each((local, offset) => c.store("v128.store", out, offset, c.get(local)));
+  }
+}
+
+/** Packs panels one after another to `to`; panel p begins at line p · `lines`. */
+function packEach(c: Code, source: Panels, first: Local, end: Push, step: number, lines: number, to: Push, bytes: number): void {
+  const [at, line] = [c.local("i32"), c.local("i32")];
+  const out = c.keep("i32", to);
+  c.for(at, c.get(first), end, step, () => {
+    c.set(line, lines === 1 ? c.get(at) : c.op("i32.mul", c.get(at), c.i32(lines)));
+    source.pack(line, c.get(out));
+    c.set(out, c.op("i32.add", c.get(out), c.i32(bytes)));
+  });
+}
+
+/** Rows of A lie a fixed distance apart, so one pointer serves them all; constant offsets cannot be negative. */
+function splat(c: Code, pointer: Local, offset: number): Push {
+  return offset >= 0 ? c.load("v128.load32_splat", c.get(pointer), offset) : c.load("v128.load32_splat", c.op("i32.add", c.get(pointer), c.i32(offset)), 0);
+}
+
+function directAddress(c: Code, operand: DirectOperand, coords: readonly Push[]): Push {
+  let at: Push = c.get(c.args[operand.arg]!);
+  if (operand.offset !== 0) at = c.op("i32.add", at, c.i32(operand.offset));
+  coords.forEach((x, d) => {
+    if (operand.batch[d] !== 0) at = c.op("i32.add", at, c.op("i32.mul", x, c.i32(operand.batch[d]!)));
+  });
+  return at;
+}
+
+/** Coordinates of a batch entry from its number. */
+export function decodeBatch(c: Code, sizes: readonly number[], batch: Push): Push[] {
+  let rest = batch;
+  const out: Push[] = new Array<Push>(sizes.length);
+  for (let d = sizes.length - 1; d >= 0; d--) {
+    out[d] = d === 0 ? rest : c.let("i32", c.op("i32.rem_u", rest, c.i32(sizes[d]!)));
+    if (d > 0) rest = c.let("i32", c.op("i32.div_u", rest, c.i32(sizes[d]!)));
+  }
+  return out;
+}
