@@ -1,10 +1,11 @@
 /** Runs one generated kernel in a memory of its own, for tests: arguments are laid out between canaries, work is cut as asked. */
 import { dtypes, type DType, type TypedArray } from "../src/dtype.ts";
+import { emitGemm } from "../src/backends/wasm/gemm/gemm.ts";
 import { emitLoop } from "../src/backends/wasm/loop/loop.ts";
 import { emitScatter } from "../src/backends/wasm/loop/scatter.ts";
 import { ModuleBuilder } from "../src/backends/wasm/asm/index.ts";
 import type { KernelCode } from "../src/backends/wasm/kernel-code.ts";
-import type { LoopKernel, ScatterKernel } from "../src/ir/kernel.ts";
+import type { Kernel } from "../src/ir/kernel.ts";
 
 export interface Program {
   readonly code: KernelCode;
@@ -21,9 +22,9 @@ export function array(dtype: DType, size: number): TypedArray {
   return new Type(new ArrayBuffer(size * dtypes[dtype].bytes));
 }
 
-export function compileKernel(kernel: LoopKernel | ScatterKernel, options: Parameters<typeof emitLoop>[3] = {}): Program {
+export function compileKernel(kernel: Kernel, options: Parameters<typeof emitLoop>[3] = {}): Program {
   const module = new ModuleBuilder();
-  const code = kernel.kind === "loop" ? emitLoop(kernel, module, "k", options) : emitScatter(kernel, module, "k", options);
+  const code = kernel.kind === "loop" ? emitLoop(kernel, module, "k", options) : kernel.kind === "gemm" ? emitGemm(kernel, module, "k", { fma: false }) : emitScatter(kernel, module, "k", options);
   const binary = new WebAssembly.Module(module.toBytes() as BufferSource);
 
   const prepare = (buffers: readonly TypedArray[]): { memory: WebAssembly.Memory; at: number[]; end: number; call: (cuts: readonly number[]) => void } => {

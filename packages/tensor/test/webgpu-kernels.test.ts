@@ -4,6 +4,7 @@ import { dtypes, type DType, type TypedArray } from "../src/dtype.ts";
 import { interpret } from "../src/ir/interpret.ts";
 import type { GemmKernel, Index, Instr, Kernel, LoopKernel, ScatterKernel, ValueType } from "../src/ir/kernel.ts";
 import { f32ToBf16, f32ToF16 } from "../src/math/half.ts";
+import { productsKernel, productSpecs } from "./support/products.ts";
 import { closeWebgpu, runKernel, webgpuOrSkip } from "./support/webgpu.ts";
 
 afterAll(closeWebgpu);
@@ -172,6 +173,14 @@ describe("products in WGSL", () => {
       const kernel = product(batch, m, n, k, dtype, transposed);
       await expectLikeInterpreter(ctx, kernel, kernel.args.map((a, i) => fill(a.dtype, a.size, i)));
     }), { numRuns: 30 });
+  });
+
+  it("adds several products up, each in its accumulator", async (ctx) => {
+    await webgpuOrSkip(ctx);
+    await fc.assert(fc.asyncProperty(productSpecs(2, 40), async (spec) => {
+      const kernel = productsKernel(spec);
+      await expectLikeInterpreter(ctx, kernel, kernel.args.map((a, i) => fill(a.dtype, a.size, i)));
+    }), { numRuns: 15 });
   });
 
   it.for([[130, 260, 33], [600, 530, 5]])("uses larger tiles for larger results: m = %s, n = %s, k = %s", async ([m, n, k], ctx) => {

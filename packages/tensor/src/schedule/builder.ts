@@ -6,9 +6,8 @@
 import type { DType } from "../dtype.ts";
 import { invariant } from "../errors.ts";
 import type { Instr, ValueId, ValueType } from "../ir/kernel.ts";
-import { stridesOf } from "../shape.ts";
 import type { GNode } from "./graph.ts";
-import { addForms, delinearize, linearize, rangeOf, scaleForm, ZERO, type LinearForm, type SplitRequest } from "./linear-form.ts";
+import { delinearize, factorForm, linearize, rangeOf, sameForm, scaleForm, unitForm, ZERO, type LinearForm, type SplitRequest } from "./linear-form.ts";
 
 /** An instruction whose indices are still linear forms over the builder's dimensions. */
 export type DraftInstr =
@@ -40,6 +39,8 @@ export interface BuilderOptions {
   readonly maySplit: (dim: number) => boolean;
   /** Factors of dimensions that reductions append, by order of appearance. */
   readonly innerFactors: readonly (readonly number[])[];
+  /** Products that this kernel accumulates itself, and where; `at` is the position of a result's element over the kernel's dimensions. */
+  readonly accumulators?: { readonly index: ReadonlyMap<GNode, number>; readonly at: LinearForm };
 }
 
 export function valueTypeOf(dtype: DType): ValueType {
@@ -98,12 +99,6 @@ export class KernelBuilder {
     return id;
   }
 
-  /** One elementwise node of a product's chain: `previous` has `value` here, every other input is pulled in as usual. */
-  link(node: GNode, previous: GNode, value: ValueId, coords: readonly LinearForm[]): ValueId {
-    this.#pulled.set(pullKey(previous, coords, [], false), value);
-    return this.value(node, coords, [], true);
-  }
-
   #compute(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[], isRoot: boolean): ValueId {
     const type = valueTypeOf(node.dtype);
     if (node.constant !== undefined) return this.constant(type, node.constant);
@@ -122,7 +117,8 @@ export class KernelBuilder {
       case "reduce": return this.#reduce(node, lowering.combine, coords, guards);
       case "gather": return this.#gather(node, coords, guards);
       case "leaf": return this.#load(node, coords, guards);
-      case "matmul": case "scatter": return this.#refuse(node, coords, guards);
+      case "matmul": return this.#accumulator(node, coords, guards);
+      case "scatter": return this.#refuse(node, coords, guards);
       case "constant": return this.constant(type, node.attrs["value"] as number);
     }
   }
@@ -135,6 +131,14 @@ export class KernelBuilder {
   #refuse(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
     this.refused.add(node);
     return this.#load(node, coords, guards);
+  }
+
+  #accumulator(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+    const { index, at } = this.#options.accumulators ?? {};
+    const found = index?.get(node);
+    if (found === undefined || guards.length > 0 || !sameForm(linearize(coords, node.shape), at!, this.sizes)) return this.#refuse(node, coords, guards);
+    const sum = this.emit({ op: "acc", type: "f32", index: found });
+    return node.dtype === "f16" || node.dtype === "bf16" ? this.emit({ op: "round", type: "f32", to: node.dtype, a: sum }) : sum;
   }
 
   #load(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
@@ -320,18 +324,6 @@ export class KernelBuilder {
 
 function pullKey(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[], isRoot: boolean): string {
   return `${node.id}|${isRoot}|${JSON.stringify(coords)}|${guards.length === 0 ? "" : JSON.stringify(guards)}`;
-}
-
-export function unitForm(dim: number): LinearForm {
-  const strides = new Array<number>(dim + 1).fill(0);
-  strides[dim] = 1;
-  return { offset: 0, strides };
-}
-
-/** The coordinate that consecutive dimensions `first…` of these sizes spell together. */
-export function factorForm(first: number, factors: readonly number[]): LinearForm {
-  const steps = stridesOf(factors);
-  return factors.reduce<LinearForm>((sum, _, k) => addForms(sum, scaleForm(unitForm(first + k), steps[k]!)), ZERO);
 }
 
 /** Reshapes that only add or drop dimensions of 1 keep every coordinate as it is, dynamic ones too. */

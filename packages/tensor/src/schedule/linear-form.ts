@@ -3,6 +3,7 @@
  * on these; what stays linear costs nothing at run time.
  */
 import type { DynamicTerm } from "../ir/kernel.ts";
+import { stridesOf } from "../shape.ts";
 
 export interface LinearForm {
   readonly offset: number;
@@ -29,6 +30,23 @@ export function scaleForm(a: LinearForm, by: number, plus = 0): LinearForm {
     strides: a.strides.map((s) => s * by),
     ...(a.dynamic === undefined ? {} : { dynamic: a.dynamic.map((t) => ({ value: t.value, stride: t.stride * by })) }),
   };
+}
+
+export function unitForm(dim: number): LinearForm {
+  const strides = new Array<number>(dim + 1).fill(0);
+  strides[dim] = 1;
+  return { offset: 0, strides };
+}
+
+/** The coordinate that consecutive dimensions `first…` of these sizes spell together. */
+export function factorForm(first: number, factors: readonly number[]): LinearForm {
+  const steps = stridesOf(factors);
+  return factors.reduce<LinearForm>((sum, _, k) => addForms(sum, scaleForm(unitForm(first + k), steps[k]!)), ZERO);
+}
+
+/** Whether two forms without dynamic values are equal wherever a dimension of these sizes moves. */
+export function sameForm(a: LinearForm, b: LinearForm, sizes: readonly number[]): boolean {
+  return a.offset === b.offset && a.dynamic === undefined && b.dynamic === undefined && sizes.every((s, d) => s === 1 || stride(a, d) === stride(b, d));
 }
 
 /** The row-major position that coordinates stand for in a tensor of `shape`. */

@@ -1,11 +1,10 @@
 /** Makes one kernel out of a root node and everything that can be computed with it. */
-import { InvariantError, invariant } from "../errors.ts";
-import type { GemmKernel, Kernel, LoopKernel, Operand, ScatterKernel, ValueId } from "../ir/kernel.ts";
-import { factorForm, KernelBuilder, SplitSignal, unitForm, valueTypeOf, type BuilderOptions, type DraftStore } from "./builder.ts";
+import { InvariantError } from "../errors.ts";
+import type { Kernel, LoopKernel, ScatterKernel, ValueId } from "../ir/kernel.ts";
+import { KernelBuilder, SplitSignal, valueTypeOf, type BuilderOptions, type DraftStore } from "./builder.ts";
 import { ArgList, Finisher, formsOf, mergeDims } from "./finish.ts";
-import { swapIndex, swapLastDims } from "./swap.ts";
 import type { GNode } from "./graph.ts";
-import { delinearize, linearize, stride, ZERO, type LinearForm } from "./linear-form.ts";
+import { delinearize, factorForm, linearize, sameForm, stride, unitForm, ZERO, type LinearForm } from "./linear-form.ts";
 
 /** A kernel before its buffers are known. */
 export interface KernelDraft {
@@ -32,9 +31,6 @@ export interface LowerContext {
   readonly stored: (node: GNode) => boolean;
   readonly absorbed: ReadonlySet<GNode>;
 }
-
-/** A product and the elementwise nodes that take its result one after another, the last of which is stored. */
-export interface GemmChain { readonly matmul: GNode; readonly chain: readonly GNode[] }
 
 const MAX_SPLITS = 24;
 
@@ -134,101 +130,16 @@ function covers({ target, index }: DraftStore, sizes: readonly number[], inner: 
   return step === target.size;
 }
 
-function sameForm(a: LinearForm, b: LinearForm, sizes: readonly number[]): boolean {
-  return a.offset === b.offset && a.dynamic === undefined && b.dynamic === undefined && sizes.every((s, d) => s === 1 || stride(a, d) === stride(b, d));
-}
-
-function readsOf(...builders: readonly KernelBuilder[]): Set<GNode> {
+export function readsOf(...builders: readonly KernelBuilder[]): Set<GNode> {
   return new Set(builders.flatMap((b) => b.body.flatMap((i) => (i.op === "load" ? [i.source] : []))));
 }
 
-function labelOf(root: GNode): string {
+export function labelOf(root: GNode): string {
   return root.scope === "" ? root.primitive.name : `${root.scope} ${root.primitive.name}`;
 }
 
-function fixedOptions(context: LowerContext): BuilderOptions {
+export function fixedOptions(context: LowerContext): BuilderOptions {
   return { ...context, absorbed: new Set(), mayReduce: false, maySplit: () => false, innerFactors: [] };
-}
-
-/** Coordinates after a view that a product's result passes through on its way to memory; undefined where it cannot. */
-export function throughView(view: GNode, coords: readonly LinearForm[], sizes: readonly number[]): LinearForm[] | undefined {
-  const { lowering } = view;
-  if (lowering.class !== "view") return [...coords];
-  const from = view.inputs[0]!.shape;
-  if (lowering.view === "permute") return (view.attrs["dims"] as number[]).map((d) => coords[d]!);
-  if (lowering.view !== "reshape") return undefined;
-  const out = delinearize(linearize(coords, from), view.shape, sizes);
-  return out === undefined || "dim" in out ? undefined : out;
-}
-
-export function lowerGemm({ matmul, chain }: GemmChain, context: LowerContext): KernelDraft {
-  const batch = matmul.shape.slice(0, -2);
-  const [m, n] = matmul.shape.slice(-2) as [number, number];
-  const k = matmul.inputs[0]!.shape[matmul.inputs[0]!.shape.length - 1]!;
-  const units = (count: number): LinearForm[] => Array.from({ length: count }, (_, d) => unitForm(d));
-  const rank = batch.length;
-
-  const operand = (node: GNode, rows: number, cols: number): { builder: KernelBuilder; value: ValueId } => {
-    const builder = new KernelBuilder([...batch, rows, cols], fixedOptions(context));
-    return { builder, value: builder.value(node, units(rank + 2)) };
-  };
-  const a = operand(matmul.inputs[0]!, m, k);
-  const b = operand(matmul.inputs[1]!, k, n);
-
-  const epilogue = new KernelBuilder([...batch, m, n], fixedOptions(context));
-  let coords = units(rank + 2);
-  const acc = epilogue.emit({ op: "acc", type: "f32", index: 0 });
-  let value = matmul.dtype === "f16" || matmul.dtype === "bf16" ? epilogue.emit({ op: "round", type: "f32", to: matmul.dtype, a: acc }) : acc;
-  let previous = matmul;
-  for (const node of chain) {
-    const next = throughView(node, coords, epilogue.sizes);
-    invariant(next !== undefined, "a product's chain was checked to be linear");
-    coords = next;
-    value = node.lowering.class === "view" ? value : epilogue.link(node, previous, value, coords);
-    previous = node;
-  }
-  const root = previous;
-  const stores: DraftStore[] = [{ target: root, index: linearize(coords, root.shape), value }];
-  const label = chain.length === 0 ? labelOf(root) : `${root.scope === "" ? "" : `${root.scope} `}matmul+${chain.filter((c) => c.lowering.class !== "view").map((c) => c.primitive.name).join("+") || "view"}`;
-  return {
-    root, kind: "gemm", label,
-    writes: [root],
-    reads: readsOf(a.builder, b.builder, epilogue),
-    readsOnlyAt: () => false,
-    refused: new Set([...a.builder.refused, ...b.builder.refused, ...epilogue.refused]),
-    waits: new Set([...a.builder.waits, ...b.builder.waits, ...epilogue.waits]),
-    coversAll: true,
-    finish(homeOf) {
-      const args = new ArgList(homeOf);
-      // batch dimensions merge only if all three parts agree; m, n and k stay apart
-      const plan = mergeDims(units(rank + 2).map((_, d) => d), epilogue.sizes, [...formsOf(a.builder.body, []), ...formsOf(b.builder.body, []), ...formsOf(epilogue.body, stores)], (x, y) => x >= rank || y >= rank);
-      const batchGroups = plan.groups.slice(0, -2);
-      const finisher = new Finisher(plan, args);
-      const part = (x: { builder: KernelBuilder; value: ValueId }): Operand => {
-        const { body, at } = finisher.body(x.builder.body);
-        return { body, value: at(x.value) };
-      };
-      const [left, right] = [part(a), part(b)];
-      const { body, at } = finisher.body(epilogue.body);
-      const kernel: GemmKernel = {
-        kind: "gemm", label, args: [], batch: batchGroups.map((g) => g.reduce((s, d) => s * epilogue.sizes[d]!, 1)), m, n,
-        products: [{ k, a: left, b: right, acc: 0 }], epilogue: body, stores: stores.map((s) => finisher.store(s, at)),
-      };
-      return { kernel: orient({ ...kernel, args: args.specs() }), args: args.nodes };
-    },
-  };
-}
-
-/** (A·B)ᵀ = Bᵀ·Aᵀ: a product that is stored column by column is computed the other way round, so that stores run along memory. */
-function orient(kernel: GemmKernel): GemmKernel {
-  const [sm, sn] = kernel.stores[0]!.index.strides.slice(-2) as [number, number];
-  if (!(sm === 1 && sn !== 1 && kernel.n > 1)) return kernel;
-  const operand = ({ body, value }: Operand): Operand => ({ body: swapLastDims(body, kernel.batch.length), value });
-  return {
-    ...kernel, m: kernel.n, n: kernel.m, products: kernel.products.map((p) => ({ ...p, a: operand(p.b), b: operand(p.a) })),
-    epilogue: swapLastDims(kernel.epilogue, kernel.batch.length),
-    stores: kernel.stores.map((s) => ({ ...s, index: swapIndex(s.index) })),
-  };
 }
 
 export function lowerScatter(root: GNode, context: LowerContext): KernelDraft {

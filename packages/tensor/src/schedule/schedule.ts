@@ -9,10 +9,10 @@ import type { Node } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
 import type { Primitive } from "../ops/record.ts";
 import { absorb } from "./absorb.ts";
-import { buildScheduleGraph, isReshape, type GNode, type ScheduleGraph } from "./graph.ts";
-import { unitForm, valueTypeOf } from "./builder.ts";
-import type { LinearForm } from "./linear-form.ts";
-import { lowerGemm, lowerLoop, lowerScatter, throughView, type GemmChain, type KernelDraft } from "./lower.ts";
+import { buildScheduleGraph, type GNode, type ScheduleGraph } from "./graph.ts";
+import { findChains, rootOf } from "./chains.ts";
+import { lowerGemm } from "./lower-gemm.ts";
+import { lowerLoop, lowerScatter, type KernelDraft } from "./lower.ts";
 import { placeOperand } from "./operands.ts";
 import { orderKernels } from "./order.ts";
 
@@ -130,9 +130,9 @@ function attempt(live: readonly GNode[], stored: ReadonlySet<GNode>, packed: Rea
   const kernelOf = new Map<GNode, Set<GNode>>();
   const shared = new Set<GNode>();
   const owner = new Map<GNode, GNode>();
-  for (const { matmul, chain } of chains.values()) {
-    const root = chain[chain.length - 1] ?? matmul;
-    for (const node of [matmul, ...chain]) owner.set(node, root);
+  for (const { products } of chains.values()) {
+    const root = rootOf(products.at(-1)!);
+    for (const { matmul, chain } of products) for (const node of [matmul, ...chain]) owner.set(node, root);
   }
   const isRoot = (n: GNode): boolean => stored.has(n) || owner.get(n) === n;
   // users before inputs: which kernels would compute each node
@@ -162,44 +162,6 @@ function attempt(live: readonly GNode[], stored: ReadonlySet<GNode>, packed: Rea
     else if (isStored(node)) drafts.push(lowerLoop(node, context));
   }
   return { drafts, shared: options.fusion ? shared : new Set([...shared].filter((n) => n.lowering.class !== "view")) };
-}
-
-/** Products with the elementwise nodes that follow them one by one; keyed by the product. */
-function findChains(live: readonly GNode[], stored: ReadonlySet<GNode>, inLive: ReadonlySet<GNode>): Map<GNode, GemmChain> {
-  const taken = new Set<GNode>();
-  const chains = new Map<GNode, GemmChain>();
-  // later products first: where two meet in one sum, the one computed last adds the other from memory
-  for (let i = live.length - 1; i >= 0; i--) {
-    const matmul = live[i]!;
-    if (matmul.lowering.class !== "matmul") continue;
-    const chain: GNode[] = [];
-    let coords: LinearForm[] = matmul.shape.map((_, d) => unitForm(d));
-    const sizes = matmul.shape;
-    let last = matmul;
-    while (!stored.has(last)) {
-      const users = last.users.filter((u) => inLive.has(u));
-      const next = users[0];
-      if (users.length !== 1 || next === undefined || taken.has(next) || next.constant !== undefined || next.size !== matmul.size || !continuesChain(next, last)) break;
-      const through = throughView(next, coords, sizes);
-      if (through === undefined) break;
-      coords = through;
-      chain.push(next);
-      taken.add(next);
-      last = next;
-    }
-    // views at the end are free for the reader unless the result must be stored under that view
-    while (chain.length > 0 && !stored.has(chain[chain.length - 1]!) && isReshape(chain[chain.length - 1]!.lowering)) taken.delete(chain.pop()!);
-    chains.set(matmul, { matmul, chain });
-  }
-  return chains;
-}
-
-function continuesChain(node: GNode, previous: GNode): boolean {
-  const { lowering } = node;
-  if (lowering.class === "view") return lowering.view === "permute" || lowering.view === "reshape";
-  if (lowering.class === "cast") return valueTypeOf(node.dtype) === "f32";
-  if (lowering.class !== "unary" && lowering.class !== "binary" && lowering.class !== "select") return false;
-  return valueTypeOf(node.dtype) === "f32" && node.inputs.filter((x) => x === previous).length >= 1;
 }
 
 /** Cheap enough to compute in every kernel that wants it: one real input, one arithmetic operation, no wider result to read back. */
