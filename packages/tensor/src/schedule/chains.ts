@@ -132,10 +132,12 @@ export function unitsOf(factors: readonly (readonly number[])[]): LinearForm[] {
   });
 }
 
+/** Cuts a factor of a product's height or width; batch dimensions stay whole. */
 function splitFactor(cut: number[][], { dim, factor }: SplitRequest): boolean {
   let at = dim;
-  for (const parts of cut) {
+  for (const [d, parts] of cut.entries()) {
     if (at < parts.length) {
+      if (d < cut.length - 2) return false;
       parts.splice(at, 1, parts[at]! / factor, factor);
       return true;
     }
