@@ -33,8 +33,8 @@ export interface PeakRss {
 }
 
 /*
- * Heap growth was fitted to 19 training processes of 2,200 to 45,000 graph nodes (benchmarks/NOTES.md): V8 collects when it sees fit, and
- * the same run differs by up to 40 MB from one process to the next.
+ * Fitted to the processes in benchmarks/NOTES.md. V8 collects when it sees fit: the same run differs by up to 80 MB of 600 from one
+ * process to the next, so that more careful constants would tell no more.
  */
 /** Heap growth by every plan of a process, per node of its graph. */
 const PLAN_NODE_BYTES = 2800;
