@@ -3,7 +3,7 @@ import { BertForSequenceClassification, parseBertConfig, type BertConfig } from 
 import { AdamW, clipGradNorm, DropoutKeys, grad, recomputeBlocks, type MaterializeOptions } from "@lowrank/nn";
 import { adapt } from "@lowrank/peft";
 import { planQuantisation } from "@lowrank/quant";
-import { compile, init, type Compiled, type HostTensor, type Tensor } from "@lowrank/tensor";
+import { compile, init, type Device, type Compiled, type HostTensor, type Tensor } from "@lowrank/tensor";
 
 export interface StepShape { readonly layers: number; readonly hidden: number; readonly batch: number; readonly length: number }
 
@@ -37,12 +37,17 @@ function storageOf(model: BertForSequenceClassification, storage: StepOptions["s
 export interface BuiltStep {
   readonly step: Compiled<{ loss: Tensor }>;
   readonly inputs: Record<string, HostTensor>;
+  readonly device: Device;
+  readonly model: BertForSequenceClassification;
   close(): void;
 }
 
 /** Dropout on, LoRA of rank 8 on every linear module, clipping, AdamW. */
-export async function buildStep(shape: StepShape, { method, storage, recompute, threads }: StepOptions): Promise<BuiltStep> {
-  const device = await init({ device: "wasm", threads });
+export async function buildStep(shape: StepShape, { threads, ...options }: StepOptions): Promise<BuiltStep> {
+  return buildStepOn(await init({ device: "wasm", threads }), shape, options);
+}
+
+export async function buildStepOn(device: Device, shape: StepShape, { method, storage, recompute }: Omit<StepOptions, "threads">): Promise<BuiltStep> {
   const model = new BertForSequenceClassification(bert(shape));
   await model.materialize({ device, seed: 1, ...storageOf(model, storage) });
   if (method === "lora") await adapt(model, { r: 8, alpha: 16, dropout: 0.1, targetModules: ["query", "key", "value", "dense"], taskType: "SEQ_CLS" }, { device, seed: 1 });
@@ -60,5 +65,5 @@ export async function buildStep(shape: StepShape, { method, storage, recompute, 
     mask: { data: new Uint8Array(batch * length).fill(1), shape: [batch, length], dtype: "bool" },
     labels: { data: Int32Array.from({ length: batch }, (_, i) => i % 2), shape: [batch] },
   };
-  return { step, inputs, close: () => device.close() };
+  return { step, inputs, device, model, close: () => device.close() };
 }

@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
+import { epochBenchmarks } from "./epoch.ts";
 import { kernelBenchmarks } from "./kernels.ts";
 import { memoryReadings } from "./memory.ts";
 import { stepBenchmarks } from "./steps.ts";
@@ -52,14 +53,14 @@ function line(row: Row): string {
 }
 
 const { json, filter, threads, list } = options();
-const chosen = [...kernelBenchmarks(threads), ...stepBenchmarks(threads)].filter((b) => filter.test(b.name));
+const chosen = [...kernelBenchmarks(threads), ...stepBenchmarks(threads), ...epochBenchmarks(threads)].filter((b) => filter.test(b.name));
 const readings = memoryReadings().filter((r) => filter.test(r.name));
 if (list) {
   process.stdout.write(`${["peak/fma128/t1", ...chosen.map((b) => b.name), ...readings.map((r) => r.name)].join("\n")}\n`);
   process.exit(0);
 }
 process.stdout.write(`${cpus()[0]?.model ?? "unknown processor"}, ${availableParallelism()} cores, Node ${process.version}\n\n`);
-process.stdout.write(`| ${"name".padEnd(42)} | ${"median".padStart(9)} | ${"unit".padEnd(10)} | ${"p25–p75".padStart(17)} | ${"n".padStart(5)} | ${"of peak".padStart(7)} | ${"ms".padStart(9)} |\n| --- | --: | --- | --: | --: | --: | --: |\n`);
+process.stdout.write(`| ${"name".padEnd(42)} | ${"median".padStart(9)} | ${"unit".padEnd(10)} | ${"p25–p75".padStart(17)} | ${"n".padStart(5)} | ${"ratio".padStart(7)} | ${"ms".padStart(9)} |\n| --- | --: | --- | --: | --: | --: | --: |\n`);
 const rows: Row[] = [peakRow()];
 process.stdout.write(`${line(rows[0]!)}\n`);
 for (const [i, benchmark] of chosen.entries()) {

@@ -23,7 +23,8 @@ export function memoryReadings(): Reading[] {
       read: () => {
         const { status, stdout, stderr } = spawnSync(process.execPath, [...process.execArgv, child, storage, String(recompute)], { encoding: "utf8" });
         if (status !== 0) throw new Error(`${name}: ${stderr.trim().split("\n").at(-1) ?? "failed"}`);
-        return Promise.resolve(row(name, "MB", Number(stdout) / 1e6));
+        const { measured, estimate } = JSON.parse(stdout) as { measured: number; estimate: number };
+        return Promise.resolve({ ...row(name, "MB", measured / 1e6), ratio: measured / estimate, against: "the estimate from the plan" });
       },
     };
   });

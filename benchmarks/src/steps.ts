@@ -7,11 +7,19 @@ import type { Benchmark } from "./suite.ts";
  * Arithmetic that must be done, per step: 2 per weight and token forward, 2 for the input's gradient, 2 more for the weight's own
  * where it is trained; attention's two products forward, four backward. Adapters, row kernels and the optimiser count as nothing.
  */
-export function necessaryFlops({ layers, hidden, batch, length }: StepShape, method: StepOptions["method"]): number {
+export function necessaryFlops(shape: StepShape, method: StepOptions["method"]): number {
+  const { products, attention } = forwardParts(shape);
+  return products * (method === "full" ? 3 : 2) + 3 * attention;
+}
+
+export function forwardFlops(shape: StepShape): number {
+  const { products, attention } = forwardParts(shape);
+  return products + attention;
+}
+
+function forwardParts({ layers, hidden, batch, length }: StepShape): { products: number; attention: number } {
   const tokens = batch * length;
-  const weights = layers * 12 * hidden * hidden;
-  const attention = layers * 2 * 2 * tokens * length * hidden;
-  return weights * tokens * (method === "full" ? 6 : 4) + 3 * attention;
+  return { products: 2 * layers * 12 * hidden * hidden * tokens, attention: layers * 2 * 2 * tokens * length * hidden };
 }
 
 function stepBenchmark(shape: StepShape, options: StepOptions, calls: number): Benchmark {

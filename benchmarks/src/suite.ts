@@ -22,7 +22,7 @@ export interface Row {
   readonly p25: number;
   readonly p75: number;
   readonly n: number;
-  /** Fraction of the peak of as many threads; null where the unit is not GFLOP/s. */
+  /** Fraction of what `against` names: of the peak of as many threads, or of the estimated memory; null where there is neither. */
   readonly ratio: number | null;
   readonly against: string | null;
   /** Milliseconds of one call, median. */

@@ -33,6 +33,8 @@ export interface CompiledInfo {
   readonly compileMs: number;
   readonly kernels: number;
   readonly steps: number;
+  /** Nodes of the captured graph. */
+  readonly nodes: number;
   readonly signature: string;
   /** dtypes of storage, products and reductions, read off the graph. */
   readonly dtypes: DTypeTrace;
@@ -103,7 +105,7 @@ export function compile<Out extends Record<string, Tensor>>(device: Device, fn: 
 
 function describe(signature: string, { prepared, program }: Captured): CompiledInfo {
   const { arenaBytes, compileMs, kernels, steps } = prepared;
-  return { arenaBytes, compileMs, kernels, steps, signature, dtypes: traceDTypes(program) };
+  return { arenaBytes, compileMs, kernels, steps, nodes: program.nodes.length, signature, dtypes: traceDTypes(program) };
 }
 
 function keyOf(specs: Record<string, { readonly shape: readonly number[]; readonly dtype: DType }>): string {

@@ -1,6 +1,6 @@
 /** Where data files are: `--data DIR`, else the variable LOWRANK_DATA, else `../shared/data`. Nothing here reads more than names. */
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { InputError } from "../errors.ts";
 
@@ -18,12 +18,21 @@ export function requireFile(folder: string, ...parts: string[]): string {
   return path;
 }
 
+const PIECE_BYTES = 1 << 20;
+
 /** SHA-256 over the bytes of the files, in order, as hex: what "the same data" means in a run's identity. */
 export function hashFiles(paths: readonly string[]): string {
   const hash = createHash("sha256");
+  // piece by piece: a checkpoint's file is as large as the model
+  const piece = new Uint8Array(PIECE_BYTES);
   for (const path of paths) {
-    const bytes = readFileSync(path);
-    hash.update(`${bytes.length}:`).update(bytes);
+    hash.update(`${statSync(path).size}:`);
+    const file = openSync(path, "r");
+    try {
+      for (let count = readSync(file, piece); count > 0; count = readSync(file, piece)) hash.update(piece.subarray(0, count));
+    } finally {
+      closeSync(file);
+    }
   }
   return hash.digest("hex");
 }

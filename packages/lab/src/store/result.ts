@@ -37,6 +37,16 @@ export interface MemorySplit {
   readonly activationsAndGradients: number;
 }
 
+export interface RunMemory {
+  readonly arenaBytes: number;
+  readonly persistentBytes: number;
+  /** Highest resident size of the process so far, so of this run and of those that the process made before. */
+  readonly peakRssBytes: number;
+  /** What plans tell of the same; absent where the device's memory is not the process's. */
+  readonly estimatedPeakRssBytes?: number;
+  readonly split: MemorySplit;
+}
+
 export interface ModuleRow {
   readonly module: string;
   readonly in: number;
@@ -66,7 +76,7 @@ export interface RunResult {
   readonly modules: readonly ModuleRow[];
   readonly steps: number;
   readonly seconds: { readonly total: number; readonly training: number; readonly perStep: number };
-  readonly memory: { readonly arenaBytes: number; readonly persistentBytes: number; readonly peakRssBytes: number; readonly split: MemorySplit };
+  readonly memory: RunMemory;
   /** What decided ranks, and what it decided; absent for fixed ranks. */
   readonly allocation?: AllocationRecord;
   /** How ranks that the run found agree with planted ones; present where ranks were planted and adapters searched. */

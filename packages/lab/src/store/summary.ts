@@ -110,6 +110,7 @@ export function resultsCsv(results: readonly RunResult[]): string {
     arena_bytes: run.memory.arenaBytes,
     persistent_bytes: run.memory.persistentBytes,
     peak_rss_bytes: run.memory.peakRssBytes,
+    estimated_peak_rss_bytes: run.memory.estimatedPeakRssBytes,
     device: run.device,
     run: run.name,
     id: run.id,

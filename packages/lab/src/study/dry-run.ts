@@ -1,18 +1,21 @@
 /** What a study would do: modules, ranks, parameters, planned memory, estimated time, and what is done already. Publishes nothing. */
 import type { Device } from "@lowrank/tensor";
+import type { ClassificationBatch } from "../data/classification.ts";
 import type { ParameterCounts, ModuleRow } from "../store/result.ts";
 import { prepareTask } from "../tasks/prepare.ts";
 import type { PreparedTask, TaskEnvironment } from "../tasks/task.ts";
 import { formatBytes, formatCount, formatDuration } from "../text/format.ts";
 import { renderTable } from "../text/table.ts";
 import { adaptClassifier } from "../train/adapt.ts";
-import { batchInputs, epochBatches } from "../train/batches.ts";
+import { batchInputs, epochBatches, evaluationBatches } from "../train/batches.ts";
+import { evaluator } from "../train/evaluate.ts";
 import { predictParameters } from "../train/predict.ts";
 import { moduleTableProof, parameterCountProof, demand } from "../train/proofs.ts";
-import { totalSteps } from "../train/run.ts";
+import { plannedMemory, totalSteps } from "../train/run.ts";
 import { trainingStep } from "../train/step.ts";
 import { baseStorage } from "../train/storage.ts";
 import { moduleTable } from "./module-table.ts";
+import { type PeakRss, type PlannedMemory, ProcessMemory, startMemory } from "./peak-rss.ts";
 import type { StudyRun } from "./plan-study.ts";
 
 export interface ConfigForecast {
@@ -23,6 +26,8 @@ export interface ConfigForecast {
   readonly steps: number;
   readonly arenaBytes: number;
   readonly persistentBytes: number;
+  /** Of a process that makes runs of this config only; null where the device's memory is not the process's. */
+  readonly peakRss: PeakRss | null;
   readonly secondsPerStep: number;
   readonly runs: number;
   readonly done: number;
@@ -34,13 +39,20 @@ const MEASURED_STEPS = 3;
 /** One forecast per config. Memory is what the compiled step plans for; time is measured on a few steps of a throw-away model. */
 export async function dryRun(runs: readonly StudyRun[], environment: TaskEnvironment, device: Device): Promise<{ data: readonly ConfigForecast[]; text: string }> {
   const task = await prepareTask(runs[0]!.config, environment, device);
+  const start = startMemory(device);
+  const whole = new ProcessMemory(device, start);
   const names = [...new Set(runs.map((run) => run.config.name))];
   const forecasts: ConfigForecast[] = [];
-  for (const name of names) forecasts.push(await forecast(runs.filter((run) => run.config.name === name), task, device));
-  return { data: forecasts, text: describe(runs, forecasts) };
+  let peak: PeakRss | undefined;
+  for (const name of names) {
+    const { planned, ...rest } = await forecast(runs.filter((run) => run.config.name === name), task, device);
+    forecasts.push({ ...rest, peakRss: new ProcessMemory(device, start).with(name, planned) ?? null });
+    peak = whole.with(name, planned);
+  }
+  return { data: forecasts, text: describe(runs, forecasts, peak) };
 }
 
-async function forecast(runs: readonly StudyRun[], task: PreparedTask, device: Device): Promise<ConfigForecast> {
+async function forecast(runs: readonly StudyRun[], task: PreparedTask, device: Device): Promise<Omit<ConfigForecast, "peakRss"> & { planned: PlannedMemory }> {
   const { config, seed } = runs[0]!;
   const model = await task.base(seed, baseStorage(config.method));
   try {
@@ -50,7 +62,6 @@ async function forecast(runs: readonly StudyRun[], task: PreparedTask, device: D
     const step = trainingStep(adapted, config.train, () => config.train.lr, seed, device);
     const options = { rows: config.train.batchSize, multiple: task.multiple, padId: task.padId };
     const batches = [...epochBatches(task.train, options, seed, 0)];
-    const longest = batches.reduce((a, b) => (b.length > a.length ? b : a));
     const middle = [...batches].sort((a, b) => a.length - b.length)[batches.length >> 1]!;
     const inputs = batchInputs(middle);
     for (let i = 0; i < 2; i++) await step.run(inputs);
@@ -58,7 +69,10 @@ async function forecast(runs: readonly StudyRun[], task: PreparedTask, device: D
     for (let i = 0; i < MEASURED_STEPS; i++) await step.run(inputs);
     const secondsPerStep = (performance.now() - started) / 1000 / MEASURED_STEPS;
     const persistentBytes = device.memory().persistent;
-    const arenaBytes = step.plannedBytes(batchInputs(longest));
+    const plans = batchShapes(batches).map((batch) => step.plan(batchInputs(batch)));
+    const evaluation = evaluator(adapted.classifier, task.dev, task.labels, options, device);
+    const evaluationPlans = batchShapes([...evaluationBatches(task.dev, options)]).map((batch) => evaluation.plan(batchInputs(batch)));
+    const all = [...plans, ...evaluationPlans];
     step.dispose();
     return {
       config: config.name,
@@ -66,8 +80,9 @@ async function forecast(runs: readonly StudyRun[], task: PreparedTask, device: D
       counts: adapted.counts,
       modules: adapted.modules,
       steps: totalSteps(config, task),
-      arenaBytes,
+      arenaBytes: Math.max(...all.map((plan) => plan.arenaBytes)),
       persistentBytes,
+      planned: plannedMemory(adapted, config.method, persistentBytes, all),
       secondsPerStep,
       runs: runs.length,
       done: runs.filter((run) => run.done !== undefined).length,
@@ -77,7 +92,14 @@ async function forecast(runs: readonly StudyRun[], task: PreparedTask, device: D
   }
 }
 
-function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[]): string {
+/** One batch of each length, in the order in which lengths are met. */
+function batchShapes(batches: readonly ClassificationBatch[]): ClassificationBatch[] {
+  const byLength = new Map<number, ClassificationBatch>();
+  for (const batch of batches) if (!byLength.has(batch.length)) byLength.set(batch.length, batch);
+  return [...byLength.values()];
+}
+
+function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[], peak: PeakRss | undefined): string {
   const modules = forecasts
     .filter((row) => row.modules.length > 0)
     .map((row) => `${row.config}: ${row.modules.length} adapted modules\n${moduleTable(row.modules)}`);
@@ -90,6 +112,7 @@ function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[
       { title: "steps", align: "right" },
       { title: "weights + state", align: "right" },
       { title: "arena", align: "right" },
+      { title: "peak memory", align: "right" },
       { title: "time per run", align: "right" },
       { title: "runs done", align: "right" },
     ],
@@ -101,6 +124,7 @@ function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[
       formatCount(row.steps),
       formatBytes(row.persistentBytes),
       formatBytes(row.arenaBytes),
+      row.peakRss === null ? "–" : formatBytes(row.peakRss.totalBytes),
       `about ${formatDuration(row.steps * row.secondsPerStep)}`,
       `${row.done}/${row.runs}`,
     ]),
@@ -108,5 +132,5 @@ function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[
   const left = forecasts.reduce((sum, row) => sum + (row.runs - row.done) * row.steps * row.secondsPerStep, 0);
   const open = runs.filter((run) => run.done === undefined);
   const list = runs.map((run) => `  ${run.done === undefined ? "to do" : "done "} ${run.name}`).join("\n");
-  return [...modules, table, `${open.length} of ${runs.length} runs to do, about ${formatDuration(left)}:`, list].join("\n\n").replace(/:\n\n {2}/, ":\n  ");
+  return [...modules, table, `${open.length} of ${runs.length} runs to do, about ${formatDuration(left)}${peak === undefined ? "" : `, in one process of at most about ${formatBytes(peak.totalBytes)}`}:`, list].join("\n\n").replace(/:\n\n {2}/, ":\n  ");
 }

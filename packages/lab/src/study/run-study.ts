@@ -13,6 +13,7 @@ import { formatDuration, formatNumber } from "../text/format.ts";
 import { type ProgressMode, startProgress } from "../text/progress.ts";
 import { executeRun, totalSteps } from "../train/run.ts";
 import type { StudyRun } from "./plan-study.ts";
+import { ProcessMemory, startMemory } from "./peak-rss.ts";
 import { rankPicture, summariseRecovery, type RecoverySummary } from "./rank-picture.ts";
 
 export interface StudyContext {
@@ -52,6 +53,7 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
   const results: RunResult[] = [];
   const failures: FailedRun[] = [];
   let task: PreparedTask | undefined;
+  let memory: ProcessMemory | undefined;
   for (const [i, run] of runs.entries()) {
     const label = `[${i + 1}/${runs.length}] ${run.config.name} · seed ${run.seed}`;
     if (run.done !== undefined) {
@@ -61,7 +63,8 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
     }
     // Every config of a study has the same task and base.
     task ??= await prepareTask(run.config, context.environment, context.device);
-    const outcome = await attempt(run, label, task, context);
+    memory ??= new ProcessMemory(context.device, startMemory(context.device));
+    const outcome = await attempt(run, label, task, memory, context);
     if ("message" in outcome) failures.push(outcome);
     else results.push(outcome);
     publish(context.out, run.study, results, failures);
@@ -69,14 +72,14 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
   return publish(context.out, runs[0]!.study, results, failures);
 }
 
-async function attempt(run: StudyRun, label: string, task: PreparedTask, context: StudyContext): Promise<RunResult | FailedRun> {
+async function attempt(run: StudyRun, label: string, task: PreparedTask, memory: ProcessMemory, context: StudyContext): Promise<RunResult | FailedRun> {
   const folder = context.store.begin(run.name);
   folder.writeJson("config.json", { study: run.study, seed: run.seed, ...run.config });
   folder.writeJson("env.json", context.machine);
   folder.event("started", { id: run.id });
   const progress = startProgress(context.progress, label, totalSteps(run.config, task));
   try {
-    const result = await executeRun(run, task, context.device, folder, progress);
+    const result = await executeRun(run, task, context.device, folder, progress, memory);
     progress.stop();
     const first = folder.commit(result);
     context.say(`${label}: accuracy ${percent(result)}, F1 ${formatNumber(100 * result.final.f1, 2)} %, ${formatDuration(result.seconds.total)}${first ? "" : " (another process had finished it first; its result counts)"}`);

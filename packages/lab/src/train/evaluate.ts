@@ -1,9 +1,10 @@
 /** Evaluation of a classifier: logits of every example, metrics on the host, and the task's loss from the device beside one recomputed in f64. */
 import { createHash } from "node:crypto";
-import { compile, ops, type Device, type Tensor } from "@lowrank/tensor";
+import { compile, ops, type CompiledInfo, type CompileInputs, type Device, type Tensor } from "@lowrank/tensor";
 import { exampleCount, type ClassificationSet } from "../data/classification.ts";
 import type { Classifier } from "./classifier.ts";
 import { type BatchOptions, batchInputs, evaluationBatches } from "./batches.ts";
+import { specsOf } from "./step.ts";
 import { argmaxRows, classificationMetrics, meanCrossEntropy } from "./metrics.ts";
 
 export interface Scores {
@@ -20,8 +21,10 @@ export interface Scores {
 export interface Evaluator {
   /** Scores of the classifier as it is now. */
   run(): Promise<Scores>;
-  /** Bytes of intermediates of the largest batch so far. */
-  arenaBytes(): number;
+  /** The plan for inputs of these shapes, known without running. */
+  plan(inputs: CompileInputs): CompiledInfo;
+  /** One plan per batch shape so far. */
+  plans(): readonly CompiledInfo[];
 }
 
 /** Plans are captured once per batch shape. */
@@ -45,7 +48,7 @@ export function evaluator(classifier: Classifier, set: ClassificationSet, labels
     const { accuracy, f1 } = classificationMetrics(predicted, set.labels, labels);
     return { logits, predicted, loss: total / count, recomputedLoss: meanCrossEntropy(logits, set.labels, labels), accuracy, f1 };
   };
-  return { run, arenaBytes: () => Math.max(0, ...forward.info().map((plan) => plan.arenaBytes)) };
+  return { run, plan: (inputs) => forward.plan(specsOf(inputs)), plans: () => forward.info() };
 }
 
 /** `predictions.jsonl` and its hashes. Logits have 9 significant digits, which identifies every f32. */

@@ -3,13 +3,15 @@
  * other runs.
  */
 import type { AllocationRecord, AllocationStep } from "@lowrank/peft";
-import { NumericsError, type Device, type DTypeTrace, type HostTensor } from "@lowrank/tensor";
+import { NumericsError, type CompiledInfo, type Device, type DTypeTrace, type HostTensor } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
+import type { MethodConfig } from "../config/study.ts";
 import { RunError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { Evaluation, Proof, RunResult } from "../store/result.ts";
 import type { RunFolder } from "../store/run-store.ts";
 import { EFFECTIVE_RANK, effectiveRanks, rankRecovery, type RankRecovery } from "../study/rank-recovery.ts";
+import type { PlannedMemory, ProcessMemory } from "../study/peak-rss.ts";
 import { plantedRank } from "../tasks/planted-rank.ts";
 import type { PreparedTask } from "../tasks/task.ts";
 import { formatNumber } from "../text/format.ts";
@@ -39,7 +41,7 @@ export function totalSteps(config: ResolvedConfig, task: PreparedTask): number {
 }
 
 /** Trains and evaluates; writes everything but `result.json`, which it returns. */
-export async function executeRun(request: RunRequest, task: PreparedTask, device: Device, folder: RunFolder, progress: Progress): Promise<RunResult> {
+export async function executeRun(request: RunRequest, task: PreparedTask, device: Device, folder: RunFolder, progress: Progress, memory: ProcessMemory): Promise<RunResult> {
   const started = performance.now();
   const { config, seed } = request;
   const { method } = config;
@@ -68,6 +70,7 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
 
     const predictions = predictionLines(trained.scores, task.dev, task.labels);
     folder.write("predictions.jsonl", predictions.text);
+    const estimate = memory.with(config.name, plannedMemory(adapted, method, trained.persistentBytes, trained.plans));
     const recovery = await recoveredRanks(config, adapted, trained.allocation);
     const split = {
       frozenWeights: weightBytes(adapted.frozen),
@@ -104,6 +107,7 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
         arenaBytes: trained.arenaBytes,
         persistentBytes: trained.persistentBytes,
         peakRssBytes: process.resourceUsage().maxRSS * 1024,
+        ...(estimate === undefined ? {} : { estimatedPeakRssBytes: estimate.totalBytes }),
         split,
       },
       predictions: { sha256: predictions.sha256, labelsSha256: predictions.labelsSha256 },
@@ -130,6 +134,8 @@ interface Trained {
   readonly trainingSeconds: number;
   readonly medianStepSeconds: number;
   readonly arenaBytes: number;
+  /** Of training, then of evaluation. */
+  readonly plans: readonly CompiledInfo[];
   readonly persistentBytes: number;
   readonly stateBytes: number;
   readonly dtypes: DTypeTrace | undefined;
@@ -158,6 +164,12 @@ async function probeFullBase(task: PreparedTask, initSeed: number): Promise<Floa
   } finally {
     full.dispose();
   }
+}
+
+/** What the process's peak is told from: for a run that was made, and for one that is planned. */
+export function plannedMemory(adapted: AdaptedClassifier, { storage }: MethodConfig, persistentBytes: number, plans: PlannedMemory["plans"]): PlannedMemory {
+  const atFullWidth = [...adapted.frozen, ...adapted.trainable].reduce((sum, { weight }) => sum + 4 * weight.size, 0);
+  return { persistentBytes, loadedBytes: isQuantised(storage) ? atFullWidth : 0, trainableBytes: weightBytes(adapted.trainable), plans };
 }
 
 function weightBytes(weights: readonly NamedWeight[]): number {
@@ -244,6 +256,7 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
   }
   const persistentBytes = device.memory().persistent;
   const allocation = await adapted.allocator?.finish();
+  const plans = [...training.plans(), ...evaluation.plans()];
   const [dtypes, stateBytes] = [training.dtypes(), training.stateBytes()];
   training.dispose();
   const best = evaluations.reduce((a, b) => (b.accuracy > a.accuracy ? b : a));
@@ -254,7 +267,8 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
     scores: scores!,
     trainingSeconds: (performance.now() - started) / 1000,
     medianStepSeconds: median(durations),
-    arenaBytes: Math.max(training.arenaBytes(), evaluation.arenaBytes()),
+    arenaBytes: Math.max(...plans.map((plan) => plan.arenaBytes)),
+    plans,
     persistentBytes,
     stateBytes,
     dtypes,

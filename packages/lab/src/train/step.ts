@@ -1,7 +1,7 @@
 /** The compiled training step: batch in, loss and gradient norm out, parameters and moments updated in place. */
 import { AdamW, clipGradNorm, decayGroups, DropoutKeys, gradNorm, constantSchedule, cosineSchedule, linearSchedule, LossScaler, type Schedule, type Weight } from "@lowrank/nn";
 import type { AllocationStep } from "@lowrank/peft";
-import { bytesOf, compile, grad, ops, type CompileInputs, type Device, type DType, type DTypeTrace, type Tensor } from "@lowrank/tensor";
+import { bytesOf, compile, grad, ops, type CompiledInfo, type CompileInputs, type Device, type DType, type DTypeTrace, type Tensor } from "@lowrank/tensor";
 import type { TrainOptions } from "../config/study.ts";
 import type { AdaptedClassifier } from "./adapt.ts";
 
@@ -21,10 +21,10 @@ type StepOutputs = Record<string, Tensor>;
 
 export interface TrainingStep {
   run(inputs: CompileInputs): Promise<StepResult>;
-  /** Bytes of intermediates for inputs of these shapes, known without running. */
-  plannedBytes(inputs: CompileInputs): number;
-  /** Bytes of intermediates of the largest batch so far. */
-  arenaBytes(): number;
+  /** The plan for inputs of these shapes, known without running. */
+  plan(inputs: CompileInputs): CompiledInfo;
+  /** One plan per batch shape so far, in the order in which they were met. */
+  plans(): readonly CompiledInfo[];
   /** dtypes of the step that ran, read off its graph; undefined before the first. */
   dtypes(): DTypeTrace | undefined;
   readonly scaler: LossScaler | undefined;
@@ -89,8 +89,8 @@ export function trainingStep(adapted: AdaptedClassifier, options: TrainOptions, 
     },
     dtypes: () => compiled.info()[0]?.dtypes,
     stateBytes: () => [...optimizer.state().values(), ...(allocator?.state().values() ?? [])].reduce((sum, p) => sum + p.size * bytesOf(p.dtype), 0),
-    plannedBytes: (inputs) => compiled.plan(specsOf(inputs)).arenaBytes,
-    arenaBytes: () => Math.max(0, ...compiled.info().map((plan) => plan.arenaBytes)),
+    plan: (inputs) => compiled.plan(specsOf(inputs)),
+    plans: () => compiled.info(),
     dispose: () => {
       optimizer.dispose();
       allocator?.dispose();
@@ -98,6 +98,7 @@ export function trainingStep(adapted: AdaptedClassifier, options: TrainOptions, 
   };
 }
 
-function specsOf(inputs: CompileInputs): Record<string, { shape: readonly number[]; dtype: DType }> {
+/** Shapes and dtypes without the values. */
+export function specsOf(inputs: CompileInputs): Record<string, { shape: readonly number[]; dtype: DType }> {
   return Object.fromEntries(Object.entries(inputs).map(([name, { shape, dtype }]) => [name, { shape, dtype: dtype! }]));
 }

@@ -22,6 +22,10 @@ export interface MemoryInfo {
   readonly persistent: number;
   /** Bytes of the shared arena that plans run in: the largest plan so far. */
   readonly arena: number;
+  /** Bytes beside the arena that kernels work in, packed operands above all: the largest so far. */
+  readonly scratch: number;
+  /** Bytes the device holds from the host for all of these, gaps between them included. */
+  readonly reserved: number;
   /** Buffers behind `persistent`. */
   readonly buffers: number;
 }

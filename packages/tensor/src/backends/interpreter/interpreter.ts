@@ -46,7 +46,7 @@ export class InterpreterBackend implements Backend {
   memory(): MemoryInfo {
     let persistent = 0;
     for (const { bytes } of this.#live) persistent += bytes;
-    return { persistent, arena: this.#arena.length, buffers: this.#live.size };
+    return { persistent, arena: this.#arena.length, scratch: 0, reserved: persistent + this.#arena.length, buffers: this.#live.size };
   }
 
   info(): BackendInfo { return { name: "interpreter", description: "kernel IR in plain loops", threads: 1 }; }

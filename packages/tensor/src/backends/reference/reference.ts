@@ -68,7 +68,7 @@ export class ReferenceEngine implements Engine {
   memory(): MemoryInfo {
     let persistent = 0;
     for (const { bytes } of this.#live) persistent += bytes;
-    return { persistent, arena: 0, buffers: this.#live.size };
+    return { persistent, arena: 0, scratch: 0, reserved: persistent, buffers: this.#live.size };
   }
 
   info(): BackendInfo { return { name: "reference", description: "plain f64 loops, the definition of every op", threads: 1 }; }

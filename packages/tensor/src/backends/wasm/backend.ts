@@ -133,7 +133,7 @@ export class WasmBackend implements Backend {
   memory(): MemoryInfo {
     let persistent = 0;
     for (const { bytes } of this.#live) persistent += bytes;
-    return { persistent, arena: this.#arena.bytes, buffers: this.#live.size };
+    return { persistent, arena: this.#arena.bytes, scratch: this.#scratch.bytes, reserved: this.#heap.memory.buffer.byteLength, buffers: this.#live.size };
   }
 
   info(): BackendInfo {

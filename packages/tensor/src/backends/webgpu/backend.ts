@@ -105,7 +105,8 @@ export class WebGpuBackend implements Backend {
   memory(): MemoryInfo {
     let persistent = 0;
     for (const { bytes } of this.#live) persistent += bytes;
-    return { persistent, arena: this.#arena?.size ?? 0, buffers: this.#live.size };
+    const arena = this.#arena?.size ?? 0;
+    return { persistent, arena, scratch: 0, reserved: persistent + arena, buffers: this.#live.size };
   }
 
   info(): BackendInfo { return { name: "webgpu", description: this.#open.description, threads: 1 }; }

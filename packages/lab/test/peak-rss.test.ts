@@ -1,0 +1,50 @@
+import { init } from "@lowrank/tensor";
+import { expect, it } from "vitest";
+import { loadStudy, plannedRuns } from "../src/config/load.ts";
+import { ProcessMemory } from "../src/study/peak-rss.ts";
+import { adaptClassifier } from "../src/train/adapt.ts";
+import { bertConfig, randomClassifier } from "../src/train/classifier.ts";
+import { trainingStep } from "../src/train/step.ts";
+
+it("a training step runs in an arena of the planned bytes", async () => {
+  const { config, seed } = plannedRuns(loadStudy("planted")).find((run) => run.config.name === "lora")!;
+  const device = await init({ device: "wasm", threads: 1 });
+  const classifier = await randomClassifier(bertConfig(config.model!, { vocab: 32, positions: 8, labels: 2 }), seed, device);
+  const step = trainingStep(await adaptClassifier(classifier, config.method, seed, 1), config.train, () => 1e-3, seed, device);
+  const shape = [16, 8];
+  const inputs = {
+    inputIds: { data: Int32Array.from({ length: 16 * 8 }, (_, i) => i % 32), shape, dtype: "i32" as const },
+    attentionMask: { data: new Uint8Array(16 * 8).fill(1), shape, dtype: "bool" as const },
+    labels: { data: Int32Array.from({ length: 16 }, (_, i) => i % 2), shape: [16], dtype: "i32" as const },
+  };
+  const { arenaBytes } = step.plan(inputs);
+  await step.run(inputs);
+  const { arena, persistent, scratch, reserved } = device.memory();
+  expect(arena).toBe(arenaBytes);
+  expect(reserved).toBeGreaterThanOrEqual(persistent + arena + scratch);
+  device.close();
+});
+
+const planned = { persistentBytes: 40e6, loadedBytes: 0, trainableBytes: 1e6, plans: [{ arenaBytes: 10e6, nodes: 1000, kernels: 10 }, { arenaBytes: 30e6, nodes: 1000, kernels: 10 }] };
+const start = { processBytes: 100e6, deviceBytes: 4e6 };
+
+it("parts of the peak add up; runs of one process share its memory and add their plans", async () => {
+  const device = await init({ device: "wasm", threads: 1 });
+  const memory = new ProcessMemory(device, start);
+  const alone = memory.with("a", planned)!;
+  // weights, the largest arena and the first one, which was outgrown
+  expect(alone.deviceBytes).toBe(40e6 + 30e6 + 10e6);
+  expect(alone.totalBytes).toBe(alone.processBytes + alone.deviceBytes + alone.planBytes + alone.hostBytes);
+  expect(memory.with("a", planned)).toEqual(alone);
+  const both = memory.with("b", planned)!;
+  expect(both.planBytes).toBeGreaterThan(alone.planBytes);
+  expect({ ...both, planBytes: 0, totalBytes: 0 }).toEqual({ ...alone, planBytes: 0, totalBytes: 0 });
+  // loaded at full width: the gap that this leaves takes up what would have shut in the first arena
+  expect(new ProcessMemory(device, start).with("a", { ...planned, loadedBytes: 200e6 })!.deviceBytes).toBe(200e6);
+  device.close();
+});
+
+it("nothing is said of a device whose memory is not the process's", async () => {
+  const device = await init({ device: "reference" });
+  expect(new ProcessMemory(device, start).with("a", planned)).toBeUndefined();
+});
