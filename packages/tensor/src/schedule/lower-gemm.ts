@@ -1,6 +1,7 @@
 /** Makes one kernel of products and of the elementwise nodes between them and what is stored. */
 import { accumulators } from "../ir/facts.ts";
 import type { GemmKernel, Operand, ValueId } from "../ir/kernel.ts";
+import { turned } from "../ir/swap.ts";
 import { shareAccumulators } from "./accumulate.ts";
 import { KernelBuilder, type DraftStore } from "./builder.ts";
 import { joins, rootOf, unitsOf, type GemmChain } from "./chains.ts";
@@ -8,7 +9,6 @@ import { ArgList, Finisher, formsOf, mergeDims } from "./finish.ts";
 import type { GNode } from "./graph.ts";
 import { linearize, unitForm, type LinearForm } from "./linear-form.ts";
 import { fixedOptions, labelOf, readsOf, type KernelDraft, type LowerContext } from "./lower.ts";
-import { swapIndex, swapLastDims } from "./swap.ts";
 
 /** Accumulators that a kernel may have apart from each other: they share a thread's cache. */
 const MAX_ACCUMULATORS = 4;
@@ -84,14 +84,8 @@ function range(from: number, to: number): number[] {
   return Array.from({ length: to - from }, (_, i) => from + i);
 }
 
-/** (A·B)ᵀ = Bᵀ·Aᵀ: a product that is stored column by column is computed the other way round, so that stores run along memory. */
+/** A product that is stored column by column is computed the other way round, so that stores run along memory. */
 function orient(kernel: GemmKernel): GemmKernel {
   const [sm, sn] = kernel.stores[0]!.index.strides.slice(-2) as [number, number];
-  if (!(sm === 1 && sn !== 1 && kernel.n > 1)) return kernel;
-  const operand = ({ body, value }: Operand): Operand => ({ body: swapLastDims(body, kernel.batch.length), value });
-  return {
-    ...kernel, m: kernel.n, n: kernel.m, products: kernel.products.map((p) => ({ ...p, a: operand(p.b), b: operand(p.a) })),
-    epilogue: swapLastDims(kernel.epilogue, kernel.batch.length),
-    stores: kernel.stores.map((s) => ({ ...s, index: swapIndex(s.index) })),
-  };
+  return sm === 1 && sn !== 1 && kernel.n > 1 ? turned(kernel) : kernel;
 }

@@ -6,6 +6,7 @@
  */
 import { accumulators } from "../../../ir/facts.ts";
 import type { GemmKernel } from "../../../ir/kernel.ts";
+import { turned } from "../../../ir/swap.ts";
 import type { KernelCode, Phase } from "../kernel-code.ts";
 import type { ModuleBuilder } from "../asm/index.ts";
 import { Code, type Push } from "../loop/code.ts";
@@ -13,7 +14,7 @@ import { emitLoop } from "../loop/loop.ts";
 import { gemmAsLoop } from "./as-loop.ts";
 import { decodeBatch, ProductEmitter, type ProductCode, type ProductPlace } from "./product.ts";
 import { results } from "./results.ts";
-import { chooseBlocking, productShape, type Blocking } from "./shape.ts";
+import { betterTurned, chooseBlocking, productShape, type Blocking } from "./shape.ts";
 
 export interface GemmOptions {
   /** Relaxed SIMD's multiply-add; otherwise multiply and add. */
@@ -26,7 +27,8 @@ const SMALL = 256;
 const COST_MADD = 0.03;
 const COST_ELEMENT = 0.6;
 
-export function emitGemm(kernel: GemmKernel, module: ModuleBuilder, prefix: string, options: GemmOptions): KernelCode {
+export function emitGemm(given: GemmKernel, module: ModuleBuilder, prefix: string, options: GemmOptions): KernelCode {
+  const kernel = betterTurned(given) ? turned(given) : given;
   const { m, n, products } = kernel;
   const k = products.reduce((sum, p) => sum + p.k, 0);
   if (products.length === 1 && (k === 0 || m * n * k < SMALL)) return emitLoop(gemmAsLoop(kernel), module, prefix, options);

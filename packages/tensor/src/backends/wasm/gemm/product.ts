@@ -2,7 +2,7 @@
 import type { GemmKernel } from "../../../ir/kernel.ts";
 import type { Code, Local, Push } from "../loop/code.ts";
 import { computedPanels, directPanels, directStrides, STAGE_K, type Panels } from "./panels.ts";
-import { kPiece, type Blocking, type DirectOperand, type ProductShape } from "./shape.ts";
+import type { Blocking, DirectOperand, ProductShape } from "./shape.ts";
 
 /** Where a product finds its scratch, in bytes. */
 export interface ProductPlace {
@@ -53,6 +53,12 @@ export class ProductEmitter {
 
   get bytesA(): number { return this.#shape.packA ? Math.ceil(this.#cut.rows / this.#cut.tile.rows) * this.panelA : 0; }
   get bytesB(): number { return this.#cut.packB === "batch" ? this.#cut.panels * this.panelB : this.#cut.packB === "unit" ? this.#cut.blockPanels * this.panelB : 0; }
+  /** Bytes from k to k and from panel to panel of B as tiles read it. */
+  get #stepsB(): { readonly k: number; readonly panel: number } {
+    const width = this.#cut.tile.columns * 4;
+    // a dimension of 1 has no stride, but its loop must end
+    return this.#cut.packB === "never" ? { k: this.#shape.b!.row || width, panel: width } : { k: width, panel: this.panelB };
+  }
   get bytesStage(): number { return this.#shape.a === undefined || this.#shape.b === undefined ? Math.max(this.#cut.tile.rows, this.#cut.tile.columns) * STAGE_K * 4 : 0; }
   /** Packed copies of B in shared scratch: 1 when all batch entries use the same. */
   get sharedBs(): number { return this.#cut.packB !== "first" ? 0 : this.#shape.sameB ? 1 : this.#cut.batches; }
@@ -78,15 +84,17 @@ export class ProductEmitter {
     const { tile, panels, packB } = this.#cut;
     const own = (offset: number): Push => c.op("i32.add", c.thread, c.i32(offset));
     const sourceA = packA ? this.#panels(c, "a", batchCoords, place) : undefined;
-    const sourceB = packB === "first" ? undefined : this.#panels(c, "b", batchCoords, place);
+    const sourceB = packB === "batch" || packB === "unit" ? this.#panels(c, "b", batchCoords, place) : undefined;
     const [baseA, baseB] = [c.local("i32"), c.local("i32")];
     return {
       enterBatch: (batch) => {
         sourceA?.enterBatch();
         sourceB?.enterBatch();
-        c.set(baseA, packA ? own(place.a) : directAddress(c, a!, batchCoords.map((x) => c.get(x))));
+        const coords = batchCoords.map((x) => c.get(x));
+        c.set(baseA, packA ? own(place.a) : directAddress(c, a!, coords));
         const shared = c.op("i32.add", c.shared, c.i32(place.shared));
-        c.set(baseB, packB !== "first" ? own(place.b) : this.sharedBs === 1 ? shared : c.op("i32.add", shared, c.op("i32.mul", batch, c.i32(panels * this.panelB))));
+        if (packB === "never") c.set(baseB, directAddress(c, this.#shape.b!, coords));
+        else c.set(baseB, packB !== "first" ? own(place.b) : this.sharedBs === 1 ? shared : c.op("i32.add", shared, c.op("i32.mul", batch, c.i32(panels * this.panelB))));
       },
       packA: (firstRow, endRow) => {
         if (sourceA !== undefined) packEach(c, sourceA, firstRow, endRow, tile.rows, 1, c.get(baseA), this.panelA);
@@ -116,15 +124,16 @@ export class ProductEmitter {
   /** Each panel of B meets every row of A while it is in the first-level cache. */
   #tiles(c: Code, start: Push, packedB: Push, originB: Push, block: Push, panelBlock: Local, endPanel: Push, firstRow: Local, endRow: Push): void {
     const { tile } = this.#cut;
-    const { k, a, packA } = this.#shape;
+    const { k, kPiece, a, packA } = this.#shape;
+    const stepsB = this.#stepsB;
     const [panel, line] = [c.local("i32"), c.local("i32")];
     const [step, stepA] = packA ? [this.panelA, tile.rows * 4] : [tile.rows * a!.row, a!.col];
     const rest = this.#kernel.m % tile.rows;
     this.#pieces(c, (at) => {
-      const offset = (base: Push, by: number): Push => (kPiece(k) === k ? base : c.op("i32.add", base, c.op("i32.mul", c.get(at.from), c.i32(by))));
+      const offset = (base: Push, by: number): Push => (kPiece === k ? base : c.op("i32.add", base, c.op("i32.mul", c.get(at.from), c.i32(by))));
       c.set(line, block);
       c.for(panel, c.get(panelBlock), endPanel, 1, () => {
-        const pb = c.let("i32", offset(c.op("i32.add", packedB, c.op("i32.mul", c.op("i32.sub", c.get(panel), originB), c.i32(this.panelB))), tile.columns * 4));
+        const pb = c.let("i32", offset(c.op("i32.add", packedB, c.op("i32.mul", c.op("i32.sub", c.get(panel), originB), c.i32(stepsB.panel))), stepsB.k));
         const pa = c.keep("i32", offset(start, stepA));
         const out = c.keep("i32", c.get(line));
         const row = c.keep("i32", c.get(firstRow));
@@ -141,13 +150,13 @@ export class ProductEmitter {
   }
 
   #pieces(c: Code, body: (at: KPiece) => void): void {
-    const { k } = this.#shape;
-    const piece = kPiece(k);
+    const { k, kPiece } = this.#shape;
+    const step = c.i32(this.#stepsB.k);
     const from = c.keep("i32", c.i32(0));
-    if (piece === k) return body({ from, fresh: !this.#continues, bytesB: c.i32(this.panelB) });
-    c.for(from, c.i32(0), c.i32(k), piece, () => {
-      const length = c.minimum(c.i32(piece), c.op("i32.sub", c.i32(k), c.get(from)));
-      body({ from, fresh: !this.#continues && c.op("i32.eqz", c.get(from)), bytesB: c.let("i32", c.op("i32.mul", length, c.i32(this.#cut.tile.columns * 4))) });
+    if (kPiece === k) return body({ from, fresh: !this.#continues, bytesB: c.op("i32.mul", c.i32(k), step) });
+    c.for(from, c.i32(0), c.i32(k), kPiece, () => {
+      const length = c.minimum(c.i32(kPiece), c.op("i32.sub", c.i32(k), c.get(from)));
+      body({ from, fresh: !this.#continues && c.op("i32.eqz", c.get(from)), bytesB: c.let("i32", c.op("i32.mul", length, step)) });
     });
   }
 
@@ -165,7 +174,7 @@ export class ProductEmitter {
     const [rowStep, kStep] = packA ? [4, tile.rows * 4] : [a!.row, a!.col];
     const end = c.let("i32", c.op("i32.add", c.get(pb), bytesB));
     // one k at a time: unrolled, V8 keeps two sets of accumulators and copies between them
-    c.loop(pb, end, tile.columns * 4, () => {
+    c.loop(pb, end, this.#stepsB.k, () => {
       const b = Array.from({ length: vectors }, (_, v) => c.let4(c.load("v128.load", c.get(pb), v * 16)));
       for (let r = 0; r < rows; r++) {
         const x = c.let4(splat(c, pa, r * rowStep));

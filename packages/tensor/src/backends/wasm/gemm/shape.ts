@@ -57,10 +57,32 @@ export function directOperand(operand: Operand, kernel: GemmKernel): DirectOpera
 
 /** Longest piece of k: a panel of B beyond it streams from the second-level cache once per row of tiles. */
 const MAX_K_PIECE = 1024;
+/** The same where B is read in place: rows of B that stay in the first-level cache while tiles walk along them. */
+const IN_PLACE_K_PIECE = 32;
 
 /** k in equal pieces. */
-export function kPiece(k: number): number {
-  return Math.ceil(k / Math.ceil(k / MAX_K_PIECE));
+export function kPiece(k: number, most: number = MAX_K_PIECE): number {
+  return Math.ceil(k / Math.ceil(k / most));
+}
+
+/** Results this narrow, or this flat, use each element of the large operand so seldom that packing it would cost more than the product. */
+const SKINNY = 16;
+/** Columns of their accumulator block: the longer the rows of B that are read at once, the better they stream. */
+const SKINNY_COLUMNS = 1024;
+
+/**
+ * Whether the kernel should be computed the other way round so that its large operand can be read where it is: as A where it runs along
+ * k, as B where it runs across.
+ */
+export function betterTurned(kernel: GemmKernel): boolean {
+  const { m, n, products: [only] } = kernel;
+  if (kernel.products.length > 1) return false;
+  if (n <= SKINNY && m > SKINNY) {
+    const a = directOperand(only!.a, kernel);
+    return a !== undefined && a.row === 4 && a.col !== 4 && m % 4 === 0;
+  }
+  const b = m <= SKINNY && n > SKINNY ? directOperand(only!.b, kernel) : undefined;
+  return b !== undefined && b.row === 4 && b.col !== 4;
 }
 
 /** How a kernel is cut; the same for all of its products. */
@@ -77,10 +99,10 @@ export interface Blocking {
   /** Panels whose results are gathered before the epilogue runs over them. */
   readonly blockPanels: number;
   /**
-   * Who packs B: a phase of its own, all of it, for all; each batch entry's unit for itself; or each unit the few panels it is at,
-   * so that a B that has to be computed never exists as a whole.
+   * Who packs B: a phase of its own, all of it, for all; each batch entry's unit for itself; each unit the few panels it is at,
+   * so that a B that has to be computed never exists as a whole; or nobody.
    */
-  readonly packB: "first" | "batch" | "unit";
+  readonly packB: "first" | "batch" | "unit" | "never";
 }
 
 /** What the blocked code does with the operands of one product. */
@@ -93,12 +115,19 @@ export interface ProductShape {
   readonly packA: boolean;
   /** Whether all batch entries use the same B. */
   readonly sameB: boolean;
+  readonly kPiece: number;
 }
 
 export function productShape({ k, a, b }: Product, kernel: GemmKernel): ProductShape {
   const [left, right] = [directOperand(a, kernel), directOperand(b, kernel)];
   const sameB = kernel.batch.every((size, d) => size === 1 || (right === undefined ? !dependsOn(b, d) : right.batch[d] === 0));
-  return { k, a: left, b: right, packA: left?.col !== 4, sameB };
+  const narrow = kernel.m <= SKINNY && left?.row === 4;
+  return { k, a: left, b: right, packA: left?.col !== 4 && !narrow, sameB, kPiece: kPiece(k, inPlace(right, kernel) ? IN_PLACE_K_PIECE : MAX_K_PIECE) };
+}
+
+/** Whether B is read where it is: rows that run across, whole tiles of them, under a flat result. */
+function inPlace(b: DirectOperand | undefined, { m, n, products }: GemmKernel): boolean {
+  return products.length === 1 && m <= SKINNY && n % 4 === 0 && b?.col === 4 && (b.row > 0 || products[0]!.k === 1);
 }
 
 export function chooseBlocking(kernel: GemmKernel, shapes: readonly ProductShape[]): Blocking {
@@ -109,13 +138,14 @@ export function chooseBlocking(kernel: GemmKernel, shapes: readonly ProductShape
   const main = shapes.reduce((longest, shape) => (shape.k > longest.k ? shape : longest));
   // an A that is computed across its rows fills whole vectors of rows
   const acrossRows = kernel.products.some((p, i) => shapes[i]!.a === undefined && !runsAlongK(p.a, rank, rank + 1, 4));
-  const tile = chooseTile(m, n, acrossRows ? TILES.filter((t) => t.rows % 4 === 0) : TILES);
+  const never = inPlace(main.b, kernel);
+  const tile = chooseTile(m, n, TILES.filter((t) => (!acrossRows || t.rows % 4 === 0) && (!never || n % t.columns === 0)));
   const panels = Math.ceil(n / tile.columns);
   const panelBytes = shapes.reduce((sum, { k }) => sum + tile.columns * k * 4, 0);
   const sameB = shapes.every((s) => s.sameB);
-  const packB = !sameB && panels * panelBytes <= LOCAL_B_BYTES ? "batch" : main.b === undefined && batches * panels >= MIN_UNITS ? "unit" : "first";
+  const packB = never ? "never" : !sameB && panels * panelBytes <= LOCAL_B_BYTES ? "batch" : main.b === undefined && batches * panels >= MIN_UNITS ? "unit" : "first";
   const whole = (rows: number): number => Math.max(1, Math.ceil(rows / tile.rows)) * tile.rows;
-  const tall = Math.min(MAX_ROWS - (MAX_ROWS % tile.rows), whole(Math.floor(A_BLOCK_BYTES / (4 * kPiece(main.k)))), whole(m));
+  const tall = Math.min(MAX_ROWS - (MAX_ROWS % tile.rows), whole(Math.floor(A_BLOCK_BYTES / (4 * main.kPiece))), whole(m));
   // smaller blocks where whole ones would leave threads without work; who packs B for itself takes all rows
   const wanted = Math.ceil(MIN_UNITS / batches);
   const rows = packB === "first" ? Math.min(tall, whole(Math.ceil(m / wanted))) : tall;
@@ -123,7 +153,7 @@ export function chooseBlocking(kernel: GemmKernel, shapes: readonly ProductShape
   const columnUnits = packB === "batch" ? 1 : Math.min(panels, Math.max(1, Math.ceil(MIN_UNITS / (batches * rowBlocks))));
   const unitPanels = Math.ceil(panels / columnUnits);
   const fitting = packB === "unit" ? Math.max(1, Math.floor(UNIT_B_BYTES / panelBytes)) : Infinity;
-  const columns = BLOCK_COLUMNS / accumulators(kernel);
+  const columns = never ? SKINNY_COLUMNS : BLOCK_COLUMNS / accumulators(kernel);
   return {
     tile, batches, rows, rowBlocks, panels, unitPanels, columnUnits: Math.ceil(panels / unitPanels),
     blockPanels: Math.min(unitPanels, Math.max(1, Math.floor(columns / tile.columns)), fitting), packB,
