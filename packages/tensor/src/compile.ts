@@ -30,6 +30,7 @@ export type CompileInputs = Record<string, HostTensor>;
 export interface CompiledInfo {
   /** Bytes of intermediates a run needs, known before it runs. */
   readonly arenaBytes: number;
+  /** Milliseconds of the first call's preparation: tracing, scheduling, planning, generating code. */
   readonly compileMs: number;
   readonly kernels: number;
   readonly steps: number;
@@ -54,6 +55,7 @@ interface Captured {
   readonly program: Program;
   readonly names: readonly string[];
   readonly prepared: Prepared;
+  readonly compileMs: number;
   readonly graph: string;
   verified: boolean;
 }
@@ -78,9 +80,9 @@ export function compile<Out extends Record<string, Tensor>>(device: Device, fn: 
       return before;
     }
     const prepared = device.engine.prepare(program);
-    const captured: Captured = { program, names, prepared: { ...prepared, compileMs: now() - started }, graph, verified: false };
-    captures.set(key, { ...captured, prepared });
-    return captures.get(key)!;
+    const captured: Captured = { program, names, prepared, compileMs: now() - started, graph, verified: false };
+    captures.set(key, captured);
+    return captured;
   }
 
   const call = async (inputs: CompileInputs): Promise<Out> => {
@@ -103,8 +105,8 @@ export function compile<Out extends Record<string, Tensor>>(device: Device, fn: 
   return call;
 }
 
-function describe(signature: string, { prepared, program }: Captured): CompiledInfo {
-  const { arenaBytes, compileMs, kernels, steps } = prepared;
+function describe(signature: string, { prepared, program, compileMs }: Captured): CompiledInfo {
+  const { arenaBytes, kernels, steps } = prepared;
   return { arenaBytes, compileMs, kernels, steps, nodes: program.nodes.length, signature, dtypes: traceDTypes(program) };
 }
 

@@ -15,7 +15,6 @@ export interface Prepared {
   readonly program: Program;
   /** Arena bytes a run needs; 0 on the reference engine. */
   readonly arenaBytes: number;
-  readonly compileMs: number;
   readonly kernels: number;
   readonly steps: number;
 }

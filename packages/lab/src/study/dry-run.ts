@@ -29,6 +29,8 @@ export interface ConfigForecast {
   /** Of a process that makes runs of this config only; null where the device's memory is not the process's. */
   readonly peakRss: PeakRss | null;
   readonly secondsPerStep: number;
+  /** Preparing the plans of all batch lengths, once per process. */
+  readonly compileSeconds: number;
   readonly runs: number;
   readonly done: number;
 }
@@ -84,6 +86,7 @@ async function forecast(runs: readonly StudyRun[], task: PreparedTask, device: D
       persistentBytes,
       planned: plannedMemory(adapted, config.method, persistentBytes, all),
       secondsPerStep,
+      compileSeconds: all.reduce((sum, plan) => sum + plan.compileMs, 0) / 1000,
       runs: runs.length,
       done: runs.filter((run) => run.done !== undefined).length,
     };
@@ -113,6 +116,7 @@ function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[
       { title: "weights + state", align: "right" },
       { title: "arena", align: "right" },
       { title: "peak memory", align: "right" },
+      { title: "compiling", align: "right" },
       { title: "time per run", align: "right" },
       { title: "runs done", align: "right" },
     ],
@@ -125,6 +129,7 @@ function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[
       formatBytes(row.persistentBytes),
       formatBytes(row.arenaBytes),
       row.peakRss === null ? "–" : formatBytes(row.peakRss.totalBytes),
+      `${row.compileSeconds.toFixed(1)} s`,
       `about ${formatDuration(row.steps * row.secondsPerStep)}`,
       `${row.done}/${row.runs}`,
     ]),

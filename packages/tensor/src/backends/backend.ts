@@ -13,8 +13,6 @@ export interface DeviceBuffer {
 /** A plan made ready for one device: code compiled, arena sized. */
 export interface Executable {
   readonly plan: Plan;
-  /** Milliseconds spent generating and compiling code. */
-  readonly compileMs: number;
 }
 
 export interface MemoryInfo {

@@ -59,8 +59,8 @@ export class PlanEngine implements Engine {
       this.#plans.set(key, executable);
       if (this.#plans.size > CACHED_PLANS) this.#plans.delete(this.#plans.keys().next().value!);
     }
-    const { plan, compileMs } = executable;
-    return { program, executable, arenaBytes: plan.arenaBytes, compileMs, kernels: plan.kernels.length, steps: plan.steps.length } as PlanPrepared;
+    const { plan } = executable;
+    return { program, executable, arenaBytes: plan.arenaBytes, kernels: plan.kernels.length, steps: plan.steps.length } as PlanPrepared;
   }
 
   execute(prepared: Prepared, values: readonly TypedArray[], storages: readonly Storage[], timings?: StepTiming[]): Result[] | Promise<Result[]> {

@@ -26,7 +26,7 @@ export class InterpreterBackend implements Backend {
 
   readSync(buffer: DeviceBuffer): Uint8Array { return (buffer as HostBuffer).data.slice(); }
 
-  prepare(plan: Plan): Executable { return { plan, compileMs: 0 }; }
+  prepare(plan: Plan): Executable { return { plan }; }
 
   run(executable: Executable, uploads: readonly TypedArray[], bound: readonly DeviceBuffer[], _timings?: StepTiming[]): void {
     const { plan } = executable;

@@ -37,7 +37,7 @@ export class ReferenceEngine implements Engine {
   release(storage: Storage): void { this.#live.delete(storage as HostStorage); }
 
   prepare(program: Program): Prepared {
-    return { program, arenaBytes: 0, compileMs: 0, kernels: 0, steps: program.nodes.length };
+    return { program, arenaBytes: 0, kernels: 0, steps: program.nodes.length };
   }
 
   execute(prepared: Prepared, values: readonly TypedArray[], storages: readonly Storage[]): Result[] {

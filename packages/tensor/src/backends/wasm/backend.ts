@@ -89,14 +89,13 @@ export class WasmBackend implements Backend {
   read(buffer: DeviceBuffer): Promise<Uint8Array> { return Promise.resolve(this.readSync(buffer)); }
 
   prepare(plan: Plan): Executable {
-    const started = now();
     this.#compileMissing(plan);
     const kernels = plan.kernels.map((k) => this.#compiled.get(kernelKey(k))!);
     const code = kernels.map((k) => k.code);
     const words = 1 + plan.steps.reduce((n, s) => n + code[s.kernel]!.phases.length * (5 + s.args.length), 0);
     const table = this.#heap.alloc(words * 4);
     const executable: WasmExecutable = {
-      plan, kernels, table, words, compileMs: now() - started,
+      plan, kernels, table, words,
       sharedScratch: Math.max(0, ...code.map((c) => c.sharedScratch)),
       threadScratch: Math.max(0, ...code.map((c) => c.threadScratch)),
       cost: plan.steps.reduce((sum, s) => sum + code[s.kernel]!.phases.reduce((n, p) => n + p.cost, 0), 0),

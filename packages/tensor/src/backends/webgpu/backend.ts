@@ -79,11 +79,10 @@ export class WebGpuBackend implements Backend {
   }
 
   prepare(plan: Plan): Executable {
-    const start = now();
     const kernels = plan.kernels.map((kernel) => this.#pipelines.get(kernel));
     const pipelines = plan.steps.map((step) => kernels[step.kernel]);
     for (const step of plan.steps) checkAliases(step.args, step.label);
-    const executable: WebGpuExecutable = { plan, pipelines, groups: plan.steps.map(() => undefined), compileMs: now() - start };
+    const executable: WebGpuExecutable = { plan, pipelines, groups: plan.steps.map(() => undefined) };
     return executable;
   }
 
