@@ -14,6 +14,7 @@ import { findChains, rootOf } from "./chains.ts";
 import { lowerGemm } from "./lower-gemm.ts";
 import { lowerLoop, lowerScatter, type KernelDraft } from "./lower.ts";
 import { placeOperand } from "./operands.ts";
+import { LoweredKernels } from "./lowered.ts";
 import { orderKernels } from "./order.ts";
 
 export interface ScheduleOptions {
@@ -51,9 +52,10 @@ export function schedule(program: Program, options: ScheduleOptions): Schedule {
   }
   /** Results that must be computed aside and copied: merging the two again would bring the hazard back. */
   const aside = new Set<GNode>();
+  const lowered = new LoweredKernels();
   for (let round = 0; ; round++) {
     invariant(round < MAX_ROUNDS, "the scheduler goes round in circles");
-    const plan = attempt(live, stored, packed, options);
+    const plan = attempt(live, stored, packed, options, lowered);
     const before = stored.size;
     for (const draft of plan.drafts) for (const node of draft.refused) if (node !== draft.root) stored.add(node);
     for (const node of plan.shared) stored.add(node);
@@ -124,7 +126,7 @@ function reachable(roots: readonly GNode[]): GNode[] {
 
 interface Attempt { readonly drafts: KernelDraft[]; readonly shared: Set<GNode> }
 
-function attempt(live: readonly GNode[], stored: ReadonlySet<GNode>, packed: ReadonlySet<GNode>, options: ScheduleOptions): Attempt {
+function attempt(live: readonly GNode[], stored: ReadonlySet<GNode>, packed: ReadonlySet<GNode>, options: ScheduleOptions, lowered: LoweredKernels): Attempt {
   const inLive = new Set(live);
   const chains = findChains(live, stored, inLive);
   const kernelOf = new Map<GNode, Set<GNode>>();
@@ -152,14 +154,14 @@ function attempt(live: readonly GNode[], stored: ReadonlySet<GNode>, packed: Rea
   }
   const isStored = (n: GNode): boolean => stored.has(n) || owner.get(n) === n || shared.has(n);
   const drafts: KernelDraft[] = [];
-  const context = { stored: isStored, absorbed: new Set<GNode>() };
+  const absorbed = new Set<GNode>();
   for (const node of live) {
     if (node.size === 0 || node.leaf !== undefined) continue;
     const chain = chains.get(node);
-    if (chain !== undefined) drafts.push(lowerGemm(chain, context));
+    if (chain !== undefined) drafts.push(lowered.get(node, isStored, (asked) => lowerGemm(chain, { stored: asked, absorbed }), chain));
     else if (owner.has(node)) continue;
-    else if (node.lowering.class === "scatter") drafts.push(lowerScatter(node, context));
-    else if (isStored(node)) drafts.push(lowerLoop(node, context));
+    else if (node.lowering.class === "scatter") drafts.push(lowered.get(node, isStored, (asked) => lowerScatter(node, { stored: asked, absorbed })));
+    else if (isStored(node)) drafts.push(lowered.get(node, isStored, (asked) => lowerLoop(node, { stored: asked, absorbed })));
   }
   return { drafts, shared: options.fusion ? shared : new Set([...shared].filter((n) => n.lowering.class !== "view")) };
 }

@@ -1,0 +1,36 @@
+/**
+ * Kernels lowered in one round of scheduling, kept for the next: a kernel comes out the same as long as the questions it asked (does this node
+ * live in memory?) have the same answers and its products have the same chains. Rounds differ in a few nodes, so most kernels are lowered once.
+ */
+import type { GemmChain } from "./chains.ts";
+import type { GNode } from "./graph.ts";
+import type { KernelDraft, LowerContext } from "./lower.ts";
+
+interface Entry {
+  readonly draft: KernelDraft;
+  readonly chain: string;
+  readonly answers: ReadonlyMap<GNode, boolean>;
+}
+
+export class LoweredKernels {
+  readonly #entries = new Map<GNode, Entry>();
+
+  /** The kernel that `lower` makes for `root`; `chain` where it is one of products. */
+  get(root: GNode, stored: LowerContext["stored"], lower: (stored: LowerContext["stored"]) => KernelDraft, chain?: GemmChain): KernelDraft {
+    const spelled = chain === undefined ? "" : spell(chain);
+    const before = this.#entries.get(root);
+    if (before !== undefined && before.chain === spelled && [...before.answers].every(([node, answer]) => stored(node) === answer)) return before.draft;
+    const answers = new Map<GNode, boolean>();
+    const draft = lower((node) => {
+      const answer = stored(node);
+      answers.set(node, answer);
+      return answer;
+    });
+    this.#entries.set(root, { draft, chain: spelled, answers });
+    return draft;
+  }
+}
+
+function spell({ products, factors, cutAfter }: GemmChain): string {
+  return `${products.map(({ matmul, chain }) => [matmul, ...chain].map((n) => n.id).join(" ")).join("+")} ${JSON.stringify(factors)} ${cutAfter?.id}`;
+}
