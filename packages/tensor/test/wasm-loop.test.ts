@@ -122,7 +122,7 @@ class Builder {
 
   step(): void {
     const number = (): ValueType => (["f32", "f32", "i32", "u32"] as const)[this.pick(4)]!;
-    switch (this.pick(10)) {
+    switch (this.pick(11)) {
       case 0: case 1: this.load(); return;
       case 2: {
         const type = number();
@@ -161,11 +161,31 @@ class Builder {
         return;
       }
       case 8: this.reduce(); return;
+      case 9: {
+        // Half of the time elements in row-major order, where calls are shared.
+        const ordered = this.pick(2) === 0;
+        const index = ordered ? this.push({ op: "cast", type: "u32", a: this.position() }) : this.ofType("u32");
+        const word = (): ValueId => (ordered ? this.push({ op: "const", type: "u32", value: this.pick(9) }) : this.ofType("u32"));
+        this.push({ op: "random", type: "u32", bits: this.pick(2) ? 16 : 32, k0: word(), k1: word(), index, site: word() });
+        return;
+      }
       default:
         if (this.shape.length === 0) return;
         if (this.pick(2) === 0) this.push({ op: "coord", type: "i32", dim: this.pick(this.shape.length) });
         else this.push({ op: "inbounds", type: "bool", guards: [this.guard(), this.guard()] });
     }
+  }
+
+  /** The element's place in row-major order, a little moved now and then. */
+  position(): ValueId {
+    let sum = this.push({ op: "const", type: "i32", value: [0, 0, 16, 8, 5][this.pick(5)]! });
+    let step = 1;
+    for (const d of this.shape.map((_, i) => i).reverse()) {
+      const [coord, by] = [this.push({ op: "coord", type: "i32", dim: d }), this.push({ op: "const", type: "i32", value: step })];
+      sum = this.push({ op: "add", type: "i32", a: sum, b: this.push({ op: "mul", type: "i32", a: coord, b: by }) });
+      step *= this.shape[d]!;
+    }
+    return sum;
   }
 
   reduce(): void {
@@ -214,7 +234,7 @@ function dependsOnInner(kernel: LoopKernel, value: ValueId): boolean {
     if (instr.op === "coord") deps[v] = instr.dim >= rank;
     else if (instr.op === "load") deps[v] = moves(instr.index) || (instr.index.guards ?? []).some(moves);
     else if (instr.op === "inbounds") deps[v] = instr.guards.some(moves);
-    else if (instr.op !== "const" && instr.op !== "reduce") deps[v] = Object.entries(instr).some(([key, x]) => ["a", "b", "cond"].includes(key) && deps[x as number]!);
+    else if (instr.op !== "const" && instr.op !== "reduce") deps[v] = Object.entries(instr).some(([key, x]) => ["a", "b", "cond", "k0", "k1", "index", "site"].includes(key) && deps[x as number]!);
   });
   return deps[value]!;
 }

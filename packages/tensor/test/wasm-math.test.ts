@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { erf } from "../src/math/erf.ts";
 import { f16ToF32, f32ToBf16, f32ToF16, bf16ToF32 } from "../src/math/half.ts";
-import { elementBits } from "../src/random/threefry.ts";
+import { elementBits, elementHalf, type RandomWidth } from "../src/random/threefry.ts";
 import type { CodeOptions } from "../src/backends/wasm/loop/code.ts";
 import type { Instr, LoopKernel, UnaryOp } from "../src/ir/kernel.ts";
 import { enableRelaxedSimd } from "../src/backends/wasm/relaxed-simd.ts";
@@ -162,12 +162,12 @@ describe("16-bit floats", () => {
 
 describe("random bits", () => {
   /** Bits of elements start, start + 1, …, in rows of `row`. */
-  function words(key: readonly [number, number], start: number, site: number, size: number, row: number = size): Uint32Array {
+  function words(key: readonly [number, number], start: number, site: number, size: number, row: number = size, bits: RandomWidth = 32): Uint32Array {
     const body: Instr[] = [
       { op: "const", type: "u32", value: key[0] }, { op: "const", type: "u32", value: key[1] }, { op: "const", type: "u32", value: site },
       { op: "coord", type: "i32", dim: 0 }, { op: "const", type: "i32", value: row }, { op: "mul", type: "i32", a: 3, b: 4 }, { op: "coord", type: "i32", dim: 1 },
       { op: "add", type: "i32", a: 5, b: 6 }, { op: "const", type: "i32", value: start }, { op: "add", type: "i32", a: 7, b: 8 }, { op: "cast", type: "u32", a: 9 },
-      { op: "random", type: "u32", k0: 0, k1: 1, index: 10, site: 2 },
+      { op: "random", type: "u32", bits, k0: 0, k1: 1, index: 10, site: 2 },
     ];
     const store = { arg: 0, index: { offset: 0, strides: [row, 1] }, value: 11 };
     const kernel: LoopKernel = { kind: "loop", label: "bits", outer: [size / row, row], inner: [], args: [{ dtype: "u32", access: "write", size }], body, stores: [store] };
@@ -184,7 +184,39 @@ describe("random bits", () => {
     for (const size of [1, 8]) expect(words(key, element + 4, counter[1], size)[0]).toBe(expected[1]);
   });
 
-  it.each([[0, 1027, 1027], [3, 1027, 1027], [8, 4096, 64], [8, 4100, 20], [4, 96, 8], [0, 8192, 4096]])("agrees with the host from element %i on, %i of them in rows of %i", (start, size, row) => {
+  // rows and starts of every remainder by 4, 8 and 16; rows that two calls divide, that one call divides, and neither
+  it.each([
+    [0, 1027, 1027], [3, 1027, 1027], [8, 4096, 64], [16, 4096, 64], [8, 4100, 20], [4, 96, 8], [0, 96, 8], [0, 8192, 4096], [0, 480, 48], [16, 240, 24], [8, 480, 48], [0, 64, 16], [0, 130, 13],
+  ])("agrees with the host from element %i on, %i of them in rows of %i", (start, size, row) => {
     expect([...words([1, 2], start, 9, size, row)]).toEqual(Array.from({ length: size }, (_, i) => elementBits([1, 2], start + i, 9)));
+    expect([...words([1, 2], start, 9, size, row, 16)]).toEqual(Array.from({ length: size }, (_, i) => elementHalf([1, 2], start + i, 9)));
+  });
+
+  it.each<RandomWidth>([16, 32])("takes %i bits of an element's own under keys and sites that differ from element to element", (bits) => {
+    const size = 64;
+    const index = { offset: 0, strides: [1] };
+    const body: Instr[] = [
+      { op: "coord", type: "i32", dim: 0 }, { op: "cast", type: "u32", a: 0 }, { op: "const", type: "u32", value: 7 },
+      { op: "random", type: "u32", bits, k0: 1, k1: 2, index: 1, site: 2 }, { op: "random", type: "u32", bits, k0: 2, k1: 1, index: 2, site: 1 },
+    ];
+    const args = [{ dtype: "u32", access: "write", size }, { dtype: "u32", access: "write", size }] as const;
+    const kernel: LoopKernel = { kind: "loop", label: "bits", outer: [size], inner: [], args, body, stores: [3, 4].map((value, arg) => ({ arg, index, value })) };
+    const draw = bits === 16 ? elementHalf : elementBits;
+    const [a, b] = compileKernel(kernel).run([new Uint32Array(size), new Uint32Array(size)]);
+    expect([...a!]).toEqual(Array.from({ length: size }, (_, i) => draw([i, 7], i, 7)));
+    expect([...b!]).toEqual(Array.from({ length: size }, (_, i) => draw([7, i], 7, i)));
+  });
+
+  // lanes along the sum and across sums, with one to eight copies
+  it.each([[3, 512, 1], [3, 96, 1], [3, 40, 1], [40, 6, 40], [96, 6, 96], [24, 5, 24]])("adds 16-bit values of %i rows of %i, %i apart, as the host does", (rows, columns, step) => {
+    const of = [step === 1 ? columns : 1, step] as const;
+    const body: Instr[] = [
+      { op: "const", type: "u32", value: 5 }, { op: "coord", type: "i32", dim: 0 }, { op: "const", type: "i32", value: of[0] }, { op: "mul", type: "i32", a: 1, b: 2 },
+      { op: "coord", type: "i32", dim: 1 }, { op: "const", type: "i32", value: of[1] }, { op: "mul", type: "i32", a: 4, b: 5 }, { op: "add", type: "i32", a: 3, b: 6 }, { op: "cast", type: "u32", a: 7 },
+      { op: "random", type: "u32", bits: 16, k0: 0, k1: 0, index: 8, site: 0 }, { op: "reduce", type: "u32", combine: "sum", a: 9 },
+    ];
+    const kernel: LoopKernel = { kind: "loop", label: "bits", outer: [rows], inner: [columns], args: [{ dtype: "u32", access: "write", size: rows }], body, stores: [{ arg: 0, index: { offset: 0, strides: [1, 0] }, value: 10 }] };
+    const want = Array.from({ length: rows }, (_, r) => Array.from({ length: columns }, (_, k) => elementHalf([5, 5], r * of[0] + k * of[1], 5)).reduce((sum, x) => sum + x));
+    expect([...compileKernel(kernel).run([new Uint32Array(rows)])[0]!]).toEqual(want);
   });
 });

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from "vitest";
-import { elementBits } from "../src/random/threefry.ts";
+import { elementBits, elementHalf, type RandomWidth } from "../src/random/threefry.ts";
 import type { Instr, LoopKernel, UnaryOp } from "../src/ir/kernel.ts";
 import { erf } from "../src/math/erf.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../src/math/half.ts";
@@ -130,14 +130,14 @@ describe("16-bit floats in WGSL", () => {
 });
 
 describe("random bits in WGSL", () => {
-  it("agrees with the host", async (ctx) => {
+  it.for<[RandomWidth, typeof elementBits]>([[32, elementBits], [16, elementHalf]])("agrees with the host on %i bits", async ([bits, draw], ctx) => {
     const size = 1027;
     const body: Instr[] = [
       { op: "const", type: "u32", value: 0x13198a2e }, { op: "const", type: "u32", value: 0x03707344 }, { op: "coord", type: "i32", dim: 0 },
-      { op: "cast", type: "u32", a: 2 }, { op: "const", type: "u32", value: 0xffffffff }, { op: "random", type: "u32", k0: 0, k1: 1, index: 3, site: 4 },
+      { op: "cast", type: "u32", a: 2 }, { op: "const", type: "u32", value: 0xffffffff }, { op: "random", type: "u32", bits, k0: 0, k1: 1, index: 3, site: 4 },
     ];
     const kernel: LoopKernel = { kind: "loop", label: "bits", outer: [size], inner: [], args: [{ dtype: "u32", access: "write", size }], body, stores: [{ arg: 0, index, value: 5 }] };
     const [words] = await runKernel(await webgpuOrSkip(ctx), kernel, bytesFor(kernel));
-    expect(Array.from(words!)).toEqual(Array.from({ length: size }, (_, i) => elementBits([0x13198a2e, 0x03707344], i, 0xffffffff)));
+    expect(Array.from(words!)).toEqual(Array.from({ length: size }, (_, i) => draw([0x13198a2e, 0x03707344], i, 0xffffffff)));
   });
 });

@@ -6,7 +6,7 @@ import type { DType, TypedArray } from "../dtype.ts";
 import { invariant } from "../errors.ts";
 import { erf } from "../math/erf.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../math/half.ts";
-import { elementBits } from "../random/threefry.ts";
+import { elementBits, elementHalf } from "../random/threefry.ts";
 import { bodyFacts, storesElements } from "./facts.ts";
 import type { Arg, BinaryOp, GemmKernel, Guard, Index, Instr, Kernel, LoopKernel, Operand, ScatterKernel, Store, UnaryOp, ValueType } from "./kernel.ts";
 
@@ -144,7 +144,7 @@ function evaluateOne(instr: Instr, id: number, body: readonly Instr[], values: n
       const x = values[instr.a]!;
       return fromMemory(instr.to, toMemory(instr.to, x));
     }
-    case "random": return elementBits([values[instr.k0]!, values[instr.k1]!], values[instr.index]!, values[instr.site]!);
+    case "random": return (instr.bits === 16 ? elementHalf : elementBits)([values[instr.k0]!, values[instr.k1]!], values[instr.index]!, values[instr.site]!);
     default: {
       const from = body[instr.a]!.type;
       const x = "b" in instr ? binary(instr.op, from, values[instr.a]!, values[instr.b]!, round) : unary(instr.op, values[instr.a]!, round);

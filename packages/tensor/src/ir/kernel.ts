@@ -6,6 +6,7 @@
  * layer norm, cross entropy, gathers), a matrix product with expression prologues and an epilogue, and scatter-add.
  */
 import type { DType } from "../dtype.ts";
+import type { RandomWidth } from "../random/threefry.ts";
 
 /**
  * What lives in a register. f16/bf16 are memory formats: a load widens to f32, a store rounds to nearest even.
@@ -63,8 +64,8 @@ export type Instr =
   | { readonly op: "cast"; readonly type: ValueType; readonly a: ValueId }
   /** Rounds an f32 to the nearest f16 or bf16 value and widens it again. */
   | { readonly op: "round"; readonly type: "f32"; readonly to: "f16" | "bf16"; readonly a: ValueId }
-  /** 32 random bits of element `index` at `site` under key (k0, k1), as `elementBits` in random/threefry.ts has them; all u32. */
-  | { readonly op: "random"; readonly type: "u32"; readonly k0: ValueId; readonly k1: ValueId; readonly index: ValueId; readonly site: ValueId }
+  /** Random bits of element `index` at `site` under key (k0, k1), as `elementBits` (32) and `elementHalf` (16) in random/threefry.ts have them; all u32. */
+  | { readonly op: "random"; readonly type: "u32"; readonly bits: RandomWidth; readonly k0: ValueId; readonly k1: ValueId; readonly index: ValueId; readonly site: ValueId }
   /** Reduction of `a` over the inner dimensions; the result is the same for the whole row. */
   | { readonly op: "reduce"; readonly type: ValueType; readonly combine: "sum" | "max"; readonly a: ValueId }
   /** GEMM epilogues only: accumulator `index` at this coordinate. */

@@ -1,7 +1,7 @@
 /** Where values come from without an input tensor: constants, coordinates, random bits, leaves; and the two ways to change them, cast and where. */
 import { isFloat, promote, type DType } from "../dtype.ts";
 import { ShapeError } from "../errors.ts";
-import { elementBits } from "../random/threefry.ts";
+import { elementBits, elementHalf, type RandomWidth } from "../random/threefry.ts";
 import { broadcastShapes, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { OpRecord, Primitive } from "./record.ts";
@@ -38,13 +38,14 @@ const randomPrimitive: Primitive = {
   reference: ([words], attrs, shape) => {
     const site = attrs["site"] as number;
     const key: [number, number] = [words!.data[0]!, words!.data[1]!];
-    return Float64Array.from({ length: sizeOf(shape) }, (_, i) => elementBits(key, i, site));
+    const draw = attrs["bits"] === 16 ? elementHalf : elementBits;
+    return Float64Array.from({ length: sizeOf(shape) }, (_, i) => draw(key, i, site));
   },
 };
-export const randomBits: OpRecord<[shape: readonly number[], key: RandomKey]> = {
-  name: "randomBits", doc: "u32 bits: words of Threefry-2x32-20 under key `words` at counters of (linear index, site); the same on every device", tolerance: "exact", differentiable: false,
-  sample: (g) => [g.shape(), { words: { ...g.ints([2], 0, 1_000_000), dtype: "u32" }, site: g.integer(0, 1000) }],
-  call: (t, shape, key) => t.make.node(randomPrimitive, [key.words], { site: key.site }, shape, "u32"),
+export const randomBits: OpRecord<[shape: readonly number[], key: RandomKey, bits?: RandomWidth]> = {
+  name: "randomBits", doc: "32 (default) or 16 random bits as u32: words of Threefry-2x32-20, or halves of them, under key `words` at counters of (linear index, site); the same on every device", tolerance: "exact", differentiable: false,
+  sample: (g) => [g.shape(), { words: { ...g.ints([2], 0, 1_000_000), dtype: "u32" }, site: g.integer(0, 1000) }, g.pick([16, 32] as const)],
+  call: (t, shape, key, bits = 32) => t.make.node(randomPrimitive, [key.words], { site: key.site, bits }, shape, "u32"),
 };
 
 const castPrimitive: Primitive = {

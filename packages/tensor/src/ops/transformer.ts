@@ -1,5 +1,6 @@
 /** The compositions transformers are made of. */
 import { DTypeError, ShapeError } from "../errors.ts";
+import { chance } from "../random/chance.ts";
 import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { OpRecord } from "./record.ts";
@@ -20,14 +21,15 @@ export const linear: OpRecord<[x: Tensor, weight: Tensor, bias?: Tensor]> = {
 };
 
 export const dropout: OpRecord<[x: Tensor, p: number, key: RandomKey]> = {
-  name: "dropout", doc: "zeroes elements with probability p and scales the others by 1/(1 − p)", tolerance: "arithmetic", differentiable: true,
-  sample: (g) => [g.tensor(g.shape()), g.pick([0, 0.1, 0.5]), { words: { ...g.ints([2], 0, 1_000_000), dtype: "u32" }, site: g.integer(0, 100) }],
+  name: "dropout", doc: "zeroes elements with probability q and scales the others by 1/(1 − q); q is p to 32 bits, or to 16 where that changes p and 1 − p by at most a thousandth (0.1 becomes 6554/65536)", tolerance: "arithmetic", differentiable: true,
+  sample: (g) => [g.tensor(g.shape()), g.pick([0, 0.001, 0.1, 0.5]), { words: { ...g.ints([2], 0, 1_000_000), dtype: "u32" }, site: g.integer(0, 100) }],
   call: (t, x, p, key) => {
     if (!(p >= 0 && p < 1)) throw new DTypeError(`dropout: p must lie in [0, 1), got ${p}`);
     if (p === 0) return x;
-    const bits = t.randomBits(x.shape, key);
-    const kept = t.ge(bits, t.make.scalar(Math.round(p * 2 ** 32), bits, "u32"));
-    return t.where(kept, t.mul(x, 1 / (1 - p)), 0);
+    const drop = chance(p);
+    const bits = t.randomBits(x.shape, key, drop.bits);
+    const kept = t.ge(bits, t.make.scalar(drop.below, bits, "u32"));
+    return t.where(kept, t.mul(x, 1 / (1 - drop.probability)), 0);
   },
 };
 

@@ -4,6 +4,9 @@ const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24] as const;
 /** Key schedule parity constant of Skein. */
 const PARITY = 0x1bd11bda;
 
+/** How many random bits an element gets: a word, or half of one for half the price. */
+export type RandomWidth = 16 | 32;
+
 /** Two u32 words for `counter` under `key`. */
 export function threefry2x32(key: readonly [number, number], counter: readonly [number, number]): [number, number] {
   const keys = [key[0], key[1], PARITY ^ key[0] ^ key[1]];
@@ -29,4 +32,15 @@ export function threefry2x32(key: readonly [number, number], counter: readonly [
 export function elementBits(key: readonly [number, number], index: number, site: number): number {
   const words = threefry2x32(key, [((index >>> 3) << 2) | (index & 3), site]);
   return words[(index >>> 2) & 1]!;
+}
+
+/**
+ * 16 random bits of element `index` of the tensor drawn at `site`, 0 … 65535. Both halves of both words are used: sixteen consecutive
+ * elements share the four counters 4⌊index/16⌋ + 0…3 and take, four at a time, the lower halves of the first and of the second words,
+ * then the upper halves, so four lanes need one call for four vectors.
+ */
+export function elementHalf(key: readonly [number, number], index: number, site: number): number {
+  const words = threefry2x32(key, [((index >>> 4) << 2) | (index & 3), site]);
+  const word = words[(index >>> 2) & 1]!;
+  return (index & 8) === 0 ? word & 0xffff : word >>> 16;
 }

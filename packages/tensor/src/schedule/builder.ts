@@ -6,6 +6,7 @@
 import type { DType } from "../dtype.ts";
 import { invariant } from "../errors.ts";
 import type { Instr, ValueId, ValueType } from "../ir/kernel.ts";
+import type { RandomWidth } from "../random/threefry.ts";
 import type { GNode } from "./graph.ts";
 import { delinearize, factorForm, linearize, rangeOf, sameForm, scaleForm, unitForm, ZERO, type LinearForm, type SplitRequest } from "./linear-form.ts";
 
@@ -189,7 +190,8 @@ export class KernelBuilder {
     const words = node.inputs[0]!;
     const [k0, k1] = [0, 1].map((i) => this.value(words, [{ offset: i, strides: [] }]));
     const index = this.emit({ op: "affine", type: "u32", form: linearize(coords, node.shape) });
-    return this.emit({ op: "random", type: "u32", k0: k0!, k1: k1!, index, site: this.constant("u32", node.attrs["site"] as number) });
+    const bits = node.attrs["bits"] as RandomWidth;
+    return this.emit({ op: "random", type: "u32", bits, k0: k0!, k1: k1!, index, site: this.constant("u32", node.attrs["site"] as number) });
   }
 
   /** table[code] · scale, all three found from the element's row-major position. */

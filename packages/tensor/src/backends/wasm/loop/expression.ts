@@ -10,13 +10,16 @@
  */
 import { invariant } from "../../../errors.ts";
 import { bodyFacts, indexOperands, operands, type BodyFacts } from "../../../ir/facts.ts";
-import { affine } from "../../../ir/affine.ts";
 import type { Arg, Guard, Index, Instr, Store, ValueId } from "../../../ir/kernel.ts";
 import type { Code, Local, Push } from "./code.ts";
+import { counters, unpack, vectorsPerCall, type Random, type Shared } from "./draws.ts";
 import { loadIntoLane, loadLanes, loadScalar, loadVector, moved, registerType, storeLanes, storeScalar, storeVector, type Address } from "./memory.ts";
 import { binary, cast, constant, lane, roundTo, splat, unary } from "./ops.ts";
 import { guardStream, indexStream, type Stream } from "./stream.ts";
 import { threefry } from "./threefry.ts";
+
+/** Calls of Threefry that run interleaved; more want more registers than there are. */
+const CALLS_ABREAST = 2;
 
 export interface Nest {
   readonly body: readonly Instr[];
@@ -102,11 +105,8 @@ export class ExpressionEmitter {
       if (!needed[v] || this.valueDepth[v] !== scope.depth || this.facts.stage[v]! > stage) return;
       if (instr.op === "const" || instr.op === "reduce" || this.#held(scope, v)) return;
       if (this.isVector(scope, v)) {
-        const pairs = instr.op === "random" && this.#drawsPairs(scope, instr);
-        for (let u = 0; u < scope.copies; u++) {
-          if (!pairs) scope.varying[u]!.set(v, this.#c.keep("v128", this.#compute(scope, v, u)));
-          else if (u % 2 === 0) this.#words(scope, instr, u).forEach((word, w) => scope.varying[u + w]!.set(v, this.#c.keep("v128", word)));
-        }
+        const drawn = instr.op === "random" ? this.#draw(scope, instr) : undefined;
+        for (let u = 0; u < scope.copies; u++) scope.varying[u]!.set(v, this.#c.keep("v128", drawn?.[u] ?? this.#compute(scope, v, u)));
       } else if (this.#varies(v) && scope.copies > 1) {
         invariant(false, "scalar scopes have one copy");
       } else {
@@ -194,12 +194,7 @@ export class ExpressionEmitter {
       }
       case "cast": return cast(c, typeOf(instr.a), instr.type, get(instr.a), vector);
       case "round": return roundTo(c, instr.to, get(instr.a), vector);
-      case "random": {
-        const [first, second] = this.#words(scope, instr, copy);
-        const later = c.i4("ne", c.v("and", this.vector4(scope, instr.index, copy), c.i4const(4)), c.i4const(0));
-        const bits = c.v("bitselect", second, first, later);
-        return vector ? bits : c.lane("i32x4.extract_lane", bits, 0);
-      }
+      case "random": return c.lane("i32x4.extract_lane", this.#drawFrom(scope, instr, [copy], 1)[0]!, 0);
       case "const": case "reduce":
         invariant(false, `${instr.op} is not computed here`);
     }
@@ -210,24 +205,28 @@ export class ExpressionEmitter {
     return unary(c, instr.op, typeOf(instr.a), get(instr.a), vector);
   }
 
-  /** The words of the counters that copy `copy` falls on: see `elementBits`. */
-  #words(scope: Scope, instr: Random, copy: number): [Push, Push] {
-    const c = this.#c;
-    const at = (id: ValueId): Push => c.let4(this.vector4(scope, id, copy));
-    const index = at(instr.index);
-    const counter = c.v("or", c.shift("shl", c.shift("shr_u", index, 3), 2), c.v("and", index, c.i4const(3)));
-    return threefry(c, at(instr.k0), at(instr.k1), counter, at(instr.site));
+  /** Random bits of every copy. */
+  #draw(scope: Scope, instr: Random): readonly Push[] {
+    const own = [instr.k0, instr.k1, instr.site].some((v) => this.#varies(v));
+    const most = scope.aligned && !own ? vectorsPerCall(this.#nest.body, instr, this.#nest.laneDim) : 1;
+    const count = ([4, 2, 1] as const).find((n) => n <= most && scope.copies % n === 0)!;
+    const starts = Array.from({ length: scope.copies / count }, (_, i) => i * count);
+    const abreast = own ? 1 : CALLS_ABREAST;
+    return starts.flatMap((_, i) => (i % abreast === 0 ? this.#drawFrom(scope, instr, starts.slice(i, i + abreast), count) : []));
   }
 
-  /** Whether copies 2j and 2j + 1 are eight consecutive elements from a multiple of eight on: one call serves both. */
-  #drawsPairs(scope: Scope, instr: Random): boolean {
-    if (!scope.aligned || scope.copies % 2 !== 0) return false;
-    const index = affine(this.#nest.body, instr.index);
-    return index !== undefined && index.offset % 8 === 0 && [...index.strides].every(([d, s]) => (d === this.#nest.laneDim ? s === 1 : s % 8 === 0));
+  /** Random bits of `count` copies from each of `starts` on, a call for each; the copies have key and site in common. */
+  #drawFrom(scope: Scope, instr: Random, starts: readonly number[], count: Shared): readonly Push[] {
+    const c = this.#c;
+    const at = (id: ValueId, copy: number): Push => c.let4(this.#vector4(scope, id, copy));
+    const indices = starts.map((copy) => at(instr.index, copy));
+    const [k0, k1, site] = [instr.k0, instr.k1, instr.site].map((id) => at(id, starts[0]!)) as [Push, Push, Push];
+    const words = threefry(c, k0, k1, indices.map((index) => counters(c, instr.bits, index)), site);
+    return words.flatMap((pair, i) => unpack(c, instr.bits, pair, indices[i]!, count));
   }
 
   /** Like `vector`, also where the scope has one lane. */
-  vector4(scope: Scope, v: ValueId, copy: number): Push {
+  #vector4(scope: Scope, v: ValueId, copy: number): Push {
     return scope.lanes === 4 ? this.vector(scope, v, copy) : splat(this.#c, this.#nest.body[v]!.type, this.value(scope, v, copy));
   }
 
@@ -421,8 +420,6 @@ export class ExpressionEmitter {
     else storeLanes(c, dtype, this.#laneAddresses(scope, stream, copy), value);
   }
 }
-
-type Random = Extract<Instr, { op: "random" }>;
 
 /** An address summed up so far: in a local, or still a constant. */
 type Pointer = { readonly local: Local } | { readonly constant: number };

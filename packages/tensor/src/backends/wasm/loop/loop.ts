@@ -8,6 +8,7 @@ import type { LoopKernel, Store, ValueId } from "../../../ir/kernel.ts";
 import type { KernelCode } from "../kernel-code.ts";
 import { arrange, type Arrangement } from "./arrange.ts";
 import { Code, type CodeOptions, type Local, type Push } from "./code.ts";
+import { vectorsPerCall, type Random } from "./draws.ts";
 import { ExpressionEmitter, type Scope } from "./expression.ts";
 import { chunkLengths, emitLanes } from "./lanes.ts";
 import { planPasses, type Pass, type Passes } from "./kept.ts";
@@ -87,7 +88,20 @@ class LoopEmitter {
       // decides the order of sums, so it must not depend on what else the kernel computes
       return run >= LONG_RUN ? 4 : run >= LONG_RUN / 4 ? 2 : 1;
     }
-    return weight > HEAVY_PASS && !body.some((instr, v) => this.#at.live[v] && instr.op === "random") ? 1 : 2;
+    const draws = body.filter((instr, v): instr is Random => this.#at.live[v]! && instr.op === "random");
+    if (draws.length > 0) return this.#copiesDrawn(draws, draws.reduce((rest, draw) => rest - instrWeight(draw, args), weight));
+    return weight > HEAVY_PASS ? 1 : 2;
+  }
+
+  /**
+   * Two calls of Threefry a round overlap. One is enough beside `rest` that is heavy itself; and short rows that two do not divide would go
+   * vector by vector at their ends.
+   */
+  #copiesDrawn(draws: readonly Random[], rest: number): number {
+    const { laneDim } = this.#at;
+    const perCall = Math.max(...draws.map((draw) => vectorsPerCall(this.#kernel.body, draw, laneDim)));
+    const run = this.#shape[laneDim] ?? 0;
+    return rest <= HEAVY_PASS && (run >= LONG_RUN || run % (8 * perCall) === 0) ? 2 * perCall : Math.max(2, perCall);
   }
 
   emit(): void {

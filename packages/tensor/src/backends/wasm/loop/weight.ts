@@ -2,7 +2,7 @@
 import type { Arg, Instr } from "../../../ir/kernel.ts";
 
 const functions: Readonly<Record<string, number>> = {
-  exp: 0.8, log: 0.9, log1p: 1.2, tanh: 1.2, erf: 1.5, sin: 2.5, cos: 2.5, sqrt: 0.5, rsqrt: 0.8, recip: 0.4, div: 0.4, random: 2, round: 0.8,
+  exp: 0.8, log: 0.9, log1p: 1.2, tanh: 1.2, erf: 1.5, sin: 2.5, cos: 2.5, sqrt: 0.5, rsqrt: 0.8, recip: 0.4, div: 0.4, round: 0.8,
 };
 
 export function instrWeight(instr: Instr, args: readonly Arg[]): number {
@@ -15,6 +15,8 @@ export function instrWeight(instr: Instr, args: readonly Arg[]): number {
       const half = ["f16", "bf16"].includes(args[instr.arg]!.dtype) ? 0.3 : 0;
       return 0.15 + half + (instr.index.dynamic === undefined ? 0 : 1) + (instr.index.guards === undefined ? 0 : 0.5);
     }
+    case "random":
+      return instr.bits === 16 ? 1.1 : 2;
     case "div": case "mod":
       return instr.type === "f32" ? 0.4 : 4;
     default:

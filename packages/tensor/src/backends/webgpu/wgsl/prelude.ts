@@ -138,6 +138,12 @@ const helpers = {
   let words = threefry(k0, k1, ((index >> 3u) << 2u) | (index & 3u), site);
   return select(words.x, words.y, (index & 4u) != 0u);
 }` },
+  /** `elementHalf` of random/threefry.ts. */
+  element_half: { uses: ["threefry"], code: `fn element_half(k0: u32, k1: u32, index: u32, site: u32) -> u32 {
+  let words = threefry(k0, k1, ((index >> 4u) << 2u) | (index & 3u), site);
+  let word = select(words.x, words.y, (index & 4u) != 0u);
+  return select(word & 0xffffu, word >> 16u, (index & 8u) != 0u);
+}` },
   /** Threefry-2x32 with 20 rounds: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011. */
   threefry: { code: `fn threefry(k0: u32, k1: u32, c0: u32, c1: u32) -> vec2<u32> {
   let k2 = k0 ^ k1 ^ 0x1bd11bdau;
@@ -157,7 +163,7 @@ fn threefry_rounds(start: vec2<u32>, r: vec4<u32>) -> vec2<u32> {
 } satisfies Record<string, Helper>;
 
 export type HelperName = "opaque_zero" | "is_nan" | "is_finite" | "nan_max" | "nan_min" | "to_i32" | "to_u32" | "exp_" | "log_of" | "log_" | "log1p_" | "tanh_" | "erf_"
-  | "sin_" | "cos_" | "widen_f16" | "narrow_f16" | "widen_bf16" | "narrow_bf16" | "threefry" | "element_bits";
+  | "sin_" | "cos_" | "widen_f16" | "narrow_f16" | "widen_bf16" | "narrow_bf16" | "threefry" | "element_bits" | "element_half";
 
 /** Source of the named helpers and of what they call, in a fixed order. */
 export function printHelpers(wanted: ReadonlySet<HelperName>): string {
