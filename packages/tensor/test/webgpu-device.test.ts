@@ -42,9 +42,9 @@ describe("opening a WebGPU device", () => {
     await webgpuOrSkip(ctx);
     const backend = await createWebGpuBackend();
     const [kept, freed] = [backend.alloc(10), backend.alloc(6)];
-    expect(backend.memory()).toEqual({ persistent: 16, arena: 0, buffers: 2 });
+    expect(backend.memory()).toEqual({ persistent: 16, arena: 0, scratch: 0, reserved: 16, buffers: 2 });
     backend.free(freed);
-    expect(backend.memory()).toEqual({ persistent: 10, arena: 0, buffers: 1 });
+    expect(backend.memory()).toEqual({ persistent: 10, arena: 0, scratch: 0, reserved: 10, buffers: 1 });
     backend.close();
     backend.close();
     expect(backend.memory().buffers).toBe(0);
