@@ -119,7 +119,7 @@ function multiply(c: Code, kernel: GemmKernel, cut: Blocking, emitters: readonly
       each((p, i) => p.tiles(blockOf(i), originB, panelBlock, endPanel, firstRow, endRow));
       end.write(firstRow, endRow, panelBlock, endPanel);
     };
-    if (packB === "unit") {
+    if (packB === "unit" || packB === "piece") {
       eachPanelBlock((endPanel) => {
         each((p) => p.packB(c.get(panelBlock), endPanel));
         eachRowBlock((endRow) => compute(endRow, endPanel, c.get(panelBlock)));

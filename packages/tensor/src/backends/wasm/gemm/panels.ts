@@ -2,6 +2,7 @@
  * How panels of an operand come into tile order. A plain f32 operand is copied; anything else (a cast, dequantisation, a dropout
  * mask) is computed on the way, so that the operand itself never exists in memory.
  */
+import { invariant } from "../../../errors.ts";
 import type { GemmKernel, Operand, ValueId } from "../../../ir/kernel.ts";
 import type { Code, Local, Push } from "../loop/code.ts";
 import { ExpressionEmitter, neededFor, type Scope } from "../loop/expression.ts";
@@ -12,9 +13,12 @@ import { runsAlongK } from "./slope.ts";
 export interface Panels {
   /** To be emitted where the batch coordinates have been set. */
   enterBatch(): void;
-  /** Emits the packing of lines [first, first + lanes) over the whole of k: k-major, `lanes` f32 per k, zeros beyond the matrix. */
-  pack(first: Local, to: Push): void;
+  /** Emits the packing of lines [first, first + lanes), over the whole of k or a part of it: k-major, `lanes` f32 per k, zeros beyond the matrix. */
+  pack(first: Local, to: Push, part?: KRange): void;
 }
+
+/** Part of k; only for operands that are computed across their lines. */
+export interface KRange { readonly from: Push; readonly end: Push }
 
 /** Rows of A or columns of B ("lines"), `lanes` of them per panel, of a matrix with `size` lines and `k` elements in each. */
 export interface PanelShape { readonly lanes: number; readonly size: number; readonly k: number }
@@ -49,9 +53,10 @@ export function computedPanels(c: Code, kernel: GemmKernel, operand: Operand, si
       entry = emitter.scope(root, 1, 1, 1);
       emitter.enter(entry, live);
     },
-    pack(first, to) {
+    pack(first, to, part) {
+      invariant(along === "line" || part === undefined, "an operand computed along k is packed whole");
       if (along === "k") packAlongK(writer, entry!, first, to, stage());
-      else packAlongLines(writer, entry!, first, to);
+      else packAlongLines(writer, entry!, first, to, part ?? { from: c.i32(0), end: c.i32(shape.k) });
     },
   };
 }
@@ -109,15 +114,15 @@ function packAlongK(w: Writer, entry: Scope, first: Local, to: Push, stage: Push
 }
 
 /** Vectors run across the lines of the panel: exactly tile order. */
-function packAlongLines(w: Writer, entry: Scope, first: Local, to: Push): void {
-  const { c, shape: { lanes, size, k } } = w;
+function packAlongLines(w: Writer, entry: Scope, first: Local, to: Push, { from, end }: KRange): void {
+  const { c, shape: { lanes, size } } = w;
   const target = c.let("i32", to);
   const full = (): void => {
     c.set(w.line, c.get(first));
     const row = w.emitter.scope(entry, 2, 4, lanes / 4);
     w.emitter.enter(row, w.live);
     const q = c.keep("i32", target);
-    c.for(w.k, c.i32(0), c.i32(k), 1, () => {
+    c.for(w.k, from, end, 1, () => {
       const cell = w.emitter.scope(row, 3);
       w.emitter.enter(cell, w.live);
       for (let u = 0; u < lanes / 4; u++) c.store("v128.store", c.get(q), u * 16, w.emitter.vector(cell, w.value, u));
@@ -126,13 +131,13 @@ function packAlongLines(w: Writer, entry: Scope, first: Local, to: Push): void {
   };
   const edge = (): void => {
     const real = size % lanes;
-    c.fill(target, c.i32(0), c.i32(lanes * k * 4));
+    c.fill(target, c.i32(0), c.op("i32.mul", c.op("i32.sub", end, from), c.i32(lanes * 4)));
     const out = c.keep("i32", target);
     c.for(w.line, c.get(first), c.op("i32.add", c.get(first), c.i32(real)), 1, () => {
       const row = w.emitter.scope(entry, 2, 1, 1);
       w.emitter.enter(row, w.live);
       const q = c.keep("i32", c.get(out));
-      c.for(w.k, c.i32(0), c.i32(k), 1, () => {
+      c.for(w.k, from, end, 1, () => {
         const cell = w.emitter.scope(row, 3);
         w.emitter.enter(cell, w.live);
         c.store("f32.store", c.get(q), 0, w.emitter.value(cell, w.value));

@@ -1,7 +1,7 @@
 /** One product inside the blocked nest: packs its operands and runs its tiles, from nothing or on top of what the accumulators hold. */
 import type { GemmKernel } from "../../../ir/kernel.ts";
 import type { Code, Local, Push } from "../loop/code.ts";
-import { computedPanels, directPanels, directStrides, STAGE_K, type Panels } from "./panels.ts";
+import { computedPanels, directPanels, directStrides, STAGE_K, type KRange, type Panels } from "./panels.ts";
 import type { Blocking, DirectOperand, ProductShape } from "./shape.ts";
 
 /** Where a product finds its scratch, in bytes. */
@@ -26,7 +26,7 @@ export interface ProductCode {
 }
 
 /** Part of k that a tile runs over at a time; `fresh` says whether sums begin here. */
-interface KPiece { readonly from: Local; readonly fresh: Push | boolean; readonly bytesB: Push }
+interface KPiece { readonly from: Local; readonly end: Push; readonly fresh: Push | boolean; readonly bytesB: Push }
 
 export class ProductEmitter {
   readonly #kernel: GemmKernel;
@@ -52,12 +52,13 @@ export class ProductEmitter {
   }
 
   get bytesA(): number { return this.#shape.packA ? Math.ceil(this.#cut.rows / this.#cut.tile.rows) * this.panelA : 0; }
-  get bytesB(): number { return this.#cut.packB === "batch" ? this.#cut.panels * this.panelB : this.#cut.packB === "unit" ? this.#cut.blockPanels * this.panelB : 0; }
+  get bytesB(): number { return this.#cut.packB === "batch" ? this.#cut.panels * this.panelB : this.#cut.packB === "unit" ? this.#cut.blockPanels * this.panelB : this.#cut.packB === "piece" ? this.#cut.blockPanels * this.#stepsB.panel : 0; }
   /** Bytes from k to k and from panel to panel of B as tiles read it. */
   get #stepsB(): { readonly k: number; readonly panel: number } {
     const width = this.#cut.tile.columns * 4;
     // a dimension of 1 has no stride, but its loop must end
-    return this.#cut.packB === "never" ? { k: this.#shape.b!.row || width, panel: width } : { k: width, panel: this.panelB };
+    if (this.#cut.packB === "never") return { k: this.#shape.b!.row || width, panel: width };
+    return { k: width, panel: this.#cut.packB === "piece" ? this.#shape.kPiece * width : this.panelB };
   }
   get bytesStage(): number { return this.#shape.a === undefined || this.#shape.b === undefined ? Math.max(this.#cut.tile.rows, this.#cut.tile.columns) * STAGE_K * 4 : 0; }
   /** Packed copies of B in shared scratch: 1 when all batch entries use the same. */
@@ -84,7 +85,7 @@ export class ProductEmitter {
     const { tile, panels, packB } = this.#cut;
     const own = (offset: number): Push => c.op("i32.add", c.thread, c.i32(offset));
     const sourceA = packA ? this.#panels(c, "a", batchCoords, place) : undefined;
-    const sourceB = packB === "batch" || packB === "unit" ? this.#panels(c, "b", batchCoords, place) : undefined;
+    const sourceB = packB === "first" || packB === "never" ? undefined : this.#panels(c, "b", batchCoords, place);
     const [baseA, baseB] = [c.local("i32"), c.local("i32")];
     return {
       enterBatch: (batch) => {
@@ -102,11 +103,12 @@ export class ProductEmitter {
       packB: (from, end) => {
         const panel = c.local("i32");
         c.set(panel, from);
-        if (sourceB !== undefined) packEach(c, sourceB, panel, end, 1, tile.columns, c.get(baseB), this.panelB);
+        if (sourceB !== undefined && packB !== "piece") packEach(c, sourceB, panel, end, 1, tile.columns, c.get(baseB), this.panelB);
       },
       tiles: (out, originB, panelBlock, endPanel, firstRow, endRow) => {
         const start = packA ? c.get(baseA) : c.let("i32", c.op("i32.add", c.get(baseA), c.op("i32.mul", c.get(firstRow), c.i32(a!.row))));
-        this.#tiles(c, start, c.get(baseB), originB, out, panelBlock, endPanel, firstRow, endRow);
+        const piecewise = packB !== "piece" ? undefined : (from: Push, to: Push): void => packEach(c, sourceB!, panelBlock, endPanel, 1, tile.columns, c.get(baseB), this.#stepsB.panel, { from, end: to });
+        this.#tiles(c, start, c.get(baseB), originB, out, panelBlock, endPanel, firstRow, endRow, piecewise);
       },
     };
   }
@@ -122,7 +124,7 @@ export class ProductEmitter {
   }
 
   /** Each panel of B meets every row of A while it is in the first-level cache. */
-  #tiles(c: Code, start: Push, packedB: Push, originB: Push, block: Push, panelBlock: Local, endPanel: Push, firstRow: Local, endRow: Push): void {
+  #tiles(c: Code, start: Push, packedB: Push, originB: Push, block: Push, panelBlock: Local, endPanel: Push, firstRow: Local, endRow: Push, packPiece?: (from: Push, end: Push) => void): void {
     const { tile } = this.#cut;
     const { k, kPiece, a, packA } = this.#shape;
     const stepsB = this.#stepsB;
@@ -131,9 +133,11 @@ export class ProductEmitter {
     const rest = this.#kernel.m % tile.rows;
     this.#pieces(c, (at) => {
       const offset = (base: Push, by: number): Push => (kPiece === k ? base : c.op("i32.add", base, c.op("i32.mul", c.get(at.from), c.i32(by))));
+      packPiece?.(c.get(at.from), at.end);
       c.set(line, block);
       c.for(panel, c.get(panelBlock), endPanel, 1, () => {
-        const pb = c.let("i32", offset(c.op("i32.add", packedB, c.op("i32.mul", c.op("i32.sub", c.get(panel), originB), c.i32(stepsB.panel))), stepsB.k));
+        const first = c.op("i32.add", packedB, c.op("i32.mul", c.op("i32.sub", c.get(panel), originB), c.i32(stepsB.panel)));
+        const pb = c.let("i32", packPiece === undefined ? offset(first, stepsB.k) : first);
         const pa = c.keep("i32", offset(start, stepA));
         const out = c.keep("i32", c.get(line));
         const row = c.keep("i32", c.get(firstRow));
@@ -153,10 +157,10 @@ export class ProductEmitter {
     const { k, kPiece } = this.#shape;
     const step = c.i32(this.#stepsB.k);
     const from = c.keep("i32", c.i32(0));
-    if (kPiece === k) return body({ from, fresh: !this.#continues, bytesB: c.op("i32.mul", c.i32(k), step) });
+    if (kPiece === k) return body({ from, end: c.i32(k), fresh: !this.#continues, bytesB: c.op("i32.mul", c.i32(k), step) });
     c.for(from, c.i32(0), c.i32(k), kPiece, () => {
-      const length = c.minimum(c.i32(kPiece), c.op("i32.sub", c.i32(k), c.get(from)));
-      body({ from, fresh: !this.#continues && c.op("i32.eqz", c.get(from)), bytesB: c.let("i32", c.op("i32.mul", length, step)) });
+      const end = c.let("i32", c.minimum(c.op("i32.add", c.get(from), c.i32(kPiece)), c.i32(k)));
+      body({ from, end, fresh: !this.#continues && c.op("i32.eqz", c.get(from)), bytesB: c.let("i32", c.op("i32.mul", c.op("i32.sub", end, c.get(from)), step)) });
     });
   }
 
@@ -187,12 +191,12 @@ export class ProductEmitter {
 }
 
 /** Packs panels one after another to `to`; panel p begins at line p · `lines`. */
-function packEach(c: Code, source: Panels, first: Local, end: Push, step: number, lines: number, to: Push, bytes: number): void {
+function packEach(c: Code, source: Panels, first: Local, end: Push, step: number, lines: number, to: Push, bytes: number, part?: KRange): void {
   const [at, line] = [c.local("i32"), c.local("i32")];
   const out = c.keep("i32", to);
   c.for(at, c.get(first), end, step, () => {
     c.set(line, lines === 1 ? c.get(at) : c.op("i32.mul", c.get(at), c.i32(lines)));
-    source.pack(line, c.get(out));
+    source.pack(line, c.get(out), part);
     c.set(out, c.op("i32.add", c.get(out), c.i32(bytes)));
   });
 }

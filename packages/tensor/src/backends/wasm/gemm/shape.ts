@@ -57,8 +57,8 @@ export function directOperand(operand: Operand, kernel: GemmKernel): DirectOpera
 
 /** Longest piece of k: a panel of B beyond it streams from the second-level cache once per row of tiles. */
 const MAX_K_PIECE = 1024;
-/** The same where B is read in place: rows of B that stay in the first-level cache while tiles walk along them. */
-const IN_PLACE_K_PIECE = 32;
+/** The same for skinny products: rows of B that stay at hand while tiles walk along them. */
+const SKINNY_K_PIECE = 32;
 
 /** k in equal pieces. */
 export function kPiece(k: number, most: number = MAX_K_PIECE): number {
@@ -100,9 +100,9 @@ export interface Blocking {
   readonly blockPanels: number;
   /**
    * Who packs B: a phase of its own, all of it, for all; each batch entry's unit for itself; each unit the few panels it is at,
-   * so that a B that has to be computed never exists as a whole; or nobody.
+   * so that a B that has to be computed never exists as a whole; each unit piece by piece of k, walking along the rows of B; or nobody.
    */
-  readonly packB: "first" | "batch" | "unit" | "never";
+  readonly packB: "first" | "batch" | "unit" | "piece" | "never";
 }
 
 /** What the blocked code does with the operands of one product. */
@@ -116,13 +116,17 @@ export interface ProductShape {
   /** Whether all batch entries use the same B. */
   readonly sameB: boolean;
   readonly kPiece: number;
+  /** Whether rows of B run across and a flat result makes it worthwhile to walk along them. */
+  readonly walked: boolean;
 }
 
 export function productShape({ k, a, b }: Product, kernel: GemmKernel): ProductShape {
   const [left, right] = [directOperand(a, kernel), directOperand(b, kernel)];
   const sameB = kernel.batch.every((size, d) => size === 1 || (right === undefined ? !dependsOn(b, d) : right.batch[d] === 0));
-  const narrow = kernel.m <= SKINNY && left?.row === 4;
-  return { k, a: left, b: right, packA: left?.col !== 4 && !narrow, sameB, kPiece: kPiece(k, inPlace(right, kernel) ? IN_PLACE_K_PIECE : MAX_K_PIECE) };
+  const flat = kernel.m <= SKINNY;
+  const rank = kernel.batch.length;
+  const walked = inPlace(right, kernel) || (flat && kernel.products.length === 1 && right === undefined && !runsAlongK(b, rank + 1, rank, 4));
+  return { k, a: left, b: right, packA: left?.col !== 4 && !(flat && left?.row === 4), sameB, kPiece: kPiece(k, walked ? SKINNY_K_PIECE : MAX_K_PIECE), walked };
 }
 
 /** Whether B is read where it is: rows that run across, whole tiles of them, under a flat result. */
@@ -138,12 +142,12 @@ export function chooseBlocking(kernel: GemmKernel, shapes: readonly ProductShape
   const main = shapes.reduce((longest, shape) => (shape.k > longest.k ? shape : longest));
   // an A that is computed across its rows fills whole vectors of rows
   const acrossRows = kernel.products.some((p, i) => shapes[i]!.a === undefined && !runsAlongK(p.a, rank, rank + 1, 4));
-  const never = inPlace(main.b, kernel);
+  const never = main.walked && main.b !== undefined;
   const tile = chooseTile(m, n, TILES.filter((t) => (!acrossRows || t.rows % 4 === 0) && (!never || n % t.columns === 0)));
   const panels = Math.ceil(n / tile.columns);
   const panelBytes = shapes.reduce((sum, { k }) => sum + tile.columns * k * 4, 0);
   const sameB = shapes.every((s) => s.sameB);
-  const packB = never ? "never" : !sameB && panels * panelBytes <= LOCAL_B_BYTES ? "batch" : main.b === undefined && batches * panels >= MIN_UNITS ? "unit" : "first";
+  const packB = never ? "never" : main.walked ? "piece" : !sameB && panels * panelBytes <= LOCAL_B_BYTES ? "batch" : main.b === undefined && batches * panels >= MIN_UNITS ? "unit" : "first";
   const whole = (rows: number): number => Math.max(1, Math.ceil(rows / tile.rows)) * tile.rows;
   const tall = Math.min(MAX_ROWS - (MAX_ROWS % tile.rows), whole(Math.floor(A_BLOCK_BYTES / (4 * main.kPiece))), whole(m));
   // smaller blocks where whole ones would leave threads without work; who packs B for itself takes all rows
@@ -153,7 +157,7 @@ export function chooseBlocking(kernel: GemmKernel, shapes: readonly ProductShape
   const columnUnits = packB === "batch" ? 1 : Math.min(panels, Math.max(1, Math.ceil(MIN_UNITS / (batches * rowBlocks))));
   const unitPanels = Math.ceil(panels / columnUnits);
   const fitting = packB === "unit" ? Math.max(1, Math.floor(UNIT_B_BYTES / panelBytes)) : Infinity;
-  const columns = never ? SKINNY_COLUMNS : BLOCK_COLUMNS / accumulators(kernel);
+  const columns = main.walked ? SKINNY_COLUMNS : BLOCK_COLUMNS / accumulators(kernel);
   return {
     tile, batches, rows, rowBlocks, panels, unitPanels, columnUnits: Math.ceil(panels / unitPanels),
     blockPanels: Math.min(unitPanels, Math.max(1, Math.floor(columns / tile.columns)), fitting), packB,
