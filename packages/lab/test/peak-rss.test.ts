@@ -25,7 +25,7 @@ it("a training step runs in an arena of the planned bytes", async () => {
   device.close();
 });
 
-const planned = { persistentBytes: 40e6, loadedBytes: 0, trainableBytes: 1e6, plans: [{ arenaBytes: 10e6, nodes: 1000, kernels: 10 }, { arenaBytes: 30e6, nodes: 1000, kernels: 10 }] };
+const planned = { persistentBytes: 40e6, loadedBytes: 0, drawn: false, trainableBytes: 1e6, plans: [{ arenaBytes: 10e6, nodes: 1000, kernels: 10 }, { arenaBytes: 30e6, nodes: 1000, kernels: 10 }] };
 const start = { processBytes: 100e6, deviceBytes: 4e6 };
 
 it("parts of the peak add up; runs of one process share its memory and add their plans", async () => {

@@ -84,7 +84,7 @@ async function forecast(runs: readonly StudyRun[], task: PreparedTask, device: D
       steps: totalSteps(config, task),
       arenaBytes: Math.max(...all.map((plan) => plan.arenaBytes)),
       persistentBytes,
-      planned: plannedMemory(adapted, config.method, persistentBytes, all),
+      planned: plannedMemory(adapted, config, persistentBytes, all),
       secondsPerStep,
       compileSeconds: all.reduce((sum, plan) => sum + plan.compileMs, 0) / 1000,
       runs: runs.length,

@@ -16,6 +16,8 @@ export interface PlannedMemory {
   readonly persistentBytes: number;
   /** Weights as they are loaded, where that is more: a quantised base is compared with the one at full width. */
   readonly loadedBytes: number;
+  /** Whether weights are drawn at random instead of read from a file. */
+  readonly drawn: boolean;
   /** Weights that train, as saved at each evaluation. */
   readonly trainableBytes: number;
   /** Plans of training and evaluation, in the order in which they are made. */
@@ -40,9 +42,12 @@ export interface PeakRss {
 const PLAN_NODE_BYTES = 2800;
 /** Beyond that, heap growth while a plan is made. */
 const MAKING_NODE_BYTES = 1400;
-const MAKING_KERNEL_BYTES = 400_000;
+const MAKING_KERNEL_BYTES = 450_000;
 /** Copies of weights that are read one after the other: V8 collects once so much is outstanding. */
 const COPIES_BYTES = 48e6;
+/** The same for weights that are drawn: a random base and its teacher leave several copies of each value behind. */
+const DRAWN_COPIES = 5;
+const DRAWN_COPIES_BYTES = 64e6;
 
 /** What is resident before any run. */
 export interface StartMemory {
@@ -76,7 +81,7 @@ export class ProcessMemory {
   /** The peak once a run of `config` has been made, too; undefined where the device's memory is not the process's. */
   with(config: string, planned: PlannedMemory): PeakRss | undefined {
     if (this.#device.name !== "wasm") return undefined;
-    const { plans, persistentBytes, loadedBytes, trainableBytes } = planned;
+    const { plans, persistentBytes, loadedBytes, drawn, trainableBytes } = planned;
     const largest = Math.max(0, ...plans.map((plan) => plan.arenaBytes));
     const first = plans[0]?.arenaBytes ?? 0;
     // the first arena stays behind as a gap where it is outgrown, since buffers lie behind it by then; later ones grow in place. What a
@@ -84,7 +89,8 @@ export class ProcessMemory {
     const outgrown = first < largest && loadedBytes <= persistentBytes ? first : 0;
     this.#deviceBytes = Math.max(this.#deviceBytes, loadedBytes, persistentBytes + largest + outgrown + this.#device.memory().scratch);
     // values and the file made of them
-    this.#hostBytes = Math.max(this.#hostBytes, 2 * trainableBytes, Math.min(COPIES_BYTES, persistentBytes));
+    const copies = drawn ? Math.min(DRAWN_COPIES_BYTES, DRAWN_COPIES * persistentBytes) : Math.min(COPIES_BYTES, persistentBytes);
+    this.#hostBytes = Math.max(this.#hostBytes, 2 * trainableBytes, copies);
     this.#kept.set(config, plans.reduce((sum, { nodes }) => sum + nodes * PLAN_NODE_BYTES, 0));
     this.#making = Math.max(this.#making, ...plans.map(({ nodes, kernels }) => nodes * MAKING_NODE_BYTES + kernels * MAKING_KERNEL_BYTES));
     const planBytes = this.#making + [...this.#kept.values()].reduce((a, b) => a + b, 0);

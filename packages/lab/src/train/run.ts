@@ -5,7 +5,6 @@
 import type { AllocationRecord, AllocationStep } from "@lowrank/peft";
 import { NumericsError, type CompiledInfo, type Device, type DTypeTrace, type HostTensor } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
-import type { MethodConfig } from "../config/study.ts";
 import { RunError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { Evaluation, Proof, RunResult } from "../store/result.ts";
@@ -70,7 +69,7 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
 
     const predictions = predictionLines(trained.scores, task.dev, task.labels);
     folder.write("predictions.jsonl", predictions.text);
-    const estimate = memory.with(config.name, plannedMemory(adapted, method, trained.persistentBytes, trained.plans));
+    const estimate = memory.with(config.name, plannedMemory(adapted, config, trained.persistentBytes, trained.plans));
     const recovery = await recoveredRanks(config, adapted, trained.allocation);
     const split = {
       frozenWeights: weightBytes(adapted.frozen),
@@ -167,9 +166,9 @@ async function probeFullBase(task: PreparedTask, initSeed: number): Promise<Floa
 }
 
 /** What the process's peak is told from: for a run that was made, and for one that is planned. */
-export function plannedMemory(adapted: AdaptedClassifier, { storage }: MethodConfig, persistentBytes: number, plans: PlannedMemory["plans"]): PlannedMemory {
+export function plannedMemory(adapted: AdaptedClassifier, { method, base }: Pick<ResolvedConfig, "method" | "base">, persistentBytes: number, plans: PlannedMemory["plans"]): PlannedMemory {
   const atFullWidth = [...adapted.frozen, ...adapted.trainable].reduce((sum, { weight }) => sum + 4 * weight.size, 0);
-  return { persistentBytes, loadedBytes: isQuantised(storage) ? atFullWidth : 0, trainableBytes: weightBytes(adapted.trainable), plans };
+  return { persistentBytes, loadedBytes: isQuantised(method.storage) ? atFullWidth : 0, drawn: base === null, trainableBytes: weightBytes(adapted.trainable), plans };
 }
 
 function weightBytes(weights: readonly NamedWeight[]): number {
