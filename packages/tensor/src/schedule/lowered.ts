@@ -16,16 +16,17 @@ export class LoweredKernels {
   readonly #entries = new Map<GNode, Entry>();
 
   /** The kernel that `lower` makes for `root`; `chain` where it is one of products. */
-  get(root: GNode, stored: LowerContext["stored"], lower: (stored: LowerContext["stored"]) => KernelDraft, chain?: GemmChain): KernelDraft {
+  get(root: GNode, stored: LowerContext["stored"], lower: (context: LowerContext) => KernelDraft, chain?: GemmChain): KernelDraft {
     const spelled = chain === undefined ? "" : spell(chain);
     const before = this.#entries.get(root);
     if (before !== undefined && before.chain === spelled && [...before.answers].every(([node, answer]) => stored(node) === answer)) return before.draft;
     const answers = new Map<GNode, boolean>();
-    const draft = lower((node) => {
+    const ask = (node: GNode): boolean => {
       const answer = stored(node);
       answers.set(node, answer);
       return answer;
-    });
+    };
+    const draft = lower({ stored: ask, absorbed: new Set() });
     this.#entries.set(root, { draft, chain: spelled, answers });
     return draft;
   }

@@ -154,14 +154,13 @@ function attempt(live: readonly GNode[], stored: ReadonlySet<GNode>, packed: Rea
   }
   const isStored = (n: GNode): boolean => stored.has(n) || owner.get(n) === n || shared.has(n);
   const drafts: KernelDraft[] = [];
-  const absorbed = new Set<GNode>();
   for (const node of live) {
     if (node.size === 0 || node.leaf !== undefined) continue;
     const chain = chains.get(node);
-    if (chain !== undefined) drafts.push(lowered.get(node, isStored, (asked) => lowerGemm(chain, { stored: asked, absorbed }), chain));
+    if (chain !== undefined) drafts.push(lowered.get(node, isStored, (context) => lowerGemm(chain, context), chain));
     else if (owner.has(node)) continue;
-    else if (node.lowering.class === "scatter") drafts.push(lowered.get(node, isStored, (asked) => lowerScatter(node, { stored: asked, absorbed })));
-    else if (isStored(node)) drafts.push(lowered.get(node, isStored, (asked) => lowerLoop(node, { stored: asked, absorbed })));
+    else if (node.lowering.class === "scatter") drafts.push(lowered.get(node, isStored, (context) => lowerScatter(node, context)));
+    else if (isStored(node)) drafts.push(lowered.get(node, isStored, (context) => lowerLoop(node, context)));
   }
   return { drafts, shared: options.fusion ? shared : new Set([...shared].filter((n) => n.lowering.class !== "view")) };
 }

@@ -60,8 +60,8 @@ const MAX_K_PIECE = 1024;
 /** The same for skinny products: rows of B that stay at hand while tiles walk along them. */
 const SKINNY_K_PIECE = 32;
 
-/** k in equal pieces. */
-export function kPiece(k: number, most: number = MAX_K_PIECE): number {
+/** k in equal pieces of at most `most`. */
+function kPiece(k: number, most: number): number {
   return Math.ceil(k / Math.ceil(k / most));
 }
 
