@@ -79,7 +79,7 @@ class Builder {
     for (let i = 0; i < size; i++) {
       const x = this.pick(17);
       // f16 2.0 is 0x4000 and bf16 2.0 is 0x4000: patterns around it are ordinary numbers in both.
-      data[i] = dtype === "bool" ? x % 2 : dtype === "f16" || dtype === "bf16" ? 0x3f80 + x * 16 + (x % 3 === 0 ? 0x8000 : 0) : dtype === "f32" ? (x - 8) / 4 : dtype === "i32" ? x - 8 : x;
+      data[i] = dtype === "bool" ? x % 2 : dtype === "f16" || dtype === "bf16" ? 0x3f80 + x * 16 + (x % 3 === 0 ? 0x8000 : 0) : dtype === "f32" ? (x === 7 ? -0 : (x - 8) / 4) : dtype === "i32" ? x - 8 : x;
     }
     this.args.push({ dtype, access, size });
     this.buffers.push(data);
@@ -270,9 +270,34 @@ describe("random loop kernels", () => {
   });
 });
 
+describe("maxima", () => {
+  it("of zeros are +0, wherever the zeros of either sign lie", () => {
+    fc.assert(fc.property(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 70 }), fc.boolean(), fc.array(fc.constantFrom(0, -0, -1), { minLength: 350, maxLength: 350 }), (rows, cols, across, values) => {
+      const data = Float32Array.from(values.slice(0, rows * cols));
+      const kernel: LoopKernel = {
+        kind: "loop", label: "random", outer: [rows], inner: [cols],
+        args: [{ dtype: "f32", access: "read", size: data.length }, { dtype: "f32", access: "write", size: rows }],
+        body: [
+          { op: "load", type: "f32", arg: 0, index: { offset: 0, strides: across ? [1, rows] : [cols, 1] } },
+          { op: "reduce", type: "f32", combine: "max", a: 0 },
+        ],
+        stores: [{ arg: 1, index: { offset: 0, strides: [1, 0] }, value: 1 }],
+      };
+      const expected = Array.from({ length: rows }, (_, r) => {
+        const row = Array.from({ length: cols }, (_, k) => data[across ? k * rows + r : r * cols + k]!);
+        return row.every((x) => x === -1) ? -1 : 0;
+      });
+      const interpreted = [data, new Float32Array(rows)];
+      interpret(kernel, interpreted, { precision: "f32" });
+      expect(Array.from(interpreted[1]!)).toEqual(expected);
+      expect(Array.from(compileKernel(kernel).run([data, new Float32Array(rows)])[1]!)).toEqual(expected);
+    }), { numRuns: 300 });
+  });
+});
+
 /** Numbers to compare: NaN patterns of the 16-bit formats become one. */
 function plain(data: TypedArray, dtype: DType): number[] {
-  return Array.from(data, (x) => (dtype === "f16" && (x & 0x7fff) > 0x7c00 ? NaN : dtype === "bf16" && (x & 0x7fff) > 0x7f80 ? NaN : x + 0));
+  return Array.from(data, (x) => (dtype === "f16" && (x & 0x7fff) > 0x7c00 ? NaN : dtype === "bf16" && (x & 0x7fff) > 0x7f80 ? NaN : x));
 }
 
 describe("scatter-add", () => {

@@ -52,7 +52,8 @@ function interpretLoop(kernel: LoopKernel, machine: Machine): void {
         const x = evaluate(body, id, machine, { coords: [...row, ...at], reduced })[instr.a]!;
         total = instr.combine === "sum" ? total + x : Math.max(total, x);
       });
-      reduced.set(id, toType(instr.type, total, machine.round));
+      // + 0: a maximum that is zero is +0, whatever the signs of the zeros it is over and whichever came first.
+      reduced.set(id, toType(instr.type, total + 0, machine.round));
     });
     const rowValues = perRow.map((s) => readStore(s, body, machine, { coords: [...row, ...noInner], reduced }));
     if (perElement.length > 0) {

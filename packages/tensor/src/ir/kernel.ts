@@ -66,7 +66,7 @@ export type Instr =
   | { readonly op: "round"; readonly type: "f32"; readonly to: "f16" | "bf16"; readonly a: ValueId }
   /** Random bits of element `index` at `site` under key (k0, k1), as `elementBits` (32) and `elementHalf` (16) in random/threefry.ts have them; all u32. */
   | { readonly op: "random"; readonly type: "u32"; readonly bits: RandomWidth; readonly k0: ValueId; readonly k1: ValueId; readonly index: ValueId; readonly site: ValueId }
-  /** Reduction of `a` over the inner dimensions; the result is the same for the whole row. */
+  /** Reduction of `a` over the inner dimensions; the result is the same for the whole row. An f32 result that is zero is +0 (WGSL promises no sign). */
   | { readonly op: "reduce"; readonly type: ValueType; readonly combine: "sum" | "max"; readonly a: ValueId }
   /** GEMM epilogues only: accumulator `index` at this coordinate. */
   | { readonly op: "acc"; readonly type: "f32"; readonly index: number };

@@ -85,6 +85,14 @@ export class Accumulator {
   }
 }
 
+/**
+ * A finished reduction. A maximum that is zero becomes +0: which of two zeros `pmax` keeps depends on which came first, and with it the
+ * sign would depend on how lanes and rows were laid out.
+ */
+export function finished(c: Code, how: Combine, type: ValueType, x: Push, vector: boolean): Push {
+  return how === "max" && type === "f32" ? c.op(vector ? "f32x4.add" : "f32.add", x, vector ? c.f4const(0) : c.f32(0)) : x;
+}
+
 /** All lanes of a vector combined: (0 with 2) with (1 with 3). */
 export function acrossLanes(c: Code, how: Combine, type: ValueType, x: Push): Push {
   const all = c.let4(x);
