@@ -13,6 +13,7 @@ export default defineConfig({
     pool: "forks",
     maxWorkers: 2,
     include: include ?? [],
+    setupFiles: ["./scripts/property-seed.mjs"],
     testTimeout: 120_000,
     passWithNoTests: set === "slow",
   },

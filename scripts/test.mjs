@@ -1,6 +1,6 @@
 /**
  * `npm test`: installs, builds, lints, checks types and runs every test. With `--fixtures` only the golden-number tests, with
- * `--slow` only the slow ones. The last line is `N passed, M failed, K skipped`; a failed stage counts as one failure.
+ * `--slow` only the slow ones, with `--soak` all of them on cases that nobody has seen before. The last line is `N passed, M failed, K skipped`; a failed stage counts as one failure.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { build, install, run, say } from "./tools.mjs";
 
 const args = process.argv.slice(2);
-const only = ["--fixtures", "--slow"].find((flag) => args.includes(flag));
+const only = ["--fixtures", "--slow", "--soak"].find((flag) => args.includes(flag));
 const rest = args.filter((a) => a !== only);
 
 install();
@@ -27,10 +27,14 @@ if (only === undefined) {
   stage("types of tests", () => run("tsc", ["-p", "tsconfig.test.json"]));
 }
 
+const seed = process.env["LOWRANK_SEED"] ?? (only === "--soak" ? String(Date.now() % 2 ** 31) : undefined);
+const drawn = seed === undefined ? {} : { LOWRANK_SEED: seed };
+if (seed !== undefined) say(`LOWRANK_SEED=${seed} draws the same cases again`);
+
 const folder = mkdtempSync(join(tmpdir(), "lowrank-test-"));
 const counts = join(folder, "counts.json");
 stage("tests", () => run("vitest", ["run", "--reporter=default", "--reporter=./scripts/count-reporter.mjs", ...rest], {
-  env: { LOWRANK_TEST_COUNTS: counts, LOWRANK_TEST_SET: only === "--fixtures" ? "fixtures" : only === "--slow" ? "slow" : "all" },
+  env: { ...drawn, LOWRANK_TEST_COUNTS: counts, LOWRANK_TEST_SET: only === "--fixtures" ? "fixtures" : only === "--slow" ? "slow" : "all" },
 }));
 let [passed, failures, skipped] = [0, 0, 0];
 try {

@@ -59,6 +59,16 @@ export async function measure(benchmark: Benchmark): Promise<Row> {
   }
 }
 
+/** One benchmark measured in several rounds: the median of each figure, the outermost of the quartiles. */
+export function mergeRounds(rows: readonly Row[]): Row {
+  const middle = (of: (row: Row) => number): number => rows.map(of).sort((a, b) => a - b)[(rows.length - 1) >> 1]!;
+  const first = rows[0]!;
+  return {
+    ...first, median: middle((r) => r.median), ms: middle((r) => r.ms), ratio: first.ratio === null ? null : middle((r) => r.ratio!),
+    p25: Math.min(...rows.map((r) => r.p25)), p75: Math.max(...rows.map((r) => r.p75)), n: rows.reduce((sum, r) => sum + r.n, 0),
+  };
+}
+
 /** The peak itself, as a row of its own. */
 export function peakRow(): Row {
   const rates = Array.from({ length: 9 }, () => measureFmaPeak(3).gflops).sort((a, b) => a - b);
