@@ -34,6 +34,8 @@ const WORTH_MESSAGES = 150_000;
 const WORTH_THREADS = 20_000;
 /** Below this much work a single phase is done by one thread. */
 const WORTH_SPLIT = 6_000;
+/** Work that a thread takes at a time: many times what taking it costs, and no longer than threads may wait for the last of them. */
+const GRAIN = 10_000;
 /** A table is freed with the executable it belongs to. */
 const registry = new FinalizationRegistry<() => void>((release) => release());
 
@@ -122,7 +124,7 @@ export class WasmBackend implements Backend {
     const run = { table: exe.table, threads: parallel ? this.threads : 1, scratch: this.#scratch.at + sharedScratch, threadScratch };
     if (parallel) this.#pool.begin(run);
     const times: number[] | undefined = timings === undefined ? undefined : [];
-    runTable(this.#heap.memory.buffer, this.#functions, { ...run, control: this.#pool.control, tid: 0 }, SPINS, times, now);
+    runTable(this.#heap.memory.buffer, this.#functions, { ...run, control: this.#pool.control, claims: this.#pool.claims, tid: 0 }, SPINS, times, now);
     if (times !== undefined && timings !== undefined) {
       const end = now();
       times.forEach((start, i) => timings.push({ label: labels[i]!, start: start - times[0]!, duration: (times[i + 1] ?? end) - start }));
@@ -173,7 +175,7 @@ export class WasmBackend implements Backend {
       code.phases.forEach((phase, i) => {
         words[p] = first + i;
         words[p + 1] = phase.units;
-        words[p + 2] = phase.cost >= WORTH_SPLIT && phase.units > 1 ? 1 : 0;
+        words[p + 2] = phase.cost >= WORTH_SPLIT && phase.units > 1 ? Math.max(1, Math.round((GRAIN * phase.units) / phase.cost)) : 0;
         words[p + 3] = shared;
         words[p + 4] = step.args.length;
         p += 5;

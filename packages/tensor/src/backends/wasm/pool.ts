@@ -2,12 +2,13 @@
  * The other compute threads. A worker is either reading messages or, for a while after each run, asleep on a word of the shared
  * memory: waking it there takes a few microseconds, a message several times as long. Modules always come by message.
  *
- * Control block, i32 words: see `CONTROL`, then three words for each worker: what it does, messages sent to it, messages it has read.
+ * Control block, i32 words: see `CONTROL`, then three words for each worker: what it does, messages sent to it, messages it has read. The
+ * claims of `runTable` lie behind it.
  */
 import type { Heap } from "./heap.ts";
 import type { ComputeWorker, WasmModule } from "./platform.ts";
 import { startWorker } from "./platform.ts";
-import { AWAY, CALLED, CONTROL, WAITING, WORKER_WORDS, workerSource } from "./worker-source.ts";
+import { AWAY, CALLED, CLAIM_WORDS, CONTROL, WAITING, WORKER_WORDS, workerSource } from "./worker-source.ts";
 
 /** What all threads must know of a run; thread t's scratch is at scratch + t · threadScratch. */
 export interface Run {
@@ -20,6 +21,8 @@ export interface Run {
 export class WorkerPool {
   /** Address of the control block. */
   readonly control: number;
+  /** Address of the threads' claims. */
+  readonly claims: number;
   readonly #heap: Heap;
   readonly #workers: readonly ComputeWorker[];
   /** Size of the memory that workers have surely seen: they learn of growth between messages. */
@@ -28,8 +31,12 @@ export class WorkerPool {
   private constructor(heap: Heap, workers: readonly ComputeWorker[]) {
     this.#heap = heap;
     this.#workers = workers;
-    this.control = heap.alloc(4 * (CONTROL.workers + WORKER_WORDS * workers.length));
-    this.#words().fill(0, this.control >> 2, (this.control >> 2) + CONTROL.workers + WORKER_WORDS * workers.length);
+    const words = CONTROL.workers + WORKER_WORDS * workers.length;
+    const lines = Math.ceil(words / CLAIM_WORDS);
+    const bytes = 4 * CLAIM_WORDS * (lines + workers.length + 1);
+    this.control = heap.alloc(bytes);
+    this.claims = this.control + 4 * CLAIM_WORDS * lines;
+    heap.bytes(this.control, bytes).fill(0);
   }
 
   static async start(heap: Heap, count: number): Promise<WorkerPool> {
@@ -42,7 +49,7 @@ export class WorkerPool {
         w.hold(false);
         ready();
       });
-      w.post({ memory: heap.memory, control: pool.control, tid: i + 1 });
+      w.post({ memory: heap.memory, control: pool.control, claims: pool.claims, tid: i + 1 });
     })));
     return pool;
   }

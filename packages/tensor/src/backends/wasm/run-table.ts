@@ -1,9 +1,12 @@
 /**
- * What every compute thread runs. A table of dispatches lies in the linear memory; each thread walks all of it, does its fixed
- * share of every phase and meets the others at a barrier after it.
+ * What every compute thread runs. A table of dispatches lies in the linear memory; each thread walks all of it, does its share of
+ * every phase, helps with the shares of slower threads and meets the others at a barrier after it. Units are cut when code is made and
+ * a unit's bits do not depend on who computes it, so neither do the results.
  *
- * Table, i32 words: count, then per dispatch: function, units, parallel (0/1), shared scratch, argument count, arguments….
- * Control words: how many threads have arrived at the barrier, and the barrier's generation.
+ * Table, i32 words: count, then per dispatch: function, units, grain, shared scratch, argument count, arguments…. The grain is how many
+ * units a thread takes at a time; 0 leaves all of them to the first thread.
+ * Control words: how many threads have arrived at the barrier, and the barrier's generation. Claims: for each thread, a cache line
+ * whose first word is how many units of its share have been taken; 0 between phases.
  *
  * Workers get this function as source text (`worker-source.ts`): it must not refer to anything outside itself.
  */
@@ -13,6 +16,7 @@ type Phase = (begin: number, end: number, shared: number, thread: number, ...arg
 export interface RunOptions {
   readonly table: number;
   readonly control: number;
+  readonly claims: number;
   readonly tid: number;
   readonly threads: number;
   /** Address of this thread's own scratch. */
@@ -24,32 +28,41 @@ export function runTable(buffer: ArrayBufferLike, functions: readonly Phase[], o
   const { tid, threads, scratch } = options;
   const words = new Int32Array(buffer);
   const c = options.control >> 2;
+  const claims = options.claims >> 2;
   let p = options.table >> 2;
   const count = words[p++]!;
   for (let i = 0; i < count; i++) {
     const f = functions[words[p]!]!;
     const units = words[p + 1]!;
+    const grain = words[p + 2]!;
     const shared = words[p + 3]!;
     const n = words[p + 4]!;
-    let begin = 0;
-    let end = tid === 0 ? units : 0;
-    if (words[p + 2] !== 0) {
-      begin = Math.floor((units * tid) / threads);
-      end = Math.floor((units * (tid + 1)) / threads);
-    }
     p += 5;
     if (times !== undefined && clock !== undefined) times.push(clock());
-    if (begin < end) {
-      if (n === 2) f(begin, end, shared, scratch, words[p]!, words[p + 1]!);
-      else if (n === 3) f(begin, end, shared, scratch, words[p]!, words[p + 1]!, words[p + 2]!);
-      else if (n === 4) f(begin, end, shared, scratch, words[p]!, words[p + 1]!, words[p + 2]!, words[p + 3]!);
-      else f(begin, end, shared, scratch, ...words.subarray(p, p + n));
+    const shares = grain > 0 ? threads : tid === 0 ? 1 : 0;
+    // its own share first, whose data may still be in its caches
+    for (let t = 0; t < shares; t++) {
+      const owner = (tid + t) % threads;
+      const high = Math.floor((units * (owner + 1)) / shares);
+      let begin = Math.floor((units * owner) / shares);
+      const low = begin;
+      for (;;) {
+        if (shares > 1) begin = low + Atomics.add(words, claims + 16 * owner, grain);
+        if (begin >= high) break;
+        const end = shares > 1 ? Math.min(begin + grain, high) : high;
+        if (n === 2) f(begin, end, shared, scratch, words[p]!, words[p + 1]!);
+        else if (n === 3) f(begin, end, shared, scratch, words[p]!, words[p + 1]!, words[p + 2]!);
+        else if (n === 4) f(begin, end, shared, scratch, words[p]!, words[p + 1]!, words[p + 2]!, words[p + 3]!);
+        else f(begin, end, shared, scratch, ...words.subarray(p, p + n));
+        begin = end;
+      }
     }
     p += n;
     if (threads === 1) continue;
     const generation = Atomics.load(words, c + 1);
     if (Atomics.add(words, c, 1) === threads - 1) {
       Atomics.store(words, c, 0);
+      for (let t = 0; t < threads; t++) Atomics.store(words, claims + 16 * t, 0);
       Atomics.add(words, c + 1, 1);
       Atomics.notify(words, c + 1);
     } else {

@@ -11,6 +11,8 @@ const LINGER_MS = 20;
 /** Words of the control block. */
 export const CONTROL = { arrived: 0, generation: 1, table: 2, threads: 3, scratch: 4, threadScratch: 5, workers: 8 } as const;
 export const WORKER_WORDS = 3;
+/** Words from one thread's claims to the next thread's: a cache line. */
+export const CLAIM_WORDS = 16;
 /** What a worker does. */
 export const AWAY = 0;
 export const WAITING = 1;
@@ -21,11 +23,11 @@ export function workerSource(): string {
 const runTable = ${runTable.toString()};
 const port = typeof require === "function" ? require("node:worker_threads").parentPort : self;
 const functions = [];
-let memory, words, control, tid, me, read = 0;
+let memory, words, control, claims, tid, me, read = 0;
 
 function run() {
   const [table, threads, scratch, own] = [${[CONTROL.table, CONTROL.threads, CONTROL.scratch, CONTROL.threadScratch].join(", ")}].map((at) => Atomics.load(words, (control >> 2) + at));
-  runTable(memory.buffer, functions, { table, control, tid, threads, scratch: scratch + tid * own }, ${SPINS});
+  runTable(memory.buffer, functions, { table, control, claims, tid, threads, scratch: scratch + tid * own }, ${SPINS});
 }
 
 // Runs until nobody calls for a while or a message comes.
@@ -42,7 +44,7 @@ function serve() {
 
 function receive(message) {
   if (message.memory) {
-    ({ memory, control, tid } = message);
+    ({ memory, control, claims, tid } = message);
     words = new Int32Array(memory.buffer);
     me = (control >> 2) + ${CONTROL.workers} + ${WORKER_WORDS} * (tid - 1);
     port.postMessage("ready");
