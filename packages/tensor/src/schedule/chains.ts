@@ -1,9 +1,11 @@
 /**
  * Products and what follows them: elementwise nodes that take a product's result one after another become its epilogue. Where such a chain
  * ends in a node of another product's chain (both summands of a sum are products: a base weight and its adapter, the gradients of a
- * tensor that several layers read), the two products become one kernel.
+ * tensor that several layers read), the two products become one kernel. Where it ends in a node that only elementwise nodes want, these
+ * are computed with it.
  */
 import { valueTypeOf } from "./builder.ts";
+import { fanOf, type Fan } from "./fan.ts";
 import { isReshape, type GNode } from "./graph.ts";
 import { delinearize, factorForm, linearize, stride, ZERO, type LinearForm, type SplitRequest } from "./linear-form.ts";
 
@@ -13,39 +15,44 @@ export interface ProductChain {
   readonly chain: readonly GNode[];
 }
 
-/** Products of one kernel. The last one's chain ends in what is stored; the others' lead into it. */
+/** Products of one kernel. The last one's chain ends in what is stored, or fans out to it; the others' lead into it. */
 export interface GemmChain {
   readonly products: readonly ProductChain[];
+  /** What is stored: the end of the last chain, or what is computed from it. */
+  readonly results: readonly GNode[];
+  /** Nodes computed between the end of the last chain and the results. */
+  readonly beyond: readonly GNode[];
   /** The product's dimensions, cut where views of its result ask for it. */
   readonly factors: readonly (readonly number[])[];
-  /** Coordinates of the stored node over those factors. */
+  /** Coordinates of the stored nodes over those factors. */
   readonly coords: readonly LinearForm[];
   /** The node before the first view that asked for a cut. */
   readonly cutAfter: GNode | undefined;
 }
 
-/** What a product's kernel stores, or what its chain hands over. */
+/** Where a product's chain ends: what its kernel stores, unless it fans out, or what it hands over to another chain. */
 export function rootOf({ matmul, chain }: ProductChain): GNode {
   return chain[chain.length - 1] ?? matmul;
 }
 
-interface Walk extends Omit<GemmChain, "products"> {
+interface Walk extends Omit<GemmChain, "products" | "results" | "beyond"> {
   readonly matmul: GNode;
   readonly chain: GNode[];
+  readonly fan: Fan | undefined;
   /** The node of another chain that takes this one's result. */
   readonly meets: GNode | undefined;
 }
 
 /** Keyed by the product whose chain ends in the stored node. */
-export function findChains(live: readonly GNode[], stored: ReadonlySet<GNode>, inLive: ReadonlySet<GNode>): Map<GNode, GemmChain> {
+export function findChains(live: readonly GNode[], stored: ReadonlySet<GNode>, inLive: ReadonlySet<GNode>, packed: ReadonlySet<GNode>): Map<GNode, GemmChain> {
   const takenBy = new Map<GNode, Walk>();
   const walks: Walk[] = [];
   // later products first: where two meet in one sum, the one computed last takes it
   for (let i = live.length - 1; i >= 0; i--) {
     const matmul = live[i]!;
     if (matmul.lowering.class !== "matmul") continue;
-    const walk = follow(matmul, stored, inLive, takenBy);
-    for (const node of walk.chain) takenBy.set(node, walk);
+    const walk = follow(matmul, stored, inLive, packed, takenBy);
+    for (const node of [...walk.chain, ...(walk.fan?.nodes ?? [])]) takenBy.set(node, walk);
     walks.push(walk);
   }
   // those that were met come before those that meet them
@@ -57,10 +64,13 @@ export function findChains(live: readonly GNode[], stored: ReadonlySet<GNode>, i
     home.set(walk, end);
     groups.set(end, [walk, ...(groups.get(end) ?? [])]);
   }
-  return new Map([...groups].map(([end, members]) => [end.matmul, { products: [...members.filter((w) => w !== end), end], factors: end.factors, coords: end.coords, cutAfter: end.cutAfter }]));
+  return new Map([...groups].map(([end, members]) => [end.matmul, {
+    products: [...members.filter((w) => w !== end), end], results: end.fan?.results ?? [rootOf(end)], beyond: end.fan?.nodes ?? [],
+    factors: end.factors, coords: end.coords, cutAfter: end.cutAfter,
+  }]));
 }
 
-function follow(matmul: GNode, stored: ReadonlySet<GNode>, inLive: ReadonlySet<GNode>, takenBy: ReadonlyMap<GNode, Walk>): Walk {
+function follow(matmul: GNode, stored: ReadonlySet<GNode>, inLive: ReadonlySet<GNode>, packed: ReadonlySet<GNode>, takenBy: ReadonlyMap<GNode, Walk>): Walk {
   const chain: GNode[] = [];
   let cut = matmul.shape.map((s) => [s]);
   let coords = unitsOf(cut);
@@ -93,9 +103,10 @@ function follow(matmul: GNode, stored: ReadonlySet<GNode>, inLive: ReadonlySet<G
     cut = matmul.shape.map((s) => [s]);
     cutAfter = undefined;
   }
+  const fan = meets !== undefined ? undefined : fanOf(last(), matmul, { stored, isLive: (n) => inLive.has(n), isTaken: (n) => takenBy.has(n) || packed.has(n) });
   // views at the end are free for the reader unless the result must be stored under that view
-  if (meets === undefined) while (chain.length > 0 && !stored.has(last()) && isReshape(last().lowering)) chain.pop();
-  return { matmul, chain, factors: cut, coords: along(chain, cut), cutAfter, meets };
+  if (meets === undefined && fan === undefined) while (chain.length > 0 && !stored.has(last()) && isReshape(last().lowering)) chain.pop();
+  return { matmul, chain, fan, factors: cut, coords: along(chain, cut), cutAfter, meets };
 }
 
 /** Coordinates at the end of a chain. */

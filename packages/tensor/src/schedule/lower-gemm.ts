@@ -16,19 +16,17 @@ const MAX_ACCUMULATORS = 4;
 interface Side { readonly builder: KernelBuilder; readonly value: ValueId }
 interface ProductDraft { readonly k: number; readonly a: Side; readonly b: Side }
 
-export function lowerGemm({ products, factors, coords, cutAfter }: GemmChain, context: LowerContext): KernelDraft {
-  const end = products.at(-1)!;
-  const { matmul } = end;
-  const root = rootOf(end);
+export function lowerGemm({ products, results, beyond, factors, coords, cutAfter }: GemmChain, context: LowerContext): KernelDraft {
+  const { matmul } = products.at(-1)!;
+  const root = results[0]!;
   const batch = matmul.shape.slice(0, -2);
   const [m, n] = matmul.shape.slice(-2) as [number, number];
   const drafts = products.map((p) => draftProduct(p.matmul, context));
 
   const index = new Map(products.map((p, i) => [p.matmul, i]));
-  const epilogue = new KernelBuilder(factors.flat(), { ...fixedOptions(context), accumulators: { index, at: linearize(unitsOf(factors), matmul.shape) } });
-  const value = epilogue.value(root, coords, [], true);
-  const stores: DraftStore[] = [{ target: root, index: linearize(coords, root.shape), value }];
-  const label = labelOfChain(products.length === 1 ? end.chain : products.flatMap((p) => p.chain), root, products.length);
+  const epilogue = new KernelBuilder(factors.flat(), { ...fixedOptions(context), absorbed: new Set(results), accumulators: { index, at: linearize(unitsOf(factors), matmul.shape) } });
+  const stores = results.map((target): DraftStore => ({ target, index: linearize(coords, target.shape), value: epilogue.value(target, coords, [], true) }));
+  const label = labelOfChain([...products.flatMap((p) => p.chain), ...beyond], root, products.length);
   const builders = [...drafts.flatMap(({ a, b }) => [a.builder, b.builder]), epilogue];
   const finish = (homeOf: (node: GNode) => unknown): { kernel: GemmKernel; args: readonly GNode[] } => {
     const args = new ArgList(homeOf);
@@ -56,7 +54,7 @@ export function lowerGemm({ products, factors, coords, cutAfter }: GemmChain, co
   if (cutAfter !== undefined && !formsOf(epilogue.body, stores).every((f) => joins(f, factors))) refused.add(cutAfter);
   else if (products.length > 1 && refused.size === 0 && accumulators(finish((node) => node).kernel) > MAX_ACCUMULATORS) refused.add(rootOf(products[0]!));
   return {
-    root, kind: "gemm", label, writes: [root], reads: readsOf(...builders), readsOnlyAt: () => false, refused,
+    root, kind: "gemm", label, writes: results, reads: readsOf(...builders), readsOnlyAt: () => false, refused,
     waits: new Set(builders.flatMap((b) => [...b.waits])), coversAll: true, finish,
   };
 }

@@ -32,6 +32,7 @@ export class LoweredKernels {
   }
 }
 
-function spell({ products, factors, cutAfter }: GemmChain): string {
-  return `${products.map(({ matmul, chain }) => [matmul, ...chain].map((n) => n.id).join(" ")).join("+")} ${JSON.stringify(factors)} ${cutAfter?.id}`;
+function spell({ products, results, beyond, factors, cutAfter }: GemmChain): string {
+  const ids = (nodes: readonly GNode[]): string => nodes.map((n) => n.id).join(" ");
+  return `${products.map(({ matmul, chain }) => ids([matmul, ...chain])).join("+")} ${ids(beyond)} → ${ids(results)} ${JSON.stringify(factors)} ${cutAfter?.id}`;
 }

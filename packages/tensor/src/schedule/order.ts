@@ -1,4 +1,4 @@
-/** Puts kernels in an order: writers before readers, readers of a parameter's old value before the kernel that overwrites it, otherwise as built. */
+/** Puts kernels in an order: writers before readers, readers of a parameter's old value before the kernel that overwrites it, otherwise results first and the rest as built. */
 import type { Cell } from "../graph/cell.ts";
 import type { GNode } from "./graph.ts";
 import type { KernelDraft } from "./lower.ts";
@@ -30,8 +30,9 @@ export function orderKernels(drafts: readonly KernelDraft[], homes: ReadonlyMap<
     }
     for (const node of draft.waits) barrier(node, draft, writer, edge);
   }
-  // as they were built: `grad` makes each weight's gradient next to where its operands are last needed otherwise
-  const rank = (d: KernelDraft): number => Math.max(...d.writes.map((n) => n.origin.id));
+  // results as soon as they can be had, for what they read may then be forgotten; the others as they were built: `grad` makes each weight's
+  // gradient next to where its operands are last needed otherwise
+  const rank = (d: KernelDraft): number => (d.writes.every((n) => homes.has(n)) ? -1 : d.root.origin.id);
   const ready = drafts.filter((d) => waits.get(d) === 0).sort((a, b) => rank(b) - rank(a));
   const order: KernelDraft[] = [];
   while (ready.length > 0) {

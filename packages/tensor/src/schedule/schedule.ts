@@ -10,7 +10,7 @@ import type { Program } from "../graph/program.ts";
 import type { Primitive } from "../ops/record.ts";
 import { absorb } from "./absorb.ts";
 import { buildScheduleGraph, type GNode, type ScheduleGraph } from "./graph.ts";
-import { findChains, rootOf } from "./chains.ts";
+import { findChains } from "./chains.ts";
 import { lowerGemm } from "./lower-gemm.ts";
 import { lowerLoop, lowerScatter, type KernelDraft } from "./lower.ts";
 import { placeOperand } from "./operands.ts";
@@ -128,15 +128,16 @@ interface Attempt { readonly drafts: KernelDraft[]; readonly shared: Set<GNode> 
 
 function attempt(live: readonly GNode[], stored: ReadonlySet<GNode>, packed: ReadonlySet<GNode>, options: ScheduleOptions, lowered: LoweredKernels): Attempt {
   const inLive = new Set(live);
-  const chains = findChains(live, stored, inLive);
+  const chains = findChains(live, stored, inLive, packed);
   const kernelOf = new Map<GNode, Set<GNode>>();
   const shared = new Set<GNode>();
   const owner = new Map<GNode, GNode>();
-  for (const { products } of chains.values()) {
-    const root = rootOf(products.at(-1)!);
-    for (const { matmul, chain } of products) for (const node of [matmul, ...chain]) owner.set(node, root);
+  const results = new Set<GNode>();
+  for (const chain of chains.values()) {
+    for (const node of [...chain.products.flatMap((p) => [p.matmul, ...p.chain]), ...chain.beyond]) owner.set(node, chain.results[0]!);
+    for (const node of chain.results) results.add(node);
   }
-  const isRoot = (n: GNode): boolean => stored.has(n) || owner.get(n) === n;
+  const isRoot = (n: GNode): boolean => stored.has(n) || results.has(n);
   // users before inputs: which kernels would compute each node
   for (let i = live.length - 1; i >= 0; i--) {
     const node = live[i]!;
@@ -152,7 +153,7 @@ function attempt(live: readonly GNode[], stored: ReadonlySet<GNode>, packed: Rea
       kernelOf.set(node, new Set([node]));
     }
   }
-  const isStored = (n: GNode): boolean => stored.has(n) || owner.get(n) === n || shared.has(n);
+  const isStored = (n: GNode): boolean => isRoot(n) || shared.has(n);
   const drafts: KernelDraft[] = [];
   for (const node of live) {
     if (node.size === 0 || node.leaf !== undefined) continue;

@@ -1,0 +1,63 @@
+/**
+ * Where a product's result is wanted several times over, by elementwise nodes alone: x of GELU(x) and of its slope. They are computed beside the
+ * product, and what leaves the kernel is what they come to; the result itself is never stored.
+ */
+import { valueTypeOf } from "./builder.ts";
+import { isReshape, type GNode } from "./graph.ts";
+import { sameShape } from "../shape.ts";
+
+export interface Fan {
+  /** Everything computed beyond the result, inputs first. */
+  readonly nodes: readonly GNode[];
+  /** Those of them that are stored. */
+  readonly results: readonly GNode[];
+}
+
+export interface FanOptions {
+  readonly stored: ReadonlySet<GNode>;
+  readonly isLive: (node: GNode) => boolean;
+  /** Nodes that other kernels compute. */
+  readonly isTaken: (node: GNode) => boolean;
+}
+
+/** More stored results than this, and keeping the one they come from is the cheaper thing to do. */
+const MAX_RESULTS = 2;
+/** Beyond what any activation and its slope take. */
+const MAX_NODES = 64;
+
+export function fanOf(source: GNode, matmul: GNode, { stored, isLive, isTaken }: FanOptions): Fan | undefined {
+  if (stored.has(source)) return undefined;
+  const inside = new Set<GNode>([source]);
+  const waiting = new Set(source.users.filter(isLive));
+  const joins = (node: GNode): boolean => isElementwise(node) && sameShape(node.shape, source.shape) && !isTaken(node)
+    && node.inputs.every((x) => (inside.has(x) ? x === source || !stored.has(x) : isReady(x, matmul)));
+  while (waiting.size > 0) {
+    // ids are in order of dependence, so the inputs of the first have been decided on
+    const node = [...waiting].reduce((first, n) => (n.id < first.id ? n : first));
+    waiting.delete(node);
+    if (!joins(node)) continue;
+    inside.add(node);
+    if (inside.size > MAX_NODES) return undefined;
+    if (!stored.has(node)) for (const user of node.users) if (isLive(user)) waiting.add(user);
+  }
+  const leaves = (node: GNode): boolean => stored.has(node) || node.users.some((u) => isLive(u) && !inside.has(u));
+  if (leaves(source)) return undefined;
+  inside.delete(source);
+  const nodes = [...inside];
+  const results = nodes.filter(leaves);
+  if (results.length === 0 || results.length > MAX_RESULTS) return undefined;
+  // cheap arithmetic is better done again by each that wants it
+  if (results.length > 1 && nodes.every((n) => n.primitive.cost <= 3)) return undefined;
+  return { nodes, results };
+}
+
+function isElementwise({ lowering, dtype, constant }: GNode): boolean {
+  return constant === undefined && valueTypeOf(dtype) === "f32" && ["unary", "binary", "select", "cast"].includes(lowering.class);
+}
+
+/** Whether a node is there when the product starts: it was built before, or is a view of what was. */
+function isReady(node: GNode, matmul: GNode): boolean {
+  if (node.constant !== undefined || node.leaf !== undefined || node.id < matmul.id) return true;
+  const { lowering } = node;
+  return lowering.class === "view" && (isReshape(lowering) || lowering.view === "expand" || lowering.view === "permute") && isReady(node.inputs[0]!, matmul);
+}
