@@ -33,9 +33,8 @@ const MAX_ROWS = 72;
 const LOCAL_B_BYTES = 128 * 1024;
 /** Panels of a computed B that a thread holds while all rows of A pass. */
 const UNIT_B_BYTES = 512 * 1024;
-/** Work units a large product is cut into at least, so that threads share it evenly: by columns, where each unit packs for itself, and by rows. */
+/** Work units a large product is cut into at least, so that threads share it evenly. */
 const MIN_UNITS = 8;
-const MIN_ROW_UNITS = 24;
 
 /** An operand that is one f32 load with fixed strides, in bytes. */
 export interface DirectOperand {
@@ -152,7 +151,7 @@ export function chooseBlocking(kernel: GemmKernel, shapes: readonly ProductShape
   const whole = (rows: number): number => Math.max(1, Math.ceil(rows / tile.rows)) * tile.rows;
   const tall = Math.min(MAX_ROWS - (MAX_ROWS % tile.rows), whole(Math.floor(A_BLOCK_BYTES / (4 * main.kPiece))), whole(m));
   // smaller blocks where whole ones would leave threads without work; who packs B for itself takes all rows
-  const wanted = Math.ceil(MIN_ROW_UNITS / batches);
+  const wanted = Math.ceil(MIN_UNITS / batches);
   const rows = packB === "first" ? Math.min(tall, whole(Math.ceil(m / wanted))) : tall;
   const rowBlocks = packB === "first" ? Math.ceil(m / rows) : 1;
   const columnUnits = packB === "batch" ? 1 : Math.min(panels, Math.max(1, Math.ceil(MIN_UNITS / (batches * rowBlocks))));
