@@ -39,10 +39,10 @@ export function emitGemm(given: GemmKernel, module: ModuleBuilder, prefix: strin
   const scratch = layOut(kernel, cut, emitters, pitch);
   const phases: Phase[] = [];
   emitters.forEach((emitter, p) => {
-    const units = cut.panels * emitter.sharedBs;
+    const units = emitter.packingUnits;
     if (units === 0) return;
     const exportName = `${prefix}b${p}`;
-    phases.push({ exportName, units, cost: units * cut.tile.columns * shapes[p]!.k * COST_ELEMENT });
+    phases.push({ exportName, units, cost: emitter.sharedBs * cut.panels * cut.tile.columns * shapes[p]!.k * COST_ELEMENT });
     emitter.packShared(Code.kernel(module, exportName, kernel.args.length, options), scratch.places[p]!);
   });
   const units = cut.batches * cut.rowBlocks * cut.columnUnits;

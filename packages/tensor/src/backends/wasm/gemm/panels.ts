@@ -15,6 +15,11 @@ export interface Panels {
   enterBatch(): void;
   /** Emits the packing of lines [first, first + lanes), over the whole of k or a part of it: k-major, `lanes` f32 per k, zeros beyond the matrix. */
   pack(first: Local, to: Push, part?: KRange): void;
+  /**
+   * Present where neighbouring lines are neighbours in memory: `length` elements of k beginning at `from`. Several panels packed together,
+   * piece by piece, read whole cache lines and pages while they are at hand.
+   */
+  readonly piece?: (first: Local, to: Push, from: Push, length: number) => void;
 }
 
 /** Part of k; only for operands that are computed across their lines. */
@@ -28,9 +33,16 @@ export const STAGE_K = 256;
 
 export function directPanels(c: Code, base: () => Push, strides: { readonly line: number; readonly k: number }, shape: PanelShape): Panels {
   const start = c.local("i32");
+  const source = { lane: strides.line, k: strides.k };
+  const lineAt = (first: Local): Push => c.op("i32.add", c.get(start), c.op("i32.mul", c.get(first), c.i32(strides.line)));
+  const piece = (first: Local, to: Push, from: Push, length: number): void => {
+    const line = c.op("i32.add", lineAt(first), c.op("i32.mul", from, c.i32(strides.k)));
+    packPanel(c, source, line, c.op("i32.add", to, c.op("i32.mul", from, c.i32(shape.lanes * 4))), shape.lanes, length, c.get(first), shape.size);
+  };
   return {
     enterBatch: () => c.set(start, base()),
-    pack: (first, to) => packPanel(c, { lane: strides.line, k: strides.k }, c.op("i32.add", c.get(start), c.op("i32.mul", c.get(first), c.i32(strides.line))), to, shape.lanes, shape.k, c.get(first), shape.size),
+    pack: (first, to) => packPanel(c, source, lineAt(first), to, shape.lanes, shape.k, c.get(first), shape.size),
+    ...(strides.line === 4 && strides.k !== 4 ? { piece } : {}),
   };
 }
 

@@ -28,6 +28,11 @@ export interface ProductCode {
 /** Part of k that a tile runs over at a time; `fresh` says whether sums begin here. */
 interface KPiece { readonly from: Local; readonly end: Push; readonly fresh: Push | boolean; readonly bytesB: Push }
 
+/** Panels of B packed together at most, so many groups at least, and the rows of B that a group takes at a time: some tens of KiB. */
+const MAX_GROUP = 8;
+const MIN_GROUPS = 8;
+const PACKED_ROWS = 32;
+
 export class ProductEmitter {
   readonly #kernel: GemmKernel;
   readonly #index: number;
@@ -65,18 +70,37 @@ export class ProductEmitter {
   get sharedBs(): number { return this.#cut.packB !== "first" ? 0 : this.#shape.sameB ? 1 : this.#cut.batches; }
   get bytesShared(): number { return this.sharedBs * this.#cut.panels * this.panelB; }
 
+  /** Panels of B that a unit of the packing phase does together. */
+  get #group(): number {
+    const { panels } = this.#cut;
+    return Math.max(1, Math.min(MAX_GROUP, Math.floor(panels / MIN_GROUPS)));
+  }
+  get #groups(): number { return Math.ceil(this.#cut.panels / this.#group); }
+  get packingUnits(): number { return this.sharedBs * this.#groups; }
+
   /** The phase that packs all of B. */
   packShared(c: Code, place: ProductPlace): void {
     const { panels, tile } = this.#cut;
     const coords = this.#kernel.batch.map(() => c.keep("i32", c.i32(0)));
     const source = this.#panels(c, "b", coords, place);
-    const [unit, first] = [c.local("i32"), c.local("i32")];
+    const [unit, panel, first, from] = [c.local("i32"), c.local("i32"), c.local("i32"), c.local("i32")];
     c.for(unit, c.begin, c.get(1), 1, () => {
-      const panel = this.sharedBs === 1 ? c.get(unit) : c.let("i32", c.op("i32.rem_u", c.get(unit), c.i32(panels)));
-      if (this.sharedBs > 1) decodeBatch(c, this.#kernel.batch, c.let("i32", c.op("i32.div_u", c.get(unit), c.i32(panels)))).forEach((x, d) => c.set(coords[d]!, x));
+      const group = this.sharedBs === 1 ? c.get(unit) : c.let("i32", c.op("i32.rem_u", c.get(unit), c.i32(this.#groups)));
+      const entry = this.sharedBs === 1 ? c.i32(0) : c.let("i32", c.op("i32.div_u", c.get(unit), c.i32(this.#groups)));
+      if (this.sharedBs > 1) decodeBatch(c, this.#kernel.batch, entry).forEach((x, d) => c.set(coords[d]!, x));
       source.enterBatch();
-      c.set(first, c.op("i32.mul", panel, c.i32(tile.columns)));
-      source.pack(first, c.op("i32.add", c.op("i32.add", c.shared, c.i32(place.shared)), c.op("i32.mul", c.get(unit), c.i32(this.panelB))));
+      const start = c.let("i32", c.op("i32.mul", group, c.i32(this.#group)));
+      const end = c.let("i32", c.minimum(c.op("i32.add", start, c.i32(this.#group)), c.i32(panels)));
+      const packed = c.let("i32", c.op("i32.add", c.op("i32.add", c.shared, c.i32(place.shared)), c.op("i32.mul", entry, c.i32(panels * this.panelB))));
+      const each = (body: (to: Push) => void): void => c.for(panel, start, end, 1, () => {
+        c.set(first, c.op("i32.mul", c.get(panel), c.i32(tile.columns)));
+        body(c.let("i32", c.op("i32.add", packed, c.op("i32.mul", c.get(panel), c.i32(this.panelB)))));
+      });
+      const { piece } = source;
+      if (piece === undefined) return each((to) => source.pack(first, to));
+      const whole = this.#shape.k - (this.#shape.k % PACKED_ROWS);
+      c.for(from, c.i32(0), c.i32(whole), PACKED_ROWS, () => each((to) => piece(first, to, c.get(from), PACKED_ROWS)));
+      if (whole < this.#shape.k) each((to) => piece(first, to, c.i32(whole), this.#shape.k - whole));
     });
   }
 
