@@ -49,6 +49,15 @@ describe("classes", () => {
   });
 });
 
+it("softmax of rows with infinities: zeros where all are masked, NaN where one is ∞, as torch has it", async () => {
+  const rows = [[-Infinity, -Infinity, -Infinity], [Infinity, 1, -Infinity], [NaN, 1, 2], [0, -Infinity, 0], [-3e38, 3e38, 0], [-200, 0, -90]];
+  for (const device of [wasm, exact]) {
+    const y = await ops.softmax(device.tensor(rows)).tolist() as number[][];
+    expect(y.slice(0, 5)).toEqual([[0, 0, 0], [NaN, NaN, NaN], [NaN, NaN, NaN], [0.5, 0, 0.5], [0, 1, 0]]);
+    y[5]!.forEach((v, i) => expect(Math.abs(v - [0, 1, 0][i]!)).toBeLessThan(1e-38));
+  }
+});
+
 describe("half precision on adversarial inputs stays finite and near f64", () => {
   const on = (device: Device, rows: readonly number[][]): Tensor => ops.cast(device.tensor(rows.map((r) => [...r])), "f16");
   const both = async (f: (device: Device) => Tensor): Promise<[number[], number[]]> => [[...(await wasm.readFloats(f(wasm)))], [...(await exact.readFloats(f(exact)))]];

@@ -20,6 +20,18 @@ function elementwise(size: number, op: UnaryOp): LoopKernel {
   };
 }
 
+/** e^(x − max x) over one row. */
+function belowMaximum(x: Float32Array, options: CodeOptions): Float32Array {
+  const size = x.length;
+  const index = { offset: 0, strides: [1] };
+  const kernel: LoopKernel = {
+    kind: "loop", label: "softmax", outer: [], inner: [size], args: [{ dtype: "f32", access: "read", size }, { dtype: "f32", access: "write", size }],
+    body: [{ op: "load", type: "f32", arg: 0, index }, { op: "reduce", type: "f32", combine: "max", a: 0 }, { op: "sub", type: "f32", a: 0, b: 1 }, { op: "exp", type: "f32", a: 2 }],
+    stores: [{ arg: 1, index, value: 3 }],
+  };
+  return compileKernel(kernel, options).run([x, new Float32Array(size)])[1] as Float32Array;
+}
+
 function apply(op: UnaryOp, x: Float32Array, options: CodeOptions = {}): Float32Array {
   return compileKernel(elementwise(x.length, op), options).run([x, new Float32Array(x.length)])[1] as Float32Array;
 }
@@ -85,6 +97,23 @@ describe("vector math", () => {
     for (const x of ranges) for (const form of forms) {
       const found = worst(op, x, truth, form);
       expect(found.ulp, `${op}(${found.at})${form.fma ? ", fused" : ""}`).toBeLessThanOrEqual(ulp);
+    }
+  });
+
+  it("exp of what lies below a row's maximum stays within 1.3 units, and is 0 where it would be subnormal", () => {
+    const ranges = [linear(-88, 0), negate(spread(TINY, 88)), linear(-1, 0), linear(-1000, -87)];
+    for (const x of ranges) for (const form of forms) {
+      // the maximum is 0, so that differences are exact
+      const y = belowMaximum(x.map((v, i) => (i === 0 ? 0 : v)), form);
+      const least = 2 ** -126;
+      for (let i = 1; i < x.length; i++) {
+        const truth = Math.exp(x[i]!);
+        if (y[i] === 0 ? truth > 1.0001 * least : ulps(y[i]!, truth) > 1.3) expect.fail(`exp(${x[i]}) gave ${y[i]}${form.fma ? ", fused" : ""}`);
+      }
+    }
+    for (const form of forms) {
+      expect(Array.from(belowMaximum(Float32Array.of(1, -Infinity, 1, -3e38), form))).toEqual([1, 0, 1, 0]);
+      expect(Array.from(belowMaximum(Float32Array.of(1, NaN, -Infinity, 2), form))).toEqual([NaN, NaN, NaN, NaN]);
     }
   });
 

@@ -1,11 +1,15 @@
 /**
- * Softmax and its logarithm. The row maximum is subtracted first; a row without a finite maximum (fully masked, all −∞) gives zeros.
+ * Softmax and its logarithm. The row maximum is subtracted first; a row of −∞ (fully masked) gives zeros, one with ∞ in it NaN, as in torch.
  * Masks are booleans applied by choice, never numbers that are added.
  */
+import type { DType } from "../dtype.ts";
 import { broadcastShapes, resolveDim } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { OpRecord } from "./record.ts";
 import type { Toolbox } from "./toolbox.ts";
+
+/** The lowest finite numbers. */
+const LOWEST: Partial<Record<DType, number>> = { f64: -Number.MAX_VALUE, f32: -(2 - 2 ** -23) * 2 ** 127, bf16: -(2 - 2 ** -7) * 2 ** 127, f16: -65504 };
 
 /** The row maximum where it is finite, else 0; constant for the gradient because softmax does not depend on the shift. */
 function shift(t: Toolbox, x: Tensor, d: number): Tensor {
@@ -23,7 +27,8 @@ export const softmax: OpRecord<[x: Tensor, dim?: number, mask?: Tensor]> = {
     const d = resolveDim("softmax", dim, x.rank);
     const keep = mask === undefined ? undefined : t.expand(mask, broadcastShapes("softmax", x.shape, mask.shape));
     const seen = keep === undefined ? x : t.where(keep, x, -Infinity);
-    const e = t.exp(t.sub(seen, shift(t, seen, d)));
+    // at least the lowest finite number, so that a row of −∞ gives e^−∞ and not NaN; and no less than the maximum, so that no exponent is above 0
+    const e = t.exp(t.sub(seen, t.maximum(t.amax(t.detach(seen), d, true), LOWEST[seen.dtype] ?? 0)));
     const total = t.sum(e, d, true);
     const y = t.mul(e, t.where(t.eq(total, 0), 0, t.reciprocal(total)));
     // dx = y ⊙ (dy − Σ dy⊙y)

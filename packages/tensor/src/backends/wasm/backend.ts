@@ -34,7 +34,7 @@ const WORTH_MESSAGES = 150_000;
 const WORTH_THREADS = 20_000;
 /** Below this much work a single phase is done by one thread. */
 const WORTH_SPLIT = 6_000;
-/** Work that a thread takes at a time: many times what taking it costs, and no longer than threads may wait for the last of them. */
+/** The least work that a thread takes at a time: many times what taking it costs, and no longer than threads may wait for the last of them. */
 const GRAIN = 10_000;
 /** A table is freed with the executable it belongs to. */
 const registry = new FinalizationRegistry<() => void>((release) => release());

@@ -3,8 +3,8 @@
  * every phase, helps with the shares of slower threads and meets the others at a barrier after it. Units are cut when code is made and
  * a unit's bits do not depend on who computes it, so neither do the results.
  *
- * Table, i32 words: count, then per dispatch: function, units, grain, shared scratch, argument count, arguments…. The grain is how many
- * units a thread takes at a time; 0 leaves all of them to the first thread.
+ * Table, i32 words: count, then per dispatch: function, units, grain, shared scratch, argument count, arguments…. The grain is how few
+ * units a thread may take at a time: it takes half of what is left of a share. 0 leaves all of them to the first thread.
  * Control words: how many threads have arrived at the barrier, and the barrier's generation. Claims: for each thread, a cache line
  * whose first word is how many units of its share have been taken; 0 between phases.
  *
@@ -43,18 +43,25 @@ export function runTable(buffer: ArrayBufferLike, functions: readonly Phase[], o
     // its own share first, whose data may still be in its caches
     for (let t = 0; t < shares; t++) {
       const owner = (tid + t) % threads;
+      const low = Math.floor((units * owner) / shares);
       const high = Math.floor((units * (owner + 1)) / shares);
-      let begin = Math.floor((units * owner) / shares);
-      const low = begin;
-      for (;;) {
-        if (shares > 1) begin = low + Atomics.add(words, claims + 16 * owner, grain);
-        if (begin >= high) break;
-        const end = shares > 1 ? Math.min(begin + grain, high) : high;
+      const claim = claims + 16 * owner;
+      let taken = shares > 1 ? Atomics.load(words, claim) : 0;
+      while (low + taken < high) {
+        const begin = low + taken;
+        const end = shares > 1 ? Math.min(high, begin + Math.max(grain, (high - begin) >> 1)) : high;
+        if (shares > 1) {
+          const seen = Atomics.compareExchange(words, claim, taken, end - low);
+          if (seen !== taken) {
+            taken = seen;
+            continue;
+          }
+        }
         if (n === 2) f(begin, end, shared, scratch, words[p]!, words[p + 1]!);
         else if (n === 3) f(begin, end, shared, scratch, words[p]!, words[p + 1]!, words[p + 2]!);
         else if (n === 4) f(begin, end, shared, scratch, words[p]!, words[p + 1]!, words[p + 2]!, words[p + 3]!);
         else f(begin, end, shared, scratch, ...words.subarray(p, p + n));
-        begin = end;
+        taken = shares > 1 ? Atomics.load(words, claim) : end - low;
       }
     }
     p += n;

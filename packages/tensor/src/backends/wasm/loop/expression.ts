@@ -202,7 +202,8 @@ export class ExpressionEmitter {
       const shift = this.isVector(scope, instr.b) ? undefined : this.value(scope, instr.b, copy);
       return binary(c, instr.op, typeOf(instr.a), get(instr.a), get(instr.b), vector, shift);
     }
-    return unary(c, instr.op, typeOf(instr.a), get(instr.a), vector);
+    const op = instr.op === "exp" && isNeverPositive(this.#nest.body, instr.a) ? "expBelow0" : instr.op;
+    return unary(c, op, typeOf(instr.a), get(instr.a), vector);
   }
 
   /** Random bits of every copy. */
@@ -446,4 +447,16 @@ export function neededFor(body: readonly Instr[], roots: readonly ValueId[], sto
   for (const v of roots) visit(v);
   for (const store of stores) for (const v of [store.value, ...indexOperands(store.index)]) visit(v);
   return needed;
+}
+
+/** Whether a value is x − m with m at least the maximum of x: softmax's exponents. */
+function isNeverPositive(body: readonly Instr[], v: ValueId): boolean {
+  const difference = body[v]!;
+  if (difference.op !== "sub") return false;
+  const isMaximum = (id: ValueId): boolean => {
+    const instr = body[id]!;
+    if (instr.op === "reduce") return instr.combine === "max" && instr.a === difference.a;
+    return instr.op === "max" && (isMaximum(instr.a) || isMaximum(instr.b));
+  };
+  return difference.type === "f32" && isMaximum(difference.b);
 }

@@ -31,7 +31,7 @@ function onSplat(c: Code, x: Push, f: (x: Push) => Push): Push {
   return c.lane("f32x4.extract_lane", f(c.let4(c.op("f32x4.splat", x))), 0);
 }
 
-export function unary(c: Code, op: UnaryOp, type: ValueType, x: Push, vector: boolean): Push {
+export function unary(c: Code, op: UnaryOp | "expBelow0", type: ValueType, x: Push, vector: boolean): Push {
   if (Object.hasOwn(mathFunctions, op)) {
     return vector ? c.math(op as MathName, x) : onSplat(c, x, (v) => c.math(op as MathName, v));
   }
