@@ -17,7 +17,8 @@ export class KernelLinks {
     this.alive = new Set(drafts);
     for (const draft of drafts) for (const node of draft.writes) this.#writer.set(node, draft);
     for (const draft of drafts) this.#link(draft);
-    for (const draft of drafts) this.#raise(draft);
+    this.#level.clear();
+    for (const draft of drafts) this.#place(draft);
   }
 
   writerOf(node: GNode): KernelDraft | undefined { return this.#writer.get(node); }
@@ -61,6 +62,22 @@ export class KernelLinks {
     for (const node of draft.reads) put(this.#readers, node, draft);
     for (const node of this.#awaitedBy(draft)) put(this.#waiters, node, draft);
     this.#level.set(draft, 0);
+  }
+
+  /** Gives `draft` its first level, after everything it depends on: raising one after another would lift whole graphs again and again. */
+  #place(draft: KernelDraft): void {
+    const stack = [draft];
+    while (stack.length > 0) {
+      const at = stack[stack.length - 1]!;
+      const before = [...this.#precursors(at)];
+      const waiting = before.filter((d) => !this.#level.has(d));
+      if (waiting.length > 0) {
+        stack.push(...waiting);
+        continue;
+      }
+      stack.pop();
+      this.#level.set(at, before.reduce((level, d) => Math.max(level, this.#level.get(d)! + 1), 0));
+    }
   }
 
   /** Lifts `draft` above what it depends on, and with it all that depends on it. */

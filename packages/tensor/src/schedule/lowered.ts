@@ -19,7 +19,7 @@ export class LoweredKernels {
   get(root: GNode, stored: LowerContext["stored"], lower: (context: LowerContext) => KernelDraft, chain?: GemmChain): KernelDraft {
     const spelled = chain === undefined ? "" : spell(chain);
     const before = this.#entries.get(root);
-    if (before !== undefined && before.chain === spelled && [...before.answers].every(([node, answer]) => stored(node) === answer)) return before.draft;
+    if (before !== undefined && before.chain === spelled && holds(before.answers, stored)) return before.draft;
     const answers = new Map<GNode, boolean>();
     const ask = (node: GNode): boolean => {
       const answer = stored(node);
@@ -30,6 +30,11 @@ export class LoweredKernels {
     this.#entries.set(root, { draft, chain: spelled, answers });
     return draft;
   }
+}
+
+function holds(answers: ReadonlyMap<GNode, boolean>, stored: LowerContext["stored"]): boolean {
+  for (const [node, answer] of answers) if (stored(node) !== answer) return false;
+  return true;
 }
 
 function spell({ products, results, beyond, factors, cutAfter }: GemmChain): string {
