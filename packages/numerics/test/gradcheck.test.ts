@@ -1,9 +1,10 @@
 /** Every differentiable op against central differences in f64. */
 import { init, type Device } from "@lowrank/tensor";
+import fc from "fast-check";
 import { beforeAll, describe, it } from "vitest";
 import { allRecords, checkGradient } from "../src/index.ts";
 
-const seed = Number(process.env["LOWRANK_SEED"] ?? 20261124);
+const seed = fc.readConfigureGlobal().seed!;
 
 describe("gradients", () => {
   let reference: Device;

@@ -1,10 +1,11 @@
 /** Every op on every device against the reference, from the op's own record: there is no per-op test file to forget. */
 import { init, type Device, type InitOptions } from "@lowrank/tensor";
+import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { swiftShaderAvailable } from "../../tensor/test/support/swiftshader.ts";
 import { allRecords, checkOpParity } from "../src/index.ts";
 
-const seed = Number(process.env["LOWRANK_SEED"] ?? 20261124);
+const seed = fc.readConfigureGlobal().seed!;
 const devices: readonly (readonly [string, InitOptions])[] = [
   ["wasm", { device: "wasm", threads: 1 }],
   ["wasm, two threads", { device: "wasm", threads: 2 }],

@@ -94,6 +94,18 @@ export function reachable(body: readonly Instr[], roots: Iterable<ValueId>): boo
   return live;
 }
 
+/** Whether a value is x − m with m at least the maximum of x: softmax's exponents. */
+export function isNeverPositive(body: readonly Instr[], v: ValueId): boolean {
+  const difference = body[v]!;
+  if (difference.op !== "sub") return false;
+  const isMaximum = (id: ValueId): boolean => {
+    const instr = body[id]!;
+    if (instr.op === "reduce") return instr.combine === "max" && instr.a === difference.a;
+    return instr.op === "max" && (isMaximum(instr.a) || isMaximum(instr.b));
+  };
+  return difference.type === "f32" && isMaximum(difference.b);
+}
+
 /** How many accumulators a product's epilogue may read. */
 export function accumulators({ products }: GemmKernel): number {
   return Math.max(...products.map((p) => p.acc)) + 1;

@@ -17,7 +17,6 @@ export class KernelLinks {
     this.alive = new Set(drafts);
     for (const draft of drafts) for (const node of draft.writes) this.#writer.set(node, draft);
     for (const draft of drafts) this.#link(draft);
-    this.#level.clear();
     for (const draft of drafts) this.#place(draft);
   }
 
@@ -55,13 +54,13 @@ export class KernelLinks {
     this.alive.add(merged);
     for (const node of merged.writes) this.#writer.set(node, merged);
     this.#link(merged);
+    this.#level.set(merged, 0);
     this.#raise(merged);
   }
 
   #link(draft: KernelDraft): void {
     for (const node of draft.reads) put(this.#readers, node, draft);
     for (const node of this.#awaitedBy(draft)) put(this.#waiters, node, draft);
-    this.#level.set(draft, 0);
   }
 
   /** Gives `draft` its first level, after everything it depends on: raising one after another would lift whole graphs again and again. */

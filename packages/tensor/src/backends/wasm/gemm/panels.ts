@@ -3,9 +3,10 @@
  * mask) is computed on the way, so that the operand itself never exists in memory.
  */
 import { invariant } from "../../../errors.ts";
+import { reachable } from "../../../ir/facts.ts";
 import type { GemmKernel, Operand, ValueId } from "../../../ir/kernel.ts";
 import type { Code, Local, Push } from "../loop/code.ts";
-import { ExpressionEmitter, neededFor, type Scope } from "../loop/expression.ts";
+import { ExpressionEmitter, type Scope } from "../loop/expression.ts";
 import { packPanel } from "./pack.ts";
 import type { DirectOperand } from "./shape.ts";
 import { runsAlongK } from "./slope.ts";
@@ -15,15 +16,12 @@ export interface Panels {
   enterBatch(): void;
   /** Emits the packing of lines [first, first + lanes), over the whole of k or a part of it: k-major, `lanes` f32 per k, zeros beyond the matrix. */
   pack(first: Local, to: Push, part?: KRange): void;
-  /**
-   * Present where neighbouring lines are neighbours in memory: `length` elements of k beginning at `from`. Several panels packed together,
-   * piece by piece, read whole cache lines and pages while they are at hand.
-   */
-  readonly piece?: (first: Local, to: Push, from: Push, length: number) => void;
+  /** Whether neighbouring lines are neighbours in memory: several panels packed together, part by part, read whole cache lines and pages while these are at hand. */
+  readonly across: boolean;
 }
 
-/** Part of k; only for operands that are computed across their lines. */
-export interface KRange { readonly from: Push; readonly end: Push }
+/** Part of k, of an operand whose lines run across memory; a plain one is copied by code made for the part's length. */
+export interface KRange { readonly from: Push; readonly length: Push | number }
 
 /** Rows of A or columns of B ("lines"), `lanes` of them per panel, of a matrix with `size` lines and `k` elements in each. */
 export interface PanelShape { readonly lanes: number; readonly size: number; readonly k: number }
@@ -35,14 +33,13 @@ export function directPanels(c: Code, base: () => Push, strides: { readonly line
   const start = c.local("i32");
   const source = { lane: strides.line, k: strides.k };
   const lineAt = (first: Local): Push => c.op("i32.add", c.get(start), c.op("i32.mul", c.get(first), c.i32(strides.line)));
-  const piece = (first: Local, to: Push, from: Push, length: number): void => {
-    const line = c.op("i32.add", lineAt(first), c.op("i32.mul", from, c.i32(strides.k)));
-    packPanel(c, source, line, c.op("i32.add", to, c.op("i32.mul", from, c.i32(shape.lanes * 4))), shape.lanes, length, c.get(first), shape.size);
-  };
   return {
+    across: strides.line === 4 && strides.k !== 4,
     enterBatch: () => c.set(start, base()),
-    pack: (first, to) => packPanel(c, source, lineAt(first), to, shape.lanes, shape.k, c.get(first), shape.size),
-    ...(strides.line === 4 && strides.k !== 4 ? { piece } : {}),
+    pack: (first, to, part = { from: c.i32(0), length: shape.k }) => {
+      invariant(typeof part.length === "number", "copies are made for a length that is known");
+      packPanel(c, source, c.op("i32.add", lineAt(first), c.op("i32.mul", part.from, c.i32(strides.k))), to, shape.lanes, part.length, c.get(first), shape.size);
+    },
   };
 }
 
@@ -55,12 +52,13 @@ export function computedPanels(c: Code, kernel: GemmKernel, operand: Operand, si
   const coords = side === "a" ? [...batchCoords, line, k] : [...batchCoords, k, line];
   const depth = [...batchCoords.map(() => 1), ...(side === "a" ? [2, 3] : [3, 2])];
   const emitter = new ExpressionEmitter(c, { body: operand.body, args: kernel.args, argLocals: c.args, coords, depth, laneDim: along === "k" ? kDim : lineDim });
-  const live = neededFor(operand.body, [operand.value]);
+  const live = reachable(operand.body, [operand.value]);
   const root = emitter.scope(undefined, 0, 1, 1);
   emitter.enter(root, live);
   let entry: Scope | undefined;
   const writer = { c, emitter, live, value: operand.value, line, k, shape };
   return {
+    across: false,
     enterBatch() {
       entry = emitter.scope(root, 1, 1, 1);
       emitter.enter(entry, live);
@@ -68,7 +66,7 @@ export function computedPanels(c: Code, kernel: GemmKernel, operand: Operand, si
     pack(first, to, part) {
       invariant(along === "line" || part === undefined, "an operand computed along k is packed whole");
       if (along === "k") packAlongK(writer, entry!, first, to, stage());
-      else packAlongLines(writer, entry!, first, to, part ?? { from: c.i32(0), end: c.i32(shape.k) });
+      else packAlongLines(writer, entry!, first, to, part ?? { from: c.i32(0), length: shape.k });
     },
   };
 }
@@ -126,9 +124,11 @@ function packAlongK(w: Writer, entry: Scope, first: Local, to: Push, stage: Push
 }
 
 /** Vectors run across the lines of the panel: exactly tile order. */
-function packAlongLines(w: Writer, entry: Scope, first: Local, to: Push, { from, end }: KRange): void {
+function packAlongLines(w: Writer, entry: Scope, first: Local, to: Push, { from, length }: KRange): void {
   const { c, shape: { lanes, size } } = w;
   const target = c.let("i32", to);
+  const count = typeof length === "number" ? c.i32(length) : length;
+  const end = c.let("i32", c.op("i32.add", from, count));
   const full = (): void => {
     c.set(w.line, c.get(first));
     const row = w.emitter.scope(entry, 2, 4, lanes / 4);
@@ -143,7 +143,7 @@ function packAlongLines(w: Writer, entry: Scope, first: Local, to: Push, { from,
   };
   const edge = (): void => {
     const real = size % lanes;
-    c.fill(target, c.i32(0), c.op("i32.mul", c.op("i32.sub", end, from), c.i32(lanes * 4)));
+    c.fill(target, c.i32(0), c.op("i32.mul", count, c.i32(lanes * 4)));
     const out = c.keep("i32", target);
     c.for(w.line, c.get(first), c.op("i32.add", c.get(first), c.i32(real)), 1, () => {
       const row = w.emitter.scope(entry, 2, 1, 1);

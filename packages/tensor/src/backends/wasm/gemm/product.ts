@@ -96,11 +96,12 @@ export class ProductEmitter {
         c.set(first, c.op("i32.mul", c.get(panel), c.i32(tile.columns)));
         body(c.let("i32", c.op("i32.add", packed, c.op("i32.mul", c.get(panel), c.i32(this.panelB)))));
       });
-      const { piece } = source;
-      if (piece === undefined) return each((to) => source.pack(first, to));
-      const whole = this.#shape.k - (this.#shape.k % PACKED_ROWS);
-      c.for(from, c.i32(0), c.i32(whole), PACKED_ROWS, () => each((to) => piece(first, to, c.get(from), PACKED_ROWS)));
-      if (whole < this.#shape.k) each((to) => piece(first, to, c.i32(whole), this.#shape.k - whole));
+      if (!source.across) return each((to) => source.pack(first, to));
+      const { k } = this.#shape;
+      const part = (start: Push, length: number): void => each((to) => source.pack(first, c.op("i32.add", to, c.op("i32.mul", start, c.i32(tile.columns * 4))), { from: start, length }));
+      const whole = k - (k % PACKED_ROWS);
+      c.for(from, c.i32(0), c.i32(whole), PACKED_ROWS, () => part(c.get(from), PACKED_ROWS));
+      if (whole < k) part(c.i32(whole), k - whole);
     });
   }
 
@@ -131,7 +132,7 @@ export class ProductEmitter {
       },
       tiles: (out, originB, panelBlock, endPanel, firstRow, endRow) => {
         const start = packA ? c.get(baseA) : c.let("i32", c.op("i32.add", c.get(baseA), c.op("i32.mul", c.get(firstRow), c.i32(a!.row))));
-        const piecewise = packB !== "piece" ? undefined : (from: Push, to: Push): void => packEach(c, sourceB!, panelBlock, endPanel, 1, tile.columns, c.get(baseB), this.#stepsB.panel, { from, end: to });
+        const piecewise = packB !== "piece" ? undefined : (from: Push, to: Push): void => packEach(c, sourceB!, panelBlock, endPanel, 1, tile.columns, c.get(baseB), this.#stepsB.panel, { from, length: c.let("i32", c.op("i32.sub", to, from)) });
         this.#tiles(c, start, c.get(baseB), originB, out, panelBlock, endPanel, firstRow, endRow, piecewise);
       },
     };

@@ -9,7 +9,7 @@
  * Values that do not depend on the lane dimension are scalars shared by all copies.
  */
 import { invariant } from "../../../errors.ts";
-import { bodyFacts, indexOperands, operands, type BodyFacts } from "../../../ir/facts.ts";
+import { bodyFacts, isNeverPositive, type BodyFacts } from "../../../ir/facts.ts";
 import type { Arg, Guard, Index, Instr, Store, ValueId } from "../../../ir/kernel.ts";
 import type { Code, Local, Push } from "./code.ts";
 import { counters, unpack, vectorsPerCall, type Random, type Shared } from "./draws.ts";
@@ -434,29 +434,4 @@ function scaled(c: Code, x: Push, factor: number): Push {
   if (factor === 1) return x;
   const power = Math.log2(factor);
   return Number.isInteger(power) ? c.op("i32.shl", x, c.i32(power)) : c.op("i32.mul", x, c.i32(factor));
-}
-
-/** Values an emitter must compute for `roots` (all of them by default) in a nest without reductions. */
-export function neededFor(body: readonly Instr[], roots: readonly ValueId[], stores: readonly Store[] = []): boolean[] {
-  const needed = body.map(() => false);
-  const visit = (v: ValueId): void => {
-    if (needed[v]) return;
-    needed[v] = true;
-    for (const o of operands(body[v]!)) visit(o);
-  };
-  for (const v of roots) visit(v);
-  for (const store of stores) for (const v of [store.value, ...indexOperands(store.index)]) visit(v);
-  return needed;
-}
-
-/** Whether a value is x − m with m at least the maximum of x: softmax's exponents. */
-function isNeverPositive(body: readonly Instr[], v: ValueId): boolean {
-  const difference = body[v]!;
-  if (difference.op !== "sub") return false;
-  const isMaximum = (id: ValueId): boolean => {
-    const instr = body[id]!;
-    if (instr.op === "reduce") return instr.combine === "max" && instr.a === difference.a;
-    return instr.op === "max" && (isMaximum(instr.a) || isMaximum(instr.b));
-  };
-  return difference.type === "f32" && isMaximum(difference.b);
 }

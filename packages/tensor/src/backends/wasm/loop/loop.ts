@@ -12,7 +12,7 @@ import { vectorsPerCall, type Random } from "./draws.ts";
 import { ExpressionEmitter, type Scope } from "./expression.ts";
 import { chunkLengths, emitLanes } from "./lanes.ts";
 import { planPasses, type Pass, type Passes } from "./kept.ts";
-import { Accumulator, acrossLanes, combine, finished } from "./reduction.ts";
+import { Accumulator, acrossLanes, combine } from "./reduction.ts";
 import { instrWeight } from "./weight.ts";
 import type { ModuleBuilder } from "../asm/index.ts";
 
@@ -199,15 +199,13 @@ class LoopEmitter {
     flush();
     for (const { v, instr, vector, lanes, single } of reductions) {
       if (single === undefined) {
-        const type = vector ? "v128" : instr.type === "f32" ? "f32" : "i32";
-        lanes.forEach((l, u) => this.#expr.hold(base, v, u, c.keep(type, finished(c, instr.combine, instr.type, l.result(), vector))));
+        lanes.forEach((l, u) => this.#expr.hold(base, v, u, c.keep(vector ? "v128" : instr.type === "f32" ? "f32" : "i32", l.result())));
         continue;
       }
       const join = (a: Push, b: Push): Push => combine(c, instr.combine, instr.type, a, b, true);
       const pairs = lanes.map((l) => l.result()).reduce<Push[]>((out, x, i) => (i % 2 === 0 ? [...out, x] : [...out.slice(0, -1), join(out.at(-1)!, x)]), []);
       const whole = acrossLanes(c, instr.combine, instr.type, pairs.reduce(join));
-      const total = combine(c, instr.combine, instr.type, whole, single.result(), false);
-      this.#expr.hold(base, v, 0, c.keep(instr.type === "f32" ? "f32" : "i32", finished(c, instr.combine, instr.type, total, false)));
+      this.#expr.hold(base, v, 0, c.keep(instr.type === "f32" ? "f32" : "i32", combine(c, instr.combine, instr.type, whole, single.result(), false)));
     }
   }
 

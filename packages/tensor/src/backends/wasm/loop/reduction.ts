@@ -76,21 +76,18 @@ export class Accumulator {
     this.#clear(this.#partial);
   }
 
-  /** The result so far; call `flush` first. */
+  /**
+   * The result so far; call `flush` first. A maximum that is zero becomes +0: which of two zeros `pmax` keeps depends on which came first,
+   * and with it the sign would depend on how lanes and rows were laid out.
+   */
   result(): Push {
     const c = this.#c;
-    if (this.#nan === undefined) return c.get(this.#total ?? this.#partial);
+    const sum = c.get(this.#total ?? this.#partial);
+    if (this.#how !== "max" || this.#type !== "f32") return sum;
+    const settled = this.#vector ? c.f4("add", sum, c.f4const(0)) : c.op("f32.add", sum, c.f32(0));
     // all bits set is a NaN
-    return c.v("or", c.get(this.#partial), c.get(this.#nan));
+    return this.#nan === undefined ? settled : c.v("or", settled, c.get(this.#nan));
   }
-}
-
-/**
- * A finished reduction. A maximum that is zero becomes +0: which of two zeros `pmax` keeps depends on which came first, and with it the
- * sign would depend on how lanes and rows were laid out.
- */
-export function finished(c: Code, how: Combine, type: ValueType, x: Push, vector: boolean): Push {
-  return how === "max" && type === "f32" ? c.op(vector ? "f32x4.add" : "f32.add", x, vector ? c.f4const(0) : c.f32(0)) : x;
 }
 
 /** All lanes of a vector combined: (0 with 2) with (1 with 3). */

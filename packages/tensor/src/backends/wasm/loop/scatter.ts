@@ -4,11 +4,12 @@
  * element and every element sums in the order of i, so there are no atomics and the bits do not depend on the threads.
  */
 import { invariant } from "../../../errors.ts";
+import { reachable } from "../../../ir/facts.ts";
 import type { ScatterKernel } from "../../../ir/kernel.ts";
 import type { KernelCode, Phase } from "../kernel-code.ts";
 import type { ModuleBuilder } from "../asm/index.ts";
 import { Code, type CodeOptions, type Push } from "./code.ts";
-import { ExpressionEmitter, neededFor } from "./expression.ts";
+import { ExpressionEmitter } from "./expression.ts";
 import { chunkLengths, emitLanes } from "./lanes.ts";
 import { instrWeight } from "./weight.ts";
 
@@ -60,7 +61,7 @@ function emitFill(kernel: ScatterKernel, c: Code): Omit<Phase, "exportName"> {
   invariant(["i32", "u32"].includes(body[value]!.type), "scatter ids are integers");
   const i = c.local("i32");
   const expr = new ExpressionEmitter(c, { body, args: kernel.args, argLocals: c.args, coords: [i], depth: [1], laneDim: -1 });
-  const needed = neededFor(body, [value]);
+  const needed = reachable(body, [value]);
   c.if(c.op("i32.ge_s", c.begin, c.finish), () => c.return());
   const root = expr.scope(undefined, 0);
   expr.enter(root, needed);
@@ -92,7 +93,7 @@ function emitAdd(kernel: ScatterKernel, c: Code): Omit<Phase, "exportName"> {
   const i = c.local("i32");
   const column = c.local("i32");
   const expr = new ExpressionEmitter(c, { body, args: kernel.args, argLocals: c.args, coords: [i, column], depth: [1, 2], laneDim: 1 });
-  const needed = neededFor(body, [value]);
+  const needed = reachable(body, [value]);
   c.if(c.op("i32.ge_s", c.begin, c.finish), () => c.return());
   const root = expr.scope(undefined, 0);
   expr.enter(root, needed);
