@@ -1,10 +1,58 @@
-/** Base of every error the packages throw on purpose. `code` is stable; the message names the thing, the shapes and the fix. */
+/**
+ * Every error the packages throw on purpose. A code is stable; its kind says who can mend it, and the command line's exit code follows
+ * from the kind. The message is one line that names the thing, the shapes or the key, and the fix.
+ */
+
+/**
+ * `input`: what was given is wrong. `state`: right in itself, but not now (closed, merged, captured; a run that diverged).
+ * `environment`: the machine cannot. `bug`: ours.
+ */
+export type ErrorKind = "input" | "state" | "environment" | "bug";
+
+const CODES = {
+  input: ["AdapterError", "ConfigError", "DTypeError", "FileError", "FormatError", "InputError", "NameError", "NotBuiltError", "PatternError", "PrecisionError", "QuantisationError", "RandomError", "ShapeError", "ValueError"],
+  state: ["AllocatorError", "CompileError", "DisposedError", "MergeError", "MetaError", "NumericsError", "QuantisedError", "RunError", "StaleError"],
+  environment: ["DeviceError", "DeviceLostError"],
+  bug: ["InvariantError"],
+} as const;
+
+export type ErrorCode = (typeof CODES)[ErrorKind][number];
+
+/** Base of every error thrown on purpose. */
 export class LowrankError extends Error {
-  readonly code: string;
-  constructor(code: string, message: string, options?: ErrorOptions) {
-    super(message, options);
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(printable(message), options);
     this.name = code;
     this.code = code;
+  }
+
+  get kind(): ErrorKind { return (Object.keys(CODES) as ErrorKind[]).find((kind) => (CODES[kind] as readonly string[]).includes(this.code))!; }
+}
+
+/** One line without control characters: what a file or a user put into a name must not write to a terminal. */
+export function printable(text: string): string {
+  return text.replace(/\s*[\r\n\u2028\u2029]+\s*/g, " ").replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (c) => `\\u${c.codePointAt(0)!.toString(16).padStart(4, "0")}`);
+}
+
+/** Longest piece of somebody's value in a message. */
+const QUOTED = 80;
+
+/** A value as a message shows it: JSON where that says it, cut at 80 characters. */
+export function quote(value: unknown): string {
+  const text = shown(value);
+  return text.length <= QUOTED ? text : `${text.slice(0, QUOTED - 1)}…`;
+}
+
+function shown(value: unknown): string {
+  // a value may be huge, deep or cyclic: only its beginning is wanted
+  if (typeof value === "string") return JSON.stringify(value.slice(0, QUOTED));
+  if (typeof value !== "object" || value === null) return typeof value === "function" ? "a function" : String(value);
+  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name}`;
+  try {
+    return JSON.stringify(value, (_, inner: unknown) => (typeof inner === "bigint" ? `${inner}n` : inner)) ?? "an object";
+  } catch {
+    return Array.isArray(value) ? "a list" : "an object";
   }
 }
 

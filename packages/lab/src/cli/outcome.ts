@@ -9,16 +9,14 @@ export const EXIT_OK = 0;
 export const EXIT_FAILED = 1;
 export const EXIT_BAD_INPUT = 2;
 
-/** Errors that mean "what you gave me is wrong": the user can fix them without us. */
-const INPUT_CODES = new Set(["InputError", "FormatError", "DeviceError"]);
-
 /** One line for people and the exit code. */
 export function describeFailure(error: unknown): { line: string; code: number } {
   if (error instanceof CommanderError) return { line: oneLine(error.message.replace(/^error: /, "")), code: error.exitCode === 0 ? EXIT_OK : EXIT_BAD_INPUT };
   const { name, message } = error instanceof Error ? error : new Error(String(error));
   if (error instanceof InvariantError) return { line: oneLine(message), code: EXIT_FAILED };
   if (error instanceof LowrankError) {
-    const code = INPUT_CODES.has(error.code) ? EXIT_BAD_INPUT : EXIT_FAILED;
+    // a wrong input and a machine that cannot are for the user to mend; the rest went wrong while it ran
+    const code = error.kind === "input" || error.kind === "environment" ? EXIT_BAD_INPUT : EXIT_FAILED;
     return { line: oneLine(error.code === "InputError" ? message : `${name}: ${message}`), code };
   }
   // Node's file system errors carry a code and a path: the machine's fault or the user's, not ours.

@@ -6,7 +6,7 @@ import { InvariantError, LowrankError } from "@lowrank/tensor";
 import { InputError } from "../errors.ts";
 import { moduleTable } from "../study/module-table.ts";
 import { formatCount } from "../text/format.ts";
-import { suggestion } from "../text/nearest.ts";
+import { suggestion } from "@lowrank/tensor/check";
 import { EXIT_OK } from "./outcome.ts";
 
 export interface ParamsOptions {

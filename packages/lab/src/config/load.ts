@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { parse } from "yaml";
 import { InputError } from "../errors.ts";
-import { suggestion } from "../text/nearest.ts";
+import { suggestion } from "@lowrank/tensor/check";
 import { applyOverrides } from "./overrides.ts";
 import { PRESETS } from "./presets.ts";
 import { studySchema, TRAIN_DEFAULTS } from "./schema.ts";

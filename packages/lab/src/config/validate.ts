@@ -1,7 +1,7 @@
 /** From a zod issue to one line that a person can act on: key path, what is wrong, and for unknown names the nearest known one. */
 import { z } from "zod";
 import { InputError } from "../errors.ts";
-import { suggestion } from "../text/nearest.ts";
+import { suggestion } from "@lowrank/tensor/check";
 
 /** The parsed value, or an InputError with one line about the first problem. `source` names the file or option. */
 export function validate<T>(schema: z.ZodType<T>, value: unknown, source: string): T {

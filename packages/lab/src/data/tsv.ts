@@ -1,7 +1,7 @@
 /** GLUE's tab-separated files, read strictly: exact header, exact number of columns, labels in range. No quoting, as GLUE writes none. */
 import { readFileSync } from "node:fs";
 import { InputError } from "../errors.ts";
-import { nearestName } from "../text/nearest.ts";
+import { nearestName } from "@lowrank/tensor/check";
 
 export interface LabelledText {
   readonly text: string;

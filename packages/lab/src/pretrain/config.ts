@@ -6,7 +6,7 @@ import { applyOverrides } from "../config/overrides.ts";
 import { validate } from "../config/validate.ts";
 import { CORPUS_NAMES, type CorpusName } from "../data/corpus.ts";
 import { InputError } from "../errors.ts";
-import { suggestion } from "../text/nearest.ts";
+import { suggestion } from "@lowrank/tensor/check";
 
 export interface PretrainConfig {
   readonly seed: number;
