@@ -109,7 +109,7 @@ export async function loadClassifier(folder: string, needs: { labels: number; vo
   return asInput(async () => {
     const config = readBertConfig(configPath!, needs.labels);
     if (config.vocabSize !== needs.vocab) throw new InputError(`${configPath}: vocab_size is ${config.vocabSize}, the tokenizer has ${needs.vocab}; the checkpoint belongs to another tokenizer`);
-    if (config.maxPositions < needs.positions) throw new InputError(`${configPath}: max_position_embeddings is ${config.maxPositions}; set task.maxLength to at most that`);
+    if (config.maxPositionEmbeddings < needs.positions) throw new InputError(`${configPath}: max_position_embeddings is ${config.maxPositionEmbeddings}; set task.maxLength to at most that`);
     const { model } = await fromPretrained(folder, BertForSequenceClassification, { device, labels: needs.labels, seed, ...(storage === undefined ? {} : { storage }) });
     return new Classifier(model, device);
   });
@@ -134,12 +134,12 @@ function readBertConfig(path: string, labels: number): BertConfig {
 function sizesOf(config: BertConfig): BertSizes {
   return {
     vocab: config.vocabSize,
-    positions: config.maxPositions,
+    positions: config.maxPositionEmbeddings,
     types: config.typeVocabSize,
     hidden: config.hiddenSize,
-    layers: config.layers,
+    layers: config.numHiddenLayers,
     intermediate: config.intermediateSize,
-    labels: config.labels,
+    labels: config.numLabels,
   };
 }
 

@@ -25,16 +25,16 @@ export class BertEmbeddings extends Module {
     super();
     this.config = config;
     const init = initOf(config);
-    this.word_embeddings = new Embedding(config.vocabSize, config.hiddenSize, init, config.padId);
-    this.position_embeddings = new Embedding(config.maxPositions, config.hiddenSize, init, positionPadding);
+    this.word_embeddings = new Embedding(config.vocabSize, config.hiddenSize, init, config.padTokenId);
+    this.position_embeddings = new Embedding(config.maxPositionEmbeddings, config.hiddenSize, init, positionPadding);
     this.token_type_embeddings = new Embedding(config.typeVocabSize, config.hiddenSize, init);
     this.LayerNorm = new LayerNorm(config.hiddenSize, config.layerNormEps);
-    this.dropout = new Dropout(config.hiddenDropout);
+    this.dropout = new Dropout(config.hiddenDropoutProb);
   }
 
   /** Rows of the position table, broadcastable to [batch, length, hidden]. */
   protected positions(inputIds: Tensor): Tensor {
-    const [, length] = textShape(inputIds, this.config.maxPositions);
+    const [, length] = textShape(inputIds, this.config.maxPositionEmbeddings);
     // positions are the first rows of the table and types are almost always 0: slices, where a gather would need an index
     return ops.slice(this.position_embeddings.weight.value, 0, 0, length);
   }

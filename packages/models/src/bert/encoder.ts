@@ -24,8 +24,8 @@ class BertSelfAttention extends Module {
     this.query = make();
     this.key = make();
     this.value = make();
-    this.dropout = new Dropout(config.attentionDropout);
-    this.#heads = config.heads;
+    this.dropout = new Dropout(config.attentionProbsDropoutProb);
+    this.#heads = config.numAttentionHeads;
   }
 
   /** x [batch, length, hidden], mask bool [batch, 1, 1, length]. */
@@ -47,7 +47,7 @@ class BertOutput extends Module {
     super();
     this.dense = new Linear(inputs, config.hiddenSize, { init: initOf(config) });
     this.LayerNorm = new LayerNorm(config.hiddenSize, config.layerNormEps);
-    this.dropout = new Dropout(config.hiddenDropout);
+    this.dropout = new Dropout(config.hiddenDropoutProb);
   }
 
   forward(x: Tensor, residual: Tensor): Tensor {
@@ -80,7 +80,7 @@ class BertIntermediate extends Module {
   constructor(config: BertConfig) {
     super();
     this.dense = new Linear(config.hiddenSize, config.intermediateSize, { init: initOf(config) });
-    this.#activation = activation(config.activation);
+    this.#activation = activation(config.hiddenAct);
   }
 
   forward(x: Tensor): Tensor {
@@ -113,7 +113,7 @@ export class BertEncoder extends Module {
 
   constructor(config: BertConfig) {
     super();
-    this.layer = Array.from({ length: config.layers }, () => new BertLayer(config));
+    this.layer = Array.from({ length: config.numHiddenLayers }, () => new BertLayer(config));
   }
 
   /** x [batch, length, hidden], attentionMask [batch, length]. */

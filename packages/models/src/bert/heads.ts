@@ -11,7 +11,7 @@ import { BertModel, type BertOutputs } from "./encoder.ts";
 export type TaskOutputs = BertOutputs & HeadOutputs;
 
 function headDropout(config: BertConfig): Dropout {
-  return new Dropout(config.classifierDropout ?? config.hiddenDropout);
+  return new Dropout(config.classifierDropout ?? config.hiddenDropoutProb);
 }
 
 abstract class BertTask extends PretrainedModel<BertConfig> {
@@ -38,7 +38,7 @@ export class BertForSequenceClassification extends BertTask {
   constructor(config: BertConfig) {
     super(config, { pooler: true });
     this.dropout = headDropout(config);
-    this.classifier = new Linear(config.hiddenSize, config.labels, { init: initOf(config) });
+    this.classifier = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
   }
 
   /** logits [batch, labels]. */
@@ -63,7 +63,7 @@ export class BertForTokenClassification extends BertTask {
   constructor(config: BertConfig) {
     super(config, { pooler: false });
     this.dropout = headDropout(config);
-    this.classifier = new Linear(config.hiddenSize, config.labels, { init: initOf(config) });
+    this.classifier = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
   }
 
   /** logits [batch, length, labels]. */
@@ -84,7 +84,7 @@ class PredictionTransform extends Module {
     super();
     this.dense = new Linear(config.hiddenSize, config.hiddenSize, { init: initOf(config) });
     this.LayerNorm = new LayerNorm(config.hiddenSize, config.layerNormEps);
-    this.#activation = activation(config.activation);
+    this.#activation = activation(config.hiddenAct);
   }
 
   forward(x: Tensor): Tensor {

@@ -25,8 +25,8 @@ export class DistilBertForSequenceClassification extends PretrainedModel<DistilB
     super(config);
     this.distilbert = new DistilBertModel(config);
     this.pre_classifier = new Linear(config.hiddenSize, config.hiddenSize, { init: initOf(config) });
-    this.classifier = new Linear(config.hiddenSize, config.labels, { init: initOf(config) });
-    this.dropout = new Dropout(config.classifierDropout);
+    this.classifier = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
+    this.dropout = new Dropout(config.seqClassifDropout);
   }
 
   /** logits [batch, labels], from the first token. */

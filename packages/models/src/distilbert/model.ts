@@ -20,8 +20,8 @@ class DistilBertEmbeddings extends Module {
 
   constructor(config: DistilBertConfig) {
     super();
-    this.word_embeddings = new Embedding(config.vocabSize, config.hiddenSize, initOf(config), config.padId);
-    this.position_embeddings = new Embedding(config.maxPositions, config.hiddenSize, initOf(config));
+    this.word_embeddings = new Embedding(config.vocabSize, config.hiddenSize, initOf(config), config.padTokenId);
+    this.position_embeddings = new Embedding(config.maxPositionEmbeddings, config.hiddenSize, initOf(config));
     this.LayerNorm = new LayerNorm(config.hiddenSize, EPS);
     this.dropout = new Dropout(config.dropout);
   }
@@ -51,7 +51,7 @@ class DistilBertAttention extends Module {
     this.v_lin = make();
     this.out_lin = make();
     this.dropout = new Dropout(config.attentionDropout);
-    this.#heads = config.heads;
+    this.#heads = config.numAttentionHeads;
   }
 
   forward(x: Tensor, mask: Tensor | undefined): LayerOutput {
@@ -71,10 +71,10 @@ class FeedForward extends Module {
 
   constructor(config: DistilBertConfig) {
     super();
-    this.lin1 = new Linear(config.hiddenSize, config.innerSize, { init: initOf(config) });
-    this.lin2 = new Linear(config.innerSize, config.hiddenSize, { init: initOf(config) });
+    this.lin1 = new Linear(config.hiddenSize, config.intermediateSize, { init: initOf(config) });
+    this.lin2 = new Linear(config.intermediateSize, config.hiddenSize, { init: initOf(config) });
     this.dropout = new Dropout(config.dropout);
-    this.#activation = activation(config.activation);
+    this.#activation = activation(config.hiddenAct);
   }
 
   forward(x: Tensor): Tensor {
@@ -110,7 +110,7 @@ class Transformer extends Module {
 
   constructor(config: DistilBertConfig) {
     super();
-    this.layer = Array.from({ length: config.layers }, () => new DistilBertBlock(config));
+    this.layer = Array.from({ length: config.numHiddenLayers }, () => new DistilBertBlock(config));
   }
 
   forward(x: Tensor, attentionMask: Tensor | undefined): HiddenOutputs {

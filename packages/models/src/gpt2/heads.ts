@@ -37,11 +37,11 @@ export class GPT2LMHeadModel extends GPT2Task {
 
   constructor(config: GPT2Config) {
     super(config);
-    this.lm_head = outputLayer(this.transformer.wte.weight, config.tieEmbeddings, initOf(config));
+    this.lm_head = outputLayer(this.transformer.wte.weight, config.tieWordEmbeddings, initOf(config));
   }
 
   override get tied(): ReadonlyMap<string, string> {
-    return new Map(this.config.tieEmbeddings ? [["transformer.wte.weight", "lm_head.weight"]] : []);
+    return new Map(this.config.tieWordEmbeddings ? [["transformer.wte.weight", "lm_head.weight"]] : []);
   }
 
   /** logits [batch, length, vocab]. */
@@ -59,7 +59,7 @@ export class GPT2ForSequenceClassification extends GPT2Task {
 
   constructor(config: GPT2Config) {
     super(config);
-    this.score = new Linear(config.hiddenSize, config.labels, { bias: false, init: initOf(config) });
+    this.score = new Linear(config.hiddenSize, config.numLabels, { bias: false, init: initOf(config) });
   }
 
   /** logits [batch, labels], from the last token that is not `pad_token_id`, on whichever side the padding is. */
@@ -68,11 +68,11 @@ export class GPT2ForSequenceClassification extends GPT2Task {
     const base = this.transformer.forward(inputs);
     const { inputIds } = inputs;
     const [batch, length] = inputIds.shape as [number, number];
-    const { padId, hiddenSize } = this.config;
-    if (padId === undefined && batch > 1) throw new LowrankError("ConfigError", "GPT2ForSequenceClassification: config.json has no pad_token_id, so the last token of a text is known in batches of one only; set it");
+    const { padTokenId, hiddenSize } = this.config;
+    if (padTokenId === undefined && batch > 1) throw new LowrankError("ConfigError", "GPT2ForSequenceClassification: config.json has no pad_token_id, so the last token of a text is known in batches of one only; set it");
     const rows = ops.reshape(base.lastHiddenState, [batch * length, hiddenSize]);
     const at = ops.coordinate(inputIds, 1);
-    const last = padId === undefined ? ops.slice(at, 1, length - 1, length) : ops.amax(ops.mul(at, ops.cast(ops.ne(inputIds, padId), "i32")), 1, true);
+    const last = padTokenId === undefined ? ops.slice(at, 1, length - 1, length) : ops.amax(ops.mul(at, ops.cast(ops.ne(inputIds, padTokenId), "i32")), 1, true);
     const flat = ops.reshape(ops.add(last, ops.mul(ops.coordinate(inputIds, 0), length)), [batch]);
     const logits = this.score.forward(ops.gatherRows(rows, flat));
     return { ...base, logits, loss: classificationLoss(logits, inputs.labels) };

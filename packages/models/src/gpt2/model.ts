@@ -17,7 +17,7 @@ export function initOf(config: GPT2Config): Init {
 
 /** Projections that end in the residual stream start smaller by the root of their number. */
 function residualInit(config: GPT2Config): Init {
-  return { kind: "normal", std: config.initializerRange / Math.sqrt(2 * config.layers) };
+  return { kind: "normal", std: config.initializerRange / Math.sqrt(2 * config.numHiddenLayers) };
 }
 
 class GPT2Attention extends Module {
@@ -32,10 +32,10 @@ class GPT2Attention extends Module {
     super();
     this.c_attn = new Conv1D(config.hiddenSize, 3 * config.hiddenSize, initOf(config));
     this.c_proj = new Conv1D(config.hiddenSize, config.hiddenSize, residualInit(config));
-    this.attn_dropout = new Dropout(config.attentionDropout);
-    this.resid_dropout = new Dropout(config.residualDropout);
-    this.#heads = config.heads;
-    this.#scale = (config.scaleAttention ? 1 / Math.sqrt(config.hiddenSize / config.heads) : 1) / (config.scaleByInverseLayer ? layer + 1 : 1);
+    this.attn_dropout = new Dropout(config.attnPdrop);
+    this.resid_dropout = new Dropout(config.residPdrop);
+    this.#heads = config.numAttentionHeads;
+    this.#scale = (config.scaleAttnWeights ? 1 / Math.sqrt(config.hiddenSize / config.numAttentionHeads) : 1) / (config.scaleAttnByInverseLayerIdx ? layer + 1 : 1);
   }
 
   forward(x: Tensor, mask: CausalMask): LayerOutput {
@@ -57,10 +57,10 @@ class GPT2MLP extends Module {
 
   constructor(config: GPT2Config) {
     super();
-    this.c_fc = new Conv1D(config.hiddenSize, config.innerSize, initOf(config));
-    this.c_proj = new Conv1D(config.innerSize, config.hiddenSize, residualInit(config));
-    this.dropout = new Dropout(config.residualDropout);
-    this.#activation = activation(config.activation);
+    this.c_fc = new Conv1D(config.hiddenSize, config.intermediateSize, initOf(config));
+    this.c_proj = new Conv1D(config.intermediateSize, config.hiddenSize, residualInit(config));
+    this.dropout = new Dropout(config.residPdrop);
+    this.#activation = activation(config.hiddenAct);
   }
 
   forward(x: Tensor): Tensor {
@@ -103,16 +103,16 @@ export class GPT2Model extends Module {
     super();
     this.config = config;
     this.wte = new Embedding(config.vocabSize, config.hiddenSize, initOf(config));
-    this.wpe = new Embedding(config.maxPositions, config.hiddenSize, initOf(config));
-    this.drop = new Dropout(config.embeddingDropout);
-    this.h = Array.from({ length: config.layers }, (_, i) => new GPT2Block(config, i));
+    this.wpe = new Embedding(config.maxPositionEmbeddings, config.hiddenSize, initOf(config));
+    this.drop = new Dropout(config.embdPdrop);
+    this.h = Array.from({ length: config.numHiddenLayers }, (_, i) => new GPT2Block(config, i));
     this.ln_f = new LayerNorm(config.hiddenSize, config.layerNormEps);
   }
 
   /** Of the hidden states the last is after the final norm. */
   forward({ inputIds, attentionMask, positionIds }: GPT2Inputs): HiddenOutputs {
     return this.scoped(() => {
-      const [, length] = textShape(inputIds, this.config.maxPositions);
+      const [, length] = textShape(inputIds, this.config.maxPositionEmbeddings);
       const positions = positionIds === undefined ? ops.slice(this.wpe.weight.value, 0, 0, length) : this.wpe.forward(positionIds);
       const x = this.drop.forward(ops.add(this.wte.forward(inputIds), positions));
       const mask = causalMask(attentionMask);

@@ -36,13 +36,13 @@ class LlamaAttention extends Module {
   constructor(config: LlamaConfig) {
     super();
     const options = { bias: config.attentionBias, init: initOf(config) };
-    this.q_proj = new Linear(config.hiddenSize, config.heads * config.headSize, options);
-    this.k_proj = new Linear(config.hiddenSize, config.keyHeads * config.headSize, options);
-    this.v_proj = new Linear(config.hiddenSize, config.keyHeads * config.headSize, options);
-    this.o_proj = new Linear(config.heads * config.headSize, config.hiddenSize, options);
+    this.q_proj = new Linear(config.hiddenSize, config.numAttentionHeads * config.headDim, options);
+    this.k_proj = new Linear(config.hiddenSize, config.numKeyValueHeads * config.headDim, options);
+    this.v_proj = new Linear(config.hiddenSize, config.numKeyValueHeads * config.headDim, options);
+    this.o_proj = new Linear(config.numAttentionHeads * config.headDim, config.hiddenSize, options);
     this.dropout = new Dropout(config.attentionDropout);
-    this.#heads = config.heads;
-    this.#keyHeads = config.keyHeads;
+    this.#heads = config.numAttentionHeads;
+    this.#keyHeads = config.numKeyValueHeads;
   }
 
   forward(x: Tensor, { mask, tables }: Context): LayerOutput {
@@ -66,10 +66,10 @@ class LlamaMLP extends Module {
   constructor(config: LlamaConfig) {
     super();
     const options = { bias: config.mlpBias, init: initOf(config) };
-    this.gate_proj = new Linear(config.hiddenSize, config.innerSize, options);
-    this.up_proj = new Linear(config.hiddenSize, config.innerSize, options);
-    this.down_proj = new Linear(config.innerSize, config.hiddenSize, options);
-    this.#activation = activation(config.activation);
+    this.gate_proj = new Linear(config.hiddenSize, config.intermediateSize, options);
+    this.up_proj = new Linear(config.hiddenSize, config.intermediateSize, options);
+    this.down_proj = new Linear(config.intermediateSize, config.hiddenSize, options);
+    this.#activation = activation(config.hiddenAct);
   }
 
   /** down(act(gate(x)) ⊙ up(x)) (Shazeer 2020). */
@@ -88,8 +88,8 @@ class LlamaLayer extends Block {
     super();
     this.self_attn = new LlamaAttention(config);
     this.mlp = new LlamaMLP(config);
-    this.input_layernorm = new RMSNorm(config.hiddenSize, config.normEps);
-    this.post_attention_layernorm = new RMSNorm(config.hiddenSize, config.normEps);
+    this.input_layernorm = new RMSNorm(config.hiddenSize, config.rmsNormEps);
+    this.post_attention_layernorm = new RMSNorm(config.hiddenSize, config.rmsNormEps);
   }
 
   forward(x: Tensor, context: Context): LayerOutput {
@@ -110,18 +110,18 @@ export class LlamaModel extends Module {
   constructor(config: LlamaConfig) {
     super();
     this.config = config;
-    this.embed_tokens = new Embedding(config.vocabSize, config.hiddenSize, initOf(config), config.padId);
-    this.layers = Array.from({ length: config.layers }, () => new LlamaLayer(config));
-    this.norm = new RMSNorm(config.hiddenSize, config.normEps);
+    this.embed_tokens = new Embedding(config.vocabSize, config.hiddenSize, initOf(config), config.padTokenId);
+    this.layers = Array.from({ length: config.numHiddenLayers }, () => new LlamaLayer(config));
+    this.norm = new RMSNorm(config.hiddenSize, config.rmsNormEps);
   }
 
   /** Of the hidden states the last is after the final norm. */
   forward({ inputIds, attentionMask, positionIds }: LlamaInputs): HiddenOutputs {
     return this.scoped(() => {
-      const { maxPositions, ropeTheta: theta, headSize: width } = this.config;
-      textShape(inputIds, maxPositions);
+      const { maxPositionEmbeddings, ropeTheta: theta, headDim: width } = this.config;
+      textShape(inputIds, maxPositionEmbeddings);
       const x = this.embed_tokens.forward(inputIds);
-      const context = { mask: causalMask(attentionMask), tables: rotaryTables(x, positionIds, { theta, width, maxPositions }) };
+      const context = { mask: causalMask(attentionMask), tables: rotaryTables(x, positionIds, { theta, width, maxPositions: maxPositionEmbeddings }) };
       const { hiddenStates, attentions } = runLayers(x, this.layers, context);
       const lastHiddenState = this.norm.forward(hiddenStates[hiddenStates.length - 1]!);
       return { lastHiddenState, hiddenStates: [...hiddenStates.slice(0, -1), lastHiddenState], attentions };
@@ -144,11 +144,11 @@ export class LlamaForCausalLM extends PretrainedModel<LlamaConfig> {
   constructor(config: LlamaConfig) {
     super(config);
     this.model = new LlamaModel(config);
-    this.lm_head = outputLayer(this.model.embed_tokens.weight, config.tieEmbeddings, initOf(config));
+    this.lm_head = outputLayer(this.model.embed_tokens.weight, config.tieWordEmbeddings, initOf(config));
   }
 
   override get tied(): ReadonlyMap<string, string> {
-    return new Map(this.config.tieEmbeddings ? [["model.embed_tokens.weight", "lm_head.weight"]] : []);
+    return new Map(this.config.tieWordEmbeddings ? [["model.embed_tokens.weight", "lm_head.weight"]] : []);
   }
 
   /** logits [batch, length, vocab]. */

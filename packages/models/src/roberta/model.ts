@@ -10,15 +10,15 @@ import { parseRobertaConfig, robertaConfigFile, type RobertaConfig } from "./con
 
 class RobertaEmbeddings extends BertEmbeddings {
   constructor(config: RobertaConfig) {
-    super(config, config.padId);
+    super(config, config.padTokenId);
   }
 
   /** Padding is told by its id, not by the mask, and has the position pad_token_id. */
   protected override positions(inputIds: Tensor): Tensor {
-    const { maxPositions, padId } = this.config;
-    textShape(inputIds, maxPositions - padId - 1);
-    const real = ops.cast(ops.ne(inputIds, padId), "i32");
-    return this.position_embeddings.forward(ops.add(ops.mul(ops.cumsum(real, 1), real), padId));
+    const { maxPositionEmbeddings, padTokenId } = this.config;
+    textShape(inputIds, maxPositionEmbeddings - padTokenId - 1);
+    const real = ops.cast(ops.ne(inputIds, padTokenId), "i32");
+    return this.position_embeddings.forward(ops.add(ops.mul(ops.cumsum(real, 1), real), padTokenId));
   }
 }
 
@@ -47,8 +47,8 @@ class RobertaHead extends Module {
   constructor(config: RobertaConfig) {
     super();
     this.dense = new Linear(config.hiddenSize, config.hiddenSize, { init: initOf(config) });
-    this.dropout = new Dropout(config.classifierDropout ?? config.hiddenDropout);
-    this.out_proj = new Linear(config.hiddenSize, config.labels, { init: initOf(config) });
+    this.dropout = new Dropout(config.classifierDropout ?? config.hiddenDropoutProb);
+    this.out_proj = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
   }
 
   /** x [batch, hidden]. */

@@ -12,11 +12,11 @@ export interface ConfigOverrides {
 export interface ModelConfig {
   readonly vocabSize: number;
   readonly hiddenSize: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly maxPositions: number;
+  readonly numHiddenLayers: number;
+  readonly numAttentionHeads: number;
+  readonly maxPositionEmbeddings: number;
   readonly initializerRange: number;
-  readonly labels: number;
+  readonly numLabels: number;
   /** The file as it was read. */
   readonly source: ConfigSource;
 }
@@ -72,11 +72,11 @@ export function labelCount(source: ConfigSource, overrides: ConfigOverrides): nu
 
 /** The fields every saved config has: which class, which family, and the labels where they are not transformers' default of two. */
 export function identityFields(config: ModelConfig, modelType: string, architecture: string): Record<string, unknown> {
-  const labels = Array.from({ length: config.labels }, (_, i) => `LABEL_${i}`);
+  const labels = Array.from({ length: config.numLabels }, (_, i) => `LABEL_${i}`);
   const { id2label, label2id } = config.source;
   return {
     architectures: [architecture], model_type: modelType, dtype: "float32",
-    ...(config.labels === 2 && id2label === undefined ? {} : {
+    ...(config.numLabels === 2 && id2label === undefined ? {} : {
       id2label: id2label ?? Object.fromEntries(labels.map((l, i) => [i, l])), label2id: label2id ?? Object.fromEntries(labels.map((l, i) => [l, i])),
     }),
   };
