@@ -6,22 +6,23 @@
  */
 import type { StepTiming } from "./backends/backend.ts";
 import type { Device } from "./device.ts";
-import { dtypes, type DType, type TypedArray } from "./dtype.ts";
+import type { DType } from "./dtype.ts";
 import type { Prepared, Result } from "./engine.ts";
-import { LowrankError, ShapeError } from "./errors.ts";
+import { DTypeError, LowrankError, quote } from "./errors.ts";
 import { traceDTypes, type DTypeTrace } from "./graph/dtype-trace.ts";
 import { buildProgram, type Program } from "./graph/program.ts";
 import { Node } from "./graph/node.ts";
+import { hostValue, type HostData } from "./host-values.ts";
 import { leafPrimitive } from "./ops/sources.ts";
 import { signatureOf } from "./graph/signature.ts";
-import { formatShape, sizeOf } from "./shape.ts";
+import { formatShape } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
 
 /** Values of one input, on the host. */
 export interface HostTensor {
-  readonly data: TypedArray;
+  readonly data: HostData;
   readonly shape: readonly number[];
-  /** Default: what the array type suggests (Float32Array f32, Int32Array i32, Uint8Array bool stays u8). */
+  /** Default: what the array type suggests (Float32Array f32, Int32Array i32, Uint8Array u8), else the device's float. Values of another type are converted. */
   readonly dtype?: DType;
 }
 
@@ -86,11 +87,13 @@ export function compile<Out extends Record<string, Tensor>>(device: Device, fn: 
   }
 
   const call = async (inputs: CompileInputs): Promise<Out> => {
-    const specs = Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, specOf(name, x)]));
+    const entries = Object.entries(inputs).map(([name, x]) => [name, specOf(device, name, x)] as const);
+    const specs = Object.fromEntries(entries);
+    // before anything else, so that a refused input leaves no trace
+    const values = new Map(entries.map(([name, { dtype, shape }]) => [name, hostValue(`compiled input "${name}"`, dtype, shape, inputs[name]!.data)]));
     const key = keyOf(specs);
     let captured = captures.get(key);
     if (captured === undefined || !captured.verified) captured = capture(key, specs);
-    const values = new Map(Object.entries(inputs).map(([name, x]) => [name, x.data]));
     const timings: StepTiming[] | undefined = call.onTimings === undefined ? undefined : [];
     const results = await device.launch(captured.prepared, captured.program, values, timings);
     if (timings !== undefined) call.onTimings?.(timings);
@@ -111,13 +114,13 @@ function describe(signature: string, { prepared, program, compileMs }: Captured)
 }
 
 function keyOf(specs: Record<string, { readonly shape: readonly number[]; readonly dtype: DType }>): string {
-  return Object.entries(specs).map(([name, s]) => `${name}:${s.dtype}${formatShape(s.shape)}`).join(" ");
+  return Object.entries(specs).map(([name, s]) => `${/^\w+$/.test(name) ? name : JSON.stringify(name)}:${s.dtype}${formatShape(s.shape)}`).join(" ");
 }
 
-function specOf(name: string, x: HostTensor): { shape: readonly number[]; dtype: DType } {
-  if (x.data.length !== sizeOf(x.shape)) throw new ShapeError(`compiled input "${name}": ${x.data.length} values do not fill ${formatShape(x.shape)}`);
-  const dtype = x.dtype ?? (Object.keys(dtypes) as DType[]).find((d) => x.data instanceof dtypes[d].array)!;
-  return { shape: x.shape, dtype };
+function specOf(device: Device, name: string, x: HostTensor): { shape: readonly number[]; dtype: DType } {
+  const what = `compiled input "${name}"`;
+  if (typeof x !== "object" || x === null || x.data === undefined || x.shape === undefined) throw new DTypeError(`${what}: give { data, shape, dtype? }, got ${quote(x)}`);
+  return { shape: x.shape, dtype: x.dtype ?? device.storable(what, x.data) };
 }
 
 function resultTensor(device: Device, like: Node, result: Result): Tensor {

@@ -1,17 +1,18 @@
 /** A device: an engine, the writes waiting for it, and the ways to make tensors on it. */
 import type { BackendInfo, MemoryInfo, StepTiming } from "./backends/backend.ts";
 import { dtypes, isFloat, type DType, type TypedArray } from "./dtype.ts";
-import { invariant, NumericsError, ShapeError } from "./errors.ts";
+import { DTypeError, invariant, NumericsError } from "./errors.ts";
 import type { Engine, Prepared, Result } from "./engine.ts";
 import { Cell } from "./graph/cell.ts";
 import { Node, type Leaf } from "./graph/node.ts";
 import { buildProgram, type Assignment, type Program } from "./graph/program.ts";
-import { floatsOf, toMemory } from "./memory-form.ts";
+import { checkDType, checkShape, hostValue, inferShape, naturalDType, type HostData } from "./host-values.ts";
+import { floatsOf } from "./memory-form.ts";
 import { leafPrimitive } from "./ops/sources.ts";
 import { Parameter } from "./parameter.ts";
 import { makeProfile, type Profile } from "./profile.ts";
 import { formatShape, sizeOf } from "./shape.ts";
-import { ops, Tensor, type NestedArray } from "./tensor.ts";
+import { ops, Tensor } from "./tensor.ts";
 
 export interface PendingWrite { readonly parameter: Parameter; readonly value: Node }
 
@@ -32,20 +33,21 @@ export class Device {
 
   /**
    * Host values as a tensor; copied to the device by each plan that reads it.
-   * Numbers become the device's float dtype, Int32Array i32, Uint8Array u8 and so on unless `dtype` says otherwise.
+   * Lists become the device's float dtype, Int32Array i32, Uint8Array u8 and so on unless `dtype` says otherwise. Conversions are those of
+   * `hostValue`: whole numbers must fit, a Uint16Array needs a dtype, of which it holds the bits.
+   * @throws ShapeError, DTypeError
    */
-  tensor(values: NestedArray | TypedArray, shape?: readonly number[], dtype?: DType): Tensor {
-    const { data, inferred, natural } = flattenValues(values);
-    const wanted = dtype ?? this.#storable(natural);
-    const dims = shape ?? inferred;
-    if (sizeOf(dims) !== data.length) throw new ShapeError(`tensor: ${data.length} values do not fill ${formatShape(dims)}`);
-    const memory = toMemory(wanted, data, natural);
+  tensor(values: HostData, shape?: readonly number[], dtype?: DType): Tensor {
+    const dims = shape ?? inferShape("tensor", values);
+    const wanted = dtype ?? this.storable("tensor", values);
+    const memory = hostValue("tensor", wanted, dims, values);
     // the caller's array may change before the tensor is read
-    return this.#leaf({ kind: "host", data: memory === values ? memory.slice() : memory }, dims, wanted);
+    return this.#leaf("tensor", { kind: "host", data: memory === values ? memory.slice() : memory }, dims, wanted);
   }
 
   full(shape: readonly number[], value: number, dtype: DType = this.defaultFloat): Tensor {
-    return ops.expand(ops.make.scalar(value, this.#anchor(dtype), dtype), shape);
+    checkShape("full", shape);
+    return ops.expand(ops.make.scalar(value, this.#anchor("full", dtype), dtype), shape);
   }
 
   zeros(shape: readonly number[], dtype: DType = this.defaultFloat): Tensor {
@@ -60,25 +62,33 @@ export class Device {
   /**
    * Persistent storage, updated in place by `Parameter.assign`.
    * @param from dtype of `values` where the array type does not say it: raw f16 or bf16 bits, bool bytes
+   * @throws ShapeError, DTypeError
    */
-  parameter(values: NestedArray | TypedArray, shape?: readonly number[], dtype?: DType, from?: DType): Parameter {
-    const { data, inferred, natural } = flattenValues(values, from);
-    const wanted = dtype ?? this.#storable(natural);
-    const dims = shape ?? inferred;
-    if (sizeOf(dims) !== data.length) throw new ShapeError(`parameter: ${data.length} values do not fill ${formatShape(dims)}`);
-    const storage = this.engine.allocate(wanted, data.length);
-    this.engine.write(storage, wanted, toMemory(wanted, data, natural));
+  parameter(values: HostData, shape?: readonly number[], dtype?: DType, from?: DType): Parameter {
+    const dims = shape ?? inferShape("parameter", values);
+    const wanted = dtype ?? this.storable("parameter", values, from);
+    const memory = hostValue("parameter", wanted, dims, values, from);
+    this.#checkSupport("parameter", wanted);
+    const storage = this.engine.allocate(wanted, memory.length);
+    this.engine.write(storage, wanted, memory);
     return new Parameter(this, new Cell(this.engine, wanted, [...dims], storage));
   }
 
   /** Host values produced anew at every execution of a plan that reads them, replays included. */
-  live(shape: readonly number[], dtype: DType, produce: () => ArrayLike<number>): Tensor {
-    return this.#leaf({ kind: "live", produce: () => toMemory(dtype, produce(), undefined) }, shape, dtype);
+  live(shape: readonly number[], dtype: DType, produce: () => HostData): Tensor {
+    const dims = [...shape];
+    return this.#leaf("live", { kind: "live", produce: () => hostValue("a live value", dtype, dims, produce()) }, dims, dtype);
   }
 
   /** A placeholder of a compiled function. */
   input(name: string, shape: readonly number[], dtype: DType): Tensor {
-    return this.#leaf({ kind: "input", name }, shape, dtype);
+    return this.#leaf(`compiled input "${name}"`, { kind: "input", name }, shape, dtype);
+  }
+
+  /** The dtype these values get when nobody says one: what their type suggests, or the device's float where it has no such dtype. */
+  storable(name: string, values: HostData, from?: DType): DType {
+    const natural = from ?? naturalDType(name, values, this.defaultFloat);
+    return this.engine.supports(natural) ? natural : this.defaultFloat;
   }
 
   /** Runs everything these tensors and all assigned parameters need. */
@@ -170,14 +180,19 @@ export class Device {
     }
   }
 
-  /** The dtype an array suggests, or the device's float where it has no such dtype. */
-  #storable(natural: DType | undefined): DType {
-    return natural !== undefined && this.engine.supports(natural) ? natural : this.defaultFloat;
+  #anchor(name: string, dtype: DType): Tensor {
+    checkDType(name, dtype);
+    return this.#leaf(name, { kind: "host", data: new dtypes[dtype].array(new ArrayBuffer(dtypes[dtype].bytes)) }, [], dtype);
   }
 
-  #anchor(dtype: DType): Tensor { return this.#leaf({ kind: "host", data: new dtypes[dtype].array(new ArrayBuffer(dtypes[dtype].bytes)) }, [], dtype); }
+  #checkSupport(name: string, dtype: DType): void {
+    checkDType(name, dtype);
+    if (!this.engine.supports(dtype)) throw new DTypeError(`${name}: the ${this.name} device has no ${dtype}; use ${this.defaultFloat}`);
+  }
 
-  #leaf(leaf: Leaf, shape: readonly number[], dtype: DType): Tensor {
+  #leaf(name: string, leaf: Leaf, shape: readonly number[], dtype: DType): Tensor {
+    checkShape(name, shape);
+    this.#checkSupport(name, dtype);
     return new Tensor(new Node(leafPrimitive, [], {}, [...shape], dtype, leaf), this);
   }
 }
@@ -203,22 +218,4 @@ function leafValues(node: Node, inputs: ReadonlyMap<string, TypedArray>): TypedA
 
 function invariantNever(): never {
   invariant(false, "a cell is not a host leaf");
-}
-
-function flattenValues(values: NestedArray | TypedArray, from?: DType): { data: ArrayLike<number>; inferred: number[]; natural: DType | undefined } {
-  if (typeof values === "number") return { data: [values], inferred: [], natural: undefined };
-  if (ArrayBuffer.isView(values)) return { data: values, inferred: [values.length], natural: from ?? naturalDType(values) };
-  const inferred: number[] = [];
-  for (let level: NestedArray | undefined = values; Array.isArray(level); level = level[0]) inferred.push(level.length);
-  const data = values.flat(Infinity as 1) as unknown as number[];
-  if (data.length !== sizeOf(inferred)) throw new ShapeError("tensor: rows have different lengths");
-  return { data, inferred, natural: undefined };
-}
-
-function naturalDType(array: TypedArray): DType {
-  if (array instanceof Float64Array) return "f64";
-  if (array instanceof Float32Array) return "f32";
-  if (array instanceof Int32Array) return "i32";
-  if (array instanceof Uint32Array) return "u32";
-  return array instanceof Uint16Array ? "f16" : "u8";
 }

@@ -9,6 +9,7 @@ export { Device } from "./device.ts";
 export { bytesOf, dtypes, isFloat, promote, viewAs, type DType, type TypedArray } from "./dtype.ts";
 export { DeviceError, DTypeError, FormatError, invariant, InvariantError, LowrankError, NumericsError, printable, quote, ShapeError, type ErrorCode, type ErrorKind } from "./errors.ts";
 export { withScope } from "./graph/node.ts";
+export type { HostData, NestedArray } from "./host-values.ts";
 export { init, type DeviceName, type InitOptions } from "./init.ts";
 export { erf } from "./math/erf.ts";
 export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "./math/half.ts";
@@ -29,6 +30,6 @@ export { fromBlob, fromBytes, type RandomAccess } from "./safetensors/source.ts"
 export { serialize, writeSafetensors, type ByteSink, type TensorPlan } from "./safetensors/writer.ts";
 export { threefry2x32 } from "./random/threefry.ts";
 export { broadcastShapes, formatShape, resolveDim, sameShape, sizeOf, stridesOf } from "./shape.ts";
-export { ops, Tensor, type NestedArray } from "./tensor.ts";
+export { ops, Tensor } from "./tensor.ts";
 export { mixedBf16, mixedF16, withPrecision, type PrecisionClass, type PrecisionPolicy } from "./precision.ts";
 export type { DTypeTrace, ProductTrace } from "./graph/dtype-trace.ts";

@@ -1,9 +1,10 @@
 /** A named place in device memory that training updates in place. */
 import type { Device } from "./device.ts";
 import type { DType, TypedArray } from "./dtype.ts";
-import { DTypeError, ShapeError } from "./errors.ts";
+import { DTypeError, LowrankError, ShapeError } from "./errors.ts";
 import type { Cell } from "./graph/cell.ts";
 import { Node } from "./graph/node.ts";
+import { hostValue, type HostData } from "./host-values.ts";
 import { leafPrimitive } from "./ops/sources.ts";
 import { formatShape, sameShape, sizeOf } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
@@ -25,6 +26,7 @@ export class Parameter {
 
   /** What a reader sees now: the stored values, or the value last assigned in the step being built. */
   get value(): Tensor {
+    this.#checkUsable("value");
     const leaf = this.#current.node.leaf;
     if (leaf?.kind === "cell" && leaf.cell === this.cell && leaf.version !== this.cell.version) this.#current = this.#stored();
     return this.#current;
@@ -32,6 +34,7 @@ export class Parameter {
 
   /** Makes `value` the parameter's value from here on. Memory is written at the next realize or compiled run, in place. */
   assign(value: Tensor): void {
+    this.#checkUsable("assign");
     if (!sameShape(value.shape, this.shape)) throw new ShapeError(`assign: parameter ${formatShape(this.shape)} cannot hold ${formatShape(value.shape)}`);
     if (value.dtype !== this.dtype) throw new DTypeError(`assign: parameter is ${this.dtype}, value is ${value.dtype}; cast it first`);
     this.#current = value;
@@ -43,18 +46,31 @@ export class Parameter {
     this.#current = this.#stored();
   }
 
-  /** Copies host values in, now. A pending assignment is dropped. */
-  write(data: TypedArray): void {
-    if (data.length !== this.size) throw new ShapeError(`write: parameter ${formatShape(this.shape)} holds ${this.size} elements, got ${data.length}`);
+  /**
+   * Copies host values in, now. A pending assignment is dropped.
+   * @param data as many numbers as it has elements; another type than the parameter's is converted
+   * @throws ShapeError, DTypeError as `hostValue` does
+   */
+  write(data: HostData): void {
+    this.#checkUsable("write");
+    const memory = hostValue(`write: parameter ${formatShape(this.shape)}`, this.dtype, this.shape, data);
     this.device.pending.delete(this.cell);
-    this.device.engine.write(this.cell.storage, this.dtype, data);
+    this.device.engine.write(this.cell.storage, this.dtype, memory);
     this.cell.version++;
     this.#current = this.#stored();
   }
 
   data(): Promise<TypedArray> { return this.value.data(); }
 
-  dispose(): void { this.cell.dispose(); }
+  /** Frees the memory, for good: reading and writing throw from here on. A pending assignment is dropped. */
+  dispose(): void {
+    this.device.pending.delete(this.cell);
+    this.cell.dispose();
+  }
+
+  #checkUsable(what: string): void {
+    if (this.cell.disposed) throw new LowrankError("DisposedError", `${what}: parameter ${formatShape(this.shape)} was disposed; a disposed parameter can be neither read nor written`);
+  }
 
   #stored(): Tensor {
     return new Tensor(new Node(leafPrimitive, [], {}, this.cell.shape, this.cell.dtype, { kind: "cell", cell: this.cell, version: this.cell.version }), this.device);

@@ -6,12 +6,12 @@ import type { Device } from "./device.ts";
 import type { DType, TypedArray } from "./dtype.ts";
 import { LowrankError } from "./errors.ts";
 import type { Node } from "./graph/node.ts";
+import type { NestedArray } from "./host-values.ts";
 import { makeToolbox } from "./ops/make.ts";
 import type { Operand, Toolbox } from "./ops/toolbox.ts";
 import { sizeOf } from "./shape.ts";
 
 type Dims = readonly number[] | number;
-export type NestedArray = number | NestedArray[];
 
 export class Tensor {
   readonly node: Node;
