@@ -57,11 +57,15 @@ export class LossScaler {
     return { grads: grads.map((g) => ops.mul(g, inverse)), finite };
   }
 
-  /** After each step: `finite` as it was read from the device. A step that was not finite has changed nothing and halves the scale; throws NumericsError once no scale helps. */
-  update(finite: boolean): void {
+  /**
+   * After each step: `finite` and the loss as they were read from the device. A step that was not finite has changed nothing and halves the
+   * scale; throws NumericsError where the loss itself, which no scale has touched, is not finite, and once no scale helps.
+   */
+  update(finite: boolean, loss: number): void {
     const { growthFactor, backoffFactor, growthInterval } = this.#options;
     if (!finite) {
       this.skipped++;
+      if (!Number.isFinite(loss)) throw new NumericsError(`loss scaling: the loss itself is ${loss}, which no scale can mend: a label computed on the device may be no class, or the numbers break down before the loss; detectAnomaly names where`);
       if (this.#scale * backoffFactor < LEAST_SCALE) throw new NumericsError(`loss scaling: gradients are not finite even at scale ${this.#scale}; the numbers break down elsewhere, detectAnomaly names where`);
       this.#scale = Math.fround(this.#scale * backoffFactor);
       this.#tracker = 0;

@@ -31,7 +31,7 @@ describe.each(["wasm", "reference"] as const)("on %s", (deviceName) => {
     });
     for (const { raw_grad: raw, param, scale, tracker } of golden.steps) {
       const out = await step({ slope: { data: Float32Array.of(raw === "nan" ? NaN : Number(raw.replace("inf", "Infinity"))), shape: [1] } });
-      scaler.update((await out.finite.item()) !== 0);
+      scaler.update((await out.finite.item()) !== 0, 0);
       expect({ param: (await p.parameter.data())[0], ...scaler.state }).toEqual({ param, scale, tracker });
     }
     device.close();
@@ -55,7 +55,7 @@ describe.each(["wasm", "reference"] as const)("on %s", (deviceName) => {
       });
       for (let i = 0; i < 12; i++) {
         const { finite } = await step({ x: { data: Float32Array.from({ length: 24 }, (_, k) => Math.cos(k + i)), shape: [24] } });
-        scaler.update((await finite.item()) !== 0);
+        scaler.update((await finite.item()) !== 0, 0);
       }
       const out = [...(await w.parameter.data())];
       device.close();
@@ -80,7 +80,7 @@ describe.each(["wasm", "reference"] as const)("on %s", (deviceName) => {
       const { finite } = await step({ x: { data: Float32Array.from(x), shape: [3] } });
       const ok = (await finite.item()) !== 0;
       if (!ok) optimizer.revoke();
-      scaler.update(ok);
+      scaler.update(ok, 0);
     };
     await feed(1, 2, 3);
     const before = await state();
@@ -106,10 +106,10 @@ it("S2, S4: the state machine is the reference's, and the scale stays a finite p
     let [scale, tracker] = [2 ** power, 0];
     for (const ok of finite) {
       if (!ok && scale / 2 < 2 ** -24) {
-        expect(() => scaler.update(ok)).toThrow(NumericsError);
+        expect(() => scaler.update(ok, 0)).toThrow(NumericsError);
         return;
       }
-      scaler.update(ok);
+      scaler.update(ok, 0);
       tracker = ok ? tracker + 1 : 0;
       if (!ok) scale /= 2;
       else if (tracker === interval) {
@@ -125,5 +125,24 @@ it("S2, S4: the state machine is the reference's, and the scale stays a finite p
 it("half-precision gradients are refused", async () => {
   const device = await init({ device: "wasm", threads: 1 });
   expect(() => new LossScaler().unscale([device.tensor([1], [1], "f16")])).toThrow("gradient 0 is f16");
+  device.close();
+});
+
+it("a loss that is not finite is reported: no scale can mend it", async () => {
+  const device = await init({ device: "wasm", threads: 1 });
+  const w = weightOn(device, Float32Array.of(1, 2, 3));
+  const optimizer = new SGD([w], { lr: 1 });
+  const scaler = new LossScaler();
+  // a label that the device computes: 2 + 1 is no class
+  const label = ops.add(device.tensor(Int32Array.of(2)), 1);
+  const loss = ops.crossEntropy(ops.reshape(w.value, [1, 3]), label);
+  const { grads, finite } = scaler.unscale(grad(scaler.scaleLoss(loss), optimizer.parameters));
+  optimizer.step(grads, finite);
+  await device.realize(loss, finite);
+  const [ok, value] = [(await finite.item()) !== 0, await loss.item()];
+  expect([ok, value]).toEqual([false, NaN]);
+  expect([...(await w.parameter.data())]).toEqual([1, 2, 3]);
+  expect(() => scaler.update(ok, value)).toThrow(/loss itself is NaN/);
+  expect(scaler.scale).toBe(65536);
   device.close();
 });

@@ -4,6 +4,7 @@ import { dtypes, isFloat, type DType, type TypedArray } from "./dtype.ts";
 import { DTypeError, invariant, NumericsError } from "./errors.ts";
 import type { Engine, Prepared, Result } from "./engine.ts";
 import { Cell } from "./graph/cell.ts";
+import { checkIndices } from "./graph/index-checks.ts";
 import { Node, type Leaf } from "./graph/node.ts";
 import { buildProgram, type Assignment, type Program } from "./graph/program.ts";
 import { checkDType, checkShape, hostValue, inferShape, naturalDType, type HostData } from "./host-values.ts";
@@ -118,6 +119,7 @@ export class Device {
     const timings = wanted ?? (this.#profiled === undefined ? undefined : []);
     if (timings !== undefined) this.#profiled?.push(timings);
     const values = program.hostLeaves.map((node) => leafValues(node, inputs));
+    checkIndices(program.indexChecks, values);
     const running = this.engine.execute(prepared, values, program.cells.map((c) => c.storage), timings);
     for (const { cell } of program.assignments) cell.version++;
     return running;

@@ -83,9 +83,10 @@ export function trainingStep(adapted: AdaptedClassifier, options: TrainOptions, 
         optimizer.revoke();
         allocator?.revoke();
       }
-      scaler?.update(!skipped);
+      const loss = await out["loss"]!.item();
+      scaler?.update(!skipped, loss);
       const allocation = skipped || out["report"] === undefined ? undefined : allocator?.check(await out["report"].floats());
-      return { loss: await out["loss"]!.item(), norm: await out["norm"]!.item(), regularizer: out["extra"] === undefined ? 0 : await out["extra"].item(), skipped, allocation };
+      return { loss, norm: await out["norm"]!.item(), regularizer: out["extra"] === undefined ? 0 : await out["extra"].item(), skipped, allocation };
     },
     dtypes: () => compiled.info()[0]?.dtypes,
     stateBytes: () => [...optimizer.state().values(), ...(allocator?.state().values() ?? [])].reduce((sum, p) => sum + p.size * bytesOf(p.dtype), 0),

@@ -145,7 +145,10 @@ export class BertForMaskedLM extends BertTask {
 }
 
 export interface QuestionInputs extends BertInputs {
-  /** i32 [batch]: first and last token of the answer; positions outside the text count for nothing. */
+  /**
+   * i32 [batch]: first and last token of the answer. Positions at or beyond the length count for nothing, as in transformers (the answer
+   * was cut off), and so does −100, where transformers would train on position 0. Other negative ones are an error.
+   */
   readonly startPositions?: Tensor;
   readonly endPositions?: Tensor;
 }
@@ -173,8 +176,11 @@ export class BertForQuestionAnswering extends BertTask {
     const [startLogits, endLogits] = [0, 1].map((i) => ops.squeeze(ops.slice(both, -1, i, i + 1), -1)) as [Tensor, Tensor];
     const { startPositions, endPositions } = inputs;
     const length = startLogits.shape[1]!;
-    const part = (logits: Tensor, at: Tensor): Tensor => ops.crossEntropy(logits, ops.where(ops.ge(at, length), ops.make.scalar(-100, at), at));
-    const loss = startPositions === undefined || endPositions === undefined ? undefined : ops.mul(ops.add(part(startLogits, startPositions), part(endLogits, endPositions)), 0.5);
+    const part = (logits: Tensor, positions: Tensor, name: string): Tensor => {
+      const at = ops.cast(ops.checkIndices(positions, { size: Infinity, ignore: -100, op: BertForQuestionAnswering.architecture, name }), "i32");
+      return ops.crossEntropy(logits, ops.where(ops.ge(at, length), -100, at));
+    };
+    const loss = startPositions === undefined || endPositions === undefined ? undefined : ops.mul(ops.add(part(startLogits, startPositions, "start position"), part(endLogits, endPositions, "end position")), 0.5);
     return { ...base, startLogits, endLogits, loss };
   }
 }

@@ -1,6 +1,7 @@
 /** A program: the part of the graph that a set of results needs, in topological order, with its leaves listed. */
 import { LowrankError } from "../errors.ts";
 import type { Cell } from "./cell.ts";
+import { indexChecks, type IndexCheck } from "./index-checks.ts";
 import type { Node } from "./node.ts";
 
 export interface Assignment {
@@ -17,6 +18,8 @@ export interface Program {
   readonly hostLeaves: readonly Node[];
   /** Persistent storage that is read or written, each once. */
   readonly cells: readonly Cell[];
+  /** Ranges that host values must keep to, looked at before every run. */
+  readonly indexChecks: readonly IndexCheck[];
 }
 
 export function buildProgram(outputs: readonly Node[], assignments: readonly Assignment[]): Program {
@@ -34,7 +37,7 @@ export function buildProgram(outputs: readonly Node[], assignments: readonly Ass
     }
   }
   for (const { cell } of assignments) cells.add(cell);
-  return { nodes, outputs, assignments, hostLeaves, cells: [...cells] };
+  return { nodes, outputs, assignments, hostLeaves, cells: [...cells], indexChecks: indexChecks(nodes, hostLeaves) };
 }
 
 function checkVersion(node: Node, cell: Cell, version: number): void {

@@ -1,9 +1,11 @@
 /** Matrix products, gathers and scatters: the primitives that move data between positions. */
 import { isFloat, promote } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
+import { indexCheckPrimitive, knownOnHost } from "../graph/index-checks.ts";
 import { broadcastShapes, formatShape, resolveDim, sizeOf, stridesOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { OpRecord, Primitive } from "./record.ts";
+import type { Toolbox } from "./toolbox.ts";
 
 const matmulPrimitive: Primitive = {
   name: "matmul", lowering: { class: "matmul" }, cost: 1000,
@@ -51,7 +53,12 @@ export const matmul: OpRecord<[a: Tensor, b: Tensor]> = {
   },
 };
 
-/** Where a row id is outside the table the result is NaN (float) or 0: loud in training, never a wild read. */
+/** Ids that the host knows are checked before each run, once. */
+function asked(t: Toolbox, ids: Tensor, size: number, op: string, name: string): Tensor {
+  return ids.node.record === indexCheckPrimitive ? ids : t.checkIndices(ids, { size, op, name });
+}
+
+/** Where an id computed on the device is outside the table the result is NaN (float) or 0: loud in training, never a wild read. */
 const gatherPrimitive: Primitive = {
   name: "gatherRows", lowering: { class: "gather" }, cost: 2,
   reference: ([table, ids], _attrs, shape) => {
@@ -67,15 +74,14 @@ const gatherPrimitive: Primitive = {
   vjp: (t, g, { inputs }) => [t.scatterRows(inputs[1]!, g, inputs[0]!.shape[0]!), undefined],
 };
 export const gatherRows: OpRecord<[table: Tensor, ids: Tensor]> = {
-  name: "gatherRows", doc: "table [rows, …rest] at ids […ids] → […ids, …rest]", tolerance: "exact", differentiable: true,
+  name: "gatherRows", doc: "table [rows, …rest] at ids […ids] → […ids, …rest]; an id outside is an error before the run where the host knows it, else NaN (0 for integers)", tolerance: "exact", differentiable: true,
   sample: (g) => {
     const rows = g.integer(1, 6);
     return [g.tensor([rows, ...g.shape({ maxRank: 2 })]), g.ints(g.shape({ maxRank: 2 }), 0, rows - 1)];
   },
   call: (t, table, ids) => {
     if (table.rank === 0) throw new ShapeError("gatherRows: the table needs at least one dimension");
-    if (ids.dtype !== "i32" && ids.dtype !== "u32" && ids.dtype !== "u8") throw new DTypeError(`gatherRows: ids must be integers, got ${ids.dtype}`);
-    return t.make.node(gatherPrimitive, [table, t.cast(ids, "i32")], {}, [...ids.shape, ...table.shape.slice(1)], table.dtype);
+    return t.make.node(gatherPrimitive, [table, t.cast(asked(t, ids, table.shape[0]!, "gatherRows", "id"), "i32")], {}, [...ids.shape, ...table.shape.slice(1)], table.dtype);
   },
 };
 
@@ -94,7 +100,7 @@ const scatterPrimitive: Primitive = {
   vjp: (t, g, { inputs }) => [undefined, t.gatherRows(g, inputs[0]!)],
 };
 export const scatterRows: OpRecord<[ids: Tensor, source: Tensor, rows: number]> = {
-  name: "scatterRows", doc: "ids [n…], source [n…, …rest] → [rows, …rest]: rows with the same id are added up", tolerance: "reduction", differentiable: true,
+  name: "scatterRows", doc: "ids [n…], source [n…, …rest] → [rows, …rest]: rows with the same id are added up; an id outside is an error before the run where the host knows it, else its row is dropped", tolerance: "reduction", differentiable: true,
   sample: (g) => {
     const rows = g.integer(1, 6);
     const lead = g.shape({ maxRank: 2 });
@@ -103,13 +109,14 @@ export const scatterRows: OpRecord<[ids: Tensor, source: Tensor, rows: number]> 
   call: (t, ids, source, rows) => {
     const n = ids.rank;
     if (source.rank < n || ids.shape.some((d, i) => d !== source.shape[i])) throw new ShapeError(`scatterRows: source ${formatShape(source.shape)} must begin with the shape of ids ${formatShape(ids.shape)}`);
-    return t.make.node(scatterPrimitive, [t.cast(ids, "i32"), source], { rows }, [rows, ...source.shape.slice(n)], source.dtype);
+    return t.make.node(scatterPrimitive, [t.cast(asked(t, ids, rows, "scatterRows", "id"), "i32"), source], { rows }, [rows, ...source.shape.slice(n)], source.dtype);
   },
 };
 
 export const embedding: OpRecord<[weight: Tensor, ids: Tensor, paddingIndex?: number]> = {
   ...gatherRows, name: "embedding", doc: "weight [vocab, dim] at ids […] → […, dim]; repeated ids add up in the gradient, and look-ups of paddingIndex give none (torch's padding_idx)",
-  call: (t, weight, ids, paddingIndex) => {
+  call: (t, weight, wanted, paddingIndex) => {
+    const ids = asked(t, wanted, weight.shape[0]!, "embedding", "id");
     const y = t.gatherRows(weight, ids);
     if (paddingIndex === undefined) return y;
     // −1 lies outside the table, where scatter drops it
@@ -118,12 +125,16 @@ export const embedding: OpRecord<[weight: Tensor, ids: Tensor, paddingIndex?: nu
   },
 };
 
-/** Position of (…, index, …) in row-major x, as i32: gather and scatter along one dimension are row gathers of the flattened tensor. */
-function flatPositions(t: Parameters<typeof gather.call>[0], shape: readonly number[], d: number, index: Tensor): Tensor {
+/**
+ * Position of (…, index, …) in row-major x, as i32: gather and scatter along one dimension are row gathers of the flattened tensor.
+ * −1 where an index lies outside its dimension: the position would be that of another row.
+ */
+function flatPositions(t: Toolbox, shape: readonly number[], d: number, wanted: Tensor, op: string): Tensor {
   const strides = stridesOf(shape);
-  let at = t.mul(t.cast(index, "i32"), strides[d]!);
+  const index = t.cast(asked(t, wanted, shape[d]!, op, "index"), "i32");
+  let at = t.mul(index, strides[d]!);
   for (let i = 0; i < shape.length; i++) if (i !== d && index.shape[i]! > 1) at = t.add(at, t.mul(t.coordinate(index, i), strides[i]!));
-  return at;
+  return knownOnHost(wanted.node) ? at : t.where(t.logicalAnd(t.ge(index, 0), t.lt(index, shape[d]!)), at, -1);
 }
 
 export const gather: OpRecord<[x: Tensor, dim: number, index: Tensor]> = {
@@ -136,7 +147,7 @@ export const gather: OpRecord<[x: Tensor, dim: number, index: Tensor]> = {
   call: (t, x, dim, index) => {
     const d = resolveDim("gather", dim, x.rank);
     if (index.rank !== x.rank || index.shape.some((s, i) => i !== d && s > x.shape[i]!)) throw new ShapeError(`gather: index ${formatShape(index.shape)} does not fit ${formatShape(x.shape)} outside dimension ${dim}`);
-    return t.gatherRows(t.reshape(x, [-1]), flatPositions(t, x.shape, d, index));
+    return t.gatherRows(t.reshape(x, [-1]), flatPositions(t, x.shape, d, index, "gather"));
   },
 };
 
@@ -151,7 +162,7 @@ export const scatterAdd: OpRecord<[x: Tensor, dim: number, index: Tensor, source
   call: (t, x, dim, index, source) => {
     const d = resolveDim("scatterAdd", dim, x.rank);
     if (index.rank !== x.rank || formatShape(index.shape) !== formatShape(source.shape)) throw new ShapeError(`scatterAdd: index ${formatShape(index.shape)} and source ${formatShape(source.shape)} must have one shape and the rank of x ${formatShape(x.shape)}`);
-    return t.add(x, t.reshape(t.scatterRows(flatPositions(t, x.shape, d, index), source, x.size), x.shape));
+    return t.add(x, t.reshape(t.scatterRows(flatPositions(t, x.shape, d, index, "scatterAdd"), source, x.size), x.shape));
   },
 };
 
@@ -162,5 +173,5 @@ export const indexSelect: OpRecord<[x: Tensor, dim: number, index: Tensor]> = {
     const d = g.integer(0, shape.length - 1);
     return [g.tensor(shape), d, g.ints([g.integer(1, 6)], 0, shape[d]! - 1)];
   },
-  call: (t, x, dim, index) => t.transpose(t.gatherRows(t.transpose(x, dim, 0), index), dim, 0),
+  call: (t, x, dim, index) => t.transpose(t.gatherRows(t.transpose(x, dim, 0), asked(t, index, x.shape[resolveDim("indexSelect", dim, x.rank)]!, "indexSelect", "index")), dim, 0),
 };

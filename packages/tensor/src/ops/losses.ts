@@ -1,5 +1,6 @@
 /** Training objectives with torch's semantics. */
-import { DTypeError, ShapeError } from "../errors.ts";
+import { ShapeError } from "../errors.ts";
+import { knownOnHost } from "../graph/index-checks.ts";
 import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { OpRecord } from "./record.ts";
@@ -16,7 +17,7 @@ export interface CrossEntropyOptions {
 }
 
 export const crossEntropy: OpRecord<[logits: Tensor, labels: Tensor, options?: CrossEntropyOptions]> = {
-  name: "crossEntropy", doc: "−log softmax(logits [n, classes]) at labels [n]; the mean is over rows that are not ignored (NaN when all are, as in torch)", precision: "full", tolerance: "row", differentiable: true,
+  name: "crossEntropy", doc: "−log softmax(logits [n, classes]) at labels [n]; the mean is over rows that are not ignored (NaN when all are, as in torch). A label that is neither a class nor ignored is an error before the run where the host knows it, else its row is NaN", precision: "full", tolerance: "row", differentiable: true,
   sample: (g) => {
     const [n, classes] = [g.integer(1, 6), g.integer(1, 9)];
     const labels = g.ints([n], 0, classes - 1);
@@ -26,19 +27,22 @@ export const crossEntropy: OpRecord<[logits: Tensor, labels: Tensor, options?: C
   call: (t, logits, labels, options = {}) => {
     const { ignoreIndex = -100, labelSmoothing: epsilon = 0, reduction = "mean" } = options;
     if (logits.rank !== 2 || labels.rank !== 1 || labels.shape[0] !== logits.shape[0]) throw new ShapeError(`crossEntropy: needs logits [n, classes] and labels [n], got ${formatShape(logits.shape)} and ${formatShape(labels.shape)}`);
-    if (labels.dtype !== "i32" && labels.dtype !== "u32" && labels.dtype !== "u8") throw new DTypeError(`crossEntropy: labels must be integers, got ${labels.dtype}`);
     const classes = logits.shape[1]!;
-    const label = t.unsqueeze(t.cast(labels, "i32"), 1);
+    const checked = t.checkIndices(labels, { size: classes, ignore: ignoreIndex, op: "crossEntropy", name: "label" });
+    const label = t.unsqueeze(t.cast(checked, "i32"), 1);
     const counted = t.ne(label, ignoreIndex);
     const hit = t.eq(t.coordinate(logits, 1), label);
     const logp = t.logSoftmax(logits, 1);
     let row = t.neg(t.sum(t.where(hit, logp, 0), 1, true));
     if (epsilon !== 0) row = t.add(t.mul(row, 1 - epsilon), t.mul(t.sum(logp, 1, true), -epsilon / classes));
-    const kept = t.where(counted, row, 0);
+    // a label that the device computed and that is no class
+    const wrong = knownOnHost(labels.node) ? undefined : t.logicalOr(t.lt(label, 0), t.ge(label, classes));
+    const orNaN = (x: Tensor): Tensor => (wrong === undefined ? x : t.where(wrong, NaN, x));
+    const kept = t.where(counted, orNaN(row), 0);
     const each = t.make.withVjp(kept, [logits], (dy) => {
       // d/dx_j = softmax_j − (1 − ε)[j = label] − ε/classes, and 0 for ignored rows
       const target = t.where(hit, 1 - epsilon + epsilon / classes, epsilon === 0 ? t.make.scalar(0, logits) : t.make.scalar(epsilon / classes, logits));
-      return [t.where(counted, t.mul(dy, t.sub(t.exp(logp), target)), 0)];
+      return [t.where(counted, orNaN(t.mul(dy, t.sub(t.exp(logp), target))), 0)];
     });
     const flat = t.squeeze(each, 1);
     if (reduction === "none") return flat;

@@ -2,6 +2,7 @@
 import * as activations from "./activations.ts";
 import * as binary from "./binary.ts";
 import * as contractions from "./contractions.ts";
+import { checkIndices } from "./indices.ts";
 import * as losses from "./losses.ts";
 import * as norms from "./norms.ts";
 import * as quantised from "./quantised.ts";
@@ -15,9 +16,9 @@ import * as views from "./views.ts";
 
 type Records = typeof activations & typeof binary & typeof contractions & typeof losses & typeof norms & typeof quantised & typeof rearrange & typeof reductions
   & typeof softmaxes & typeof transformer & typeof unary & typeof views
-  & { cast: typeof cast; coordinate: typeof coordinate; randomBits: typeof randomBits; where: typeof where };
+  & { cast: typeof cast; coordinate: typeof coordinate; randomBits: typeof randomBits; where: typeof where; checkIndices: typeof checkIndices };
 
 export const records: Records = {
-  ...unary, ...binary, ...views, cast, coordinate, randomBits, where, ...reductions, ...contractions, ...quantised, ...rearrange,
+  ...unary, ...binary, ...views, cast, coordinate, randomBits, where, checkIndices, ...reductions, ...contractions, ...quantised, ...rearrange,
   ...activations, ...softmaxes, ...losses, ...norms, ...transformer,
 };

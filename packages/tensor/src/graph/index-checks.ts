@@ -1,0 +1,130 @@
+/**
+ * Indices that the host knows (labels, token ids) are checked before every run, replays included: one that hits nothing would otherwise
+ * be a number that looks like an answer. An op states the range by a node of its own, which no device ever sees; a program follows each
+ * such node through views and casts to the values it selects from, so that a label that is sliced off does not count.
+ */
+import { dtypes, isFloat, type TypedArray } from "../dtype.ts";
+import { LowrankError } from "../errors.ts";
+import { floatsOf } from "../memory-form.ts";
+import type { Primitive } from "../ops/record.ts";
+import { formatShape, sizeOf } from "../shape.ts";
+import type { Node } from "./node.ts";
+
+export interface IndexRange {
+  /** Indices lie in [0, size); Infinity where only the sign matters. */
+  readonly size: number;
+  /** One more value that is right. */
+  readonly ignore?: number;
+  /** Whose index it is, for the message: `embedding`. */
+  readonly op: string;
+  /** What one is called: `label`. */
+  readonly name: string;
+}
+
+/** The index operand itself; `attrs` is its IndexRange. */
+export const indexCheckPrimitive: Primitive = {
+  name: "checkIndices", lowering: { class: "view", view: "alias" }, cost: 0,
+  reference: ([x]) => x!.data,
+};
+
+/** One operand and how its elements are found in the values of a leaf. */
+export interface IndexCheck {
+  readonly range: IndexRange;
+  readonly scope: string;
+  readonly source: Node;
+  /** From the source to the operand, both excluded. */
+  readonly path: readonly Node[];
+  /** Where in `Program.hostLeaves` the source is; −1 where its values are part of the graph. */
+  readonly leaf: number;
+  /** Made at the first run. Positions in the source, or −1 − i for `constants[i]`; undefined where every element counts, in order. */
+  selection?: { readonly positions: Float64Array | undefined; readonly constants: readonly number[] };
+}
+
+/** Where the operand's values come from, if the host can know them: a leaf, a constant, a coordinate. */
+function follow(node: Node): { source: Node; path: Node[] } | undefined {
+  const path: Node[] = [];
+  for (let at = node; ; at = at.inputs[0]!) {
+    const { class: kind } = at.record.lowering;
+    if ((at.leaf !== undefined && at.leaf.kind !== "cell") || kind === "constant" || kind === "iota") return { source: at, path: path.reverse() };
+    // a narrower cast could bring a value from outside into the range
+    if (kind !== "view" && !(kind === "cast" && at.dtype === "i32")) return undefined;
+    path.push(at);
+  }
+}
+
+/** Whether checks will see the values of `node` at every run. A live leaf may have been read, and its values lost, before a program asks for them. */
+export function knownOnHost(node: Node): boolean {
+  const found = follow(node);
+  return found !== undefined && found.source.leaf?.kind !== "live";
+}
+
+export function indexChecks(nodes: readonly Node[], hostLeaves: readonly Node[]): IndexCheck[] {
+  return nodes.flatMap((node) => {
+    if (node.record !== indexCheckPrimitive || node.leaf !== undefined) return [];
+    const found = follow(node.inputs[0]!);
+    const leaf = found === undefined ? -1 : hostLeaves.indexOf(found.source);
+    if (found === undefined || (leaf < 0 && found.source.leaf !== undefined && found.source.leaf.kind !== "host")) return [];
+    return [{ range: node.attrs as unknown as IndexRange, scope: node.scope, ...found, leaf }];
+  });
+}
+
+/** @param values of the program's host leaves, in order. @throws ValueError naming the op, the index and where it stands */
+export function checkIndices(checks: readonly IndexCheck[], values: readonly TypedArray[]): void {
+  for (const check of checks) {
+    const { source, range: { size, ignore } } = check;
+    const numbers = numbersOf(source, check.leaf < 0 ? undefined : values[check.leaf]!);
+    const { positions, constants } = check.selection ??= select(check);
+    const count = positions?.length ?? numbers.length;
+    for (let i = 0; i < count; i++) {
+      const at = positions?.[i] ?? i;
+      const value = at < 0 ? constants[-1 - at]! : numbers[at]!;
+      if (!((value >= 0 && value < size) || value === ignore)) refuse(check, value, at);
+    }
+  }
+}
+
+function numbersOf(source: Node, value: TypedArray | undefined): ArrayLike<number> {
+  const data = value ?? (source.leaf?.kind === "host" ? source.leaf.data : source.record.reference([], source.attrs, source.shape));
+  // as the cast to i32 has it
+  return isFloat(source.dtype) ? floatsOf(source.dtype, data).map((v) => (Number.isNaN(v) ? 0 : Math.trunc(v))) : data;
+}
+
+/** Runs the views on positions instead of values. */
+function select({ source, path }: IndexCheck): NonNullable<IndexCheck["selection"]> {
+  const moving = path.filter((n) => n.record.lowering.class === "view" && !inOrder(n));
+  if (moving.length === 0) return { positions: undefined, constants: [] };
+  const constants: number[] = [];
+  let data = Float64Array.from({ length: sizeOf(source.shape) }, (_, i) => i);
+  let shape = source.shape;
+  for (const node of path) {
+    if (moving.includes(node)) data = node.record.reference([{ shape, data }], "value" in node.attrs ? { ...node.attrs, value: -constants.push(node.attrs["value"] as number) } : node.attrs, node.shape) as Float64Array<ArrayBuffer>;
+    shape = node.shape;
+  }
+  return { positions: data, constants };
+}
+
+function inOrder({ record: { lowering } }: Node): boolean {
+  return lowering.class === "view" && (lowering.view === "reshape" || lowering.view === "alias");
+}
+
+function refuse({ range: { size, ignore, op, name }, scope, source }: IndexCheck, value: number, at: number): never {
+  const where = at < 0 ? "in padding" : `${source.shape.length === 1 ? `in row ${at}` : source.shape.length === 0 ? "" : `at ${formatShape(unravel(at, source.shape))}`} of ${nameOf(source)}`;
+  const bounds = size === Infinity ? "is negative" : `lies outside [0, ${size})`;
+  throw new LowrankError("ValueError", `${op}${scope === "" ? "" : ` in ${scope}`}: ${name} ${value} ${where} ${bounds}${ignore === undefined ? "" : `; ${ignore} is ignored`}`);
+}
+
+function nameOf({ leaf, shape }: Node): string {
+  if (leaf?.kind === "input") return `input ${JSON.stringify(leaf.name)}`;
+  return `a ${leaf === undefined ? "constant" : leaf.kind} tensor ${formatShape(shape)}`;
+}
+
+function unravel(at: number, shape: readonly number[]): number[] {
+  const index: number[] = [];
+  for (let d = shape.length - 1, rest = at; d >= 0; rest = Math.floor(rest / shape[d]!), d--) index[d] = rest % shape[d]!;
+  return index;
+}
+
+/** The dtypes that may index. */
+export function isIndex(dtype: Node["dtype"]): boolean {
+  return dtypes[dtype].kind === "int";
+}
