@@ -1,10 +1,17 @@
 /** A repeated part of a deep model, the unit in which activations are kept or computed again. */
-import { checkpoint, LowrankError, type Tensor } from "@lowrank/tensor";
+import { checkpoint, LowrankError, structureChanged, type Tensor } from "@lowrank/tensor";
 import { Module } from "./module.ts";
 
 export abstract class Block extends Module {
+  #recompute = false;
+
   /** Whether the backward pass computes this block's activations again instead of keeping them. */
-  recompute = false;
+  get recompute(): boolean { return this.#recompute; }
+
+  set recompute(on: boolean) {
+    if (on !== this.#recompute) structureChanged();
+    this.#recompute = on;
+  }
 
   /** Runs `body`, a function of `x` and of weights only, as a checkpoint where that is asked for. Masks drawn again are the same. */
   run(x: Tensor, body: (x: Tensor) => Tensor): Tensor {

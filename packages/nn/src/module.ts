@@ -2,7 +2,7 @@
  * The module tree. Children and weights are ordinary properties; their names are the property names, which are chosen to be those
  * of Hugging Face, so that a path in the tree is a key in a checkpoint.
  */
-import { dtypes, LowrankError, RandomStream, ShapeError, toMemory, withScope, type Device, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
+import { dtypes, LowrankError, RandomStream, ShapeError, structureChanged, toMemory, withScope, type Device, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
 import type { DropoutKeys } from "./dropout-keys.ts";
 import { Weight, type Init, type WeightFormat } from "./weight.ts";
 
@@ -21,10 +21,24 @@ export interface MaterializeOptions {
 }
 
 export abstract class Module {
-  training = false;
-  /** Random keys of dropout; set on the whole tree by `train`. */
-  keys: DropoutKeys | undefined;
+  #training = false;
+  #keys: DropoutKeys | undefined;
   #label = "";
+
+  get training(): boolean { return this.#training; }
+
+  set training(on: boolean) {
+    if (on !== this.#training) structureChanged();
+    this.#training = on;
+  }
+
+  /** Random keys of dropout; set on the whole tree by `train`. */
+  get keys(): DropoutKeys | undefined { return this.#keys; }
+
+  set keys(keys: DropoutKeys | undefined) {
+    if (keys !== this.#keys) structureChanged();
+    this.#keys = keys;
+  }
 
   /** Direct children, by property name; lists give `name.index`. */
   *children(): Generator<[string, Module]> {
@@ -68,6 +82,7 @@ export abstract class Module {
     if (Array.isArray(parent)) parent[Number(last)] = replacement;
     else (parent as unknown as Record<string, Module>)[last] = replacement;
     replacement.#label = last;
+    structureChanged();
   }
 
   #holder(path: string, last: string): Module | Module[] {

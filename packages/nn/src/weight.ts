@@ -1,5 +1,5 @@
 /** A named tensor of a module. It has a shape from the start and memory only once the model is materialised, so that models of any size can be looked at. */
-import { bytesOf, LowrankError, ops, type Device, type DType, type Parameter, type StoredTensor, type Tensor } from "@lowrank/tensor";
+import { bytesOf, LowrankError, ops, structureChanged, type Device, type DType, type Parameter, type StoredTensor, type Tensor } from "@lowrank/tensor";
 
 /** How fresh values are drawn. Every distribution names what it takes. */
 export type Init =
@@ -29,10 +29,8 @@ export interface WeightFormat {
 export class Weight {
   readonly shape: readonly number[];
   readonly init: Init;
-  /** Whether training changes it. */
-  trainable = true;
-  /** dtype a forward pass computes in, where storage is narrower; products widen such a weight while they pack it. */
-  computesIn: DType | undefined;
+  #trainable = true;
+  #computesIn: DType | undefined;
   #parameter: Parameter | undefined;
   #form: WeightForm | undefined;
   /** Where it stands in the model, once the model knows. */
@@ -41,6 +39,22 @@ export class Weight {
   constructor(shape: readonly number[], init: Init) {
     this.shape = shape;
     this.init = init;
+  }
+
+  /** Whether training changes it. */
+  get trainable(): boolean { return this.#trainable; }
+
+  set trainable(on: boolean) {
+    if (on !== this.#trainable) structureChanged();
+    this.#trainable = on;
+  }
+
+  /** dtype a forward pass computes in, where storage is narrower; products widen such a weight while they pack it. */
+  get computesIn(): DType | undefined { return this.#computesIn; }
+
+  set computesIn(dtype: DType | undefined) {
+    if (dtype !== this.#computesIn) structureChanged();
+    this.#computesIn = dtype;
   }
 
   get size(): number { return this.shape.reduce((a, b) => a * b, 1); }
@@ -54,6 +68,7 @@ export class Weight {
     this.#parameter = undefined;
     this.#form = form;
     this.trainable = false;
+    structureChanged();
   }
 
   /** Device storage. Throws while the model is only a shape, and where the weight is quantised. */
@@ -67,6 +82,7 @@ export class Weight {
     this.#form?.dispose();
     this.#form = undefined;
     this.#parameter = parameter;
+    structureChanged();
   }
 
   /** Bytes on the device. */
@@ -95,5 +111,6 @@ export class Weight {
     this.#form?.dispose();
     this.#parameter = undefined;
     this.#form = undefined;
+    structureChanged();
   }
 }

@@ -1,17 +1,31 @@
 /** A module of `modules_to_save`: the original stays frozen, a copy is trained. */
 import { Projection, type Weight } from "@lowrank/nn";
-import type { Tensor } from "@lowrank/tensor";
+import { structureChanged, type Tensor } from "@lowrank/tensor";
 
 export class SavedCopy extends Projection {
   readonly original: Projection;
   readonly copies: Map<string, Projection> = new Map();
-  /** Name of the adapter whose copy takes part. */
-  active = "";
-  enabled = true;
+  #active = "";
+  #enabled = true;
 
   constructor(original: Projection) {
     super();
     this.original = original;
+  }
+
+  /** Name of the adapter whose copy takes part. */
+  get active(): string { return this.#active; }
+
+  set active(name: string) {
+    if (name !== this.#active) structureChanged();
+    this.#active = name;
+  }
+
+  get enabled(): boolean { return this.#enabled; }
+
+  set enabled(on: boolean) {
+    if (on !== this.#enabled) structureChanged();
+    this.#enabled = on;
   }
 
   get copy(): Projection { return this.copies.get(this.active) ?? this.original; }

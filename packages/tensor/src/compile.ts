@@ -1,8 +1,11 @@
 /**
  * Captures a function from tensors to tensors, a whole training step for instance, and replays it with no graph work.
- * One plan per input signature. Parameters assigned inside are updated in place at every call; values that change from step to
- * step must be inputs, live tensors or parameters. To hold that, the first two calls of a signature both trace the function: if
- * the two graphs differ, a JavaScript number changed in between and would have been frozen.
+ * One plan per input signature, the last 256 of them. Parameters assigned inside are updated in place at every call; values that
+ * change from step to step must be inputs, live tensors or parameters. To hold that, the first two calls of a signature both trace the
+ * function: if the two graphs or the values they close over differ, something changed in between and would have been frozen.
+ *
+ * A capture is made again when what it was made from has changed: `structureVersion` has moved on (an adapter was merged, a module put
+ * into training, a weight quantised), another precision policy is in force, or a parameter was disposed.
  */
 import type { StepTiming } from "./backends/backend.ts";
 import type { Device } from "./device.ts";
@@ -10,12 +13,16 @@ import type { DType } from "./dtype.ts";
 import type { Prepared, Result } from "./engine.ts";
 import { DTypeError, LowrankError, quote } from "./errors.ts";
 import { traceDTypes, type DTypeTrace } from "./graph/dtype-trace.ts";
-import { buildProgram, type Program } from "./graph/program.ts";
 import { Node } from "./graph/node.ts";
+import { buildProgram, type Program } from "./graph/program.ts";
+import { signatureOf } from "./graph/signature.ts";
 import { hostValue, type HostData } from "./host-values.ts";
 import { leafPrimitive } from "./ops/sources.ts";
-import { signatureOf } from "./graph/signature.ts";
+import { Parameter } from "./parameter.ts";
+import { Recent } from "./plan/recent.ts";
+import { currentPrecision, type PrecisionPolicy } from "./precision.ts";
 import { formatShape } from "./shape.ts";
+import { structureVersion } from "./structure.ts";
 import { Tensor } from "./tensor.ts";
 
 /** Values of one input, on the host. */
@@ -52,60 +59,132 @@ export interface Compiled<Out extends Record<string, Tensor>> {
   onTimings: ((timings: StepTiming[]) => void) | undefined;
 }
 
-interface Captured {
+interface Trace {
   readonly program: Program;
   readonly names: readonly string[];
-  readonly prepared: Prepared;
-  readonly compileMs: number;
   readonly graph: string;
-  verified: boolean;
+  /** What held on the host when it was made. */
+  readonly structure: number;
+  readonly policy: PrecisionPolicy | undefined;
 }
 
-export function compile<Out extends Record<string, Tensor>>(device: Device, fn: (inputs: Record<string, Tensor>) => Out): Compiled<Out> {
-  const captures = new Map<string, Captured>();
+interface Captured extends Trace {
+  readonly prepared: Prepared;
+  readonly compileMs: number;
+  readonly verified: boolean;
+}
 
-  function capture(key: string, specs: Record<string, { shape: readonly number[]; dtype: DType }>): Captured {
+type Specs = Record<string, { readonly shape: readonly number[]; readonly dtype: DType }>;
+
+/**
+ * @param fn is run while capturing only: it builds results from its inputs and assigns parameters. It must be synchronous, and can
+ * neither read values nor write them.
+ * @throws CompileError, when called, for whatever a capture cannot hold
+ */
+export function compile<Out extends Record<string, Tensor>>(device: Device, fn: (inputs: Record<string, Tensor>) => Out): Compiled<Out> {
+  if (typeof fn !== "function") throw new LowrankError("CompileError", `compile: give a function, got ${quote(fn)}`);
+  if (fn.constructor.name === "AsyncFunction") throw asyncRefusal();
+  const captures = new Recent<Captured>();
+
+  /** The capture to run: the one there is, unless it is new or what it was made from has changed since. */
+  function capture(key: string, specs: Specs): Captured {
+    const known = captures.get(key);
+    const current = known !== undefined && isCurrent(known);
+    if (current && known.verified) return known;
     const started = now();
-    const placeholders = Object.fromEntries(Object.entries(specs).map(([name, s]) => [name, device.input(name, s.shape, s.dtype)]));
-    if (device.pending.size > 0) throw new LowrankError("CompileError", "compile: parameters have pending assignments; await device.realize() first");
-    const traced = fn(placeholders);
-    const names = Object.keys(traced);
-    const program = buildProgram(names.map((n) => traced[n]!.node), device.takePending());
-    const graph = signatureOf(program);
-    const before = captures.get(key);
-    if (before !== undefined) {
-      if (before.graph !== graph) {
-        throw new LowrankError("CompileError", "compile: the function built a different graph the second time (a JavaScript number changed between calls); pass it as an input, a live tensor or a parameter");
-      }
-      before.verified = true;
-      return before;
+    const traced = trace(device, fn, specs);
+    let captured: Captured;
+    if (current) {
+      checkSame(known, traced);
+      captured = { ...known, structure: traced.structure, verified: true };
+    } else {
+      // equal graphs share a plan; the parameters they run on may be others
+      captured = { ...traced, prepared: device.engine.prepare(traced.program), compileMs: now() - started, verified: known?.verified === true && known.graph === traced.graph };
     }
-    const prepared = device.engine.prepare(program);
-    const captured: Captured = { program, names, prepared, compileMs: now() - started, graph, verified: false };
     captures.set(key, captured);
     return captured;
   }
 
   const call = async (inputs: CompileInputs): Promise<Out> => {
+    device.refuseInTrace("another compiled function is called");
     const entries = Object.entries(inputs).map(([name, x]) => [name, specOf(device, name, x)] as const);
     const specs = Object.fromEntries(entries);
     // before anything else, so that a refused input leaves no trace
     const values = new Map(entries.map(([name, { dtype, shape }]) => [name, hostValue(`compiled input "${name}"`, dtype, shape, inputs[name]!.data)]));
-    const key = keyOf(specs);
-    let captured = captures.get(key);
-    if (captured === undefined || !captured.verified) captured = capture(key, specs);
+    const captured = capture(keyOf(specs), specs);
     const timings: StepTiming[] | undefined = call.onTimings === undefined ? undefined : [];
     const results = await device.launch(captured.prepared, captured.program, values, timings);
     if (timings !== undefined) call.onTimings?.(timings);
     return Object.fromEntries(captured.names.map((name, i) => [name, resultTensor(device, captured.program.outputs[i]!, results[i]!)])) as Out;
   };
   call.onTimings = undefined as ((timings: StepTiming[]) => void) | undefined;
-  call.plan = (specs: Record<string, { readonly shape: readonly number[]; readonly dtype: DType }>): CompiledInfo => {
+  call.plan = (specs: Specs): CompiledInfo => {
     const key = keyOf(specs);
-    return describe(key, captures.get(key) ?? capture(key, specs));
+    const known = captures.get(key);
+    return describe(key, known !== undefined && isCurrent(known) ? known : capture(key, specs));
   };
-  call.info = (): CompiledInfo[] => [...captures].map(([key, c]) => describe(key, c));
+  call.info = (): CompiledInfo[] => captures.entries().map(([key, c]) => describe(key, c));
   return call;
+}
+
+/** Whether tracing again would look at the same things on the host. */
+function isCurrent({ structure, policy, program }: Trace): boolean {
+  return structure === structureVersion() && policy === currentPrecision() && !program.cells.some((cell) => cell.disposed);
+}
+
+/** Runs `fn` on placeholders. Whatever it throws, no assignment of its stays behind. */
+function trace(device: Device, fn: (inputs: Record<string, Tensor>) => unknown, specs: Specs): Trace {
+  if (device.pending.size > 0) throw new LowrankError("CompileError", "compile: parameters have pending assignments; await device.realize() first");
+  const placeholders = Object.fromEntries(Object.entries(specs).map(([name, s]) => [name, device.input(name, s.shape, s.dtype)]));
+  try {
+    const results = namedResults(device, device.trace(() => fn(placeholders)));
+    const assignments = device.takePending();
+    if (results.length + assignments.length === 0) throw new LowrankError("CompileError", "compile: the function returns no tensor and assigns no parameter, so there is nothing to run");
+    const program = buildProgram(results.map(([, x]) => x.node), assignments);
+    return { program, names: results.map(([name]) => name), graph: signatureOf(program), structure: structureVersion(), policy: currentPrecision() };
+  } catch (error) {
+    device.takePending();
+    throw error;
+  }
+}
+
+function asyncRefusal(): LowrankError {
+  return new LowrankError("CompileError", "compile: the function is async; what it awaits would run once, while it is captured, and never again. Make it synchronous, and await values outside");
+}
+
+/** @throws CompileError naming the first result that is not a tensor of this device */
+function namedResults(device: Device, returned: unknown): [string, Tensor][] {
+  const refuse = (what: string): never => { throw new LowrankError("CompileError", `compile: ${what}`); };
+  if (typeof (returned as PromiseLike<unknown> | undefined)?.then === "function") {
+    // nobody else will look at it
+    void Promise.resolve(returned).catch(() => undefined);
+    throw asyncRefusal();
+  }
+  if (typeof returned !== "object" || returned === null || Array.isArray(returned) || returned instanceof Tensor) {
+    return refuse(`the function must return an object of named tensors, such as { loss }, got ${returned instanceof Tensor ? "a Tensor" : quote(returned)}`);
+  }
+  return Object.entries(returned as Record<string, unknown>).map(([name, x]) => {
+    if (!(x instanceof Tensor)) return refuse(`result "${name}" must be a Tensor, got ${x instanceof Parameter ? "a Parameter; return its .value" : quote(x)}`);
+    if (x.device !== device) return refuse(`result "${name}" is on another device (${x.device.name})`);
+    return [name, x];
+  });
+}
+
+/** @throws CompileError where two traces of one signature differ in what a capture would freeze */
+function checkSame(first: Trace, second: Trace): void {
+  const fix = "pass it as an input, a live tensor or a parameter";
+  if (first.graph !== second.graph || first.names.join() !== second.names.join()) {
+    throw new LowrankError("CompileError", `compile: the function built a different graph the second time (a JavaScript number changed between calls); ${fix}`);
+  }
+  const cell = first.program.cells.findIndex((c, i) => c !== second.program.cells[i]);
+  if (cell >= 0) throw new LowrankError("CompileError", `compile: the function read another tensor ${formatShape(second.program.cells[cell]!.shape)} the second time, and the first would have been frozen; ${fix}`);
+  const changed = first.program.hostLeaves.find((node, i) => !sameLeaf(node, second.program.hostLeaves[i]!));
+  if (changed !== undefined) throw new LowrankError("CompileError", `compile: host values ${formatShape(changed.shape)} were others the second time, and the first would have been frozen; ${fix}`);
+}
+
+function sameLeaf({ leaf: a }: Node, { leaf: b }: Node): boolean {
+  if (a?.kind === "host" && b?.kind === "host") return a.data === b.data || a.data.every((v, i) => Object.is(v, b.data[i]));
+  return a?.kind === b?.kind && (a?.kind !== "input" || a.name === (b as { readonly name: string }).name);
 }
 
 function describe(signature: string, { prepared, program, compileMs }: Captured): CompiledInfo {
@@ -113,7 +192,7 @@ function describe(signature: string, { prepared, program, compileMs }: Captured)
   return { arenaBytes, compileMs, kernels, steps, nodes: program.nodes.length, signature, dtypes: traceDTypes(program) };
 }
 
-function keyOf(specs: Record<string, { readonly shape: readonly number[]; readonly dtype: DType }>): string {
+function keyOf(specs: Specs): string {
   return Object.entries(specs).map(([name, s]) => `${/^\w+$/.test(name) ? name : JSON.stringify(name)}:${s.dtype}${formatShape(s.shape)}`).join(" ");
 }
 

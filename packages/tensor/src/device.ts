@@ -1,7 +1,7 @@
 /** A device: an engine, the writes waiting for it, and the ways to make tensors on it. */
 import type { BackendInfo, MemoryInfo, StepTiming } from "./backends/backend.ts";
 import { dtypes, isFloat, type DType, type TypedArray } from "./dtype.ts";
-import { DTypeError, invariant, NumericsError } from "./errors.ts";
+import { DTypeError, invariant, LowrankError, NumericsError } from "./errors.ts";
 import type { Engine, Prepared, Result } from "./engine.ts";
 import { Cell } from "./graph/cell.ts";
 import { checkIndices } from "./graph/index-checks.ts";
@@ -24,6 +24,7 @@ export class Device {
   /** When set, every operation's result is checked and the first non-finite one is named. */
   anomalyDetection = false;
   #profiled: StepTiming[][] | undefined;
+  #tracing = false;
 
   constructor(engine: Engine) {
     this.engine = engine;
@@ -94,11 +95,27 @@ export class Device {
 
   /** Runs everything these tensors and all assigned parameters need. */
   async realize(...tensors: readonly Tensor[]): Promise<void> {
+    this.refuseInTrace("values are read or realised");
     const outputs = tensors.map((x) => x.node).filter((n) => n.leaf === undefined);
     if (outputs.length === 0 && this.pending.size === 0) return;
     const program = buildProgram(outputs, this.takePending());
     if (this.anomalyDetection) await this.#checkEveryNode(program);
     await this.execute(this.engine.prepare(program), program, new Map());
+  }
+
+  /** Runs the body of a compiled function: whatever would happen once, now, instead of at every call is refused in it. */
+  trace<T>(body: () => T): T {
+    this.refuseInTrace("another compiled function is called");
+    this.#tracing = true;
+    try {
+      return body();
+    } finally {
+      this.#tracing = false;
+    }
+  }
+
+  refuseInTrace(what: string): void {
+    if (this.#tracing) throw new LowrankError("CompileError", `compile: ${what} inside the function, which would happen while it is captured and never again; do it outside`);
   }
 
   /** Pending writes as assignments; parameters then read from memory again. */

@@ -53,6 +53,7 @@ export class Parameter {
    */
   write(data: HostData): void {
     this.#checkUsable("write");
+    this.device.refuseInTrace("a parameter is written");
     const memory = hostValue(`write: parameter ${formatShape(this.shape)}`, this.dtype, this.shape, data);
     this.device.pending.delete(this.cell);
     this.device.engine.write(this.cell.storage, this.dtype, memory);

@@ -42,6 +42,9 @@ export function withPrecision<T>(policy: PrecisionPolicy | undefined, body: () =
   }
 }
 
+/** The policy in force. */
+export function currentPrecision(): PrecisionPolicy | undefined { return current; }
+
 interface Casting {
   readonly isTensor: (x: unknown) => x is Tensor;
   readonly cast: (x: Tensor, dtype: DType) => Tensor;

@@ -1,6 +1,6 @@
 /** The adapters on one layer: which there are, which take part, and working them into the base weight and out of it again. */
 import type { Weight } from "@lowrank/nn";
-import { LowrankError, ops, type Device, type Parameter, type Tensor, type TypedArray } from "@lowrank/tensor";
+import { LowrankError, ops, structureChanged, type Device, type Parameter, type Tensor, type TypedArray } from "@lowrank/tensor";
 import type { NamedUpdateWeight, Update, UpdateBase } from "./update.ts";
 
 export interface MergeOptions {
@@ -24,15 +24,29 @@ export interface AdaptedBase {
 
 export class Adapters {
   readonly updates: Map<string, Update> = new Map();
-  /** Names of those that take part, in order. */
-  active: readonly string[] = [];
-  enabled = true;
+  #active: readonly string[] = [];
+  #enabled = true;
   readonly #base: () => AdaptedBase;
   /** Values from before a merge, so that undoing it is exact; undefined where the base was quantised. */
   #pristine: (readonly [Parameter, TypedArray])[] | undefined;
   #merged = false;
 
   constructor(base: () => AdaptedBase) { this.#base = base; }
+
+  /** Names of those that take part, in order. */
+  get active(): readonly string[] { return this.#active; }
+
+  set active(names: readonly string[]) {
+    this.#active = names;
+    structureChanged();
+  }
+
+  get enabled(): boolean { return this.#enabled; }
+
+  set enabled(on: boolean) {
+    if (on !== this.#enabled) structureChanged();
+    this.#enabled = on;
+  }
 
   get merged(): boolean { return this.#merged; }
 
@@ -99,6 +113,7 @@ export class Adapters {
     }
     this.#pristine = quantised ? undefined : pristine;
     this.#merged = true;
+    structureChanged();
     return { module: weight.name, rounding };
   }
 
@@ -109,6 +124,7 @@ export class Adapters {
     for (const [parameter, values] of this.#pristine) parameter.write(values);
     this.#pristine = undefined;
     this.#merged = false;
+    structureChanged();
   }
 
   /** What the base would hold, in the dtype of the adapter. */

@@ -1,6 +1,6 @@
 /** What one adapter adds to one layer. A method is one file that extends this. */
 import type { Dropout, Weight } from "@lowrank/nn";
-import { LowrankError, type Tensor } from "@lowrank/tensor";
+import { LowrankError, structureChanged, type Tensor } from "@lowrank/tensor";
 
 /** A weight with its names: in memory (`{}` stands for the adapter) and in a file. */
 export interface NamedUpdateWeight { readonly memory: string; readonly file: string; readonly weight: Weight }
@@ -26,13 +26,21 @@ export abstract class Update {
   abstract readonly kind: "lora" | "dora" | "svd";
   readonly base: UpdateBase;
   readonly rank: number;
-  scale: number;
+  #scale: number;
   abstract readonly dropout: Dropout;
 
   constructor(base: UpdateBase, { rank, scale }: UpdateOptions) {
     this.base = base;
     this.rank = rank;
-    this.scale = scale;
+    this.#scale = scale;
+  }
+
+  /** Factor of the update, built into what is traced. */
+  get scale(): number { return this.#scale; }
+
+  set scale(scale: number) {
+    if (scale !== this.#scale) structureChanged();
+    this.#scale = scale;
   }
 
   abstract get weights(): readonly NamedUpdateWeight[];

@@ -6,6 +6,7 @@ import { signatureOf } from "../graph/signature.ts";
 import type { Program } from "../graph/program.ts";
 import { sizeOf } from "../shape.ts";
 import { buildPlan } from "./build-plan.ts";
+import { Recent } from "./recent.ts";
 
 export interface PlanOptions {
   readonly fusion: boolean;
@@ -17,15 +18,13 @@ interface PlanPrepared extends Prepared { readonly executable: Executable }
 
 /** Results up to this size come straight to the host where memory is shared: a loss needs no buffer of its own. */
 const HOST_RESULT_BYTES = 4096;
-/** Plans kept per device; the least recently used one goes first. */
-const CACHED_PLANS = 256;
 
 export class PlanEngine implements Engine {
   readonly name: string;
   readonly defaultFloat: DType = "f32";
   readonly backend: Backend;
   readonly #options: PlanOptions;
-  readonly #plans = new Map<string, Executable>();
+  readonly #plans = new Recent<Executable>();
   /** Reused for small results, by size. */
   readonly #spare = new Map<number, DeviceBuffer[]>();
 
@@ -52,13 +51,9 @@ export class PlanEngine implements Engine {
 
   prepare(program: Program): Prepared {
     const key = this.#options.planCache ? signatureOf(program) : "";
-    let executable = this.#plans.get(key);
-    if (executable === undefined || key === "") executable = this.backend.prepare(buildPlan(program, this.#options));
-    if (key !== "") {
-      this.#plans.delete(key);
-      this.#plans.set(key, executable);
-      if (this.#plans.size > CACHED_PLANS) this.#plans.delete(this.#plans.keys().next().value!);
-    }
+    const known = key === "" ? undefined : this.#plans.get(key);
+    const executable = known ?? this.backend.prepare(buildPlan(program, this.#options));
+    if (known === undefined && key !== "") this.#plans.set(key, executable);
     const { plan } = executable;
     return { program, executable, arenaBytes: plan.arenaBytes, kernels: plan.kernels.length, steps: plan.steps.length } as PlanPrepared;
   }
