@@ -82,7 +82,7 @@ export function fourBit(options: FourBitOptions = {}, transposed = false): Quant
       const { type = "nf4", blockSize = 64, doubleQuantisation = true } = options;
       const x = transposed ? ops.transpose(value) : value;
       const { codes, absmax } = await findCodes(x, type, blockSize, name);
-      return new FourBitWeight(value.device, { type, blockSize, shape: x.shape, codes, scales: doubleQuantisation ? nestScales(absmax) : absmax, sourceDType: "float32" }, transposed);
+      return new FourBitWeight(value.device, { type, blockSize, shape: x.shape, codes, scales: doubleQuantisation ? nestScales(absmax, undefined, name) : absmax, sourceDType: "float32" }, transposed);
     },
   };
 }

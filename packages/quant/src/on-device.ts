@@ -83,5 +83,5 @@ export async function quantiseFourBitOnDevice(x: Tensor, options: FourBitOptions
   const { codes, absmax } = await findCodes(x, type, blockSize, name);
   const bytes = (await codes.data()) as Uint8Array;
   codes.dispose();
-  return { type, blockSize, shape: x.shape, codes: bytes, scales: doubleQuantisation ? nestScales(absmax) : absmax, sourceDType };
+  return { type, blockSize, shape: x.shape, codes: bytes, scales: doubleQuantisation ? nestScales(absmax, undefined, name) : absmax, sourceDType };
 }

@@ -28,7 +28,7 @@ export interface FourBitState {
 export function quantiseFourBit(values: Float32Array, shape: readonly number[], options: FourBitOptions = {}, name = "tensor", sourceDType = "float32"): FourBitState {
   const { type = "nf4", blockSize = 64, doubleQuantisation = true } = options;
   const { codes, absmax } = quantiseBlocks(values, type, blockSize, name);
-  return { type, blockSize, shape, codes, scales: doubleQuantisation ? nestScales(absmax) : absmax, sourceDType };
+  return { type, blockSize, shape, codes, scales: doubleQuantisation ? nestScales(absmax, undefined, name) : absmax, sourceDType };
 }
 
 /** The numbers a state stands for, in f32, row-major in its shape. */
