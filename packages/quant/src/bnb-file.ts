@@ -1,5 +1,6 @@
 /** bitsandbytes' safetensors entries of one four-bit weight, and `quantization_config`. */
 import { LowrankError, sizeOf, type StoredTensor } from "@lowrank/tensor";
+import { pythonJson } from "@lowrank/tensor/check";
 import { BLOCK_SIZES } from "./blockwise.ts";
 import { NESTED_BLOCK } from "./nested.ts";
 import type { FourBitState } from "./state.ts";
@@ -21,10 +22,10 @@ export function toEntries(name: string, state: FourBitState): Map<string, Stored
     entries.set(`${name}.absmax`, u8(scales.codes));
     entries.set(`${name}.nested_absmax`, f32(scales.absmax));
     entries.set(`${name}.nested_quant_map`, f32(dynamicMap));
-    json.push(["nested_blocksize", NESTED_BLOCK], ["nested_dtype", "float32"], ["nested_offset", new PythonFloat(scales.offset)]);
+    json.push(["nested_blocksize", NESTED_BLOCK], ["nested_dtype", "float32"], ["nested_offset", scales.offset]);
   }
   entries.set(`${name}.quant_map`, f32(codeBooks[type]));
-  entries.set(`${name}.${STATE}${type}`, u8(Uint8Array.from(pythonJson(json), (c) => c.charCodeAt(0))));
+  entries.set(`${name}.${STATE}${type}`, u8(Uint8Array.from(pythonJson(Object.fromEntries(json), { floats: new Set(["nested_offset"]) }), (c) => c.charCodeAt(0))));
   return entries;
 }
 
@@ -88,24 +89,4 @@ function sameTable(key: string, { dtype, data }: StoredTensor, known: Float32Arr
 /** `quant_storage` may show the same bytes as wider numbers. */
 function bytesOf({ data }: StoredTensor): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-}
-
-/** A number that Python holds as a float: 1 is written 1.0. */
-class PythonFloat {
-  readonly value: number;
-  constructor(value: number) { this.value = value; }
-}
-
-/** Python's json.dumps of an ordered dict, ASCII only: ", " between items and ": " after keys. */
-function pythonJson(entries: readonly (readonly [string, unknown])[]): string {
-  const value = (x: unknown): string => (Array.isArray(x) ? `[${x.map(value).join(", ")}]` : x instanceof PythonFloat ? pythonFloat(x.value) : JSON.stringify(x));
-  return `{${entries.map(([k, v]) => `${JSON.stringify(k)}: ${value(v)}`).join(", ")}}`;
-}
-
-/** repr of a float: shortest digits, exponent form below 1e-4 and from 1e16, exponents with two digits. */
-export function pythonFloat(x: number): string {
-  const size = Math.abs(x);
-  if (size !== 0 && (size < 1e-4 || size >= 1e16)) return x.toExponential().replace(/e([+-])(\d)$/, "e$10$2");
-  const text = Object.is(x, -0) ? "-0" : String(x);
-  return Number.isInteger(x) ? `${text}.0` : text;
 }

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { dtypes, FormatError, fromBytes, openFile, SafetensorsFile, serialize, sizeOf, toMemory, type DType, type RandomAccess, type StoredTensor } from "../src/index.ts";
+import { dtypes, fromBytes, LowrankError, openFile, SafetensorsFile, serialize, sizeOf, toMemory, type DType, type RandomAccess, type StoredTensor } from "../src/index.ts";
 
 const fixtures = resolve(import.meta.dirname, "../../..", process.env["LOWRANK_FIXTURES"] ?? "../shared/fixtures", "models");
 const tensor: fc.Arbitrary<StoredTensor> = fc.record({ dtype: fc.constantFrom(...(Object.keys(dtypes) as DType[])), shape: fc.array(fc.nat({ max: 4 }), { maxLength: 3 }) })
@@ -20,7 +20,8 @@ function raw(header: unknown, data = new Uint8Array(0), text = JSON.stringify(he
   return out;
 }
 
-const message = async (bytes: Uint8Array): Promise<string> => SafetensorsFile.open(fromBytes(bytes)).then(() => "accepted", (e: unknown) => (e instanceof FormatError ? e.message : `not a FormatError: ${String(e)}`));
+const isFormatError = (e: unknown): e is LowrankError => e instanceof LowrankError && e.code === "FormatError";
+const message = async (bytes: Uint8Array): Promise<string> => SafetensorsFile.open(fromBytes(bytes)).then(() => "accepted", (e: unknown) => (isFormatError(e) ? e.message : `not a FormatError: ${String(e)}`));
 
 describe("safetensors", () => {
   it("reads back what was written", async () => {
@@ -53,11 +54,19 @@ describe("safetensors", () => {
     ["a huge header", Uint8Array.of(255, 255, 255, 255, 255, 255, 255, 127, 0), /over the limit/],
     ["bad UTF-8", (() => { const b = raw({}, undefined, '{"aaaa":1}'); b[10] = 0xff; return b; })(), /UTF-8/],
     ["bad JSON", raw(null, undefined, "{nope"), /not valid JSON/],
-    ["a list", raw([]), /must be a JSON object/],
+    ["a list", raw([]), /is not a JSON object/],
     ["one name twice", raw(null, new Uint8Array(8), '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}'), /twice/],
-    ["an unknown dtype", raw({ a: { dtype: "F99", shape: [], data_offsets: [0, 0] } }), /unknown dtype/],
-    ["a negative dimension", raw({ a: { dtype: "F32", shape: [-1], data_offsets: [0, 0] } }), /non-negative/],
-    ["a fractional dimension", raw({ a: { dtype: "F32", shape: [0.5], data_offsets: [0, 0] } }), /non-negative/],
+    ["a dtype that is no name", raw({ a: { dtype: 32, shape: [], data_offsets: [0, 0] } }), /tensor "a": "dtype" must be a string/],
+    ["a negative dimension", raw({ a: { dtype: "F32", shape: [-1], data_offsets: [0, 0] } }), /"shape.0" must be a whole number that is not negative, got -1/],
+    ["a fractional dimension", raw({ a: { dtype: "F32", shape: [0.5], data_offsets: [0, 0] } }), /"shape.0" must be a whole number/],
+    ["one offset", raw({ a: { dtype: "F32", shape: [], data_offsets: [0] } }), /"data_offsets" must be a list of at least 2/],
+    ["an entry that is null", raw({ a: null }), /tensor "a": must be an object/],
+    ["an entry with the same key twice", raw(null, new Uint8Array(4), '{"a":{"dtype":"F32","shape":[9],"shape":[1],"data_offsets":[0,4]}}'), /same key twice/],
+    ["metadata with the same key twice", raw(null, undefined, '{"__metadata__":{"a":"1","a":"2"}}'), /same key twice/],
+    ["a shape of more dimensions than NumPy has", raw({ a: { dtype: "F32", shape: new Array(70).fill(1), data_offsets: [0, 4] } }, new Uint8Array(4)), /more than 64 items/],
+    ["brackets without an end", raw(null, undefined, `{"a":${"[".repeat(100_000)}`), /nested more than 3 deep/],
+    ["more keys than the file has room for", raw(null, undefined, `{${"\"\":0,".repeat(300_000)}"a":0}`), /more than \d+ keys/],
+    ["a tensor called __proto__", raw(null, new Uint8Array(1), '{"__proto__":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'), /__proto__/],
     ["an overflowing shape", raw({ a: { dtype: "F32", shape: [2 ** 40, 2 ** 40], data_offsets: [0, 0] } }), /too large/],
     ["a wrong size", raw({ a: { dtype: "F32", shape: [3], data_offsets: [0, 4] } }, new Uint8Array(4)), /needs 12 bytes/],
     ["offsets backwards", raw({ a: { dtype: "U8", shape: [], data_offsets: [4, 3] } }, new Uint8Array(4)), /do not fit/],
@@ -85,9 +94,68 @@ describe("safetensors", () => {
         const file = await SafetensorsFile.open(spy);
         for (const name of file.names) await file.read(name);
       } catch (error) {
-        expect(error).toBeInstanceOf(FormatError);
+        expect(isFormatError(error)).toBe(true);
       }
     }), { numRuns: 500 });
+  });
+
+  it("lists a tensor of a dtype it cannot read, reads the others, and refuses that one by name", async () => {
+    const file = await SafetensorsFile.open(fromBytes(raw({ __metadata__: null, odd: { dtype: "F8_E4M3", shape: [2], data_offsets: [0, 2] }, new: { dtype: "F99", shape: [7], data_offsets: [2, 5] }, a: { dtype: "U8", shape: [1], data_offsets: [5, 6] } }, Uint8Array.of(1, 2, 3, 4, 5, 6))));
+    expect([file.names, file.metadata]).toEqual([["odd", "new", "a"], {}]);
+    expect([...(await file.read("a")).data]).toEqual([6]);
+    await expect(file.read("odd")).rejects.toThrow('safetensors: tensor "odd" is "F8_E4M3", which cannot be read here; convert it to one of');
+    await expect(file.read("new")).rejects.toThrow('tensor "new" is "F99"');
+    // a known dtype's bytes still have to fit
+    expect(await message(raw({ odd: { dtype: "F4", shape: [3], data_offsets: [0, 1] } }, new Uint8Array(1)))).toMatch(/F4 \[3\] needs 2 bytes/);
+  });
+
+  it("takes any header for a file or refuses it, and allocates in proportion", async () => {
+    const number = fc.oneof({ weight: 6, arbitrary: fc.nat({ max: 8 }) }, { weight: 1, arbitrary: fc.constantFrom(-1, 0.5, 2 ** 31, 2 ** 53, 1e300, null, "4", [], {}) });
+    const entry = fc.record({
+      dtype: fc.oneof({ weight: 6, arbitrary: fc.constantFrom("F32", "U8", "BOOL", "I64", "F4", "F8_E4M3", "??") }, { weight: 1, arbitrary: fc.jsonValue() }),
+      shape: fc.oneof({ weight: 6, arbitrary: fc.array(number, { maxLength: 3 }) }, { weight: 1, arbitrary: fc.jsonValue() }),
+      data_offsets: fc.oneof({ weight: 6, arbitrary: fc.tuple(number, number) }, { weight: 1, arbitrary: fc.jsonValue() }),
+    });
+    const header = fc.dictionary(fc.oneof(fc.string(), fc.constantFrom("__metadata__", "toString", "constructor")), fc.oneof({ weight: 4, arbitrary: entry }, { weight: 1, arbitrary: fc.jsonValue() }), { maxKeys: 4 });
+    await fc.assert(fc.asyncProperty(header, fc.nat({ max: 40 }), async (h, n) => {
+      const bytes = raw(h, new Uint8Array(n));
+      try {
+        const file = await SafetensorsFile.open(fromBytes(bytes));
+        let covered = 0;
+        for (const name of file.names) {
+          const { begin, end, shape } = file.info(name);
+          covered += end - begin;
+          const tensor = await file.read(name).catch((e: unknown) => { if (!isFormatError(e)) throw e; });
+          if (tensor !== undefined) expect(tensor.data.length).toBe(sizeOf(shape));
+        }
+        expect(covered).toBe(n);
+      } catch (error) {
+        expect(isFormatError(error) ? "" : error).toBe("");
+      }
+    }));
+  });
+
+  it("refuses a bool that is neither 0 nor 1, and a source that gives fewer bytes than it has", async () => {
+    const bytes = raw({ mask: { dtype: "BOOL", shape: [2], data_offsets: [0, 2] } }, Uint8Array.of(1, 7));
+    await expect((await SafetensorsFile.open(fromBytes(bytes))).read("mask")).rejects.toThrow('"mask" is BOOL and holds 7');
+    await expect(SafetensorsFile.open({ size: bytes.length, read: (a, b) => Promise.resolve(bytes.subarray(a, Math.max(a, b - 1))) })).rejects.toThrow("it changed while it was read");
+  });
+
+  it("opens regular files only", async () => {
+    await expect(openFile("/dev/zero")).rejects.toThrow("/dev/zero: is not a regular file");
+    await expect(openFile(import.meta.dirname)).rejects.toThrow("is not a regular file");
+    await expect(openFile(join(import.meta.dirname, "nothing-here"))).rejects.toMatchObject({ code: "FileError" });
+  });
+
+  it("writes nothing it could not read: lengths, arrays, names", async () => {
+    const one = (name: string, tensor: Partial<StoredTensor>): Uint8Array => serialize(new Map([[name, { dtype: "f32", shape: [2], data: new Float32Array(2), ...tensor } as StoredTensor]]));
+    expect(() => one("a", { data: new Float32Array(3) })).toThrow('"a" was announced as f32 [2] but has 3 elements of f32');
+    expect(() => one("a", { data: new Float64Array(2) })).toThrow("in a Float64Array");
+    for (const name of ["__metadata__", "__proto__", "a\ud800"]) expect(() => one(name, {})).toThrow(expect.objectContaining({ code: "FormatError" }));
+    expect(() => serialize({}, { a: 1 as unknown as string })).toThrow('metadata "a" must be a string, got 1');
+    // names that are numbers keep the order of their bytes
+    const file = await SafetensorsFile.open(fromBytes(serialize({ b: { dtype: "u8", shape: [1], data: new Uint8Array(1) }, 10: { dtype: "u8", shape: [1], data: new Uint8Array(1) }, 9: { dtype: "f32", shape: [1], data: new Float32Array(1) } })));
+    expect(file.names.map((n) => file.info(n).begin - file.info("9").begin)).toEqual(file.names.map((n) => ({ 9: 0, 10: 4, b: 5 })[n]));
   });
 
   it("reads a tensor without touching the others", async () => {

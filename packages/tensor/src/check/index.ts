@@ -1,6 +1,7 @@
-/** Checks of what comes from outside, shared by all packages. */
+/** Checks of what comes from outside, shared by all packages; and the JSON that goes out to Python. */
 export { parseJson } from "./json.ts";
 export { editDistance, nearestName, suggestion } from "./nearest.ts";
+export { pythonFloat, pythonJson, type PythonJsonOptions } from "./python-json.ts";
 export {
   absent, anyOf, anything, callback, checkFile, checkOptions, fields, flag, instance, LARGEST_SIZE, leaf, listOf, mapOf, name, oneOf, optional, positive, probability, real, refuse,
   size, text, whole, type FieldOptions, type Place, type Range, type Rule, type Rules,

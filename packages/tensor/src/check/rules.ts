@@ -101,7 +101,7 @@ export function listOf<T>(item: Rule<T>, { min = 0, max = LARGEST_SIZE }: { read
     expects,
     read(value, at) {
       if (!Array.isArray(value) || value.length < min || value.length > max) return refuse(at, `must be ${expects}, got ${quote(value)}`);
-      return value.map((v, i) => item.read(v, { ...at, path: [...at.path, i] }));
+      return value.map((v, i) => item.read(v, { source: at.source, path: [...at.path, i], code: at.code }));
     },
   };
 }
@@ -153,11 +153,13 @@ export function fields<T extends object>(rules: Rules<T>, { unknown = "refuse", 
       if (!isPlainObject(value)) return refuse(at, `must be an object with the keys ${known.join(", ")}, got ${quote(value)}`);
       const stranger = unknown === "keep" ? undefined : Object.keys(value).find((key) => !Object.hasOwn(rules, key) && value[key] !== undefined);
       if (stranger !== undefined) refuse(at, `has an unknown key ${quote(stranger)}${Object.hasOwn(spelt, stranger) ? `; did you mean "${spelt[stranger]}"?` : suggestion(stranger, known)}`);
-      const read = known.map((key) => [key, rules[key as keyof T].read(Object.hasOwn(value, key) ? value[key] : undefined, { ...at, path: [...at.path, key] })] as const);
-      const given = Object.fromEntries(read.filter(([, v]) => v !== undefined));
       // a known key that is null is absent, not null
-      const strangers = unknown === "keep" ? Object.entries(value).filter(([key]) => !Object.hasOwn(rules, key)) : [];
-      return { ...Object.fromEntries(strangers), ...given } as T;
+      const given = unknown === "keep" ? Object.fromEntries(Object.entries(value).filter(([key]) => !Object.hasOwn(rules, key))) : {};
+      for (const key of known) {
+        const read = rules[key as keyof T].read(Object.hasOwn(value, key) ? value[key] : undefined, { source: at.source, path: [...at.path, key], code: at.code });
+        if (read !== undefined) given[key] = read;
+      }
+      return given as T;
     },
   };
 }

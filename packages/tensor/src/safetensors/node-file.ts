@@ -1,5 +1,5 @@
 /** A file on disk as a RandomAccess, in Node, Deno and Bun. Ranges are read when asked for; the file is never read whole. */
-import { DeviceError, FormatError } from "../errors.ts";
+import { DeviceError, FormatError, LowrankError } from "../errors.ts";
 import type { RandomAccess } from "./source.ts";
 
 interface FileHandle {
@@ -8,13 +8,23 @@ interface FileHandle {
   close(): Promise<void>;
 }
 
-interface FsPromises { open(path: string, flags: string): Promise<FileHandle> }
+interface FsPromises {
+  open(path: string, flags: string): Promise<FileHandle>;
+  stat(path: string): Promise<{ isFile(): boolean }>;
+}
 
+/** @throws LowrankError (FileError) on what is not there, cannot be opened, or is no regular file: reading a pipe or a device may never end */
 export async function openFile(path: string): Promise<RandomAccess> {
   const { process } = globalThis as unknown as { process?: { getBuiltinModule?(name: string): unknown } };
   const fs = process?.getBuiltinModule?.("node:fs/promises") as FsPromises | undefined;
   if (fs === undefined) throw new DeviceError("openFile: there is no file system here; use fromBlob or fromBytes");
-  const handle = await fs.open(path, "r");
+  const fail = (why: string, cause?: unknown): never => { throw new LowrankError("FileError", `${path}: ${why}`, { cause }); };
+  const unreadable = (cause: unknown): never => {
+    const { code, message } = cause as { readonly code?: string; readonly message: string };
+    return fail(code === "ENOENT" ? "there is no such file" : `cannot be opened: ${message}`, cause);
+  };
+  if (!(await fs.stat(path).catch(unreadable)).isFile()) fail("is not a regular file");
+  const handle = await fs.open(path, "r").catch(unreadable);
   const { size } = await handle.stat();
   return {
     size,

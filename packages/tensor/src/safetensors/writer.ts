@@ -1,6 +1,6 @@
 /** Writing safetensors byte for byte as Hugging Face does: compact JSON padded to 8 bytes, entries by dtype rank and then by name. */
 import { dtypes, type DType } from "../dtype.ts";
-import { ShapeError } from "../errors.ts";
+import { FormatError, quote, ShapeError } from "../errors.ts";
 import { sizeOf } from "../shape.ts";
 import type { StoredTensor } from "./file.ts";
 import { FILE_DTYPES } from "./header.ts";
@@ -21,10 +21,7 @@ export async function writeSafetensors(sink: ByteSink, plan: ReadonlyMap<string,
   const names = fileOrder(plan);
   await sink(headerBytes(plan, names, metadata));
   for (const name of names) {
-    const tensor = await load(name);
-    const wanted = plan.get(name)!;
-    if (tensor.dtype !== wanted.dtype || tensor.data.length !== sizeOf(wanted.shape)) throw new ShapeError(`safetensors: "${name}" was announced as ${wanted.dtype} [${wanted.shape.join(", ")}] but has ${tensor.data.length} elements of ${tensor.dtype}`);
-    await sink(new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength));
+    await sink(bytesOf(name, await load(name), plan.get(name)!));
   }
 }
 
@@ -32,7 +29,7 @@ export async function writeSafetensors(sink: ByteSink, plan: ReadonlyMap<string,
 export function serialize(tensors: ReadonlyMap<string, StoredTensor> | Readonly<Record<string, StoredTensor>>, metadata: Readonly<Record<string, string>> = { format: "pt" }): Uint8Array {
   const map = tensors instanceof Map ? (tensors as ReadonlyMap<string, StoredTensor>) : new Map(Object.entries(tensors));
   const names = fileOrder(map);
-  const parts = [headerBytes(map, names, metadata), ...names.map((n) => { const { data } = map.get(n)!; return new Uint8Array(data.buffer, data.byteOffset, data.byteLength); })];
+  const parts = [headerBytes(map, names, metadata), ...names.map((n) => bytesOf(n, map.get(n)!, map.get(n)!))];
   const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
   let at = 0;
   for (const part of parts) {
@@ -42,6 +39,14 @@ export function serialize(tensors: ReadonlyMap<string, StoredTensor> | Readonly<
   return out;
 }
 
+/** @throws ShapeError where the numbers are not those that the header announces */
+function bytesOf(name: string, { dtype, data }: StoredTensor, wanted: TensorPlan): Uint8Array {
+  if (dtype !== wanted.dtype || data.length !== sizeOf(wanted.shape) || !(data instanceof dtypes[dtype].array)) {
+    throw new ShapeError(`safetensors: ${quote(name)} was announced as ${wanted.dtype} [${wanted.shape.join(", ")}] but has ${data.length} elements of ${dtype} in a ${data.constructor.name}`);
+  }
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
 function fileOrder(plan: ReadonlyMap<string, TensorPlan>): string[] {
   const rank = (name: string): number => RANK.get(FILE_NAMES[plan.get(name)!.dtype])!;
   return [...plan.keys()].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
@@ -49,16 +54,25 @@ function fileOrder(plan: ReadonlyMap<string, TensorPlan>): string[] {
 
 const { TextEncoder } = globalThis as unknown as { TextEncoder: new () => { encode(text: string): Uint8Array } };
 
+/** Names a reader would take for something else, or that UTF-8 cannot hold. */
+function checkName(name: string): string {
+  if (name === "__metadata__" || name === "__proto__") throw new FormatError(`safetensors: "${name}" is no name for a tensor`);
+  if (/\p{Surrogate}/u.test(name)) throw new FormatError(`safetensors: the name ${quote(name)} has half a character, which UTF-8 cannot hold`);
+  return name;
+}
+
 function headerBytes(plan: ReadonlyMap<string, TensorPlan>, names: readonly string[], metadata: Readonly<Record<string, string>>): Uint8Array {
   let offset = 0;
-  const entries: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {};
+  // put together as text: an object would move names that are numbers to the front
+  const entries = Object.keys(metadata).length > 0 ? [`"__metadata__":${JSON.stringify(metadata)}`] : [];
+  for (const [key, value] of Object.entries(metadata)) if (typeof value !== "string") throw new FormatError(`safetensors: metadata ${quote(key)} must be a string, got ${quote(value)}`);
   for (const name of names) {
     const { dtype, shape } = plan.get(name)!;
     const end = offset + sizeOf(shape) * dtypes[dtype].bytes;
-    entries[name] = { dtype: FILE_NAMES[dtype], shape, data_offsets: [offset, end] };
+    entries.push(`${JSON.stringify(checkName(name))}:${JSON.stringify({ dtype: FILE_NAMES[dtype], shape, data_offsets: [offset, end] })}`);
     offset = end;
   }
-  const json = new TextEncoder().encode(JSON.stringify(entries));
+  const json = new TextEncoder().encode(`{${entries.join(",")}}`);
   const padded = Math.ceil(json.length / 8) * 8;
   const out = new Uint8Array(8 + padded).fill(0x20);
   new DataView(out.buffer).setBigUint64(0, BigInt(padded), true);
