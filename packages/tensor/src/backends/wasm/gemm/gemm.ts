@@ -8,6 +8,7 @@ import { accumulators } from "../../../ir/facts.ts";
 import type { GemmKernel } from "../../../ir/kernel.ts";
 import { turned } from "../../../ir/swap.ts";
 import type { KernelCode, Phase } from "../kernel-code.ts";
+import type { Address } from "../address.ts";
 import type { ModuleBuilder } from "../asm/index.ts";
 import { Code, type Push } from "../loop/code.ts";
 import { emitLoop } from "../loop/loop.ts";
@@ -83,8 +84,8 @@ function multiply(c: Code, kernel: GemmKernel, cut: Blocking, emitters: readonly
   const { m, batch: sizes } = kernel;
   const { rows, rowBlocks, panels, unitPanels, columnUnits, blockPanels, packB, tile } = cut;
   const batchCoords = sizes.map(() => c.local("i32"));
-  const base = c.let("i32", c.op("i32.add", c.thread, c.i32(scratch.blocks)));
-  const blockOf = (p: number): Push => c.op("i32.add", base, c.i32(kernel.products[p]!.acc * scratch.blockBytes));
+  const base = c.at.let(c.at.plus(c.thread, c.at.bytes(scratch.blocks)));
+  const blockOf = (p: number): Address => c.at.plus(base, c.at.bytes(kernel.products[p]!.acc * scratch.blockBytes));
   const products = emitters.map((e, p) => e.code(c, batchCoords, scratch.places[p]!));
   const each = (body: (product: ProductCode, p: number) => void): void => products.forEach(body);
   const end = results(c, kernel, batchCoords, { base, bytes: scratch.blockBytes, pitch, panelColumns: tile.columns });

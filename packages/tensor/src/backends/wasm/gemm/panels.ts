@@ -5,6 +5,7 @@
 import { invariant } from "../../../errors.ts";
 import { reachable } from "../../../ir/facts.ts";
 import type { GemmKernel, Operand, ValueId } from "../../../ir/kernel.ts";
+import type { Address } from "../address.ts";
 import type { Code, Local, Push } from "../loop/code.ts";
 import { ExpressionEmitter, type Scope } from "../loop/expression.ts";
 import { packPanel } from "./pack.ts";
@@ -15,7 +16,7 @@ export interface Panels {
   /** To be emitted where the batch coordinates have been set. */
   enterBatch(): void;
   /** Emits the packing of lines [first, first + lanes), over the whole of k or a part of it: k-major, `lanes` f32 per k, zeros beyond the matrix. */
-  pack(first: Local, to: Push, part?: KRange): void;
+  pack(first: Local, to: Address, part?: KRange): void;
   /** Whether neighbouring lines are neighbours in memory: several panels packed together, part by part, read whole cache lines and pages while these are at hand. */
   readonly across: boolean;
 }
@@ -29,22 +30,22 @@ export interface PanelShape { readonly lanes: number; readonly size: number; rea
 /** A panel of an operand that is computed along k is staged in pieces of at most this many elements of each line. */
 export const STAGE_K = 256;
 
-export function directPanels(c: Code, base: () => Push, strides: { readonly line: number; readonly k: number }, shape: PanelShape): Panels {
-  const start = c.local("i32");
+export function directPanels(c: Code, base: () => Address, strides: { readonly line: number; readonly k: number }, shape: PanelShape): Panels {
+  const start = c.at.local();
   const source = { lane: strides.line, k: strides.k };
-  const lineAt = (first: Local): Push => c.op("i32.add", c.get(start), c.op("i32.mul", c.get(first), c.i32(strides.line)));
+  const lineAt = (first: Local): Address => c.at.plus(c.at.get(start), c.at.times(c.get(first), strides.line));
   return {
     across: strides.line === 4 && strides.k !== 4,
-    enterBatch: () => c.set(start, base()),
+    enterBatch: () => c.at.set(start, base()),
     pack: (first, to, part = { from: c.i32(0), length: shape.k }) => {
       invariant(typeof part.length === "number", "copies are made for a length that is known");
-      packPanel(c, source, c.op("i32.add", lineAt(first), c.op("i32.mul", part.from, c.i32(strides.k))), to, shape.lanes, part.length, c.get(first), shape.size);
+      packPanel(c, source, c.at.plus(lineAt(first), c.at.times(part.from, strides.k)), to, shape.lanes, part.length, c.get(first), shape.size);
     },
   };
 }
 
 /** `lineDim` is the operand's dimension that lines are counted in; the other of the last two is k. `stage` is where `lanes · STAGE_K` f32 fit. */
-export function computedPanels(c: Code, kernel: GemmKernel, operand: Operand, side: "a" | "b", batchCoords: readonly Local[], shape: PanelShape, stage: () => Push): Panels {
+export function computedPanels(c: Code, kernel: GemmKernel, operand: Operand, side: "a" | "b", batchCoords: readonly Local[], shape: PanelShape, stage: () => Address): Panels {
   const rank = kernel.batch.length;
   const [lineDim, kDim] = side === "a" ? [rank, rank + 1] : [rank + 1, rank];
   const along = runsAlongK(operand, lineDim, kDim, shape.lanes) ? "k" : "line";
@@ -82,18 +83,18 @@ interface Writer {
 }
 
 /** Vectors run along each line: computed row by row into a stage, then transposed like any other matrix. */
-function packAlongK(w: Writer, entry: Scope, first: Local, to: Push, stage: Push): void {
+function packAlongK(w: Writer, entry: Scope, first: Local, to: Address, stage: Address): void {
   const { c, shape: { lanes, size, k } } = w;
-  const base = c.let("i32", stage);
-  const target = c.let("i32", to);
+  const base = c.at.let(stage);
+  const target = c.at.let(to);
   const piece = (from: Push, length: number): void => {
     const start = c.let("i32", from);
     const end = size % lanes === 0 ? c.op("i32.add", c.get(first), c.i32(lanes)) : c.let("i32", c.minimum(c.op("i32.add", c.get(first), c.i32(lanes)), c.i32(size)));
-    const out = c.keep("i32", base);
+    const out = c.at.keep(base);
     c.for(w.line, c.get(first), end, 1, () => {
       const row = w.emitter.scope(entry, 2, 1, 1);
       w.emitter.enter(row, w.live);
-      const q = c.keep("i32", c.get(out));
+      const q = c.at.keep(c.at.get(out));
       c.set(w.k, start);
       let done = 0;
       for (const [width, copies] of [[4, 2], [4, 1], [1, 1]] as const) {
@@ -105,15 +106,15 @@ function packAlongK(w: Writer, entry: Scope, first: Local, to: Push, stage: Push
         c.loop(w.k, c.op("i32.add", start, c.i32(upTo)), step, () => {
           w.emitter.enter(cell, w.live);
           for (let u = 0; u < copies; u++) {
-            if (width === 4) c.store("v128.store", c.get(q), u * 16, w.emitter.vector(cell, w.value, u));
-            else c.store("f32.store", c.get(q), 0, w.emitter.value(cell, w.value));
+            if (width === 4) c.store("v128.store", c.at.get(q), u * 16, w.emitter.vector(cell, w.value, u));
+            else c.store("f32.store", c.at.get(q), 0, w.emitter.value(cell, w.value));
           }
-          c.set(q, c.op("i32.add", c.get(q), c.i32(step * 4)));
+          c.at.advance(q, step * 4);
         });
       }
-      c.set(out, c.op("i32.add", c.get(out), c.i32(STAGE_K * 4)));
+      c.at.advance(out, STAGE_K * 4);
     });
-    packPanel(c, { lane: STAGE_K * 4, k: 4 }, base, c.op("i32.add", target, c.op("i32.mul", start, c.i32(lanes * 4))), lanes, length, c.get(first), size);
+    packPanel(c, { lane: STAGE_K * 4, k: 4 }, base, c.at.plus(target, c.at.times(start, lanes * 4)), lanes, length, c.get(first), size);
   };
   const whole = k - (k % STAGE_K);
   if (whole > 0) {
@@ -124,38 +125,38 @@ function packAlongK(w: Writer, entry: Scope, first: Local, to: Push, stage: Push
 }
 
 /** Vectors run across the lines of the panel: exactly tile order. */
-function packAlongLines(w: Writer, entry: Scope, first: Local, to: Push, { from, length }: KRange): void {
+function packAlongLines(w: Writer, entry: Scope, first: Local, to: Address, { from, length }: KRange): void {
   const { c, shape: { lanes, size } } = w;
-  const target = c.let("i32", to);
+  const target = c.at.let(to);
   const count = typeof length === "number" ? c.i32(length) : length;
   const end = c.let("i32", c.op("i32.add", from, count));
   const full = (): void => {
     c.set(w.line, c.get(first));
     const row = w.emitter.scope(entry, 2, 4, lanes / 4);
     w.emitter.enter(row, w.live);
-    const q = c.keep("i32", target);
+    const q = c.at.keep(target);
     c.for(w.k, from, end, 1, () => {
       const cell = w.emitter.scope(row, 3);
       w.emitter.enter(cell, w.live);
-      for (let u = 0; u < lanes / 4; u++) c.store("v128.store", c.get(q), u * 16, w.emitter.vector(cell, w.value, u));
-      c.set(q, c.op("i32.add", c.get(q), c.i32(lanes * 4)));
+      for (let u = 0; u < lanes / 4; u++) c.store("v128.store", c.at.get(q), u * 16, w.emitter.vector(cell, w.value, u));
+      c.at.advance(q, lanes * 4);
     });
   };
   const edge = (): void => {
     const real = size % lanes;
-    c.fill(target, c.i32(0), c.op("i32.mul", count, c.i32(lanes * 4)));
-    const out = c.keep("i32", target);
+    c.fill(target, c.i32(0), c.at.times(count, lanes * 4));
+    const out = c.at.keep(target);
     c.for(w.line, c.get(first), c.op("i32.add", c.get(first), c.i32(real)), 1, () => {
       const row = w.emitter.scope(entry, 2, 1, 1);
       w.emitter.enter(row, w.live);
-      const q = c.keep("i32", c.get(out));
+      const q = c.at.keep(c.at.get(out));
       c.for(w.k, from, end, 1, () => {
         const cell = w.emitter.scope(row, 3);
         w.emitter.enter(cell, w.live);
-        c.store("f32.store", c.get(q), 0, w.emitter.value(cell, w.value));
-        c.set(q, c.op("i32.add", c.get(q), c.i32(lanes * 4)));
+        c.store("f32.store", c.at.get(q), 0, w.emitter.value(cell, w.value));
+        c.at.advance(q, lanes * 4);
       });
-      c.set(out, c.op("i32.add", c.get(out), c.i32(4)));
+      c.at.advance(out, 4);
     });
   };
   if (size % lanes === 0) full();

@@ -1,5 +1,6 @@
 /** One product inside the blocked nest: packs its operands and runs its tiles, from nothing or on top of what the accumulators hold. */
 import type { GemmKernel } from "../../../ir/kernel.ts";
+import type { Address, AddressLocal } from "../address.ts";
 import type { Code, Local, Push } from "../loop/code.ts";
 import { computedPanels, directPanels, directStrides, STAGE_K, type KRange, type Panels } from "./panels.ts";
 import type { Blocking, DirectOperand, ProductShape } from "./shape.ts";
@@ -22,11 +23,11 @@ export interface ProductCode {
   /** Panels [from, end) into the thread's scratch. */
   packB(from: Push, end: Push): void;
   /** All tiles of a block into the accumulators at `out`; `originB` is the panel that packed B begins with. */
-  tiles(out: Push, originB: Push, panelBlock: Local, endPanel: Push, firstRow: Local, endRow: Push): void;
+  tiles(out: Address, originB: Push, panelBlock: Local, endPanel: Push, firstRow: Local, endRow: Push): void;
 }
 
 /** Part of k that a tile runs over at a time; `fresh` says whether sums begin here. */
-interface KPiece { readonly from: Local; readonly end: Push; readonly fresh: Push | boolean; readonly bytesB: Push }
+interface KPiece { readonly from: Local; readonly end: Push; readonly fresh: Push | boolean; readonly bytesB: Address }
 
 /** Panels of B packed together at most, so many groups at least, and the rows of B that a group takes at a time: some tens of KiB. */
 const MAX_GROUP = 8;
@@ -91,14 +92,14 @@ export class ProductEmitter {
       source.enterBatch();
       const start = c.let("i32", c.op("i32.mul", group, c.i32(this.#group)));
       const end = c.let("i32", c.minimum(c.op("i32.add", start, c.i32(this.#group)), c.i32(panels)));
-      const packed = c.let("i32", c.op("i32.add", c.op("i32.add", c.shared, c.i32(place.shared)), c.op("i32.mul", entry, c.i32(panels * this.panelB))));
-      const each = (body: (to: Push) => void): void => c.for(panel, start, end, 1, () => {
+      const packed = c.at.let(c.at.plus(c.at.plus(c.shared, c.at.bytes(place.shared)), c.at.times(entry, panels * this.panelB)));
+      const each = (body: (to: Address) => void): void => c.for(panel, start, end, 1, () => {
         c.set(first, c.op("i32.mul", c.get(panel), c.i32(tile.columns)));
-        body(c.let("i32", c.op("i32.add", packed, c.op("i32.mul", c.get(panel), c.i32(this.panelB)))));
+        body(c.at.let(c.at.plus(packed, c.at.times(c.get(panel), this.panelB))));
       });
       if (!source.across) return each((to) => source.pack(first, to));
       const { k } = this.#shape;
-      const part = (start: Push, length: number): void => each((to) => source.pack(first, c.op("i32.add", to, c.op("i32.mul", start, c.i32(tile.columns * 4))), { from: start, length }));
+      const part = (start: Push, length: number): void => each((to) => source.pack(first, c.at.plus(to, c.at.times(start, tile.columns * 4)), { from: start, length }));
       const whole = k - (k % PACKED_ROWS);
       c.for(from, c.i32(0), c.i32(whole), PACKED_ROWS, () => part(c.get(from), PACKED_ROWS));
       if (whole < k) part(c.i32(whole), k - whole);
@@ -108,32 +109,32 @@ export class ProductEmitter {
   code(c: Code, batchCoords: readonly Local[], place: ProductPlace): ProductCode {
     const { packA, a } = this.#shape;
     const { tile, panels, packB } = this.#cut;
-    const own = (offset: number): Push => c.op("i32.add", c.thread, c.i32(offset));
+    const own = (offset: number): Address => c.at.plus(c.thread, c.at.bytes(offset));
     const sourceA = packA ? this.#panels(c, "a", batchCoords, place) : undefined;
     const sourceB = packB === "first" || packB === "never" ? undefined : this.#panels(c, "b", batchCoords, place);
-    const [baseA, baseB] = [c.local("i32"), c.local("i32")];
+    const [baseA, baseB] = [c.at.local(), c.at.local()];
     return {
       enterBatch: (batch) => {
         sourceA?.enterBatch();
         sourceB?.enterBatch();
         const coords = batchCoords.map((x) => c.get(x));
-        c.set(baseA, packA ? own(place.a) : directAddress(c, a!, coords));
-        const shared = c.op("i32.add", c.shared, c.i32(place.shared));
-        if (packB === "never") c.set(baseB, directAddress(c, this.#shape.b!, coords));
-        else c.set(baseB, packB !== "first" ? own(place.b) : this.sharedBs === 1 ? shared : c.op("i32.add", shared, c.op("i32.mul", batch, c.i32(panels * this.panelB))));
+        c.at.set(baseA, packA ? own(place.a) : directAddress(c, a!, coords));
+        const shared = c.at.plus(c.shared, c.at.bytes(place.shared));
+        if (packB === "never") c.at.set(baseB, directAddress(c, this.#shape.b!, coords));
+        else c.at.set(baseB, packB !== "first" ? own(place.b) : this.sharedBs === 1 ? shared : c.at.plus(shared, c.at.times(batch, panels * this.panelB)));
       },
       packA: (firstRow, endRow) => {
-        if (sourceA !== undefined) packEach(c, sourceA, firstRow, endRow, tile.rows, 1, c.get(baseA), this.panelA);
+        if (sourceA !== undefined) packEach(c, sourceA, firstRow, endRow, tile.rows, 1, c.at.get(baseA), this.panelA);
       },
       packB: (from, end) => {
         const panel = c.local("i32");
         c.set(panel, from);
-        if (sourceB !== undefined && packB !== "piece") packEach(c, sourceB, panel, end, 1, tile.columns, c.get(baseB), this.panelB);
+        if (sourceB !== undefined && packB !== "piece") packEach(c, sourceB, panel, end, 1, tile.columns, c.at.get(baseB), this.panelB);
       },
       tiles: (out, originB, panelBlock, endPanel, firstRow, endRow) => {
-        const start = packA ? c.get(baseA) : c.let("i32", c.op("i32.add", c.get(baseA), c.op("i32.mul", c.get(firstRow), c.i32(a!.row))));
-        const piecewise = packB !== "piece" ? undefined : (from: Push, to: Push): void => packEach(c, sourceB!, panelBlock, endPanel, 1, tile.columns, c.get(baseB), this.#stepsB.panel, { from, length: c.let("i32", c.op("i32.sub", to, from)) });
-        this.#tiles(c, start, c.get(baseB), originB, out, panelBlock, endPanel, firstRow, endRow, piecewise);
+        const start = packA ? c.at.get(baseA) : c.at.let(c.at.plus(c.at.get(baseA), c.at.times(c.get(firstRow), a!.row)));
+        const piecewise = packB !== "piece" ? undefined : (from: Push, to: Push): void => packEach(c, sourceB!, panelBlock, endPanel, 1, tile.columns, c.at.get(baseB), this.#stepsB.panel, { from, length: c.let("i32", c.op("i32.sub", to, from)) });
+        this.#tiles(c, start, c.at.get(baseB), originB, out, panelBlock, endPanel, firstRow, endRow, piecewise);
       },
     };
   }
@@ -144,53 +145,53 @@ export class ProductEmitter {
     const { k } = this.#shape;
     const shape = side === "a" ? { lanes: tile.rows, size: m, k } : { lanes: tile.columns, size: n, k };
     const direct = this.#shape[side];
-    if (direct === undefined) return computedPanels(c, this.#kernel, this.#kernel.products[this.#index]![side], side, batchCoords, shape, () => c.op("i32.add", c.thread, c.i32(place.stage)));
+    if (direct === undefined) return computedPanels(c, this.#kernel, this.#kernel.products[this.#index]![side], side, batchCoords, shape, () => c.at.plus(c.thread, c.at.bytes(place.stage)));
     return directPanels(c, () => directAddress(c, direct, batchCoords.map((x) => c.get(x))), directStrides(direct, side), shape);
   }
 
   /** Each panel of B meets every row of A while it is in the first-level cache. */
-  #tiles(c: Code, start: Push, packedB: Push, originB: Push, block: Push, panelBlock: Local, endPanel: Push, firstRow: Local, endRow: Push, packPiece?: (from: Push, end: Push) => void): void {
+  #tiles(c: Code, start: Address, packedB: Address, originB: Push, block: Address, panelBlock: Local, endPanel: Push, firstRow: Local, endRow: Push, packPiece?: (from: Push, end: Push) => void): void {
     const { tile } = this.#cut;
     const { k, kPiece, a, packA } = this.#shape;
     const stepsB = this.#stepsB;
-    const [panel, line] = [c.local("i32"), c.local("i32")];
+    const [panel, line] = [c.local("i32"), c.at.local()];
     const [step, stepA] = packA ? [this.panelA, tile.rows * 4] : [tile.rows * a!.row, a!.col];
     const rest = this.#kernel.m % tile.rows;
     this.#pieces(c, (at) => {
-      const offset = (base: Push, by: number): Push => (kPiece === k ? base : c.op("i32.add", base, c.op("i32.mul", c.get(at.from), c.i32(by))));
+      const offset = (base: Address, by: number): Address => (kPiece === k ? base : c.at.plus(base, c.at.times(c.get(at.from), by)));
       packPiece?.(c.get(at.from), at.end);
-      c.set(line, block);
+      c.at.set(line, block);
       c.for(panel, c.get(panelBlock), endPanel, 1, () => {
-        const first = c.op("i32.add", packedB, c.op("i32.mul", c.op("i32.sub", c.get(panel), originB), c.i32(stepsB.panel)));
-        const pb = c.let("i32", packPiece === undefined ? offset(first, stepsB.k) : first);
-        const pa = c.keep("i32", offset(start, stepA));
-        const out = c.keep("i32", c.get(line));
+        const first = c.at.plus(packedB, c.at.times(c.op("i32.sub", c.get(panel), originB), stepsB.panel));
+        const pb = c.at.let(packPiece === undefined ? offset(first, stepsB.k) : first);
+        const pa = c.at.keep(offset(start, stepA));
+        const out = c.at.keep(c.at.get(line));
         const row = c.keep("i32", c.get(firstRow));
         const lastWhole = c.let("i32", c.op("i32.sub", endRow, c.i32(tile.rows - 1)));
         c.loop(row, lastWhole, tile.rows, () => {
-          this.#tile(c, c.get(pa), pb, c.get(out), tile.rows, at);
-          c.set(pa, c.op("i32.add", c.get(pa), c.i32(step)));
-          c.set(out, c.op("i32.add", c.get(out), c.i32(tile.rows * this.#pitch)));
+          this.#tile(c, c.at.get(pa), pb, c.at.get(out), tile.rows, at);
+          c.at.advance(pa, step);
+          c.at.advance(out, tile.rows * this.#pitch);
         });
-        if (rest !== 0) c.if(c.op("i32.lt_s", c.get(row), endRow), () => this.#tile(c, c.get(pa), pb, c.get(out), rest, at));
-        c.set(line, c.op("i32.add", c.get(line), c.i32(tile.columns * 4)));
+        if (rest !== 0) c.if(c.op("i32.lt_s", c.get(row), endRow), () => this.#tile(c, c.at.get(pa), pb, c.at.get(out), rest, at));
+        c.at.advance(line, tile.columns * 4);
       });
     });
   }
 
   #pieces(c: Code, body: (at: KPiece) => void): void {
     const { k, kPiece } = this.#shape;
-    const step = c.i32(this.#stepsB.k);
+    const step = this.#stepsB.k;
     const from = c.keep("i32", c.i32(0));
-    if (kPiece === k) return body({ from, end: c.i32(k), fresh: !this.#continues, bytesB: c.op("i32.mul", c.i32(k), step) });
+    if (kPiece === k) return body({ from, end: c.i32(k), fresh: !this.#continues, bytesB: c.at.times(c.i32(k), step) });
     c.for(from, c.i32(0), c.i32(k), kPiece, () => {
       const end = c.let("i32", c.minimum(c.op("i32.add", c.get(from), c.i32(kPiece)), c.i32(k)));
-      body({ from, end, fresh: !this.#continues && c.op("i32.eqz", c.get(from)), bytesB: c.let("i32", c.op("i32.mul", c.op("i32.sub", end, c.get(from)), step)) });
+      body({ from, end, fresh: !this.#continues && c.op("i32.eqz", c.get(from)), bytesB: c.at.let(c.at.times(c.op("i32.sub", end, c.get(from)), step)) });
     });
   }
 
   /** One tile of `rows` rows over one piece of k, left in (or added to) the accumulator block. */
-  #tile(c: Code, firstA: Push, firstB: Push, out: Push, rows: number, { fresh, bytesB }: KPiece): void {
+  #tile(c: Code, firstA: Address, firstB: Address, out: Address, rows: number, { fresh, bytesB }: KPiece): void {
     const { tile } = this.#cut;
     const { packA, a } = this.#shape;
     const vectors = tile.columns / 4;
@@ -199,43 +200,42 @@ export class ProductEmitter {
     const load = (): void => each((local, offset) => c.set(local, c.load("v128.load", out, offset)));
     if (fresh === false) load();
     else if (fresh !== true) c.if(fresh, () => {}, load);
-    const [pa, pb] = [c.keep("i32", firstA), c.keep("i32", firstB)];
+    const [pa, pb] = [c.at.keep(firstA), c.at.keep(firstB)];
     const [rowStep, kStep] = packA ? [4, tile.rows * 4] : [a!.row, a!.col];
-    const end = c.let("i32", c.op("i32.add", c.get(pb), bytesB));
+    const end = c.at.let(c.at.plus(c.at.get(pb), bytesB));
     // one k at a time: unrolled, V8 keeps two sets of accumulators and copies between them
-    c.loop(pb, end, this.#stepsB.k, () => {
-      const b = Array.from({ length: vectors }, (_, v) => c.let4(c.load("v128.load", c.get(pb), v * 16)));
+    c.at.walk(pb, end, this.#stepsB.k, () => {
+      const b = Array.from({ length: vectors }, (_, v) => c.let4(c.load("v128.load", c.at.get(pb), v * 16)));
       for (let r = 0; r < rows; r++) {
         const x = c.let4(splat(c, pa, r * rowStep));
         b.forEach((y, v) => c.set(acc[r * vectors + v]!, c.madd(x, y, c.get(acc[r * vectors + v]!))));
       }
-      c.set(pa, c.op("i32.add", c.get(pa), c.i32(kStep)));
+      c.at.advance(pa, kStep);
     });
     each((local, offset) => c.store("v128.store", out, offset, c.get(local)));
   }
 }
 
 /** Packs panels one after another to `to`; panel p begins at line p · `lines`. */
-function packEach(c: Code, source: Panels, first: Local, end: Push, step: number, lines: number, to: Push, bytes: number, part?: KRange): void {
+function packEach(c: Code, source: Panels, first: Local, end: Push, step: number, lines: number, to: Address, bytes: number, part?: KRange): void {
   const [at, line] = [c.local("i32"), c.local("i32")];
-  const out = c.keep("i32", to);
+  const out = c.at.keep(to);
   c.for(at, c.get(first), end, step, () => {
     c.set(line, lines === 1 ? c.get(at) : c.op("i32.mul", c.get(at), c.i32(lines)));
-    source.pack(line, c.get(out), part);
-    c.set(out, c.op("i32.add", c.get(out), c.i32(bytes)));
+    source.pack(line, c.at.get(out), part);
+    c.at.advance(out, bytes);
   });
 }
 
 /** Rows of A lie a fixed distance apart, so one pointer serves them all; constant offsets cannot be negative. */
-function splat(c: Code, pointer: Local, offset: number): Push {
-  return offset >= 0 ? c.load("v128.load32_splat", c.get(pointer), offset) : c.load("v128.load32_splat", c.op("i32.add", c.get(pointer), c.i32(offset)), 0);
+function splat(c: Code, pointer: AddressLocal, offset: number): Push {
+  return offset >= 0 ? c.load("v128.load32_splat", c.at.get(pointer), offset) : c.load("v128.load32_splat", c.at.moved(c.at.get(pointer), offset), 0);
 }
 
-function directAddress(c: Code, operand: DirectOperand, coords: readonly Push[]): Push {
-  let at: Push = c.get(c.args[operand.arg]!);
-  if (operand.offset !== 0) at = c.op("i32.add", at, c.i32(operand.offset));
+function directAddress(c: Code, operand: DirectOperand, coords: readonly Push[]): Address {
+  let at = c.at.moved(c.at.get(c.args[operand.arg]!), operand.offset);
   coords.forEach((x, d) => {
-    if (operand.batch[d] !== 0) at = c.op("i32.add", at, c.op("i32.mul", x, c.i32(operand.batch[d]!)));
+    if (operand.batch[d] !== 0) at = c.at.plus(at, c.at.times(x, operand.batch[d]!));
   });
   return at;
 }

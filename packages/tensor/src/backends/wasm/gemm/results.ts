@@ -1,11 +1,12 @@
 /** The end of a product: rows of the accumulator blocks, vector by vector, through the epilogue to where they are stored. */
 import type { GemmKernel } from "../../../ir/kernel.ts";
+import type { Address } from "../address.ts";
 import type { Code, Local, Push } from "../loop/code.ts";
 import { ExpressionEmitter, type Scope } from "../loop/expression.ts";
 
 /** Where the accumulators of a block of rows and panels are. */
 export interface AccumulatorBlocks {
-  readonly base: Push;
+  readonly base: Address;
   /** Bytes of one block; accumulator i begins at i times it. */
   readonly bytes: number;
   /** Bytes from row to row. */
@@ -21,11 +22,11 @@ export interface Results {
 
 export function results(c: Code, kernel: GemmKernel, batchCoords: readonly Local[], { base, bytes, pitch, panelColumns }: AccumulatorBlocks): Results {
   const { n, stores, epilogue, args } = kernel;
-  const [row, column, pointer] = [c.local("i32"), c.local("i32"), c.local("i32")];
+  const [row, column, pointer] = [c.local("i32"), c.local("i32"), c.at.local()];
   const emitter = new ExpressionEmitter(c, {
     body: epilogue, args, argLocals: c.args, coords: [...batchCoords, row, column],
     depth: [...batchCoords.map(() => 1), 2, 3], laneDim: batchCoords.length + 1,
-    acc: (scope, index, copy) => c.load(scope.lanes === 4 ? "v128.load" : "f32.load", c.get(pointer), index * bytes + copy * 16),
+    acc: (scope, index, copy) => c.load(scope.lanes === 4 ? "v128.load" : "f32.load", c.at.get(pointer), index * bytes + copy * 16),
   });
   const live = epilogue.map(() => true);
   const root = emitter.scope(undefined, 0);
@@ -42,7 +43,7 @@ export function results(c: Code, kernel: GemmKernel, batchCoords: readonly Local
       c.for(row, c.get(firstRow), endRow, 1, () => {
         const line = emitter.scope(entry, 2);
         emitter.enter(line, live, stores);
-        c.set(pointer, c.op("i32.add", base, c.op("i32.mul", c.op("i32.sub", c.get(row), c.get(firstRow)), c.i32(pitch))));
+        c.at.set(pointer, c.at.plus(base, c.at.times(c.op("i32.sub", c.get(row), c.get(firstRow)), pitch)));
         c.set(column, firstColumn);
         for (const [lanes, copies] of [[4, 2], [4, 1], [1, 1]] as const) {
           const step = lanes * copies;
@@ -51,7 +52,7 @@ export function results(c: Code, kernel: GemmKernel, batchCoords: readonly Local
           c.loop(column, last, step, () => {
             emitter.enter(cell, live, stores);
             for (let u = 0; u < copies; u++) for (const store of stores) emitter.store(cell, store, u);
-            c.set(pointer, c.op("i32.add", c.get(pointer), c.i32(step * 4)));
+            c.at.advance(pointer, step * 4);
           });
         }
       });

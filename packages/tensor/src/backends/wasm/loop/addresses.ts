@@ -1,8 +1,9 @@
 /** Addresses and guards of a body's accesses: summed up scope by scope, so that the innermost one adds as little as it can. */
 import { invariant } from "../../../errors.ts";
 import type { Guard, Index, Instr, Store } from "../../../ir/kernel.ts";
-import type { Code, Local, Push } from "./code.ts";
-import { moved, type Address } from "./memory.ts";
+import type { Address, AddressLocal } from "../address.ts";
+import type { Code, Push } from "./code.ts";
+import { moved, type Place } from "./memory.ts";
 import { lane, splat } from "./ops.ts";
 import { guardStream, indexStream, type Stream } from "./stream.ts";
 import type { Nest, Scope, Values } from "./values.ts";
@@ -60,16 +61,16 @@ export class Addresses {
     if (known !== undefined) return { local: known };
     const c = this.#c;
     const below: Pointer = scope.parent === undefined ? { constant: stream.offset } : this.#fullPointer(scope.parent, stream);
-    let sum: Push | undefined;
-    const add = (x: Push): void => { sum = sum === undefined ? x : c.op("i32.add", sum, x); };
-    if (scope.parent === undefined && stream.arg >= 0) add(c.get(this.#nest.argLocals[stream.arg]!));
+    let sum: Address | undefined;
+    const add = (x: Address): void => { sum = sum === undefined ? x : c.at.plus(sum, x); };
+    if (scope.parent === undefined && stream.arg >= 0) add(c.at.get(this.#nest.argLocals[stream.arg]!));
     stream.strides.forEach((stride, d) => {
-      if (stride !== 0 && this.#nest.depth[d] === scope.depth) add(scaled(c, c.get(this.#nest.coords[d]!), stride));
+      if (stride !== 0 && this.#nest.depth[d] === scope.depth) add(c.at.scaled(c.get(this.#nest.coords[d]!), stride));
     });
     if (sum === undefined) return below;
     if ("local" in below || below.constant !== 0) add(pushPointer(c, below));
     invariant(scope.open, `an address of depth ${scope.depth} was not summed up when the scope was entered`);
-    const local = c.keep("i32", sum);
+    const local = c.at.keep(sum);
     scope.pointers.set(stream.key, local);
     return { local };
   }
@@ -83,7 +84,7 @@ export class Addresses {
     if (terms.length === 0) return below;
     const c = this.#c;
     invariant(scope.open, `a dynamic address of depth ${scope.depth} was not summed up when the scope was entered`);
-    const local = c.keep("i32", terms.reduce((sum, t) => c.op("i32.add", sum, scaled(c, this.#values.value(scope, t.value), t.stride)), pushPointer(c, below)));
+    const local = c.at.keep(terms.reduce((sum, t) => c.at.plus(sum, c.at.scaled(this.#values.value(scope, t.value), t.stride)), pushPointer(c, below)));
     scope.fullPointers.set(stream.key, local);
     return { local };
   }
@@ -97,12 +98,12 @@ export class Addresses {
   }
 
   /** Where copy `copy` of an access begins: lane 0 in vector scopes. */
-  of(scope: Scope, access: Access, copy: number): Address { return this.#at(scope, this.#streams.get(access)!, copy); }
+  of(scope: Scope, access: Access, copy: number): Place { return this.#at(scope, this.#streams.get(access)!, copy); }
 
   /** `at`, lane 0 of an access, moved by some bytes. */
-  moved(access: Access, at: Address, bytes: number): Address { return this.#moved(this.#streams.get(access)!, at, bytes); }
+  moved(access: Access, at: Place, bytes: number): Place { return this.#moved(this.#streams.get(access)!, at, bytes); }
 
-  #at(scope: Scope, stream: Stream, copy: number): Address {
+  #at(scope: Scope, stream: Stream, copy: number): Place {
     const c = this.#c;
     const base = pushPointer(c, this.#fullPointer(scope, stream));
     return this.#moved(stream, { base, offset: 0 }, copy * scope.lanes * this.#laneStride(stream));
@@ -112,10 +113,10 @@ export class Addresses {
    * WebAssembly adds constant offsets without wrapping, which needs a base that is itself an address. Affine indices are valid at
    * lane 0 of copy 0; where a guard may fail, or a lane's own term is still to come, the base may be anything.
    */
-  #moved(stream: Stream, at: Address, bytes: number): Address {
+  #moved(stream: Stream, at: Place, bytes: number): Place {
     if (bytes === 0) return at;
     if (stream.dynamic.length === 0 && !stream.guarded) return moved(this.#c, at, bytes);
-    return { base: this.#c.op("i32.add", at.base, this.#c.i32(at.offset + bytes)), offset: 0 };
+    return { base: this.#c.at.plus(at.base, this.#c.at.bytes(at.offset + bytes)), offset: 0 };
   }
 
   #laneStride(stream: Stream): number {
@@ -136,14 +137,14 @@ export class Addresses {
   }
 
   /** Address of each lane. */
-  ofLanes(scope: Scope, access: Access, copy: number): (lane: number) => Address {
+  ofLanes(scope: Scope, access: Access, copy: number): (lane: number) => Place {
     const c = this.#c;
     const stream = this.#streams.get(access)!;
     const first = this.#at(scope, stream, copy);
     const terms = this.#laneTerms(scope, stream, copy);
     const stride = this.#laneStride(stream);
     return (i) => {
-      const base = terms === undefined ? first.base : c.op("i32.add", first.base, lane(c, "i32", terms, i));
+      const base = terms === undefined ? first.base : c.at.plus(first.base, c.at.index(lane(c, "i32", terms, i)));
       return this.#moved(stream, { base, offset: first.offset }, i * stride);
     };
   }
@@ -166,7 +167,7 @@ export class Addresses {
     const c = this.#c;
     const tests = guards.map((guard) => {
       const { base, offset } = this.#at(scope, this.#streams.get(guard)!, copy);
-      return c.op("i32.lt_u", offset === 0 ? base : c.op("i32.add", base, c.i32(offset)), c.i32(guard.size));
+      return c.at.below(c.at.moved(base, offset), c.at.bytes(guard.size));
     });
     return tests.length === 0 ? undefined : tests.reduce((a, b) => c.op("i32.and", a, b));
   }
@@ -177,7 +178,7 @@ export class Addresses {
       const stream = this.#streams.get(guard)!;
       const { base, offset } = this.#at(scope, stream, copy);
       const stride = this.#laneStride(stream);
-      let at = c.i4("add", c.op("i32x4.splat", base), c.i4lanes([0, 1, 2, 3].map((i) => offset + i * stride)));
+      let at = c.i4("add", c.at.lanes(base), c.i4lanes([0, 1, 2, 3].map((i) => offset + i * stride)));
       const terms = this.#laneTerms(scope, stream, copy);
       if (terms !== undefined) at = c.i4("add", at, terms);
       return c.i4("lt_u", at, c.i4const(guard.size));
@@ -195,15 +196,8 @@ export class Addresses {
 }
 
 /** An address summed up so far: in a local, or still a constant. */
-type Pointer = { readonly local: Local } | { readonly constant: number };
+type Pointer = { readonly local: AddressLocal } | { readonly constant: number };
 
-function pushPointer(c: Code, pointer: Pointer): Push {
-  return "local" in pointer ? c.get(pointer.local) : c.i32(pointer.constant);
-}
-
-/** x · factor, as a shift where it is one. */
-function scaled(c: Code, x: Push, factor: number): Push {
-  if (factor === 1) return x;
-  const power = Math.log2(factor);
-  return Number.isInteger(power) ? c.op("i32.shl", x, c.i32(power)) : c.op("i32.mul", x, c.i32(factor));
+function pushPointer(c: Code, pointer: Pointer): Address {
+  return "local" in pointer ? c.at.get(pointer.local) : c.at.bytes(pointer.constant);
 }

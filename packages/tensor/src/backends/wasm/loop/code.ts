@@ -2,6 +2,7 @@
  * Writing WebAssembly as expressions. A `Push` emits code that leaves one value on the stack; `let`/`keep` emit it now and remember
  * the value in a local, so whatever is used twice must be kept first. Thin: opcodes go through by name.
  */
+import { AddressCode, type Address, type AddressLocal } from "../address.ts";
 import type { FunctionBuilder, ModuleBuilder } from "../asm/index.ts";
 import { mathFunctions } from "./math.ts";
 
@@ -22,28 +23,31 @@ export class Code {
   readonly #f: FunctionBuilder;
   readonly #module: ModuleBuilder;
   readonly #options: CodeOptions;
-  /** Byte address locals of a kernel's arguments. */
-  readonly args: readonly Local[];
+  /** Where a kernel's arguments are. */
+  readonly args: readonly AddressLocal[];
+  /** Arithmetic on addresses. */
+  readonly at: AddressCode;
 
-  constructor(module: ModuleBuilder, f: FunctionBuilder, args: readonly Local[], options: CodeOptions = {}) {
+  constructor(module: ModuleBuilder, f: FunctionBuilder, args: readonly AddressLocal[], options: CodeOptions = {}) {
     this.#module = module;
     this.#f = f;
     this.args = args;
     this.#options = options;
+    this.at = new AddressCode(this);
   }
 
   /** A function of the signature in `kernel-code.ts`: (begin, end, shared, thread, ...args). */
   static kernel(module: ModuleBuilder, name: string, argCount: number, options: CodeOptions = {}): Code {
     const f = module.func(name, Array.from({ length: 4 + argCount }, () => "i32" as const), []);
-    return new Code(module, f, Array.from({ length: argCount }, (_, i) => 4 + i), options);
+    return new Code(module, f, Array.from({ length: argCount }, (_, i) => ({ address: 4 + i })), options);
   }
 
   end(): void { /* nothing to close */ }
 
   get begin(): Push { return this.get(0); }
   get finish(): Push { return this.get(1); }
-  get shared(): Push { return this.get(2); }
-  get thread(): Push { return this.get(3); }
+  get shared(): Address { return this.at.get({ address: 2 }); }
+  get thread(): Address { return this.at.get({ address: 3 }); }
 
   // --- values
 
@@ -69,6 +73,7 @@ export class Code {
   f64x2const(x: number): Push { return () => this.#f.v128(new Uint8Array(Float64Array.from([x, x]).buffer)); }
 
   select(a: Push, b: Push, cond: Push): Push { return this.op("select", a, b, cond); }
+  /** Of counts: signed. */
   minimum(a: Push, b: Push): Push {
     const x = this.let("i32", a);
     const y = this.let("i32", b);
@@ -120,35 +125,35 @@ export class Code {
 
   // --- memory
 
-  load(name: string, base: Push, offset: number): Push {
+  load(name: string, base: Address, offset: number): Push {
     return () => {
-      base();
+      base.push();
       this.#f.mem(name, 0, offset);
     };
   }
 
-  store(name: string, base: Push, offset: number, value: Push): void {
-    base();
+  store(name: string, base: Address, offset: number, value: Push): void {
+    base.push();
     value();
     this.#f.mem(name, 0, offset);
   }
 
-  loadLane(name: string, base: Push, offset: number, at: number, into: Push): Push {
+  loadLane(name: string, base: Address, offset: number, at: number, into: Push): Push {
     return () => {
-      base();
+      base.push();
       into();
       this.#f.mem(name, 0, offset, at);
     };
   }
 
-  storeLane(name: string, base: Push, offset: number, at: number, value: Push): void {
-    base();
+  storeLane(name: string, base: Address, offset: number, at: number, value: Push): void {
+    base.push();
     value();
     this.#f.mem(name, 0, offset, at);
   }
 
-  fill(start: Push, byte: Push, length: Push): void {
-    for (const x of [start, byte, length]) x();
+  fill(start: Address, byte: Push, length: Address): void {
+    for (const x of [start.push, byte, length.push]) x();
     this.#f.raw(0xfc, 11, 0);
   }
 
@@ -167,16 +172,22 @@ export class Code {
 
   return(): void { this.#f.op("return"); }
 
-  /** while (counter < end) { body; counter += step } with signed i32; `end` is evaluated before each round. */
-  loop(counter: Local, end: Push, step: number, body: () => void): void {
-    const below = this.op("i32.lt_s", this.get(counter), end);
-    this.if(below, () => {
+  /** while (more) { body }; `more` is evaluated before each round. */
+  while(more: Push, body: () => void): void {
+    this.if(more, () => {
       this.#f.raw(0x03, 0x40);
       body();
-      this.set(counter, this.op("i32.add", this.get(counter), this.i32(step)));
-      below();
+      more();
       this.#f.raw(0x0d, 0);
       this.#f.raw(0x0b);
+    });
+  }
+
+  /** while (counter < end) { body; counter += step } with signed i32: for counts, not for addresses. */
+  loop(counter: Local, end: Push, step: number, body: () => void): void {
+    this.while(this.op("i32.lt_s", this.get(counter), end), () => {
+      body();
+      this.set(counter, this.op("i32.add", this.get(counter), this.i32(step)));
     });
   }
 

@@ -15,7 +15,7 @@ import type { Instr, Store, ValueId } from "../../../ir/kernel.ts";
 import { Addresses } from "./addresses.ts";
 import type { Code, Local, Push } from "./code.ts";
 import { counters, unpack, vectorsPerCall, type Random, type Shared } from "./draws.ts";
-import { loadIntoLane, loadLanes, loadScalar, loadVector, registerType, storeLanes, storeScalar, storeVector, type Address } from "./memory.ts";
+import { loadIntoLane, loadLanes, loadScalar, loadVector, registerType, storeLanes, storeScalar, storeVector, type Place } from "./memory.ts";
 import { binary, cast, constant, lane, roundTo, unary } from "./ops.ts";
 import { threefry } from "./threefry.ts";
 import { Values, type Nest, type Scope } from "./values.ts";
@@ -155,7 +155,7 @@ export class ExpressionEmitter {
     const guarded = (): void => {
       if (mask === undefined) return c.set(out, whole());
       const held = c.let4(mask);
-      const at = apart ?? ((i: number): Address => addresses.moved(instr, first, i * bytes));
+      const at = apart ?? ((i: number): Place => addresses.moved(instr, first, i * bytes));
       c.if(c.op("i32x4.all_true", held), () => c.set(out, whole()), () => {
         c.set(out, fill);
         for (let i = 0; i < 4; i++) c.if(lane(c, "i32", held, i), () => c.set(out, loadIntoLane(c, dtype, at(i), c.get(out), i)));

@@ -12,6 +12,7 @@ import { vectorsPerCall, type Random } from "./draws.ts";
 import { ExpressionEmitter, type Scope } from "./expression.ts";
 import { chunkLengths, emitLanes } from "./lanes.ts";
 import { planPasses, type Pass, type Passes } from "./kept.ts";
+import type { Place } from "./memory.ts";
 import { Accumulator, acrossLanes, combine } from "./reduction.ts";
 import { instrWeight } from "./weight.ts";
 import type { ModuleBuilder } from "../asm/index.ts";
@@ -281,25 +282,25 @@ class LoopEmitter {
 
   // --- scratch
 
-  #slotAddress(scope: Scope, v: ValueId, copy: number): { base: Push; offset: number } {
+  #slotPlace(v: ValueId, copy: number): Place {
     const { laneInner, innerDims } = this.#at;
     const c = this.#c;
     const pitch = laneInner ? 4 : 16 * this.#copies();
     let stride = pitch;
-    let base: Push = c.thread;
+    let base = c.thread;
     for (const dim of [...innerDims].reverse()) {
-      base = c.op("i32.add", base, c.op("i32.mul", c.get(this.#coords[dim]!), c.i32(stride)));
+      base = c.at.plus(base, c.at.times(c.get(this.#coords[dim]!), stride));
       stride *= this.#shape[dim]!;
     }
     const slot = this.#passes.kept.indexOf(v) * this.#slotBytes;
     return { base, offset: slot + copy * 16 };
   }
 
-  #eachKept(scope: Scope, ids: readonly ValueId[], visit: (v: ValueId, copy: number, address: { base: Push; offset: number }, type: "v128" | "f32" | "i32") => void): void {
+  #eachKept(scope: Scope, ids: readonly ValueId[], visit: (v: ValueId, copy: number, place: Place, type: "v128" | "f32" | "i32") => void): void {
     for (const v of ids) {
       const vector = this.#expr.isVector(scope, v);
       const type = vector ? "v128" : this.#kernel.body[v]!.type === "f32" ? "f32" : "i32";
-      for (let u = 0; u < (vector ? scope.copies : 1); u++) visit(v, u, this.#slotAddress(scope, v, u), type);
+      for (let u = 0; u < (vector ? scope.copies : 1); u++) visit(v, u, this.#slotPlace(v, u), type);
     }
   }
 

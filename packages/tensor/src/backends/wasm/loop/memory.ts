@@ -2,6 +2,7 @@
 import { bytesOf, type DType } from "../../../dtype.ts";
 import { DTypeError, invariant } from "../../../errors.ts";
 import type { ValueType } from "../../../ir/kernel.ts";
+import type { Address } from "../address.ts";
 import type { Code, Push } from "./code.ts";
 import { narrowBf16, narrowF16, widenBf16, widenF16 } from "./half.ts";
 
@@ -16,20 +17,20 @@ export function registerType(dtype: DType): ValueType {
   }
 }
 
-/** Where in memory: a byte address plus a constant that must not be negative. */
-export interface Address {
-  readonly base: Push;
+/** Where in memory: an address plus a constant that must not be negative. */
+export interface Place {
+  readonly base: Address;
   readonly offset: number;
 }
 
-/** An address moved by a constant number of bytes, either way. */
-export function moved(c: Code, at: Address, bytes: number): Address {
+/** A place moved by a constant number of bytes, either way. */
+export function moved(c: Code, at: Place, bytes: number): Place {
   const offset = at.offset + bytes;
-  return offset >= 0 ? { base: at.base, offset } : { base: c.op("i32.add", at.base, c.i32(offset)), offset: 0 };
+  return offset >= 0 ? { base: at.base, offset } : { base: c.at.plus(at.base, c.at.bytes(offset)), offset: 0 };
 }
 
 /** Four adjacent elements. */
-export function loadVector(c: Code, dtype: DType, at: Address): Push {
+export function loadVector(c: Code, dtype: DType, at: Place): Push {
   switch (dtype) {
     case "f32": case "i32": case "u32":
       return c.load("v128.load", at.base, at.offset);
@@ -41,12 +42,12 @@ export function loadVector(c: Code, dtype: DType, at: Address): Push {
   }
 }
 
-function bytes(c: Code, at: Address): Push {
+function bytes(c: Code, at: Place): Push {
   const packed = c.load("v128.load32_zero", at.base, at.offset);
   return c.op("i32x4.extend_low_i16x8_u", c.op("i16x8.extend_low_i8x16_u", packed));
 }
 
-export function loadScalar(c: Code, dtype: DType, at: Address): Push {
+export function loadScalar(c: Code, dtype: DType, at: Place): Push {
   switch (dtype) {
     case "f32": return c.load("f32.load", at.base, at.offset);
     case "i32": case "u32": return c.load("i32.load", at.base, at.offset);
@@ -60,7 +61,7 @@ export function loadScalar(c: Code, dtype: DType, at: Address): Push {
 }
 
 /** Four elements `stride` elements apart, plus `lanes[i]` bytes more for lane i. */
-export function loadLanes(c: Code, dtype: DType, at: (lane: number) => Address): Push {
+export function loadLanes(c: Code, dtype: DType, at: (lane: number) => Place): Push {
   if (bytesOf(dtype) === 4) {
     const first = at(0);
     let out = c.let4(c.load("v128.load32_zero", first.base, first.offset));
@@ -81,7 +82,7 @@ export function loadLanes(c: Code, dtype: DType, at: (lane: number) => Address):
 }
 
 /** One element into lane `i` of `into`, in register form. */
-export function loadIntoLane(c: Code, dtype: DType, at: Address, into: Push, i: number): Push {
+export function loadIntoLane(c: Code, dtype: DType, at: Place, into: Push, i: number): Push {
   if (bytesOf(dtype) === 4) return c.loadLane("v128.load32_lane", at.base, at.offset, i, into);
   const type = registerType(dtype);
   const value = loadScalar(c, dtype, at);
@@ -110,7 +111,7 @@ function toBits(c: Code, dtype: DType, value: Push): Push {
 }
 
 /** Four adjacent elements. u8 keeps the low eight bits. */
-export function storeVector(c: Code, dtype: DType, at: Address, value: Push): void {
+export function storeVector(c: Code, dtype: DType, at: Place, value: Push): void {
   const size = bytesOf(dtype);
   if (size === 4) return c.store("v128.store", at.base, at.offset, value);
   const bits = c.let4(toBits(c, dtype, value));
@@ -120,7 +121,7 @@ export function storeVector(c: Code, dtype: DType, at: Address, value: Push): vo
   c.storeLane("v128.store32_lane", at.base, at.offset, 0, c.op("i8x16.narrow_i16x8_u", packed, packed));
 }
 
-export function storeScalar(c: Code, dtype: DType, at: Address, value: Push): void {
+export function storeScalar(c: Code, dtype: DType, at: Place, value: Push): void {
   switch (dtype) {
     case "f32": return c.store("f32.store", at.base, at.offset, value);
     case "i32": case "u32": return c.store("i32.store", at.base, at.offset, value);
@@ -134,7 +135,7 @@ export function storeScalar(c: Code, dtype: DType, at: Address, value: Push): vo
 }
 
 /** Four elements at four addresses, in lane order. */
-export function storeLanes(c: Code, dtype: DType, at: (lane: number) => Address, value: Push): void {
+export function storeLanes(c: Code, dtype: DType, at: (lane: number) => Place, value: Push): void {
   const bits = c.let4(toBits(c, dtype, value));
   const size = bytesOf(dtype);
   const op = size === 4 ? "i32.store" : size === 2 ? "i32.store16" : "i32.store8";

@@ -68,16 +68,16 @@ function emitFill(kernel: ScatterKernel, c: Code): Omit<Phase, "exportName"> {
   const unit = c.local("i32");
   c.for(unit, c.begin, c.finish, 1, () => {
     c.if(c.op("i32.lt_u", c.get(unit), c.i32(fills)), () => {
-      const start = c.let("i32", c.op("i32.mul", c.get(unit), c.i32(FILL_BYTES)));
-      const length = c.minimum(c.i32(FILL_BYTES), c.op("i32.sub", c.i32(bytes), start));
-      c.fill(c.op("i32.add", c.get(c.args[kernel.out]!), start), c.i32(0), length);
+      const start = c.at.let(c.at.times(c.get(unit), FILL_BYTES));
+      const length = c.at.minimum(c.at.bytes(FILL_BYTES), c.at.minus(c.at.bytes(bytes), start));
+      c.fill(c.at.plus(c.at.get(c.args[kernel.out]!), start), c.i32(0), length);
     }, () => {
       const start = c.let("i32", c.op("i32.mul", c.op("i32.sub", c.get(unit), c.i32(fills)), c.i32(ID_BLOCK)));
       const end = c.let("i32", c.minimum(c.op("i32.add", start, c.i32(ID_BLOCK)), c.i32(kernel.count)));
       c.for(i, start, end, 1, () => {
         const scope = expr.scope(root, 1);
         expr.enter(scope, needed);
-        c.store("i32.store", c.op("i32.add", c.shared, c.op("i32.shl", c.get(i), c.i32(2))), 0, expr.value(scope, value));
+        c.store("i32.store", c.at.plus(c.shared, c.at.scaled(c.get(i), 4)), 0, expr.value(scope, value));
       });
     });
   });
@@ -106,15 +106,15 @@ function emitAdd(kernel: ScatterKernel, c: Code): Omit<Phase, "exportName"> {
     const firstColumn = c.let("i32", c.op("i32.mul", c.op("i32.sub", c.get(unit), c.op("i32.mul", rowUnit, c.i32(colBlocks))), c.i32(colBlock)));
     const endColumn = c.let("i32", c.minimum(c.op("i32.add", firstColumn, c.i32(colBlock)), c.i32(cols)));
     c.for(i, c.i32(0), c.i32(count), 1, () => {
-      const id = c.let("i32", c.load("i32.load", c.op("i32.add", c.shared, c.op("i32.shl", c.get(i), c.i32(2))), 0));
+      const id = c.let("i32", c.load("i32.load", c.at.plus(c.shared, c.at.scaled(c.get(i), 4)), 0));
       c.if(c.op("i32.lt_u", c.op("i32.sub", id, firstRow), rowCount), () => {
         const row = expr.scope(root, 1);
         expr.enter(row, needed);
-        const target = c.let("i32", c.op("i32.add", c.get(c.args[out]!), c.op("i32.mul", id, c.i32(cols * 4))));
+        const target = c.at.let(c.at.plus(c.at.get(c.args[out]!), c.at.times(id, cols * 4)));
         emitLanes(c, column, firstColumn, endColumn, chunkLengths(cols, colBlock), 4, (lanes, copies) => {
           const scope = expr.scope(row, 2, lanes, copies);
           expr.enter(scope, needed);
-          const at = c.let("i32", c.op("i32.add", target, c.op("i32.shl", c.get(column), c.i32(2))));
+          const at = c.at.let(c.at.plus(target, c.at.scaled(c.get(column), 4)));
           const [load, store, add] = lanes === 4 ? ["v128.load", "v128.store", "f32x4.add"] : ["f32.load", "f32.store", "f32.add"];
           for (let u = 0; u < copies; u++) {
             const x: Push = lanes === 4 ? expr.vector(scope, value, u) : expr.value(scope, value);

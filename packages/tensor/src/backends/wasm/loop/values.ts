@@ -2,14 +2,14 @@
 import { invariant } from "../../../errors.ts";
 import { bodyFacts, type BodyFacts } from "../../../ir/facts.ts";
 import type { Arg, Instr, ValueId } from "../../../ir/kernel.ts";
+import type { AddressLocal } from "../address.ts";
 import type { Code, Local, Push } from "./code.ts";
 import { constant, splat } from "./ops.ts";
 
 export interface Nest {
   readonly body: readonly Instr[];
   readonly args: readonly Arg[];
-  /** Byte address of each argument. */
-  readonly argLocals: readonly Local[];
+  readonly argLocals: readonly AddressLocal[];
   /** Coordinate of each dimension, an i32. It must hold its value from the scope of the dimension's depth inwards. */
   readonly coords: readonly Local[];
   /** Depth of the loop that runs each dimension; 0 is the function itself. Several dimensions may share a depth. */
@@ -36,8 +36,8 @@ export interface Scope {
   /** Per copy. */
   readonly varying: readonly Map<ValueId, Local>[];
   /** Addresses with this scope's coordinates, and with its dynamic values too. */
-  readonly pointers: Map<string, Local>;
-  readonly fullPointers: Map<string, Local>;
+  readonly pointers: Map<string, AddressLocal>;
+  readonly fullPointers: Map<string, AddressLocal>;
   /** Whether code may still be put into this scope. */
   open: boolean;
 }
