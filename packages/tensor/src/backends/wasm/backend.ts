@@ -1,9 +1,10 @@
 /** The wasm backend: one shared memory, kernels compiled from the IR once per kernel, plans run by all threads in step. */
 import type { Backend, BackendInfo, DeviceBuffer, Executable, MemoryInfo, StepTiming } from "../backend.ts";
 import type { TypedArray } from "../../dtype.ts";
-import { invariant } from "../../errors.ts";
+import { invariant, LowrankError } from "../../errors.ts";
 import { kernelKey } from "../../plan/build-plan.ts";
 import type { BufferRef, Plan } from "../../plan/plan.ts";
+import { wordAt } from "./address.ts";
 import { ModuleBuilder } from "./asm/index.ts";
 import { emitKernel, type WasmFeatures } from "./emit.ts";
 import { Heap } from "./heap.ts";
@@ -39,10 +40,16 @@ const GRAIN = 10_000;
 /** A table is freed with the executable it belongs to. */
 const registry = new FinalizationRegistry<() => void>((release) => release());
 
-export async function createWasmBackend(threads: number, features: WasmFeatures): Promise<WasmBackend> {
+/** @param hook see `workerSource` */
+export async function createWasmBackend(threads: number, features: WasmFeatures, hook?: string): Promise<WasmBackend> {
   const heap = new Heap(threads > 1);
-  return new WasmBackend(heap, await WorkerPool.start(heap, threads - 1), features);
+  return new WasmBackend(heap, await WorkerPool.start(heap, threads - 1, hook), features);
 }
+
+/** A region of the heap that plans share; its contents do not outlive a run. */
+interface Region { readonly at: number; readonly bytes: number }
+
+const NOTHING: Region = { at: 0, bytes: 0 };
 
 export class WasmBackend implements Backend {
   readonly name = "wasm";
@@ -53,8 +60,10 @@ export class WasmBackend implements Backend {
   readonly #functions: WasmFunction[] = [];
   readonly #compiled = new Map<string, CompiledKernel>();
   readonly #live = new Set<HeapBuffer>();
-  #arena = { at: 0, bytes: 0 };
-  #scratch = { at: 0, bytes: 0 };
+  #arena = NOTHING;
+  #scratch = NOTHING;
+  /** Why nothing can be done any more. */
+  #gone: LowrankError | undefined;
 
   constructor(heap: Heap, pool: WorkerPool, features: WasmFeatures) {
     this.#heap = heap;
@@ -65,6 +74,7 @@ export class WasmBackend implements Backend {
   get threads(): number { return this.#pool.size + 1; }
 
   alloc(bytes: number): DeviceBuffer {
+    this.#check();
     const buffer: HeapBuffer = { bytes, at: this.#heap.alloc(bytes) };
     this.#live.add(buffer);
     return buffer;
@@ -75,12 +85,19 @@ export class WasmBackend implements Backend {
     if (this.#live.delete(mine)) this.#heap.free(mine.at, mine.bytes);
   }
 
+  ensureRoom(bytes: number): void {
+    this.#check();
+    this.#heap.ensureRoom(bytes);
+  }
+
   upload(buffer: DeviceBuffer, bytes: Uint8Array): void {
+    this.#check();
     invariant(bytes.length <= buffer.bytes, `upload of ${bytes.length} bytes into a buffer of ${buffer.bytes}`);
     this.#heap.bytes((buffer as HeapBuffer).at, bytes.length).set(bytes);
   }
 
   readSync(buffer: DeviceBuffer): Uint8Array {
+    this.#check();
     const { at, bytes } = buffer as HeapBuffer;
     // a copy into memory of its own: views of shared memory cannot be used everywhere, and would change under the reader
     const out = new Uint8Array(bytes);
@@ -88,9 +105,10 @@ export class WasmBackend implements Backend {
     return out;
   }
 
-  read(buffer: DeviceBuffer): Promise<Uint8Array> { return Promise.resolve(this.readSync(buffer)); }
+  async read(buffer: DeviceBuffer): Promise<Uint8Array> { return Promise.resolve(this.readSync(buffer)); }
 
   prepare(plan: Plan): Executable {
+    this.#check();
     this.#compileMissing(plan);
     const kernels = plan.kernels.map((k) => this.#compiled.get(kernelKey(k))!);
     const code = kernels.map((k) => k.code);
@@ -108,12 +126,12 @@ export class WasmBackend implements Backend {
   }
 
   run(executable: Executable, uploads: readonly TypedArray[], bound: readonly DeviceBuffer[], timings?: StepTiming[]): void {
+    this.#check();
     const exe = executable as WasmExecutable;
     const { plan } = exe;
-    this.#arena = this.#atLeast(this.#arena, plan.arenaBytes);
     const threadScratch = Math.ceil(exe.threadScratch / 64) * 64;
     const sharedScratch = Math.ceil(exe.sharedScratch / 64) * 64;
-    this.#scratch = this.#atLeast(this.#scratch, sharedScratch + threadScratch * this.threads);
+    this.#makeRoom(plan.arenaBytes, sharedScratch + threadScratch * this.threads);
     const address = (ref: BufferRef): number => (ref.kind === "arena" ? this.#arena.at + ref.offset : (bound[ref.slot] as HeapBuffer).at);
     plan.uploads.forEach(({ ref, size }, i) => {
       const data = uploads[i]!;
@@ -121,10 +139,15 @@ export class WasmBackend implements Backend {
     });
     const parallel = this.threads > 1 && exe.cost >= WORTH_THREADS && (exe.cost >= WORTH_MESSAGES || this.#pool.near);
     const labels = this.#writeTable(exe, address, this.#scratch.at, timings !== undefined);
-    const run = { table: exe.table, threads: parallel ? this.threads : 1, scratch: this.#scratch.at + sharedScratch, threadScratch };
-    if (parallel) this.#pool.begin(run);
+    const run = { table: wordAt(exe.table), threads: parallel ? this.threads : 1, scratch: this.#scratch.at + sharedScratch, threadScratch };
+    const { control, claims, watch } = this.#pool;
     const times: number[] | undefined = timings === undefined ? undefined : [];
-    runTable(this.#heap.memory.buffer, this.#functions, { ...run, control: this.#pool.control, claims: this.#pool.claims, tid: 0 }, SPINS, times, now);
+    try {
+      if (parallel) this.#pool.begin(run);
+      runTable(this.#heap.memory.buffer, this.#functions, { ...run, control, claims, tid: 0 }, SPINS, watch, times, now);
+    } catch (cause) {
+      throw this.#lose(cause);
+    }
     if (times !== undefined && timings !== undefined) {
       const end = now();
       times.forEach((start, i) => timings.push({ label: labels[i]!, start: start - times[0]!, duration: (times[i + 1] ?? end) - start }));
@@ -143,8 +166,27 @@ export class WasmBackend implements Backend {
   }
 
   close(): void {
+    this.#gone ??= new LowrankError("DisposedError", "wasm: the device was closed; open another with init");
     this.#pool.stop();
     this.#live.clear();
+  }
+
+  /** Throws where the device was closed, or a thread is known to have ended. */
+  #check(): void {
+    if (this.#gone !== undefined) throw new LowrankError(this.#gone.code, this.#gone.message, { cause: this.#gone });
+    try {
+      this.#pool.check();
+    } catch (cause) {
+      throw this.#lose(cause);
+    }
+  }
+
+  /** Gives up: memory holds part of a run. The other threads may be waiting inside it and are ended too. */
+  #lose(cause: unknown): LowrankError {
+    this.#pool.stop();
+    this.#gone = cause instanceof LowrankError && cause.code === "DeviceLostError" ? cause
+      : new LowrankError("DeviceLostError", `wasm: a run failed half-way (${String(cause)}): what the device held is lost; open another with init`, { cause });
+    return this.#gone;
   }
 
   #compileMissing(plan: Plan): void {
@@ -188,9 +230,18 @@ export class WasmBackend implements Backend {
     return labels;
   }
 
-  #atLeast(region: { at: number; bytes: number }, bytes: number): { at: number; bytes: number } {
-    if (region.bytes >= bytes) return region;
-    if (region.bytes > 0) this.#heap.free(region.at, region.bytes);
-    return { at: this.#heap.alloc(bytes), bytes };
+  /** Regions of at least these sizes. Where they do not fit, there are none afterwards: the next run asks again. */
+  #makeRoom(arena: number, scratch: number): void {
+    const [small, narrow] = [this.#arena.bytes < arena, this.#scratch.bytes < scratch];
+    const release = ({ at, bytes }: Region): Region => {
+      if (bytes > 0) this.#heap.free(at, bytes);
+      return NOTHING;
+    };
+    const region = (bytes: number): Region => ({ at: this.#heap.alloc(bytes), bytes });
+    if (small) this.#arena = release(this.#arena);
+    if (narrow) this.#scratch = release(this.#scratch);
+    this.#heap.ensureRoom((small ? arena : 0) + (narrow ? scratch : 0));
+    if (small) this.#arena = region(arena);
+    if (narrow) this.#scratch = region(scratch);
   }
 }

@@ -3,11 +3,12 @@
  * buffers are few and large, so nothing cleverer is needed.
  */
 import { DeviceError } from "../../errors.ts";
+import { ADDRESS_SPACE } from "./address.ts";
 import { wasmApi, type WasmMemory } from "./platform.ts";
 
 const PAGE = 65536;
-/** wasm32 addresses 4 GiB; reserving it costs address space only. */
-const MAX_PAGES = 65536;
+/** Reserving all that can be addressed costs address space only. */
+const MAX_PAGES = ADDRESS_SPACE / PAGE;
 /** Buffers start on cache lines; vector loads never straddle one more line than they must. */
 const ALIGN = 64;
 /** Address 0 stays unused, so that a forgotten pointer shows. */
@@ -20,6 +21,8 @@ export class Heap {
   readonly shared: boolean;
   #free: Free[] = [];
   #end: number;
+  /** Bytes in buffers that somebody holds. */
+  #held = 0;
 
   constructor(shared: boolean) {
     this.shared = shared;
@@ -29,8 +32,19 @@ export class Heap {
     this.#free.push({ at: FIRST, bytes: this.#end - FIRST });
   }
 
+  /** Throws when so many more bytes can never fit beside what is held, before anything is allocated. */
+  ensureRoom(bytes: number): void {
+    if (FIRST + this.#held + bytes > ADDRESS_SPACE) throw this.#full(bytes);
+  }
+
   alloc(wanted: number): number {
-    const bytes = Math.max(ALIGN, Math.ceil(wanted / ALIGN) * ALIGN);
+    const bytes = rounded(wanted);
+    const at = this.#take(bytes);
+    this.#held += bytes;
+    return at;
+  }
+
+  #take(bytes: number): number {
     for (let i = 0; i < this.#free.length; i++) {
       const hole = this.#free[i]!;
       if (hole.bytes < bytes) continue;
@@ -41,11 +55,12 @@ export class Heap {
       return at;
     }
     this.#grow(bytes);
-    return this.alloc(bytes);
+    return this.#take(bytes);
   }
 
   free(at: number, wanted: number): void {
-    const bytes = Math.max(ALIGN, Math.ceil(wanted / ALIGN) * ALIGN);
+    const bytes = rounded(wanted);
+    this.#held -= bytes;
     let i = 0;
     while (i < this.#free.length && this.#free[i]!.at < at) i++;
     this.#free.splice(i, 0, { at, bytes });
@@ -69,13 +84,29 @@ export class Heap {
     const last = this.#free[this.#free.length - 1];
     const tail = last !== undefined && last.at + last.bytes === this.#end ? last.bytes : 0;
     const pages = Math.ceil((bytes - tail) / PAGE);
+    if (this.#end + pages * PAGE > ADDRESS_SPACE) throw this.#full(bytes);
     try {
       this.memory.grow(pages);
     } catch (cause) {
-      throw new DeviceError(`wasm: out of memory: ${bytes} more bytes do not fit next to ${this.#end} (the limit is 4 GiB); use a smaller batch or model`, { cause });
+      throw new DeviceError(`wasm: out of memory: the system has no ${size(bytes)} more beside the ${size(this.#held)} that are held`, { cause });
     }
     this.#free.push({ at: this.#end, bytes: pages * PAGE });
     this.#end += pages * PAGE;
     this.#join(Math.max(0, this.#free.length - 2));
   }
+
+  #full(bytes: number): DeviceError {
+    const gaps = this.#free.reduce((sum, hole) => sum + hole.bytes, ADDRESS_SPACE - this.#end);
+    const where = gaps >= bytes ? ` in one piece (${size(gaps)} are free in all)` : "";
+    return new DeviceError(`wasm: out of memory: ${size(bytes)} more do not fit${where} beside the ${size(this.#held)} that are held; WebAssembly addresses 4 GiB. Keep frozen weights in f16 or nf4, use a smaller batch, or device: "webgpu"`);
+  }
+}
+
+function rounded(bytes: number): number {
+  return Math.max(ALIGN, Math.ceil(bytes / ALIGN) * ALIGN);
+}
+
+/** Bytes for humans. */
+function size(bytes: number): string {
+  return bytes < 2 ** 20 ? `${bytes} bytes` : bytes < 2 ** 30 ? `${Math.round(bytes / 2 ** 20)} MiB` : `${(bytes / 2 ** 30).toFixed(2)} GiB`;
 }

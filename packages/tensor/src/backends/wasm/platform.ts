@@ -34,7 +34,7 @@ interface BrowserWorker {
   postMessage(message: unknown): void;
   terminate(): void;
   onmessage: ((event: { data: unknown }) => void) | null;
-  onerror: ((event: unknown) => void) | null;
+  onerror: ((event: { message?: string }) => void) | null;
 }
 
 interface NodeWorker {
@@ -42,7 +42,8 @@ interface NodeWorker {
   terminate(): void;
   unref(): void;
   ref(): void;
-  on(event: "message" | "error", listener: (value: unknown) => void): void;
+  on(event: "message" | "error" | "exit", listener: (value: unknown) => void): void;
+  readonly performance?: { eventLoopUtilization?(): { readonly idle: number } };
 }
 
 const host = globalThis as unknown as Host;
@@ -74,6 +75,10 @@ export function availableThreads(): number {
 export interface ComputeWorker {
   post(message: unknown): void;
   onMessage(listener: (message: unknown) => void): void;
+  /** Called with the reason when the worker has ended, as far as the platform tells. */
+  onEnd(listener: (why: string) => void): void;
+  /** False once it has surely ended. Needs no event loop where the platform allows that, and is always true elsewhere. */
+  alive(): boolean;
   /** Whether the worker keeps the process alive. */
   hold(alive: boolean): void;
   stop(): void;
@@ -81,15 +86,38 @@ export interface ComputeWorker {
 
 export function startWorker(source: string): ComputeWorker {
   const threads = builtin<{ Worker: new (code: string, options: { eval: true }) => NodeWorker }>("node:worker_threads");
-  if (threads !== undefined) {
-    const worker = new threads.Worker(source, { eval: true });
-    worker.unref();
-    return {
-      post: (m) => worker.postMessage(m), stop: () => worker.terminate(),
-      onMessage: (f) => worker.on("message", f), hold: (alive) => (alive ? worker.ref() : worker.unref()),
-    };
+  return threads === undefined ? browserWorker(source) : nodeWorker(new threads.Worker(source, { eval: true }));
+}
+
+function nodeWorker(worker: NodeWorker): ComputeWorker {
+  worker.unref();
+  return {
+    post: (m) => worker.postMessage(m), stop: () => worker.terminate(),
+    onMessage: (f) => worker.on("message", f), hold: (alive) => (alive ? worker.ref() : worker.unref()),
+    onEnd: (f) => {
+      worker.on("error", (error) => f(String(error)));
+      worker.on("exit", (code) => f(`it exited with code ${String(code)}`));
+    },
+    alive: () => !hasStopped(worker),
+  };
+}
+
+/** Node tells of a thread's end by an event; but the idle time of its event loop, which can be asked for at any time, is −1 from then on. */
+function hasStopped(worker: NodeWorker): boolean {
+  try {
+    return (worker.performance?.eventLoopUtilization?.().idle ?? 0) < 0;
+  } catch {
+    return false;
   }
+}
+
+function browserWorker(source: string): ComputeWorker {
   const url = host.URL!.createObjectURL(new host.Blob!([source], { type: "text/javascript" }));
   const worker = new host.Worker!(url);
-  return { post: (m) => worker.postMessage(m), stop: () => worker.terminate(), onMessage: (f) => { worker.onmessage = (e) => f(e.data); }, hold: () => {} };
+  return {
+    post: (m) => worker.postMessage(m), stop: () => worker.terminate(),
+    onMessage: (f) => { worker.onmessage = (e) => f(e.data); }, hold: () => {},
+    onEnd: (f) => { worker.onerror = (e) => f(e.message ?? "its script did not load"); },
+    alive: () => true,
+  };
 }

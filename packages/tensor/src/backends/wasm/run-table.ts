@@ -13,6 +13,7 @@
 
 type Phase = (begin: number, end: number, shared: number, thread: number, ...args: number[]) => void;
 
+/** Places of words are indices into an `Int32Array` over the memory. */
 export interface RunOptions {
   readonly table: number;
   readonly control: number;
@@ -23,13 +24,18 @@ export interface RunOptions {
   readonly scratch: number;
 }
 
+/** How the calling thread, which nobody could tell that another has ended, finds out: `look` throws then. */
+export interface Watch {
+  readonly look: () => void;
+  /** Milliseconds of waiting between two looks. */
+  readonly every: number;
+}
+
 /** @param spins how often a waiting thread looks before it sleeps: about the length of a short phase, so that no core is spun away */
-export function runTable(buffer: ArrayBufferLike, functions: readonly Phase[], options: RunOptions, spins: number, times?: number[], clock?: () => number): void {
-  const { tid, threads, scratch } = options;
+export function runTable(buffer: ArrayBufferLike, functions: readonly Phase[], options: RunOptions, spins: number, watch?: Watch, times?: number[], clock?: () => number): void {
+  const { tid, threads, scratch, control: c, claims } = options;
   const words = new Int32Array(buffer);
-  const c = options.control >> 2;
-  const claims = options.claims >> 2;
-  let p = options.table >> 2;
+  let p = options.table;
   const count = words[p++]!;
   for (let i = 0; i < count; i++) {
     const f = functions[words[p]!]!;
@@ -76,12 +82,14 @@ export function runTable(buffer: ArrayBufferLike, functions: readonly Phase[], o
       let looked = 0;
       while (Atomics.load(words, c + 1) === generation) {
         if (++looked < spins) continue;
+        let woken = "timed-out";
         // a browser's main thread may not sleep: it goes on looking
         try {
-          Atomics.wait(words, c + 1, generation);
+          woken = Atomics.wait(words, c + 1, generation, watch?.every);
         } catch {
           looked = 0;
         }
+        if (woken === "timed-out") watch?.look();
       }
     }
   }

@@ -13,20 +13,26 @@ export const CONTROL = { arrived: 0, generation: 1, table: 2, threads: 3, scratc
 export const WORKER_WORDS = 3;
 /** Words from one thread's claims to the next thread's: a cache line. */
 export const CLAIM_WORDS = 16;
+/** Characters kept of the error that ended a worker. */
+export const LAST_WORDS = 160;
 /** What a worker does. */
 export const AWAY = 0;
 export const WAITING = 1;
 export const CALLED = 2;
+/** It threw, and takes part in nothing any more. */
+export const FAILED = 3;
 
-export function workerSource(): string {
+/** @param hook for tests: statements that a worker runs before each piece of work it takes */
+export function workerSource(hook?: string): string {
   return `
 const runTable = ${runTable.toString()};
 const port = typeof require === "function" ? require("node:worker_threads").parentPort : self;
 const functions = [];
-let memory, words, control, claims, tid, me, read = 0;
+const hooked = (f) => ${hook === undefined ? "f" : `(...args) => { ${hook}; return f(...args); }`};
+let memory, words, control, claims, lastWords, tid, me, read = 0;
 
 function run() {
-  const [table, threads, scratch, own] = [${[CONTROL.table, CONTROL.threads, CONTROL.scratch, CONTROL.threadScratch].join(", ")}].map((at) => Atomics.load(words, (control >> 2) + at));
+  const [table, threads, scratch, own] = [${[CONTROL.table, CONTROL.threads, CONTROL.scratch, CONTROL.threadScratch].join(", ")}].map((at) => Atomics.load(words, control + at));
   runTable(memory.buffer, functions, { table, control, claims, tid, threads, scratch: scratch + tid * own }, ${SPINS});
 }
 
@@ -44,19 +50,32 @@ function serve() {
 
 function receive(message) {
   if (message.memory) {
-    ({ memory, control, claims, tid } = message);
+    ({ memory, control, claims, lastWords, tid } = message);
     words = new Int32Array(memory.buffer);
-    me = (control >> 2) + ${CONTROL.workers} + ${WORKER_WORDS} * (tid - 1);
+    me = control + ${CONTROL.workers} + ${WORKER_WORDS} * (tid - 1);
     port.postMessage("ready");
     return;
   }
   Atomics.store(words, me + 2, ++read);
   if (message.module) {
     const { exports } = new WebAssembly.Instance(message.module, { env: { memory } });
-    for (const name of message.names) functions.push(exports[name]);
+    for (const name of message.names) functions.push(hooked(exports[name]));
   } else serve();
 }
-if (port === globalThis.self) port.onmessage = (event) => receive(event.data);
-else port.on("message", receive);
+// The caller may be waiting and read no messages: what went wrong is left in memory.
+function guarded(message) {
+  try {
+    receive(message);
+  } catch (error) {
+    if (words !== undefined) {
+      const text = Array.from(String(error).slice(0, ${LAST_WORDS - 1}), (ch) => ch.charCodeAt(0));
+      new Uint8Array(memory.buffer, lastWords, text.length).set(text);
+      Atomics.store(words, me, ${FAILED});
+    }
+    throw error;
+  }
+}
+if (port === globalThis.self) port.onmessage = (event) => guarded(event.data);
+else port.on("message", guarded);
 `;
 }
