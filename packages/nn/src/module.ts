@@ -2,7 +2,7 @@
  * The module tree. Children and weights are ordinary properties; their names are the property names, which are chosen to be those
  * of Hugging Face, so that a path in the tree is a key in a checkpoint.
  */
-import { dtypes, LowrankError, RandomStream, ShapeError, structureChanged, toMemory, withScope, type Device, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
+import { bytesOf, dtypes, LowrankError, RandomStream, ShapeError, structureChanged, toMemory, withScope, type Device, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
 import type { DropoutKeys } from "./dropout-keys.ts";
 import { Weight, type Init, type WeightFormat } from "./weight.ts";
 
@@ -131,12 +131,13 @@ export abstract class Module {
     const dtype = options.dtype ?? device.defaultFloat;
     this.labelTree();
     const fresh: string[] = [];
-    const seen = new Set<Weight>();
+    const wanted = new Map<Weight, { name: string; kept: DType | WeightFormat }>();
     for (const [name, weight] of this.namedWeights()) {
       weight.name ||= name;
-      if (weight.materialized || seen.has(weight)) continue;
-      seen.add(weight);
-      const kept = options.storage?.(name, weight) ?? dtype;
+      if (!weight.materialized && !wanted.has(weight)) wanted.set(weight, { name, kept: options.storage?.(name, weight) ?? dtype });
+    }
+    device.ensureRoom([...wanted].reduce((sum, [weight, { kept }]) => sum + (typeof kept === "string" ? bytesOf(kept) * weight.size : 0), 0));
+    for (const [weight, { name, kept }] of wanted) {
       const stored = await this.#initial(weight, name, seed, typeof kept === "string" ? kept : "f32", values);
       if (stored.fresh) fresh.push(name);
       if (typeof kept !== "string") {

@@ -24,6 +24,15 @@ describe("a module tree", () => {
   beforeAll(async () => { device = await init({ device: "wasm", threads: 1 }); });
   afterAll(() => device.close());
 
+  it("that does not fit into memory says so before any of it is there", async () => {
+    class Wide extends Module {
+      readonly layer = Array.from({ length: 5 }, () => new Linear(2 ** 15, 2 ** 13, { bias: false }));
+    }
+    const before = device.memory();
+    await expect(new Wide().materialize({ device })).rejects.toThrow(/^wasm: out of memory: 5\.00 GiB more do not fit/);
+    expect(device.memory()).toEqual(before);
+  });
+
   it("names weights by their path", () => {
     expect([...new Net().namedWeights()].map(([n]) => n)).toEqual([
       "embeddings.weight", "layer.0.dense.weight", "layer.0.dense.bias", "layer.0.LayerNorm.weight", "layer.0.LayerNorm.bias",

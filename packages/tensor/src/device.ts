@@ -76,6 +76,12 @@ export class Device {
     return new Parameter(this, new Cell(this.engine, wanted, [...dims], storage));
   }
 
+  /**
+   * Throws when so many bytes of parameters cannot be had beside what the device holds: what does not fit is said before half of it is there.
+   * @throws DeviceError
+   */
+  ensureRoom(bytes: number): void { this.engine.ensureRoom(bytes); }
+
   /** Host values produced anew at every execution of a plan that reads them, replays included. */
   live(shape: readonly number[], dtype: DType, produce: () => HostData): Tensor {
     const dims = [...shape];

@@ -28,6 +28,8 @@ export interface Engine {
   readonly defaultFloat: DType;
   supports(dtype: DType): boolean;
   allocate(dtype: DType, size: number): Storage;
+  /** Throws when so many more bytes cannot be had, as far as that can be known; allocates nothing. */
+  ensureRoom(bytes: number): void;
   write(storage: Storage, dtype: DType, data: TypedArray): void;
   /** Elements as the memory form of `dtype`; f16/bf16 as raw bits. */
   read(storage: Storage, dtype: DType, size: number): Promise<TypedArray>;

@@ -41,6 +41,8 @@ export interface Backend {
   readonly synchronous: boolean;
   alloc(bytes: number): DeviceBuffer;
   free(buffer: DeviceBuffer): void;
+  /** Throws when so many more bytes cannot be had; allocates nothing. Only where that can be known. */
+  ensureRoom?(bytes: number): void;
   upload(buffer: DeviceBuffer, bytes: Uint8Array): void;
   read(buffer: DeviceBuffer): Promise<Uint8Array>;
   /** A copy of the bytes; only where `synchronous`. */

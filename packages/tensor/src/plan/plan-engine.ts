@@ -38,6 +38,8 @@ export class PlanEngine implements Engine {
 
   allocate(dtype: DType, size: number): Storage { return this.backend.alloc(size * bytesOf(dtype)); }
 
+  ensureRoom(bytes: number): void { this.backend.ensureRoom?.(bytes); }
+
   write(storage: Storage, _dtype: DType, data: TypedArray): void {
     this.backend.upload(storage, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }

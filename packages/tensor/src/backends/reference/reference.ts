@@ -20,6 +20,8 @@ export class ReferenceEngine implements Engine {
 
   supports(): boolean { return true; }
 
+  ensureRoom(): void { /* the host says when it has no more */ }
+
   allocate(dtype: DType, size: number): Storage {
     const storage: HostStorage = { bytes: size * bytesOf(dtype), values: new Float64Array(size) };
     this.#live.add(storage);
