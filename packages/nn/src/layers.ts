@@ -1,7 +1,8 @@
 /** The layers transformers are made of. Weight layouts and defaults are torch's. */
-import { LowrankError, ops, type Tensor } from "@lowrank/tensor";
+import { LowrankError, ops, quote, type Tensor } from "@lowrank/tensor";
+import { suggestion } from "@lowrank/tensor/check";
 import { Module } from "./module.ts";
-import { Weight, type Init } from "./weight.ts";
+import { Weight, type Init, type WeightKind } from "./weight.ts";
 
 const NORMAL: Init = { kind: "normal", std: 0.02 };
 
@@ -78,7 +79,15 @@ export class Embedding extends Module {
   }
 }
 
-export class LayerNorm extends Module {
+/** Scales what it is given to one size. Its weights are left out of weight decay. */
+export abstract class Norm extends Module {
+  abstract readonly weight: Weight;
+  abstract readonly eps: number;
+  protected override get weightKind(): WeightKind { return "norm"; }
+  abstract forward(x: Tensor): Tensor;
+}
+
+export class LayerNorm extends Norm {
   readonly weight: Weight;
   readonly bias: Weight;
   readonly eps: number;
@@ -95,7 +104,7 @@ export class LayerNorm extends Module {
   }
 }
 
-export class RMSNorm extends Module {
+export class RMSNorm extends Norm {
   readonly weight: Weight;
   readonly eps: number;
 
@@ -134,14 +143,20 @@ export class Dropout extends Module {
   }
 }
 
+const ACTIVATIONS: Readonly<Record<string, (x: Tensor) => Tensor>> = {
+  gelu: (x) => ops.gelu(x, "none"),
+  gelu_new: (x) => ops.gelu(x, "tanh"),
+  gelu_pytorch_tanh: (x) => ops.gelu(x, "tanh"),
+  relu: (x) => ops.relu(x),
+  silu: (x) => ops.silu(x),
+  swish: (x) => ops.silu(x),
+  tanh: (x) => ops.tanh(x),
+};
+/** Hugging Face's names of the activations that are built. */
+export const activationNames: readonly string[] = Object.keys(ACTIVATIONS);
+
 /** Activation by its Hugging Face name. `gelu` is the exact one, `gelu_new` the tanh approximation: they are different functions. */
 export function activation(name: string): (x: Tensor) => Tensor {
-  switch (name) {
-    case "gelu": return (x) => ops.gelu(x, "none");
-    case "gelu_new": case "gelu_pytorch_tanh": return (x) => ops.gelu(x, "tanh");
-    case "relu": return (x) => ops.relu(x);
-    case "silu": case "swish": return (x) => ops.silu(x);
-    case "tanh": return (x) => ops.tanh(x);
-    default: throw new LowrankError("ConfigError", `unknown activation "${name}"; known are gelu, gelu_new, gelu_pytorch_tanh, relu, silu, tanh`);
-  }
+  if (!Object.hasOwn(ACTIVATIONS, name)) throw new LowrankError("ConfigError", `unknown activation ${quote(name)}${suggestion(name, activationNames)}`);
+  return ACTIVATIONS[name]!;
 }

@@ -4,7 +4,7 @@
  */
 import { bytesOf, dtypes, LowrankError, RandomStream, ShapeError, structureChanged, toMemory, withScope, type Device, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
 import type { DropoutKeys } from "./dropout-keys.ts";
-import { Weight, type Init, type WeightFormat } from "./weight.ts";
+import { Weight, type Init, type WeightFormat, type WeightKind } from "./weight.ts";
 
 export type NameFilter = string | RegExp | ((name: string) => boolean);
 
@@ -62,9 +62,14 @@ export abstract class Module {
 
   protected *ownWeights(prefix: string): Generator<[string, Weight]> {
     for (const [name, value] of Object.entries(this) as [string, unknown][]) {
-      if (value instanceof Weight) yield [prefix === "" ? name : `${prefix}.${name}`, value];
+      if (!(value instanceof Weight)) continue;
+      value.kind = this.weightKind ?? (name === "bias" ? "bias" : undefined);
+      yield [prefix === "" ? name : `${prefix}.${name}`, value];
     }
   }
+
+  /** What all weights of this module are, if they are one thing. */
+  protected get weightKind(): WeightKind { return undefined; }
 
   weights(): Weight[] { return [...this.namedWeights()].map(([, w]) => w); }
   trainableWeights(): Weight[] { return this.weights().filter((w) => w.trainable); }

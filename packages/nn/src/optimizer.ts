@@ -180,13 +180,18 @@ export class SGD extends Optimizer {
   state(): Map<string, Parameter> { return this.namedSlots(); }
 }
 
-/** Two groups as transformers' Trainer makes them: no decay on biases and on anything whose name contains a norm. */
+/**
+ * Two groups as transformers' Trainer makes them: everything decays but biases and the weights of norms, which are told by the module
+ * that holds them.
+ * @param named `model.namedWeights()`, or some of them; those that do not train are left out
+ */
 export function decayGroups(named: Iterable<readonly [string, Weight]>, weightDecay: number): ParameterGroup[] {
   const decay: Weight[] = [];
   const rest: Weight[] = [];
   for (const [name, weight] of named) {
     if (!weight.trainable) continue;
-    (/bias|layernorm|norm/i.test(name) ? rest : decay).push(weight);
+    // an adapter's bias stands in no module of ours
+    (weight.kind !== undefined || /(^|\.)bias$/.test(name) ? rest : decay).push(weight);
   }
   return [{ weights: decay, weightDecay }, { weights: rest, weightDecay: 0 }].filter((g) => g.weights.length > 0);
 }

@@ -26,6 +26,9 @@ export interface WeightFormat {
   keep(device: Device, name: string, shape: readonly number[], values: Float32Array): WeightForm;
 }
 
+/** What a weight is to its module, where that is told apart: part of a norm, a bias, or undefined for all others. */
+export type WeightKind = "norm" | "bias" | undefined;
+
 export class Weight {
   readonly shape: readonly number[];
   readonly init: Init;
@@ -35,6 +38,8 @@ export class Weight {
   #form: WeightForm | undefined;
   /** Where it stands in the model, once the model knows. */
   name = "";
+  /** Set by the module that holds it whenever the tree is walked. */
+  kind: WeightKind;
 
   constructor(shape: readonly number[], init: Init) {
     this.shape = shape;

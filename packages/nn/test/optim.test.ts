@@ -2,7 +2,7 @@
 import { compile, grad, init, ops, type Device, type Tensor } from "@lowrank/tensor";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { AdamW, clipGradNorm, constantSchedule, cosineSchedule, decayGroups, linearSchedule, SGD, Weight, type Optimizer } from "../src/index.ts";
+import { AdamW, clipGradNorm, constantSchedule, cosineSchedule, decayGroups, Embedding, LayerNorm, Linear, linearSchedule, Module, RMSNorm, SGD, Weight, type Optimizer } from "../src/index.ts";
 
 let device: Device;
 beforeAll(async () => { device = await init({ device: "reference" }); });
@@ -74,9 +74,21 @@ it("SGD with momentum and coupled decay follows torch's formula", async () => {
   });
 });
 
-it("decay groups leave out biases and norms", () => {
-  const named = ["a.weight", "a.bias", "LayerNorm.weight", "x.lora_A.default.weight"].map((n): [string, Weight] => [n, weightOf([1], n)]);
-  expect(decayGroups(named, 0.1).map((g) => g.weights.map((w) => w.name))).toEqual([["a.weight", "x.lora_A.default.weight"], ["a.bias", "LayerNorm.weight"]]);
+it("decay groups leave out biases and the weights of norms, whatever their names are", () => {
+  class Block extends Module {
+    readonly ln_1 = new LayerNorm(2);
+    readonly last = new RMSNorm(2);
+    readonly renormalise = new Linear(2, 2);
+    readonly bias_table = new Embedding(3, 2);
+  }
+  const model = new Block();
+  model.last.weight.trainable = false;
+  const named = [...model.namedWeights(), ["x.lora_A.default.weight", weightOf([1], "x")], ["x.lora_B.default.bias", weightOf([1], "y")]] as [string, Weight][];
+  const groups = decayGroups(named, 0.1).map((g) => [g.weightDecay, g.weights.map((w) => named.find(([, other]) => other === w)![0])]);
+  expect(groups).toEqual([
+    [0.1, ["renormalise.weight", "bias_table.weight", "x.lora_A.default.weight"]],
+    [0, ["ln_1.weight", "ln_1.bias", "renormalise.bias", "x.lora_B.default.bias"]],
+  ]);
 });
 
 describe("schedules", () => {
