@@ -31,7 +31,7 @@ it.each([
   ["RobertaForSequenceClassification", { model_type: "roberta", ...small, pad_token_id: 1, type_vocab_size: 1 }, ["query", "value"]],
   ["GPT2ForSequenceClassification", gpt2, ["c_attn", "c_proj", "wte"]],
 ] as const)("%s: the merged checkpoint has the base's names and the adapted model's outputs", async (name, config, targetModules) => {
-  const model = metaModel(name, config);
+  const model = metaModel(name, config) as TaskModel;
   await model.materialize({ device, seed: 1 });
   const names = [...model.namedWeights()].map(([n]) => n);
   const adapter = await adapt(model, { r: 2, alpha: 4, targetModules, taskType: "SEQ_CLS" }, { device, seed: 2 });
@@ -53,7 +53,7 @@ it.each([
 });
 
 it("what would change a table that the output layer shares is refused", async () => {
-  const model = metaModel("GPT2LMHeadModel", gpt2);
+  const model = metaModel("GPT2LMHeadModel", gpt2) as TaskModel;
   await model.materialize({ device, seed: 1 });
   const before = await logits(model);
   const adapter = await adapt(model, { r: 2, targetModules: ["wte"] }, { device });

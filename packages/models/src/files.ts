@@ -15,11 +15,26 @@ interface WriteHandle { write(bytes: Uint8Array): Promise<unknown>; sync(): Prom
 
 interface Fs {
   access(path: string): Promise<void>;
-  readFile(path: string, encoding: string): Promise<string>;
   mkdir(path: string, options: { recursive: boolean }): Promise<unknown>;
   open(path: string, flags: string): Promise<WriteHandle>;
   rename(from: string, to: string): Promise<void>;
   rm(path: string, options: { force: boolean }): Promise<void>;
+}
+
+/** A whole text file. @throws LowrankError where it is no regular file or is not UTF-8 */
+async function textOf(path: string): Promise<string> {
+  const file = await openFile(path);
+  try {
+    const { TextDecoder } = globalThis as unknown as { TextDecoder: new (label: string, options: { fatal: boolean }) => { decode(bytes: Uint8Array): string } };
+    const bytes = await file.read(0, file.size);
+    try {
+      return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    } catch (cause) {
+      throw new LowrankError("FormatError", `${path}: is not UTF-8 text`, { cause });
+    }
+  } finally {
+    await file.close?.();
+  }
 }
 
 /** A directory on disk, in Node, Deno and Bun. */
@@ -31,7 +46,7 @@ export function directory(path: string): Files {
   return {
     where: path,
     exists: (name) => fs.access(at(name)).then(() => true, () => false),
-    text: (name) => fs.readFile(at(name), "utf8"),
+    text: (name) => textOf(at(name)),
     open: (name) => openFile(at(name)),
     async write(name, produce) {
       await fs.mkdir(path, { recursive: true });

@@ -1,88 +1,132 @@
 /** Architectures by the names that checkpoints carry. */
-import { LowrankError } from "@lowrank/tensor";
+import { Device, LowrankError, quote } from "@lowrank/tensor";
+import { callback, checkOptions, fields, instance, oneOf, optional, whole } from "@lowrank/tensor/check";
 import { BertForMaskedLM, BertForQuestionAnswering, BertForSequenceClassification, BertForTokenClassification } from "./bert/heads.ts";
+import { BertModel } from "./bert/model.ts";
 import { DistilBertForSequenceClassification } from "./distilbert/heads.ts";
+import { DistilBertModel } from "./distilbert/model.ts";
 import { directory, type Files } from "./files.ts";
 import { GPT2ForSequenceClassification, GPT2LMHeadModel } from "./gpt2/heads.ts";
-import { LlamaForCausalLM } from "./llama/model.ts";
-import { loadWeights, readConfig, saveModel, type LoadOptions, type LoadReport, type ModelFamily, type PretrainedModel } from "./pretrained.ts";
-import { RobertaForSequenceClassification } from "./roberta/model.ts";
-import type { ConfigOverrides, ConfigSource, ModelConfig } from "./shared/config.ts";
+import { GPT2Model } from "./gpt2/model.ts";
+import { identityOf, nearClass, readConfig, requireFamily, requireFullWidth } from "./identity.ts";
+import { LlamaForCausalLM, LlamaModel } from "./llama/model.ts";
+import { fill, WeightsFile, type LoadOptions, type LoadReport } from "./load.ts";
+import type { ModelFamily, PretrainedModel } from "./pretrained.ts";
+import { RobertaForQuestionAnswering, RobertaForSequenceClassification, RobertaForTokenClassification } from "./roberta/heads.ts";
+import { RobertaModel } from "./roberta/model.ts";
+import { requirePlain, saveModel } from "./save.ts";
+import type { ConfigSource } from "./shared/config-table.ts";
+import { requireBuilt, type ConfigOverrides, type ModelConfig } from "./shared/config.ts";
+import { labelsOption, problemType, type LabelOverrides } from "./shared/labels.ts";
 
+export type BareModel = BertModel | DistilBertModel | GPT2Model | LlamaModel | RobertaModel;
 export type BertTaskModel = BertForMaskedLM | BertForQuestionAnswering | BertForSequenceClassification | BertForTokenClassification;
+export type RobertaTaskModel = RobertaForQuestionAnswering | RobertaForSequenceClassification | RobertaForTokenClassification;
 export type CausalModel = GPT2LMHeadModel | LlamaForCausalLM;
-export type TaskModel = BertTaskModel | CausalModel | DistilBertForSequenceClassification | GPT2ForSequenceClassification | RobertaForSequenceClassification;
+export type TaskModel = BertTaskModel | CausalModel | DistilBertForSequenceClassification | GPT2ForSequenceClassification | RobertaTaskModel;
+export type AnyModel = BareModel | TaskModel;
 
-export interface TaskClass<M extends TaskModel = TaskModel> {
+export interface TaskClass<M extends AnyModel = TaskModel> {
   readonly architecture: string;
   readonly family: ModelFamily<ModelConfig>;
   /** Takes the config of its own family. */
   new (config: never): M;
 }
 
+/** Models with a head. */
 export const architectures: Readonly<Record<string, TaskClass>> = {
   BertForSequenceClassification, BertForTokenClassification, BertForMaskedLM, BertForQuestionAnswering,
-  GPT2LMHeadModel, GPT2ForSequenceClassification, DistilBertForSequenceClassification, RobertaForSequenceClassification, LlamaForCausalLM,
+  GPT2LMHeadModel, GPT2ForSequenceClassification, DistilBertForSequenceClassification,
+  RobertaForSequenceClassification, RobertaForTokenClassification, RobertaForQuestionAnswering, LlamaForCausalLM,
 };
 
-/** PEFT's task types by `model_type`; the first is what a bare or an unnamed model is loaded as. */
-const TASKS: Readonly<Record<string, Readonly<Record<string, TaskClass>>>> = {
-  bert: { SEQ_CLS: BertForSequenceClassification, TOKEN_CLS: BertForTokenClassification, QUESTION_ANS: BertForQuestionAnswering },
-  gpt2: { CAUSAL_LM: GPT2LMHeadModel, SEQ_CLS: GPT2ForSequenceClassification },
-  distilbert: { SEQ_CLS: DistilBertForSequenceClassification },
-  roberta: { SEQ_CLS: RobertaForSequenceClassification },
-  llama: { CAUSAL_LM: LlamaForCausalLM },
-};
+/** Models without one. */
+export const bareArchitectures: Readonly<Record<string, TaskClass<BareModel>>> = { BertModel, DistilBertModel, GPT2Model, LlamaModel, RobertaModel };
 
-export function architectureOf(name: string): TaskClass {
-  const found = Object.hasOwn(architectures, name) ? architectures[name] : undefined;
-  if (found === undefined) throw new LowrankError("ConfigError", `architecture "${name}" is not built; there are ${Object.keys(architectures).join(", ")}`);
+const ALL: Readonly<Record<string, TaskClass<AnyModel>>> = { ...architectures, ...bareArchitectures };
+
+/** PEFT's task types by `model_type`; the first is what a file without `architectures` is loaded as. */
+const TASKS: Readonly<Record<string, Readonly<Record<string, TaskClass<AnyModel>>>>> = {
+  bert: { SEQ_CLS: BertForSequenceClassification, TOKEN_CLS: BertForTokenClassification, QUESTION_ANS: BertForQuestionAnswering, FEATURE_EXTRACTION: BertModel },
+  gpt2: { CAUSAL_LM: GPT2LMHeadModel, SEQ_CLS: GPT2ForSequenceClassification, FEATURE_EXTRACTION: GPT2Model },
+  distilbert: { SEQ_CLS: DistilBertForSequenceClassification, FEATURE_EXTRACTION: DistilBertModel },
+  roberta: { SEQ_CLS: RobertaForSequenceClassification, TOKEN_CLS: RobertaForTokenClassification, QUESTION_ANS: RobertaForQuestionAnswering, FEATURE_EXTRACTION: RobertaModel },
+  llama: { CAUSAL_LM: LlamaForCausalLM, FEATURE_EXTRACTION: LlamaModel },
+};
+const FAMILIES = Object.keys(TASKS);
+
+export function architectureOf(name: string): TaskClass<AnyModel> {
+  const found = Object.hasOwn(ALL, name) ? ALL[name] : undefined;
+  if (found === undefined) throw new LowrankError("NotBuiltError", `architecture ${quote(name)} is not built${nearClass(name, ALL)}`);
   return found;
 }
 
 /**
  * Which architecture a `config.json` is loaded as.
  * @param task PEFT's task type, such as SEQ_CLS; it decides before the file's `architectures` do
+ * @throws LowrankError when the file does not say what it is, or the family's class for the task is not built
  */
 export function architectureFor(config: ConfigSource, task?: string): string {
-  const names = config["architectures"];
-  const named = Array.isArray(names) && names.length > 0 ? String(names[0]) : undefined;
-  const known = named !== undefined && Object.hasOwn(architectures, named) ? architectures[named] : undefined;
-  const type = typeof config["model_type"] === "string" ? config["model_type"] : (known?.family.modelType ?? "bert");
+  const { modelType, architecture } = identityOf(config);
+  const known = architecture !== undefined && Object.hasOwn(ALL, architecture) ? ALL[architecture] : undefined;
+  const type = modelType ?? known?.family.modelType;
+  if (type === undefined) throw new LowrankError("FormatError", `config.json has no "model_type"${architecture === undefined ? ' and no "architectures"' : `, and ${quote(architecture)} is not built`}: whose sizes are these? Add "model_type": one of ${FAMILIES.join(", ")}`);
   const tasks = Object.hasOwn(TASKS, type) ? TASKS[type]! : undefined;
-  if (tasks === undefined) throw new LowrankError("ConfigError", `config.json: model_type "${type}" is not built; there are ${Object.keys(TASKS).join(", ")}`);
-  const wanted = task === undefined ? undefined : tasks[task];
-  if (wanted !== undefined) return wanted.architecture;
-  return named === undefined || (known === undefined && named.endsWith("Model")) ? Object.values(tasks)[0]!.architecture : architectureOf(named).architecture;
+  if (tasks === undefined) throw new LowrankError("NotBuiltError", `config.json: model_type ${quote(type)} is not built; there are ${FAMILIES.join(", ")}`);
+  if (known !== undefined && known.family.modelType !== type) throw new LowrankError("FormatError", `config.json: model_type ${quote(type)} and architecture ${quote(architecture)} disagree`);
+  if (task !== undefined) {
+    if (!Object.hasOwn(tasks, task)) throw new LowrankError("NotBuiltError", `a ${type} for task ${quote(task)} is not built; there are ${Object.keys(tasks).join(", ")}`);
+    return tasks[task]!.architecture;
+  }
+  return architecture === undefined ? Object.values(tasks)[0]!.architecture : architectureOf(architecture).architecture;
 }
 
-function build<M extends TaskModel>(as: TaskClass<M>, source: ConfigSource, overrides: ConfigOverrides): M {
+function build<M extends AnyModel>(as: TaskClass<M>, source: ConfigSource, overrides: ConfigOverrides): M {
   return new as(as.family.parse(source, overrides) as never);
 }
 
-/** A model with its shape only: names, shapes and counts, no memory. */
-export function metaModel(architecture: string, config: ConfigSource): TaskModel {
+/** A model with its shape only: names, shapes and counts, no memory. It is there for counting even where its function is not built; `forward` then says so. */
+export function metaModel(architecture: string, config: ConfigSource): AnyModel {
   return build(architectureOf(architecture), config, {});
 }
 
+export interface PretrainedOptions extends LoadOptions, LabelOverrides {}
+
+const OPTIONS = fields<PretrainedOptions>({
+  device: instance(Device), dtype: optional(oneOf("f64", "f32", "f16", "bf16")), seed: optional(whole(0)), storage: optional(callback()), missing: optional(oneOf("refuse", "draw")),
+  nonFinite: optional(oneOf("refuse", "allow")), labels: optional(labelsOption), problemType: optional(problemType),
+}, { spelt: { num_labels: "labels", numLabels: "labels", id2label: "labels", problem_type: "problemType", torch_dtype: "dtype", torchDtype: "dtype", ignore_mismatched_sizes: "labels" } });
+
 /**
- * Loads a checkpoint.
+ * Loads a checkpoint. With `labels` its head is a new one where the file's has another size; the report says so.
  * @param from a directory, or files
  * @param as the class to load it as; its family must be that of config.json
+ * @throws LowrankError when the files are not this model's: NotBuiltError for a key of config.json whose function is not built, NameError for weights of the base that are missing
  */
-export async function fromPretrained<M extends TaskModel>(from: string | Files, as: TaskClass<M>, options: LoadOptions & { readonly labels?: number }): Promise<{ model: M; report: LoadReport }> {
+export async function fromPretrained<M extends AnyModel>(from: string | Files, as: TaskClass<M>, options: PretrainedOptions): Promise<{ model: M; report: LoadReport }> {
+  const { labels, problemType: problem, ...how } = checkOptions("fromPretrained", OPTIONS, options);
   const files = typeof from === "string" ? directory(from) : from;
   const source = await readConfig(files);
-  const type = source["model_type"];
-  if (typeof type === "string" && type !== as.family.modelType) throw new LowrankError("ConfigError", `${files.where}: config.json says model_type "${type}", and ${as.architecture} is a "${as.family.modelType}"`);
-  const model = build(as, source, options.labels === undefined ? {} : { labels: options.labels });
-  const report = await loadWeights(model as PretrainedModel<unknown>, files, options);
-  return { model, report };
+  requireFamily(source, as, ALL, files.where);
+  requireFullWidth(source, files.where);
+  const overrides: ConfigOverrides = { ...(labels === undefined ? {} : { labels }), ...(problem === undefined ? {} : { problemType: problem }) };
+  return WeightsFile.use(files, async (file) => {
+    let model = build(as, source, overrides);
+    requireBuilt(model.config);
+    if (await file.untied(model as unknown as PretrainedModel)) model = build(as, source, { ...overrides, tieWordEmbeddings: false });
+    const report = await fill(model as unknown as PretrainedModel, file, { ...how, newHead: labels !== undefined });
+    return { model, report };
+  });
 }
 
-/** Writes a checkpoint that transformers loads. */
-export async function savePretrained(model: TaskModel, to: string | Files): Promise<void> {
+/**
+ * Writes a checkpoint that transformers loads.
+ * @throws LowrankError (AdapterError) while the model carries adapters, merged or not
+ */
+export async function savePretrained(model: AnyModel, to: string | Files): Promise<void> {
   const files = typeof to === "string" ? directory(to) : to;
-  const { family, architecture } = model.constructor as unknown as TaskClass;
-  await saveModel(model as PretrainedModel<unknown>, files, family.file(model.config, architecture));
+  const as = model.constructor as unknown as TaskClass<AnyModel>;
+  const { config } = model;
+  requirePlain(model as unknown as PretrainedModel, new as(config as never) as unknown as PretrainedModel);
+  await saveModel(model as unknown as PretrainedModel, files, as.family.file(config, as.architecture));
 }

@@ -69,7 +69,7 @@ describe("a checkpoint", () => {
 
   it("names what a config may not say", () => {
     expect(() => parseBertConfig({ hidden_size: 10, num_attention_heads: 3 })).toThrow(/hidden_size 10 is not a multiple of num_attention_heads 3/);
-    expect(() => parseBertConfig({ hidden_size: "wide" })).toThrow(/"hidden_size" must be a non-negative number, got "wide"/);
+    expect(() => parseBertConfig({ hidden_size: "wide" })).toThrow(/"hidden_size" must be a positive whole number up to 1073741824, beyond which no memory holds it, got "wide"/);
     expect(() => architectureOf("T5ForConditionalGeneration")).toThrow(/"T5ForConditionalGeneration" is not built; there are BertForSequenceClassification/);
   });
 });

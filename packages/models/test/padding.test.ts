@@ -17,7 +17,7 @@ const models = new Map<string, TaskModel>();
 beforeAll(async () => {
   device = await init({ device: "reference" });
   for (const name of [...CAUSAL, ...ENCODERS, "GPT2ForSequenceClassification"]) {
-    const model = metaModel(name, SMALL[name]!(SIZES));
+    const model = metaModel(name, SMALL[name]!(SIZES)) as TaskModel;
     await model.materialize({ device, seed: 7 });
     models.set(name, model);
   }

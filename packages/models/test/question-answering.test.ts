@@ -8,7 +8,7 @@ let device: Device;
 let model: TaskModel;
 beforeAll(async () => {
   device = await init({ device: "reference" });
-  model = metaModel("BertForQuestionAnswering", SMALL["BertForQuestionAnswering"]!({ vocab: 19, heads: 2, width: 4, layers: 1, positions: 8 }));
+  model = metaModel("BertForQuestionAnswering", SMALL["BertForQuestionAnswering"]!({ vocab: 19, heads: 2, width: 4, layers: 1, positions: 8 })) as TaskModel;
   await model.materialize({ device, seed: 1 });
   model.eval();
 });

@@ -1,5 +1,7 @@
-/** BERT's configuration: `config.json` with its snake_case keys, checked and with transformers' defaults filled in. RoBERTa's file has the same keys. */
-import { checkHeads, identityFields, labelCount, readNumbers, readText, refuse, writeNumbers, type ConfigOverrides, type ConfigSource, type ModelConfig } from "../shared/config.ts";
+/** BERT's configuration: `config.json` with its snake_case keys, checked and with transformers' defaults filled in. */
+import { positive, size } from "@lowrank/tensor/check";
+import { activationName, depth, flag, key, orNull, probability, spread, tokenId, type ConfigSource, type ConfigTable } from "../shared/config-table.ts";
+import { builtActivation, checkHeads, presentId, readBase, writeBase, type ConfigOverrides, type ModelConfig } from "../shared/config.ts";
 
 export interface BertConfig extends ModelConfig {
   readonly intermediateSize: number;
@@ -10,29 +12,57 @@ export interface BertConfig extends ModelConfig {
   readonly classifierDropout: number | null;
   readonly typeVocabSize: number;
   readonly layerNormEps: number;
-  readonly padTokenId: number;
+  /** Undefined: no id is padding. */
+  readonly padTokenId: number | undefined;
 }
 
-/** File key, property and default (bert-base-uncased). */
-const NUMBERS = [
-  ["vocab_size", "vocabSize", 30522], ["hidden_size", "hiddenSize", 768], ["num_hidden_layers", "numHiddenLayers", 12], ["num_attention_heads", "numAttentionHeads", 12],
-  ["intermediate_size", "intermediateSize", 3072], ["hidden_dropout_prob", "hiddenDropoutProb", 0.1], ["attention_probs_dropout_prob", "attentionProbsDropoutProb", 0.1],
-  ["max_position_embeddings", "maxPositionEmbeddings", 512], ["type_vocab_size", "typeVocabSize", 2], ["initializer_range", "initializerRange", 0.02],
-  ["layer_norm_eps", "layerNormEps", 1e-12], ["pad_token_id", "padTokenId", 0],
-] as const;
+interface BertValues {
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly numHiddenLayers: number;
+  readonly numAttentionHeads: number;
+  readonly intermediateSize: number;
+  readonly hiddenAct: string;
+  readonly hiddenDropoutProb: number;
+  readonly attentionProbsDropoutProb: number;
+  readonly classifierDropout: number | null;
+  readonly maxPositionEmbeddings: number;
+  readonly typeVocabSize: number;
+  readonly initializerRange: number;
+  readonly layerNormEps: number;
+  readonly padTokenId: number | null;
+  readonly tieWordEmbeddings: boolean;
+}
+
+/** Defaults are bert-base-uncased's. RoBERTa's class has the same keys with two other ones. */
+export const BERT_TABLE: ConfigTable<BertValues> = {
+  keys: {
+    vocabSize: key("vocab_size", size, 30522), hiddenSize: key("hidden_size", size, 768), numHiddenLayers: key("num_hidden_layers", depth, 12),
+    numAttentionHeads: key("num_attention_heads", size, 12), intermediateSize: key("intermediate_size", size, 3072), hiddenAct: key("hidden_act", activationName, "gelu"),
+    hiddenDropoutProb: key("hidden_dropout_prob", probability, 0.1), attentionProbsDropoutProb: key("attention_probs_dropout_prob", probability, 0.1),
+    classifierDropout: key("classifier_dropout", orNull(probability), null), maxPositionEmbeddings: key("max_position_embeddings", size, 512), typeVocabSize: key("type_vocab_size", size, 2),
+    initializerRange: key("initializer_range", spread, 0.02), layerNormEps: key("layer_norm_eps", positive, 1e-12), padTokenId: key("pad_token_id", tokenId, 0),
+    tieWordEmbeddings: key("tie_word_embeddings", flag, true),
+  },
+  aliases: {},
+  shapes: { add_cross_attention: false, position_embedding_type: "absolute" },
+  functions: { is_decoder: false },
+  // sizes of heads that the first release's files name and no class reads
+  harmless: ["directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type", "gradient_checkpointing"],
+};
 
 export function parseBertConfig(source: ConfigSource, overrides: ConfigOverrides = {}): BertConfig {
-  const numbers = readNumbers(source, NUMBERS);
-  checkHeads(numbers.hiddenSize, "hidden_size", numbers.numAttentionHeads, "num_attention_heads");
-  refuse(source, "position_embedding_type", "absolute");
-  const classifierDropout = source["classifier_dropout"];
-  return {
-    ...numbers, numLabels: labelCount(source, overrides), hiddenAct: readText(source, "hidden_act", "gelu"),
-    classifierDropout: typeof classifierDropout === "number" ? classifierDropout : null, source,
-  };
+  return parseAs(BERT_TABLE, source, overrides);
+}
+
+/** For families whose files have BERT's keys. */
+export function parseAs(table: ConfigTable<BertValues>, source: ConfigSource, overrides: ConfigOverrides): BertConfig {
+  const base = readBase(table, source, overrides);
+  checkHeads(base.hiddenSize, "hidden_size", base.numAttentionHeads, "num_attention_heads");
+  return { ...base, padTokenId: presentId(base.padTokenId), notBuilt: [...base.notBuilt, ...builtActivation("hidden_act", base.hiddenAct)] };
 }
 
 /** The config as a file for `architecture`. */
 export function bertConfigFile(config: BertConfig, architecture: string, modelType = "bert"): Record<string, unknown> {
-  return { ...config.source, ...writeNumbers(config, NUMBERS), ...identityFields(config, modelType, architecture), hidden_act: config.hiddenAct, classifier_dropout: config.classifierDropout };
+  return writeBase(BERT_TABLE, { ...config, padTokenId: config.padTokenId ?? null }, config, modelType, architecture);
 }

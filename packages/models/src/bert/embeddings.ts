@@ -1,7 +1,8 @@
 /** BERT's embeddings: words, positions and token types, added and normalised. */
 import { Dropout, Embedding, LayerNorm, Module, type Init } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
-import { textShape, type TextInputs } from "../shared/outputs.ts";
+import { paddingIndex } from "../shared/config.ts";
+import { checkBeside, textShape, type TextInputs } from "../shared/inputs.ts";
 import type { BertConfig } from "./config.ts";
 
 export interface BertInputs extends TextInputs {
@@ -25,7 +26,7 @@ export class BertEmbeddings extends Module {
     super();
     this.config = config;
     const init = initOf(config);
-    this.word_embeddings = new Embedding(config.vocabSize, config.hiddenSize, init, config.padTokenId);
+    this.word_embeddings = new Embedding(config.vocabSize, config.hiddenSize, init, paddingIndex(config.padTokenId, config.vocabSize));
     this.position_embeddings = new Embedding(config.maxPositionEmbeddings, config.hiddenSize, init, positionPadding);
     this.token_type_embeddings = new Embedding(config.typeVocabSize, config.hiddenSize, init);
     this.LayerNorm = new LayerNorm(config.hiddenSize, config.layerNormEps);
@@ -39,12 +40,13 @@ export class BertEmbeddings extends Module {
     return ops.slice(this.position_embeddings.weight.value, 0, 0, length);
   }
 
-  forward({ inputIds, tokenTypeIds }: BertInputs): Tensor {
+  forward({ inputIds, attentionMask, tokenTypeIds }: BertInputs): Tensor {
     return this.scoped(() => {
+      checkBeside({ attentionMask, tokenTypeIds }, inputIds);
       const positions = this.positions(inputIds);
       const types = tokenTypeIds === undefined
         ? ops.slice(this.token_type_embeddings.weight.value, 0, 0, 1)
-        : this.token_type_embeddings.forward(tokenTypeIds);
+        : this.token_type_embeddings.forward(ops.checkIndices(tokenTypeIds, { size: this.config.typeVocabSize, op: "embeddings", name: "token type" }));
       const sum = ops.add(ops.add(this.word_embeddings.forward(inputIds), types), positions);
       return this.dropout.forward(this.LayerNorm.forward(sum));
     });

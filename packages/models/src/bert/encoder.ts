@@ -1,15 +1,11 @@
-/** BERT's encoder (Devlin et al. 2019): embeddings, post-norm blocks, pooler. Property names are checkpoint names. */
+/** BERT's encoder (Devlin et al. 2019): post-norm blocks and pooler. Property names are checkpoint names. */
 import { activation, Block, Dropout, LayerNorm, Linear, Module, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
 import { attend, encoderWeights, keyMask, splitHeads } from "../shared/attention.ts";
-import { firstToken, runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
+import { firstToken } from "../shared/inputs.ts";
+import { runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
 import type { BertConfig } from "./config.ts";
-import { BertEmbeddings, initOf, type BertInputs } from "./embeddings.ts";
-
-export interface BertOutputs extends HiddenOutputs {
-  /** [batch, hidden]; undefined without a pooler. */
-  readonly pooled: Tensor | undefined;
-}
+import { initOf } from "./embeddings.ts";
 
 class BertSelfAttention extends Module {
   query: Projection;
@@ -80,7 +76,7 @@ class BertIntermediate extends Module {
   constructor(config: BertConfig) {
     super();
     this.dense = new Linear(config.hiddenSize, config.intermediateSize, { init: initOf(config) });
-    this.#activation = activation(config.hiddenAct);
+    this.#activation = (x) => activation(config.hiddenAct)(x);
   }
 
   forward(x: Tensor): Tensor {
@@ -125,7 +121,7 @@ export class BertEncoder extends Module {
   }
 }
 
-class BertPooler extends Module {
+export class BertPooler extends Module {
   dense: Projection;
 
   constructor(config: BertConfig) {
@@ -136,27 +132,5 @@ class BertPooler extends Module {
   /** tanh(dense(first token)). */
   forward(hidden: Tensor): Tensor {
     return this.scoped(() => ops.tanh(this.dense.forward(firstToken(hidden))));
-  }
-}
-
-export class BertModel extends Module {
-  readonly config: BertConfig;
-  readonly embeddings: BertEmbeddings;
-  readonly encoder: BertEncoder;
-  readonly pooler: BertPooler | undefined;
-
-  constructor(config: BertConfig, options: { pooler?: boolean } = {}) {
-    super();
-    this.config = config;
-    this.embeddings = new BertEmbeddings(config);
-    this.encoder = new BertEncoder(config);
-    this.pooler = options.pooler === false ? undefined : new BertPooler(config);
-  }
-
-  forward(inputs: BertInputs): BertOutputs {
-    return this.scoped(() => {
-      const out = this.encoder.forward(this.embeddings.forward(inputs), inputs.attentionMask);
-      return { ...out, pooled: this.pooler?.forward(out.lastHiddenState) };
-    });
   }
 }

@@ -1,22 +1,25 @@
 /** BERT with a task on top. Losses are transformers' defaults. */
 import { activation, Dropout, LayerNorm, Linear, Module, Weight, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
+import type { Rule } from "@lowrank/tensor/check";
 import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
-import { classificationLoss, flatCrossEntropy } from "../shared/losses.ts";
-import type { HeadOutputs } from "../shared/outputs.ts";
-import { bertConfigFile, parseBertConfig, type BertConfig } from "./config.ts";
+import { anyTensor, inputsRule } from "../shared/inputs.ts";
+import { answerLoss, classificationLoss, flatCrossEntropy } from "../shared/losses.ts";
+import { splitAnswer, type AnswerOutputs, type HeadOutputs } from "../shared/outputs.ts";
+import type { BertConfig } from "./config.ts";
 import { initOf, type BertInputs } from "./embeddings.ts";
-import { BertModel, type BertOutputs } from "./encoder.ts";
+import { BERT, BertModel, type BertOutputs } from "./model.ts";
 
 export type TaskOutputs = BertOutputs & HeadOutputs;
 
-function headDropout(config: BertConfig): Dropout {
+/** Dropout before a classifier. */
+export function headDropout(config: BertConfig): Dropout {
   return new Dropout(config.classifierDropout ?? config.hiddenDropoutProb);
 }
 
-abstract class BertTask extends PretrainedModel<BertConfig> {
-  static readonly family: ModelFamily<BertConfig> = { modelType: "bert", parse: parseBertConfig, file: bertConfigFile };
-  readonly basePrefix = "bert.";
+abstract class BertTask<Inputs extends BertInputs, Outputs> extends PretrainedModel<BertConfig, Inputs, Outputs> {
+  static readonly family: ModelFamily<BertConfig> = BERT;
+  readonly basePrefix: string = BERT.basePrefix;
   readonly bert: BertModel;
 
   constructor(config: BertConfig, options: { pooler: boolean }) {
@@ -26,11 +29,16 @@ abstract class BertTask extends PretrainedModel<BertConfig> {
 }
 
 export interface SequenceInputs extends BertInputs {
-  /** i32 [batch], or floats [batch] when there is one label (regression). */
+  /** i32 [batch]; floats [batch] when there is one label (regression); floats [batch, labels] when each is a question of its own. */
   readonly labels?: Tensor;
 }
 
-export class BertForSequenceClassification extends BertTask {
+/** Inputs of heads with labels. */
+export const LABELLED: Rule<SequenceInputs> = inputsRule<SequenceInputs>({ tokenTypeIds: anyTensor, labels: anyTensor });
+const MASKED = inputsRule<MaskedInputs>({ tokenTypeIds: anyTensor, labels: anyTensor, positions: anyTensor });
+export const QUESTIONS: Rule<QuestionInputs> = inputsRule<QuestionInputs>({ tokenTypeIds: anyTensor, startPositions: anyTensor, endPositions: anyTensor });
+
+export class BertForSequenceClassification extends BertTask<SequenceInputs, TaskOutputs> {
   static readonly architecture = "BertForSequenceClassification";
   readonly dropout: Dropout;
   classifier: Projection;
@@ -41,12 +49,13 @@ export class BertForSequenceClassification extends BertTask {
     this.classifier = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
   }
 
+  get inputsRule(): Rule<SequenceInputs> { return LABELLED; }
+
   /** logits [batch, labels]. */
-  forward(inputs: SequenceInputs): TaskOutputs {
-    this.keys?.restart();
-    const base = this.bert.forward(inputs);
+  compute(inputs: SequenceInputs): TaskOutputs {
+    const base = this.bert.compute(inputs);
     const logits = this.classifier.forward(this.dropout.forward(base.pooled!));
-    return { ...base, logits, loss: classificationLoss(logits, inputs.labels) };
+    return { ...base, logits, loss: classificationLoss(logits, inputs.labels, this.config) };
   }
 }
 
@@ -55,7 +64,7 @@ export interface TokenInputs extends BertInputs {
   readonly labels?: Tensor;
 }
 
-export class BertForTokenClassification extends BertTask {
+export class BertForTokenClassification extends BertTask<TokenInputs, TaskOutputs> {
   static readonly architecture = "BertForTokenClassification";
   readonly dropout: Dropout;
   classifier: Projection;
@@ -66,10 +75,11 @@ export class BertForTokenClassification extends BertTask {
     this.classifier = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
   }
 
+  get inputsRule(): Rule<TokenInputs> { return LABELLED; }
+
   /** logits [batch, length, labels]. */
-  forward(inputs: TokenInputs): TaskOutputs {
-    this.keys?.restart();
-    const base = this.bert.forward(inputs);
+  compute(inputs: TokenInputs): TaskOutputs {
+    const base = this.bert.compute(inputs);
     const logits = this.classifier.forward(this.dropout.forward(base.lastHiddenState));
     return { ...base, logits, loss: flatCrossEntropy(logits, inputs.labels) };
   }
@@ -84,7 +94,7 @@ class PredictionTransform extends Module {
     super();
     this.dense = new Linear(config.hiddenSize, config.hiddenSize, { init: initOf(config) });
     this.LayerNorm = new LayerNorm(config.hiddenSize, config.layerNormEps);
-    this.#activation = activation(config.hiddenAct);
+    this.#activation = (x) => activation(config.hiddenAct)(x);
   }
 
   forward(x: Tensor): Tensor {
@@ -94,12 +104,23 @@ class PredictionTransform extends Module {
 
 class PredictionHead extends Module {
   readonly transform: PredictionTransform;
+  /** The decoder's bias where it is tied; without a use otherwise, and in the file all the same. */
   readonly bias: Weight;
+  /** Undefined where the word embeddings are the decoder. */
+  decoder: Projection | undefined;
 
   constructor(config: BertConfig) {
     super();
     this.transform = new PredictionTransform(config);
     this.bias = new Weight([config.vocabSize], { kind: "zeros" });
+    this.decoder = config.tieWordEmbeddings ? undefined : new Linear(config.hiddenSize, config.vocabSize, { init: initOf(config) });
+  }
+
+  forward(x: Tensor, embeddings: Weight): Tensor {
+    return this.scoped(() => {
+      const turned = this.transform.forward(x);
+      return this.decoder === undefined ? ops.linear(turned, embeddings.value, this.bias.value) : this.decoder.forward(turned);
+    });
   }
 }
 
@@ -111,9 +132,9 @@ class MaskedHead extends Module {
     this.predictions = new PredictionHead(config);
   }
 
-  /** x […, hidden] against the word embeddings, which the decoder shares. */
+  /** x […, hidden] against the decoder or, where the two are tied, the word embeddings. */
   forward(x: Tensor, embeddings: Weight): Tensor {
-    return this.scoped(() => ops.linear(this.predictions.transform.forward(x), embeddings.value, this.predictions.bias.value));
+    return this.scoped(() => this.predictions.forward(x, embeddings));
   }
 }
 
@@ -124,7 +145,7 @@ export interface MaskedInputs extends BertInputs {
   readonly positions?: Tensor;
 }
 
-export class BertForMaskedLM extends BertTask {
+export class BertForMaskedLM extends BertTask<MaskedInputs, TaskOutputs> {
   static readonly architecture = "BertForMaskedLM";
   readonly cls: MaskedHead;
 
@@ -133,10 +154,17 @@ export class BertForMaskedLM extends BertTask {
     this.cls = new MaskedHead(config);
   }
 
+  override get tied(): ReadonlyMap<string, string> {
+    const [bias, decoder] = ["cls.predictions.bias", "cls.predictions.decoder"];
+    // the decoder's bias had no name of its own in older files, tied or not
+    return new Map(this.config.tieWordEmbeddings ? [["bert.embeddings.word_embeddings.weight", `${decoder}.weight`], [bias, `${decoder}.bias`]] : [[`${decoder}.bias`, bias]]);
+  }
+
+  get inputsRule(): Rule<MaskedInputs> { return MASKED; }
+
   /** logits [batch, length, vocab], or [slots, vocab] with `positions`. */
-  forward(inputs: MaskedInputs): TaskOutputs {
-    this.keys?.restart();
-    const base = this.bert.forward(inputs);
+  compute(inputs: MaskedInputs): TaskOutputs {
+    const base = this.bert.compute(inputs);
     const hidden = base.lastHiddenState;
     const wanted = inputs.positions === undefined ? hidden : ops.gatherRows(ops.reshape(hidden, [-1, this.config.hiddenSize]), inputs.positions);
     const logits = this.cls.forward(wanted, this.bert.embeddings.word_embeddings.weight);
@@ -153,34 +181,23 @@ export interface QuestionInputs extends BertInputs {
   readonly endPositions?: Tensor;
 }
 
-export interface QuestionOutputs extends BertOutputs {
-  /** [batch, length]. */
-  readonly startLogits: Tensor;
-  readonly endLogits: Tensor;
-  readonly loss: Tensor | undefined;
-}
+export type QuestionOutputs = BertOutputs & AnswerOutputs;
 
-export class BertForQuestionAnswering extends BertTask {
+export class BertForQuestionAnswering extends BertTask<QuestionInputs, QuestionOutputs> {
   static readonly architecture = "BertForQuestionAnswering";
   qa_outputs: Projection;
 
   constructor(config: BertConfig) {
     super(config, { pooler: false });
-    this.qa_outputs = new Linear(config.hiddenSize, 2, { init: initOf(config) });
+    // as many as labels, in transformers too; only two are a start and an end
+    this.qa_outputs = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
   }
 
-  forward(inputs: QuestionInputs): QuestionOutputs {
-    this.keys?.restart();
-    const base = this.bert.forward(inputs);
-    const both = this.qa_outputs.forward(base.lastHiddenState);
-    const [startLogits, endLogits] = [0, 1].map((i) => ops.squeeze(ops.slice(both, -1, i, i + 1), -1)) as [Tensor, Tensor];
-    const { startPositions, endPositions } = inputs;
-    const length = startLogits.shape[1]!;
-    const part = (logits: Tensor, positions: Tensor, name: string): Tensor => {
-      const at = ops.cast(ops.checkIndices(positions, { size: Infinity, ignore: -100, op: BertForQuestionAnswering.architecture, name }), "i32");
-      return ops.crossEntropy(logits, ops.where(ops.ge(at, length), -100, at));
-    };
-    const loss = startPositions === undefined || endPositions === undefined ? undefined : ops.mul(ops.add(part(startLogits, startPositions, "start position"), part(endLogits, endPositions, "end position")), 0.5);
-    return { ...base, startLogits, endLogits, loss };
+  get inputsRule(): Rule<QuestionInputs> { return QUESTIONS; }
+
+  compute(inputs: QuestionInputs): QuestionOutputs {
+    const base = this.bert.compute(inputs);
+    const { startLogits, endLogits } = splitAnswer(this.qa_outputs.forward(base.lastHiddenState));
+    return { ...base, startLogits, endLogits, loss: answerLoss(startLogits, endLogits, inputs.startPositions, inputs.endPositions, BertForQuestionAnswering.architecture) };
   }
 }

@@ -1,5 +1,7 @@
 /** DistilBERT's configuration: `config.json` with its own key names, checked and with transformers' defaults filled in. */
-import { checkHeads, identityFields, labelCount, readNumbers, readText, refuse, writeNumbers, type ConfigOverrides, type ConfigSource, type ModelConfig } from "../shared/config.ts";
+import { size } from "@lowrank/tensor/check";
+import { activationName, depth, flag, key, probability, spread, tokenId, type ConfigSource, type ConfigTable } from "../shared/config-table.ts";
+import { builtActivation, checkHeads, presentId, readBase, writeBase, type ConfigOverrides, type ModelConfig } from "../shared/config.ts";
 
 export interface DistilBertConfig extends ModelConfig {
   readonly intermediateSize: number;
@@ -7,23 +9,47 @@ export interface DistilBertConfig extends ModelConfig {
   readonly dropout: number;
   readonly attentionDropout: number;
   readonly seqClassifDropout: number;
-  readonly padTokenId: number;
+  /** Undefined: no id is padding. */
+  readonly padTokenId: number | undefined;
 }
 
-/** File key, property and default (distilbert-base-uncased). */
-const NUMBERS = [
-  ["vocab_size", "vocabSize", 30522], ["max_position_embeddings", "maxPositionEmbeddings", 512], ["dim", "hiddenSize", 768], ["n_layers", "numHiddenLayers", 6], ["n_heads", "numAttentionHeads", 12],
-  ["hidden_dim", "intermediateSize", 3072], ["dropout", "dropout", 0.1], ["attention_dropout", "attentionDropout", 0.1], ["seq_classif_dropout", "seqClassifDropout", 0.2],
-  ["initializer_range", "initializerRange", 0.02], ["pad_token_id", "padTokenId", 0],
-] as const;
+interface DistilBertValues {
+  readonly vocabSize: number;
+  readonly maxPositionEmbeddings: number;
+  readonly hiddenSize: number;
+  readonly numHiddenLayers: number;
+  readonly numAttentionHeads: number;
+  readonly intermediateSize: number;
+  readonly hiddenAct: string;
+  readonly dropout: number;
+  readonly attentionDropout: number;
+  readonly seqClassifDropout: number;
+  readonly initializerRange: number;
+  readonly padTokenId: number | null;
+  readonly tieWordEmbeddings: boolean;
+}
+
+/** Defaults are distilbert-base-uncased's. */
+export const DISTILBERT_TABLE: ConfigTable<DistilBertValues> = {
+  keys: {
+    vocabSize: key("vocab_size", size, 30522), maxPositionEmbeddings: key("max_position_embeddings", size, 512), hiddenSize: key("dim", size, 768), numHiddenLayers: key("n_layers", depth, 6),
+    numAttentionHeads: key("n_heads", size, 12), intermediateSize: key("hidden_dim", size, 3072), hiddenAct: key("activation", activationName, "gelu"), dropout: key("dropout", probability, 0.1),
+    attentionDropout: key("attention_dropout", probability, 0.1), seqClassifDropout: key("seq_classif_dropout", probability, 0.2), initializerRange: key("initializer_range", spread, 0.02),
+    padTokenId: key("pad_token_id", tokenId, 0), tieWordEmbeddings: key("tie_word_embeddings", flag, true),
+  },
+  aliases: { hidden_size: "dim", num_attention_heads: "n_heads", num_hidden_layers: "n_layers" },
+  // the table of sines would be no weight that trains
+  shapes: { sinusoidal_pos_embds: false },
+  functions: {},
+  harmless: ["qa_dropout", "tie_weights_"],
+};
 
 export function parseDistilBertConfig(source: ConfigSource, overrides: ConfigOverrides = {}): DistilBertConfig {
-  const numbers = readNumbers(source, NUMBERS);
-  checkHeads(numbers.hiddenSize, "dim", numbers.numAttentionHeads, "n_heads");
-  refuse(source, "sinusoidal_pos_embds", false);
-  return { ...numbers, hiddenAct: readText(source, "activation", "gelu"), numLabels: labelCount(source, overrides), source };
+  const base = readBase(DISTILBERT_TABLE, source, overrides);
+  checkHeads(base.hiddenSize, "dim", base.numAttentionHeads, "n_heads");
+  return { ...base, padTokenId: presentId(base.padTokenId), notBuilt: [...base.notBuilt, ...builtActivation("activation", base.hiddenAct)] };
 }
 
 export function distilBertConfigFile(config: DistilBertConfig, architecture: string): Record<string, unknown> {
-  return { ...config.source, ...writeNumbers(config, NUMBERS), ...identityFields(config, "distilbert", architecture), activation: config.hiddenAct };
+  return writeBase(DISTILBERT_TABLE, { ...config, padTokenId: config.padTokenId ?? null }, config, "distilbert", architecture);
 }

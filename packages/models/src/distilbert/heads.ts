@@ -1,21 +1,25 @@
 /** DistilBERT with a classifier on top. */
 import { Dropout, Linear, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
+import type { Rule } from "@lowrank/tensor/check";
 import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
 import { classificationLoss } from "../shared/losses.ts";
-import { firstToken, type HeadOutputs, type HiddenOutputs, type TextInputs } from "../shared/outputs.ts";
-import { distilBertConfigFile, parseDistilBertConfig, type DistilBertConfig } from "./config.ts";
-import { DistilBertModel, initOf } from "./model.ts";
+import { anyTensor, firstToken, inputsRule, type TextInputs } from "../shared/inputs.ts";
+import type { HeadOutputs, HiddenOutputs } from "../shared/outputs.ts";
+import type { DistilBertConfig } from "./config.ts";
+import { DISTILBERT, DistilBertModel, initOf } from "./model.ts";
 
 export interface DistilBertClassificationInputs extends TextInputs {
-  /** i32 [batch], or floats [batch] when there is one label (regression). */
+  /** i32 [batch]; floats [batch] when there is one label (regression); floats [batch, labels] when each is a question of its own. */
   readonly labels?: Tensor;
 }
 
-export class DistilBertForSequenceClassification extends PretrainedModel<DistilBertConfig> {
-  static readonly family: ModelFamily<DistilBertConfig> = { modelType: "distilbert", parse: parseDistilBertConfig, file: distilBertConfigFile };
+const INPUTS = inputsRule<DistilBertClassificationInputs>({ labels: anyTensor });
+
+export class DistilBertForSequenceClassification extends PretrainedModel<DistilBertConfig, DistilBertClassificationInputs, HiddenOutputs & HeadOutputs> {
+  static readonly family: ModelFamily<DistilBertConfig> = DISTILBERT;
   static readonly architecture = "DistilBertForSequenceClassification";
-  readonly basePrefix = "distilbert.";
+  readonly basePrefix: string = DISTILBERT.basePrefix;
   readonly distilbert: DistilBertModel;
   pre_classifier: Projection;
   classifier: Projection;
@@ -29,11 +33,12 @@ export class DistilBertForSequenceClassification extends PretrainedModel<DistilB
     this.dropout = new Dropout(config.seqClassifDropout);
   }
 
+  get inputsRule(): Rule<DistilBertClassificationInputs> { return INPUTS; }
+
   /** logits [batch, labels], from the first token. */
-  forward(inputs: DistilBertClassificationInputs): HiddenOutputs & HeadOutputs {
-    this.keys?.restart();
-    const base = this.distilbert.forward(inputs);
+  compute(inputs: DistilBertClassificationInputs): HiddenOutputs & HeadOutputs {
+    const base = this.distilbert.compute(inputs);
     const logits = this.classifier.forward(this.dropout.forward(ops.relu(this.pre_classifier.forward(firstToken(base.lastHiddenState)))));
-    return { ...base, logits, loss: classificationLoss(logits, inputs.labels) };
+    return { ...base, logits, loss: classificationLoss(logits, inputs.labels, this.config) };
   }
 }

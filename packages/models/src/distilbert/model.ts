@@ -1,9 +1,20 @@
 /** DistilBERT (Sanh et al. 2019): half of BERT's layers, no token types, no pooler, names of its own. */
 import { activation, Block, Dropout, Embedding, LayerNorm, Linear, Module, type Init, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
+import type { Rule } from "@lowrank/tensor/check";
+import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
 import { attend, encoderWeights, keyMask, splitHeads } from "../shared/attention.ts";
-import { runLayers, textShape, type HiddenOutputs, type LayerOutput, type TextInputs } from "../shared/outputs.ts";
-import type { DistilBertConfig } from "./config.ts";
+import { paddingIndex } from "../shared/config.ts";
+import { checkBeside, inputsRule, textShape, type TextInputs } from "../shared/inputs.ts";
+import { runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
+import { distilBertConfigFile, parseDistilBertConfig, type DistilBertConfig } from "./config.ts";
+
+export const DISTILBERT: ModelFamily<DistilBertConfig> = {
+  modelType: "distilbert", basePrefix: "distilbert.", sizeKeys: [["vocab_size"], ["dim", "hidden_size"], ["n_layers", "num_hidden_layers"], ["n_heads", "num_attention_heads"]],
+  parse: parseDistilBertConfig, file: distilBertConfigFile,
+};
+
+const INPUTS = inputsRule<TextInputs>({});
 
 /** DistilBERT's config has no key for it. */
 const EPS = 1e-12;
@@ -20,7 +31,7 @@ class DistilBertEmbeddings extends Module {
 
   constructor(config: DistilBertConfig) {
     super();
-    this.word_embeddings = new Embedding(config.vocabSize, config.hiddenSize, initOf(config), config.padTokenId);
+    this.word_embeddings = new Embedding(config.vocabSize, config.hiddenSize, initOf(config), paddingIndex(config.padTokenId, config.vocabSize));
     this.position_embeddings = new Embedding(config.maxPositionEmbeddings, config.hiddenSize, initOf(config));
     this.LayerNorm = new LayerNorm(config.hiddenSize, EPS);
     this.dropout = new Dropout(config.dropout);
@@ -74,7 +85,7 @@ class FeedForward extends Module {
     this.lin1 = new Linear(config.hiddenSize, config.intermediateSize, { init: initOf(config) });
     this.lin2 = new Linear(config.intermediateSize, config.hiddenSize, { init: initOf(config) });
     this.dropout = new Dropout(config.dropout);
-    this.#activation = activation(config.hiddenAct);
+    this.#activation = (x) => activation(config.hiddenAct)(x);
   }
 
   forward(x: Tensor): Tensor {
@@ -121,19 +132,23 @@ class Transformer extends Module {
   }
 }
 
-export class DistilBertModel extends Module {
-  readonly config: DistilBertConfig;
+export class DistilBertModel extends PretrainedModel<DistilBertConfig, TextInputs, HiddenOutputs> {
+  static readonly family: ModelFamily<DistilBertConfig> = DISTILBERT;
+  static readonly architecture = "DistilBertModel";
+  readonly basePrefix = "";
   readonly embeddings: DistilBertEmbeddings;
   readonly transformer: Transformer;
 
   constructor(config: DistilBertConfig) {
-    super();
-    this.config = config;
+    super(config);
     this.embeddings = new DistilBertEmbeddings(config);
     this.transformer = new Transformer(config);
   }
 
-  forward(inputs: TextInputs): HiddenOutputs {
+  get inputsRule(): Rule<TextInputs> { return INPUTS; }
+
+  compute(inputs: TextInputs): HiddenOutputs {
+    checkBeside({ attentionMask: inputs.attentionMask }, inputs.inputIds);
     return this.scoped(() => this.transformer.forward(this.embeddings.forward(inputs.inputIds), inputs.attentionMask));
   }
 }

@@ -1,5 +1,7 @@
 /** GPT-2's configuration: `config.json` with its own key names, checked and with transformers' defaults filled in. */
-import { checkHeads, identityFields, labelCount, optionalNumber, readFlag, readNumbers, readText, refuse, writeNumbers, type ConfigOverrides, type ConfigSource, type ModelConfig } from "../shared/config.ts";
+import { positive, size } from "@lowrank/tensor/check";
+import { activationName, depth, flag, key, orNull, probability, spread, tokenId, type ConfigSource, type ConfigTable } from "../shared/config-table.ts";
+import { builtActivation, checkHeads, presentId, readBase, writeBase, type ConfigOverrides, type ModelConfig } from "../shared/config.ts";
 
 export interface GPT2Config extends ModelConfig {
   /** Default: 4 · hiddenSize. */
@@ -13,32 +15,51 @@ export interface GPT2Config extends ModelConfig {
   readonly scaleAttnWeights: boolean;
   /** Scores of layer i over i + 1. Default false. */
   readonly scaleAttnByInverseLayerIdx: boolean;
-  readonly tieWordEmbeddings: boolean;
   readonly padTokenId: number | undefined;
 }
 
-/** File key, property and default (gpt2, the small one). */
-const NUMBERS = [
-  ["vocab_size", "vocabSize", 50257], ["n_positions", "maxPositionEmbeddings", 1024], ["n_embd", "hiddenSize", 768], ["n_layer", "numHiddenLayers", 12], ["n_head", "numAttentionHeads", 12],
-  ["resid_pdrop", "residPdrop", 0.1], ["embd_pdrop", "embdPdrop", 0.1], ["attn_pdrop", "attnPdrop", 0.1],
-  ["layer_norm_epsilon", "layerNormEps", 1e-5], ["initializer_range", "initializerRange", 0.02],
-] as const;
+interface GPT2Values {
+  readonly vocabSize: number;
+  readonly maxPositionEmbeddings: number;
+  readonly hiddenSize: number;
+  readonly numHiddenLayers: number;
+  readonly numAttentionHeads: number;
+  readonly inner: number | null;
+  readonly hiddenAct: string;
+  readonly residPdrop: number;
+  readonly embdPdrop: number;
+  readonly attnPdrop: number;
+  readonly layerNormEps: number;
+  readonly initializerRange: number;
+  readonly scaleAttnWeights: boolean;
+  readonly scaleAttnByInverseLayerIdx: boolean;
+  readonly padTokenId: number | null;
+  readonly tieWordEmbeddings: boolean;
+}
+
+/** Defaults are gpt2's, the small one. */
+export const GPT2_TABLE: ConfigTable<GPT2Values> = {
+  keys: {
+    vocabSize: key("vocab_size", size, 50257), maxPositionEmbeddings: key("n_positions", size, 1024), hiddenSize: key("n_embd", size, 768), numHiddenLayers: key("n_layer", depth, 12),
+    numAttentionHeads: key("n_head", size, 12), inner: key("n_inner", orNull(size), null), hiddenAct: key("activation_function", activationName, "gelu_new"),
+    residPdrop: key("resid_pdrop", probability, 0.1), embdPdrop: key("embd_pdrop", probability, 0.1), attnPdrop: key("attn_pdrop", probability, 0.1),
+    layerNormEps: key("layer_norm_epsilon", positive, 1e-5), initializerRange: key("initializer_range", spread, 0.02), scaleAttnWeights: key("scale_attn_weights", flag, true),
+    scaleAttnByInverseLayerIdx: key("scale_attn_by_inverse_layer_idx", flag, false), padTokenId: key("pad_token_id", tokenId, null), tieWordEmbeddings: key("tie_word_embeddings", flag, true),
+  },
+  aliases: { hidden_size: "n_embd", max_position_embeddings: "n_positions", num_attention_heads: "n_head", num_hidden_layers: "n_layer" },
+  shapes: { add_cross_attention: false },
+  functions: {},
+  // the summary belongs to the double-heads class; the reordered attention is the same function
+  harmless: ["n_ctx", "reorder_and_upcast_attn", "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj", "output_past", "task_specific_params"],
+};
 
 export function parseGPT2Config(source: ConfigSource, overrides: ConfigOverrides = {}): GPT2Config {
-  const numbers = readNumbers(source, NUMBERS);
-  checkHeads(numbers.hiddenSize, "n_embd", numbers.numAttentionHeads, "n_head");
-  refuse(source, "add_cross_attention", false);
-  return {
-    ...numbers, intermediateSize: optionalNumber(source, "n_inner") ?? 4 * numbers.hiddenSize, hiddenAct: readText(source, "activation_function", "gelu_new"),
-    scaleAttnWeights: readFlag(source, "scale_attn_weights", true), scaleAttnByInverseLayerIdx: readFlag(source, "scale_attn_by_inverse_layer_idx", false),
-    tieWordEmbeddings: readFlag(source, "tie_word_embeddings", true), padTokenId: optionalNumber(source, "pad_token_id"), numLabels: labelCount(source, overrides), source,
-  };
+  const { inner, ...base } = readBase(GPT2_TABLE, source, overrides);
+  checkHeads(base.hiddenSize, "n_embd", base.numAttentionHeads, "n_head");
+  return { ...base, intermediateSize: inner ?? 4 * base.hiddenSize, padTokenId: presentId(base.padTokenId), notBuilt: [...base.notBuilt, ...builtActivation("activation_function", base.hiddenAct)] };
 }
 
 export function gpt2ConfigFile(config: GPT2Config, architecture: string): Record<string, unknown> {
-  return {
-    ...config.source, ...writeNumbers(config, NUMBERS), ...identityFields(config, "gpt2", architecture), n_inner: config.intermediateSize === 4 * config.hiddenSize ? null : config.intermediateSize,
-    activation_function: config.hiddenAct, scale_attn_weights: config.scaleAttnWeights, scale_attn_by_inverse_layer_idx: config.scaleAttnByInverseLayerIdx,
-    tie_word_embeddings: config.tieWordEmbeddings, pad_token_id: config.padTokenId ?? null,
-  };
+  const inner = config.intermediateSize === 4 * config.hiddenSize ? null : config.intermediateSize;
+  return writeBase(GPT2_TABLE, { ...config, inner, padTokenId: config.padTokenId ?? null }, config, "gpt2", architecture);
 }

@@ -1,15 +1,24 @@
 /** GPT-2 (Radford et al. 2019): pre-norm blocks whose projections are stored [in, out]. Property names are checkpoint names. */
 import { activation, Block, Conv1D, Dropout, Embedding, LayerNorm, Module, type Init, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
+import type { Rule } from "@lowrank/tensor/check";
+import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
 import { attend, splitHeads } from "../shared/attention.ts";
 import { causalMask, causalWeights, type CausalMask } from "../shared/causal.ts";
-import { runLayers, textShape, type HiddenOutputs, type LayerOutput, type TextInputs } from "../shared/outputs.ts";
-import type { GPT2Config } from "./config.ts";
+import { anyTensor, checkBeside, inputsRule, textShape, type TextInputs } from "../shared/inputs.ts";
+import { runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
+import { gpt2ConfigFile, parseGPT2Config, type GPT2Config } from "./config.ts";
+
+export const GPT2: ModelFamily<GPT2Config> = {
+  modelType: "gpt2", basePrefix: "transformer.", sizeKeys: [["vocab_size"], ["n_embd", "hidden_size"], ["n_layer", "num_hidden_layers"], ["n_head", "num_attention_heads"]], parse: parseGPT2Config, file: gpt2ConfigFile,
+};
 
 export interface GPT2Inputs extends TextInputs {
-  /** i32 [batch, length]. Default 0, 1, … whatever the mask says, as in transformers; under left padding give `positionsOf(attentionMask)`. */
+  /** i32 [batch, length]. Default 0, 1, … whatever the mask says, as in transformers; under left padding give `positionsOf(attentionMask)`. Where they start again a new text begins, which sees none before it. */
   readonly positionIds?: Tensor;
 }
+
+const INPUTS = inputsRule<GPT2Inputs>({ positionIds: anyTensor });
 
 export function initOf(config: GPT2Config): Init {
   return { kind: "normal", std: config.initializerRange };
@@ -60,7 +69,7 @@ class GPT2MLP extends Module {
     this.c_fc = new Conv1D(config.hiddenSize, config.intermediateSize, initOf(config));
     this.c_proj = new Conv1D(config.intermediateSize, config.hiddenSize, residualInit(config));
     this.dropout = new Dropout(config.residPdrop);
-    this.#activation = activation(config.hiddenAct);
+    this.#activation = (x) => activation(config.hiddenAct)(x);
   }
 
   forward(x: Tensor): Tensor {
@@ -91,8 +100,10 @@ class GPT2Block extends Block {
   }
 }
 
-export class GPT2Model extends Module {
-  readonly config: GPT2Config;
+export class GPT2Model extends PretrainedModel<GPT2Config, GPT2Inputs, HiddenOutputs> {
+  static readonly family: ModelFamily<GPT2Config> = GPT2;
+  static readonly architecture = "GPT2Model";
+  readonly basePrefix = "";
   readonly wte: Embedding;
   readonly wpe: Embedding;
   readonly drop: Dropout;
@@ -100,8 +111,7 @@ export class GPT2Model extends Module {
   readonly ln_f: LayerNorm;
 
   constructor(config: GPT2Config) {
-    super();
-    this.config = config;
+    super(config);
     this.wte = new Embedding(config.vocabSize, config.hiddenSize, initOf(config));
     this.wpe = new Embedding(config.maxPositionEmbeddings, config.hiddenSize, initOf(config));
     this.drop = new Dropout(config.embdPdrop);
@@ -109,13 +119,16 @@ export class GPT2Model extends Module {
     this.ln_f = new LayerNorm(config.hiddenSize, config.layerNormEps);
   }
 
+  get inputsRule(): Rule<GPT2Inputs> { return INPUTS; }
+
   /** Of the hidden states the last is after the final norm. */
-  forward({ inputIds, attentionMask, positionIds }: GPT2Inputs): HiddenOutputs {
+  compute({ inputIds, attentionMask, positionIds }: GPT2Inputs): HiddenOutputs {
     return this.scoped(() => {
       const [, length] = textShape(inputIds, this.config.maxPositionEmbeddings);
+      checkBeside({ attentionMask, positionIds }, inputIds);
       const positions = positionIds === undefined ? ops.slice(this.wpe.weight.value, 0, 0, length) : this.wpe.forward(positionIds);
       const x = this.drop.forward(ops.add(this.wte.forward(inputIds), positions));
-      const mask = causalMask(attentionMask);
+      const mask = causalMask(attentionMask, positionIds);
       const { hiddenStates, attentions } = runLayers(x, this.h, mask);
       const lastHiddenState = this.ln_f.forward(hiddenStates[hiddenStates.length - 1]!);
       return { lastHiddenState, hiddenStates: [...hiddenStates.slice(0, -1), lastHiddenState], attentions };

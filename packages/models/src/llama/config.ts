@@ -1,6 +1,8 @@
-/** Llama's configuration, checked and with transformers' defaults filled in. Rotary options are read from both the new key and the old ones. */
-import { LowrankError } from "@lowrank/tensor";
-import { checkHeads, identityFields, labelCount, optionalNumber, readFlag, readNumbers, readText, refuse, writeNumbers, type ConfigOverrides, type ConfigSource, type ModelConfig } from "../shared/config.ts";
+/** Llama's configuration, checked and with transformers' defaults filled in. */
+import { positive, size } from "@lowrank/tensor/check";
+import { activationName, depth, flag, key, orNull, probability, spread, tokenId, type ConfigSource, type ConfigTable } from "../shared/config-table.ts";
+import { builtActivation, checkHeads, presentId, readBase, writeBase, type ConfigOverrides, type ModelConfig } from "../shared/config.ts";
+import { readRope } from "./rope-config.ts";
 
 export interface LlamaConfig extends ModelConfig {
   readonly intermediateSize: number;
@@ -14,49 +16,57 @@ export interface LlamaConfig extends ModelConfig {
   readonly attentionDropout: number;
   readonly attentionBias: boolean;
   readonly mlpBias: boolean;
-  readonly tieWordEmbeddings: boolean;
   readonly padTokenId: number | undefined;
 }
 
-/** File key, property and default. */
-const NUMBERS = [
-  ["vocab_size", "vocabSize", 32000], ["hidden_size", "hiddenSize", 4096], ["intermediate_size", "intermediateSize", 11008], ["num_hidden_layers", "numHiddenLayers", 32],
-  ["num_attention_heads", "numAttentionHeads", 32], ["max_position_embeddings", "maxPositionEmbeddings", 2048], ["initializer_range", "initializerRange", 0.02],
-  ["rms_norm_eps", "rmsNormEps", 1e-6], ["attention_dropout", "attentionDropout", 0],
-] as const;
-
-export function parseLlamaConfig(source: ConfigSource, overrides: ConfigOverrides = {}): LlamaConfig {
-  const numbers = readNumbers(source, NUMBERS);
-  const numKeyValueHeads = optionalNumber(source, "num_key_value_heads") ?? numbers.numAttentionHeads;
-  checkHeads(numbers.numAttentionHeads, "num_attention_heads", numKeyValueHeads, "num_key_value_heads");
-  const headDim = optionalNumber(source, "head_dim");
-  if (headDim === undefined) checkHeads(numbers.hiddenSize, "hidden_size", numbers.numAttentionHeads, "num_attention_heads");
-  return {
-    ...numbers, numKeyValueHeads, headDim: headDim ?? numbers.hiddenSize / numbers.numAttentionHeads, hiddenAct: readText(source, "hidden_act", "silu"), ropeTheta: readTheta(source),
-    attentionBias: readFlag(source, "attention_bias", false), mlpBias: readFlag(source, "mlp_bias", false), tieWordEmbeddings: readFlag(source, "tie_word_embeddings", false),
-    padTokenId: optionalNumber(source, "pad_token_id"), numLabels: labelCount(source, overrides), source,
-  };
+interface LlamaValues {
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly numHiddenLayers: number;
+  readonly numAttentionHeads: number;
+  readonly keyValueHeads: number | null;
+  readonly headWidth: number | null;
+  readonly hiddenAct: string;
+  readonly maxPositionEmbeddings: number;
+  readonly initializerRange: number;
+  readonly rmsNormEps: number;
+  readonly attentionDropout: number | null;
+  readonly attentionBias: boolean;
+  readonly mlpBias: boolean;
+  readonly padTokenId: number | null;
+  readonly tieWordEmbeddings: boolean;
 }
 
-/** `rope_parameters: { rope_theta, rope_type }`, before transformers 5 `rope_theta` and `rope_scaling`. */
-function readTheta(source: ConfigSource): number {
-  for (const key of ["rope_parameters", "rope_scaling"]) {
-    const options = source[key];
-    if (options === undefined || options === null) continue;
-    if (typeof options !== "object") throw new LowrankError("ConfigError", `config.json: "${key}" must be an object, got ${JSON.stringify(options)}`);
-    const parameters = options as ConfigSource;
-    refuse(parameters, "rope_type", "default");
-    refuse(parameters, "type", "default");
-    if (parameters["rope_theta"] !== undefined) return readNumbers(parameters, [["rope_theta", "theta", 10000]] as const).theta;
-  }
-  return readNumbers(source, [["rope_theta", "theta", 10000]] as const).theta;
+export const LLAMA_TABLE: ConfigTable<LlamaValues> = {
+  keys: {
+    vocabSize: key("vocab_size", size, 32000), hiddenSize: key("hidden_size", size, 4096), intermediateSize: key("intermediate_size", size, 11008), numHiddenLayers: key("num_hidden_layers", depth, 32),
+    numAttentionHeads: key("num_attention_heads", size, 32), keyValueHeads: key("num_key_value_heads", orNull(size), null), headWidth: key("head_dim", orNull(size), null),
+    hiddenAct: key("hidden_act", activationName, "silu"), maxPositionEmbeddings: key("max_position_embeddings", size, 2048), initializerRange: key("initializer_range", spread, 0.02),
+    rmsNormEps: key("rms_norm_eps", positive, 1e-6), attentionDropout: key("attention_dropout", orNull(probability), 0), attentionBias: key("attention_bias", flag, false),
+    mlpBias: key("mlp_bias", flag, false), padTokenId: key("pad_token_id", tokenId, null), tieWordEmbeddings: key("tie_word_embeddings", flag, false),
+  },
+  aliases: {},
+  shapes: {},
+  functions: {},
+  // how many pieces products were cut into while training; the rotary keys are read apart, in all their spellings
+  harmless: ["pretraining_tp", "rope_parameters", "rope_scaling", "rope_theta", "partial_rotary_factor"],
+};
+
+export function parseLlamaConfig(source: ConfigSource, overrides: ConfigOverrides = {}): LlamaConfig {
+  const { keyValueHeads, headWidth, ...base } = readBase(LLAMA_TABLE, source, overrides);
+  const numKeyValueHeads = keyValueHeads ?? base.numAttentionHeads;
+  checkHeads(base.numAttentionHeads, "num_attention_heads", numKeyValueHeads, "num_key_value_heads");
+  if (headWidth === null) checkHeads(base.hiddenSize, "hidden_size", base.numAttentionHeads, "num_attention_heads");
+  const { ropeTheta, notBuilt } = readRope(source);
+  return {
+    ...base, numKeyValueHeads, headDim: headWidth ?? base.hiddenSize / base.numAttentionHeads, attentionDropout: base.attentionDropout ?? 0, ropeTheta,
+    padTokenId: presentId(base.padTokenId), notBuilt: [...base.notBuilt, ...notBuilt, ...builtActivation("hidden_act", base.hiddenAct)],
+  };
 }
 
 export function llamaConfigFile(config: LlamaConfig, architecture: string): Record<string, unknown> {
-  return {
-    ...config.source, ...writeNumbers(config, NUMBERS), ...identityFields(config, "llama", architecture), num_key_value_heads: config.numKeyValueHeads, head_dim: config.headDim,
-    hidden_act: config.hiddenAct, attention_bias: config.attentionBias, mlp_bias: config.mlpBias, tie_word_embeddings: config.tieWordEmbeddings, pad_token_id: config.padTokenId ?? null,
-    // both forms: each version of transformers reads its own
-    rope_theta: config.ropeTheta, rope_parameters: { rope_theta: config.ropeTheta, rope_type: "default" },
-  };
+  const { rope_scaling: _, ...file } = writeBase(LLAMA_TABLE, { ...config, keyValueHeads: config.numKeyValueHeads, headWidth: config.headDim, padTokenId: config.padTokenId ?? null }, config, "llama", architecture);
+  // both forms: each version of transformers reads its own
+  return { ...file, rope_theta: config.ropeTheta, rope_parameters: { rope_theta: config.ropeTheta, rope_type: "default" } };
 }

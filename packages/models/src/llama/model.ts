@@ -1,18 +1,27 @@
 /** Llama (Touvron et al. 2023): RMS norm before each half, rotary positions, shared key heads, a gated feed-forward. Property names are checkpoint names. */
 import { activation, Block, Dropout, Embedding, Linear, Module, RMSNorm, type Init, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
+import type { Rule } from "@lowrank/tensor/check";
 import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
 import { attend, repeatHeads, splitHeads } from "../shared/attention.ts";
 import { causalMask, causalWeights, outputLayer, type CausalMask } from "../shared/causal.ts";
+import { paddingIndex } from "../shared/config.ts";
+import { anyTensor, checkBeside, inputsRule, textShape, type TextInputs } from "../shared/inputs.ts";
 import { nextTokenLoss } from "../shared/losses.ts";
-import { runLayers, textShape, type HeadOutputs, type HiddenOutputs, type LayerOutput, type TextInputs } from "../shared/outputs.ts";
+import { runLayers, type HeadOutputs, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
 import { rotaryTables, rotate, type RotaryTables } from "../shared/rotary.ts";
 import { llamaConfigFile, parseLlamaConfig, type LlamaConfig } from "./config.ts";
 
+export const LLAMA: ModelFamily<LlamaConfig> = {
+  modelType: "llama", basePrefix: "model.", sizeKeys: [["vocab_size"], ["hidden_size"], ["num_hidden_layers"], ["num_attention_heads"]], parse: parseLlamaConfig, file: llamaConfigFile,
+};
+
 export interface LlamaInputs extends TextInputs {
-  /** i32 [batch, length]. Default 0, 1, …; under left padding give `positionsOf(attentionMask)`. */
+  /** i32 [batch, length]. Default 0, 1, …; under left padding give `positionsOf(attentionMask)`. Where they start again a new text begins, which sees none before it. */
   readonly positionIds?: Tensor;
 }
+
+const INPUTS = inputsRule<LlamaInputs>({ positionIds: anyTensor });
 
 /** What a layer needs besides the hidden state; the same for all of them. */
 interface Context {
@@ -69,7 +78,7 @@ class LlamaMLP extends Module {
     this.gate_proj = new Linear(config.hiddenSize, config.intermediateSize, options);
     this.up_proj = new Linear(config.hiddenSize, config.intermediateSize, options);
     this.down_proj = new Linear(config.intermediateSize, config.hiddenSize, options);
-    this.#activation = activation(config.hiddenAct);
+    this.#activation = (x) => activation(config.hiddenAct)(x);
   }
 
   /** down(act(gate(x)) ⊙ up(x)) (Shazeer 2020). */
@@ -101,27 +110,31 @@ class LlamaLayer extends Block {
   }
 }
 
-export class LlamaModel extends Module {
-  readonly config: LlamaConfig;
+export class LlamaModel extends PretrainedModel<LlamaConfig, LlamaInputs, HiddenOutputs> {
+  static readonly family: ModelFamily<LlamaConfig> = LLAMA;
+  static readonly architecture = "LlamaModel";
+  readonly basePrefix = "";
   readonly embed_tokens: Embedding;
   readonly layers: LlamaLayer[];
   readonly norm: RMSNorm;
 
   constructor(config: LlamaConfig) {
-    super();
-    this.config = config;
-    this.embed_tokens = new Embedding(config.vocabSize, config.hiddenSize, initOf(config), config.padTokenId);
+    super(config);
+    this.embed_tokens = new Embedding(config.vocabSize, config.hiddenSize, initOf(config), paddingIndex(config.padTokenId, config.vocabSize));
     this.layers = Array.from({ length: config.numHiddenLayers }, () => new LlamaLayer(config));
     this.norm = new RMSNorm(config.hiddenSize, config.rmsNormEps);
   }
 
+  get inputsRule(): Rule<LlamaInputs> { return INPUTS; }
+
   /** Of the hidden states the last is after the final norm. */
-  forward({ inputIds, attentionMask, positionIds }: LlamaInputs): HiddenOutputs {
+  compute({ inputIds, attentionMask, positionIds }: LlamaInputs): HiddenOutputs {
     return this.scoped(() => {
       const { maxPositionEmbeddings, ropeTheta: theta, headDim: width } = this.config;
       textShape(inputIds, maxPositionEmbeddings);
+      checkBeside({ attentionMask, positionIds }, inputIds);
       const x = this.embed_tokens.forward(inputIds);
-      const context = { mask: causalMask(attentionMask), tables: rotaryTables(x, positionIds, { theta, width, maxPositions: maxPositionEmbeddings }) };
+      const context = { mask: causalMask(attentionMask, positionIds), tables: rotaryTables(x, positionIds, { theta, width, maxPositions: maxPositionEmbeddings }) };
       const { hiddenStates, attentions } = runLayers(x, this.layers, context);
       const lastHiddenState = this.norm.forward(hiddenStates[hiddenStates.length - 1]!);
       return { lastHiddenState, hiddenStates: [...hiddenStates.slice(0, -1), lastHiddenState], attentions };
@@ -134,10 +147,12 @@ export interface LlamaCausalInputs extends LlamaInputs {
   readonly labels?: Tensor;
 }
 
-export class LlamaForCausalLM extends PretrainedModel<LlamaConfig> {
-  static readonly family: ModelFamily<LlamaConfig> = { modelType: "llama", parse: parseLlamaConfig, file: llamaConfigFile };
+const CAUSAL_INPUTS = inputsRule<LlamaCausalInputs>({ positionIds: anyTensor, labels: anyTensor });
+
+export class LlamaForCausalLM extends PretrainedModel<LlamaConfig, LlamaCausalInputs, HiddenOutputs & HeadOutputs> {
+  static readonly family: ModelFamily<LlamaConfig> = LLAMA;
   static readonly architecture = "LlamaForCausalLM";
-  readonly basePrefix = "model.";
+  readonly basePrefix: string = LLAMA.basePrefix;
   readonly model: LlamaModel;
   lm_head: Projection;
 
@@ -151,10 +166,11 @@ export class LlamaForCausalLM extends PretrainedModel<LlamaConfig> {
     return new Map(this.config.tieWordEmbeddings ? [["model.embed_tokens.weight", "lm_head.weight"]] : []);
   }
 
+  get inputsRule(): Rule<LlamaCausalInputs> { return CAUSAL_INPUTS; }
+
   /** logits [batch, length, vocab]. */
-  forward(inputs: LlamaCausalInputs): HiddenOutputs & HeadOutputs {
-    this.keys?.restart();
-    const base = this.model.forward(inputs);
+  compute(inputs: LlamaCausalInputs): HiddenOutputs & HeadOutputs {
+    const base = this.model.compute(inputs);
     const logits = this.lm_head.forward(base.lastHiddenState);
     return { ...base, logits, loss: nextTokenLoss(logits, inputs.labels) };
   }

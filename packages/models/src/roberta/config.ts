@@ -1,11 +1,16 @@
 /** RoBERTa's configuration: BERT's keys, other defaults. */
-import { bertConfigFile, parseBertConfig, type BertConfig } from "../bert/config.ts";
-import type { ConfigOverrides, ConfigSource } from "../shared/config.ts";
+import { BERT_TABLE, bertConfigFile, parseAs, type BertConfig } from "../bert/config.ts";
+import type { ConfigSource } from "../shared/config-table.ts";
+import type { ConfigOverrides } from "../shared/config.ts";
 
 export type RobertaConfig = BertConfig;
 
+const { keys } = BERT_TABLE;
+export const ROBERTA_TABLE: typeof BERT_TABLE = { ...BERT_TABLE, keys: { ...keys, vocabSize: { ...keys.vocabSize, fallback: 50265 }, padTokenId: { ...keys.padTokenId, fallback: 1 } } };
+
 export function parseRobertaConfig(source: ConfigSource, overrides: ConfigOverrides = {}): RobertaConfig {
-  return { ...parseBertConfig({ ...source, vocab_size: source["vocab_size"] ?? 50265, pad_token_id: source["pad_token_id"] ?? 1 }, overrides), source };
+  const config = parseAs(ROBERTA_TABLE, source, overrides);
+  return config.padTokenId === undefined ? { ...config, notBuilt: [...config.notBuilt, "pad_token_id says that no id is padding, but RoBERTa's positions count from it"] } : config;
 }
 
 export function robertaConfigFile(config: RobertaConfig, architecture: string): Record<string, unknown> {

@@ -1,15 +1,64 @@
 /** transformers' default losses. */
-import { ops, type Tensor } from "@lowrank/tensor";
+import { isFloat, LowrankError, ops, ShapeError, type Tensor } from "@lowrank/tensor";
+import type { LabelFields, ProblemType } from "./labels.ts";
 
-/** Cross-entropy of logits [batch, labels] with i32 labels [batch]; mean squared error with float labels where there is one label. */
-export function classificationLoss(logits: Tensor, labels: Tensor | undefined): Tensor | undefined {
+/** The problem a classifier solves: what its config says, else one label is a regression, whole numbers are classes, and floats are labels each by itself. */
+function problemOf({ numLabels, problemType }: LabelFields, labels: Tensor): ProblemType {
+  return problemType ?? (numLabels === 1 ? "regression" : isFloat(labels.dtype) ? "multi_label_classification" : "single_label_classification");
+}
+
+/**
+ * Loss of logits [batch, labels] by the config's problem: cross-entropy with whole labels [batch]; mean squared error with labels
+ * [batch, labels], of one label [batch] too; binary cross-entropy, averaged over texts and labels, with float labels [batch, labels].
+ */
+export function classificationLoss(logits: Tensor, labels: Tensor | undefined, fields: LabelFields): Tensor | undefined {
   if (labels === undefined) return undefined;
-  return logits.shape[1] === 1 ? ops.mse(ops.reshape(logits, [-1]), ops.cast(labels, logits.dtype)) : ops.crossEntropy(logits, labels);
+  const problem = problemOf(fields, labels);
+  const [batch, count] = logits.shape as [number, number];
+  const expect = (...shapes: readonly (readonly number[])[]): void => {
+    if (!shapes.some((s) => s.join() === labels.shape.join())) throw new ShapeError(`labels of a ${problem} with ${count} label${count === 1 ? "" : "s"} must be ${shapes.map((s) => `[${s.join(", ")}]`).join(" or ")}, got [${labels.shape.join(", ")}]`);
+  };
+  switch (problem) {
+    case "regression": {
+      expect([batch, count], ...(count === 1 ? [[batch]] : []));
+      return ops.mse(ops.reshape(logits, [batch * count]), ops.cast(ops.reshape(labels, [batch * count]), logits.dtype));
+    }
+    case "single_label_classification":
+      expect([batch], [batch, 1]);
+      if (isFloat(labels.dtype)) throw new LowrankError("DTypeError", `labels of a single_label_classification are whole numbers, got ${labels.dtype}; problem_type "multi_label_classification" or "regression" takes floats`);
+      return ops.crossEntropy(logits, labels.rank === 1 ? labels : ops.reshape(labels, [batch]));
+    case "multi_label_classification":
+      expect([batch, count]);
+      if (!isFloat(labels.dtype)) throw new LowrankError("DTypeError", `labels of a multi_label_classification are floats from 0 to 1, got ${labels.dtype}`);
+      return binaryCrossEntropy(logits, ops.cast(labels, logits.dtype));
+  }
+}
+
+/** mean(max(x, 0) − x·y + log(1 + e^−|x|)): −y·log σ(x) − (1 − y)·log(1 − σ(x)) without its overflow. */
+function binaryCrossEntropy(logits: Tensor, labels: Tensor): Tensor {
+  const each = ops.add(ops.sub(ops.relu(logits), ops.mul(logits, labels)), ops.log1p(ops.exp(ops.neg(ops.abs(logits)))));
+  // σ(x) − y; that of the parts would be −y where x is 0
+  return ops.mean(ops.make.withVjp(each, [logits], (dy) => [ops.mul(dy, ops.sub(ops.sigmoid(logits), labels))]));
 }
 
 /** Mean cross-entropy over all positions of logits […, classes] with labels […]; −100 counts for nothing. */
 export function flatCrossEntropy(logits: Tensor, labels: Tensor | undefined): Tensor | undefined {
   return labels === undefined ? undefined : ops.crossEntropy(ops.reshape(logits, [-1, logits.shape[logits.rank - 1]!]), ops.reshape(labels, [-1]));
+}
+
+/**
+ * Mean of the cross-entropies of start and end, logits [batch, length] with positions [batch]. Positions at or beyond the length count
+ * for nothing, and neither does −100; other negative ones are an error.
+ * @param op whose positions they are, for the error
+ */
+export function answerLoss(startLogits: Tensor, endLogits: Tensor, startPositions: Tensor | undefined, endPositions: Tensor | undefined, op: string): Tensor | undefined {
+  if (startPositions === undefined || endPositions === undefined) return undefined;
+  const length = startLogits.shape[1]!;
+  const part = (logits: Tensor, positions: Tensor, name: string): Tensor => {
+    const at = ops.cast(ops.checkIndices(positions, { size: Infinity, ignore: -100, op, name }), "i32");
+    return ops.crossEntropy(logits, ops.where(ops.ge(at, length), -100, at));
+  };
+  return ops.mul(ops.add(part(startLogits, startPositions, "start position"), part(endLogits, endPositions, "end position")), 0.5);
 }
 
 /** Labels [batch, length] moved one to the left, so that position i is asked for token i + 1; the last position is asked for nothing. */
@@ -22,9 +71,34 @@ export function nextTokenLoss(logits: Tensor, labels: Tensor | undefined): Tenso
   return labels === undefined ? undefined : flatCrossEntropy(logits, nextTokens(labels));
 }
 
-/** −log p of each token after the first under logits [batch, length, vocab]: [batch, length − 1], in nats. Its mean is the log of the perplexity. */
-export function tokenLosses(logits: Tensor, inputIds: Tensor): Tensor {
+/** Targets that count, bool [batch, length − 1]: tokens that are no padding and are asked for by one that is none. */
+function countedTargets(attentionMask: Tensor): Tensor {
+  const real = ops.cast(attentionMask, "bool");
+  const length = real.shape[1]!;
+  return ops.logicalAnd(ops.slice(real, 1, 1, length), ops.slice(real, 1, 0, length - 1));
+}
+
+/**
+ * −log p of each token after the first under logits [batch, length, vocab]: [batch, length − 1], in nats. With `attentionMask`
+ * [batch, length], 0 at padding and at what padding is asked for; their mean then is no perplexity, see `perplexityParts`.
+ */
+export function tokenLosses(logits: Tensor, inputIds: Tensor, attentionMask?: Tensor): Tensor {
   const [batch, length, vocab] = logits.shape as [number, number, number];
   const each = ops.crossEntropy(ops.reshape(logits, [-1, vocab]), ops.reshape(nextTokens(inputIds), [-1]), { reduction: "none" });
-  return ops.slice(ops.reshape(each, [batch, length]), 1, 0, length - 1);
+  const losses = ops.slice(ops.reshape(each, [batch, length]), 1, 0, length - 1);
+  return attentionMask === undefined ? losses : ops.where(countedTargets(attentionMask), losses, 0);
+}
+
+export interface PerplexityParts {
+  /** Sum of −log p over the counted targets, []. */
+  readonly sum: Tensor;
+  /** How many they are, []. */
+  readonly count: Tensor;
+}
+
+/** What a perplexity over many batches is made of: add up both parts, then exp(sum / count). Padding counts in neither. */
+export function perplexityParts(logits: Tensor, inputIds: Tensor, attentionMask?: Tensor): PerplexityParts {
+  const [batch, length] = inputIds.shape as [number, number];
+  const count = attentionMask === undefined ? ops.make.scalar(batch * (length - 1), logits) : ops.cast(ops.sum(ops.cast(countedTargets(attentionMask), "i32")), logits.dtype);
+  return { sum: ops.sum(tokenLosses(logits, inputIds, attentionMask)), count };
 }

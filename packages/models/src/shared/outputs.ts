@@ -1,13 +1,6 @@
-/** What every model takes and gives. */
+/** What every model gives. */
 import { Block, type Module } from "@lowrank/nn";
-import { LowrankError, ops, ShapeError, type Tensor } from "@lowrank/tensor";
-
-export interface TextInputs {
-  /** i32 [batch, length]. */
-  readonly inputIds: Tensor;
-  /** bool or 0/1 [batch, length]; true = may be attended. Default: everything. */
-  readonly attentionMask?: Tensor;
-}
+import { LowrankError, ops, type Tensor } from "@lowrank/tensor";
 
 export interface HiddenOutputs {
   /** [batch, length, hidden]. */
@@ -30,18 +23,20 @@ export interface HeadOutputs {
   readonly loss: Tensor | undefined;
 }
 
-/** [batch, length] of a model's ids, refused where the model has no positions for them. */
-export function textShape(inputIds: Tensor, positions: number): readonly [number, number] {
-  if (inputIds.rank !== 2) throw new ShapeError(`inputIds must be [batch, length], got [${inputIds.shape.join(", ")}]`);
-  const [batch, length] = inputIds.shape as [number, number];
-  if (length > positions) throw new LowrankError("ShapeError", `input of ${length} tokens is longer than the model's ${positions} positions; truncate it`);
-  return [batch, length];
+export interface AnswerOutputs {
+  /** [batch, length]. */
+  readonly startLogits: Tensor;
+  readonly endLogits: Tensor;
+  /** Present when positions were given. */
+  readonly loss: Tensor | undefined;
 }
 
-/** [batch, length, hidden] → [batch, hidden]. */
-export function firstToken(hidden: Tensor): Tensor {
-  const [batch, , size] = hidden.shape as [number, number, number];
-  return ops.reshape(ops.slice(hidden, 1, 0, 1), [batch, size]);
+/** [batch, length, 2] → two of [batch, length]. */
+export function splitAnswer(both: Tensor): { readonly startLogits: Tensor; readonly endLogits: Tensor } {
+  const labels = both.shape[2]!;
+  if (labels !== 2) throw new LowrankError("NotBuiltError", `question answering has two labels, start and end, and config.json has ${labels}; load the model with labels: 2`);
+  const part = (i: number): Tensor => ops.squeeze(ops.slice(both, -1, i, i + 1), -1);
+  return { startLogits: part(0), endLogits: part(1) };
 }
 
 /** Runs blocks one after the other; those that recompute keep their input only. */

@@ -1,0 +1,45 @@
+/** The bare BERT: embeddings, encoder and, for tasks that look at a whole text, a pooler. */
+import type { Rule } from "@lowrank/tensor/check";
+import type { Tensor } from "@lowrank/tensor";
+import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
+import { anyTensor, inputsRule } from "../shared/inputs.ts";
+import type { HiddenOutputs } from "../shared/outputs.ts";
+import { bertConfigFile, parseBertConfig, type BertConfig } from "./config.ts";
+import { BertEmbeddings, type BertInputs } from "./embeddings.ts";
+import { BertEncoder, BertPooler } from "./encoder.ts";
+
+export interface BertOutputs extends HiddenOutputs {
+  /** [batch, hidden]; undefined without a pooler. */
+  readonly pooled: Tensor | undefined;
+}
+
+export const BERT: ModelFamily<BertConfig> = {
+  modelType: "bert", basePrefix: "bert.", sizeKeys: [["vocab_size"], ["hidden_size"], ["num_hidden_layers"], ["num_attention_heads"]], parse: parseBertConfig, file: bertConfigFile,
+};
+
+const INPUTS = inputsRule<BertInputs>({ tokenTypeIds: anyTensor });
+
+export class BertModel extends PretrainedModel<BertConfig, BertInputs, BertOutputs> {
+  static readonly family: ModelFamily<BertConfig> = BERT;
+  static readonly architecture = "BertModel";
+  readonly basePrefix = "";
+  readonly embeddings: BertEmbeddings;
+  readonly encoder: BertEncoder;
+  readonly pooler: BertPooler | undefined;
+
+  constructor(config: BertConfig, options: { pooler?: boolean } = {}) {
+    super(config);
+    this.embeddings = new BertEmbeddings(config);
+    this.encoder = new BertEncoder(config);
+    this.pooler = options.pooler === false ? undefined : new BertPooler(config);
+  }
+
+  get inputsRule(): Rule<BertInputs> { return INPUTS; }
+
+  compute(inputs: BertInputs): BertOutputs {
+    return this.scoped(() => {
+      const out = this.encoder.forward(this.embeddings.forward(inputs), inputs.attentionMask);
+      return { ...out, pooled: this.pooler?.forward(out.lastHiddenState) };
+    });
+  }
+}

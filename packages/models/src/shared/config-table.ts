@@ -1,0 +1,110 @@
+/**
+ * What one family's `config.json` may hold, declared once: keys that are read, with their rule and transformers' default; keys of
+ * transformers' class that are built in one form only; keys that change nothing here. Everything else is kept as it is.
+ */
+import { LowrankError, quote } from "@lowrank/tensor";
+import { anything, checkFile, fields, flag, leaf, optional, probability, real, type Rule, type Rules } from "@lowrank/tensor/check";
+
+export type ConfigSource = Readonly<Record<string, unknown>>;
+
+export interface ConfigKey<T> {
+  /** As the file spells it. */
+  readonly key: string;
+  readonly rule: Rule<T>;
+  /** transformers' default. */
+  readonly fallback: T;
+}
+
+export interface ConfigTable<Values> {
+  /** By property of the values that are read. */
+  readonly keys: { readonly [P in keyof Values]: ConfigKey<Values[P]> };
+  /** transformers' `attribute_map`: the name that other families use, and this file's. Either is read, the latter is written. */
+  readonly aliases: Readonly<Record<string, string>>;
+  /** Keys that change which weights there are, and the value that is built. */
+  readonly shapes: ConfigSource;
+  /** Keys that change what is computed from the same weights, and the value that is built. */
+  readonly functions: ConfigSource;
+  /** Keys of the class that change neither: token ids for generation, unused halves, switches of outputs. */
+  readonly harmless: readonly string[];
+}
+
+/** Keys that every configuration class of transformers has, now or in older versions, and that change nothing here. */
+export const HARMLESS: readonly string[] = [
+  "_name_or_path", "architectures", "bos_token_id", "chunk_size_feed_forward", "dtype", "eos_token_id", "finetuning_task", "id2label", "initializer_range", "label2id", "model_type",
+  "num_labels", "output_attentions", "output_hidden_states", "problem_type", "return_dict", "torch_dtype", "torchscript", "transformers_version", "use_cache",
+];
+/** The same for keys that would change the function. */
+export const FUNCTIONS: ConfigSource = { is_encoder_decoder: false };
+/** Heads that older versions cut out of the weights. */
+export const SHAPES: ConfigSource = { pruned_heads: {} };
+
+export function key<T>(name: string, rule: Rule<T>, fallback: T): ConfigKey<T> {
+  return { key: name, rule, fallback };
+}
+
+/** For keys whose type in transformers is "… or None". */
+export function orNull<T>(rule: Rule<T>): Rule<T | null> {
+  return { expects: `${rule.expects} or null`, read: (value, at) => (value === null ? null : rule.read(value, at)) };
+}
+
+/** More layers than any model has; each takes memory for itself. */
+const MOST_LAYERS = 8192;
+export const depth: Rule<number> = leaf(`a positive whole number up to ${MOST_LAYERS}, beyond which no memory holds the layers`, (v) => Number.isSafeInteger(v) && (v as number) >= 1 && (v as number) <= MOST_LAYERS);
+/** transformers' files write −1 for "none" too. */
+export const tokenId: Rule<number | null> = orNull(leaf("a whole number", Number.isSafeInteger));
+export const spread: Rule<number> = real({ min: 0 });
+export { flag, probability };
+
+/** transformers' names of activations. */
+const ACTIVATIONS = [
+  "gelu", "gelu_10", "gelu_fast", "gelu_new", "gelu_python", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate", "laplace", "hardswish", "leaky_relu", "linear", "mish", "quick_gelu", "relu", "relu2", "relu6",
+  "sigmoid", "silu", "sqrtsoftplus", "swish", "tanh", "prelu", "xielu",
+];
+export const activationName: Rule<string> = leaf(`the name of an activation, such as ${ACTIVATIONS.slice(0, 4).map((a) => `"${a}"`).join(", ")}`, (v) => ACTIVATIONS.includes(v as string));
+
+/** What a table reads, and which keys ask for something else than is built. */
+export interface ReadConfig<Values> {
+  readonly values: Values;
+  /** One phrase a key: `is_decoder true is not built; only false is`. Refused as soon as the function is wanted, not while counting. */
+  readonly notBuilt: readonly string[];
+}
+
+/** @throws LowrankError naming the key: FormatError for a wrong value, NotBuiltError for one that changes which weights there are */
+export function readTable<Values extends object>(table: ConfigTable<Values>, source: ConfigSource): ReadConfig<Values> {
+  const known = Object.entries(table.keys) as [string, ConfigKey<unknown>][];
+  const rules = Object.fromEntries([...known.map(([, k]) => [k.key, optional(k.rule)] as const), ...Object.keys(table.aliases).map((alias) => [alias, anything()] as const)]) as Rules<Record<string, unknown>>;
+  const read = checkFile("config.json", fields(rules, { unknown: "keep" }), unaliased(table, source));
+  const shape = notBuiltOf(read, { ...SHAPES, ...table.shapes })[0];
+  if (shape !== undefined) throw new LowrankError("NotBuiltError", `config.json: ${shape}`);
+  const values = Object.fromEntries(known.map(([property, k]) => [property, Object.hasOwn(read, k.key) ? read[k.key] : k.fallback])) as Values;
+  return { values, notBuilt: notBuiltOf(read, { ...FUNCTIONS, ...table.functions }) };
+}
+
+/** Each key under the name that the family's files use. */
+function unaliased<Values>({ aliases }: ConfigTable<Values>, source: unknown): unknown {
+  if (typeof source !== "object" || source === null || Array.isArray(source)) return source;
+  const out: Record<string, unknown> = { ...source };
+  for (const [alias, own] of Object.entries(aliases)) {
+    if (!Object.hasOwn(out, alias)) continue;
+    const value = out[alias];
+    delete out[alias];
+    if (out[own] !== undefined && out[own] !== value) throw new LowrankError("FormatError", `config.json: ${own} ${quote(out[own])} and ${alias} ${quote(value)} are two names of one thing and disagree; keep one`);
+    out[own] = value;
+  }
+  return out;
+}
+
+function notBuiltOf(source: ConfigSource, builtAs: ConfigSource): string[] {
+  return Object.entries(builtAs).filter(([name, built]) => source[name] !== undefined && source[name] !== null && JSON.stringify(source[name]) !== JSON.stringify(built))
+    .map(([name, built]) => `${name} ${quote(source[name])} is not built; only ${JSON.stringify(built)} is`);
+}
+
+/** What a model writes anew, or what described the file that was read rather than the one that is written. */
+const REPLACED = ["dtype", "id2label", "label2id", "num_labels", "problem_type", "quantization_config", "torch_dtype"];
+
+/** The file's keys as they were, under the family's names, with `values` in their places. */
+export function writeTable<Values extends object>(table: ConfigTable<Values>, values: Values, source: ConfigSource): Record<string, unknown> {
+  const kept = Object.entries(unaliased(table, source) as ConfigSource).filter(([name]) => !REPLACED.includes(name));
+  const own = (Object.entries(table.keys) as [keyof Values, ConfigKey<unknown>][]).map(([property, k]) => [k.key, values[property] ?? null] as const);
+  return Object.fromEntries([...kept, ...own]);
+}
