@@ -35,4 +35,6 @@ export type { TextInputs } from "./shared/inputs.ts";
 export type { ProblemType } from "./shared/labels.ts";
 export { perplexityParts, tokenLosses, type PerplexityParts } from "./shared/losses.ts";
 export type { AnswerOutputs, HeadOutputs, HiddenOutputs } from "./shared/outputs.ts";
-export { loadTokenizer, type Encoding, type Tokenizer } from "./tokenizer.ts";
+export type { Encoding } from "./tokenizer/encoding.ts";
+export { loadTokenizer, parseTokenizer, type DecodeOptions, type EncodeOptions, type Tokenizer, type TokenizerInput } from "./tokenizer/tokenizer.ts";
+export type { TruncationSide, TruncationStrategy } from "./tokenizer/truncation.ts";

@@ -1,0 +1,181 @@
+/** Tokenizers of Hugging Face's tokenizer.json: WordPiece and byte-level BPE, token for token what `tokenizers` gives. */
+import { LowrankError, quote } from "@lowrank/tensor";
+import { checkOptions, fields, flag, oneOf, optional, parseJson, whole, type Rule } from "@lowrank/tensor/check";
+import { directory, type Files } from "../files.ts";
+import { alignedText, originOf } from "./aligned-text.ts";
+import { cleanUp } from "./decoder.ts";
+import { emptyEncoding, type Encoding } from "./encoding.ts";
+import { readTokenizer, readTokenizerConfig, type TokenizerConfig, type TokenizerParts } from "./file.ts";
+import { truncate, TRUNCATION_SIDES, TRUNCATION_STRATEGIES, type TruncationSide, type TruncationStrategy } from "./truncation.ts";
+
+/** A text, or its words cut by somebody else. */
+export type TokenizerInput = string | readonly string[];
+
+export interface EncodeOptions {
+  /** A second text. */
+  readonly pair?: TokenizerInput | undefined;
+  /** With the special tokens of the post-processor; default true. */
+  readonly specialTokens?: boolean | undefined;
+  /** Most tokens, special ones included. Default: no limit, or the model's where `truncation` is given. */
+  readonly maxLength?: number | undefined;
+  /** Default `longest_first`. */
+  readonly truncation?: TruncationStrategy | undefined;
+  /** The end that is lost; default the `truncation_side` of tokenizer_config.json, else `right`. */
+  readonly truncationSide?: TruncationSide | undefined;
+}
+
+export interface DecodeOptions {
+  /** Leave special tokens out; default true. */
+  readonly skipSpecialTokens?: boolean | undefined;
+  /**
+   * No space before punctuation and in contractions. Default: `clean_up_tokenization_spaces` of tokenizer_config.json, but false for BPE,
+   * whose spaces are the text's own (transformers 5).
+   */
+  readonly cleanUpSpaces?: boolean | undefined;
+}
+
+export interface Tokenizer {
+  /** Number of tokens, added ones included. */
+  readonly vocabSize: number;
+  /** The model's longest input by tokenizer_config.json; undefined where it says none. */
+  readonly maxLength: number | undefined;
+  /** Token id, or undefined. */
+  idOf(token: string): number | undefined;
+  /** The token with this id as the vocabulary spells it, or undefined. */
+  tokenOf(id: number): string | undefined;
+  /**
+   * Lone surrogates count as U+FFFD.
+   * @throws LowrankError (ConfigError) for unknown options, a `maxLength` below the number of special tokens, a strategy that cannot cut enough
+   */
+  encode(text: TokenizerInput, options?: EncodeOptions): Encoding;
+  /** Ids without a token (of a padded embedding) are left out. */
+  decode(ids: ArrayLike<number>, options?: DecodeOptions): string;
+}
+
+/** Reads `tokenizer.json` (and `tokenizer_config.json` if there is one). @throws LowrankError (FileError, FormatError) */
+export async function loadTokenizer(from: string | Files): Promise<Tokenizer> {
+  const files = typeof from === "string" ? directory(from) : from;
+  if (!(await files.exists("tokenizer.json"))) throw new LowrankError("FileError", `${files.where}: there is no tokenizer.json; copy it next to the model`);
+  const read = async (name: string): Promise<unknown> => parseJson(await files.text(name), `${files.where}/${name}`);
+  const config = (await files.exists("tokenizer_config.json")) ? readTokenizerConfig(await read("tokenizer_config.json"), `${files.where}/tokenizer_config.json`) : {};
+  return new FileTokenizer(readTokenizer(await read("tokenizer.json"), `${files.where}/tokenizer.json`), config);
+}
+
+/** A tokenizer from the parsed contents of tokenizer.json and tokenizer_config.json; `source` is for messages. @throws LowrankError (FormatError) */
+export function parseTokenizer(tokenizer: unknown, config: unknown = {}, source: string = "tokenizer.json"): Tokenizer {
+  return new FileTokenizer(readTokenizer(tokenizer, source), readTokenizerConfig(config, "tokenizer_config.json"));
+}
+
+const input: Rule<TokenizerInput> = {
+  expects: "a text or a list of words",
+  read(value, at) {
+    if (typeof value === "string") return value;
+    if (Array.isArray(value) && value.every((word) => typeof word === "string")) return value as string[];
+    throw new LowrankError(at.code, `${at.source}: ${at.path.length === 0 ? "the text" : `"${at.path.join(".")}"`} must be a string or a list of words, got ${quote(value)}`);
+  },
+};
+const ENCODE: Rule<EncodeOptions> = fields<EncodeOptions>(
+  { pair: optional(input), specialTokens: optional(flag), maxLength: optional(whole(0)), truncation: optional(oneOf(...TRUNCATION_STRATEGIES)), truncationSide: optional(oneOf(...TRUNCATION_SIDES)) },
+  { spelt: { text_pair: "pair", textPair: "pair", max_length: "maxLength", add_special_tokens: "specialTokens", addSpecialTokens: "specialTokens", truncation_side: "truncationSide", truncation_strategy: "truncation" } },
+);
+const DECODE: Rule<DecodeOptions> = fields<DecodeOptions>(
+  { skipSpecialTokens: optional(flag), cleanUpSpaces: optional(flag) },
+  { spelt: { skip_special_tokens: "skipSpecialTokens", clean_up_tokenization_spaces: "cleanUpSpaces", cleanUpTokenizationSpaces: "cleanUpSpaces" } },
+);
+
+/** Beyond this `model_max_length` means "unknown" (transformers writes 1e30). */
+const NO_LIMIT = 1e9;
+const AT_ENCODE = { source: "encode", path: [], code: "ConfigError" } as const;
+
+class FileTokenizer implements Tokenizer {
+  readonly #parts: TokenizerParts;
+  readonly #config: TokenizerConfig;
+  readonly vocabSize: number;
+
+  constructor(parts: TokenizerParts, config: TokenizerConfig) {
+    this.#parts = parts;
+    this.#config = config;
+    const { ids } = parts.model.vocabulary;
+    this.vocabSize = ids.size + [...parts.added.all].filter((token) => !ids.has(token.content)).length;
+  }
+
+  get maxLength(): number | undefined {
+    const { model_max_length: length } = this.#config;
+    return length !== undefined && length < NO_LIMIT ? length : undefined;
+  }
+
+  idOf(token: string): number | undefined { return this.#parts.added.withContent(token)?.id ?? this.#parts.model.vocabulary.ids.get(token); }
+  tokenOf(id: number): string | undefined { return this.#parts.added.withId(id)?.content ?? this.#parts.model.vocabulary.tokens.get(id); }
+
+  encode(text: TokenizerInput, options: EncodeOptions = {}): Encoding {
+    const { pair, specialTokens = true, maxLength, truncation, truncationSide } = checkOptions("encode", ENCODE, options);
+    const sources = (pair === undefined ? [text] : [text, pair]).map((source) => wellFormed(input.read(source, AT_ENCODE)));
+    const encodings = sources.map((source, i) => this.#sequence(source, i));
+    const { postProcessor } = this.#parts;
+    const limit = maxLength ?? (truncation === undefined ? Infinity : this.maxLength);
+    if (limit === undefined || (limit === Infinity && truncationSide !== undefined)) throw new LowrankError("ConfigError", `encode: "${truncation === undefined ? "truncationSide" : "truncation"}" needs maxLength, which neither the call nor tokenizer_config.json gives`);
+    const added = specialTokens ? postProcessor.added[sources.length - 1]! : 0;
+    if (limit < added) throw new LowrankError("ConfigError", `encode: maxLength ${limit} has no room for the ${added} special tokens; raise it or pass specialTokens: false`);
+    const cut = truncate(encodings, limit - added, truncation ?? "longest_first", truncationSide ?? this.#config.truncation_side ?? "right");
+    return postProcessor.process(cut.map((encoding, i) => ({ encoding, source: sources[i]! })), specialTokens);
+  }
+
+  decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
+    const { kind, added, model, decode } = this.#parts;
+    const { skipSpecialTokens = true, cleanUpSpaces = kind !== "BPE" && this.#config.clean_up_tokenization_spaces === true } = checkOptions("decode", DECODE, options);
+    const tokens: string[] = [];
+    for (const id of Array.from(ids)) {
+      if (!Number.isSafeInteger(id) || id < 0) throw new LowrankError("ValueError", `decode: ${quote(id)} is no token id; ids are whole numbers from 0`);
+      const token = added.withId(id);
+      if (token?.special === true && skipSpecialTokens) continue;
+      const shown = token === undefined ? model.vocabulary.tokens.get(id) : added.shownAs(token);
+      if (shown !== undefined) tokens.push(shown);
+    }
+    const text = tokens.length === 0 ? "" : decode(tokens);
+    return cleanUpSpaces ? cleanUp(text) : text;
+  }
+
+  /** Tokens of one text, `sequence` 0 or 1, nothing added yet. */
+  #sequence(source: TokenizerInput, sequence: number): Encoding {
+    const out = emptyEncoding();
+    if (typeof source === "string") this.#append(out, source, sequence, undefined);
+    else for (const [i, word] of source.entries()) this.#append(out, word, sequence, i);
+    return out;
+  }
+
+  /** Tokens of one text or word. `wordId` is the word's index; undefined: pieces are counted. */
+  #append(out: Encoding, source: string, sequence: number, wordId: number | undefined): void {
+    const { added, normalise, preTokenise, model } = this.#parts;
+    let piece = 0;
+    const push = (id: number, token: string, place: [number, number]): void => {
+      out.ids.push(id);
+      out.tokens.push(token);
+      out.typeIds.push(sequence);
+      out.specialTokensMask.push(0);
+      out.offsets.push(place);
+      out.wordIds.push(wordId ?? piece);
+      out.sequenceIds.push(sequence);
+    };
+    for (const { text, token } of added.extract(alignedText(source), normalise)) {
+      if (token !== undefined) {
+        push(token.id, text.text, originOf(text, 0, text.text.length));
+        piece++;
+        continue;
+      }
+      for (const word of preTokenise(text)) {
+        const { ids, ends } = model.pieces(word.text);
+        let start = 0;
+        for (const [i, id] of ids.entries()) {
+          push(id, model.vocabulary.tokens.get(id)!, originOf(word, start, ends[i]!));
+          start = ends[i]!;
+        }
+        piece++;
+      }
+    }
+  }
+}
+
+function wellFormed(source: TokenizerInput): TokenizerInput {
+  const mend = (text: string): string => text.replace(/\p{Surrogate}/gu, "\ufffd");
+  return typeof source === "string" ? mend(source) : source.map(mend);
+}
