@@ -24,13 +24,16 @@ export function emptyEncoding(): Encoding {
 
 /** One after the other. */
 export function joined(parts: readonly Encoding[]): Encoding {
-  const [first, ...rest] = parts;
-  if (rest.length === 0) return first ?? emptyEncoding();
-  return {
-    ids: parts.flatMap((p) => p.ids), tokens: parts.flatMap((p) => p.tokens), typeIds: parts.flatMap((p) => p.typeIds),
-    specialTokensMask: parts.flatMap((p) => p.specialTokensMask), offsets: parts.flatMap((p) => p.offsets),
-    wordIds: parts.flatMap((p) => p.wordIds), sequenceIds: parts.flatMap((p) => p.sequenceIds),
-  };
+  if (parts.length === 1) return parts[0]!;
+  const all = emptyEncoding();
+  for (const part of parts) for (const list of LISTS) append<unknown>(all[list], part[list]);
+  return all;
+}
+
+const LISTS = Object.keys(emptyEncoding()) as (keyof Encoding)[];
+/** Not by spreading: a text may have more tokens than a call has room for arguments. */
+function append<T>(to: T[], from: readonly T[]): void {
+  for (const item of from) to.push(item);
 }
 
 /** Tokens [from, to). */

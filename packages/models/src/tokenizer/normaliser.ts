@@ -9,10 +9,13 @@ export type Normaliser = (text: AlignedText) => AlignedText;
 
 interface BertOptions { clean_text: boolean; handle_chinese_chars: boolean; strip_accents: boolean | undefined; lowercase: boolean }
 
-const ANY_CHARACTER = /[^\0-@[-`{-\x7f]/gu;
+// eslint-disable-next-line no-control-regex
+const isAscii = (text: string): boolean => /^[\0-\x7f]*$/.test(text);
+// eslint-disable-next-line no-control-regex
+const CASED = /[A-Z]|[^\0-\x7f]/gu;
 
 /** Character by character: a final sigma becomes σ as any other (`toLowerCase` of the whole text would look at its neighbours). */
-const lowercase: Normaliser = (text) => substitute(text, ANY_CHARACTER, (c) => c.toLowerCase());
+const lowercase: Normaliser = (text) => (isAscii(text.text) ? { ...text, text: text.text.toLowerCase() } : substitute(text, CASED, (c) => c.toLowerCase()));
 const inForm = (form: NormalForm): Part<Normaliser> => part<object, Normaliser>({}, () => (text) => normalForm(text, form));
 const nothing = (): string => "";
 
@@ -21,8 +24,7 @@ function bert({ clean_text, handle_chinese_chars, strip_accents, lowercase: lowe
   return (from) => {
     let text = from;
     if (clean_text) text = substitute(substitute(text, BERT_CONTROL, nothing), OTHER_WHITE_SPACE, () => " ");
-    // eslint-disable-next-line no-control-regex
-    const ascii = /^[\0-\x7f]*$/.test(text.text);
+    const ascii = isAscii(text.text);
     if (handle_chinese_chars && !ascii) text = substitute(text, IDEOGRAPH, (c) => ` ${c} `);
     if (strips && !ascii) text = substitute(normalForm(text, "NFD"), NONSPACING_MARK, nothing);
     return lowers ? lowercase(text) : text;

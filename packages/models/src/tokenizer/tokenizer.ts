@@ -165,8 +165,8 @@ class FileTokenizer implements Tokenizer {
       for (const word of preTokenise(text)) {
         const { ids, ends } = model.pieces(word.text);
         let start = 0;
-        for (const [i, id] of ids.entries()) {
-          push(id, model.vocabulary.tokens.get(id)!, originOf(word, start, ends[i]!));
+        for (let i = 0; i < ids.length; i++) {
+          push(ids[i]!, model.vocabulary.tokens.get(ids[i]!)!, originOf(word, start, ends[i]!));
           start = ends[i]!;
         }
         piece++;
