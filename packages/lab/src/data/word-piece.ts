@@ -1,9 +1,7 @@
-/**
- * Fast bulk tokenising with a Hugging Face WordPiece tokenizer: BERT's pre-tokenizer never joins what white space
- * separates, so a text is the concatenation of its words and each distinct word is tokenised once.
- */
+/** The WordPiece tokenizer that texts of studies and pre-training go through: ids in bulk, without special tokens. */
 import { readFileSync } from "node:fs";
-import { Tokenizer } from "@huggingface/tokenizers";
+import { parseTokenizer } from "@lowrank/models";
+import { parseJson } from "@lowrank/tensor/check";
 import { InputError } from "../errors.ts";
 import { hashFiles, requireFile } from "./location.ts";
 
@@ -28,37 +26,16 @@ const TOKENIZER_FOLDER = "bert-base-uncased-tokenizer";
 /** The bert-base-uncased tokenizer under the data folder. */
 export function loadWordTokenizer(dataFolder: string): WordTokenizer {
   const path = requireFile(dataFolder, TOKENIZER_FOLDER, "tokenizer.json");
-  let model: { vocab?: Record<string, number>; type?: string };
-  let tokenizer: Tokenizer;
-  try {
-    const json = JSON.parse(readFileSync(path, "utf8")) as { model: typeof model };
-    model = json.model;
-    tokenizer = new Tokenizer(json, {});
-  } catch (error) {
-    throw new InputError(`${path}: not a readable tokenizer.json (${(error as Error).message})`, { cause: error });
-  }
-  const vocabulary = model.vocab ?? {};
+  const tokenizer = parseTokenizer(parseJson(readFileSync(path, "utf8"), path), {}, path);
   const id = (token: string): number => {
-    const found = vocabulary[token];
+    const found = tokenizer.idOf(token);
     if (found === undefined) throw new InputError(`${path}: the vocabulary has no ${token}; a BERT WordPiece tokenizer is needed`);
     return found;
   };
-  const words = new Map<string, number[]>();
-  const encode = (text: string): number[] => {
-    const ids: number[] = [];
-    for (const word of text.split(/\s+/)) {
-      if (word === "") continue;
-      const known = words.get(word);
-      const pieces = known ?? (tokenizer.encode(word, { add_special_tokens: false }).ids as number[]);
-      if (known === undefined) words.set(word, pieces);
-      for (const piece of pieces) ids.push(piece);
-    }
-    return ids;
-  };
   return {
-    encode,
+    encode: (text) => tokenizer.encode(text, { specialTokens: false }).ids,
     special: { pad: id("[PAD]"), cls: id("[CLS]"), sep: id("[SEP]"), mask: id("[MASK]") },
-    vocabSize: Object.keys(vocabulary).length,
+    vocabSize: tokenizer.vocabSize,
     identity: hashFiles([path]),
   };
 }

@@ -9,9 +9,7 @@ export type Normaliser = (text: AlignedText) => AlignedText;
 
 interface BertOptions { clean_text: boolean; handle_chinese_chars: boolean; strip_accents: boolean | undefined; lowercase: boolean }
 
-// eslint-disable-next-line no-control-regex
 const isAscii = (text: string): boolean => /^[\0-\x7f]*$/.test(text);
-// eslint-disable-next-line no-control-regex
 const CASED = /[A-Z]|[^\0-\x7f]/gu;
 
 /** Character by character: a final sigma becomes σ as any other (`toLowerCase` of the whole text would look at its neighbours). */
