@@ -1,5 +1,5 @@
 /** Four-bit block quantisation on the host, byte for byte as bitsandbytes does it. */
-import { LowrankError, NumericsError } from "@lowrank/tensor";
+import { LowrankError, NumericsError, quote } from "@lowrank/tensor";
 import { ascending, codeBooks, midpoints, zeroCode, type FourBitType } from "./tables.ts";
 
 export const BLOCK_SIZES: readonly number[] = [32, 64, 128, 256, 512, 1024, 2048, 4096];
@@ -20,10 +20,11 @@ export function checkBlockSize(blockSize: number): void {
 /** @throws NumericsError naming `name` and the element that is not finite */
 export function quantiseBlocks(values: Float32Array, type: FourBitType, blockSize = 64, name = "tensor"): Blocks {
   checkBlockSize(blockSize);
+  const places = placesOf[type];
+  if (places === undefined) throw new LowrankError("QuantisationError", `${name}: type ${quote(type)} is neither nf4 nor fp4`);
   const n = values.length;
   const codes = new Uint8Array(Math.ceil(n / 2));
   const absmax = new Float32Array(Math.ceil(n / blockSize));
-  const places = placesOf[type];
   for (let block = 0; block < absmax.length; block++) {
     const [from, to] = [block * blockSize, Math.min(n, (block + 1) * blockSize)];
     const largest = largestOf(values, from, to, name);

@@ -1,8 +1,8 @@
 /** bitsandbytes' safetensors entries of one four-bit weight, and `quantization_config`. */
-import { LowrankError, sizeOf, type StoredTensor } from "@lowrank/tensor";
-import { pythonJson } from "@lowrank/tensor/check";
-import { BLOCK_SIZES } from "./blockwise.ts";
+import { LowrankError, NumericsError, quote, sizeOf, type StoredTensor } from "@lowrank/tensor";
+import { checkFile, checkOptions, fields, flag, listOf, oneOf, optional, parseJson, pythonJson, real, whole, type Rule } from "@lowrank/tensor/check";
 import { NESTED_BLOCK } from "./nested.ts";
+import { BLOCK_SIZE } from "./options.ts";
 import type { FourBitState } from "./state.ts";
 import { codeBooks, dynamicMap, type FourBitType } from "./tables.ts";
 
@@ -35,8 +35,31 @@ export function isFourBit(name: string, names: Iterable<string>): boolean {
   return false;
 }
 
-/** @throws LowrankError (FormatError) naming the key that is missing, unknown or does not fit */
-export function fromEntries(name: string, entries: ReadonlyMap<string, StoredTensor>): FourBitState {
+interface FileState {
+  readonly quant_type: FourBitType;
+  readonly blocksize: number;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly nested_blocksize?: number;
+  readonly nested_dtype?: string;
+  readonly nested_offset?: number;
+}
+
+const FILE_STATE: Rule<FileState> = fields<FileState>({
+  quant_type: oneOf("nf4", "fp4"), blocksize: BLOCK_SIZE, dtype: oneOf("float32", "float16", "bfloat16", "float64"), shape: listOf(whole(0)),
+  nested_blocksize: optional(oneOf(NESTED_BLOCK)), nested_dtype: optional(oneOf("float32")), nested_offset: optional(real()),
+});
+/** A state is a line of seven keys. */
+const LONGEST_STATE = 4096;
+
+export interface ReadOptions {
+  /** Takes scales that are not finite numbers of at least 0. Default false. */
+  readonly allowNonFinite?: boolean;
+}
+
+/** @throws LowrankError (FormatError) naming the key that is missing, unknown or does not fit; NumericsError naming the scale that is no magnitude */
+export function fromEntries(name: string, entries: ReadonlyMap<string, StoredTensor>, options: ReadOptions = {}): FourBitState {
+  const { allowNonFinite = false } = checkOptions("fromEntries", READ_OPTIONS, options);
   const fail = (why: string): never => { throw new LowrankError("FormatError", `${name}: not a bitsandbytes four-bit weight: ${why}`); };
   const own = [...entries.keys()].filter((k) => k.startsWith(`${name}.`)).map((k) => k.slice(name.length + 1));
   const states = own.filter((k) => k.startsWith(STATE));
@@ -44,13 +67,9 @@ export function fromEntries(name: string, entries: ReadonlyMap<string, StoredTen
   const strange = own.filter((k) => !KNOWN.has(k) && !k.startsWith(STATE));
   if (strange.length > 0) fail(`unknown entries ${strange.join(", ")}`);
   const need = (key: string): StoredTensor => entries.get(key === "" ? name : `${name}.${key}`) ?? fail(`${key === "" ? "the codes" : key} missing`);
-  const json = parseState(need(states[0]!), fail);
-  const type = json["quant_type"] as FourBitType;
-  if (type !== "nf4" && type !== "fp4") fail(`quant_type ${JSON.stringify(type)} is neither nf4 nor fp4`);
-  const [blockSize, shape, sourceDType] = [json["blocksize"] as number, json["shape"] as number[], json["dtype"] as string];
-  if (!BLOCK_SIZES.includes(blockSize)) fail(`blocksize ${JSON.stringify(blockSize)} is not one of ${BLOCK_SIZES.join(", ")}`);
-  if (!Array.isArray(shape) || !shape.every((d) => Number.isSafeInteger(d) && d >= 0)) fail(`shape ${JSON.stringify(shape)} is not a list of sizes`);
-  if (typeof sourceDType !== "string") fail(`dtype ${JSON.stringify(sourceDType)} is not a name`);
+  const state = parseState(`${name}.${states[0]!}`, need(states[0]!));
+  const { quant_type: type, blocksize: blockSize, shape, dtype: sourceDType } = state;
+  if (states[0] !== `${STATE}${type}`) fail(`${states[0]} says quant_type ${quote(type)}`);
   const n = sizeOf(shape);
   const codes = bytesOf(need(""));
   if (codes.length !== Math.ceil(n / 2)) fail(`shape [${shape.join(", ")}] needs ${Math.ceil(n / 2)} bytes of codes, there are ${codes.length}`);
@@ -58,27 +77,33 @@ export function fromEntries(name: string, entries: ReadonlyMap<string, StoredTen
   const blocks = Math.ceil(n / blockSize);
   const absmax = need("absmax");
   if (absmax.data.length !== blocks) fail(`${n} elements in blocks of ${blockSize} need ${blocks} scales, there are ${absmax.data.length}`);
-  const nested = json["nested_blocksize"] !== undefined;
+  const nested = state.nested_blocksize !== undefined;
   if (absmax.dtype !== (nested ? "u8" : "f32")) fail(`absmax is ${absmax.dtype}, ${nested ? "quantised scales are u8" : "plain scales are f32"}`);
-  if (!nested) return { type, blockSize, shape, codes, scales: absmax.data as Float32Array, sourceDType };
-  if (json["nested_blocksize"] !== NESTED_BLOCK) fail(`nested_blocksize ${JSON.stringify(json["nested_blocksize"])}; only ${NESTED_BLOCK} is known`);
+  const magnitudes = (key: string): Float32Array => {
+    const data = need(key).data as Float32Array;
+    const bad = allowNonFinite ? -1 : data.findIndex((s) => !(s >= 0 && s < Infinity));
+    if (bad >= 0) throw new NumericsError(`${name}.${key}: scale ${bad} is ${data[bad]}; a scale is a finite number of at least 0 (allowNonFinite takes others)`);
+    return data;
+  };
+  if (!nested) {
+    const extra = ["nested_absmax", "nested_quant_map"].find((key) => own.includes(key)) ?? (["nested_offset", "nested_dtype"] as const).find((key) => state[key] !== undefined);
+    if (extra !== undefined) fail(`${extra} is there, and the state has no nested_blocksize`);
+    return { type, blockSize, shape, codes, scales: magnitudes("absmax"), sourceDType };
+  }
   sameTable("nested_quant_map", need("nested_quant_map"), dynamicMap, fail);
-  const [outer, offset] = [need("nested_absmax"), json["nested_offset"]];
+  const [outer, offset] = [need("nested_absmax"), state.nested_offset ?? fail("nested_offset missing")];
   if (outer.dtype !== "f32" || outer.data.length !== Math.ceil(blocks / NESTED_BLOCK)) fail(`${blocks} scales need ${Math.ceil(blocks / NESTED_BLOCK)} f32 numbers in nested_absmax, there are ${outer.data.length} of ${outer.dtype}`);
-  if (typeof offset !== "number") fail(`nested_offset ${JSON.stringify(offset)} is not a number`);
-  return { type, blockSize, shape, codes, scales: { codes: absmax.data as Uint8Array, absmax: outer.data as Float32Array, offset: offset as number }, sourceDType };
+  // kept in f32, as they are added to the scales
+  if (!Number.isFinite(Math.fround(offset))) fail(`nested_offset ${offset} does not fit f32`);
+  return { type, blockSize, shape, codes, scales: { codes: absmax.data as Uint8Array, absmax: magnitudes("nested_absmax"), offset }, sourceDType };
 }
 
-function parseState({ data }: StoredTensor, fail: (why: string) => never): Record<string, unknown> {
-  let text = "";
-  for (const byte of data) text += String.fromCharCode(byte);
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    fail(`its state is not valid JSON: ${(cause as Error).message}`);
-  }
-  return typeof json === "object" && json !== null ? (json as Record<string, unknown>) : fail("its state is not a JSON object");
+const READ_OPTIONS: Rule<ReadOptions> = fields<ReadOptions>({ allowNonFinite: optional(flag) });
+
+function parseState(source: string, { dtype, data }: StoredTensor): FileState {
+  if (dtype !== "u8" || data.length > LONGEST_STATE) throw new LowrankError("FormatError", `${source}: a state is at most ${LONGEST_STATE} bytes, this is ${data.length} elements of ${dtype}`);
+  // JSON of Python is ASCII; anything else is a character that the rules refuse
+  return checkFile(source, FILE_STATE, parseJson(String.fromCharCode(...data), source));
 }
 
 /** Decoding uses the known tables; a file made with others would decode to other numbers. Their last bits depend on who computed them. */

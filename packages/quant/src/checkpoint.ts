@@ -1,9 +1,12 @@
 /** Whole checkpoints in four bits: made tensor by tensor from one at full width, loaded into a model and saved from it. */
 import { Projection, type Module, type Weight } from "@lowrank/nn";
-import { LowrankError, toMemory, writeSafetensors, type ByteSink, type Device, type DType, type StoredTensor, type TensorPlan } from "@lowrank/tensor";
-import { fromEntries, isFourBit, toEntries } from "./bnb-file.ts";
+import { LowrankError, quote, toMemory, writeSafetensors, type ByteSink, type Device, type DType, type StoredTensor, type TensorPlan } from "@lowrank/tensor";
+import { callback, checkOptions, fields, flag, optional, suggestion, type Rule } from "@lowrank/tensor/check";
+import { fromEntries, isFourBit, toEntries, type ReadOptions } from "./bnb-file.ts";
 import { FourBitWeight } from "./four-bit.ts";
 import { transposeOf } from "./format.ts";
+import { FOUR_BIT, FOUR_BIT_SPELT } from "./options.ts";
+import { requirePlain } from "./plain.ts";
 import { quantiseFourBit, type FourBitOptions } from "./state.ts";
 
 /** What a SafetensorsFile is to this module. */
@@ -17,6 +20,8 @@ export interface QuantiseCheckpointOptions extends FourBitOptions {
   /** Whether a tensor is quantised; "transposed" where it lies [in, out] and is turned to [out, in] first. See `selectFrom`. */
   readonly select: (name: string, shape: readonly number[]) => boolean | "transposed";
 }
+
+const OPTIONS: Rule<QuantiseCheckpointOptions> = fields<QuantiseCheckpointOptions>({ ...FOUR_BIT, select: callback() }, { spelt: { ...FOUR_BIT_SPELT, include: "select", modules: "select" } });
 
 /** One tensor of the source and what became of it. */
 export interface CheckpointPart {
@@ -41,11 +46,22 @@ export function selectFrom({ modules }: { readonly modules: ReadonlyMap<string, 
  * @throws NumericsError naming the tensor and element that is not finite
  */
 export async function* quantiseCheckpoint(reader: TensorReader, options: QuantiseCheckpointOptions): AsyncGenerator<CheckpointPart, void, undefined> {
-  for (const name of reader.names) yield await quantisePart(reader, name, options);
+  const read = checkOptions("quantiseCheckpoint", OPTIONS, options);
+  let done = 0;
+  for (const name of reader.names) {
+    const part = await quantisePart(reader, name, read);
+    if (part.quantised) done++;
+    yield part;
+  }
+  if (done === 0) nothingChosen("quantiseCheckpoint", reader);
 }
 
-async function quantisePart(reader: TensorReader, name: string, options: QuantiseCheckpointOptions): Promise<CheckpointPart> {
-  const how = options.select(name, reader.info(name).shape);
+function nothingChosen(source: string, { names }: TensorReader): never {
+  throw new LowrankError("QuantisationError", `${source}: "select" chose none of the ${names.length} tensors; they are called ${names.slice(0, 3).map(quote).join(", ")}, …`);
+}
+
+async function quantisePart(reader: TensorReader, name: string, { select, ...format }: QuantiseCheckpointOptions): Promise<CheckpointPart> {
+  const how = select(name, reader.info(name).shape);
   const stored = await reader.read(name);
   if (how === false) return { name, quantised: false, entries: new Map([[name, stored]]) };
   const sourceDType = TORCH_NAMES[stored.dtype];
@@ -57,7 +73,7 @@ async function quantisePart(reader: TensorReader, name: string, options: Quantis
     values = transposeOf(values, shape[0]!, shape[1]!);
     shape = [shape[1]!, shape[0]!];
   }
-  return { name, quantised: true, entries: toEntries(name, quantiseFourBit(values, shape, options, name, sourceDType)) };
+  return { name, quantised: true, entries: toEntries(name, quantiseFourBit(values, shape, format, name, sourceDType)) };
 }
 
 const READ_AS: Readonly<Record<string, DType>> = { F64: "f64", F32: "f32", F16: "f16", BF16: "bf16", I64: "i32", I32: "i32", U32: "u32", U8: "u8", BOOL: "bool" };
@@ -68,25 +84,32 @@ const READ_AS: Readonly<Record<string, DType>> = { F64: "f64", F32: "f32", F16: 
  * @returns names of the tensors that were quantised
  */
 export async function writeQuantisedCheckpoint(reader: TensorReader, sink: ByteSink, options: QuantiseCheckpointOptions): Promise<string[]> {
+  const read = checkOptions("writeQuantisedCheckpoint", OPTIONS, options);
   const done: string[] = [];
   const parts: Part[] = [];
   for (const name of reader.names) {
     const { dtype, shape } = reader.info(name);
-    if (options.select(name, shape) === false) {
+    if (read.select(name, shape) === false) {
       const as = READ_AS[dtype];
       if (as === undefined) throw new LowrankError("FormatError", `${name} is ${dtype}, which cannot be copied`);
       parts.push([name, { dtype: as, shape, load: () => reader.read(name) }]);
       continue;
     }
     done.push(name);
-    for (const [key, tensor] of (await quantisePart(reader, name, options)).entries) parts.push(held(key, tensor));
+    for (const [key, tensor] of (await quantisePart(reader, name, read)).entries) parts.push(held(key, tensor));
   }
+  if (done.length === 0) nothingChosen("writeQuantisedCheckpoint", reader);
   await writeParts(sink, parts);
   return done;
 }
 
-/** Writes a model: weights in four bits with bitsandbytes' entries, all others as they are stored. Weights with two names are written once. */
+/**
+ * Writes a model: weights in four bits with bitsandbytes' entries, all others as they are stored. Weights with two names are written once.
+ * `quantizedConfigFile` is the config.json that belongs beside it.
+ * @throws LowrankError (AdapterError) where the model carries adapters
+ */
 export async function writeQuantisedModel(model: Module, sink: ByteSink): Promise<void> {
+  requirePlain("writeQuantisedModel", model);
   const seen = new Set<Weight>();
   const parts: Part[] = [];
   for (const [name, weight] of model.namedWeights()) {
@@ -94,7 +117,7 @@ export async function writeQuantisedModel(model: Module, sink: ByteSink): Promis
     seen.add(weight);
     const { form } = weight;
     if (form instanceof FourBitWeight) for (const [key, tensor] of toEntries(name, await form.read())) parts.push(held(key, tensor));
-    else if (form !== undefined) throw new LowrankError("FormatError", `${name} is kept as ${form.kind}; only nf4 and fp4 can be written`);
+    else if (form !== undefined) throw new LowrankError("FormatError", `${name} is kept as ${form.kind}; only nf4 and fp4 can be written; quantise the model with one of these to save it in four bits`);
     else parts.push([name, { dtype: weight.parameter.dtype, shape: weight.shape, load: () => weight.read() }]);
   }
   await writeParts(sink, parts);
@@ -111,28 +134,54 @@ function writeParts(sink: ByteSink, parts: readonly Part[]): Promise<void> {
   return writeSafetensors(sink, plan, (name) => plan.get(name)!.load());
 }
 
+export interface LoadFourBitOptions extends ReadOptions {
+  /** Name in the file of a weight of the model. Default: the same. */
+  readonly nameOf?: (name: string) => string;
+}
+
+const LOAD_OPTIONS: Rule<LoadFourBitOptions> = fields<LoadFourBitOptions>({ nameOf: optional(callback()), allowNonFinite: optional(flag) });
+
 /**
  * Gives each projection whose weight `reader` holds in four bits its codes and scales as they are in the file; `materialize` then fills
  * the rest. To be called before it.
- * @param nameOf name in the file of a weight of the model. Default: the same
  * @returns names of the weights, in the model
- * @throws LowrankError (FormatError) on entries that are damaged or of another shape, naming them
+ * @throws LowrankError (FormatError) on entries that are damaged or of another shape, naming them, and where no four-bit weight of the file
+ * is one of the model's
  */
-export async function loadFourBit(model: Module, reader: TensorReader, device: Device, nameOf: (name: string) => string = (name) => name): Promise<string[]> {
-  const stateOf = new Set(reader.names.filter((n) => n.includes(".quant_state.")).map((n) => n.slice(0, n.indexOf(".quant_state."))));
+export async function loadFourBit(model: Module, reader: TensorReader, device: Device, options: LoadFourBitOptions = {}): Promise<string[]> {
+  const { nameOf = (name: string): string => name, ...read } = checkOptions("loadFourBit", LOAD_OPTIONS, options);
+  const held = entriesOf(reader.names);
   const loaded: string[] = [];
+  const wanted: string[] = [];
   for (const [path, module] of model.namedModules()) {
+    if (!(module instanceof Projection)) continue;
     const stored = nameOf(`${path}.weight`);
-    if (!(module instanceof Projection) || !stateOf.has(stored) || module.weight.materialized) continue;
-    const own = reader.names.filter((n) => n === stored || n.startsWith(`${stored}.`));
+    wanted.push(stored);
+    const own = held.get(stored);
+    if (own === undefined || module.weight.materialized) continue;
     if (!isFourBit(stored, own)) throw new LowrankError("FormatError", `${stored}: its quant_state is not bitsandbytes'`);
     const entries = new Map<string, StoredTensor>();
     for (const name of own) entries.set(name, await reader.read(name));
-    const state = fromEntries(stored, entries);
-    const wanted = [module.outFeatures, module.inFeatures];
-    if (state.shape.join() !== wanted.join()) throw new LowrankError("FormatError", `${stored}: the file has [${state.shape.join(", ")}] in four bits, the model wants [${wanted.join(", ")}]`);
+    const state = fromEntries(stored, entries, read);
+    const shape = [module.outFeatures, module.inFeatures];
+    if (state.shape.join() !== shape.join()) throw new LowrankError("FormatError", `${stored}: the file has [${state.shape.join(", ")}] in four bits, the model wants [${shape.join(", ")}]`);
     module.weight.form = new FourBitWeight(device, state, module.fanInFanOut);
     loaded.push(`${path}.weight`);
   }
+  if (loaded.length === 0) {
+    const [first] = held.keys();
+    throw new LowrankError("FormatError", first === undefined ? "loadFourBit: the file holds no weight in four bits; weights at full width or in eight bits are not its business"
+      : `loadFourBit: none of the file's ${held.size} four-bit weights is one of the model's: it has ${quote(first)}${suggestion(first, wanted.slice(0, 50))}`);
+  }
   return loaded;
+}
+
+/** Names of each four-bit weight's entries, by the weight's name. */
+function entriesOf(names: readonly string[]): Map<string, string[]> {
+  const held = new Map(names.filter((n) => n.includes(".quant_state.")).map((n): [string, string[]] => [n.slice(0, n.indexOf(".quant_state.")), []]));
+  for (const name of names) {
+    // a weight's own entry, or one under its name: `weight.absmax`, `weight.quant_state.…`
+    for (let end = name.length; end > 0; end = name.lastIndexOf(".", end - 1)) held.get(name.slice(0, end))?.push(name);
+  }
+  return held;
 }

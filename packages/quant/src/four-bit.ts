@@ -2,9 +2,9 @@
 import type { WeightForm } from "@lowrank/nn";
 import { ops, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
 import { transposeOf, type QuantisedFormat } from "./format.ts";
-import { NESTED_BLOCK, nestScales } from "./nested.ts";
+import { NESTED_BLOCK } from "./nested.ts";
 import { findCodes } from "./on-device.ts";
-import { quantiseFourBit, type FourBitOptions, type FourBitState } from "./state.ts";
+import { fourBitOptions, quantiseFourBit, storedScales, type FourBitOptions, type FourBitState } from "./state.ts";
 import { codeBooks, dynamicMap } from "./tables.ts";
 
 export class FourBitWeight implements WeightForm {
@@ -68,10 +68,11 @@ export class FourBitWeight implements WeightForm {
   }
 }
 
-/** The format for `materialize({ storage })`. */
+/** The format for `materialize({ storage })`. @throws LowrankError (ConfigError) naming the option that is wrong */
 export function fourBit(options: FourBitOptions = {}, transposed = false): QuantisedFormat {
+  const { type, blockSize, doubleQuantisation } = fourBitOptions("fourBit", options);
   return {
-    kind: options.type ?? "nf4",
+    kind: type,
     transposed,
     keep(device, name, shape, values) {
       const [rows, cols] = shape as [number, number];
@@ -79,10 +80,9 @@ export function fourBit(options: FourBitOptions = {}, transposed = false): Quant
       return new FourBitWeight(device, quantiseFourBit(transposeOf(values, rows, cols), [cols, rows], options, name), true);
     },
     async keepFrom(name, value) {
-      const { type = "nf4", blockSize = 64, doubleQuantisation = true } = options;
       const x = transposed ? ops.transpose(value) : value;
       const { codes, absmax } = await findCodes(x, type, blockSize, name);
-      return new FourBitWeight(value.device, { type, blockSize, shape: x.shape, codes, scales: doubleQuantisation ? nestScales(absmax, undefined, name) : absmax, sourceDType: "float32" }, transposed);
+      return new FourBitWeight(value.device, { type, blockSize, shape: x.shape, codes, scales: storedScales(absmax, doubleQuantisation, name, "float32"), sourceDType: "float32" }, transposed);
     },
   };
 }

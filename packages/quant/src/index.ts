@@ -3,9 +3,9 @@
  * Quantised weights: NF4, FP4 and int8, on the host and inside products, with bitsandbytes' file formats.
  */
 export { BLOCK_SIZES, checkBlockSize, dequantiseBlocks, quantiseBlocks, type Blocks } from "./blockwise.ts";
-export { fromEntries, isFourBit, toEntries } from "./bnb-file.ts";
-export { loadFourBit, quantiseCheckpoint, selectFrom, writeQuantisedCheckpoint, writeQuantisedModel, type CheckpointPart, type QuantiseCheckpointOptions, type TensorReader } from "./checkpoint.ts";
-export { quantizationConfig, readQuantizationConfig, type QuantisationChoice } from "./config-file.ts";
+export { fromEntries, isFourBit, toEntries, type ReadOptions } from "./bnb-file.ts";
+export { loadFourBit, quantiseCheckpoint, selectFrom, writeQuantisedCheckpoint, writeQuantisedModel, type CheckpointPart, type LoadFourBitOptions, type QuantiseCheckpointOptions, type TensorReader } from "./checkpoint.ts";
+export { CONFIG_FLOATS, quantizationConfig, quantizedConfigFile, readQuantizationConfig, skipModules, type QuantisationChoice, type QuantizedConfigOptions } from "./config-file.ts";
 export type { QuantisedFormat } from "./format.ts";
 export { fourBit, FourBitWeight } from "./four-bit.ts";
 export type { Factors } from "./init/factors.ts";

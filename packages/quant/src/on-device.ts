@@ -4,8 +4,7 @@
  */
 import { NumericsError, ops, ShapeError, type Parameter, type Tensor } from "@lowrank/tensor";
 import { checkBlockSize, LEAST } from "./blockwise.ts";
-import { nestScales } from "./nested.ts";
-import type { FourBitOptions, FourBitState } from "./state.ts";
+import { fourBitOptions, storedScales, type FourBitOptions, type FourBitState } from "./state.ts";
 import { ascending, midpoints, type FourBitType } from "./tables.ts";
 
 export interface BlockTensors {
@@ -79,9 +78,9 @@ export async function findCodes(x: Tensor, type: FourBitType, blockSize: number,
 
 /** As `quantiseFourBit`, with the search for codes on the device `x` is on; codes and scales are read back. */
 export async function quantiseFourBitOnDevice(x: Tensor, options: FourBitOptions = {}, name = "tensor", sourceDType = "float32"): Promise<FourBitState> {
-  const { type = "nf4", blockSize = 64, doubleQuantisation = true } = options;
+  const { type, blockSize, doubleQuantisation } = fourBitOptions("quantiseFourBitOnDevice", options);
   const { codes, absmax } = await findCodes(x, type, blockSize, name);
   const bytes = (await codes.data()) as Uint8Array;
   codes.dispose();
-  return { type, blockSize, shape: x.shape, codes: bytes, scales: doubleQuantisation ? nestScales(absmax, undefined, name) : absmax, sourceDType };
+  return { type, blockSize, shape: x.shape, codes: bytes, scales: storedScales(absmax, doubleQuantisation, name, sourceDType), sourceDType };
 }

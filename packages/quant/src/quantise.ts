@@ -1,22 +1,39 @@
 /** Which weights of a model are quantised, and doing it: while a checkpoint loads, or in a model that is loaded. */
 import { Embedding, Projection, Weight, type Module, type WeightFormat } from "@lowrank/nn";
-import { LowrankError, type DType } from "@lowrank/tensor";
+import { LowrankError, quote, type DType } from "@lowrank/tensor";
+import { checkOptions, fields, listOf, oneOf, optional, suggestion, type Rule } from "@lowrank/tensor/check";
 import { fourBit, type FourBitWeight } from "./four-bit.ts";
 import type { QuantisedFormat } from "./format.ts";
 import { eightBit } from "./int8.ts";
+import { FILTER, FOUR_BIT, FOUR_BIT_SPELT } from "./options.ts";
 import type { FourBitOptions } from "./state.ts";
 import type { FourBitType } from "./tables.ts";
 
 export interface QuantiseOptions extends Omit<FourBitOptions, "type"> {
   /** Default nf4. */
   readonly format?: "nf4" | "fp4" | "int8";
-  /** Dotted suffixes or patterns of modules; default all that transformers would convert. */
+  /** Dotted suffixes or patterns of modules, each of which must match; default all that transformers would convert. */
   readonly include?: readonly (string | RegExp)[];
   readonly exclude?: readonly (string | RegExp)[];
   /** dtype of embedding tables, which are only looked up in, or a four-bit format for them. Default: as loaded. */
   readonly embeddings?: DType | FourBitType;
-  /** Where codes are looked for when a loaded model is quantised: the bytes are the same. Default host. int8 is made on the host. */
+  /** Where codes are looked for when a loaded model is quantised: the bytes are the same. Default host, the only place int8 is made. */
   readonly on?: "host" | "device";
+}
+
+const { blockSize: BLOCK, doubleQuantisation: DOUBLE } = FOUR_BIT;
+const OPTIONS: Rule<QuantiseOptions> = fields<QuantiseOptions>({
+  format: optional(oneOf("nf4", "fp4", "int8")), blockSize: BLOCK, doubleQuantisation: DOUBLE, include: optional(listOf(FILTER)), exclude: optional(listOf(FILTER)),
+  embeddings: optional(oneOf("f64", "f32", "f16", "bf16", "nf4", "fp4")), on: optional(oneOf("host", "device")),
+}, { spelt: { ...FOUR_BIT_SPELT, type: "format", quantType: "format", quant_type: "format", bnb_4bit_quant_type: "format", target_modules: "include", targetModules: "include", modules: "include", skip: "exclude", llm_int8_skip_modules: "exclude", modules_to_not_convert: "exclude" } });
+
+function checked(source: string, options: QuantiseOptions): QuantiseOptions {
+  const read = checkOptions(source, OPTIONS, options);
+  if (read.format === "int8") {
+    const wrong = read.blockSize !== undefined ? "blockSize" : read.doubleQuantisation === true ? "doubleQuantisation" : read.on === "device" ? "on" : undefined;
+    if (wrong !== undefined) throw new LowrankError("ConfigError", `${source}: "${wrong}" is ${quote(read[wrong])}, but int8 has one plain scale a row, made on the host; leave it out, or take format "nf4" or "fp4"`);
+  }
+  return read;
 }
 
 /** module path → how its weight is kept. */
@@ -32,25 +49,29 @@ export interface QuantisationPlan {
  * to [out, in] first, so that blocks run along the input.
  */
 export function planQuantisation(model: Module, options: QuantiseOptions = {}): QuantisationPlan {
-  const { format = "nf4", include, exclude = [] } = options;
+  const { format = "nf4", include, exclude = [], embeddings, blockSize, doubleQuantisation } = checked("quantise", options);
+  const fourBits = { ...(blockSize === undefined ? {} : { blockSize }), ...(doubleQuantisation === undefined ? {} : { doubleQuantisation }) };
   const tables = new Set([...model.namedModules()].flatMap(([, m]) => (m instanceof Embedding ? [m.weight] : [])));
   // before anything is frozen, everything trains
   const partly = model.weights().some((w) => !w.trainable);
   const projections = distinctProjections(model).filter(([, { weight }]) => !tables.has(weight) && !(partly && weight.trainable));
   const head = lastModule(model);
+  const known = distinctProjections(model).map(([path]) => path);
+  for (const filter of exclude) mustMatch("exclude", filter, known);
+  for (const filter of include ?? []) mustMatch("include", filter, projections.map(([path]) => path), known);
   const modules = new Map<string, QuantisedFormat>();
   const formats = new Map<Weight, WeightFormat | DType>();
   for (const [path, module] of projections) {
     const wanted = include === undefined ? head !== path && !head.startsWith(`${path}.`) : include.some((f) => matches(f, path));
     if (!wanted || exclude.some((f) => matches(f, path))) continue;
     const transposed = module.fanInFanOut;
-    const chosen: QuantisedFormat = format === "int8" ? eightBit(transposed) : fourBit({ ...options, type: format }, transposed);
+    const chosen: QuantisedFormat = format === "int8" ? eightBit(transposed) : fourBit({ ...fourBits, type: format }, transposed);
     modules.set(path, chosen);
     formats.set(module.weight, chosen);
   }
   if (modules.size === 0) throw new LowrankError("QuantisationError", `nothing to quantise: no projection matches include ${JSON.stringify(include?.map(String) ?? "(all)")} and exclude ${JSON.stringify(exclude.map(String))}; the model has ${projections.slice(0, 3).map(([p]) => p).join(", ")}, …`);
-  const { embeddings } = options;
-  if (embeddings !== undefined) for (const table of tables) formats.set(table, embeddings === "nf4" || embeddings === "fp4" ? fourBit({ ...options, type: embeddings }) : embeddings);
+  if (embeddings !== undefined && tables.size === 0) throw new LowrankError("QuantisationError", `quantise: "embeddings" is ${quote(embeddings)}, and the model has no embedding table`);
+  if (embeddings !== undefined) for (const table of tables) formats.set(table, embeddings === "nf4" || embeddings === "fp4" ? fourBit({ ...fourBits, type: embeddings }) : embeddings);
   return { modules, storage: (_name, weight) => formats.get(weight) };
 }
 
@@ -111,6 +132,16 @@ export async function codesPerBlock(weight: FourBitWeight): Promise<{ readonly m
   return { most, mean: sum / blocks };
 }
 
+/** @param all with those that may not be quantised */
+function mustMatch(key: string, filter: string | RegExp, paths: readonly string[], all = paths): void {
+  if (paths.some((path) => matches(filter, path))) return;
+  const shown = filter instanceof RegExp ? String(filter) : quote(filter);
+  const held = all.find((path) => matches(filter, path));
+  if (held !== undefined) throw new LowrankError("QuantisationError", `quantise: "${key}" has ${shown}, which matches only what cannot be quantised: ${held} shares its weight with an embedding table, or trains`);
+  const names = [...new Set(all.map((path) => path.slice(path.lastIndexOf(".") + 1)))];
+  throw new LowrankError("QuantisationError", `quantise: "${key}" has ${shown}, which matches no projection of the model${suggestion(filter instanceof RegExp ? filter.source : filter, names)}`);
+}
+
 function matches(filter: string | RegExp, path: string): boolean {
-  return typeof filter === "string" ? path === filter || path.endsWith(`.${filter}`) : filter.test(path);
+  return typeof filter === "string" ? path === filter || path.endsWith(`.${filter}`) : path.search(filter) >= 0;
 }

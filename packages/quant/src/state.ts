@@ -1,7 +1,9 @@
 /** A weight in four bits on the host, with quantised scales where that is asked for: what bitsandbytes calls QuantState, and its codes. */
-import { sizeOf } from "@lowrank/tensor";
+import { NumericsError, ShapeError, sizeOf } from "@lowrank/tensor";
+import { checkOptions, fields, type Rule } from "@lowrank/tensor/check";
 import { dequantiseBlocks, quantiseBlocks } from "./blockwise.ts";
 import { NESTED_BLOCK, nestScales, unnestScales, type NestedScales } from "./nested.ts";
+import { FOUR_BIT, FOUR_BIT_SPELT } from "./options.ts";
 import type { FourBitType } from "./tables.ts";
 
 export interface FourBitOptions {
@@ -25,10 +27,32 @@ export interface FourBitState {
   readonly sourceDType: string;
 }
 
+const OPTIONS: Rule<FourBitOptions> = fields(FOUR_BIT, { spelt: FOUR_BIT_SPELT });
+
+/** With the defaults filled in. @throws LowrankError (ConfigError) naming the key that is wrong */
+export function fourBitOptions(source: string, options: FourBitOptions): Required<FourBitOptions> {
+  return { type: "nf4", blockSize: 64, doubleQuantisation: true, ...checkOptions(source, OPTIONS, options) };
+}
+
+/** @throws NumericsError naming `name` and the element that is not finite, or the scale that decodes to more than `sourceDType` holds */
 export function quantiseFourBit(values: Float32Array, shape: readonly number[], options: FourBitOptions = {}, name = "tensor", sourceDType = "float32"): FourBitState {
-  const { type = "nf4", blockSize = 64, doubleQuantisation = true } = options;
+  const { type, blockSize, doubleQuantisation } = fourBitOptions("quantiseFourBit", options);
+  if (values.length !== sizeOf(shape)) throw new ShapeError(`quantiseFourBit: ${name} has ${values.length} values and the shape [${shape.join(", ")}]`);
   const { codes, absmax } = quantiseBlocks(values, type, blockSize, name);
-  return { type, blockSize, shape, codes, scales: doubleQuantisation ? nestScales(absmax, undefined, name) : absmax, sourceDType };
+  return { type, blockSize, shape, codes, scales: storedScales(absmax, doubleQuantisation, name, sourceDType), sourceDType };
+}
+
+/** Largest finite numbers of what bitsandbytes decodes to. */
+const LARGEST: Readonly<Record<string, number>> = { float16: 65504, bfloat16: 3.3895313892515355e38, float32: 3.4028234663852886e38 };
+
+/** Scales as they are kept. What they decode to is checked, since it is that, and not the scale, which has to fit the weight's dtype. */
+export function storedScales(absmax: Float32Array, doubleQuantisation: boolean, name: string, sourceDType: string): Float32Array | NestedScales {
+  const scales = doubleQuantisation ? nestScales(absmax, undefined, name) : absmax;
+  const decoded = scales instanceof Float32Array ? scales : unnestScales(scales);
+  const largest = LARGEST[sourceDType] ?? Infinity;
+  const bad = decoded.findIndex((s) => !(Math.abs(s) <= largest));
+  if (bad >= 0) throw new NumericsError(`${name}: the scale of block ${bad} decodes to ${decoded[bad]}, and ${sourceDType} ends at ${largest}; ${doubleQuantisation ? "quantise without doubleQuantisation" : "give the weight as float32"}`);
+  return scales;
 }
 
 /** The numbers a state stands for, in f32, row-major in its shape. */
@@ -38,7 +62,8 @@ export function dequantiseFourBit({ type, blockSize, shape, codes, scales }: Fou
 }
 
 /** Bytes of codes and scales for n elements, without the tables every weight shares. */
-export function fourBitBytes(n: number, { blockSize = 64, doubleQuantisation = true }: FourBitOptions = {}): number {
+export function fourBitBytes(n: number, options: FourBitOptions = {}): number {
+  const { blockSize, doubleQuantisation } = fourBitOptions("fourBitBytes", options);
   const blocks = Math.ceil(n / blockSize);
   return Math.ceil(n / 2) + (doubleQuantisation ? blocks + 4 * Math.ceil(blocks / NESTED_BLOCK) + 4 : 4 * blocks);
 }

@@ -3,7 +3,7 @@ import { Conv1D, LayerNorm, Linear, Module } from "@lowrank/nn";
 import { f32ToF16, fromBytes, init, NumericsError, SafetensorsFile, serialize, type StoredTensor } from "@lowrank/tensor";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { fourBitBytes, fromEntries, loadFourBit, planQuantisation, quantise, quantiseCheckpoint, quantiseFourBit, selectFrom, sizeReport, toEntries, writeQuantisedCheckpoint, writeQuantisedModel, type FourBitWeight, type TensorReader } from "../src/index.ts";
+import { fourBitBytes, fromEntries, loadFourBit, planQuantisation, quantise, quantiseCheckpoint, quantiseFourBit, quantizedConfigFile, readQuantizationConfig, selectFrom, sizeReport, skipModules, toEntries, writeQuantisedCheckpoint, writeQuantisedModel, type FourBitWeight, type TensorReader } from "../src/index.ts";
 
 class Net extends Module {
   readonly first: Linear = new Linear(70, 33);
@@ -75,6 +75,8 @@ describe("a checkpoint", () => {
     const one = (tensor: StoredTensor): TensorReader => ({ names: ["h.0.weight"], info: () => ({ dtype: "F32", shape: tensor.shape }), read: () => Promise.resolve(tensor) });
     const drain = async (tensor: StoredTensor, how: true | "transposed"): Promise<void> => { for await (const part of quantiseCheckpoint(one(tensor), { select: () => how })) void part; };
     await expect(drain({ dtype: "f32", shape: [3], data: Float32Array.of(1, NaN, 2) }, true)).rejects.toThrow(new NumericsError("h.0.weight: element 1 is NaN; only finite weights can be quantised"));
+    // f64 is narrowed on the way: what is checked is what is kept
+    await expect(drain({ dtype: "f64", shape: [2], data: Float64Array.of(1, 1e300) }, true)).rejects.toThrow("h.0.weight: element 1 is Infinity");
     await expect(drain({ dtype: "i32", shape: [2], data: Int32Array.of(1, 2) }, true)).rejects.toThrow("h.0.weight is i32; only floats");
     await expect(drain({ dtype: "f32", shape: [2], data: Float32Array.of(1, 2) }, "transposed")).rejects.toThrow("only matrices can be transposed");
   });
@@ -83,6 +85,64 @@ describe("a checkpoint", () => {
     const device = await init({ device: "wasm", threads: 1 });
     const file = await SafetensorsFile.open(fromBytes(serialize(toEntries("first.weight", quantiseFourBit(random(33 * 71), [33, 71])))));
     await expect(loadFourBit(new Net(), file, device)).rejects.toThrow("first.weight: the file has [33, 71] in four bits, the model wants [33, 70]");
+    device.close();
+  });
+});
+
+describe("what was said and does nothing", () => {
+  it("is an error: a choice that takes no tensor, a file without a weight of the model, a model without four bits", async () => {
+    const device = await init({ device: "wasm", threads: 1 });
+    const { net, file } = await netFile();
+    await expect(writeQuantisedCheckpoint(file, () => undefined, { select: () => false })).rejects.toThrow('writeQuantisedCheckpoint: "select" chose none of the 8 tensors; they are called');
+    await expect((async () => { for await (const part of quantiseCheckpoint(file, { select: () => false })) void part; })()).rejects.toThrow("chose none of the 8 tensors");
+    await expect(loadFourBit(new Net(), file, device)).rejects.toThrow("loadFourBit: the file holds no weight in four bits");
+    const other = await SafetensorsFile.open(fromBytes(serialize(toEntries("bert.first.weight", quantiseFourBit(random(33 * 70), [33, 70])))));
+    await expect(loadFourBit(new Net(), other, device)).rejects.toThrow("none of the file's 1 four-bit weights is one of the model's: it has \"bert.first.weight\"");
+    expect(await loadFourBit(new Net(), other, device, { nameOf: (n) => `bert.${n}` })).toEqual(["first.weight"]);
+    expect(() => quantizedConfigFile(net, {})).toThrow("no weight of the model is in four bits; quantise it first");
+    device.close();
+  });
+
+  it("is an error when a model carries adapters, whose weights nothing would read", async () => {
+    class Adapted extends Linear {
+      readonly lora_A: Linear[] = [new Linear(70, 2, { bias: false })];
+    }
+    class WithAdapter extends Module { readonly first: Adapted = new Adapted(70, 33); readonly head: Linear = new Linear(33, 2); }
+    const device = await init({ device: "wasm", threads: 1 });
+    const net = new WithAdapter();
+    await net.materialize({ device });
+    await quantise(net, { include: ["first"] });
+    await expect(writeQuantisedModel(net, () => undefined)).rejects.toThrow("writeQuantisedModel: the model carries adapters (first.lora_A.0.weight); save them with saveAdapter, or call mergeAndUnload first");
+    expect(() => quantizedConfigFile(net, {})).toThrow("carries adapters");
+    device.close();
+  });
+});
+
+describe("config.json of a quantised model", () => {
+  it("has floats where Python wants floats, and the type and skip list that the weights have", async () => {
+    const { net } = await netFile();
+    await quantise(net, { format: "fp4", doubleQuantisation: false });
+    const text = quantizedConfigFile(net, { model_type: "net", id2label: { 0: "a", 1: "b" } }, { computeDType: "bfloat16" });
+    expect(text).toContain('    "llm_int8_threshold": 6.0,\n');
+    expect(JSON.parse(text)).toMatchObject({ model_type: "net", quantization_config: { bnb_4bit_quant_type: "fp4", bnb_4bit_use_double_quant: false, bnb_4bit_compute_dtype: "bfloat16", llm_int8_skip_modules: ["head"], load_in_4bit: true } });
+    expect(readQuantizationConfig(JSON.parse(text) as Record<string, unknown>)).toEqual({ format: "fp4", doubleQuantisation: false, computeDType: "bfloat16", skip: ["head"] });
+    await quantise(net.freeze(), { include: ["head"] });
+    expect(() => quantizedConfigFile(net, {})).toThrow("some weights are nf4 and some fp4");
+  });
+
+  it("names a module that stays so that transformers takes no other along", async () => {
+    class TwoStep extends Module {
+      readonly pre_classifier: Linear = new Linear(70, 33);
+      readonly classifier: Linear = new Linear(33, 2);
+    }
+    const device = await init({ device: "wasm", threads: 1 });
+    const net = new TwoStep();
+    await net.materialize({ device });
+    await quantise(net, { include: ["pre_classifier"] });
+    const skip = skipModules(net);
+    // should_convert_module of transformers 5
+    const skipped = (path: string): boolean => skip.some((key) => new RegExp(`^(?:${key})(?:(?<=\\.)|(?=\\.|$))`).test(path) || path.endsWith(key));
+    expect(["pre_classifier", "classifier", "bert.pooler"].map(skipped)).toEqual([false, true, false]);
     device.close();
   });
 });
@@ -143,14 +203,34 @@ describe("files that are damaged", () => {
   it("are refused with the key that is wrong", () => {
     expect(() => fromEntries("w", withState(state))).not.toThrow();
     expect(() => fromEntries("w", withState("{"))).toThrow("not valid JSON");
-    expect(() => fromEntries("w", withState("3"))).toThrow("not a JSON object");
-    expect(() => fromEntries("w", withState(state.replace('"nf4"', '"nf5"')))).toThrow('quant_type "nf5"');
-    expect(() => fromEntries("w", withState(state.replace("64,", "48,")))).toThrow("blocksize 48");
-    expect(() => fromEntries("w", withState(state.replace("[10, 64]", "[-1]")))).toThrow("shape [-1] is not a list of sizes");
-    expect(() => fromEntries("w", withState(state.replace("256", "128")))).toThrow("nested_blocksize 128");
-    expect(() => fromEntries("w", withState(state.replace("0.04", "null")))).toThrow("nested_offset null");
+    expect(() => fromEntries("w", withState("3"))).toThrow("must be an object");
+    expect(() => fromEntries("w", withState(state.replace('"nf4"', '"nf5"')))).toThrow('w.quant_state.bitsandbytes__nf4: "quant_type" must be one of "nf4", "fp4", got "nf5"');
+    expect(() => fromEntries("w", withState(state.replace("64,", "48,")))).toThrow('"blocksize" must be one of 32, 64');
+    expect(() => fromEntries("w", withState(state.replace("[10, 64]", "[-1]")))).toThrow('"shape.0" must be a whole number of at least 0, got -1');
+    expect(() => fromEntries("w", withState(state.replace("256", "128")))).toThrow('"nested_blocksize" must be 256, got 128');
+    expect(() => fromEntries("w", withState(state.replace("0.04", "null")))).toThrow('"nested_offset" must be a finite number, got null');
     expect(() => fromEntries("w", good().set("w.absmax", { dtype: "f32", shape: [10], data: new Float32Array(10) }))).toThrow("absmax is f32, quantised scales are u8");
     expect(() => fromEntries("w", good().set("w.quant_map", { dtype: "f32", shape: [16], data: new Float32Array(16) }))).toThrow("quant_map is not the table");
+    expect(() => fromEntries("w", withState(state.replace("}", ', "zero_point": 3}')))).toThrow('has an unknown key "zero_point"');
+    expect(() => fromEntries("w", withState(state.replace("0.04", "1e300")))).toThrow("nested_offset 1e+300 does not fit f32");
+    expect(() => fromEntries("w", withState(state.replace(', "nested_offset": 0.04', "")))).toThrow("nested_offset missing");
+    expect(() => fromEntries("w", withState(state.replace(', "nested_blocksize": 256', "")))).toThrow("w: not a bitsandbytes four-bit weight: absmax is u8, plain scales are f32");
+    expect(() => fromEntries("w", withState(state + " ".repeat(5000)))).toThrow("a state is at most 4096 bytes");
+    const renamed = new Map([...good()].map(([k, v]) => [k.replace("__nf4", "__fp4"), v]));
+    expect(() => fromEntries("w", renamed)).toThrow('quant_state.bitsandbytes__fp4 says quant_type "nf4"');
+  });
+
+  it("with scales that are no magnitudes are refused by name, plain and nested, unless that is asked for", () => {
+    const plain = (): Map<string, StoredTensor> => toEntries("w", quantiseFourBit(random(64 * 10), [10, 64], { doubleQuantisation: false }));
+    for (const bad of [NaN, Infinity, -1]) {
+      for (const [key, entries] of [["absmax", plain()], ["nested_absmax", good()]] as const) {
+        const data = Float32Array.from(entries.get(`w.${key}`)!.data, Number);
+        data[0] = bad;
+        const damaged = entries.set(`w.${key}`, { dtype: "f32", shape: [data.length], data });
+        expect(() => fromEntries("w", damaged)).toThrow(new NumericsError(`w.${key}: scale 0 is ${bad}; a scale is a finite number of at least 0 (allowNonFinite takes others)`));
+        expect(() => fromEntries("w", damaged, { allowNonFinite: true })).not.toThrow();
+      }
+    }
   });
 
   it("never give anything but a state or a FormatError, whatever the JSON", () => {

@@ -117,9 +117,30 @@ describe("quantization_config", () => {
     expect(readQuantizationConfig({ model_type: "bert" })).toBeUndefined();
   });
 
+  it("reads the skip list under both of its names, and refuses two lists that differ", () => {
+    const own = { load_in_4bit: true, llm_int8_skip_modules: ["lm_head", "score"] };
+    const read = (extra: object): readonly string[] | undefined => readQuantizationConfig({ quantization_config: { ...own, ...extra } })!.skip;
+    expect(read({ llm_int8_skip_modules: null, modules_to_not_convert: ["classifier"] })).toEqual(["classifier"]);
+    expect(read({ modules_to_not_convert: ["score", "lm_head"] })).toEqual(["lm_head", "score"]);
+    expect(() => read({ modules_to_not_convert: ["classifier"] })).toThrow("are two names of one list and differ");
+    expect(() => read({ llm_int8_skip_modules: "lm_head" })).toThrow('"llm_int8_skip_modules" must be a list');
+  });
+
+  it.each(["gptq", "awq", "fp8", "hqq", "compressed-tensors", "something-new"])("refuses %s by name, with what to do", (method) => {
+    expect(() => readQuantizationConfig({ quantization_config: { quant_method: method, bits: 4 } })).toThrow(`config.json: quantization_config: quant_method is "${method}"; only bitsandbytes is built: take the checkpoint at full width and quantise it here`);
+  });
+
+  it("refuses values of another kind by their key", () => {
+    for (const [key, value] of Object.entries({ load_in_4bit: "true", bnb_4bit_use_double_quant: 1, bnb_4bit_compute_dtype: "half", llm_int8_threshold: -1, llm_int8_has_fp16_weight: "no", quant_method: 4 })) {
+      expect(() => readQuantizationConfig({ quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true, [key]: value } })).toThrow(`config.json: quantization_config: "${key}" must be`);
+    }
+    expect(() => readQuantizationConfig({ quantization_config: [] })).toThrow("must be an object");
+    expect(() => readQuantizationConfig({ quantization_config: { load_in_8bit: true, llm_int8_has_fp16_weight: true } })).toThrow("llm_int8_has_fp16_weight");
+  });
+
   it("refuses what it does not know", () => {
     expect(() => readQuantizationConfig({ quantization_config: { quant_method: "gptq" } })).toThrow('quant_method is "gptq"');
     expect(() => readQuantizationConfig({ quantization_config: { quant_method: "bitsandbytes" } })).toThrow("exactly one of load_in_4bit and load_in_8bit");
-    expect(() => readQuantizationConfig({ quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true, bnb_4bit_quant_type: "int4" } })).toThrow('"int4" is neither');
+    expect(() => readQuantizationConfig({ quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true, bnb_4bit_quant_type: "int4" } })).toThrow('"bnb_4bit_quant_type" must be one of "nf4", "fp4", got "int4"');
   });
 });

@@ -1,5 +1,5 @@
 /** The best product B·A of rank r for a matrix, its singular values shared evenly. */
-import { topSvd } from "@lowrank/tensor";
+import { LowrankError, NumericsError, topSvd } from "@lowrank/tensor";
 
 /** An adapter's start: the layer computes x·(base + s·B·A)ᵀ. */
 export interface Factors {
@@ -7,6 +7,15 @@ export interface Factors {
   readonly a: Float32Array;
   /** [out, r] */
   readonly b: Float32Array;
+}
+
+export function checkRank(source: string, rank: number, [out, into]: readonly [number, number]): void {
+  if (rank > Math.min(out, into)) throw new LowrankError("ConfigError", `${source}: "rank" is ${rank}, and a matrix of [${out}, ${into}] has at most ${Math.min(out, into)}`);
+}
+
+export function checkFinite(weight: Float32Array, name: string): void {
+  const bad = weight.findIndex((w) => !Number.isFinite(w));
+  if (bad >= 0) throw new NumericsError(`${name}: element ${bad} is ${weight[bad]}; only finite weights have factors`);
 }
 
 /** A = √S_r·V_rᵀ, B = U_r·√S_r of `matrix` [out, in]; the matrix is divided by `scale` first. */

@@ -3,8 +3,10 @@
  * together begin near the weight. Each further iteration quantises the weight less the product found so far; nothing makes the error
  * fall with each of them, and on some weights it rises a little.
  */
+import { checkOptions, fields, optional, positive, size, type Rule } from "@lowrank/tensor/check";
+import { BLOCK_SIZE, checkMatrix, FOUR_BIT, FOUR_BIT_SPELT } from "../options.ts";
 import { dequantiseFourBit, quantiseFourBit, type FourBitOptions, type FourBitState } from "../state.ts";
-import { bestFactors, without, type Factors } from "./factors.ts";
+import { bestFactors, checkRank, without, type Factors } from "./factors.ts";
 
 export interface LoftqOptions extends Omit<FourBitOptions, "doubleQuantisation"> {
   readonly rank: number;
@@ -17,13 +19,20 @@ export interface LoftqOptions extends Omit<FourBitOptions, "doubleQuantisation">
   readonly scale?: number;
 }
 
+const OPTIONS: Rule<LoftqOptions> = fields<LoftqOptions>(
+  { rank: size, iterations: optional(size), scale: optional(positive), type: FOUR_BIT.type, blockSize: optional(BLOCK_SIZE) },
+  { spelt: { ...FOUR_BIT_SPELT, r: "rank", loftq_iter: "iterations", loftqIter: "iterations", num_iter: "iterations", scaling: "scale" } },
+);
+
 /**
  * @param weight [out, in]; turn GPT-2's [in, out] weights first
  * @returns A, B and the base, whose scales are plain, as in PEFT
  */
 export function loftq(weight: Float32Array, shape: readonly [out: number, into: number], options: LoftqOptions, name = "tensor"): Factors & { readonly base: FourBitState } {
-  const { rank, iterations = 1, scale = 1, ...format } = options;
+  const { rank, iterations = 1, scale = 1, ...format } = checkOptions("loftq", OPTIONS, options);
   const [out, into] = shape;
+  checkMatrix(`loftq: ${name}`, weight, shape);
+  checkRank("loftq", rank, shape);
   let target = weight;
   for (let i = 1; ; i++) {
     const base = quantiseFourBit(target, shape, { ...format, doubleQuantisation: false }, name);
