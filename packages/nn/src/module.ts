@@ -24,6 +24,8 @@ export abstract class Module {
   #training = false;
   #keys: DropoutKeys | undefined;
   #label = "";
+  /** Where the model was loaded from: a directory, or another name of its files. Adapters name it as their base. */
+  origin: string | undefined;
 
   get training(): boolean { return this.#training; }
 
@@ -112,18 +114,25 @@ export abstract class Module {
     return this;
   }
 
-  /** Weights whose name matches no longer train; all of them without a filter. A string matches a whole dotted suffix or prefix. */
-  freeze(filter?: NameFilter): this { return this.#setTrainable(filter, false); }
-  unfreeze(filter?: NameFilter): this { return this.#setTrainable(filter, true); }
+  /**
+   * Weights whose name matches no longer train; all of them without a filter. A string matches whole parts of a dotted name, wherever they
+   * stand; of a list each entry must match something.
+   * @throws LowrankError (NameError) on a filter that matches no weight, with the nearest names
+   */
+  freeze(filter?: NameFilter | readonly NameFilter[]): this { return this.#setTrainable(filter, false); }
+  unfreeze(filter?: NameFilter | readonly NameFilter[]): this { return this.#setTrainable(filter, true); }
 
-  #setTrainable(filter: NameFilter | undefined, trainable: boolean): this {
-    let hits = 0;
-    for (const [name, weight] of this.namedWeights()) {
-      if (filter !== undefined && !matches(filter, name)) continue;
-      weight.trainable = trainable;
-      hits++;
+  #setTrainable(filter: NameFilter | readonly NameFilter[] | undefined, trainable: boolean): this {
+    const weights = [...this.namedWeights()];
+    const filters: readonly NameFilter[] = filter === undefined ? [() => true] : Array.isArray(filter) ? (filter as readonly NameFilter[]) : [filter as NameFilter];
+    // all of them first, so that a filter that matches nothing changes nothing
+    const chosen = filters.map((one) => weights.filter(([name]) => matches(one, name)));
+    const idle = filters[chosen.findIndex((hits) => hits.length === 0)];
+    if (idle !== undefined) {
+      const near = typeof idle === "string" ? `; near it: ${nearest(idle, weights.map(([name]) => name)).join(", ")}` : "";
+      throw new LowrankError("NameError", `${trainable ? "unfreeze" : "freeze"}: ${typeof idle === "string" ? idle : typeof idle === "function" ? "the filter" : String(idle)} matches no weight${near}`);
     }
-    if (hits === 0) throw new LowrankError("NameError", `${trainable ? "unfreeze" : "freeze"}: ${String(filter)} matches no weight`);
+    for (const [, weight] of chosen.flat()) weight.trainable = trainable;
     return this;
   }
 
@@ -212,7 +221,7 @@ export abstract class Module {
 function matches(filter: NameFilter, name: string): boolean {
   if (typeof filter === "function") return filter(name);
   if (filter instanceof RegExp) return filter.test(name);
-  return name === filter || name.startsWith(`${filter}.`) || name.endsWith(`.${filter}`);
+  return `.${name}.`.includes(`.${filter}.`);
 }
 
 /** Values are drawn in f64 and rounded piece by piece, so that a large weight never stands in memory at full width. */

@@ -58,7 +58,12 @@ describe("a module tree", () => {
     net.unfreeze(/LayerNorm/);
     net.unfreeze((n) => n === "embeddings.weight");
     expect([...net.namedWeights()].filter(([, w]) => w.trainable).map(([n]) => n)).toEqual(["embeddings.weight", "layer.0.LayerNorm.weight", "layer.0.LayerNorm.bias", "layer.1.LayerNorm.weight", "layer.1.LayerNorm.bias", "classifier.weight"]);
-    expect(() => net.freeze("clasifier")).toThrow(/freeze: clasifier matches no weight/);
+    expect(() => net.freeze("clasifier")).toThrow(/freeze: clasifier matches no weight; near it: .*classifier/);
+    net.freeze();
+    expect(() => net.unfreeze(["classifier", "embedings"])).toThrow(/unfreeze: embedings matches no weight/);
+    expect(net.trainableWeights()).toEqual([]);
+    net.unfreeze(["classifier", "LayerNorm"]);
+    expect(net.trainableWeights().length).toBeGreaterThan(2);
   });
 
   it("takes no memory until it is materialised", async () => {

@@ -41,7 +41,7 @@ export async function adaptClassifier(classifier: Classifier, method: MethodConf
   }
   if (method.method === "head") {
     model.freeze();
-    for (const name of method.modules) model.unfreeze((weight) => `.${weight}.`.includes(`.${name}.`));
+    model.unfreeze(method.modules);
   }
   return describe(classifier, [], (folder) => savePretrained(model, join(folder, "checkpoint")));
 }
