@@ -1,14 +1,16 @@
 /** One adapter on a model, and what can be done with it. `attach` makes it. */
-import { LowrankError, type Device, type DType, type StoredTensor } from "@lowrank/tensor";
+import { LowrankError, type Device, type DType } from "@lowrank/tensor";
+import { checkOptions, fields, flag, oneOf, optional, real } from "@lowrank/tensor/check";
 import type { Module, Weight } from "@lowrank/nn";
-import type { LoraConfig } from "./config.ts";
+import { scaleOf, type LoraConfig } from "./config.ts";
 import { initialise, restore, type Start } from "./initialise.ts";
 import type { MergeOptions, MergeReport } from "./layers/adapters.ts";
 import { LoraProjection } from "./layers/projection.ts";
+import { SvdUpdate } from "./layers/svd.ts";
 import type { Update } from "./layers/update.ts";
-import { baseBiases, isLayer, placesOf, sharerOf, type Layer } from "./layers/walk.ts";
+import { baseBiases, copiesOf, layersOf, sharerOf, type Layer } from "./layers/walk.ts";
 import { parameterReport, type ParameterReport } from "./report.ts";
-import { SavedCopy } from "./saved-copy.ts";
+import type { SavedCopy } from "./saved-copy.ts";
 import type { TargetRow } from "./select.ts";
 
 export interface AdapterParts {
@@ -17,7 +19,21 @@ export interface AdapterParts {
   readonly config: LoraConfig;
   readonly table: readonly TargetRow[];
   readonly sites: ReadonlyMap<string, Layer>;
+  readonly updates: ReadonlyMap<string, Update>;
   readonly saved: ReadonlyMap<string, SavedCopy>;
+  readonly copies: ReadonlyMap<string, Module>;
+  readonly warnings: readonly string[];
+}
+
+const MERGE_RULES = fields<MergeOptions>({ safe: optional(flag), into: optional(oneOf("dequantised")) });
+
+const adapters = /* @__PURE__ */ new WeakMap<Module, Map<string, LoraAdapter>>();
+
+/** Adapters by name that were attached to a model and not deleted. */
+export function register(model: Module): Map<string, LoraAdapter> {
+  const found = adapters.get(model) ?? new Map<string, LoraAdapter>();
+  adapters.set(model, found);
+  return found;
 }
 
 export class LoraAdapter {
@@ -27,17 +43,31 @@ export class LoraAdapter {
   /** What was resolved: module, size, rank, alpha, scale, parameters. */
   table: readonly TargetRow[];
   readonly sites: ReadonlyMap<string, Layer>;
+  /** Modules that are trained whole, by path. */
   readonly saved: ReadonlyMap<string, SavedCopy>;
+  /** This adapter's copies of them. */
+  readonly copies: ReadonlyMap<string, Module>;
+  /** What a file says and nothing comes of: names without a module, tensors without a place. For whoever loads it to print. */
+  readonly warnings: string[];
+  readonly #updates: Map<string, Update>;
   /** What A and B took from the base, by module, to be given back by `delete`. */
   readonly #starts = new Map<string, Start>();
+  /** Product of what `scaleBy` was given. */
+  #strength = 1;
+  #on = true;
+  /** Runs of `disabled` that have not ended. */
+  #resting = 0;
 
-  constructor({ model, name, config, table, sites, saved }: AdapterParts) {
+  constructor({ model, name, config, table, sites, updates, saved, copies, warnings }: AdapterParts) {
     this.model = model;
     this.name = name;
     this.config = config;
     this.table = table;
     this.sites = sites;
     this.saved = saved;
+    this.copies = copies;
+    this.#updates = new Map(updates);
+    this.warnings = [...warnings];
   }
 
   /** The projections this adapter sits on. */
@@ -46,14 +76,29 @@ export class LoraAdapter {
   }
 
   /** This adapter's update on each module. */
-  get updates(): ReadonlyMap<string, Update> { return new Map([...this.sites].map(([path, layer]) => [path, layer.updates.get(this.name)!])); }
+  get updates(): ReadonlyMap<string, Update> { return this.#updates; }
+
+  /** The factor that `scaleBy` has come to. */
+  get strength(): number { return this.#strength; }
+
+  /** Puts another update in the place of one, after its ranks were cut. */
+  replaceUpdate(path: string, update: Update): void {
+    this.#updates.set(path, update);
+    this.sites.get(path)!.updates.set(this.name, update);
+  }
+
+  /** Biases of the base that train with this adapter. */
+  biases(): Weight[] {
+    if (this.config.bias === "all") return [...baseBiases(this.model, this.sites.keys(), this.saved.keys()).values()];
+    return this.config.bias === "none" ? [] : [...this.layers.values()].flatMap(({ bias }) => bias ?? []);
+  }
 
   /** Memory for what was attached: drawn fresh from the seed, saved modules copied from their originals. Adapter weights are f32 whatever the base is. */
   async materialize(options: { device: Device; seed?: number; dtype?: DType }): Promise<void> {
     const dtype = options.dtype ?? options.device.defaultFloat;
-    for (const { original, copies } of this.saved.values()) {
+    for (const [path, { original }] of this.saved) {
       const from = new Map(original.namedWeights());
-      for (const [name, weight] of copies.get(this.name)!.namedWeights()) {
+      for (const [name, weight] of this.copies.get(path)!.namedWeights()) {
         const { data, dtype: stored } = await from.get(name)!.read();
         weight.parameter = options.device.parameter(data, weight.shape, dtype, stored);
       }
@@ -67,78 +112,109 @@ export class LoraAdapter {
   }
 
   /**
-   * PEFT's counts and the table.
+   * PEFT's counts, the table and the warnings.
    * @param masks ranks an allocator keeps, by module path: the effective count leaves the others out
    */
-  report(masks?: ReadonlyMap<string, readonly boolean[]>): ParameterReport { return parameterReport(this.model, this.table, masks); }
+  report(masks?: ReadonlyMap<string, readonly boolean[]>): ParameterReport { return { ...parameterReport(this.model, this.table, masks), warnings: this.warnings }; }
 
   /**
-   * Works active adapters into the base. With `safe` everything is checked before anything is written. A weight that another module
-   * reads as well is refused, because that module would change too.
+   * Works the adapters that take part into the base, on this adapter's layers. With `safe` everything is checked, as it will be stored,
+   * before anything is written. A weight that another module reads as well is refused, because that module would change too.
+   * @throws LowrankError (MergeError) where this adapter takes no part, (NumericsError) where a value is too large for the base's dtype
    */
   async merge(options: MergeOptions = {}): Promise<MergeReport[]> {
-    const reports: MergeReport[] = [];
-    for (const [path, { weight, adapters }] of this.sites) {
+    const checked = checkOptions("merge", MERGE_RULES, options);
+    for (const [path, { weight, adapters: here }] of this.sites) {
+      if (!here.taking.includes(this.name)) throw new LowrankError("MergeError", `merge: adapter ${this.name} takes no part on ${path}; activate or enable it first`);
       const sharer = sharerOf(this.model, path, weight);
       if (sharer !== undefined) throw new LowrankError("MergeError", `merge: ${path} shares its weight with ${sharer}, which the update must not reach; keep the adapter apart, or untie the two`);
-      await adapters.checkMerge(options);
+      await here.checkMerge(checked);
     }
-    for (const { adapters } of this.sites.values()) {
-      const report = await adapters.merge({ ...options, safe: false });
-      if (report !== undefined) reports.push(report);
+    const reports: MergeReport[] = [];
+    const done: Layer[] = [];
+    try {
+      for (const layer of this.sites.values()) {
+        const report = await layer.adapters.merge({ ...checked, safe: false });
+        if (report === undefined) continue;
+        reports.push(report);
+        done.push(layer);
+      }
+    } catch (error) {
+      for (const { adapters: here } of done) if (!here.final) here.unmerge();
+      throw error;
     }
     return reports;
   }
 
   unmerge(): void {
-    for (const { adapters } of this.sites.values()) adapters.unmerge();
+    for (const { adapters: here } of this.sites.values()) here.unmerge();
   }
 
   /** Merges and puts plain layers back, saved copies in the place of their originals; all adapters of the model are gone. The model can then be saved as a checkpoint. */
   async mergeAndUnload(options: MergeOptions = {}): Promise<MergeReport[]> {
     const reports = await this.merge(options);
-    for (const [path, layer] of placesOf(this.model)) {
-      if (!isLayer(layer)) continue;
+    for (const [path, layer] of layersOf(this.model)) {
       const report = await layer.adapters.merge(options);
       if (report !== undefined) reports.push(report);
       for (const update of layer.updates.values()) for (const { weight } of update.weights) weight.dispose();
       this.model.setModule(path, layer.base);
     }
-    for (const [path, saved] of placesOf(this.model)) {
-      if (!(saved instanceof SavedCopy)) continue;
+    for (const [path, saved] of copiesOf(this.model)) {
       const { copy } = saved;
       for (const other of saved.copies.values()) if (other !== copy) other.dispose();
-      const shared = saved.original.weights().some((w) => sharerOf(this.model, path, w) !== undefined);
       this.model.setModule(path, copy);
-      if (!shared && copy !== saved.original) saved.original.dispose();
+      const kept = new Set(this.model.weights());
+      for (const weight of saved.original.weights()) if (!kept.has(weight)) weight.dispose();
     }
+    register(this.model).clear();
     this.model.labelTree();
     for (const [name, weight] of this.model.namedWeights()) weight.name = name;
     return reports;
   }
 
-  /** Without adapters the model computes what the base computes; a merged adapter is unmerged first. Trained base biases stay trained, as in PEFT. */
+  /**
+   * This adapter takes no part any more; others that are active still do, and without any the model computes what the base computes. Merged
+   * layers are unmerged first. Trained base biases stay trained, as in PEFT.
+   */
   disable(): void {
-    this.unmerge();
-    this.#switch(false);
+    this.#on = false;
+    this.#switch();
   }
 
-  enable(): void { this.#switch(true); }
+  /** Takes part again, where it is active and no `disabled` runs. */
+  enable(): void {
+    this.#on = true;
+    this.#switch();
+  }
 
-  /** Runs `body` with adapters disabled. */
+  /** Runs `body` with this adapter disabled; afterwards it is as it was, however such runs lie in one another. */
   async disabled<T>(body: () => Promise<T> | T): Promise<T> {
-    this.disable();
+    this.#resting++;
     try {
+      this.#switch();
       return await body();
     } finally {
-      this.enable();
+      this.#resting--;
+      this.#switch();
     }
   }
 
-  /** Multiplies the strength of this adapter. A merged adapter is unmerged first. */
+  #switch(): void {
+    const on = this.#on && this.#resting === 0;
+    for (const { adapters: here } of this.sites.values()) here.switch(this.name, on);
+    for (const saved of this.saved.values()) saved.switch(this.name, on);
+  }
+
+  /** Multiplies the strength of this adapter. A merged adapter is unmerged first. Saving writes the strength into alpha. */
   scaleBy(factor: number): void {
+    checkOptions("scaleBy", fields<{ factor: number }>({ factor: real() }), { factor });
     this.unmerge();
-    for (const update of this.updates.values()) update.scale *= factor;
+    this.#strength *= factor;
+    for (const { module, alpha, rank } of this.table) {
+      const update = this.updates.get(module)!;
+      // as a file will say it, so that what is loaded has the same bits
+      update.scale = update instanceof SvdUpdate ? (alpha > 0 ? alpha : update.initialRank) * this.#strength : scaleOf(this.config, alpha * this.#strength, rank);
+    }
   }
 
   /**
@@ -147,24 +223,19 @@ export class LoraAdapter {
    */
   async delete(): Promise<void> {
     for (const [path, layer] of this.sites) {
-      const update = layer.updates.get(this.name);
       layer.adapters.remove(this.name);
       const start = this.#starts.get(path);
       if (start !== undefined) await restore(layer as LoraProjection, start);
-      for (const { weight } of update?.weights ?? []) weight.dispose();
+      for (const { weight } of this.updates.get(path)!.weights) weight.dispose();
       if (layer.updates.size === 0) this.model.setModule(path, layer.base);
     }
     this.#starts.clear();
     for (const [path, saved] of this.saved) {
       saved.copies.get(this.name)?.dispose();
-      saved.copies.delete(this.name);
+      saved.remove(this.name);
       if (saved.copies.size === 0) this.model.setModule(path, saved.original);
     }
-  }
-
-  #switch(on: boolean): void {
-    for (const { adapters } of this.sites.values()) adapters.enabled = on;
-    for (const saved of this.saved.values()) saved.enabled = on;
+    if (register(this.model).get(this.name) === this) register(this.model).delete(this.name);
   }
 
   /** Tensors under the names of `adapter_model.safetensors`. */
@@ -172,36 +243,11 @@ export class LoraAdapter {
     const out = new Map<string, Weight>();
     const set = (name: string, weight: Weight): unknown => out.set(`base_model.model.${name}`, weight);
     for (const [path, layer] of this.sites) {
-      for (const { file, weight } of layer.updates.get(this.name)!.weights.map((w) => layer.rename(w))) if (file !== "") set(`${path}.${file}`, weight);
+      for (const { file, weight } of this.updates.get(path)!.weights.map((w) => layer.rename(w))) if (file !== "") set(`${path}.${file}`, weight);
       if (this.config.bias === "lora_only" && layer instanceof LoraProjection && layer.bias !== undefined) set(`${path}.base_layer.bias`, layer.bias);
     }
-    if (this.config.bias === "all") for (const [name, weight] of baseBiases(this.model)) set(name, weight);
-    for (const [path, { copies }] of this.saved) for (const [name, weight] of copies.get(this.name)!.namedWeights()) set(`${path}.${name}`, weight);
+    if (this.config.bias === "all") for (const [name, weight] of baseBiases(this.model, this.sites.keys(), this.saved.keys())) set(name, weight);
+    for (const [path, copy] of this.copies) for (const [name, weight] of copy.namedWeights()) set(`${path}.${name}`, weight);
     return out;
-  }
-
-  /** Throws, and lists what differs, where names or shapes of a file do not meet the adapter's, but for what PEFT writes twice. Returns the names to read. */
-  check(shapes: ReadonlyMap<string, readonly number[]>): string[] {
-    const weights = this.fileWeights();
-    const given = new Map([...shapes].filter(([n]) => !(this.config.bias === "all" && /\.(original_module|modules_to_save)\.(.*\.)?bias$/.test(n))));
-    const problems = [
-      ...[...weights.keys()].filter((n) => !given.has(n)).map((n) => `${n} is missing`),
-      ...[...given.keys()].filter((n) => !weights.has(n)).map((n) => `${n} has no place in this model`),
-      ...[...given].flatMap(([n, shape]) => {
-        const w = weights.get(n);
-        return w !== undefined && w.shape.join() !== shape.join() ? [`${n} is [${shape.join(", ")}], the model wants [${w.shape.join(", ")}]`] : [];
-      }),
-    ];
-    if (problems.length > 0) throw new LowrankError("AdapterError", `the adapter does not fit this base: ${problems.slice(0, 4).join("; ")}${problems.length > 4 ? `; and ${problems.length - 4} more` : ""}`);
-    return [...given.keys()];
-  }
-
-  /** Writes tensors read from a file into the adapter, which they must fit. */
-  load(tensors: ReadonlyMap<string, StoredTensor>, toMemory: (dtype: DType, t: StoredTensor) => StoredTensor["data"]): void {
-    const weights = this.fileWeights();
-    for (const name of this.check(new Map([...tensors].map(([n, t]) => [n, t.shape])))) {
-      const { parameter } = weights.get(name)!;
-      parameter.write(toMemory(parameter.dtype, tensors.get(name)!));
-    }
   }
 }

@@ -1,7 +1,8 @@
-/** Putting an adapter on a model: layers are wrapped, everything else is frozen. */
-import { Conv1D, Embedding, Linear, Projection, type Module } from "@lowrank/nn";
-import { LowrankError, type Device, type DType } from "@lowrank/tensor";
-import { LoraAdapter } from "./adapter.ts";
+/** Putting an adapter on a model: everything that can fail is planned first, then layers are wrapped and everything else is frozen. */
+import { Embedding, type Module, type Projection } from "@lowrank/nn";
+import { Device, dtypes, LowrankError, quote, type DType } from "@lowrank/tensor";
+import { checkOptions, fields, instance, oneOf, optional, text, whole, type Rule } from "@lowrank/tensor/check";
+import { LoraAdapter, register } from "./adapter.ts";
 import { loraConfig, type LoraConfig } from "./config.ts";
 import { DoraUpdate } from "./layers/dora.ts";
 import { LoraEmbedding } from "./layers/embedding.ts";
@@ -9,56 +10,105 @@ import { LoraUpdate, type LoraOptions } from "./layers/lora.ts";
 import { LoraProjection } from "./layers/projection.ts";
 import { SvdUpdate } from "./layers/svd.ts";
 import type { Update } from "./layers/update.ts";
-import { baseBiases, isLayer, placesOf, type Layer } from "./layers/walk.ts";
-import { SavedCopy } from "./saved-copy.ts";
-import { resolveTargets, type TargetRow } from "./select.ts";
+import { copiesOf, isLayer, layersOf, type Layer } from "./layers/walk.ts";
+import { emptyCopy, leavesOf, SavedCopy } from "./saved-copy.ts";
+import { select, type TargetRow } from "./select.ts";
+import { snapshot } from "./snapshot.ts";
 
-/** Attaches an adapter to a model, structure only: works on models without memory. It becomes the active one; everything else is frozen. */
-export function attach(model: Module, options: Partial<LoraConfig>, name = "default"): LoraAdapter {
-  const config = loraConfig(options);
-  if (!/^[\w-]+$/.test(name)) throw new LowrankError("AdapterError", `"${name}" is no name for an adapter; letters, digits, "_" and "-" are`);
-  const table = resolveTargets(model, config);
-  // everything that can fail comes first, so that a refused adapter leaves the model as it was
-  const planned = table.map((row): [TargetRow, Layer, Update] => {
-    const before = model.getModule(row.module);
-    const layer = isLayer(before) ? before : before instanceof Embedding ? new LoraEmbedding(before) : new LoraProjection(before as Projection);
-    if (layer.updates.has(name)) throw new LowrankError("AdapterError", `there is an adapter "${name}" on ${row.module} already; give this one another name`);
-    return [row, layer, makeUpdate(layer, row, config)];
-  });
-  const heads = findSaved(model, config).map(([path, head]): [string, SavedCopy] => {
-    const saved = head instanceof SavedCopy ? head : new SavedCopy(head);
-    saved.copies.set(name, sameShape(path, saved.original));
-    return [path, saved];
-  });
-  model.freeze();
-  // the others rest everywhere, also where this one has no layer
-  for (const [, place] of placesOf(model)) if (isLayer(place) && !place.adapters.final) place.adapters.activate([]);
-  const sites = new Map<string, Layer>();
-  for (const [{ module }, layer, update] of planned) {
-    layer.adapters.add(name, update);
-    layer.adapters.activate([name]);
-    if (model.getModule(module) !== layer) model.setModule(module, layer);
-    sites.set(module, layer);
-    if (config.bias === "lora_only" && layer instanceof LoraProjection && layer.bias !== undefined) layer.bias.trainable = true;
-  }
-  for (const [path, saved] of heads) {
-    saved.active = name;
-    if (model.getModule(path) !== saved) model.setModule(path, saved);
-  }
-  if (config.bias === "all") for (const weight of baseBiases(model).values()) weight.trainable = true;
-  model.labelTree();
-  return new LoraAdapter({ model, name, config, table, sites, saved: new Map(heads) });
+/** Where and how an adapter gets its memory. */
+export interface AdaptOptions {
+  readonly device: Device;
+  /** Fresh values depend on this and on the module's path. Default 0. */
+  readonly seed?: number;
+  /** Default: the device's float. */
+  readonly dtype?: DType;
+  /** Default "default". */
+  readonly name?: string;
 }
 
-/** Attaches an adapter to a model in memory. Where its start is refused, the model has its layers back (frozen). */
-export async function adapt(model: Module, options: Partial<LoraConfig>, where: { device: Device; seed?: number; dtype?: DType; name?: string }): Promise<LoraAdapter> {
-  const adapter = attach(model, options, where.name);
+export const FLOATS: Rule<DType> = oneOf(...(["f64", "f32", "f16", "bf16"] as const).filter((dtype) => dtype in dtypes));
+const ADAPT_RULES = fields<AdaptOptions>({ device: instance(Device), seed: optional(whole(0)), dtype: optional(FLOATS), name: optional(text) });
+
+/**
+ * Attaches an adapter to a model, structure only: works on models without memory. It becomes the active one; everything else is frozen.
+ * @throws LowrankError naming the option or the module; the model is then as it was
+ */
+export function attach(model: Module, options: Partial<LoraConfig>, name = "default"): LoraAdapter {
+  return install(plan(model, options, name));
+}
+
+/** Attaches an adapter to a model in memory. Where its start is refused, the model is as it was. */
+export async function adapt(model: Module, options: Partial<LoraConfig>, where: AdaptOptions): Promise<LoraAdapter> {
+  const { name, ...memory } = checkOptions("adapt", ADAPT_RULES, where);
+  const adapter = plan(model, options, name ?? "default");
+  await filled(adapter, () => adapter.materialize(memory));
+  return adapter;
+}
+
+/** Installs a planned adapter and fills it; where that fails, the model is as it was. */
+export async function filled(adapter: LoraAdapter, fill: () => Promise<void>): Promise<void> {
+  const restore = snapshot(adapter.model);
+  install(adapter);
   try {
-    await adapter.materialize(where);
+    await fill();
   } catch (error) {
     await adapter.delete();
+    await restore();
     throw error;
   }
+}
+
+/** An adapter with its layers, which does not stand in the model yet. */
+export function plan(model: Module, options: Partial<LoraConfig>, name: string): LoraAdapter {
+  if (typeof name !== "string" || !/^[\w-]+$/.test(name)) throw new LowrankError("AdapterError", `${quote(name)} is no name for an adapter; letters, digits, "_" and "-" are`);
+  const { rows, config, saved, warnings } = select(model, loraConfig(options));
+  const sites = new Map<string, Layer>();
+  const updates = new Map<string, Update>();
+  for (const row of rows) {
+    const before = model.getModule(row.module);
+    if (before instanceof SavedCopy) throw new LowrankError("AdapterError", `${row.module} is trained whole by adapter ${[...before.copies.keys()].join(", ")} (modules_to_save); leave it out of the target modules, or delete that adapter`);
+    const layer = isLayer(before) ? before : before instanceof Embedding ? new LoraEmbedding(before) : new LoraProjection(before as Projection);
+    if (layer.updates.has(name)) throw new LowrankError("AdapterError", `there is an adapter "${name}" on ${row.module} already; give this one another name`);
+    sites.set(row.module, layer);
+    updates.set(row.module, makeUpdate(layer, row, config));
+  }
+  const copies = new Map<string, SavedCopy>();
+  for (const [path, place] of saved.flatMap((at) => leavesOf(at, model.getModule(at)))) {
+    if (isLayer(place)) throw new LowrankError("AdapterError", `modules_to_save takes ${path} whole, which carries adapter ${[...place.updates.keys()].join(", ")}; leave it out, or delete that adapter`);
+    const copy = place instanceof SavedCopy ? place : new SavedCopy(place);
+    if (copy.copies.has(name)) throw new LowrankError("AdapterError", `there is an adapter "${name}" on ${path} already; give this one another name`);
+    copies.set(path, copy);
+  }
+  const own = new Map([...copies].map(([path, { original }]) => [path, emptyCopy(path, original)]));
+  return new LoraAdapter({ model, name, config, table: rows, sites, updates, saved: copies, copies: own, warnings: [...warnings, ...sharedBiases(model, config)] });
+}
+
+/** Biases are the base's: two adapters that train them change each other. PEFT allows one. */
+function sharedBiases(model: Module, config: LoraConfig): string[] {
+  const other = config.bias === "none" ? undefined : [...register(model).values()].find((adapter) => adapter.config.bias !== "none");
+  return other === undefined ? [] : [`bias "${config.bias}" trains biases of the base, which adapter ${other.name} trains too: each changes the other (PEFT allows one such adapter)`];
+}
+
+/** Puts a planned adapter into its model. */
+function install(adapter: LoraAdapter): LoraAdapter {
+  const { model, name, sites, saved } = adapter;
+  model.freeze();
+  // the others rest everywhere, also where this one has no layer
+  for (const [, { adapters }] of layersOf(model)) if (!adapters.final) adapters.activate([]);
+  for (const [, copy] of copiesOf(model)) copy.active = [];
+  for (const [path, layer] of sites) {
+    layer.adapters.add(name, adapter.updates.get(path)!);
+    layer.adapters.activate([name]);
+    if (model.getModule(path) !== layer) model.setModule(path, layer);
+  }
+  for (const [path, copy] of saved) {
+    copy.copies.set(name, adapter.copies.get(path)! as never);
+    copy.active = [name];
+    if (model.getModule(path) !== copy) model.setModule(path, copy);
+  }
+  for (const weight of adapter.biases()) weight.trainable = true;
+  model.labelTree();
+  register(model).set(name, adapter);
   return adapter;
 }
 
@@ -72,6 +122,7 @@ function makeUpdate(layer: Layer, row: TargetRow, config: LoraConfig): Update {
     return new SvdUpdate(site, { ...options, scale: row.alpha > 0 ? row.alpha : initR, initialRank: initR, identity: config.initLora !== false });
   }
   if (embedding && config.loraBias) throw new LowrankError("ConfigError", `lora_bias: the embedding ${row.module} can have none`);
+  if (config.initLora === "olora" && !embedding && (layer as LoraProjection).fanInFanOut) throw new LowrankError("NotBuiltError", `init_lora_weights "olora" on ${row.module}, a Conv1D: PEFT factorises its weight the wrong way round and cannot read such an adapter; start with "pissa", which it reads`);
   const Method = config.dora ? DoraUpdate : LoraUpdate;
   return new Method(site, { ...options, ...(embedding ? { initA: { kind: "zeros" }, initB: { kind: "normal", std: 1 } } : startOf(config, row.rank)) });
 }
@@ -81,20 +132,4 @@ function startOf({ initLora }: LoraConfig, rank: number): Partial<LoraOptions> {
   if (initLora === "gaussian") return { initA: { kind: "normal", std: 1 / rank } };
   // without PEFT's reset B keeps the values of a fresh linear layer
   return initLora === false ? { initB: { kind: "uniform", bound: 1 / Math.sqrt(rank) } } : {};
-}
-
-/** Projections under the names of `modules_to_save`: themselves, or all of a head of several layers. */
-function findSaved(model: Module, config: LoraConfig): [string, Projection][] {
-  const places = placesOf(model);
-  return config.modulesToSave.flatMap((wanted) => [...model.namedModules()].filter(([path]) => path === wanted || path.endsWith(`.${wanted}`)).flatMap(([path]) => {
-    const inner = places.filter((entry): entry is [string, Projection] => entry[1] instanceof Projection && (entry[0] === path || entry[0].startsWith(`${path}.`)));
-    if (inner.length === 0 && !places.some(([place]) => path.startsWith(`${place}.`))) throw new LowrankError("AdapterError", `modules_to_save: ${path} holds no projection that could be copied`);
-    return inner;
-  })).filter(([path], i, all) => all.findIndex(([other]) => other === path) === i);
-}
-
-function sameShape(path: string, original: Projection): Projection {
-  if (original instanceof Linear) return new Linear(original.inFeatures, original.outFeatures, { bias: original.bias !== undefined });
-  if (original instanceof Conv1D) return new Conv1D(original.inFeatures, original.outFeatures);
-  throw new LowrankError("AdapterError", `modules_to_save: ${path} is neither a Linear nor a Conv1D`);
 }

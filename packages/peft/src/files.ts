@@ -1,9 +1,13 @@
 /** Adapter directories: `adapter_config.json` and `adapter_model.safetensors`. */
-import { LowrankError, SafetensorsFile, toMemory, writeSafetensors, type Device, type RandomAccess, type ByteSink, type DType, type StoredTensor } from "@lowrank/tensor";
+import { Device, LowrankError, SafetensorsFile, writeSafetensors, type ByteSink, type RandomAccess } from "@lowrank/tensor";
+import { checkOptions, fields, flag, instance, name, optional, parseJson, text, whole, type Rule } from "@lowrank/tensor/check";
 import type { Module } from "@lowrank/nn";
 import type { LoraAdapter } from "./adapter.ts";
-import { attach } from "./attach.ts";
-import { adapterConfigFile, parseAdapterConfig } from "./config.ts";
+import { filled, FLOATS, plan, type AdaptOptions } from "./attach.ts";
+import { adapterConfigFile, CONFIG_FILE, parseAdapterConfig } from "./config-file.ts";
+import { fitTensors, readTensors, writeTensors } from "./fit.ts";
+import { savedConfig, tensorsToSave, unmergedWhile } from "./saving.ts";
+import type { ValueOptions } from "./values.ts";
 
 /** The part of a file store that adapters need; `directory` of @lowrank/models is one. */
 export interface AdapterFiles {
@@ -14,53 +18,64 @@ export interface AdapterFiles {
   write(name: string, produce: (sink: ByteSink) => Promise<void>): Promise<void>;
 }
 
-const CONFIG = "adapter_config.json";
+export interface LoadAdapterOptions extends AdaptOptions, ValueOptions {}
+export const LOAD_RULES: Rule<LoadAdapterOptions> = fields<LoadAdapterOptions>({ device: instance(Device), seed: optional(whole(0)), dtype: optional(FLOATS), name: optional(text), allowNonFinite: optional(flag) });
+
+export interface SaveAdapterOptions extends ValueOptions {
+  /** Name or directory of the base, for `base_model_name_or_path`. Default: what the adapter's own file said, else where the model was loaded from. */
+  readonly baseModel?: string;
+}
+const SAVE_RULES = fields<SaveAdapterOptions>({ baseModel: optional(name), allowNonFinite: optional(flag) }, { spelt: { base: "baseModel", base_model_name_or_path: "baseModel", baseModelNameOrPath: "baseModel" } });
+
 const TENSORS = "adapter_model.safetensors";
 
+/** @throws LowrankError (FileError, FormatError) naming the directory */
 export async function readAdapterConfig(files: AdapterFiles): Promise<Record<string, unknown>> {
-  if (!(await files.exists(CONFIG))) throw new LowrankError("FileError", `${files.where}: there is no ${CONFIG}; give the folder that PEFT's save_pretrained wrote`);
-  try {
-    return JSON.parse(await files.text(CONFIG)) as Record<string, unknown>;
-  } catch (cause) {
-    throw new LowrankError("FormatError", `${files.where}/${CONFIG} is not valid JSON: ${(cause as Error).message}`, { cause });
-  }
+  if (!(await files.exists(CONFIG_FILE))) throw new LowrankError("FileError", `${files.where}: there is no ${CONFIG_FILE}; give the folder that PEFT's save_pretrained wrote`);
+  const source = `${files.where}/${CONFIG_FILE}`;
+  const value = parseJson(await files.text(CONFIG_FILE), source);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new LowrankError("FormatError", `${source}: must be an object`);
+  return value as Record<string, unknown>;
 }
 
-/** Attaches the adapter stored in `files` to `model`, under any name; it becomes the active one. Where it does not fit, the error lists what differs and the model is as it was. */
-export async function loadAdapter(model: Module, files: AdapterFiles, where: { device: Device; dtype?: DType; name?: string }): Promise<LoraAdapter> {
+/**
+ * Attaches the adapter stored in `files` to `model`, under any name; it becomes the active one. Tensors that the adapter does not need are
+ * taken where the base has them (embeddings and heads that PEFT saved along), else listed in the adapter's `warnings`, as are names of the
+ * configuration that match nothing.
+ * @throws LowrankError where the adapter does not fit, listing what differs, and on values that are not finite; the model is then as it was
+ */
+export async function loadAdapter(model: Module, files: AdapterFiles, where: LoadAdapterOptions): Promise<LoraAdapter> {
+  const { name: called = "default", allowNonFinite = false, ...memory } = checkOptions("loadAdapter", LOAD_RULES, where);
   const config = parseAdapterConfig(await readAdapterConfig(files));
   if (!(await files.exists(TENSORS))) throw new LowrankError("FileError", `${files.where}: there is no ${TENSORS}`);
   const source = await files.open(TENSORS);
   try {
     const file = await SafetensorsFile.open(source);
-    const trained = model.trainableWeights();
-    const adapter = attach(model, config, where.name);
-    try {
-      adapter.check(new Map(file.names.map((n) => [n, file.info(n).shape])));
-    } catch (error) {
-      await adapter.delete();
-      for (const weight of trained) weight.trainable = true;
-      throw error;
-    }
-    await adapter.materialize(where);
-    const tensors = new Map<string, StoredTensor>();
-    for (const name of file.names) tensors.set(name, await file.read(name));
-    adapter.load(tensors, (dtype, t) => toMemory(dtype, t.data, t.dtype));
+    const adapter = plan(model, config, called);
+    const fit = fitTensors(adapter, new Map(file.names.map((n) => [n, file.info(n).shape])));
+    const tensors = await readTensors(fit, (n) => file.read(n), { allowNonFinite });
+    await filled(adapter, async () => {
+      await adapter.materialize(memory);
+      adapter.warnings.push(...fit.warnings, ...(await writeTensors(fit, tensors, { allowNonFinite })));
+    });
     return adapter;
   } finally {
     await source.close?.();
   }
 }
 
-/** Writes what Python's PEFT reads. Tensors are f32. */
-export async function saveAdapter(adapter: LoraAdapter, files: AdapterFiles): Promise<void> {
-  const weights = adapter.fileWeights();
-  await files.write(TENSORS, (sink) =>
-    writeSafetensors(sink, new Map([...weights].map(([name, w]) => [name, { dtype: "f32" as const, shape: w.shape }])), async (name) => {
-      const { parameter } = weights.get(name)!;
-      return { dtype: "f32", shape: parameter.shape, data: toMemory("f32", await parameter.data(), parameter.dtype) };
-    }));
+/**
+ * Writes what Python's PEFT reads. Tensors are f32. A merged adapter is written as it is apart from the base; what `scaleBy` did is in alpha.
+ * @throws LowrankError where PEFT could not read the same function from the file
+ */
+export async function saveAdapter(adapter: LoraAdapter, files: AdapterFiles, options: SaveAdapterOptions = {}): Promise<void> {
+  const { baseModel, allowNonFinite = false } = checkOptions("saveAdapter", SAVE_RULES, options);
+  const { config, facts } = savedConfig(adapter, baseModel);
+  await unmergedWhile(adapter, async () => {
+    const tensors = await tensorsToSave(adapter, { allowNonFinite });
+    await files.write(TENSORS, (sink) => writeSafetensors(sink, new Map([...tensors].map(([n, { shape }]) => [n, { dtype: "f32" as const, shape }])), (n) => tensors.get(n)!.read()));
+  });
   const { TextEncoder } = globalThis as unknown as { TextEncoder: new () => { encode(t: string): Uint8Array } };
-  const text = JSON.stringify(adapterConfigFile(adapter.config), null, 2);
-  await files.write(CONFIG, async (sink) => { await sink(new TextEncoder().encode(text)); });
+  const text = JSON.stringify(adapterConfigFile(config, facts), null, 2);
+  await files.write(CONFIG_FILE, async (sink) => { await sink(new TextEncoder().encode(text)); });
 }

@@ -10,9 +10,9 @@ import { qr, transpose } from "./linear-algebra.ts";
 /** A [r, in], B [out, r] and s as they started, where W − s·B·A became the base. */
 export interface Start { readonly a: Float64Array; readonly b: Float64Array; readonly scale: number; readonly rank: number }
 
-export async function initialise({ model, name, config }: LoraAdapter, path: string, layer: Layer, seed: number): Promise<Start | undefined> {
+export async function initialise({ model, updates, config }: LoraAdapter, path: string, layer: Layer, seed: number): Promise<Start | undefined> {
   let start: Start | undefined;
-  const update = layer.updates.get(name)!;
+  const update = updates.get(path)!;
   if (update instanceof SvdUpdate) write(update.ranknum.parameter, [update.initialRank]);
   if (update instanceof LoraUpdate && layer instanceof LoraProjection) {
     const { initLora } = config;

@@ -11,6 +11,8 @@ export interface ParameterReport {
   /** 100 · trainable / total. */
   readonly percent: number;
   readonly table: readonly TargetRow[];
+  /** What the configuration says and nothing comes of; see `LoraAdapter.warnings`. */
+  readonly warnings: readonly string[];
 }
 
 /** @param masks ranks that are kept, by module path; modules that are not named keep all of theirs */
@@ -22,5 +24,5 @@ export function parameterReport(model: Module, table: readonly TargetRow[] = [],
   }
   // a lost rank is a row of A, a column of B and an element of E
   const lost = table.map(({ module, inFeatures, outFeatures }) => (masks.get(module) ?? []).filter((kept) => !kept).length * (inFeatures + outFeatures + 1));
-  return { trainable, effective: lost.reduce((rest, n) => rest - n, trainable), total, percent: (100 * trainable) / total, table };
+  return { trainable, effective: lost.reduce((rest, n) => rest - n, trainable), total, percent: (100 * trainable) / total, table, warnings: [] };
 }

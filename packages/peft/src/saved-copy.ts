@@ -1,46 +1,80 @@
-/** A module of `modules_to_save`: the original stays frozen, a copy is trained. */
-import { Projection, type Weight } from "@lowrank/nn";
-import { structureChanged, type Tensor } from "@lowrank/tensor";
+/** A module of `modules_to_save`: the original stays frozen, a copy for each adapter that names it is trained. Stands in the module's place whatever its kind is. */
+import { Conv1D, Embedding, LayerNorm, Linear, Module, Projection, RMSNorm, Weight } from "@lowrank/nn";
+import { LowrankError, structureChanged, type Tensor } from "@lowrank/tensor";
 
-export class SavedCopy extends Projection {
-  readonly original: Projection;
-  readonly copies: Map<string, Projection> = new Map();
-  #active = "";
-  #enabled = true;
+/** What models read of a layer. */
+type Leaf = Module & { readonly weight: Weight; readonly bias?: Weight | undefined; forward(x: Tensor): Tensor };
 
-  constructor(original: Projection) {
+export class SavedCopy extends Module {
+  readonly original: Leaf;
+  readonly copies: Map<string, Leaf> = new Map();
+  #active: readonly string[] = [];
+  readonly #off = new Set<string>();
+
+  constructor(original: Module) {
     super();
-    this.original = original;
+    this.original = original as Leaf;
   }
 
-  /** Name of the adapter whose copy takes part. */
-  get active(): string { return this.#active; }
+  /** Adapters that take part; the copy of the first that has one is used. */
+  get active(): readonly string[] { return this.#active; }
 
-  set active(name: string) {
-    if (name !== this.#active) structureChanged();
-    this.#active = name;
+  set active(names: readonly string[]) {
+    this.#active = names;
+    structureChanged();
   }
 
-  get enabled(): boolean { return this.#enabled; }
-
-  set enabled(on: boolean) {
-    if (on !== this.#enabled) structureChanged();
-    this.#enabled = on;
+  /** Switches one adapter off or on. */
+  switch(name: string, on: boolean): void {
+    if (on !== this.#off.has(name)) return;
+    if (on) this.#off.delete(name);
+    else this.#off.add(name);
+    structureChanged();
   }
 
-  get copy(): Projection { return this.copies.get(this.active) ?? this.original; }
-  get inFeatures(): number { return this.original.inFeatures; }
-  get outFeatures(): number { return this.original.outFeatures; }
+  /** Takes an adapter's copy away; it is not disposed of. */
+  remove(name: string): void {
+    this.copies.delete(name);
+    this.#off.delete(name);
+    structureChanged();
+  }
+
+  /** What stands for the module now. */
+  get copy(): Leaf {
+    const name = this.#active.find((n) => this.copies.has(n) && !this.#off.has(n));
+    return name === undefined ? this.original : this.copies.get(name)!;
+  }
+
   get weight(): Weight { return this.copy.weight; }
   get bias(): Weight | undefined { return this.copy.bias; }
-  get fanInFanOut(): boolean { return this.original.fanInFanOut; }
 
   override *namedWeights(prefix = ""): Generator<[string, Weight]> {
     yield* this.original.namedWeights(prefix);
     for (const [name, copy] of this.copies) yield* copy.namedWeights(`${prefix}.modules_to_save.${name}`);
   }
 
-  forward(x: Tensor): Tensor {
-    return (this.enabled ? this.copy : this.original).forward(x);
+  override *children(): Generator<[string, Module]> {
+    yield ["original", this.original];
+    for (const [name, copy] of this.copies) yield [`modules_to_save.${name}`, copy];
   }
+
+  forward(x: Tensor): Tensor { return this.copy.forward(x); }
+}
+
+/** An empty module of the same kind and size. Its weights are not materialised. @throws LowrankError (AdapterError) on kinds that cannot be copied */
+export function emptyCopy(path: string, original: Module): Leaf {
+  if (original instanceof Projection) return original.fanInFanOut ? new Conv1D(original.inFeatures, original.outFeatures) : new Linear(original.inFeatures, original.outFeatures, { bias: original.bias !== undefined });
+  if (original instanceof Embedding) return new Embedding(original.weight.shape[0]!, original.weight.shape[1]!, original.weight.init, original.paddingIndex);
+  if (original instanceof LayerNorm) return new LayerNorm(original.weight.size, original.eps);
+  if (original instanceof RMSNorm) return new RMSNorm(original.weight.size, original.eps);
+  throw new LowrankError("AdapterError", `modules_to_save: ${path} is no layer that can be copied; projections, embeddings, LayerNorm and RMSNorm can`);
+}
+
+/** The layers that a saved module consists of, with their paths: itself, or those in it. */
+export function leavesOf(path: string, module: Module): [string, Module][] {
+  if (module instanceof SavedCopy) return [[path, module]];
+  // a tied output layer has its weight elsewhere
+  const own = module instanceof Projection || Object.values(module).some((value) => value instanceof Weight);
+  const inner = [...module.children()].flatMap(([name, child]) => leavesOf(`${path}.${name}`, child));
+  return own ? [[path, module], ...inner] : inner;
 }

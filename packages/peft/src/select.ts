@@ -1,8 +1,10 @@
-/** Which modules an adapter touches and with what rank: PEFT's rules to the letter, except that a pattern which matches nothing is an error. */
+/** Which modules an adapter touches and with what rank: PEFT's rules to the letter, and nothing that is named is passed over in silence. */
 import { Embedding, nearest, Projection, type Module } from "@lowrank/nn";
-import { targetsOf, type Target } from "./layers/walk.ts";
 import { LowrankError } from "@lowrank/tensor";
-import { evenAlpha, type LoraConfig } from "./config.ts";
+import { adaLoraIgnores, evenAlpha, headsOf, isAllLinear, scaleOf, type LoraConfig } from "./config.ts";
+import { defaultTargets } from "./default-targets.ts";
+import { placesOf, targetsOf, type Target } from "./layers/walk.ts";
+import { endsAtDot, layerNumbers, matcherOf, patternKeys, savedMatcher, Unmatched } from "./names.ts";
 
 /** One line of the resolved table. */
 export interface TargetRow {
@@ -16,83 +18,114 @@ export interface TargetRow {
   readonly parameters: number;
 }
 
+/** What a configuration comes to on a model. */
+export interface Selection {
+  readonly rows: readonly TargetRow[];
+  /** The configuration with the targets spelt out, as PEFT writes them into a file. */
+  readonly config: LoraConfig;
+  /** Paths of the modules that are trained whole. */
+  readonly saved: readonly string[];
+  /** Names of the configuration that match nothing, where that is no error. */
+  readonly warnings: readonly string[];
+}
+
 function sizeOfTarget(target: Target): { inFeatures: number; outFeatures: number } {
   if (target instanceof Projection) return { inFeatures: target.inFeatures, outFeatures: target.outFeatures };
   const [inFeatures, outFeatures] = target.weight.shape as [number, number];
   return { inFeatures, outFeatures };
 }
 
-/** PEFT's default targets by the attention names an architecture has. */
-const DEFAULT_TARGETS = [["query", "value"], ["c_attn"], ["q_proj", "v_proj"]] as const;
-
-/** A Python regular expression that must match the whole path. */
-function fullMatch(pattern: string, path: string): boolean {
-  return regex(`^(?:${pattern})$`, pattern).test(path);
-}
-
-function regex(text: string, shown: string): RegExp {
-  try {
-    return new RegExp(text);
-  } catch (cause) {
-    throw new LowrankError("ConfigError", `"${shown}" is not a regular expression: ${(cause as Error).message}`, { cause });
-  }
-}
-
-/** A list matches names or dotted suffixes; a string is a regular expression for the whole path. */
-function named(rule: readonly string[] | string, path: string): boolean {
-  return typeof rule === "string" ? fullMatch(rule, path) : rule.some((t) => path === t || path.endsWith(`.${t}`));
-}
-
 /** The rank_pattern rule: the first key that, as a regular expression, matches the path's end at a dot. */
 export function lookUpPattern(pattern: Readonly<Record<string, number>>, path: string): string | undefined {
-  return Object.keys(pattern).find((key) => regex(`^(.*\\.)?(${key})$`, key).test(path));
-}
-
-function underSaved(config: LoraConfig, path: string): boolean {
-  return config.modulesToSave.some((name) => path.split(".").some((_, i, parts) => {
-    const head = parts.slice(0, i + 1).join(".");
-    return head === name || head.endsWith(`.${name}`);
-  }));
-}
-
-function inWantedLayer(config: LoraConfig, path: string): boolean {
-  if (config.layersToTransform === undefined) return true;
-  const patterns = config.layersPattern ?? [""];
-  for (const pattern of patterns) {
-    const found = pattern === "" ? /.*?\.(\d+)\./.exec(path) : regex(`.*?\\.${pattern}\\.(\\d+)\\.`, pattern).exec(path);
-    if (found !== null) return config.layersToTransform.includes(Number(found[1]));
-  }
-  return false;
+  return patternKeys(pattern, "pattern").first(path);
 }
 
 /** Resolves a config against a model. The table is a value: print it, save it, assert it. */
 export function resolveTargets(model: Module, config: LoraConfig): TargetRow[] {
+  return [...select(model, config).rows];
+}
+
+/** @throws LowrankError (PatternError) on a name that matches nothing, where the config does not say `warn`, and where no target is left */
+export function select(model: Module, config: LoraConfig): Selection {
   const all = targetsOf(model);
   const paths = all.map(([path]) => path);
-  const rule = config.targetModules ?? DEFAULT_TARGETS.find((names) => paths.some((p) => named([...names], p))) ?? [];
-  const chosen = all.filter(([path, module]) => {
-    if (underSaved(config, path) || (config.excludeModules !== undefined && named(config.excludeModules, path))) return false;
-    const wanted = rule === "all-linear" ? module instanceof Projection && !isOutputLayer(path) : named(rule, path);
-    return wanted && inWantedLayer(config, path);
-  });
+  const unmatched = new Unmatched(config);
+  const { targetModules: wanted } = config;
+  const rule = isAllLinear(wanted) ? all.flatMap(([path, module]) => (module instanceof Projection && !OUTPUT.test(path) ? [path] : [])) : (wanted ?? defaultTargets(model, config.adaLora !== undefined, paths));
+  const chosen = choose(all, rule, config, unmatched);
+  if (typeof wanted === "object") for (const name of wanted) if (!paths.some((path) => endsAtDot(path, name))) unmatched.name("target_modules", name, paths);
+  checkExclusions(config, paths, unmatched);
+  const saved = chooseSaved(model, config, unmatched);
+  const both = chosen.find(([path]) => saved.some((other) => path === other || path.startsWith(`${other}.`)));
+  if (both !== undefined) throw new LowrankError("AdapterError", `modules_to_save takes ${both[0]} whole (names match the end of a path, at a dot or not, as in PEFT), and it is a target module too; exclude it from the targets`);
+  const rows = rowsOf(chosen, config, unmatched);
+  const idle = adaLoraIgnores(config).map((what) => `${what}; it is ignored, as in PEFT`);
+  return { rows, saved, config: { ...config, targetModules: rule }, warnings: [...idle, ...unmatched.warnings] };
+}
+
+/** Targets that are wanted, not excluded, not trained whole and in a wanted layer. */
+function choose(all: readonly [string, Target][], rule: readonly string[] | string, config: LoraConfig, unmatched: Unmatched): [string, Target][] {
+  const [isWanted, isSaved, layerOf] = [matcherOf(rule, "target_modules"), savedMatcher(config), layerNumbers(config)];
+  const isExcluded = config.excludeModules === undefined ? () => false : matcherOf(config.excludeModules, "exclude_modules");
+  const named = all.filter(([path]) => isWanted(path));
+  const layers = config.layersToTransform;
+  const chosen = named.filter(([path]) => !isSaved(path) && !isExcluded(path) && (layers === undefined || layers.includes(layerOf(path) ?? -1)));
   if (chosen.length === 0) {
-    const wanted = typeof rule === "string" ? rule : rule.join(", ");
-    throw new LowrankError("PatternError", `LoRA: target modules "${wanted}" match nothing; the model has ${[...new Set(paths.map((p) => p.split(".").at(-1)))].join(", ")}${typeof rule === "string" ? ` (a string is a regular expression for the whole path, such as ${paths[0]})` : ""}`);
+    const paths = all.map(([path]) => path);
+    const said = typeof rule === "string" ? rule : rule.join(", ");
+    const why = named.length > 0 ? "match nothing that may be adapted: all they name is excluded, trained whole or in other layers" : `match nothing; the model has ${[...new Set(paths.map((p) => p.split(".").at(-1)))].join(", ")}${typeof rule === "string" ? ` (a string is a regular expression for the whole path, such as ${paths[0]})` : ""}`;
+    throw new LowrankError("PatternError", `LoRA: target modules "${said}" ${why}`);
   }
   const unread = chosen.find(([path, target]) => target instanceof Embedding && READ_DIRECTLY.test(path));
   if (unread !== undefined) throw new LowrankError("PatternError", `LoRA: ${unread[0]} cannot take an adapter: models slice this table and never call the module, so the adapter would have no effect`);
-  checkPatterns("rank_pattern", config.rankPattern, chosen.map(([p]) => p), config);
-  checkPatterns("alpha_pattern", config.alphaPattern, chosen.map(([p]) => p), config);
+  const numbers = new Set(named.map(([path]) => layerOf(path)));
+  for (const layer of layers ?? []) if (!numbers.has(layer)) unmatched.say(`layers_to_transform ${layer} matches nothing; the targets lie in layers ${[...numbers].filter((n) => n !== undefined).join(", ")}`);
+  for (const name of config.layersPattern ?? []) {
+    const alone = layerNumbers({ ...config, layersPattern: [name] });
+    if (!named.some(([path]) => alone(path) !== undefined)) unmatched.name("layers_pattern", name, named.map(([path]) => path.replace(/\.\d+\..*$/, "")));
+  }
+  return chosen;
+}
+
+function checkExclusions({ excludeModules: rule }: LoraConfig, paths: readonly string[], unmatched: Unmatched): void {
+  if (rule === undefined) return;
+  if (typeof rule !== "string") {
+    for (const name of rule) if (!paths.some((path) => endsAtDot(path, name))) unmatched.name("exclude_modules", name, paths);
+  } else if (!paths.some(matcherOf(rule, "exclude_modules"))) unmatched.say(`exclude_modules "${rule}" matches nothing; a string is a regular expression for the whole path, such as ${paths[0]}`);
+}
+
+/** Paths that end in a name of `modules_to_save`, at a dot or not. Names that the task brings need not match. */
+function chooseSaved(model: Module, config: LoraConfig, unmatched: Unmatched): string[] {
+  const modules = placesOf(model, () => true).filter(([, module]) => module.weights().length > 0);
+  const found = new Set<string>();
+  for (const name of config.modulesToSave) {
+    const hits = modules.filter(([path]) => path.endsWith(name));
+    for (const [path] of hits) found.add(path);
+    if (hits.length === 0 && !headsOf(config.taskType).includes(name)) unmatched.name("modules_to_save", name, modules.map(([path]) => path));
+  }
+  return [...found];
+}
+
+/** Ranks beyond min(in, out) add nothing, but PEFT takes them, and a default rank on a narrow layer is common; this many times the layer's width is a slip. */
+const WIDEST = 64;
+
+function rowsOf(chosen: readonly [string, Target][], config: LoraConfig, unmatched: Unmatched): TargetRow[] {
+  const paths = chosen.map(([path]) => path);
+  const [ranks, alphas] = [patternKeys(config.rankPattern, "rank_pattern"), patternKeys(config.alphaPattern, "alpha_pattern")];
+  if (config.adaLora === undefined) {
+    checkPatterns("rank_pattern", config.rankPattern, ranks, paths, unmatched);
+    checkPatterns("alpha_pattern", config.alphaPattern, alphas, paths, unmatched);
+  } else for (const key of Object.keys(config.adaLora.rankMask ?? {})) if (!paths.includes(key.replace(/\.lora_E$/, ""))) unmatched.name("rank_pattern", key, paths.map((path) => `${path}.lora_E`));
   return chosen.map(([module, target]) => {
     const { inFeatures, outFeatures } = sizeOfTarget(target);
-    const rankKey = lookUpPattern(config.rankPattern, module);
-    const alphaKey = lookUpPattern(config.alphaPattern, module);
+    const rankKey = ranks.first(module);
     const rank = config.adaLora !== undefined ? maskedRank(config, module) : rankKey === undefined ? config.r : config.rankPattern[rankKey]!;
+    if (rank > WIDEST * Math.max(inFeatures, outFeatures)) throw new LowrankError("ConfigError", `LoRA: rank ${rank} on ${module}, which is ${inFeatures} × ${outFeatures}: an update of it has at most ${Math.min(inFeatures, outFeatures)}; give a smaller r`);
     const usual = config.alphaMode === "constantScaling" && config.adaLora === undefined ? evenAlpha(config, rank) : config.alpha;
+    const alphaKey = config.adaLora === undefined ? alphas.first(module) : undefined;
     const alpha = alphaKey === undefined ? usual : config.alphaPattern[alphaKey]!;
-    const scale = config.adaLora !== undefined ? (alpha > 0 ? alpha : config.adaLora.initR) / (config.adaLora.initR + 1e-5) : alpha / (config.rsLora ? Math.sqrt(rank) : rank);
-    const extra = (config.adaLora !== undefined ? rank : 0) + (config.dora ? outFeatures : 0) + (config.loraBias ? outFeatures : 0);
-    return { module, inFeatures, outFeatures, rank, alpha, scale, parameters: rank * (inFeatures + outFeatures) + extra };
+    const extra = (config.adaLora !== undefined ? rank : 0) + (config.dora ? outFeatures : 0) + (config.loraBias && config.adaLora === undefined ? outFeatures : 0);
+    return { module, inFeatures, outFeatures, rank, alpha, scale: scaleOf(config, alpha, rank), parameters: rank * (inFeatures + outFeatures) + extra };
   });
 }
 
@@ -104,16 +137,14 @@ function maskedRank({ adaLora }: LoraConfig, module: string): number {
 /** Tables whose rows models slice instead of looking them up. */
 const READ_DIRECTLY = /(^|\.)(position_embeddings|token_type_embeddings|wpe)$/;
 
-/** all-linear leaves the output layer alone. */
-function isOutputLayer(path: string): boolean {
-  return /(^|\.)(classifier|score|lm_head|qa_outputs|decoder)$/.test(path);
-}
+/** Output embeddings of language models, which all-linear leaves alone. Other heads are layers like any other, unless the task trains them whole. */
+const OUTPUT = /(^|\.)(lm_head|decoder|vocab_projector)$/;
 
-function checkPatterns(what: string, pattern: Readonly<Record<string, number>>, paths: readonly string[], config: LoraConfig): void {
-  const used = new Set(paths.map((p) => lookUpPattern(pattern, p)));
-  const idle = Object.keys(pattern).filter((key) => !used.has(key));
-  if (idle.length === 0 || config.onUnmatchedPattern === "warn") return;
-  const key = idle[0]!;
-  const shadowed = paths.some((p) => regex(`^(.*\\.)?(${key})$`, key).test(p));
-  throw new LowrankError("PatternError", `LoRA: ${what} "${key}" ${shadowed ? "only matches modules that an earlier key takes; put it first" : `matches no target module; a key is the end of a path at a dot, such as ${nearest(key, paths).map((p) => `"${p.split(".").slice(-3).join(".")}"`).join(", ")}`}`);
+function checkPatterns(what: string, patterns: Readonly<Record<string, number>>, { first, matches }: ReturnType<typeof patternKeys>, paths: readonly string[], unmatched: Unmatched): void {
+  const used = new Set(paths.map(first));
+  for (const key of Object.keys(patterns)) {
+    if (used.has(key)) continue;
+    const shadowed = paths.some((path) => matches(key, path));
+    unmatched.say(`${what} "${key}" ${shadowed ? "only matches modules that an earlier key takes; put it first" : `matches no target module; a key is the end of a path at a dot, such as ${nearest(key, paths).map((p) => `"${p.split(".").slice(-3).join(".")}"`).join(", ")}`}`);
+  }
 }

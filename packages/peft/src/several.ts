@@ -1,32 +1,35 @@
 /** Several adapters on one model: which take part, and new ones made of others. */
-import type { Module, Weight } from "@lowrank/nn";
-import { LowrankError, toMemory, type Device } from "@lowrank/tensor";
-import type { LoraAdapter } from "./adapter.ts";
+import type { Module } from "@lowrank/nn";
+import { Device, LowrankError, toMemory } from "@lowrank/tensor";
+import { checkOptions, fields, instance, listOf, real } from "@lowrank/tensor/check";
+import { register, type LoraAdapter } from "./adapter.ts";
 import { adapt } from "./attach.ts";
 import { LoraUpdate } from "./layers/lora.ts";
 import { SvdUpdate } from "./layers/svd.ts";
-import { isLayer, placesOf } from "./layers/walk.ts";
-import { SavedCopy } from "./saved-copy.ts";
+import { copiesOf, layersOf } from "./layers/walk.ts";
 
 /**
- * Which adapters take part, in all layers; several add up. These train, others keep their weights and are frozen. Merged layers are
- * unmerged first. Of copies of a saved module the first named takes part.
+ * Which adapters take part, in all layers; several add up. These train, with the copies and the base biases that belong to them; others
+ * keep their weights and are frozen. Merged layers are unmerged first. Of copies of a saved module the first named takes part.
+ * @throws LowrankError (NameError) on a name that no adapter has
  */
 export function activate(model: Module, ...names: readonly string[]): void {
-  const places = placesOf(model).map(([, place]) => place);
-  const known = new Set(places.flatMap((p) => (isLayer(p) ? [...p.updates.keys()] : [])));
+  const [layers, copies] = [layersOf(model), copiesOf(model)];
+  const known = new Set([...layers.flatMap(([, { updates }]) => [...updates.keys()]), ...register(model).keys()]);
   const missing = names.find((n) => !known.has(n));
   if (missing !== undefined) throw new LowrankError("NameError", `activate: the model has no adapter called ${missing}; it has ${[...known].join(", ") || "none"}`);
-  const train = (weight: Weight, on: boolean): void => { weight.trainable = on; };
-  for (const place of places) {
-    if (isLayer(place)) {
-      place.adapters.activate(names);
-      for (const [name, update] of place.updates) for (const { weight } of update.weights) train(weight, names.includes(name) && !(update instanceof SvdUpdate && weight === update.ranknum));
-    } else if (place instanceof SavedCopy) {
-      place.active = names.find((n) => place.copies.has(n)) ?? "";
-      for (const [name, copy] of place.copies) for (const weight of copy.weights()) train(weight, name === place.active);
-    }
+  for (const [, { adapters, updates }] of layers) {
+    adapters.activate(names);
+    for (const [name, update] of updates) for (const { weight } of update.weights) weight.trainable = names.includes(name) && !(update instanceof SvdUpdate && weight === update.ranknum);
   }
+  for (const [, saved] of copies) {
+    saved.active = names;
+    const first = names.find((n) => saved.copies.has(n));
+    for (const [name, copy] of saved.copies) for (const weight of copy.weights()) weight.trainable = name === first;
+  }
+  const all = [...register(model).values()];
+  for (const adapter of all) for (const weight of adapter.biases()) weight.trainable = false;
+  for (const adapter of all) if (names.includes(adapter.name)) for (const weight of adapter.biases()) weight.trainable = true;
 }
 
 /**
@@ -34,6 +37,8 @@ export function activate(model: Module, ...names: readonly string[]): void {
  * adapts is adapted. The result becomes the active adapter; saved modules are not combined.
  */
 export async function combine(adapters: readonly (readonly [LoraAdapter, number])[], name: string, where: { device: Device }): Promise<LoraAdapter> {
+  checkOptions("combine", fields<{ weights: number[] }>({ weights: listOf(real()) }), { weights: adapters.map(([, weight]) => weight) });
+  checkOptions("combine", fields<{ device: Device }>({ device: instance(Device) }), where);
   const [first] = adapters[0] ?? [];
   if (first === undefined) throw new LowrankError("AdapterError", "combine: give at least one adapter");
   if (adapters.some(([a]) => a.model !== first.model)) throw new LowrankError("AdapterError", "combine: the adapters sit on different models");

@@ -2,7 +2,7 @@
 import { Linear, Module } from "@lowrank/nn";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { loraConfig, lookUpPattern, resolveTargets } from "../src/index.ts";
+import { attach, loraConfig, lookUpPattern, resolveTargets } from "../src/index.ts";
 
 class Node extends Module {}
 
@@ -21,12 +21,26 @@ function treeOf(paths: readonly string[]): Module {
 const leaf = fc.constantFrom("query", "value", "dense", "self_query");
 const paths = fc.uniqueArray(fc.tuple(fc.constantFrom("encoder", "pooler"), fc.constantFrom("layer", "block"), fc.nat({ max: 3 }).map(String), leaf).map((p) => p.join(".")), { minLength: 1, maxLength: 8 });
 
-it("takes names and dotted suffixes, leaves out exclusions and other layers", () => {
-  fc.assert(fc.property(paths, fc.uniqueArray(leaf, { minLength: 1 }), fc.option(leaf, { nil: undefined }), fc.option(fc.uniqueArray(fc.nat({ max: 3 }), { minLength: 1 }), { nil: undefined }), (all, targets, excluded, layers) => {
-    const want = all.filter((p) => targets.some((t) => p === t || p.endsWith(`.${t}`)) && !(excluded !== undefined && p.endsWith(`.${excluded}`)) && (layers === undefined || layers.includes(Number(p.split(".")[2]))));
-    const resolve = (): string[] => resolveTargets(treeOf(all), loraConfig({ targetModules: targets, ...(excluded === undefined ? {} : { excludeModules: [excluded] }), ...(layers === undefined ? {} : { layersToTransform: layers }) })).map((row) => row.module);
-    if (want.length === 0) expect(resolve).toThrow(/match nothing/);
-    else expect(new Set(resolve())).toEqual(new Set(want));
+const atDot = (path: string, name: string): boolean => path === name || path.endsWith(`.${name}`);
+const some = <T>(item: fc.Arbitrary<T>): fc.Arbitrary<T[] | undefined> => fc.option(fc.uniqueArray(item, { minLength: 1 }), { nil: undefined });
+
+it("takes names and dotted suffixes, leaves out exclusions and other layers; each name must match, or is listed", () => {
+  fc.assert(fc.property(paths, fc.uniqueArray(leaf, { minLength: 1 }), some(leaf), some(fc.nat({ max: 3 })), fc.constantFrom("error" as const, "warn" as const), (all, targets, excluded, layers, onUnmatchedPattern) => {
+    const named = all.filter((p) => targets.some((t) => atDot(p, t)));
+    const want = named.filter((p) => excluded?.some((e) => atDot(p, e)) !== true && layers?.includes(Number(p.split(".")[2])) !== false);
+    const idle = [
+      ...targets.filter((t) => !all.some((p) => atDot(p, t))), ...(excluded ?? []).filter((e) => !all.some((p) => atDot(p, e))),
+      ...(layers ?? []).filter((n) => !named.some((p) => Number(p.split(".")[2]) === n)).map(String),
+    ];
+    const resolve = (): ReturnType<typeof attach> => attach(treeOf(all), { targetModules: targets, excludeModules: excluded, layersToTransform: layers, onUnmatchedPattern });
+    if (want.length === 0 || (idle.length > 0 && onUnmatchedPattern === "error")) {
+      expect(resolve).toThrow(want.length === 0 ? /match(es)? nothing/ : /matches nothing/);
+      return;
+    }
+    const adapter = resolve();
+    expect(new Set(adapter.table.map((row) => row.module))).toEqual(new Set(want));
+    expect(adapter.warnings).toHaveLength(idle.length);
+    for (const name of idle) expect(adapter.warnings.some((w) => w.includes(name))).toBe(true);
   }));
 });
 

@@ -19,6 +19,7 @@ export async function paramsCommand(options: ParamsOptions): Promise<number> {
   const modelConfig = readJson("--model-config", options.modelConfig);
   const adapterConfig = readJson("--adapter-config", options.adapterConfig);
   const report = count(modelConfig, adapterConfig);
+  for (const warning of report.warnings) process.stderr.write(`warning: ${options.adapterConfig}: ${warning}\n`);
   if (options.json === true) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else {
     process.stdout.write(`${moduleTable(report.modules)}\n\n`);
@@ -34,6 +35,8 @@ export interface ParamsReport {
   readonly total: number;
   readonly percent: number;
   readonly modules: readonly { readonly module: string; readonly in: number; readonly out: number; readonly rank: number; readonly scale: number; readonly parameters: number }[];
+  /** What the adapter's file says and nothing comes of: names and patterns that match no module. */
+  readonly warnings: readonly string[];
 }
 
 /** Counts from the two files' contents. */
@@ -41,9 +44,9 @@ export function count(modelConfig: Readonly<Record<string, unknown>>, adapterCon
   try {
     const config = parseAdapterConfig(adapterConfig);
     const architecture = chooseArchitecture(modelConfig, config.taskType);
-    const { trainable, effective, total, percent, table } = attach(metaModel(architecture, modelConfig), config).report();
+    const { trainable, effective, total, percent, table, warnings } = attach(metaModel(architecture, modelConfig), config).report();
     const modules = table.map(({ module, inFeatures, outFeatures, rank, scale, parameters }) => ({ module, in: inFeatures, out: outFeatures, rank, scale, parameters }));
-    return { architecture, trainable, effective, total, percent, modules };
+    return { architecture, trainable, effective, total, percent, modules, warnings };
   } catch (error) {
     if (error instanceof LowrankError && !(error instanceof InvariantError) && !(error instanceof InputError)) throw new InputError(error.message, { cause: error });
     throw error;

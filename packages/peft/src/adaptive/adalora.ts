@@ -5,7 +5,7 @@
  */
 import type { Weight } from "@lowrank/nn";
 import { LowrankError, ops, type Parameter, type Tensor } from "@lowrank/tensor";
-import { stepsOf, type AdaLoraConfig } from "../config.ts";
+import { stepsOf, type AdaLoraConfig } from "../adalora-config.ts";
 import { BudgetAllocator, type AllocatorOptions } from "./allocator.ts";
 import type { Triplets } from "./method.ts";
 import { orthogonality } from "./orthogonality.ts";

@@ -37,7 +37,7 @@ export async function resizeAdapter(adapter: LoraAdapter, masks: ReadonlyMap<str
     await take(old.b, next.b, (o, k) => o * old.rank + kept[k]!);
     await take(old.e, next.e, (k) => kept[k]!);
     await take(old.ranknum, next.ranknum, (i) => i);
-    layer.updates.set(adapter.name, next);
+    adapter.replaceUpdate(path, next);
   }
   adapter.config = { ...adapter.config, adaLora: { ...adaLora, rankMask: Object.fromEntries([...masks].map(([path, mask]) => [`${path}.lora_E`, mask])) } };
   adapter.table = adapter.table.map((row) => {

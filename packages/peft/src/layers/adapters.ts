@@ -1,10 +1,10 @@
 /** The adapters on one layer: which there are, which take part, and working them into the base weight and out of it again. */
 import type { Weight } from "@lowrank/nn";
-import { LowrankError, ops, structureChanged, type Device, type Parameter, type Tensor, type TypedArray } from "@lowrank/tensor";
+import { LowrankError, NumericsError, ops, structureChanged, type Device, type DType, type Parameter, type Tensor, type TypedArray } from "@lowrank/tensor";
 import type { NamedUpdateWeight, Update, UpdateBase } from "./update.ts";
 
 export interface MergeOptions {
-  /** Checks every result before anything is written. */
+  /** Checks every result, as it will be stored, before anything is written. */
   readonly safe?: boolean;
   /** Needed for a quantised base: its place is taken by the dequantised matrix, which is what the adapter was trained on, plus the update. */
   readonly into?: "dequantised";
@@ -25,7 +25,7 @@ export interface AdaptedBase {
 export class Adapters {
   readonly updates: Map<string, Update> = new Map();
   #active: readonly string[] = [];
-  #enabled = true;
+  readonly #off = new Set<string>();
   readonly #base: () => AdaptedBase;
   /** Values from before a merge, so that undoing it is exact; undefined where the base was quantised. */
   #pristine: (readonly [Parameter, TypedArray])[] | undefined;
@@ -33,7 +33,7 @@ export class Adapters {
 
   constructor(base: () => AdaptedBase) { this.#base = base; }
 
-  /** Names of those that take part, in order. */
+  /** Names of those that take part unless they are switched off, in order. */
   get active(): readonly string[] { return this.#active; }
 
   set active(names: readonly string[]) {
@@ -41,22 +41,16 @@ export class Adapters {
     structureChanged();
   }
 
-  get enabled(): boolean { return this.#enabled; }
-
-  set enabled(on: boolean) {
-    if (on !== this.#enabled) structureChanged();
-    this.#enabled = on;
-  }
-
   get merged(): boolean { return this.#merged; }
 
   /** Merged into a base that was quantised: that stays. */
   get final(): boolean { return this.#merged && this.#pristine === undefined; }
 
+  /** Those that take part: active and not switched off. */
+  get taking(): readonly string[] { return this.#active.filter((name) => !this.#off.has(name)); }
+
   /** Those that a forward pass adds to the base. */
-  get acting(): readonly Update[] {
-    return this.enabled && !this.#merged ? this.active.map((name) => this.updates.get(name)!) : [];
-  }
+  get acting(): readonly Update[] { return this.#merged ? [] : this.taking.map((name) => this.updates.get(name)!); }
 
   add(name: string, update: Update): void {
     this.unmerge();
@@ -67,6 +61,7 @@ export class Adapters {
   remove(name: string): void {
     this.unmerge();
     this.updates.delete(name);
+    this.#off.delete(name);
     this.active = this.active.filter((n) => n !== name);
   }
 
@@ -77,21 +72,34 @@ export class Adapters {
     return this.active.length;
   }
 
-  /** Throws where merging would write values that are not finite, or cannot be done. */
+  /** Switches one adapter off or on; a merged layer is unmerged first. */
+  switch(name: string, on: boolean): void {
+    if (on !== this.#off.has(name)) return;
+    this.unmerge();
+    if (on) this.#off.delete(name);
+    else this.#off.add(name);
+    structureChanged();
+  }
+
+  /** Throws where merging would store values that are not finite, or cannot be done. */
   async checkMerge(options: MergeOptions): Promise<void> {
-    if (this.#merged || this.active.length === 0) return;
+    if (this.#merged || this.taking.length === 0) return;
     const { weight } = this.#base();
     if (weight.form !== undefined && options.into !== "dequantised") throw new LowrankError("MergeError", `merge: ${weight.name} is kept as ${weight.form.kind}; say merge({ into: "dequantised" }) to put the dequantised matrix in its place, or load the original base and merge there`);
     const results = this.#results();
     if (options.safe !== true) return;
     for (const [target, value] of results) {
-      if (!(await value.floats()).every(Number.isFinite)) throw new LowrankError("NumericsError", `merge: ${target.name} would hold values that are not finite; the adapter is damaged`);
+      const stored = await ops.cast(value, storedAs(target, value)).floats();
+      if (!stored.every(Number.isFinite)) throw overflow(target, await value.floats(), storedAs(target, value));
     }
   }
 
-  /** Works the active updates into the base weight, and their biases into its bias. Merging twice does nothing. */
+  /**
+   * Works the updates that take part into the base weight, and their biases into its bias. Merging twice does nothing.
+   * @throws LowrankError (NumericsError) where a finite value becomes infinite in the base's dtype; nothing is changed then
+   */
   async merge(options: MergeOptions = {}): Promise<MergeReport | undefined> {
-    if (this.#merged || this.active.length === 0) return undefined;
+    if (this.#merged || this.taking.length === 0) return undefined;
     await this.checkMerge(options);
     const { weight } = this.#base();
     const results = this.#results();
@@ -101,7 +109,8 @@ export class Adapters {
     for (const [target, value] of results) {
       const { device }: { device: Device } = value;
       const exact = await value.floats();
-      if (target.form !== undefined) target.parameter = device.parameter(exact, target.shape, device.defaultFloat);
+      const dtype = storedAs(target, value);
+      if (target.form !== undefined) target.parameter = device.parameter(exact, target.shape, dtype);
       else {
         const { parameter } = target;
         pristine.push([parameter, await parameter.data()]);
@@ -109,6 +118,10 @@ export class Adapters {
         await device.realize();
       }
       const stored = await target.parameter.value.floats();
+      if (stored.some((v, i) => !Number.isFinite(v) && Number.isFinite(exact[i]))) {
+        for (const [parameter, values] of pristine) parameter.write(values);
+        throw overflow(target, exact, dtype);
+      }
       rounding = exact.reduce((most, v, i) => Math.max(most, Math.abs(v - stored[i]!)), rounding);
     }
     this.#pristine = quantised ? undefined : pristine;
@@ -130,7 +143,7 @@ export class Adapters {
   /** What the base would hold, in the dtype of the adapter. */
   #results(): [Weight, Tensor][] {
     const { site, weight, bias, transposed } = this.#base();
-    const updates = this.active.map((name) => this.updates.get(name)!);
+    const updates = this.taking.map((name) => this.updates.get(name)!);
     const dtype = updates[0]!.weights[0]!.weight.value.dtype;
     const wide = updates.reduce((w, update) => update.mergedInto(w), ops.cast(site.matrix(), dtype));
     const results: [Weight, Tensor][] = [[weight, transposed ? ops.transpose(wide) : wide]];
@@ -146,4 +159,14 @@ export class Adapters {
   *namedWeights(prefix: string, rename: (w: NamedUpdateWeight) => NamedUpdateWeight = (w) => w): Generator<[string, Weight]> {
     for (const [name, update] of this.updates) for (const w of update.weights.map(rename)) yield [`${prefix}.${w.memory.replace("{}", name)}`, w.weight];
   }
+}
+
+/** The dtype that a merged value is stored in. */
+function storedAs(target: Weight, value: Tensor): DType {
+  return target.form === undefined ? target.parameter.dtype : value.device.defaultFloat;
+}
+
+function overflow(target: Weight, exact: ArrayLike<number>, dtype: DType): NumericsError {
+  const damaged = Array.from(exact).some((v) => !Number.isFinite(v));
+  return new NumericsError(`merge: ${target.name} would hold values that are not finite; ${damaged ? "the adapter is damaged" : `they are too large for ${dtype}, in which the base is kept; load the base as f32 and merge there`}`);
 }

@@ -1,6 +1,10 @@
 /**
  * DoRA (Liu et al. 2024): W' = m ⊙ (W + sBA)/‖W + sBA‖, norms per output row. The norm is a constant for the gradient (section 4.3
  * of the paper), as in PEFT; the bias is not rescaled.
+ *
+ * Where the norm of a row is exactly 0 (a row of zeros in the base, before B moves), PEFT divides 0 by 0; here the factor m/‖·‖ is 1
+ * and the gradient of m is 0, so that the row is 0 and B learns. Everywhere else the value is PEFT's: m = 0 gives a row of zeros.
+ * `saveAdapter` writes such a row with m = 0 beside a B that is not 0, which is the same function and one that PEFT reads without NaN.
  */
 import { Weight } from "@lowrank/nn";
 import { ops, toMemory, type Tensor } from "@lowrank/tensor";
@@ -32,8 +36,19 @@ export class DoraUpdate extends LoraUpdate {
     return ops.sqrt(ops.sum(ops.square(ops.add(matrix, this.delta())), 1));
   }
 
+  /** Rows of W + sBA that are exactly zero, bool [out]. */
+  zeroRows(): Tensor { return ops.eq(this.#norm(), 0); }
+
+  /** m/‖W + sBA‖, and 1 where that is 0/0 or m/0, [out]. */
+  #factor(): Tensor {
+    const norm = ops.detach(this.#norm());
+    const zero = ops.eq(norm, 0);
+    // the branch that is not taken must have a finite gradient too
+    return ops.where(zero, 1, ops.div(this.magnitude.value, ops.where(zero, 1, norm)));
+  }
+
   override forward(x: Tensor, y: Tensor): Tensor {
-    const factor = ops.div(this.magnitude.value, ops.detach(this.#norm()));
+    const factor = this.#factor();
     const input = this.dropout.forward(ops.cast(x, this.a.value.dtype));
     const bias = this.base.bias();
     // under dropout the base's part of the update sees the dropped-out input too
@@ -42,11 +57,11 @@ export class DoraUpdate extends LoraUpdate {
   }
 
   override embed(ids: Tensor, y: Tensor, paddingIndex: number | undefined): Tensor {
-    return ops.mul(ops.div(this.magnitude.value, ops.detach(this.#norm())), ops.add(y, this.lookUp(ids, paddingIndex)));
+    return ops.mul(this.#factor(), ops.add(y, this.lookUp(ids, paddingIndex)));
   }
 
   override mergedInto(matrix: Tensor): Tensor {
-    const factor = ops.reshape(ops.div(this.magnitude.value, this.#norm()), [-1, 1]);
+    const factor = ops.reshape(this.#factor(), [-1, 1]);
     return ops.cast(ops.mul(factor, ops.add(ops.cast(matrix, factor.dtype), this.delta())), matrix.dtype);
   }
 }

@@ -14,37 +14,48 @@ export function isLayer(module: Module): module is Layer {
   return module instanceof LoraProjection || module instanceof LoraEmbedding;
 }
 
-/** Projections and embeddings with their paths, as they stand in the tree: adapted ones are not looked into. */
-export function placesOf(module: Module, prefix = ""): [string, Target | Layer][] {
-  const out: [string, Target | Layer][] = [];
+/** Modules that `wanted` takes, with their paths, as they stand in the tree; adapted layers and copies are not looked into. */
+export function placesOf<M extends Module>(module: Module, wanted: (module: Module) => module is M): [string, M][];
+export function placesOf(module: Module, wanted: (module: Module) => boolean): [string, Module][];
+export function placesOf(module: Module, wanted: (module: Module) => boolean, prefix = ""): [string, Module][] {
+  const out: [string, Module][] = [];
   for (const [name, child] of module.children()) {
     const path = prefix === "" ? name : `${prefix}.${name}`;
-    if (child instanceof Projection || child instanceof Embedding || isLayer(child)) out.push([path, child]);
-    else out.push(...placesOf(child, path));
+    if (wanted(child)) out.push([path, child]);
+    if (!isLayer(child) && !(child instanceof SavedCopy)) out.push(...(placesOf as (m: Module, w: typeof wanted, p: string) => [string, Module][])(child, wanted, path));
   }
   return out;
 }
 
-/** The same with adapters taken off. */
+export function layersOf(model: Module): [string, Layer][] { return placesOf(model, isLayer); }
+export function copiesOf(model: Module): [string, SavedCopy][] { return placesOf(model, (m) => m instanceof SavedCopy); }
+
+/** What adapters can sit on, with adapters and copies taken off. */
 export function targetsOf(model: Module): [string, Target][] {
-  return placesOf(model).map(([path, place]) => [path, isLayer(place) ? place.base : place]);
+  return placesOf(model, (m) => m instanceof Projection || m instanceof Embedding || isLayer(m) || m instanceof SavedCopy).flatMap(([path, place]): [string, Target][] => {
+    const base = isLayer(place) ? place.base : place instanceof SavedCopy ? place.original : place;
+    return base instanceof Projection || base instanceof Embedding ? [[path, base]] : [];
+  });
 }
 
 /** Another module that reads the same weight, as a tied output layer reads the word table. */
 export function sharerOf(model: Module, path: string, weight: Weight): string | undefined {
-  return placesOf(model).find(([other, place]) => other !== path && place.weight === weight)?.[0];
+  return targetsOf(model).find(([other, target]) => other !== path && target.weight === weight)?.[0];
 }
 
-/** Biases of the base by their names in an adapter file. A saved module's original is not among them: its copy trains. */
-export function baseBiases(model: Module): Map<string, Weight> {
-  const places = placesOf(model);
-  const adapted = new Set(places.flatMap(([path, place]) => (isLayer(place) ? [path] : [])));
-  const saved = places.flatMap(([path, place]) => (place instanceof SavedCopy ? [path] : []));
+/**
+ * Biases of the base by their names in an adapter file. A saved module's original is not among them: its copy trains.
+ * @param adapted paths of layers that are adapted, or are to be
+ * @param saved paths of modules that are saved, or are to be
+ */
+export function baseBiases(model: Module, adapted: Iterable<string>, saved: Iterable<string>): Map<string, Weight> {
+  const layers = new Set([...layersOf(model).map(([path]) => path), ...adapted]);
+  const copied = [...copiesOf(model).map(([path]) => path), ...saved];
   const out = new Map<string, Weight>();
   for (const [name, weight] of model.namedWeights()) {
     const owner = name.slice(0, Math.max(0, name.lastIndexOf(".")));
-    if (!/(^|\.)bias$/.test(name) || /(^|\.)lora_/.test(owner) || saved.some((path) => owner === path || owner.startsWith(`${path}.`))) continue;
-    out.set(adapted.has(owner) ? `${owner}.base_layer.bias` : name, weight);
+    if (!/(^|\.)bias$/.test(name) || /(^|\.)lora_/.test(owner) || copied.some((path) => owner === path || owner.startsWith(`${path}.`))) continue;
+    out.set(layers.has(owner) ? `${owner}.base_layer.bias` : name, weight);
   }
   return out;
 }

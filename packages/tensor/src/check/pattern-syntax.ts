@@ -73,7 +73,7 @@ class Parser {
   }
 
   #fail(why: string): never {
-    throw new LowrankError("PatternError", `${this.#where}: the regular expression ${quote(this.#source)} ${why} (at ${this.#at}); it is read as Python's re reads it, and only what can be matched in linear time is taken`);
+    throw new LowrankError("PatternError", `${this.#where}: ${quote(this.#source)} is not a regular expression that is taken here: it ${why} (at ${this.#at}); the syntax is that of Python's re, without what takes more than linear time`);
   }
 
   #peek(): string | undefined { return this.#letters[this.#at]; }

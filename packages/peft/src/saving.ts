@@ -1,0 +1,86 @@
+/** What an adapter becomes in a file: its scale in alpha, its base unmerged, every row one that PEFT can read. */
+import { LowrankError, type StoredTensor } from "@lowrank/tensor";
+import type { Weight } from "@lowrank/nn";
+import type { LoraAdapter } from "./adapter.ts";
+import { scaleOf, type LoraConfig } from "./config.ts";
+import type { WrittenFacts } from "./config-file.ts";
+import { DoraUpdate } from "./layers/dora.ts";
+import { SvdUpdate } from "./layers/svd.ts";
+import { converted, type ValueOptions } from "./values.ts";
+
+/** The configuration under which a file has this adapter's function. */
+export function savedConfig(adapter: LoraAdapter, baseModel: string | undefined): { config: LoraConfig; facts: WrittenFacts } {
+  const { config, table, strength, model } = adapter;
+  const said = config.source["base_model_name_or_path"];
+  const facts: WrittenFacts = {
+    baseModel: baseModel ?? (typeof said === "string" && said !== "" ? said : model.origin),
+    fanInFanOut: [...adapter.layers.values()].some((layer) => layer.fanInFanOut),
+  };
+  const scaled = table.map(({ module, alpha, rank }) => ({ module, alpha: alpha * strength, rank, update: adapter.updates.get(module)! }));
+  const uniform = scaled.every(({ alpha, rank, update }) => update.scale === (update instanceof SvdUpdate ? (alpha > 0 ? alpha : update.initialRank * strength) : scaleOf(config, alpha, rank)));
+  if (uniform && strength === 1) return { config, facts };
+  const refuse = (why: string): never => { throw new LowrankError("AdapterError", `saveAdapter: the adapter was scaled, and ${why}; scale it back, or merge it`); };
+  if (config.initLora === "olora") refuse("OLoRA takes alpha to find the base it started from");
+  if (config.adaLora !== undefined && (!uniform || !scaled.every(({ alpha }) => alpha > 0))) return refuse("AdaLoRA has one alpha, above 0, for all modules");
+  if (uniform) {
+    const times = (alphas: Readonly<Record<string, number>>): Record<string, number> => Object.fromEntries(Object.entries(alphas).map(([key, alpha]) => [key, alpha * strength]));
+    return { config: { ...config, alpha: config.alpha * strength, alphaPattern: times(config.alphaPattern) }, facts };
+  }
+  // scales were set one by one
+  const alphas = scaled.map(({ module, rank, update }) => [module.replaceAll(".", "\\."), update.scale * (config.rsLora ? Math.sqrt(rank) : rank)]);
+  return { config: { ...config, alphaMode: "constant", alphaPattern: Object.fromEntries(alphas) as Record<string, number> }, facts };
+}
+
+/** Runs `body` with the base as it is without this adapter, where what is saved depends on the base. */
+export async function unmergedWhile(adapter: LoraAdapter, body: () => Promise<void>): Promise<void> {
+  const depends = adapter.config.bias !== "none" || adapter.config.dora;
+  const merged = depends ? [...adapter.sites.values()].filter((layer) => layer.merged) : [];
+  if (merged.some(({ adapters }) => adapters.final)) throw new LowrankError("MergeError", "saveAdapter: the adapter is merged into a base that was quantised, and what is to be saved cannot be told apart from it; save before merging");
+  for (const { adapters } of merged) adapters.unmerge();
+  try {
+    await body();
+  } finally {
+    for (const { adapters } of merged) await adapters.merge();
+  }
+}
+
+interface Saved { readonly shape: readonly number[]; read(): Promise<StoredTensor> }
+
+/** Tensors by their names in the file, each read when its turn comes. */
+export async function tensorsToSave(adapter: LoraAdapter, options: ValueOptions): Promise<Map<string, Saved>> {
+  const instead = await readableRows(adapter);
+  return new Map([...adapter.fileWeights()].map(([name, weight]) => [name, {
+    shape: weight.shape,
+    read: async () => {
+      const { dtype, data } = await weight.read();
+      return { dtype: "f32", shape: weight.shape, data: converted("f32", instead.get(weight) ?? { dtype, shape: weight.shape, data }, name, options) };
+    },
+  }]));
+}
+
+/**
+ * DoRA's rows of W + sBA that are exactly 0: PEFT would divide 0 by their norm. With m = 0 and any B that is not 0 it reads a row of
+ * zeros, which is what ours is.
+ */
+async function readableRows(adapter: LoraAdapter): Promise<Map<Weight, StoredTensor>> {
+  const out = new Map<Weight, StoredTensor>();
+  for (const [path, update] of adapter.updates) {
+    if (!(update instanceof DoraUpdate)) continue;
+    const rows = [...(await update.zeroRows().floats())].flatMap((zero, row) => (zero === 0 ? [] : [row]));
+    if (rows.length === 0) continue;
+    const [a, b, m] = await Promise.all([update.a.value.floats(), update.b.value.floats(), update.magnitude.value.floats()]);
+    const inner = update.base.inFeatures;
+    const moves = Array.from({ length: update.rank }, (_, k) => k).find((k) => a.subarray(k * inner, (k + 1) * inner).some((v) => Math.abs(v) > TINY));
+    if (moves === undefined || update.scale === 0) throw new LowrankError("AdapterError", `saveAdapter: row ${rows[0]} of ${path} is exactly zero, base and update, and PEFT would read NaN there; leave ${path} out of the targets, or save without DoRA`);
+    for (const row of rows) {
+      b[row * update.rank + moves] = 1;
+      m[row] = 0;
+    }
+    out.set(update.b, { dtype: "f64", shape: update.b.shape, data: b });
+    out.set(update.magnitude, { dtype: "f64", shape: update.magnitude.shape, data: m });
+  }
+  return out;
+}
+
+/** A row of A whose square does not vanish in f32. */
+const TINY = 1e-15;
