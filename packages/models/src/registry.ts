@@ -115,6 +115,7 @@ export async function fromPretrained<M extends AnyModel>(from: string | Files, a
     requireBuilt(model.config);
     if (await file.untied(model as unknown as PretrainedModel)) model = build(as, source, { ...overrides, tieWordEmbeddings: false });
     const report = await fill(model as unknown as PretrainedModel, file, { ...how, newHead: labels !== undefined });
+    model.origin = files.where;
     return { model, report };
   });
 }
