@@ -12,7 +12,7 @@ export class DropoutKeys {
   step = 0;
 
   constructor(device: Device, seed: number) {
-    this.#words = device.live([2], "u32", () => [seed >>> 0, this.step++ >>> 0]);
+    this.#words = device.live([2], "u32", () => [seed >>> 0, this.step++ >>> 0], () => { this.step--; });
     this.#current = this.#words;
   }
 

@@ -2,7 +2,7 @@
  * Dynamic loss scaling: torch's GradScaler. The scale is fed live, so a replayed step always uses the present one; whether the
  * gradients were finite is known on the device, where it guards every update, and told to the host once per step.
  */
-import { LowrankError, NumericsError, ops, type Device, type Tensor } from "@lowrank/tensor";
+import { LowrankError, NumericsError, ops, tolerateNonFinite, type Device, type Tensor } from "@lowrank/tensor";
 
 export interface LossScalerOptions {
   readonly initScale?: number;
@@ -19,6 +19,8 @@ export interface LossScalerState { readonly scale: number; readonly tracker: num
 export class LossScaler {
   #scale: number;
   #tracker = 0;
+  /** What was scaled last. */
+  #loss: Tensor | undefined;
   /** Steps skipped so far. */
   skipped = 0;
   readonly #options: Required<LossScalerOptions>;
@@ -39,6 +41,7 @@ export class LossScaler {
 
   /** loss · scale, to be differentiated instead of the loss. */
   scaleLoss(loss: Tensor): Tensor {
+    this.#loss = loss;
     return ops.mul(loss, this.#live(loss.device, () => this.#scale, loss));
   }
 
@@ -54,6 +57,8 @@ export class LossScaler {
     if (half >= 0) throw new LowrankError("PrecisionError", `unscale: gradient ${half} is ${grads[half]!.dtype}; weights that train are kept in f32`);
     const inverse = this.#live(first.device, () => Math.fround(1 / this.#scale), first);
     const finite = grads.map((g) => ops.logicalNot(ops.cast(ops.amax(ops.cast(ops.logicalNot(ops.isfinite(g)), "i32")), "bool"))).reduce((a, b) => ops.logicalAnd(a, b));
+    // a step that is skipped is no anomaly, until no smaller scale is left
+    tolerateNonFinite(finite, this.#loss, () => this.#scale * this.#options.backoffFactor >= LEAST_SCALE);
     return { grads: grads.map((g) => ops.mul(g, inverse)), finite };
   }
 

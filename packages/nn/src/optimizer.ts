@@ -2,7 +2,7 @@
  * Optimisers. Moments are parameters updated in place; whatever depends on the step is computed on the host in f64 and fed live,
  * so that a replayed plan can never freeze it.
  */
-import { LowrankError, ops, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
+import { formatShape, LowrankError, ops, withScope, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
 import type { Weight } from "./weight.ts";
 
 /** A learning rate, or the learning rate of the step after `step` finished ones. */
@@ -29,6 +29,8 @@ export abstract class Optimizer {
     this.weights = this.groups.flatMap((g) => g.weights);
     const first = this.weights[0];
     if (first === undefined) throw new LowrankError("NameError", "an optimizer needs at least one trainable weight; is everything frozen?");
+    const frozen = this.weights.filter((w) => !w.trainable);
+    if (frozen.length > 0) throw new LowrankError("NameError", `an optimizer trains what it is given, and ${frozen.length} of these ${this.weights.length} weights ${frozen.length === 1 ? "is" : "are"} frozen (${frozen.slice(0, 3).map((w) => w.name || "unnamed").join(", ")}${frozen.length > 3 ? ", …" : ""}); give it model.trainableWeights(), or unfreeze them`);
     if (new Set(this.weights).size !== this.weights.length) throw new LowrankError("NameError", "an optimizer was given the same weight twice");
     this.device = first.parameter.device;
   }
@@ -43,14 +45,24 @@ export abstract class Optimizer {
    * @param when bool scalar: where it is false, weights and optimiser state stay as they are; tell `revoke` afterwards
    */
   step(grads: readonly Tensor[], when?: Tensor): void {
+    if (grads.length !== this.weights.length) throw new LowrankError("ShapeError", `step: ${grads.length} gradients for ${this.weights.length} weights; give those of optimizer.parameters, in order`);
+    grads.forEach((g, i) => {
+      const { name, shape } = this.weights[i]!;
+      if (g.shape.join() !== shape.join()) throw new LowrankError("ShapeError", `step: the gradient of ${name || `weight ${i}`} ${formatShape(shape)} is ${formatShape(g.shape)}; give those of optimizer.parameters, in order`);
+    });
     this.#guard = when;
-    this.update(grads);
-    this.#guard = undefined;
+    try {
+      withScope(this.kind, () => { this.update(grads); });
+    } finally {
+      this.#guard = undefined;
+    }
   }
 
   /** Takes back the count of the last step: the device skipped it. */
   revoke(): void { this.steps--; }
 
+  /** What its part of a step is called in messages and profiles. */
+  protected abstract readonly kind: string;
   protected abstract update(grads: readonly Tensor[]): void;
 
   protected assign(parameter: Parameter, value: Tensor): void {
@@ -60,13 +72,19 @@ export abstract class Optimizer {
   /** Everything that training changes besides the weights, by name. */
   abstract state(): Map<string, Parameter>;
 
-  protected lrOf(group: Group): number {
-    return typeof group.lr === "number" ? group.lr : group.lr(this.steps);
+  protected lrOf(group: Group, finished: number): number {
+    return typeof group.lr === "number" ? group.lr : group.lr(finished);
   }
 
-  /** A live vector computed once per execution; the first one of an update counts the step. */
-  protected live(count: number, values: () => number[]): Tensor[] {
-    const all = this.device.live([count], this.device.defaultFloat, values);
+  /** A live vector computed once per execution, which counts a step: `values` is given the number of finished ones. */
+  protected live(count: number, values: (finished: number) => number[]): Tensor[] {
+    const next = (): number[] => {
+      const numbers = values(this.steps);
+      // counted last: a schedule may throw
+      this.steps++;
+      return numbers;
+    };
+    const all = this.device.live([count], this.device.defaultFloat, next, () => { this.steps--; });
     return Array.from({ length: count }, (_, i) => ops.reshape(ops.slice(all, 0, i, i + 1), []));
   }
 
@@ -95,6 +113,7 @@ export interface AdamWOptions {
 
 /** Decoupled weight decay (Loshchilov & Hutter 2019) with torch's arithmetic: eps is added after the bias correction of √v. */
 export class AdamW extends Optimizer {
+  protected readonly kind = "AdamW";
   readonly #betas: readonly [number, number];
   readonly #eps: number;
   readonly #m: Parameter[];
@@ -112,9 +131,9 @@ export class AdamW extends Optimizer {
   protected update(grads: readonly Tensor[]): void {
     const [beta1, beta2] = this.#betas;
     // per group: 1 − lr·wd, then lr/(1 − β₁ᵗ); last 1/√(1 − β₂ᵗ)
-    const scalars = this.live(2 * this.groups.length + 1, () => {
-      const rates = this.groups.map((g) => this.lrOf(g));
-      const t = ++this.steps;
+    const scalars = this.live(2 * this.groups.length + 1, (finished) => {
+      const rates = this.groups.map((g) => this.lrOf(g, finished));
+      const t = finished + 1;
       return [...this.groups.flatMap((g, i) => [1 - rates[i]! * g.weightDecay, rates[i]! / (1 - beta1 ** t)]), 1 / Math.sqrt(1 - beta2 ** t)];
     });
     const correction = scalars[scalars.length - 1]!;
@@ -146,6 +165,7 @@ export interface SGDOptions {
 
 /** torch's SGD: coupled weight decay, momentum buffer b ← μ·b + g. */
 export class SGD extends Optimizer {
+  protected readonly kind = "SGD";
   readonly #momentum: number;
   readonly #buffers: Parameter[];
 
@@ -156,11 +176,7 @@ export class SGD extends Optimizer {
   }
 
   protected update(grads: readonly Tensor[]): void {
-    const rates = this.live(this.groups.length, () => {
-      const now = this.groups.map((g) => this.lrOf(g));
-      this.steps++;
-      return now;
-    });
+    const rates = this.live(this.groups.length, (finished) => this.groups.map((g) => this.lrOf(g, finished)));
     let at = 0;
     this.groups.forEach((group, i) => {
       for (const weight of group.weights) {

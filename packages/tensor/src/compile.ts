@@ -99,7 +99,7 @@ export function compile<Out extends Record<string, Tensor>>(device: Device, fn: 
       captured = { ...known, structure: traced.structure, verified: true };
     } else {
       // equal graphs share a plan; the parameters they run on may be others
-      captured = { ...traced, prepared: device.engine.prepare(traced.program), compileMs: now() - started, verified: known?.verified === true && known.graph === traced.graph };
+      captured = { ...traced, prepared: device.prepare(traced.program), compileMs: now() - started, verified: known?.verified === true && known.graph === traced.graph };
     }
     captures.set(key, captured);
     return captured;
@@ -107,6 +107,7 @@ export function compile<Out extends Record<string, Tensor>>(device: Device, fn: 
 
   const call = async (inputs: CompileInputs): Promise<Out> => {
     device.refuseInTrace("another compiled function is called");
+    device.checkUsable();
     const entries = Object.entries(inputs).map(([name, x]) => [name, specOf(device, name, x)] as const);
     const specs = Object.fromEntries(entries);
     // before anything else, so that a refused input leaves no trace
@@ -134,6 +135,7 @@ function isCurrent({ structure, policy, program }: Trace): boolean {
 
 /** Runs `fn` on placeholders. Whatever it throws, no assignment of its stays behind. */
 function trace(device: Device, fn: (inputs: Record<string, Tensor>) => unknown, specs: Specs): Trace {
+  device.checkUsable();
   if (device.pending.size > 0) throw new LowrankError("CompileError", "compile: parameters have pending assignments; await device.realize() first");
   const placeholders = Object.fromEntries(Object.entries(specs).map(([name, s]) => [name, device.input(name, s.shape, s.dtype)]));
   try {

@@ -1,10 +1,11 @@
 /** A device: an engine, the writes waiting for it, and the ways to make tensors on it. */
+import { AnomalyDetector } from "./anomaly.ts";
 import type { BackendInfo, MemoryInfo, StepTiming } from "./backends/backend.ts";
-import { dtypes, isFloat, type DType, type TypedArray } from "./dtype.ts";
-import { DTypeError, invariant, LowrankError, NumericsError } from "./errors.ts";
+import { dtypes, type DType, type TypedArray } from "./dtype.ts";
 import type { Engine, Prepared, Result } from "./engine.ts";
+import { DTypeError, LowrankError } from "./errors.ts";
+import { Executor } from "./executor.ts";
 import { Cell } from "./graph/cell.ts";
-import { checkIndices } from "./graph/index-checks.ts";
 import { Node, type Leaf } from "./graph/node.ts";
 import { buildProgram, type Assignment, type Program } from "./graph/program.ts";
 import { checkDType, checkShape, hostValue, inferShape, naturalDType, type HostData } from "./host-values.ts";
@@ -12,7 +13,7 @@ import { floatsOf } from "./memory-form.ts";
 import { leafPrimitive } from "./ops/sources.ts";
 import { Parameter } from "./parameter.ts";
 import { makeProfile, type Profile } from "./profile.ts";
-import { formatShape, sizeOf } from "./shape.ts";
+import { formatShape } from "./shape.ts";
 import { ops, Tensor } from "./tensor.ts";
 
 export interface PendingWrite { readonly parameter: Parameter; readonly value: Node }
@@ -21,13 +22,17 @@ export class Device {
   readonly engine: Engine;
   /** Parameters assigned since the last run. */
   readonly pending: Map<Cell, PendingWrite> = new Map();
-  /** When set, every operation's result is checked and the first non-finite one is named. */
+  /** When set, every operation's result is checked before each run and the first non-finite one is named. Results have the same bits. */
   anomalyDetection = false;
+  readonly #steps: Executor;
+  readonly #anomalies: AnomalyDetector;
   #profiled: StepTiming[][] | undefined;
   #tracing = false;
 
   constructor(engine: Engine) {
     this.engine = engine;
+    this.#steps = new Executor(engine);
+    this.#anomalies = new AnomalyDetector(this);
   }
 
   get name(): string { return this.engine.name; }
@@ -71,21 +76,37 @@ export class Device {
     const wanted = dtype ?? this.storable("parameter", values, from);
     const memory = hostValue("parameter", wanted, dims, values, from);
     this.#checkSupport("parameter", wanted);
-    const storage = this.engine.allocate(wanted, memory.length);
-    this.engine.write(storage, wanted, memory);
-    return new Parameter(this, new Cell(this.engine, wanted, [...dims], storage));
+    const storage = this.#steps.use(() => this.engine.allocate(wanted, memory.length));
+    // the cell first: whatever happens while writing, the storage has an owner
+    const cell = new Cell(this.engine, wanted, [...dims], storage);
+    this.#steps.use(() => { this.engine.write(storage, wanted, memory); });
+    return new Parameter(this, cell);
   }
 
   /**
    * Throws when so many bytes of parameters cannot be had beside what the device holds: what does not fit is said before half of it is there.
    * @throws DeviceError
    */
-  ensureRoom(bytes: number): void { this.engine.ensureRoom(bytes); }
+  ensureRoom(bytes: number): void { this.#steps.use(() => { this.engine.ensureRoom(bytes); }); }
 
-  /** Host values produced anew at every execution of a plan that reads them, replays included. */
-  live(shape: readonly number[], dtype: DType, produce: () => HostData): Tensor {
+  /**
+   * Host values produced anew at every execution of a plan that reads them, replays included, once each.
+   * @param revoke takes the last production back: the execution it was made for did not happen. Needed where `produce` moves something on
+   */
+  live(shape: readonly number[], dtype: DType, produce: () => HostData, revoke: () => void = () => undefined): Tensor {
     const dims = [...shape];
-    return this.#leaf("live", { kind: "live", produce: () => hostValue("a live value", dtype, dims, produce()) }, dims, dtype);
+    return this.#leaf("live", {
+      kind: "live", revoke,
+      produce: () => {
+        const values = produce();
+        try {
+          return hostValue("a live value", dtype, dims, values);
+        } catch (error) {
+          revoke();
+          throw error;
+        }
+      },
+    }, dims, dtype);
   }
 
   /** A placeholder of a compiled function. */
@@ -99,14 +120,36 @@ export class Device {
     return this.engine.supports(natural) ? natural : this.defaultFloat;
   }
 
-  /** Runs everything these tensors and all assigned parameters need. */
+  /**
+   * Runs everything these tensors and all assigned parameters need, in one step: it happens as a whole or not at all, and assignments
+   * of a step that failed are dropped.
+   */
   async realize(...tensors: readonly Tensor[]): Promise<void> {
     this.refuseInTrace("values are read or realised");
+    this.checkUsable();
     const outputs = tensors.map((x) => x.node).filter((n) => n.leaf === undefined);
     if (outputs.length === 0 && this.pending.size === 0) return;
-    const program = buildProgram(outputs, this.takePending());
-    if (this.anomalyDetection) await this.#checkEveryNode(program);
-    await this.execute(this.engine.prepare(program), program, new Map());
+    const program = this.#eagerProgram(outputs);
+    const results = await this.launch(this.prepare(program), program, new Map());
+    program.outputs.forEach((node, i) => { node.leaf = this.resultLeaf(results[i]!, node); });
+  }
+
+  #eagerProgram(outputs: readonly Node[]): Program {
+    const assignments = [...this.pending].map(([cell, { value }]) => ({ cell, value }));
+    let program: Program;
+    try {
+      program = buildProgram(outputs, assignments);
+    } catch (error) {
+      // where what was asked for is at fault, the assignments wait for the next step
+      try {
+        buildProgram([], assignments);
+      } catch {
+        this.takePending();
+      }
+      throw error;
+    }
+    this.takePending();
+    return program;
   }
 
   /** Runs the body of a compiled function: whatever would happen once, now, instead of at every call is refused in it. */
@@ -132,20 +175,15 @@ export class Device {
     return assignments;
   }
 
-  /** Runs a prepared program; results land in the outputs' nodes, or are returned for replays. */
-  async execute(prepared: Prepared, program: Program, inputs: ReadonlyMap<string, TypedArray>, timings?: StepTiming[]): Promise<void> {
-    const results = await this.launch(prepared, program, inputs, timings);
-    program.outputs.forEach((node, i) => { node.leaf = this.resultLeaf(results[i]!, node); });
-  }
+  prepare(program: Program): Prepared { return this.#steps.use(() => this.engine.prepare(program)); }
 
+  /** Runs a prepared program; what the outputs are is returned, in order. */
   launch(prepared: Prepared, program: Program, inputs: ReadonlyMap<string, TypedArray>, wanted?: StepTiming[]): Result[] | Promise<Result[]> {
     const timings = wanted ?? (this.#profiled === undefined ? undefined : []);
     if (timings !== undefined) this.#profiled?.push(timings);
-    const values = program.hostLeaves.map((node) => leafValues(node, inputs));
-    checkIndices(program.indexChecks, values);
-    const running = this.engine.execute(prepared, values, program.cells.map((c) => c.storage), timings);
-    for (const { cell } of program.assignments) cell.version++;
-    return running;
+    const step = program.assignments.length === 0 ? "" : `, in step ${this.#steps.updates + 1}`;
+    const inspect = this.anomalyDetection ? (values: readonly TypedArray[]): Promise<void> => this.#anomalies.inspect(program, values, step) : undefined;
+    return this.#steps.run(prepared, program, inputs, { timings, inspect });
   }
 
   resultLeaf(result: Result, node: Node): Leaf {
@@ -158,9 +196,16 @@ export class Device {
     await this.realize(x);
     const leaf = x.node.leaf!;
     if (leaf.kind === "host") return leaf.data.slice();
-    if (leaf.kind === "live") return leaf.produce();
-    invariant(leaf.kind === "cell", "an input of a compiled function has no values of its own");
-    return this.engine.read(leaf.cell.storage, x.dtype, x.size);
+    if (leaf.kind === "live") {
+      const values = leaf.produce();
+      // a look counts for nothing
+      leaf.revoke();
+      return values;
+    }
+    if (leaf.kind === "input") throw new LowrankError("CompileError", `compile: input "${leaf.name}" has values only inside the function that it is an input of`);
+    const { cell } = leaf;
+    if (cell.disposed) throw new LowrankError("DisposedError", `tensor ${formatShape(x.shape)} was disposed before it was read`);
+    return this.#steps.during(this.engine.read(cell.storage, x.dtype, x.size));
   }
 
   async readFloats(x: Tensor): Promise<Float64Array> {
@@ -179,31 +224,20 @@ export class Device {
     return makeProfile(runs);
   }
 
-  memory(): MemoryInfo { return this.engine.memory(); }
-  info(): BackendInfo { return this.engine.info(); }
-  close(): void { this.engine.close(); }
+  /** @throws DisposedError after `close`, DeviceLostError after a run that died half-way; so does every use of the device and of its parameters */
+  checkUsable(): void { this.#steps.checkUsable(); }
 
-  /** Realises node by node in order; slow, and names the first operation that makes a NaN or an infinity out of finite inputs. */
-  async #checkEveryNode(program: Program): Promise<void> {
-    const bad = new Set<Node>();
-    const constants = new Set<Node>();
-    for (const node of program.nodes) {
-      // a mask's −∞ is meant: constants and views of them made nothing
-      if (node.leaf === undefined && (node.record.lowering.class === "constant" || (node.record.lowering.class === "view" && constants.has(node.inputs[0]!)))) constants.add(node);
-      if (!isFloat(node.dtype) || constants.has(node)) continue;
-      const probe = buildProgram([copyOf(node)], []);
-      const [result] = await this.launch(this.engine.prepare(probe), probe, new Map());
-      const data = result!.kind === "host" ? result!.data : await this.engine.read(result!.storage, node.dtype, sizeOf(node.shape));
-      if (result!.kind === "storage") this.engine.release(result!.storage);
-      const at = floatsOf(node.dtype, data).findIndex((v) => !Number.isFinite(v));
-      if (at < 0) continue;
-      bad.add(node);
-      if (node.inputs.some((input) => bad.has(input))) continue;
-      if (node.leaf === undefined && node.record.lowering.class !== "select") {
-        throw new NumericsError(`${node.record.name}${formatShape(node.shape)} in ${node.scope || "(top level)"} made the first non-finite value, ${floatsOf(node.dtype, data)[at]} at element ${at}`);
-      }
-    }
+  /** Writes host values into the storage of a parameter, now. */
+  writeCell(cell: Cell, memory: TypedArray): void {
+    this.#steps.use(() => { this.engine.write(cell.storage, cell.dtype, memory); });
+    cell.version++;
   }
+
+  memory(): MemoryInfo { return this.#steps.use(() => this.engine.memory()); }
+  info(): BackendInfo { return this.engine.info(); }
+
+  /** Frees everything. Steps and reads that have not ended are rejected. */
+  close(): void { this.#steps.close(); }
 
   #anchor(name: string, dtype: DType): Tensor {
     checkDType(name, dtype);
@@ -216,31 +250,9 @@ export class Device {
   }
 
   #leaf(name: string, leaf: Leaf, shape: readonly number[], dtype: DType): Tensor {
+    this.checkUsable();
     checkShape(name, shape);
     this.#checkSupport(name, dtype);
     return new Tensor(new Node(leafPrimitive, [], {}, [...shape], dtype, leaf), this);
   }
-}
-
-/** A fresh node with the same meaning, so that probing does not mark the original as realised. */
-function copyOf(node: Node): Node {
-  return new Node(node.record, node.inputs, node.attrs, node.shape, node.dtype, node.leaf);
-}
-
-function leafValues(node: Node, inputs: ReadonlyMap<string, TypedArray>): TypedArray {
-  const leaf = node.leaf!;
-  switch (leaf.kind) {
-    case "host": return leaf.data;
-    case "live": return leaf.produce();
-    case "input": {
-      const value = inputs.get(leaf.name);
-      invariant(value !== undefined, `no value for compiled input "${leaf.name}"`);
-      return value;
-    }
-    case "cell": return invariantNever();
-  }
-}
-
-function invariantNever(): never {
-  invariant(false, "a cell is not a host leaf");
 }

@@ -22,6 +22,12 @@ export interface Prepared {
 /** A result: kept in device storage, or already on the host when it is small and the device is synchronous. */
 export type Result = { readonly kind: "storage"; readonly storage: Storage } | { readonly kind: "host"; readonly data: TypedArray };
 
+export interface ExecuteOptions {
+  readonly timings?: StepTiming[] | undefined;
+  /** Called once everything is written, before results are read. */
+  readonly ran: () => void;
+}
+
 export interface Engine {
   readonly name: string;
   /** f64 on the reference engine, f32 elsewhere. */
@@ -35,8 +41,11 @@ export interface Engine {
   read(storage: Storage, dtype: DType, size: number): Promise<TypedArray>;
   release(storage: Storage): void;
   prepare(program: Program): Prepared;
-  /** `values` and `storages` are in the order of `program.hostLeaves` and `program.cells`. */
-  execute(prepared: Prepared, values: readonly TypedArray[], storages: readonly Storage[], timings?: StepTiming[]): Result[] | Promise<Result[]>;
+  /**
+   * `values` and `storages` are in the order of `program.hostLeaves` and `program.cells`.
+   * @throws DeviceLostError where it failed half-way. Anything else that is thrown before `ran` was called has changed nothing.
+   */
+  execute(prepared: Prepared, values: readonly TypedArray[], storages: readonly Storage[], options: ExecuteOptions): Result[] | Promise<Result[]>;
   memory(): MemoryInfo;
   info(): BackendInfo;
   close(): void;

@@ -2,6 +2,7 @@
  * @module
  * Lazy tensors with symbolic gradients on WebAssembly and WebGPU.
  */
+export { tolerateNonFinite } from "./anomaly.ts";
 export { grad, valueAndGrad, checkpoint } from "./autodiff.ts";
 export type { BackendInfo, MemoryInfo, StepTiming } from "./backends/backend.ts";
 export { compile, type Compiled, type CompiledInfo, type CompileInputs, type HostTensor } from "./compile.ts";

@@ -55,13 +55,12 @@ export class Parameter {
     this.#checkUsable("write");
     this.device.refuseInTrace("a parameter is written");
     const memory = hostValue(`write: parameter ${formatShape(this.shape)}`, this.dtype, this.shape, data);
+    this.device.writeCell(this.cell, memory);
     this.device.pending.delete(this.cell);
-    this.device.engine.write(this.cell.storage, this.dtype, memory);
-    this.cell.version++;
     this.#current = this.#stored();
   }
 
-  data(): Promise<TypedArray> { return this.value.data(); }
+  async data(): Promise<TypedArray> { return this.value.data(); }
 
   /** Frees the memory, for good: reading and writing throw from here on. A pending assignment is dropped. */
   dispose(): void {
@@ -70,6 +69,7 @@ export class Parameter {
   }
 
   #checkUsable(what: string): void {
+    this.device.checkUsable();
     if (this.cell.disposed) throw new LowrankError("DisposedError", `${what}: parameter ${formatShape(this.shape)} was disposed; a disposed parameter can be neither read nor written`);
   }
 

@@ -44,7 +44,7 @@ describe("a compute thread that ends inside a phase", () => {
     const { error, ms } = await untilFailure(stepOn(lost));
     expect(error).toMatchObject({ code: "DeviceLostError", message: expect.stringMatching(message) as string });
     expect(ms).toBeLessThan(1000);
-    for (const use of [() => stepOn(lost)(input), () => weight.data(), async () => lost.parameter([1]), () => ops.add(weight.value, 1).data()]) {
+    for (const use of [() => stepOn(lost)(input), () => weight.data(), async () => lost.parameter([1]), async () => ops.add(weight.value, 1).data()]) {
       expect(await failure(use())).toMatchObject({ code: "DeviceLostError" });
     }
     expect(await (await stepOn(other)(input)).y.item()).toBeCloseTo(SIDE, 1);

@@ -66,18 +66,10 @@ export function trainingStep(adapted: AdaptedClassifier, options: TrainOptions, 
     return { loss, norm, ...(extra === undefined ? {} : { extra }), ...(finite === undefined ? {} : { finite }), ...(report === undefined ? {} : { report }) };
   };
   const compiled = compile(device, update);
-  /** Operation by operation, so that the first one that makes a non-finite value is named. */
-  const checked = async (inputs: CompileInputs): Promise<StepOutputs> => {
-    // planned all the same: the proofs read its graph
-    if (compiled.info().length === 0) compiled.plan(specsOf(inputs));
-    const outputs = update(Object.fromEntries(Object.entries(inputs).map(([name, { data, shape, dtype }]) => [name, device.tensor(data, shape, dtype)])));
-    await device.realize(...Object.values(outputs));
-    return outputs;
-  };
   return {
     scaler,
     async run(inputs) {
-      const out: StepOutputs = await (device.anomalyDetection ? checked(inputs) : compiled(inputs));
+      const out: StepOutputs = await compiled(inputs);
       const skipped = out["finite"] !== undefined && (await out["finite"].item()) === 0;
       if (skipped) {
         optimizer.revoke();

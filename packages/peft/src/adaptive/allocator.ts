@@ -113,17 +113,18 @@ export class BudgetAllocator implements AdaptiveMethod {
   /** Schedule of the step that is executing. The first read of an execution counts it. */
   #live(): { observe: Tensor; select: Tensor; hold: Tensor; removed: Tensor; budget: Tensor; step: Tensor } {
     const { dtype } = this.#keep;
-    const flags = this.#device.live([6], dtype, () => {
+    const next = (): number[] => {
+      const { observe, select, hold, budget, step } = this.#at(this.steps + 1);
       this.steps++;
-      const { observe, select, hold, budget, step } = this.#now;
       return [Number(observe), Number(select), Number(hold), this.initialBudget - budget, budget, step];
-    });
+    };
+    const flags = this.#device.live([6], dtype, next, () => { this.revoke(); });
     const scalar = (i: number): Tensor => ops.reshape(ops.slice(flags, 0, i, i + 1), []);
     const flag = (i: number): Tensor => ops.gt(scalar(i), 0);
     return { observe: flag(0), select: flag(1), hold: flag(2), removed: scalar(3), budget: scalar(4), step: scalar(5) };
   }
 
-  get #now(): ScheduledStep { return this.schedule.at(this.steps, this.initialBudget, this.targetBudget); }
+  #at(step: number): ScheduledStep { return this.schedule.at(step, this.initialBudget, this.targetBudget); }
 
   /** Code of what is wrong in this step, a scalar; also kept, with module and step, the first time. */
   #findWrong(scores: Tensor, gradient: (w: Weight) => Tensor, now: { observe: Tensor; select: Tensor; step: Tensor }, set: (p: Parameter, v: Tensor) => void): Tensor {
@@ -152,7 +153,7 @@ export class BudgetAllocator implements AdaptiveMethod {
   }
 
   check(report: ArrayLike<number>): AllocationStep {
-    const { select, budget, step } = this.#now;
+    const { select, budget, step } = this.#at(this.steps);
     this.#raise(report[1]!, report[2]!, report[3]!);
     if (select) this.#choices.push([step, report[0]!]);
     return { step, budget, selected: select, kept: report[0]! };

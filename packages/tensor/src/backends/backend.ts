@@ -51,6 +51,7 @@ export interface Backend {
   /**
    * Runs a prepared plan. `uploads` are in the order of `plan.uploads`, `bound` in the order of `plan.bound`.
    * Returns when the work is done (synchronous backends) or queued; later reads see its results either way.
+   * @throws DeviceLostError where it failed half-way; anything else that is thrown on purpose came before the first kernel and has changed nothing
    */
   run(executable: Executable, uploads: readonly TypedArray[], bound: readonly DeviceBuffer[], timings?: StepTiming[]): void | Promise<void>;
   memory(): MemoryInfo;

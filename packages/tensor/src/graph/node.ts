@@ -16,7 +16,7 @@ export type Leaf =
   /** A persistent buffer; `version` is the cell's version this node was made for. */
   | { readonly kind: "cell"; readonly cell: Cell; readonly version: number }
   /** Host values produced anew at every execution, so that a replayed plan cannot freeze them. */
-  | { readonly kind: "live"; readonly produce: () => TypedArray }
+  | { readonly kind: "live"; readonly produce: () => TypedArray; readonly revoke: () => void }
   /** An input of a compiled function; bound at every call. */
   | { readonly kind: "input"; readonly name: string };
 

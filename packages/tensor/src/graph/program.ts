@@ -22,7 +22,11 @@ export interface Program {
   readonly indexChecks: readonly IndexCheck[];
 }
 
-export function buildProgram(outputs: readonly Node[], assignments: readonly Assignment[]): Program {
+/**
+ * @param replayed whether it reads what parameters hold when it runs, as replays do, rather than what its tensors were built from
+ * @throws StaleError, DisposedError
+ */
+export function buildProgram(outputs: readonly Node[], assignments: readonly Assignment[], replayed = false): Program {
   const nodes = topological([...outputs, ...assignments.map((a) => a.value)]);
   const hostLeaves: Node[] = [];
   const cells = new Set<Cell>();
@@ -30,7 +34,7 @@ export function buildProgram(outputs: readonly Node[], assignments: readonly Ass
     const leaf = node.leaf;
     if (leaf === undefined) continue;
     if (leaf.kind === "cell") {
-      checkVersion(node, leaf.cell, leaf.version);
+      checkVersion(node, leaf.cell, replayed ? leaf.cell.version : leaf.version);
       cells.add(leaf.cell);
     } else {
       hostLeaves.push(node);

@@ -1,10 +1,12 @@
 /** Runs programs on a backend: lowers them once per structure, keeps the plans, binds buffers at every run. */
-import type { Backend, BackendInfo, DeviceBuffer, Executable, MemoryInfo, StepTiming } from "../backends/backend.ts";
+import type { Backend, BackendInfo, DeviceBuffer, Executable, MemoryInfo } from "../backends/backend.ts";
 import { bytesOf, viewAs, type DType, type TypedArray } from "../dtype.ts";
-import type { Engine, Prepared, Result, Storage } from "../engine.ts";
+import type { Engine, ExecuteOptions, Prepared, Result, Storage } from "../engine.ts";
+import { invariant, LowrankError } from "../errors.ts";
+import type { Node } from "../graph/node.ts";
 import { signatureOf } from "../graph/signature.ts";
 import type { Program } from "../graph/program.ts";
-import { sizeOf } from "../shape.ts";
+import { formatShape, sizeOf } from "../shape.ts";
 import { buildPlan } from "./build-plan.ts";
 import { Recent } from "./recent.ts";
 
@@ -13,6 +15,8 @@ export interface PlanOptions {
   readonly planCache: boolean;
   readonly maxArgs: number;
 }
+
+interface ResultBuffer { readonly node: Node; readonly small: boolean; readonly buffer: DeviceBuffer }
 
 interface PlanPrepared extends Prepared { readonly executable: Executable }
 
@@ -60,26 +64,80 @@ export class PlanEngine implements Engine {
     return { program, executable, arenaBytes: plan.arenaBytes, kernels: plan.kernels.length, steps: plan.steps.length } as PlanPrepared;
   }
 
-  execute(prepared: Prepared, values: readonly TypedArray[], storages: readonly Storage[], timings?: StepTiming[]): Result[] | Promise<Result[]> {
+  execute(prepared: Prepared, values: readonly TypedArray[], storages: readonly Storage[], { timings, ran }: ExecuteOptions): Result[] | Promise<Result[]> {
     const { executable, program } = prepared as PlanPrepared;
-    const buffers = program.outputs.map((node) => {
-      const bytes = sizeOf(node.shape) * bytesOf(node.dtype);
-      const small = this.backend.synchronous && bytes <= HOST_RESULT_BYTES;
-      return { node, small, buffer: (small ? this.#spare.get(bytes)?.pop() : undefined) ?? this.backend.alloc(bytes) };
+    program.hostLeaves.forEach((node, i) => { invariant(values[i]!.byteLength === sizeOf(node.shape) * bytesOf(node.dtype), `host values of ${node.dtype}${formatShape(node.shape)} take ${values[i]!.byteLength} bytes`); });
+    const results = this.#resultBuffers(program);
+    const failed = (error: unknown): unknown => {
+      this.#giveBack(results);
+      return error;
+    };
+    const finish = (): Result[] => {
+      ran();
+      return this.#collect(results);
+    };
+    let running: void | Promise<void>;
+    try {
+      running = this.backend.run(executable, values, [...(storages as DeviceBuffer[]), ...results.map((r) => r.buffer)], timings);
+    } catch (error) {
+      throw failed(lostUnlessSaid(this.name, error));
+    }
+    return running === undefined ? finish() : running.then(finish, (error: unknown) => { throw failed(lostUnlessSaid(this.name, error)); });
+  }
+
+  #resultBuffers(program: Program): ResultBuffer[] {
+    const results: ResultBuffer[] = [];
+    try {
+      for (const node of program.outputs) {
+        const bytes = sizeOf(node.shape) * bytesOf(node.dtype);
+        const small = this.backend.synchronous && bytes <= HOST_RESULT_BYTES;
+        results.push({ node, small, buffer: (small ? this.#spare.get(bytes)?.pop() : undefined) ?? this.backend.alloc(bytes) });
+      }
+      return results;
+    } catch (error) {
+      this.#giveBack(results);
+      throw error;
+    }
+  }
+
+  #collect(results: readonly ResultBuffer[]): Result[] {
+    let data: (TypedArray | undefined)[];
+    try {
+      data = results.map(({ node, small, buffer }) => (small ? viewAs(node.dtype, this.backend.readSync!(buffer)) : undefined));
+    } catch (error) {
+      this.#giveBack(results);
+      throw error;
+    }
+    return results.map((result, i): Result => {
+      if (data[i] === undefined) return { kind: "storage", storage: result.buffer };
+      this.#keep(result.buffer);
+      return { kind: "host", data: data[i] };
     });
-    const collect = (): Result[] => buffers.map(({ node, small, buffer }) => {
-      if (!small) return { kind: "storage", storage: buffer };
-      const data = viewAs(node.dtype, this.backend.readSync!(buffer));
-      const pool = this.#spare.get(buffer.bytes);
-      if (pool === undefined) this.#spare.set(buffer.bytes, [buffer]);
-      else pool.push(buffer);
-      return { kind: "host", data };
-    });
-    const running = this.backend.run(executable, values, [...(storages as DeviceBuffer[]), ...buffers.map((b) => b.buffer)], timings);
-    return running === undefined ? collect() : running.then(collect);
+  }
+
+  #keep(buffer: DeviceBuffer): void {
+    const pool = this.#spare.get(buffer.bytes);
+    if (pool === undefined) this.#spare.set(buffer.bytes, [buffer]);
+    else pool.push(buffer);
+  }
+
+  /** After a failure, which is what its caller must hear of. */
+  #giveBack(results: readonly ResultBuffer[]): void {
+    for (const { small, buffer } of results) {
+      try {
+        if (small) this.#keep(buffer);
+        else this.backend.free(buffer);
+      } catch { /* the first error tells */ }
+    }
   }
 
   memory(): MemoryInfo { return this.backend.memory(); }
   info(): BackendInfo { return this.backend.info(); }
   close(): void { this.backend.close(); }
+}
+
+/** What a backend did not throw on purpose came from the middle of a run, for all that anybody knows. */
+function lostUnlessSaid(name: string, error: unknown): unknown {
+  if (error instanceof LowrankError && error.kind !== "bug") return error;
+  return new LowrankError("DeviceLostError", `${name}: a run failed half-way (${String(error)}): what the device held is lost; open another with init`, { cause: error });
 }

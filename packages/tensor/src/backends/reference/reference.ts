@@ -4,7 +4,7 @@
  */
 import type { BackendInfo, MemoryInfo } from "../backend.ts";
 import { bytesOf, type DType, type TypedArray } from "../../dtype.ts";
-import type { Engine, Prepared, Result, Storage } from "../../engine.ts";
+import type { Engine, ExecuteOptions, Prepared, Result, Storage } from "../../engine.ts";
 import type { Node } from "../../graph/node.ts";
 import type { Program } from "../../graph/program.ts";
 import { floatsOf, roundTo, toMemory } from "../../memory-form.ts";
@@ -42,7 +42,7 @@ export class ReferenceEngine implements Engine {
     return { program, arenaBytes: 0, kernels: 0, steps: program.nodes.length };
   }
 
-  execute(prepared: Prepared, values: readonly TypedArray[], storages: readonly Storage[]): Result[] {
+  execute(prepared: Prepared, values: readonly TypedArray[], storages: readonly Storage[], { ran }: ExecuteOptions): Result[] {
     const { program } = prepared;
     const computed = new Map<Node, NdArray>();
     program.hostLeaves.forEach((node, i) => computed.set(node, { shape: node.shape, data: floatsOf(node.dtype, values[i]!) }));
@@ -60,6 +60,7 @@ export class ReferenceEngine implements Engine {
     // all reads come before any write: an assignment sees the values from before the run
     const written = program.assignments.map(({ cell, value }) => ({ cell, data: computed.get(value)!.data.slice() }));
     for (const { cell, data } of written) storageOf.get(cell)!.values = data;
+    ran();
     return program.outputs.map((node) => {
       const storage = this.allocate(node.dtype, sizeOf(node.shape)) as HostStorage;
       storage.values = computed.get(node)!.data.slice();

@@ -1,0 +1,144 @@
+/**
+ * Finding the first operation that makes a non-finite value which reaches a result, before a run changes anything. A second program computes, from the same
+ * host values, one flag for every node of the first; the run itself stays as it is, so it has the same bits with detection on and off.
+ * It costs one more forward and backward pass, with a reduction for each operation.
+ */
+import type { Device } from "./device.ts";
+import { isFloat, type TypedArray } from "./dtype.ts";
+import type { Engine, Prepared } from "./engine.ts";
+import { NumericsError } from "./errors.ts";
+import { Node } from "./graph/node.ts";
+import { buildProgram, topological, type Program } from "./graph/program.ts";
+import { floatsOf } from "./memory-form.ts";
+import { withPrecision } from "./precision.ts";
+import { formatShape, sizeOf } from "./shape.ts";
+import { ops, Tensor } from "./tensor.ts";
+
+interface Guard { readonly loss: Node | undefined; readonly handled: () => boolean }
+
+/** Scalars that say whether a step will be kept. */
+const guards = new WeakMap<Node, Guard>();
+
+/**
+ * Non-finite values are expected in a step whose bool scalar `kept` turns out false, while the loss itself is finite and `handled()` says
+ * that whoever made the scalar sees to it: loss scaling, which overflows on purpose until it has found its scale.
+ */
+export function tolerateNonFinite(kept: Tensor, loss: Tensor | undefined, handled: () => boolean): void {
+  guards.set(kept.node, { loss: loss?.node, handled });
+}
+
+interface Check {
+  readonly program: Program;
+  readonly prepared: Prepared;
+  readonly watched: readonly Node[];
+  /** The scalar that says whether the step is kept. */
+  readonly guard: Node | undefined;
+}
+
+export class AnomalyDetector {
+  readonly #engine: Engine;
+  readonly #device: Device;
+  readonly #checks = new WeakMap<Program, Check>();
+
+  constructor(device: Device) {
+    this.#device = device;
+    this.#engine = device.engine;
+  }
+
+  /**
+   * @param values of the program's host leaves, in order
+   * @param step what to call the run in the message; empty for one that updates nothing
+   * @throws NumericsError naming the operation, its module, the value and its place
+   */
+  async inspect(program: Program, values: readonly TypedArray[], step: string): Promise<void> {
+    const host = new Map(program.hostLeaves.map((node, i) => [node, values[i]!]));
+    const check = this.#checkOf(program);
+    const flags = await this.#compute(check, host);
+    const set = (i: number): boolean => flags[i]!.some((v) => v !== 0);
+    const flagged = new Map(check.watched.map((node, i) => [node, set(i)]));
+    const bad = new Set<Node>();
+    for (const node of program.nodes) if (isFloat(node.dtype) && isBad(node, bad, flagged, host)) bad.add(node);
+    let roots: readonly Node[] = [...program.outputs, ...program.assignments.map((a) => a.value)];
+    if (check.guard !== undefined && !set(check.watched.length)) {
+      const { loss, handled } = guards.get(check.guard)!;
+      if (loss !== undefined && bad.has(loss)) roots = [loss];
+      else if (handled()) return;
+      // the step would be thrown away, and with it everything that is wrong in it
+      else roots = program.nodes;
+    }
+    // what a choice or a quotient swallows (a row that is masked whole) reaches no result and is no anomaly
+    const reaching = spread(roots, bad);
+    const made = earliest(reaching.filter((node) => isMaker(node, bad)));
+    if (made !== undefined) throw await this.#error(made, host, step);
+    // nothing was made, but a parameter would be spoilt by a value that was there before
+    const spoilt = spread(program.assignments.map((a) => a.value), bad);
+    const first = earliest(spoilt.filter((node) => node.leaf !== undefined)) ?? earliest(spoilt);
+    if (first !== undefined) throw await this.#error(first, host, step);
+  }
+
+  async #error(node: Node, host: ReadonlyMap<Node, TypedArray>, step: string): Promise<NumericsError> {
+    const data = floatsOf(node.dtype, host.get(node) ?? await this.#valuesOf(node, host));
+    const at = data.findIndex((v) => !Number.isFinite(v));
+    const { leaf, scope } = node;
+    const what = leaf === undefined ? `${node.record.name}${formatShape(node.shape)}` : `${leaf.kind === "cell" ? "a parameter" : leaf.kind === "input" ? `input "${leaf.name}"` : `a ${leaf.kind} value`} ${formatShape(node.shape)}`;
+    return new NumericsError(`${what} in ${scope || "(top level)"} ${leaf === undefined ? "made" : "holds"} the first non-finite value, ${data[at]} at element ${at}${step}`);
+  }
+
+  async #valuesOf(node: Node, host: ReadonlyMap<Node, TypedArray>): Promise<TypedArray> {
+    // a fresh node with the same meaning, so that probing does not mark the original as realised
+    const program = buildProgram([leafOrCopy(node)], [], true);
+    const [data] = await this.#compute({ program, prepared: this.#engine.prepare(program) }, host);
+    return data!;
+  }
+
+  #checkOf(program: Program): Check {
+    const known = this.#checks.get(program);
+    if (known !== undefined) return known;
+    const watched = program.nodes.filter((node) => isFloat(node.dtype) && sizeOf(node.shape) > 0 && (node.leaf === undefined ? !isView(node) && node.record.lowering.class !== "constant" : node.leaf.kind === "cell"));
+    const guard = program.nodes.find((node) => guards.has(node));
+    const flags = withPrecision(undefined, () => watched.map((node) => ops.amax(ops.cast(ops.logicalNot(ops.isfinite(new Tensor(node, this.#device))), "i32")).node));
+    const own = buildProgram([...flags, ...(guard === undefined ? [] : [leafOrCopy(guard)])], [], true);
+    const check = { program: own, prepared: this.#engine.prepare(own), watched, guard };
+    this.#checks.set(program, check);
+    return check;
+  }
+
+  async #compute({ program, prepared }: { readonly program: Program; readonly prepared: Prepared }, host: ReadonlyMap<Node, TypedArray>): Promise<TypedArray[]> {
+    const results = await this.#engine.execute(prepared, program.hostLeaves.map((node) => host.get(node)!), program.cells.map((c) => c.storage), { ran: () => undefined });
+    const data: TypedArray[] = [];
+    for (const [i, result] of results.entries()) {
+      const { dtype, shape } = program.outputs[i]!;
+      data.push(result.kind === "host" ? result.data : await this.#engine.read(result.storage, dtype, sizeOf(shape)));
+      if (result.kind === "storage") this.#engine.release(result.storage);
+    }
+    return data;
+  }
+}
+
+function isView(node: Node): boolean { return node.leaf === undefined && node.record.lowering.class === "view"; }
+
+function leafOrCopy(node: Node): Node { return node.leaf === undefined ? new Node(node.record, node.inputs, node.attrs, node.shape, node.dtype) : new Node(node.record, [], node.attrs, node.shape, node.dtype, node.leaf); }
+
+function isBad(node: Node, bad: ReadonlySet<Node>, flagged: ReadonlyMap<Node, boolean>, host: ReadonlyMap<Node, TypedArray>): boolean {
+  const data = host.get(node);
+  if (data !== undefined) return floatsOf(node.dtype, data).some((v) => !Number.isFinite(v));
+  if (node.leaf === undefined && "value" in node.attrs && !Number.isFinite(node.attrs["value"])) return true;
+  return isView(node) ? bad.has(node.inputs[0]!) : flagged.get(node) === true;
+}
+
+/** Whether its value is non-finite though what it was made from is not. A mask's −∞ is meant; what the host feeds live is a schedule's number. */
+function isMaker({ leaf, record, inputs }: Node, bad: ReadonlySet<Node>): boolean {
+  if (leaf !== undefined) return leaf.kind === "live";
+  const kind = record.lowering.class;
+  return kind !== "constant" && kind !== "view" && kind !== "select" && !inputs.some((input) => bad.has(input));
+}
+
+/** Bad nodes from which these got what is wrong with them, themselves included. */
+function spread(roots: readonly Node[], bad: ReadonlySet<Node>): Node[] {
+  return topological(roots.filter((node) => bad.has(node)), (node) => (node.leaf === undefined ? node.inputs.filter((input) => bad.has(input)) : []));
+}
+
+/** In the order in which they were built. */
+function earliest(nodes: readonly Node[]): Node | undefined {
+  return nodes.reduce<Node | undefined>((first, node) => (first === undefined || node.id < first.id ? node : first), undefined);
+}

@@ -1,0 +1,147 @@
+/**
+ * Runs programs on an engine, one after the other, each whole or not at all.
+ *
+ * The rule of a step: what fails before the backend has run its plan leaves parameters, counters and live values as before the step, and
+ * drops the step's assignments. Once the plan has run, everything is as after the step, even when reading a result fails. A run that dies
+ * half-way loses the device: from then on every use of it, or of its parameters, throws DeviceLostError.
+ */
+import type { StepTiming } from "./backends/backend.ts";
+import type { TypedArray } from "./dtype.ts";
+import type { Engine, Prepared, Result } from "./engine.ts";
+import { invariant, LowrankError } from "./errors.ts";
+import { checkIndices } from "./graph/index-checks.ts";
+import type { Node } from "./graph/node.ts";
+import type { Program } from "./graph/program.ts";
+
+export interface RunOptions {
+  readonly timings?: StepTiming[] | undefined;
+  /** Looks at what will be computed, from the values of the program's host leaves, before it is; throws to stop it. */
+  readonly inspect?: ((values: readonly TypedArray[]) => Promise<void>) | undefined;
+}
+
+export class Executor {
+  readonly #engine: Engine;
+  /** The run that has not ended yet, on devices that do not end theirs at once. */
+  #busy: Promise<unknown> | undefined;
+  /** Why the device is of no use any more. */
+  #gone: LowrankError | undefined;
+  readonly #waiting = new Set<(reason: LowrankError) => void>();
+  /** Finished runs that wrote parameters. */
+  updates = 0;
+
+  constructor(engine: Engine) { this.#engine = engine; }
+
+  /** @throws DisposedError after `close`, DeviceLostError after a run that died */
+  checkUsable(): void {
+    if (this.#gone !== undefined) throw new LowrankError(this.#gone.code, this.#gone.message, { cause: this.#gone });
+  }
+
+  /** Does something on the engine and notes when that shows the device to be lost. */
+  use<T>(body: () => T): T {
+    this.checkUsable();
+    try {
+      return body();
+    } catch (error) {
+      throw this.#noted(error);
+    }
+  }
+
+  /** A promise of the engine's, which ends when the device does. */
+  async during<T>(work: Promise<T>): Promise<T> {
+    let stop: (reason: LowrankError) => void;
+    const ended = new Promise<never>((_, reject) => { stop = reject; });
+    this.#waiting.add(stop!);
+    try {
+      return await Promise.race([work, ended]);
+    } catch (error) {
+      throw this.#noted(error);
+    } finally {
+      this.#waiting.delete(stop!);
+    }
+  }
+
+  close(): void {
+    this.#end(new LowrankError("DisposedError", `${this.#engine.name}: the device was closed; open another with init`));
+    this.#engine.close();
+  }
+
+  run(prepared: Prepared, program: Program, inputs: ReadonlyMap<string, TypedArray>, options: RunOptions = {}): Result[] | Promise<Result[]> {
+    this.checkUsable();
+    if (this.#busy === undefined) return this.#start(prepared, program, inputs, options, false);
+    announce(program);
+    return this.#busy.then(() => this.#start(prepared, program, inputs, options, true));
+  }
+
+  /** @param announced whether those who read the program's parameters know already that they read what it writes */
+  #start(prepared: Prepared, program: Program, inputs: ReadonlyMap<string, TypedArray>, options: RunOptions, announced: boolean): Result[] | Promise<Result[]> {
+    this.checkUsable();
+    const { values, revoke } = produce(program.hostLeaves, inputs);
+    let ran = false;
+    let told = announced;
+    const failed = (error: unknown): unknown => {
+      if (!ran) revoke();
+      return this.#noted(error);
+    };
+    const execute = (): Result[] | Promise<Result[]> => this.#engine.execute(prepared, values, program.cells.map((c) => c.storage), {
+      timings: options.timings,
+      ran: () => {
+        ran = true;
+        if (!told) announce(program);
+        if (program.assignments.length > 0) this.updates++;
+      },
+    });
+    try {
+      checkIndices(program.indexChecks, values);
+      const running = options.inspect === undefined ? execute() : options.inspect(values).then(execute);
+      if (!(running instanceof Promise)) return running;
+      if (!told) announce(program);
+      told = true;
+      const whole = this.during(running).catch((error: unknown) => { throw failed(error); });
+      const over = whole.catch(() => undefined).then(() => { if (this.#busy === over) this.#busy = undefined; });
+      this.#busy = over;
+      return whole;
+    } catch (error) {
+      throw failed(error);
+    }
+  }
+
+  #noted(error: unknown): unknown {
+    if (error instanceof LowrankError && error.code === "DeviceLostError" && this.#gone === undefined) this.#end(error);
+    return error;
+  }
+
+  #end(reason: LowrankError): void {
+    this.#gone ??= reason;
+    for (const stop of this.#waiting) stop(reason);
+  }
+}
+
+/** Tensors made of what the parameters held before must not be read any more. */
+function announce({ assignments }: Program): void {
+  for (const { cell } of assignments) cell.version++;
+}
+
+/** Values for one run, and how to take back that live ones were produced for it. Where one cannot be produced, the others are taken back. */
+function produce(leaves: readonly Node[], inputs: ReadonlyMap<string, TypedArray>): { values: TypedArray[]; revoke: () => void } {
+  const produced: (() => void)[] = [];
+  const revoke = (): void => { while (produced.length > 0) produced.pop()!(); };
+  try {
+    const values = leaves.map((node) => {
+      const leaf = node.leaf!;
+      if (leaf.kind === "host") return leaf.data;
+      if (leaf.kind === "live") {
+        const value = leaf.produce();
+        produced.push(leaf.revoke);
+        return value;
+      }
+      invariant(leaf.kind === "input", "a cell is not a host leaf");
+      const value = inputs.get(leaf.name);
+      invariant(value !== undefined, `no value for compiled input "${leaf.name}"`);
+      return value;
+    });
+    return { values, revoke };
+  } catch (error) {
+    revoke();
+    throw error;
+  }
+}
