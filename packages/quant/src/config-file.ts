@@ -57,16 +57,24 @@ export function quantizedConfigFile(model: Module, config: Readonly<Record<strin
   return `${pythonJson({ ...config, quantization_config: quantizationConfig(choice) }, { floats: CONFIG_FLOATS, indent: 2, sortKeys: true })}\n`;
 }
 
+/** A model of a family says under which second name a checkpoint may hold a weight: output layers that are the embedding table. */
+interface Tied { readonly tied?: ReadonlyMap<string, string> }
+
 /**
- * `llm_int8_skip_modules` for the projections that are not quantised. transformers takes an entry as a regular expression for the beginning
- * of a path, up to a dot or its end, and also as plain text for the end of a path, dot or not: `classifier` takes `pre_classifier` along.
- * Where that would take a quantised one, the entry is a pattern for the whole path and for nothing else.
+ * `llm_int8_skip_modules` for the projections that are not quantised, and for output layers that share the embedding table, which are
+ * modules of their own in transformers. transformers takes an entry as a regular expression for the beginning of a path, up to a dot or its
+ * end, and also as plain text for the end of a path, dot or not: `classifier` takes `pre_classifier` along. Where that would take a quantised
+ * one, the entry is a pattern for the whole path and for nothing else.
  */
-export function skipModules(model: Module): string[] {
-  const quantised: string[] = [];
-  const kept: string[] = [];
-  for (const [path, m] of model.namedModules()) if (m instanceof Projection) (m.weight.form === undefined ? kept : quantised).push(path);
-  return kept.map((path) => (quantised.some((q) => q.endsWith(path) || q.startsWith(`${path}.`)) ? `${path.replaceAll(".", "\\.")}$` : path));
+export function skipModules(model: Module & Tied): string[] {
+  const quantised = new Set<string>();
+  const kept = new Set<string>();
+  for (const [path, m] of model.namedModules()) if (m instanceof Projection) (m.weight.form === undefined ? kept : quantised).add(path);
+  for (const second of model.tied?.values() ?? []) {
+    const path = second.replace(/\.weight$/, "");
+    if (path !== second && !quantised.has(path)) kept.add(path);
+  }
+  return [...kept].map((path) => ([...quantised].some((q) => q.endsWith(path) || q.startsWith(`${path}.`)) ? `${path.replaceAll(".", "\\.")}$` : path));
 }
 
 interface FileConfig {

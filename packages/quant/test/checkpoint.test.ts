@@ -143,6 +143,8 @@ describe("config.json of a quantised model", () => {
     // should_convert_module of transformers 5
     const skipped = (path: string): boolean => skip.some((key) => new RegExp(`^(?:${key})(?:(?<=\\.)|(?=\\.|$))`).test(path) || path.endsWith(key));
     expect(["pre_classifier", "classifier", "bert.pooler"].map(skipped)).toEqual([false, true, false]);
+    // an output layer that is the embedding table is no layer of ours and one of transformers'
+    expect(skipModules(Object.assign(net, { tied: new Map([["embed.weight", "cls.decoder.weight"], ["cls.bias", "cls.decoder.bias"]]) }))).toEqual(["classifier$", "cls.decoder"]);
     device.close();
   });
 });
