@@ -49,8 +49,7 @@ export const readJson = (path) => JSON.parse(readFileSync(path, "utf8"));
 
 export async function loadModel(lr, folder, device, options = {}) {
   const config = readJson(join(folder, "config.json"));
-  const architecture = lr.models.architectures[lr.models.architectureFor(config)];
-  return lr.models.fromPretrained(folder, architecture, { device, ...options });
+  return lr.models.fromPretrained(folder, lr.models.architectureOf(lr.models.architectureFor(config)), { device, ...options });
 }
 
 /** ids, mask, types and labels of a model's inputs file, by lowrank's names. */
