@@ -1,5 +1,5 @@
 /** Four-bit block quantisation on the host, byte for byte as bitsandbytes does it. */
-import { LowrankError, NumericsError, quote } from "@lowrank/tensor";
+import { LowrankError, NumericsError, quote, ShapeError } from "@lowrank/tensor";
 import { ascending, codeBooks, midpoints, zeroCode, type FourBitType } from "./tables.ts";
 
 export const BLOCK_SIZES: readonly number[] = [32, 64, 128, 256, 512, 1024, 2048, 4096];
@@ -42,6 +42,11 @@ export function quantiseBlocks(values: Float32Array, type: FourBitType, blockSiz
   return { codes, absmax };
 }
 
+export function checkLengths(source: string, codes: number, scales: number, n: number, blockSize: number): void {
+  const [bytes, blocks] = [Math.ceil(n / 2), Math.ceil(n / blockSize)];
+  if (codes !== bytes || scales !== blocks) throw new ShapeError(`${source}: ${n} elements in blocks of ${blockSize} are ${bytes} bytes of codes and ${blocks} scales, not ${codes} and ${scales}`);
+}
+
 function largestOf(values: Float32Array, from: number, to: number, name: string): number {
   let largest = 0;
   for (let i = from; i < to; i++) {
@@ -52,8 +57,9 @@ function largestOf(values: Float32Array, from: number, to: number, name: string)
   return largest;
 }
 
-/** code · absmax of its block, in f32. */
+/** code · absmax of its block, in f32. @throws ShapeError where n elements need other numbers of codes and scales */
 export function dequantiseBlocks({ codes, absmax }: Blocks, type: FourBitType, n: number, blockSize = 64): Float32Array {
+  checkLengths("dequantiseBlocks", codes.length, absmax.length, n, blockSize);
   const table = codeBooks[type];
   const out = new Float32Array(n);
   for (let i = 0; i < n; i++) out[i] = table[i % 2 === 0 ? codes[i >> 1]! >> 4 : codes[i >> 1]! & 15]! * absmax[Math.floor(i / blockSize)]!;

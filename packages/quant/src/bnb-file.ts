@@ -1,6 +1,7 @@
 /** bitsandbytes' safetensors entries of one four-bit weight, and `quantization_config`. */
 import { LowrankError, NumericsError, quote, sizeOf, type StoredTensor } from "@lowrank/tensor";
 import { checkFile, checkOptions, fields, flag, listOf, oneOf, optional, parseJson, pythonJson, real, whole, type Rule } from "@lowrank/tensor/check";
+import { checkLengths } from "./blockwise.ts";
 import { NESTED_BLOCK } from "./nested.ts";
 import { BLOCK_SIZE } from "./options.ts";
 import type { FourBitState } from "./state.ts";
@@ -12,6 +13,7 @@ const KNOWN = new Set(["absmax", "quant_map", "nested_absmax", "nested_quant_map
 /** Entries under the weight's name, in the order bitsandbytes writes them. */
 export function toEntries(name: string, state: FourBitState): Map<string, StoredTensor> {
   const { type, blockSize, shape, codes, scales, sourceDType } = state;
+  checkLengths(`toEntries: ${name}`, codes.length, scales instanceof Float32Array ? scales.length : scales.codes.length, sizeOf(shape), blockSize);
   const f32 = (data: Float32Array): StoredTensor => ({ dtype: "f32", shape: [data.length], data });
   const u8 = (data: Uint8Array, dims: readonly number[] = [data.length]): StoredTensor => ({ dtype: "u8", shape: dims, data });
   const entries = new Map<string, StoredTensor>([[name, u8(codes, [codes.length, 1])]]);

@@ -3,7 +3,7 @@
  * `llmInt8` is the original's integer product with its outlier columns, on the host.
  */
 import type { WeightForm } from "@lowrank/nn";
-import { NumericsError, ops, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
+import { NumericsError, ops, ShapeError, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
 import { transposeOf, type QuantisedFormat } from "./format.ts";
 
 export interface Int8Rows {
@@ -14,6 +14,7 @@ export interface Int8Rows {
 
 /** round(127·x/absmax) to nearest even, row by row of [rows, cols]. A row of zeros stays zeros. */
 export function quantiseRows(values: Float32Array, rows: number, cols: number, name = "tensor", skip: (column: number) => boolean = () => false): Int8Rows {
+  if (values.length !== rows * cols) throw new ShapeError(`${name}: ${values.length} values are no matrix of [${rows}, ${cols}]`);
   const codes = new Int8Array(values.length);
   const absmax = new Float32Array(rows);
   for (let r = 0; r < rows; r++) {
@@ -31,6 +32,7 @@ export function quantiseRows(values: Float32Array, rows: number, cols: number, n
 }
 
 export function dequantiseRows({ codes, absmax }: Int8Rows, cols: number): Float32Array {
+  if (codes.length !== absmax.length * cols) throw new ShapeError(`dequantiseRows: ${codes.length} codes are not ${absmax.length} rows of ${cols}`);
   return Float32Array.from(codes, (q, i) => Math.fround(q * absmax[Math.floor(i / cols)]!) / 127);
 }
 

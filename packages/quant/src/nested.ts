@@ -10,7 +10,7 @@
  * half the widest gap of the map, half a step of the grid, and the roundings of taking the mean off and putting it back. The mean itself
  * does not matter, since what is taken off is put back. Two backends therefore differ by no more than twice that.
  */
-import { NumericsError } from "@lowrank/tensor";
+import { NumericsError, ShapeError } from "@lowrank/tensor";
 import { LEAST } from "./blockwise.ts";
 import { dynamicMap } from "./tables.ts";
 import { torchMean } from "./torch-mean.ts";
@@ -49,6 +49,7 @@ export function nestScales(scales: Float32Array, offset: number = torchMean(scal
 }
 
 export function unnestScales({ codes, absmax, offset }: NestedScales): Float32Array {
+  if (absmax.length !== Math.ceil(codes.length / NESTED_BLOCK)) throw new ShapeError(`unnestScales: ${codes.length} scales need ${Math.ceil(codes.length / NESTED_BLOCK)} scales of their own, not ${absmax.length}`);
   return Float32Array.from(codes, (code, i) => Math.fround(dynamicMap[code]! * absmax[Math.floor(i / NESTED_BLOCK)]!) + offset);
 }
 

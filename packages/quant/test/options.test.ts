@@ -2,7 +2,7 @@
 import { Embedding, Linear, Module } from "@lowrank/nn";
 import { f32ToF16, NumericsError, type StoredTensor } from "@lowrank/tensor";
 import { describe, expect, it } from "vitest";
-import { fourBit, fourBitBytes, loftq, pissa, planQuantisation, quantiseBlocks, quantiseCheckpoint, quantisedPissa, quantiseFourBit, quantizationConfig, type QuantiseOptions, type TensorReader } from "../src/index.ts";
+import { dequantiseBlocks, dequantiseRows, fourBit, fourBitBytes, loftq, pissa, planQuantisation, quantiseBlocks, quantiseCheckpoint, quantisedPissa, quantiseFourBit, quantiseRows, quantizationConfig, toEntries, unnestScales, type QuantiseOptions, type TensorReader } from "../src/index.ts";
 
 class Toy extends Module {
   readonly table: Embedding = new Embedding(20, 64);
@@ -89,6 +89,13 @@ describe("values", () => {
     expect(() => quantiseFourBit(x, [64, 65], {}, "w")).toThrow("quantiseFourBit: w has 4096 values and the shape [64, 65]");
     expect(() => loftq(x, [64, 65], { rank: 2 })).toThrow("4096 values are no matrix of shape [64, 65]");
     expect(() => pissa(x, [4096] as never, { rank: 2, scale: 1 })).toThrow("are no matrix");
+    const blocks = quantiseBlocks(x, "nf4");
+    expect(() => dequantiseBlocks(blocks, "nf4", x.length + 2)).toThrow("dequantiseBlocks: 4098 elements in blocks of 64 are 2049 bytes of codes and 65 scales, not 2048 and 64");
+    expect(() => dequantiseBlocks(blocks, "nf4", x.length, 128)).toThrow("32 scales, not 2048 and 64");
+    expect(() => unnestScales({ codes: new Uint8Array(300), absmax: new Float32Array(1), offset: 0 })).toThrow("300 scales need 2 scales of their own, not 1");
+    expect(() => toEntries("w", { ...quantiseFourBit(x, square), shape: [64, 65] })).toThrow("toEntries: w: 4160 elements");
+    expect(() => quantiseRows(x, 64, 65, "w")).toThrow("w: 4096 values are no matrix of [64, 65]");
+    expect(() => dequantiseRows({ codes: new Int8Array(6), absmax: new Float32Array(2) }, 4)).toThrow("6 codes are not 2 rows of 4");
     expect(() => quantiseBlocks(x, "nf5" as never)).toThrow('type "nf5" is neither nf4 nor fp4');
   });
 
