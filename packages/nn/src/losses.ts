@@ -6,6 +6,12 @@ export function crossEntropy(logits: Tensor, labels: Tensor, options?: CrossEntr
   return ops.crossEntropy(logits, labels, options);
 }
 
+/** a and b of one shape. */
 export function mse(a: Tensor, b: Tensor, reduction?: Reduction): Tensor {
   return ops.mse(a, b, reduction);
+}
+
+/** Logits and targets in [0, 1] of one shape; torch's `binary_cross_entropy_with_logits`. */
+export function binaryCrossEntropy(logits: Tensor, targets: Tensor, reduction?: Reduction): Tensor {
+  return ops.binaryCrossEntropy(logits, targets, reduction);
 }

@@ -4,6 +4,6 @@
  */
 export { checkGradient } from "./gradcheck.ts";
 export { allRecords, runOp, type AnyRecord, type OpResult } from "./op-case.ts";
-export { checkOpParity, type ParityOptions } from "./op-parity.ts";
+export { checkOpParity, checkOpTails, type ParityOptions } from "./op-parity.ts";
 export { sampleSource, type Gen, type SampleOptions } from "./sample-source.ts";
-export { findMismatch, GRADIENT_TOLERANCE, TOLERANCES, type Mismatch } from "./tolerance.ts";
+export { findMismatch, findTailMismatch, GRADIENT_TOLERANCE, TOLERANCES, type Mismatch } from "./tolerance.ts";

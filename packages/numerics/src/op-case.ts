@@ -1,5 +1,5 @@
 /** Running one sampled op on a device: forward, and the gradient of a weighted sum of its first result. */
-import { grad, isFloat, ops, records, Tensor, type Device, type OpRecord, type TensorSpec } from "@lowrank/tensor";
+import { grad, isFloat, ops, records, sameShape, Tensor, type Device, type OpRecord, type TensorSpec } from "@lowrank/tensor";
 
 export type AnyRecord = OpRecord<readonly unknown[], unknown>;
 
@@ -56,4 +56,30 @@ export async function runOp(name: string, record: AnyRecord, sample: readonly un
   await device.realize(...outputs, ...gradients);
   const read = (list: readonly Tensor[]): Promise<Float64Array[]> => Promise.all(list.map((x) => x.floats()));
   return { outputs: await read(outputs), gradients: await read(gradients) };
+}
+
+export interface TailResult {
+  /** Undefined where the op reduces. */
+  readonly output: Float64Array | undefined;
+  readonly gradient: Float64Array;
+  /** κ of the output's and the gradient's elements, where they were asked for. */
+  readonly condition: Float64Array | undefined;
+  readonly gradientCondition: Float64Array | undefined;
+}
+
+/** An elementwise op in the tails of its first such argument; undefined where the sample has none. */
+export async function runTails(name: string, sample: readonly unknown[], device: Device, conditions: boolean): Promise<TailResult | undefined> {
+  const at = sample.findIndex((a) => isSpec(a) && a.tails === true);
+  if (at < 0) return undefined;
+  const args = makeArguments(sample, device, []) as unknown[];
+  const x = args[at] as Tensor;
+  const y = callOp(name, args)[0]!;
+  const values = sameShape(x.shape, y.shape) ? [y] : [];
+  const [first] = grad(ops.sum(y), [x]) as [Tensor];
+  const second = conditions ? grad(ops.sum(first), [x]) : [];
+  await device.realize(...values, first, ...second);
+  const [points, output, gradient, curvature] = await Promise.all([x.floats(), values[0]?.floats(), first.floats(), second[0]?.floats()]);
+  const conditionOf = (slope: Float64Array | undefined, value: Float64Array | undefined): Float64Array | undefined =>
+    (slope === undefined || value === undefined ? undefined : points.map((p, i) => (slope[i] === 0 ? 0 : Math.abs((p * slope[i]!) / value[i]!))));
+  return { output, gradient, condition: conditionOf(gradient, output), gradientCondition: conditionOf(curvature, gradient) };
 }

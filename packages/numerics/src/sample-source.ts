@@ -11,24 +11,37 @@ const NASTY = [0, -0, 2 ** -149, -(2 ** -140), 2 ** -126, 1e-30, -1e30, 3e38, 1,
 export interface SampleOptions {
   /** Mixes subnormals, huge values and signed zeros into tensors that allow any value. Default false. */
   readonly nasty?: boolean;
+  /** Draws from the tails of those tensors that have some. Default false. */
+  readonly tails?: boolean;
+  /** Sizes may be 0. Default false. */
+  readonly empty?: boolean;
 }
 
 export function sampleSource(gen: Gen, options: SampleOptions = {}): SampleSource {
   const stream = new RandomStream(gen(fc.nat, { max: 2 ** 31 - 1 }), "samples");
   const integer = (min: number, max: number): number => gen(fc.integer, { min, max });
+  // none often enough, and one more often than each of the rest
+  const size = (max: number, min = 1): number => (max < min || (options.empty === true && integer(0, 3) === 0) ? 0 : integer(min, max));
   const boolean = (): boolean => gen(fc.boolean);
   const spec = (shape: readonly number[], dtype: TensorSpec["dtype"], draw: (i: number) => number): TensorSpec => ({
     spec: true, shape, dtype, data: Float64Array.from({ length: sizeOf(shape) }, (_, i) => draw(i)),
   });
   return {
-    integer, boolean,
+    integer, boolean, size,
     pick: (list) => list[integer(0, list.length - 1)]!,
-    shape: ({ minRank = 0, maxRank = 3, minDim = 1, maxDim = 6 } = {}) => Array.from({ length: integer(minRank, Math.max(minRank, maxRank)) }, () => integer(minDim, maxDim)),
+    shape: ({ minRank = 0, maxRank = 3, minDim = 1, maxDim = 6 } = {}) => Array.from({ length: integer(minRank, Math.max(minRank, maxRank)) }, () => size(maxDim, minDim)),
     broadcastable: (shape) => shape.slice(integer(0, shape.length)).map((d) => (boolean() ? 1 : d)),
     tensor(shape, limits: TensorSample = {}) {
       const { min = -3, max = 3, avoid = [], gap = 1e-3, distinct = false } = limits;
       const free = limits.min === undefined && limits.max === undefined && avoid.length === 0 && !distinct;
       const seen: number[] = [];
+      if (options.tails === true && limits.tails !== undefined) {
+        const tails = limits.tails;
+        return { ...spec(shape, "f32", () => {
+          const [from, to] = tails[stream.integer(tails.length)]!;
+          return Math.fround(from + (to - from) * stream.uniform());
+        }), tails: true };
+      }
       return spec(shape, "f32", () => {
         if (free && options.nasty === true && stream.integer(3) === 0) return Math.fround(NASTY[stream.integer(NASTY.length)]!);
         for (let attempt = 0; ; attempt++) {
@@ -41,7 +54,7 @@ export function sampleSource(gen: Gen, options: SampleOptions = {}): SampleSourc
         }
       });
     },
-    ints: (shape, min, max) => spec(shape, "i32", () => min + stream.integer(max - min + 1)),
+    ints: (shape, min, max) => spec(shape, "i32", () => min + stream.integer(Math.max(1, max - min + 1))),
     bools: (shape) => spec(shape, "bool", () => stream.integer(2)),
   };
 }

@@ -3,7 +3,7 @@ import { init, type Device, type InitOptions } from "@lowrank/tensor";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { swiftShaderAvailable } from "../../tensor/test/support/swiftshader.ts";
-import { allRecords, checkOpParity } from "../src/index.ts";
+import { allRecords, checkOpParity, checkOpTails } from "../src/index.ts";
 
 const seed = fc.readConfigureGlobal().seed!;
 const devices: readonly (readonly [string, InitOptions])[] = [
@@ -29,7 +29,14 @@ describe.each(devices)("ops on %s", (_, options) => {
   it.for(allRecords())("%s", async ([name, record], { skip }) => {
     if (device === undefined) return skip(reason ?? "no device");
     // a case on a software GPU compiles shaders for each sample
-    await checkOpParity(name, record, device, reference, { seed, runs: options.device === "webgpu" ? 3 : 8 });
+    const runs = options.device === "webgpu" ? 3 : 8;
+    await checkOpParity(name, record, device, reference, { seed, runs });
+    await checkOpTails(name, record, device, reference, { seed, runs });
+  });
+
+  it.for(allRecords())("%s of tensors without elements", async ([name, record], { skip }) => {
+    if (device === undefined) return skip(reason ?? "no device");
+    await checkOpParity(name, record, device, reference, { seed, runs: options.device === "webgpu" ? 3 : 12, empty: true });
   });
 
   it("survive subnormals, huge values and signed zeros", async ({ skip }) => {

@@ -12,7 +12,7 @@ export { DeviceError, DTypeError, FormatError, invariant, InvariantError, Lowran
 export { withScope } from "./graph/node.ts";
 export type { HostData, NestedArray } from "./host-values.ts";
 export { init, type DeviceName, type InitOptions } from "./init.ts";
-export { erf } from "./math/erf.ts";
+export { erf, erfc } from "./math/erf.ts";
 export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "./math/half.ts";
 export { svd, topSvd, type Svd } from "./math/svd.ts";
 export { floatsOf, roundTo, toMemory } from "./memory-form.ts";

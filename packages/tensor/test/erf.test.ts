@@ -1,6 +1,6 @@
 /** erf in f64 against Python 3.11's math.erf (C library). */
 import { expect, it } from "vitest";
-import { erf } from "../src/index.ts";
+import { erf, erfc } from "../src/index.ts";
 
 const GOLDEN: readonly (readonly [number, number])[] = [
   [1e-300, 1.1283791670955126e-300], [1e-20, 1.1283791670955125e-20], [1e-08, 1.1283791670955126e-08],
@@ -27,6 +27,21 @@ const GOLDEN: readonly (readonly [number, number])[] = [
 
 it("is within one unit in the last place", () => {
   for (const [x, want] of GOLDEN) expect(Math.abs(erf(x) - want), String(x)).toBeLessThanOrEqual(2 ** -52 * Math.abs(want));
+});
+
+/** Python's math.erfc (C library). */
+const COMPLEMENT: readonly (readonly [number, number])[] = [
+  [-5, 1.9999999999984626], [-1, 1.842700792949715], [-0.3, 1.3286267594591274], [0, 1.0],
+  [0.2, 0.7772974107895215], [0.5, 0.4795001221869535], [0.84, 0.23485728854500548], [0.9, 0.20309178757716786],
+  [1.2, 0.08968602177036465], [1.26, 0.0747640581898705], [2, 0.004677734981047265], [2.85, 5.5656279961398957e-05],
+  [2.87, 4.932703031438923e-05], [4, 1.541725790028002e-08], [6, 2.1519736712498916e-17], [8.5, 2.7623240713337716e-33],
+  [12, 1.3562611692059042e-64], [20, 5.3958656116079005e-176], [26, 5.663192408856143e-296],
+];
+
+it("its complement keeps its digits where it is small", () => {
+  for (const [x, want] of COMPLEMENT) expect(Math.abs(erfc(x) - want), String(x)).toBeLessThanOrEqual(2 ** -50 * Math.abs(want));
+  expect([erfc(-Infinity), erfc(Infinity), erfc(30)]).toEqual([2, 0, 0]);
+  expect(erfc(NaN)).toBeNaN();
 });
 
 it("is odd, saturates and keeps NaN", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { erf } from "../src/math/erf.ts";
+import { erf, normalCdf } from "../src/math/erf.ts";
 import { f16ToF32, f32ToBf16, f32ToF16, bf16ToF32 } from "../src/math/half.ts";
 import { elementBits, elementHalf, type RandomWidth } from "../src/random/threefry.ts";
 import type { CodeOptions } from "../src/backends/wasm/loop/code.ts";
@@ -83,6 +83,8 @@ const accuracy: { op: UnaryOp; truth: (x: number) => number; ulp: number; ranges
   { op: "log1p", truth: Math.log1p, ulp: 1.5, ranges: [spread(TINY, HUGE), negate(spread(TINY, 0.99999994)), linear(-0.9, 3)] },
   { op: "tanh", truth: Math.tanh, ulp: 1.45, ranges: [spread(TINY, 100), negate(spread(TINY, 100)), linear(-10, 10)] },
   { op: "erf", truth: erf, ulp: 1.25, ranges: [spread(TINY, 100), negate(spread(TINY, 100)), linear(-4.5, 4.5)] },
+  // to where e^(−x²/2) leaves the range of f32
+  { op: "normalCdf", truth: normalCdf, ulp: 5.3, ranges: [spread(TINY, 100), negate(spread(TINY, 12.9)), linear(-12.9, 9)] },
   { op: "sin", truth: Math.sin, ulp: 1.6, ranges: [spread(TINY, 1e5), linear(-1e5, 1e5), linear(-10, 10)] },
   { op: "cos", truth: Math.cos, ulp: 1.6, ranges: [spread(TINY, 1e5), linear(-1e5, 1e5), linear(-10, 10)] },
   // One rounding.
@@ -124,6 +126,7 @@ describe("vector math", () => {
     ["log1p", [NaN, inf, -inf, 0, -0, -1, -2, TINY], [NaN, inf, NaN, 0, -0, -inf, NaN, TINY]],
     ["tanh", [NaN, inf, -inf, 0, -0, 20, -20], [NaN, 1, -1, 0, -0, 1, -1]],
     ["erf", [NaN, inf, -inf, 0, -0, 5, -5], [NaN, 1, -1, 0, -0, 1, -1]],
+    ["normalCdf", [NaN, inf, -inf, 0, -0, 9, -14, -1e30], [NaN, 1, 0, 0.5, 0.5, 1, 0, 0]],
     ["sin", [NaN, inf, -inf, 0, -0], [NaN, NaN, NaN, 0, -0]],
     ["cos", [NaN, inf, -inf, 0, -0], [NaN, NaN, NaN, 1, 1]],
     ["sqrt", [NaN, inf, -1, 0, -0], [NaN, inf, NaN, 0, -0]],

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { elementBits, elementHalf, type RandomWidth } from "../src/random/threefry.ts";
 import type { Instr, LoopKernel, UnaryOp } from "../src/ir/kernel.ts";
-import { erf } from "../src/math/erf.ts";
+import { erf, normalCdf } from "../src/math/erf.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../src/math/half.ts";
 import type { WebGpuBackend } from "../src/backends/webgpu/backend.ts";
 import { bytesFor, closeWebgpu, runKernel, webgpuOrSkip } from "./support/webgpu.ts";
@@ -48,6 +48,8 @@ const accuracy: { op: UnaryOp; truth: (x: number) => number; ulp: number; ranges
   { op: "tanh", truth: Math.tanh, ulp: 3, ranges: [spread(NORMAL, 100), linear(-10, 10)] },
   // its terms are an eighth of x: from 2⁻¹²² on none is subnormal
   { op: "erf", truth: erf, ulp: 2, ranges: [spread(2 ** -122, 100), linear(-4.5, 4.5)] },
+  // two exponentials and a division
+  { op: "normalCdf", truth: normalCdf, ulp: 8, ranges: [linear(-12.5, 9)] },
   { op: "sin", truth: Math.sin, ulp: 2, ranges: [linear(-3, 3)] },
   { op: "cos", truth: Math.cos, ulp: 2, ranges: [linear(-1.5, 1.5)] },
   { op: "sqrt", truth: Math.sqrt, ulp: 5, ranges: [spread(NORMAL, 3e38)] },

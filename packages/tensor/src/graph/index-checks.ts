@@ -108,7 +108,7 @@ function inOrder({ record: { lowering } }: Node): boolean {
 }
 
 function refuse({ range: { size, ignore, op, name }, scope, source }: IndexCheck, value: number, at: number): never {
-  const where = at < 0 ? "in padding" : `${source.shape.length === 1 ? `in row ${at}` : source.shape.length === 0 ? "" : `at ${formatShape(unravel(at, source.shape))}`} of ${nameOf(source)}`;
+  const where = at < 0 ? "in padding" : source.shape.length === 0 ? `in ${nameOf(source)}` : `${source.shape.length === 1 ? `in row ${at}` : `at ${formatShape(unravel(at, source.shape))}`} of ${nameOf(source)}`;
   const bounds = size === Infinity ? "is negative" : `lies outside [0, ${size})`;
   throw new LowrankError("ValueError", `${op}${scope === "" ? "" : ` in ${scope}`}: ${name} ${value} ${where} ${bounds}${ignore === undefined ? "" : `; ${ignore} is ignored`}`);
 }

@@ -4,7 +4,7 @@
  */
 import type { DType, TypedArray } from "../dtype.ts";
 import { invariant } from "../errors.ts";
-import { erf } from "../math/erf.ts";
+import { erf, normalCdf } from "../math/erf.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../math/half.ts";
 import { elementBits, elementHalf } from "../random/threefry.ts";
 import { bodyFacts, storesElements } from "./facts.ts";
@@ -199,11 +199,13 @@ function unary(op: UnaryOp, x: number, round: (x: number) => number): number {
     case "recip": return 1 / x;
     case "tanh": return Math.tanh(x);
     case "erf": return erf(x);
+    case "normalCdf": return normalCdf(x);
     case "sin": return Math.sin(x);
     case "cos": return Math.cos(x);
     case "floor": return Math.floor(x);
     case "not": return x ? 0 : 1;
     case "isfinite": return Number.isFinite(x) ? 1 : 0;
+    case "isnan": return Number.isNaN(x) ? 1 : 0;
   }
 }
 

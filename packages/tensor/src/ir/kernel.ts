@@ -18,9 +18,9 @@ export type ValueType = "f32" | "i32" | "u32" | "bool";
 export type ValueId = number;
 
 export type UnaryOp =
-  | "neg" | "abs" | "exp" | "log" | "log1p" | "sqrt" | "rsqrt" | "recip" | "tanh" | "erf" | "sin" | "cos" | "floor"
+  | "neg" | "abs" | "exp" | "log" | "log1p" | "sqrt" | "rsqrt" | "recip" | "tanh" | "erf" | "normalCdf" | "sin" | "cos" | "floor"
   | "not"        // bool
-  | "isfinite";  // f32 → bool, by bit pattern
+  | "isfinite" | "isnan";  // f32 → bool, by bit pattern
 
 /** Comparisons give `bool`; `and`/`or`/`xor` take bool or integers; `shl`/`shr` take integers. `max`/`min` propagate NaN. */
 export type BinaryOp =

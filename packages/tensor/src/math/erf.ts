@@ -1,5 +1,5 @@
 /**
- * The error function in f64, within 1 ulp. Four ranges, each a rational approximation; the constants are those of
+ * The error function in f64, within 1 ulp, and its complement. Four ranges, each a rational approximation; the constants are those of
  * FreeBSD's msun (s_erf.c, Sun Microsystems 1993).
  */
 
@@ -40,4 +40,16 @@ export function erf(x: number): number {
   const sign = Math.sign(x);
   if (a < 1.25) return sign * (ERX + polynomial(P1, a - 1) / polynomial(Q1, a - 1));
   return a >= 6 ? sign : sign * (1 - tail(a));
+}
+
+/** 1 − erf(x) without the cancellation: small values keep all their digits. */
+export function erfc(x: number): number {
+  if (!(x >= 0.84375)) return 1 - erf(x);
+  if (x < 1.25) return 1 - ERX - polynomial(P1, x - 1) / polynomial(Q1, x - 1);
+  return x >= 28 ? 0 : tail(x);
+}
+
+/** Φ(x) = erfc(−x/√2)/2, the standard normal distribution function. */
+export function normalCdf(x: number): number {
+  return 0.5 * erfc(-x * Math.SQRT1_2);
 }

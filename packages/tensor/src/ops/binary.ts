@@ -55,7 +55,7 @@ function meet(t: Toolbox, spec: BinarySpec, left: Operand, right: Operand): [Ten
   let a = typeof left === "number" ? t.make.scalar(left, right as Tensor) : left;
   let b = typeof right === "number" ? t.make.scalar(right, left as Tensor) : right;
   const dtype = spec.operands === "bool" ? "bool" : promote(a.dtype, b.dtype);
-  if (spec.operands === "float" && !isFloat(dtype)) throw new DTypeError(`${spec.name}: needs float tensors, got ${a.dtype} and ${b.dtype}; cast one first`);
+  if (spec.operands === "float" && !isFloat(dtype)) throw new DTypeError(`${spec.name}: needs float tensors, got ${a.dtype} and ${b.dtype}; cast one to f32 first, as torch does by itself`);
   if (spec.operands === "number" && dtype === "bool") throw new DTypeError(`${spec.name}: has no meaning on bool; cast to i32 or f32 first`);
   if (a.device !== b.device) throw new DTypeError(`${spec.name}: operands live on different devices (${a.device.name} and ${b.device.name})`);
   const shape = broadcastShapes(spec.name, a.shape, b.shape);
@@ -71,7 +71,7 @@ export const sub: Binary = binary({ name: "sub", doc: "a − b", op: "sub", cost
 export const mul: Binary = binary({ name: "mul", doc: "a · b", op: "mul", cost: 1, f: (a, b) => a * b, operands: "number", vjp: (t, g, a, b) => [t.mul(g, b), t.mul(g, a)], tolerance: "arithmetic" });
 // ∂(a/b)/∂b = −(a/b)/b
 export const div: Binary = binary({
-  name: "div", doc: "a / b", op: "div", cost: 3, f: (a, b) => a / b, operands: "float", tolerance: "arithmetic", right: { avoid: [0], gap: 0.2 },
+  name: "div", doc: "a / b of floats; an integer is cast to f32 first (torch does so by itself)", op: "div", cost: 3, f: (a, b) => a / b, operands: "float", tolerance: "arithmetic", right: { avoid: [0], gap: 0.2 },
   vjp: (t, g, _a, b, y) => [t.div(g, b), t.neg(t.mul(g, t.div(y, b)))],
 });
 

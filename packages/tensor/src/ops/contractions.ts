@@ -30,9 +30,9 @@ const matmulPrimitive: Primitive = {
 };
 
 export const matmul: OpRecord<[a: Tensor, b: Tensor]> = {
-  name: "matmul", doc: "[…, m, k] · […, k, n] → […, m, n]; leading dimensions broadcast; a vector counts as a row on the left, a column on the right", precision: "compute", tolerance: "reduction", differentiable: true,
+  name: "matmul", doc: "[…, m, k] · […, k, n] → […, m, n]; leading dimensions broadcast; a vector counts as a row on the left, a column on the right, and the dimension it was given is dropped: [n] · [n] → []", precision: "compute", tolerance: "reduction", differentiable: true,
   sample: (g) => {
-    const [m, k, n] = [g.integer(1, 9), g.integer(1, 9), g.integer(1, 9)];
+    const [m, k, n] = [g.size(9), g.size(9), g.size(9)];
     const batch = g.shape({ maxRank: 2, maxDim: 3 });
     return [g.tensor([...batch, m, k]), g.tensor([...(g.boolean() ? batch : []), k, n])];
   },
@@ -40,14 +40,14 @@ export const matmul: OpRecord<[a: Tensor, b: Tensor]> = {
     if (a.rank === 0 || b.rank === 0) throw new ShapeError("matmul: operands need at least one dimension; use mul for scalars");
     const dtype = promote(a.dtype, b.dtype);
     if (!isFloat(dtype)) throw new DTypeError(`matmul: needs float tensors, got ${a.dtype} and ${b.dtype}`);
-    if (a.rank === 1) return t.squeeze(t.matmul(t.reshape(a, [1, a.size]), b), -2);
-    if (b.rank === 1) return t.squeeze(t.matmul(a, t.reshape(b, [b.size, 1])), -1);
-    const [m, k] = a.shape.slice(-2) as [number, number];
-    const [kb, n] = b.shape.slice(-2) as [number, number];
+    const [k, kb] = [a.shape[a.rank - 1]!, b.shape[Math.max(b.rank - 2, 0)]!];
     if (k !== kb) throw new ShapeError(`matmul: inner dimensions differ: ${formatShape(a.shape)} · ${formatShape(b.shape)} (${k} ≠ ${kb})`);
+    if (b.rank === 1) return t.squeeze(t.matmul(a, t.reshape(b, [k, 1])), -1);
+    if (a.rank === 1) return t.squeeze(t.matmul(t.reshape(a, [1, k]), b), -2);
+    const [m, n] = [a.shape[a.rank - 2]!, b.shape[b.rank - 1]!];
     const [x, y] = [t.cast(a, dtype), t.cast(b, dtype)];
     // One big product instead of many small ones when the right side has no batch of its own.
-    if (b.rank === 2 && a.rank > 2) return t.reshape(t.matmul(t.reshape(x, [-1, k]), y), [...a.shape.slice(0, -1), n]);
+    if (b.rank === 2 && a.rank > 2) return t.reshape(t.matmul(t.reshape(x, [sizeOf(a.shape.slice(0, -1)), k]), y), [...a.shape.slice(0, -1), n]);
     const batch = broadcastShapes("matmul", a.shape.slice(0, -2), b.shape.slice(0, -2));
     return t.make.node(matmulPrimitive, [t.expand(x, [...batch, m, k]), t.expand(y, [...batch, k, n])], {}, [...batch, m, n], dtype);
   },
@@ -76,7 +76,7 @@ const gatherPrimitive: Primitive = {
 export const gatherRows: OpRecord<[table: Tensor, ids: Tensor]> = {
   name: "gatherRows", doc: "table [rows, …rest] at ids […ids] → […ids, …rest]; an id outside is an error before the run where the host knows it, else NaN (0 for integers)", tolerance: "exact", differentiable: true,
   sample: (g) => {
-    const rows = g.integer(1, 6);
+    const rows = g.size(6);
     return [g.tensor([rows, ...g.shape({ maxRank: 2 })]), g.ints(g.shape({ maxRank: 2 }), 0, rows - 1)];
   },
   call: (t, table, ids) => {
@@ -102,7 +102,7 @@ const scatterPrimitive: Primitive = {
 export const scatterRows: OpRecord<[ids: Tensor, source: Tensor, rows: number]> = {
   name: "scatterRows", doc: "ids [n…], source [n…, …rest] → [rows, …rest]: rows with the same id are added up; an id outside is an error before the run where the host knows it, else its row is dropped", tolerance: "reduction", differentiable: true,
   sample: (g) => {
-    const rows = g.integer(1, 6);
+    const rows = g.size(6);
     const lead = g.shape({ maxRank: 2 });
     return [g.ints(lead, 0, rows - 1), g.tensor([...lead, ...g.shape({ maxRank: 1 })]), rows];
   },
@@ -142,7 +142,7 @@ export const gather: OpRecord<[x: Tensor, dim: number, index: Tensor]> = {
   sample: (g) => {
     const shape = g.shape({ minRank: 1 });
     const d = g.integer(0, shape.length - 1);
-    return [g.tensor(shape), d, g.ints(shape.map((s, i) => (i === d ? g.integer(1, 5) : g.integer(1, s))), 0, shape[d]! - 1)];
+    return [g.tensor(shape), d, g.ints(shape.map((s, i) => (i === d ? g.size(5) : g.size(s))), 0, shape[d]! - 1)];
   },
   call: (t, x, dim, index) => {
     const d = resolveDim("gather", dim, x.rank);
@@ -156,7 +156,7 @@ export const scatterAdd: OpRecord<[x: Tensor, dim: number, index: Tensor, source
   sample: (g) => {
     const shape = g.shape({ minRank: 1 });
     const d = g.integer(0, shape.length - 1);
-    const index = shape.map((s, i) => (i === d ? g.integer(1, 5) : g.integer(1, s)));
+    const index = shape.map((s, i) => (i === d ? g.size(5) : g.size(s)));
     return [g.tensor(shape), d, g.ints(index, 0, shape[d]! - 1), g.tensor(index)];
   },
   call: (t, x, dim, index, source) => {
@@ -171,7 +171,7 @@ export const indexSelect: OpRecord<[x: Tensor, dim: number, index: Tensor]> = {
   sample: (g) => {
     const shape = g.shape({ minRank: 1 });
     const d = g.integer(0, shape.length - 1);
-    return [g.tensor(shape), d, g.ints([g.integer(1, 6)], 0, shape[d]! - 1)];
+    return [g.tensor(shape), d, g.ints([g.size(6)], 0, shape[d]! - 1)];
   },
   call: (t, x, dim, index) => t.transpose(t.gatherRows(t.transpose(x, dim, 0), asked(t, index, x.shape[resolveDim("indexSelect", dim, x.rank)]!, "indexSelect", "index")), dim, 0),
 };

@@ -1,7 +1,7 @@
 /** Training objectives with torch's semantics. */
 import { ShapeError } from "../errors.ts";
 import { knownOnHost } from "../graph/index-checks.ts";
-import { formatShape } from "../shape.ts";
+import { formatShape, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { OpRecord } from "./record.ts";
 import type { Toolbox } from "./toolbox.ts";
@@ -19,7 +19,7 @@ export interface CrossEntropyOptions {
 export const crossEntropy: OpRecord<[logits: Tensor, labels: Tensor, options?: CrossEntropyOptions]> = {
   name: "crossEntropy", doc: "−log softmax(logits [n, classes]) at labels [n]; the mean is over rows that are not ignored (NaN when all are, as in torch). A label that is neither a class nor ignored is an error before the run where the host knows it, else its row is NaN", precision: "full", tolerance: "row", differentiable: true,
   sample: (g) => {
-    const [n, classes] = [g.integer(1, 6), g.integer(1, 9)];
+    const [n, classes] = [g.size(6), g.size(9)];
     const labels = g.ints([n], 0, classes - 1);
     if (n > 1 && g.boolean()) labels.data[0] = -100;
     return [g.tensor([n, classes], { min: -5, max: 5 }), labels, { reduction: g.pick(["mean", "sum", "none"] as const), labelSmoothing: g.pick([0, 0.1]) }];
@@ -51,11 +51,40 @@ export const crossEntropy: OpRecord<[logits: Tensor, labels: Tensor, options?: C
   },
 };
 
+function reduced(t: Toolbox, each: Tensor, reduction: Reduction): Tensor {
+  return reduction === "none" ? each : reduction === "sum" ? t.sum(each) : t.mean(each);
+}
+
+/** Losses compare element with element: shapes that would broadcast are two different things. */
+function sameShapes(op: string, a: Tensor, b: Tensor): void {
+  if (!sameShape(a.shape, b.shape)) throw new ShapeError(`${op}: shapes differ: ${formatShape(a.shape)} and ${formatShape(b.shape)}; reshape one, a loss does not broadcast`);
+}
+
 export const mse: OpRecord<[a: Tensor, b: Tensor, reduction?: Reduction]> = {
-  name: "mse", doc: "(a − b)², averaged, summed or as it is", precision: "full", tolerance: "reduction", differentiable: true,
+  name: "mse", doc: "(a − b)² of equal shapes, averaged, summed or as it is", precision: "full", tolerance: "reduction", differentiable: true,
   sample: (g) => { const shape = g.shape(); return [g.tensor(shape), g.tensor(shape), g.pick(["mean", "sum", "none"] as const)]; },
-  call: (t: Toolbox, a, b, reduction = "mean") => {
-    const squared = t.square(t.sub(a, b));
-    return reduction === "none" ? squared : reduction === "sum" ? t.sum(squared) : t.mean(squared);
+  call: (t, a, b, reduction = "mean") => {
+    sameShapes("mse", a, b);
+    return reduced(t, t.square(t.sub(a, b)), reduction);
+  },
+};
+
+export const binaryCrossEntropy: OpRecord<[logits: Tensor, targets: Tensor, reduction?: Reduction]> = {
+  name: "binaryCrossEntropy", doc: "−y·log σ(x) − (1 − y)·log(1 − σ(x)) of logits x and targets y in [0, 1] of equal shapes (torch's binary_cross_entropy_with_logits), averaged, summed or as it is", precision: "full", tolerance: "row", differentiable: true,
+  sample: (g) => {
+    const shape = g.shape();
+    return [g.tensor(shape, { min: -8, max: 8, avoid: [0], gap: 1e-2, tails: [[-80, -8], [8, 80]] }), g.boolean() ? g.tensor(shape, { min: 0, max: 1 }) : { ...g.bools(shape), dtype: "i32" }, g.pick(["mean", "sum", "none"] as const)];
+  },
+  call: (t, logits, targets, reduction = "mean") => {
+    sameShapes("binaryCrossEntropy", logits, targets);
+    const y = t.cast(targets, logits.dtype);
+    // max(x, 0) − x·y + log(1 + e^−|x|)
+    const e = t.exp(t.neg(t.abs(logits)));
+    const each = t.make.withVjp(t.add(t.sub(t.maximum(logits, 0), t.mul(logits, y)), t.log1p(e)), [logits, y], (dy) => {
+      // σ(x) − y, from σ(−|x|): the difference from 1 would cancel
+      const small = t.div(e, t.add(e, 1));
+      return [t.mul(dy, t.where(t.ge(logits, 0), t.sub(t.sub(1, y), small), t.sub(small, y))), t.neg(t.mul(dy, logits))];
+    });
+    return reduced(t, each, reduction);
   },
 };

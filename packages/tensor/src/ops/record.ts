@@ -32,6 +32,8 @@ export type ToleranceClass =
 /** Draws arguments for tests. Tensors are described, not made, so that the same sample runs on every device. */
 export interface SampleSource {
   integer(min: number, max: number): number;
+  /** The size of a dimension: `min` (default 1) to `max`; 0 too in tests of tensors without elements. */
+  size(max: number, min?: number): number;
   pick<T>(options: readonly T[]): T;
   boolean(): boolean;
   /** A shape of `minRank`–`maxRank` dimensions (default 0–3) of 1–6. */
@@ -50,6 +52,8 @@ export interface TensorSample {
   readonly avoid?: readonly number[];
   readonly gap?: number;
   readonly distinct?: boolean;
+  /** Intervals in which an elementwise function is small, or close to a limit, and must be right relative to itself. */
+  readonly tails?: readonly (readonly [number, number])[];
 }
 
 /** A tensor to be made on whichever device the test runs. Only float tensors are differentiated. */
@@ -58,6 +62,8 @@ export interface TensorSpec {
   readonly shape: readonly number[];
   readonly dtype: DType;
   readonly data: Float64Array;
+  /** Whether the values come from `TensorSample.tails`. */
+  readonly tails?: boolean;
 }
 
 export interface OpRecord<Args extends readonly unknown[] = readonly never[], Out = Tensor> {

@@ -11,9 +11,14 @@ import type { Toolbox } from "./toolbox.ts";
 /** The lowest finite numbers. */
 const LOWEST: Partial<Record<DType, number>> = { f64: -Number.MAX_VALUE, f32: -(2 - 2 ** -23) * 2 ** 127, bf16: -(2 - 2 ** -7) * 2 ** 127, f16: -65504 };
 
+/** The row maximum, constant for the gradient. Of nothing −∞: there is nothing to be shifted. */
+function peak(t: Toolbox, x: Tensor, d: number): Tensor {
+  return x.shape[d] === 0 ? t.expand(t.make.scalar(-Infinity, x), x.shape.map((s, i) => (i === d ? 1 : s))) : t.amax(t.detach(x), d, true);
+}
+
 /** The row maximum where it is finite, else 0; constant for the gradient because softmax does not depend on the shift. */
 function shift(t: Toolbox, x: Tensor, d: number): Tensor {
-  const m = t.amax(t.detach(x), d, true);
+  const m = peak(t, x, d);
   return t.where(t.isfinite(m), m, 0);
 }
 
@@ -28,7 +33,7 @@ export const softmax: OpRecord<[x: Tensor, dim?: number, mask?: Tensor]> = {
     const keep = mask === undefined ? undefined : t.expand(mask, broadcastShapes("softmax", x.shape, mask.shape));
     const seen = keep === undefined ? x : t.where(keep, x, -Infinity);
     // at least the lowest finite number, so that a row of −∞ gives e^−∞ and not NaN; and no less than the maximum, so that no exponent is above 0
-    const e = t.exp(t.sub(seen, t.maximum(t.amax(t.detach(seen), d, true), LOWEST[seen.dtype] ?? 0)));
+    const e = t.exp(t.sub(seen, t.maximum(peak(t, seen, d), LOWEST[seen.dtype] ?? 0)));
     const total = t.sum(e, d, true);
     const y = t.mul(e, t.where(t.eq(total, 0), 0, t.reciprocal(total)));
     // dx = y ⊙ (dy − Σ dy⊙y)
@@ -37,7 +42,7 @@ export const softmax: OpRecord<[x: Tensor, dim?: number, mask?: Tensor]> = {
 };
 
 export const logsumexp: OpRecord<[x: Tensor, dim?: number, keepdim?: boolean]> = {
-  name: "logsumexp", doc: "log Σ e^x along dim; −∞ for a row of −∞", precision: "full", tolerance: "row", differentiable: true,
+  name: "logsumexp", doc: "log Σ e^x along dim; −∞ for a row of −∞ and for an empty one", precision: "full", tolerance: "row", differentiable: true,
   sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 })), -1, g.boolean()],
   call: (t, x, dim = -1, keepdim = false) => {
     const d = resolveDim("logsumexp", dim, x.rank);

@@ -1,7 +1,7 @@
 /** The compositions transformers are made of. */
 import { DTypeError, ShapeError } from "../errors.ts";
 import { chance } from "../random/chance.ts";
-import { formatShape } from "../shape.ts";
+import { formatShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { OpRecord } from "./record.ts";
 import type { RandomKey } from "./toolbox.ts";
@@ -9,13 +9,13 @@ import type { RandomKey } from "./toolbox.ts";
 export const linear: OpRecord<[x: Tensor, weight: Tensor, bias?: Tensor]> = {
   name: "linear", doc: "x […, in] · weightᵀ [in, out] + bias [out]; weight is stored [out, in]", precision: "compute", tolerance: "reduction", differentiable: true,
   sample: (g) => {
-    const [inputs, outputs] = [g.integer(1, 9), g.integer(1, 9)];
+    const [inputs, outputs] = [g.size(9), g.size(9)];
     return [g.tensor([...g.shape({ maxRank: 2 }), inputs]), g.tensor([outputs, inputs]), ...(g.boolean() ? [g.tensor([outputs])] : [])];
   },
   call: (t, x, weight, bias) => {
     const inputs = x.shape[x.rank - 1] ?? 0;
     if (weight.rank !== 2 || inputs !== weight.shape[1]) throw new ShapeError(`linear: input ${formatShape(x.shape)} does not fit weight ${formatShape(weight.shape)}: the last dimension must be ${weight.shape[1]}`);
-    const flat = t.matmul(t.reshape(x, [-1, inputs]), t.transpose(weight));
+    const flat = t.matmul(t.reshape(x, [sizeOf(x.shape.slice(0, -1)), inputs]), t.transpose(weight));
     return t.reshape(bias === undefined ? flat : t.add(flat, bias), [...x.shape.slice(0, -1), weight.shape[0]!]);
   },
 };
@@ -45,7 +45,7 @@ export interface AttentionOptions {
 export const attentionWeights: OpRecord<[q: Tensor, k: Tensor, options?: AttentionOptions]> = {
   name: "attentionWeights", doc: "softmax(q·kᵀ·scale) under the mask: [batch, heads, queries, keys]; a row that may attend nothing is zero", precision: "full", tolerance: "row", differentiable: true,
   sample: (g) => {
-    const [b, h, s, d] = [g.integer(1, 2), g.integer(1, 2), g.integer(1, 6), g.integer(1, 5)];
+    const [b, h, s, d] = [g.size(2), g.size(2), g.size(6), g.integer(1, 5)];
     return [g.tensor([b, h, s, d], { min: -2, max: 2 }), g.tensor([b, h, s, d], { min: -2, max: 2 }), { causal: g.boolean(), ...(g.boolean() ? { mask: g.bools([b, 1, 1, s]) } : {}) }];
   },
   call: (t, q, k, options = {}) => {
@@ -64,7 +64,7 @@ export const attentionWeights: OpRecord<[q: Tensor, k: Tensor, options?: Attenti
 export const attention: OpRecord<[q: Tensor, k: Tensor, v: Tensor, options?: AttentionOptions]> = {
   name: "attention", doc: "softmax(q·kᵀ·scale)·v for q, k, v [batch, heads, length, d]", tolerance: "row", differentiable: true,
   sample: (g) => {
-    const [b, h, s, d] = [g.integer(1, 2), g.integer(1, 2), g.integer(1, 6), g.integer(1, 5)];
+    const [b, h, s, d] = [g.size(2), g.size(2), g.size(6), g.integer(1, 5)];
     const part = () => g.tensor([b, h, s, d], { min: -2, max: 2 });
     return [part(), part(), part(), { causal: g.boolean(), ...(g.boolean() ? { mask: g.bools([b, 1, s, s]) } : {}) }];
   },
@@ -78,7 +78,7 @@ export const attention: OpRecord<[q: Tensor, k: Tensor, v: Tensor, options?: Att
 
 export const rope: OpRecord<[x: Tensor, theta?: number, start?: number]> = {
   name: "rope", doc: "rotary position embedding of x [batch, heads, length, d], half-rotate layout, positions start, start + 1, …", tolerance: "row", differentiable: true,
-  sample: (g) => [g.tensor([1, g.integer(1, 2), g.integer(1, 5), g.pick([2, 4, 8])]), 10000],
+  sample: (g) => [g.tensor([1, g.size(2), g.size(5), g.pick([2, 4, 8])]), 10000],
   call: (t, x, theta = 10000, start = 0) => {
     const [length, d] = x.shape.slice(-2) as [number, number];
     if (d % 2 !== 0) throw new ShapeError(`rope: the last dimension must be even, got ${formatShape(x.shape)}`);

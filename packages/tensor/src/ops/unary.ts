@@ -2,7 +2,7 @@
 import { DTypeError } from "../errors.ts";
 import { isFloat } from "../dtype.ts";
 import type { UnaryOp } from "../ir/kernel.ts";
-import { erf as erf64 } from "../math/erf.ts";
+import { erf as erf64, normalCdf as normalCdf64 } from "../math/erf.ts";
 import type { PrecisionClass } from "../precision.ts";
 import type { Tensor } from "../tensor.ts";
 import type { OpRecord, Primitive, TensorSample, ToleranceClass } from "./record.ts";
@@ -58,10 +58,22 @@ export const log1p: OpRecord<[x: Tensor]> = unary({ name: "log1p", precision: "f
 export const sqrt: OpRecord<[x: Tensor]> = unary({ name: "sqrt", doc: "√x", op: "sqrt", cost: 4, f: Math.sqrt, vjp: (t, g, _x, y) => t.div(t.mul(g, 0.5), y), tolerance: "arithmetic", domain: { min: 0.05, max: 20 } });
 export const rsqrt: OpRecord<[x: Tensor]> = unary({ name: "rsqrt", precision: "full", doc: "1/√x", op: "rsqrt", cost: 6, f: (x) => 1 / Math.sqrt(x), vjp: (t, g, x, y) => t.div(t.mul(t.mul(g, -0.5), y), x), tolerance: "transcendental", domain: { min: 0.05, max: 20 } });
 export const reciprocal: OpRecord<[x: Tensor]> = unary({ name: "reciprocal", doc: "1/x", op: "recip", cost: 3, f: (x) => 1 / x, vjp: (t, g, _x, y) => t.neg(t.mul(g, t.mul(y, y))), tolerance: "arithmetic", domain: { avoid: [0], gap: 0.1 } });
-// d/dx tanh x = 1 − tanh² x
-export const tanh: OpRecord<[x: Tensor]> = unary({ name: "tanh", doc: "hyperbolic tangent", op: "tanh", cost: 12, f: Math.tanh, vjp: (t, g, _x, y) => t.mul(g, t.sub(1, t.mul(y, y))), tolerance: "transcendental" });
+// d/dx tanh x = 1 − tanh² x, which cancels from |x| = 4 on; = 4e/(1 + e)² with e = e^(−2|x|)
+export const tanh: OpRecord<[x: Tensor]> = unary({
+  name: "tanh", precision: "inner", doc: "hyperbolic tangent", op: "tanh", cost: 12, f: Math.tanh, tolerance: "transcendental", domain: { tails: [[-40, -4], [4, 40]] },
+  vjp: (t, g, x) => {
+    const e = t.exp(t.mul(t.abs(x), -2));
+    return t.mul(g, t.mul(t.mul(e, 4), t.square(t.reciprocal(t.add(e, 1)))));
+  },
+});
 // d/dx erf x = 2/√π · e^(−x²)
 export const erf: OpRecord<[x: Tensor]> = unary({ name: "erf", doc: "error function", op: "erf", cost: 14, f: erf64, vjp: (t, g, x) => t.mul(g, t.mul(t.exp(t.neg(t.mul(x, x))), 2 / Math.sqrt(Math.PI))), tolerance: "transcendental" });
+// d/dx Φ x = e^(−x²/2)/√(2π)
+export const normalCdf: OpRecord<[x: Tensor]> = unary({
+  name: "normalCdf", precision: "full", doc: "Φ(x) = erfc(−x/√2)/2, the standard normal distribution function, to full relative accuracy where it is small", op: "normalCdf", cost: 14, f: normalCdf64, tolerance: "transcendental",
+  domain: { tails: [[-12.5, -4], [4, 12.5]] },
+  vjp: (t, g, x) => t.mul(g, t.mul(t.exp(t.mul(t.mul(x, x), -0.5)), 1 / Math.sqrt(2 * Math.PI))),
+});
 export const sin: OpRecord<[x: Tensor]> = unary({ name: "sin", doc: "sine", op: "sin", cost: 14, f: Math.sin, vjp: (t, g, x) => t.mul(g, t.cos(x)), tolerance: "transcendental" });
 export const cos: OpRecord<[x: Tensor]> = unary({ name: "cos", doc: "cosine", op: "cos", cost: 14, f: Math.cos, vjp: (t, g, x) => t.neg(t.mul(g, t.sin(x))), tolerance: "transcendental" });
 export const floor: OpRecord<[x: Tensor]> = unary({ name: "floor", doc: "largest integer ≤ x", op: "floor", cost: 1, f: Math.floor, tolerance: "exact", domain: { avoid: [-3, -2, -1, 0, 1, 2, 3], gap: 1e-2 } });
@@ -74,6 +86,16 @@ export const isfinite: OpRecord<[x: Tensor]> = {
   name: "isfinite", doc: "neither NaN nor ±∞, as bool", tolerance: "exact", differentiable: false,
   sample: (g) => [g.tensor(g.shape())],
   call: (t, x) => t.make.node(isfinitePrimitive, [x], {}, x.shape, "bool"),
+};
+
+const isnanPrimitive: Primitive = {
+  name: "isnan", lowering: { class: "unary", op: "isnan" }, cost: 1,
+  reference: ([x]) => x!.data.map((v) => (Number.isNaN(v) ? 1 : 0)),
+};
+export const isnan: OpRecord<[x: Tensor]> = {
+  name: "isnan", doc: "NaN, as bool", tolerance: "exact", differentiable: false,
+  sample: (g) => [g.tensor(g.shape())],
+  call: (t, x) => t.make.node(isnanPrimitive, [x], {}, x.shape, "bool"),
 };
 
 const notPrimitive: Primitive = {

@@ -147,6 +147,7 @@ export const slice: OpRecord<[x: Tensor, dim: number, start: number, end: number
     const shape = g.shape({ minRank: 1 });
     const dim = g.integer(0, shape.length - 1);
     const n = shape[dim]!;
+    if (n === 0) return [g.tensor(shape), dim, 0, 0];
     if (g.boolean()) return [g.tensor(shape), dim, n - 1, -1, -1];
     const start = g.integer(0, n - 1);
     return [g.tensor(shape), dim, start, g.integer(start + 1, n), g.integer(1, 3)];

@@ -97,6 +97,8 @@ export function delinearize(position: LinearForm, shape: readonly number[], size
 /** Quotient and remainder of a form by `by`, when both are linear again. */
 function divide(form: LinearForm, by: number, sizes: readonly number[]): { quotient: LinearForm; remainder: LinearForm } | SplitRequest | undefined {
   if (form.dynamic !== undefined) return undefined;
+  // a tensor without elements has no position that would have to be right
+  if (by === 0) return { quotient: ZERO, remainder: ZERO };
   const high: number[] = [];
   const low: number[] = [];
   let span = 0;

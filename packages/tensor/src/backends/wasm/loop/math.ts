@@ -1,10 +1,10 @@
 /**
  * f32 functions on four lanes, as straight-line code: no tables, no branches. Multiply-adds are fused where the machine does that, and every
  * reduction below is exact either way. Errors, with and without fusing, were measured over dense samples of the whole range
- * (test/wasm-math.test.ts holds them): in units of the last place, exp 1.2 (1.3 for x ≤ 0 with subnormal results as 0), log 0.9, log1p 1.5, tanh 1.4, erf 1.2, sin and cos 1.6 for |x| ≤ 1e5.
+ * (test/wasm-math.test.ts holds them): in units of the last place, exp 1.2 (1.3 for x ≤ 0 with subnormal results as 0), log 0.9, log1p 1.5, tanh 1.4, erf 1.2, normalCdf 5.3, sin and cos 1.6 for |x| ≤ 1e5.
  */
 import type { Code, Push } from "./code.ts";
-import { COS, ERF, ERFC, EXP, LN2_HI, LN2_LO, LOG, LOG2_E, SIN, TANH } from "./math-constants.ts";
+import { COS, ERF, ERFC, EXP, LN2_HI, LN2_LO, LOG, LOG2_E, NORMAL_CDF, NORMAL_CDF_END, SIN, TANH } from "./math-constants.ts";
 
 /** Adding and subtracting 1.5·2²³ rounds to the nearest integer, which then sits in the low bits of the sum. */
 const ROUND_MAGIC = 12582912;
@@ -20,12 +20,13 @@ function copySign(c: Code, magnitude: Push, sign: Push): Push {
   return c.v("bitselect", sign, magnitude, c.i4const(0x80000000));
 }
 
-/** eˣ = 2ⁿ·eʳ with n = ⌊x/ln 2⌉ and |r| ≤ ln 2 / 2. Leaves n + `bias` in the low bits of `shifted`, and eʳ, near 1. */
-function expParts(c: Code, x: Push, bias: number): { shifted: Push; power: Push } {
+/** eˣ = 2ⁿ·eʳ with n = ⌊x/ln 2⌉ and |r| ≤ ln 2 / 2; `low` is what x had no room for. Leaves n + `bias` in the low bits of `shifted`, and eʳ, near 1. */
+function expParts(c: Code, x: Push, bias: number, low?: Push): { shifted: Push; power: Push } {
   const magic = c.f4const(ROUND_MAGIC + bias);
   const shifted = c.let4(c.madd(x, c.f4const(LOG2_E), magic));
   const n = c.let4(c.f4("sub", shifted, magic));
-  const r = c.let4(c.madd(n, c.f4const(-LN2_LO), c.madd(n, c.f4const(-LN2_HI), x)));
+  const rest = c.madd(n, c.f4const(-LN2_LO), c.madd(n, c.f4const(-LN2_HI), x));
+  const r = c.let4(low === undefined ? rest : c.f4("add", rest, low));
   return { shifted, power: horner(c, [1, 1, ...EXP], r) };
 }
 
@@ -55,8 +56,8 @@ export const expBelow0: MathFunction = (c, value) => {
 };
 
 /** eˣ for −87 ≤ x ≤ 0: one scaling by 2ⁿ, added straight into the exponent. Garbage at NaN, so callers select `near` there. */
-function expSmall(c: Code, x: Push): Push {
-  const { shifted, power } = expParts(c, x, 0);
+function expSmall(c: Code, x: Push, low?: Push): Push {
+  const { shifted, power } = expParts(c, x, 0, low);
   return c.i4("add", power, c.shift("shl", shifted, 23));
 }
 
@@ -127,6 +128,25 @@ export const erf: MathFunction = (c, value) => {
   return copySign(c, c.v("bitselect", far, near, c.f4("ge", a, c.f4const(1))), x);
 };
 
+/**
+ * With a = |x|: Φ(−a) = e^(−a²/2)·P((a − 3)/(a + 3))/(a + 3), and Φ(a) = 1 − Φ(−a). a² is taken in two parts, the high one exact, or its
+ * rounding would cost a²/2 units. What is below the range of f32 is 0.
+ */
+export const normalCdf: MathFunction = (c, value) => {
+  const x = c.let4(value);
+  const size = c.let4(c.f4("abs", x));
+  const a = c.let4(c.f4("pmin", size, c.f4const(NORMAL_CDF_END)));
+  const high = c.let4(c.v("and", a, c.i4const(0xfffff000)));
+  const low = c.f4("mul", c.f4("mul", c.f4("sub", high, a), c.f4const(0.5)), c.f4("add", a, high));
+  const power = expSmall(c, c.let4(c.f4("mul", c.f4("mul", high, high), c.f4const(-0.5))), low);
+  const r = c.let4(c.f4("div", c.f4const(1), c.f4("add", a, c.f4const(3))));
+  const q = c.let4(c.f4("mul", c.f4("sub", a, c.f4const(3)), r));
+  const tail = c.f4("mul", c.f4("mul", horner(c, NORMAL_CDF, q), r), power);
+  // NaN is not greater than anything
+  const below = c.let4(c.v("andnot", tail, c.f4("gt", size, c.f4const(NORMAL_CDF_END))));
+  return c.v("bitselect", c.f4("sub", c.f4const(1), below), below, c.f4("gt", x, c.f4const(0)));
+};
+
 /** π/2 in two f64 parts; the high one has 33 bits, so n·PIO2_HI is exact for |n| < 2²⁰. */
 const PIO2_HI = 1.5707963267341256;
 const PIO2_LO = 6.077100506506192e-11;
@@ -164,6 +184,6 @@ export const sin: MathFunction = (c, value) => {
 export const cos: MathFunction = (c, x) => circular(c, x, 1);
 
 /** Functions worth a call; everything else is one or two instructions. */
-export const mathFunctions: Readonly<Record<"exp" | "expBelow0" | "log" | "log1p" | "tanh" | "erf" | "sin" | "cos", MathFunction>> = {
-  exp, expBelow0, log, log1p, tanh, erf, sin, cos,
+export const mathFunctions: Readonly<Record<"exp" | "expBelow0" | "log" | "log1p" | "tanh" | "erf" | "normalCdf" | "sin" | "cos", MathFunction>> = {
+  exp, expBelow0, log, log1p, tanh, erf, normalCdf, sin, cos,
 };

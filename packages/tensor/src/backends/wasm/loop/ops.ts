@@ -57,6 +57,10 @@ export function unary(c: Code, op: UnaryOp | "expBelow0", type: ValueType, x: Pu
       return vector
         ? c.i4("ne", c.v("and", x, c.i4const(0x7f800000)), c.i4const(0x7f800000))
         : c.op("i32.ne", c.op("i32.and", c.op("i32.reinterpret_f32", x), c.i32(0x7f800000)), c.i32(0x7f800000));
+    case "isnan": {
+      const value = c.let(vector ? "v128" : "f32", x);
+      return c.op(`${f}.ne`, value, value);
+    }
     default:
       invariant(false, `no code for ${op}`);
   }

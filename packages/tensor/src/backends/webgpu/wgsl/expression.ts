@@ -119,6 +119,8 @@ function printUnary(module: WgslModule, op: UnaryOp, type: ValueType, x: string)
     case "recip": return `1.0f / ${x}`;
     case "floor": return type === "f32" ? `floor(${x})` : x;
     case "not": return `!${x}`;
+    case "isnan": return `${module.use("is_nan")}(${x})`;
+    case "normalCdf": return `${module.use("normal_cdf")}(${x})`;
     case "isfinite": return `${module.use("is_finite")}(${x})`;
     default: return `${module.use(`${op}_`)}(${x})`;
   }

@@ -4,7 +4,7 @@
 export function decode(flat: string, sizes: readonly number[], first: number): string[] {
   let stride = product(sizes);
   return sizes.map((size, d) => {
-    stride /= Math.max(size, 1);
+    stride = Math.max(stride / Math.max(size, 1), 1);
     const quotient = stride === 1 ? flat : `${flat} / ${stride}`;
     return `let c${first + d} = ${d === 0 ? quotient : `(${quotient}) % ${Math.max(size, 1)}`};`;
   });

@@ -3,7 +3,7 @@
  * `exp`, `tanh` and `sin` have loose bounds and drivers differ, `max` may drop a NaN, conversions of NaN are anything, and there is
  * no `erf` and no storage narrower than a word. Polynomials are those of the WebAssembly device, so both agree to rounding.
  */
-import { COS, ERF, ERFC, EXP, LN2_HI, LN2_LO, LOG, LOG2_E, SIN, TANH } from "../../wasm/loop/math-constants.ts";
+import { COS, ERF, ERFC, EXP, LN2_HI, LN2_LO, LOG, LOG2_E, NORMAL_CDF, NORMAL_CDF_END, SIN, TANH } from "../../wasm/loop/math-constants.ts";
 
 interface Helper {
   readonly code: string;
@@ -106,6 +106,17 @@ const helpers = {
   let magnitude = select(1.0f - exp_(-(a * ${horner(ERFC, "a")})), a + a * ${horner(ERF, "z")}, a < 1.0f);
   return select(magnitude, -magnitude, x < 0.0f);
 }` },
+  /** Φ(−a) = e^(−a²/2)·P((a − 3)/(a + 3))/(a + 3) for a = |x|, with a² in two parts, the high one exact. */
+  normal_cdf: { uses: ["exp_", "is_nan"], code: `fn normal_cdf(x: f32) -> f32 {
+  if (is_nan(x)) { return x; }
+  let a = min(abs(x), ${literal(NORMAL_CDF_END)});
+  let high = bitcast<f32>(bitcast<u32>(a) & 0xfffff000u);
+  let power = exp_(-0.5f * (high * high)) * exp_((high - a) * 0.5f * (a + high));
+  let r = 1.0f / (a + 3.0f);
+  let q = (a - 3.0f) * r;
+  let below = select(${horner(NORMAL_CDF, "q")} * r * power, 0.0f, abs(x) > ${literal(NORMAL_CDF_END)});
+  return select(below, 1.0f - below, x > 0.0f);
+}` },
   sin_: { uses: ["is_finite", "opaque_zero"], code: circular("sin_", 0) },
   cos_: { uses: ["is_finite", "opaque_zero"], code: circular("cos_", 1) },
   /** Subnormals are fraction · 2⁻²⁴, exact in f32. */
@@ -162,7 +173,7 @@ fn threefry_rounds(start: vec2<u32>, r: vec4<u32>) -> vec2<u32> {
 }` },
 } satisfies Record<string, Helper>;
 
-export type HelperName = "opaque_zero" | "is_nan" | "is_finite" | "nan_max" | "nan_min" | "to_i32" | "to_u32" | "exp_" | "log_of" | "log_" | "log1p_" | "tanh_" | "erf_"
+export type HelperName = "opaque_zero" | "is_nan" | "is_finite" | "nan_max" | "nan_min" | "to_i32" | "to_u32" | "exp_" | "log_of" | "log_" | "log1p_" | "tanh_" | "erf_" | "normal_cdf"
   | "sin_" | "cos_" | "widen_f16" | "narrow_f16" | "widen_bf16" | "narrow_bf16" | "threefry" | "element_bits" | "element_half";
 
 /** Source of the named helpers and of what they call, in a fixed order. */
