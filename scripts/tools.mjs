@@ -1,7 +1,8 @@
 /** What every script here needs: the root folder, running a command, installing what is missing. Plain Node: it runs before anything is installed. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";
+import { constants } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -18,6 +19,23 @@ export function run(command, args, options = {}) {
   const result = spawnSync(command, args, { cwd: root, stdio: options.quiet ? ["ignore", "ignore", "inherit"] : "inherit", env: { ...process.env, PATH: `${join(root, "node_modules/.bin")}:${process.env.PATH}`, ...options.env } });
   if (result.error) throw result.error;
   return result.status ?? 1;
+}
+
+/** Signals that ask a process to end. Node itself would end at once and leave the command behind. */
+const ENDING = ["SIGHUP", "SIGINT", "SIGTERM"];
+
+/** Runs a command as this process's own work: it gets every signal that this process gets, and how it ends is how this process should end. Resolves to the exit code. */
+export function follow(command, args, options = {}) {
+  const child = spawn(command, args, { cwd: root, stdio: "inherit", ...options });
+  const forward = ENDING.map((signal) => [signal, () => child.kill(signal)]);
+  for (const [signal, pass] of forward) process.on(signal, pass);
+  return new Promise((done, fail) => {
+    child.on("error", fail);
+    child.on("exit", (code, signal) => {
+      for (const [name, pass] of forward) process.off(name, pass);
+      done(code ?? 128 + constants.signals[signal]);
+    });
+  });
 }
 
 /** Installs dependencies once per lockfile. */

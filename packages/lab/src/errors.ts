@@ -17,3 +17,19 @@ export class RunError extends LowrankError {
     super("RunError", message, options);
   }
 }
+
+/** Runs `body`, which reads what the user gave: errors of kind input in it are the user's to mend before anything is trained. */
+export function asInput<T>(body: () => T): T {
+  try {
+    const result = body();
+    // what a promise is rejected with comes later
+    return result instanceof Promise ? (result.catch((error: unknown) => { throw inputOf(error); }) as T) : result;
+  } catch (error) {
+    throw inputOf(error);
+  }
+}
+
+function inputOf(error: unknown): unknown {
+  if (error instanceof InputError || !(error instanceof LowrankError) || error.kind !== "input") return error;
+  return new InputError(error.message, { cause: error });
+}

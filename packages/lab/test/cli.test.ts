@@ -6,7 +6,9 @@ import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { main } from "../src/cli/main.ts";
 import { describeFailure } from "../src/cli/outcome.ts";
+import { PRESETS } from "../src/config/presets.ts";
 import { InputError } from "../src/errors.ts";
+import { PRETRAIN_PRESETS } from "../src/pretrain/presets.ts";
 import { writeToyData } from "./toy-data.ts";
 
 /** What a command in this process printed, and its exit code. */
@@ -41,9 +43,29 @@ describe("bad input", () => {
     [["run", "sst2"], `lowrank: preset sst2: a base is needed: --base DIR with a BERT checkpoint, or "model" sizes for a random one\n`],
     [["run", "sst2", "--base", "/nowhere/at-all"], "lowrank: base checkpoint not found: /nowhere/at-all/config.json; --base needs a Hugging Face folder with config.json and model.safetensors\n"],
     [["pretrain", "mlm", "--config", "smal"], `lowrank: --config smal: neither a file nor a preset; did you mean "small"?\n`],
-    [["pretrain", "mlm", "--minutes", "-3"], "lowrank: --minutes -3: expected a number above 0\n"],
+    [["pretrain", "mlm", "--minutes", "-3"], "lowrank: --minutes -3: expected a number above 0 and up to 1000000\n"],
+    [["run", "planted", "--threads", "2", "--device", "reference"], "lowrank: --threads 2: the device reference has no threads; leave it out, or say --device wasm\n"],
+    [["run", "planted", "--device", "wasm", "--device", "reference"], "lowrank: --device: given twice; one of them would be ignored\n"],
+    [["run", "planted", "--seeds", "1", "--set", "seeds=[2]"], "lowrank: --seeds and --set seeds=… contradict; one of them would be ignored\n"],
+    [["run", "planted", "--data", "."], "lowrank: --data: the task planted-rank makes its data and reads none; leave it out\n"],
+    [["run", "planted", "--dry-run", "--detect-anomaly"], "lowrank: --dry-run and --detect-anomaly contradict: a dry run trains nothing that could be checked\n"],
+    [["run", "planted", "--set", "configs.lora.dropout=1.5"], `lowrank: preset planted: "configs.lora.dropout" is 1.5; too big: expected number to be <1\n`],
+    [["run", "planted", "--set", "train.batchSize=1e8", "--device", "wasm"], `lowrank: config "head": the weights and a batch of 100,000,000 rows, 128 wide, take at least 762.9 GiB of memory; the device wasm has 4.0 GiB at most\n`],
+    [["run", "planted", "--set", "configs.lora.r=1000000", "--device", "wasm"], `lowrank: config "lora": 1,920,000,130 trainable parameters with gradients and Adam's moments take at least 28.6 GiB of memory; the device wasm has 4.0 GiB at most\n`],
+    [["run", "planted", "--set", "model.layers=1e9", "--device", "wasm"], `lowrank: config "head": 1,000,000,000 layers are more than the 10,000 that there may be\n`],
+    [["run", "planted", "--set", "task.train=1e9", "--device", "wasm"], `lowrank: config "head": "task.train" 1000000000 examples take at least 74.5 GiB of memory; the device wasm has 4.0 GiB at most\n`],
+    [["run", "planted-six", "--set", "configs.b-ada.targetR=50"], `lowrank: preset planted-six: "configs.b-ada.targetR" is 50, more than the initial rank 12 ("initR"); ranks are only taken away\n`],
+    [["run", "."], "lowrank: .: is a folder; a file is needed\n"],
+    [["run", "/dev/zero"], "lowrank: /dev/zero: is no ordinary file but a pipe, a socket or a device; copy what it gives into a file\n"],
+    [["run", "/proc/self/status"], expect.stringMatching(/^lowrank: \/proc\/self\/status: has more bytes than its size of 0 says; [^\n]*\n$/)],
+    [["run", `x\u001b[31m${"y".repeat(500)}`], expect.stringMatching(/^lowrank: no study "x\\u001b\[31my{73}…": neither a file nor a preset[^\n]*\n$/)],
+    [["run", "planted", `--${"z".repeat(500)}\u0007`], `lowrank: unknown option '--${"z".repeat(77)}…'\n`],
+    [["pretrain", "mlm", "--minutes", "5", "--set", "train.steps=3"], "lowrank: --minutes and --set train.steps=… contradict: the time decides how many steps there are\n"],
+    [["pretrain", "mlm", "--config", "/dev/null"], "lowrank: /dev/null: is no ordinary file but a pipe, a socket or a device; copy what it gives into a file\n"],
+    [["params", "--model-config", "/dev/zero", "--adapter-config", "x"], "lowrank: /dev/zero: is no ordinary file but a pipe, a socket or a device; copy what it gives into a file\n"],
+    [["params", "--model-config", ".", "--adapter-config", "x"], "lowrank: .: is a folder; a file is needed\n"],
     [["params", "--model-config", "/nowhere/config.json", "--adapter-config", "x"], "lowrank: --model-config: no such file: /nowhere/config.json\n"],
-  ])("%j ends with code 2 and one line", async (args, line) => {
+  ] as [string[], string][])("%j ends with code 2 and one line", async (args, line) => {
     const out = join(temporary(), "out");
     const withOut = args[0] === "run" && args.length > 1 && !args.includes("--ouT") ? [...args, "--out", out] : args;
     expect(await run(...withOut)).toEqual({ code: 2, stdout: "", stderr: line });
@@ -75,10 +97,22 @@ describe("failures", () => {
     expect(describeFailure(new TypeError("x is undefined\n at y"))).toEqual({ line: "internal: TypeError: x is undefined at y (run again with --verbose and report it)", code: 1 });
     expect(describeFailure(new InputError("train.tsv: empty file"))).toEqual({ line: "train.tsv: empty file", code: 2 });
     expect(describeFailure(Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC", syscall: "write" }))).toEqual({ line: "ENOSPC: no space left on device, write", code: 1 });
+    expect(describeFailure(Object.assign(new Error(`EISDIR: illegal operation, open '${"a".repeat(4000)}\u001b[2J'`), { code: "EISDIR", syscall: "open" }))).toEqual({ line: `EISDIR: illegal operation, open '${"a".repeat(79)}…'`, code: 2 });
   });
 });
 
 describe("help", () => {
+  it("is what the command alone says, with code 0, and names every preset", async () => {
+    const { code, stdout, stderr } = await run();
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toContain("Usage: lowrank");
+    for (const [command, presets] of [["run", PRESETS], ["pretrain", PRETRAIN_PRESETS]] as const) {
+      const help = (await run(command, "--help")).stdout.replace(/\s+/g, " ");
+      expect(Object.keys(presets).filter((name) => !help.includes(name))).toEqual([]);
+      expect(help).toContain(Object.keys(presets).join(", "));
+    }
+  });
+
   it.each([[[]], [["run"]], [["pretrain"]], [["params"]], [["doctor"]]])("of %j has examples and ends with code 0", async (command) => {
     const { code, stdout, stderr } = await run(...command, "--help");
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });

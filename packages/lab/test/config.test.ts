@@ -83,6 +83,57 @@ describe("a study file", () => {
   });
 });
 
+describe("YAML that is more than a study", () => {
+  it.each([
+    ["a: !!js/function x", "study.yaml: not valid YAML: Unresolved tag: tag:yaml.org,2002:js/function at line 1, column 4"],
+    ["a: !!binary aGVsbG8=", `study.yaml: "a" has a type that no setting has; write maps, lists, strings and numbers`],
+    ["a: !!set {x, y}", `study.yaml: "a" has a type that no setting has; write maps, lists, strings and numbers`],
+    ["a: &a [x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]\nd: [*c, *c]", "study.yaml: not valid YAML: Excessive alias count indicates a resource exhaustion attack"],
+    ["a: &a [*a]", `study.yaml: "a.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.…" is nested more than 32 deep`],
+    ["[".repeat(50_000), "study.yaml: not valid YAML: Maximum call stack size exceeded"],
+    ["__proto__: { x: 1 }", `study.yaml: "__proto__" is no key that a file may use`],
+    [`${MINIMAL}\n<<: { base: other }`, `study.yaml: unknown key "<<"`],
+    [MINIMAL.replace("seeds: [1, 2]", "seeds: [1, 2]\nseeds: [3]"), "study.yaml: not valid YAML: Map keys must be unique"],
+    [MINIMAL.replace("seeds: [1, 2]", `seeds: [${Array.from({ length: 5000 }, (_, i) => i).join()}]`), `study.yaml: "seeds" is [0,1,2`],
+    [`a: "${"x".repeat(2 ** 20)}"`, "study.yaml: has 1.0 MiB; 1.0 MiB are the most that is read"],
+    ["a: \u0000", "study.yaml:1: holds a NUL byte"],
+    ["null", "study.yaml: expected a map with the keys name, task, seeds, configs"],
+    ["[1]", "study.yaml: expected a map with the keys name, task, seeds, configs"],
+  ])("is refused in one line: %.60j", (text, message) => {
+    const line = errorOf(text);
+    expect(line.startsWith(message), line).toBe(true);
+    expect(line.length).toBeLessThan(300);
+  });
+
+  it("may use aliases, and what is set in one place changes no other", () => {
+    const text = MINIMAL.replace("lora: { method: lora, target: [query] }", "lora: &lora { method: lora, target: [query], train: { lr: 1 } }\n  twin: *lora");
+    const runs = plannedRuns(loadStudy(studyFile(text), { set: ["configs.twin.train.lr=2"] }));
+    expect(runs.slice(0, 2).map((run) => [run.config.name, run.config.train.lr])).toEqual([["lora", 1], ["twin", 2]]);
+  });
+
+  it.each([
+    ["a.__proto__.b=1", `"a.__proto__.b" is not a key path`],
+    ["constructor.prototype.x=1", `unknown key "constructor"`],
+    ["toString.x=1", `unknown key "toString"`],
+    ["seeds.first=1", `--set seeds.first=1: "seeds" is a list of 2; it has no "first"`],
+    ["seeds.9=1", `--set seeds.9=1: "seeds" is a list of 2; it has no "9"`],
+    [`train.lr=${"9".repeat(400)}x`, "study.yaml: \"train.lr\" is \"9999999"],
+    [`train.${"k".repeat(400)}=1`, "study.yaml: unknown key \"train.kkk"],
+    ["train.epochs=1e300", `study.yaml: "train.epochs" is 1e+300; too big: expected number to be <=1000000`],
+    ["train.batchSize=1e10", `study.yaml: "train.batchSize" is 10000000000; expected at most 1073741824, beyond which no memory holds it`],
+    ["train.lr=.inf", `study.yaml: "train.lr" is Infinity; expected number, received Infinity`],
+    ["configs.lora.recompute=yes", `study.yaml: "configs.lora.recompute" is "yes"; expected boolean, received string`],
+  ])("--set %.40s is refused", (assignment, message) => {
+    const line = errorOf(MINIMAL, [assignment]);
+    expect(line).toContain(message);
+    expect(line.length).toBeLessThan(300);
+  });
+
+  it("--set twice of one key is refused", () => {
+    expect(errorOf(MINIMAL, ["train.lr=1", "train.lr=2"])).toBe(`--set train.lr=2: "train.lr" is set twice; one of them would be ignored`);
+  });
+});
+
 describe("run identity", () => {
   const config = plannedRuns(loadStudy(studyFile(MINIMAL)))[0]!.config;
   const identity: RunIdentity = { config, seed: 1, data: "d", code: "c", device: "wasm" };

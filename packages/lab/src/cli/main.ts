@@ -6,10 +6,13 @@ import { buildProgram } from "./program.ts";
 /** Exit code of the command with these arguments. */
 export async function main(args: readonly string[]): Promise<number> {
   let code = EXIT_OK;
+  const program = buildProgram((exit) => {
+    code = exit;
+  });
   try {
-    await buildProgram((exit) => {
-      code = exit;
-    }).parseAsync([...args], { from: "user" });
+    // nothing asked: say what can be asked
+    if (args.length === 0) program.outputHelp();
+    else await program.parseAsync([...args], { from: "user" });
   } catch (error) {
     const failure = describeFailure(error);
     // Help and version were printed already, and are no failure.

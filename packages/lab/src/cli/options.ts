@@ -1,8 +1,21 @@
 /** Option parsers: a bad value is an InputError that names the option and an example. */
+import type { Command } from "commander";
 import { InputError } from "../errors.ts";
+import { cut } from "../text/shown.ts";
 
 export const DEVICES = ["auto", "wasm", "webgpu", "reference"] as const;
 export type DeviceChoice = (typeof DEVICES)[number];
+
+/** An option that is said twice would be ignored once. Lists (`collect`) may be. */
+export function refuseRepetition(command: Command): void {
+  for (const option of command.options) {
+    if (option.parseArg === collect) continue;
+    let said = 0;
+    command.on(`option:${option.name()}`, () => {
+      if (++said > 1) throw new InputError(`${option.long}: given twice; one of them would be ignored`);
+    });
+  }
+}
 
 /** Appends, for options that may be given several times. */
 export function collect(value: string, before: readonly string[] = []): string[] {
@@ -19,11 +32,14 @@ export function parseCount(option: string): (value: string) => number {
   return (value) => wholeNumber(option, value, 1);
 }
 
+/** For minutes: two years. */
+const LARGEST_NUMBER = 1e6;
+
 /** A positive number for `option`. */
 export function parsePositive(option: string): (value: string) => number {
   return (value) => {
     const number = Number(value);
-    if (value.trim() === "" || !Number.isFinite(number) || number <= 0) throw new InputError(`${option} ${value}: expected a number above 0`);
+    if (value.trim() === "" || !(number > 0 && number <= LARGEST_NUMBER)) throw new InputError(`${option} ${cut(value)}: expected a number above 0 and up to ${LARGEST_NUMBER}`);
     return number;
   };
 }
@@ -31,14 +47,14 @@ export function parsePositive(option: string): (value: string) => number {
 /** One of `known` for `option`. */
 export function parseChoice<T extends string>(option: string, known: readonly T[]): (value: string) => T {
   return (value) => {
-    if (!(known as readonly string[]).includes(value)) throw new InputError(`${option} ${value}: expected one of ${known.join(", ")}`);
+    if (!(known as readonly string[]).includes(value)) throw new InputError(`${option} ${cut(value)}: expected one of ${known.join(", ")}`);
     return value as T;
   };
 }
 
 function wholeNumber(option: string, value: string, least: number): number {
   if (!/^\d+$/.test(value) || Number(value) < least || Number(value) >= 2 ** 32) {
-    throw new InputError(`${option} ${value}: expected a whole number from ${least} on`);
+    throw new InputError(`${option} ${cut(value)}: expected a whole number from ${least} on`);
   }
   return Number(value);
 }

@@ -1,13 +1,17 @@
 /**
  * How the command ends. Bad input: one line on stderr, code 2. A run or a device that failed: one line, code 1. A bug of
- * ours: one line that begins with `internal:`, code 1. Stack traces only with --verbose.
+ * ours: one line that begins with `internal:`, code 1. Stack traces only with --verbose. Signals: `signals.ts`.
  */
 import { CommanderError } from "commander";
-import { InvariantError, LowrankError } from "@lowrank/tensor";
+import { InvariantError, LowrankError, printable } from "@lowrank/tensor";
+import { cutQuoted } from "../text/shown.ts";
 
 export const EXIT_OK = 0;
 export const EXIT_FAILED = 1;
 export const EXIT_BAD_INPUT = 2;
+
+/** A path that the user can give otherwise; a full disk or a broken device is not among them. */
+const MENDABLE: ReadonlySet<string> = new Set(["EACCES", "EEXIST", "EISDIR", "ELOOP", "ENAMETOOLONG", "ENOENT", "ENOTDIR", "ENOTEMPTY", "EPERM", "EROFS"]);
 
 /** One line for people and the exit code. */
 export function describeFailure(error: unknown): { line: string; code: number } {
@@ -20,10 +24,13 @@ export function describeFailure(error: unknown): { line: string; code: number } 
     return { line: oneLine(error.code === "InputError" ? message : `${name}: ${message}`), code };
   }
   // Node's file system errors carry a code and a path: the machine's fault or the user's, not ours.
-  if (error instanceof Error && typeof (error as NodeJS.ErrnoException).code === "string" && "syscall" in error) return { line: oneLine(message), code: EXIT_FAILED };
+  if (error instanceof Error && "syscall" in error) {
+    const errno = (error as NodeJS.ErrnoException).code ?? "";
+    return { line: oneLine(message), code: MENDABLE.has(errno) ? EXIT_BAD_INPUT : EXIT_FAILED };
+  }
   return { line: `internal: ${oneLine(`${name}: ${message}`)} (run again with --verbose and report it)`, code: EXIT_FAILED };
 }
 
 function oneLine(text: string): string {
-  return text.trim().replace(/\s*\n\s*/g, " ");
+  return printable(cutQuoted(text.trim()));
 }

@@ -1,13 +1,17 @@
 /** `lowrank params`: what an adapter configuration trains, counted on a model that has shapes and no memory. */
-import { existsSync, readFileSync } from "node:fs";
 import { architectureFor, architectures, metaModel } from "@lowrank/models";
 import { attach, parseAdapterConfig } from "@lowrank/peft";
-import { InvariantError, LowrankError } from "@lowrank/tensor";
-import { InputError } from "../errors.ts";
+import { quote } from "@lowrank/tensor";
+import { readText, statOf } from "../data/read-file.ts";
+import { asInput, InputError } from "../errors.ts";
 import { moduleTable } from "../study/module-table.ts";
 import { formatCount } from "../text/format.ts";
-import { suggestion } from "@lowrank/tensor/check";
+import { parseJson, suggestion } from "@lowrank/tensor/check";
+import { cut } from "../text/shown.ts";
 import { EXIT_OK } from "./outcome.ts";
+
+/** Configurations are a few kilobytes; what is larger is another file. */
+const LARGEST_CONFIG = 2 ** 24;
 
 export interface ParamsOptions {
   readonly modelConfig: string;
@@ -41,16 +45,13 @@ export interface ParamsReport {
 
 /** Counts from the two files' contents. */
 export function count(modelConfig: Readonly<Record<string, unknown>>, adapterConfig: Readonly<Record<string, unknown>>): ParamsReport {
-  try {
+  return asInput(() => {
     const config = parseAdapterConfig(adapterConfig);
     const architecture = chooseArchitecture(modelConfig, config.taskType);
     const { trainable, effective, total, percent, table, warnings } = attach(metaModel(architecture, modelConfig), config).report();
     const modules = table.map(({ module, inFeatures, outFeatures, rank, scale, parameters }) => ({ module, in: inFeatures, out: outFeatures, rank, scale, parameters }));
     return { architecture, trainable, effective, total, percent, modules, warnings };
-  } catch (error) {
-    if (error instanceof LowrankError && !(error instanceof InvariantError) && !(error instanceof InputError)) throw new InputError(error.message, { cause: error });
-    throw error;
-  }
+  });
 }
 
 /** The models' own rule; a class that is not built gets a suggestion. */
@@ -66,13 +67,8 @@ function chooseArchitecture(modelConfig: Readonly<Record<string, unknown>>, task
 }
 
 function readJson(option: string, path: string): Record<string, unknown> {
-  if (!existsSync(path)) throw new InputError(`${option}: no such file: ${path}`);
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(path, "utf8"));
-  } catch (error) {
-    throw new InputError(`${path}: not valid JSON: ${(error as Error).message}`, { cause: error });
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new InputError(`${path}: expected a JSON object`);
+  if (statOf(path) === undefined) throw new InputError(`${option}: no such file: ${cut(path)}`);
+  const value = asInput(() => parseJson(readText(path, LARGEST_CONFIG), path));
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new InputError(`${path}: expected a JSON object, got ${quote(value)}`);
   return value as Record<string, unknown>;
 }

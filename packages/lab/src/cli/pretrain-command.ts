@@ -1,6 +1,8 @@
 /** `lowrank pretrain mlm`: from texts to a Hugging Face folder. */
 import { join, resolve } from "node:path";
+import { isSet } from "../config/overrides.ts";
 import { dataFolder } from "../data/location.ts";
+import { InputError } from "../errors.ts";
 import { loadPretrainConfig } from "../pretrain/config.ts";
 import { pretrain } from "../pretrain/pretrain.ts";
 import { captureEnvironment } from "../store/environment.ts";
@@ -10,6 +12,7 @@ import { progressMode } from "../text/progress.ts";
 import { openDevice } from "./device.ts";
 import type { DeviceChoice } from "./options.ts";
 import { EXIT_OK } from "./outcome.ts";
+import { untilSignal } from "./signals.ts";
 
 export interface PretrainOptions {
   readonly data?: string;
@@ -24,11 +27,12 @@ export interface PretrainOptions {
 }
 
 export async function pretrainCommand(options: PretrainOptions): Promise<number> {
+  if (options.minutes !== undefined && isSet(options.set ?? [], "train.steps")) throw new InputError("--minutes and --set train.steps=… contradict: the time decides how many steps there are");
   const config = loadPretrainConfig(options.config, options.set ?? []);
   const out = resolve(options.out);
   const device = await openDevice(options);
   try {
-    const outcome = await pretrain(config, {
+    const outcome = await untilSignal(() => pretrain(config, {
       device,
       out,
       dataFolder: dataFolder(options.data),
@@ -37,7 +41,7 @@ export async function pretrainCommand(options: PretrainOptions): Promise<number>
       machine: captureEnvironment(codeVersion(), device.info(), options.threads ?? null),
       progress: progressMode(options.quiet ?? false),
       say: (line) => void (options.quiet === true || process.stderr.write(`${line}\n`)),
-    });
+    }));
     if (options.json === true) process.stdout.write(`${JSON.stringify(outcome, null, 2)}\n`);
     else {
       const { steps, tokens, seconds, heldOutLoss, parameters } = outcome;

@@ -1,9 +1,11 @@
 /** The commands and their options. What they do is in the `*-command.ts` files, loaded only when used. */
 import { Command } from "commander";
+import { PRESETS } from "../config/presets.ts";
+import { PRETRAIN_PRESETS } from "../pretrain/presets.ts";
 import type { ParamsOptions } from "./params-command.ts";
 import type { PretrainOptions } from "./pretrain-command.ts";
 import type { RunOptions } from "./run-command.ts";
-import { collect, DEVICES, parseChoice, parseCount, parsePositive, parseSeeds } from "./options.ts";
+import { collect, DEVICES, parseChoice, parseCount, parsePositive, parseSeeds, refuseRepetition } from "./options.ts";
 
 /** Reports the exit code of a command that ended without an exception. */
 export type Exit = (code: number) => void;
@@ -20,7 +22,7 @@ export function buildProgram(exit: Exit): Command {
   addPretrain(program, exit);
   addParams(program, exit);
   addDoctor(program, exit);
-  for (const command of program.commands) command.option("--verbose", "print stack traces");
+  for (const command of program.commands) refuseRepetition(command.option("--verbose", "print stack traces"));
   return program;
 }
 
@@ -33,7 +35,7 @@ function device(command: Command): Command {
 function addRun(program: Command, exit: Exit): void {
   device(program.command("run"))
     .description("run a study: every config with every seed")
-    .argument("<study>", "a YAML file or the name of a preset: demo, planted-rank, sst2")
+    .argument("<study>", `a YAML file or the name of a preset: ${Object.keys(PRESETS).join(", ")}`)
     .option("--data <dir>", "folder with the data sets (default: LOWRANK_DATA, else ../shared/data)")
     .option("--out <dir>", "folder for runs and results (default: runs/<study>)")
     .option("--base <dir>", "Hugging Face BERT checkpoint to adapt")
@@ -46,7 +48,7 @@ function addRun(program: Command, exit: Exit): void {
     .option("--detect-anomaly", "check every operation and name the first that makes a non-finite value (slow)")
     .addHelpText("after", `
 Finished runs are skipped, so the same command continues an interrupted study.
-The exit code is 0 only if every run ended well.
+The exit code is 0 if every run ended well, 1 if one failed, 2 for what you can mend, 130 or 143 for a signal.
 
 Examples:
   lowrank run demo --out runs/demo
@@ -66,7 +68,7 @@ function addPretrain(program: Command, exit: Exit): void {
     .argument("<objective>", "mlm", parseChoice("objective", ["mlm"]))
     .option("--data <dir>", "folder with the texts and the tokenizer (default: LOWRANK_DATA, else ../shared/data)")
     .option("--out <dir>", "folder for the checkpoint", "checkpoints/small")
-    .option("--config <file>", "YAML file, or a preset: small, medium", "small")
+    .option("--config <file>", `YAML file, or a preset: ${Object.keys(PRETRAIN_PRESETS).join(", ")}`, "small")
     .option("--set <key=value>", "change one key of the configuration; may be repeated", collect)
     .option("--minutes <n>", "train for this long; the learning rate decays over the time instead of the steps", parsePositive("--minutes"))
     .option("--json", "print the outcome as JSON on stdout")

@@ -1,7 +1,9 @@
 /** `lowrank run`: from a study's name to results on disk and a table on stdout. */
 import { join, resolve } from "node:path";
 import { loadStudy } from "../config/load.ts";
+import type { Study } from "../config/study.ts";
 import { dataFolder } from "../data/location.ts";
+import { InputError } from "../errors.ts";
 import { captureEnvironment } from "../store/environment.ts";
 import { codeVersion } from "../store/identity.ts";
 import { RunStore } from "../store/run-store.ts";
@@ -14,6 +16,7 @@ import { progressMode } from "../text/progress.ts";
 import { openDevice } from "./device.ts";
 import type { DeviceChoice } from "./options.ts";
 import { EXIT_FAILED, EXIT_OK } from "./outcome.ts";
+import { untilSignal } from "./signals.ts";
 
 export interface RunOptions {
   readonly data?: string;
@@ -32,6 +35,7 @@ export interface RunOptions {
 
 export async function runCommand(name: string, options: RunOptions): Promise<number> {
   const study = loadStudy(name, { set: options.set ?? [], seeds: options.seeds, base: options.base === undefined ? undefined : resolve(options.base) });
+  refuseUnused(study, options);
   const out = resolve(options.out ?? join("runs", study.name));
   const environment = { dataFolder: dataFolder(options.data), cacheFolder: join(out, ".cache") };
   const store = new RunStore(out);
@@ -45,7 +49,7 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
       return EXIT_OK;
     }
     device.anomalyDetection = options.detectAnomaly ?? false;
-    const outcome = await runStudy(runs, {
+    const outcome = await untilSignal(() => runStudy(runs, {
       out,
       store,
       environment,
@@ -53,7 +57,7 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
       device,
       progress: progressMode(options.quiet ?? false),
       say: (line) => void (options.quiet === true || process.stderr.write(`${line}\n`)),
-    });
+    }));
     const twins = outcome.indistinguishable.map(({ seed, configs, identical }) =>
       identical === "logits"
         ? `configurations indistinguishable: ${configs.join(" and ")} made byte-identical predictions with seed ${seed}; a switch of one of them did nothing`
@@ -66,10 +70,16 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
       process.stdout.write(`results: ${join(out, "results.json")}, ${join(out, "results.csv")}; runs: ${store.folder}\n`);
     }
     // Without --quiet each failure has had its line when it happened.
-    if (options.quiet === true) for (const failure of outcome.failures) process.stderr.write(`lowrank: run ${failure.name} failed: ${failure.message.split("\n")[0]}\n`);
+    if (options.quiet === true) for (const failure of outcome.failures) process.stderr.write(`lowrank: run ${failure.name} failed: ${failure.message}\n`);
     const identical = outcome.indistinguishable.some((pair) => pair.identical === "logits");
     return outcome.failures.length > 0 || identical ? EXIT_FAILED : EXIT_OK;
   } finally {
     device.close();
   }
+}
+
+/** Options that this study or the other options leave without effect. */
+function refuseUnused({ task }: Study, options: RunOptions): void {
+  if (options.data !== undefined && task.name === "planted-rank") throw new InputError(`--data: the task planted-rank makes its data and reads none; leave it out`);
+  if (options.dryRun === true && options.detectAnomaly === true) throw new InputError("--dry-run and --detect-anomaly contradict: a dry run trains nothing that could be checked");
 }

@@ -1,13 +1,14 @@
 /** From the words on the command line to a validated study, and from a study to its runs. */
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { parse } from "yaml";
+import { statOf } from "../data/read-file.ts";
 import { InputError } from "../errors.ts";
 import { suggestion } from "@lowrank/tensor/check";
-import { applyOverrides } from "./overrides.ts";
+import { cut } from "../text/shown.ts";
+import { applyOverrides, isSet } from "./overrides.ts";
 import { PRESETS } from "./presets.ts";
 import { studySchema, TRAIN_DEFAULTS } from "./schema.ts";
 import type { MethodConfig, Study, TrainOptions } from "./study.ts";
 import { validate } from "./validate.ts";
+import { parseYaml, readYamlFile } from "./yaml.ts";
 
 export interface StudyOptions {
   /** `key=value` assignments, applied before validation. */
@@ -33,15 +34,11 @@ export interface PlannedRun {
 
 /** The study in a YAML file, or the preset of that name. */
 export function loadStudy(nameOrFile: string, options: StudyOptions = {}): Study {
-  const { text, source } = studyText(nameOrFile);
-  let raw: unknown;
-  try {
-    raw = parse(text) as unknown;
-  } catch (error) {
-    throw new InputError(`${source}: not valid YAML: ${(error as Error).message.split("\n")[0]!.replace(/:$/, "")}`, { cause: error });
-  }
-  if (typeof raw !== "object" || raw === null) throw new InputError(`${source}: expected a map with the keys name, task, seeds, configs`);
-  const changed = applyOverrides(raw, options.set ?? []) as Record<string, unknown>;
+  const { raw, source } = studyDocument(nameOrFile);
+  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) throw new InputError(`${source}: expected a map with the keys name, task, seeds, configs`);
+  const set = options.set ?? [];
+  for (const key of ["seeds", "base"] as const) if (options[key] !== undefined && isSet(set, key)) throw new InputError(`--${key} and --set ${key}=… contradict; one of them would be ignored`);
+  const changed = applyOverrides(raw, set) as Record<string, unknown>;
   if (options.seeds !== undefined) changed["seeds"] = options.seeds;
   if (options.base !== undefined) changed["base"] = options.base;
   const study = validate(studySchema, changed, source);
@@ -49,13 +46,18 @@ export function loadStudy(nameOrFile: string, options: StudyOptions = {}): Study
   return study;
 }
 
-function studyText(nameOrFile: string): { text: string; source: string } {
-  if (existsSync(nameOrFile) && statSync(nameOrFile).isFile()) return { text: readFileSync(nameOrFile, "utf8"), source: nameOrFile };
+function studyDocument(nameOrFile: string): { raw: unknown; source: string } {
   const preset = Object.hasOwn(PRESETS, nameOrFile) ? PRESETS[nameOrFile] : undefined;
-  if (preset !== undefined) return { text: preset, source: `preset ${nameOrFile}` };
-  if (/[./\\]/.test(nameOrFile)) throw new InputError(`${nameOrFile}: no such study file`);
-  throw new InputError(`no study "${nameOrFile}": neither a file nor a preset${suggestion(nameOrFile, Object.keys(PRESETS))}`);
+  const found = statOf(nameOrFile);
+  // a folder may have a preset's name, since that is what its runs are put into
+  if (found !== undefined && !(found.isDirectory() && preset !== undefined)) return { raw: readYamlFile(nameOrFile), source: nameOrFile };
+  if (preset !== undefined) return { raw: parseYaml(preset, `preset ${nameOrFile}`), source: `preset ${nameOrFile}` };
+  if (/[./\\]/.test(nameOrFile)) throw new InputError(`${cut(nameOrFile)}: no such study file`);
+  throw new InputError(`no study "${cut(nameOrFile)}": neither a file nor a preset${suggestion(cut(nameOrFile), Object.keys(PRESETS))}`);
 }
+
+/** A plan of them is made before the first run. */
+const MOST_RUNS = 100_000;
 
 /** What the schema cannot say: keys that need or exclude one another. */
 function check(study: Study, source: string): void {
@@ -69,7 +71,11 @@ function check(study: Study, source: string): void {
   if (study.task.name === "planted-rank" && study.model === undefined) {
     throw new InputError(`${source}: planted-rank plants into a random base; give "model" sizes, not "base"`);
   }
-  for (const [name, { method, storage }] of Object.entries(study.configs)) {
+  const runs = study.seeds.length * Object.keys(study.configs).length;
+  if (runs > MOST_RUNS) throw new InputError(`${source}: ${runs} runs (seeds times configs) are more than the ${MOST_RUNS} that a study may have`);
+  for (const [name, config] of Object.entries(study.configs)) {
+    const { method, storage } = config;
+    if (config.method === "adalora" && config.targetR > config.initR) throw new InputError(`${source}: "configs.${name}.targetR" is ${config.targetR}, more than the initial rank ${config.initR} ("initR"); ranks are only taken away`);
     if (method === "full" && storage !== "f32") throw new InputError(`${source}: "configs.${name}.storage" is ${storage}, but full fine-tuning trains every weight, which needs f32`);
   }
   if (study.model !== undefined && study.model.hidden % study.model.heads !== 0) {

@@ -3,13 +3,9 @@
  * Names follow the field's habits in camel case (`rankPattern` is PEFT's `rank_pattern`).
  */
 import { z } from "zod";
+import { count, fraction, passes, positive, probability, seed } from "./numbers.ts";
 import type { MethodConfig, ModelOptions, Study, TaskConfig, TrainOptions } from "./study.ts";
 
-const count = z.number().int({ error: "expected a whole number" }).positive();
-const seed = z.number().int().min(0).max(2 ** 32 - 1);
-const fraction = z.number().min(0).max(1);
-const probability = z.number().min(0).lt(1);
-const positive = z.number().positive();
 
 /** Used where neither the study nor the config says otherwise. */
 export const TRAIN_DEFAULTS: TrainOptions = {
@@ -27,7 +23,7 @@ export const TRAIN_DEFAULTS: TrainOptions = {
 
 const train = z
   .strictObject({
-    epochs: positive,
+    epochs: passes,
     batchSize: count,
     lr: positive,
     weightDecay: z.number().min(0),
@@ -112,7 +108,7 @@ const task = z.discriminatedUnion("name", [
     name: z.literal("planted-rank"),
     seed: seed.default(1),
     vocab: z.number().int().min(8).max(65_536).default(64),
-    length: z.number().int().min(4).default(16),
+    length: z.number().int().min(4).max(65_536).default(16),
     train: count.default(8192),
     dev: count.default(1024),
     ranks: z.record(z.string(), count),
@@ -129,7 +125,7 @@ export const studySchema: z.ZodType<Study> = z.strictObject({
   task,
   base: z.string().min(1).optional(),
   model: model.optional(),
-  seeds: z.array(seed).min(1),
+  seeds: z.array(seed).min(1).max(1000),
   train: train.default({}),
   configs: z
     .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]*$/, "use letters, digits, _ and -"), method)

@@ -1,6 +1,8 @@
 /** From a zod issue to one line that a person can act on: key path, what is wrong, and for unknown names the nearest known one. */
 import { z } from "zod";
+import { quote } from "@lowrank/tensor";
 import { InputError } from "../errors.ts";
+import { cut } from "../text/shown.ts";
 import { suggestion } from "@lowrank/tensor/check";
 
 /** The parsed value, or an InputError with one line about the first problem. `source` names the file or option. */
@@ -15,17 +17,17 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, source: string
 
 function describe(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown): string {
   const path = issue.path.map(String);
-  const key = JSON.stringify(path.join("."));
+  const key = quote(path.join("."));
   const given = valueAt(value, path);
   if (issue.code === "unrecognized_keys") {
     const unknown = issue.keys[0]!;
-    return `unknown key ${JSON.stringify([...path, unknown].join("."))}${suggestion(unknown, knownKeys(schema, value, path))}`;
+    return `unknown key ${quote([...path, unknown].join("."))}${suggestion(cut(unknown), knownKeys(schema, value, path))}`;
   }
-  if (issue.code === "invalid_key") return `key ${JSON.stringify(path.at(-1))} of ${JSON.stringify(path.slice(0, -1).join("."))}: ${issue.issues[0]!.message}`;
+  if (issue.code === "invalid_key") return `key ${quote(path.at(-1))} of ${quote(path.slice(0, -1).join("."))}: ${issue.issues[0]!.message}`;
   const options = choices(issue);
   if (given === undefined) return `${key} is missing${options === undefined ? `; ${plain(issue.message)}` : `; known: ${options.join(", ")}`}`;
-  if (options !== undefined) return `${key} is ${JSON.stringify(given)}${suggestion(String(given), options)}`;
-  return `${path.length === 0 ? "the document" : key} is ${JSON.stringify(given)}; ${plain(issue.message)}`;
+  if (options !== undefined) return `${key} is ${quote(given)}${suggestion(cut(String(given)), options)}`;
+  return `${path.length === 0 ? "the document" : key} is ${quote(given)}; ${plain(issue.message)}`;
 }
 
 /** The values that are allowed, where zod knows a closed list. */

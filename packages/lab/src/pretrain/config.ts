@@ -1,12 +1,15 @@
 /** What pre-training may be told: YAML with strict keys, presets by name. */
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { parse } from "yaml";
 import { z } from "zod";
+import { count, fraction, positive, probability, seed } from "../config/numbers.ts";
 import { applyOverrides } from "../config/overrides.ts";
 import { validate } from "../config/validate.ts";
+import { parseYaml, readYamlFile } from "../config/yaml.ts";
 import { CORPUS_NAMES, type CorpusName } from "../data/corpus.ts";
+import { statOf } from "../data/read-file.ts";
 import { InputError } from "../errors.ts";
+import { cut } from "../text/shown.ts";
 import { suggestion } from "@lowrank/tensor/check";
+import { PRETRAIN_PRESETS } from "./presets.ts";
 
 export interface PretrainConfig {
   readonly seed: number;
@@ -42,24 +45,22 @@ export interface PretrainConfig {
   };
 }
 
-const count = z.number().int({ error: "expected a whole number" }).positive();
-const positive = z.number().positive();
 const share = z.number().gt(0).lt(1);
 
 const schema: z.ZodType<PretrainConfig> = z.strictObject({
-  seed: z.number().int().min(0).default(42),
+  seed: seed.default(42),
   model: z.strictObject({
     hidden: count,
     layers: count,
     heads: count,
     intermediate: count,
-    dropout: z.number().min(0).lt(1).default(0.1),
+    dropout: probability.default(0.1),
     positions: count.default(128),
     initializerRange: positive.default(0.02),
   }),
   corpus: z.strictObject({
     sources: z.array(z.enum(CORPUS_NAMES)).min(1),
-    length: z.number().int().min(8).default(64),
+    length: z.number().int().min(8).max(65_536).default(64),
     megabytes: positive.optional(),
     masking: share.default(0.15),
   }),
@@ -67,41 +68,25 @@ const schema: z.ZodType<PretrainConfig> = z.strictObject({
     steps: count,
     tokensPerBatch: count.default(4096),
     lr: positive.default(1e-3),
-    warmup: z.number().min(0).max(1).default(0.02),
+    warmup: fraction.default(0.02),
     schedule: z.enum(["linear", "cosine", "constant"]).default("linear"),
     weightDecay: z.number().min(0).default(0.01),
-    betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.98]),
+    betas: z.tuple([probability, probability]).default([0.9, 0.98]),
     eps: positive.default(1e-6),
     clip: positive.nullable().default(1),
     checkpointMinutes: positive.default(5),
   }),
 });
 
-export const PRETRAIN_PRESETS: Readonly<Record<string, string>> = {
-  small: `# 4 layers of width 128: 4.8 M parameters, 3.9 M of them word embeddings.
-model: { hidden: 128, layers: 4, heads: 2, intermediate: 512 }
-corpus: { sources: [books, wikitext-2, sst2-text], length: 64 }
-train: { steps: 12000 }
-`,
-  medium: `# 4 layers of width 256: 11.1 M parameters; about four times the work.
-model: { hidden: 256, layers: 4, heads: 4, intermediate: 1024 }
-corpus: { sources: [books, wikitext-2, sst2-text], length: 64 }
-train: { steps: 12000 }
-`,
-};
-
 /** The configuration in a YAML file, or the preset of that name, with `--set` assignments applied. */
 export function loadPretrainConfig(nameOrFile: string, set: readonly string[]): PretrainConfig {
-  const isFile = existsSync(nameOrFile) && statSync(nameOrFile).isFile();
-  const text = isFile ? readFileSync(nameOrFile, "utf8") : Object.hasOwn(PRETRAIN_PRESETS, nameOrFile) ? PRETRAIN_PRESETS[nameOrFile] : undefined;
-  if (text === undefined) throw new InputError(`--config ${nameOrFile}: neither a file nor a preset${suggestion(nameOrFile, Object.keys(PRETRAIN_PRESETS))}`);
-  let raw: unknown;
-  try {
-    raw = parse(text) as unknown;
-  } catch (error) {
-    throw new InputError(`${nameOrFile}: not valid YAML: ${(error as Error).message.split("\n")[0]}`, { cause: error });
-  }
+  const preset = Object.hasOwn(PRETRAIN_PRESETS, nameOrFile) ? PRETRAIN_PRESETS[nameOrFile] : undefined;
+  const found = statOf(nameOrFile);
+  const isFile = found !== undefined && !(found.isDirectory() && preset !== undefined);
+  if (!isFile && preset === undefined) throw new InputError(`--config ${cut(nameOrFile)}: neither a file nor a preset${suggestion(cut(nameOrFile), Object.keys(PRETRAIN_PRESETS))}`);
   const source = isFile ? nameOrFile : `preset ${nameOrFile}`;
+  const raw = isFile ? readYamlFile(nameOrFile) : parseYaml(preset!, source);
+  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) throw new InputError(`${source}: expected a map with the keys seed, model, corpus, train`);
   const config = validate(schema, applyOverrides(raw, set), source);
   if (config.model.hidden % config.model.heads !== 0) throw new InputError(`${source}: "model.hidden" ${config.model.hidden} is not a multiple of "model.heads" ${config.model.heads}`);
   if (config.corpus.length > config.model.positions) throw new InputError(`${source}: "corpus.length" ${config.corpus.length} is more than "model.positions" ${config.model.positions}`);

@@ -9,6 +9,7 @@ import { loadWordTokenizer } from "../data/word-piece.ts";
 import { InputError, RunError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { Environment } from "../store/environment.ts";
+import { breather } from "../text/breath.ts";
 import { formatCount, formatDuration } from "../text/format.ts";
 import { startProgress, type ProgressMode } from "../text/progress.ts";
 import { scheduleOf } from "../train/step.ts";
@@ -100,7 +101,9 @@ export async function pretrain(config: PretrainConfig, context: PretrainContext)
   let smoothed = Number.NaN;
   let lastCheckpoint = performance.now();
   try {
+    const breathe = breather();
     while (!done()) {
+      await breathe();
       const before = performance.now();
       const batch = stream.batch(step);
       const outputs = await trainStep(maskedInputs(batch));

@@ -11,6 +11,7 @@ import type { TaskEnvironment } from "../tasks/task.ts";
 import { baseSizes } from "../train/classifier.ts";
 import { predictParameters } from "../train/predict.ts";
 import type { RunRequest } from "../train/run.ts";
+import { requireBaseMemory, requireMemory, requireTrainingMemory } from "./needs.ts";
 
 export interface StudyRun extends RunRequest {
   /** Result that is already there. */
@@ -29,7 +30,7 @@ export interface PlanOptions {
 /** All runs of the study in execution order. Throws InputError for a config that cannot fit its base, before anything is written. */
 export function planStudy(study: Study, store: RunStore, options: PlanOptions): StudyRun[] {
   const known = options.reuse ? new Map(store.all().map((result) => [result.cell, result])) : new Map<string, RunResult>();
-  for (const name of Object.keys(study.configs)) checkConfig(resolveConfig(study, name));
+  for (const name of Object.keys(study.configs)) checkConfig(resolveConfig(study, name), options.device);
   const identities = new Map<string, string>();
   return plannedRuns(study).map(({ config, seed }: PlannedRun) => {
     const data = identities.get(config.name) ?? dataIdentity(config, options.environment);
@@ -42,12 +43,21 @@ export function planStudy(study: Study, store: RunStore, options: PlanOptions): 
   });
 }
 
-/** Targets, patterns and module names against the base's layers. Vocabulary and length do not matter here. */
-function checkConfig(config: ResolvedConfig): void {
-  const sizes = baseSizes(config, { vocab: 1, positions: 1, labels: 2 });
+/** Memory, targets, patterns and module names against the base's layers. */
+function checkConfig(config: ResolvedConfig, device: string): void {
+  const { task, train } = config;
+  const planted = task.name === "planted-rank" ? task : undefined;
+  // of SST-2 the tokenizer's vocabulary is not known yet: what is asked for here is the least
+  const sizes = baseSizes(config, { vocab: planted?.vocab ?? 1, positions: planted?.length ?? 1, labels: planted?.labels ?? 2 });
+  const where = `config "${config.name}"`;
+  requireBaseMemory(where, sizes, config.method.storage, device);
+  if (planted !== undefined) requireMemory(where, (planted.train + planted.dev) * (4 * planted.length + 8 * planted.labels), device, `"task.train" ${planted.train} examples`);
   try {
-    predictParameters(sizes, config.method);
+    requireTrainingMemory(where, predictParameters(sizes, config.method), sizes, { rows: train.batchSize, length: planted?.length ?? SHORTEST }, config.method.storage, device);
   } catch (error) {
-    throw error instanceof InputError ? new InputError(`config "${config.name}": ${error.message}`, { cause: error }) : error;
+    throw error instanceof InputError && !error.message.startsWith(where) ? new InputError(`${where}: ${error.message}`, { cause: error }) : error;
   }
 }
+
+/** Every batch is padded to a multiple of this. */
+const SHORTEST = 8;

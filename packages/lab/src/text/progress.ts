@@ -1,5 +1,7 @@
-/** Progress on stderr: a bar with ETA on a terminal, a plain line now and then when piped or in CI, nothing when quiet. */
-import cliProgress from "cli-progress";
+/**
+ * Progress on stderr: a bar with the time left on a terminal, a plain line now and then when piped or in CI, nothing when quiet. The bar
+ * rewrites the line that the cursor is on and changes no mode of the terminal, so there is nothing to restore however the process ends.
+ */
 import { formatDuration } from "./format.ts";
 
 export interface Progress {
@@ -12,6 +14,13 @@ export interface Progress {
 
 export type ProgressMode = "bar" | "lines" | "quiet";
 
+/** What a bar asks of a terminal; `process.stderr` is one. */
+export interface TerminalStream {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string): unknown;
+}
+
 /** Bar on a terminal outside CI, else lines. */
 export function progressMode(quiet: boolean, stream: { isTTY?: boolean } = process.stderr): ProgressMode {
   if (quiet) return "quiet";
@@ -22,40 +31,43 @@ export function progressMode(quiet: boolean, stream: { isTTY?: boolean } = proce
 const LINE_SECONDS = 15;
 
 /** Progress towards `total` under a label. */
-export function startProgress(mode: ProgressMode, label: string, total: number, write: (text: string) => void = (text) => void process.stderr.write(text)): Progress {
+export function startProgress(mode: ProgressMode, label: string, total: number, stream: TerminalStream = process.stderr): Progress {
   if (mode === "quiet") return { update: () => {}, line: () => {}, stop: () => {} };
-  return mode === "bar" ? bar(label, total) : lines(label, total, write);
+  return mode === "bar" ? bar(label, total, stream) : lines(label, total, stream);
 }
 
-function bar(label: string, total: number): Progress {
-  const display = new cliProgress.SingleBar({
-    format: `${label} {bar} {value}/{total} · {remaining} left · {note}`,
-    barCompleteChar: "█",
-    barIncompleteChar: "░",
-    barsize: 24,
-    hideCursor: false,
-    clearOnComplete: true,
-    stream: process.stderr,
-    stopOnComplete: false,
-    gracefulExit: false,
-    etaBuffer: 50,
-  });
+/** To the start of the line, and what is right of the cursor is gone. */
+export const CLEAR_LINE = "\r\x1b[K";
+const BAR_CELLS = 24;
+const FRAME_MS = 100;
+
+function bar(label: string, total: number, stream: TerminalStream): Progress {
   const started = Date.now();
-  display.start(total, 0, { note: "", remaining: "?" });
+  let drawn = 0;
+  let [done, note] = [0, ""];
+  const draw = (): void => {
+    drawn = Date.now();
+    const full = Math.min(BAR_CELLS, Math.floor((BAR_CELLS * done) / Math.max(1, total)));
+    const text = `${label} ${"█".repeat(full)}${"░".repeat(BAR_CELLS - full)} ${done}/${total} · ${remaining(started, done, total)} left · ${note}`;
+    // one cell less than there are: a terminal wraps once the last one is written
+    const width = Math.max(1, (stream.columns || 80) - 1);
+    stream.write(`\r${[...text].slice(0, width).join("")}\x1b[K`);
+  };
+  draw();
   return {
-    update(done, note) {
-      display.update(done, { note, remaining: remaining(started, done, total) });
+    update(now, said) {
+      [done, note] = [now, said];
+      if (Date.now() - drawn >= FRAME_MS) draw();
     },
     line(text) {
-      process.stderr.write(`\r\x1b[K${text}\n`);
-      display.updateETA();
-      display.render();
+      stream.write(`${CLEAR_LINE}${text}\n`);
+      draw();
     },
-    stop: () => display.stop(),
+    stop: () => void stream.write(CLEAR_LINE),
   };
 }
 
-function lines(label: string, total: number, write: (text: string) => void): Progress {
+function lines(label: string, total: number, stream: TerminalStream): Progress {
   const started = Date.now();
   let printed = started;
   return {
@@ -63,9 +75,9 @@ function lines(label: string, total: number, write: (text: string) => void): Pro
       const now = Date.now();
       if (now - printed < LINE_SECONDS * 1000) return;
       printed = now;
-      write(`${label} ${done}/${total} (${Math.floor((100 * done) / total)} %), ${remaining(started, done, total)} left · ${note}\n`);
+      stream.write(`${label} ${done}/${total} (${Math.floor((100 * done) / total)} %), ${remaining(started, done, total)} left · ${note}\n`);
     },
-    line: (text) => write(`${label} ${text}\n`),
+    line: (text) => void stream.write(`${label} ${text}\n`),
     stop: () => {},
   };
 }

@@ -3,10 +3,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BertForSequenceClassification, fromPretrained, parseBertConfig, type BertConfig } from "@lowrank/models";
 import type { Projection, Weight } from "@lowrank/nn";
-import { InvariantError, LowrankError, ops, withPrecision, type Device, type PrecisionPolicy, type Tensor } from "@lowrank/tensor";
+import { LowrankError, ops, withPrecision, type Device, type PrecisionPolicy, type Tensor } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
 import type { ModelOptions } from "../config/study.ts";
-import { InputError } from "../errors.ts";
+import { asInput, InputError } from "../errors.ts";
 import type { BertSizes } from "./predict.ts";
 import type { BaseStorage } from "./storage.ts";
 
@@ -141,15 +141,4 @@ function sizesOf(config: BertConfig): BertSizes {
     intermediate: config.intermediateSize,
     labels: config.numLabels,
   };
-}
-
-/** Whatever goes wrong while reading what the user gave is wrong input, except for our own bugs. */
-async function asInput<T>(body: () => Promise<T>): Promise<T> {
-  try {
-    return await body();
-  } catch (error) {
-    if (error instanceof InputError || error instanceof InvariantError) throw error;
-    if (error instanceof LowrankError) throw new InputError(error.message, { cause: error });
-    throw error;
-  }
 }

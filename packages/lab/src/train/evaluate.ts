@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { compile, ops, type CompiledInfo, type CompileInputs, type Device, type Tensor } from "@lowrank/tensor";
 import { exampleCount, type ClassificationSet } from "../data/classification.ts";
+import { breather } from "../text/breath.ts";
 import type { Classifier } from "./classifier.ts";
 import { type BatchOptions, batchInputs, evaluationBatches } from "./batches.ts";
 import { specsOf } from "./step.ts";
@@ -37,8 +38,10 @@ export function evaluator(classifier: Classifier, set: ClassificationSet, labels
   const run = async (): Promise<Scores> => {
     const count = exampleCount(set);
     const logits = new Float64Array(count * labels);
+    const breathe = breather();
     let total = 0;
     for (const batch of evaluationBatches(set, options)) {
+      await breathe();
       const outputs = await forward(batchInputs(batch));
       const [values, sum] = [await outputs.logits.floats(), await outputs.loss.item()];
       total += sum;

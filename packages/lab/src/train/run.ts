@@ -13,6 +13,7 @@ import { EFFECTIVE_RANK, effectiveRanks, rankRecovery, type RankRecovery } from 
 import type { PlannedMemory, ProcessMemory } from "../study/peak-rss.ts";
 import { plantedRank } from "../tasks/planted-rank.ts";
 import type { PreparedTask } from "../tasks/task.ts";
+import { breather } from "../text/breath.ts";
 import { formatNumber } from "../text/format.ts";
 import type { Progress } from "../text/progress.ts";
 import { adaptClassifier, type AdaptedClassifier } from "./adapt.ts";
@@ -226,8 +227,10 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
     progress.line(`epoch ${now.epoch.toFixed(2)} · train loss ${formatNumber(trainLoss, 4)} · dev loss ${formatNumber(loss, 4)} · accuracy ${formatNumber(100 * accuracy, 2)} % · F1 ${formatNumber(100 * f1, 2)} %`);
   };
 
+  const breathe = breather();
   for (let epoch = 0; step < total; epoch++) {
     for (const batch of epochBatches(task.train, batchOptions, seed, epoch)) {
+      await breathe();
       const lr = options.lr * factor(step);
       const before = performance.now();
       const { loss, norm, regularizer, skipped, allocation } = await training.run(batchInputs(batch)).catch((error: unknown) => {

@@ -1,0 +1,18 @@
+/** Kinds of numbers that studies and pre-training share. Every size has a bound, so that a slip of the finger is one line and not a hang. */
+import { LARGEST_SIZE } from "@lowrank/tensor/check";
+import { z } from "zod";
+
+/** A size or a count of things that each take memory. */
+export const count: z.ZodNumber = z
+  .number()
+  .int({ error: "expected a whole number" })
+  .positive()
+  .max(LARGEST_SIZE, { error: `expected at most ${LARGEST_SIZE}, beyond which no memory holds it` });
+export const seed: z.ZodNumber = z.number().int({ error: "expected a whole number" }).min(0).max(2 ** 32 - 1);
+/** In [0, 1]. */
+export const fraction: z.ZodNumber = z.number().min(0).max(1);
+/** In [0, 1). */
+export const probability: z.ZodNumber = z.number().min(0).lt(1);
+export const positive: z.ZodNumber = z.number().positive();
+/** Passes over a data set. */
+export const passes: z.ZodNumber = z.number().positive().max(1e6);

@@ -1,0 +1,111 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { fc, test } from "@fast-check/vitest";
+import { describe, expect, it } from "vitest";
+import { startProgress } from "../src/text/progress.ts";
+
+const CLEAR_TO_END = "\u001b[K";
+
+/** A terminal of some rows and columns that understands what a bar may write. Anything else is an error: it would have to be undone. */
+class Screen {
+  readonly isTTY = true;
+  readonly columns: number;
+  readonly #rows: string[][];
+  #row: number;
+  #column = 0;
+
+  constructor(columns: number, rows: number, row: number) {
+    this.columns = columns;
+    this.#rows = Array.from({ length: rows }, () => []);
+    this.#row = row;
+  }
+
+  write(text: string): boolean {
+    for (const piece of text.split(CLEAR_TO_END).flatMap((part, i) => [...(i === 0 ? [] : [CLEAR_TO_END]), ...part])) {
+      if (piece === CLEAR_TO_END) this.#rows[this.#row]!.length = Math.min(this.#rows[this.#row]!.length, this.#column);
+      else if (piece === "\r") this.#column = 0;
+      else if (piece === "\n") this.#down();
+      else if (piece === "\u001b") throw new Error(`changes the terminal: ${JSON.stringify(text)}`);
+      else {
+        if (this.#column === this.columns) this.#down();
+        this.#rows[this.#row]![this.#column++] = piece;
+      }
+    }
+    return true;
+  }
+
+  #down(): void {
+    this.#column = 0;
+    if (this.#row < this.#rows.length - 1) this.#row++;
+    else {
+      this.#rows.shift();
+      this.#rows.push([]);
+    }
+  }
+
+  /** Rows that hold something, without spaces at their end. */
+  text(): string[] {
+    return this.#rows.map((row) => Array.from(row, (cell) => cell ?? " ").join("").trimEnd()).filter((row) => row !== "");
+  }
+}
+
+describe("a progress bar", () => {
+  test.prop([fc.integer({ min: 1, max: 100 }), fc.nat(11), fc.nat(15), fc.boolean()])("leaves its lines and nothing of itself, wherever the cursor stands and however narrow the terminal is", (columns, row, lines, updates) => {
+    const screen = new Screen(columns, 12, row);
+    const bar = startProgress("bar", "[1/6] b-fp · seed 13", 100, screen);
+    const said = Array.from({ length: lines }, (_, i) => `e${i}`.slice(0, columns));
+    for (const [i, line] of said.entries()) {
+      if (updates) bar.update(i, "loss 0.5 and a note that is longer than the terminal is wide");
+      bar.line(line);
+    }
+    bar.stop();
+    expect(screen.text()).toEqual(said.slice(-11));
+  });
+
+  it("shows how far it is on one row", () => {
+    const screen = new Screen(70, 4, 3);
+    const bar = startProgress("bar", "lora", 200, screen);
+    bar.line("epoch 1.00");
+    expect(screen.text()).toEqual(["epoch 1.00", `lora ${"░".repeat(24)} 0/200 · ? left ·`]);
+    bar.stop();
+  });
+});
+
+const root = fileURLToPath(new URL("../../../", import.meta.url));
+const cli = join(root, "packages/lab/src/cli.ts");
+const started = (args: readonly string[]): ChildProcess & { said: () => string } => {
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], cwd: root });
+  let said = "";
+  child.stderr!.setEncoding("utf8").on("data", (text: string) => { said += text; });
+  return Object.assign(child, { said: () => said });
+};
+const ended = (child: ChildProcess): Promise<number | string> => new Promise((resolve) => child.on("close", (code, signal) => resolve(code ?? signal!)));
+
+describe("the command as a process", () => {
+  it("passes a signal on to the training, ends with the signal's code and leaves no run that looks finished", async () => {
+    const out = mkdtempSync(join(tmpdir(), "lowrank-signal-"));
+    const set = ["train.epochs=100000", "task.train=64", "task.dev=16", "task.length=6", "task.ranks={query: 1}", "model={hidden: 8, layers: 1, heads: 2, intermediate: 8}"];
+    const child = started([join(root, "scripts/lowrank.mjs"), "run", "planted", "--device", "wasm", "--threads", "1", "--out", out, ...set.flatMap((assignment) => ["--set", assignment])]);
+    const end = ended(child);
+    // the first evaluation says that training has begun
+    await new Promise<void>((resolve) => child.stderr!.on("data", () => { if (child.said().includes("epoch")) resolve(); }));
+    child.kill("SIGTERM");
+    expect(await end).toBe(143);
+    expect(child.said()).toMatch(/\nlowrank: stopped by SIGTERM; [^\n]*\n$/);
+    const left = readdirSync(join(out, "runs"));
+    expect(left).toEqual([expect.stringMatching(/^\.tmp-head-s13-/)]);
+    // the trainer itself is gone: its process id is in the folder's name
+    const pid = Number(/-(\d+)-[0-9a-f]+$/.exec(left[0]!)![1]);
+    expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+    expect(existsSync(join(out, "results.json"))).toBe(false);
+  }, 60_000);
+
+  it("says nothing when its reader has gone", async () => {
+    const child = started(["--import", "tsx", "--conditions", "@lowrank/source", cli, "run", "--help"]);
+    child.stdout!.destroy();
+    expect([await ended(child), child.said()]).toEqual([0, ""]);
+  }, 60_000);
+});
