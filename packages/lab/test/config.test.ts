@@ -128,10 +128,6 @@ describe("YAML that is more than a study", () => {
     expect(line).toContain(message);
     expect(line.length).toBeLessThan(300);
   });
-
-  it("--set twice of one key is refused", () => {
-    expect(errorOf(MINIMAL, ["train.lr=1", "train.lr=2"])).toBe(`--set train.lr=2: "train.lr" is set twice; one of them would be ignored`);
-  });
 });
 
 describe("run identity", () => {

@@ -101,11 +101,11 @@ describe("the command as a process", () => {
     const pid = Number(/-(\d+)-[0-9a-f]+$/.exec(left[0]!)![1]);
     expect(() => process.kill(pid, 0)).toThrow("ESRCH");
     expect(existsSync(join(out, "results.json"))).toBe(false);
-  }, 60_000);
+  }, 120_000);
 
   it("says nothing when its reader has gone", async () => {
     const child = started(["--import", "tsx", "--conditions", "@lowrank/source", cli, "run", "--help"]);
     child.stdout!.destroy();
     expect([await ended(child), child.said()]).toEqual([0, ""]);
-  }, 60_000);
+  }, 120_000);
 });

@@ -7,14 +7,11 @@ import { parseYaml } from "./yaml.ts";
 /** A copy of `config` with the assignments applied in order. */
 export function applyOverrides(config: unknown, assignments: readonly string[]): unknown {
   const copy: unknown = structuredClone(config);
-  const given = new Set<string>();
   for (const assignment of assignments) {
     const said = `--set ${cut(assignment)}`;
     const equals = assignment.indexOf("=");
     if (equals <= 0) throw new InputError(`${said}: expected key=value, for example --set train.lr=2e-4`);
     const path = assignment.slice(0, equals);
-    if (given.has(path)) throw new InputError(`${said}: "${cut(path)}" is set twice; one of them would be ignored`);
-    given.add(path);
     setPath(copy, path, parseYaml(assignment.slice(equals + 1), said), said);
   }
   return copy;
