@@ -9,6 +9,8 @@ export interface ClassificationSet {
   /** Complete sequences, special tokens included, at most `maxLength` long. */
   readonly tokens: TokenSet;
   readonly labels: Int32Array;
+  /** Row in the data file of each example, the first after the header being 0; absent: examples are the rows. */
+  readonly rows?: Int32Array;
 }
 
 /** Arrays of one batch; `rows × length` unless said otherwise. */
@@ -55,7 +57,7 @@ export function subset(set: ClassificationSet, chosen: Int32Array): Classificati
   });
   const ids = new Uint32Array(offsets[chosen.length]!);
   chosen.forEach((i, at) => ids.set(sequence(set.tokens, i), offsets[at]!));
-  return { tokens: { ids, offsets }, labels: Int32Array.from(chosen, (i) => set.labels[i]!) };
+  return { tokens: { ids, offsets }, labels: Int32Array.from(chosen, (i) => set.labels[i]!), rows: Int32Array.from(chosen, (i) => set.rows?.[i] ?? i) };
 }
 
 /** Number of examples. */

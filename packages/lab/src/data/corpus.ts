@@ -1,8 +1,9 @@
 /** Unlabelled text for pre-training: novels and WikiText-2 cut into windows of equal length, SST-2 phrases as they are (labels are not read). */
-import { readFileSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { hashFiles, requireFile } from "./location.ts";
+import { readText } from "./read-file.ts";
 import { cachedTokenSet, type TokenSet, TokenSetBuilder } from "./token-set.ts";
 import { readLabelledTsv } from "./tsv.ts";
 import type { WordTokenizer } from "./word-piece.ts";
@@ -24,7 +25,7 @@ export interface CorpusOptions {
 export function loadCorpus(options: CorpusOptions, tokenizer: WordTokenizer): TokenSet {
   const sets = options.sources.map((source) => {
     const files = sourceFiles(source, options.dataFolder);
-    const key = JSON.stringify(["corpus", 1, source, hashFiles(files), tokenizer.identity, options.length, options.megabytes ?? null]);
+    const key = JSON.stringify(["corpus", 2, source, hashFiles(files), tokenizer.identity, options.length, options.megabytes ?? null]);
     return cachedTokenSet(options.cacheFolder, key, () => tokenise(source, files, options, tokenizer));
   });
   return concatenate(sets);
@@ -38,7 +39,7 @@ export function corpusIdentity(options: Pick<CorpusOptions, "dataFolder" | "sour
 /** Held-out text in the same form: `valid.txt` of the novels, else of WikiText-2. */
 export function loadHeldOut(options: Omit<CorpusOptions, "sources">, tokenizer: WordTokenizer): TokenSet {
   const file = requireFile(options.dataFolder, "public-domain-books", "valid.txt");
-  const key = JSON.stringify(["held-out", 1, hashFiles([file]), tokenizer.identity, options.length]);
+  const key = JSON.stringify(["held-out", 2, hashFiles([file]), tokenizer.identity, options.length]);
   return cachedTokenSet(options.cacheFolder, key, () => windows([file], options.length, undefined, tokenizer));
 }
 
@@ -70,7 +71,7 @@ function windows(files: readonly string[], length: number, megabytes: number | u
   let budget = (megabytes ?? Infinity) * 1e6;
   for (const file of files) {
     if (budget <= 0) break;
-    const text = readFileSync(file, "utf8");
+    const text = readText(file);
     const used = text.length <= budget ? text : text.slice(0, budget);
     budget -= used.length;
     for (const paragraph of used.split(/\n\s*\n/)) {

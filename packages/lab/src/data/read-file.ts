@@ -91,12 +91,12 @@ function lineOf(bytes: Uint8Array, at: number): number {
   return line;
 }
 
-/** Where the longest prefix that is UTF-8 ends. */
+/** Where the first character begins that is not UTF-8. */
 function firstBadByte(bytes: Uint8Array): number {
-  // a character has at most four bytes, so that a cut through one is no fault of the prefix
-  const sound = (end: number): boolean => {
+  /** Whether a prefix is UTF-8; with `open` it may end within a character. */
+  const sound = (end: number, open: boolean): boolean => {
     try {
-      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, end), { stream: true });
+      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, end), { stream: open });
       return true;
     } catch {
       return false;
@@ -105,8 +105,10 @@ function firstBadByte(bytes: Uint8Array): number {
   let [low, high] = [0, bytes.length];
   while (low < high) {
     const middle = (low + high + 1) >> 1;
-    if (sound(middle)) low = middle;
+    if (sound(middle, true)) low = middle;
     else high = middle - 1;
   }
+  // a character has at most four bytes
+  while (low > 0 && !sound(low, false)) low--;
   return Math.min(low, bytes.length - 1);
 }

@@ -5,18 +5,22 @@ import { type ClassificationSet, exampleCount, subset } from "./classification.t
 import { hashFiles, requireFile } from "./location.ts";
 import { cachedTokenSet, TokenSetBuilder } from "./token-set.ts";
 import { readLabelledTsv } from "./tsv.ts";
-import { loadWordTokenizer, type WordTokenizer } from "./word-piece.ts";
+import { loadWordTokenizer, tokenizerFolder, tokenizerIdentity, type WordTokenizer } from "./word-piece.ts";
 
 export interface Sst2 {
   readonly train: ClassificationSet;
   readonly dev: ClassificationSet;
   readonly tokenizer: WordTokenizer;
+  /** Where its files are. */
+  readonly tokenizerFolder: string;
   /** Hash of the files and of everything that changes the tokens. */
   readonly identity: string;
 }
 
 export interface Sst2Options {
   readonly dataFolder: string;
+  /** Folder of the checkpoint whose tokenizer is used; null: the data folder's. */
+  readonly base: string | null;
   readonly cacheFolder: string;
   /** Longest sequence, special tokens included. */
   readonly maxLength: number;
@@ -26,12 +30,13 @@ export interface Sst2Options {
 }
 
 /** Reads, checks and tokenises both splits (cached). */
-export function loadSst2(options: Sst2Options): Sst2 {
+export async function loadSst2(options: Sst2Options): Promise<Sst2> {
   const files = ["train.tsv", "dev.tsv"].map((file) => requireFile(options.dataFolder, "sst2-glue", file));
-  const tokenizer = loadWordTokenizer(options.dataFolder);
+  const folder = tokenizerFolder(options.dataFolder, options.base);
+  const tokenizer = await loadWordTokenizer(folder);
   const split = (path: string, limit: number | undefined): ClassificationSet => {
     const rows = readLabelledTsv(path, 2);
-    const key = JSON.stringify(["sst2", 1, hashFiles([path]), tokenizer.identity, options.maxLength]);
+    const key = JSON.stringify(["sst2", 2, hashFiles([path]), tokenizer.identity, options.maxLength]);
     const tokens = cachedTokenSet(options.cacheFolder, key, () => {
       const builder = new TokenSetBuilder();
       for (const row of rows) builder.push(withSpecials(tokenizer.encode(row.text), tokenizer, options.maxLength));
@@ -43,18 +48,15 @@ export function loadSst2(options: Sst2Options): Sst2 {
     train: split(files[0]!, options.trainLimit),
     dev: split(files[1]!, options.devLimit),
     tokenizer,
+    tokenizerFolder: folder,
     identity: sst2Identity(options),
   };
 }
 
 /** Identity without reading more than the bytes: what a run id depends on. */
-export function sst2Identity(options: Pick<Sst2Options, "dataFolder">): string {
-  const parts = [
-    ["sst2-glue", "train.tsv"],
-    ["sst2-glue", "dev.tsv"],
-    ["bert-base-uncased-tokenizer", "tokenizer.json"],
-  ] as const;
-  return hashFiles(parts.map((part) => requireFile(options.dataFolder, ...part)));
+export function sst2Identity({ dataFolder, base }: Pick<Sst2Options, "dataFolder" | "base">): string {
+  const files = ["train.tsv", "dev.tsv"].map((file) => requireFile(dataFolder, "sst2-glue", file));
+  return `${hashFiles(files)}/${tokenizerIdentity(tokenizerFolder(dataFolder, base))}`;
 }
 
 /** `[CLS] ids… [SEP]`, cut at `maxLength` with both kept, as Hugging Face truncates. */

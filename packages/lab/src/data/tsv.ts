@@ -1,7 +1,12 @@
-/** GLUE's tab-separated files, read strictly: exact header, exact number of columns, labels in range. No quoting, as GLUE writes none. */
-import { readFileSync } from "node:fs";
-import { InputError } from "../errors.ts";
+/**
+ * GLUE's tab-separated files, read strictly: exact header, exact number of columns, labels in range. GLUE writes no quoting: quotes belong
+ * to the text. pandas' `to_csv(sep="\t")` does quote a field that holds one, and doubles those inside; a file that it wrote is recognised
+ * as a whole and read as it was meant.
+ */
+import { quote } from "@lowrank/tensor";
 import { nearestName } from "@lowrank/tensor/check";
+import { InputError } from "../errors.ts";
+import { readText } from "./read-file.ts";
 
 export interface LabelledText {
   readonly text: string;
@@ -10,7 +15,7 @@ export interface LabelledText {
 
 /** Rows of a `sentence<TAB>label` file. Throws InputError with file and line for anything else. */
 export function readLabelledTsv(path: string, labels: number): LabelledText[] {
-  return parseLabelledTsv(readFileSync(path, "utf8"), path, labels);
+  return parseLabelledTsv(readText(path), path, labels);
 }
 
 /** As `readLabelledTsv`, from text; `name` is what errors call the file. */
@@ -18,31 +23,52 @@ export function parseLabelledTsv(content: string, name: string, labels: number):
   const lines = content.split(/\r?\n/);
   if (lines.at(-1) === "") lines.pop();
   if (lines.length === 0) throw new InputError(`${name}: empty file; expected the header "sentence<TAB>label"`);
-  checkHeader(lines[0]!, name);
-  if (lines.length === 1) throw new InputError(`${name}: no rows after the header`);
-  return lines.slice(1).map((line, i) => {
+  const table = lines.map((line) => line.split("\t"));
+  const quoted = isQuoted(table, name);
+  checkHeader(table[0]!.map((cell) => (quoted ? unquoted(cell) : cell)), name);
+  if (table.length === 1) throw new InputError(`${name}: no rows after the header`);
+  return table.slice(1).map((cells, i) => {
     const where = `${name}:${i + 2}`;
-    const cells = line.split("\t");
     if (cells.length !== 2) throw new InputError(`${where}: ${cells.length} column(s), expected 2 (sentence, label)`);
-    const [text, label] = cells as [string, string];
+    const [text, label] = (quoted ? cells.map(unquoted) : cells) as [string, string];
     if (text.trim() === "") throw new InputError(`${where}: empty sentence`);
     if (!/^\d+$/.test(label) || Number(label) >= labels) {
-      throw new InputError(`${where}: label ${JSON.stringify(label)} is not one of 0…${labels - 1}`);
+      throw new InputError(`${where}: label ${quote(label)} is not one of 0…${labels - 1}`);
     }
     return { text, label: Number(label) };
   });
 }
 
-function checkHeader(header: string, name: string): void {
+/** The whole field in quotes, and every quote inside doubled. */
+const QUOTED = /^"(?:[^"]|"")*"$/;
+/** Quoted because it had to be: nobody doubles quotes by accident. */
+const NEEDED = /^"(?:[^"]|"")*""(?:[^"]|"")*"$/;
+
+/** Whether fields are quoted throughout: all of them, header included, or just those that hold a quote. A mixture is refused, since it cannot be told what was meant. */
+function isQuoted(table: readonly (readonly string[])[], name: string): boolean {
+  const [header, ...rows] = table;
+  const all = header!.every((cell) => QUOTED.test(cell));
+  const first = all ? 0 : rows.findIndex((cells) => cells.some((cell) => NEEDED.test(cell)));
+  if (first < 0) return false;
+  const bare = rows.findIndex((cells) => cells.some((cell) => cell.includes('"') && !QUOTED.test(cell)));
+  if (bare < 0) return true;
+  const evidence = all ? "the header is quoted" : `line ${first + 2} is quoted as CSV`;
+  throw new InputError(`${name}:${bare + 2}: has a quote that is not doubled, but ${evidence}; write all of the file with quoting or none of it (pandas: quoting=csv.QUOTE_NONE)`);
+}
+
+function unquoted(cell: string): string {
+  return QUOTED.test(cell) ? cell.slice(1, -1).replaceAll('""', '"') : cell;
+}
+
+function checkHeader(found: readonly string[], name: string): void {
   const expected = ["sentence", "label"];
-  const found = header.split("\t");
   for (const column of expected) {
     if (found.includes(column)) continue;
     const near = nearestName(column, found);
-    const hint = near === undefined ? "" : `; rename "${near}" to "${column}"?`;
-    throw new InputError(`${name}: column "${column}" is missing; the header is ${JSON.stringify(found)}, expected ${JSON.stringify(expected)}${hint}`);
+    const hint = near === undefined ? "" : `; rename ${quote(near)} to "${column}"?`;
+    throw new InputError(`${name}: column "${column}" is missing; the header is ${quote(found)}, expected ${JSON.stringify(expected)}${hint}`);
   }
   if (found.length !== 2 || found[0] !== "sentence") {
-    throw new InputError(`${name}: the header is ${JSON.stringify(found)}, expected exactly ${JSON.stringify(expected)} in this order`);
+    throw new InputError(`${name}: the header is ${quote(found)}, expected exactly ${JSON.stringify(expected)} in this order`);
   }
 }

@@ -16,5 +16,5 @@ export function prepareTask(config: ResolvedConfig, environment: TaskEnvironment
 /** Content of everything a run of this config reads; part of the run id. Cheap: no tokenising, no device. */
 export function dataIdentity(config: ResolvedConfig, environment: TaskEnvironment): string {
   const base = config.base === null ? "random" : hashFiles(baseFiles(config.base));
-  return config.task.name === "sst2" ? `${sst2Identity(environment)}/${base}` : `planted-rank-1/${base}`;
+  return config.task.name === "sst2" ? `${sst2Identity({ ...environment, base: config.base })}/${base}` : `planted-rank-1/${base}`;
 }

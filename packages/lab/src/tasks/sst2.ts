@@ -9,13 +9,14 @@ import type { PreparedTask, TaskEnvironment } from "./task.ts";
 const LABELS = 2;
 
 export async function prepareSst2(task: Sst2Task, config: ResolvedConfig, environment: TaskEnvironment, device: Device): Promise<PreparedTask> {
-  const { train, dev, tokenizer } = loadSst2({ ...environment, maxLength: task.maxLength, trainLimit: task.trainLimit, devLimit: task.devLimit });
+  const { train, dev, tokenizer, tokenizerFolder } = await loadSst2({ ...environment, base: config.base, maxLength: task.maxLength, trainLimit: task.trainLimit, devLimit: task.devLimit });
   return {
     train,
     dev,
     labels: LABELS,
     padId: tokenizer.special.pad,
     multiple: 8,
+    tokenizerFolder,
     base: async (initSeed, storage) => {
       const needs = { vocab: tokenizer.vocabSize, positions: task.maxLength, labels: LABELS };
       if (config.base !== null) return loadClassifier(config.base, needs, initSeed, device, storage);

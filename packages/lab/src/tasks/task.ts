@@ -13,6 +13,8 @@ export interface PreparedTask {
   readonly dev: ClassificationSet;
   readonly labels: number;
   readonly padId: number;
+  /** Folder with the files of the tokenizer, where texts were read. */
+  readonly tokenizerFolder?: string;
   /** Sequences are padded to a multiple of this. */
   readonly multiple: number;
   /** A fresh copy of the base; values that the base does not bring, the classifier above all, are drawn from `initSeed`. Default storage: f32. */

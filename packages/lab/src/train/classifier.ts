@@ -1,12 +1,14 @@
 /** The base model of a run: BERT for sequence classification from a checkpoint or from a seed. The only file of the lab that knows how models are made. */
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BertForSequenceClassification, fromPretrained, parseBertConfig, type BertConfig } from "@lowrank/models";
 import type { Projection, Weight } from "@lowrank/nn";
 import { LowrankError, ops, withPrecision, type Device, type PrecisionPolicy, type Tensor } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
 import type { ModelOptions } from "../config/study.ts";
+import { readText, statOf } from "../data/read-file.ts";
 import { asInput, InputError } from "../errors.ts";
+import { parseJson } from "@lowrank/tensor/check";
+import { cut } from "../text/shown.ts";
 import type { BertSizes } from "./predict.ts";
 import type { BaseStorage } from "./storage.ts";
 
@@ -21,9 +23,13 @@ export class Classifier {
   /** What products compute in; undefined: the device's float. */
   precision: PrecisionPolicy | undefined;
 
-  constructor(model: BertForSequenceClassification, device: Device) {
+  /** Weights that the checkpoint did not hold; empty for a base that is drawn whole. */
+  readonly fresh: readonly string[];
+
+  constructor(model: BertForSequenceClassification, device: Device, fresh: readonly string[] = []) {
     this.model = model;
     this.device = device;
+    this.fresh = fresh;
   }
 
   /** Logits `[rows, labels]` of ids and mask `[rows, length]`. */
@@ -95,7 +101,7 @@ const CHECKPOINT_FILES = ["config.json", "model.safetensors"];
 export function baseFiles(folder: string): string[] {
   return CHECKPOINT_FILES.map((name) => {
     const path = join(folder, name);
-    if (!existsSync(path)) throw new InputError(`base checkpoint not found: ${path}; --base needs a Hugging Face folder with config.json and model.safetensors`);
+    if (statOf(path) === undefined) throw new InputError(`base checkpoint not found: ${cut(path)}; --base needs a Hugging Face folder with config.json and model.safetensors`);
     return path;
   });
 }
@@ -108,10 +114,11 @@ export async function loadClassifier(folder: string, needs: { labels: number; vo
   const [configPath] = baseFiles(folder);
   return asInput(async () => {
     const config = readBertConfig(configPath!, needs.labels);
-    if (config.vocabSize !== needs.vocab) throw new InputError(`${configPath}: vocab_size is ${config.vocabSize}, the tokenizer has ${needs.vocab}; the checkpoint belongs to another tokenizer`);
+    // tables are often padded to a round number; too small a one lacks a word
+    if (config.vocabSize < needs.vocab) throw new InputError(`${configPath}: vocab_size is ${config.vocabSize}, the tokenizer has ${needs.vocab}; the checkpoint belongs to another tokenizer`);
     if (config.maxPositionEmbeddings < needs.positions) throw new InputError(`${configPath}: max_position_embeddings is ${config.maxPositionEmbeddings}; set task.maxLength to at most that`);
-    const { model } = await fromPretrained(folder, BertForSequenceClassification, { device, labels: needs.labels, seed, ...(storage === undefined ? {} : { storage }) });
-    return new Classifier(model, device);
+    const { model, report } = await fromPretrained(folder, BertForSequenceClassification, { device, labels: needs.labels, seed, ...(storage === undefined ? {} : { storage }) });
+    return new Classifier(model, device, report.fresh);
   });
 }
 
@@ -121,11 +128,13 @@ export function baseSizes(config: Pick<ResolvedConfig, "base" | "model">, data: 
   return sizesOf(bert);
 }
 
+/** A config.json has a few kilobytes; with the names of many labels more. */
+const LARGEST_CONFIG = 2 ** 24;
+
 function readBertConfig(path: string, labels: number): BertConfig {
   try {
-    return parseBertConfig(JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>, { labels });
+    return parseBertConfig(parseJson(readText(path, LARGEST_CONFIG), path) as Record<string, unknown>, { labels });
   } catch (error) {
-    if (error instanceof SyntaxError) throw new InputError(`${path}: not valid JSON: ${error.message}`, { cause: error });
     if (error instanceof LowrankError) throw new InputError(`${path}: ${error.message}`, { cause: error });
     throw error;
   }

@@ -54,11 +54,11 @@ export function evaluator(classifier: Classifier, set: ClassificationSet, labels
   return { run, plan: (inputs) => forward.plan(specsOf(inputs)), plans: () => forward.info() };
 }
 
-/** `predictions.jsonl` and its hashes. Logits have 9 significant digits, which identifies every f32. */
+/** `predictions.jsonl` and its hashes; `index` is the row of the data file. Logits have 9 significant digits, which identifies every f32. */
 export function predictionLines(scores: Scores, set: ClassificationSet, labels: number): { text: string; sha256: string; labelsSha256: string } {
   const lines = Array.from(scores.predicted, (prediction, index) => {
     const logits = Array.from(scores.logits.subarray(index * labels, (index + 1) * labels), (value) => Number(value.toPrecision(9)));
-    return JSON.stringify({ index, label: set.labels[index], prediction, logits });
+    return JSON.stringify({ index: set.rows?.[index] ?? index, label: set.labels[index], prediction, logits });
   });
   const text = `${lines.join("\n")}\n`;
   const sha = (content: string): string => createHash("sha256").update(content).digest("hex");

@@ -1,8 +1,12 @@
 /**
  * What a config *should* train, computed from numbers alone: BERT's layer list and PEFT's matching rules, written down a
- * second time on purpose. A run compares this with what the model really has; it must not share code with what it checks.
+ * second time on purpose. A run compares this with what the model really has; it must not share code with what it checks (but the
+ * language of regular expressions, whose matcher takes linear time).
  */
+import { quote } from "@lowrank/tensor";
+import { pattern, suggestion } from "@lowrank/tensor/check";
 import { InputError } from "../errors.ts";
+import { cut } from "../text/shown.ts";
 import type { AdaLoraMethod, LoraMethod, MethodConfig } from "../config/study.ts";
 import type { ModuleRow } from "../store/result.ts";
 
@@ -64,7 +68,7 @@ export function predictParameters(sizes: BertSizes, method: MethodConfig): Predi
   const kept = linears.filter((linear) => saved.some((name) => takes(linear, name)));
   const unknown = saved.find((name) => !linears.some((linear) => takes(linear, name)));
   if (unknown !== undefined) {
-    throw new InputError(`there is no linear module "${unknown}" in BERT for classification; known: ${[...new Set(linears.map((linear) => suffix(linear.path)))].join(", ")}`);
+    throw new InputError(`there is no linear module ${quote(unknown)} in BERT for classification; known: ${[...new Set(linears.map((linear) => suffix(linear.path)))].join(", ")}`);
   }
   const keptCount = kept.reduce((sum, linear) => sum + weights(linear), 0);
   if (method.method === "head") return { trainable: keptCount, total: base, modules: [] };
@@ -77,8 +81,16 @@ export function predictParameters(sizes: BertSizes, method: MethodConfig): Predi
 }
 
 function targeted(linears: readonly Linear[], method: LoraMethod | AdaLoraMethod, kept: readonly Linear[]): readonly Linear[] {
-  const found = linears.filter((linear) => !kept.includes(linear) && matches(linear.path, method.target) && !(method.exclude !== undefined && matches(linear.path, method.exclude)));
-  if (found.length === 0) throw new InputError(`"target" ${JSON.stringify(method.target)} matches no module; BERT has query, key, value, dense`);
+  const { target, exclude } = method;
+  // each name by itself: a slip beside a name that matches would go unseen
+  for (const [key, names] of [["target", target], ["exclude", exclude ?? []]] as const) {
+    for (const name of typeof names === "string" ? [names] : names) {
+      const one = typeof names === "string" ? name : [name];
+      if (!linears.some((linear) => matches(linear.path, one))) throw new InputError(`"${key}" ${quote(name)} matches no module${typeof names === "string" ? "" : suggestion(cut(name), [...new Set(linears.map((linear) => linear.path.split(".").at(-1)!))])}`);
+    }
+  }
+  const found = linears.filter((linear) => !kept.includes(linear) && matches(linear.path, target) && !(exclude !== undefined && matches(linear.path, exclude)));
+  if (found.length === 0) throw new InputError(`"target" ${quote(target)} leaves no module to adapt: what it matches is excluded or trained in full`);
   return found;
 }
 
@@ -97,7 +109,7 @@ function adapters(linears: readonly Linear[], method: LoraMethod | AdaLoraMethod
       return { module: linear.path, in: linear.in, out: linear.out, rank, scale, parameters: rank * (linear.in + linear.out) + (method.dora ? linear.out : 0) };
     });
   for (const key of [...Object.keys(method.rankPattern), ...Object.keys(method.alphaPattern)]) {
-    if (!used.has(key)) throw new InputError(`pattern "${key}" matches none of the adapted modules; a key must match the end of a path such as ${rows[0]!.module}`);
+    if (!used.has(key)) throw new InputError(`pattern ${quote(key)} matches none of the adapted modules; a key must match the end of a path such as ${rows[0]!.module}`);
   }
   return rows;
 }
@@ -105,15 +117,15 @@ function adapters(linears: readonly Linear[], method: LoraMethod | AdaLoraMethod
 /** A list matches whole names or dotted suffixes, a string is a regular expression for the whole path (PEFT target_modules). */
 function matches(path: string, target: string | readonly string[]): boolean {
   if (target === "all-linear") return path !== "classifier";
-  if (typeof target === "string") return new RegExp(`^(?:${target})$`).test(path);
+  if (typeof target === "string") return pattern(target, "target").fullMatch(path);
   return target.some((name) => path === name || path.endsWith(`.${name}`));
 }
 
 /** First key in order whose expression matches the path's end at a dot (PEFT rank_pattern). */
-function patternValue(pattern: Readonly<Record<string, number>>, path: string, used: Set<string>): number | undefined {
-  const key = Object.keys(pattern).find((candidate) => new RegExp(`^(?:.*\\.)?(?:${candidate})$`).test(path));
+function patternValue(values: Readonly<Record<string, number>>, path: string, used: Set<string>): number | undefined {
+  const key = Object.keys(values).find((candidate) => pattern(`(?:.*\\.)?(?:${candidate})`, "pattern").fullMatch(path));
   if (key !== undefined) used.add(key);
-  return key === undefined ? undefined : pattern[key];
+  return key === undefined ? undefined : values[key];
 }
 
 /** The module itself or one inside it: `pooler` holds `bert.pooler.dense`. */
