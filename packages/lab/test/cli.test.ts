@@ -137,7 +137,7 @@ describe("the command as a process", () => {
     expect(first.stdout).toMatch(/\| config \| +n \|/);
     expect(first.status).toBe(0);
     const [folder] = readdirSync(join(out, "runs")).filter((name) => name.startsWith("lora-"));
-    expect(readdirSync(join(out, "runs", folder!)).sort()).toEqual(["adapter", "config.json", "env.json", "events.jsonl", "metrics.csv", "predictions.jsonl", "result.json"]);
+    expect(readdirSync(join(out, "runs", folder!)).sort()).toEqual(["SHA256SUMS", "adapter", "config.json", "env.json", "events.jsonl", "metrics.csv", "predictions.jsonl", "result.json"]);
     const result = JSON.parse(readFileSync(join(out, "runs", folder!, "result.json"), "utf8"));
     expect(result.proofs.map((proof: { name: string; holds: boolean }) => [proof.name, proof.holds])).toEqual([
       ["module-table", true],

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BertForMaskedLM, fromPretrained } from "@lowrank/models";
@@ -53,6 +53,24 @@ describe("masked pre-training", () => {
     const resumed = await train(killed, data);
     expect(resumed).toMatchObject({ steps: 4, heldOutLoss: whole.heldOutLoss });
     expect(await weights(killed)).toEqual(await weights(straight));
+  });
+
+  it("is refused where another one is under way, and where the state is not what was written", async () => {
+    const out = temporary("locked");
+    let second: unknown;
+    const during = async (): Promise<void> => { second = await train(out, data).catch((error: unknown) => error); };
+    let waiting: Promise<void> | undefined;
+    await train(out, data, () => { waiting ??= during(); }, ["train.steps=2"]);
+    await waiting;
+    expect(String(second)).toMatch(/^InputError: .*: is in use by process \d+; wait for it or choose another folder$/);
+    for (const [file, message] of [["tensors.safetensors", /tensors\.safetensors is not what was written/], ["counters.json", /counters\.json is not what was written/]] as const) {
+      const path = join(out, "state", file);
+      const sound = readFileSync(path);
+      writeFileSync(path, Uint8Array.from(sound, (byte, i) => (i === sound.length - 3 ? byte ^ 1 : byte)));
+      await expect(train(out, data, undefined, ["train.steps=2"])).rejects.toThrow(message);
+      writeFileSync(path, sound);
+    }
+    expect(existsSync(join(out, ".lock"))).toBe(false);
   });
 
   it("refuses to continue with another configuration", async () => {

@@ -1,7 +1,11 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { InputError } from "../src/errors.ts";
+import { writeDigests } from "../src/store/digests.ts";
+import { lockFolder } from "../src/store/lock.ts";
 import type { RunResult } from "../src/store/result.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { indistinguishable, resultsCsv, spread, summarise, summaryTable } from "../src/store/summary.ts";
@@ -10,7 +14,7 @@ import { argmaxRows, classificationMetrics, meanCrossEntropy } from "../src/trai
 function result(config: string, seed: number, accuracy: number, overrides: Partial<RunResult> = {}): RunResult {
   const evaluation = { step: 10, epoch: 1, loss: 0.5, accuracy, f1: accuracy, examples: 100 };
   return {
-    id: `${config}${seed}`, cell: "c", name: `${config}-s${seed}`, study: "s", config, method: "lora", task: "t", seed, resolved: {} as never, device: "wasm",
+    id: `${config}${seed}`, cell: "c", name: `${config}-s${seed}`, study: "s", config, method: "lora", task: "t", seed, resolved: {} as never, device: "wasm", fresh: [],
     final: evaluation, best: evaluation, parameters: { trainable: 1200, effective: 1200, total: 48_000, percent: 2.5 }, modules: [], steps: 10,
     seconds: { total: 75, training: 60, perStep: 0.0125 }, memory: { arenaBytes: 2 ** 20, persistentBytes: 2 ** 20, peakRssBytes: 2 ** 28, split: { frozenWeights: 1, trainableWeights: 1, optimizerState: 1, activationsAndGradients: 1 } },
     predictions: { sha256: `${config}${seed}`, labelsSha256: `${config}${seed}` }, proofs: [], ...overrides,
@@ -26,7 +30,7 @@ describe("the run store", () => {
     folder.event("step", { step: 1 });
     expect(runs.all()).toEqual([]);
     expect(runs.finished("a-s1-00")).toBeUndefined();
-    expect(folder.commit(result("a", 1, 0.5))).toBe(true);
+    expect(folder.commit(result("a", 1, 0.5, { name: "a-s1-00" }))).toBe(true);
     expect(runs.finished("a-s1-00")).toMatchObject({ config: "a", seed: 1 });
     expect(JSON.parse(readFileSync(join(runs.path("a-s1-00"), "events.jsonl"), "utf8"))).toMatchObject({ event: "step", step: 1 });
   });
@@ -34,10 +38,73 @@ describe("the run store", () => {
   it("lets the first of two writers win and leaves nothing of the second", () => {
     const runs = store();
     const [first, second] = [runs.begin("a"), runs.begin("a")];
-    expect(first!.commit(result("first", 1, 0.5))).toBe(true);
-    expect(second!.commit(result("second", 1, 0.5))).toBe(false);
+    expect(first!.commit(result("first", 1, 0.5, { name: "a" }))).toBe(true);
+    expect(second!.commit(result("second", 1, 0.5, { name: "a" }))).toBe(false);
     expect(runs.finished("a")!.config).toBe("first");
     expect(readdirSync(runs.folder)).toEqual(["a"]);
+  });
+
+  it("notices whatever is altered, missing or put in another's place", () => {
+    const runs = store();
+    const make = (name: string): string => {
+      const folder = runs.begin(name);
+      folder.write("predictions.jsonl", "{}\n");
+      mkdirSync(join(folder.path, "adapter"));
+      folder.write("adapter/adapter_model.safetensors", Uint8Array.of(1, 2, 3));
+      folder.commit(result("a", 1, 0.5, { name }));
+      return runs.path(name);
+    };
+    const edit = (path: string, change: (text: string) => string): void => writeFileSync(path, change(readFileSync(path, "utf8")));
+    const cases: [string, (folder: string) => void, string][] = [
+      ["edited", (f) => edit(join(f, "result.json"), (text) => text.replace(/"accuracy": 0.5/g, '"accuracy": 0.999')), "result.json is not what was written"],
+      ["reseeded", (f) => edit(join(f, "result.json"), (text) => text.replace('"seed": 1', '"seed": 2')), "result.json is not what was written"],
+      ["no-predictions", (f) => rmSync(join(f, "predictions.jsonl")), "predictions.jsonl is missing"],
+      ["other-adapter", (f) => writeFileSync(join(f, "adapter/adapter_model.safetensors"), Uint8Array.of(1, 2, 4)), "adapter/adapter_model.safetensors is not what was written"],
+      ["no-adapter", (f) => rmSync(join(f, "adapter"), { recursive: true }), "adapter/adapter_model.safetensors is missing"],
+      ["no-sums", (f) => rmSync(join(f, "SHA256SUMS")), "has no SHA256SUMS"],
+      ["empty-sums", (f) => writeFileSync(join(f, "SHA256SUMS"), ""), "is empty"],
+      ["outside", (f) => edit(join(f, "SHA256SUMS"), (text) => text.replace("result.json", "../x/result.json")), "is not a digest and a name"],
+      ["a-device", (f) => { rmSync(join(f, "predictions.jsonl")); symlinkSync("/dev/zero", join(f, "predictions.jsonl")); }, "is no ordinary file"],
+      // digests that fit do not help: the shape is checked, too
+      ["short", (f) => { writeFileSync(join(f, "result.json"), JSON.stringify({ name: "short" })); writeDigests(f); }, `"id" is missing`],
+      ["huge", (f) => { edit(join(f, "result.json"), (text) => text.replace(/"accuracy": 0.5/, '"accuracy": 1.5')); writeDigests(f); }, `"final.accuracy" is 1.5`],
+    ];
+    for (const [name, alter, message] of cases) {
+      const folder = make(name);
+      expect(runs.finished(name)).toMatchObject({ name });
+      alter(folder);
+      expect(() => runs.finished(name), name).toThrow(message);
+      expect(() => runs.all()).toThrow(InputError);
+      rmSync(folder, { recursive: true });
+    }
+    renameSync(make("one"), runs.path("two"));
+    expect(() => runs.finished("two")).toThrow(`is a copy of the run "one" under another name`);
+  });
+
+  it("writes digests that sha256sum checks", () => {
+    const runs = store();
+    runs.begin("a").commit(result("a", 1, 0.5, { name: "a" }));
+    const { status, stdout } = spawnSync("sha256sum", ["--check", "SHA256SUMS"], { cwd: runs.path("a"), encoding: "utf8" });
+    expect([status, stdout]).toEqual([0, "result.json: OK\n"]);
+  });
+
+  it("sets aside what holds no result and what a dead process left, and loses nothing of it", () => {
+    const runs = store();
+    mkdirSync(runs.path("a"), { recursive: true });
+    writeFileSync(join(runs.path("a"), "notes.txt"), "mine");
+    // process ids end at 2^22 on Linux
+    mkdirSync(join(runs.folder, ".tmp-a-99999999-00000000"));
+    writeFileSync(join(runs.folder, ".tmp-a-99999999-00000000", "metrics.csv"), "1");
+    const others = runs.begin("a-b");
+    expect(runs.finished("a")).toBeUndefined();
+    const folder = runs.begin("a");
+    expect(folder.setAside.map((path) => readdirSync(path)).flat().sort()).toEqual(["metrics.csv", "notes.txt"]);
+    mkdirSync(runs.path("a"));
+    writeFileSync(join(runs.path("a"), "later.txt"), "mine, too");
+    expect(folder.commit(result("a", 1, 0.5, { name: "a" }))).toBe(true);
+    expect(runs.finished("a")).toBeDefined();
+    expect(readdirSync(runs.folder).filter((name) => name.startsWith(".set-aside-a-")).flatMap((name) => readdirSync(join(runs.folder, name))).sort()).toEqual(["later.txt", "metrics.csv", "notes.txt"]);
+    expect(existsSync(others.path)).toBe(true);
   });
 
   it("keeps a failed run's files apart, and drops them once the run succeeds", () => {
@@ -49,6 +116,36 @@ describe("the run store", () => {
     expect(runs.all()).toEqual([]);
     runs.begin("a").commit(result("a", 1, 0.5));
     expect(existsSync(kept)).toBe(false);
+  });
+});
+
+describe("a locked folder", () => {
+  const folder = (): string => mkdtempSync(join(tmpdir(), "lowrank-lock-"));
+
+  it("is refused to everybody else and given back", () => {
+    const at = folder();
+    const release = lockFolder(at);
+    expect(() => lockFolder(at)).toThrow(`${at}: is in use by process ${process.pid}; wait for it or choose another folder`);
+    release();
+    expect(readdirSync(at)).toEqual([]);
+    lockFolder(at)();
+  });
+
+  it.each([
+    ["of a process that is gone", { host: hostname(), pid: 99_999_999, started: null }],
+    ["of an earlier process with the id of a living one", { host: hostname(), pid: process.pid, started: "1" }],
+    ["that was not written to the end", "{\"host\":"],
+  ])("is taken over with a lock %s", (_, content) => {
+    const at = folder();
+    writeFileSync(join(at, ".lock"), typeof content === "string" ? content : JSON.stringify(content));
+    lockFolder(at)();
+    expect(readdirSync(at)).toEqual([]);
+  });
+
+  it("is left alone with a lock of another machine, whose processes cannot be seen", () => {
+    const at = folder();
+    writeFileSync(join(at, ".lock"), JSON.stringify({ host: "elsewhere", pid: 1, started: null }));
+    expect(() => lockFolder(at)).toThrow(/on another machine, elsewhere; choose another folder, or delete .*\.lock if that process is gone/);
   });
 });
 

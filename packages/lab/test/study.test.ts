@@ -1,12 +1,14 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { directory, metaModel } from "@lowrank/models";
+import { directory, metaModel, savePretrained } from "@lowrank/models";
 import { loadAdapter } from "@lowrank/peft";
-import { init, RandomStream, type Device } from "@lowrank/tensor";
+import { init, openFile, RandomStream, SafetensorsFile, serialize, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { count } from "../src/cli/params-command.ts";
 import { loadStudy, plannedRuns, type StudyOptions } from "../src/config/load.ts";
+import { loadSst2 } from "../src/data/sst2.ts";
+import { InputError } from "../src/errors.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { planStudy, type StudyRun } from "../src/study/plan-study.ts";
 import { dryRun } from "../src/study/dry-run.ts";
@@ -103,9 +105,90 @@ describe("a study", () => {
 
   it("refuses a config that does not fit its base before anything is written", () => {
     const out = temporary();
-    expect(() => plan(out, "planted", { set: [...SMALL, "configs.lora.target=[querry]"] })).toThrow(`config "lora": "target" ["querry"] matches no module`);
+    expect(() => plan(out, "planted", { set: [...SMALL, "configs.lora.target=[querry]"] })).toThrow(`config "lora": "target" "querry" matches no module; did you mean "query"?`);
+    expect(() => plan(out, "planted", { set: [...SMALL, "configs.lora.target=[query, vlaue]"] })).toThrow(`config "lora": "target" "vlaue" matches no module; did you mean "value"?`);
+    expect(() => plan(out, "planted", { set: [...SMALL, "configs.lora.exclude=[keys]"] })).toThrow(`config "lora": "exclude" "keys" matches no module; did you mean "key"?`);
+    expect(() => plan(out, "planted", { set: [...SMALL, `configs.lora.target=".*X"`] })).toThrow(`config "lora": "target" ".*X" matches no module`);
+    expect(() => plan(out, "planted", { set: [...SMALL, `configs.lora.target="("`] })).toThrow(/^config "lora": target/);
+    // JavaScript's own matcher would take 2^60 steps
+    expect(() => plan(out, "planted", { set: [...SMALL, `configs.lora.target="(a|a|[a-z._0-9]+)+X"`] })).toThrow(`config "lora": "target" "(a|a|[a-z._0-9]+)+X" matches no module`);
+    expect(() => plan(out, "planted", { set: [...SMALL, "configs.head.modules=[classifier, poler]"] })).toThrow(`config "head": there is no linear module "poler"`);
     expect(() => plan(out, "planted", { set: [...SMALL, "configs.head.modules=[poler]"] })).toThrow(/config "head": there is no linear module "poler"/);
     expect(readdirSync(out)).toEqual([]);
+  });
+});
+
+describe("before the first run", () => {
+  it("a rank schedule that does not fit the steps is wrong input, and nothing is trained", async () => {
+    const out = temporary();
+    const set = [...SMALL, "configs={first: {method: head}, ada: {method: adalora, target: [query], initR: 4, targetR: 2, tinit: 900, tfinal: 1}}"];
+    await expect(execute(out, plan(out, "planted", { set, seeds: [1] }))).rejects.toThrow(/^config "ada": .*tinit/);
+    await expect(execute(out, plan(out, "planted", { set, seeds: [1] }))).rejects.toThrow(InputError);
+    expect(existsSync(join(out, "runs"))).toBe(false);
+  });
+});
+
+describe("a run's folder", () => {
+  const set = ["train.epochs=1", "train.batchSize=8", "task.maxLength=16", "task.devLimit=2"];
+
+  /** A base with words in another order than the data folder's tokenizer has them. */
+  async function base(data: string): Promise<string> {
+    const folder = temporary();
+    const model = metaModel("BertForSequenceClassification", { model_type: "bert", vocab_size: 16, hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 8, max_position_embeddings: 16 });
+    await model.materialize({ device, seed: 3 });
+    await savePretrained(model, folder);
+    model.dispose();
+    const json = JSON.parse(readFileSync(join(data, "bert-base-uncased-tokenizer", "tokenizer.json"), "utf8"));
+    const words = Object.keys(json.model.vocab);
+    json.model.vocab = Object.fromEntries([...words.slice(0, 5), ...words.slice(5).reverse()].map((word, id) => [word, id]));
+    writeFileSync(join(folder, "tokenizer.json"), JSON.stringify(json));
+    return folder;
+  }
+
+  it("holds the base's own tokenizer, says what was drawn fresh and counts predictions by the file's rows", async () => {
+    const data = writeToyData(temporary());
+    const [out, checkpoint] = [temporary(), await base(data)];
+    const outcome = await execute(out, plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data), data);
+    expect(outcome.failures).toEqual([]);
+    for (const [config, part] of [["head", "checkpoint"], ["lora", "adapter"], ["full", "checkpoint"]] as const) {
+      const { name } = outcome.results.find((run) => run.config === config)!;
+      const folder = join(out, "runs", name, part);
+      expect(readFileSync(join(folder, "tokenizer.json"), "utf8")).toBe(readFileSync(join(checkpoint, "tokenizer.json"), "utf8"));
+      expect(JSON.parse(readFileSync(join(folder, "tokenizer_config.json"), "utf8"))).toMatchObject({ tokenizer_class: "PreTrainedTokenizerFast", pad_token: "[PAD]" });
+      const indices = readFileSync(join(out, "runs", name, "predictions.jsonl"), "utf8").trim().split("\n").map((line) => JSON.parse(line).index);
+      const { dev } = await loadSst2({ dataFolder: data, base: checkpoint, cacheFolder: temporary(), maxLength: 16, devLimit: 2 });
+      expect(indices).toEqual([...dev.rows!]);
+    }
+    // another tokenizer is another run, although the vocabulary has the same size
+    const ids = (runs: StudyRun[]): string[] => runs.map((run) => run.id);
+    const before = ids(plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data));
+    copyFileSync(join(data, "bert-base-uncased-tokenizer", "tokenizer.json"), join(checkpoint, "tokenizer.json"));
+    expect(ids(plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data)).filter((id) => before.includes(id))).toEqual([]);
+    rmSync(join(checkpoint, "tokenizer.json"));
+    expect(() => plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data)).toThrow(`${checkpoint}: there is no tokenizer.json; copy the one that this checkpoint was trained with next to it`);
+  });
+
+  it("tells which weights the checkpoint did not have", async () => {
+    const data = writeToyData(temporary());
+    const [out, checkpoint] = [temporary(), await base(data)];
+    const file = await SafetensorsFile.open(await openFile(join(checkpoint, "model.safetensors")));
+    const kept = file.names.filter((name) => !/pooler|classifier/.test(name));
+    const tensors = new Map(await Promise.all(kept.map(async (name) => [name, await file.read(name)] as const)));
+    await file.close();
+    writeFileSync(join(checkpoint, "model.safetensors"), serialize(tensors));
+    const fresh = ["bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"];
+    const outcome = await execute(out, plan(out, "sst2", { set: [...set, "configs={full: {method: full}}"], seeds: [1], base: checkpoint }, data), data);
+    expect(outcome.results.map((run) => [...run.fresh].sort())).toEqual([fresh.sort()]);
+  });
+
+  it("that was edited is not taken for a finished run, --reuse or not", async () => {
+    const out = temporary();
+    const options = { set: [...SMALL, "configs={head: {method: head}}"], seeds: [1] };
+    const { results: [run] } = await execute(out, plan(out, "planted", options));
+    const path = join(out, "runs", run!.name, "result.json");
+    writeFileSync(path, readFileSync(path, "utf8").replace(/"accuracy": [0-9.]+/g, '"accuracy": 0.999'));
+    expect(() => plan(out, "planted", options)).toThrow(InputError);
+    expect(() => plan(out, "planted", options, "none", "other")).toThrow(/result\.json is not what was written/);
   });
 });
 

@@ -1,14 +1,16 @@
 /** Masked language modelling from scratch on one device. Resumable; with a time budget the learning rate decays over the time. */
-import { appendFileSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { compile, type CompileInputs, type Device, type Tensor } from "@lowrank/tensor";
 import { canonicalHash } from "../config/canonical.ts";
 import { corpusIdentity, loadCorpus, loadHeldOut } from "../data/corpus.ts";
 import type { MaskedBatch } from "../data/masking.ts";
-import { loadWordTokenizer } from "../data/word-piece.ts";
+import { copyTokenizer, loadWordTokenizer, tokenizerFolder, type WordTokenizer } from "../data/word-piece.ts";
 import { InputError, RunError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { Environment } from "../store/environment.ts";
+import { lockFolder } from "../store/lock.ts";
+import { requireBaseMemory, requireMemory } from "../study/needs.ts";
 import { breather } from "../text/breath.ts";
 import { formatCount, formatDuration } from "../text/format.ts";
 import { startProgress, type ProgressMode } from "../text/progress.ts";
@@ -44,20 +46,32 @@ export interface PretrainOutcome {
 const HELD_OUT_BATCHES = 8;
 /** Resolution of a schedule that follows the clock. */
 const CLOCK_STEPS = 1_000_000;
-const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"];
 
-/** Trains to the end of the steps or the minutes and writes the checkpoint. */
+/** Trains to the end of the steps or the minutes and writes the checkpoint. @throws InputError where another process trains in the folder */
 export async function pretrain(config: PretrainConfig, context: PretrainContext): Promise<PretrainOutcome> {
-  const { device, out, say } = context;
-  const tokenizer = loadWordTokenizer(context.dataFolder);
-  const data = { dataFolder: context.dataFolder, sources: config.corpus.sources };
-  const identity = canonicalHash({ config: { ...config, train: { ...config.train, checkpointMinutes: 0 } }, corpus: corpusIdentity(data), tokenizer: tokenizer.identity });
-  const resumed = readCounters(out, identity);
+  const { out, dataFolder } = context;
+  // what is missing is said before a folder is made
+  const tokenizer = await loadWordTokenizer(tokenizerFolder(dataFolder, null));
+  const corpus = corpusIdentity({ dataFolder, sources: config.corpus.sources });
+  requirePretrainMemory(config, tokenizer.vocabSize, context.device.name);
   try {
     mkdirSync(out, { recursive: true });
   } catch (error) {
     throw new InputError(`--out: cannot create ${out} (${(error as NodeJS.ErrnoException).code}); choose a folder you may write to`, { cause: error });
   }
+  const release = lockFolder(out);
+  try {
+    return await trainIn(config, context, tokenizer, canonicalHash({ config: { ...config, train: { ...config.train, checkpointMinutes: 0 } }, corpus, tokenizer: tokenizer.identity }));
+  } finally {
+    release();
+  }
+}
+
+/** @param identity of config and data: a state of another one is not continued */
+async function trainIn(config: PretrainConfig, context: PretrainContext, tokenizer: WordTokenizer, identity: string): Promise<PretrainOutcome> {
+  const { device, out, say } = context;
+  const data = { dataFolder: context.dataFolder, sources: config.corpus.sources };
+  const resumed = readCounters(out, identity);
   const reading = { ...data, cacheFolder: context.cacheFolder, length: config.corpus.length, megabytes: config.corpus.megabytes };
   const corpus = loadCorpus(reading, tokenizer);
   const streamOptions = { tokensPerBatch: config.train.tokensPerBatch, probability: config.corpus.masking, special: tokenizer.special, vocabSize: tokenizer.vocabSize };
@@ -134,13 +148,17 @@ export async function pretrain(config: PretrainConfig, context: PretrainContext)
   return outcome;
 }
 
+/** The least that the sizes ask for: weights with gradients and moments, logits of what is masked. */
+function requirePretrainMemory({ model, corpus, train }: PretrainConfig, vocab: number, device: string): void {
+  requireBaseMemory("model", { ...model, vocab }, "f32", device);
+  const logits = 4 * corpus.masking * train.tokensPerBatch * vocab;
+  requireMemory("train", logits + 4 * train.tokensPerBatch * Math.max(model.hidden, model.intermediate), device, `batches of ${train.tokensPerBatch} tokens ("tokensPerBatch")`);
+}
+
 /** The checkpoint in Hugging Face form, with the tokenizer beside it. */
 async function publish(model: MaskedModel, context: PretrainContext, config: PretrainConfig, numbers: Record<string, number>): Promise<void> {
   await model.save(context.out);
-  for (const file of TOKENIZER_FILES) {
-    const source = join(context.dataFolder, "bert-base-uncased-tokenizer", file);
-    if (existsSync(source)) copyFileSync(source, join(context.out, file));
-  }
+  copyTokenizer(tokenizerFolder(context.dataFolder, null), context.out);
   writeFileSync(join(context.out, "pretraining.json"), `${JSON.stringify({ config, minutes: context.minutes ?? null, ...numbers, machine: context.machine }, null, 2)}\n`);
 }
 

@@ -2,10 +2,15 @@
  * Resumable training state in `<out>/state`: parameters, optimiser moments, counters. Replaced as a whole folder by renames,
  * so there is always one complete state however the process ends.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openFile, SafetensorsFile, serialize, type Parameter, type StoredTensor } from "@lowrank/tensor";
-import { InputError } from "../errors.ts";
+import { parseJson } from "@lowrank/tensor/check";
+import { z } from "zod";
+import { validate } from "../config/validate.ts";
+import { readText } from "../data/read-file.ts";
+import { asInput, InputError } from "../errors.ts";
+import { checkDigests, writeDigests } from "../store/digests.ts";
 
 export interface Counters {
   /** Identity of config, data and code kind; a state of another identity is refused. */
@@ -21,29 +26,41 @@ export interface Counters {
 export type StateTensors = ReadonlyMap<string, Parameter>;
 
 /** Writes the state durably. */
-export async function saveState(out: string, tensors: StateTensors, counters: Counters): Promise<void> {
+export async function saveState(out: string, tensors: StateTensors, reached: Counters): Promise<void> {
   const [fresh, current, previous] = [join(out, ".state-new"), join(out, "state"), join(out, ".state-previous")];
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true });
   const entries = new Map<string, StoredTensor>();
   for (const [name, parameter] of tensors) entries.set(name, { dtype: parameter.dtype, shape: parameter.shape, data: await parameter.data() });
   writeFileSync(join(fresh, "tensors.safetensors"), serialize(entries), { flush: true });
-  writeFileSync(join(fresh, "counters.json"), JSON.stringify(counters), { flush: true });
+  writeFileSync(join(fresh, "counters.json"), JSON.stringify(reached), { flush: true });
+  writeDigests(fresh);
   rmSync(previous, { recursive: true, force: true });
   if (existsSync(current)) renameSync(current, previous);
   renameSync(fresh, current);
   rmSync(previous, { recursive: true, force: true });
 }
 
-/** Counters of the state in `out`, if there is one. A crash between two renames leaves the previous state. */
+const counters = z.strictObject({
+  identity: z.string(),
+  step: z.number().int().min(0),
+  seconds: z.number().min(0),
+  tokens: z.number().int().min(0),
+  finished: z.boolean(),
+}) satisfies z.ZodType<Counters>;
+const LARGEST_COUNTERS = 2 ** 16;
+
+/** Counters of the state in `out`, if there is one. A crash between two renames leaves the previous state. @throws InputError for a state that is not what was written, or not of this pre-training */
 export function readCounters(out: string, identity: string): Counters | undefined {
   const folder = stateFolder(out);
   if (folder === undefined) return undefined;
-  const counters = JSON.parse(readFileSync(join(folder, "counters.json"), "utf8")) as Counters;
-  if (counters.identity !== identity) {
+  checkDigests(folder, "choose another folder, or delete it to begin anew");
+  const path = join(folder, "counters.json");
+  const read = validate(counters, asInput(() => parseJson(readText(path, LARGEST_COUNTERS), path)), path);
+  if (read.identity !== identity) {
     throw new InputError(`--out ${out}: holds the state of a pre-training with another configuration or other texts; choose another folder or delete ${folder}`);
   }
-  return counters;
+  return read;
 }
 
 /** Copies the state's values into the tensors. */

@@ -68,6 +68,8 @@ export interface RunResult {
   readonly seed: number;
   readonly resolved: ResolvedConfig;
   readonly device: string;
+  /** Weights of the base that its checkpoint does not hold and that were drawn from the seed: the head as a rule, often the pooler. Empty where the whole base is drawn. */
+  readonly fresh: readonly string[];
   /** After the last step; no selection on the evaluation set. */
   readonly final: Evaluation;
   /** Highest accuracy of all evaluations, for information. */

@@ -1,12 +1,20 @@
 /**
  * Run folders. Work happens in `.tmp-…`; a finished run becomes visible by one rename, and the first writer wins. Nothing
- * half-written ever carries a run's name, so killing a process at any time leaves at worst a `.tmp-…` folder.
+ * half-written ever carries a run's name, so killing a process at any time leaves at worst a `.tmp-…` folder, which the next attempt moves
+ * to `.set-aside-…`, as it does with a folder of the run's name that holds no result. What is read again is checked by its digests.
  */
 import { randomUUID } from "node:crypto";
-import { appendFileSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { InputError } from "../errors.ts";
+import { appendFileSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { quote } from "@lowrank/tensor";
+import { parseJson } from "@lowrank/tensor/check";
+import { validate } from "../config/validate.ts";
+import { readText, statOf } from "../data/read-file.ts";
+import { asInput, InputError } from "../errors.ts";
+import { checkDigests, writeDigests } from "./digests.ts";
+import { isAlive } from "./processes.ts";
 import type { RunResult } from "./result.ts";
+import { resultSchema } from "./result-schema.ts";
 
 export class RunStore {
   /** `<out>/runs`. */
@@ -20,9 +28,16 @@ export class RunStore {
     return join(this.folder, name);
   }
 
-  /** Result of a finished run, if it is there. */
+  /** Result of a finished run, if it is there. @throws InputError where the folder is not what the run wrote */
   finished(name: string): RunResult | undefined {
-    return readResult(join(this.path(name), "result.json"));
+    const folder = this.path(name);
+    if (!hasResult(folder)) return undefined;
+    const fix = "move the folder away or delete it, and the run is made again";
+    checkDigests(folder, fix);
+    const path = join(folder, "result.json");
+    const result = validate(resultSchema, asInput(() => parseJson(readText(path, LARGEST_RESULT), path)), path);
+    if (result.name !== name) throw new InputError(`${folder}: is a copy of the run ${quote(result.name)} under another name; ${fix}`);
+    return result;
   }
 
   /** Results of every finished run in the store. */
@@ -39,22 +54,48 @@ export class RunStore {
     } catch (error) {
       throw new InputError(`--out: cannot create ${this.folder} (${(error as NodeJS.ErrnoException).code}); choose a folder you may write to`, { cause: error });
     }
+    const setAside = [...this.#leftBehind(name), ...(statOf(this.path(name)) === undefined || hasResult(this.path(name)) ? [] : [this.path(name)])].map((from) => moveAside(from, name, this.folder));
     const path = join(this.folder, `.tmp-${name}-${process.pid}-${randomUUID().slice(0, 8)}`);
     mkdirSync(path);
-    return new RunFolder(path, this.path(name), join(this.folder, `.failed-${name}`));
+    return new RunFolder(path, this.path(name), join(this.folder, `.failed-${name}`), setAside);
+  }
+
+  /** Work folders of this run whose process is gone. */
+  #leftBehind(name: string): string[] {
+    return readdirSync(this.folder).filter((entry) => {
+      const [, pid] = entry.startsWith(`.tmp-${name}-`) ? (/^-(\d+)-[0-9a-f]{8}$/.exec(entry.slice(`.tmp-${name}`.length)) ?? []) : [];
+      return pid !== undefined && !isAlive(Number(pid));
+    }).map((entry) => join(this.folder, entry));
   }
 }
+
+/** What is no finished run is kept under a name of its own: it may be the only copy of something. Returns the new path. */
+function moveAside(from: string, name: string, folder: string): string {
+  const to = join(folder, `.set-aside-${name}-${randomUUID().slice(0, 8)}`);
+  renameSync(from, to);
+  return to;
+}
+
+function hasResult(folder: string): boolean {
+  return statOf(join(folder, "result.json")) !== undefined;
+}
+
+/** A result of a hundred modules has 100 kB. */
+const LARGEST_RESULT = 2 ** 26;
 
 export class RunFolder {
   /** Where the run writes while it is not finished. */
   readonly path: string;
   private readonly final: string;
   private readonly failed: string;
+  /** Where unfinished folders of this run have been moved. */
+  readonly setAside: readonly string[];
 
-  constructor(path: string, final: string, failed: string) {
+  constructor(path: string, final: string, failed: string, setAside: readonly string[]) {
     this.path = path;
     this.final = final;
     this.failed = failed;
+    this.setAside = setAside;
   }
 
   /** Writes a file of the run, durably. */
@@ -90,13 +131,19 @@ export class RunFolder {
   /** Publishes the folder under the run's name. False when another writer was first; this folder is then removed. */
   commit(result: RunResult): boolean {
     this.writeJson("result.json", result);
+    writeDigests(this.path);
     try {
       renameSync(this.path, this.final);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
-      if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
-      rmSync(this.path, { recursive: true });
-      return false;
+      if (code !== "ENOTEMPTY" && code !== "EEXIST" && code !== "ENOTDIR") throw error;
+      if (hasResult(this.final)) {
+        rmSync(this.path, { recursive: true });
+        return false;
+      }
+      // somebody put another folder there in the meantime
+      moveAside(this.final, basename(this.final), dirname(this.final));
+      renameSync(this.path, this.final);
     }
     // A failure of an earlier attempt is history once the run has succeeded.
     rmSync(this.failed, { recursive: true, force: true });
@@ -115,14 +162,5 @@ export class RunFolder {
     rmSync(this.failed, { recursive: true, force: true });
     renameSync(this.path, this.failed);
     return this.failed;
-  }
-}
-
-function readResult(path: string): RunResult | undefined {
-  if (!existsSync(path)) return undefined;
-  try {
-    return JSON.parse(readFileSync(path, "utf8")) as RunResult;
-  } catch (error) {
-    throw new InputError(`${path}: not valid JSON; delete the run's folder to run it again`, { cause: error });
   }
 }

@@ -2,6 +2,7 @@
 import type { PlannedRun } from "../config/load.ts";
 import { plannedRuns, resolveConfig, type ResolvedConfig } from "../config/load.ts";
 import type { Study } from "../config/study.ts";
+import { LowrankError } from "@lowrank/tensor";
 import { InputError } from "../errors.ts";
 import { runId, runName, studyCellId } from "../store/identity.ts";
 import type { RunResult } from "../store/result.ts";
@@ -39,7 +40,9 @@ export function planStudy(study: Study, store: RunStore, options: PlanOptions): 
     const id = runId(identity);
     const cell = studyCellId(identity);
     const name = runName(identity, id);
-    return { id, cell, name, study: study.name, config, seed, done: store.finished(name) ?? known.get(cell) };
+    const done = store.finished(name) ?? known.get(cell);
+    if (done !== undefined && (done.seed !== seed || done.cell !== cell)) throw new InputError(`${store.path(done.name)}: says seed ${done.seed} and another cell than its name; move the folder away or delete it, and the run is made again`);
+    return { id, cell, name, study: study.name, config, seed, done };
   });
 }
 
@@ -55,7 +58,7 @@ function checkConfig(config: ResolvedConfig, device: string): void {
   try {
     requireTrainingMemory(where, predictParameters(sizes, config.method), sizes, { rows: train.batchSize, length: planted?.length ?? SHORTEST }, config.method.storage, device);
   } catch (error) {
-    throw error instanceof InputError && !error.message.startsWith(where) ? new InputError(`${where}: ${error.message}`, { cause: error }) : error;
+    throw error instanceof LowrankError && error.kind === "input" && !error.message.startsWith(where) ? new InputError(`${where}: ${error.message}`, { cause: error }) : error;
   }
 }
 

@@ -11,6 +11,7 @@ import { prepareTask } from "../tasks/prepare.ts";
 import type { PreparedTask, TaskEnvironment } from "../tasks/task.ts";
 import { formatDuration, formatNumber } from "../text/format.ts";
 import { type ProgressMode, startProgress } from "../text/progress.ts";
+import { checkSchedule } from "../train/adapt.ts";
 import { executeRun, totalSteps } from "../train/run.ts";
 import type { StudyRun } from "./plan-study.ts";
 import { ProcessMemory, startMemory } from "./peak-rss.ts";
@@ -54,6 +55,7 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
   const failures: FailedRun[] = [];
   let task: PreparedTask | undefined;
   let memory: ProcessMemory | undefined;
+  const told = new Set<string>();
   for (const [i, run] of runs.entries()) {
     const label = `[${i + 1}/${runs.length}] ${run.config.name} · seed ${run.seed}`;
     if (run.done !== undefined) {
@@ -62,9 +64,13 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
       continue;
     }
     // Every config of a study has the same task and base.
-    task ??= await prepareTask(run.config, context.environment, context.device);
+    if (task === undefined) {
+      task = await prepareTask(run.config, context.environment, context.device);
+      // what the data decides is checked for all runs before the first is trained
+      for (const { config, done } of runs) if (done === undefined) checkSchedule(config, totalSteps(config, task));
+    }
     memory ??= new ProcessMemory(context.device, startMemory(context.device));
-    const outcome = await attempt(run, label, task, memory, context);
+    const outcome = await attempt(run, label, task, memory, told, context);
     if ("message" in outcome) failures.push(outcome);
     else results.push(outcome);
     publish(context.out, run.study, results, failures);
@@ -72,14 +78,19 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
   return publish(context.out, runs[0]!.study, results, failures);
 }
 
-async function attempt(run: StudyRun, label: string, task: PreparedTask, memory: ProcessMemory, context: StudyContext): Promise<RunResult | FailedRun> {
+async function attempt(run: StudyRun, label: string, task: PreparedTask, memory: ProcessMemory, told: Set<string>, context: StudyContext): Promise<RunResult | FailedRun> {
   const folder = context.store.begin(run.name);
+  for (const path of folder.setAside) context.say(`${label}: an unfinished run was found and set aside: ${path}`);
   folder.writeJson("config.json", { study: run.study, seed: run.seed, ...run.config });
   folder.writeJson("env.json", context.machine);
   folder.event("started", { id: run.id });
   const progress = startProgress(context.progress, label, totalSteps(run.config, task));
   try {
-    const result = await executeRun(run, task, context.device, folder, progress, memory);
+    const once = (line: string): void => {
+      if (!told.has(line)) progress.line(line);
+      told.add(line);
+    };
+    const result = await executeRun(run, task, context.device, folder, progress, memory, once);
     progress.stop();
     const first = folder.commit(result);
     context.say(`${label}: accuracy ${percent(result)}, F1 ${formatNumber(100 * result.final.f1, 2)} %, ${formatDuration(result.seconds.total)}${first ? "" : " (another process had finished it first; its result counts)"}`);
@@ -93,7 +104,7 @@ async function attempt(run: StudyRun, label: string, task: PreparedTask, memory:
       throw failure;
     }
     const kept = folder.fail(failure);
-    context.say(`${label}: FAILED: ${failure.message.split("\n")[0]} (kept: ${kept})`);
+    context.say(`${label}: FAILED: ${failure.message} (kept: ${kept})`);
     return { name: run.name, config: run.config.name, seed: run.seed, message: failure.message, kept };
   }
 }

@@ -2,9 +2,11 @@
 import { join } from "node:path";
 import { directory, savePretrained } from "@lowrank/models";
 import { recomputeBlocks } from "@lowrank/nn";
-import { adaLora, adaLoraConfig, adapt, magnitudeBudget, parameterReport, resizeAdapter, saveAdapter, tripletsOf, type AdaptiveMethod, type AllocationRecord, type LoraAdapter, type LoraConfig } from "@lowrank/peft";
-import { serialize, topSvd, type StoredTensor } from "@lowrank/tensor";
+import { adaLora, adaLoraConfig, adapt, BudgetSchedule, magnitudeBudget, parameterReport, resizeAdapter, saveAdapter, tripletsOf, type AdaptiveMethod, type AllocationRecord, type LoraAdapter, type LoraConfig } from "@lowrank/peft";
+import { LowrankError, serialize, topSvd, type StoredTensor } from "@lowrank/tensor";
+import type { ResolvedConfig } from "../config/load.ts";
 import type { AdaLoraMethod, LoraMethod, MethodConfig, TargetOptions } from "../config/study.ts";
+import { InputError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { ModuleRow, ParameterCounts } from "../store/result.ts";
 import type { Classifier, NamedWeight } from "./classifier.ts";
@@ -46,11 +48,27 @@ export async function adaptClassifier(classifier: Classifier, method: MethodConf
   return describe(classifier, [], (folder) => savePretrained(model, join(folder, "checkpoint")));
 }
 
+/** AdaLoRA's config in PEFT's words. @throws LowrankError for a schedule that does not fit the steps */
+function adaLoraSchedule({ initR, targetR, tinit, tfinal, deltaT, beta1, beta2, orthRegWeight }: AdaLoraMethod, totalStep: number): ReturnType<typeof adaLoraConfig> {
+  return adaLoraConfig({ initR, targetR, totalStep, tinit, tfinal, deltaT, beta1, beta2, orthRegWeight });
+}
+
+/** Throws InputError for a rank schedule that does not fit the run's steps. */
+export function checkSchedule({ name, method }: Pick<ResolvedConfig, "name" | "method">, totalSteps: number): void {
+  if (method.method !== "adalora") return;
+  try {
+    const { tinit, tfinal, deltaT } = adaLoraSchedule(method, totalSteps);
+    new BudgetSchedule({ totalSteps, tinit, tfinal, deltaT });
+  } catch (error) {
+    throw error instanceof LowrankError && error.kind === "input" ? new InputError(`config "${name}": ${error.message}`, { cause: error }) : error;
+  }
+}
+
 async function adaLoraClassifier(classifier: Classifier, method: AdaLoraMethod, seed: number, totalSteps: number): Promise<AdaptedClassifier> {
   const { model, device } = classifier;
-  const { initR, targetR, tinit, tfinal, deltaT, beta1, beta2, orthRegWeight, compat } = method;
+  const { targetR, tinit, tfinal, deltaT, beta1, beta2, orthRegWeight, compat } = method;
   const schedule = { tinit, tfinal, deltaT, beta1, beta2, orthRegWeight };
-  const adapter = await adapt(model, { ...commonConfig(method), adaLora: adaLoraConfig({ initR, targetR, totalStep: totalSteps, ...schedule }) }, { device, seed: deriveSeed(seed, "init") });
+  const adapter = await adapt(model, { ...commonConfig(method), adaLora: adaLoraSchedule(method, totalSteps) }, { device, seed: deriveSeed(seed, "init") });
   const options = { totalSteps, targetRank: targetR, compat, ...schedule };
   const allocator = { true: adaLora, sensitivity: adaLora, magnitude: magnitudeBudget, false: undefined }[`${method.allocator}`]?.(tripletsOf(adapter), options);
   const save = async (folder: string, allocation?: AllocationRecord): Promise<void> => {

@@ -2,10 +2,12 @@
  * One run, from a fresh base to a committed folder: adapt, prove, train, evaluate, prove again, publish. Knows nothing of
  * other runs.
  */
+import { join } from "node:path";
 import type { AllocationRecord, AllocationStep } from "@lowrank/peft";
 import { NumericsError, type CompiledInfo, type Device, type DTypeTrace, type HostTensor } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
-import { RunError } from "../errors.ts";
+import { copyTokenizer } from "../data/word-piece.ts";
+import { asInput, RunError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { Evaluation, Proof, RunResult } from "../store/result.ts";
 import type { RunFolder } from "../store/run-store.ts";
@@ -40,19 +42,23 @@ export function totalSteps(config: ResolvedConfig, task: PreparedTask): number {
   return Math.max(1, Math.round(config.train.epochs * stepsPerEpoch(task.train, config.train.batchSize)));
 }
 
-/** Trains and evaluates; writes everything but `result.json`, which it returns. */
-export async function executeRun(request: RunRequest, task: PreparedTask, device: Device, folder: RunFolder, progress: Progress, memory: ProcessMemory): Promise<RunResult> {
+/**
+ * Trains and evaluates; writes everything but `result.json`, which it returns.
+ * @param once receives lines about the base, the same for every run
+ */
+export async function executeRun(request: RunRequest, task: PreparedTask, device: Device, folder: RunFolder, progress: Progress, memory: ProcessMemory, once: (line: string) => void): Promise<RunResult> {
   const started = performance.now();
   const { config, seed } = request;
   const { method } = config;
   const fullLogits = isQuantised(method.storage) ? await probeFullBase(task, deriveSeed(seed, "init")) : undefined;
-  const model = await task.base(deriveSeed(seed, "init"), baseStorage(method));
+  const model = await asInput(() => task.base(deriveSeed(seed, "init"), baseStorage(method)));
+  if (model.fresh.length > 0) once(`not in the checkpoint, drawn from the seed: ${model.fresh.join(", ")}`);
   try {
     const predicted = predictParameters(model.sizes, method);
     const quantisation = await quantisationProof(model, method, fullLogits, fullLogits === undefined ? undefined : await probe(model, task));
-    const adapted = await adaptClassifier(model, method, seed, totalSteps(config, task));
+    const adapted = await asInput(() => adaptClassifier(model, method, seed, totalSteps(config, task)));
     const before = [moduleTableProof(adapted.modules, predicted), parameterCountProof(adapted.counts, adapted.trainable, predicted), quantisation];
-    folder.event("adapted", { modules: adapted.modules, counts: adapted.counts, proofs: before });
+    folder.event("adapted", { fresh: model.fresh, modules: adapted.modules, counts: adapted.counts, proofs: before });
     demand(before);
     const frozenBefore = await fingerprints(adapted.frozen);
     const trainableBefore = await fingerprints(adapted.trainable);
@@ -80,6 +86,7 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
     };
     // from here on the adapter may be smaller than what was trained
     await adapted.save(folder.path, trained.allocation);
+    keepTokenizer(task, folder);
     folder.remove(LAST_GOOD);
     const seconds = { total: (performance.now() - started) / 1000, training: trained.trainingSeconds, perStep: trained.medianStepSeconds };
     folder.event("finished", { ...trained.final, seconds: seconds.total });
@@ -94,6 +101,7 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
       seed,
       resolved: config,
       device: device.name,
+      fresh: model.fresh,
       final: trained.final,
       best: trained.best,
       parameters: { ...adapted.counts, effective: effectiveCount(adapted, trained.allocation) },
@@ -116,6 +124,11 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
   } finally {
     model.dispose();
   }
+}
+
+/** Beside the adapter or the checkpoint, so that either can be used by itself. */
+function keepTokenizer({ tokenizerFolder }: PreparedTask, folder: RunFolder): void {
+  for (const part of ["adapter", "checkpoint"]) if (tokenizerFolder !== undefined && folder.has(part)) copyTokenizer(tokenizerFolder, join(folder.path, part));
 }
 
 /** What was found against what was planted. Kept ranks where they were allocated, effective ranks of the update otherwise. */

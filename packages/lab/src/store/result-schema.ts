@@ -1,0 +1,59 @@
+/** What `result.json` must hold to be read again. */
+import { z } from "zod";
+import type { RunResult } from "./result.ts";
+
+const size = z.number().int().min(0);
+const text = z.string().min(1);
+const share = z.number().min(0).max(1);
+/** JSON has no NaN; a correlation with a constant is one. */
+const correlation = z.number().min(-1.000001).max(1.000001).nullable().transform((value) => value ?? Number.NaN);
+
+const evaluation = z.object({ step: size, epoch: z.number().min(0), loss: z.number(), accuracy: share, f1: share, examples: size });
+const module = z.object({ module: text, in: size, out: size, rank: size, scale: z.number(), parameters: size });
+const rankRow = z.object({ module: text, truth: size, found: size });
+const allocation = z.object({
+  method: z.string(),
+  reference: z.string(),
+  compat: z.enum(["strict", "peft"]),
+  calls: size,
+  budgets: z.array(z.number()),
+  choices: z.array(z.tuple([z.number(), z.number()])),
+  initialBudget: z.number(),
+  targetBudget: z.number(),
+  finalisedAt: z.number().nullable(),
+  kept: size,
+  modules: z.array(z.looseObject({ module: text, kept: size, mask: z.array(z.boolean()) })),
+});
+
+export const resultSchema = z.object({
+  id: text,
+  cell: text,
+  name: text,
+  study: text,
+  config: text,
+  method: text,
+  task: text,
+  seed: size,
+  // for people: what a run is decided by is in its id
+  resolved: z.looseObject({}),
+  device: text,
+  fresh: z.array(z.string()),
+  final: evaluation,
+  best: evaluation,
+  parameters: z.object({ trainable: size, effective: size, total: size, percent: z.number() }),
+  modules: z.array(module),
+  steps: size,
+  seconds: z.object({ total: z.number(), training: z.number(), perStep: z.number() }),
+  memory: z.object({
+    arenaBytes: size,
+    persistentBytes: size,
+    peakRssBytes: size,
+    estimatedPeakRssBytes: z.number().optional(),
+    split: z.object({ frozenWeights: size, trainableWeights: size, optimizerState: size, activationsAndGradients: size }),
+  }),
+  allocation: allocation.optional(),
+  rankRecovery: z.object({ rule: text, spearman: correlation, modules: z.array(rankRow) }).optional(),
+  lossScaling: z.object({ skipped: size, finalScale: z.number().nullable() }).optional(),
+  predictions: z.object({ sha256: text, labelsSha256: text }),
+  proofs: z.array(z.object({ name: text, holds: z.boolean(), detail: z.record(z.string(), z.unknown()) })),
+}) as unknown as z.ZodType<RunResult>;
