@@ -52,7 +52,7 @@ describe("bad input", () => {
     [["run", "planted", "--set", "configs.lora.dropout=1.5"], `lowrank: preset planted: "configs.lora.dropout" is 1.5; too big: expected number to be <1\n`],
     [["run", "planted", "--set", "train.batchSize=1e8", "--device", "wasm"], `lowrank: config "head": the weights and a batch of 100,000,000 rows, 128 wide, take at least 762.9 GiB of memory; the device wasm has 4.0 GiB at most\n`],
     [["run", "planted", "--set", "configs.lora.r=1000000", "--device", "wasm"], `lowrank: config "lora": 1,920,000,130 trainable parameters with gradients and Adam's moments take at least 28.6 GiB of memory; the device wasm has 4.0 GiB at most\n`],
-    [["run", "planted", "--set", "model.layers=1e9", "--device", "wasm"], `lowrank: config "head": 1,000,000,000 layers are more than the 10,000 that there may be\n`],
+    [["run", "planted", "--set", "model.layers=1e9", "--device", "wasm"], `lowrank: preset planted: "model.layers" is 1000000000; expected at most 8192, beyond which no memory holds the layers\n`],
     [["run", "planted", "--set", "task.train=1e9", "--device", "wasm"], `lowrank: config "head": "task.train" 1000000000 examples take at least 74.5 GiB of memory; the device wasm has 4.0 GiB at most\n`],
     [["run", "planted-six", "--set", "configs.b-ada.targetR=50"], `lowrank: preset planted-six: "configs.b-ada.targetR" is 50, more than the initial rank 12 ("initR"); ranks are only taken away\n`],
     [["run", "."], "lowrank: .: is a folder; a file is needed\n"],

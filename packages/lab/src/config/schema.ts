@@ -3,7 +3,7 @@
  * Names follow the field's habits in camel case (`rankPattern` is PEFT's `rank_pattern`).
  */
 import { z } from "zod";
-import { count, fraction, passes, positive, probability, seed } from "./numbers.ts";
+import { count, fraction, layers, passes, positive, probability, seed } from "./numbers.ts";
 import type { MethodConfig, ModelOptions, Study, TaskConfig, TrainOptions } from "./study.ts";
 
 
@@ -89,7 +89,7 @@ const method = z.discriminatedUnion("method", [
 
 const model = z.strictObject({
   hidden: count,
-  layers: count,
+  layers,
   heads: count,
   intermediate: count,
   dropout: probability.default(0.1),

@@ -1,6 +1,6 @@
 /** What pre-training may be told: YAML with strict keys, presets by name. */
 import { z } from "zod";
-import { count, fraction, positive, probability, seed } from "../config/numbers.ts";
+import { count, fraction, layers, positive, probability, seed } from "../config/numbers.ts";
 import { applyOverrides } from "../config/overrides.ts";
 import { validate } from "../config/validate.ts";
 import { parseYaml, readYamlFile } from "../config/yaml.ts";
@@ -51,7 +51,7 @@ const schema: z.ZodType<PretrainConfig> = z.strictObject({
   seed: seed.default(42),
   model: z.strictObject({
     hidden: count,
-    layers: count,
+    layers,
     heads: count,
     intermediate: count,
     dropout: probability.default(0.1),

@@ -150,9 +150,9 @@ async function trainIn(config: PretrainConfig, context: PretrainContext, tokeniz
 
 /** The least that the sizes ask for: weights with gradients and moments, logits of what is masked. */
 function requirePretrainMemory({ model, corpus, train }: PretrainConfig, vocab: number, device: string): void {
-  requireBaseMemory("model", { ...model, vocab }, "f32", device);
+  requireBaseMemory({ ...model, vocab }, "f32", device);
   const logits = 4 * corpus.masking * train.tokensPerBatch * vocab;
-  requireMemory("train", logits + 4 * train.tokensPerBatch * Math.max(model.hidden, model.intermediate), device, `batches of ${train.tokensPerBatch} tokens ("tokensPerBatch")`);
+  requireMemory(logits + 4 * train.tokensPerBatch * Math.max(model.hidden, model.intermediate), device, `batches of ${train.tokensPerBatch} tokens ("tokensPerBatch")`);
 }
 
 /** The checkpoint in Hugging Face form, with the tokenizer beside it. */

@@ -17,27 +17,24 @@ function deviceBytes(device: string): number {
 const STORED: Readonly<Record<Storage, number>> = { f32: 4, f16: 2, bf16: 2, int8: 1, nf4: 0.5, fp4: 0.5 };
 /** A weight that trains, its gradient and Adam's two moments, each f32. */
 const TRAINED = 16;
-/** Beyond it listing the layers alone takes minutes. */
-const MOST_LAYERS = 10_000;
 
 /** @throws InputError when `bytes` are more than the device can have; `what` says what asks for them */
-export function requireMemory(where: string, bytes: number, device: string, what: string): void {
+export function requireMemory(bytes: number, device: string, what: string): void {
   const most = deviceBytes(device);
-  if (!(bytes <= most)) throw new InputError(`${where}: ${what} take at least ${formatBytes(bytes)} of memory; the device ${device} has ${formatBytes(most)} at most`);
+  if (!(bytes <= most)) throw new InputError(`${what} take at least ${formatBytes(bytes)} of memory; the device ${device} has ${formatBytes(most)} at most`);
 }
 
 /** The base as it is kept, told from its sizes alone. */
-export function requireBaseMemory(where: string, { layers, hidden, intermediate, vocab, positions }: Pick<BertSizes, "layers" | "hidden" | "intermediate" | "vocab" | "positions">, storage: Storage, device: string): void {
-  if (layers > MOST_LAYERS) throw new InputError(`${where}: ${formatCount(layers)} layers are more than the ${formatCount(MOST_LAYERS)} that there may be`);
+export function requireBaseMemory({ layers, hidden, intermediate, vocab, positions }: Pick<BertSizes, "layers" | "hidden" | "intermediate" | "vocab" | "positions">, storage: Storage, device: string): void {
   const weights = layers * (4 * hidden * hidden + 2 * hidden * intermediate) + (vocab + positions) * hidden;
-  requireMemory(where, STORED[storage] * weights, device, `the weights of ${layers} layers of ${hidden} × ${intermediate}`);
+  requireMemory(STORED[storage] * weights, device, `the weights of ${layers} layers of ${hidden} × ${intermediate}`);
 }
 
 /** What trains, and one activation of the widest layer for the whole batch. */
-export function requireTrainingMemory(where: string, { trainable, total, modules }: Prediction, { hidden, intermediate }: BertSizes, batch: { rows: number; length: number }, storage: Storage, device: string): void {
+export function requireTrainingMemory({ trainable, total, modules }: Prediction, { hidden, intermediate }: BertSizes, batch: { rows: number; length: number }, storage: Storage, device: string): void {
   const rank = modules.reduce((most, module) => Math.max(most, module.rank), 0);
   const weights = TRAINED * trainable + STORED[storage] * (total - trainable);
-  requireMemory(where, weights, device, `${formatCount(trainable)} trainable parameters with gradients and Adam's moments`);
+  requireMemory(weights, device, `${formatCount(trainable)} trainable parameters with gradients and Adam's moments`);
   const widest = Math.max(hidden, intermediate, rank);
-  requireMemory(where, weights + 4 * batch.rows * batch.length * widest, device, `the weights and a batch of ${formatCount(batch.rows)} rows, ${formatCount(widest)} wide,`);
+  requireMemory(weights + 4 * batch.rows * batch.length * widest, device, `the weights and a batch of ${formatCount(batch.rows)} rows, ${formatCount(widest)} wide,`);
 }

@@ -50,15 +50,15 @@ export function planStudy(study: Study, store: RunStore, options: PlanOptions): 
 function checkConfig(config: ResolvedConfig, device: string): void {
   const { task, train } = config;
   const planted = task.name === "planted-rank" ? task : undefined;
-  // of SST-2 the tokenizer's vocabulary is not known yet: what is asked for here is the least
-  const sizes = baseSizes(config, { vocab: planted?.vocab ?? 1, positions: planted?.length ?? 1, labels: planted?.labels ?? 2 });
   const where = `config "${config.name}"`;
-  requireBaseMemory(where, sizes, config.method.storage, device);
-  if (planted !== undefined) requireMemory(where, (planted.train + planted.dev) * (4 * planted.length + 8 * planted.labels), device, `"task.train" ${planted.train} examples`);
   try {
-    requireTrainingMemory(where, predictParameters(sizes, config.method), sizes, { rows: train.batchSize, length: planted?.length ?? SHORTEST }, config.method.storage, device);
+    // of SST-2 the tokenizer's vocabulary is not known yet: what is asked for here is the least
+    const sizes = baseSizes(config, { vocab: planted?.vocab ?? 1, positions: planted?.length ?? 1, labels: planted?.labels ?? 2 });
+    requireBaseMemory(sizes, config.method.storage, device);
+    if (planted !== undefined) requireMemory((planted.train + planted.dev) * (4 * planted.length + 8 * planted.labels), device, `"task.train" ${planted.train} examples`);
+    requireTrainingMemory(predictParameters(sizes, config.method), sizes, { rows: train.batchSize, length: planted?.length ?? SHORTEST }, config.method.storage, device);
   } catch (error) {
-    throw error instanceof LowrankError && error.kind === "input" && !error.message.startsWith(where) ? new InputError(`${where}: ${error.message}`, { cause: error }) : error;
+    throw error instanceof LowrankError && error.kind === "input" ? new InputError(`${where}: ${error.message}`, { cause: error }) : error;
   }
 }
 
