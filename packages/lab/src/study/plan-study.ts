@@ -51,9 +51,9 @@ function checkConfig(config: ResolvedConfig, device: string): void {
   const { task, train } = config;
   const planted = task.name === "planted-rank" ? task : undefined;
   const where = `config "${config.name}"`;
+  // of SST-2 the tokenizer's vocabulary is not known yet: what is asked for here is the least
+  const sizes = baseSizes(config, { vocab: planted?.vocab ?? 1, positions: planted?.length ?? 1, labels: planted?.labels ?? 2 });
   try {
-    // of SST-2 the tokenizer's vocabulary is not known yet: what is asked for here is the least
-    const sizes = baseSizes(config, { vocab: planted?.vocab ?? 1, positions: planted?.length ?? 1, labels: planted?.labels ?? 2 });
     requireBaseMemory(sizes, config.method.storage, device);
     if (planted !== undefined) requireMemory((planted.train + planted.dev) * (4 * planted.length + 8 * planted.labels), device, `"task.train" ${planted.train} examples`);
     requireTrainingMemory(predictParameters(sizes, config.method), sizes, { rows: train.batchSize, length: planted?.length ?? SHORTEST }, config.method.storage, device);
