@@ -115,6 +115,8 @@ export function compile<Out extends Record<string, Tensor>>(device: Device, fn: 
     const captured = capture(keyOf(specs), specs);
     const timings: StepTiming[] | undefined = call.onTimings === undefined ? undefined : [];
     const results = await device.launch(captured.prepared, captured.program, values, timings);
+    // a run may have ended before the device was closed; whoever still waited for it is told all the same
+    device.checkUsable();
     if (timings !== undefined) call.onTimings?.(timings);
     return Object.fromEntries(captured.names.map((name, i) => [name, resultTensor(device, captured.program.outputs[i]!, results[i]!)])) as Out;
   };

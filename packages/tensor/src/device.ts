@@ -131,6 +131,7 @@ export class Device {
     if (outputs.length === 0 && this.pending.size === 0) return;
     const program = this.#eagerProgram(outputs);
     const results = await this.launch(this.prepare(program), program, new Map());
+    this.checkUsable();
     program.outputs.forEach((node, i) => { node.leaf = this.resultLeaf(results[i]!, node); });
   }
 

@@ -78,7 +78,7 @@ it.for([
 });
 
 it("a thread that does not start is an error, not a wait", async () => {
-  expect(await failure(openWasm(3, "this is no JavaScript"))).toMatchObject({ code: "DeviceError", message: expect.stringMatching(/compute thread \d did not start.*threads: 1/) as string });
+  expect(await failure(openWasm(3, "this is no JavaScript"))).toMatchObject({ code: "DeviceError", message: expect.stringMatching(/compute threads did not start \(SyntaxError.*threads: 1/) as string });
 });
 
 describe.each([1, 2])("a closed device with %d threads", (threads) => {
@@ -95,5 +95,18 @@ describe.each([1, 2])("a closed device with %d threads", (threads) => {
       expect(performance.now() - started).toBeLessThan(1000);
     }
     weight.dispose();
+  });
+
+  it("rejects a step that was pending", async () => {
+    const device = await init({ device: "wasm", threads });
+    const step = stepOn(device);
+    await step(input);
+    const pending = step(input);
+    device.close();
+    expect(await failure(pending)).toMatchObject({ code: "DisposedError" });
+    const reading = ops.add(kept(await init({ device: "wasm", threads })).parameter([1]).value, 1);
+    const values = reading.data();
+    open.at(-1)!.close();
+    expect(await failure(values)).toMatchObject({ code: "DisposedError" });
   });
 });

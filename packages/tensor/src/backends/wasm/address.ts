@@ -2,8 +2,8 @@
  * Addresses of the linear memory. They are unsigned and 32 bits wide; both is known here and nowhere else, in TypeScript and in emitted code, so that
  * a wider memory (memory64) is another `AddressCode` and another `Table` layout.
  *
- * In TypeScript an address is a non-negative number. Half of them do not fit into a signed 32-bit integer, so bit operators must not touch them, and
- * words of the memory that hold one are read back through `addressIn`.
+ * In TypeScript an address is a non-negative number. Half of them do not fit into a signed 32-bit integer, so bit operators must not touch them. Tables
+ * that threads share hold word indices, which do fit, where TypeScript goes on with them, and addresses only to be handed to kernels.
  *
  * In emitted code an `Address` is not a `Push`: instructions cannot be put on it by mistake, only what `AddressCode` offers. Distances in bytes are
  * addresses too. Sums wrap around, so partial sums may be anything as long as the whole is an address.
@@ -17,9 +17,6 @@ const WORD = 4;
 
 /** Index of the word at `address` in an `Int32Array` over the whole memory: below 2³⁰, so itself fit for a word. */
 export function wordAt(address: number): number { return address / WORD; }
-
-/** The address that a word of the memory holds. */
-export function addressIn(words: Int32Array, index: number): number { return words[index]! >>> 0; }
 
 /** Emitted code that leaves an address on the stack. */
 export interface Address { readonly push: Push }

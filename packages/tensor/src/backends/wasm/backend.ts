@@ -105,7 +105,7 @@ export class WasmBackend implements Backend {
     return out;
   }
 
-  async read(buffer: DeviceBuffer): Promise<Uint8Array> { return Promise.resolve(this.readSync(buffer)); }
+  async read(buffer: DeviceBuffer): Promise<Uint8Array> { return this.readSync(buffer); }
 
   prepare(plan: Plan): Executable {
     this.#check();

@@ -1,8 +1,8 @@
 /** What a code generator hands to the runtime: functions already emitted into a module, and how to call them. */
 
 /**
- * One function of a kernel. Signature `(begin, end, shared, thread, arg0, arg1, …) → void`, all i32; the arguments are byte
- * addresses of the kernel's args in the one linear memory. It does work units [begin, end) of `units`.
+ * One function of a kernel. Signature `(begin, end, shared, thread, arg0, arg1, …) → void`: two i32, then addresses in the one linear
+ * memory (`address.ts`), of scratch and of the kernel's args. It does work units [begin, end) of `units`.
  * A unit's result never depends on which thread runs it or on where the range was cut: same bits for any number of threads.
  */
 export interface Phase {

@@ -59,27 +59,32 @@ export class WorkerPool {
 
   static async start(heap: Heap, count: number, hook?: string): Promise<WorkerPool> {
     const source = workerSource(hook);
-    const workers = Array.from({ length: count }, () => startWorker(source));
-    const pool = new WorkerPool(heap, workers);
-    const { control, claims } = pool;
+    const workers: ComputeWorker[] = [];
     try {
-      await Promise.all(workers.map((w, i) => new Promise<void>((ready, fail) => {
-        w.hold(true);
-        w.onMessage(() => {
-          w.hold(false);
-          ready();
-        });
-        w.onEnd((why) => {
-          if (!pool.#ended.has(i)) pool.#ended.set(i, why);
-          fail(new DeviceError(`wasm: compute thread ${i + 1} did not start (${why}); init with threads: 1 does without`));
-        });
-        w.post({ memory: heap.memory, control, claims, lastWords: pool.#lastWords, tid: i + 1 });
-      })));
-    } catch (error) {
-      pool.stop();
-      throw error;
+      while (workers.length < count) workers.push(startWorker(source));
+      const pool = new WorkerPool(heap, workers);
+      await Promise.all(workers.map((_, i) => pool.#greet(i)));
+      return pool;
+    } catch (cause) {
+      for (const worker of workers) worker.stop();
+      throw new DeviceError(`wasm: compute threads did not start (${cause instanceof Error ? cause.message : String(cause)}); init with threads: 1 does without them`, { cause });
     }
-    return pool;
+  }
+
+  #greet(i: number): Promise<void> {
+    const worker = this.#workers[i]!;
+    return new Promise<void>((ready, fail) => {
+      worker.hold(true);
+      worker.onMessage(() => {
+        worker.hold(false);
+        ready();
+      });
+      worker.onEnd((why) => {
+        if (!this.#ended.has(i)) this.#ended.set(i, why);
+        fail(new Error(why));
+      });
+      worker.post({ memory: this.#heap.memory, control: this.control, claims: this.claims, lastWords: this.#lastWords, tid: i + 1 });
+    });
   }
 
   get size(): number { return this.#workers.length; }
