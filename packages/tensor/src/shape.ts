@@ -1,5 +1,5 @@
 /** Shape arithmetic: sizes, strides, broadcasting, dimension checks. */
-import { ShapeError } from "./errors.ts";
+import { quote, ShapeError } from "./errors.ts";
 
 export type Shape = readonly number[];
 
@@ -56,6 +56,7 @@ export function resolveDim(op: string, dim: number, rank: number): number {
 
 export function resolveDims(op: string, dims: readonly number[] | number | undefined, rank: number): number[] {
   if (dims === undefined) return Array.from({ length: rank }, (_, i) => i);
+  if (typeof dims !== "number" && !Array.isArray(dims)) throw new ShapeError(`${op}: dims must be a whole number or a list of them, got ${quote(dims)}`);
   const list = (typeof dims === "number" ? [dims] : dims).map((d) => resolveDim(op, d, rank));
   if (new Set(list).size !== list.length) throw new ShapeError(`${op}: dimension named twice in [${list.join(", ")}]`);
   return list.sort((a, b) => a - b);

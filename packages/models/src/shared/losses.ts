@@ -30,15 +30,8 @@ export function classificationLoss(logits: Tensor, labels: Tensor | undefined, f
     case "multi_label_classification":
       expect([batch, count]);
       if (!isFloat(labels.dtype)) throw new LowrankError("DTypeError", `labels of a multi_label_classification are floats from 0 to 1, got ${labels.dtype}`);
-      return binaryCrossEntropy(logits, ops.cast(labels, logits.dtype));
+      return ops.binaryCrossEntropy(logits, labels);
   }
-}
-
-/** mean(max(x, 0) − x·y + log(1 + e^−|x|)): −y·log σ(x) − (1 − y)·log(1 − σ(x)) without its overflow. */
-function binaryCrossEntropy(logits: Tensor, labels: Tensor): Tensor {
-  const each = ops.add(ops.sub(ops.relu(logits), ops.mul(logits, labels)), ops.log1p(ops.exp(ops.neg(ops.abs(logits)))));
-  // σ(x) − y; that of the parts would be −y where x is 0
-  return ops.mean(ops.make.withVjp(each, [logits], (dy) => [ops.mul(dy, ops.sub(ops.sigmoid(logits), labels))]));
 }
 
 /** Mean cross-entropy over all positions of logits […, classes] with labels […]; −100 counts for nothing. */

@@ -1,5 +1,6 @@
 /** Activation functions with gradients written for stability instead of derived through their parts. */
 import type { Tensor } from "../tensor.ts";
+import { geluFormOf } from "./options.ts";
 import type { OpRecord } from "./record.ts";
 import type { Toolbox } from "./toolbox.ts";
 
@@ -51,7 +52,7 @@ export const gelu: OpRecord<[x: Tensor, approximate?: GeluForm]> = {
     return [g.tensor(g.shape(), { min: -6, max: 6, tails: approximate === "none" ? [[-12.5, -4], [4, 12.5]] : [[-9.5, -4], [4, 9.5]] }), approximate];
   },
   call: (t, x, approximate = "none") => {
-    if (approximate === "none") {
+    if (geluFormOf(approximate) === "none") {
       const cdf = t.normalCdf(x);
       // d/dx x·Φ(x) = Φ(x) + x·φ(x), φ(x) = e^(−x²/2)/√(2π)
       return t.make.withVjp(t.mul(x, cdf), [x], (dy) => {

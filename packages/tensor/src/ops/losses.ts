@@ -3,6 +3,7 @@ import { ShapeError } from "../errors.ts";
 import { knownOnHost } from "../graph/index-checks.ts";
 import { formatShape, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { crossEntropyOptions, reductionOf } from "./options.ts";
 import type { OpRecord } from "./record.ts";
 import type { Toolbox } from "./toolbox.ts";
 
@@ -25,7 +26,7 @@ export const crossEntropy: OpRecord<[logits: Tensor, labels: Tensor, options?: C
     return [g.tensor([n, classes], { min: -5, max: 5 }), labels, { reduction: g.pick(["mean", "sum", "none"] as const), labelSmoothing: g.pick([0, 0.1]) }];
   },
   call: (t, logits, labels, options = {}) => {
-    const { ignoreIndex = -100, labelSmoothing: epsilon = 0, reduction = "mean" } = options;
+    const { ignoreIndex = -100, labelSmoothing: epsilon = 0, reduction = "mean" } = crossEntropyOptions(options);
     if (logits.rank !== 2 || labels.rank !== 1 || labels.shape[0] !== logits.shape[0]) throw new ShapeError(`crossEntropy: needs logits [n, classes] and labels [n], got ${formatShape(logits.shape)} and ${formatShape(labels.shape)}`);
     const classes = logits.shape[1]!;
     const checked = t.checkIndices(labels, { size: classes, ignore: ignoreIndex, op: "crossEntropy", name: "label" });
@@ -51,7 +52,8 @@ export const crossEntropy: OpRecord<[logits: Tensor, labels: Tensor, options?: C
   },
 };
 
-function reduced(t: Toolbox, each: Tensor, reduction: Reduction): Tensor {
+function reduced(t: Toolbox, op: string, each: Tensor, wanted: Reduction): Tensor {
+  const reduction = reductionOf(op, wanted);
   return reduction === "none" ? each : reduction === "sum" ? t.sum(each) : t.mean(each);
 }
 
@@ -65,7 +67,7 @@ export const mse: OpRecord<[a: Tensor, b: Tensor, reduction?: Reduction]> = {
   sample: (g) => { const shape = g.shape(); return [g.tensor(shape), g.tensor(shape), g.pick(["mean", "sum", "none"] as const)]; },
   call: (t, a, b, reduction = "mean") => {
     sameShapes("mse", a, b);
-    return reduced(t, t.square(t.sub(a, b)), reduction);
+    return reduced(t, "mse", t.square(t.sub(a, b)), reduction);
   },
 };
 
@@ -85,6 +87,6 @@ export const binaryCrossEntropy: OpRecord<[logits: Tensor, targets: Tensor, redu
       const small = t.div(e, t.add(e, 1));
       return [t.mul(dy, t.where(t.ge(logits, 0), t.sub(t.sub(1, y), small), t.sub(small, y))), t.neg(t.mul(dy, logits))];
     });
-    return reduced(t, each, reduction);
+    return reduced(t, "binaryCrossEntropy", each, reduction);
   },
 };

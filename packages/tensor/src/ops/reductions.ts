@@ -3,6 +3,7 @@ import { isFloat } from "../dtype.ts";
 import { ShapeError } from "../errors.ts";
 import { forEachIndex, formatShape, resolveDims, stridesOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { flagOf } from "./options.ts";
 import type { NdArray, OpRecord, Primitive, SampleSource } from "./record.ts";
 import type { Toolbox } from "./toolbox.ts";
 
@@ -44,6 +45,7 @@ function reduce(t: Toolbox, primitive: Primitive, x: Tensor, dims: Dims | undefi
   const list = resolveDims(op, dims, x.rank);
   const active = list.filter((d) => x.shape[d] !== 1);
   if (primitive === maxPrimitive && active.some((d) => x.shape[d] === 0)) throw new ShapeError(`${op}: ${formatShape(x.shape)} has no elements to choose from`);
+  flagOf(op, "keepdim", keepdim);
   const kept = x.shape.map((d, i) => (list.includes(i) ? 1 : d));
   const y = active.length === 0 ? x : t.make.node(primitive, [x], { dims: active }, kept, x.dtype);
   return keepdim ? y : t.reshape(y, x.shape.filter((_, i) => !list.includes(i)));
@@ -122,6 +124,7 @@ export const sort: OpRecord<[x: Tensor, dim?: number, descending?: boolean], Sor
   name: "sort", doc: "values in order along dim and the i32 indices they came from; stable; NaN counts as larger than anything, as in torch", tolerance: "exact", differentiable: true,
   sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 }), { distinct: true, gap: 1e-2 }), -1, g.boolean()],
   call: (t, x, dim = -1, descending = false) => {
+    flagOf("sort", "descending", descending);
     const last = t.transpose(x, dim, -1);
     const n = last.shape[last.rank - 1]!;
     const lead = last.shape.slice(0, -1);

@@ -3,6 +3,7 @@ import { DTypeError, ShapeError } from "../errors.ts";
 import { chance } from "../random/chance.ts";
 import { formatShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { attentionOptions, attentionWeightsOptions, randomKeyOf } from "./options.ts";
 import type { OpRecord } from "./record.ts";
 import type { RandomKey } from "./toolbox.ts";
 
@@ -25,6 +26,7 @@ export const dropout: OpRecord<[x: Tensor, p: number, key: RandomKey]> = {
   sample: (g) => [g.tensor(g.shape()), g.pick([0, 0.001, 0.1, 0.5]), { words: { ...g.ints([2], 0, 1_000_000), dtype: "u32" }, site: g.integer(0, 100) }],
   call: (t, x, p, key) => {
     if (!(p >= 0 && p < 1)) throw new DTypeError(`dropout: p must lie in [0, 1), got ${p}`);
+    randomKeyOf("dropout", key);
     if (p === 0) return x;
     const drop = chance(p);
     const bits = t.randomBits(x.shape, key, drop.bits);
@@ -33,22 +35,26 @@ export const dropout: OpRecord<[x: Tensor, p: number, key: RandomKey]> = {
   },
 };
 
-export interface AttentionOptions {
+export interface AttentionWeightsOptions {
   /** bool, broadcastable to [batch, heads, queries, keys]; true = may be attended. */
   readonly mask?: Tensor;
   readonly causal?: boolean;
   /** Default 1/√d. */
   readonly scale?: number;
+}
+
+export interface AttentionOptions extends AttentionWeightsOptions {
   readonly dropout?: { readonly p: number; readonly key: RandomKey };
 }
 
-export const attentionWeights: OpRecord<[q: Tensor, k: Tensor, options?: AttentionOptions]> = {
+export const attentionWeights: OpRecord<[q: Tensor, k: Tensor, options?: AttentionWeightsOptions]> = {
   name: "attentionWeights", doc: "softmax(q·kᵀ·scale) under the mask: [batch, heads, queries, keys]; a row that may attend nothing is zero", precision: "full", tolerance: "row", differentiable: true,
   sample: (g) => {
     const [b, h, s, d] = [g.size(2), g.size(2), g.size(6), g.integer(1, 5)];
     return [g.tensor([b, h, s, d], { min: -2, max: 2 }), g.tensor([b, h, s, d], { min: -2, max: 2 }), { causal: g.boolean(), ...(g.boolean() ? { mask: g.bools([b, 1, 1, s]) } : {}) }];
   },
-  call: (t, q, k, options = {}) => {
+  call: (t, q, k, wanted = {}) => {
+    const options = attentionWeightsOptions(wanted);
     const scores = t.mul(t.matmul(q, t.transpose(k)), options.scale ?? 1 / Math.sqrt(q.shape[q.rank - 1]!));
     let mask = options.mask;
     if (options.causal === true) {
@@ -69,9 +75,9 @@ export const attention: OpRecord<[q: Tensor, k: Tensor, v: Tensor, options?: Att
     return [part(), part(), part(), { causal: g.boolean(), ...(g.boolean() ? { mask: g.bools([b, 1, s, s]) } : {}) }];
   },
   call: (t, q, k, v, options = {}) => {
+    const { dropout: drop, ...masking } = attentionOptions(options);
     if (q.rank !== 4 || k.rank !== 4 || v.rank !== 4) throw new ShapeError(`attention: needs q, k, v [batch, heads, length, d], got ${formatShape(q.shape)}, ${formatShape(k.shape)}, ${formatShape(v.shape)}`);
-    const weights = t.attentionWeights(q, k, options);
-    const { dropout: drop } = options;
+    const weights = t.attentionWeights(q, k, masking);
     return t.matmul(drop === undefined ? weights : t.dropout(weights, drop.p, drop.key), v);
   },
 };
