@@ -72,8 +72,8 @@ class Finder {
       if (token.rstrip) to += SPACE_AT_START.exec(text.slice(to))![0].length;
       if (done < from) stretches.push({ text: slice(whole, done, from) });
       stretches.push({ text: slice(whole, from, to), token });
+      // the search goes on behind the token, not behind white space that it took along: a token of spaces is found there once more
       done = to;
-      at = Math.max(at, to);
     }
     if (done < text.length) stretches.push({ text: done === 0 ? whole : slice(whole, done, text.length) });
     return stretches;

@@ -1,5 +1,5 @@
 /** The shapes of tokenizer.json and tokenizer_config.json: each is read here and nowhere else. */
-import { absent, anything, checkFile, fields, flag, oneOf, positive, text, type Rule } from "@lowrank/tensor/check";
+import { absent, anything, checkFile, fields, oneOf, positive, type Rule } from "@lowrank/tensor/check";
 import { AddedTokens, addedTokenList, type AddedToken } from "./added-tokens.ts";
 import { bytePair } from "./byte-pair.ts";
 import { decoder, WORDS, type Decoder } from "./decoder.ts";
@@ -17,19 +17,15 @@ export interface TokenizerParts {
   readonly normalise: Normaliser;
   readonly preTokenise: PreTokenizer;
   readonly model: SubwordModel;
-  readonly kind: string;
   readonly postProcessor: PostProcessor;
   readonly decode: Decoder;
 }
 
 interface TokenizerFile {
   version: "1.0" | undefined; truncation: unknown; padding: unknown; added_tokens: AddedToken[] | undefined;
-  normalizer: Normaliser | undefined; pre_tokenizer: PreTokenizer | undefined; model: Model; post_processor: PostProcessor | undefined; decoder: Decoder | undefined;
+  normalizer: Normaliser | undefined; pre_tokenizer: PreTokenizer | undefined; model: SubwordModel; post_processor: PostProcessor | undefined; decoder: Decoder | undefined;
 }
-interface Model { readonly kind: string; readonly model: SubwordModel }
-
-const kept = (kind: string, build: Part<SubwordModel>): Part<Model> => (options, at) => ({ kind, model: build(options, at) });
-const MODELS: Readonly<Record<string, Part<Model>>> = { WordPiece: kept("WordPiece", wordPiece), BPE: kept("BPE", bytePair) };
+const MODELS: Readonly<Record<string, Part<SubwordModel>>> = { WordPiece: wordPiece, BPE: bytePair };
 /** Files of before 2021 do not name their model's type. */
 const modelType = (value: object): string | undefined => ("merges" in value ? "BPE" : "max_input_chars_per_word" in value ? "WordPiece" : undefined);
 
@@ -45,23 +41,21 @@ const TOKENIZER: Rule<TokenizerFile> = fields<TokenizerFile>({
 /** @throws LowrankError (FormatError) naming the file and the key */
 export function readTokenizer(value: unknown, source: string): TokenizerParts {
   const file = checkFile(source, TOKENIZER, value);
-  const { kind, model } = file.model;
+  const { model } = file;
   const normalise: Normaliser = file.normalizer ?? ((text) => text);
   const preTokenise: PreTokenizer = file.pre_tokenizer ?? ((text) => [text]);
   const added = new AddedTokens(file.added_tokens ?? [], model.vocabulary, normalise, { source, path: [], code: "FormatError" });
-  return { added, normalise, preTokenise, model, kind, postProcessor: file.post_processor ?? PLAIN, decode: file.decoder ?? WORDS };
+  return { added, normalise, preTokenise, model, postProcessor: file.post_processor ?? PLAIN, decode: file.decoder ?? WORDS };
 }
 
 export interface TokenizerConfig {
   /** Longest input of the model; very large where nobody knows. */
   readonly model_max_length?: number | undefined;
   readonly truncation_side?: TruncationSide | undefined;
-  readonly clean_up_tokenization_spaces?: boolean | undefined;
-  readonly tokenizer_class?: string | undefined;
 }
 
 const CONFIG: Rule<TokenizerConfig> = fields<TokenizerConfig>(
-  { model_max_length: absent(positive), truncation_side: absent(oneOf(...TRUNCATION_SIDES)), clean_up_tokenization_spaces: absent(flag), tokenizer_class: absent(text) },
+  { model_max_length: absent(positive), truncation_side: absent(oneOf(...TRUNCATION_SIDES)) },
   // the rest describes how to make a tokenizer.json, which is there already
   { unknown: "keep" },
 );

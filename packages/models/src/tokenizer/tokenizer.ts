@@ -28,8 +28,8 @@ export interface DecodeOptions {
   /** Leave special tokens out; default true. */
   readonly skipSpecialTokens?: boolean | undefined;
   /**
-   * No space before punctuation and in contractions. Default: `clean_up_tokenization_spaces` of tokenizer_config.json, but false for BPE,
-   * whose spaces are the text's own (transformers 5).
+   * Also take away the spaces before punctuation and in contractions, those of the text included; default false. transformers does so on
+   * its own for WordPiece where tokenizer_config.json has `clean_up_tokenization_spaces`; here only a caller can ask for it, since it cannot be undone.
    */
   readonly cleanUpSpaces?: boolean | undefined;
 }
@@ -121,8 +121,8 @@ class FileTokenizer implements Tokenizer {
   }
 
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
-    const { kind, added, model, decode } = this.#parts;
-    const { skipSpecialTokens = true, cleanUpSpaces = kind !== "BPE" && this.#config.clean_up_tokenization_spaces === true } = checkOptions("decode", DECODE, options);
+    const { added, model, decode } = this.#parts;
+    const { skipSpecialTokens = true, cleanUpSpaces = false } = checkOptions("decode", DECODE, options);
     const tokens: string[] = [];
     for (const id of Array.from(ids)) {
       if (!Number.isSafeInteger(id) || id < 0) throw new LowrankError("ValueError", `decode: ${quote(id)} is no token id; ids are whole numbers from 0`);
