@@ -26,3 +26,32 @@ describe.skipIf(!present)("configurations of models", () => {
     expect(() => count(read(model), read("adapter-plain-llama"))).toThrow(/config\.json has no "model_type"/);
   });
 });
+
+describe.skipIf(!present)("configurations of adapters", () => {
+  it.each([
+    // without a task the head is a linear layer like others
+    ["adapter-all-linear-without-task", "config-tiny-bert-classifier", 3736, 9003],
+    // modules_to_save goes by the end of a name: pre_classifier trains too
+    ["adapter-distilbert-seq-cls", "config-tiny-distilbert", 1330, 6548],
+    ["adapter-saved-embeddings", "config-tiny-llama", 2176, 7376],
+    ["adapter-saved-norms", "config-tiny-llama", 976, 6176],
+  ])("%s on %s: %i of %i", (adapter, model, trainable, total) => {
+    expect(count(read(model), read(adapter))).toMatchObject({ trainable, total, warnings: [] });
+  });
+
+  it("what is another format, or another start, is refused by name", () => {
+    expect(() => count(read("config-tiny-llama"), read("adapter-mlx-lm"))).toThrow(/there is no "peft_type"; the file is mlx-lm's; read it with loadMlxAdapter/);
+    expect(() => count(read("config-tiny-llama"), read("adapter-mica"))).toThrow(/"init_lora_weights": "mica" is not built/);
+  });
+
+  it("DistilBERT of real size trains what PEFT trains", () => {
+    const adapter = { ...read("adapter-distilbert-seq-cls"), r: 8 };
+    expect(count({ model_type: "distilbert" }, adapter)).toMatchObject({ trainable: 739_586, total: 67_694_596 });
+  });
+
+  it("RoBERTa's default targets are PEFT's, for AdaLoRA too", () => {
+    const names = (file: Record<string, unknown>): string[] => [...new Set(count(read("config-roberta-classifier"), { task_type: "SEQ_CLS", ...file }).modules.map(({ module }) => module.split(".").at(-1)!))].sort();
+    expect(names({ peft_type: "LORA" })).toEqual(["query", "value"]);
+    expect(names({ peft_type: "ADALORA", total_step: 10 })).toEqual(["dense", "key", "query", "value"]);
+  });
+});
