@@ -41,7 +41,14 @@ export const ADALORA_RULES: Rule<Partial<AdaLoraConfig> & Pick<AdaLoraConfig, "t
 
 /** Fills in PEFT's defaults. @throws LowrankError (ConfigError) on what PEFT refuses, and on what would never finish */
 export function adaLoraConfig(options: Partial<AdaLoraConfig> & Pick<AdaLoraConfig, "totalStep">): AdaLoraConfig {
-  return completeAdaLora(checkOptions("adaLoraConfig", ADALORA_RULES, options));
+  const ada = completeAdaLora(checkOptions("adaLoraConfig", ADALORA_RULES, options));
+  requireShrinking(ada);
+  return ada;
+}
+
+/** PEFT's files may say otherwise, as their ranks are decided already; whoever trains may not. */
+export function requireShrinking({ initR, targetR }: AdaLoraConfig): void {
+  if (targetR > initR) throw new LowrankError("ConfigError", `AdaLoRA: target_r ${targetR} is more than init_r ${initR}, the rank that modules start with; ranks are only taken away`);
 }
 
 /** The same for options that were checked already. */

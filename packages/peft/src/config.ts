@@ -1,7 +1,7 @@
 /** LoRA's configuration: what each option means, what it may be, and which do not go together. */
 import { LowrankError } from "@lowrank/tensor";
 import { anyOf, anything, checkOptions, fields, flag, listOf, mapOf, name, oneOf, optional, probability, real, size, whole, type Rule } from "@lowrank/tensor/check";
-import { ADALORA_RULES, completeAdaLora, type AdaLoraConfig } from "./adalora-config.ts";
+import { ADALORA_RULES, completeAdaLora, requireShrinking, type AdaLoraConfig } from "./adalora-config.ts";
 
 export const TASK_TYPES = ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM", "QUESTION_ANS", "FEATURE_EXTRACTION", "SEQ_2_SEQ_LM"] as const;
 export type TaskType = (typeof TASK_TYPES)[number];
@@ -100,8 +100,7 @@ export function loraConfig(options: Partial<LoraConfig> = {}): LoraConfig {
   if (config.onUnmatchedPattern === "error") {
     const idle = adaLoraIgnores(config).find((what) => !what.startsWith("r ("));
     if (idle !== undefined) fail(idle);
-    const { adaLora } = config;
-    if (adaLora !== undefined && adaLora.targetR > adaLora.initR) fail(`AdaLoRA: target_r ${adaLora.targetR} is more than init_r ${adaLora.initR}, the rank that modules start with; ranks are only taken away`);
+    if (config.adaLora !== undefined) requireShrinking(config.adaLora);
   }
   return config;
 }

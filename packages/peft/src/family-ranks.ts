@@ -1,5 +1,6 @@
 /** Rank patterns in words, for people who think of attention and feed-forward parts rather than of module names. */
 import { LowrankError } from "@lowrank/tensor";
+import { checkOptions, fields, optional, size } from "@lowrank/tensor/check";
 
 export interface PartRanks {
   /** Query, key, value and the projection after them. */
@@ -18,6 +19,7 @@ const PARTS: Readonly<Record<string, { readonly attention: readonly string[]; re
 
 /** A `rank_pattern` for a model family. Give it to `rankPattern` (or, for alphas, to `alphaPattern`); targets that match neither part keep the default rank. */
 export function familyRanks(modelType: string, ranks: PartRanks): Record<string, number> {
+  checkOptions("familyRanks", fields<PartRanks>({ attention: optional(size), ffn: optional(size) }, { spelt: { feedForward: "ffn", mlp: "ffn" } }), ranks);
   const parts = PARTS[modelType === "roberta" ? "bert" : modelType];
   if (parts === undefined) throw new LowrankError("PatternError", `no words for the parts of "${modelType}"; known are ${[...Object.keys(PARTS), "roberta"].join(", ")}. Write a rank pattern of module names instead`);
   return Object.fromEntries((["attention", "ffn"] as const).flatMap((part) => (ranks[part] === undefined ? [] : parts[part].map((pattern) => [pattern, ranks[part]!]))));

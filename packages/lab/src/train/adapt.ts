@@ -67,10 +67,10 @@ export function checkSchedule({ name, method }: Pick<ResolvedConfig, "name" | "m
 async function adaLoraClassifier(classifier: Classifier, method: AdaLoraMethod, seed: number, totalSteps: number): Promise<AdaptedClassifier> {
   const { model, device } = classifier;
   const { targetR, tinit, tfinal, deltaT, beta1, beta2, orthRegWeight, compat } = method;
-  const schedule = { tinit, tfinal, deltaT, beta1, beta2, orthRegWeight };
   const adapter = await adapt(model, { ...commonConfig(method), adaLora: adaLoraSchedule(method, totalSteps) }, { device, seed: deriveSeed(seed, "init") });
-  const options = { totalSteps, targetRank: targetR, compat, ...schedule };
-  const allocator = { true: adaLora, sensitivity: adaLora, magnitude: magnitudeBudget, false: undefined }[`${method.allocator}`]?.(tripletsOf(adapter), options);
+  const budget = { totalSteps, targetRank: targetR, compat, tinit, tfinal, deltaT };
+  const sensitivity = (): AdaptiveMethod => adaLora(tripletsOf(adapter), { ...budget, beta1, beta2, orthRegWeight });
+  const allocator = { true: sensitivity, sensitivity, magnitude: () => magnitudeBudget(tripletsOf(adapter), budget), false: undefined }[`${method.allocator}`]?.();
   const save = async (folder: string, allocation?: AllocationRecord): Promise<void> => {
     if (allocation !== undefined) await resizeAdapter(adapter, new Map(allocation.modules.map(({ module, mask }) => [module, mask])));
     await saveAdapter(adapter, directory(join(folder, "adapter")));

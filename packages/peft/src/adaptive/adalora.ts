@@ -5,9 +5,11 @@
  */
 import type { Weight } from "@lowrank/nn";
 import { LowrankError, ops, type Parameter, type Tensor } from "@lowrank/tensor";
+import { checkOptions } from "@lowrank/tensor/check";
 import { stepsOf, type AdaLoraConfig } from "../adalora-config.ts";
 import { BudgetAllocator, type AllocatorOptions } from "./allocator.ts";
 import type { Triplets } from "./method.ts";
+import { ADALORA_OPTION_RULES } from "./options.ts";
 import { orthogonality } from "./orthogonality.ts";
 import { joined, joinedE, zerosLike, type ScoreContext, type ScoreRule } from "./rule.ts";
 
@@ -76,7 +78,8 @@ function averages(weight: Weight, shape?: readonly number[]): Averages {
 
 /** AdaLoRA over modules in SVD form that are in memory. */
 export function adaLora(layers: readonly Triplets[], options: AdaLoraOptions): BudgetAllocator {
-  return new BudgetAllocator(layers, (living) => new SensitivityRule(living, options), options);
+  const checked = checkOptions("adaLora", ADALORA_OPTION_RULES, options);
+  return new BudgetAllocator(layers, (living) => new SensitivityRule(living, checked), checked);
 }
 
 /** The allocator's options out of an adapter's configuration, which is PEFT's. */

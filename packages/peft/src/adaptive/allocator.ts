@@ -53,7 +53,8 @@ export class BudgetAllocator implements AdaptiveMethod {
   constructor(layers: readonly Triplets[], rule: (living: readonly Triplets[]) => ScoreRule, options: AllocatorOptions) {
     this.layers = layers;
     this.#living = layers.filter(({ e }) => e.size > 0);
-    this.schedule = new BudgetSchedule(options);
+    const { totalSteps, tinit, tfinal, deltaT } = options;
+    this.schedule = new BudgetSchedule({ totalSteps, tinit, tfinal, deltaT });
     this.compat = options.compat ?? "strict";
     this.initialBudget = layers.reduce((n, { e }) => n + e.size, 0);
     this.targetBudget = (options.targetRank ?? 8) * layers.length;

@@ -7,8 +7,10 @@
  */
 import { Projection, type Module, type Weight } from "@lowrank/nn";
 import { LowrankError, ops, toMemory, topSvd, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
+import { callback, checkOptions, fields, leaf, optional, whole } from "@lowrank/tensor/check";
 import { BudgetAllocator, type AllocatorOptions } from "./allocator.ts";
 import type { Triplets } from "./method.ts";
+import { ALLOCATOR_RULES } from "./options.ts";
 import type { ScoreRule } from "./rule.ts";
 
 /** The leading directions of one module's inputs. */
@@ -61,6 +63,9 @@ interface Moments { readonly probe: Probe; readonly squares: Parameter; readonly
  * @param layers as many directions are found as a module has ranks, at most as it has inputs
  */
 export async function inputDirections<Batch>(model: Module, layers: readonly Triplets[], device: Device, options: CalibrationOptions<Batch>): Promise<Map<string, InputDirections>> {
+  checkOptions("inputDirections", fields<CalibrationOptions<Batch>>({
+    batches: leaf("a list of batches", (v) => typeof v === "object" && v !== null && Symbol.iterator in v), forward: callback(), modulesAtOnce: optional(whole(1)),
+  }), options);
   const out = new Map<string, InputDirections>();
   const many = options.modulesAtOnce ?? layers.length;
   for (let from = 0; from < layers.length; from += many) {
@@ -146,7 +151,8 @@ export class ExplainedVarianceRule implements ScoreRule {
  * @param options of the schedule only `totalSteps` matters
  */
 export async function explainedVariance(layers: readonly Triplets[], inputs: ReadonlyMap<string, InputDirections>, options: Pick<AllocatorOptions, "totalSteps" | "targetRank" | "compat">): Promise<BudgetAllocator> {
-  const allocator = new BudgetAllocator(layers, (living) => new ExplainedVarianceRule(living, inputs), { ...options, tinit: 0, tfinal: options.totalSteps - 1, deltaT: 1 });
+  const checked = checkOptions("explainedVariance", ALLOCATOR_RULES, options);
+  const allocator = new BudgetAllocator(layers, (living) => new ExplainedVarianceRule(living, inputs), { ...checked, tinit: 0, tfinal: checked.totalSteps - 1, deltaT: 1 });
   for (const { name, a, e } of layers) {
     if ((await e.value.floats()).some((v) => v !== 0)) throw new LowrankError("AdapterError", `explained variance: ${name} has been trained already; directions are for a fresh adapter`);
     const { directions } = inputs.get(name)!;

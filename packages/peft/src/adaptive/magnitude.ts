@@ -5,8 +5,10 @@
  * they are. Needs no gradients and no state.
  */
 import { ops, type Parameter, type Tensor } from "@lowrank/tensor";
+import { checkOptions } from "@lowrank/tensor/check";
 import { BudgetAllocator, type AllocatorOptions } from "./allocator.ts";
 import type { Triplets } from "./method.ts";
+import { ALLOCATOR_RULES } from "./options.ts";
 import { joined, joinedE, type ScoreRule } from "./rule.ts";
 
 export class MagnitudeRule implements ScoreRule {
@@ -28,5 +30,6 @@ export class MagnitudeRule implements ScoreRule {
 }
 
 export function magnitudeBudget(layers: readonly Triplets[], options: AllocatorOptions): BudgetAllocator {
-  return new BudgetAllocator(layers, (living) => new MagnitudeRule(living), options);
+  const checked = checkOptions("magnitudeBudget", ALLOCATOR_RULES, options);
+  return new BudgetAllocator(layers, (living) => new MagnitudeRule(living), checked);
 }

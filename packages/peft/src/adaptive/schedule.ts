@@ -3,16 +3,18 @@
  * Steps count from 1, as the allocator is called after the optimiser's step. Pure numbers, no tensors.
  */
 import { LowrankError } from "@lowrank/tensor";
+import { checkOptions } from "@lowrank/tensor/check";
+import { SCHEDULE_RULES } from "./options.ts";
 
 export interface ScheduleOptions {
   /** Optimiser steps of the whole training. */
   readonly totalSteps: number;
   /** Steps at the full budget: a whole number, or a fraction of the training below 1. Default 0. */
-  readonly tinit?: number;
+  readonly tinit?: number | undefined;
   /** Steps after the last decision: a whole number, or a fraction of the training below 1. Default 0. */
-  readonly tfinal?: number;
+  readonly tfinal?: number | undefined;
   /** Steps between two decisions. Default 1. */
-  readonly deltaT?: number;
+  readonly deltaT?: number | undefined;
 }
 
 /** What happens after one optimiser step. */
@@ -37,6 +39,7 @@ export class BudgetSchedule {
 
   /** Throws ConfigError where the steps leave no room to decide in. */
   constructor(options: ScheduleOptions) {
+    checkOptions("BudgetSchedule", SCHEDULE_RULES, options);
     const { totalSteps } = options;
     whole("totalSteps", totalSteps, 1);
     this.totalSteps = totalSteps;
