@@ -16,8 +16,8 @@ export interface Fit { readonly places: ReadonlyMap<string, Place>; readonly war
 const PREFIX = "base_model.model.";
 /** Parts of an adapter: without a place for them the adapter is another's. */
 const OWN = /\.lora_(A|B|E|embedding_A|embedding_B|magnitude_vector)(\.|$)/;
-/** With `bias: "all"` PEFT writes biases of saved modules a second and third time. */
-const TWICE = /\.(original_module|modules_to_save)\.(.*\.)?bias$/;
+/** PEFT writes some saved modules a second and third time: biases with `bias: "all"`, resized embeddings with all they have. */
+const TWICE = /\.(original_module|modules_to_save)\.(?=(.*\.)?(weight|bias)$)/;
 /** Modules whose size is the vocabulary's, which people enlarge before they train. */
 const VOCABULARY = /(^|\.)(embed_tokens|word_embeddings|wte|lm_head|decoder|vocab_projector)\.((base_layer|original_module)\.)?(weight|lora_embedding_A|lora_B\.weight)$/;
 
@@ -41,7 +41,7 @@ export function fitTensors(adapter: LoraAdapter, shapes: ReadonlyMap<string, rea
       problems.push(`${name} has no place in this model`);
       continue;
     }
-    if (adapter.config.bias === "all" && TWICE.test(name)) continue;
+    if (TWICE.test(name) && own.has(name.replace(TWICE, ".")) && (name.endsWith("bias") || name.includes(".modules_to_save."))) continue;
     const base = rest.get(inside.replace(/\.(base_layer|original_module)\./, "."));
     const dim = base === undefined || base.form !== undefined ? undefined : placeIn(shape, base, inside, false);
     if (base === undefined) warnings.push(`${name} has no place in this model; it is left out`);

@@ -78,6 +78,7 @@ function orthogonal(update: LoraUpdate, random: RandomStream): void {
 async function fromBase(path: string, layer: LoraProjection, update: LoraUpdate, kind: "pissa" | "olora"): Promise<Start> {
   const { rank: r, scale, base: { inFeatures: n, outFeatures: m } } = update;
   if (r > Math.min(m, n)) throw new LowrankError("ConfigError", `init_lora_weights "${kind}": rank ${r} is more than ${path}, ${m}×${n}, has`);
+  if (kind === "pissa" && !(scale > 0)) throw new LowrankError("ConfigError", `init_lora_weights "pissa" divides by alpha, which must be above 0 for ${path}`);
   const w = await update.base.matrix().floats();
   const a = new Float64Array(r * n);
   const b = new Float64Array(m * r);

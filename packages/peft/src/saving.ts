@@ -21,6 +21,7 @@ export function savedConfig(adapter: LoraAdapter, baseModel: string | undefined)
   if (uniform && strength === 1) return { config, facts };
   const refuse = (why: string): never => { throw new LowrankError("AdapterError", `saveAdapter: the adapter was scaled, and ${why}; scale it back, or merge it`); };
   if (config.initLora === "olora") refuse("OLoRA takes alpha to find the base it started from");
+  if (config.initLora === "pissa" && scaled.some(({ update }) => update.scale <= 0)) refuse("PiSSA divides by it when the base is found again");
   if (config.adaLora !== undefined && (!uniform || !scaled.every(({ alpha }) => alpha > 0))) return refuse("AdaLoRA has one alpha, above 0, for all modules");
   if (uniform) {
     const times = (alphas: Readonly<Record<string, number>>): Record<string, number> => Object.fromEntries(Object.entries(alphas).map(([key, alpha]) => [key, alpha * strength]));

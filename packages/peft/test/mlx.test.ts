@@ -41,5 +41,13 @@ it("names what does not fit", async () => {
   await expect(loadMlxAdapter(model, folder("lora", "model.down"), { device })).rejects.toThrow("names model.down, which the model does not have; near it: transformer.up");
   await expect(loadMlxAdapter(model, folder("full", "model.up"), { device })).rejects.toThrow('fine_tune_type "full" is not built');
   await expect(loadMlxAdapter(model, new MemoryFiles(), { device })).rejects.toThrow("there is no adapter_config.json");
+  const config = (text: string): MemoryFiles => new MemoryFiles([...folder("dora", "model.up").content, ["adapter_config.json", new TextEncoder().encode(text)]]);
+  // a magnitude is a part of the function
+  await expect(loadMlxAdapter(model, config('{"fine_tune_type": "lora"}'), { device })).rejects.toThrow('says fine_tune_type "lora", and adapters.safetensors holds magnitudes (model.up.m)');
+  await expect(loadMlxAdapter(model, config("null"), { device })).rejects.toThrow("must be an object");
+  await expect(loadMlxAdapter(model, config('{"peft_type": "LORA"}'), { device })).rejects.toThrow("it is PEFT's; read it with loadAdapter");
+  await expect(loadMlxAdapter(model, config('{"lora_parameters": {"rank": "2"}}'), { device })).rejects.toThrow('"lora_parameters.rank" must be a positive whole number');
+  await expect(loadMlxAdapter(model, config('{"__proto__": {}}'), { device })).rejects.toThrow('"__proto__" is no key');
+  expect([...model.namedModules()].some(([path]) => path.endsWith("base"))).toBe(false);
   device.close();
 });
