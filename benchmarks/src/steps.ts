@@ -22,13 +22,15 @@ function forwardParts({ layers, hidden, batch, length }: StepShape): { products:
   return { products: 2 * layers * 12 * hidden * hidden * tokens, attention: layers * 2 * 2 * tokens * length * hidden };
 }
 
-function stepBenchmark(shape: StepShape, options: StepOptions, calls: number): Benchmark {
+/** @param detect with every operation checked before the step, as `--detect-anomaly` does */
+function stepBenchmark(shape: StepShape, options: StepOptions, calls: number, detect = false): Benchmark {
   const { method, storage = "f32", recompute = false, threads } = options;
-  const variant = `${storage === "f32" ? "" : `-${storage}`}${recompute ? "-recompute" : ""}`;
+  const variant = `${storage === "f32" ? "" : `-${storage}`}${recompute ? "-recompute" : ""}${detect ? "-detect-anomaly" : ""}`;
   return {
     name: `step/bert-${method}${variant}/${shapeName(shape)}/t${threads}`, unit: "GFLOP/s", amount: necessaryFlops(shape, method), threads, calls,
     async prepare() {
-      const { step, inputs, close } = await buildStep(shape, options);
+      const { step, inputs, device, close } = await buildStep(shape, options);
+      device.anomalyDetection = detect;
       return { run: () => step(inputs), close };
     },
   };
@@ -37,7 +39,7 @@ function stepBenchmark(shape: StepShape, options: StepOptions, calls: number): B
 export function stepBenchmarks(threads: readonly number[]): Benchmark[] {
   return [
     ...threads.flatMap((t) => [
-      stepBenchmark(SMALL, { method: "full", threads: t }, 9), stepBenchmark(SMALL, { method: "lora", threads: t }, 9), stepBenchmark(BASE, { method: "lora", threads: t }, 5),
+      stepBenchmark(SMALL, { method: "full", threads: t }, 9), stepBenchmark(SMALL, { method: "lora", threads: t }, 9), stepBenchmark(SMALL, { method: "lora", threads: t }, 9, true), stepBenchmark(BASE, { method: "lora", threads: t }, 5),
       ...(["f16", "nf4"] as const).map((storage) => stepBenchmark(BASE, { method: "lora", storage, threads: t }, 5)),
       stepBenchmark(BASE, { method: "lora", storage: "f16", recompute: true, threads: t }, 5),
     ]),

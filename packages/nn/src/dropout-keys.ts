@@ -2,7 +2,7 @@
  * Random keys for dropout. The words are (seed, step) and live: the step moves on at every execution, so a replayed plan draws new
  * masks. Each dropout site in a forward pass has a number of its own; the same seed and step give the same masks on every device.
  */
-import { ops, type Device, type RandomKey, type Tensor } from "@lowrank/tensor";
+import { LowrankError, ops, quote, type Device, type RandomKey, type Tensor } from "@lowrank/tensor";
 
 export class DropoutKeys {
   readonly #words: Tensor;
@@ -12,6 +12,7 @@ export class DropoutKeys {
   step = 0;
 
   constructor(device: Device, seed: number) {
+    if (!Number.isSafeInteger(seed)) throw new LowrankError("RandomError", `DropoutKeys: the seed must be a whole number, got ${quote(seed)}`);
     this.#words = device.live([2], "u32", () => [seed >>> 0, this.step++ >>> 0], () => { this.step--; });
     this.#current = this.#words;
   }

@@ -1,6 +1,7 @@
 /** The layers transformers are made of. Weight layouts and defaults are torch's. */
 import { LowrankError, ops, quote, type Tensor } from "@lowrank/tensor";
 import { suggestion } from "@lowrank/tensor/check";
+import { anything, checkOptions, fields, flag, optional } from "@lowrank/tensor/check";
 import { Module } from "./module.ts";
 import { Weight, type Init, type WeightKind } from "./weight.ts";
 
@@ -17,6 +18,8 @@ export abstract class Projection extends Module {
   abstract forward(x: Tensor): Tensor;
 }
 
+const LINEAR = fields<{ bias?: boolean; init?: Init }>({ bias: optional(flag), init: optional(anything<Init>()) });
+
 /** x […, in] → […, out]; weight [out, in]. */
 export class Linear extends Projection {
   readonly inFeatures: number;
@@ -27,6 +30,7 @@ export class Linear extends Projection {
 
   constructor(inFeatures: number, outFeatures: number, options: { bias?: boolean; init?: Init } = {}) {
     super();
+    checkOptions("Linear", LINEAR, options);
     this.inFeatures = inFeatures;
     this.outFeatures = outFeatures;
     this.weight = new Weight([outFeatures, inFeatures], options.init ?? NORMAL);

@@ -3,6 +3,7 @@
  * gradients were finite is known on the device, where it guards every update, and told to the host once per step.
  */
 import { LowrankError, NumericsError, ops, tolerateNonFinite, type Device, type Tensor } from "@lowrank/tensor";
+import { checkOptions, fields, optional, positive, real, whole } from "@lowrank/tensor/check";
 
 export interface LossScalerOptions {
   readonly initScale?: number;
@@ -10,6 +11,10 @@ export interface LossScalerOptions {
   readonly backoffFactor?: number;
   readonly growthInterval?: number;
 }
+
+const RULES = fields<LossScalerOptions>({
+  initScale: optional(positive), growthFactor: optional(real({ above: 1 })), backoffFactor: optional(real({ above: 0, below: 1 })), growthInterval: optional(whole(1)),
+}, { spelt: { init_scale: "initScale", growth_factor: "growthFactor", backoff_factor: "backoffFactor", growth_interval: "growthInterval" } });
 
 /** A scale this small means that every step fails, whatever its scale. */
 const LEAST_SCALE = 2 ** -24;
@@ -27,7 +32,7 @@ export class LossScaler {
 
   /** Defaults: scale 65536, growth 2 after 2000 finite steps, backoff 0.5. */
   constructor(options: LossScalerOptions = {}) {
-    this.#options = { initScale: 65536, growthFactor: 2, backoffFactor: 0.5, growthInterval: 2000, ...options };
+    this.#options = { initScale: 65536, growthFactor: 2, backoffFactor: 0.5, growthInterval: 2000, ...checkOptions("LossScaler", RULES, options) };
     this.#scale = Math.fround(this.#options.initScale);
   }
 

@@ -2,7 +2,8 @@
  * The module tree. Children and weights are ordinary properties; their names are the property names, which are chosen to be those
  * of Hugging Face, so that a path in the tree is a key in a checkpoint.
  */
-import { bytesOf, dtypes, LowrankError, RandomStream, ShapeError, structureChanged, toMemory, withScope, type Device, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
+import { bytesOf, Device, dtypes, LowrankError, RandomStream, ShapeError, structureChanged, toMemory, withScope, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
+import { anything, callback, checkOptions, fields, flag, instance, oneOf, optional, whole } from "@lowrank/tensor/check";
 import type { DropoutKeys } from "./dropout-keys.ts";
 import { Weight, type Init, type WeightFormat, type WeightKind } from "./weight.ts";
 
@@ -19,6 +20,10 @@ export interface MaterializeOptions {
   /** Stored values by name; whatever is missing is drawn fresh. Read one at a time. */
   readonly values?: { has(name: string): boolean; read(name: string): Promise<StoredTensor> };
 }
+
+const MATERIALIZE = fields<MaterializeOptions>({
+  device: instance(Device), dtype: optional(oneOf(...(Object.keys(dtypes) as DType[]))), storage: optional(callback()), seed: optional(whole(0)), values: optional(anything()),
+});
 
 export abstract class Module {
   #training = false;
@@ -141,7 +146,7 @@ export abstract class Module {
    * @returns the names that were drawn fresh
    */
   async materialize(options: MaterializeOptions): Promise<{ fresh: string[] }> {
-    const { device, values, seed = 0 } = options;
+    const { device, values, seed = 0 } = checkOptions("materialize", MATERIALIZE, options);
     const dtype = options.dtype ?? device.defaultFloat;
     this.labelTree();
     const fresh: string[] = [];
@@ -198,6 +203,7 @@ export abstract class Module {
 
   /** Writes stored values into weights that have memory. Returns names that did not meet. */
   loadStateDict(values: ReadonlyMap<string, StoredTensor>, options: { strict?: boolean } = {}): { missing: string[]; unexpected: string[] } {
+    checkOptions("loadStateDict", fields<{ strict?: boolean }>({ strict: optional(flag) }), options);
     const weights = new Map(this.namedWeights());
     const missing = [...weights.keys()].filter((n) => !values.has(n));
     const unexpected = [...values.keys()].filter((n) => !weights.has(n));

@@ -3,7 +3,8 @@
  * so that a replayed plan can never freeze it.
  */
 import { formatShape, LowrankError, ops, withScope, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
-import type { Weight } from "./weight.ts";
+import { anyOf, callback, checkOptions, fields, instance, listOf, optional, probability, real, type Rule } from "@lowrank/tensor/check";
+import { Weight } from "./weight.ts";
 
 /** A learning rate, or the learning rate of the step after `step` finished ones. */
 export type LearningRate = number | ((step: number) => number);
@@ -13,6 +14,11 @@ export interface ParameterGroup {
   readonly lr?: LearningRate;
   readonly weightDecay?: number;
 }
+
+const notNegative = real({ min: 0 });
+const learningRate: Rule<LearningRate> = anyOf(notNegative, callback<(step: number) => number>());
+const SPELT = { learningRate: "lr", learning_rate: "lr", weight_decay: "weightDecay", params: "weights" };
+const GROUP = fields<ParameterGroup>({ weights: listOf(instance(Weight)), lr: optional(learningRate), weightDecay: optional(notNegative) }, { spelt: SPELT });
 
 interface Group { readonly lr: LearningRate; readonly weightDecay: number; readonly weights: readonly Weight[] }
 
@@ -24,6 +30,8 @@ export abstract class Optimizer {
   steps = 0;
 
   constructor(target: readonly Weight[] | readonly ParameterGroup[], lr: LearningRate, weightDecay: number) {
+    if (!Array.isArray(target) || target.length === 0 || target[0] instanceof Weight) checkOptions("optimizer", listOf(instance(Weight)), target);
+    else checkOptions("optimizer", listOf(GROUP), target);
     const groups = (target.length > 0 && "weights" in target[0]! ? target : [{ weights: target }]) as readonly ParameterGroup[];
     this.groups = groups.map((g) => ({ weights: g.weights, lr: g.lr ?? lr, weightDecay: g.weightDecay ?? weightDecay }));
     this.weights = this.groups.flatMap((g) => g.weights);
@@ -111,6 +119,10 @@ export interface AdamWOptions {
   readonly weightDecay?: number;
 }
 
+const ADAMW = fields<AdamWOptions>({
+  lr: optional(learningRate), betas: optional(listOf(probability, { min: 2, max: 2 }) as unknown as Rule<readonly [number, number]>), eps: optional(notNegative), weightDecay: optional(notNegative),
+}, { spelt: { ...SPELT, beta1: "betas", beta2: "betas", epsilon: "eps" } });
+
 /** Decoupled weight decay (Loshchilov & Hutter 2019) with torch's arithmetic: eps is added after the bias correction of √v. */
 export class AdamW extends Optimizer {
   protected readonly kind = "AdamW";
@@ -121,6 +133,7 @@ export class AdamW extends Optimizer {
 
   /** Defaults: lr 1e-3, betas (0.9, 0.999), eps 1e-8, weight decay 0.01. */
   constructor(target: readonly Weight[] | readonly ParameterGroup[], options: AdamWOptions = {}) {
+    checkOptions("AdamW", ADAMW, options);
     super(target, options.lr ?? 1e-3, options.weightDecay ?? 0.01);
     this.#betas = options.betas ?? [0.9, 0.999];
     this.#eps = options.eps ?? 1e-8;
@@ -163,6 +176,8 @@ export interface SGDOptions {
   readonly weightDecay?: number;
 }
 
+const SGD_RULES = fields<SGDOptions>({ lr: optional(learningRate), momentum: optional(notNegative), weightDecay: optional(notNegative) }, { spelt: SPELT });
+
 /** torch's SGD: coupled weight decay, momentum buffer b ← μ·b + g. */
 export class SGD extends Optimizer {
   protected readonly kind = "SGD";
@@ -170,6 +185,7 @@ export class SGD extends Optimizer {
   readonly #buffers: Parameter[];
 
   constructor(target: readonly Weight[] | readonly ParameterGroup[], options: SGDOptions = {}) {
+    checkOptions("SGD", SGD_RULES, options);
     super(target, options.lr ?? 1e-3, options.weightDecay ?? 0);
     this.#momentum = options.momentum ?? 0;
     this.#buffers = this.#momentum === 0 ? [] : this.slots("momentum");

@@ -103,7 +103,7 @@ export class LoraAdapter {
         weight.parameter = options.device.parameter(data, weight.shape, dtype, stored);
       }
     }
-    await this.model.materialize({ ...options, dtype });
+    await this.model.materialize({ device: options.device, dtype, ...(options.seed === undefined ? {} : { seed: options.seed }) });
     for (const [name, weight] of this.model.namedWeights()) weight.name = name;
     for (const [path, layer] of this.sites) {
       const start = await initialise(this, path, layer, options.seed ?? 0);

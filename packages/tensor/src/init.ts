@@ -6,6 +6,7 @@ import { availableThreads, canShareMemory } from "./backends/wasm/platform.ts";
 import { enableRelaxedSimd } from "./backends/wasm/relaxed-simd.ts";
 import { createWebGpuBackend, WebGpuBackend } from "./backends/webgpu/backend.ts";
 import { requestGpuDevice } from "./backends/webgpu/device.ts";
+import { checkOptions, fields, flag, oneOf, optional, whole } from "./check/rules.ts";
 import { Device } from "./device.ts";
 import { DeviceError } from "./errors.ts";
 import { PlanEngine } from "./plan/plan-engine.ts";
@@ -15,7 +16,7 @@ export type DeviceName = "wasm" | "webgpu" | "reference" | "interpreter";
 export interface InitOptions {
   /** Default: `webgpu` where the platform offers it on a GPU (browsers, Deno), else `wasm`. */
   readonly device?: DeviceName;
-  /** wasm: threads to compute with. Default: the machine's cores, at most 16; 1 where memory cannot be shared. */
+  /** wasm: threads to compute with, 1 to 16. Default: the machine's cores, at most 16; 1 where memory cannot be shared. */
   readonly threads?: number;
   /** Off: every operation is a kernel of its own. For tests and for finding bugs. Default on. */
   readonly fusion?: boolean;
@@ -28,18 +29,26 @@ const WEBGPU_ARGS = 8;
 const WASM_ARGS = 24;
 const MAX_THREADS = 16;
 
+const RULES = fields<InitOptions>({
+  device: optional(oneOf("wasm", "webgpu", "reference", "interpreter")),
+  threads: optional(whole(1, MAX_THREADS)),
+  fusion: optional(flag),
+  planCache: optional(flag),
+}, { spelt: { backend: "device", numThreads: "threads", workers: "threads" } });
+
+/** @throws ConfigError on options that it does not know, DeviceError where there is no such device */
 export async function init(options: InitOptions = {}): Promise<Device> {
+  checkOptions("init", RULES, options);
   const plan = { fusion: options.fusion ?? true, planCache: options.planCache ?? true };
   switch (options.device) {
     case "reference": return new Device(new ReferenceEngine());
     case "interpreter": return new Device(new PlanEngine(new InterpreterBackend(), { ...plan, maxArgs: WEBGPU_ARGS }));
     case "wasm": return new Device(new PlanEngine(await openWasm(options.threads), { ...plan, maxArgs: WASM_ARGS }));
     case "webgpu": return new Device(new PlanEngine(await createWebGpuBackend(), { ...plan, maxArgs: WEBGPU_ARGS }));
-    case undefined: {
+    default: {
       const backend = (hasWebGpu() ? await openHardwareGpu() : undefined) ?? await openWasm(options.threads);
       return new Device(new PlanEngine(backend, { ...plan, maxArgs: backend.name === "webgpu" ? WEBGPU_ARGS : WASM_ARGS }));
     }
-    default: throw new DeviceError(`init: there is no device "${String(options.device)}"; use wasm, webgpu, reference or interpreter`);
   }
 }
 
@@ -61,7 +70,7 @@ async function openHardwareGpu(): Promise<WebGpuBackend | undefined> {
 }
 
 function openWasm(wanted: number | undefined): Promise<WasmBackend> {
-  if (wanted !== undefined && (!Number.isInteger(wanted) || wanted < 1)) throw new DeviceError(`init: threads must be a positive integer, got ${wanted}`);
+  if (wanted !== undefined && wanted > 1 && !canShareMemory()) throw new DeviceError(`init: ${wanted} threads need shared memory, which this page may not use (it must be cross-origin isolated); use threads: 1`);
   const threads = canShareMemory() ? Math.min(wanted ?? availableThreads(), MAX_THREADS) : 1;
   return createWasmBackend(threads, { fma: enableRelaxedSimd() });
 }

@@ -26,8 +26,9 @@ describe("errors name the op, the shapes and the fix", () => {
   });
 
   it("devices", async () => {
-    await expect(init({ device: "cuda" as never })).rejects.toThrow('init: there is no device "cuda"; use wasm, webgpu, reference or interpreter');
-    await expect(init({ device: "wasm", threads: 0 })).rejects.toThrow("init: threads must be a positive integer, got 0");
+    await expect(init({ device: "cuda" as never })).rejects.toThrow('init: "device" must be one of "wasm", "webgpu", "reference", "interpreter", got "cuda"');
+    await expect(init({ device: "wasm", threads: 0 })).rejects.toThrow('init: "threads" must be a whole number from 1 to 16, got 0');
+    await expect(init({ backend: "wasm" } as never)).rejects.toThrow('init: has an unknown key "backend"; did you mean "device"?');
   });
 });
 

@@ -2,6 +2,7 @@
  * Random numbers for the host: initial weights, data order, masks. A stream is named by a seed and a label; number i of a stream is
  * a function of (seed, label, i) alone, so streams never disturb each other and any place of one can be reached directly.
  */
+import { LowrankError, quote } from "../errors.ts";
 import { threefry2x32 } from "./threefry.ts";
 
 /** 64-bit FNV-1a of the label, as two words. */
@@ -19,6 +20,7 @@ export class RandomStream {
 
   /** key = Threefry(seed; hash of the label). Seeds are integers up to 2⁵³. */
   constructor(seed: number, label: string = "") {
+    if (!Number.isSafeInteger(seed)) throw new LowrankError("RandomError", `RandomStream: the seed must be a whole number, got ${quote(seed)}`);
     this.#key = threefry2x32([seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0], hashLabel(label));
   }
 
