@@ -1,9 +1,11 @@
-/** Classification metrics on the host, in f64. */
+/** Classification metrics on the host, in f64: counts of all items first, one division at the end. */
 
 export interface Classification {
   readonly accuracy: number;
-  /** Two labels: F1 of label 1, as GLUE reports. More: the unweighted mean over labels. */
+  /** Two labels: F1 of label 1, as GLUE reports. More: the unweighted mean over `f1Classes`. */
   readonly f1: number;
+  /** The classes that `f1` speaks of. Of more than two, those that occur among labels or predictions: scikit-learn's rule for `average="macro"`. */
+  readonly f1Classes: readonly number[];
 }
 
 /** Index of the largest value in `logits[row]`; the first one of equals, as torch.argmax on CPU. */
@@ -15,24 +17,25 @@ export function argmaxRows(logits: ArrayLike<number>, classes: number): Int32Arr
   });
 }
 
-/** Accuracy and F1 of predicted labels. */
+/**
+ * Accuracy and F1 of predicted labels, NaN where there is no item.
+ * F1 of a class is 2·tp / (predicted + actual), 0 where it occurs in neither (scikit-learn's `zero_division=0`).
+ */
 export function classificationMetrics(predicted: ArrayLike<number>, labels: ArrayLike<number>, classes: number): Classification {
   let correct = 0;
-  const truePositive = Array.from<number>({ length: classes }).fill(0);
-  const predictedCount = Array.from<number>({ length: classes }).fill(0);
-  const labelCount = Array.from<number>({ length: classes }).fill(0);
+  const zeros = (): number[] => Array.from<number>({ length: classes }).fill(0);
+  const [truePositive, occurrences] = [zeros(), zeros()];
   for (let i = 0; i < labels.length; i++) {
     const [guess, truth] = [predicted[i]!, labels[i]!];
-    predictedCount[guess]!++;
-    labelCount[truth]!++;
+    occurrences[guess]!++;
+    occurrences[truth]!++;
     if (guess !== truth) continue;
     correct++;
     truePositive[truth]!++;
   }
-  // F1 = 2·tp / (predicted + actual); 0 where a class is neither predicted nor present, as scikit-learn's zero_division=0.
-  const f1 = truePositive.map((tp, c) => (predictedCount[c]! + labelCount[c]! === 0 ? 0 : (2 * tp) / (predictedCount[c]! + labelCount[c]!)));
-  const reported = classes === 2 ? f1[1]! : f1.reduce((sum, value) => sum + value, 0) / classes;
-  return { accuracy: correct / labels.length, f1: reported };
+  const f1Classes = classes === 2 ? [1] : occurrences.flatMap((n, c) => (n > 0 ? [c] : []));
+  const sum = f1Classes.reduce((total, c) => total + (occurrences[c] === 0 ? 0 : (2 * truePositive[c]!) / occurrences[c]!), 0);
+  return { accuracy: correct / labels.length, f1: labels.length === 0 ? Number.NaN : sum / f1Classes.length, f1Classes };
 }
 
 /** Mean cross-entropy of logits, recomputed in f64: the task's loss and nothing else. */
