@@ -12,7 +12,7 @@ import { indistinguishable, resultsCsv, spread, summarise, summaryTable } from "
 import { argmaxRows, classificationMetrics, meanCrossEntropy } from "../src/train/metrics.ts";
 
 function result(config: string, seed: number, accuracy: number, overrides: Partial<RunResult> = {}): RunResult {
-  const evaluation = { step: 10, epoch: 1, loss: 0.5, accuracy, f1: accuracy, examples: 100 };
+  const evaluation = { step: 10, epoch: 1, loss: 0.5, accuracy, f1: accuracy, f1Classes: [1], examples: 100 };
   return {
     id: `${config}${seed}`, cell: "c", name: `${config}-s${seed}`, study: "s", config, method: "lora", task: "t", seed, resolved: {} as never, device: "wasm", fresh: [],
     final: evaluation, best: evaluation, parameters: { trainable: 1200, effective: 1200, total: 48_000, percent: 2.5 }, modules: [], steps: 10,
@@ -189,10 +189,18 @@ describe("the summary", () => {
 describe("metrics", () => {
   it("agree with hand counts", () => {
     // tp 2, fp 1, fn 1, tn 1: accuracy 3/5, F1 = 2·2 / (3 + 3).
-    expect(classificationMetrics([1, 1, 1, 0, 0], [1, 1, 0, 1, 0], 2)).toEqual({ accuracy: 0.6, f1: 2 / 3 });
+    expect(classificationMetrics([1, 1, 1, 0, 0], [1, 1, 0, 1, 0], 2)).toEqual({ accuracy: 0.6, f1: 2 / 3, f1Classes: [1] });
     expect([...argmaxRows([0.1, 0.2, 0.3, 0.3], 2)]).toEqual([1, 0]);
     // −log softmax([0, log 3])[1] = −log(3/4)
     expect(meanCrossEntropy([0, Math.log(3)], [1], 2)).toBeCloseTo(-Math.log(0.75), 14);
     expect(meanCrossEntropy([1000, -1000], [1], 2)).toBe(2000);
+    // torch.argmax: the first NaN wins
+    expect([...argmaxRows([1, Number.NaN, Number.NaN, 9], 4)]).toEqual([1]);
+  });
+
+  it("leave classes out of macro F1 that neither labels nor predictions hold, and say which are in", () => {
+    // per class 2/3, 1, 2/3 over classes 0, 1, 3 of four: scikit-learn gives 0.7778, a mean over all four 0.5833
+    expect(classificationMetrics([0, 1, 0, 3], [0, 1, 3, 3], 4)).toEqual({ accuracy: 0.75, f1: (2 / 3 + 1 + 2 / 3) / 3, f1Classes: [0, 1, 3] });
+    expect(classificationMetrics([], [], 4).f1).toBeNaN();
   });
 });

@@ -1,7 +1,8 @@
 /** BERT with its masked-language-modelling head, the step that trains it and its files. */
 import { BertForMaskedLM, parseBertConfig, savePretrained } from "@lowrank/models";
 import { AdamW, clipGradNorm, decayGroups, DropoutKeys, gradNorm } from "@lowrank/nn";
-import { grad, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
+import { grad, ops, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
+import { IGNORED } from "../data/classification.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { PretrainConfig } from "./config.ts";
 
@@ -57,10 +58,12 @@ export class MaskedModel {
     return { loss, norm };
   }
 
-  /** Loss without dropout; for `compile`. */
-  score(inputs: Record<string, Tensor>): { loss: Tensor } {
+  /** Summed loss without dropout, so that batches of different size weigh by their positions; for `compile`. */
+  score(inputs: Record<string, Tensor>): { sum: Tensor } {
     this.model.eval();
-    return { loss: this.loss(inputs) };
+    const { inputIds, attentionMask, positions, labels } = inputs as { [K in "inputIds" | "attentionMask" | "positions" | "labels"]: Tensor };
+    const { logits } = this.model.forward({ inputIds, attentionMask, positions });
+    return { sum: ops.crossEntropy(logits, labels, { reduction: "sum", ignoreIndex: IGNORED }) };
   }
 
   /** Everything that training changes, by name. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { compile, type CompileInputs, type Device, type Tensor } from "@lowrank/tensor";
 import { canonicalHash } from "../config/canonical.ts";
 import { corpusIdentity, loadCorpus, loadHeldOut } from "../data/corpus.ts";
+import { IGNORED } from "../data/classification.ts";
 import type { MaskedBatch } from "../data/masking.ts";
 import { copyTokenizer, loadWordTokenizer, tokenizerFolder, type WordTokenizer } from "../data/word-piece.ts";
 import { InputError, RunError } from "../errors.ts";
@@ -96,10 +97,13 @@ async function trainIn(config: PretrainConfig, context: PretrainContext, tokeniz
     say(`continuing from step ${formatCount(step)} (${formatDuration(seconds)} of training so far)`);
   }
   const evaluate = async (): Promise<number> => {
-    let sum = 0;
-    const batches = Math.min(HELD_OUT_BATCHES, heldOut.batchesPerEpoch);
-    for (let i = 0; i < batches; i++) sum += await (await score(maskedInputs(heldOut.batch(i)))).loss.item();
-    return sum / batches;
+    let [sum, count] = [0, 0];
+    for (let i = 0; i < Math.min(HELD_OUT_BATCHES, heldOut.batchesPerEpoch); i++) {
+      const batch = heldOut.batch(i);
+      sum += await (await score(maskedInputs(batch))).sum.item();
+      count += batch.labels.filter((label) => label !== IGNORED).length;
+    }
+    return sum / count;
   };
   const done = (): boolean => (minutes === undefined ? step >= train.steps : seconds >= 60 * minutes);
   const checkpoint = async (finished: boolean): Promise<number> => {

@@ -9,8 +9,10 @@ export interface Evaluation {
   /** Mean cross-entropy of the task alone. */
   readonly loss: number;
   readonly accuracy: number;
-  /** Of the positive class for two labels, else the mean over classes. */
+  /** Of the positive class for two labels, else the mean over `f1Classes`. */
   readonly f1: number;
+  /** Classes that occur among labels or predictions; scikit-learn's macro mean leaves out the others. */
+  readonly f1Classes: readonly number[];
   readonly examples: number;
 }
 

@@ -17,6 +17,8 @@ export interface Scores {
   readonly recomputedLoss: number;
   readonly accuracy: number;
   readonly f1: number;
+  /** Classes that `f1` is the mean of. */
+  readonly f1Classes: readonly number[];
 }
 
 export interface Evaluator {
@@ -48,8 +50,7 @@ export function evaluator(classifier: Classifier, set: ClassificationSet, labels
       batch.members.forEach((member, row) => logits.set(values.subarray(row * labels, (row + 1) * labels), member * labels));
     }
     const predicted = argmaxRows(logits, labels);
-    const { accuracy, f1 } = classificationMetrics(predicted, set.labels, labels);
-    return { logits, predicted, loss: total / count, recomputedLoss: meanCrossEntropy(logits, set.labels, labels), accuracy, f1 };
+    return { logits, predicted, loss: total / count, recomputedLoss: meanCrossEntropy(logits, set.labels, labels), ...classificationMetrics(predicted, set.labels, labels) };
   };
   return { run, plan: (inputs) => forward.plan(specsOf(inputs)), plans: () => forward.info() };
 }

@@ -8,11 +8,14 @@ export interface Classification {
   readonly f1Classes: readonly number[];
 }
 
-/** Index of the largest value in `logits[row]`; the first one of equals, as torch.argmax on CPU. */
+/** Index of the largest value in `logits[row]`; the first one of equals, and a NaN before any number, as torch.argmax on CPU. */
 export function argmaxRows(logits: ArrayLike<number>, classes: number): Int32Array {
   return Int32Array.from({ length: logits.length / classes }, (_, row) => {
     let best = 0;
-    for (let c = 1; c < classes; c++) if (logits[row * classes + c]! > logits[row * classes + best]!) best = c;
+    for (let c = 1; c < classes; c++) {
+      const [value, largest] = [logits[row * classes + c]!, logits[row * classes + best]!];
+      if (value > largest || (Number.isNaN(value) && !Number.isNaN(largest))) best = c;
+    }
     return best;
   });
 }

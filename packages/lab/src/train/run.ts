@@ -227,9 +227,9 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
 
   const evaluateNow = async (lr: number, norm: number): Promise<void> => {
     scores = await evaluation.run();
-    const { loss, accuracy, f1 } = scores;
+    const { loss, accuracy, f1, f1Classes } = scores;
     if (!Number.isFinite(loss)) throw diverged(step, `the evaluation loss is ${loss}`, evaluations.at(-1));
-    const now = { step, epoch: step / perEpoch, loss, accuracy, f1, examples: scores.predicted.length };
+    const now = { step, epoch: step / perEpoch, loss, accuracy, f1, f1Classes, examples: scores.predicted.length };
     evaluations = [...evaluations, now];
     const trainLoss = lossSum / Math.max(1, lossCount);
     [lossSum, lossCount] = [0, 0];
@@ -259,8 +259,9 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
       regularizers.push(regularizer);
       if (!Number.isFinite(loss)) throw diverged(step, `the loss is ${loss}`, evaluations.at(-1));
       if (!Number.isFinite(norm)) throw diverged(step, `the gradient norm is ${norm}`, evaluations.at(-1));
-      lossSum += loss;
-      lossCount++;
+      // the last batch of a pass may be smaller: rows are counted, not batches
+      lossSum += loss * batch.members.length;
+      lossCount += batch.members.length;
       if (allocation?.selected === true) await recordRanks(folder, adapted, allocation);
       progress.update(step, `loss ${loss.toFixed(4)}`);
       const atEpochEnd = step % perEpoch === 0;
