@@ -1,6 +1,14 @@
-/** `lowrank doctor`: every device, whether it opens here, what it says about itself, or why not. */
+/**
+ * `lowrank doctor`: every device, whether it opens here, what it says about itself, or why not. WebGPU is tried in a process of its own:
+ * a driver that crashes takes only that process along, and what Dawn writes to stderr is read instead of shown.
+ */
+import { spawnSync } from "node:child_process";
 import { cpus } from "node:os";
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { init, ops, type Device, type DeviceName } from "@lowrank/tensor";
+import { dawnComplaints, explainRefusal, vulkanDrivers } from "./gpu-refusal.ts";
+import type { DeviceChoice } from "./options.ts";
 import { EXIT_FAILED, EXIT_OK } from "./outcome.ts";
 
 export interface DeviceReport {
@@ -32,15 +40,26 @@ const RELAXED_PROBE = Uint8Array.of(
 
 const wasm = (globalThis as unknown as { WebAssembly: { validate(bytes: Uint8Array): boolean } }).WebAssembly;
 
-export async function doctorCommand(options: { readonly json?: boolean }): Promise<number> {
-  const report = await examine();
-  process.stdout.write(options.json === true ? `${JSON.stringify(report, null, 2)}\n` : `${describe(report)}\n`);
+export interface DoctorOptions {
+  readonly json?: boolean;
+  /** Examine this device only, in this process. */
+  readonly device?: DeviceChoice;
+}
+
+const EXAMINED = ["wasm", "webgpu", "reference"] as const satisfies readonly DeviceName[];
+/** A driver that needs longer to open and multiply once hangs. */
+const PROBE_MS = 60_000;
+
+export async function doctorCommand({ json, device }: DoctorOptions): Promise<number> {
+  const report = await examine(device);
+  process.stdout.write(json === true ? `${JSON.stringify(report, null, 2)}\n` : `${describe(report)}\n`);
   return report.devices.some((device) => device.works) ? EXIT_OK : EXIT_FAILED;
 }
 
-export async function examine(): Promise<DoctorReport> {
+export async function examine(only: DeviceChoice = "auto"): Promise<DoctorReport> {
   const devices: DeviceReport[] = [];
-  for (const device of ["wasm", "webgpu", "reference"] as const) devices.push(await tryDevice(device));
+  if (only !== "auto") devices.push(await tryDevice(only));
+  else for (const device of EXAMINED) devices.push(device === "webgpu" ? probeGpu() : await tryDevice(device));
   const processors = cpus();
   return {
     node: process.version,
@@ -51,6 +70,22 @@ export async function examine(): Promise<DoctorReport> {
     sharedMemory: typeof SharedArrayBuffer === "function",
     devices,
   };
+}
+
+/** What `doctor --device webgpu` says in a process of its own. */
+function probeGpu(): DeviceReport {
+  const entry = fileURLToPath(new URL(`../cli${extname(import.meta.url)}`, import.meta.url));
+  const { stdout, stderr, signal, error } = spawnSync(process.execPath, [...process.execArgv, entry, "doctor", "--device", "webgpu", "--json"], { encoding: "utf8", timeout: PROBE_MS });
+  const failed = (detail: string): DeviceReport => ({ device: "webgpu", works: false, detail, threads: null, gflops: null });
+  if (error !== undefined && (error as NodeJS.ErrnoException).code === "ETIMEDOUT") return failed(`webgpu: the driver did not answer within ${PROBE_MS / 1000} s; the \`wasm\` device needs none`);
+  if (signal !== null) return failed(`webgpu: the driver crashed (${signal}); update it, or use the \`wasm\` device`);
+  let report: DeviceReport;
+  try {
+    report = (JSON.parse(stdout) as DoctorReport).devices[0]!;
+  } catch {
+    return failed(`webgpu: it could not be tried: ${error?.message ?? stderr.trim().split("\n").at(-1) ?? "the process said nothing"}`);
+  }
+  return report.works ? report : { ...report, detail: explainRefusal(dawnComplaints(stderr), vulkanDrivers()) ?? report.detail };
 }
 
 async function tryDevice(name: DeviceName): Promise<DeviceReport> {

@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { PRESETS } from "../config/presets.ts";
 import { PRETRAIN_PRESETS } from "../pretrain/presets.ts";
+import type { DoctorOptions } from "./doctor-command.ts";
 import type { ParamsOptions } from "./params-command.ts";
 import type { PretrainOptions } from "./pretrain-command.ts";
 import type { RunOptions } from "./run-command.ts";
@@ -109,9 +110,10 @@ function addDoctor(program: Command, exit: Exit): void {
   program
     .command("doctor")
     .description("show which devices there are, what they can do, and why not")
+    .option("--device <kind>", `examine one device only: ${DEVICES.join(", ")}`, parseChoice("--device", DEVICES), "auto")
     .option("--json", "print JSON instead of text")
-    .addHelpText("after", "\nExamples:\n  lowrank doctor\n  lowrank doctor --json\n")
-    .action(async (options: { json?: boolean }) => {
+    .addHelpText("after", "\nExamples:\n  lowrank doctor\n  lowrank doctor --device webgpu --json\n")
+    .action(async (options: DoctorOptions) => {
       const { doctorCommand } = await import("./doctor-command.ts");
       exit(await doctorCommand(options));
     });
