@@ -14,9 +14,11 @@ import { runStudy } from "../src/study/run-study.ts";
 import { bertConfig, randomClassifier } from "../src/train/classifier.ts";
 import { allocationProof, dtypeProof, objectiveProof, quantisationProof } from "../src/train/numerics-proofs.ts";
 
+/** The six of `sst2-six` on a task that needs no data. */
 const SMALL = [
-  "task.train=192", "task.dev=64", "task.length=6", "train.epochs=2", "train.batchSize=16",
-  "model={hidden: 16, layers: 1, heads: 2, intermediate: 32, initializerRange: 0.3}", "task.ranks={query: 1}",
+  "task={name: planted-rank, train: 192, dev: 64, length: 6, ranks: {query: 1}}", "train={epochs: 2, batchSize: 16}",
+  "model={hidden: 16, layers: 1, heads: 2, intermediate: 32, dropout: 0, initializerRange: 0.3, seed: 1}",
+  ...["b-fp", "b-q4", "b-ada", "joint-1", "joint-2", "joint-3"].map((config) => `configs.${config}.train.lr=5e-3`),
 ];
 
 let device: Device;
@@ -26,7 +28,7 @@ beforeAll(async () => {
   device = await init({ device: "wasm", threads: 1 });
   out = mkdtempSync(join(tmpdir(), "lowrank-six-"));
   const environment = { dataFolder: "none", cacheFolder: join(out, ".cache") };
-  const runs = planStudy(loadStudy("planted-six", { set: SMALL, seeds: [1] }), new RunStore(out), { environment, code: "test", device: device.name, reuse: false });
+  const runs = planStudy(loadStudy("sst2-six", { set: SMALL, seeds: [1] }), new RunStore(out), { environment, code: "test", device: device.name, reuse: false });
   const outcome = await runStudy(runs, { out, device, store: new RunStore(out), environment, machine: {} as never, progress: "quiet", say: () => {} });
   expect(outcome.failures).toEqual([]);
   expect(outcome.indistinguishable.filter((twin) => twin.identical === "logits")).toEqual([]);
@@ -34,7 +36,7 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => device.close());
 
-const methodOf = (name: string): MethodConfig => resolveConfig(loadStudy("planted-six", { set: SMALL }), name).method;
+const methodOf = (name: string): MethodConfig => resolveConfig(loadStudy("sst2-six", { set: SMALL }), name).method;
 const resultOf = (name: string): RunResult => results.find((r) => r.config === name)!;
 const detail = (name: string, proof: string): Record<string, unknown> => resultOf(name).proofs.find((p) => p.name === proof)!.detail;
 
@@ -67,7 +69,7 @@ describe("a switch that is off fails its proof", () => {
   const trace = (name: string): never => ({ ...detail(name, "dtypes"), products: detail(name, "dtypes")["products"], storage: {}, reductions: {} }) as never;
 
   it("four bits", async () => {
-    const sizes = bertConfig(loadStudy("planted-six", { set: SMALL }).model!, { vocab: 64, positions: 6, labels: 2 });
+    const sizes = bertConfig(loadStudy("sst2-six", { set: SMALL }).model!, { vocab: 64, positions: 6, labels: 2 });
     const classifier = await randomClassifier(sizes, 1, device);
     const [full, other] = [Float64Array.of(1, 2), Float64Array.of(1, 2.1)];
     expect((await quantisationProof(classifier, methodOf("b-q4"), full, other)).holds).toBe(false);

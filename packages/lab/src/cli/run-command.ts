@@ -9,11 +9,12 @@ import { codeVersion } from "../store/identity.ts";
 import { RunStore } from "../store/run-store.ts";
 import { summaryTable } from "../store/summary.ts";
 import { dryRun } from "../study/dry-run.ts";
+import { answerLines } from "../study/answers.ts";
 import { planStudy } from "../study/plan-study.ts";
 import { runStudy } from "../study/run-study.ts";
-import { formatNumber } from "../text/format.ts";
 import { progressMode } from "../text/progress.ts";
 import { openDevice } from "./device.ts";
+import { nextSteps } from "./next-steps.ts";
 import type { DeviceChoice } from "./options.ts";
 import { EXIT_FAILED, EXIT_OK } from "./outcome.ts";
 import { untilSignal } from "./signals.ts";
@@ -66,8 +67,13 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
     if (options.json === true) process.stdout.write(`${JSON.stringify(outcome, null, 2)}\n`);
     else {
       if (outcome.summary.length > 0) process.stdout.write(`${summaryTable(outcome.summary)}\n`);
-      for (const { config, rule, spearman } of outcome.rankRecovery) process.stdout.write(`rank recovery, ${config}: Spearman ${formatNumber(spearman.mean, 3)} over ${spearman.n} seeds (${rule})\n`);
-      process.stdout.write(`results: ${join(out, "results.json")}, ${join(out, "results.csv")}; runs: ${store.folder}\n`);
+      const lines = [
+        ...outcome.answers.length > 0 ? ["", ...answerLines(outcome.answers), ""] : [],
+        ...outcome.rankRecovery.length > 0 ? [`picture: ${join(out, "ranks.svg")} (planted and found rank of every module)`] : [],
+        `results: ${join(out, "results.json")}, ${join(out, "results.csv")}; runs: ${store.folder}`,
+        ...nextSteps(study.name),
+      ];
+      process.stdout.write(`${lines.join("\n")}\n`);
     }
     // Without --quiet each failure has had its line when it happened.
     if (options.quiet === true) for (const failure of outcome.failures) process.stderr.write(`lowrank: run ${failure.name} failed: ${failure.message}\n`);

@@ -3,6 +3,40 @@
  * copied and changed.
  */
 
+/**
+ * Planted ranks, difficulty *easy*: 32 planted directions in 6 of 16 modules, as many as an allocator may keep, so that the uniform rank, 2, is far
+ * below the largest planted one, 8. Easy, since each direction has 0.35 of its base weight's norm, the student has the teacher's head, the 32 labels
+ * tell much about each example, and queries and keys, half of the modules, hold nothing.
+ */
+const EASY = `
+task:
+  name: planted-rank
+  train: 16384
+  length: 8
+  labels: 32
+  head: base
+  strength: 0.35
+  strengthOf: direction
+  ranks:
+    0.attention.self.value: 8
+    0.intermediate.dense: 2
+    1.intermediate.dense: 8
+    2.attention.self.value: 5
+    3.attention.self.value: 2
+    3.intermediate.dense: 7
+model: { hidden: 32, layers: 4, heads: 4, intermediate: 64, dropout: 0, initializerRange: 0.2, seed: 1 }
+train: { epochs: 4, batchSize: 64 }
+`;
+
+/** The six configurations on it, all with a budget of 32 ranks in the end. */
+const EASY_SIX = six({
+  targets: "[query, key, value, intermediate.dense]",
+  lora: "r: 2, alpha: 4, dropout: 0",
+  adaLora: "initR: 8, targetR: 2, alpha: 16, dropout: 0, tinit: 0.3, tfinal: 0.2, deltaT: 10, orthRegWeight: 0.1",
+  manual: "{ attention.self.(query|key|value): 1, intermediate.dense: 5 }",
+  lr: "1e-2", adaLr: "1e-2",
+});
+
 const PLANTED_TASK = `
 task:
   name: planted-rank
@@ -17,42 +51,57 @@ configs:
   full: { method: full, train: { lr: 1e-3 } }
 `;
 
+interface Six {
+  readonly targets: string;
+  /** Rank, scale and dropout of the configs with fixed ranks. */
+  readonly lora: string;
+  readonly adaLora: string;
+  /** Rank pattern of joint-3. */
+  readonly manual: string;
+  readonly lr: string;
+  readonly adaLr: string;
+}
+
 /** The six configurations of the study: fixed rank, 4 bits, adaptive ranks, both, mixed precision with adaptive ranks, ranks by hand. */
-function six({ lr, adaLr, tail }: { lr: string; adaLr: string; tail: string }): string {
-  const lora = `method: lora, alpha: 16, target: [query, key, value, dense], ${tail}`;
-  const ada = `method: adalora, initR: 12, targetR: 8, alpha: 32, target: [query, key, value, dense], tinit: 0.1, tfinal: 0.3, deltaT: 5, orthRegWeight: 0.1, ${tail}`;
+function six({ targets, lora, adaLora, manual, lr, adaLr }: Six): string {
+  const fixed = `method: lora, ${lora}, target: ${targets}`;
+  const ada = `method: adalora, ${adaLora}, target: ${targets}`;
   return `
 configs:
-  b-fp: { ${lora}, r: 8, storage: f16, train: { lr: ${lr} } }
-  b-q4: { ${lora}, r: 8, storage: nf4, train: { lr: ${lr} } }
+  b-fp: { ${fixed}, storage: f16, train: { lr: ${lr} } }
+  b-q4: { ${fixed}, storage: nf4, train: { lr: ${lr} } }
   b-ada: { ${ada}, storage: f16, train: { lr: ${adaLr} } }
   joint-1: { ${ada}, storage: nf4, train: { lr: ${adaLr} } }
   joint-2: { ${ada}, storage: f16, precision: mixed-f16, train: { lr: ${adaLr} } }
-  joint-3: { ${lora}, r: 8, storage: f16, rankPattern: { attention.self.(query|key|value): 6, attention.output.dense: 6, (intermediate|output).dense: 10 }, train: { lr: ${lr} } }
+  joint-3: { ${fixed}, storage: f16, rankPattern: ${manual}, train: { lr: ${lr} } }
 `;
 }
 
 export const PRESETS: Readonly<Record<string, string>> = {
-  demo: `# The demonstration: the study's six configurations on a small frozen transformer, on data that is made, not downloaded.
+  demo: `# The demonstration: the study's six configurations on a small frozen transformer whose right ranks are known; data that is made, not downloaded.
 name: demo
-${PLANTED_TASK}
+${EASY}
 seeds: [13, 42, 87]
-train: { epochs: 4, batchSize: 64 }
-${six({ lr: "4e-3", adaLr: "8e-3", tail: "dropout: 0" })}`,
+${EASY_SIX}`,
 
-  "planted-six": `# The six configurations on planted ranks, five paired seeds.
+  "planted-six": `# The six configurations on planted ranks (easy), five paired seeds.
 name: planted-six
-${PLANTED_TASK}
+${EASY}
 seeds: [13, 42, 87, 100, 2024]
-train: { epochs: 8, batchSize: 64 }
-${six({ lr: "4e-3", adaLr: "8e-3", tail: "dropout: 0" })}`,
+${EASY_SIX}`,
 
   "sst2-six": `# The six configurations on SST-2: give a BERT checkpoint's folder with --base DIR.
 name: sst2-six
 task: { name: sst2, maxLength: 64 }
 seeds: [13, 42, 87, 100, 2024]
 train: { epochs: 3, batchSize: 32, schedule: linear, warmup: 0.06, weightDecay: 0.01, clip: 1 }
-${six({ lr: "5e-4", adaLr: "8e-4", tail: "dropout: 0.1" })}`,
+${six({
+    targets: "[query, key, value, dense]",
+    lora: "r: 8, alpha: 16, dropout: 0.1",
+    adaLora: "initR: 12, targetR: 8, alpha: 32, dropout: 0.1, tinit: 0.1, tfinal: 0.3, deltaT: 5, orthRegWeight: 0.1",
+    manual: "{ attention.self.(query|key|value): 6, attention.output.dense: 6, (intermediate|output).dense: 10 }",
+    lr: "5e-4", adaLr: "8e-4",
+  })}`,
 
   planted: `# Head, LoRA and full fine-tuning on planted ranks, five paired seeds.
 name: planted

@@ -8,6 +8,8 @@ export interface RecoverySummary {
   readonly config: string;
   /** What counts as found. */
   readonly rule: string;
+  /** Whether an allocator chose the ranks; else they are read off the update. */
+  readonly searched: boolean;
   /** Spearman's correlation over modules; a run whose found ranks are all equal told nothing apart and counts as 0. */
   readonly spearman: Spread;
   readonly modules: readonly { readonly module: string; readonly truth: number; readonly found: Spread; readonly least: number; readonly most: number }[];
@@ -23,7 +25,7 @@ export function summariseRecovery(results: readonly RunResult[]): RecoverySummar
       const ranks = found.map((run) => run.modules[m]!.found);
       return { module, truth, found: spread(ranks), least: Math.min(...ranks), most: Math.max(...ranks) };
     });
-    return [{ config, rule: first.rule, spearman: spread(found.map((run) => (Number.isFinite(run.spearman) ? run.spearman : 0))), modules }];
+    return [{ config, rule: first.rule, searched: results.some((r) => r.config === config && r.allocation !== undefined), spearman: spread(found.map((run) => (Number.isFinite(run.spearman) ? run.spearman : 0))), modules }];
   });
 }
 

@@ -15,6 +15,7 @@ import { checkSchedule } from "../train/adapt.ts";
 import { executeRun, totalSteps } from "../train/run.ts";
 import type { StudyRun } from "./plan-study.ts";
 import { ProcessMemory, startMemory } from "./peak-rss.ts";
+import { answers, type Answer } from "./answers.ts";
 import { rankPicture, summariseRecovery, type RecoverySummary } from "./rank-picture.ts";
 
 export interface StudyContext {
@@ -46,6 +47,8 @@ export interface StudyOutcome {
   readonly indistinguishable: readonly TwinRuns[];
   /** How well planted ranks were found, by config; empty where none were planted. */
   readonly rankRecovery: readonly RecoverySummary[];
+  /** What the results say about the questions that the configs pose. */
+  readonly answers: readonly Answer[];
 }
 
 /** Runs whatever is not done yet. */
@@ -110,7 +113,8 @@ async function attempt(run: StudyRun, label: string, task: PreparedTask, memory:
 }
 
 function publish(out: string, study: string, results: readonly RunResult[], failures: readonly FailedRun[]): StudyOutcome {
-  const outcome: StudyOutcome = { study, results, failures, summary: summarise(results), indistinguishable: indistinguishable(results), rankRecovery: summariseRecovery(results) };
+  const rankRecovery = summariseRecovery(results);
+  const outcome: StudyOutcome = { study, results, failures, summary: summarise(results), indistinguishable: indistinguishable(results), rankRecovery, answers: answers(results, rankRecovery) };
   mkdirSync(out, { recursive: true });
   replace(join(out, "results.json"), `${JSON.stringify(outcome, null, 2)}\n`);
   replace(join(out, "results.csv"), resultsCsv(results));
