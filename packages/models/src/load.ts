@@ -14,8 +14,8 @@ export interface LoadOptions {
   readonly storage?: (model: Module) => MaterializeOptions["storage"];
   /** What becomes of weights that the checkpoint lacks though they belong neither to the task's head nor to the pooler. Default "refuse". */
   readonly missing?: "refuse" | "draw";
-  /** Whether a weight may hold infinities and NaN. Default "refuse". */
-  readonly nonFinite?: "refuse" | "allow";
+  /** Whether weights may hold infinities and NaN. Default false. */
+  readonly allowNonFinite?: boolean;
 }
 
 export interface LoadReport {
@@ -102,7 +102,7 @@ export interface FillOptions extends LoadOptions {
  * Fills `model`. Every wrong shape is reported at once.
  * @throws LowrankError naming the tensors: ShapeError, FormatError where one cannot be a weight, NameError where the file is another model's or lacks part of this one
  */
-export async function fill(model: PretrainedModel, file: WeightsFile, { missing = "refuse", nonFinite = "refuse", newHead = false, storage, ...options }: FillOptions): Promise<LoadReport> {
+export async function fill(model: PretrainedModel, file: WeightsFile, { missing = "refuse", allowNonFinite = false, newHead = false, storage, ...options }: FillOptions): Promise<LoadReport> {
   const { where } = file;
   const weights = new Map(model.namedWeights());
   const inHead = (name: string): boolean => model.basePrefix !== "" && !name.startsWith(model.basePrefix);
@@ -127,7 +127,7 @@ export async function fill(model: PretrainedModel, file: WeightsFile, { missing 
     const how = kept?.(name, weights.get(name)!) ?? options.dtype ?? options.device.defaultFloat;
     return typeof how === "string" ? how : "f32";
   };
-  const read = async (name: string): Promise<StoredTensor> => inMemory(`${where}: ${place(name)!}`, await file.file.read(place(name)!), target(name), nonFinite === "allow");
+  const read = async (name: string): Promise<StoredTensor> => inMemory(`${where}: ${place(name)!}`, await file.file.read(place(name)!), target(name), allowNonFinite);
   for (const name of weights.keys()) requireFloat(file, place(name));
   const doubles = new Set(model.tied.values());
   const { fresh } = await model.materialize({ ...options, values: { has: (name) => place(name) !== undefined, read }, ...(kept === undefined ? {} : { storage: kept }) });
@@ -146,7 +146,7 @@ function requireFloat({ file, where }: WeightsFile, name: string | undefined): v
 function inMemory(what: string, { dtype, shape, data }: StoredTensor, target: DType, anything: boolean): StoredTensor {
   const memory = toMemory(target, data, dtype);
   if (!anything && !isFinite({ dtype: target, data: memory })) {
-    throw new NumericsError(isFinite({ dtype, data }) ? `${what} holds numbers beyond what ${target} can hold; load it in a wider dtype` : `${what} holds numbers that are not finite: the file is damaged, or say nonFinite: "allow"`);
+    throw new NumericsError(isFinite({ dtype, data }) ? `${what} holds numbers beyond what ${target} can hold; load it in a wider dtype` : `${what} holds numbers that are not finite: the file is damaged, or say allowNonFinite: true`);
   }
   return { dtype: target, shape, data: memory };
 }

@@ -1,12 +1,12 @@
 /** `lowrank params`: what an adapter configuration trains, counted on a model that has shapes and no memory. */
-import { architectureFor, architectures, metaModel } from "@lowrank/models";
+import { architectureFor, metaModel } from "@lowrank/models";
 import { attach, parseAdapterConfig } from "@lowrank/peft";
 import { quote } from "@lowrank/tensor";
 import { readText, statOf } from "../data/read-file.ts";
 import { asInput, InputError } from "../errors.ts";
 import { moduleTable } from "../study/module-table.ts";
 import { formatCount } from "../text/format.ts";
-import { parseJson, suggestion } from "@lowrank/tensor/check";
+import { parseJson } from "@lowrank/tensor/check";
 import { cut } from "../text/shown.ts";
 import { EXIT_OK } from "./outcome.ts";
 
@@ -47,23 +47,11 @@ export interface ParamsReport {
 export function count(modelConfig: Readonly<Record<string, unknown>>, adapterConfig: Readonly<Record<string, unknown>>): ParamsReport {
   return asInput(() => {
     const config = parseAdapterConfig(adapterConfig);
-    const architecture = chooseArchitecture(modelConfig, config.taskType);
+    const architecture = architectureFor(modelConfig, config.taskType);
     const { trainable, effective, total, percent, table, warnings } = attach(metaModel(architecture, modelConfig), config).report();
     const modules = table.map(({ module, inFeatures, outFeatures, rank, scale, parameters }) => ({ module, in: inFeatures, out: outFeatures, rank, scale, parameters }));
     return { architecture, trainable, effective, total, percent, modules, warnings };
   });
-}
-
-/** The models' own rule; a class that is not built gets a suggestion. */
-function chooseArchitecture(modelConfig: Readonly<Record<string, unknown>>, taskType: string | undefined): string {
-  try {
-    return architectureFor(modelConfig, taskType);
-  } catch (error) {
-    const names = modelConfig["architectures"];
-    const first = Array.isArray(names) ? String(names[0]) : undefined;
-    if (first === undefined || Object.hasOwn(architectures, first)) throw error;
-    throw new InputError(`--model-config: architecture "${first}" is not built${suggestion(first, Object.keys(architectures))}`, { cause: error });
-  }
 }
 
 function readJson(option: string, path: string): Record<string, unknown> {
