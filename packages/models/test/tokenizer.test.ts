@@ -159,6 +159,18 @@ describe("a file", () => {
     await expect(loadTokenizer(files)).rejects.toThrow(message);
   });
 
+  it.each([
+    [WORD_PIECE_FILE, { do_lower_case: false }, '"normalizer.lowercase" is true, but tokenizer_config.json has "do_lower_case": false'],
+    [WORD_PIECE_FILE, { strip_accents: true }, '"normalizer.strip_accents" is false'],
+    [WORD_PIECE_FILE, { tokenize_chinese_chars: false }, '"normalizer.handle_chinese_chars" is true'],
+    [BYTE_LEVEL_FILE, { add_prefix_space: true }, '"pre_tokenizer.add_prefix_space" is false'],
+  ])("must agree with its config (%#)", (file, config, message) => {
+    expect(() => parseTokenizer(file, config)).toThrow(message);
+    const agreed = Object.fromEntries(Object.entries(config).map(([key, value]) => [key, !value]));
+    expect(parseTokenizer(file, agreed).vocabSize).toBe(parseTokenizer(file).vocabSize);
+    expect(parseTokenizer(file, { strip_accents: null }).vocabSize).toBe(parseTokenizer(file).vocabSize);
+  });
+
   it("has no limit where the config's is the number that stands for none", () => {
     expect(parseTokenizer(WORD_PIECE_FILE, { model_max_length: 1e30 }).maxLength).toBeUndefined();
     expect(parseTokenizer(WORD_PIECE_FILE).maxLength).toBeUndefined();

@@ -1,5 +1,6 @@
 /** The shapes of tokenizer.json and tokenizer_config.json: each is read here and nowhere else. */
-import { absent, anything, checkFile, fields, oneOf, positive, type Rule } from "@lowrank/tensor/check";
+import { FormatError } from "@lowrank/tensor";
+import { absent, anything, checkFile, fields, flag, oneOf, positive, type Rule } from "@lowrank/tensor/check";
 import { AddedTokens, addedTokenList, type AddedToken } from "./added-tokens.ts";
 import { bytePair } from "./byte-pair.ts";
 import { decoder, WORDS, type Decoder } from "./decoder.ts";
@@ -38,9 +39,10 @@ const TOKENIZER: Rule<TokenizerFile> = fields<TokenizerFile>({
   post_processor: absent(postProcessor), decoder: absent(decoder),
 });
 
-/** @throws LowrankError (FormatError) naming the file and the key */
-export function readTokenizer(value: unknown, source: string): TokenizerParts {
+/** @throws LowrankError (FormatError) naming the file and the key, also where `config` contradicts it */
+export function readTokenizer(value: unknown, source: string, config: TokenizerConfig): TokenizerParts {
   const file = checkFile(source, TOKENIZER, value);
+  mustAgree(value as object, source, config);
   const { model } = file;
   const normalise: Normaliser = file.normalizer ?? ((text) => text);
   const preTokenise: PreTokenizer = file.pre_tokenizer ?? ((text) => [text]);
@@ -52,13 +54,37 @@ export interface TokenizerConfig {
   /** Longest input of the model; very large where nobody knows. */
   readonly model_max_length?: number | undefined;
   readonly truncation_side?: TruncationSide | undefined;
+  readonly do_lower_case?: boolean | undefined;
+  readonly strip_accents?: boolean | undefined;
+  readonly tokenize_chinese_chars?: boolean | undefined;
+  readonly add_prefix_space?: boolean | undefined;
 }
 
 const CONFIG: Rule<TokenizerConfig> = fields<TokenizerConfig>(
-  { model_max_length: absent(positive), truncation_side: absent(oneOf(...TRUNCATION_SIDES)) },
+  {
+    model_max_length: absent(positive), truncation_side: absent(oneOf(...TRUNCATION_SIDES)),
+    do_lower_case: absent(flag), strip_accents: absent(flag), tokenize_chinese_chars: absent(flag), add_prefix_space: absent(flag),
+  },
   // the rest describes how to make a tokenizer.json, which is there already
   { unknown: "keep" },
 );
+
+/** Switches that both files have, and where tokenizer.json has them. transformers lets the config win, but only for some of its classes. */
+const SHARED = [
+  { key: "do_lower_case", part: "normalizer", type: "BertNormalizer", option: "lowercase" },
+  { key: "strip_accents", part: "normalizer", type: "BertNormalizer", option: "strip_accents" },
+  { key: "tokenize_chinese_chars", part: "normalizer", type: "BertNormalizer", option: "handle_chinese_chars" },
+  { key: "add_prefix_space", part: "pre_tokenizer", type: "ByteLevel", option: "add_prefix_space" },
+] as const;
+
+function mustAgree(file: object, source: string, config: TokenizerConfig): void {
+  for (const { key, part, type, option } of SHARED) {
+    const options = (file as Record<string, Record<string, unknown> | null | undefined>)[part];
+    const [said, is] = [config[key], options?.["type"] === type ? options[option] : undefined];
+    if (said === undefined || typeof is !== "boolean" || is === said) continue;
+    throw new FormatError(`${source}: "${part}.${option}" is ${is}, but tokenizer_config.json has "${key}": ${said}; make the two agree`);
+  }
+}
 
 /** @throws LowrankError (FormatError) naming the file and the key */
 export function readTokenizerConfig(value: unknown, source: string): TokenizerConfig {

@@ -58,12 +58,13 @@ export async function loadTokenizer(from: string | Files): Promise<Tokenizer> {
   if (!(await files.exists("tokenizer.json"))) throw new LowrankError("FileError", `${files.where}: there is no tokenizer.json; copy it next to the model`);
   const read = async (name: string): Promise<unknown> => parseJson(await files.text(name), `${files.where}/${name}`);
   const config = (await files.exists("tokenizer_config.json")) ? readTokenizerConfig(await read("tokenizer_config.json"), `${files.where}/tokenizer_config.json`) : {};
-  return new FileTokenizer(readTokenizer(await read("tokenizer.json"), `${files.where}/tokenizer.json`), config);
+  return new FileTokenizer(readTokenizer(await read("tokenizer.json"), `${files.where}/tokenizer.json`, config), config);
 }
 
 /** A tokenizer from the parsed contents of tokenizer.json and tokenizer_config.json; `source` is for messages. @throws LowrankError (FormatError) */
 export function parseTokenizer(tokenizer: unknown, config: unknown = {}, source: string = "tokenizer.json"): Tokenizer {
-  return new FileTokenizer(readTokenizer(tokenizer, source), readTokenizerConfig(config, "tokenizer_config.json"));
+  const checked = readTokenizerConfig(config, "tokenizer_config.json");
+  return new FileTokenizer(readTokenizer(tokenizer, source, checked), checked);
 }
 
 const input: Rule<TokenizerInput> = {
