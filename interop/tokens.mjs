@@ -33,7 +33,7 @@ for (const [name, sets] of Object.entries(all)) {
 // the lab's own word-by-word tokenizer, which runs use
 await guarded(report, "T/lab-word-tokenizer", async () => {
   const { loadWordTokenizer } = await lr.pkg("lab", "data/word-piece.js");
-  const words = loadWordTokenizer(data);
+  const words = await loadWordTokenizer(join(data, "bert-base-uncased-tokenizer"));
   for (const [set, want] of Object.entries(all.bert)) {
     let [bad, first] = [0, ""];
     want.bare.forEach((w, i) => { const got = words.encode(want.texts[i]); if (!same(got, w)) { bad++; first ||= `${JSON.stringify(want.texts[i]).slice(0, 60)}: HF ${JSON.stringify(w).slice(0, 70)} lowrank ${JSON.stringify(got).slice(0, 70)}`; } });
