@@ -54,6 +54,7 @@ describe("a call", () => {
   it("takes the model's length where a strategy is named and no length", () => {
     const short = parseTokenizer(WORD_PIECE_FILE, { model_max_length: 3 });
     expect(short.encode("a good film", { truncation: "only_first" }).ids.length).toBe(3);
+    expect(short.encode("a good film", { truncationSide: "left" }).tokens).toEqual(["[CLS]", "film", "[SEP]"]);
     expect(short.encode("a good film").ids.length).toBe(5);
     expect(() => words.encode("a", { truncation: "only_first" })).toThrow('encode: "truncation" needs maxLength');
     expect(() => words.encode("a", { truncationSide: "left" })).toThrow('encode: "truncationSide" needs maxLength');
@@ -148,7 +149,7 @@ describe("a file", () => {
   });
 
   it.each([
-    ['{"model_max_length": "512"}', 'tokenizer_config.json: "model_max_length" must be a number above 0, got "512"'],
+    ['{"model_max_length": "512"}', 'tokenizer_config.json: "model_max_length" must be a positive whole number, got "512"'],
     ['{"truncation_side": "both"}', '"truncation_side" must be one of "right", "left"'],
     ["[1]", "must be an object"],
     ['{"__proto__": {}}', "no key that a file may use"],

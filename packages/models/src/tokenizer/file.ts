@@ -1,6 +1,6 @@
 /** The shapes of tokenizer.json and tokenizer_config.json: each is read here and nowhere else. */
 import { FormatError } from "@lowrank/tensor";
-import { absent, anything, checkFile, fields, flag, oneOf, positive, type Rule } from "@lowrank/tensor/check";
+import { absent, anything, checkFile, fields, flag, leaf, oneOf, type Rule } from "@lowrank/tensor/check";
 import { AddedTokens, addedTokenList, type AddedToken } from "./added-tokens.ts";
 import { bytePair } from "./byte-pair.ts";
 import { decoder, WORDS, type Decoder } from "./decoder.ts";
@@ -60,9 +60,12 @@ export interface TokenizerConfig {
   readonly add_prefix_space?: boolean | undefined;
 }
 
+/** 1e30 is whole as well. */
+const length: Rule<number> = leaf("a positive whole number", (v) => Number.isInteger(v) && (v as number) > 0);
+
 const CONFIG: Rule<TokenizerConfig> = fields<TokenizerConfig>(
   {
-    model_max_length: absent(positive), truncation_side: absent(oneOf(...TRUNCATION_SIDES)),
+    model_max_length: absent(length), truncation_side: absent(oneOf(...TRUNCATION_SIDES)),
     do_lower_case: absent(flag), strip_accents: absent(flag), tokenize_chinese_chars: absent(flag), add_prefix_space: absent(flag),
   },
   // the rest describes how to make a tokenizer.json, which is there already

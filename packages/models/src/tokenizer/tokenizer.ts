@@ -16,7 +16,7 @@ export interface EncodeOptions {
   readonly pair?: TokenizerInput | undefined;
   /** With the special tokens of the post-processor; default true. */
   readonly specialTokens?: boolean | undefined;
-  /** Most tokens, special ones included. Default: no limit, or the model's where `truncation` is given. */
+  /** Most tokens, special ones included. Default: no limit, or the model's where the call says how to cut. */
   readonly maxLength?: number | undefined;
   /** Default `longest_first`. */
   readonly truncation?: TruncationStrategy | undefined;
@@ -113,8 +113,8 @@ class FileTokenizer implements Tokenizer {
     const sources = (pair === undefined ? [text] : [text, pair]).map((source) => wellFormed(input.read(source, AT_ENCODE)));
     const encodings = sources.map((source, i) => this.#sequence(source, i));
     const { postProcessor } = this.#parts;
-    const limit = maxLength ?? (truncation === undefined ? Infinity : this.maxLength);
-    if (limit === undefined || (limit === Infinity && truncationSide !== undefined)) throw new LowrankError("ConfigError", `encode: "${truncation === undefined ? "truncationSide" : "truncation"}" needs maxLength, which neither the call nor tokenizer_config.json gives`);
+    const limit = maxLength ?? (truncation === undefined && truncationSide === undefined ? Infinity : this.maxLength);
+    if (limit === undefined) throw new LowrankError("ConfigError", `encode: "${truncation === undefined ? "truncationSide" : "truncation"}" needs maxLength, which neither the call nor tokenizer_config.json gives`);
     const added = specialTokens ? postProcessor.added[sources.length - 1]! : 0;
     if (limit < added) throw new LowrankError("ConfigError", `encode: maxLength ${limit} has no room for the ${added} special tokens; raise it or pass specialTokens: false`);
     const cut = truncate(encodings, limit - added, truncation ?? "longest_first", truncationSide ?? this.#config.truncation_side ?? "right");
