@@ -15,7 +15,7 @@ async function lossOf(name: string, inputIds: Tensor, labels: Tensor): Promise<n
   const model = metaModel(name, SMALL[name]!({ vocab: VOCAB, heads: 2, width: 4, layers: 1, positions: 16 }));
   await model.materialize({ device, seed: 1 });
   model.eval();
-  return (model.forward({ inputIds, labels } as never) as { loss: Tensor }).loss.item();
+  return (model.forward({ inputIds, labels } as never) as unknown as { loss: Tensor }).loss.item();
 }
 
 // classes of rows, of tokens, of choices, of the vocabulary

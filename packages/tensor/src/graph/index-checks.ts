@@ -3,7 +3,7 @@
  * be a number that looks like an answer. An op states the range by a node of its own, which no device ever sees; a program follows each
  * such node through views and casts to the values it selects from, so that a label that is sliced off does not count.
  */
-import { dtypes, isFloat, type TypedArray } from "../dtype.ts";
+import { isFloat, type TypedArray } from "../dtype.ts";
 import { LowrankError } from "../errors.ts";
 import { floatsOf } from "../memory-form.ts";
 import type { Primitive } from "../ops/record.ts";
@@ -122,9 +122,4 @@ function unravel(at: number, shape: readonly number[]): number[] {
   const index: number[] = [];
   for (let d = shape.length - 1, rest = at; d >= 0; rest = Math.floor(rest / shape[d]!), d--) index[d] = rest % shape[d]!;
   return index;
-}
-
-/** The dtypes that may index. */
-export function isIndex(dtype: Node["dtype"]): boolean {
-  return dtypes[dtype].kind === "int";
 }

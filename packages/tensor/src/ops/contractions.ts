@@ -74,7 +74,7 @@ const gatherPrimitive: Primitive = {
   vjp: (t, g, { inputs }) => [t.scatterRows(inputs[1]!, g, inputs[0]!.shape[0]!), undefined],
 };
 export const gatherRows: OpRecord<[table: Tensor, ids: Tensor]> = {
-  name: "gatherRows", doc: "table [rows, …rest] at ids […ids] → […ids, …rest]; an id outside is an error before the run where the host knows it, else NaN (0 for integers)", tolerance: "exact", differentiable: true,
+  name: "gatherRows", doc: "table [rows, …rest] at ids […ids] → […ids, …rest]; an id outside that the device computed gives NaN", tolerance: "exact", differentiable: true,
   sample: (g) => {
     const rows = g.size(6);
     return [g.tensor([rows, ...g.shape({ maxRank: 2 })]), g.ints(g.shape({ maxRank: 2 }), 0, rows - 1)];
@@ -100,7 +100,7 @@ const scatterPrimitive: Primitive = {
   vjp: (t, g, { inputs }) => [undefined, t.gatherRows(g, inputs[0]!)],
 };
 export const scatterRows: OpRecord<[ids: Tensor, source: Tensor, rows: number]> = {
-  name: "scatterRows", doc: "ids [n…], source [n…, …rest] → [rows, …rest]: rows with the same id are added up; an id outside is an error before the run where the host knows it, else its row is dropped", tolerance: "reduction", differentiable: true,
+  name: "scatterRows", doc: "ids [n…], source [n…, …rest] → [rows, …rest]: rows with the same id are added up; an id outside that the device computed is dropped", tolerance: "reduction", differentiable: true,
   sample: (g) => {
     const rows = g.size(6);
     const lead = g.shape({ maxRank: 2 });

@@ -18,7 +18,7 @@ export interface CrossEntropyOptions {
 }
 
 export const crossEntropy: OpRecord<[logits: Tensor, labels: Tensor, options?: CrossEntropyOptions]> = {
-  name: "crossEntropy", doc: "−log softmax(logits [n, classes]) at labels [n]; the mean is over rows that are not ignored (NaN when all are, as in torch). A label that is neither a class nor ignored is an error before the run where the host knows it, else its row is NaN", precision: "full", tolerance: "row", differentiable: true,
+  name: "crossEntropy", doc: "−log softmax(logits [n, classes]) at labels [n]; the mean is over rows that are not ignored (NaN when all are, as in torch); a label that is neither a class nor ignored is an error before the run, or NaN where the device computed it", precision: "full", tolerance: "row", differentiable: true,
   sample: (g) => {
     const [n, classes] = [g.size(6), g.size(9)];
     const labels = g.ints([n], 0, classes - 1);
