@@ -33,6 +33,15 @@ describe("cross entropy", () => {
     }
   });
 
+  it("a label that the device computed and that is no class is named by anomaly detection", async () => {
+    device.anomalyDetection = true;
+    try {
+      await expect(ops.crossEntropy(logits(2, 4), ops.add(ints(0, 3), 1)).item()).rejects.toThrow(/gatherRows\[2, 1\] .* made the first non-finite value/);
+    } finally {
+      device.anomalyDetection = false;
+    }
+  });
+
   it("looks at inputs of compiled functions at every call, before anything changes", async () => {
     const weight = device.parameter(Float32Array.of(0.1, 0.2, 0.3, 0.4, 0.5, 0.6), [2, 3]);
     const step = compile(device, ({ labels }) => {

@@ -36,9 +36,9 @@ export const crossEntropy: OpRecord<[logits: Tensor, labels: Tensor, options?: C
     const logp = t.logSoftmax(logits, 1);
     let row = t.neg(t.sum(t.where(hit, logp, 0), 1, true));
     if (epsilon !== 0) row = t.add(t.mul(row, 1 - epsilon), t.mul(t.sum(logp, 1, true), -epsilon / classes));
-    // a label that the device computed and that is no class
-    const wrong = knownOnHost(labels.node) ? undefined : t.logicalOr(t.lt(label, 0), t.ge(label, classes));
-    const orNaN = (x: Tensor): Tensor => (wrong === undefined ? x : t.where(wrong, NaN, x));
+    // 0 for a class and NaN for a label that the device computed and that is none: a gather, which anomaly detection can name
+    const none = knownOnHost(labels.node) ? undefined : t.gatherRows(t.expand(t.make.scalar(0, logits), [classes]), t.where(counted, label, 0));
+    const orNaN = (x: Tensor): Tensor => (none === undefined ? x : t.add(x, none));
     const kept = t.where(counted, orNaN(row), 0);
     const each = t.make.withVjp(kept, [logits], (dy) => {
       // d/dx_j = softmax_j − (1 − ε)[j = label] − ε/classes, and 0 for ignored rows
