@@ -22,7 +22,11 @@ export const CALLED = 2;
 /** It threw, and takes part in nothing any more. */
 export const FAILED = 3;
 
-/** @param hook for tests: statements that a worker runs before each piece of work it takes */
+/**
+ * `serve` runs until nobody calls for a while or a message comes. `guarded` leaves what went wrong in memory: the caller may be waiting, and read no
+ * messages. (Comments stand here because those in the text would be shipped.)
+ * @param hook for tests: statements that a worker runs before each piece of work it takes
+ */
 export function workerSource(hook?: string): string {
   return `
 const runTable = ${runTable.toString()};
@@ -36,7 +40,6 @@ function run() {
   runTable(memory.buffer, functions, { table, control, claims, tid, threads, scratch: scratch + tid * own }, ${SPINS});
 }
 
-// Runs until nobody calls for a while or a message comes.
 function serve() {
   do {
     Atomics.store(words, me, ${AWAY});
@@ -62,7 +65,6 @@ function receive(message) {
     for (const name of message.names) functions.push(hooked(exports[name]));
   } else serve();
 }
-// The caller may be waiting and read no messages: what went wrong is left in memory.
 function guarded(message) {
   try {
     receive(message);
