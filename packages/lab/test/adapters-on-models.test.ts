@@ -43,6 +43,11 @@ it.each([
   const adapted = await logits(model);
   const where = join(folder, name);
   expect(adapter.report().trainable).toBeGreaterThan(0);
+  const carries = "it carries adapters; save them with saveAdapter, or call mergeAndUnload first";
+  await expect(savePretrained(model, where)).rejects.toThrow(carries);
+  await adapter.merge();
+  await expect(savePretrained(model, where)).rejects.toThrow(carries);
+  adapter.unmerge();
   await adapter.mergeAndUnload();
   await savePretrained(model, where);
   const { model: plain, report } = await fromPretrained(where, architectures[name]!, { device });
