@@ -2,7 +2,7 @@
  * The module tree. Children and weights are ordinary properties; their names are the property names, which are chosen to be those
  * of Hugging Face, so that a path in the tree is a key in a checkpoint.
  */
-import { bytesOf, Device, dtypes, LowrankError, RandomStream, ShapeError, structureChanged, toMemory, withScope, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
+import { bytesOf, Device, dtypes, floatsOf, LowrankError, NumericsError, RandomStream, ShapeError, structureChanged, toMemory, withScope, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
 import { anything, callback, checkOptions, fields, flag, instance, oneOf, optional, whole } from "@lowrank/tensor/check";
 import type { DropoutKeys } from "./dropout-keys.ts";
 import { Weight, type Init, type WeightFormat, type WeightKind } from "./weight.ts";
@@ -201,7 +201,10 @@ export abstract class Module {
     return out;
   }
 
-  /** Writes stored values into weights that have memory. Returns names that did not meet. */
+  /**
+   * Writes stored values into weights that have memory. Returns names that did not meet.
+   * @throws LowrankError (NumericsError) on a value that a weight's narrower dtype cannot hold
+   */
   loadStateDict(values: ReadonlyMap<string, StoredTensor>, options: { strict?: boolean } = {}): { missing: string[]; unexpected: string[] } {
     checkOptions("loadStateDict", fields<{ strict?: boolean }>({ strict: optional(flag) }), options);
     const weights = new Map(this.namedWeights());
@@ -214,7 +217,14 @@ export abstract class Module {
       const weight = weights.get(name);
       if (weight === undefined) continue;
       if (shape.join() !== weight.shape.join()) throw new ShapeError(`${name}: values are [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
-      weight.parameter.write(toMemory(weight.parameter.dtype, data, dtype));
+      const { dtype: kept } = weight.parameter;
+      const memory = toMemory(kept, data, dtype);
+      if (dtypes[kept].rank < dtypes[dtype].rank) {
+        const [before, after] = [floatsOf(dtype, data), floatsOf(kept, memory)];
+        const lost = after.findIndex((v, i) => !Number.isFinite(v) && Number.isFinite(before[i]));
+        if (lost >= 0) throw new NumericsError(`${name}: element ${lost}, ${before[lost]}, is too large for ${kept}, in which the weight is kept`);
+      }
+      weight.parameter.write(memory);
     }
     return { missing, unexpected };
   }

@@ -1,5 +1,5 @@
 /** The module tree: names, freezing, models without memory, fresh values. */
-import { init, type Device } from "@lowrank/tensor";
+import { init, type Device, type StoredTensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Dropout, DropoutKeys, Embedding, LayerNorm, Linear, Module } from "../src/index.ts";
 
@@ -131,4 +131,15 @@ describe("dropout", () => {
     }
     expect(masks[0]).toEqual(masks[1]);
   });
+});
+
+it("refuses values that a narrower weight cannot hold, by name", async () => {
+  const device = await init({ device: "wasm", threads: 1 });
+  const net = new Linear(2, 1, { bias: false });
+  await net.materialize({ device, storage: () => "f16" });
+  const values = (...data: number[]): Map<string, StoredTensor> => new Map([["weight", { dtype: "f32", shape: [1, 2], data: Float32Array.from(data) }]]);
+  expect(() => net.loadStateDict(values(1, 1e6))).toThrow("weight: element 1, 1000000, is too large for f16");
+  net.loadStateDict(values(1, 2));
+  expect([...await net.weight.value.floats()]).toEqual([1, 2]);
+  device.close();
 });
