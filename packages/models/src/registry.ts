@@ -1,6 +1,6 @@
 /** Architectures by the names that checkpoints carry. */
-import { Device, LowrankError, quote } from "@lowrank/tensor";
-import { callback, checkOptions, fields, flag, instance, oneOf, optional, whole } from "@lowrank/tensor/check";
+import { LowrankError, quote } from "@lowrank/tensor";
+import { device as aDevice, callback, checkOptions, fields, flag, oneOf, optional, whole } from "@lowrank/tensor/check";
 import { BertForMaskedLM, BertForQuestionAnswering, BertForSequenceClassification, BertForTokenClassification } from "./bert/heads.ts";
 import { BertModel } from "./bert/model.ts";
 import { DistilBertForSequenceClassification } from "./distilbert/heads.ts";
@@ -93,7 +93,7 @@ export function metaModel(architecture: string, config: ConfigSource): AnyModel 
 export interface PretrainedOptions extends LoadOptions, LabelOverrides {}
 
 const OPTIONS = fields<PretrainedOptions>({
-  device: instance(Device), dtype: optional(oneOf("f64", "f32", "f16", "bf16")), seed: optional(whole(0)), storage: optional(callback()), missing: optional(oneOf("refuse", "draw")),
+  device: aDevice, dtype: optional(oneOf("f64", "f32", "f16", "bf16")), seed: optional(whole(0)), storage: optional(callback()), missing: optional(oneOf("refuse", "draw")),
   allowNonFinite: optional(flag), labels: optional(labelsOption), problemType: optional(problemType),
 }, { spelt: { num_labels: "labels", numLabels: "labels", id2label: "labels", problem_type: "problemType", torch_dtype: "dtype", torchDtype: "dtype", ignore_mismatched_sizes: "labels" } });
 

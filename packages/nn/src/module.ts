@@ -2,8 +2,8 @@
  * The module tree. Children and weights are ordinary properties; their names are the property names, which are chosen to be those
  * of Hugging Face, so that a path in the tree is a key in a checkpoint.
  */
-import { bytesOf, Device, dtypes, floatsOf, LowrankError, NumericsError, RandomStream, ShapeError, structureChanged, toMemory, withScope, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
-import { anything, callback, checkOptions, fields, flag, instance, oneOf, optional, whole } from "@lowrank/tensor/check";
+import { bytesOf, type Device, dtypes, floatsOf, LowrankError, NumericsError, RandomStream, ShapeError, structureChanged, toMemory, withScope, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
+import { device as aDevice, anything, callback, checkOptions, fields, flag, oneOf, optional, whole } from "@lowrank/tensor/check";
 import type { DropoutKeys } from "./dropout-keys.ts";
 import { Weight, type Init, type WeightFormat, type WeightKind } from "./weight.ts";
 
@@ -22,7 +22,7 @@ export interface MaterializeOptions {
 }
 
 const MATERIALIZE = fields<MaterializeOptions>({
-  device: instance(Device), dtype: optional(oneOf(...(Object.keys(dtypes) as DType[]))), storage: optional(callback()), seed: optional(whole(0)), values: optional(anything()),
+  device: aDevice, dtype: optional(oneOf(...(Object.keys(dtypes) as DType[]))), storage: optional(callback()), seed: optional(whole(0)), values: optional(anything()),
 });
 
 export abstract class Module {

@@ -1,7 +1,7 @@
 /** Putting an adapter on a model: everything that can fail is planned first, then layers are wrapped and everything else is frozen. */
 import { Embedding, type Module, type Projection } from "@lowrank/nn";
-import { Device, dtypes, LowrankError, quote, type DType } from "@lowrank/tensor";
-import { checkOptions, fields, instance, oneOf, optional, text, whole, type Rule } from "@lowrank/tensor/check";
+import { type Device, dtypes, LowrankError, quote, type DType } from "@lowrank/tensor";
+import { device as aDevice, checkOptions, fields, oneOf, optional, text, whole, type Rule } from "@lowrank/tensor/check";
 import { LoraAdapter, register } from "./adapter.ts";
 import { loraConfig, type LoraConfig } from "./config.ts";
 import { DoraUpdate } from "./layers/dora.ts";
@@ -27,7 +27,7 @@ export interface AdaptOptions {
 }
 
 export const FLOATS: Rule<DType> = oneOf(...(["f64", "f32", "f16", "bf16"] as const).filter((dtype) => dtype in dtypes));
-const ADAPT_RULES = fields<AdaptOptions>({ device: instance(Device), seed: optional(whole(0)), dtype: optional(FLOATS), name: optional(text) });
+const ADAPT_RULES = fields<AdaptOptions>({ device: aDevice, seed: optional(whole(0)), dtype: optional(FLOATS), name: optional(text) });
 
 /**
  * Attaches an adapter to a model, structure only: works on models without memory. It becomes the active one; everything else is frozen.

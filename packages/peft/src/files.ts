@@ -1,6 +1,6 @@
 /** Adapter directories: `adapter_config.json` and `adapter_model.safetensors`. */
-import { Device, LowrankError, SafetensorsFile, writeSafetensors, type ByteSink, type RandomAccess } from "@lowrank/tensor";
-import { checkOptions, fields, flag, instance, name, optional, parseJson, text, whole, type Rule } from "@lowrank/tensor/check";
+import { LowrankError, SafetensorsFile, writeSafetensors, type ByteSink, type RandomAccess } from "@lowrank/tensor";
+import { device as aDevice, checkOptions, fields, flag, name, optional, parseJson, text, whole, type Rule } from "@lowrank/tensor/check";
 import type { Module } from "@lowrank/nn";
 import type { LoraAdapter } from "./adapter.ts";
 import { filled, FLOATS, plan, type AdaptOptions } from "./attach.ts";
@@ -19,7 +19,7 @@ export interface AdapterFiles {
 }
 
 export interface LoadAdapterOptions extends AdaptOptions, ValueOptions {}
-export const LOAD_RULES: Rule<LoadAdapterOptions> = fields<LoadAdapterOptions>({ device: instance(Device), seed: optional(whole(0)), dtype: optional(FLOATS), name: optional(text), allowNonFinite: optional(flag) });
+export const LOAD_RULES: Rule<LoadAdapterOptions> = fields<LoadAdapterOptions>({ device: aDevice, seed: optional(whole(0)), dtype: optional(FLOATS), name: optional(text), allowNonFinite: optional(flag) });
 
 export interface SaveAdapterOptions extends ValueOptions {
   /** Name or directory of the base, for `base_model_name_or_path`. Default: what the adapter's own file said, else where the model was loaded from. */

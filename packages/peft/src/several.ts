@@ -1,7 +1,7 @@
 /** Several adapters on one model: which take part, and new ones made of others. */
 import type { Module } from "@lowrank/nn";
-import { Device, LowrankError, toMemory } from "@lowrank/tensor";
-import { checkOptions, fields, instance, listOf, real } from "@lowrank/tensor/check";
+import { type Device, LowrankError, toMemory } from "@lowrank/tensor";
+import { device as aDevice, checkOptions, fields, listOf, real } from "@lowrank/tensor/check";
 import { register, type LoraAdapter } from "./adapter.ts";
 import { adapt } from "./attach.ts";
 import { LoraUpdate } from "./layers/lora.ts";
@@ -38,7 +38,7 @@ export function activate(model: Module, ...names: readonly string[]): void {
  */
 export async function combine(adapters: readonly (readonly [LoraAdapter, number])[], name: string, where: { device: Device }): Promise<LoraAdapter> {
   checkOptions("combine", fields<{ weights: number[] }>({ weights: listOf(real()) }), { weights: adapters.map(([, weight]) => weight) });
-  checkOptions("combine", fields<{ device: Device }>({ device: instance(Device) }), where);
+  checkOptions("combine", fields<{ device: Device }>({ device: aDevice }), where);
   const [first] = adapters[0] ?? [];
   if (first === undefined) throw new LowrankError("AdapterError", "combine: give at least one adapter");
   if (adapters.some(([a]) => a.model !== first.model)) throw new LowrankError("AdapterError", "combine: the adapters sit on different models");

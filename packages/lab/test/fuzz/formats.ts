@@ -144,7 +144,7 @@ const tokenizerConfig: FuzzFormat = {
   senseless(_, tokenizer: { maxLength: number | undefined; encode(text: string): { ids: ArrayLike<number> } }) {
     const { maxLength } = tokenizer;
     if (maxLength !== undefined && !(Number.isSafeInteger(maxLength) && maxLength > 0)) return `the longest input is ${maxLength}`;
-    return [...Array.from(tokenizer.encode("hello world").ids)].join() === "2,9,10,3" ? undefined : "it changed the tokens";
+    return Array.from(tokenizer.encode("hello world").ids).join() === "2,9,10,3" ? undefined : "it changed the tokens";
   },
 };
 
@@ -385,7 +385,7 @@ const labelledTsv: FuzzFormat = {
     return bytes;
   },
   read: (bytes) => readLabelledTsv(yamlFile("train.tsv", bytes), 2),
-  senseless: (_, rows: readonly LabelledText[]) => (rows.every(({ text, label }) => (label === 0 || label === 1) && text.trim() !== "" && !/[\u0000\uFFFD]/.test(text)) && rows.length > 0 ? undefined : `a row is ${JSON.stringify(rows)}`),
+  senseless: (_, rows: readonly LabelledText[]) => (rows.every(({ text, label }) => (label === 0 || label === 1) && text.trim() !== "" && !text.includes("\0")) && rows.length > 0 ? undefined : `a row is ${JSON.stringify(rows)}`),
 };
 
 export const FORMATS: readonly FuzzFormat[] = [
