@@ -99,7 +99,7 @@ describe("YAML that is more than a study", () => {
     ["a: \u0000", "study.yaml:1: holds a NUL byte"],
     ["null", "study.yaml: expected a map with the keys name, task, seeds, configs"],
     ["[1]", "study.yaml: expected a map with the keys name, task, seeds, configs"],
-  ])("is refused in one line: %.60j", (text, message) => {
+  ])("is refused in one line (%#)", (text, message) => {
     const line = errorOf(text);
     expect(line.startsWith(message), line).toBe(true);
     expect(line.length).toBeLessThan(300);
@@ -123,7 +123,7 @@ describe("YAML that is more than a study", () => {
     ["train.batchSize=1e10", `study.yaml: "train.batchSize" is 10000000000; expected at most 1073741824, beyond which no memory holds it`],
     ["train.lr=.inf", `study.yaml: "train.lr" is Infinity; expected number, received Infinity`],
     ["configs.lora.recompute=yes", `study.yaml: "configs.lora.recompute" is "yes"; expected boolean, received string`],
-  ])("--set %.40s is refused", (assignment, message) => {
+  ])("refuses an assignment that says nothing (%#)", (assignment, message) => {
     const line = errorOf(MINIMAL, [assignment]);
     expect(line).toContain(message);
     expect(line.length).toBeLessThan(300);

@@ -39,6 +39,6 @@ describe("predicted parameter counts of BERT-base", () => {
 
   it("refuses a pattern or a target that matches nothing", () => {
     expect(() => predictParameters(bertBase, lora({ rankPattern: { attention: 6 } }))).toThrow(/pattern "attention" matches none of the adapted modules/);
-    expect(() => predictParameters(bertBase, lora({ target: ["querry"] }))).toThrow(/"target" \["querry"\] matches no module/);
+    expect(() => predictParameters(bertBase, lora({ target: ["querry"] }))).toThrow(/"target" "querry" matches no module; did you mean "query"\?/);
   });
 });

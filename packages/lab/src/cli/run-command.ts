@@ -1,5 +1,6 @@
 /** `lowrank run`: from a study's name to results on disk and a table on stdout. */
 import { join, resolve } from "node:path";
+import { printable } from "@lowrank/tensor";
 import { loadStudy } from "../config/load.ts";
 import type { Study } from "../config/study.ts";
 import { dataFolder } from "../data/location.ts";
@@ -76,7 +77,7 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
       process.stdout.write(`${lines.join("\n")}\n`);
     }
     // Without --quiet each failure has had its line when it happened.
-    if (options.quiet === true) for (const failure of outcome.failures) process.stderr.write(`lowrank: run ${failure.name} failed: ${failure.message}\n`);
+    if (options.quiet === true) for (const failure of outcome.failures) process.stderr.write(`lowrank: run ${failure.name} failed: ${printable(failure.message)}\n`);
     const identical = outcome.indistinguishable.some((pair) => pair.identical === "logits");
     return outcome.failures.length > 0 || identical ? EXIT_FAILED : EXIT_OK;
   } finally {

@@ -1,7 +1,7 @@
 /** Executes the runs of a study one after the other and writes `results.json`, `results.csv` and, where ranks were planted, `ranks.svg` after each. One failing run does not stop the others. */
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Device } from "@lowrank/tensor";
+import { printable, type Device } from "@lowrank/tensor";
 import { InputError } from "../errors.ts";
 import type { Environment } from "../store/environment.ts";
 import type { RunResult } from "../store/result.ts";
@@ -107,7 +107,7 @@ async function attempt(run: StudyRun, label: string, task: PreparedTask, memory:
       throw failure;
     }
     const kept = folder.fail(failure);
-    context.say(`${label}: FAILED: ${failure.message} (kept: ${kept})`);
+    context.say(`${label}: FAILED: ${printable(failure.message)} (kept: ${kept})`);
     return { name: run.name, config: run.config.name, seed: run.seed, message: failure.message, kept };
   }
 }
