@@ -2,7 +2,8 @@ import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
 import { requestGpuDevice } from "../src/backends/webgpu/device.ts";
 import { createWebGpuBackend } from "../src/backends/webgpu/backend.ts";
 import { printKernel } from "../src/backends/webgpu/wgsl/print.ts";
-import { DeviceError } from "../src/errors.ts";
+import { DeviceError, type LowrankError } from "../src/errors.ts";
+import { compile, ops } from "../src/index.ts";
 import type { LoopKernel } from "../src/ir/kernel.ts";
 import type { Plan } from "../src/plan/plan.ts";
 import { init } from "../src/init.ts";
@@ -140,13 +141,61 @@ describe("running plans", () => {
     backend.free(out);
   });
 
-  it("reports what the device refused at the next call", async (ctx) => {
+  it("tells what is wrong with a run by that run, and works on", async (ctx) => {
     await webgpuOrSkip(ctx);
     const backend = await createWebGpuBackend();
-    const small = backend.alloc(4);
-    await backend.run(backend.prepare({ ...plan, bound: [{ bytes: 4, access: "write" }] }), [], [small]);
-    await expect(backend.read(small)).rejects.toThrow(/webgpu: Binding size \(20\)/);
+    const [small, out] = [backend.alloc(4), backend.alloc(20)];
+    const right = backend.prepare(plan);
+    const wide: LoopKernel = { ...double, label: "wide", args: Array.from({ length: 70 }, () => double.args[0]!) };
+    const broken = backend.prepare({ ...plan, kernels: [iota, wide, copy], steps: [plan.steps[0]!, { ...plan.steps[1]!, args: Array.from({ length: 70 }, (_, i) => ({ kind: "bound", slot: i + 1, bytes: 10 })) }] });
+    for (let i = 0; i < 2; i++) {
+      await expect(backend.run(backend.prepare({ ...plan, bound: [{ bytes: 4, access: "write" }] }), [], [small])).rejects.toThrow(/^webgpu: Binding size \(20\)/);
+      await expect(backend.run(broken, [], [out, ...Array.from({ length: 70 }, () => out)])).rejects.toBeInstanceOf(DeviceError);
+      await expect(backend.run(broken, [], [out, ...Array.from({ length: 70 }, () => out)], [])).rejects.toBeInstanceOf(DeviceError);
+      // nothing of it ran, and nothing of it stays
+      expect(await backend.read(small)).toEqual(new Uint8Array(4));
+      await backend.run(right, [], [out]);
+      expect(Array.from(new Float32Array((await backend.read(out)).slice().buffer))).toEqual([0, 4, 8, 12, 16]);
+      expect(() => { backend.upload(out, new Uint8Array(64)); }).toThrow("upload of 64 bytes into a buffer of 20");
+    }
     backend.close();
+  });
+});
+
+describe("a WebGPU device", () => {
+  it("rejects what is pending when it is closed, and every use afterwards", async (ctx) => {
+    await webgpuOrSkip(ctx);
+    const device = await init({ device: "webgpu" });
+    const p = device.parameter([1, 2]);
+    const step = compile(device, () => {
+      p.assign(ops.add(p.value, 1));
+      return { y: ops.mul(p.value, 2) };
+    });
+    await step({});
+    const pending = [step({}), step({}), p.data()].map((work) => work.then(() => "done", (e: LowrankError) => e.code));
+    device.close();
+    expect(await Promise.all(pending)).toEqual(["DisposedError", "DisposedError", "DisposedError"]);
+    await expect(step({})).rejects.toMatchObject({ code: "DisposedError" });
+    expect(() => p.value).toThrow("webgpu: the device was closed; open another with init");
+  });
+
+  it("runs steps in the order in which they were asked for, waited for or not", async (ctx) => {
+    await webgpuOrSkip(ctx);
+    const device = await init({ device: "webgpu" });
+    const p = device.parameter([1]);
+    let n = 0;
+    const live = device.live([1], "f32", () => [++n], () => { n--; });
+    const step = compile(device, () => {
+      p.assign(ops.add(ops.mul(p.value, 10), live));
+      return {};
+    });
+    const labels = compile(device, ({ at }) => ({ y: ops.embedding(ops.reshape(ops.add(p.value, live), [1, 1]), at!) }));
+    await Promise.all([step({}), step({}), step({})]);
+    expect([...await p.value.floats()]).toEqual([1123]);
+    await expect(labels({ at: { data: Int32Array.of(5), shape: [1] } })).rejects.toMatchObject({ code: "ValueError" });
+    await step({});
+    expect([n, ...await p.value.floats()]).toEqual([4, 11234]);
+    device.close();
   });
 });
 

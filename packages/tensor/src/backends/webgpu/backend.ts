@@ -1,21 +1,29 @@
 /**
  * The WebGPU device: plans become pipelines, a run is one command buffer with one compute pass, and the plan's arena is one buffer.
- * Queue order is the only synchronisation: uploads, runs and reads happen in the order they were asked for.
+ * Queue order is the only synchronisation: uploads, runs and reads happen in the order they were asked for. What is wrong with a
+ * call is told by that call, or by whoever uses its buffer, and by nobody else.
  */
 import type { TypedArray } from "../../dtype.ts";
-import { DeviceError, invariant } from "../../errors.ts";
+import { DeviceError, invariant, LowrankError } from "../../errors.ts";
 import type { BufferRef, Plan } from "../../plan/plan.ts";
 import type { Backend, BackendInfo, DeviceBuffer, Executable, MemoryInfo, StepTiming } from "../backend.ts";
 import { now } from "../wasm/platform.ts";
 import { readBuffer, requestGpuDevice, type OpenDevice } from "./device.ts";
+import { inErrorScope } from "./error-scope.ts";
 import { BufferUsage, type GpuBindGroup, type GpuBinding, type GpuBuffer, type GpuComputePass } from "./gpu-types.ts";
 import { PipelineCache, type Pipeline } from "./pipelines.ts";
 
-interface WebGpuBuffer extends DeviceBuffer { readonly gpu: GpuBuffer }
+interface WebGpuBuffer extends DeviceBuffer {
+  readonly gpu: GpuBuffer;
+  /** Why it has no memory, or did not get what was written; known a little after. */
+  failure: Promise<string | undefined> | undefined;
+}
 
 interface WebGpuExecutable extends Executable {
   /** One per step; undefined where there is nothing to do. */
   readonly pipelines: readonly (Pipeline | undefined)[];
+  /** What is wrong with its pipelines; known a little after `prepare`. */
+  readonly failure: Promise<string | undefined>;
   /** The last bind group of each step, with the buffers it binds: most steps bind the arena alone, run after run. */
   readonly groups: ({ readonly buffers: readonly GpuBuffer[]; readonly group: GpuBindGroup } | undefined)[];
 }
@@ -38,8 +46,10 @@ export class WebGpuBackend implements Backend {
   #arena: GpuBuffer | undefined;
   /** Stands in for arguments without elements, each with its own bytes. */
   #empty: GpuBuffer | undefined;
-  #failure: string | undefined;
-  #closed = false;
+  /** Why nothing can be done any more. */
+  #gone: LowrankError | undefined;
+  /** A mistake outside of every scope: told once, by the next call. */
+  #stray: string | undefined;
 
   constructor(open: OpenDevice) {
     this.#open = open;
@@ -47,13 +57,17 @@ export class WebGpuBackend implements Backend {
     open.device.onuncapturederror = (event) => {
       // reported by the next call instead of on the console
       event.preventDefault();
-      this.#failure ??= event.error.message;
+      this.#stray ??= event.error.message;
     };
-    void open.device.lost.then(({ reason, message }) => { if (!this.#closed) this.#failure ??= `the device was lost (${reason}): ${message}`; });
+    void open.device.lost.then(({ reason, message }) => { this.#gone ??= lost(`${reason}: ${message}`); });
   }
 
   alloc(bytes: number): DeviceBuffer {
-    const buffer: WebGpuBuffer = { bytes, gpu: this.#spare.get(wholeWords(bytes))?.pop() ?? this.#create(bytes) };
+    this.#checkUsable();
+    const spare = this.#spare.get(wholeWords(bytes))?.pop();
+    const made = spare === undefined ? inErrorScope(this.#open.device, () => this.#create(bytes)) : { value: spare, failure: undefined };
+    const buffer: WebGpuBuffer = { bytes, gpu: made.value, failure: undefined };
+    this.#watch(buffer, made.failure);
     this.#live.add(buffer);
     return buffer;
   }
@@ -62,43 +76,68 @@ export class WebGpuBackend implements Backend {
   free(buffer: DeviceBuffer): void {
     const { gpu } = buffer as WebGpuBuffer;
     if (!this.#live.delete(buffer as WebGpuBuffer)) return;
-    const spare = gpu.size > SPARE_BYTES ? undefined : this.#spare.get(gpu.size) ?? [];
+    // one that may have no memory is not handed on
+    const spare = gpu.size > SPARE_BYTES || (buffer as WebGpuBuffer).failure !== undefined ? undefined : this.#spare.get(gpu.size) ?? [];
     if (spare === undefined || spare.length >= SPARE_BUFFERS) gpu.destroy();
     else this.#spare.set(gpu.size, [...spare, gpu]);
   }
 
-  upload(buffer: DeviceBuffer, bytes: Uint8Array): void { this.#write((buffer as WebGpuBuffer).gpu, 0, bytes); }
+  upload(buffer: DeviceBuffer, bytes: Uint8Array): void {
+    this.#checkUsable();
+    invariant(bytes.length <= buffer.bytes, `upload of ${bytes.length} bytes into a buffer of ${buffer.bytes}`);
+    const mine = buffer as WebGpuBuffer;
+    this.#watch(mine, inErrorScope(this.#open.device, () => { this.#write(mine.gpu, 0, bytes); }).failure);
+  }
 
   async read(buffer: DeviceBuffer): Promise<Uint8Array> {
-    this.#checkHealth();
-    const bytes = await readBuffer(this.#open.device, (buffer as WebGpuBuffer).gpu, wholeWords(buffer.bytes)).catch((cause: unknown) => {
-      throw new DeviceError(`webgpu: reading ${buffer.bytes} bytes failed: ${this.#failure ?? String(cause)}`, { cause });
-    });
-    this.#checkHealth();
+    this.#checkUsable();
+    const mine = buffer as WebGpuBuffer;
+    const { value, failure } = inErrorScope(this.#open.device, () => readBuffer(this.#open.device, mine.gpu, wholeWords(buffer.bytes)));
+    // a reading that fails and its scope tell of the same thing
+    const bytes = await value.catch(() => undefined);
+    const wrong = await mine.failure ?? await failure;
+    this.#checkUsable();
+    if (bytes === undefined || wrong !== undefined) throw new DeviceError(`webgpu: reading ${buffer.bytes} bytes failed: ${wrong ?? "the buffer could not be mapped"}`);
     return bytes.subarray(0, buffer.bytes);
   }
 
   prepare(plan: Plan): Executable {
-    const kernels = plan.kernels.map((kernel) => this.#pipelines.get(kernel));
-    const pipelines = plan.steps.map((step) => kernels[step.kernel]);
+    this.#checkUsable();
     for (const step of plan.steps) checkAliases(step.args, step.label);
-    const executable: WebGpuExecutable = { plan, pipelines, groups: plan.steps.map(() => undefined) };
+    const { value: pipelines, failure } = inErrorScope(this.#open.device, () => {
+      const kernels = plan.kernels.map((kernel) => this.#pipelines.get(kernel));
+      return plan.steps.map((step) => kernels[step.kernel]);
+    });
+    void failure.then((wrong) => { if (wrong !== undefined) this.#pipelines.clear(); });
+    const executable: WebGpuExecutable = { plan, pipelines, failure, groups: plan.steps.map(() => undefined) };
     return executable;
   }
 
-  run(executable: Executable, uploads: readonly TypedArray[], bound: readonly DeviceBuffer[], timings?: StepTiming[]): void | Promise<void> {
-    this.#checkHealth();
-    const { plan } = executable;
-    this.#reserveArena(plan.arenaBytes);
-    plan.uploads.forEach(({ ref, size }, i) => {
-      if (size === 0) return;
-      const { buffer, offset } = this.#binding(ref, bound, i);
-      const data = uploads[i]!;
-      this.#write(buffer, offset, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    });
+  /** One submission, which runs as a whole or, where anything about it is wrong, not at all. Resolves when it is known to be right. */
+  async run(executable: Executable, uploads: readonly TypedArray[], bound: readonly DeviceBuffer[], timings?: StepTiming[]): Promise<void> {
+    this.#checkUsable();
     const prepared = executable as WebGpuExecutable;
-    if (timings !== undefined) return this.#runTimed(prepared, bound, timings);
-    this.#submit((pass) => plan.steps.forEach((_, i) => this.#encode(pass, prepared, i, bound)));
+    const { plan } = prepared;
+    const { value, failure } = inErrorScope(this.#open.device, () => {
+      this.#reserveArena(plan.arenaBytes);
+      plan.uploads.forEach(({ ref, size }, i) => {
+        if (size === 0) return;
+        const { buffer, offset } = this.#binding(ref, bound, i);
+        const data = uploads[i]!;
+        this.#write(buffer, offset, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      });
+      if (timings === undefined) this.#submit((pass) => plan.steps.forEach((_, i) => { this.#encode(pass, prepared, i, bound); }));
+      return timings === undefined ? undefined : this.#runTimed(prepared, bound, timings);
+    });
+    // looked at below; until then it may fail
+    value?.catch(() => undefined);
+    const wrong = await failure;
+    const reason = wrong === undefined ? undefined : await prepared.failure ?? wrong;
+    await value;
+    this.#checkUsable();
+    if (reason === undefined) return;
+    this.#forget(prepared);
+    throw new DeviceError(`webgpu: ${reason}`);
   }
 
   memory(): MemoryInfo {
@@ -111,8 +150,8 @@ export class WebGpuBackend implements Backend {
   info(): BackendInfo { return { name: "webgpu", description: this.#open.description, threads: 1 }; }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#gone?.code === "DisposedError") return;
+    this.#gone = new LowrankError("DisposedError", "webgpu: the device was closed; open another with init");
     for (const { gpu } of this.#live) gpu.destroy();
     this.#live.clear();
     for (const gpu of [...this.#spare.values()].flat()) gpu.destroy();
@@ -123,13 +162,19 @@ export class WebGpuBackend implements Backend {
 
   /** One submission per step, each waited for: slower than a real run, but every step's time is its own. */
   async #runTimed(executable: WebGpuExecutable, bound: readonly DeviceBuffer[], timings: StepTiming[]): Promise<void> {
-    const { queue } = this.#open.device;
+    const { device } = this.#open;
+    const { queue } = device;
     await queue.onSubmittedWorkDone();
+    const broken = await executable.failure;
+    if (broken !== undefined) throw new DeviceError(`webgpu: ${broken}`);
     const origin = now();
     for (const [i, step] of executable.plan.steps.entries()) {
       const start = now();
-      this.#submit((pass) => this.#encode(pass, executable, i, bound));
+      const { failure } = inErrorScope(device, () => { this.#submit((pass) => { this.#encode(pass, executable, i, bound); }); });
       await queue.onSubmittedWorkDone();
+      const wrong = await failure;
+      // the steps before it have run
+      if (wrong !== undefined) throw this.#gone = lost(`${step.label}: ${wrong}`);
       timings.push({ label: step.label, start: start - origin, duration: now() - start });
     }
   }
@@ -187,11 +232,36 @@ export class WebGpuBackend implements Backend {
     if (bytes.byteLength > 0) this.#open.device.queue.writeBuffer(buffer, offset, words);
   }
 
-  /** WebGPU reports mistakes and losses late and elsewhere; they surface at the next call. */
-  #checkHealth(): void {
-    if (this.#closed) throw new DeviceError("webgpu: the device is closed");
-    if (this.#failure !== undefined) throw new DeviceError(`webgpu: ${this.#failure}`);
+  /** After a run that went wrong: what it made may be broken, and the next one makes its own. */
+  #forget(executable: WebGpuExecutable): void {
+    executable.groups.fill(undefined);
+    this.#arena?.destroy();
+    this.#arena = undefined;
   }
+
+  /** Notes what becomes known of a buffer. */
+  #watch(buffer: WebGpuBuffer, failure: Promise<string | undefined> | undefined): void {
+    if (failure === undefined) return;
+    const before = buffer.failure;
+    const known = Promise.all([before, failure]).then(([first, second]) => {
+      const wrong = first ?? second;
+      if (wrong === undefined && buffer.failure === known) buffer.failure = undefined;
+      return wrong;
+    });
+    buffer.failure = known;
+  }
+
+  /** @throws DisposedError, DeviceLostError; or what went wrong outside of all calls, once */
+  #checkUsable(): void {
+    if (this.#gone !== undefined) throw new LowrankError(this.#gone.code, this.#gone.message, { cause: this.#gone });
+    const stray = this.#stray;
+    this.#stray = undefined;
+    if (stray !== undefined) throw new DeviceError(`webgpu: ${stray}`);
+  }
+}
+
+function lost(why: string): LowrankError {
+  return new LowrankError("DeviceLostError", `webgpu: the device was lost (${why}): what it held is gone; open another with init`);
 }
 
 /** Freed buffers up to this size are kept, so many of each size. */

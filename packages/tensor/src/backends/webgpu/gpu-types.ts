@@ -25,6 +25,8 @@ export interface GpuDevice {
   readonly queue: GpuQueue;
   readonly lost: Promise<{ readonly reason: string; readonly message: string }>;
   onuncapturederror: ((event: { readonly error: { readonly message: string }; preventDefault(): void }) => void) | null;
+  pushErrorScope(filter: GpuErrorFilter): void;
+  popErrorScope(): Promise<{ readonly message: string } | null>;
   createBuffer(descriptor: { readonly size: number; readonly usage: number; readonly label?: string }): GpuBuffer;
   createShaderModule(descriptor: { readonly code: string; readonly label?: string }): GpuShaderModule;
   createBindGroupLayout(descriptor: { readonly entries: readonly { readonly binding: number; readonly visibility: number; readonly buffer: { readonly type: "storage" } }[] }): GpuBindGroupLayout;
@@ -34,6 +36,8 @@ export interface GpuDevice {
   createCommandEncoder(): GpuCommandEncoder;
   destroy(): void;
 }
+
+export type GpuErrorFilter = "validation" | "out-of-memory" | "internal";
 
 export interface GpuQueue {
   writeBuffer(buffer: GpuBuffer, offset: number, data: Uint8Array): void;

@@ -33,6 +33,9 @@ export class PipelineCache {
     return { ...this.#compile(code, kernel), grid: [x, y] };
   }
 
+  /** Forgets what was compiled, broken pipelines with it. */
+  clear(): void { this.#byCode.clear(); }
+
   #compile(code: string, { args, label }: Kernel): Compiled {
     const known = this.#byCode.get(code);
     if (known !== undefined) return known;
