@@ -72,6 +72,14 @@ it.each([["BertForSequenceClassification", { model_type: "bert" }, "position_emb
   expect(() => attach(metaModel(name, config), { targetModules: [target] })).toThrow(`${target} cannot take an adapter`);
 });
 
+it("a table that the output layer reads whenever it computes is not trained on a copy", () => {
+  const config = { model_type: "bert", hidden_size: 8, intermediate_size: 12, num_hidden_layers: 1, num_attention_heads: 2, vocab_size: 20, max_position_embeddings: 8 };
+  expect(() => attach(metaModel("BertForMaskedLM", config), { targetModules: ["query"], modulesToSave: ["word_embeddings"] })).toThrow("bert.embeddings.word_embeddings is also the weight of cls.predictions.decoder.weight");
+  // GPT-2's output layer keeps the original, as in PEFT
+  const gpt = metaModel("GPT2LMHeadModel", { model_type: "gpt2", n_embd: 8, n_layer: 1, n_head: 2, n_positions: 8, vocab_size: 20 });
+  expect(attach(gpt, { targetModules: ["c_attn"], modulesToSave: ["wte"] }).report().trainable).toBe(8 * (8 + 24) + 20 * 8);
+});
+
 it("`lowrank params` counts every method from its adapter_config.json", () => {
   const target_modules = ["query", "key", "value", "dense"];
   const common = { task_type: "SEQ_CLS", lora_alpha: 16, target_modules };

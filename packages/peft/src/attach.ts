@@ -10,7 +10,7 @@ import { LoraUpdate, type LoraOptions } from "./layers/lora.ts";
 import { LoraProjection } from "./layers/projection.ts";
 import { SvdUpdate } from "./layers/svd.ts";
 import type { Update } from "./layers/update.ts";
-import { copiesOf, isLayer, layersOf, type Layer } from "./layers/walk.ts";
+import { copiesOf, isLayer, layersOf, sharerOf, type Layer } from "./layers/walk.ts";
 import { emptyCopy, leavesOf, SavedCopy } from "./saved-copy.ts";
 import { select, type TargetRow } from "./select.ts";
 import { snapshot } from "./snapshot.ts";
@@ -75,12 +75,21 @@ export function plan(model: Module, options: Partial<LoraConfig>, name: string):
   const copies = new Map<string, SavedCopy>();
   for (const [path, place] of saved.flatMap((at) => leavesOf(at, model.getModule(at)))) {
     if (isLayer(place)) throw new LowrankError("AdapterError", `modules_to_save takes ${path} whole, which carries adapter ${[...place.updates.keys()].join(", ")}; leave it out, or delete that adapter`);
+    requireOwnReaders(model, path, place);
     const copy = place instanceof SavedCopy ? place : new SavedCopy(place);
     if (copy.copies.has(name)) throw new LowrankError("AdapterError", `there is an adapter "${name}" on ${path} already; give this one another name`);
     copies.set(path, copy);
   }
   const own = new Map([...copies].map(([path, { original }]) => [path, emptyCopy(path, original)]));
   return new LoraAdapter({ model, name, config, table: rows, sites, updates, saved: copies, copies: own, warnings: [...warnings, ...sharedBiases(model, config)] });
+}
+
+/** An output layer that takes its weight from the table whenever it computes would compute with the copy; PEFT leaves it the original. */
+function requireOwnReaders(model: Module, path: string, place: Module): void {
+  const { tied } = model as { tied?: ReadonlyMap<string, string> };
+  if (place instanceof Embedding && tied?.has(`${path}.weight`) === true && sharerOf(model, path, place.weight) === undefined) {
+    throw new LowrankError("NotBuiltError", `modules_to_save: ${path} is also the weight of ${tied.get(`${path}.weight`)}, which PEFT leaves as it was and this model cannot; leave ${path} out, or untie the two`);
+  }
 }
 
 /** Biases are the base's: two adapters that train them change each other. PEFT allows one. */
