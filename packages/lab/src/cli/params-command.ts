@@ -22,7 +22,7 @@ export interface ParamsOptions {
 export async function paramsCommand(options: ParamsOptions): Promise<number> {
   const modelConfig = readJson("--model-config", options.modelConfig);
   const adapterConfig = readJson("--adapter-config", options.adapterConfig);
-  const report = count(modelConfig, adapterConfig);
+  const report = named(options, () => count(modelConfig, adapterConfig));
   for (const warning of report.warnings) process.stderr.write(`warning: ${options.adapterConfig}: ${warning}\n`);
   if (options.json === true) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else {
@@ -30,6 +30,16 @@ export async function paramsCommand(options: ParamsOptions): Promise<number> {
     process.stdout.write(`trainable ${formatCount(report.trainable)} || effective ${formatCount(report.effective)} || all ${formatCount(report.total)} || trainable% ${report.percent.toFixed(4)}\n`);
   }
   return EXIT_OK;
+}
+
+/** Errors call the files what Hugging Face calls them; people know them by the paths that they gave. */
+function named<T>({ modelConfig, adapterConfig }: ParamsOptions, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw new InputError(error.message.replace(/^(adapter_)?config\.json/, (_, adapter?: string) => (adapter === undefined ? modelConfig : adapterConfig)), { cause: error });
+  }
 }
 
 export interface ParamsReport {
