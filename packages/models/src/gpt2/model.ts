@@ -124,7 +124,7 @@ export class GPT2Model extends PretrainedModel<GPT2Config, GPT2Inputs, HiddenOut
   /** Of the hidden states the last is after the final norm. */
   compute({ inputIds, attentionMask, positionIds }: GPT2Inputs): HiddenOutputs {
     return this.scoped(() => {
-      const [, length] = textShape(inputIds, this.config.maxPositionEmbeddings);
+      const [, length] = textShape(inputIds, positionIds === undefined ? this.config.maxPositionEmbeddings : Infinity);
       checkBeside({ attentionMask, positionIds }, inputIds);
       const positions = positionIds === undefined ? ops.slice(this.wpe.weight.value, 0, 0, length) : this.wpe.forward(positionIds);
       const x = this.drop.forward(ops.add(this.wte.forward(inputIds), positions));

@@ -131,7 +131,7 @@ export class LlamaModel extends PretrainedModel<LlamaConfig, LlamaInputs, Hidden
   compute({ inputIds, attentionMask, positionIds }: LlamaInputs): HiddenOutputs {
     return this.scoped(() => {
       const { maxPositionEmbeddings, ropeTheta: theta, headDim: width } = this.config;
-      textShape(inputIds, maxPositionEmbeddings);
+      textShape(inputIds, positionIds === undefined ? maxPositionEmbeddings : Infinity);
       checkBeside({ attentionMask, positionIds }, inputIds);
       const x = this.embed_tokens.forward(inputIds);
       const context = { mask: causalMask(attentionMask, positionIds), tables: rotaryTables(x, positionIds, { theta, width, maxPositions: maxPositionEmbeddings }) };

@@ -23,7 +23,7 @@ export function inputsRule<T extends TextInputs>(extra: { readonly [K in Exclude
   return fields<T>({ inputIds: tensor, attentionMask: anyTensor, ...extra } as unknown as Rules<T>, { spelt: SPELT });
 }
 
-/** [batch, length] of a model's ids, refused where the model has no positions for them. */
+/** [batch, length] of a model's ids, refused where there are not so many positions. Given positions bound themselves, and packed rows may be longer. */
 export function textShape(inputIds: Tensor, positions: number): readonly [number, number] {
   if (inputIds.rank !== 2) throw new ShapeError(`inputIds must be [batch, length], got [${inputIds.shape.join(", ")}]`);
   const [batch, length] = inputIds.shape as [number, number];
