@@ -72,6 +72,7 @@ export function plan(model: Module, options: Partial<LoraConfig>, name: string):
     sites.set(row.module, layer);
     updates.set(row.module, makeUpdate(layer, row, config));
   }
+  if (register(model).has(name)) throw new LowrankError("AdapterError", `there is an adapter "${name}" on this model already; give this one another name`);
   const copies = new Map<string, SavedCopy>();
   for (const [path, place] of saved.flatMap((at) => leavesOf(at, model.getModule(at)))) {
     if (isLayer(place)) throw new LowrankError("AdapterError", `modules_to_save takes ${path} whole, which carries adapter ${[...place.updates.keys()].join(", ")}; leave it out, or delete that adapter`);

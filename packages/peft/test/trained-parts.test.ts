@@ -17,6 +17,7 @@ it("a second adapter's copies train like the first's, whichever is active", () =
   const model = new Toy(4, { layers: 1 });
   attach(model, { r: 1, targetModules: ["up"], taskType: "SEQ_CLS" }, "first");
   attach(model, { r: 1, targetModules: ["up"], taskType: "SEQ_CLS" }, "second");
+  expect(() => attach(model, { r: 1, targetModules: ["down"] }, "second")).toThrow('there is an adapter "second" on this model already');
   const of = (name: string): string[] => ["layer.0.up.lora_A.NAME.weight", "layer.0.up.lora_B.NAME.weight", "classifier.modules_to_save.NAME.weight", "classifier.modules_to_save.NAME.bias"].map((n) => n.replace("NAME", name));
   expect(trained(model)).toEqual(of("second"));
   activate(model, "first");
