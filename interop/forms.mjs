@@ -27,7 +27,9 @@ for (const name of readdirSync(root).sort()) {
       report(id, odd.length === 0 && loaded.unused.length === 0 ? "PASS" : "FAIL", `${loaded.fresh.length} fresh`, short(`${loaded.fresh}${loaded.unused.length ? `; unused ${loaded.unused}` : ""}`));
       return model.dispose();
     }
-    const { model, report: loaded } = await loadModel(lr, join(here, "folder"), device);
+    // a bare base whose tied head is in it after all
+    const config = readJson(join(here, "folder", "config.json"));
+    const { model, report: loaded } = info.note?.startsWith("bare") ? await lr.models.fromPretrained(join(here, "folder"), lr.models.architectures[lr.models.architectureFor(config, "CAUSAL_LM")], { device }) : await loadModel(lr, join(here, "folder"), device);
     const stored = await readTensors(lr, join(here, "inputs.safetensors"));
     const inputs = await inputsOf(lr, here, device);
     if (stored.get("labels")?.dtype === "f32") inputs.labels = device.tensor(stored.get("labels").data, stored.get("labels").shape, "f32");

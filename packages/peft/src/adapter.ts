@@ -58,6 +58,9 @@ export class LoraAdapter {
   /** Runs of `disabled` that have not ended. */
   #resting = 0;
 
+  /** Base weights that came with the adapter's file, by their names there: saving writes those again, and of an adapter made here those that PEFT would. */
+  baseFromFile: ReadonlyMap<string, Weight> | undefined;
+
   constructor({ model, name, config, table, sites, updates, saved, copies, warnings }: AdapterParts) {
     this.model = model;
     this.name = name;

@@ -115,13 +115,18 @@ export function adapterConfigFile(config: LoraConfig, { baseModel, fanInFanOut }
     peft_type: ada === undefined ? "LORA" : "ADALORA", inference_mode: true, r: config.r, lora_alpha: config.alpha, lora_dropout: config.dropout, target_modules: sortedNames(config.targetModules),
     exclude_modules: sortedNames(config.excludeModules), modules_to_save: config.modulesToSave.length === 0 ? null : config.modulesToSave,
     rank_pattern: ada === undefined ? config.rankPattern : (ada.rankMask ?? null), init_lora_weights: spellingOf(config),
-    alpha_pattern: alphasFor(config), layers_to_transform: config.layersToTransform ?? null, layers_pattern: config.layersPattern ?? null, use_rslora: config.rsLora,
+    alpha_pattern: alphasFor(config), layers_to_transform: asSaid(source["layers_to_transform"], config.layersToTransform), layers_pattern: asSaid(source["layers_pattern"], config.layersPattern), use_rslora: config.rsLora,
     task_type: config.taskType ?? null, use_dora: config.dora, lora_bias: config.loraBias, bias: config.bias,
     ...(ada === undefined ? {} : {
       init_r: ada.initR, target_r: ada.targetR, ...stepsOf(ada), beta1: ada.beta1, beta2: ada.beta2, orth_reg_weight: ada.orthRegWeight, total_step: ada.totalStep,
     }),
   };
   return Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** One number or name without a list around it, where a file had it so. */
+function asSaid(said: unknown, list: readonly unknown[] | undefined): unknown {
+  return list?.length === 1 && list[0] === said ? said : (list ?? null);
 }
 
 /** The start in the file's own word, where that still means the same. */

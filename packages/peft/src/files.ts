@@ -1,7 +1,7 @@
 /** Adapter directories: `adapter_config.json` and `adapter_model.safetensors`. */
 import { LowrankError, SafetensorsFile, writeSafetensors, type ByteSink, type RandomAccess } from "@lowrank/tensor";
 import { device as aDevice, checkOptions, fields, flag, name, optional, parseJson, text, whole, type Rule } from "@lowrank/tensor/check";
-import type { Module } from "@lowrank/nn";
+import type { Module, Weight } from "@lowrank/nn";
 import type { LoraAdapter } from "./adapter.ts";
 import { filled, FLOATS, plan, type AdaptOptions } from "./attach.ts";
 import { adapterConfigFile, CONFIG_FILE, parseAdapterConfig } from "./config-file.ts";
@@ -56,6 +56,7 @@ export async function loadAdapter(model: Module, files: AdapterFiles, where: Loa
     const tensors = await readTensors(fit, (n) => file.read(n), { allowNonFinite });
     await filled(adapter, async () => {
       await adapter.materialize(memory);
+      adapter.baseFromFile = new Map([...fit.places].flatMap(([name, { weight, base, dim }]): [string, Weight][] => (base && dim === undefined ? [[name, weight]] : [])));
       adapter.warnings.push(...fit.warnings, ...(await writeTensors(fit, tensors, { allowNonFinite })));
     });
     return adapter;
@@ -65,7 +66,7 @@ export async function loadAdapter(model: Module, files: AdapterFiles, where: Loa
 }
 
 /**
- * Writes what Python's PEFT reads. Tensors are f32. A merged adapter is written as it is apart from the base; what `scaleBy` did is in alpha.
+ * Writes what Python's PEFT writes and reads: with `embed_tokens` or `lm_head` among the targets their base weights too. Tensors are f32. A merged adapter is written as it is apart from the base; what `scaleBy` did is in alpha.
  * @throws LowrankError where PEFT could not read the same function from the file
  */
 export async function saveAdapter(adapter: LoraAdapter, files: AdapterFiles, options: SaveAdapterOptions = {}): Promise<void> {

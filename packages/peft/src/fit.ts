@@ -5,7 +5,7 @@
 import type { Module, Weight } from "@lowrank/nn";
 import { LowrankError, type StoredTensor } from "@lowrank/tensor";
 import type { LoraAdapter } from "./adapter.ts";
-import { endsAtDot } from "./names.ts";
+import { endsAtDot, savedMatcher } from "./names.ts";
 import { converted, cut, type ValueOptions } from "./values.ts";
 
 /** A tensor's place: a weight, and along which dimension only its beginning is taken. */
@@ -24,7 +24,8 @@ const VOCABULARY = /(^|\.)(embed_tokens|word_embeddings|wte|lm_head|decoder|voca
 /** @param shapes of the file's tensors. @throws LowrankError (AdapterError) listing what is missing, has no place or another shape */
 export function fitTensors(adapter: LoraAdapter, shapes: ReadonlyMap<string, readonly number[]>): Fit {
   const own = adapter.fileWeights();
-  const rest = baseWeights(adapter.model);
+  const tied = (adapter.model as Module & Tied).tied ?? new Map<string, string>();
+  const rest = baseWeights(adapter.model, tied);
   const [problems, warnings]: [string[], string[]] = [[], []];
   const places = new Map<string, Place>();
   for (const [name, shape] of shapes) {
@@ -42,6 +43,11 @@ export function fitTensors(adapter: LoraAdapter, shapes: ReadonlyMap<string, rea
       continue;
     }
     if (TWICE.test(name) && own.has(name.replace(TWICE, ".")) && (name.endsWith("bias") || name.includes(".modules_to_save."))) continue;
+    const plain = inside.replace(/\.weight$/, "");
+    if ([...tied.values()].includes(inside) && savedMatcher(adapter.config)(plain)) {
+      problems.push(`${name} was trained apart (modules_to_save), and this base has it as the embedding table: untie the two first`);
+      continue;
+    }
     const base = rest.get(inside.replace(/\.(base_layer|original_module)\./, "."));
     const dim = base === undefined || base.form !== undefined ? undefined : placeIn(shape, base, inside, false);
     if (base === undefined) warnings.push(`${name} has no place in this model; it is left out`);
@@ -62,9 +68,14 @@ export function fitTensors(adapter: LoraAdapter, shapes: ReadonlyMap<string, rea
   return { places, warnings };
 }
 
+/** A model of a family says under which second name a checkpoint may hold a weight. */
+interface Tied { readonly tied?: ReadonlyMap<string, string> }
+
 /** Weights of the base by the names that a checkpoint has for them. */
-function baseWeights(model: Module): Map<string, Weight> {
-  return new Map([...model.namedWeights()].filter(([name]) => !/\.(lora_\w+|modules_to_save|ranknum)\./.test(name)));
+function baseWeights(model: Module, tied: ReadonlyMap<string, string>): Map<string, Weight> {
+  const out = new Map([...model.namedWeights()].filter(([name]) => !/\.(lora_\w+|modules_to_save|ranknum)\./.test(name)));
+  for (const [name, second] of tied) if (out.has(name) && !out.has(second)) out.set(second, out.get(name)!);
+  return out;
 }
 
 /** PEFT once wrote `query.bias` for what is `query.base_layer.bias` now. */

@@ -6,15 +6,20 @@ import { scaleOf, type LoraConfig } from "./config.ts";
 import type { WrittenFacts } from "./config-file.ts";
 import { DoraUpdate } from "./layers/dora.ts";
 import { SvdUpdate } from "./layers/svd.ts";
+import { shortestNames } from "./shortest-names.ts";
 import { converted, type ValueOptions } from "./values.ts";
+import { writtenAlong } from "./written-along.ts";
 
 /** The configuration under which a file has this adapter's function. */
 export function savedConfig(adapter: LoraAdapter, baseModel: string | undefined): { config: LoraConfig; facts: WrittenFacts } {
-  const { config, table, strength, model } = adapter;
+  const { table, strength, model } = adapter;
+  const { targetModules } = adapter.config;
+  const config = typeof targetModules === "object" ? { ...adapter.config, targetModules: shortestNames(targetModules, plainPaths(adapter)) } : adapter.config;
   const said = config.source["base_model_name_or_path"];
   const facts: WrittenFacts = {
     baseModel: baseModel ?? (typeof said === "string" && said !== "" ? said : model.origin),
-    fanInFanOut: [...adapter.layers.values()].some((layer) => layer.fanInFanOut),
+    // one word for all layers: PEFT's is that of the last one
+    fanInFanOut: [...adapter.layers.values()].at(-1)?.fanInFanOut ?? false,
   };
   const scaled = table.map(({ module, alpha, rank }) => ({ module, alpha: alpha * strength, rank, update: adapter.updates.get(module)! }));
   const uniform = scaled.every(({ alpha, rank, update }) => update.scale === (update instanceof SvdUpdate ? (alpha > 0 ? alpha : update.initialRank * strength) : scaleOf(config, alpha, rank)));
@@ -32,9 +37,15 @@ export function savedConfig(adapter: LoraAdapter, baseModel: string | undefined)
   return { config: { ...config, alphaMode: "constant", alphaPattern: Object.fromEntries(alphas) as Record<string, number> }, facts };
 }
 
+/** Paths of the model's modules without what adapters put under them. */
+function plainPaths({ model, sites, saved }: LoraAdapter): string[] {
+  const added = [...sites.keys(), ...saved.keys()].map((path) => `${path}.`);
+  return [...model.namedModules()].map(([path]) => path).filter((path) => path !== "" && !added.some((prefix) => path.startsWith(prefix)));
+}
+
 /** Runs `body` with the base as it is without this adapter, where what is saved depends on the base. */
 export async function unmergedWhile(adapter: LoraAdapter, body: () => Promise<void>): Promise<void> {
-  const depends = adapter.config.bias !== "none" || adapter.config.dora;
+  const depends = adapter.config.bias !== "none" || adapter.config.dora || writtenAlong(adapter).size > 0;
   const merged = depends ? [...adapter.sites.values()].filter((layer) => layer.merged) : [];
   if (merged.some(({ adapters }) => adapters.final)) throw new LowrankError("MergeError", "saveAdapter: the adapter is merged into a base that was quantised, and what is to be saved cannot be told apart from it; save before merging");
   for (const { adapters } of merged) adapters.unmerge();
@@ -50,7 +61,7 @@ interface Saved { readonly shape: readonly number[]; read(): Promise<StoredTenso
 /** Tensors by their names in the file, each read when its turn comes. */
 export async function tensorsToSave(adapter: LoraAdapter, options: ValueOptions): Promise<Map<string, Saved>> {
   const instead = await readableRows(adapter);
-  return new Map([...adapter.fileWeights()].map(([name, weight]) => [name, {
+  return new Map([...writtenAlong(adapter), ...adapter.fileWeights()].map(([name, weight]) => [name, {
     shape: weight.shape,
     read: async () => {
       const { dtype, data } = await weight.read();
