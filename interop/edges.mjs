@@ -14,7 +14,7 @@ const save = async (name, model, inputs, extra = {}) => {
 };
 // another number of labels than the base's config names
 await guarded(report, "A/edges/labels-5-over-3", async () => {
-  const { model } = await fromPretrained(join(out, "B", "forms", "bert_cls-bare", "folder"), architectures.BertForSequenceClassification, { device, numLabels: 5 });
+  const { model } = await fromPretrained(join(out, "B", "forms", "bert_cls-bare", "folder"), architectures.BertForSequenceClassification, { device, labels: 5 });
   await save("labels-5-over-3", model, await inputsOf(lr, join(out, "models", "bert_cls"), device));
 });
 // as transformers 4 wrote it, in half precision, and saved again
