@@ -2,9 +2,10 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BertForMaskedLM, fromPretrained } from "@lowrank/models";
-import { init } from "@lowrank/tensor";
+import { compile, init, type CompileInputs, type Tensor } from "@lowrank/tensor";
 import { describe, expect, it } from "vitest";
 import { loadPretrainConfig } from "../src/pretrain/config.ts";
+import { MaskedModel } from "../src/pretrain/masked-model.ts";
 import { pretrain, type PretrainOutcome } from "../src/pretrain/pretrain.ts";
 import { writeToyData } from "./toy-data.ts";
 
@@ -38,6 +39,24 @@ async function weights(out: string): Promise<Map<string, number[]>> {
 
 describe("masked pre-training", () => {
   const data = writeToyData(temporary("data"));
+
+  it("scores positions, not batches: the sum over a long and a short batch is that over both", async () => {
+    const device = await init({ device: "reference" });
+    const model = await MaskedModel.create(loadPretrainConfig("small", TINY), 20, () => 1e-3, device);
+    const score = compile(device, (inputs: Record<string, Tensor>) => model.score(inputs));
+    const batch = (rows: number, labels: number[]): CompileInputs => ({
+      inputIds: { data: Int32Array.from({ length: rows * 4 }, (_, i) => (3 * i) % 20), shape: [rows, 4] }, attentionMask: { data: new Uint8Array(rows * 4).fill(1), shape: [rows, 4], dtype: "bool" },
+      positions: { data: Int32Array.from(labels.keys()), shape: [labels.length] }, labels: { data: Int32Array.from(labels), shape: [labels.length] },
+    });
+    const sum = async (inputs: CompileInputs): Promise<number> => (await score(inputs)).sum.item();
+    // the second row alone, and the first alone: rows do not see each other, an ignored position counts for nothing
+    const both = await sum(batch(2, [5, 6, 7, -100, 8, 9, 10, 11]));
+    const first = await sum(batch(1, [5, 6, 7, -100]));
+    const second = await sum({ ...batch(2, [8, 9, 10, 11]), positions: { data: Int32Array.of(4, 5, 6, 7), shape: [4] } });
+    expect(both).toBeCloseTo(first + second, 10);
+    model.dispose();
+    device.close();
+  });
 
   it("writes a Hugging Face folder with its tokenizer, and continues bit-identically after a kill", async () => {
     const [straight, killed] = [temporary("straight"), temporary("killed")];

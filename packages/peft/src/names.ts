@@ -1,5 +1,5 @@
 /** How names and patterns of a configuration match module paths: PEFT's rules, and what is said of those that match nothing. */
-import { LowrankError } from "@lowrank/tensor";
+import { LowrankError, quote } from "@lowrank/tensor";
 import { nearestName, pattern } from "@lowrank/tensor/check";
 import type { LoraConfig } from "./config.ts";
 
@@ -19,20 +19,20 @@ export function endsAtDot(path: string, name: string): boolean {
 
 /** The rank_pattern rule: the first key that, as a regular expression, matches the path's end at a dot. */
 export function patternKeys(patterns: Readonly<Record<string, number>>, what: string): { first: (path: string) => string | undefined; matches: (key: string, path: string) => boolean } {
-  const expressions = new Map(Object.keys(patterns).map((key) => [key, pattern(`(.*\\.)?(${key})$`, `LoRA: ${what} "${key}"`)]));
+  const expressions = new Map(Object.keys(patterns).map((key) => [key, pattern(`(.*\\.)?(${key})$`, `LoRA: ${what} ${quote(key)}`)]));
   const matches = (key: string, path: string): boolean => expressions.get(key)!.fullMatch(path);
   return { matches, first: (path) => [...expressions.keys()].find((key) => matches(key, path)) };
 }
 
 /** Modules that are copied whole, and everything in them, take no adapter. */
 export function savedMatcher({ modulesToSave }: LoraConfig): Matcher {
-  const expressions = modulesToSave.map((name) => pattern(`(^|.*\\.)${name}($|\\..*)`, `LoRA: modules_to_save "${name}"`));
+  const expressions = modulesToSave.map((name) => pattern(`(^|.*\\.)${name}($|\\..*)`, `LoRA: modules_to_save ${quote(name)}`));
   return (path) => expressions.some((expression) => expression.fullMatch(path));
 }
 
 /** The number of the layer a path lies in, as PEFT finds it. */
 export function layerNumbers({ layersPattern }: LoraConfig): (path: string) => number | undefined {
-  const expressions = layersPattern?.map((name) => pattern(`(?:^|.*?\\.)${name}`, `LoRA: layers_pattern "${name}"`));
+  const expressions = layersPattern?.map((name) => pattern(`(?:^|.*?\\.)${name}`, `LoRA: layers_pattern ${quote(name)}`));
   return (path) => {
     const parts = path.split(".");
     // a number with a name before it and one behind it; without a pattern two names stand before it
@@ -60,7 +60,7 @@ export class Unmatched {
     const known = [...new Set(paths.map((path) => path.split(".").slice(-depth).join(".")))];
     const near = nearestName(name, known);
     const rest = known.length > LISTED ? `, … (${known.length} in all)` : "";
-    this.say(`${key} "${name}" matches nothing${near === undefined ? `; there are ${known.slice(0, LISTED).join(", ")}${rest}` : `; did you mean "${near}"?`}`);
+    this.say(`${key} ${quote(name)} matches nothing${near === undefined ? `; there are ${known.slice(0, LISTED).join(", ")}${rest}` : `; did you mean "${near}"?`}`);
   }
 
   say(what: string): void {

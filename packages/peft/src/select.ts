@@ -1,6 +1,6 @@
 /** Which modules an adapter touches and with what rank: PEFT's rules to the letter, and nothing that is named is passed over in silence. */
 import { Embedding, nearest, Projection, type Module } from "@lowrank/nn";
-import { LowrankError } from "@lowrank/tensor";
+import { LowrankError, quote } from "@lowrank/tensor";
 import { adaLoraIgnores, evenAlpha, headsOf, isAllLinear, scaleOf, type LoraConfig } from "./config.ts";
 import { defaultTargets } from "./default-targets.ts";
 import { placesOf, targetsOf, type Target } from "./layers/walk.ts";
@@ -74,7 +74,7 @@ function choose(all: readonly [string, Target][], rule: readonly string[] | stri
     const paths = all.map(([path]) => path);
     const said = typeof rule === "string" ? rule : rule.join(", ");
     const why = named.length > 0 ? "match nothing that may be adapted: all they name is excluded, trained whole or in other layers" : `match nothing; the model has ${[...new Set(paths.map((p) => p.split(".").at(-1)))].join(", ")}${typeof rule === "string" ? ` (a string is a regular expression for the whole path, such as ${paths[0]})` : ""}`;
-    throw new LowrankError("PatternError", `LoRA: target modules "${said}" ${why}`);
+    throw new LowrankError("PatternError", `LoRA: target modules ${quote(said)} ${why}`);
   }
   const unread = chosen.find(([path, target]) => target instanceof Embedding && READ_DIRECTLY.test(path));
   if (unread !== undefined) throw new LowrankError("PatternError", `LoRA: ${unread[0]} cannot take an adapter: models slice this table and never call the module, so the adapter would have no effect`);
@@ -91,7 +91,7 @@ function checkExclusions({ excludeModules: rule }: LoraConfig, paths: readonly s
   if (rule === undefined) return;
   if (typeof rule !== "string") {
     for (const name of rule) if (!paths.some((path) => endsAtDot(path, name))) unmatched.name("exclude_modules", name, paths);
-  } else if (!paths.some(matcherOf(rule, "exclude_modules"))) unmatched.say(`exclude_modules "${rule}" matches nothing; a string is a regular expression for the whole path, such as ${paths[0]}`);
+  } else if (!paths.some(matcherOf(rule, "exclude_modules"))) unmatched.say(`exclude_modules ${quote(rule)} matches nothing; a string is a regular expression for the whole path, such as ${paths[0]}`);
 }
 
 /** Paths that end in a name of `modules_to_save`, at a dot or not. Names that the task brings need not match. */
@@ -145,6 +145,6 @@ function checkPatterns(what: string, patterns: Readonly<Record<string, number>>,
   for (const key of Object.keys(patterns)) {
     if (used.has(key)) continue;
     const shadowed = paths.some((path) => matches(key, path));
-    unmatched.say(`${what} "${key}" ${shadowed ? "only matches modules that an earlier key takes; put it first" : `matches no target module; a key is the end of a path at a dot, such as ${nearest(key, paths).map((p) => `"${p.split(".").slice(-3).join(".")}"`).join(", ")}`}`);
+    unmatched.say(`${what} ${quote(key)} ${shadowed ? "only matches modules that an earlier key takes; put it first" : `matches no target module; a key is the end of a path at a dot, such as ${nearest(key, paths).map((p) => `"${p.split(".").slice(-3).join(".")}"`).join(", ")}`}`);
   }
 }

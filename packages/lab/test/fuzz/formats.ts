@@ -80,7 +80,8 @@ const configJson: FuzzFormat = {
     for (const [theirs, ours] of Object.entries(said)) if (raw[theirs] !== undefined && raw[theirs] !== null && ours in config && config[ours] !== raw[theirs]) return `${theirs} is ${JSON.stringify(raw[theirs])} in the file and ${String(config[ours])} in the model`;
     const heads = config["numAttentionHeads"];
     if (typeof heads === "number" && typeof config["hiddenSize"] === "number" && config["headDim"] === undefined && config["hiddenSize"] % heads !== 0) return `${heads} heads share ${config["hiddenSize"]} features`;
-    return strangeNumber(config);
+    // the file as it was read, strangers included, is kept beside what was understood
+    return strangeNumber({ ...config, source: undefined });
   },
 };
 
@@ -104,7 +105,7 @@ const adapterConfig: FuzzFormat = {
     }
     const flag = ["use_rslora", "use_dora", "lora_bias"].find((key) => raw[key] !== undefined && raw[key] !== null && typeof raw[key] !== "boolean");
     if (flag !== undefined) return `${flag} is ${JSON.stringify(raw[flag])}`;
-    return strangeNumber(config);
+    return strangeNumber({ ...config, source: undefined });
   },
 };
 
