@@ -1,9 +1,9 @@
 /** `npm start`: installs, builds, and runs the demonstration study. */
-import { build, install, run, say } from "./tools.mjs";
+import { build, follow, install, say } from "./tools.mjs";
 
 install();
 if (build() !== 0) {
   say("building failed; the messages above say where");
   process.exit(1);
 }
-process.exit(run(process.execPath, ["packages/lab/dist/cli.js", "run", "demo", "--out", "runs/demo", ...process.argv.slice(2)]));
+process.exitCode = await follow(process.execPath, ["packages/lab/dist/cli.js", "run", "demo", "--out", "runs/demo", ...process.argv.slice(2)]);
