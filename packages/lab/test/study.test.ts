@@ -63,6 +63,30 @@ describe("a study", () => {
     model.dispose();
   });
 
+  it("trains to the same bits with anomaly detection on, and names what goes wrong", async () => {
+    const set = [...SMALL, "configs={lora: {method: lora, target: [query, value], dropout: 0.1}, ada: {method: adalora, initR: 3, targetR: 1, target: [value, intermediate.dense], tinit: 1, tfinal: 1, deltaT: 1}}"];
+    const outcomes: StudyOutcome[] = [];
+    for (const detect of [false, true]) {
+      const out = temporary();
+      device.anomalyDetection = detect;
+      try {
+        outcomes.push(await execute(out, plan(out, "planted", { set, seeds: [1] })));
+      } finally {
+        device.anomalyDetection = false;
+      }
+    }
+    expect(outcomes.map((o) => o.failures)).toEqual([[], []]);
+    expect(outcomes[1]!.results.map((run) => run.predictions)).toEqual(outcomes[0]!.results.map((run) => run.predictions));
+    const out = temporary();
+    device.anomalyDetection = true;
+    try {
+      const bad = await execute(out, plan(out, "planted", { set: [...SMALL, "configs={bad: {method: full, train: {lr: 1e308}}}"], seeds: [1] }));
+      expect(bad.failures[0]!.message).toMatch(/^step \d: .+ the first non-finite value, .+, in step \d+/);
+    } finally {
+      device.anomalyDetection = false;
+    }
+  });
+
   it("finds two configs that compute the same thing", async () => {
     const out = temporary();
     const set = [...SMALL, "configs={a: {method: head}, b: {method: head, train: {lr: 5e-4}}}"];
