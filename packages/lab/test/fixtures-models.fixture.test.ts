@@ -155,8 +155,8 @@ describe.each([["reference"], ["wasm"]] as const)("golden models on %s", (name) 
       }
     });
     const allocator = ada === undefined ? undefined : adaLora(tripletsOf(adapter!), { ...adaLoraOptions(ada), compat: "peft" });
-    const { optimizer: o, schedule: { warmupSteps, totalSteps } } = spec;
-    const factor = linearSchedule({ warmupSteps, totalSteps });
+    const { optimizer: o } = spec;
+    const factor = linearSchedule({ ...spec.schedule, name: "linear" });
     const optimizer = new AdamW(model.trainableWeights(), { lr: (step) => o.lr * factor(step), betas: o.betas, eps: o.eps, weightDecay: o.weightDecay });
     const step = compile(device, (x) => {
       const inputs = Object.fromEntries(Object.entries(x).map(([key, value]) => [camel(key), value]));

@@ -70,8 +70,9 @@ export class LossScaler {
   /**
    * After each step: `finite` and the loss as they were read from the device. A step that was not finite has changed nothing and halves the
    * scale; throws NumericsError where the loss itself, which no scale has touched, is not finite, and once no scale helps.
+   * @param loss left out where the caller has judged it already
    */
-  update(finite: boolean, loss: number): void {
+  update(finite: boolean, loss: number = 0): void {
     const { growthFactor, backoffFactor, growthInterval } = this.#options;
     if (!finite) {
       this.skipped++;

@@ -101,6 +101,12 @@ describe("schedules", () => {
     expect(linearSchedule({ totalSteps: 10 })(0)).toBe(1);
   });
 
+  it("take their own name from a file, and no other's", () => {
+    expect(linearSchedule({ name: "linear", totalSteps: 10 })(5)).toBe(0.5);
+    expect(() => linearSchedule({ name: "cosine" as "linear", totalSteps: 10 })).toThrow('linearSchedule: "name" must be "linear", got "cosine"');
+    expect(() => cosineSchedule({ totalStep: 10 } as never)).toThrow('did you mean "totalSteps"?');
+  });
+
   it("never rise after the warm-up", () => {
     fc.assert(fc.property(fc.nat({ max: 20 }), fc.integer({ min: 21, max: 60 }), (warmupSteps, totalSteps) => {
       for (const f of [linearSchedule({ warmupSteps, totalSteps }), cosineSchedule({ warmupSteps, totalSteps })]) {
