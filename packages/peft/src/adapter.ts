@@ -60,6 +60,8 @@ export class LoraAdapter {
 
   /** Base weights that came with the adapter's file, by their names there: saving writes those again, and of an adapter made here those that PEFT would. */
   baseFromFile: ReadonlyMap<string, Weight> | undefined;
+  /** Tensors that the adapter's file had in half precision, by their names there. */
+  narrowInFile: ReadonlyMap<string, "f16" | "bf16"> = new Map();
 
   constructor({ model, name, config, table, sites, updates, saved, copies, warnings }: AdapterParts) {
     this.model = model;

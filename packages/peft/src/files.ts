@@ -57,6 +57,7 @@ export async function loadAdapter(model: Module, files: AdapterFiles, where: Loa
     await filled(adapter, async () => {
       await adapter.materialize(memory);
       adapter.baseFromFile = new Map([...fit.places].flatMap(([name, { weight, base, dim }]): [string, Weight][] => (base && dim === undefined ? [[name, weight]] : [])));
+      adapter.narrowInFile = new Map([...tensors].flatMap(([name, { dtype }]): [string, "f16" | "bf16"][] => (dtype === "f16" || dtype === "bf16" ? [[name, dtype]] : [])));
       adapter.warnings.push(...fit.warnings, ...(await writeTensors(fit, tensors, { allowNonFinite })));
     });
     return adapter;
@@ -66,7 +67,9 @@ export async function loadAdapter(model: Module, files: AdapterFiles, where: Loa
 }
 
 /**
- * Writes what Python's PEFT writes and reads: with `embed_tokens` or `lm_head` among the targets their base weights too. Tensors are f32. A merged adapter is written as it is apart from the base; what `scaleBy` did is in alpha.
+ * Writes what Python's PEFT writes and reads: with `embed_tokens` or `lm_head` among the targets their base weights too. Tensors are f32, or
+ * what the adapter's file had where that still holds every number. A merged adapter is written as it is apart from the base; what `scaleBy`
+ * did is in alpha.
  * @throws LowrankError where PEFT could not read the same function from the file
  */
 export async function saveAdapter(adapter: LoraAdapter, files: AdapterFiles, options: SaveAdapterOptions = {}): Promise<void> {
@@ -74,7 +77,7 @@ export async function saveAdapter(adapter: LoraAdapter, files: AdapterFiles, opt
   const { config, facts } = savedConfig(adapter, baseModel);
   await unmergedWhile(adapter, async () => {
     const tensors = await tensorsToSave(adapter, { allowNonFinite });
-    await files.write(TENSORS, (sink) => writeSafetensors(sink, new Map([...tensors].map(([n, { shape }]) => [n, { dtype: "f32" as const, shape }])), (n) => tensors.get(n)!.read()));
+    await files.write(TENSORS, (sink) => writeSafetensors(sink, new Map([...tensors].map(([n, { dtype, shape }]) => [n, { dtype, shape }])), (n) => tensors.get(n)!.read()));
   });
   const { TextEncoder } = globalThis as unknown as { TextEncoder: new () => { encode(t: string): Uint8Array } };
   const text = JSON.stringify(adapterConfigFile(config, facts), null, 2);

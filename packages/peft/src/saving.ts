@@ -1,5 +1,5 @@
 /** What an adapter becomes in a file: its scale in alpha, its base unmerged, every row one that PEFT can read. */
-import { LowrankError, type StoredTensor } from "@lowrank/tensor";
+import { LowrankError, toMemory, type DType, type StoredTensor } from "@lowrank/tensor";
 import type { Weight } from "@lowrank/nn";
 import type { LoraAdapter } from "./adapter.ts";
 import { scaleOf, type LoraConfig } from "./config.ts";
@@ -56,18 +56,29 @@ export async function unmergedWhile(adapter: LoraAdapter, body: () => Promise<vo
   }
 }
 
-interface Saved { readonly shape: readonly number[]; read(): Promise<StoredTensor> }
+interface Saved { readonly dtype: DType; readonly shape: readonly number[]; read(): Promise<StoredTensor> }
 
 /** Tensors by their names in the file, each read when its turn comes. */
 export async function tensorsToSave(adapter: LoraAdapter, options: ValueOptions): Promise<Map<string, Saved>> {
   const instead = await readableRows(adapter);
-  return new Map([...writtenAlong(adapter), ...adapter.fileWeights()].map(([name, weight]) => [name, {
-    shape: weight.shape,
-    read: async () => {
+  const out = new Map<string, Saved>();
+  for (const [name, weight] of [...writtenAlong(adapter), ...adapter.fileWeights()]) {
+    const read = async (): Promise<StoredTensor> => {
       const { dtype, data } = await weight.read();
       return { dtype: "f32", shape: weight.shape, data: converted("f32", instead.get(weight) ?? { dtype, shape: weight.shape, data }, name, options) };
-    },
-  }]));
+    };
+    const before = adapter.narrowInFile.get(name);
+    const narrow = before === undefined ? undefined : exactly(before, await read());
+    out.set(name, narrow === undefined ? { dtype: "f32", shape: weight.shape, read } : { dtype: narrow.dtype, shape: weight.shape, read: () => Promise.resolve(narrow) });
+  }
+  return out;
+}
+
+/** The same numbers in a narrower dtype, where it holds every one of them: what came from half precision and was not trained since. */
+function exactly(dtype: "f16" | "bf16", tensor: StoredTensor): StoredTensor | undefined {
+  const data = toMemory(dtype, tensor.data, tensor.dtype);
+  const back = toMemory("f32", data, dtype);
+  return tensor.data.every((v, i) => Object.is(v, back[i])) ? { dtype, shape: tensor.shape, data } : undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What PEFT writes beside an adapter, and the words that its configuration has for it: our files are PEFT's to the byte. */
-import { Embedding, Linear, Module } from "@lowrank/nn";
-import { init, SafetensorsFile, serialize, type StoredTensor } from "@lowrank/tensor";
+import { Embedding, Linear, Module, type Weight } from "@lowrank/nn";
+import { f32ToBf16, init, SafetensorsFile, serialize, type StoredTensor } from "@lowrank/tensor";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { adapt, loadAdapter, parseAdapterConfig, saveAdapter, type LoraConfig } from "../src/index.ts";
@@ -65,6 +65,29 @@ it("a file without base weights is written without them, one with other base wei
     expect(await namesOf(to)).toEqual(wanted);
     expect(Buffer.compare(to.content.get("adapter_model.safetensors")!, from.content.get("adapter_model.safetensors")!)).toBe(0);
   }
+  device.close();
+});
+
+it("what a file had in half precision is written so while it is exact, and in f32 once it was trained", async () => {
+  const device = await init({ device: "wasm", threads: 1 });
+  const model = new Decoder();
+  await model.materialize({ device, seed: 1 });
+  const files = new MemoryFiles();
+  await saveAdapter(await adapt(model, { r: 2, alpha: 4, targetModules: ["0"] }, { device, seed: 3 }), files);
+  const file = await SafetensorsFile.open(await files.open("adapter_model.safetensors"));
+  const half = new Map<string, StoredTensor>();
+  for (const name of file.names) half.set(name, { ...(await file.read(name)), dtype: "bf16", data: f32ToBf16((await file.read(name)).data as Float32Array) });
+  const [from, to, trained] = [new MemoryFiles([...files.content, ["adapter_model.safetensors", serialize(half)]]), new MemoryFiles(), new MemoryFiles()];
+  const fresh = new Decoder();
+  await fresh.materialize({ device, seed: 1 });
+  const adapter = await loadAdapter(fresh, from, { device });
+  await saveAdapter(adapter, to);
+  expect(Buffer.compare(to.content.get("adapter_model.safetensors")!, from.content.get("adapter_model.safetensors")!)).toBe(0);
+  const [[name, weight]] = adapter.fileWeights() as unknown as [[string, Weight]];
+  weight.parameter.write(Float32Array.from(await weight.parameter.data(), (v) => v + 1e-4));
+  await saveAdapter(adapter, trained);
+  const after = await SafetensorsFile.open(await trained.open("adapter_model.safetensors"));
+  expect(after.names.map((n) => after.info(n).dtype)).toEqual(after.names.map((n) => (n === name ? "F32" : "BF16")));
   device.close();
 });
 
