@@ -57,7 +57,7 @@ export async function inputsOf(lr, folder, device) {
   const stored = await readTensors(lr, join(folder, "inputs.safetensors"));
   const names = { input_ids: "inputIds", attention_mask: "attentionMask", token_type_ids: "tokenTypeIds", labels: "labels", start_positions: "startPositions", end_positions: "endPositions" };
   const inputs = {};
-  for (const [name, { data, shape }] of stored) if (names[name]) inputs[names[name]] = device.tensor(data, shape, "i32");
+  for (const [name, { data, shape, dtype }] of stored) if (names[name]) inputs[names[name]] = device.tensor(data, shape, dtype === "f32" ? "f32" : "i32");
   return inputs;
 }
 

@@ -30,9 +30,7 @@ for (const name of readdirSync(root).sort()) {
     // a bare base whose tied head is in it after all
     const config = readJson(join(here, "folder", "config.json"));
     const { model, report: loaded } = info.note?.startsWith("bare") ? await lr.models.fromPretrained(join(here, "folder"), lr.models.architectures[lr.models.architectureFor(config, "CAUSAL_LM")], { device }) : await loadModel(lr, join(here, "folder"), device);
-    const stored = await readTensors(lr, join(here, "inputs.safetensors"));
     const inputs = await inputsOf(lr, here, device);
-    if (stored.get("labels")?.dtype === "f32") inputs.labels = device.tensor(stored.get("labels").data, stored.get("labels").shape, "f32");
     const c = compare((await logitsOf(model, inputs)).data, (await readTensors(lr, join(here, "logits.safetensors"))).get("logits").data);
     let note = [info.note, loaded.fresh.length ? `fresh ${loaded.fresh}` : "", loaded.unused.length ? `unused ${loaded.unused}` : ""].filter(Boolean).join("; ");
     report(id, c.relative <= TOLERANCE && loaded.fresh.length === 0 ? "PASS" : "FAIL", figure(c), short(note));

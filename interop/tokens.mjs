@@ -23,7 +23,7 @@ for (const [name, sets] of Object.entries(all)) {
       check("ids", want.plain, (i) => tokenizer.encode(want.texts[i]).ids);
       check("ids-without-special", want.bare, (i) => tokenizer.encode(want.texts[i], { specialTokens: false }).ids);
       check("cut-to-16", want.cut, (i) => tokenizer.encode(want.texts[i], { maxLength: 16 }).ids);
-      check("decode", want.decoded, (i) => tokenizer.decode(want.plain[i]));
+      check("decode", want.decoded, (i) => tokenizer.decode(want.plain[i], { cleanUpSpaces: want.clean }));
       check("pairs", want.pairs, (i) => tokenizer.encode(want.texts[i], { pair: want.texts[i + 1] }).ids);
       if (want.types) check("pair-types", want.types, (i) => tokenizer.encode(want.texts[i], { pair: want.texts[i + 1] }).typeIds);
       check("pairs-cut-to-24", want.pairs_cut, (i) => tokenizer.encode(want.texts[i], { pair: want.texts[i + 1], maxLength: 24 }).ids);
