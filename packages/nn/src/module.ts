@@ -2,7 +2,7 @@
  * The module tree. Children and weights are ordinary properties; their names are the property names, which are chosen to be those
  * of Hugging Face, so that a path in the tree is a key in a checkpoint.
  */
-import { bytesOf, type Device, dtypes, floatsOf, LowrankError, NumericsError, RandomStream, ShapeError, structureChanged, toMemory, withScope, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
+import { bytesOf, type Device, dtypes, floatsOf, LowrankError, NumericsError, RandomStream, ShapeError, structureChanged, structureSwitch, structureSwitched, toMemory, withScope, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
 import { device as aDevice, anything, callback, checkOptions, fields, flag, oneOf, optional, whole } from "@lowrank/tensor/check";
 import type { DropoutKeys } from "./dropout-keys.ts";
 import { Weight, type Init, type WeightFormat, type WeightKind } from "./weight.ts";
@@ -27,6 +27,7 @@ const MATERIALIZE = fields<MaterializeOptions>({
 
 export abstract class Module {
   #training = false;
+  readonly #mode = structureSwitch();
   #keys: DropoutKeys | undefined;
   #label = "";
   /** Where the model was loaded from: a directory, or another name of its files. Adapters name it as their base. */
@@ -35,7 +36,7 @@ export abstract class Module {
   get training(): boolean { return this.#training; }
 
   set training(on: boolean) {
-    if (on !== this.#training) structureChanged();
+    if (on !== this.#training) structureSwitched(this.#mode);
     this.#training = on;
   }
 

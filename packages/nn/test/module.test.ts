@@ -1,5 +1,5 @@
 /** The module tree: names, freezing, models without memory, fresh values. */
-import { init, type Device, type StoredTensor } from "@lowrank/tensor";
+import { compile, init, ops, type Device, type StoredTensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Dropout, DropoutKeys, Embedding, LayerNorm, Linear, Module } from "../src/index.ts";
 
@@ -31,6 +31,37 @@ describe("a module tree", () => {
     const before = device.memory();
     await expect(new Wide().materialize({ device })).rejects.toThrow(/^wasm: out of memory: 5\.00 GiB more do not fit/);
     expect(device.memory()).toEqual(before);
+  });
+
+  it("trains and is evaluated by turns without being captured again", async () => {
+    const [net, dropout] = [new Net(), new Dropout(0.5)];
+    await net.materialize({ device });
+    const keys = new DropoutKeys(device, 1);
+    const traced = { train: 0, evaluate: 0 };
+    const run = (mode: "train" | "evaluate") => compile(device, ({ ids }) => {
+      traced[mode]++;
+      for (const module of [net, dropout]) {
+        if (mode === "train") module.train(keys);
+        else module.eval();
+      }
+      keys.restart();
+      return { sum: ops.sum(dropout.forward(net.classifier.forward(net.embeddings.forward(ids!)))) };
+    });
+    const [train, evaluate] = [run("train"), run("evaluate")];
+    const ids = { data: Int32Array.of(0, 1, 2, 3), shape: [4] };
+    const sums = new Set<number>();
+    for (let i = 0; i < 6; i++) {
+      await train({ ids });
+      sums.add(await (await evaluate({ ids })).sum.item());
+    }
+    expect(sums.size).toBe(1);
+    const known = { ...traced };
+    for (let i = 0; i < 4; i++) for (const step of [train, evaluate]) await step({ ids });
+    expect(traced).toEqual(known);
+    // a change that is no switch is looked at again
+    net.classifier.weight.computesIn = "f16";
+    await evaluate({ ids });
+    expect(traced.evaluate).toBe(known.evaluate + 1);
   });
 
   it("names weights by their path", () => {

@@ -4,7 +4,7 @@
  * change from step to step must be inputs, live tensors or parameters. To hold that, the first two calls of a signature both trace the
  * function: if the two graphs or the values they close over differ, something changed in between and would have been frozen.
  *
- * A capture is made again when what it was made from has changed: `structureVersion` has moved on (an adapter was merged, a module put
+ * A capture is made again when what it was made from has changed: `structureState` is another (an adapter was merged, a module put
  * into training, a weight quantised), another precision policy is in force, or a parameter was disposed.
  */
 import type { StepTiming } from "./backends/backend.ts";
@@ -22,7 +22,7 @@ import { Parameter } from "./parameter.ts";
 import { Recent } from "./plan/recent.ts";
 import { currentPrecision, type PrecisionPolicy } from "./precision.ts";
 import { formatShape } from "./shape.ts";
-import { structureVersion } from "./structure.ts";
+import { structureState } from "./structure.ts";
 import { Tensor } from "./tensor.ts";
 
 /** Values of one input, on the host. */
@@ -63,10 +63,13 @@ interface Trace {
   readonly program: Program;
   readonly names: readonly string[];
   readonly graph: string;
-  /** What held on the host when it was made. */
-  readonly structure: number;
+  /** States of the host in which tracing gave this graph, the last ones first. */
+  readonly states: readonly string[];
   readonly policy: PrecisionPolicy | undefined;
 }
+
+/** Training and evaluating by turns need two; a few more for several models. */
+const KEPT_STATES = 8;
 
 interface Captured extends Trace {
   readonly prepared: Prepared;
@@ -95,11 +98,13 @@ export function compile<Out extends Record<string, Tensor>>(device: Device, fn: 
     const traced = trace(device, fn, specs);
     let captured: Captured;
     if (current) {
-      checkSame(known, traced);
-      captured = { ...known, structure: traced.structure, verified: true };
+      const changed = difference(known, traced);
+      if (changed !== undefined) throw new LowrankError("CompileError", `compile: ${changed}; pass it as an input, a live tensor or a parameter`);
+      captured = { ...known, verified: true };
     } else {
-      // equal graphs share a plan; the parameters they run on may be others
-      captured = { ...traced, prepared: device.prepare(traced.program), compileMs: now() - started, verified: known?.verified === true && known.graph === traced.graph };
+      // equal graphs share a plan; the parameters they run on may be others, and where they are not, both states are right
+      const states = known !== undefined && known.policy === traced.policy && difference(known, traced) === undefined ? [...traced.states, ...known.states].slice(0, KEPT_STATES) : traced.states;
+      captured = { ...traced, states, prepared: device.prepare(traced.program), compileMs: now() - started, verified: known?.verified === true && known.graph === traced.graph };
     }
     captures.set(key, captured);
     return captured;
@@ -131,21 +136,23 @@ export function compile<Out extends Record<string, Tensor>>(device: Device, fn: 
 }
 
 /** Whether tracing again would look at the same things on the host. */
-function isCurrent({ structure, policy, program }: Trace): boolean {
-  return structure === structureVersion() && policy === currentPrecision() && !program.cells.some((cell) => cell.disposed);
+function isCurrent({ states, policy, program }: Trace): boolean {
+  return states.includes(structureState()) && policy === currentPrecision() && !program.cells.some((cell) => cell.disposed);
 }
 
 /** Runs `fn` on placeholders. Whatever it throws, no assignment of its stays behind. */
 function trace(device: Device, fn: (inputs: Record<string, Tensor>) => unknown, specs: Specs): Trace {
   device.checkUsable();
   if (device.pending.size > 0) throw new LowrankError("CompileError", "compile: parameters have pending assignments; await device.realize() first");
+  // before the function runs: it may set modes itself
+  const states = [structureState()];
   const placeholders = Object.fromEntries(Object.entries(specs).map(([name, s]) => [name, device.input(name, s.shape, s.dtype)]));
   try {
     const results = namedResults(device, device.trace(() => fn(placeholders)));
     const assignments = device.takePending();
     if (results.length + assignments.length === 0) throw new LowrankError("CompileError", "compile: the function returns no tensor and assigns no parameter, so there is nothing to run");
     const program = buildProgram(results.map(([, x]) => x.node), assignments);
-    return { program, names: results.map(([name]) => name), graph: signatureOf(program), structure: structureVersion(), policy: currentPrecision() };
+    return { program, names: results.map(([name]) => name), graph: signatureOf(program), states, policy: currentPrecision() };
   } catch (error) {
     device.takePending();
     throw error;
@@ -174,16 +181,13 @@ function namedResults(device: Device, returned: unknown): [string, Tensor][] {
   });
 }
 
-/** @throws CompileError where two traces of one signature differ in what a capture would freeze */
-function checkSame(first: Trace, second: Trace): void {
-  const fix = "pass it as an input, a live tensor or a parameter";
-  if (first.graph !== second.graph || first.names.join() !== second.names.join()) {
-    throw new LowrankError("CompileError", `compile: the function built a different graph the second time (a JavaScript number changed between calls); ${fix}`);
-  }
+/** What differs between two traces of one signature among the things that a capture freezes; undefined where nothing does. */
+function difference(first: Trace, second: Trace): string | undefined {
+  if (first.graph !== second.graph || first.names.join() !== second.names.join()) return "the function built a different graph the second time (a JavaScript number changed between calls)";
   const cell = first.program.cells.findIndex((c, i) => c !== second.program.cells[i]);
-  if (cell >= 0) throw new LowrankError("CompileError", `compile: the function read another tensor ${formatShape(second.program.cells[cell]!.shape)} the second time, and the first would have been frozen; ${fix}`);
+  if (cell >= 0) return `the function read another tensor ${formatShape(second.program.cells[cell]!.shape)} the second time, and the first would have been frozen`;
   const changed = first.program.hostLeaves.find((node, i) => !sameLeaf(node, second.program.hostLeaves[i]!));
-  if (changed !== undefined) throw new LowrankError("CompileError", `compile: host values ${formatShape(changed.shape)} were others the second time, and the first would have been frozen; ${fix}`);
+  return changed === undefined ? undefined : `host values ${formatShape(changed.shape)} were others the second time, and the first would have been frozen`;
 }
 
 function sameLeaf({ leaf: a }: Node, { leaf: b }: Node): boolean {

@@ -32,7 +32,7 @@ export { fromBlob, fromBytes, type RandomAccess } from "./safetensors/source.ts"
 export { serialize, writeSafetensors, type ByteSink, type TensorPlan } from "./safetensors/writer.ts";
 export { threefry2x32 } from "./random/threefry.ts";
 export { broadcastShapes, formatShape, resolveDim, sameShape, sizeOf, stridesOf } from "./shape.ts";
-export { structureChanged } from "./structure.ts";
+export { structureChanged, structureSwitch, structureSwitched, type StructureSwitch } from "./structure.ts";
 export { ops, Tensor } from "./tensor.ts";
 export { mixedBf16, mixedF16, withPrecision, type PrecisionClass, type PrecisionPolicy } from "./precision.ts";
 export type { DTypeTrace, ProductTrace } from "./graph/dtype-trace.ts";
