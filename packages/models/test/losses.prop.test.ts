@@ -4,7 +4,7 @@ import { decayGroups } from "@lowrank/nn";
 import { grad, init, ops, type Device, type Tensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { metaModel, perplexityParts, tokenLosses, type TaskModel } from "../src/index.ts";
-import { classificationLoss } from "../src/shared/losses.ts";
+import { answerLoss, classificationLoss, flatCrossEntropy, nextTokenLoss } from "../src/shared/losses.ts";
 import type { LabelFields, ProblemType } from "../src/shared/labels.ts";
 import { SMALL } from "./small-models.ts";
 
@@ -58,6 +58,22 @@ test.prop([fc.array(fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }), { mi
   const unmasked = perplexityParts(logits, ids);
   near(await unmasked.sum.item(), all.reduce((s, v) => s + v, 0));
   expect(await unmasked.count.item()).toBe(b * (n - 1));
+});
+
+it("a perplexity's parts count what they sum: masks of the ids' shape, and no token that is none", async () => {
+  const ids = device.tensor(Int32Array.of(1, 2, -100, -100), [1, 4]);
+  const { sum, count } = perplexityParts(device.zeros([1, 4, 5]), ids);
+  near(Math.exp(await sum.item() / await count.item()), 5);
+  expect(() => perplexityParts(device.zeros([2, 4, 5]), device.tensor(new Int32Array(8), [2, 4]), device.tensor(new Uint8Array(4), [1, 4], "bool"))).toThrow("attentionMask must be [2, 4], one for each position, got [1, 4]");
+});
+
+it("labels of another shape than the positions are refused, also where their number is the same", () => {
+  const logits = device.zeros([2, 4, 5]);
+  for (const shape of [[4, 2], [8], [8, 1], [1, 8]]) {
+    const labels = device.tensor(new Int32Array(8), shape);
+    for (const loss of [flatCrossEntropy, nextTokenLoss]) expect(() => loss(logits, labels)).toThrow(`labels must be [2, 4], one for each position, got [${shape.join(", ")}]`);
+  }
+  expect(() => answerLoss(device.zeros([2, 4]), device.zeros([2, 4]), device.tensor(Int32Array.of(0, 1), [2]), undefined, "X")).toThrow("X: an answer has a start and an end");
 });
 
 it.each(Object.keys(SMALL))("%s: norms and biases do not decay, all else does", (name) => {

@@ -87,7 +87,7 @@ export abstract class Module {
     throw new LowrankError("NameError", `there is no module "${path}"; near it: ${nearest(path, [...this.namedModules()].map(([n]) => n)).join(", ")}`);
   }
 
-  /** Puts another module in the place of the one at `path`. */
+  /** Puts another module in the place of the one at `path`: the only way that compiled functions notice, since a property that is assigned tells nobody. */
   setModule(path: string, replacement: Module): void {
     const dot = path.lastIndexOf(".");
     const last = path.slice(dot + 1);

@@ -8,9 +8,9 @@ import type { BertConfig } from "./config.ts";
 import { initOf } from "./embeddings.ts";
 
 class BertSelfAttention extends Module {
-  query: Projection;
-  key: Projection;
-  value: Projection;
+  readonly query: Projection;
+  readonly key: Projection;
+  readonly value: Projection;
   readonly dropout: Dropout;
   readonly #heads: number;
 
@@ -35,7 +35,7 @@ class BertSelfAttention extends Module {
 
 /** LayerNorm(residual + dropout(dense(x))): the end of both halves of a block. */
 class BertOutput extends Module {
-  dense: Projection;
+  readonly dense: Projection;
   readonly LayerNorm: LayerNorm;
   readonly dropout: Dropout;
 
@@ -70,7 +70,7 @@ class BertAttention extends Module {
 }
 
 class BertIntermediate extends Module {
-  dense: Projection;
+  readonly dense: Projection;
   readonly #activation: (x: Tensor) => Tensor;
 
   constructor(config: BertConfig) {
@@ -122,7 +122,7 @@ export class BertEncoder extends Module {
 }
 
 export class BertPooler extends Module {
-  dense: Projection;
+  readonly dense: Projection;
 
   constructor(config: BertConfig) {
     super();

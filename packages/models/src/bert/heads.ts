@@ -41,7 +41,7 @@ export const QUESTIONS: Rule<QuestionInputs> = inputsRule<QuestionInputs>({ toke
 export class BertForSequenceClassification extends BertTask<SequenceInputs, TaskOutputs> {
   static readonly architecture = "BertForSequenceClassification";
   readonly dropout: Dropout;
-  classifier: Projection;
+  readonly classifier: Projection;
 
   constructor(config: BertConfig) {
     super(config, { pooler: true });
@@ -67,7 +67,7 @@ export interface TokenInputs extends BertInputs {
 export class BertForTokenClassification extends BertTask<TokenInputs, TaskOutputs> {
   static readonly architecture = "BertForTokenClassification";
   readonly dropout: Dropout;
-  classifier: Projection;
+  readonly classifier: Projection;
 
   constructor(config: BertConfig) {
     super(config, { pooler: false });
@@ -86,7 +86,7 @@ export class BertForTokenClassification extends BertTask<TokenInputs, TaskOutput
 }
 
 class PredictionTransform extends Module {
-  dense: Projection;
+  readonly dense: Projection;
   readonly LayerNorm: LayerNorm;
   readonly #activation: (x: Tensor) => Tensor;
 
@@ -107,7 +107,7 @@ class PredictionHead extends Module {
   /** The decoder's bias where it is tied; without a use otherwise, and in the file all the same. */
   readonly bias: Weight;
   /** Undefined where the word embeddings are the decoder. */
-  decoder: Projection | undefined;
+  readonly decoder: Projection | undefined;
 
   constructor(config: BertConfig) {
     super();
@@ -185,7 +185,7 @@ export type QuestionOutputs = BertOutputs & AnswerOutputs;
 
 export class BertForQuestionAnswering extends BertTask<QuestionInputs, QuestionOutputs> {
   static readonly architecture = "BertForQuestionAnswering";
-  qa_outputs: Projection;
+  readonly qa_outputs: Projection;
 
   constructor(config: BertConfig) {
     super(config, { pooler: false });

@@ -21,8 +21,8 @@ export class DistilBertForSequenceClassification extends PretrainedModel<DistilB
   static readonly architecture = "DistilBertForSequenceClassification";
   readonly basePrefix: string = DISTILBERT.basePrefix;
   readonly distilbert: DistilBertModel;
-  pre_classifier: Projection;
-  classifier: Projection;
+  readonly pre_classifier: Projection;
+  readonly classifier: Projection;
   readonly dropout: Dropout;
 
   constructor(config: DistilBertConfig) {

@@ -47,10 +47,10 @@ class DistilBertEmbeddings extends Module {
 }
 
 class DistilBertAttention extends Module {
-  q_lin: Projection;
-  k_lin: Projection;
-  v_lin: Projection;
-  out_lin: Projection;
+  readonly q_lin: Projection;
+  readonly k_lin: Projection;
+  readonly v_lin: Projection;
+  readonly out_lin: Projection;
   readonly dropout: Dropout;
   readonly #heads: number;
 

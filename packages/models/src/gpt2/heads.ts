@@ -39,7 +39,7 @@ abstract class GPT2Task extends PretrainedModel<GPT2Config, CausalInputs, Causal
 
 export class GPT2LMHeadModel extends GPT2Task {
   static readonly architecture = "GPT2LMHeadModel";
-  lm_head: Projection;
+  readonly lm_head: Projection;
 
   constructor(config: GPT2Config) {
     super(config);
@@ -60,7 +60,7 @@ export class GPT2LMHeadModel extends GPT2Task {
 
 export class GPT2ForSequenceClassification extends GPT2Task {
   static readonly architecture = "GPT2ForSequenceClassification";
-  score: Projection;
+  readonly score: Projection;
 
   constructor(config: GPT2Config) {
     super(config);

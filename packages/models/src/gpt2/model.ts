@@ -30,8 +30,8 @@ function residualInit(config: GPT2Config): Init {
 }
 
 class GPT2Attention extends Module {
-  c_attn: Projection;
-  c_proj: Projection;
+  readonly c_attn: Projection;
+  readonly c_proj: Projection;
   readonly attn_dropout: Dropout;
   readonly resid_dropout: Dropout;
   readonly #heads: number;
@@ -59,8 +59,8 @@ class GPT2Attention extends Module {
 }
 
 class GPT2MLP extends Module {
-  c_fc: Projection;
-  c_proj: Projection;
+  readonly c_fc: Projection;
+  readonly c_proj: Projection;
   readonly dropout: Dropout;
   readonly #activation: (x: Tensor) => Tensor;
 

@@ -34,10 +34,10 @@ function initOf(config: LlamaConfig): Init {
 }
 
 class LlamaAttention extends Module {
-  q_proj: Projection;
-  k_proj: Projection;
-  v_proj: Projection;
-  o_proj: Projection;
+  readonly q_proj: Projection;
+  readonly k_proj: Projection;
+  readonly v_proj: Projection;
+  readonly o_proj: Projection;
   readonly dropout: Dropout;
   readonly #heads: number;
   readonly #keyHeads: number;
@@ -67,9 +67,9 @@ class LlamaAttention extends Module {
 }
 
 class LlamaMLP extends Module {
-  gate_proj: Projection;
-  up_proj: Projection;
-  down_proj: Projection;
+  readonly gate_proj: Projection;
+  readonly up_proj: Projection;
+  readonly down_proj: Projection;
   readonly #activation: (x: Tensor) => Tensor;
 
   constructor(config: LlamaConfig) {
@@ -154,7 +154,7 @@ export class LlamaForCausalLM extends PretrainedModel<LlamaConfig, LlamaCausalIn
   static readonly architecture = "LlamaForCausalLM";
   readonly basePrefix: string = LLAMA.basePrefix;
   readonly model: LlamaModel;
-  lm_head: Projection;
+  readonly lm_head: Projection;
 
   constructor(config: LlamaConfig) {
     super(config);

@@ -23,9 +23,9 @@ abstract class RobertaTask<Inputs extends BertInputs, Outputs> extends Pretraine
 }
 
 class RobertaHead extends Module {
-  dense: Projection;
+  readonly dense: Projection;
   readonly dropout: Dropout;
-  out_proj: Projection;
+  readonly out_proj: Projection;
 
   constructor(config: RobertaConfig) {
     super();
@@ -62,7 +62,7 @@ export class RobertaForSequenceClassification extends RobertaTask<SequenceInputs
 export class RobertaForTokenClassification extends RobertaTask<TokenInputs, TaskOutputs> {
   static readonly architecture = "RobertaForTokenClassification";
   readonly dropout: Dropout;
-  classifier: Projection;
+  readonly classifier: Projection;
 
   constructor(config: RobertaConfig) {
     super(config);
@@ -82,7 +82,7 @@ export class RobertaForTokenClassification extends RobertaTask<TokenInputs, Task
 
 export class RobertaForQuestionAnswering extends RobertaTask<QuestionInputs, QuestionOutputs> {
   static readonly architecture = "RobertaForQuestionAnswering";
-  qa_outputs: Projection;
+  readonly qa_outputs: Projection;
 
   constructor(config: RobertaConfig) {
     super(config);

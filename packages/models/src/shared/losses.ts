@@ -34,9 +34,16 @@ export function classificationLoss(logits: Tensor, labels: Tensor | undefined, f
   }
 }
 
+/** @throws ShapeError unless there is one value for each position */
+function requireShape(what: string, x: Tensor, shape: readonly number[]): void {
+  if (x.shape.join() !== shape.join()) throw new ShapeError(`${what} must be [${shape.join(", ")}], one for each position, got [${x.shape.join(", ")}]`);
+}
+
 /** Mean cross-entropy over all positions of logits […, classes] with labels […]; −100 counts for nothing. */
 export function flatCrossEntropy(logits: Tensor, labels: Tensor | undefined): Tensor | undefined {
-  return labels === undefined ? undefined : ops.crossEntropy(ops.reshape(logits, [-1, logits.shape[logits.rank - 1]!]), ops.reshape(labels, [-1]));
+  if (labels === undefined) return undefined;
+  requireShape("labels", labels, logits.shape.slice(0, -1));
+  return ops.crossEntropy(ops.reshape(logits, [-1, logits.shape[logits.rank - 1]!]), ops.reshape(labels, [-1]));
 }
 
 /**
@@ -45,7 +52,8 @@ export function flatCrossEntropy(logits: Tensor, labels: Tensor | undefined): Te
  * @param op whose positions they are, for the error
  */
 export function answerLoss(startLogits: Tensor, endLogits: Tensor, startPositions: Tensor | undefined, endPositions: Tensor | undefined, op: string): Tensor | undefined {
-  if (startPositions === undefined || endPositions === undefined) return undefined;
+  if (startPositions === undefined && endPositions === undefined) return undefined;
+  if (startPositions === undefined || endPositions === undefined) throw new LowrankError("ValueError", `${op}: an answer has a start and an end; give startPositions and endPositions, or neither`);
   const length = startLogits.shape[1]!;
   const part = (logits: Tensor, positions: Tensor, name: string): Tensor => {
     const at = ops.cast(ops.checkIndices(positions, { size: Infinity, ignore: -100, op, name }), "i32");
@@ -61,13 +69,17 @@ function nextTokens(labels: Tensor): Tensor {
 
 /** Mean cross-entropy of logits [batch, length, vocab] with the token that follows; labels [batch, length] are not shifted by the caller. */
 export function nextTokenLoss(logits: Tensor, labels: Tensor | undefined): Tensor | undefined {
-  return labels === undefined ? undefined : flatCrossEntropy(logits, nextTokens(labels));
+  if (labels === undefined) return undefined;
+  // before the shift, which would take another shape's rows apart
+  requireShape("labels", labels, logits.shape.slice(0, -1));
+  return flatCrossEntropy(logits, nextTokens(labels));
 }
 
 /** Targets that count, bool [batch, length − 1]: tokens that are no padding and are asked for by one that is none. */
-function countedTargets(attentionMask: Tensor): Tensor {
+function countedTargets(attentionMask: Tensor, shape: readonly number[]): Tensor {
+  requireShape("attentionMask", attentionMask, shape);
   const real = ops.cast(attentionMask, "bool");
-  const length = real.shape[1]!;
+  const length = shape[1]!;
   return ops.logicalAnd(ops.slice(real, 1, 1, length), ops.slice(real, 1, 0, length - 1));
 }
 
@@ -77,9 +89,10 @@ function countedTargets(attentionMask: Tensor): Tensor {
  */
 export function tokenLosses(logits: Tensor, inputIds: Tensor, attentionMask?: Tensor): Tensor {
   const [batch, length, vocab] = logits.shape as [number, number, number];
+  requireShape("inputIds", inputIds, [batch, length]);
   const each = ops.crossEntropy(ops.reshape(logits, [-1, vocab]), ops.reshape(nextTokens(inputIds), [-1]), { reduction: "none" });
   const losses = ops.slice(ops.reshape(each, [batch, length]), 1, 0, length - 1);
-  return attentionMask === undefined ? losses : ops.where(countedTargets(attentionMask), losses, 0);
+  return attentionMask === undefined ? losses : ops.where(countedTargets(attentionMask, inputIds.shape), losses, 0);
 }
 
 export interface PerplexityParts {
@@ -89,9 +102,10 @@ export interface PerplexityParts {
   readonly count: Tensor;
 }
 
-/** What a perplexity over many batches is made of: add up both parts, then exp(sum / count). Padding counts in neither. */
+/** What a perplexity over many batches is made of: add up both parts, then exp(sum / count). Padding counts in neither, and neither does a token −100. */
 export function perplexityParts(logits: Tensor, inputIds: Tensor, attentionMask?: Tensor): PerplexityParts {
-  const [batch, length] = inputIds.shape as [number, number];
-  const count = attentionMask === undefined ? ops.make.scalar(batch * (length - 1), logits) : ops.cast(ops.sum(ops.cast(countedTargets(attentionMask), "i32")), logits.dtype);
-  return { sum: ops.sum(tokenLosses(logits, inputIds, attentionMask)), count };
+  const sum = ops.sum(tokenLosses(logits, inputIds, attentionMask));
+  const tokens = ops.ne(ops.slice(inputIds, 1, 1, inputIds.shape[1]!), -100);
+  const counted = attentionMask === undefined ? tokens : ops.logicalAnd(tokens, countedTargets(attentionMask, inputIds.shape));
+  return { sum, count: ops.cast(ops.sum(ops.cast(counted, "i32")), logits.dtype) };
 }
