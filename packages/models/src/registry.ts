@@ -17,7 +17,7 @@ import { RobertaModel } from "./roberta/model.ts";
 import { requirePlain, saveModel } from "./save.ts";
 import type { ConfigSource } from "./shared/config-table.ts";
 import { requireBuilt, type ConfigOverrides, type ModelConfig } from "./shared/config.ts";
-import { labelsOption, problemType, type LabelOverrides } from "./shared/labels.ts";
+import { LABEL_OPTIONS, LABEL_SPELLINGS, type LabelOverrides } from "./shared/labels.ts";
 
 export type BareModel = BertModel | DistilBertModel | GPT2Model | LlamaModel | RobertaModel;
 export type BertTaskModel = BertForMaskedLM | BertForQuestionAnswering | BertForSequenceClassification | BertForTokenClassification;
@@ -94,8 +94,8 @@ export interface PretrainedOptions extends LoadOptions, LabelOverrides {}
 
 const OPTIONS = fields<PretrainedOptions>({
   device: aDevice, dtype: optional(oneOf("f64", "f32", "f16", "bf16")), seed: optional(whole(0)), storage: optional(callback()), missing: optional(oneOf("refuse", "draw")),
-  allowNonFinite: optional(flag), labels: optional(labelsOption), problemType: optional(problemType),
-}, { spelt: { num_labels: "labels", numLabels: "labels", id2label: "labels", problem_type: "problemType", torch_dtype: "dtype", torchDtype: "dtype", ignore_mismatched_sizes: "labels" } });
+  allowNonFinite: optional(flag), ...LABEL_OPTIONS,
+}, { spelt: { ...LABEL_SPELLINGS, torch_dtype: "dtype", torchDtype: "dtype", ignore_mismatched_sizes: "labels" } });
 
 /**
  * Loads a checkpoint. With `labels` its head is a new one where the file's has another size; the report says so.

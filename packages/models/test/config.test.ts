@@ -102,6 +102,47 @@ describe("values of config.json", () => {
   });
 });
 
+describe.each(FAMILIES)("what is said beside a $type config", ({ parse, type }) => {
+  it.each([
+    [{ lables: 3 }, /has an unknown key "lables"; did you mean "labels"\?/],
+    [{ num_labels: 3 }, /has an unknown key "num_labels"; did you mean "labels"\?/],
+    [{ labels: 0 }, /"labels" must be a positive whole number/],
+    [{ labels: "3" }, /"labels" must be a positive whole number/],
+    [{ labels: ["a", "a"] }, /"labels" must be a list of names that differ/],
+    [{ tieWordEmbeddings: "no" }, /"tieWordEmbeddings" must be true or false, got "no"/],
+    [{ problemType: "regresion" }, /"problemType" must be one of "regression"/],
+    [3, /must be an object with the keys labels, problemType, tieWordEmbeddings, got 3/],
+    [null, /must be an object/],
+  ])("%j is refused, naming the function", (options, message) => {
+    const act = (): unknown => parse({}, options as never);
+    expect(act).toThrow(expect.objectContaining({ code: "ConfigError" }));
+    expect(act).toThrow(message);
+    expect(act).toThrow({ bert: "parseBertConfig", roberta: "parseRobertaConfig", distilbert: "parseDistilBertConfig", gpt2: "parseGPT2Config", llama: "parseLlamaConfig" }[type]);
+  });
+
+  it("counts where it is right, and undefined says nothing", () => {
+    expect(parse({}, { labels: ["a", "b", "c"], tieWordEmbeddings: false, problemType: "regression" })).toMatchObject({ numLabels: 3, tieWordEmbeddings: false, problemType: "regression" });
+    expect(parse({}, { labels: undefined } as never).numLabels).toBe(2);
+  });
+});
+
+describe.each(FAMILIES)("our spelling of a key in a $type file", ({ parse, table }) => {
+  it.each(Object.entries(table.keys).filter(([property, { key }]) => /[A-Z]/.test(property) && property !== key))("%s is an error that names the file's", (property, { key, fallback }) => {
+    expect(() => parse({ [property]: fallback })).toThrow(`config.json: the key "${property}" is spelt "${key}" in a config file`);
+  });
+
+  it("is an error for keys of all models too, and for a whole config of ours", () => {
+    expect(() => parse({ numLabels: 3 })).toThrow('the key "numLabels" is spelt "num_labels" in a config file');
+    expect(() => parse({ problemType: "regression" })).toThrow('the key "problemType" is spelt "problem_type"');
+    expect(() => parse(parse({}) as never)).toThrow(/the key "\w+" is spelt "\w+" in a config file/);
+  });
+});
+
+it("two labels of one name in id2label are refused, as two equal names in labels are", () => {
+  expect(() => parseBertConfig({ id2label: { 0: "a", 1: "a" } })).toThrow('config.json: "id2label" names two labels "a"; each needs a name of its own');
+  expect(parseBertConfig({ id2label: { 0: "a", 1: "a" } }, { labels: ["a", "b"] }).id2label).toEqual(["a", "b"]);
+});
+
 describe("a file that does not say what it is", () => {
   it("is refused", () => {
     expect(() => architectureFor({ name: "lowrank", version: "1.0.0" })).toThrow(/config\.json has no "model_type" and no "architectures"/);

@@ -36,6 +36,7 @@ interface BertValues {
 
 /** Defaults are bert-base-uncased's. RoBERTa's class has the same keys with two other ones. */
 export const BERT_TABLE: ConfigTable<BertValues> = {
+  parser: "parseBertConfig",
   keys: {
     vocabSize: key("vocab_size", size, 30522), hiddenSize: key("hidden_size", size, 768), numHiddenLayers: key("num_hidden_layers", depth, 12),
     numAttentionHeads: key("num_attention_heads", size, 12), intermediateSize: key("intermediate_size", size, 3072), hiddenAct: key("hidden_act", activationName, "gelu"),

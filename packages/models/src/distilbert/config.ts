@@ -31,6 +31,7 @@ interface DistilBertValues {
 
 /** Defaults are distilbert-base-uncased's. */
 export const DISTILBERT_TABLE: ConfigTable<DistilBertValues> = {
+  parser: "parseDistilBertConfig",
   keys: {
     vocabSize: key("vocab_size", size, 30522), maxPositionEmbeddings: key("max_position_embeddings", size, 512), hiddenSize: key("dim", size, 768), numHiddenLayers: key("n_layers", depth, 6),
     numAttentionHeads: key("n_heads", size, 12), intermediateSize: key("hidden_dim", size, 3072), hiddenAct: key("activation", activationName, "gelu"), dropout: key("dropout", probability, 0.1),

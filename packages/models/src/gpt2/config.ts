@@ -24,7 +24,7 @@ interface GPT2Values {
   readonly hiddenSize: number;
   readonly numHiddenLayers: number;
   readonly numAttentionHeads: number;
-  readonly inner: number | null;
+  readonly intermediateSize: number | null;
   readonly hiddenAct: string;
   readonly residPdrop: number;
   readonly embdPdrop: number;
@@ -39,9 +39,10 @@ interface GPT2Values {
 
 /** Defaults are gpt2's, the small one. */
 export const GPT2_TABLE: ConfigTable<GPT2Values> = {
+  parser: "parseGPT2Config",
   keys: {
     vocabSize: key("vocab_size", size, 50257), maxPositionEmbeddings: key("n_positions", size, 1024), hiddenSize: key("n_embd", size, 768), numHiddenLayers: key("n_layer", depth, 12),
-    numAttentionHeads: key("n_head", size, 12), inner: key("n_inner", orNull(size), null), hiddenAct: key("activation_function", activationName, "gelu_new"),
+    numAttentionHeads: key("n_head", size, 12), intermediateSize: key("n_inner", orNull(size), null), hiddenAct: key("activation_function", activationName, "gelu_new"),
     residPdrop: key("resid_pdrop", probability, 0.1), embdPdrop: key("embd_pdrop", probability, 0.1), attnPdrop: key("attn_pdrop", probability, 0.1),
     layerNormEps: key("layer_norm_epsilon", positive, 1e-5), initializerRange: key("initializer_range", spread, 0.02), scaleAttnWeights: key("scale_attn_weights", flag, true),
     scaleAttnByInverseLayerIdx: key("scale_attn_by_inverse_layer_idx", flag, false), padTokenId: key("pad_token_id", tokenId, null), tieWordEmbeddings: key("tie_word_embeddings", flag, true),
@@ -54,12 +55,12 @@ export const GPT2_TABLE: ConfigTable<GPT2Values> = {
 };
 
 export function parseGPT2Config(source: ConfigSource, overrides: ConfigOverrides = {}): GPT2Config {
-  const { inner, ...base } = readBase(GPT2_TABLE, source, overrides);
+  const { intermediateSize: inner, ...base } = readBase(GPT2_TABLE, source, overrides);
   checkHeads(base.hiddenSize, "n_embd", base.numAttentionHeads, "n_head");
   return { ...base, intermediateSize: inner ?? 4 * base.hiddenSize, padTokenId: presentId(base.padTokenId), notBuilt: [...base.notBuilt, ...builtActivation("activation_function", base.hiddenAct)] };
 }
 
 export function gpt2ConfigFile(config: GPT2Config, architecture: string): Record<string, unknown> {
   const inner = config.intermediateSize === 4 * config.hiddenSize ? null : config.intermediateSize;
-  return writeBase(GPT2_TABLE, { ...config, inner, padTokenId: config.padTokenId ?? null }, config, "gpt2", architecture);
+  return writeBase(GPT2_TABLE, { ...config, intermediateSize: inner, padTokenId: config.padTokenId ?? null }, config, "gpt2", architecture);
 }

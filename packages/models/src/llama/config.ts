@@ -25,8 +25,8 @@ interface LlamaValues {
   readonly intermediateSize: number;
   readonly numHiddenLayers: number;
   readonly numAttentionHeads: number;
-  readonly keyValueHeads: number | null;
-  readonly headWidth: number | null;
+  readonly numKeyValueHeads: number | null;
+  readonly headDim: number | null;
   readonly hiddenAct: string;
   readonly maxPositionEmbeddings: number;
   readonly initializerRange: number;
@@ -39,9 +39,10 @@ interface LlamaValues {
 }
 
 export const LLAMA_TABLE: ConfigTable<LlamaValues> = {
+  parser: "parseLlamaConfig",
   keys: {
     vocabSize: key("vocab_size", size, 32000), hiddenSize: key("hidden_size", size, 4096), intermediateSize: key("intermediate_size", size, 11008), numHiddenLayers: key("num_hidden_layers", depth, 32),
-    numAttentionHeads: key("num_attention_heads", size, 32), keyValueHeads: key("num_key_value_heads", orNull(size), null), headWidth: key("head_dim", orNull(size), null),
+    numAttentionHeads: key("num_attention_heads", size, 32), numKeyValueHeads: key("num_key_value_heads", orNull(size), null), headDim: key("head_dim", orNull(size), null),
     hiddenAct: key("hidden_act", activationName, "silu"), maxPositionEmbeddings: key("max_position_embeddings", size, 2048), initializerRange: key("initializer_range", spread, 0.02),
     rmsNormEps: key("rms_norm_eps", positive, 1e-6), attentionDropout: key("attention_dropout", orNull(probability), 0), attentionBias: key("attention_bias", flag, false),
     mlpBias: key("mlp_bias", flag, false), padTokenId: key("pad_token_id", tokenId, null), tieWordEmbeddings: key("tie_word_embeddings", flag, false),
@@ -54,7 +55,7 @@ export const LLAMA_TABLE: ConfigTable<LlamaValues> = {
 };
 
 export function parseLlamaConfig(source: ConfigSource, overrides: ConfigOverrides = {}): LlamaConfig {
-  const { keyValueHeads, headWidth, ...base } = readBase(LLAMA_TABLE, source, overrides);
+  const { numKeyValueHeads: keyValueHeads, headDim: headWidth, ...base } = readBase(LLAMA_TABLE, source, overrides);
   const numKeyValueHeads = keyValueHeads ?? base.numAttentionHeads;
   checkHeads(base.numAttentionHeads, "num_attention_heads", numKeyValueHeads, "num_key_value_heads");
   if (headWidth === null) checkHeads(base.hiddenSize, "hidden_size", base.numAttentionHeads, "num_attention_heads");
@@ -66,7 +67,7 @@ export function parseLlamaConfig(source: ConfigSource, overrides: ConfigOverride
 }
 
 export function llamaConfigFile(config: LlamaConfig, architecture: string): Record<string, unknown> {
-  const { rope_scaling: _, ...file } = writeBase(LLAMA_TABLE, { ...config, keyValueHeads: config.numKeyValueHeads, headWidth: config.headDim, padTokenId: config.padTokenId ?? null }, config, "llama", architecture);
+  const { rope_scaling: _, ...file } = writeBase(LLAMA_TABLE, { ...config, padTokenId: config.padTokenId ?? null }, config, "llama", architecture);
   // both forms: each version of transformers reads its own
   return { ...file, rope_theta: config.ropeTheta, rope_parameters: { rope_theta: config.ropeTheta, rope_type: "default" } };
 }

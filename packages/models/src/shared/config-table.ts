@@ -16,6 +16,8 @@ export interface ConfigKey<T> {
 }
 
 export interface ConfigTable<Values> {
+  /** The function that reads it, which errors about its second argument name. */
+  readonly parser: string;
   /** By property of the values that are read. */
   readonly keys: { readonly [P in keyof Values]: ConfigKey<Values[P]> };
   /** transformers' `attribute_map`: the name that other families use, and this file's. Either is read, the latter is written. */
@@ -74,10 +76,32 @@ export function readTable<Values extends object>(table: ConfigTable<Values>, sou
   const known = Object.entries(table.keys) as [string, ConfigKey<unknown>][];
   const rules = Object.fromEntries([...known.map(([, k]) => [k.key, optional(k.rule)] as const), ...Object.keys(table.aliases).map((alias) => [alias, anything()] as const)]) as Rules<Record<string, unknown>>;
   const read = checkFile("config.json", fields(rules, { unknown: "keep" }), unaliased(table, source));
+  refuseOurSpelling(table, source);
   const shape = notBuiltOf(read, { ...SHAPES, ...table.shapes })[0];
   if (shape !== undefined) throw new LowrankError("NotBuiltError", `config.json: ${shape}`);
   const values = Object.fromEntries(known.map(([property, k]) => [property, Object.hasOwn(read, k.key) ? read[k.key] : k.fallback])) as Values;
   return { values, notBuilt: notBuiltOf(read, { ...FUNCTIONS, ...table.functions }) };
+}
+
+/** Keys of a file by our configs' spelling of them: `hiddenSize` for `hidden_size`, or GPT-2's `n_embd`. */
+function ourSpellings<Values>({ keys, aliases, shapes, functions, harmless }: ConfigTable<Values>): Map<string, string> {
+  const files = [...Object.keys({ ...SHAPES, ...shapes, ...FUNCTIONS, ...functions }), ...HARMLESS, ...harmless];
+  const pairs = [
+    ...files.map((name) => [camelCase(name), name] as const), ...Object.entries(aliases).map(([alias, own]) => [camelCase(alias), own] as const),
+    ...(Object.entries(keys) as [string, ConfigKey<unknown>][]).flatMap(([property, k]) => [[camelCase(k.key), k.key], [property, k.key]] as const),
+  ];
+  return new Map(pairs.filter(([ours]) => /[A-Z]/.test(ours)));
+}
+
+function camelCase(name: string): string {
+  return name.replace(/(?<=.)_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** A key in our spelling would be kept as one that nobody reads, and the default taken in its place. */
+function refuseOurSpelling<Values>(table: ConfigTable<Values>, source: ConfigSource): void {
+  const ours = ourSpellings(table);
+  const wrong = Object.keys(source).find((name) => ours.has(name));
+  if (wrong !== undefined) throw new LowrankError("FormatError", `config.json: the key ${quote(wrong)} is spelt "${ours.get(wrong)}" in a config file`);
 }
 
 /** Each key under the name that the family's files use. */

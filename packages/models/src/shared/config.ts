@@ -1,13 +1,16 @@
 /** What every configuration has, whatever its file calls it, and how families read and write theirs. */
 import { activationNames } from "@lowrank/nn";
 import { LowrankError, quote } from "@lowrank/tensor";
+import { checkOptions, fields, flag, optional } from "@lowrank/tensor/check";
 import { readTable, writeTable, type ConfigSource, type ConfigTable } from "./config-table.ts";
-import { readLabels, writeLabels, type LabelFields, type LabelOverrides } from "./labels.ts";
+import { LABEL_OPTIONS, LABEL_SPELLINGS, readLabels, writeLabels, type LabelFields, type LabelOverrides } from "./labels.ts";
 
 export interface ConfigOverrides extends LabelOverrides {
   /** Whether an output layer is the embedding table. */
   readonly tieWordEmbeddings?: boolean;
 }
+
+const OVERRIDES = fields<ConfigOverrides>({ ...LABEL_OPTIONS, tieWordEmbeddings: optional(flag) }, { spelt: { ...LABEL_SPELLINGS, tie_word_embeddings: "tieWordEmbeddings" } });
 
 /** Fields are Hugging Face's own words in camelCase. */
 export interface ModelConfig extends LabelFields {
@@ -24,8 +27,9 @@ export interface ModelConfig extends LabelFields {
   readonly source: ConfigSource;
 }
 
-/** A table's values with what all configurations have. */
-export function readBase<Values extends { readonly tieWordEmbeddings: boolean }>(table: ConfigTable<Values>, source: ConfigSource, overrides: ConfigOverrides): Values & LabelFields & Pick<ModelConfig, "notBuilt" | "source"> {
+/** A table's values with what all configurations have. @throws LowrankError naming the key of the file, or of the options */
+export function readBase<Values extends { readonly tieWordEmbeddings: boolean }>(table: ConfigTable<Values>, source: ConfigSource, options: ConfigOverrides): Values & LabelFields & Pick<ModelConfig, "notBuilt" | "source"> {
+  const overrides = checkOptions(table.parser, OVERRIDES, options);
   const { values, notBuilt } = readTable(table, source);
   return { ...values, tieWordEmbeddings: overrides.tieWordEmbeddings ?? values.tieWordEmbeddings, ...readLabels(source, overrides), notBuilt, source };
 }

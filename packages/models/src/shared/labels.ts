@@ -1,5 +1,5 @@
 /** Labels of a task as `config.json` has them: their number is the size of `id2label`; `num_labels` is read and never written. */
-import { LowrankError } from "@lowrank/tensor";
+import { LowrankError, quote } from "@lowrank/tensor";
 import { checkFile, fields, leaf, mapOf, oneOf, optional, refuse, text, type Place, type Rule } from "@lowrank/tensor/check";
 import { orNull, type ConfigSource } from "./config-table.ts";
 
@@ -37,6 +37,10 @@ export const labelsOption: Rule<number | readonly string[]> = {
   read: (value, at) => (Array.isArray(value) ? uniqueNames.read(value, at) : labelCount.read(value, at)),
 };
 
+/** What option objects that take `LabelOverrides` say of them, and other people's spellings. */
+export const LABEL_OPTIONS: { readonly labels: Rule<LabelOverrides["labels"]>; readonly problemType: Rule<LabelOverrides["problemType"]> } = { labels: optional(labelsOption), problemType: optional(problemType) };
+export const LABEL_SPELLINGS: Readonly<Record<string, string>> = { num_labels: "labels", numLabels: "labels", id2label: "labels", problem_type: "problemType" };
+
 /** transformers' own name of a label that was given none. */
 const unnamed = (id: number): string => `LABEL_${id}`;
 
@@ -51,6 +55,8 @@ export function readLabels(source: ConfigSource, overrides: LabelOverrides): Lab
   if (labels === undefined && named !== undefined && file.num_labels != null && file.num_labels !== named.length) throw new LowrankError("FormatError", `config.json: num_labels ${file.num_labels} and id2label with ${named.length} names disagree; give the number of labels that is meant`);
   const numLabels = typeof labels === "object" ? labels.length : labels ?? named?.length ?? file.num_labels ?? 2;
   const names = typeof labels === "object" ? labels : named?.length === numLabels ? named : undefined;
+  const twice = names?.find((n, i) => names.indexOf(n) < i);
+  if (twice !== undefined) throw new LowrankError("FormatError", `config.json: "id2label" names two labels ${quote(twice)}; each needs a name of its own`);
   const problem = overrides.problemType ?? file.problem_type ?? undefined;
   if (problem === "single_label_classification" && numLabels === 1) throw new LowrankError("FormatError", "config.json: problem_type single_label_classification needs more than one label; two labels are a binary choice, one label is a regression");
   return { numLabels, id2label: names?.every((n, i) => n === unnamed(i)) === true ? undefined : names, problemType: problem };
