@@ -145,6 +145,7 @@ export abstract class Module {
   /**
    * Gives every weight that has none its memory: stored values where there are any, fresh ones otherwise.
    * @returns the names that were drawn fresh
+   * @throws LowrankError: NumericsError on a stored value that a weight's narrower dtype cannot hold
    */
   async materialize(options: MaterializeOptions): Promise<{ fresh: string[] }> {
     const { device, values, seed = 0 } = checkOptions("materialize", MATERIALIZE, options);
@@ -158,8 +159,10 @@ export abstract class Module {
     }
     device.ensureRoom([...wanted].reduce((sum, [weight, { kept }]) => sum + (typeof kept === "string" ? bytesOf(kept) * weight.size : 0), 0));
     for (const [weight, { name, kept }] of wanted) {
-      const stored = await this.#initial(weight, name, seed, typeof kept === "string" ? kept : "f32", values);
-      if (stored.fresh) fresh.push(name);
+      const target = typeof kept === "string" ? kept : "f32";
+      const initial = await this.#initial(weight, name, seed, target, values);
+      if (initial.fresh) fresh.push(name);
+      const stored = fitting(name, target, initial);
       if (typeof kept !== "string") {
         weight.form = kept.keep(device, name, weight.shape, toMemory("f32", stored.data, stored.dtype) as Float32Array);
         continue;
@@ -219,13 +222,8 @@ export abstract class Module {
       if (weight === undefined) continue;
       if (shape.join() !== weight.shape.join()) throw new ShapeError(`${name}: values are [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
       const { dtype: kept } = weight.parameter;
-      const memory = toMemory(kept, data, dtype);
-      if (dtypes[kept].rank < dtypes[dtype].rank) {
-        const [before, after] = [floatsOf(dtype, data), floatsOf(kept, memory)];
-        const lost = after.findIndex((v, i) => !Number.isFinite(v) && Number.isFinite(before[i]));
-        if (lost >= 0) throw new NumericsError(`${name}: element ${lost}, ${before[lost]}, is too large for ${kept}, in which the weight is kept`);
-      }
-      weight.parameter.write(memory);
+      const fit = fitting(name, kept, { data, dtype });
+      weight.parameter.write(toMemory(kept, fit.data, fit.dtype));
     }
     return { missing, unexpected };
   }
@@ -237,8 +235,20 @@ export abstract class Module {
 
 function matches(filter: NameFilter, name: string): boolean {
   if (typeof filter === "function") return filter(name);
-  if (filter instanceof RegExp) return filter.test(name);
+  if (filter instanceof RegExp) return name.search(filter) >= 0;
   return `.${name}.`.includes(`.${filter}.`);
+}
+
+/** Stored numbers, narrowed where `kept` is narrower. @throws NumericsError naming the first that it cannot hold */
+function fitting(name: string, kept: DType, stored: Pick<StoredTensor, "data" | "dtype">): Pick<StoredTensor, "data" | "dtype"> {
+  const { data, dtype } = stored;
+  // f16 ends at 65504, below whole numbers that promote to it
+  if (dtypes[kept].rank >= dtypes[dtype].rank && (kept !== "f16" || dtype === "f16")) return stored;
+  const memory = toMemory(kept, data, dtype);
+  const [before, after] = [floatsOf(dtype, data), floatsOf(kept, memory)];
+  const lost = after.findIndex((v, i) => !Number.isFinite(v) && Number.isFinite(before[i]));
+  if (lost >= 0) throw new NumericsError(`${name}: element ${lost}, ${before[lost]}, is too large for ${kept}, in which the weight is kept`);
+  return { data: memory, dtype: kept };
 }
 
 /** Values are drawn in f64 and rounded piece by piece, so that a large weight never stands in memory at full width. */

@@ -2,7 +2,7 @@
  * Optimisers. Moments are parameters updated in place; whatever depends on the step is computed on the host in f64 and fed live,
  * so that a replayed plan can never freeze it.
  */
-import { formatShape, LowrankError, ops, withScope, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
+import { formatShape, LowrankError, ops, quote, withScope, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
 import { anyOf, callback, checkOptions, fields, instance, listOf, optional, probability, real, type Rule } from "@lowrank/tensor/check";
 import { Weight } from "./weight.ts";
 
@@ -37,10 +37,14 @@ export abstract class Optimizer {
     this.weights = this.groups.flatMap((g) => g.weights);
     const first = this.weights[0];
     if (first === undefined) throw new LowrankError("NameError", "an optimizer needs at least one trainable weight; is everything frozen?");
-    const frozen = this.weights.filter((w) => !w.trainable);
-    if (frozen.length > 0) throw new LowrankError("NameError", `an optimizer trains what it is given, and ${frozen.length} of these ${this.weights.length} weights ${frozen.length === 1 ? "is" : "are"} frozen (${frozen.slice(0, 3).map((w) => w.name || "unnamed").join(", ")}${frozen.length > 3 ? ", …" : ""}); give it model.trainableWeights(), or unfreeze them`);
+    this.#refuseFrozen();
     if (new Set(this.weights).size !== this.weights.length) throw new LowrankError("NameError", "an optimizer was given the same weight twice");
     this.device = first.parameter.device;
+  }
+
+  #refuseFrozen(): void {
+    const frozen = this.weights.filter((w) => !w.trainable);
+    if (frozen.length > 0) throw new LowrankError("NameError", `an optimizer trains what it is given, and ${frozen.length} of these ${this.weights.length} weights ${frozen.length === 1 ? "is" : "are"} frozen (${frozen.slice(0, 3).map((w) => w.name || "unnamed").join(", ")}${frozen.length > 3 ? ", …" : ""}); give it model.trainableWeights(), or unfreeze them`);
   }
 
   /** Values to differentiate with respect to, in the order `step` wants gradients. */
@@ -51,8 +55,10 @@ export abstract class Optimizer {
   /**
    * Assigns the updated values; they are written at the next realize or compiled run. `grads` are in the order of `parameters`.
    * @param when bool scalar: where it is false, weights and optimiser state stay as they are; tell `revoke` afterwards
+   * @throws ShapeError, LowrankError (NameError) when weights were frozen since the optimizer was made
    */
   step(grads: readonly Tensor[], when?: Tensor): void {
+    this.#refuseFrozen();
     if (grads.length !== this.weights.length) throw new LowrankError("ShapeError", `step: ${grads.length} gradients for ${this.weights.length} weights; give those of optimizer.parameters, in order`);
     grads.forEach((g, i) => {
       const { name, shape } = this.weights[i]!;
@@ -81,7 +87,9 @@ export abstract class Optimizer {
   abstract state(): Map<string, Parameter>;
 
   protected lrOf(group: Group, finished: number): number {
-    return typeof group.lr === "number" ? group.lr : group.lr(finished);
+    const lr = typeof group.lr === "number" ? group.lr : group.lr(finished);
+    if (!Number.isFinite(lr) || lr < 0) throw new LowrankError("ConfigError", `${this.kind}: "lr" must be a number at least 0, and its function gave ${quote(lr)} for step ${finished + 1}`);
+    return lr;
   }
 
   /** A live vector computed once per execution, which counts a step: `values` is given the number of finished ones. */

@@ -97,6 +97,14 @@ describe("a module tree", () => {
     expect(net.trainableWeights().length).toBeGreaterThan(2);
   });
 
+  it("freezes all that a pattern matches, whatever flags it has", () => {
+    for (const flags of ["", "g", "y", "gy"]) {
+      const net = new Net();
+      const pattern = new RegExp("[^]*(weight|bias)", flags);
+      for (let again = 0; again < 2; again++) expect(net.unfreeze().freeze(pattern).trainableWeights()).toEqual([]);
+    }
+  });
+
   it("takes no memory until it is materialised", async () => {
     const before = device.memory().persistent;
     const net = new Net();
@@ -172,5 +180,19 @@ it("refuses values that a narrower weight cannot hold, by name", async () => {
   expect(() => net.loadStateDict(values(1, 1e6))).toThrow("weight: element 1, 1000000, is too large for f16");
   net.loadStateDict(values(1, 2));
   expect([...await net.weight.value.floats()]).toEqual([1, 2]);
+  device.close();
+});
+
+it.each(["f32", "i32", "f64"] as const)("materialises no %s value that a narrower weight cannot hold", async (dtype) => {
+  const device = await init({ device: "wasm", threads: 1 });
+  const data = dtype === "i32" ? Int32Array.of(1, 1e6) : dtype === "f32" ? Float32Array.of(1, 1e6) : Float64Array.of(1, 1e6);
+  const values = new Map<string, StoredTensor>([["weight", { dtype, shape: [1, 2], data }]]);
+  const source = { has: (n: string) => values.has(n), read: (n: string) => Promise.resolve(values.get(n)!) };
+  const said = "weight: element 1, 1000000, is too large for f16, in which the weight is kept";
+  await expect(new Linear(2, 1, { bias: false }).materialize({ device, dtype: "f16", values: source })).rejects.toThrow(said);
+  await expect(new Linear(2, 1, { bias: false }).materialize({ device, storage: () => "f16", values: source })).rejects.toThrow(said);
+  const wide = new Linear(2, 1, { bias: false });
+  await wide.materialize({ device, values: source });
+  expect([...await wide.weight.value.floats()]).toEqual([1, 1e6]);
   device.close();
 });

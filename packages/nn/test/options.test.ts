@@ -1,5 +1,5 @@
 /** What the public functions of nn are told is what they do, or is refused by name. */
-import { init, ops, RandomStream, type Device } from "@lowrank/tensor";
+import { compile, grad, init, ops, RandomStream, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AdamW, clipGradNorm, constantSchedule, cosineSchedule, DropoutKeys, Linear, linearSchedule, LossScaler, Module, SGD, type Weight } from "../src/index.ts";
 
@@ -68,4 +68,46 @@ it("an optimizer takes the gradients of its weights, in their order", () => {
   optimizer.step([zeros(3, 3), ops.add(zeros(3), 1)]);
   expect(device.pending.size).toBe(2);
   device.takePending();
+});
+
+it("an optimizer refuses, and counts, weights that were frozen after it was made", async () => {
+  const net = new Deep();
+  await net.materialize({ device });
+  const optimizer = new SGD(net.head.weights());
+  const update = (): Record<string, never> => {
+    optimizer.step(grad(ops.sum(net.head.weight.value), optimizer.parameters));
+    return {};
+  };
+  const step = compile(device, update);
+  for (let i = 0; i < 3; i++) await step({});
+  const before = await net.head.weight.value.floats();
+  net.freeze();
+  const said = "1 of these 1 weights is frozen (head.weight)";
+  await expect(step({})).rejects.toThrow(said);
+  expect(update).toThrow(said);
+  expect(device.pending.size).toBe(0);
+  expect(await net.head.weight.value.floats()).toEqual(before);
+  net.unfreeze();
+  await step({});
+  expect(optimizer.steps).toBe(4);
+});
+
+it.each([NaN, undefined, "0.1", -1, Infinity])("a learning rate's function that gives %s is refused before it spoils a weight", async (wrong) => {
+  const net = new Deep();
+  await net.materialize({ device });
+  for (const Kind of [AdamW, SGD]) {
+    let rate: unknown = 0.1;
+    const optimizer = new Kind([{ weights: net.head.weights(), lr: () => rate as number }]);
+    const step = compile(device, () => {
+      optimizer.step(grad(ops.sum(net.head.weight.value), optimizer.parameters));
+      return {};
+    });
+    for (let i = 0; i < 3; i++) await step({});
+    const before = await net.head.weight.value.floats();
+    rate = wrong;
+    const shown = typeof wrong === "string" ? `"${wrong}"` : String(wrong);
+    await expect(step({})).rejects.toMatchObject({ code: "ConfigError", message: `${Kind.name}: "lr" must be a number at least 0, and its function gave ${shown} for step 4` });
+    expect(await net.head.weight.value.floats()).toEqual(before);
+    expect(optimizer.steps).toBe(3);
+  }
 });
