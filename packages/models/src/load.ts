@@ -1,6 +1,6 @@
 /** Filling a model from `model.safetensors`: which tensor goes where, what is missing, and whether it is what a weight can be. */
 import type { MaterializeOptions, Module, Weight } from "@lowrank/nn";
-import { LowrankError, NumericsError, SafetensorsFile, ShapeError, toMemory, type Device, type DType, type StoredTensor } from "@lowrank/tensor";
+import { LowrankError, NumericsError, quote, SafetensorsFile, ShapeError, toMemory, type Device, type DType, type StoredTensor } from "@lowrank/tensor";
 import type { Files } from "./files.ts";
 import type { ModelFamily, PretrainedModel } from "./pretrained.ts";
 
@@ -123,6 +123,7 @@ export async function fill(model: PretrainedModel, file: WeightsFile, { missing 
   const lacking = [...weights.keys()].filter((name) => place(name) === undefined && !inHead(name) && !name.startsWith(pooler));
   if (lacking.length > 0 && missing === "refuse") throw new LowrankError("NameError", `${where}: model.safetensors lacks ${lacking.length} weight${lacking.length > 1 ? "s" : ""} of the base model: ${lacking.slice(0, 4).join(", ")}${lacking.length > 4 ? ", …" : ""}; drawn at random the model is another one, say missing: "draw" if that is meant`);
   const kept = storage?.(model);
+  if (kept !== undefined && typeof kept !== "function") throw new LowrankError("ConfigError", `fromPretrained: "storage" is asked with the model and must give a function (name, weight) => dtype or format, or nothing; it gave ${quote(kept)}: say storage: () => (name) => …`);
   const target = (name: string): DType => {
     const how = kept?.(name, weights.get(name)!) ?? options.dtype ?? options.device.defaultFloat;
     return typeof how === "string" ? how : "f32";

@@ -65,6 +65,13 @@ describe("weights of a checkpoint", () => {
     await expect(fromPretrained(whole, BertForSequenceClassification, { device })).rejects.toThrow(`${name} is I32 in model.safetensors; a weight is one of F64, F32, F16, BF16`);
   });
 
+  it("are kept as a function says that is asked with the model, and anything else that it gives is refused", async () => {
+    const path = await saved("kept", "BertForSequenceClassification");
+    await expect(fromPretrained(path, BertForSequenceClassification, { device, storage: (() => "f16") as never })).rejects.toThrow(/^fromPretrained: "storage" is asked with the model and must give a function .* it gave "f16"/);
+    const { model } = await fromPretrained(path, BertForSequenceClassification, { device, storage: () => () => "f16" });
+    expect(new Set(model.weights().map((w) => w.parameter.dtype))).toEqual(new Set(["f16"]));
+  });
+
   it("in a quantised form are read by another function, which is named", async () => {
     const path = await saved("bnb", "BertForSequenceClassification", () => {}, { quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true } });
     await expect(fromPretrained(path, BertForSequenceClassification, { device })).rejects.toThrow("the weights are in bitsandbytes' 4-bit form; loadFourBit of @lowrank/quant reads them");
