@@ -7,7 +7,7 @@ import type { Device } from "./device.ts";
 import { isFloat, type TypedArray } from "./dtype.ts";
 import type { Engine, Prepared } from "./engine.ts";
 import { NumericsError } from "./errors.ts";
-import { Node } from "./graph/node.ts";
+import { Node, type Leaf } from "./graph/node.ts";
 import { buildProgram, topological, type Program } from "./graph/program.ts";
 import { floatsOf } from "./memory-form.ts";
 import { withPrecision } from "./precision.ts";
@@ -31,6 +31,8 @@ interface Check {
   readonly program: Program;
   readonly prepared: Prepared;
   readonly watched: readonly Node[];
+  /** What the run has when it starts: nodes that it computes may have become leaves when it is looked at. */
+  readonly leaves: ReadonlyMap<Node, Leaf>;
   /** The scalar that says whether the step is kept. */
   readonly guard: Node | undefined;
 }
@@ -46,18 +48,23 @@ export class AnomalyDetector {
   }
 
   /**
-   * @param values of the program's host leaves, in order
    * @param step what to call the run in the message; empty for one that updates nothing
-   * @throws NumericsError naming the operation, its module, the value and its place
+   * @returns what looks at a run, given the values of the program's host leaves, in order: at once where the device reads at once, so that
+   * nothing can come between. It throws NumericsError naming the operation, its module, the value and its place
    */
-  async inspect(program: Program, values: readonly TypedArray[], step: string): Promise<void> {
-    const host = new Map(program.hostLeaves.map((node, i) => [node, values[i]!]));
+  inspection(program: Program, step: string): (values: readonly TypedArray[]) => void | Promise<void> {
     const check = this.#checkOf(program);
-    const flags = await this.#compute(check, host);
+    return (values) => drive(this.#inspect(program, check, values, step));
+  }
+
+  *#inspect(program: Program, check: Check, values: readonly TypedArray[], step: string): Waiting<void> {
+    const host = new Map(program.hostLeaves.map((node, i) => [node, values[i]!]));
+    const { leaves } = check;
+    const flags = yield* this.#compute(check, host);
     const set = (i: number): boolean => flags[i]!.some((v) => v !== 0);
     const flagged = new Map(check.watched.map((node, i) => [node, set(i)]));
     const bad = new Set<Node>();
-    for (const node of program.nodes) if (isFloat(node.dtype) && isBad(node, bad, flagged, host)) bad.add(node);
+    for (const node of program.nodes) if (isFloat(node.dtype) && isBad(node, leaves, bad, flagged, host)) bad.add(node);
     let roots: readonly Node[] = [...program.outputs, ...program.assignments.map((a) => a.value)];
     if (check.guard !== undefined && !set(check.watched.length)) {
       const { loss, handled } = guards.get(check.guard)!;
@@ -67,27 +74,28 @@ export class AnomalyDetector {
       else roots = program.nodes;
     }
     // what a choice or a quotient swallows (a row that is masked whole) reaches no result and is no anomaly
-    const reaching = spread(roots, bad);
-    const made = earliest(reaching.filter((node) => isMaker(node, bad)));
-    if (made !== undefined) throw await this.#error(made, host, step);
+    const reaching = spread(roots, leaves, bad);
+    const made = earliest(reaching.filter((node) => isMaker(node, leaves, bad)));
+    if (made !== undefined) throw yield* this.#error(made, leaves, host, step);
     // nothing was made, but a parameter would be spoilt by a value that was there before
-    const spoilt = spread(program.assignments.map((a) => a.value), bad);
-    const first = earliest(spoilt.filter((node) => node.leaf !== undefined)) ?? earliest(spoilt);
-    if (first !== undefined) throw await this.#error(first, host, step);
+    const spoilt = spread(program.assignments.map((a) => a.value), leaves, bad);
+    const first = earliest(spoilt.filter((node) => leaves.has(node))) ?? earliest(spoilt);
+    if (first !== undefined) throw yield* this.#error(first, leaves, host, step);
   }
 
-  async #error(node: Node, host: ReadonlyMap<Node, TypedArray>, step: string): Promise<NumericsError> {
-    const data = floatsOf(node.dtype, host.get(node) ?? await this.#valuesOf(node, host));
+  *#error(node: Node, leaves: Leaves, host: ReadonlyMap<Node, TypedArray>, step: string): Waiting<NumericsError> {
+    const data = floatsOf(node.dtype, host.get(node) ?? (yield* this.#valuesOf(node, host)));
     const at = data.findIndex((v) => !Number.isFinite(v));
-    const { leaf, scope } = node;
+    const { scope } = node;
+    const leaf = leaves.get(node);
     const what = leaf === undefined ? `${node.record.name}${formatShape(node.shape)}` : `${leaf.kind === "cell" ? "a parameter" : leaf.kind === "input" ? `input "${leaf.name}"` : `a ${leaf.kind} value`} ${formatShape(node.shape)}`;
     return new NumericsError(`${what} in ${scope || "(top level)"} ${leaf === undefined ? "made" : "holds"} the first non-finite value, ${data[at]} at element ${at}${step}`);
   }
 
-  async #valuesOf(node: Node, host: ReadonlyMap<Node, TypedArray>): Promise<TypedArray> {
+  *#valuesOf(node: Node, host: ReadonlyMap<Node, TypedArray>): Waiting<TypedArray> {
     // a fresh node with the same meaning, so that probing does not mark the original as realised
     const program = buildProgram([leafOrCopy(node)], [], true);
-    const [data] = await this.#compute({ program, prepared: this.#engine.prepare(program) }, host);
+    const [data] = yield* this.#compute({ program, prepared: this.#engine.prepare(program) }, host);
     return data!;
   }
 
@@ -98,20 +106,34 @@ export class AnomalyDetector {
     const guard = program.nodes.find((node) => guards.has(node));
     const flags = withPrecision(undefined, () => watched.map((node) => ops.amax(ops.cast(ops.logicalNot(ops.isfinite(new Tensor(node, this.#device))), "i32")).node));
     const own = buildProgram([...flags, ...(guard === undefined ? [] : [leafOrCopy(guard)])], [], true);
-    const check = { program: own, prepared: this.#engine.prepare(own), watched, guard };
+    const leaves = new Map(program.nodes.flatMap((node): [Node, Leaf][] => (node.leaf === undefined ? [] : [[node, node.leaf]])));
+    const check = { program: own, prepared: this.#engine.prepare(own), watched, leaves, guard };
     this.#checks.set(program, check);
     return check;
   }
 
-  async #compute({ program, prepared }: { readonly program: Program; readonly prepared: Prepared }, host: ReadonlyMap<Node, TypedArray>): Promise<TypedArray[]> {
-    const results = await this.#engine.execute(prepared, program.hostLeaves.map((node) => host.get(node)!), program.cells.map((c) => c.storage), { ran: () => undefined });
+  *#compute({ program, prepared }: { readonly program: Program; readonly prepared: Prepared }, host: ReadonlyMap<Node, TypedArray>): Waiting<TypedArray[]> {
+    const results = yield* wait(this.#engine.execute(prepared, program.hostLeaves.map((node) => host.get(node)!), program.cells.map((c) => c.storage), { ran: () => undefined }));
     const data: TypedArray[] = [];
     for (const [i, result] of results.entries()) {
       const { dtype, shape } = program.outputs[i]!;
-      data.push(result.kind === "host" ? result.data : await this.#engine.read(result.storage, dtype, sizeOf(shape)));
+      data.push(result.kind === "host" ? result.data : yield* wait(this.#engine.read(result.storage, dtype, sizeOf(shape))));
       if (result.kind === "storage") this.#engine.release(result.storage);
     }
     return data;
+  }
+}
+
+type Leaves = ReadonlyMap<Node, Leaf>;
+type Waiting<T> = Generator<unknown, T, unknown>;
+
+function* wait<T>(value: T | Promise<T>): Waiting<T> { return (yield value) as T; }
+
+/** Goes on at once for as long as nothing that `steps` waits for is a promise. */
+function drive<T>(steps: Waiting<T>, given?: unknown): T | Promise<T> {
+  for (let next = steps.next(given); ; next = steps.next(next.value)) {
+    if (next.done === true) return next.value;
+    if (next.value instanceof Promise) return next.value.then((value: unknown) => drive(steps, value));
   }
 }
 
@@ -119,23 +141,26 @@ function isView(node: Node): boolean { return node.leaf === undefined && node.re
 
 function leafOrCopy(node: Node): Node { return node.leaf === undefined ? new Node(node.record, node.inputs, node.attrs, node.shape, node.dtype) : new Node(node.record, [], node.attrs, node.shape, node.dtype, node.leaf); }
 
-function isBad(node: Node, bad: ReadonlySet<Node>, flagged: ReadonlyMap<Node, boolean>, host: ReadonlyMap<Node, TypedArray>): boolean {
+function isBad(node: Node, leaves: Leaves, bad: ReadonlySet<Node>, flagged: ReadonlyMap<Node, boolean>, host: ReadonlyMap<Node, TypedArray>): boolean {
   const data = host.get(node);
   if (data !== undefined) return floatsOf(node.dtype, data).some((v) => !Number.isFinite(v));
-  if (node.leaf === undefined && "value" in node.attrs && !Number.isFinite(node.attrs["value"])) return true;
-  return isView(node) ? bad.has(node.inputs[0]!) : flagged.get(node) === true;
+  if (leaves.has(node)) return flagged.get(node) === true;
+  if ("value" in node.attrs && !Number.isFinite(node.attrs["value"])) return true;
+  return node.record.lowering.class === "view" ? bad.has(node.inputs[0]!) : flagged.get(node) === true;
 }
 
 /** Whether its value is non-finite though what it was made from is not. A mask's −∞ is meant; what the host feeds live is a schedule's number. */
-function isMaker({ leaf, record, inputs }: Node, bad: ReadonlySet<Node>): boolean {
+function isMaker(node: Node, leaves: Leaves, bad: ReadonlySet<Node>): boolean {
+  const { record, inputs } = node;
+  const leaf = leaves.get(node);
   if (leaf !== undefined) return leaf.kind === "live";
   const kind = record.lowering.class;
   return kind !== "constant" && kind !== "view" && kind !== "select" && !inputs.some((input) => bad.has(input));
 }
 
 /** Bad nodes from which these got what is wrong with them, themselves included. */
-function spread(roots: readonly Node[], bad: ReadonlySet<Node>): Node[] {
-  return topological(roots.filter((node) => bad.has(node)), (node) => (node.leaf === undefined ? node.inputs.filter((input) => bad.has(input)) : []));
+function spread(roots: readonly Node[], leaves: Leaves, bad: ReadonlySet<Node>): Node[] {
+  return topological(roots.filter((node) => bad.has(node)), (node) => (leaves.has(node) ? [] : node.inputs.filter((input) => bad.has(input))));
 }
 
 /** In the order in which they were built. */

@@ -183,7 +183,8 @@ export class Device {
     const timings = wanted ?? (this.#profiled === undefined ? undefined : []);
     if (timings !== undefined) this.#profiled?.push(timings);
     const step = program.assignments.length === 0 ? "" : `, in step ${this.#steps.updates + 1}`;
-    const inspect = this.anomalyDetection ? (values: readonly TypedArray[]): Promise<void> => this.#anomalies.inspect(program, values, step) : undefined;
+    // planned now: what its nodes are may change while it waits for its turn
+    const inspect = this.anomalyDetection ? this.#steps.use(() => this.#anomalies.inspection(program, step)) : undefined;
     return this.#steps.run(prepared, program, inputs, { timings, inspect });
   }
 
@@ -205,8 +206,9 @@ export class Device {
     }
     if (leaf.kind === "input") throw new LowrankError("CompileError", `compile: input "${leaf.name}" has values only inside the function that it is an input of`);
     const { cell } = leaf;
+    if (cell.held > 0) await this.#steps.settled(cell);
     if (cell.disposed) throw new LowrankError("DisposedError", `tensor ${formatShape(x.shape)} was disposed before it was read`);
-    return this.#steps.during(this.engine.read(cell.storage, x.dtype, x.size));
+    return this.#steps.during((async () => this.engine.read(cell.storage, x.dtype, x.size))());
   }
 
   async readFloats(x: Tensor): Promise<Float64Array> {
@@ -230,6 +232,7 @@ export class Device {
 
   /** Writes host values into the storage of a parameter, now. */
   writeCell(cell: Cell, memory: TypedArray): void {
+    if (cell.held > 0) throw new LowrankError("RunError", `write: a step that uses parameter ${formatShape(cell.shape)} was started and has not run yet; await it first`);
     this.#steps.use(() => { this.engine.write(cell.storage, cell.dtype, memory); });
     cell.version++;
   }

@@ -37,8 +37,8 @@ export interface Engine {
   /** Throws when so many more bytes cannot be had, as far as that can be known; allocates nothing. */
   ensureRoom(bytes: number): void;
   write(storage: Storage, dtype: DType, data: TypedArray): void;
-  /** Elements as the memory form of `dtype`; f16/bf16 as raw bits. */
-  read(storage: Storage, dtype: DType, size: number): Promise<TypedArray>;
+  /** Elements as the memory form of `dtype`; f16/bf16 as raw bits. At once where memory is shared with the host. */
+  read(storage: Storage, dtype: DType, size: number): TypedArray | Promise<TypedArray>;
   release(storage: Storage): void;
   prepare(program: Program): Prepared;
   /**

@@ -9,6 +9,7 @@ import type { StepTiming } from "./backends/backend.ts";
 import type { TypedArray } from "./dtype.ts";
 import type { Engine, Prepared, Result } from "./engine.ts";
 import { invariant, LowrankError } from "./errors.ts";
+import type { Cell } from "./graph/cell.ts";
 import { checkIndices } from "./graph/index-checks.ts";
 import type { Node } from "./graph/node.ts";
 import type { Program } from "./graph/program.ts";
@@ -16,7 +17,7 @@ import type { Program } from "./graph/program.ts";
 export interface RunOptions {
   readonly timings?: StepTiming[] | undefined;
   /** Looks at what will be computed, from the values of the program's host leaves, before it is; throws to stop it. */
-  readonly inspect?: ((values: readonly TypedArray[]) => Promise<void>) | undefined;
+  readonly inspect?: ((values: readonly TypedArray[]) => void | Promise<void>) | undefined;
 }
 
 export class Executor {
@@ -69,13 +70,25 @@ export class Executor {
     this.checkUsable();
     if (this.#busy === undefined) return this.#start(prepared, program, inputs, options, false);
     announce(program);
-    return this.#busy.then(() => this.#start(prepared, program, inputs, options, true));
+    // the caller's arrays may change before its turn comes
+    const own = new Map([...inputs].map(([name, data]) => [name, data.slice()]));
+    return this.#queue(after(this.#busy, program, () => this.#start(prepared, program, own, options, true)));
   }
+
+  #queue<T>(whole: Promise<T>): Promise<T> {
+    const over = whole.then(() => undefined, () => undefined).then(() => { if (this.#busy === over) this.#busy = undefined; });
+    this.#busy = over;
+    return whole;
+  }
+
+  /** When no run that was started before will still write this. */
+  async settled(cell: Cell): Promise<void> { while (cell.held > 0) await this.during(this.#busy ?? Promise.resolve()); }
 
   /** @param announced whether those who read the program's parameters know already that they read what it writes */
   #start(prepared: Prepared, program: Program, inputs: ReadonlyMap<string, TypedArray>, options: RunOptions, announced: boolean): Result[] | Promise<Result[]> {
     this.checkUsable();
-    const { values, revoke } = produce(program.hostLeaves, inputs);
+    const { values: given, revoke } = produce(program.hostLeaves, inputs);
+    const values = options.inspect === undefined ? given : given.map((data) => data.slice());
     let ran = false;
     let told = announced;
     const failed = (error: unknown): unknown => {
@@ -92,14 +105,13 @@ export class Executor {
     });
     try {
       checkIndices(program.indexChecks, values);
-      const running = options.inspect === undefined ? execute() : options.inspect(values).then(execute);
+      const inspected = options.inspect?.(values);
+      const running = inspected === undefined ? execute() : after(inspected, program, execute);
       if (!(running instanceof Promise)) return running;
       if (!told) announce(program);
       told = true;
       const whole = this.during(running).catch((error: unknown) => { throw failed(error); });
-      const over = whole.catch(() => undefined).then(() => { if (this.#busy === over) this.#busy = undefined; });
-      this.#busy = over;
-      return whole;
+      return announced ? whole : this.#queue(whole);
     } catch (error) {
       throw failed(error);
     }
@@ -114,6 +126,22 @@ export class Executor {
     this.#gone ??= reason;
     for (const stop of this.#waiting) stop(reason);
   }
+}
+
+/** Does `body` right after `before`; until then nobody may change or free what the program uses. */
+function after<T>(before: Promise<unknown>, { cells }: Program, body: () => T | Promise<T>): Promise<T> {
+  for (const cell of cells) cell.held++;
+  const letGo = (): void => { for (const cell of cells) cell.letGo(); };
+  return before.then(() => {
+    try {
+      return body();
+    } finally {
+      letGo();
+    }
+  }, (error: unknown) => {
+    letGo();
+    throw error;
+  });
 }
 
 /** Tensors made of what the parameters held before must not be read any more. */

@@ -49,7 +49,7 @@ export class Parameter {
   /**
    * Copies host values in, now. A pending assignment is dropped.
    * @param data as many numbers as it has elements; another type than the parameter's is converted
-   * @throws ShapeError, DTypeError as `hostValue` does
+   * @throws ShapeError, DTypeError as `hostValue` does; RunError while a step that uses it waits to run, which devices that compute later may let it
    */
   write(data: HostData): void {
     this.#checkUsable("write");

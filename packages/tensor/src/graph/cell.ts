@@ -9,6 +9,8 @@ export class Cell {
   readonly engine: Engine;
   version = 0;
   disposed = false;
+  /** Runs that wait before they execute and will use it: what they find must be what they were given. */
+  held = 0;
 
   constructor(engine: Engine, dtype: DType, shape: readonly number[], storage: Storage) {
     this.engine = engine;
@@ -22,7 +24,11 @@ export class Cell {
     if (this.disposed) return;
     this.disposed = true;
     registry.unregister(this);
-    this.engine.release(this.storage);
+    if (this.held === 0) this.engine.release(this.storage);
+  }
+
+  letGo(): void {
+    if (--this.held === 0 && this.disposed) this.engine.release(this.storage);
   }
 }
 

@@ -48,9 +48,9 @@ export class PlanEngine implements Engine {
     this.backend.upload(storage, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
 
-  async read(storage: Storage, dtype: DType, size: number): Promise<TypedArray> {
-    const bytes = this.backend.readSync?.(storage) ?? await this.backend.read(storage);
-    return viewAs(dtype, bytes.subarray(0, size * bytesOf(dtype)));
+  read(storage: Storage, dtype: DType, size: number): TypedArray | Promise<TypedArray> {
+    const view = (bytes: Uint8Array): TypedArray => viewAs(dtype, bytes.subarray(0, size * bytesOf(dtype)));
+    return this.backend.synchronous ? view(this.backend.readSync!(storage)) : this.backend.read(storage).then(view);
   }
 
   release(storage: Storage): void { this.backend.free(storage); }

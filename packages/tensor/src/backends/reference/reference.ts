@@ -32,8 +32,8 @@ export class ReferenceEngine implements Engine {
     (storage as HostStorage).values = Float64Array.from(floatsOf(dtype, data));
   }
 
-  read(storage: Storage, dtype: DType): Promise<TypedArray> {
-    return Promise.resolve(toMemory(dtype, (storage as HostStorage).values.slice(), dtype === "f64" ? "f64" : undefined));
+  read(storage: Storage, dtype: DType): TypedArray {
+    return toMemory(dtype, (storage as HostStorage).values.slice(), dtype === "f64" ? "f64" : undefined);
   }
 
   release(storage: Storage): void { this.#live.delete(storage as HostStorage); }
