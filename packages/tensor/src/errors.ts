@@ -48,7 +48,8 @@ function shown(value: unknown): string {
   // a value may be huge, deep or cyclic: only its beginning is wanted
   if (typeof value === "string") return JSON.stringify(value.slice(0, QUOTED));
   if (typeof value !== "object" || value === null) return typeof value === "function" ? "a function" : String(value);
-  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name}`;
+  const kind = Object.prototype.toString.call(value).slice(8, -1);
+  if (!/^(Object|Array)$/.test(kind)) return `a ${kind}`;
   try {
     return JSON.stringify(value, (_, inner: unknown) => (typeof inner === "bigint" ? `${inner}n` : inner)) ?? "an object";
   } catch {

@@ -164,9 +164,10 @@ export function fields<T extends object>(rules: Rules<T>, { unknown = "refuse", 
   };
 }
 
-/** Class instances are plain enough when their fields are own properties; arrays, buffers and null are not. */
+/** Class instances are plain enough when their fields are own properties; null, lists, buffers, and a Map, a Date or a Promise, which keep theirs inside, are not. */
 function isPlainObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
+  if (typeof value !== "object" || value === null || Symbol.iterator in value) return false;
+  return Object.prototype.toString.call(value) === "[object Object]" || Object.keys(value).length > 0;
 }
 
 /** Options of a public function. @throws LowrankError (ConfigError) naming the function and the key */

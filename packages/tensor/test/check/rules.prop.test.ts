@@ -25,7 +25,19 @@ describe("declared shapes", () => {
       expect(check(value)).toEqual(value);
     });
 
-  test.prop([fc.anything({ withNullPrototype: true, withBigInt: true, withTypedArray: true })])("answer anything else with one typed line", (value) => {
+  it("take a class's own fields and null prototypes for an object of keys, and no built-in container", () => {
+    class Given { rank = 2; get [Symbol.toStringTag](): string { return "Given"; } }
+    expect(check(new Given())).toEqual({ rank: 2 });
+    expect(check(Object.assign(Object.create(null) as object, { rank: 2, table: new (class { a = 1; })() }))).toEqual({ rank: 2, table: { a: 1 } });
+    const containers: readonly (readonly [unknown, string])[] = [[new Map([["rank", 2]]), "Map"], [new Set(["a"]), "Set"], [new Date(), "Date"], [Promise.resolve(), "Promise"], [/a/, "RegExp"], [new WeakMap(), "WeakMap"], [new ArrayBuffer(2), "ArrayBuffer"], [new URLSearchParams("rank=2"), "URLSearchParams"]];
+    for (const [value, kind] of containers) {
+      expect(refusal(() => check(value)).message).toBe(`make: must be an object with the keys rank, dropout, names, mode, table, on, got a ${kind}`);
+      expect(refusal(() => check({ rank: 2, table: value })).message).toBe(`make: "table" must be an object whose values are each a positive whole number, got a ${kind}`);
+    }
+    expect(refusal(() => check(Object.assign(new Map(), { rank: 2 }))).message).toContain("got a Map");
+  });
+
+  test.prop([fc.anything({ withNullPrototype: true, withBigInt: true, withTypedArray: true, withMap: true, withSet: true, withDate: true })])("answer anything else with one typed line", (value) => {
     let read: Options;
     try {
       read = check(value);
