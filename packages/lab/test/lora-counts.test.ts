@@ -34,6 +34,6 @@ it.each(ROWS)("%s", (_, config, trainable, total, modules) => {
 
 it("the pattern keys that most likely did nothing in the study are an error here", () => {
   const model = metaModel("BertForSequenceClassification", {});
-  expect(() => attach(model, { r: 8, targetModules: target, taskType: "SEQ_CLS", rankPattern: { attention: 6, ffn: 10 } })).toThrow(/rank_pattern "attention" matches no target module; a key is the end of a path at a dot, such as "/);
+  expect(() => attach(model, { r: 8, targetModules: target, taskType: "SEQ_CLS", rankPattern: { attention: 6, ffn: 10 } })).toThrow(/rank_pattern "attention" matches no target module; a key is the end of a path at a dot; there are query/);
   expect(() => attach(model, { r: 8, targetModules: target, rankPattern: { "output.dense": 10, "attention.output.dense": 6 } })).toThrow(/"attention.output.dense" only matches modules that an earlier key takes; put it first/);
 });

@@ -1,6 +1,6 @@
 /** One adapter on a model, and what can be done with it. `attach` makes it. */
 import { LowrankError, type Device, type DType } from "@lowrank/tensor";
-import { checkOptions, fields, flag, oneOf, optional, real } from "@lowrank/tensor/check";
+import { device as aDevice, checkOptions, fields, flag, oneOf, optional, real, whole } from "@lowrank/tensor/check";
 import type { Module, Weight } from "@lowrank/nn";
 import { scaleOf, type LoraConfig } from "./config.ts";
 import { initialise, restore, type Start } from "./initialise.ts";
@@ -12,6 +12,7 @@ import { baseBiases, copiesOf, layersOf, sharerOf, type Layer } from "./layers/w
 import { parameterReport, type ParameterReport } from "./report.ts";
 import type { SavedCopy } from "./saved-copy.ts";
 import type { TargetRow } from "./select.ts";
+import { FLOATS } from "./values.ts";
 
 export interface AdapterParts {
   readonly model: Module;
@@ -26,6 +27,9 @@ export interface AdapterParts {
 }
 
 const MERGE_RULES = fields<MergeOptions>({ safe: optional(flag), into: optional(oneOf("dequantised")) });
+
+interface Memory { readonly device: Device; readonly seed?: number; readonly dtype?: DType }
+const MEMORY_RULES = fields<Memory>({ device: aDevice, seed: optional(whole(0)), dtype: optional(FLOATS) });
 
 const adapters = /* @__PURE__ */ new WeakMap<Module, Map<string, LoraAdapter>>();
 
@@ -99,19 +103,19 @@ export class LoraAdapter {
   }
 
   /** Memory for what was attached: drawn fresh from the seed, saved modules copied from their originals. Adapter weights are f32 whatever the base is. */
-  async materialize(options: { device: Device; seed?: number; dtype?: DType }): Promise<void> {
-    const dtype = options.dtype ?? options.device.defaultFloat;
+  async materialize(options: Memory): Promise<void> {
+    const { device, seed = 0, dtype = device.defaultFloat } = checkOptions("materialize", MEMORY_RULES, options);
     for (const [path, { original }] of this.saved) {
       const from = new Map(original.namedWeights());
       for (const [name, weight] of this.copies.get(path)!.namedWeights()) {
         const { data, dtype: stored } = await from.get(name)!.read();
-        weight.parameter = options.device.parameter(data, weight.shape, dtype, stored);
+        weight.parameter = device.parameter(data, weight.shape, dtype, stored);
       }
     }
-    await this.model.materialize({ device: options.device, dtype, ...(options.seed === undefined ? {} : { seed: options.seed }) });
+    await this.model.materialize({ device, dtype, seed });
     for (const [name, weight] of this.model.namedWeights()) weight.name = name;
     for (const [path, layer] of this.sites) {
-      const start = await initialise(this, path, layer, options.seed ?? 0);
+      const start = await initialise(this, path, layer, seed);
       if (start !== undefined) this.#starts.set(path, start);
     }
   }

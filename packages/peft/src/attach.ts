@@ -1,7 +1,7 @@
 /** Putting an adapter on a model: everything that can fail is planned first, then layers are wrapped and everything else is frozen. */
 import { Embedding, type Module, type Projection } from "@lowrank/nn";
-import { type Device, dtypes, LowrankError, quote, type DType } from "@lowrank/tensor";
-import { device as aDevice, checkOptions, fields, oneOf, optional, text, whole, type Rule } from "@lowrank/tensor/check";
+import { type Device, LowrankError, quote, type DType } from "@lowrank/tensor";
+import { device as aDevice, checkOptions, fields, optional, text, whole } from "@lowrank/tensor/check";
 import { LoraAdapter, register } from "./adapter.ts";
 import { loraConfig, type LoraConfig } from "./config.ts";
 import { DoraUpdate } from "./layers/dora.ts";
@@ -14,6 +14,7 @@ import { copiesOf, isLayer, layersOf, sharerOf, type Layer } from "./layers/walk
 import { emptyCopy, leavesOf, SavedCopy } from "./saved-copy.ts";
 import { select, type TargetRow } from "./select.ts";
 import { snapshot } from "./snapshot.ts";
+import { FLOATS } from "./values.ts";
 
 /** Where and how an adapter gets its memory. */
 export interface AdaptOptions {
@@ -26,7 +27,6 @@ export interface AdaptOptions {
   readonly name?: string;
 }
 
-export const FLOATS: Rule<DType> = oneOf(...(["f64", "f32", "f16", "bf16"] as const).filter((dtype) => dtype in dtypes));
 const ADAPT_RULES = fields<AdaptOptions>({ device: aDevice, seed: optional(whole(0)), dtype: optional(FLOATS), name: optional(text) });
 
 /**
@@ -72,6 +72,7 @@ export function plan(model: Module, options: Partial<LoraConfig>, name: string):
     sites.set(row.module, layer);
     updates.set(row.module, makeUpdate(layer, row, config));
   }
+  requireOneWithBiases(model, config);
   if (register(model).has(name)) throw new LowrankError("AdapterError", `there is an adapter "${name}" on this model already; give this one another name`);
   const copies = new Map<string, SavedCopy>();
   for (const [path, place] of saved.flatMap((at) => leavesOf(at, model.getModule(at)))) {
@@ -82,7 +83,7 @@ export function plan(model: Module, options: Partial<LoraConfig>, name: string):
     copies.set(path, copy);
   }
   const own = new Map([...copies].map(([path, { original }]) => [path, emptyCopy(path, original)]));
-  return new LoraAdapter({ model, name, config, table: rows, sites, updates, saved: copies, copies: own, warnings: [...warnings, ...sharedBiases(model, config)] });
+  return new LoraAdapter({ model, name, config, table: rows, sites, updates, saved: copies, copies: own, warnings: [...warnings, ...biasesOfOthers(model)] });
 }
 
 /** An output layer that takes its weight from the table whenever it computes would compute with the copy; PEFT leaves it the original. */
@@ -93,10 +94,14 @@ function requireOwnReaders(model: Module, path: string, place: Module): void {
   }
 }
 
-/** Biases are the base's: two adapters that train them change each other. PEFT allows one. */
-function sharedBiases(model: Module, config: LoraConfig): string[] {
-  const other = config.bias === "none" ? undefined : [...register(model).values()].find((adapter) => adapter.config.bias !== "none");
-  return other === undefined ? [] : [`bias "${config.bias}" trains biases of the base, which adapter ${other.name} trains too: each changes the other (PEFT allows one such adapter)`];
+/** Biases are the base's: an adapter that trains them changes every other. */
+function requireOneWithBiases(model: Module, { bias }: LoraConfig): void {
+  const [other] = register(model).keys();
+  if (bias !== "none" && other !== undefined) throw new LowrankError("AdapterError", `bias "${bias}" trains biases of the base, which adapter ${other} on this model computes with too; as in PEFT only a model's first adapter may: set bias to "none", or delete ${other}`);
+}
+
+function biasesOfOthers(model: Module): string[] {
+  return [...register(model).values()].flatMap(({ name, config: { bias } }) => (bias === "none" ? [] : [`adapter ${name} trains biases of the base (bias "${bias}"), which this one computes with and its file will not hold`]));
 }
 
 /** Puts a planned adapter into its model. */

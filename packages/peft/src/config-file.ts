@@ -1,6 +1,6 @@
 /** `adapter_config.json` as Python's PEFT reads and writes it. Keys we do not know survive a round trip. */
 import { LowrankError, quote } from "@lowrank/tensor";
-import { absent, anyOf, checkFile, fields, flag, listOf, mapOf, name, oneOf, probability, real, size, text, whole, type Rule } from "@lowrank/tensor/check";
+import { absent, anyOf, checkFile, fields, flag, listOf, mapOf, name, nearestName, oneOf, probability, real, size, text, whole, type Rule, type Rules } from "@lowrank/tensor/check";
 import { decay, maskRule, stepsOf, stepsOrFraction, type AdaLoraConfig } from "./adalora-config.ts";
 import { evenAlpha, loraConfig, TASK_TYPES, type InitLora, type LoraConfig, type TaskType } from "./config.ts";
 
@@ -21,18 +21,19 @@ interface AdapterFile {
 
 const names: Rule<string | string[]> = anyOf(text, listOf(name));
 
-function shapeFor(adaLora: boolean): Rule<AdapterFile> {
-  return fields<AdapterFile>({
+function rulesFor(adaLora: boolean): Rules<AdapterFile> {
+  return {
     r: absent(size), lora_alpha: absent(real()), lora_dropout: absent(probability), target_modules: absent(names), exclude_modules: absent(names), modules_to_save: absent(listOf(name)),
     rank_pattern: absent<unknown>(adaLora ? maskRule : mapOf(size)), alpha_pattern: absent(mapOf(real())), layers_to_transform: absent(anyOf(whole(0), listOf(whole(0)))), layers_pattern: absent(names),
     task_type: absent(oneOf(...TASK_TYPES)), bias: absent(oneOf("none", "all", "lora_only")), init_lora_weights: absent(anyOf(flag, name)),
     use_rslora: absent(flag), use_dora: absent(flag), lora_bias: absent(flag), fan_in_fan_out: absent(flag), inference_mode: absent(flag), base_model_name_or_path: absent(text),
     init_r: absent(size), target_r: absent(size), tinit: absent(stepsOrFraction), tfinal: absent(stepsOrFraction), deltaT: absent(stepsOrFraction), beta1: absent(decay), beta2: absent(decay),
     orth_reg_weight: absent(real({ min: 0 })), total_step: absent(whole(1)),
-  }, { unknown: "keep" });
+  };
 }
 
-const SHAPES = { LORA: shapeFor(false), ADALORA: shapeFor(true) } as const;
+const RULES = { LORA: rulesFor(false), ADALORA: rulesFor(true) } as const;
+const SHAPES = { LORA: fields(RULES.LORA, { unknown: "keep" }), ADALORA: fields(RULES.ADALORA, { unknown: "keep" }) } as const;
 
 const on = (value: unknown): boolean => value !== null && value !== false && value !== undefined;
 /** Switches that would change the function; saying nothing about them would be worse than refusing. */
@@ -40,6 +41,22 @@ const NOT_BUILT: readonly (readonly [string, (v: unknown) => boolean])[] = [
   ["use_qalora", on], ["use_bdlora", on], ["layer_replication", on], ["target_parameters", (v) => on(v) && !(Array.isArray(v) && v.length === 0)], ["trainable_token_indices", on], ["alora_invocation_tokens", on], ["arrow_config", on],
   ["kasa_config", on], ["monteclora_config", on], ["velora_config", on], ["megatron_config", on], ["ensure_weight_tying", on],
 ];
+
+/** Further fields of PEFT's LoraConfig (0.21.2), which change nothing by themselves. */
+const HARMLESS = "auto_mapping corda_config eva_config loftq_config lora_ga_config megatron_core peft_type peft_version qalora_group_size revision runtime_config".split(" ");
+const ADALORA_ONLY = /^(init_r|target_r|tinit|tfinal|deltaT|beta[12]|orth_reg_weight|total_step)$/;
+/** Words from elsewhere that no edit distance finds. */
+const MEANT: Readonly<Record<string, string>> = { rank: "r", alpha: "lora_alpha", dropout: "lora_dropout", dora: "use_dora", rslora: "use_rslora", targets: "target_modules" };
+
+/** Keys of a file that no field of PEFT's class has: PEFT warns of them and goes on without. */
+export function strangeKeys(source: Readonly<Record<string, unknown>>): string[] {
+  const adaLora = source["peft_type"] === "ADALORA";
+  const known = [...Object.keys(RULES.LORA), ...NOT_BUILT.map(([key]) => key), ...HARMLESS].filter((key) => adaLora || !ADALORA_ONLY.test(key));
+  return Object.keys(source).filter((key) => !known.includes(key)).map((key) => {
+    const near = Object.hasOwn(MEANT, key) ? MEANT[key] : nearestName(key, known);
+    return `${CONFIG_FILE}: ${quote(key)} is no field of PEFT's ${adaLora ? "AdaLoraConfig" : "LoraConfig"} and is ignored${near === undefined ? "" : `; did you mean "${near}"?`}`;
+  });
+}
 
 /** Starts by the names PEFT takes, in any case where PEFT does not mind; `eva` leaves the base alone and gives A values that the file holds. */
 const STARTS: Readonly<Record<string, InitLora>> = { gaussian: "gaussian", orthogonal: "orthogonal", pissa: "pissa", olora: "olora", eva: true };

@@ -1,13 +1,13 @@
 /** Adapter directories: `adapter_config.json` and `adapter_model.safetensors`. */
-import { LowrankError, SafetensorsFile, writeSafetensors, type ByteSink, type RandomAccess } from "@lowrank/tensor";
+import { LowrankError, quote, SafetensorsFile, writeSafetensors, type ByteSink, type RandomAccess } from "@lowrank/tensor";
 import { device as aDevice, checkOptions, fields, flag, name, optional, parseJson, text, whole, type Rule } from "@lowrank/tensor/check";
 import type { Module, Weight } from "@lowrank/nn";
 import type { LoraAdapter } from "./adapter.ts";
-import { filled, FLOATS, plan, type AdaptOptions } from "./attach.ts";
+import { filled, plan, type AdaptOptions } from "./attach.ts";
 import { adapterConfigFile, CONFIG_FILE, parseAdapterConfig } from "./config-file.ts";
 import { fitTensors, readTensors, writeTensors } from "./fit.ts";
 import { savedConfig, tensorsToSave, unmergedWhile } from "./saving.ts";
-import type { ValueOptions } from "./values.ts";
+import { FLOATS, type ValueOptions } from "./values.ts";
 
 /** The part of a file store that adapters need; `directory` of @lowrank/models is one. */
 export interface AdapterFiles {
@@ -29,8 +29,14 @@ const SAVE_RULES = fields<SaveAdapterOptions>({ baseModel: optional(name), allow
 
 const TENSORS = "adapter_model.safetensors";
 
+/** @throws LowrankError (ConfigError) on what is no store, such as a path */
+export function requireFiles(source: string, files: AdapterFiles): void {
+  if (typeof (files as Partial<AdapterFiles> | undefined)?.exists !== "function") throw new LowrankError("ConfigError", `${source}: "files" must be a store of files, such as directory(path) of @lowrank/models gives, got ${quote(files)}`);
+}
+
 /** @throws LowrankError (FileError, FormatError) naming the directory */
 export async function readAdapterConfig(files: AdapterFiles): Promise<Record<string, unknown>> {
+  requireFiles("readAdapterConfig", files);
   if (!(await files.exists(CONFIG_FILE))) throw new LowrankError("FileError", `${files.where}: there is no ${CONFIG_FILE}; give the folder that PEFT's save_pretrained wrote`);
   const source = `${files.where}/${CONFIG_FILE}`;
   const value = parseJson(await files.text(CONFIG_FILE), source);
@@ -46,6 +52,7 @@ export async function readAdapterConfig(files: AdapterFiles): Promise<Record<str
  */
 export async function loadAdapter(model: Module, files: AdapterFiles, where: LoadAdapterOptions): Promise<LoraAdapter> {
   const { name: called = "default", allowNonFinite = false, ...memory } = checkOptions("loadAdapter", LOAD_RULES, where);
+  requireFiles("loadAdapter", files);
   const config = parseAdapterConfig(await readAdapterConfig(files));
   if (!(await files.exists(TENSORS))) throw new LowrankError("FileError", `${files.where}: there is no ${TENSORS}`);
   const source = await files.open(TENSORS);
@@ -74,6 +81,7 @@ export async function loadAdapter(model: Module, files: AdapterFiles, where: Loa
  */
 export async function saveAdapter(adapter: LoraAdapter, files: AdapterFiles, options: SaveAdapterOptions = {}): Promise<void> {
   const { baseModel, allowNonFinite = false } = checkOptions("saveAdapter", SAVE_RULES, options);
+  requireFiles("saveAdapter", files);
   const { config, facts } = savedConfig(adapter, baseModel);
   await unmergedWhile(adapter, async () => {
     const tensors = await tensorsToSave(adapter, { allowNonFinite });

@@ -5,7 +5,7 @@ import { nearest, type Module } from "@lowrank/nn";
 import type { LoraAdapter } from "./adapter.ts";
 import { filled, plan } from "./attach.ts";
 import { CONFIG_FILE } from "./config-file.ts";
-import { LOAD_RULES, type AdapterFiles, type LoadAdapterOptions } from "./files.ts";
+import { LOAD_RULES, requireFiles, type AdapterFiles, type LoadAdapterOptions } from "./files.ts";
 import { fitTensors, readTensors, writeTensors } from "./fit.ts";
 import { targetsOf } from "./layers/walk.ts";
 
@@ -30,6 +30,7 @@ const PARTS: Readonly<Record<string, string>> = { lora_a: "lora_A.weight", lora_
  */
 export async function loadMlxAdapter(model: Module, files: AdapterFiles, where: LoadAdapterOptions): Promise<LoraAdapter> {
   const { name: called = "default", allowNonFinite = false, ...memory } = checkOptions("loadMlxAdapter", LOAD_RULES, where);
+  requireFiles("loadMlxAdapter", files);
   for (const name of [CONFIG_FILE, TENSORS]) if (!(await files.exists(name))) throw new LowrankError("FileError", `${files.where}: there is no ${name}; give the folder that mlx_lm.lora wrote`);
   const config = parseJson(await files.text(CONFIG_FILE), `${files.where}/${CONFIG_FILE}`);
   if (typeof config === "object" && config !== null && "peft_type" in config) throw new FormatError(`${files.where}: ${CONFIG_FILE} names a peft_type, so it is PEFT's; read it with loadAdapter`);

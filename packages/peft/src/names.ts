@@ -55,12 +55,12 @@ export class Unmatched {
   constructor({ onUnmatchedPattern }: LoraConfig) { this.#strict = onUnmatchedPattern === "error"; }
 
   /** @param paths what the name could have matched */
-  name(key: string, name: string, paths: readonly string[]): void {
+  name(key: string, name: string, paths: readonly string[], what = "matches nothing"): void {
     const depth = name.split(".").length;
     const known = [...new Set(paths.map((path) => path.split(".").slice(-depth).join(".")))];
     const near = nearestName(name, known);
     const rest = known.length > LISTED ? `, … (${known.length} in all)` : "";
-    this.say(`${key} ${quote(name)} matches nothing${near === undefined ? `; there are ${known.slice(0, LISTED).join(", ")}${rest}` : `; did you mean "${near}"?`}`);
+    this.say(`${key} ${quote(name)} ${what}${near === undefined ? `; there are ${known.slice(0, LISTED).join(", ")}${rest}` : `; did you mean "${near}"?`}`);
   }
 
   say(what: string): void {

@@ -1,8 +1,9 @@
 /** Which modules an adapter touches and with what rank: PEFT's rules to the letter, and nothing that is named is passed over in silence. */
-import { Embedding, nearest, Projection, type Module } from "@lowrank/nn";
+import { Embedding, Projection, type Module } from "@lowrank/nn";
 import { LowrankError, quote } from "@lowrank/tensor";
+import { strangeKeys } from "./config-file.ts";
 import { adaLoraIgnores, evenAlpha, headsOf, isAllLinear, scaleOf, type LoraConfig } from "./config.ts";
-import { defaultTargets } from "./default-targets.ts";
+import { defaultTargets, modelTypeOf } from "./default-targets.ts";
 import { placesOf, targetsOf, type Target } from "./layers/walk.ts";
 import { endsAtDot, layerNumbers, matcherOf, patternKeys, savedMatcher, Unmatched } from "./names.ts";
 
@@ -52,7 +53,7 @@ export function select(model: Module, config: LoraConfig): Selection {
   const unmatched = new Unmatched(config);
   const { targetModules: wanted } = config;
   const rule = isAllLinear(wanted) ? all.flatMap(([path, module]) => (module instanceof Projection && !OUTPUT.test(path) ? [path] : [])) : (wanted ?? defaultTargets(model, config.adaLora !== undefined, paths));
-  const chosen = choose(all, rule, config, unmatched);
+  const chosen = choose(model, all, rule, config, unmatched);
   if (typeof wanted === "object") for (const name of wanted) if (!paths.some((path) => endsAtDot(path, name))) unmatched.name("target_modules", name, paths);
   checkExclusions(config, paths, unmatched);
   const saved = chooseSaved(model, config, unmatched);
@@ -60,11 +61,11 @@ export function select(model: Module, config: LoraConfig): Selection {
   if (both !== undefined) throw new LowrankError("AdapterError", `modules_to_save takes ${both[0]} whole (names match the end of a path, at a dot or not, as in PEFT), and it is a target module too; exclude it from the targets`);
   const rows = rowsOf(chosen, config, unmatched);
   const idle = adaLoraIgnores(config).map((what) => `${what}; it is ignored, as in PEFT`);
-  return { rows, saved, config: { ...config, targetModules: rule }, warnings: [...idle, ...unmatched.warnings] };
+  return { rows, saved, config: { ...config, targetModules: rule }, warnings: [...strangeKeys(config.source), ...idle, ...unmatched.warnings] };
 }
 
 /** Targets that are wanted, not excluded, not trained whole and in a wanted layer. */
-function choose(all: readonly [string, Target][], rule: readonly string[] | string, config: LoraConfig, unmatched: Unmatched): [string, Target][] {
+function choose(model: Module, all: readonly [string, Target][], rule: readonly string[] | string, config: LoraConfig, unmatched: Unmatched): [string, Target][] {
   const [isWanted, isSaved, layerOf] = [matcherOf(rule, "target_modules"), savedMatcher(config), layerNumbers(config)];
   const isExcluded = config.excludeModules === undefined ? () => false : matcherOf(config.excludeModules, "exclude_modules");
   const named = all.filter(([path]) => isWanted(path));
@@ -74,7 +75,8 @@ function choose(all: readonly [string, Target][], rule: readonly string[] | stri
     const paths = all.map(([path]) => path);
     const said = typeof rule === "string" ? rule : rule.join(", ");
     const why = named.length > 0 ? "match nothing that may be adapted: all they name is excluded, trained whole or in other layers" : `match nothing; the model has ${[...new Set(paths.map((p) => p.split(".").at(-1)))].join(", ")}${typeof rule === "string" ? ` (a string is a regular expression for the whole path, such as ${paths[0]})` : ""}`;
-    throw new LowrankError("PatternError", `LoRA: target modules ${quote(said)} ${why}`);
+    const what = config.targetModules === undefined ? `no target modules are given, and PEFT's defaults for ${modelTypeOf(model) === undefined ? "models that say no type" : `model type "${modelTypeOf(model)}"`} (${said || "none"})` : `target modules ${quote(said)}`;
+    throw new LowrankError("PatternError", `LoRA: ${what} ${why}`);
   }
   const unread = chosen.find(([path, target]) => target instanceof Embedding && READ_DIRECTLY.test(path));
   if (unread !== undefined) throw new LowrankError("PatternError", `LoRA: ${unread[0]} cannot take an adapter: models slice this table and never call the module, so the adapter would have no effect`);
@@ -120,7 +122,7 @@ function rowsOf(chosen: readonly [string, Target][], config: LoraConfig, unmatch
     const { inFeatures, outFeatures } = sizeOfTarget(target);
     const rankKey = ranks.first(module);
     const rank = config.adaLora !== undefined ? maskedRank(config, module) : rankKey === undefined ? config.r : config.rankPattern[rankKey]!;
-    if (rank > WIDEST * Math.max(inFeatures, outFeatures)) throw new LowrankError("ConfigError", `LoRA: rank ${rank} on ${module}, which is ${inFeatures} × ${outFeatures}: an update of it has at most ${Math.min(inFeatures, outFeatures)}; give a smaller r`);
+    if (rank > WIDEST * Math.max(inFeatures, outFeatures)) throw new LowrankError("ConfigError", `LoRA: rank ${rank} on ${module}, which is ${inFeatures} × ${outFeatures}: ranks above ${Math.min(inFeatures, outFeatures)} add nothing to it, and above ${WIDEST * Math.max(inFeatures, outFeatures)} are refused; give a smaller r`);
     const usual = config.alphaMode === "constantScaling" && config.adaLora === undefined ? evenAlpha(config, rank) : config.alpha;
     const alphaKey = config.adaLora === undefined ? alphas.first(module) : undefined;
     const alpha = alphaKey === undefined ? usual : config.alphaPattern[alphaKey]!;
@@ -145,6 +147,7 @@ function checkPatterns(what: string, patterns: Readonly<Record<string, number>>,
   for (const key of Object.keys(patterns)) {
     if (used.has(key)) continue;
     const shadowed = paths.some((path) => matches(key, path));
-    unmatched.say(`${what} ${quote(key)} ${shadowed ? "only matches modules that an earlier key takes; put it first" : `matches no target module; a key is the end of a path at a dot, such as ${nearest(key, paths).map((p) => `"${p.split(".").slice(-3).join(".")}"`).join(", ")}`}`);
+    if (shadowed) unmatched.say(`${what} ${quote(key)} only matches modules that an earlier key takes; put it first`);
+    else unmatched.name(what, key, paths, "matches no target module; a key is the end of a path at a dot");
   }
 }

@@ -1,5 +1,8 @@
 /** Numbers on their way between files and memory: what is stored must be what was meant. */
 import { dtypes, FormatError, isFloat, NumericsError, toMemory, floatsOf, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
+import { oneOf, type Rule } from "@lowrank/tensor/check";
+
+export const FLOATS: Rule<DType> = oneOf(...(["f64", "f32", "f16", "bf16"] as const).filter((dtype) => dtype in dtypes));
 
 export interface ValueOptions {
   /** Takes NaN and infinities as they are. Default: they are refused by name. */

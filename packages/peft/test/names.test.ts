@@ -34,7 +34,8 @@ it.each<[Partial<LoraConfig>, string]>([
   [{ targetModules: ["query"], excludeModules: ".*valeu" }, 'exclude_modules ".*valeu" matches nothing; a string is a regular expression for the whole path'],
   [{ targetModules: ["query"], layersToTransform: [0, 99] }, "layers_to_transform 99 matches nothing; the targets lie in layers 0, 1"],
   [{ targetModules: ["query"], layersToTransform: [0], layersPattern: ["layer", "blocks"] }, 'layers_pattern "blocks" matches nothing'],
-  [{ targetModules: ["query"], rankPattern: { query: 4, value: 2 } }, 'rank_pattern "value" matches no target module'],
+  [{ targetModules: ["query"], rankPattern: { query: 4, value: 2 } }, 'rank_pattern "value" matches no target module; a key is the end of a path at a dot; there are query'],
+  [{ targetModules: ["query", "value"], rankPattern: { vlaue: 2 } }, 'rank_pattern "vlaue" matches no target module; a key is the end of a path at a dot; did you mean "value"?'],
   [{ targetModules: ["query"], alphaPattern: { "quer[yi": 4 } }, '"(.*\\\\.)?(quer[yi)$" is not a regular expression'],
   [{ targetModules: ["encoder.layer.0.query", "encoder.layr.1.query"] }, 'target_modules "encoder.layr.1.query" matches nothing; did you mean "encoder.layer.1.query"?'],
 ])("%j names what matches nothing", (config, message) => {
@@ -46,6 +47,13 @@ it("in a file, what matches nothing is listed as long as something matches", () 
   expect(table.map(({ module }) => module)).toEqual(["bert.encoder.layer.0.query"]);
   expect(warnings.map((w) => /"[\w]+"|\d+/.exec(w)![0])).toEqual(["99", '"q_proj"', '"k_proj"', '"score"', '"ffn"']);
   expect(() => attach(new Model(), typed({ target_modules: ["q_proj"] }))).toThrow('"q_proj" match nothing');
+});
+
+it("defaults that match nothing are called defaults, with the type they are for", () => {
+  class Plain extends Module { l: Projection = new Linear(2, 2); }
+  class Gpt2 extends Plain { static readonly family = { modelType: "gpt2" }; }
+  expect(() => attach(new Plain(), {})).toThrow("LoRA: no target modules are given, and PEFT's defaults for models that say no type (none) match nothing; the model has l");
+  expect(() => attach(new Gpt2(), {})).toThrow("LoRA: no target modules are given, and PEFT's defaults for model type \"gpt2\" (c_attn) match nothing; the model has l");
 });
 
 it("names that the task brings, and default targets, need not match", () => {

@@ -24,6 +24,7 @@ it.each<[Record<string, unknown>, string]>([
   [{ dora: "true" }, '"dora" must be true or false'], [{ rsLora: 1 }, '"rsLora" must be true or false'], [{ taskType: "SEQ_CLASS" }, '"taskType" must be one of "SEQ_CLS"'], [{ bias: "some" }, '"bias" must be one of'],
   [{ initLora: "pissa_niter_4" }, '"initLora" must be one of true, false, "gaussian"'], [{ initLora: "eva" }, '"initLora" must be one of'], [{ targetModules: 5 }, '"targetModules" must be'], [{ targetModules: ["l", 5] }, '"targetModules" must be'],
   [{ modulesToSave: "head" }, '"modulesToSave" must be a list'], [{ rankPattern: { l: "4" } }, '"rankPattern.l" must be a positive whole number'], [{ layersToTransform: ["0"] }, '"layersToTransform.0" must be'], [{ onUnmatchedPattern: "ignore" }, '"onUnmatchedPattern" must be one of'],
+  [{ rankPattern: new Map([["l", 4]]) }, '"rankPattern" must be an object whose values are each a positive whole number up to 1073741824, beyond which no memory holds it, got a Map'],
   [{ adaLora: { totalSteps: 10 } }, 'did you mean "totalStep"?'], [{ adaLora: { totalStep: 10, initR: 4, targetR: 50 } }, "target_r 50 is more than init_r 4"], [{ adaLora: { totalStep: 100, tinit: 900 } }, "tinit 900 and tfinal 0 leave no step of 100"],
   [{ adaLora: { totalStep: 10 }, rsLora: true }, "use_rslora has no meaning under AdaLoRA"], [{ adaLora: { totalStep: 10 }, alphaPattern: { l: 4 } }, "alpha_pattern has no meaning under AdaLoRA"], [{ adaLora: { totalStep: 10 }, loraBias: true }, "lora_bias has no meaning under AdaLoRA"],
   [{ adaLora: { totalStep: 10, beta1: 1 } }, '"adaLora.beta1" must be'],
@@ -32,7 +33,9 @@ it.each<[Record<string, unknown>, string]>([
 });
 
 it("a rank that the layer cannot use is one line, before anything is made", () => {
-  expect(input(() => attach(new One(), { r: 1_000_000, targetModules: ["l"] }))).toBe("LoRA: rank 1000000 on l, which is 16 × 16: an update of it has at most 16; give a smaller r");
+  expect(input(() => attach(new One(), { r: 1_000_000, targetModules: ["l"] }))).toBe("LoRA: rank 1000000 on l, which is 16 × 16: ranks above 16 add nothing to it, and above 1024 are refused; give a smaller r");
+  expect(attach(new One(), { r: 1024, targetModules: ["l"] }).table[0]!.rank).toBe(1024);
+  expect(input(() => attach(new One(), { r: 1025, targetModules: ["l"] }))).toContain("above 1024 are refused");
   expect(input(() => attach(new One(), { adaLora: adaLoraConfig({ totalStep: 10, initR: 1_000_000 }), targetModules: ["l"] }))).toContain("rank 1000000 on l");
 });
 
@@ -45,6 +48,42 @@ it.each<[unknown, string]>([
   [{ peft_type: "ADALORA", total_step: 10, rank_pattern: { "l.lora_E": [true] } }, "the kept ranks of l.lora_E are 1, and modules start with init_r 12"], [{ peft_type: "ADALORA", total_step: 10, rank_pattern: { l: 4 } }, '"rank_pattern.l" must be a list'],
 ])("adapter_config.json %j is refused", (file, message) => {
   expect(input(() => parseAdapterConfig(file as never))).toContain(message);
+});
+
+it("a key that is no field of PEFT's class is listed, with the one that is meant; PEFT's own fields are not", async () => {
+  const warnings = (file: Record<string, unknown>): readonly string[] => attach(new One(), parseAdapterConfig({ peft_type: "LORA", target_modules: ["l"], ...file })).warnings;
+  const line = (key: string, meant?: string): string => `adapter_config.json: "${key}" is no field of PEFT's LoraConfig and is ignored${meant === undefined ? "" : `; did you mean "${meant}"?`}`;
+  expect(warnings({ lora_aplha: 32, rank: 4, frobnicate: 1, r_: 2, loraDropout: 0.5, init_r: 4, constructor: 1, unset: null })).toEqual([
+    line("lora_aplha", "lora_alpha"), line("rank", "r"), line("frobnicate"), line("r_", "r"), line("loraDropout", "lora_dropout"), line("init_r"), line("constructor"), line("unset"),
+  ]);
+  // dataclass fields of LoraConfig in PEFT 0.21.2
+  const fields = `alora_invocation_tokens alpha_pattern arrow_config auto_mapping base_model_name_or_path bias corda_config ensure_weight_tying eva_config exclude_modules fan_in_fan_out inference_mode init_lora_weights
+    kasa_config layer_replication layers_pattern layers_to_transform loftq_config lora_alpha lora_bias lora_dropout lora_ga_config megatron_config megatron_core modules_to_save monteclora_config peft_version
+    qalora_group_size r rank_pattern revision runtime_config target_parameters task_type trainable_token_indices use_bdlora use_dora use_qalora use_rslora velora_config`.split(/\s+/);
+  const nulls = (keys: readonly string[]): Record<string, null> => Object.fromEntries(keys.map((key) => [key, null]));
+  expect(warnings(nulls(fields))).toEqual([]);
+  const ada = { ...nulls(fields), ...nulls("beta1 beta2 deltaT init_r orth_reg_weight target_r tfinal tinit".split(" ")), peft_type: "ADALORA", total_step: 10 };
+  expect(warnings(ada)).toEqual([]);
+  expect(warnings({ ...ada, target_rr: 4 })).toEqual([expect.stringMatching(/"target_rr" is no field of PEFT's AdaLoraConfig .* "target_r"\?$/)]);
+  const [device, model, files] = [await init({ device: "reference" }), new One(), new MemoryFiles()];
+  await model.materialize({ device });
+  const adapter = await adapt(model, parseAdapterConfig({ peft_type: "LORA", target_modules: ["l"], lora_aplha: 32 }), { device });
+  await saveAdapter(adapter, files);
+  expect(JSON.parse(await files.text("adapter_config.json"))).toMatchObject({ lora_aplha: 32 });
+  expect((await loadAdapter(model, files, { device, name: "again" })).warnings).toEqual([line("lora_aplha", "lora_alpha")]);
+  device.close();
+});
+
+it("a path where a store of files is meant is one line that says so", async () => {
+  const [device, model] = [await init({ device: "reference" }), new One()];
+  await model.materialize({ device });
+  const adapter = await adapt(model, { targetModules: ["l"] }, { device });
+  const line = '"files" must be a store of files, such as directory(path) of @lowrank/models gives, got "/tmp/x"';
+  const wrong = "/tmp/x" as never;
+  for (const call of [() => saveAdapter(adapter, wrong), () => loadAdapter(model, wrong, { device, name: "b" }), () => loadMlxAdapter(model, wrong, { device, name: "b" })]) {
+    await expect(call()).rejects.toMatchObject({ kind: "input", message: expect.stringContaining(line) as string });
+  }
+  device.close();
 });
 
 it("what PEFT takes is taken: null for absent, EVA's values, starts in any case", () => {
@@ -61,6 +100,7 @@ it("every function names a key that it does not know", async () => {
   const layers = tripletsOf(adapter);
   await expect(adapt(model, { targetModules: ["l"] }, { device, sed: 1 } as never)).rejects.toThrow('adapt: has an unknown key "sed"; did you mean "seed"?');
   await expect(adapt(model, { targetModules: ["l"] }, {} as never)).rejects.toThrow('adapt: "device" is missing');
+  await expect(adapter.materialize({ device, sed: 1 } as never)).rejects.toThrow('materialize: has an unknown key "sed"; did you mean "seed"?');
   await expect(adapter.merge({ save: true } as never)).rejects.toThrow('merge: has an unknown key "save"; did you mean "safe"?');
   await expect(loadAdapter(model, new MemoryFiles(), { device, nme: "x" } as never)).rejects.toThrow('did you mean "name"?');
   await expect(loadMlxAdapter(model, new MemoryFiles(), { device, nme: "x" } as never)).rejects.toThrow('did you mean "name"?');

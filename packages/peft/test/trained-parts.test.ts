@@ -26,22 +26,36 @@ it("a second adapter's copies train like the first's, whichever is active", () =
   expect(trained(model)).toEqual(of("second"));
 });
 
-it("biases of lora_only train when their adapter is active, and only then", () => {
+it.each(["lora_only", "all"] as const)("biases of %s train when their adapter is active, and only then", (bias) => {
   const model = new Toy(4, { layers: 2 });
-  const first = attach(model, { r: 1, targetModules: ["up"], bias: "lora_only" }, "first");
-  const second = attach(model, { r: 1, targetModules: ["down"], bias: "lora_only" }, "second");
+  const first = attach(model, { r: 1, targetModules: ["up"], bias }, "first");
   const biases = (): string[] => trained(model).filter((n) => n.endsWith("bias"));
-  expect(biases()).toEqual(["layer.0.down.bias", "layer.1.down.bias"]);
-  activate(model, "first");
-  expect(biases()).toEqual(["layer.0.up.bias", "layer.1.up.bias"]);
-  activate(model, "first", "second");
-  expect(biases()).toHaveLength(4);
-  attach(model, { r: 1, targetModules: ["up"] }, "third");
+  const own = biases();
+  expect(own).toHaveLength(bias === "all" ? 5 : 2);
+  const second = attach(model, { r: 1, targetModules: ["up"] }, "second");
   expect(biases()).toEqual([]);
+  activate(model, "first");
+  expect(biases()).toEqual(own);
   activate(model, "second");
-  expect(biases()).toEqual(["layer.0.down.bias", "layer.1.down.bias"]);
+  expect(biases()).toEqual([]);
+  activate(model, "second", "first");
+  expect(biases()).toEqual(own);
   expect(first.warnings).toEqual([]);
-  expect(second.warnings).toEqual([expect.stringContaining("which adapter first trains too")]);
+  expect(second.warnings).toEqual([`adapter first trains biases of the base (bias "${bias}"), which this one computes with and its file will not hold`]);
+});
+
+it.each(["none", "lora_only", "all"] as const)("biases of the base are not trained beside an adapter with bias %s, as in PEFT; the model stays as it was", async (bias) => {
+  const model = new Toy(4);
+  await model.materialize({ device, seed: 1 });
+  const first = await adapt(model, { r: 1, targetModules: ["up"], bias }, { device, name: "first" });
+  const [before, names] = [[...await model.forward(input(device, 2, 4)).floats()], trained(model)];
+  for (const second of ["lora_only", "all"] as const) {
+    await expect(adapt(model, { r: 1, targetModules: ["down"], bias: second }, { device, name: "second" })).rejects.toThrow(`bias "${second}" trains biases of the base, which adapter first on this model computes with too; as in PEFT only a model's first adapter may: set bias to "none", or delete first`);
+  }
+  expect(trained(model)).toEqual(names);
+  expect([...await model.forward(input(device, 2, 4)).floats()]).toEqual(before);
+  await first.delete();
+  expect((await adapt(model, { r: 1, targetModules: ["down"], bias: "all" }, { device, name: "second" })).warnings).toEqual([]);
 });
 
 it("disabling lies in disabling, and takes one adapter of several", async () => {
