@@ -3,7 +3,7 @@ import { AnomalyDetector } from "./anomaly.ts";
 import type { BackendInfo, MemoryInfo, StepTiming } from "./backends/backend.ts";
 import { dtypes, type DType, type TypedArray } from "./dtype.ts";
 import type { Engine, Prepared, Result } from "./engine.ts";
-import { DTypeError, LowrankError } from "./errors.ts";
+import { DTypeError, LowrankError, sameDevice } from "./errors.ts";
 import { Executor } from "./executor.ts";
 import { Cell } from "./graph/cell.ts";
 import { Node, type Leaf } from "./graph/node.ts";
@@ -27,7 +27,8 @@ export class Device {
   readonly #steps: Executor;
   readonly #anomalies: AnomalyDetector;
   #profiled: StepTiming[][] | undefined;
-  #tracing = false;
+  /** Whose compiled function is being captured; its body is synchronous, so there is one at most. */
+  static #traced: Device | undefined;
 
   constructor(engine: Engine) {
     this.engine = engine;
@@ -54,6 +55,7 @@ export class Device {
 
   full(shape: readonly number[], value: number, dtype: DType = this.defaultFloat): Tensor {
     checkShape("full", shape);
+    hostValue("full", dtype, [], value);
     return ops.expand(ops.make.scalar(value, this.#anchor("full", dtype), dtype), shape);
   }
 
@@ -127,6 +129,7 @@ export class Device {
   async realize(...tensors: readonly Tensor[]): Promise<void> {
     this.refuseInTrace("values are read or realised");
     this.checkUsable();
+    for (const x of tensors) sameDevice("realize", this, x.device);
     const outputs = tensors.map((x) => x.node).filter((n) => n.leaf === undefined);
     if (outputs.length === 0 && this.pending.size === 0) return;
     const program = this.#eagerProgram(outputs);
@@ -156,17 +159,20 @@ export class Device {
   /** Runs the body of a compiled function: whatever would happen once, now, instead of at every call is refused in it. */
   trace<T>(body: () => T): T {
     this.refuseInTrace("another compiled function is called");
-    this.#tracing = true;
+    Device.#traced = this;
     try {
       return body();
     } finally {
-      this.#tracing = false;
+      Device.#traced = undefined;
     }
   }
 
   refuseInTrace(what: string): void {
-    if (this.#tracing) throw new LowrankError("CompileError", `compile: ${what} inside the function, which would happen while it is captured and never again; do it outside`);
+    if (Device.#traced !== undefined) throw new LowrankError("CompileError", `compile: ${what} inside the function, which would happen while it is captured and never again; do it outside`);
   }
+
+  /** @throws DeviceError in the body of a compiled function of another device, whose runs would not know what happens to this one */
+  checkTrace(what: string): void { sameDevice(what, this, Device.#traced ?? this); }
 
   /** Pending writes as assignments; parameters then read from memory again. */
   takePending(): Assignment[] {

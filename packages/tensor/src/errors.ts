@@ -78,6 +78,11 @@ export class DeviceError extends LowrankError {
   }
 }
 
+/** @throws DeviceError naming both unless they are one */
+export function sameDevice(what: string, a: { readonly name: string }, b: { readonly name: string }): void {
+  if (a !== b) throw new DeviceError(`${what}: operands live on different devices (${a.name} and ${b.name}); make both on one`);
+}
+
 /** A file whose bytes are not what its format promises. */
 export class FormatError extends LowrankError {
   constructor(message: string, options?: ErrorOptions) {

@@ -20,7 +20,7 @@ export type HostData = TypedArray | Int8Array | Int16Array | Uint8ClampedArray |
 const LARGEST = 2 ** 33;
 
 /** Inclusive ranges of whole numbers. */
-const RANGES: Partial<Record<DType, readonly [number, number]>> = { i32: [-2147483648, 2147483647], u32: [0, 4294967295], u8: [0, 255] };
+const RANGES: Partial<Record<DType, readonly [number, number]>> = { i32: [-2147483648, 2147483647], u32: [0, 4294967295], u8: [0, 255], bool: [0, 1] };
 
 /** The dtype that an array's type says its elements are. Uint16Array is not here: it may hold bits. */
 const NATURAL: Readonly<Record<string, DType>> = { Float64Array: "f64", Float32Array: "f32", Float16Array: "f16", Int32Array: "i32", Uint32Array: "u32", Uint8Array: "u8", Uint8ClampedArray: "u8" };
@@ -30,17 +30,34 @@ function kindOf(data: unknown): string | undefined {
   return ArrayBuffer.isView(data) ? (data as unknown as { readonly [Symbol.toStringTag]: string })[Symbol.toStringTag] : undefined;
 }
 
-/** @throws ShapeError naming `name` unless all sizes are whole, not negative, and together of a number that memory could hold */
-export function checkShape(name: string, shape: readonly number[]): void {
+/** @throws ShapeError naming `name` unless all sizes are whole and not negative */
+export function checkSizes(name: string, shape: readonly number[]): void {
   if (!Array.isArray(shape)) throw new ShapeError(`${name}: a shape is a list of sizes, got ${quote(shape)}`);
   const wrong = shape.findIndex((d) => !Number.isSafeInteger(d) || d < 0);
   if (wrong >= 0) throw new ShapeError(`${name}: size ${wrong} of shape ${formatShape(shape)} must be a whole number of at least 0`);
+}
+
+/** @throws ShapeError naming `name` unless all sizes are whole, not negative, and together of a number that memory could hold */
+export function checkShape(name: string, shape: readonly number[]): void {
+  checkSizes(name, shape);
   if (sizeOf(shape) > LARGEST) throw new ShapeError(`${name}: shape ${formatShape(shape)} has ${sizeOf(shape)} elements, more than any memory holds`);
 }
 
 /** @throws DTypeError naming `name` unless it is one */
 export function checkDType(name: string, dtype: DType): void {
   if (!Object.hasOwn(dtypes, dtype)) throw new DTypeError(`${name}: there is no dtype ${quote(dtype)}; use ${Object.keys(dtypes).join(", ")}`);
+}
+
+/** Whether a tensor of `dtype` can hold this number: floats round, the others have whole numbers of a range. */
+function holds(dtype: DType, value: number): boolean {
+  const range = RANGES[dtype];
+  return range === undefined || (Number.isInteger(value) && value >= range[0] && value <= range[1]);
+}
+
+/** @throws DTypeError naming `op` unless `value` is a number that a tensor of `dtype` can hold */
+export function checkNumber(op: string, dtype: DType, value: unknown): asserts value is number {
+  if (typeof value !== "number") throw new DTypeError(`${op}: takes tensors and numbers, got ${quote(value)}`);
+  if (!holds(dtype, value)) throw new DTypeError(`${op}: ${value} is no ${dtype}, the dtype of the tensor beside it, which holds whole numbers from ${RANGES[dtype]!.join(" to ")}; cast the tensor first`);
 }
 
 /**
@@ -93,11 +110,10 @@ function wholeNumbers(name: string, dtype: DType, values: ArrayLike<unknown>): A
   const float = isFloat(dtype);
   const kind = kindOf(values);
   if (float && kind !== undefined && !kind.startsWith("Big")) return values as ArrayLike<number>;
-  const [low, high] = RANGES[dtype] ?? [-Infinity, Infinity];
   return Array.from(values, (v, i) => {
     if (typeof v !== "number" && typeof v !== "bigint") throw notANumber(name, v, i);
     const number = Number(v);
-    if (!float && !(Number.isInteger(number) && number >= low && number <= high)) throw new DTypeError(`${name}: ${v} at element ${i} is no ${dtype}, which holds whole numbers from ${low} to ${high}; use a float dtype or round it first`);
+    if (!holds(dtype, number)) throw new DTypeError(`${name}: ${v} at element ${i} is no ${dtype}, which holds whole numbers from ${RANGES[dtype]!.join(" to ")}; use a float dtype or round it first`);
     return number;
   });
 }

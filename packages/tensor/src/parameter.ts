@@ -1,7 +1,7 @@
 /** A named place in device memory that training updates in place. */
 import type { Device } from "./device.ts";
 import type { DType, TypedArray } from "./dtype.ts";
-import { DTypeError, LowrankError, ShapeError } from "./errors.ts";
+import { DTypeError, LowrankError, sameDevice, ShapeError } from "./errors.ts";
 import type { Cell } from "./graph/cell.ts";
 import { Node } from "./graph/node.ts";
 import { hostValue, type HostData } from "./host-values.ts";
@@ -35,6 +35,8 @@ export class Parameter {
   /** Makes `value` the parameter's value from here on. Memory is written at the next realize or compiled run, in place. */
   assign(value: Tensor): void {
     this.#checkUsable("assign");
+    sameDevice("assign", this.device, value.device);
+    this.device.checkTrace("assign in a compiled function");
     if (!sameShape(value.shape, this.shape)) throw new ShapeError(`assign: parameter ${formatShape(this.shape)} cannot hold ${formatShape(value.shape)}`);
     if (value.dtype !== this.dtype) throw new DTypeError(`assign: parameter is ${this.dtype}, value is ${value.dtype}; cast it first`);
     this.#current = value;

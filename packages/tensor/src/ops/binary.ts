@@ -1,6 +1,6 @@
 /** Elementwise functions of two tensors; shapes broadcast, dtypes meet by promotion, numbers take the other side's dtype. */
 import { isFloat, promote } from "../dtype.ts";
-import { DTypeError } from "../errors.ts";
+import { DTypeError, sameDevice } from "../errors.ts";
 import type { BinaryOp } from "../ir/kernel.ts";
 import { broadcastShapes } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -51,13 +51,12 @@ function binary(spec: BinarySpec): OpRecord<[a: Operand, b: Operand]> {
 }
 
 function meet(t: Toolbox, spec: BinarySpec, left: Operand, right: Operand): [Tensor, Tensor] {
-  if (typeof left === "number" && typeof right === "number") throw new DTypeError(`${spec.name}: at least one operand must be a tensor`);
-  let a = typeof left === "number" ? t.make.scalar(left, right as Tensor) : left;
-  let b = typeof right === "number" ? t.make.scalar(right, left as Tensor) : right;
+  let a = t.make.operand(spec.name, left, right as Tensor);
+  let b = t.make.operand(spec.name, right, a);
   const dtype = spec.operands === "bool" ? "bool" : promote(a.dtype, b.dtype);
   if (spec.operands === "float" && !isFloat(dtype)) throw new DTypeError(`${spec.name}: needs float tensors, got ${a.dtype} and ${b.dtype}; cast one to f32 first, as torch does by itself`);
   if (spec.operands === "number" && dtype === "bool") throw new DTypeError(`${spec.name}: has no meaning on bool; cast to i32 or f32 first`);
-  if (a.device !== b.device) throw new DTypeError(`${spec.name}: operands live on different devices (${a.device.name} and ${b.device.name})`);
+  sameDevice(spec.name, a.device, b.device);
   const shape = broadcastShapes(spec.name, a.shape, b.shape);
   a = t.expand(t.cast(a, dtype), shape);
   b = t.expand(t.cast(b, dtype), shape);
@@ -102,8 +101,8 @@ export const lt: Binary = comparison("lt", "a < b, as bool", "lt", (a, b) => a <
 export const le: Binary = comparison("le", "a ≤ b, as bool", "le", (a, b) => a <= b);
 export const eq: Binary = comparison("eq", "a = b, as bool", "eq", (a, b) => a === b);
 export const ne: Binary = comparison("ne", "a ≠ b, as bool", "ne", (a, b) => a !== b);
-export const gt: Binary = { ...lt, name: "gt", doc: "a > b, as bool", call: (t, a, b) => t.lt(b, a) };
-export const ge: Binary = { ...le, name: "ge", doc: "a ≥ b, as bool", call: (t, a, b) => t.le(b, a) };
+export const gt: Binary = { ...lt, name: "gt", doc: "a > b, as bool", call: (t, a, b) => t.lt(t.make.operand("gt", b, a as Tensor), t.make.operand("gt", a, b as Tensor)) };
+export const ge: Binary = { ...le, name: "ge", doc: "a ≥ b, as bool", call: (t, a, b) => t.le(t.make.operand("ge", b, a as Tensor), t.make.operand("ge", a, b as Tensor)) };
 
 function logical(name: string, doc: string, op: BinaryOp, f: (a: boolean, b: boolean) => boolean): Binary {
   return binary({

@@ -1,8 +1,9 @@
 /** Binds the op records to a Tensor constructor. */
 import type { Device } from "../device.ts";
 import { dtypes } from "../dtype.ts";
-import { invariant } from "../errors.ts";
+import { DTypeError, invariant, sameDevice } from "../errors.ts";
 import { Node } from "../graph/node.ts";
+import { checkNumber, checkSizes } from "../host-values.ts";
 import { toMemory } from "../memory-form.ts";
 import { atPrecision } from "../precision.ts";
 import type { Tensor } from "../tensor.ts";
@@ -15,10 +16,14 @@ export function makeToolbox(wrap: (node: Node, device: Device) => Tensor, isTens
   const make: Builders = {
     node(primitive, inputs, attrs, shape, dtype) {
       const device = inputs[0]!.device;
-      invariant(inputs.every((x) => x.device === device), `${primitive.name}: inputs on different devices`);
+      for (const x of inputs) sameDevice(primitive.name, device, x.device);
+      checkSizes(primitive.name, shape);
       return wrap(new Node(primitive, inputs.map((x) => x.node), attrs, shape, dtype), device);
     },
-    source: (primitive, device, attrs, shape, dtype) => wrap(new Node(primitive, [], attrs, shape, dtype), device),
+    source(primitive, device, attrs, shape, dtype) {
+      checkSizes(primitive.name, shape);
+      return wrap(new Node(primitive, [], attrs, shape, dtype), device);
+    },
     withVjp(output, inputs, rule) {
       invariant(output.node.vjp === undefined, "a node has one gradient rule");
       output.node.vjp = { inputs: inputs.map((x) => x.node), rule };
@@ -28,6 +33,12 @@ export function makeToolbox(wrap: (node: Node, device: Device) => Tensor, isTens
       const kind = dtypes[dtype].kind;
       const stored = kind === "bool" ? Number(value !== 0) : value;
       return wrap(new Node(constantPrimitive, [], { value: stored }, [], dtype), like.device);
+    },
+    operand(op, x, like, dtype = like?.dtype) {
+      if (isTensor(x)) return x;
+      if (typeof x === "number" && typeof like === "number") throw new DTypeError(`${op}: at least one operand must be a tensor`);
+      checkNumber(op, dtype, typeof x !== "number" || isTensor(like) ? x : like);
+      return make.scalar(x, like, dtype);
     },
     host: (device, data, shape, dtype) => wrap(new Node(leafPrimitive, [], {}, shape, dtype, { kind: "host", data: toMemory(dtype, data, undefined) }), device),
   };

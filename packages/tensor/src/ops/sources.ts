@@ -1,8 +1,9 @@
 /** Where values come from without an input tensor: constants, coordinates, random bits, leaves; and the two ways to change them, cast and where. */
 import { isFloat, promote, type DType } from "../dtype.ts";
 import { ShapeError } from "../errors.ts";
+import { checkDType } from "../host-values.ts";
 import { elementBits, elementHalf, type RandomWidth } from "../random/threefry.ts";
-import { broadcastShapes, sizeOf } from "../shape.ts";
+import { broadcastShapes, resolveDim, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { OpRecord, Primitive } from "./record.ts";
 import type { Operand, RandomKey } from "./toolbox.ts";
@@ -26,7 +27,7 @@ export const coordinate: OpRecord<[like: Tensor, dim: number]> = {
   name: "coordinate", doc: "0, 1, … along one dimension of x, shaped to broadcast against it, i32", tolerance: "exact", differentiable: false,
   sample: (g) => [g.tensor(g.shape({ minRank: 1 })), -1],
   call: (t, like, dim) => {
-    const d = dim < 0 ? dim + like.rank : dim;
+    const d = resolveDim("coordinate", dim, like.rank);
     const n = like.shape[d]!;
     const line = t.make.source(iotaPrimitive, like.device, {}, [n], "i32");
     return t.reshape(line, like.shape.map((s, i) => (i === d ? s : 1)));
@@ -61,7 +62,10 @@ const castPrimitive: Primitive = {
 export const cast: OpRecord<[x: Tensor, dtype: DType]> = {
   name: "cast", doc: "x in another dtype: floats round to nearest even, float → int truncates and saturates, → bool is ≠ 0", tolerance: "exact", differentiable: true,
   sample: (g) => [g.tensor(g.shape(), { min: -100, max: 100, gap: 1e-2, avoid: [-2, -1, 0, 1, 2] }), g.pick(["f32", "i32", "bool"] as const)],
-  call: (t, x, dtype) => (x.dtype === dtype ? x : t.make.node(castPrimitive, [x], { to: dtype }, x.shape, dtype)),
+  call: (t, x, dtype) => {
+    checkDType("cast", dtype);
+    return x.dtype === dtype ? x : t.make.node(castPrimitive, [x], { to: dtype }, x.shape, dtype);
+  },
 };
 
 const wherePrimitive: Primitive = {
@@ -81,8 +85,8 @@ export const where: OpRecord<[condition: Tensor, a: Operand, b: Operand]> = {
   call: (t, condition, left, right) => {
     if (condition.dtype !== "bool") throw new ShapeError(`where: the condition must be bool, got ${condition.dtype}; compare it with something`);
     const like = typeof left !== "number" ? left : typeof right !== "number" ? right : undefined;
-    const a = typeof left === "number" ? (like ? t.make.scalar(left, like) : t.make.scalar(left, condition, condition.device.defaultFloat)) : left;
-    const b = typeof right === "number" ? t.make.scalar(right, a) : right;
+    const a = t.make.operand("where", left, like ?? condition, like?.dtype ?? condition.device.defaultFloat);
+    const b = t.make.operand("where", right, a);
     const dtype = promote(a.dtype, b.dtype);
     const shape = broadcastShapes("where", condition.shape, a.shape, b.shape);
     return t.make.node(wherePrimitive, [t.expand(condition, shape), t.expand(t.cast(a, dtype), shape), t.expand(t.cast(b, dtype), shape)], {}, shape, dtype);

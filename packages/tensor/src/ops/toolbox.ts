@@ -19,6 +19,8 @@ export interface Builders {
   withVjp(output: Tensor, inputs: readonly Tensor[], rule: (g: Tensor) => readonly (Tensor | undefined)[]): Tensor;
   /** A number as a tensor of `like`'s dtype and device, shape []. */
   scalar(value: number, like: Tensor, dtype?: DType): Tensor;
+  /** A tensor as it is, a number as `scalar` has it. `like` is a tensor wherever `x` is a number. @throws DTypeError naming `op` on anything else, and on a number that the dtype does not hold */
+  operand(op: string, x: Operand, like: Tensor, dtype?: DType): Tensor;
   /** Host values computed once, as a tensor. */
   host(device: Device, data: TypedArray, shape: readonly number[], dtype: DType): Tensor;
 }

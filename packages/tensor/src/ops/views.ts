@@ -1,5 +1,6 @@
 /** Views: they move no data. The scheduler turns them into index arithmetic. */
 import { ShapeError } from "../errors.ts";
+import { checkNumber } from "../host-values.ts";
 import { broadcastShapes, dot, forEachIndex, formatShape, resolveDim, sameShape, sizeOf, stridesOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { NdArray, OpRecord, Primitive } from "./record.ts";
@@ -142,7 +143,7 @@ function undoSlice(t: Parameters<typeof slice.call>[0], g: Tensor, d: number, st
 }
 
 export const slice: OpRecord<[x: Tensor, dim: number, start: number, end: number, step?: number]> = {
-  name: "slice", doc: "elements start, start + step, … before `end` along dim; a negative step runs backwards and `end` −1 then means past the first", tolerance: "exact", differentiable: true,
+  name: "slice", doc: "elements start, start + step, … before `end` along dim; a negative start counts from the back, so does a negative end; a negative step runs backwards, and `end` −1 then means past the first", tolerance: "exact", differentiable: true,
   sample: (g) => {
     const shape = g.shape({ minRank: 1 });
     const dim = g.integer(0, shape.length - 1);
@@ -156,7 +157,9 @@ export const slice: OpRecord<[x: Tensor, dim: number, start: number, end: number
     const d = resolveDim("slice", dim, x.rank);
     const size = x.shape[d]!;
     if (!Number.isInteger(step) || step === 0) throw new ShapeError(`slice: step must be a non-zero integer, got ${step}`);
-    const from = step > 0 && start < 0 ? start + size : start;
+    if (!Number.isInteger(start) || !(Number.isInteger(end) || end === Infinity)) throw new ShapeError(`slice: start and end must be whole numbers, got ${start} and ${end}`);
+    if (step < 0 && end < -1) throw new ShapeError(`slice: with a negative step end is −1 (past the first) or a position, got ${end}`);
+    const from = start < 0 ? start + size : start;
     const to = step > 0 ? Math.min(end < 0 ? end + size : end, size) : end;
     const length = Math.max(0, Math.ceil((to - from) / step));
     if (length > 0 && (from < 0 || from >= size)) throw new ShapeError(`slice: start ${start} lies outside dimension ${dim} of ${formatShape(x.shape)}`);
@@ -197,7 +200,8 @@ export const pad: OpRecord<[x: Tensor, pairs: readonly (readonly [number, number
   },
   call: (t, x, pairs, value = 0) => {
     if (pairs.length !== x.rank) throw new ShapeError(`pad: ${pairs.length} pairs for a tensor of rank ${x.rank}`);
-    if (pairs.some(([a, b]) => a < 0 || b < 0)) throw new ShapeError("pad: amounts must not be negative; use slice to cut");
+    if (pairs.some((pair) => pair.length !== 2 || pair.some((w) => !Number.isInteger(w) || w < 0))) throw new ShapeError("pad: amounts must be whole numbers and not negative, two for each dimension; use slice to cut");
+    checkNumber("pad", x.dtype, value);
     if (pairs.every(([a, b]) => a === 0 && b === 0)) return x;
     return t.make.node(padPrimitive, [x], { low: pairs.map(([a]) => a), value }, x.shape.map((s, d) => s + pairs[d]![0] + pairs[d]![1]), x.dtype);
   },

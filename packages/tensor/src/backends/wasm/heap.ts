@@ -2,7 +2,7 @@
  * The one linear memory and who holds which bytes of it. First fit over an address-ordered free list with merging;
  * buffers are few and large, so nothing cleverer is needed.
  */
-import { DeviceError } from "../../errors.ts";
+import { DeviceError, invariant } from "../../errors.ts";
 import { ADDRESS_SPACE } from "./address.ts";
 import { wasmApi, type WasmMemory } from "./platform.ts";
 
@@ -38,6 +38,7 @@ export class Heap {
   }
 
   alloc(wanted: number): number {
+    invariant(Number.isSafeInteger(wanted) && wanted >= 0, `wasm: ${wanted} bytes wanted`);
     const bytes = rounded(wanted);
     const at = this.#take(bytes);
     this.#held += bytes;
