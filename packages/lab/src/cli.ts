@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** Entry of the `lowrank` command. */
 import { main } from "./cli/main.ts";
-import { ignoreClosedPipes } from "./cli/signals.ts";
+import { guardOutputs } from "./cli/signals.ts";
 
-ignoreClosedPipes();
+guardOutputs();
 process.exitCode = await main(process.argv.slice(2));

@@ -56,6 +56,13 @@ describe("bad input", () => {
     [["run", "planted", "--set", "model.layers=1e9", "--device", "wasm"], `lowrank: preset planted: "model.layers" is 1000000000; expected at most 8192, beyond which no memory holds the layers\n`],
     [["run", "planted", "--set", "task.train=1e9", "--device", "wasm"], `lowrank: config "head": "task.train" 1000000000 examples take at least 74.5 GiB of memory; the device wasm has 4.0 GiB at most\n`],
     [["run", "planted-six", "--set", "configs.b-ada.targetR=50"], expect.stringMatching(/^lowrank: preset planted-six: "configs\.b-ada\.targetR" is 50, more than the initial rank \d+ \("initR"\); ranks are only taken away\n$/)],
+    [["run", "planted", "--set", "configs={first: {method: head}, lora: {method: lora, target: [query], r: 9000}}"], expect.stringMatching(/^lowrank: config "lora": [^\n]*9000[^\n]*\n$/)],
+    [["run", "planted", "--base", ""], "lowrank: --base: is empty; give a path, or . for the working directory\n"],
+    [["run", "sst2", "--data", " "], "lowrank: --data: is empty; give a path, or . for the working directory\n"],
+    [["pretrain", "mlm", "--data", ""], "lowrank: --data: is empty; give a path, or . for the working directory\n"],
+    [["pretrain", "mlm", "--out", ""], "lowrank: --out: is empty; give a path, or . for the working directory\n"],
+    [["pretrain", "mlm", "--config", ""], "lowrank: --config: is empty; give a path, or . for the working directory\n"],
+    [["params", "--model-config", "", "--adapter-config", "x"], "lowrank: --model-config: is empty; give a path, or . for the working directory\n"],
     [["run", "."], "lowrank: .: is a folder; a file is needed\n"],
     [["run", "/dev/zero"], "lowrank: /dev/zero: is no ordinary file but a pipe, a socket or a device; copy what it gives into a file\n"],
     [["run", "/proc/self/status"], expect.stringMatching(/^lowrank: \/proc\/self\/status: has more bytes than its size of 0 says; [^\n]*\n$/)],
@@ -73,6 +80,19 @@ describe("bad input", () => {
     const withOut = args[0] === "run" && args.length > 1 && !args.includes("--ouT") ? [...args, "--out", out] : args;
     expect(await run(...withOut)).toEqual({ code: 2, stdout: "", stderr: line });
     expect(existsSync(out)).toBe(false);
+  });
+
+  it("an empty --out is refused, not taken for the working directory", async () => {
+    expect(await run("run", "planted", "--out", "")).toEqual({ code: 2, stdout: "", stderr: "lowrank: --out: is empty; give a path, or . for the working directory\n" });
+  });
+
+  it("a byte order mark in a data file is said, and with --quiet it is not", async () => {
+    const data = writeToyData(temporary());
+    const file = join(data, "sst2-glue", "train.tsv");
+    writeFileSync(file, `\ufeff${readFileSync(file, "utf8")}`);
+    const dry = ["run", "sst2", "--data", data, "--dry-run", "--device", "reference", "--set", "model={hidden: 8, layers: 1, heads: 2, intermediate: 8}", "--set", "configs={head: {method: head}}", "--set", "task.maxLength=16", "--set", "train.batchSize=8", "--out", join(temporary(), "out")];
+    expect(await run(...dry)).toMatchObject({ code: 0, stderr: `${file}: begins with a byte order mark, which is no part of the text; it is left out\n` });
+    expect(await run(...dry, "--quiet")).toMatchObject({ code: 0, stderr: "" });
   });
 
   it("in a data file names the file, the column and the fix, and leaves no run behind", async () => {
@@ -140,7 +160,7 @@ describe("the command as a process", () => {
     expect(first.stdout).toMatch(/\| config \| +n \|/);
     expect(first.status).toBe(0);
     const [folder] = readdirSync(join(out, "runs")).filter((name) => name.startsWith("lora-"));
-    expect(readdirSync(join(out, "runs", folder!)).sort()).toEqual(["SHA256SUMS", "adapter", "config.json", "env.json", "events.jsonl", "metrics.csv", "predictions.jsonl", "result.json"]);
+    expect(readdirSync(join(out, "runs", folder!)).sort()).toEqual(["SHA256SUMS", "adapter", "base", "config.json", "env.json", "events.jsonl", "metrics.csv", "predictions.jsonl", "result.json"]);
     const result = JSON.parse(readFileSync(join(out, "runs", folder!, "result.json"), "utf8"));
     expect(result.proofs.map((proof: { name: string; holds: boolean }) => [proof.name, proof.holds])).toEqual([
       ["module-table", true],

@@ -89,6 +89,12 @@ describe("masked pre-training", () => {
       await expect(train(out, data, undefined, ["train.steps=2"])).rejects.toThrow(message);
       writeFileSync(path, sound);
     }
+    const sums = join(out, "state", "SHA256SUMS");
+    const sound = readFileSync(sums, "utf8");
+    for (const file of ["tensors.safetensors", "counters.json"]) {
+      writeFileSync(sums, sound.split("\n").filter((line) => !line.endsWith(file)).join("\n"));
+      await expect(train(out, data, undefined, ["train.steps=2"])).rejects.toThrow(`${file} is not listed in SHA256SUMS`);
+    }
     expect(existsSync(join(out, ".lock"))).toBe(false);
   });
 

@@ -1,24 +1,38 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { InputError } from "../src/errors.ts";
 import { writeDigests } from "../src/store/digests.ts";
 import { lockFolder } from "../src/store/lock.ts";
 import type { RunResult } from "../src/store/result.ts";
-import { RunStore } from "../src/store/run-store.ts";
+import { RunStore, type RunFolder } from "../src/store/run-store.ts";
 import { indistinguishable, resultsCsv, spread, summarise, summaryTable } from "../src/store/summary.ts";
 import { argmaxRows, classificationMetrics, meanCrossEntropy } from "../src/train/metrics.ts";
 
 function result(config: string, seed: number, accuracy: number, overrides: Partial<RunResult> = {}): RunResult {
   const evaluation = { step: 10, epoch: 1, loss: 0.5, accuracy, f1: accuracy, f1Classes: [1], examples: 100 };
   return {
-    id: `${config}${seed}`, cell: "c", name: `${config}-s${seed}`, study: "s", config, method: "lora", task: "t", seed, resolved: {} as never, device: "wasm", fresh: [],
+    id: `${config}${seed}`, cell: "c", name: `${config}-s${seed}`, study: "s", config, method: "lora", task: "t", seed, resolved: { base: null } as never, device: "wasm", fresh: [],
     final: evaluation, best: evaluation, parameters: { trainable: 1200, effective: 1200, total: 48_000, percent: 2.5 }, modules: [], steps: 10,
     seconds: { total: 75, training: 60, perStep: 0.0125 }, memory: { arenaBytes: 2 ** 20, persistentBytes: 2 ** 20, peakRssBytes: 2 ** 28, split: { frozenWeights: 1, trainableWeights: 1, optimizerState: 1, activationsAndGradients: 1 } },
     predictions: { sha256: `${config}${seed}`, labelsSha256: `${config}${seed}` }, proofs: [], ...overrides,
   };
+}
+
+const ALWAYS = ["config.json", "env.json", "events.jsonl", "metrics.csv", "predictions.jsonl"];
+const ADAPTER = ["adapter/adapter_config.json", "adapter/adapter_model.safetensors"];
+const BASE = ["base/config.json", "base/model.safetensors"];
+const CHECKPOINT = ["checkpoint/config.json", "checkpoint/model.safetensors"];
+
+/** The folder with the files that a run of the method has. */
+function filled(folder: RunFolder, files: readonly string[] = [...ALWAYS, ...ADAPTER, ...BASE]): RunFolder {
+  for (const file of files) {
+    mkdirSync(dirname(join(folder.path, file)), { recursive: true });
+    if (!folder.has(file)) folder.write(file, Uint8Array.of(1, 2, 3));
+  }
+  return folder;
 }
 
 describe("the run store", () => {
@@ -30,14 +44,14 @@ describe("the run store", () => {
     folder.event("step", { step: 1 });
     expect(runs.all()).toEqual([]);
     expect(runs.finished("a-s1-00")).toBeUndefined();
-    expect(folder.commit(result("a", 1, 0.5, { name: "a-s1-00" }))).toBe(true);
+    expect(filled(folder).commit(result("a", 1, 0.5, { name: "a-s1-00" }))).toBe(true);
     expect(runs.finished("a-s1-00")).toMatchObject({ config: "a", seed: 1 });
     expect(JSON.parse(readFileSync(join(runs.path("a-s1-00"), "events.jsonl"), "utf8"))).toMatchObject({ event: "step", step: 1 });
   });
 
   it("lets the first of two writers win and leaves nothing of the second", () => {
     const runs = store();
-    const [first, second] = [runs.begin("a"), runs.begin("a")];
+    const [first, second] = [filled(runs.begin("a")), filled(runs.begin("a"))];
     expect(first!.commit(result("first", 1, 0.5, { name: "a" }))).toBe(true);
     expect(second!.commit(result("second", 1, 0.5, { name: "a" }))).toBe(false);
     expect(runs.finished("a")!.config).toBe("first");
@@ -47,11 +61,7 @@ describe("the run store", () => {
   it("notices whatever is altered, missing or put in another's place", () => {
     const runs = store();
     const make = (name: string): string => {
-      const folder = runs.begin(name);
-      folder.write("predictions.jsonl", "{}\n");
-      mkdirSync(join(folder.path, "adapter"));
-      folder.write("adapter/adapter_model.safetensors", Uint8Array.of(1, 2, 3));
-      folder.commit(result("a", 1, 0.5, { name }));
+      filled(runs.begin(name)).commit(result("a", 1, 0.5, { name }));
       return runs.path(name);
     };
     const edit = (path: string, change: (text: string) => string): void => writeFileSync(path, change(readFileSync(path, "utf8")));
@@ -60,10 +70,14 @@ describe("the run store", () => {
       ["reseeded", (f) => edit(join(f, "result.json"), (text) => text.replace('"seed": 1', '"seed": 2')), "result.json is not what was written"],
       ["no-predictions", (f) => rmSync(join(f, "predictions.jsonl")), "predictions.jsonl is missing"],
       ["other-adapter", (f) => writeFileSync(join(f, "adapter/adapter_model.safetensors"), Uint8Array.of(1, 2, 4)), "adapter/adapter_model.safetensors is not what was written"],
-      ["no-adapter", (f) => rmSync(join(f, "adapter"), { recursive: true }), "adapter/adapter_model.safetensors is missing"],
+      ["no-adapter", (f) => rmSync(join(f, "adapter"), { recursive: true }), "adapter/adapter_config.json is missing"],
       ["no-sums", (f) => rmSync(join(f, "SHA256SUMS")), "has no SHA256SUMS"],
       ["empty-sums", (f) => writeFileSync(join(f, "SHA256SUMS"), ""), "is empty"],
       ["outside", (f) => edit(join(f, "SHA256SUMS"), (text) => text.replace("result.json", "../x/result.json")), "is not a digest and a name"],
+      ["unlisted-result", (f) => { edit(join(f, "SHA256SUMS"), (text) => text.replace(/.*result\.json\n/, "")); edit(join(f, "result.json"), (text) => text.replace(/"accuracy": 0.5/g, '"accuracy": 0.999')); }, "result.json is not listed in SHA256SUMS"],
+      ["an-addition", (f) => writeFileSync(join(f, "adapter/more.bin"), "x"), "adapter/more.bin is not listed in SHA256SUMS"],
+      ["a-link", (f) => symlinkSync("config.json", join(f, "link.json")), "link.json is not listed in SHA256SUMS"],
+      ["inner-sums", (f) => writeFileSync(join(f, "adapter/SHA256SUMS"), ""), "adapter/SHA256SUMS is not listed in SHA256SUMS"],
       ["a-device", (f) => { rmSync(join(f, "predictions.jsonl")); symlinkSync("/dev/zero", join(f, "predictions.jsonl")); }, "is no ordinary file"],
       // digests that fit do not help: the shape is checked, too
       ["short", (f) => { writeFileSync(join(f, "result.json"), JSON.stringify({ name: "short" })); writeDigests(f); }, `"id" is missing`],
@@ -81,11 +95,28 @@ describe("the run store", () => {
     expect(() => runs.finished("two")).toThrow(`is a copy of the run "one" under another name`);
   });
 
+  it.each([
+    ["lora", null, [...ALWAYS, ...ADAPTER, ...BASE]],
+    ["adalora", "a-checkpoint", [...ALWAYS, ...ADAPTER]],
+    ["full", null, [...ALWAYS, ...CHECKPOINT]],
+  ])("a %s run on the base %s has every file that its method writes, also where lines and files went together", (method, base, files) => {
+    const runs = store();
+    for (const [i, gone] of files.entries()) {
+      const name = `run-${i}`;
+      filled(runs.begin(name), files).commit(result("a", 1, 0.5, { name, method, resolved: { base } as never }));
+      expect(runs.finished(name)).toMatchObject({ name });
+      rmSync(join(runs.path(name), gone));
+      const sums = join(runs.path(name), "SHA256SUMS");
+      writeFileSync(sums, readFileSync(sums, "utf8").split("\n").filter((line) => !line.endsWith(`  ${gone}`)).join("\n"));
+      expect(() => runs.finished(name), gone).toThrow(`${gone} is not listed in SHA256SUMS`);
+    }
+  });
+
   it("writes digests that sha256sum checks", () => {
     const runs = store();
-    runs.begin("a").commit(result("a", 1, 0.5, { name: "a" }));
+    filled(runs.begin("a"), ["config.json", "adapter/adapter_config.json"]).commit(result("a", 1, 0.5, { name: "a" }));
     const { status, stdout } = spawnSync("sha256sum", ["--check", "SHA256SUMS"], { cwd: runs.path("a"), encoding: "utf8" });
-    expect([status, stdout]).toEqual([0, "result.json: OK\n"]);
+    expect([status, stdout]).toEqual([0, "adapter/adapter_config.json: OK\nconfig.json: OK\nresult.json: OK\n"]);
   });
 
   it("sets aside what holds no result and what a dead process left, and loses nothing of it", () => {
@@ -101,7 +132,7 @@ describe("the run store", () => {
     expect(folder.setAside.map((path) => readdirSync(path)).flat().sort()).toEqual(["metrics.csv", "notes.txt"]);
     mkdirSync(runs.path("a"));
     writeFileSync(join(runs.path("a"), "later.txt"), "mine, too");
-    expect(folder.commit(result("a", 1, 0.5, { name: "a" }))).toBe(true);
+    expect(filled(folder).commit(result("a", 1, 0.5, { name: "a" }))).toBe(true);
     expect(runs.finished("a")).toBeDefined();
     expect(readdirSync(runs.folder).filter((name) => name.startsWith(".set-aside-a-")).flatMap((name) => readdirSync(join(runs.folder, name))).sort()).toEqual(["later.txt", "metrics.csv", "notes.txt"]);
     expect(existsSync(others.path)).toBe(true);

@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { directory, metaModel, savePretrained } from "@lowrank/models";
+import { BertForSequenceClassification, directory, fromPretrained, metaModel, savePretrained } from "@lowrank/models";
 import { loadAdapter } from "@lowrank/peft";
 import { init, openFile, RandomStream, SafetensorsFile, serialize, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -122,6 +122,12 @@ describe("a study", () => {
     expect(forecast.data.map(({ config, steps, runs: count, done }) => ({ config, steps, count, done }))).toEqual(["head", "lora", "full"].map((config) => ({ config, steps: 3, count: 1, done: 0 })));
     expect(forecast.text).toContain("3 of 3 runs to do");
     expect(existsSync(join(out, "runs"))).toBe(false);
+    // what is left out of a file is said, where it is read and where it would be
+    const file = join(data, "sst2-glue", "dev.tsv");
+    writeFileSync(file, `\ufeff${readFileSync(file, "utf8")}`);
+    const said: string[] = [];
+    await dryRun(runs, { dataFolder: data, cacheFolder: join(out, ".cache"), say: (line) => said.push(line) }, device);
+    expect(said).toEqual([`${file}: begins with a byte order mark, which is no part of the text; it is left out`]);
     const outcome = await execute(out, runs, data);
     expect(outcome.failures).toEqual([]);
     expect(outcome.results.map((run) => [run.config, run.final.examples, run.steps])).toEqual([["head", 4, 3], ["lora", 4, 3], ["full", 4, 3]]);
@@ -138,6 +144,22 @@ describe("a study", () => {
     expect(() => plan(out, "planted", { set: [...SMALL, `configs.lora.target="(a|a|[a-z._0-9]+)+X"`] })).toThrow(`config "lora": "target" "(a|a|[a-z._0-9]+)+X" matches no module`);
     expect(() => plan(out, "planted", { set: [...SMALL, "configs.head.modules=[classifier, poler]"] })).toThrow(`config "head": there is no linear module "poler"`);
     expect(() => plan(out, "planted", { set: [...SMALL, "configs.head.modules=[poler]"] })).toThrow(/config "head": there is no linear module "poler"/);
+    expect(readdirSync(out)).toEqual([]);
+  });
+
+  it("refuses a rank far above what a module can have before another config has trained", () => {
+    const out = temporary();
+    for (const [set, message] of [
+      ["configs={first: {method: head}, wide: {method: lora, target: [query], r: 5000}}", /^config "wide": .*5000/],
+      ["configs={first: {method: head}, wide: {method: lora, target: [query], r: 2, rankPattern: {query: 600}}}", /^config "wide": .*600/],
+      ["configs={first: {method: head}, wide: {method: adalora, target: [query], initR: 5000, targetR: 2}}", /^config "wide": .*5000/],
+    ] as const) {
+      const act = (): unknown => plan(out, "planted", { set: [...SMALL, set] });
+      expect(act).toThrow(InputError);
+      expect(act).toThrow(message);
+    }
+    // the widest that fits
+    expect(plan(out, "planted", { set: [...SMALL, "configs={wide: {method: lora, target: [query], r: 8}}"], seeds: [1] })).toHaveLength(1);
     expect(readdirSync(out)).toEqual([]);
   });
 });
@@ -203,6 +225,25 @@ describe("a run's folder", () => {
     const fresh = ["bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"];
     const outcome = await execute(out, plan(out, "sst2", { set: [...set, "configs={full: {method: full}}"], seeds: [1], base: checkpoint }, data), data);
     expect(outcome.results.map((run) => [...run.fresh].sort())).toEqual([fresh.sort()]);
+  });
+
+  it.each(["{method: lora, target: [query], r: 1}", "{method: adalora, target: [query], initR: 2, targetR: 1}", "{method: lora, target: [query], r: 1, storage: nf4}"])("holds the base that was drawn for %s, and the adapter names it", async (config) => {
+    const out = temporary();
+    const { results: [run], failures } = await execute(out, plan(out, "planted", { set: [...SMALL, `configs={one: ${config}}`], seeds: [1] }));
+    expect(failures).toEqual([]);
+    const folder = join(out, "runs", run!.name);
+    expect(JSON.parse(readFileSync(join(folder, "adapter", "adapter_config.json"), "utf8"))).toMatchObject({ base_model_name_or_path: "../base" });
+    expect(readFileSync(join(folder, "SHA256SUMS"), "utf8")).toContain("  base/model.safetensors\n");
+    // base and adapter make the predictions that the run made
+    const { model } = await fromPretrained(join(folder, "adapter", "../base"), BertForSequenceClassification, { device });
+    await loadAdapter(model, directory(join(folder, "adapter")), { device });
+    model.eval();
+    const { dev } = await preparePlantedRank(run!.resolved.task as PlantedRankTask, run!.resolved, device);
+    const { logits } = model.forward({ inputIds: device.tensor(Int32Array.from(dev.tokens.ids), [32, 6]) });
+    const [said] = readFileSync(join(folder, "predictions.jsonl"), "utf8").trim().split("\n").map((line) => JSON.parse(line).logits);
+    const digits = config.includes("nf4") ? 0 : 5;
+    expect((await logits.floats())[0]).toBeCloseTo(said[0], digits);
+    model.dispose();
   });
 
   it("that was edited is not taken for a finished run, --reuse or not", async () => {

@@ -1,5 +1,5 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync } from "node:fs";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -101,6 +101,16 @@ describe("the command as a process", () => {
     const pid = Number(/-(\d+)-[0-9a-f]+$/.exec(left[0]!)![1]);
     expect(() => process.kill(pid, 0)).toThrow("ESRCH");
     expect(existsSync(join(out, "results.json"))).toBe(false);
+  }, 120_000);
+
+  it.runIf(existsSync("/dev/full"))("says in one line that its output cannot be written, and ends with code 1", () => {
+    const full = openSync("/dev/full", "w");
+    try {
+      const { status, stderr } = spawnSync(process.execPath, ["--import", "tsx", "--conditions", "@lowrank/source", cli, "--help"], { cwd: root, stdio: ["ignore", full, "pipe"], encoding: "utf8" });
+      expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/^lowrank: cannot write to the standard output: ENOSPC[^\n]*\n$/) });
+    } finally {
+      closeSync(full);
+    }
   }, 120_000);
 
   it("says nothing when its reader has gone", async () => {

@@ -22,6 +22,14 @@ export function collect(value: string, before: readonly string[] = []): string[]
   return [...before, value];
 }
 
+/** A path for `option`: an empty one, from a variable that is not set, would mean the working directory. */
+export function parsePath(option: string): (value: string) => string {
+  return (value) => {
+    if (value.trim() === "") throw new InputError(`${option}: is empty; give a path, or . for the working directory`);
+    return value;
+  };
+}
+
 /** `13,42` as seeds. */
 export function parseSeeds(value: string): number[] {
   return value.split(",").map((part) => wholeNumber("--seeds", part.trim(), 0));

@@ -6,7 +6,7 @@ import type { DoctorOptions } from "./doctor-command.ts";
 import type { ParamsOptions } from "./params-command.ts";
 import type { PretrainOptions } from "./pretrain-command.ts";
 import type { RunOptions } from "./run-command.ts";
-import { collect, DEVICES, parseChoice, parseCount, parsePositive, parseSeeds, refuseRepetition } from "./options.ts";
+import { collect, DEVICES, parseChoice, parseCount, parsePath, parsePositive, parseSeeds, refuseRepetition } from "./options.ts";
 
 /** Reports the exit code of a command that ended without an exception. */
 export type Exit = (code: number) => void;
@@ -37,9 +37,9 @@ function addRun(program: Command, exit: Exit): void {
   device(program.command("run"))
     .description("run a study: every config with every seed")
     .argument("<study>", `a YAML file or the name of a preset: ${Object.keys(PRESETS).join(", ")}`)
-    .option("--data <dir>", "folder with the data sets (default: LOWRANK_DATA, else ../shared/data)")
-    .option("--out <dir>", "folder for runs and results (default: runs/<study>)")
-    .option("--base <dir>", "Hugging Face BERT checkpoint to adapt")
+    .option("--data <dir>", "folder with the data sets (default: LOWRANK_DATA, else ../shared/data)", parsePath("--data"))
+    .option("--out <dir>", "folder for runs and results (default: runs/<study>)", parsePath("--out"))
+    .option("--base <dir>", "Hugging Face BERT checkpoint to adapt", parsePath("--base"))
     .option("--seeds <list>", "seeds to run, for example 13,42", parseSeeds)
     .option("--set <key=value>", "change one key of the study; may be repeated", collect)
     .option("--dry-run", "show modules, ranks, parameters, memory, time and what is done already; train nothing")
@@ -67,9 +67,9 @@ function addPretrain(program: Command, exit: Exit): void {
   device(program.command("pretrain"))
     .description("pre-train a small BERT from scratch by masked language modelling")
     .argument("<objective>", "mlm", parseChoice("objective", ["mlm"]))
-    .option("--data <dir>", "folder with the texts and the tokenizer (default: LOWRANK_DATA, else ../shared/data)")
-    .option("--out <dir>", "folder for the checkpoint", "checkpoints/small")
-    .option("--config <file>", `YAML file, or a preset: ${Object.keys(PRETRAIN_PRESETS).join(", ")}`, "small")
+    .option("--data <dir>", "folder with the texts and the tokenizer (default: LOWRANK_DATA, else ../shared/data)", parsePath("--data"))
+    .option("--out <dir>", "folder for the checkpoint", parsePath("--out"), "checkpoints/small")
+    .option("--config <file>", `YAML file, or a preset: ${Object.keys(PRETRAIN_PRESETS).join(", ")}`, parsePath("--config"), "small")
     .option("--set <key=value>", "change one key of the configuration; may be repeated", collect)
     .option("--minutes <n>", "train for this long; the learning rate decays over the time instead of the steps", parsePositive("--minutes"))
     .option("--json", "print the outcome as JSON on stdout")
@@ -92,8 +92,8 @@ function addParams(program: Command, exit: Exit): void {
   program
     .command("params")
     .description("count the parameters that an adapter configuration trains; needs no weights and little memory")
-    .requiredOption("--model-config <file>", "config.json of the model")
-    .requiredOption("--adapter-config <file>", "adapter_config.json in PEFT form")
+    .requiredOption("--model-config <file>", "config.json of the model", parsePath("--model-config"))
+    .requiredOption("--adapter-config <file>", "adapter_config.json in PEFT form", parsePath("--adapter-config"))
     .option("--json", "print JSON instead of a table")
     .addHelpText("after", `
 Examples:

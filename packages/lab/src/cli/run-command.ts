@@ -39,7 +39,8 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
   const study = loadStudy(name, { set: options.set ?? [], seeds: options.seeds, base: options.base === undefined ? undefined : resolve(options.base) });
   refuseUnused(study, options);
   const out = resolve(options.out ?? join("runs", study.name));
-  const environment = { dataFolder: dataFolder(options.data), cacheFolder: join(out, ".cache") };
+  const say = (line: string): void => void (options.quiet === true || process.stderr.write(`${line}\n`));
+  const environment = { dataFolder: dataFolder(options.data), cacheFolder: join(out, ".cache"), say };
   const store = new RunStore(out);
   const code = codeVersion();
   const device = await openDevice(options);
@@ -58,7 +59,7 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
       machine: captureEnvironment(code, device.info(), options.threads ?? null),
       device,
       progress: progressMode(options.quiet ?? false),
-      say: (line) => void (options.quiet === true || process.stderr.write(`${line}\n`)),
+      say,
     }));
     const twins = outcome.indistinguishable.map(({ seed, configs, identical }) =>
       identical === "logits"

@@ -1,5 +1,7 @@
-/** What a signal and a closed pipe do to the command. */
+/** What a signal, a closed pipe and an output that cannot be written do to the command. */
+import { printable } from "@lowrank/tensor";
 import { CLEAR_LINE } from "../text/progress.ts";
+import { EXIT_FAILED } from "./outcome.ts";
 
 /** Exit codes are 128 + the signal's number, as shells say it. */
 const STOPPED = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -24,11 +26,17 @@ export async function untilSignal<T>(body: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Who reads may stop reading (`| head`): that is no failure, and no reason to stop the work. */
-export function ignoreClosedPipes(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
-    });
-  }
+/**
+ * Who reads may stop reading (`| head`): that is no failure, and no reason to stop the work. An output that takes nothing for another
+ * reason, a full disk, ends the command with one line and code 1: what was asked for is not there.
+ */
+export function guardOutputs(): void {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") return;
+    process.stderr.write(`lowrank: cannot write to the standard output: ${printable(error.message)}\n`);
+    process.exit(EXIT_FAILED);
+  });
+  process.stderr.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") process.exit(EXIT_FAILED);
+  });
 }

@@ -2,7 +2,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
-import { hashFiles, requireFile } from "./location.ts";
+import { hashFiles, requireFile, sayMarks } from "./location.ts";
 import { readText } from "./read-file.ts";
 import { cachedTokenSet, type TokenSet, TokenSetBuilder } from "./token-set.ts";
 import { readLabelledTsv } from "./tsv.ts";
@@ -19,12 +19,15 @@ export interface CorpusOptions {
   readonly length: number;
   /** Read at most this many megabytes of each source; all when absent. */
   readonly megabytes?: number | undefined;
+  /** Receives lines about the files. */
+  readonly say?: ((line: string) => void) | undefined;
 }
 
 /** Sequences without special tokens, at most `length − 2` each, of all sources one after the other. */
 export function loadCorpus(options: CorpusOptions, tokenizer: WordTokenizer): TokenSet {
   const sets = options.sources.map((source) => {
     const files = sourceFiles(source, options.dataFolder);
+    sayMarks(files, options.say);
     const key = JSON.stringify(["corpus", 2, source, hashFiles(files), tokenizer.identity, options.length, options.megabytes ?? null]);
     return cachedTokenSet(options.cacheFolder, key, () => tokenise(source, files, options, tokenizer));
   });
@@ -39,6 +42,7 @@ export function corpusIdentity(options: Pick<CorpusOptions, "dataFolder" | "sour
 /** Held-out text in the same form: `valid.txt` of the novels, else of WikiText-2. */
 export function loadHeldOut(options: Omit<CorpusOptions, "sources">, tokenizer: WordTokenizer): TokenSet {
   const file = requireFile(options.dataFolder, "public-domain-books", "valid.txt");
+  sayMarks([file], options.say);
   const key = JSON.stringify(["held-out", 2, hashFiles([file]), tokenizer.identity, options.length]);
   return cachedTokenSet(options.cacheFolder, key, () => windows([file], options.length, undefined, tokenizer));
 }

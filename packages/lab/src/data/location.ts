@@ -1,12 +1,13 @@
 /** Where data files are: `--data DIR`, else the variable LOWRANK_DATA, else `../shared/data`. Nothing here reads more than names. */
 import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
+import { printable } from "@lowrank/tensor";
 import { InputError } from "../errors.ts";
-import { fileSize, readPieces, statOf } from "./read-file.ts";
+import { fileSize, readPieces, startsWithMark, statOf } from "./read-file.ts";
 
 /** Data folder without checking that it exists: studies on embedded tasks need none. */
 export function dataFolder(option: string | undefined): string {
-  return resolve(option ?? process.env["LOWRANK_DATA"] ?? "../shared/data");
+  return resolve(option ?? (process.env["LOWRANK_DATA"] || "../shared/data"));
 }
 
 /** Path of an ordinary file under the data folder. Throws InputError naming the path and the ways to set the folder. */
@@ -17,6 +18,11 @@ export function requireFile(folder: string, ...parts: string[]): string {
   }
   fileSize(path);
   return path;
+}
+
+/** Tells of what is left out of the files' text: byte order marks. */
+export function sayMarks(paths: readonly string[], say: ((line: string) => void) | undefined): void {
+  for (const path of paths) if (startsWithMark(path)) say?.(`${printable(path)}: begins with a byte order mark, which is no part of the text; it is left out`);
 }
 
 /** SHA-256 over the bytes of the files, in order, as hex: what "the same data" means in a run's identity. */

@@ -59,6 +59,18 @@ function openForReading(path: string): number {
   }
 }
 
+/** Whether the file begins with UTF-8's byte order mark. */
+export function startsWithMark(path: string): boolean {
+  fileSize(path);
+  const file = openForReading(path);
+  try {
+    const bytes = new Uint8Array(3);
+    return readSync(file, bytes) === 3 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** Text of an ordinary file, without a byte order mark. @param limit largest size in bytes */
 export function readText(path: string, limit: number = LARGEST_TEXT): string {
   const size = fileSize(path);

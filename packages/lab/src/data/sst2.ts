@@ -2,7 +2,7 @@
 import { RandomStream } from "@lowrank/tensor";
 import { permutation } from "../random/seeds.ts";
 import { type ClassificationSet, exampleCount, subset } from "./classification.ts";
-import { hashFiles, requireFile } from "./location.ts";
+import { hashFiles, requireFile, sayMarks } from "./location.ts";
 import { cachedTokenSet, TokenSetBuilder } from "./token-set.ts";
 import { readLabelledTsv } from "./tsv.ts";
 import { loadWordTokenizer, tokenizerFolder, tokenizerIdentity, type WordTokenizer } from "./word-piece.ts";
@@ -27,11 +27,14 @@ export interface Sst2Options {
   /** Train on this many examples, chosen by a fixed shuffle; all when absent. */
   readonly trainLimit?: number | undefined;
   readonly devLimit?: number | undefined;
+  /** Receives lines about the files. */
+  readonly say?: ((line: string) => void) | undefined;
 }
 
 /** Reads, checks and tokenises both splits (cached). */
 export async function loadSst2(options: Sst2Options): Promise<Sst2> {
   const files = ["train.tsv", "dev.tsv"].map((file) => requireFile(options.dataFolder, "sst2-glue", file));
+  sayMarks(files, options.say);
   const folder = tokenizerFolder(options.dataFolder, options.base);
   const tokenizer = await loadWordTokenizer(folder);
   const split = (path: string, limit: number | undefined): ClassificationSet => {

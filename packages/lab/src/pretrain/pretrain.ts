@@ -73,7 +73,7 @@ async function trainIn(config: PretrainConfig, context: PretrainContext, tokeniz
   const { device, out, say } = context;
   const data = { dataFolder: context.dataFolder, sources: config.corpus.sources };
   const resumed = readCounters(out, identity);
-  const reading = { ...data, cacheFolder: context.cacheFolder, length: config.corpus.length, megabytes: config.corpus.megabytes };
+  const reading = { ...data, cacheFolder: context.cacheFolder, length: config.corpus.length, megabytes: config.corpus.megabytes, say };
   const corpus = loadCorpus(reading, tokenizer);
   const streamOptions = { tokensPerBatch: config.train.tokensPerBatch, probability: config.corpus.masking, special: tokenizer.special, vocabSize: tokenizer.vocabSize };
   const stream = new MaskedStream(corpus, { ...streamOptions, seed: config.seed });

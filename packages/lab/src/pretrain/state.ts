@@ -10,7 +10,7 @@ import { z } from "zod";
 import { validate } from "../config/validate.ts";
 import { readText } from "../data/read-file.ts";
 import { asInput, InputError } from "../errors.ts";
-import { checkDigests, writeDigests } from "../store/digests.ts";
+import { checkDigests, requireListed, writeDigests } from "../store/digests.ts";
 
 export interface Counters {
   /** Identity of config, data and code kind; a state of another identity is refused. */
@@ -25,6 +25,9 @@ export interface Counters {
 /** Every tensor that training changes, by name. */
 export type StateTensors = ReadonlyMap<string, Parameter>;
 
+const TENSORS = "tensors.safetensors";
+const COUNTERS = "counters.json";
+
 /** Writes the state durably. */
 export async function saveState(out: string, tensors: StateTensors, reached: Counters): Promise<void> {
   const [fresh, current, previous] = [join(out, ".state-new"), join(out, "state"), join(out, ".state-previous")];
@@ -32,8 +35,8 @@ export async function saveState(out: string, tensors: StateTensors, reached: Cou
   mkdirSync(fresh, { recursive: true });
   const entries = new Map<string, StoredTensor>();
   for (const [name, parameter] of tensors) entries.set(name, { dtype: parameter.dtype, shape: parameter.shape, data: await parameter.data() });
-  writeFileSync(join(fresh, "tensors.safetensors"), serialize(entries), { flush: true });
-  writeFileSync(join(fresh, "counters.json"), JSON.stringify(reached), { flush: true });
+  writeFileSync(join(fresh, TENSORS), serialize(entries), { flush: true });
+  writeFileSync(join(fresh, COUNTERS), JSON.stringify(reached), { flush: true });
   writeDigests(fresh);
   rmSync(previous, { recursive: true, force: true });
   if (existsSync(current)) renameSync(current, previous);
@@ -54,8 +57,9 @@ const LARGEST_COUNTERS = 2 ** 16;
 export function readCounters(out: string, identity: string): Counters | undefined {
   const folder = stateFolder(out);
   if (folder === undefined) return undefined;
-  checkDigests(folder, "choose another folder, or delete it to begin anew");
-  const path = join(folder, "counters.json");
+  const fix = "choose another folder, or delete it to begin anew";
+  requireListed(folder, checkDigests(folder, fix), [COUNTERS, TENSORS], fix);
+  const path = join(folder, COUNTERS);
   const read = validate(counters, asInput(() => parseJson(readText(path, LARGEST_COUNTERS), path)), path);
   if (read.identity !== identity) {
     throw new InputError(`--out ${out}: holds the state of a pre-training with another configuration or other texts; choose another folder or delete ${folder}`);
@@ -65,11 +69,11 @@ export function readCounters(out: string, identity: string): Counters | undefine
 
 /** Copies the state's values into the tensors. */
 export async function loadState(out: string, tensors: StateTensors): Promise<void> {
-  const file = await SafetensorsFile.open(await openFile(join(stateFolder(out)!, "tensors.safetensors")));
+  const file = await SafetensorsFile.open(await openFile(join(stateFolder(out)!, TENSORS)));
   for (const [name, parameter] of tensors) parameter.write((await file.read(name)).data);
   await file.close();
 }
 
 function stateFolder(out: string): string | undefined {
-  return ["state", ".state-previous"].map((name) => join(out, name)).find((folder) => existsSync(join(folder, "counters.json")));
+  return ["state", ".state-previous"].map((name) => join(out, name)).find((folder) => existsSync(join(folder, COUNTERS)));
 }

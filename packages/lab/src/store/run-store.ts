@@ -11,10 +11,14 @@ import { parseJson } from "@lowrank/tensor/check";
 import { validate } from "../config/validate.ts";
 import { readText, statOf } from "../data/read-file.ts";
 import { asInput, InputError } from "../errors.ts";
-import { checkDigests, writeDigests } from "./digests.ts";
+import { checkDigests, requireListed, writeDigests } from "./digests.ts";
 import { isAlive } from "./processes.ts";
 import type { RunResult } from "./result.ts";
 import { resultSchema } from "./result-schema.ts";
+
+const RESULT = "result.json";
+/** Folder in an adapter's run with the base that was drawn for it. */
+export const BASE = "base";
 
 export class RunStore {
   /** `<out>/runs`. */
@@ -33,9 +37,11 @@ export class RunStore {
     const folder = this.path(name);
     if (!hasResult(folder)) return undefined;
     const fix = "move the folder away or delete it, and the run is made again";
-    checkDigests(folder, fix);
-    const path = join(folder, "result.json");
+    const listed = checkDigests(folder, fix);
+    requireListed(folder, listed, [RESULT], fix);
+    const path = join(folder, RESULT);
     const result = validate(resultSchema, asInput(() => parseJson(readText(path, LARGEST_RESULT), path)), path);
+    requireListed(folder, listed, filesOf(result), fix);
     if (result.name !== name) throw new InputError(`${folder}: is a copy of the run ${quote(result.name)} under another name; ${fix}`);
     return result;
   }
@@ -77,7 +83,14 @@ function moveAside(from: string, name: string, folder: string): string {
 }
 
 function hasResult(folder: string): boolean {
-  return statOf(join(folder, "result.json")) !== undefined;
+  return statOf(join(folder, RESULT)) !== undefined;
+}
+
+/** What every finished run of the method has. */
+function filesOf({ method, resolved }: Pick<RunResult, "method" | "resolved">): string[] {
+  const weights = ["config.json", "model.safetensors"];
+  const trained = method === "lora" || method === "adalora" ? ["adapter/adapter_config.json", "adapter/adapter_model.safetensors", ...(resolved.base === null ? weights.map((file) => `${BASE}/${file}`) : [])] : weights.map((file) => `checkpoint/${file}`);
+  return ["config.json", "env.json", "events.jsonl", "metrics.csv", "predictions.jsonl", ...trained];
 }
 
 /** A result of a hundred modules has 100 kB. */
@@ -130,7 +143,7 @@ export class RunFolder {
 
   /** Publishes the folder under the run's name. False when another writer was first; this folder is then removed. */
   commit(result: RunResult): boolean {
-    this.writeJson("result.json", result);
+    this.writeJson(RESULT, result);
     writeDigests(this.path);
     try {
       renameSync(this.path, this.final);

@@ -9,7 +9,8 @@ import type { RunResult } from "../store/result.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { dataIdentity } from "../tasks/prepare.ts";
 import type { TaskEnvironment } from "../tasks/task.ts";
-import { baseSizes } from "../train/classifier.ts";
+import { requireAttachable } from "../train/adapt.ts";
+import { baseConfig, sizesOf } from "../train/classifier.ts";
 import { predictParameters } from "../train/predict.ts";
 import type { RunRequest } from "../train/run.ts";
 import { requireBaseMemory, requireMemory, requireTrainingMemory } from "./needs.ts";
@@ -46,17 +47,19 @@ export function planStudy(study: Study, store: RunStore, options: PlanOptions): 
   });
 }
 
-/** Memory, targets, patterns and module names against the base's layers. */
+/** Memory, targets, patterns, module names and ranks against the base's layers. */
 function checkConfig(config: ResolvedConfig, device: string): void {
   const { task, train } = config;
   const planted = task.name === "planted-rank" ? task : undefined;
   const where = `config "${config.name}"`;
   // of SST-2 the tokenizer's vocabulary is not known yet: what is asked for here is the least
-  const sizes = baseSizes(config, { vocab: planted?.vocab ?? 1, positions: planted?.length ?? 1, labels: planted?.labels ?? 2 });
+  const base = baseConfig(config, { vocab: planted?.vocab ?? 1, positions: planted?.length ?? 1, labels: planted?.labels ?? 2 });
+  const sizes = sizesOf(base);
   try {
     requireBaseMemory(sizes, config.method.storage, device);
     if (planted !== undefined) requireMemory((planted.train + planted.dev) * (4 * planted.length + 8 * planted.labels), device, `"task.train" ${planted.train} examples`);
     requireTrainingMemory(predictParameters(sizes, config.method), sizes, { rows: train.batchSize, length: planted?.length ?? SHORTEST }, config.method.storage, device);
+    requireAttachable(base, config.method);
   } catch (error) {
     throw error instanceof LowrankError && error.kind === "input" ? new InputError(`${where}: ${error.message}`, { cause: error }) : error;
   }

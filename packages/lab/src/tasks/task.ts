@@ -6,6 +6,8 @@ import type { BaseStorage } from "../train/storage.ts";
 export interface TaskEnvironment {
   readonly dataFolder: string;
   readonly cacheFolder: string;
+  /** Receives lines for people about the data. */
+  readonly say?: (line: string) => void;
 }
 
 export interface PreparedTask {

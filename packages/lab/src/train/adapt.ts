@@ -1,8 +1,8 @@
 /** Turns a base into what a method trains: which weights move, which stay, and what that amounts to. */
 import { join } from "node:path";
-import { directory, savePretrained } from "@lowrank/models";
+import { BertForSequenceClassification, directory, savePretrained, type BertConfig } from "@lowrank/models";
 import { recomputeBlocks } from "@lowrank/nn";
-import { adaLora, adaLoraConfig, adapt, BudgetSchedule, magnitudeBudget, parameterReport, resizeAdapter, saveAdapter, tripletsOf, type AdaptiveMethod, type AllocationRecord, type LoraAdapter, type LoraConfig } from "@lowrank/peft";
+import { adaLora, adaLoraConfig, adapt, attach, BudgetSchedule, magnitudeBudget, parameterReport, resizeAdapter, saveAdapter, tripletsOf, type AdaptiveMethod, type AllocationRecord, type LoraAdapter, type LoraConfig } from "@lowrank/peft";
 import { LowrankError, serialize, topSvd, type StoredTensor } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
 import type { AdaLoraMethod, LoraMethod, MethodConfig, TargetOptions } from "../config/study.ts";
@@ -51,6 +51,13 @@ export async function adaptClassifier(classifier: Classifier, method: MethodConf
 /** AdaLoRA's config in PEFT's words. @throws LowrankError for a schedule that does not fit the steps */
 function adaLoraSchedule({ initR, targetR, tinit, tfinal, deltaT, beta1, beta2, orthRegWeight }: AdaLoraMethod, totalStep: number): ReturnType<typeof adaLoraConfig> {
   return adaLoraConfig({ initR, targetR, totalStep, tinit, tfinal, deltaT, beta1, beta2, orthRegWeight });
+}
+
+/** Attaches the method's adapter to the base's shapes. @throws LowrankError naming what the base cannot have: a rank above a module's width */
+export function requireAttachable(base: BertConfig, method: MethodConfig): void {
+  if (method.method === "lora") attach(new BertForSequenceClassification(base), peftConfig(method));
+  // steps are known with the data only: the shortest schedule stands for all
+  if (method.method === "adalora") attach(new BertForSequenceClassification(base), { ...commonConfig(method), adaLora: adaLoraSchedule({ ...method, tinit: 0, tfinal: 0, deltaT: 1 }, 1) });
 }
 
 /** Throws InputError for a rank schedule that does not fit the run's steps. */

@@ -122,10 +122,9 @@ export async function loadClassifier(folder: string, needs: { labels: number; vo
   });
 }
 
-/** Sizes of the base that a config adapts, read without weights. */
-export function baseSizes(config: Pick<ResolvedConfig, "base" | "model">, data: { vocab: number; positions: number; labels: number }): BertSizes {
-  const bert = config.base === null ? bertConfig(config.model!, data) : readBertConfig(baseFiles(config.base)[0]!, data.labels);
-  return sizesOf(bert);
+/** Configuration of the base that a config adapts, read without weights. */
+export function baseConfig(config: Pick<ResolvedConfig, "base" | "model">, data: { vocab: number; positions: number; labels: number }): BertConfig {
+  return config.base === null ? bertConfig(config.model!, data) : readBertConfig(baseFiles(config.base)[0]!, data.labels);
 }
 
 /** A config.json has a few kilobytes; with the names of many labels more. */
@@ -140,7 +139,7 @@ function readBertConfig(path: string, labels: number): BertConfig {
   }
 }
 
-function sizesOf(config: BertConfig): BertSizes {
+export function sizesOf(config: BertConfig): BertSizes {
   return {
     vocab: config.vocabSize,
     positions: config.maxPositionEmbeddings,

@@ -3,6 +3,7 @@
  * other runs.
  */
 import { join } from "node:path";
+import { savePretrained } from "@lowrank/models";
 import type { AllocationRecord, AllocationStep } from "@lowrank/peft";
 import { NumericsError, type CompiledInfo, type Device, type DTypeTrace, type HostTensor } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
@@ -10,7 +11,7 @@ import { copyTokenizer } from "../data/word-piece.ts";
 import { asInput, RunError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { Evaluation, Proof, RunResult } from "../store/result.ts";
-import type { RunFolder } from "../store/run-store.ts";
+import { BASE, type RunFolder } from "../store/run-store.ts";
 import { EFFECTIVE_RANK, effectiveRanks, rankRecovery, type RankRecovery } from "../study/rank-recovery.ts";
 import type { PlannedMemory, ProcessMemory } from "../study/peak-rss.ts";
 import { plantedRank } from "../tasks/planted-rank.ts";
@@ -50,10 +51,16 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
   const started = performance.now();
   const { config, seed } = request;
   const { method } = config;
-  const fullLogits = isQuantised(method.storage) ? await probeFullBase(task, deriveSeed(seed, "init")) : undefined;
+  // a base that is drawn is nowhere else: it is kept beside the adapter, at full width where the run has it in fewer bits
+  const keepsBase = config.base === null && (method.method === "lora" || method.method === "adalora");
+  const keep = async ({ model: base }: Classifier): Promise<void> => (keepsBase ? savePretrained(base, join(folder.path, BASE)) : undefined);
+  const fullLogits = isQuantised(method.storage) ? await probeFullBase(task, deriveSeed(seed, "init"), keep) : undefined;
   const model = await asInput(() => task.base(deriveSeed(seed, "init"), baseStorage(method)));
   if (model.fresh.length > 0) once(`not in the checkpoint, drawn from the seed: ${model.fresh.join(", ")}`);
   try {
+    if (fullLogits === undefined) await keep(model);
+    // as the adapter's file names it, which stands in a folder beside it
+    if (keepsBase) model.model.origin = `../${BASE}`;
     const predicted = predictParameters(model.sizes, method);
     const quantisation = await quantisationProof(model, method, fullLogits, fullLogits === undefined ? undefined : await probe(model, task));
     const adapted = await asInput(() => adaptClassifier(model, method, seed, totalSteps(config, task)));
@@ -128,7 +135,7 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
 
 /** Beside the adapter or the checkpoint, so that either can be used by itself. */
 function keepTokenizer({ tokenizerFolder }: PreparedTask, folder: RunFolder): void {
-  for (const part of ["adapter", "checkpoint"]) if (tokenizerFolder !== undefined && folder.has(part)) copyTokenizer(tokenizerFolder, join(folder.path, part));
+  for (const part of ["adapter", BASE, "checkpoint"]) if (tokenizerFolder !== undefined && folder.has(part)) copyTokenizer(tokenizerFolder, join(folder.path, part));
 }
 
 /** What was found against what was planted. Kept ranks where they were allocated, effective ranks of the update otherwise. */
@@ -170,9 +177,10 @@ async function probe(classifier: Classifier, task: PreparedTask): Promise<Float6
   return classifier.logits(device.tensor(inputIds!.data, inputIds!.shape, inputIds!.dtype), device.tensor(attentionMask!.data, attentionMask!.shape, attentionMask!.dtype)).floats();
 }
 
-async function probeFullBase(task: PreparedTask, initSeed: number): Promise<Float64Array> {
+async function probeFullBase(task: PreparedTask, initSeed: number, keep: (full: Classifier) => Promise<void>): Promise<Float64Array> {
   const full = await task.base(initSeed);
   try {
+    await keep(full);
     return await probe(full, task);
   } finally {
     full.dispose();
