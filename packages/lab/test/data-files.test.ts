@@ -8,6 +8,8 @@ import { describe, expect, it } from "vitest";
 import { cachedTokenSet, sequence, TokenSetBuilder } from "../src/data/token-set.ts";
 import { parseLabelledTsv, readLabelledTsv } from "../src/data/tsv.ts";
 import { loadSst2 } from "../src/data/sst2.ts";
+import { loadCorpus, loadHeldOut } from "../src/data/corpus.ts";
+import { loadWordTokenizer } from "../src/data/word-piece.ts";
 import { writeToyData } from "./toy-data.ts";
 
 describe("a GLUE table", () => {
@@ -127,6 +129,23 @@ describe("the token cache", () => {
     const other = readdirSync(folder).map((name) => join(folder, name)).find((file) => file !== path)!;
     copyFileSync(other, path);
     expect(() => cachedTokenSet(folder, "key", make)).toThrow("is not the token cache");
+  });
+});
+
+describe("a byte order mark in texts for pre-training", () => {
+  it("is told of, whether the tokens are cached or not", async () => {
+    const data = writeToyData(mkdtempSync(join(tmpdir(), "lowrank-mark-")));
+    const files = ["train-00.txt", "valid.txt"].map((name) => join(data, "public-domain-books", name));
+    for (const file of files) writeFileSync(file, `\ufeff${readFileSync(file, "utf8")}`);
+    const tokenizer = await loadWordTokenizer(join(data, "bert-base-uncased-tokenizer"));
+    const said: string[] = [];
+    const options = { dataFolder: data, cacheFolder: join(data, ".cache"), sources: ["books", "sst2-text"], length: 8, say: (line: string) => said.push(line) } as const;
+    for (let i = 0; i < 2; i++) {
+      loadCorpus(options, tokenizer);
+      loadHeldOut(options, tokenizer);
+    }
+    const lines = files.map((file) => `${file}: begins with a byte order mark, which is no part of the text; it is left out`);
+    expect(said).toEqual([...lines, ...lines]);
   });
 });
 

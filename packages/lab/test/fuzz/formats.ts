@@ -1,7 +1,7 @@
 /** Every format that is read: a sound sample to damage, the reader of the packages, and in words of its own what an accepted input must be. */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { architectureFor, loadTokenizer, metaModel, readConfig, type Files } from "@lowrank/models";
 import { attach, loadMlxAdapter, parseAdapterConfig, readAdapterConfig } from "@lowrank/peft";
 import { fromEntries, quantiseFourBit, readQuantizationConfig, toEntries } from "@lowrank/quant";
@@ -327,6 +327,10 @@ const RESULT = {
 };
 mkdirSync(join(folder, "store", "runs", RESULT.name), { recursive: true });
 writeFileSync(join(folder, "store", "runs", RESULT.name, "result.json"), JSON.stringify(RESULT));
+for (const file of ["config.json", "env.json", "events.jsonl", "metrics.csv", "predictions.jsonl", "adapter/adapter_config.json", "adapter/adapter_model.safetensors"]) {
+  mkdirSync(dirname(join(folder, "store", "runs", RESULT.name, file)), { recursive: true });
+  writeFileSync(join(folder, "store", "runs", RESULT.name, file), "");
+}
 writeDigests(join(folder, "store", "runs", RESULT.name));
 
 const resultJson: FuzzFormat = {
