@@ -67,6 +67,12 @@ it("a perplexity's parts count what they sum: masks of the ids' shape, and no to
   expect(() => perplexityParts(device.zeros([2, 4, 5]), device.tensor(new Int32Array(8), [2, 4]), device.tensor(new Uint8Array(4), [1, 4], "bool"))).toThrow("attentionMask must be [2, 4], one for each position, got [1, 4]");
 });
 
+it.each(["u8", "u32", "i32"] as const)("tokens of type %s are asked for one after the other", async (dtype) => {
+  const logits = device.tensor(Float64Array.from({ length: 20 }, (_, i) => Math.sin(i * i)), [1, 4, 5]);
+  const losses = async (ids: Tensor): Promise<number[]> => [await nextTokenLoss(logits, ids)!.item(), await perplexityParts(logits, ids).count.item()];
+  expect(await losses(device.tensor([1, 2, 3, 4], [1, 4], dtype))).toEqual(await losses(device.tensor(Int32Array.of(1, 2, 3, 4), [1, 4])));
+});
+
 it("labels of another shape than the positions are refused, also where their number is the same", () => {
   const logits = device.zeros([2, 4, 5]);
   for (const shape of [[4, 2], [8], [8, 1], [1, 8]]) {

@@ -64,7 +64,12 @@ export function answerLoss(startLogits: Tensor, endLogits: Tensor, startPosition
 
 /** Labels [batch, length] moved one to the left, so that position i is asked for token i + 1; the last position is asked for nothing. */
 function nextTokens(labels: Tensor): Tensor {
-  return ops.pad(ops.slice(labels, 1, 1, labels.shape[1]!), [[0, 0], [0, 1]], -100);
+  return ops.pad(ops.slice(signed(labels), 1, 1, labels.shape[1]!), [[0, 0], [0, 1]], -100);
+}
+
+/** Whole numbers in a type that holds −100. */
+function signed(ids: Tensor): Tensor {
+  return ids.dtype === "u8" || ids.dtype === "u32" ? ops.cast(ids, "i32") : ids;
 }
 
 /** Mean cross-entropy of logits [batch, length, vocab] with the token that follows; labels [batch, length] are not shifted by the caller. */
@@ -105,7 +110,7 @@ export interface PerplexityParts {
 /** What a perplexity over many batches is made of: add up both parts, then exp(sum / count). Padding counts in neither, and neither does a token −100. */
 export function perplexityParts(logits: Tensor, inputIds: Tensor, attentionMask?: Tensor): PerplexityParts {
   const sum = ops.sum(tokenLosses(logits, inputIds, attentionMask));
-  const tokens = ops.ne(ops.slice(inputIds, 1, 1, inputIds.shape[1]!), -100);
+  const tokens = ops.ne(ops.slice(signed(inputIds), 1, 1, inputIds.shape[1]!), -100);
   const counted = attentionMask === undefined ? tokens : ops.logicalAnd(tokens, countedTargets(attentionMask, inputIds.shape));
   return { sum, count: ops.cast(ops.sum(ops.cast(counted, "i32")), logits.dtype) };
 }
