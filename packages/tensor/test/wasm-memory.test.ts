@@ -44,7 +44,7 @@ async function train(device: Device): Promise<number[]> {
 describe.each([1, 2])("with %d threads", (threads) => {
   it.for([2.4, 3.8])("%d GiB of parameters compute right", async (gib) => {
     const device = await opened(threads);
-    const parameters = Array.from({ length: Math.round(gib * 10) }, () => untouched(device, [GIB / 10 / 4 - 1]));
+    const parameters = Array.from({ length: Math.round(gib * 10) }, () => untouched(device, [Math.floor(GIB / 10 / 4) - 1]));
     expect(device.memory().persistent).toBeGreaterThan((gib - 0.01) * GIB);
     expect(await ops.add(device.tensor([2]), 3).item()).toBe(5);
     expect(await train(device)).toEqual(await train(await opened(threads)));
@@ -152,7 +152,7 @@ describe("what does not fit", () => {
     const device = await opened(2);
     const weight = device.parameter(wave(1000, 1));
     const want = await train(device);
-    const filler = untouched(device, [3.7 * GIB / 4]);
+    const filler = untouched(device, [Math.round((3.7 * GIB) / 4)]);
     const big = (): Promise<number> => ops.sum(ops.matmul(ops.matmul(device.zeros([2 ** 15, 1]), device.zeros([1, 2 ** 12])), device.zeros([2 ** 12, 1]))).item();
     await expect(big()).rejects.toMatchObject({ code: "DeviceError" });
     const other = device.parameter(wave(1000, 2));
