@@ -25,7 +25,7 @@ task:
     3.attention.self.value: 2
     3.intermediate.dense: 7
 model: { hidden: 32, layers: 4, heads: 4, intermediate: 64, dropout: 0, initializerRange: 0.2, seed: 1 }
-train: { epochs: 3, batchSize: 64 }
+train: { epochs: 4, batchSize: 64 }
 `;
 
 /** The six configurations on it, all with a budget of 32 ranks in the end. */
