@@ -94,6 +94,11 @@ describe("values of config.json", () => {
     expect(() => parseBertConfig(source as ConfigSource)).toThrow(message);
   });
 
+  it("sizes that follow from others are bounded too", () => {
+    expect(() => parseGPT2Config({ model_type: "gpt2", n_embd: 1e9, n_head: 2 })).toThrow(/"n_inner, which is 4 · n_embd," must be .* memory holds it, got 4000000000/);
+    expect(parseGPT2Config({ model_type: "gpt2", n_embd: 1024, n_head: 2 }).intermediateSize).toBe(4096);
+  });
+
   it("rotary options count in all their spellings, and disagree in none", () => {
     expect(parseLlamaConfig({ ...small, rope_parameters: { rope_theta: 5e5, rope_type: "default" }, rope_scaling: null })).toMatchObject({ ropeTheta: 5e5, notBuilt: [] });
     expect(() => parseLlamaConfig({ ...small, rope_theta: 1e4, rope_parameters: { rope_theta: 5e5 } })).toThrow("rope_theta 10000 and rope_parameters.rope_theta 500000 disagree");

@@ -54,10 +54,12 @@ export const GPT2_TABLE: ConfigTable<GPT2Values> = {
   harmless: ["n_ctx", "reorder_and_upcast_attn", "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj", "output_past", "task_specific_params"],
 };
 
+const DERIVED = { source: "config.json", path: ["n_inner, which is 4 · n_embd,"], code: "FormatError" } as const;
+
 export function parseGPT2Config(source: ConfigSource, overrides: ConfigOverrides = {}): GPT2Config {
   const { intermediateSize: inner, ...base } = readBase(GPT2_TABLE, source, overrides);
   checkHeads(base.hiddenSize, "n_embd", base.numAttentionHeads, "n_head");
-  return { ...base, intermediateSize: inner ?? 4 * base.hiddenSize, padTokenId: presentId(base.padTokenId), notBuilt: [...base.notBuilt, ...builtActivation("activation_function", base.hiddenAct)] };
+  return { ...base, intermediateSize: inner ?? size.read(4 * base.hiddenSize, DERIVED), padTokenId: presentId(base.padTokenId), notBuilt: [...base.notBuilt, ...builtActivation("activation_function", base.hiddenAct)] };
 }
 
 export function gpt2ConfigFile(config: GPT2Config, architecture: string): Record<string, unknown> {
