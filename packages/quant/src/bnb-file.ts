@@ -1,5 +1,5 @@
 /** bitsandbytes' safetensors entries of one four-bit weight, and `quantization_config`. */
-import { LowrankError, NumericsError, quote, sizeOf, type StoredTensor } from "@lowrank/tensor";
+import { FormatError, LowrankError, quote, sizeOf, type StoredTensor } from "@lowrank/tensor";
 import { checkFile, checkOptions, fields, flag, listOf, oneOf, optional, parseJson, pythonJson, real, whole, type Rule } from "@lowrank/tensor/check";
 import { checkLengths } from "./blockwise.ts";
 import { NESTED_BLOCK } from "./nested.ts";
@@ -59,7 +59,7 @@ export interface ReadOptions {
   readonly allowNonFinite?: boolean;
 }
 
-/** @throws LowrankError (FormatError) naming the key that is missing, unknown or does not fit; NumericsError naming the scale that is no magnitude */
+/** @throws LowrankError (FormatError) naming the key that is missing, unknown or does not fit, or the scale that is no magnitude */
 export function fromEntries(name: string, entries: ReadonlyMap<string, StoredTensor>, options: ReadOptions = {}): FourBitState {
   const { allowNonFinite = false } = checkOptions("fromEntries", READ_OPTIONS, options);
   const fail = (why: string): never => { throw new LowrankError("FormatError", `${name}: not a bitsandbytes four-bit weight: ${why}`); };
@@ -84,7 +84,7 @@ export function fromEntries(name: string, entries: ReadonlyMap<string, StoredTen
   const magnitudes = (key: string): Float32Array => {
     const data = need(key).data as Float32Array;
     const bad = allowNonFinite ? -1 : data.findIndex((s) => !(s >= 0 && s < Infinity));
-    if (bad >= 0) throw new NumericsError(`${name}.${key}: scale ${bad} is ${data[bad]}; a scale is a finite number of at least 0 (allowNonFinite takes others)`);
+    if (bad >= 0) throw new FormatError(`${name}.${key}: scale ${bad} is ${data[bad]}; a scale is a finite number of at least 0 (allowNonFinite takes others)`);
     return data;
   };
   if (!nested) {
