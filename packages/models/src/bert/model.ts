@@ -19,19 +19,18 @@ export const BERT: ModelFamily<BertConfig> = {
 
 const INPUTS = inputsRule<BertInputs>({ tokenTypeIds: anyTensor });
 
-export class BertModel extends PretrainedModel<BertConfig, BertInputs, BertOutputs> {
-  static readonly family: ModelFamily<BertConfig> = BERT;
-  static readonly architecture = "BertModel";
+/** Encoder and pooler behind the embeddings of a family: BERT's own, or RoBERTa's, whose positions count otherwise. */
+export abstract class BertBody<C extends BertConfig> extends PretrainedModel<C, BertInputs, BertOutputs> {
   readonly basePrefix = "";
   readonly embeddings: BertEmbeddings;
   readonly encoder: BertEncoder;
   readonly pooler: BertPooler | undefined;
 
-  constructor(config: BertConfig, options: { pooler?: boolean } = {}) {
+  constructor(config: C, embeddings: BertEmbeddings, { pooler = true }: { readonly pooler?: boolean | undefined }) {
     super(config);
-    this.embeddings = new BertEmbeddings(config);
+    this.embeddings = embeddings;
     this.encoder = new BertEncoder(config);
-    this.pooler = options.pooler === false ? undefined : new BertPooler(config);
+    this.pooler = pooler ? new BertPooler(config) : undefined;
   }
 
   get inputsRule(): Rule<BertInputs> { return INPUTS; }
@@ -41,5 +40,14 @@ export class BertModel extends PretrainedModel<BertConfig, BertInputs, BertOutpu
       const out = this.encoder.forward(this.embeddings.forward(inputs), inputs.attentionMask);
       return { ...out, pooled: this.pooler?.forward(out.lastHiddenState) };
     });
+  }
+}
+
+export class BertModel extends BertBody<BertConfig> {
+  static readonly family: ModelFamily<BertConfig> = BERT;
+  static readonly architecture = "BertModel";
+
+  constructor(config: BertConfig, options: { pooler?: boolean } = {}) {
+    super(config, new BertEmbeddings(config), options);
   }
 }
