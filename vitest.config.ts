@@ -2,7 +2,11 @@ import { defineConfig } from "vitest/config";
 
 const conditions = ["@lowrank/source"];
 const set = process.env["LOWRANK_TEST_SET"] ?? "all";
-const include = { all: ["packages/*/test/**/*.test.ts"], fixtures: ["packages/*/test/**/*.fixture.test.ts"], slow: ["packages/*/test/**/*.slow.ts"] }[set];
+const include = {
+  all: ["packages/*/test/**/*.test.ts"],
+  fixtures: ["packages/*/test/**/*.fixture.test.ts"],
+  slow: ["packages/*/test/**/*.slow.ts"],
+}[set];
 
 /** Tests run on TypeScript sources: the `@lowrank/source` export condition means no build is needed. */
 export default defineConfig({

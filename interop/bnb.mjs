@@ -1,5 +1,24 @@
 // B and A with bitsandbytes: reads what bnb_theirs.py wrote; writes quantised folders for check_bnb.py. usage: bnb.mjs PROJECT OUT
-import { open, reporter, guarded, loadModel, inputsOf, logitsOf, compare, figure, readTensors, writeTensors, readJson, trainSteps, TOLERANCE, join, existsSync, mkdirSync, writeFileSync, short } from "./common.mjs";
+import {
+  open,
+  reporter,
+  guarded,
+  loadModel,
+  inputsOf,
+  logitsOf,
+  compare,
+  figure,
+  readTensors,
+  writeTensors,
+  readJson,
+  trainSteps,
+  TOLERANCE,
+  join,
+  existsSync,
+  mkdirSync,
+  writeFileSync,
+  short,
+} from "./common.mjs";
 import { readdirSync } from "node:fs";
 const [project, out] = process.argv.slice(2);
 const lr = await open(project);
@@ -31,21 +50,50 @@ for (const name of existsSync(root) ? readdirSync(root).sort() : []) {
     const loaded = await quant.loadFourBit(model, file, device);
     const tied = model.tied;
     const place = (n) => (file.has(n) ? n : tied.has(n) && file.has(tied.get(n)) ? tied.get(n) : undefined);
-    const { fresh } = await model.materialize({ device, values: { has: (n) => place(n) !== undefined, read: (n) => file.read(place(n)) } });
+    const { fresh } = await model.materialize({
+      device,
+      values: { has: (n) => place(n) !== undefined, read: (n) => file.read(place(n)) },
+    });
     await source.close?.();
     const got = (await logitsOf(model, inputs)).data;
     const c = compare(got, wanted.get("logits").data);
     const d = compare(got, wanted.get("dequantised").data);
-    const same = loaded.map((n) => n.replace(/\.weight$/, "")).sort().join() === info.modules.join();
+    const same =
+      loaded
+        .map((n) => n.replace(/\.weight$/, ""))
+        .sort()
+        .join() === info.modules.join();
     const loose = name.includes("bf16") && !name.includes("storage") ? 2e-2 : 1e-4;
-    report(`B/bnb-loadFourBit/${name}`, c.relative <= loose && fresh.length === 0 && same ? "PASS" : "FAIL", `${figure(c)}; against dequantised ${d.relative.toExponential(1)}`, short(`${choice.format} ${loaded.length} modules${same ? "" : ` (bitsandbytes has ${info.modules.length})`}${fresh.length === 0 ? "" : `; fresh ${fresh}`}`));
+    report(
+      `B/bnb-loadFourBit/${name}`,
+      c.relative <= loose && fresh.length === 0 && same ? "PASS" : "FAIL",
+      `${figure(c)}; against dequantised ${d.relative.toExponential(1)}`,
+      short(
+        `${choice.format} ${loaded.length} modules${same ? "" : ` (bitsandbytes has ${info.modules.length})`}${fresh.length === 0 ? "" : `; fresh ${fresh}`}`,
+      ),
+    );
     model.dispose();
   });
 }
 // ours: every family, written as a folder
 const to = join(out, "A", "bnb");
-for (const base of ["bert_cls", "distil_cls", "roberta_cls", "gpt2_lm", "llama_lm", "llama_tied", "bert_mlm", "real_cls"].filter((n) => existsSync(join(out, "models", n)))) {
-  for (const [format, nested] of [["nf4", true], ["nf4", false], ["fp4", true], ["fp4", false], ["int8", false]]) {
+for (const base of [
+  "bert_cls",
+  "distil_cls",
+  "roberta_cls",
+  "gpt2_lm",
+  "llama_lm",
+  "llama_tied",
+  "bert_mlm",
+  "real_cls",
+].filter((n) => existsSync(join(out, "models", n)))) {
+  for (const [format, nested] of [
+    ["nf4", true],
+    ["nf4", false],
+    ["fp4", true],
+    ["fp4", false],
+    ["int8", false],
+  ]) {
     const name = `${base}-${format}${nested ? "-nested" : ""}`;
     await guarded(report, `A/bnb-write/${name}`, async () => {
       const folder = join(out, "models", base);
@@ -56,13 +104,21 @@ for (const base of ["bert_cls", "distil_cls", "roberta_cls", "gpt2_lm", "llama_l
       const here = join(to, name);
       mkdirSync(join(here, "folder"), { recursive: true });
       const bytes = [];
-      await quant.writeQuantisedModel(model, (b) => { bytes.push(b.slice()); });
+      await quant.writeQuantisedModel(model, (b) => {
+        bytes.push(b.slice());
+      });
       writeFileSync(join(here, "folder", "model.safetensors"), Buffer.concat(bytes));
-      writeFileSync(join(here, "folder", "config.json"), quant.quantizedConfigFile(model, readJson(join(folder, "config.json"))));
+      writeFileSync(
+        join(here, "folder", "config.json"),
+        quant.quantizedConfigFile(model, readJson(join(folder, "config.json"))),
+      );
       writeTensors(lr, join(here, "logits.safetensors"), { logits });
       // projections that stayed as they were, for `skip`
       const skip = quant.skipModules(model);
-      writeFileSync(join(here, "case.json"), JSON.stringify({ base, format, nested, skip, modules: parts.map((p) => p.path).sort() }));
+      writeFileSync(
+        join(here, "case.json"),
+        JSON.stringify({ base, format, nested, skip, modules: parts.map((p) => p.path).sort() }),
+      );
       model.dispose();
     });
   }
@@ -71,27 +127,40 @@ for (const base of ["bert_cls", "distil_cls", "roberta_cls", "gpt2_lm", "llama_l
 for (const base of ["bert_cls", "gpt2_lm", "llama_lm", "real_cls"]) {
   if (!existsSync(join(out, "models", base))) continue;
   const folder = join(out, "models", base);
-  const targetModules = { bert_cls: ["query", "value", "dense"], real_cls: ["query", "value", "dense"], gpt2_lm: ["c_attn", "c_proj"], llama_lm: ["q_proj", "down_proj"] }[base];
+  const targetModules = {
+    bert_cls: ["query", "value", "dense"],
+    real_cls: ["query", "value", "dense"],
+    gpt2_lm: ["c_attn", "c_proj"],
+    llama_lm: ["q_proj", "down_proj"],
+  }[base];
   await guarded(report, `A/qlora-write/${base}`, async () => {
     const { model } = await loadModel(lr, folder, device);
     const inputs = await inputsOf(lr, folder, device);
     await quant.quantise(model, { doubleQuantisation: false });
-    const adapter = await lr.peft.adapt(model, { r: 4, alpha: 8, targetModules, taskType: base.endsWith("cls") ? "SEQ_CLS" : "CAUSAL_LM" }, { device, seed: 3 });
+    const adapter = await lr.peft.adapt(
+      model,
+      { r: 4, alpha: 8, targetModules, taskType: base.endsWith("cls") ? "SEQ_CLS" : "CAUSAL_LM" },
+      { device, seed: 3 },
+    );
     await trainSteps(lr, model, inputs, device, { steps: 4, rate: base === "real_cls" ? 2e-3 : 1e-2 });
     await lr.peft.saveAdapter(adapter, lr.models.directory(join(out, "A", "qlora", base, "adapter")));
     writeTensors(lr, join(out, "A", "qlora", base, "logits.safetensors"), { logits: await logitsOf(model, inputs) });
     model.dispose();
   });
   const there = join(out, "B", "qlora", base);
-  if (existsSync(there)) await guarded(report, `B/qlora-loads/${base}`, async () => {
-    const { model } = await loadModel(lr, folder, device);
-    const inputs = await inputsOf(lr, folder, device);
-    await quant.quantise(model, { doubleQuantisation: false });
-    await lr.peft.loadAdapter(model, lr.models.directory(join(there, "adapter")), { device });
-    const c = compare((await logitsOf(model, inputs)).data, (await readTensors(lr, join(there, "logits.safetensors"))).get("logits").data);
-    report(`B/qlora-loads/${base}`, c.relative <= 1e-4 ? "PASS" : "FAIL", figure(c));
-    model.dispose();
-  });
+  if (existsSync(there))
+    await guarded(report, `B/qlora-loads/${base}`, async () => {
+      const { model } = await loadModel(lr, folder, device);
+      const inputs = await inputsOf(lr, folder, device);
+      await quant.quantise(model, { doubleQuantisation: false });
+      await lr.peft.loadAdapter(model, lr.models.directory(join(there, "adapter")), { device });
+      const c = compare(
+        (await logitsOf(model, inputs)).data,
+        (await readTensors(lr, join(there, "logits.safetensors"))).get("logits").data,
+      );
+      report(`B/qlora-loads/${base}`, c.relative <= 1e-4 ? "PASS" : "FAIL", figure(c));
+      model.dispose();
+    });
 }
 // a quantised model saved by savePretrained: what comes out?
 await guarded(report, "A/bnb-savePretrained/bert_cls-nf4", async () => {
@@ -101,6 +170,9 @@ await guarded(report, "A/bnb-savePretrained/bert_cls-nf4", async () => {
   const logits = await logitsOf(model, await inputsOf(lr, folder, device));
   await lr.models.savePretrained(model, join(to, "savePretrained", "folder"));
   writeTensors(lr, join(to, "savePretrained", "logits.safetensors"), { logits });
-  writeFileSync(join(to, "savePretrained", "case.json"), JSON.stringify({ base: "bert_cls", format: "none", nested: false, modules: [] }));
+  writeFileSync(
+    join(to, "savePretrained", "case.json"),
+    JSON.stringify({ base: "bert_cls", format: "none", nested: false, modules: [] }),
+  );
 });
 device.close();

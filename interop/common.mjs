@@ -5,7 +5,9 @@ import { pathToFileURL } from "node:url";
 
 export async function open(project) {
   const pkg = (name, file = "index.js") => import(pathToFileURL(resolve(project, "packages", name, "dist", file)).href);
-  const [tensor, nn, models, peft, quant] = await Promise.all(["tensor", "nn", "models", "peft", "quant"].map((n) => pkg(n)));
+  const [tensor, nn, models, peft, quant] = await Promise.all(
+    ["tensor", "nn", "models", "peft", "quant"].map((n) => pkg(n)),
+  );
   return { tensor, nn, models, peft, quant, pkg };
 }
 
@@ -49,15 +51,26 @@ export const readJson = (path) => JSON.parse(readFileSync(path, "utf8"));
 
 export async function loadModel(lr, folder, device, options = {}) {
   const config = readJson(join(folder, "config.json"));
-  return lr.models.fromPretrained(folder, lr.models.architectureOf(lr.models.architectureFor(config)), { device, ...options });
+  return lr.models.fromPretrained(folder, lr.models.architectureOf(lr.models.architectureFor(config)), {
+    device,
+    ...options,
+  });
 }
 
 /** ids, mask, types and labels of a model's inputs file, by lowrank's names. */
 export async function inputsOf(lr, folder, device) {
   const stored = await readTensors(lr, join(folder, "inputs.safetensors"));
-  const names = { input_ids: "inputIds", attention_mask: "attentionMask", token_type_ids: "tokenTypeIds", labels: "labels", start_positions: "startPositions", end_positions: "endPositions" };
+  const names = {
+    input_ids: "inputIds",
+    attention_mask: "attentionMask",
+    token_type_ids: "tokenTypeIds",
+    labels: "labels",
+    start_positions: "startPositions",
+    end_positions: "endPositions",
+  };
   const inputs = {};
-  for (const [name, { data, shape, dtype }] of stored) if (names[name]) inputs[names[name]] = device.tensor(data, shape, dtype === "f32" ? "f32" : "i32");
+  for (const [name, { data, shape, dtype }] of stored)
+    if (names[name]) inputs[names[name]] = device.tensor(data, shape, dtype === "f32" ? "f32" : "i32");
   return inputs;
 }
 
@@ -84,7 +97,8 @@ export function compare(a, b) {
   return { worst, scale, relative: worst / scale };
 }
 
-export const figure = ({ worst, scale, relative }) => `max|d|=${worst.toExponential(2)} rel=${relative.toExponential(2)} scale=${scale.toPrecision(3)}`;
+export const figure = ({ worst, scale, relative }) =>
+  `max|d|=${worst.toExponential(2)} rel=${relative.toExponential(2)} scale=${scale.toPrecision(3)}`;
 
 /** A few AdamW steps, each one its own graph. Returns losses. */
 export async function trainSteps(lr, model, inputs, device, { steps = 6, rate = 1e-2, allocator } = {}) {

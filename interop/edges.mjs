@@ -1,5 +1,19 @@
 // Further ways out of lowrank, for check_edges.py. usage: edges.mjs PROJECT OUT
-import { open, reporter, guarded, loadModel, inputsOf, logitsOf, readTensors, writeTensors, trainSteps, readJson, join, existsSync, writeFileSync } from "./common.mjs";
+import {
+  open,
+  reporter,
+  guarded,
+  loadModel,
+  inputsOf,
+  logitsOf,
+  readTensors,
+  writeTensors,
+  trainSteps,
+  readJson,
+  join,
+  existsSync,
+  writeFileSync,
+} from "./common.mjs";
 import { cpSync, rmSync } from "node:fs";
 const [project, out] = process.argv.slice(2);
 const lr = await open(project);
@@ -14,14 +28,28 @@ const save = async (name, model, inputs, extra = {}) => {
 };
 // another number of labels than the base's config names
 await guarded(report, "A/edges/labels-5-over-3", async () => {
-  const { model } = await fromPretrained(join(out, "B", "forms", "bert_cls-bare", "folder"), architectures.BertForSequenceClassification, { device, labels: 5 });
+  const { model } = await fromPretrained(
+    join(out, "B", "forms", "bert_cls-bare", "folder"),
+    architectures.BertForSequenceClassification,
+    { device, labels: 5 },
+  );
   await save("labels-5-over-3", model, await inputsOf(lr, join(out, "models", "bert_cls"), device));
 });
 // as transformers 4 wrote it, in half precision, and saved again
-for (const [name, from, dtype] of [["v4-llama", "llama_lm-v4-config"], ["f16-llama", "llama_lm-float16"], ["f16-llama-kept-f16", "llama_lm-float16", "f16"], ["bf16-bert-kept-bf16", "bert_cls-bfloat16", "bf16"]]) {
+for (const [name, from, dtype] of [
+  ["v4-llama", "llama_lm-v4-config"],
+  ["f16-llama", "llama_lm-float16"],
+  ["f16-llama-kept-f16", "llama_lm-float16", "f16"],
+  ["bf16-bert-kept-bf16", "bert_cls-bfloat16", "bf16"],
+]) {
   await guarded(report, `A/edges/${name}`, async () => {
     const base = from.startsWith("bert") ? "bert_cls" : "llama_lm";
-    const { model } = await loadModel(lr, join(out, "B", "forms", from, "folder"), device, dtype === undefined ? {} : { dtype });
+    const { model } = await loadModel(
+      lr,
+      join(out, "B", "forms", from, "folder"),
+      device,
+      dtype === undefined ? {} : { dtype },
+    );
     await save(name, model, await inputsOf(lr, join(out, "models", base), device), { base, dtype: dtype ?? "f32" });
   });
 }
@@ -30,7 +58,11 @@ await guarded(report, "A/edges/merged-into-dequantised", async () => {
   const { model } = await loadModel(lr, join(out, "models", "bert_cls"), device);
   const inputs = await inputsOf(lr, join(out, "models", "bert_cls"), device);
   await lr.quant.quantise(model);
-  const adapter = await lr.peft.adapt(model, { r: 4, alpha: 8, targetModules: ["query", "dense"], taskType: "SEQ_CLS" }, { device, seed: 3 });
+  const adapter = await lr.peft.adapt(
+    model,
+    { r: 4, alpha: 8, targetModules: ["query", "dense"], taskType: "SEQ_CLS" },
+    { device, seed: 3 },
+  );
   await trainSteps(lr, model, inputs, device, { steps: 4 });
   await adapter.mergeAndUnload({ into: "dequantised" });
   await save("merged-into-dequantised", model, inputs);
@@ -40,16 +72,42 @@ const peft = join(out, "B", "adapters");
 const variants = {
   "old-config": (folder) => {
     const c = readJson(join(folder, "adapter_config.json"));
-    writeFileSync(join(folder, "adapter_config.json"), JSON.stringify(Object.fromEntries(["base_model_name_or_path", "bias", "fan_in_fan_out", "inference_mode", "init_lora_weights", "lora_alpha", "lora_dropout", "modules_to_save", "peft_type", "r", "target_modules", "task_type"].map((k) => [k, c[k]]))));
+    writeFileSync(
+      join(folder, "adapter_config.json"),
+      JSON.stringify(
+        Object.fromEntries(
+          [
+            "base_model_name_or_path",
+            "bias",
+            "fan_in_fan_out",
+            "inference_mode",
+            "init_lora_weights",
+            "lora_alpha",
+            "lora_dropout",
+            "modules_to_save",
+            "peft_type",
+            "r",
+            "target_modules",
+            "task_type",
+          ].map((k) => [k, c[k]]),
+        ),
+      ),
+    );
   },
   "half-precision": async (folder) => {
     const tensors = await readTensors(lr, join(folder, "adapter_model.safetensors"));
-    const half = new Map([...tensors].map(([n, t]) => [n, { dtype: "f16", shape: t.shape, data: lr.tensor.f32ToF16(t.data) }]));
+    const half = new Map(
+      [...tensors].map(([n, t]) => [n, { dtype: "f16", shape: t.shape, data: lr.tensor.f32ToF16(t.data) }]),
+    );
     writeFileSync(join(folder, "adapter_model.safetensors"), lr.tensor.serialize(half));
   },
 };
 for (const [what, change] of Object.entries(variants)) {
-  for (const [name, base] of [["bert-lora", "bert_cls"], ["gpt2-lora", "gpt2_lm"], ["llama-dora", "llama_lm"]]) {
+  for (const [name, base] of [
+    ["bert-lora", "bert_cls"],
+    ["gpt2-lora", "gpt2_lm"],
+    ["llama-dora", "llama_lm"],
+  ]) {
     if (what === "old-config" && name === "llama-dora") continue;
     if (!existsSync(join(peft, name, "adapter"))) continue;
     await guarded(report, `B/edges/${what}/${name}`, async () => {

@@ -1,5 +1,20 @@
 // B: lowrank reads the checkpoints that forms_theirs.py wrote. usage: forms.mjs PROJECT OUT
-import { open, reporter, guarded, loadModel, inputsOf, logitsOf, compare, figure, readTensors, readJson, TOLERANCE, join, existsSync, short } from "./common.mjs";
+import {
+  open,
+  reporter,
+  guarded,
+  loadModel,
+  inputsOf,
+  logitsOf,
+  compare,
+  figure,
+  readTensors,
+  readJson,
+  TOLERANCE,
+  join,
+  existsSync,
+  short,
+} from "./common.mjs";
 import { readdirSync } from "node:fs";
 const [project, out, only = "."] = process.argv.slice(2);
 const lr = await open(project);
@@ -15,30 +30,72 @@ for (const name of readdirSync(root).sort()) {
   await guarded(report, id, async () => {
     if (info.note === "hidden") {
       const { model, report: loaded } = await loadModel(lr, info.folder, device);
-      const c = compare((await model.forward(await inputsOf(lr, here, device)).lastHiddenState.floats()), (await readTensors(lr, join(here, "logits.safetensors"))).get("hidden").data);
-      report(id, c.relative <= TOLERANCE ? "PASS" : "FAIL", figure(c), short(`fresh ${loaded.fresh}; unused ${loaded.unused}`));
+      const c = compare(
+        await model.forward(await inputsOf(lr, here, device)).lastHiddenState.floats(),
+        (await readTensors(lr, join(here, "logits.safetensors"))).get("hidden").data,
+      );
+      report(
+        id,
+        c.relative <= TOLERANCE ? "PASS" : "FAIL",
+        figure(c),
+        short(`fresh ${loaded.fresh}; unused ${loaded.unused}`),
+      );
       return model.dispose();
     }
     if (info.heads !== undefined && !existsSync(join(here, "logits.safetensors"))) {
       const config = readJson(join(here, "folder", "config.json"));
-      const task = { bert: "SEQ_CLS", roberta: "SEQ_CLS", distilbert: "SEQ_CLS", llama: "CAUSAL_LM", gpt2: "CAUSAL_LM" }[config.model_type];
-      const { model, report: loaded } = await lr.models.fromPretrained(join(here, "folder"), lr.models.architectures[lr.models.architectureFor(config, task)], { device });
+      const task = {
+        bert: "SEQ_CLS",
+        roberta: "SEQ_CLS",
+        distilbert: "SEQ_CLS",
+        llama: "CAUSAL_LM",
+        gpt2: "CAUSAL_LM",
+      }[config.model_type];
+      const { model, report: loaded } = await lr.models.fromPretrained(
+        join(here, "folder"),
+        lr.models.architectures[lr.models.architectureFor(config, task)],
+        { device },
+      );
       const odd = loaded.fresh.filter((n) => !info.heads.includes(n));
-      report(id, odd.length === 0 && loaded.unused.length === 0 ? "PASS" : "FAIL", `${loaded.fresh.length} fresh`, short(`${loaded.fresh}${loaded.unused.length ? `; unused ${loaded.unused}` : ""}`));
+      report(
+        id,
+        odd.length === 0 && loaded.unused.length === 0 ? "PASS" : "FAIL",
+        `${loaded.fresh.length} fresh`,
+        short(`${loaded.fresh}${loaded.unused.length ? `; unused ${loaded.unused}` : ""}`),
+      );
       return model.dispose();
     }
     // a bare base whose tied head is in it after all
     const config = readJson(join(here, "folder", "config.json"));
-    const { model, report: loaded } = info.note?.startsWith("bare") ? await lr.models.fromPretrained(join(here, "folder"), lr.models.architectures[lr.models.architectureFor(config, "CAUSAL_LM")], { device }) : await loadModel(lr, join(here, "folder"), device);
+    const { model, report: loaded } = info.note?.startsWith("bare")
+      ? await lr.models.fromPretrained(
+          join(here, "folder"),
+          lr.models.architectures[lr.models.architectureFor(config, "CAUSAL_LM")],
+          { device },
+        )
+      : await loadModel(lr, join(here, "folder"), device);
     const inputs = await inputsOf(lr, here, device);
-    const c = compare((await logitsOf(model, inputs)).data, (await readTensors(lr, join(here, "logits.safetensors"))).get("logits").data);
-    let note = [info.note, loaded.fresh.length ? `fresh ${loaded.fresh}` : "", loaded.unused.length ? `unused ${loaded.unused}` : ""].filter(Boolean).join("; ");
+    const c = compare(
+      (await logitsOf(model, inputs)).data,
+      (await readTensors(lr, join(here, "logits.safetensors"))).get("logits").data,
+    );
+    let note = [
+      info.note,
+      loaded.fresh.length ? `fresh ${loaded.fresh}` : "",
+      loaded.unused.length ? `unused ${loaded.unused}` : "",
+    ]
+      .filter(Boolean)
+      .join("; ");
     report(id, c.relative <= TOLERANCE && loaded.fresh.length === 0 ? "PASS" : "FAIL", figure(c), short(note));
     if (info.loss !== null && info.loss !== undefined) {
       await guarded(report, `B/forms-loss/${name}`, async () => {
         const loss = await model.forward(inputs).loss.item();
         const rel = Math.abs(loss - info.loss) / Math.max(1e-9, Math.abs(info.loss));
-        report(`B/forms-loss/${name}`, rel <= 1e-5 ? "PASS" : "FAIL", `transformers ${info.loss.toFixed(6)} lowrank ${loss.toFixed(6)}`);
+        report(
+          `B/forms-loss/${name}`,
+          rel <= 1e-5 ? "PASS" : "FAIL",
+          `transformers ${info.loss.toFixed(6)} lowrank ${loss.toFixed(6)}`,
+        );
       });
     }
     model.dispose();

@@ -1,5 +1,22 @@
 // A: lowrank trains adapters and writes files; check_ours.py reads them with PEFT and transformers. usage: ours.mjs PROJECT OUT [ONLY_REGEX]
-import { open, reporter, guarded, loadModel, inputsOf, logitsOf, compare, figure, readTensors, writeTensors, trainSteps, TOLERANCE, join, existsSync, writeFileSync, short } from "./common.mjs";
+import {
+  open,
+  reporter,
+  guarded,
+  loadModel,
+  inputsOf,
+  logitsOf,
+  compare,
+  figure,
+  readTensors,
+  writeTensors,
+  trainSteps,
+  TOLERANCE,
+  join,
+  existsSync,
+  writeFileSync,
+  short,
+} from "./common.mjs";
 const [project, out, only = "."] = process.argv.slice(2);
 const lr = await open(project);
 const report = reporter(out);
@@ -7,7 +24,19 @@ const device = await lr.tensor.init({ device: "wasm", threads: 1 });
 const { directory, savePretrained } = lr.models;
 
 // plain checkpoints: theirs into lowrank, and back out (A2, B checkpoints)
-const MODELS = ["bert_cls", "bert_tok", "bert_qa", "bert_mlm", "distil_cls", "roberta_cls", "gpt2_lm", "gpt2_cls", "llama_lm", "llama_tied", "real_cls"].filter((n) => existsSync(join(out, "models", n)));
+const MODELS = [
+  "bert_cls",
+  "bert_tok",
+  "bert_qa",
+  "bert_mlm",
+  "distil_cls",
+  "roberta_cls",
+  "gpt2_lm",
+  "gpt2_cls",
+  "llama_lm",
+  "llama_tied",
+  "real_cls",
+].filter((n) => existsSync(join(out, "models", n)));
 for (const name of MODELS) {
   if (!new RegExp(only).test(`model/${name}`)) continue;
   const folder = join(out, "models", name);
@@ -17,7 +46,12 @@ for (const name of MODELS) {
     const want = (await readTensors(lr, join(folder, "logits.safetensors"))).get("logits").data;
     const c = compare((await logitsOf(model, inputs)).data, want);
     const clean = loaded.fresh.length === 0 && loaded.unused.length === 0;
-    report(`B/checkpoint/${name}`, c.relative <= TOLERANCE && clean ? "PASS" : "FAIL", figure(c), clean ? "" : `fresh ${loaded.fresh}; unused ${loaded.unused}`);
+    report(
+      `B/checkpoint/${name}`,
+      c.relative <= TOLERANCE && clean ? "PASS" : "FAIL",
+      figure(c),
+      clean ? "" : `fresh ${loaded.fresh}; unused ${loaded.unused}`,
+    );
     // as it came, and after a few steps of full fine-tuning
     await savePretrained(model, join(out, "A", "saved", name));
     await trainSteps(lr, model, inputs, device, { steps: 3, rate: 1e-3 });
@@ -40,18 +74,59 @@ const CASES = [
   ["bert-rslora", "bert_cls", { ...seq, targetModules: bt, rsLora: true }],
   ["bert-dora", "bert_cls", { ...seq, targetModules: bt, dora: true }],
   ["bert-dora-rslora", "bert_cls", { ...seq, targetModules: bt, dora: true, rsLora: true }],
-  ["bert-adalora-pruned", "bert_cls", { ...seq, targetModules: ["query", "value", "dense"] }, { ada: ada(), cut: true }],
-  ["bert-adalora-pruned-to-zero", "bert_cls", { ...seq, targetModules: bt }, { ada: ada({ initR: 4, targetR: 1 }), cut: true }],
+  [
+    "bert-adalora-pruned",
+    "bert_cls",
+    { ...seq, targetModules: ["query", "value", "dense"] },
+    { ada: ada(), cut: true },
+  ],
+  [
+    "bert-adalora-pruned-to-zero",
+    "bert_cls",
+    { ...seq, targetModules: bt },
+    { ada: ada({ initR: 4, targetR: 1 }), cut: true },
+  ],
   ["bert-adalora-masked-uncut", "bert_cls", { ...seq, targetModules: ["query", "value"] }, { ada: ada() }],
-  ["bert-rank-pattern", "bert_cls", { ...seq, targetModules: bt, rankPattern: { query: 2, "layer.1.attention.output.dense": 7 } }],
-  ["bert-rank-alpha-pattern", "bert_cls", { ...seq, targetModules: bt, rankPattern: { "(query|key)": 3, "intermediate.dense": 6 }, alphaPattern: { "0.attention.self.query": 11, dense: 5 } }],
-  ["bert-rank-pattern-constant-scale", "bert_cls", { ...seq, targetModules: bt, rankPattern: { query: 2, "intermediate.dense": 10 }, alphaMode: "constantScaling" }],
-  ["bert-rank-pattern-constant-scale-rslora", "bert_cls", { ...seq, targetModules: bt, rankPattern: { query: 2, "intermediate.dense": 10 }, alphaMode: "constantScaling", rsLora: true }],
+  [
+    "bert-rank-pattern",
+    "bert_cls",
+    { ...seq, targetModules: bt, rankPattern: { query: 2, "layer.1.attention.output.dense": 7 } },
+  ],
+  [
+    "bert-rank-alpha-pattern",
+    "bert_cls",
+    {
+      ...seq,
+      targetModules: bt,
+      rankPattern: { "(query|key)": 3, "intermediate.dense": 6 },
+      alphaPattern: { "0.attention.self.query": 11, dense: 5 },
+    },
+  ],
+  [
+    "bert-rank-pattern-constant-scale",
+    "bert_cls",
+    { ...seq, targetModules: bt, rankPattern: { query: 2, "intermediate.dense": 10 }, alphaMode: "constantScaling" },
+  ],
+  [
+    "bert-rank-pattern-constant-scale-rslora",
+    "bert_cls",
+    {
+      ...seq,
+      targetModules: bt,
+      rankPattern: { query: 2, "intermediate.dense": 10 },
+      alphaMode: "constantScaling",
+      rsLora: true,
+    },
+  ],
   ["bert-bias-lora-only", "bert_cls", { ...seq, targetModules: bt, bias: "lora_only" }],
   ["bert-bias-all", "bert_cls", { ...seq, targetModules: bt, bias: "all" }],
   ["bert-lora-bias", "bert_cls", { ...seq, targetModules: bt, loraBias: true }],
   ["bert-modules-to-save-pooler", "bert_cls", { ...seq, targetModules: ["query", "value"], modulesToSave: ["pooler"] }],
-  ["bert-modules-to-save-dense", "bert_cls", { ...seq, targetModules: ["query", "value"], modulesToSave: ["pooler.dense"] }],
+  [
+    "bert-modules-to-save-dense",
+    "bert_cls",
+    { ...seq, targetModules: ["query", "value"], modulesToSave: ["pooler.dense"] },
+  ],
   ["bert-no-task-type", "bert_cls", { r: 4, alpha: 8, targetModules: ["query", "value"] }],
   ["bert-pissa", "bert_cls", { ...seq, targetModules: bt, initLora: "pissa" }],
   ["bert-olora", "bert_cls", { ...seq, targetModules: bt, initLora: "olora" }],
@@ -61,16 +136,28 @@ const CASES = [
   ["bert-embedding", "bert_cls", { ...seq, targetModules: ["word_embeddings", "query"] }],
   ["bert-embedding-dora", "bert_cls", { ...seq, targetModules: ["word_embeddings", "query"], dora: true }],
   ["bert-all-linear", "bert_cls", { ...seq, targetModules: "all-linear" }],
-  ["bert-regex", "bert_cls", { ...seq, targetModules: ".*layer\\.[02]\\.(attention\\.self\\.(query|key)|output\\.dense)" }],
+  [
+    "bert-regex",
+    "bert_cls",
+    { ...seq, targetModules: ".*layer\\.[02]\\.(attention\\.self\\.(query|key)|output\\.dense)" },
+  ],
   ["bert-layers-to-transform", "bert_cls", { ...seq, targetModules: ["query", "value"], layersToTransform: [0, 2] }],
-  ["bert-layers-pattern", "bert_cls", { ...seq, targetModules: ["query", "value"], layersToTransform: [1], layersPattern: ["layer"] }],
+  [
+    "bert-layers-pattern",
+    "bert_cls",
+    { ...seq, targetModules: ["query", "value"], layersToTransform: [1], layersPattern: ["layer"] },
+  ],
   ["bert-exclude", "bert_cls", { ...seq, targetModules: bt, excludeModules: ["pooler.dense", "0.intermediate.dense"] }],
   ["bert-exclude-regex", "bert_cls", { ...seq, targetModules: bt, excludeModules: ".*layer\\.2.*" }],
   ["bert-tok", "bert_tok", { r: 4, alpha: 8, taskType: "TOKEN_CLS", targetModules: bt }],
   ["bert-qa", "bert_qa", { r: 4, alpha: 8, taskType: "QUESTION_ANS", targetModules: bt }],
   ["bert-mlm", "bert_mlm", { r: 4, alpha: 8, targetModules: ["query", "value", "dense"] }],
   ["distil-lora", "distil_cls", { ...seq, targetModules: ["q_lin", "v_lin", "lin1", "out_lin"] }],
-  ["distil-lora-pre-classifier-saved", "distil_cls", { ...seq, targetModules: ["q_lin", "v_lin"], modulesToSave: ["pre_classifier"] }],
+  [
+    "distil-lora-pre-classifier-saved",
+    "distil_cls",
+    { ...seq, targetModules: ["q_lin", "v_lin"], modulesToSave: ["pre_classifier"] },
+  ],
   ["distil-dora", "distil_cls", { ...seq, targetModules: ["q_lin", "v_lin"], dora: true }],
   ["distil-adalora", "distil_cls", { ...seq, targetModules: ["q_lin", "v_lin", "lin2"] }, { ada: ada(), cut: true }],
   ["distil-default-targets", "distil_cls", { ...seq }],
@@ -93,7 +180,11 @@ const CASES = [
   ["gpt2-lora-bias", "gpt2_lm", { ...lm, targetModules: gt, loraBias: true }],
   ["gpt2-embedding", "gpt2_lm", { ...lm, targetModules: ["wte", "c_attn"] }],
   ["gpt2-all-linear", "gpt2_lm", { ...lm, targetModules: "all-linear" }],
-  ["gpt2-rank-pattern", "gpt2_lm", { ...lm, targetModules: gt, rankPattern: { c_attn: 2, "mlp.c_proj": 6 }, alphaPattern: { "h.1.attn.c_attn": 3 } }],
+  [
+    "gpt2-rank-pattern",
+    "gpt2_lm",
+    { ...lm, targetModules: gt, rankPattern: { c_attn: 2, "mlp.c_proj": 6 }, alphaPattern: { "h.1.attn.c_attn": 3 } },
+  ],
   ["gpt2-cls-lora", "gpt2_cls", { ...seq, targetModules: ["c_attn"] }],
   ["llama-lora", "llama_lm", { ...lm, targetModules: lt }],
   ["llama-default-targets", "llama_lm", { ...lm }],
@@ -110,7 +201,12 @@ const CASES = [
   ["llama-embed-saved", "llama_lm", { ...lm, targetModules: ["q_proj"], modulesToSave: ["embed_tokens"] }],
   ["real-lora", "real_cls", { r: 8, alpha: 16, taskType: "SEQ_CLS", targetModules: bt }],
   ["real-dora", "real_cls", { r: 8, alpha: 16, taskType: "SEQ_CLS", targetModules: bt, dora: true }],
-  ["real-adalora", "real_cls", { taskType: "SEQ_CLS", alpha: 16, targetModules: bt }, { ada: ada({ initR: 12, targetR: 8 }), cut: true }],
+  [
+    "real-adalora",
+    "real_cls",
+    { taskType: "SEQ_CLS", alpha: 16, targetModules: bt },
+    { ada: ada({ initR: 12, targetR: 8 }), cut: true },
+  ],
   ["real-pissa", "real_cls", { r: 8, alpha: 16, taskType: "SEQ_CLS", targetModules: bt, initLora: "pissa" }],
   ["real-olora", "real_cls", { r: 8, alpha: 16, taskType: "SEQ_CLS", targetModules: bt, initLora: "olora" }],
 ];
@@ -126,8 +222,15 @@ for (const [name, base, options, extra = {}] of CASES) {
     const config = extra.ada === undefined ? options : { ...options, adaLora: lr.peft.adaLoraConfig(extra.ada) };
     const adapter = await lr.peft.adapt(model, config, { device, seed: 5 });
     const start = await logitsOf(model, inputs);
-    const allocator = extra.ada === undefined ? undefined : lr.peft.adaLora(lr.peft.tripletsOf(adapter), lr.peft.adaLoraOptions(adapter.config.adaLora));
-    const losses = await trainSteps(lr, model, inputs, device, { steps: extra.ada?.totalStep ?? 6, rate: base === "real_cls" ? 2e-3 : 1e-2, allocator });
+    const allocator =
+      extra.ada === undefined
+        ? undefined
+        : lr.peft.adaLora(lr.peft.tripletsOf(adapter), lr.peft.adaLoraOptions(adapter.config.adaLora));
+    const losses = await trainSteps(lr, model, inputs, device, {
+      steps: extra.ada?.totalStep ?? 6,
+      rate: base === "real_cls" ? 2e-3 : 1e-2,
+      allocator,
+    });
     if (allocator !== undefined) {
       const masks = await allocator.masks();
       if (extra.cut) await lr.peft.resizeAdapter(adapter, masks);
@@ -145,9 +248,15 @@ for (const [name, base, options, extra = {}] of CASES) {
       const m = await logitsOf(model, inputs);
       writeTensors(lr, join(to, "merged.safetensors"), { logits: m });
       await savePretrained(model, join(to, "merged"));
-    } catch (error) { merged = false; refusal = short(error.message); }
+    } catch (error) {
+      merged = false;
+      refusal = short(error.message);
+    }
     writeTensors(lr, join(to, "logits.safetensors"), { before, start, after });
-    writeFileSync(join(to, "case.json"), JSON.stringify({ name, base, losses, nextLoss, trainable, merged, refusal, init: options.initLora ?? null }));
+    writeFileSync(
+      join(to, "case.json"),
+      JSON.stringify({ name, base, losses, nextLoss, trainable, merged, refusal, init: options.initLora ?? null }),
+    );
     done.push(name);
     model.dispose();
   });

@@ -15,8 +15,15 @@ for (const [name, sets] of Object.entries(all)) {
         expected.forEach((w, i) => {
           n++;
           let got;
-          try { got = make(i); } catch (error) { got = [`${error.message}`]; }
-          if (typeof w === "string" ? got !== w : !same(got, w)) { bad++; first ||= `${JSON.stringify(want.texts[i]).slice(0, 60)}: HF ${JSON.stringify(w).slice(0, 70)} lowrank ${JSON.stringify(got).slice(0, 70)}`; }
+          try {
+            got = make(i);
+          } catch (error) {
+            got = [`${error.message}`];
+          }
+          if (typeof w === "string" ? got !== w : !same(got, w)) {
+            bad++;
+            first ||= `${JSON.stringify(want.texts[i]).slice(0, 60)}: HF ${JSON.stringify(w).slice(0, 70)} lowrank ${JSON.stringify(got).slice(0, 70)}`;
+          }
         });
         report(`T/${name}/${set}/${what}`, bad === 0 ? "PASS" : "FAIL", `${n - bad} of ${n} equal`, first);
       };
@@ -25,8 +32,13 @@ for (const [name, sets] of Object.entries(all)) {
       check("cut-to-16", want.cut, (i) => tokenizer.encode(want.texts[i], { maxLength: 16 }).ids);
       check("decode", want.decoded, (i) => tokenizer.decode(want.plain[i], { cleanUpSpaces: want.clean }));
       check("pairs", want.pairs, (i) => tokenizer.encode(want.texts[i], { pair: want.texts[i + 1] }).ids);
-      if (want.types) check("pair-types", want.types, (i) => tokenizer.encode(want.texts[i], { pair: want.texts[i + 1] }).typeIds);
-      check("pairs-cut-to-24", want.pairs_cut, (i) => tokenizer.encode(want.texts[i], { pair: want.texts[i + 1], maxLength: 24 }).ids);
+      if (want.types)
+        check("pair-types", want.types, (i) => tokenizer.encode(want.texts[i], { pair: want.texts[i + 1] }).typeIds);
+      check(
+        "pairs-cut-to-24",
+        want.pairs_cut,
+        (i) => tokenizer.encode(want.texts[i], { pair: want.texts[i + 1], maxLength: 24 }).ids,
+      );
     }
   });
 }
@@ -36,7 +48,18 @@ await guarded(report, "T/lab-word-tokenizer", async () => {
   const words = await loadWordTokenizer(join(data, "bert-base-uncased-tokenizer"));
   for (const [set, want] of Object.entries(all.bert)) {
     let [bad, first] = [0, ""];
-    want.bare.forEach((w, i) => { const got = words.encode(want.texts[i]); if (!same(got, w)) { bad++; first ||= `${JSON.stringify(want.texts[i]).slice(0, 60)}: HF ${JSON.stringify(w).slice(0, 70)} lowrank ${JSON.stringify(got).slice(0, 70)}`; } });
-    report(`T/lab-word-tokenizer/${set}`, bad === 0 ? "PASS" : "FAIL", `${want.bare.length - bad} of ${want.bare.length} equal`, first);
+    want.bare.forEach((w, i) => {
+      const got = words.encode(want.texts[i]);
+      if (!same(got, w)) {
+        bad++;
+        first ||= `${JSON.stringify(want.texts[i]).slice(0, 60)}: HF ${JSON.stringify(w).slice(0, 70)} lowrank ${JSON.stringify(got).slice(0, 70)}`;
+      }
+    });
+    report(
+      `T/lab-word-tokenizer/${set}`,
+      bad === 0 ? "PASS" : "FAIL",
+      `${want.bare.length - bad} of ${want.bare.length} equal`,
+      first,
+    );
   }
 });

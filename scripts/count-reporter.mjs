@@ -16,7 +16,10 @@ export default class CountReporter {
         }
       }
     }
-    for (const [reason, names] of reasons) process.stdout.write(`skipped: ${reason} (${names.length}: ${[...new Set(names)].slice(0, 4).join("; ")}${names.length > 4 ? "; …" : ""})\n`);
+    for (const [reason, names] of reasons)
+      process.stdout.write(
+        `skipped: ${reason} (${names.length}: ${[...new Set(names)].slice(0, 4).join("; ")}${names.length > 4 ? "; …" : ""})\n`,
+      );
     if (process.env.LOWRANK_TEST_COUNTS) writeFileSync(process.env.LOWRANK_TEST_COUNTS, JSON.stringify(counts));
   }
 }

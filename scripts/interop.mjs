@@ -45,7 +45,18 @@ function options() {
   try {
     const text = { type: "string" };
     return parseArgs({
-      options: { python: text, out: text, base: text, data: text, run: { ...text, multiple: true }, only: text, counts: text, seed: text, speed: { type: "boolean" }, help: { type: "boolean", short: "h" } },
+      options: {
+        python: text,
+        out: text,
+        base: text,
+        data: text,
+        run: { ...text, multiple: true },
+        only: text,
+        counts: text,
+        seed: text,
+        speed: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
     }).values;
   } catch (error) {
     return wrong(`${error.message}; --help shows what there is`);
@@ -63,10 +74,18 @@ const folder = (flag, path) => {
   const full = resolve(cwd, path);
   return existsSync(full) && statSync(full).isDirectory() ? full : wrong(`${flag}: there is no folder ${full}`);
 };
-const whole = (flag, text, otherwise) => (text === undefined ? otherwise : /^\d+$/.test(text) ? text : wrong(`${flag} must be a whole number, got ${JSON.stringify(text)}`));
+const whole = (flag, text, otherwise) =>
+  text === undefined
+    ? otherwise
+    : /^\d+$/.test(text)
+      ? text
+      : wrong(`${flag} must be a whole number, got ${JSON.stringify(text)}`);
 
 const asked = given.python ?? process.env["LOWRANK_PYTHON"];
-if (asked === undefined) wrong("--python PATH is needed: a Python with torch, transformers, safetensors and peft; --help shows how to make one");
+if (asked === undefined)
+  wrong(
+    "--python PATH is needed: a Python with torch, transformers, safetensors and peft; --help shows how to make one",
+  );
 const python = asked.includes("/") || asked.includes("\\") ? resolve(cwd, asked) : asked;
 const base = folder("--base", given.base);
 const data = folder("--data", given.data ?? process.env["LOWRANK_DATA"]);
@@ -75,12 +94,15 @@ const counts = whole("--counts", given.counts, "30");
 const seed = whole("--seed", given.seed, "1");
 
 /** Versions by name, as far as they are there. */
-const VERSIONS = "import importlib.metadata as m, json\nd = {}\nfor n in ('torch', 'transformers', 'safetensors', 'peft', 'bitsandbytes', 'tokenizers'):\n  try: d[n] = m.version(n)\n  except m.PackageNotFoundError: pass\nprint(json.dumps(d))";
+const VERSIONS =
+  "import importlib.metadata as m, json\nd = {}\nfor n in ('torch', 'transformers', 'safetensors', 'peft', 'bitsandbytes', 'tokenizers'):\n  try: d[n] = m.version(n)\n  except m.PackageNotFoundError: pass\nprint(json.dumps(d))";
 const asking = spawnSync(python, ["-c", VERSIONS], { encoding: "utf8" });
-if (asking.status !== 0) wrong(`${python} does not run: ${(asking.error?.message ?? asking.stderr).trim().split("\n").at(-1)}`);
+if (asking.status !== 0)
+  wrong(`${python} does not run: ${(asking.error?.message ?? asking.stderr).trim().split("\n").at(-1)}`);
 const versions = JSON.parse(asking.stdout);
 const missing = ["torch", "transformers", "safetensors", "peft"].filter((name) => versions[name] === undefined);
-if (missing.length > 0) wrong(`${python} has no ${missing.join(", ")}; install with: ${python} -m pip install ${missing.join(" ")}`);
+if (missing.length > 0)
+  wrong(`${python} has no ${missing.join(", ")}; install with: ${python} -m pip install ${missing.join(" ")}`);
 
 // what each part needs besides the models, which all of them start from
 const needs = {
@@ -100,8 +122,15 @@ const PARTS = {
   adapters: { needs: [], steps: [js("ours.mjs", out), py("check_ours.py", out)] },
   theirs: { needs: [], steps: [py("theirs.py", out), js("check_theirs.mjs", out)] },
   forms: { needs: [], steps: [py("forms_theirs.py", out, ...real), js("forms.mjs", out)] },
-  "four-bit": { needs: ["bitsandbytes"], steps: [py("bnb_theirs.py", out), js("bnb.mjs", out), py("check_bnb.py", out)] },
-  edges: { needs: [], after: ["adapters", "theirs", "forms"], steps: [js("edges.mjs", out), py("check_edges.py", out)] },
+  "four-bit": {
+    needs: ["bitsandbytes"],
+    steps: [py("bnb_theirs.py", out), js("bnb.mjs", out), py("check_bnb.py", out)],
+  },
+  edges: {
+    needs: [],
+    after: ["adapters", "theirs", "forms"],
+    steps: [js("edges.mjs", out), py("check_edges.py", out)],
+  },
   counts: { needs: [], steps: [py("counts.py", out, counts, seed), js("check_counts.mjs", out)] },
   tokens: { needs: ["data", "tokenizers"], steps: [py("tokens.py", out, data, ...real), js("tokens.mjs", out, data)] },
   steps: { needs: ["base", "data"], steps: [py("parity.py", out, data, base), js("parity.mjs", out)] },
@@ -110,15 +139,24 @@ const PARTS = {
 };
 const chosen = given.only === undefined ? Object.keys(PARTS) : given.only.split(",").map((s) => s.trim());
 const unknown = chosen.find((part) => PARTS[part] === undefined);
-if (unknown !== undefined) wrong(`--only: there is no part ${JSON.stringify(unknown)}; parts are ${Object.keys(PARTS).join(", ")}`);
+if (unknown !== undefined)
+  wrong(`--only: there is no part ${JSON.stringify(unknown)}; parts are ${Object.keys(PARTS).join(", ")}`);
 const wanted = new Set(chosen.flatMap((part) => [...(PARTS[part].after ?? []), part]));
 
 install();
 if (build() !== 0) process.exit(1);
 
 mkdirSync(out, { recursive: true });
-for (const old of ["A", "B", "C", "D", "tokens", "results.jsonl"]) rmSync(join(out, old), { recursive: true, force: true });
-const env = { ...process.env, HF_HUB_OFFLINE: "1", OMP_NUM_THREADS: "1", PYTHONUNBUFFERED: "1", PYTHONDONTWRITEBYTECODE: "1", NODE_NO_WARNINGS: "1" };
+for (const old of ["A", "B", "C", "D", "tokens", "results.jsonl"])
+  rmSync(join(out, old), { recursive: true, force: true });
+const env = {
+  ...process.env,
+  HF_HUB_OFFLINE: "1",
+  OMP_NUM_THREADS: "1",
+  PYTHONUNBUFFERED: "1",
+  PYTHONDONTWRITEBYTECODE: "1",
+  NODE_NO_WARNINGS: "1",
+};
 const log = [];
 const lines = [];
 const print = (line) => {
@@ -134,15 +172,24 @@ async function step(command, args) {
     child.on("error", (error) => done(error.message));
   });
   child.stderr.on("data", (bytes) => log.push(bytes));
-  for await (const line of createInterface({ input: child.stdout })) if (/^(PASS|FAIL|REFUSED|PEFT-CANNOT|PYTHON-CANNOT|#)/.test(line)) print(line);
+  for await (const line of createInterface({ input: child.stdout }))
+    if (/^(PASS|FAIL|REFUSED|PEFT-CANNOT|PYTHON-CANNOT|#)/.test(line)) print(line);
   const code = await ended;
-  if (code !== 0) print(`FAIL harness/${args.find((a) => a.startsWith(here)).slice(here.length + 1)} exit ${code} | see stderr.log`);
+  if (code !== 0)
+    print(`FAIL harness/${args.find((a) => a.startsWith(here)).slice(here.length + 1)} exit ${code} | see stderr.log`);
 }
 
-print(`# Python: ${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ")}`);
+print(
+  `# Python: ${Object.entries(versions)
+    .map(([name, version]) => `${name} ${version}`)
+    .join(", ")}`,
+);
 await step(...py("make_models.py", out, ...real));
 for (const part of Object.keys(PARTS).filter((name) => wanted.has(name))) {
-  const lacking = PARTS[part].needs.map((need) => needs[need]).filter(([there]) => !there).map(([, what]) => what);
+  const lacking = PARTS[part].needs
+    .map((need) => needs[need])
+    .filter(([there]) => !there)
+    .map(([, what]) => what);
   if (lacking.length > 0) print(`# skipped: ${part} (needs ${lacking.join(" and ")})`);
   else for (const [command, args] of PARTS[part].steps) await step(command, args);
 }
@@ -150,7 +197,9 @@ if (base === undefined) print("# skipped: checks on real weights (need --base)")
 
 const count = (pattern) => lines.filter((line) => pattern.test(line)).length;
 const failed = count(/^FAIL/);
-print(`# ${count(/^PASS/)} passed, ${failed} failed, ${count(/^REFUSED/)} refused by lowrank, ${count(/^(PEFT|PYTHON)-CANNOT/)} that Python itself cannot do`);
+print(
+  `# ${count(/^PASS/)} passed, ${failed} failed, ${count(/^REFUSED/)} refused by lowrank, ${count(/^(PEFT|PYTHON)-CANNOT/)} that Python itself cannot do`,
+);
 writeFileSync(join(out, "checks.txt"), `${lines.join("\n")}\n`);
 writeFileSync(join(out, "stderr.log"), Buffer.concat(log));
 say(`all lines: ${join(out, "checks.txt")}`);

@@ -9,5 +9,12 @@ install();
 // in the caller's folder, so that relative paths mean what they say
 const cwd = process.env["INIT_CWD"] ?? process.cwd();
 const loader = join(root, "node_modules/tsx/dist/loader.mjs");
-const args = ["--import", `file://${loader}`, "--conditions", "@lowrank/source", join(root, "packages/lab/src/cli.ts"), ...process.argv.slice(2)];
+const args = [
+  "--import",
+  `file://${loader}`,
+  "--conditions",
+  "@lowrank/source",
+  join(root, "packages/lab/src/cli.ts"),
+  ...process.argv.slice(2),
+];
 process.exitCode = await follow(process.execPath, args, { cwd });

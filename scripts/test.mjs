@@ -23,6 +23,7 @@ const stage = (name, body) => {
 
 if (only === undefined) {
   stage("build", build);
+  stage("format", () => run("oxfmt", ["--check"]));
   stage("lint", () => run("oxlint", ["--type-aware", "--quiet"]));
   stage("types of tests", () => run("tsc", ["-p", "tsconfig.test.json"]));
 }
@@ -33,9 +34,15 @@ if (seed !== undefined) say(`LOWRANK_SEED=${seed} draws the same cases again`);
 
 const folder = mkdtempSync(join(tmpdir(), "lowrank-test-"));
 const counts = join(folder, "counts.json");
-stage("tests", () => run("vitest", ["run", "--reporter=default", "--reporter=./scripts/count-reporter.mjs", ...rest], {
-  env: { ...drawn, LOWRANK_TEST_COUNTS: counts, LOWRANK_TEST_SET: only === "--fixtures" ? "fixtures" : only === "--slow" ? "slow" : "all" },
-}));
+stage("tests", () =>
+  run("vitest", ["run", "--reporter=default", "--reporter=./scripts/count-reporter.mjs", ...rest], {
+    env: {
+      ...drawn,
+      LOWRANK_TEST_COUNTS: counts,
+      LOWRANK_TEST_SET: only === "--fixtures" ? "fixtures" : only === "--slow" ? "slow" : "all",
+    },
+  }),
+);
 let [passed, failures, skipped] = [0, 0, 0];
 try {
   ({ passed, failed: failures, skipped } = JSON.parse(readFileSync(counts, "utf8")));

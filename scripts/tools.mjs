@@ -16,7 +16,11 @@ export function say(line) {
 
 /** Runs a command in the root with its output shown; returns the exit code. */
 export function run(command, args, options = {}) {
-  const result = spawnSync(command, args, { cwd: root, stdio: options.quiet ? ["ignore", "ignore", "inherit"] : "inherit", env: { ...process.env, PATH: `${join(root, "node_modules/.bin")}:${process.env.PATH}`, ...options.env } });
+  const result = spawnSync(command, args, {
+    cwd: root,
+    stdio: options.quiet ? ["ignore", "ignore", "inherit"] : "inherit",
+    env: { ...process.env, PATH: `${join(root, "node_modules/.bin")}:${process.env.PATH}`, ...options.env },
+  });
   if (result.error) throw result.error;
   return result.status ?? 1;
 }
@@ -40,13 +44,18 @@ export function follow(command, args, options = {}) {
 
 /** Installs dependencies once per lockfile. */
 export function install() {
-  const lock = createHash("sha256").update(readFileSync(join(root, "pnpm-lock.yaml"))).digest("hex");
+  const lock = createHash("sha256")
+    .update(readFileSync(join(root, "pnpm-lock.yaml")))
+    .digest("hex");
   const stamp = join(root, "node_modules", ".lowrank-installed");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
   say("installing dependencies …");
   const started = performance.now();
   // --yes: npm may be configured to ask before it fetches a package
-  const code = run("npx", ["--yes", packageManager, "install", "--frozen-lockfile", "--reporter=append-only"], { quiet: true, env: { CI: "true" } });
+  const code = run("npx", ["--yes", packageManager, "install", "--frozen-lockfile", "--reporter=append-only"], {
+    quiet: true,
+    env: { CI: "true" },
+  });
   if (code !== 0) {
     say("installing failed; run `npx --yes " + packageManager + " install --frozen-lockfile` to see why");
     process.exit(code);

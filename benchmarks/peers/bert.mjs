@@ -18,8 +18,12 @@ function uniform(name, count, bound) {
 }
 
 const linears = ({ hidden, inner }) => [
-  ["attention.self.query", hidden, hidden], ["attention.self.key", hidden, hidden], ["attention.self.value", hidden, hidden],
-  ["attention.output.dense", hidden, hidden], ["intermediate.dense", hidden, inner], ["output.dense", inner, hidden],
+  ["attention.self.query", hidden, hidden],
+  ["attention.self.key", hidden, hidden],
+  ["attention.self.value", hidden, hidden],
+  ["attention.output.dense", hidden, hidden],
+  ["intermediate.dense", hidden, inner],
+  ["output.dense", inner, hidden],
 ];
 
 /** Map of name → { values, shape, trained }; weights of linear layers are [out, in]. Without `lora` the classifier's own name is used. */
@@ -27,7 +31,11 @@ export function bertWeights(work, lora) {
   const { layers, hidden, vocabulary, positions, labels, rank } = work;
   const out = new Map();
   const add = (name, shape, bound, { centre = 0, trained = false } = {}) => {
-    const values = uniform(name, shape.reduce((a, b) => a * b, 1), bound);
+    const values = uniform(
+      name,
+      shape.reduce((a, b) => a * b, 1),
+      bound,
+    );
     if (centre !== 0) for (let i = 0; i < values.length; i++) values[i] += centre;
     out.set(name, { values, shape, trained });
   };

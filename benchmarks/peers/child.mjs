@@ -7,7 +7,9 @@ import { setFlagsFromString } from "node:v8";
 import { Cannot, works } from "./work.mjs";
 
 // v128 relaxed_madd, which Node 20 keeps behind a flag: every engine may use it
-const RELAXED = Uint8Array.from(Buffer.from("0061736d0100000001080160037b7b7b017b030201000a0d010b00200020012002fd85020b", "hex"));
+const RELAXED = Uint8Array.from(
+  Buffer.from("0061736d0100000001080160037b7b7b017b030201000a0d010b00200020012002fd85020b", "hex"),
+);
 if (!WebAssembly.validate(RELAXED)) setFlagsFromString("--experimental-wasm-relaxed-simd");
 
 /** Not to stand in a published table. */
@@ -19,7 +21,10 @@ let task;
 /** Enough of a result to compare engines by: up to 256 numbers spread over it. */
 function digest(values) {
   const step = Math.max(1, Math.floor(values.length / 256));
-  return { length: values.length, sample: Array.from({ length: Math.min(256, values.length) }, (_, i) => Number(values[i * step])) };
+  return {
+    length: values.length,
+    sample: Array.from({ length: Math.min(256, values.length) }, (_, i) => Number(values[i * step])),
+  };
 }
 
 const handlers = {
@@ -61,9 +66,15 @@ process.on("message", (message) => {
   // one line of reason is enough for a table; the whole error goes to stderr where it is a surprise
   const fail = (error) => {
     if (!(error instanceof Cannot)) process.stderr.write(`${engineName}: ${error?.stack ?? error}\n`);
-    process.send({ cannot: String(error?.message ?? error).split("\n")[0].replaceAll(here, "") });
+    process.send({
+      cannot: String(error?.message ?? error)
+        .split("\n")[0]
+        .replaceAll(here, ""),
+    });
   };
-  Promise.resolve().then(() => handlers[message.do](message)).then((answer) => process.send(answer), fail);
+  Promise.resolve()
+    .then(() => handlers[message.do](message))
+    .then((answer) => process.send(answer), fail);
 });
 process.on("disconnect", () => process.exit(0));
 process.send({ ready: true });

@@ -36,7 +36,17 @@ function fail(message) {
 function options() {
   let values;
   try {
-    ({ values } = parseArgs({ options: { filter: { type: "string" }, engines: { type: "string" }, threads: { type: "string" }, rounds: { type: "string" }, quick: { type: "boolean" }, out: { type: "string" }, help: { type: "boolean", short: "h" } } }));
+    ({ values } = parseArgs({
+      options: {
+        filter: { type: "string" },
+        engines: { type: "string" },
+        threads: { type: "string" },
+        rounds: { type: "string" },
+        quick: { type: "boolean" },
+        out: { type: "string" },
+        help: { type: "boolean", short: "h" },
+      },
+    }));
   } catch (error) {
     fail(`${error.message.split("\n")[0]}; --help shows what there is`);
   }
@@ -48,7 +58,8 @@ function options() {
   const wanted = values.engines?.split(",") ?? known.slice(0, 4);
   for (const name of wanted) if (!known.includes(name)) fail(`--engines ${name}: there are ${known.join(", ")}`);
   const threads = (values.threads ?? (availableParallelism() > 1 ? "1,2" : "1")).split(",").map(Number);
-  if (threads.some((t) => !Number.isInteger(t) || t < 1)) fail(`--threads ${values.threads}: expected positive whole numbers`);
+  if (threads.some((t) => !Number.isInteger(t) || t < 1))
+    fail(`--threads ${values.threads}: expected positive whole numbers`);
   const rounds = Number(values.rounds ?? (values.quick ? 2 : 7));
   if (!Number.isInteger(rounds) || rounds < 1) fail(`--rounds ${values.rounds}: expected a positive whole number`);
   let filter;
@@ -59,7 +70,14 @@ function options() {
   }
   const whole = values.filter === undefined && values.engines === undefined && !values.quick;
   const out = values.out ?? (whole ? fileURLToPath(new URL("../RESULTS.md", import.meta.url)) : undefined);
-  return { engines: known.filter((n) => n === "ours" || wanted.includes(n)), threads, rounds, turnMs: values.quick ? QUICK_TURN_MS : TURN_MS, out, chosen: works.filter((w) => filter.test(w.name)) };
+  return {
+    engines: known.filter((n) => n === "ours" || wanted.includes(n)),
+    threads,
+    rounds,
+    turnMs: values.quick ? QUICK_TURN_MS : TURN_MS,
+    out,
+    chosen: works.filter((w) => filter.test(w.name)),
+  };
 }
 
 /** A process that answers, or undefined and the reason in `absent`. */
@@ -92,7 +110,8 @@ const results = [];
 for (const [i, work] of chosen.entries()) {
   process.stderr.write(`[${i + 1}/${chosen.length}] ${work.name}\n`);
   // a crash costs an engine one task, not the rest of the run
-  for (const [at, { engine, threads: count, gone }] of peers.entries()) if (gone) peers[at] = (await start(engine, count)).peer ?? peers[at];
+  for (const [at, { engine, threads: count, gone }] of peers.entries())
+    if (gone) peers[at] = (await start(engine, count)).peer ?? peers[at];
   results.push(await measure(work, peers, { rounds, turnMs }));
 }
 for (const peer of peers) peer.stop();

@@ -17,7 +17,11 @@ export function median(samples) {
 function distance(ours, theirs) {
   if (ours.length !== theirs.length) return Infinity;
   const scale = Math.max(...ours.sample.map(Math.abs), Number.MIN_VALUE);
-  return Math.max(...ours.sample.map((v, i) => (Number.isFinite(theirs.sample[i]) ? Math.abs(v - theirs.sample[i]) / scale : Infinity)));
+  return Math.max(
+    ...ours.sample.map((v, i) =>
+      Number.isFinite(theirs.sample[i]) ? Math.abs(v - theirs.sample[i]) / scale : Infinity,
+    ),
+  );
 }
 
 /** Each engine's row: first call, and why it gets no time where it does not. Ours come first; the others are held to them. */
@@ -40,7 +44,8 @@ async function prepare(work, peers) {
       continue;
     }
     const off = distance(expected, answer.result);
-    if (off > (work.agreement ?? AGREEMENT)) row.cannot = `its result differs from lowrank's by ${off.toExponential(1)} of the largest value`;
+    if (off > (work.agreement ?? AGREEMENT))
+      row.cannot = `its result differs from lowrank's by ${off.toExponential(1)} of the largest value`;
   }
   return rows;
 }
@@ -72,11 +77,15 @@ export async function measure(work, peers, { rounds, turnMs }) {
   for (const peer of peers) await peer.ask({ do: "close" });
   const reference = (threads) => rows.find((r) => r.engine === "ours" && r.threads === threads);
   return {
-    work, peaks,
+    work,
+    peaks,
     rows: rows.map(({ samples, rounds: turns, ...row }) => {
       const ours = reference(row.threads);
       if (row.cannot !== undefined) return row;
-      const share = row.engine === "ours" ? median(turns.map(({ ms, peak }) => work.amount / ms / 1e6 / (peak * row.threads))) : undefined;
+      const share =
+        row.engine === "ours"
+          ? median(turns.map(({ ms, peak }) => work.amount / ms / 1e6 / (peak * row.threads)))
+          : undefined;
       const ratio = ours.cannot === undefined ? median(turns.map(({ ms }, i) => ms / ours.rounds[i].ms)) : undefined;
       return { ...row, calls: samples.length, ms: median(samples), share, ratio };
     }),

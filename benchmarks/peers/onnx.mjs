@@ -40,7 +40,13 @@ function attribute(name, value) {
 
 function tensor(name, values, shape) {
   const i64 = values instanceof BigInt64Array;
-  return message(5, ...shape.map((d) => whole(1, d)), whole(2, i64 ? INT64 : FLOAT), text(8, name), bytes(9, new Uint8Array(values.buffer, values.byteOffset, values.byteLength)));
+  return message(
+    5,
+    ...shape.map((d) => whole(1, d)),
+    whole(2, i64 ? INT64 : FLOAT),
+    text(8, name),
+    bytes(9, new Uint8Array(values.buffer, values.byteOffset, values.byteLength)),
+  );
 }
 
 function valueInfo(field, name, { shape, type = FLOAT }) {
@@ -73,13 +79,28 @@ export class OnnxGraph {
 
   node(type, inputs, attributes = {}) {
     const output = `v${this.#count++}`;
-    this.#nodes.push(message(1, ...inputs.map((i) => text(1, i)), text(2, output), text(4, type), ...Object.entries(attributes).map(([k, v]) => attribute(k, v))));
+    this.#nodes.push(
+      message(
+        1,
+        ...inputs.map((i) => text(1, i)),
+        text(2, output),
+        text(4, type),
+        ...Object.entries(attributes).map(([k, v]) => attribute(k, v)),
+      ),
+    );
     return output;
   }
 
   /** Operator set 20: the first with Gelu. */
   model(output, shape) {
-    const graph = message(7, ...this.#nodes, text(2, "g"), ...this.#constants, ...this.#inputs, valueInfo(12, output, { shape }));
+    const graph = message(
+      7,
+      ...this.#nodes,
+      text(2, "g"),
+      ...this.#constants,
+      ...this.#inputs,
+      valueInfo(12, output, { shape }),
+    );
     return joined([whole(1, 9), message(8, text(1, ""), whole(2, 20)), graph]);
   }
 }

@@ -17,8 +17,19 @@ export class Peer {
     this.engine = engine;
     this.threads = threads;
     // only ours is TypeScript
-    const execArgv = engine === "ours" ? ["--import", pathToFileURL(join(root, "node_modules/tsx/dist/loader.mjs")).href, "--conditions", "@lowrank/source"] : [];
-    this.#child = fork(fileURLToPath(new URL("child.mjs", import.meta.url)), [engine, String(threads)], { execArgv, stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    const execArgv =
+      engine === "ours"
+        ? [
+            "--import",
+            pathToFileURL(join(root, "node_modules/tsx/dist/loader.mjs")).href,
+            "--conditions",
+            "@lowrank/source",
+          ]
+        : [];
+    this.#child = fork(fileURLToPath(new URL("child.mjs", import.meta.url)), [engine, String(threads)], {
+      execArgv,
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
     this.#child.on("message", (message) => this.#settle(message));
     this.#child.on("exit", (code, signal) => {
       this.#gone ||= `its process ended (${signal ?? `code ${code}`})`;
@@ -27,7 +38,9 @@ export class Peer {
   }
 
   /** Why the process is no longer there; empty while it is. */
-  get gone() { return this.#gone; }
+  get gone() {
+    return this.#gone;
+  }
 
   #settle(message) {
     const waiting = this.#waiting;

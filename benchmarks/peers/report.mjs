@@ -6,7 +6,12 @@ import { join } from "node:path";
 
 const require = createRequire(import.meta.url);
 const names = { ours: "lowrank", jax: "jax-js", tfjs: "tfjs-wasm", ort: "onnxruntime", "ort-web": "onnxruntime-web" };
-const packages = { jax: ["@jax-js/jax"], tfjs: ["@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm"], ort: ["onnxruntime-node", "onnxruntime-web"], "ort-web": ["onnxruntime-web"] };
+const packages = {
+  jax: ["@jax-js/jax"],
+  tfjs: ["@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm"],
+  ort: ["onnxruntime-node", "onnxruntime-web"],
+  "ort-web": ["onnxruntime-web"],
+};
 
 /** Read from the folder: not every package exports its package.json. */
 function version(name) {
@@ -14,7 +19,9 @@ function version(name) {
   for (const file of folder) {
     try {
       return JSON.parse(readFileSync(file, "utf8")).version;
-    } catch { /* the next folder up */ }
+    } catch {
+      /* the next folder up */
+    }
   }
   return "not installed";
 }
@@ -34,7 +41,11 @@ function table(count, { engines, results }) {
     const cells = engines.map((engine) => {
       const found = row(engine);
       if (found?.ms === undefined) return "cannot";
-      return engine === "ours" ? `**${time(found.ms)}**` : found.ratio === undefined ? time(found.ms) : `${time(found.ms)} (${found.ratio.toFixed(2)}×)`;
+      return engine === "ours"
+        ? `**${time(found.ms)}**`
+        : found.ratio === undefined
+          ? time(found.ms)
+          : `${time(found.ms)} (${found.ratio.toFixed(2)}×)`;
     });
     const share = work.unit === "GFLOP/s" && ours?.share !== undefined ? `${(100 * ours.share).toFixed(0)} %` : "";
     return [work.name, ...cells, ours?.ms === undefined ? "" : rate(work, ours.ms), share];
@@ -50,9 +61,12 @@ function cannots({ results, absent }) {
     groups.set(key, { engine, task, why, threads: [...(groups.get(key)?.threads ?? []), threads] });
   };
   for (const { engine, threads, cannot } of absent) note(engine, threads, "everything", cannot);
-  for (const { work, rows } of results) for (const { engine, threads, cannot } of rows) if (cannot !== undefined) note(engine, threads, work.name, cannot);
+  for (const { work, rows } of results)
+    for (const { engine, threads, cannot } of rows) if (cannot !== undefined) note(engine, threads, work.name, cannot);
   if (groups.size === 0) return "Nothing that was asked for.";
-  const lines = [...groups.values()].map(({ engine, task, why, threads }) => `| ${names[engine]} | ${task} | ${threads.join(", ")} | ${why} |`);
+  const lines = [...groups.values()].map(
+    ({ engine, task, why, threads }) => `| ${names[engine]} | ${task} | ${threads.join(", ")} | ${why} |`,
+  );
   return ["| engine | task | threads | why |", "| --- | --- | --- | --- |", ...lines].join("\n");
 }
 
@@ -60,13 +74,15 @@ function cannots({ results, absent }) {
 function firstCalls({ engines, results }) {
   const models = results.filter(({ work }) => work.kind === "step" || work.kind === "forward");
   if (models.length === 0) return "";
-  const lines = models.flatMap(({ work, rows }) => [...new Set(rows.map((r) => r.threads))].map((threads) => {
-    const cells = engines.map((engine) => {
-      const found = rows.find((r) => r.engine === engine && r.threads === threads);
-      return found?.ms === undefined ? "cannot" : time(found.firstMs);
-    });
-    return [work.name, threads, ...cells];
-  }));
+  const lines = models.flatMap(({ work, rows }) =>
+    [...new Set(rows.map((r) => r.threads))].map((threads) => {
+      const cells = engines.map((engine) => {
+        const found = rows.find((r) => r.engine === engine && r.threads === threads);
+        return found?.ms === undefined ? "cannot" : time(found.firstMs);
+      });
+      return [work.name, threads, ...cells];
+    }),
+  );
   const head = ["first call, ms", "threads", ...engines.map((e) => names[e])];
   const rule = head.map((_, i) => (i === 0 ? "---" : "--:"));
   return `\n## First calls\n\nTracing and compiling included; loading libraries and making weights not (onnxruntime compiles while it makes the session).\n\n${[head, rule, ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n")}\n`;
@@ -90,15 +106,23 @@ function disturbance([low, high], threads) {
 }
 
 function lacks({ abouts, threads }) {
-  const lines = abouts.filter((a) => a.threads === threads[0]).flatMap(({ engine, lacks: list }) => list.map(({ what, instead }) => `| ${names[engine]} | ${what} | ${instead} |`));
-  return lines.length === 0 ? "" : `\nOperations they have not, found by trying, and what was measured in their place:\n\n${["| engine | lacks | instead |", "| --- | --- | --- |", ...lines].join("\n")}\n`;
+  const lines = abouts
+    .filter((a) => a.threads === threads[0])
+    .flatMap(({ engine, lacks: list }) =>
+      list.map(({ what, instead }) => `| ${names[engine]} | ${what} | ${instead} |`),
+    );
+  return lines.length === 0
+    ? ""
+    : `\nOperations they have not, found by trying, and what was measured in their place:\n\n${["| engine | lacks | instead |", "| --- | --- | --- |", ...lines].join("\n")}\n`;
 }
 
 /** Everything as Markdown. */
 export function report(run) {
   const { engines, threads, rounds, results, abouts } = run;
   const [low, high] = span(results.flatMap((r) => r.peaks));
-  const used = [...new Set(engines.filter((e) => e !== "ours").flatMap((e) => packages[e]))].map((name) => `${name} ${version(name)}`);
+  const used = [...new Set(engines.filter((e) => e !== "ours").flatMap((e) => packages[e]))].map(
+    (name) => `${name} ${version(name)}`,
+  );
   return `# lowrank beside its peers
 
 Written by \`npm run bench:peers\`; how it measures: [peers/README.md](peers/README.md).

@@ -5,7 +5,12 @@ import { adapt } from "@lowrank/peft";
 import { planQuantisation } from "@lowrank/quant";
 import { compile, init, type Device, type Compiled, type HostTensor, type Tensor } from "@lowrank/tensor";
 
-export interface StepShape { readonly layers: number; readonly hidden: number; readonly batch: number; readonly length: number }
+export interface StepShape {
+  readonly layers: number;
+  readonly hidden: number;
+  readonly batch: number;
+  readonly length: number;
+}
 
 export const SMALL: StepShape = { layers: 4, hidden: 256, batch: 32, length: 32 };
 export const BASE: StepShape = { layers: 12, hidden: 768, batch: 8, length: 64 };
@@ -24,13 +29,25 @@ export function shapeName({ layers, hidden, batch, length }: StepShape): string 
 }
 
 function bert({ layers, hidden }: StepShape): BertConfig {
-  return parseBertConfig({ hidden_size: hidden, num_hidden_layers: layers, num_attention_heads: hidden / 64, intermediate_size: 4 * hidden, vocab_size: 30522 });
+  return parseBertConfig({
+    hidden_size: hidden,
+    num_hidden_layers: layers,
+    num_attention_heads: hidden / 64,
+    intermediate_size: 4 * hidden,
+    vocab_size: 30522,
+  });
 }
 
 /** The head trains and stays in f32. */
-function storageOf(model: BertForSequenceClassification, storage: StepOptions["storage"]): Pick<MaterializeOptions, "storage"> {
+function storageOf(
+  model: BertForSequenceClassification,
+  storage: StepOptions["storage"],
+): Pick<MaterializeOptions, "storage"> {
   if (storage === "nf4") return { storage: planQuantisation(model, { embeddings: "nf4" }).storage };
-  if (storage === "f16") return { storage: (name, weight) => (weight.shape.length === 2 && !name.startsWith("classifier") ? "f16" : undefined) };
+  if (storage === "f16")
+    return {
+      storage: (name, weight) => (weight.shape.length === 2 && !name.startsWith("classifier") ? "f16" : undefined),
+    };
   return {};
 }
 
@@ -47,10 +64,19 @@ export async function buildStep(shape: StepShape, { threads, ...options }: StepO
   return buildStepOn(await init({ device: "wasm", threads }), shape, options);
 }
 
-export async function buildStepOn(device: Device, shape: StepShape, { method, storage, recompute }: Omit<StepOptions, "threads">): Promise<BuiltStep> {
+export async function buildStepOn(
+  device: Device,
+  shape: StepShape,
+  { method, storage, recompute }: Omit<StepOptions, "threads">,
+): Promise<BuiltStep> {
   const model = new BertForSequenceClassification(bert(shape));
   await model.materialize({ device, seed: 1, ...storageOf(model, storage) });
-  if (method === "lora") await adapt(model, { r: 8, alpha: 16, dropout: 0.1, targetModules: ["query", "key", "value", "dense"], taskType: "SEQ_CLS" }, { device, seed: 1 });
+  if (method === "lora")
+    await adapt(
+      model,
+      { r: 8, alpha: 16, dropout: 0.1, targetModules: ["query", "key", "value", "dense"], taskType: "SEQ_CLS" },
+      { device, seed: 1 },
+    );
   model.train(new DropoutKeys(device, 7));
   if (recompute === true) recomputeBlocks(model);
   const optimizer = new AdamW(model.trainableWeights(), { lr: 1e-4 });
@@ -61,7 +87,10 @@ export async function buildStepOn(device: Device, shape: StepShape, { method, st
   });
   const { batch, length } = shape;
   const inputs: Record<string, HostTensor> = {
-    ids: { data: Int32Array.from({ length: batch * length }, (_, i) => 100 + ((i * 7919) % 30000)), shape: [batch, length] },
+    ids: {
+      data: Int32Array.from({ length: batch * length }, (_, i) => 100 + ((i * 7919) % 30000)),
+      shape: [batch, length],
+    },
     mask: { data: new Uint8Array(batch * length).fill(1), shape: [batch, length], dtype: "bool" },
     labels: { data: Int32Array.from({ length: batch }, (_, i) => i % 2), shape: [batch] },
   };

@@ -5,7 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { adaptClassifier, batchInputs, epochBatches, evaluator, loadStudy, plannedRuns, prepareTask, trainingStep } from "@lowrank/lab";
+import {
+  adaptClassifier,
+  batchInputs,
+  epochBatches,
+  evaluator,
+  loadStudy,
+  plannedRuns,
+  prepareTask,
+  trainingStep,
+} from "@lowrank/lab";
 import { init } from "@lowrank/tensor";
 import { build } from "esbuild";
 import { shapeName, SMALL } from "./bert.ts";
@@ -19,13 +28,20 @@ const EVALUATION_BATCHES = 2;
 function epoch(threads: number): Benchmark {
   const { layers, hidden, batch, length } = SMALL;
   return {
-    name: `epoch/bert-lora/${shapeName(SMALL)}/t${threads}`, unit: "GFLOP/s", threads, calls: 3,
+    name: `epoch/bert-lora/${shapeName(SMALL)}/t${threads}`,
+    unit: "GFLOP/s",
+    threads,
+    calls: 3,
     amount: STEPS * necessaryFlops(SMALL, "lora") + EVALUATION_BATCHES * forwardFlops(SMALL),
     async prepare() {
       const device = await init({ device: "wasm", threads });
       const set = [
-        `model={hidden: ${hidden}, layers: ${layers}, heads: ${hidden / 64}, intermediate: ${4 * hidden}, dropout: 0.1}`, `train.batchSize=${batch}`,
-        `task.length=${length}`, `task.train=${STEPS * batch}`, `task.dev=${EVALUATION_BATCHES * batch}`, "configs.lora.dropout=0.1",
+        `model={hidden: ${hidden}, layers: ${layers}, heads: ${hidden / 64}, intermediate: ${4 * hidden}, dropout: 0.1}`,
+        `train.batchSize=${batch}`,
+        `task.length=${length}`,
+        `task.train=${STEPS * batch}`,
+        `task.dev=${EVALUATION_BATCHES * batch}`,
+        "configs.lora.dropout=0.1",
       ];
       const { config, seed } = plannedRuns(loadStudy("planted", { set })).find((run) => run.config.name === "lora")!;
       const task = await prepareTask(config, { dataFolder: "", cacheFolder: "" }, device);
@@ -36,7 +52,8 @@ function epoch(threads: number): Benchmark {
       let done = 0;
       return {
         async run() {
-          for (const members of epochBatches(task.train, options, seed, done++)) await training.run(batchInputs(members));
+          for (const members of epochBatches(task.train, options, seed, done++))
+            await training.run(batchInputs(members));
           await evaluation.run();
         },
         close: () => device.close(),
@@ -47,12 +64,28 @@ function epoch(threads: number): Benchmark {
 
 /** One bundled file, as an application would ship it: a source loader would be measured otherwise. */
 const start: Benchmark = {
-  name: "start/import", unit: "ms", amount: 1, threads: 1, calls: 5,
+  name: "start/import",
+  unit: "ms",
+  amount: 1,
+  threads: 1,
+  calls: 5,
   async prepare() {
     const folder = mkdtempSync(join(tmpdir(), "lowrank-start-"));
     const outfile = join(folder, "start.mjs");
-    await build({ entryPoints: [fileURLToPath(new URL("start-child.ts", import.meta.url))], outfile, bundle: true, minify: true, format: "esm", platform: "node", conditions: ["@lowrank/source"], logLevel: "silent" });
-    return { run: () => promisify(execFile)(process.execPath, [outfile]), close: () => rmSync(folder, { recursive: true }) };
+    await build({
+      entryPoints: [fileURLToPath(new URL("start-child.ts", import.meta.url))],
+      outfile,
+      bundle: true,
+      minify: true,
+      format: "esm",
+      platform: "node",
+      conditions: ["@lowrank/source"],
+      logLevel: "silent",
+    });
+    return {
+      run: () => promisify(execFile)(process.execPath, [outfile]),
+      close: () => rmSync(folder, { recursive: true }),
+    };
   },
 };
 

@@ -4,19 +4,38 @@ import type { Benchmark } from "./suite.ts";
 
 function filled(device: Device, shape: readonly number[]): Parameter {
   const n = shape.reduce((a, b) => a * b, 1);
-  return device.parameter(Float32Array.from({ length: n }, (_, i) => Math.sin(0.37 * i)), shape);
+  return device.parameter(
+    Float32Array.from({ length: n }, (_, i) => Math.sin(0.37 * i)),
+    shape,
+  );
 }
 
 /** One op from parameters into a parameter, replayed. */
-function kernel(name: string, unit: Benchmark["unit"], amount: number, threads: number, inputs: readonly (readonly number[])[], output: readonly number[], body: (x: Tensor[], device: Device) => Tensor): Benchmark {
+function kernel(
+  name: string,
+  unit: Benchmark["unit"],
+  amount: number,
+  threads: number,
+  inputs: readonly (readonly number[])[],
+  output: readonly number[],
+  body: (x: Tensor[], device: Device) => Tensor,
+): Benchmark {
   return {
-    name, unit, amount, threads,
+    name,
+    unit,
+    amount,
+    threads,
     async prepare() {
       const device = await init({ device: "wasm", threads });
       const x = inputs.map((shape) => filled(device, shape));
       const out = filled(device, output);
       const step = compile(device, () => {
-        out.assign(body(x.map((p) => p.value), device));
+        out.assign(
+          body(
+            x.map((p) => p.value),
+            device,
+          ),
+        );
         return {};
       });
       return { run: () => step({}), close: () => device.close() };
@@ -24,8 +43,23 @@ function kernel(name: string, unit: Benchmark["unit"], amount: number, threads: 
   };
 }
 
-function product(name: string, threads: number, m: number, k: number, n: number, body: (a: Tensor, b: Tensor, bias: Tensor) => Tensor = (a, b) => ops.matmul(a, ops.transpose(b))): Benchmark {
-  return kernel(`gemm/f32/${name}/t${threads}`, "GFLOP/s", 2 * m * k * n, threads, [[m, k], [n, k], [n]], [m, n], ([a, b, bias]) => body(a!, b!, bias!));
+function product(
+  name: string,
+  threads: number,
+  m: number,
+  k: number,
+  n: number,
+  body: (a: Tensor, b: Tensor, bias: Tensor) => Tensor = (a, b) => ops.matmul(a, ops.transpose(b)),
+): Benchmark {
+  return kernel(
+    `gemm/f32/${name}/t${threads}`,
+    "GFLOP/s",
+    2 * m * k * n,
+    threads,
+    [[m, k], [n, k], [n]],
+    [m, n],
+    ([a, b, bias]) => body(a!, b!, bias!),
+  );
 }
 
 export function kernelBenchmarks(threads: readonly number[]): Benchmark[] {
@@ -38,13 +72,36 @@ export function kernelBenchmarks(threads: readonly number[]): Benchmark[] {
     product("512x768x3072-bias-gelu", 1, 512, 768, 3072, (a, b, bias) => ops.gelu(ops.linear(a, b, bias))),
     product("1024x256x8", 1, 1024, 256, 8),
     product("1024x8x256", 1, 1024, 8, 256),
-    kernel("gemm/f32/128x32x64x32-batched/t1", "GFLOP/s", 2 * 128 * 32 * 64 * 32, 1, [[128, 32, 64], [128, 32, 64]], [128, 32, 32], ([a, b]) => ops.matmul(a!, ops.transpose(b!))),
+    kernel(
+      "gemm/f32/128x32x64x32-batched/t1",
+      "GFLOP/s",
+      2 * 128 * 32 * 64 * 32,
+      1,
+      [
+        [128, 32, 64],
+        [128, 32, 64],
+      ],
+      [128, 32, 32],
+      ([a, b]) => ops.matmul(a!, ops.transpose(b!)),
+    ),
     kernel("row/softmax/4096x32/t1", "ns/element", 4096 * 32, 1, [[4096, 32]], [4096, 32], ([x]) => ops.softmax(x!)),
     kernel("row/softmax/512x768/t1", "ns/element", 512 * 768, 1, [[512, 768]], [512, 768], ([x]) => ops.softmax(x!)),
-    kernel("row/layer-norm/1024x768/t1", "ns/element", 1024 * 768, 1, [[1024, 768], [768], [768]], [1024, 768], ([x, w, b]) => ops.layerNorm(x!, w!, b!, 1e-12)),
-    kernel("elementwise/add/1M/t1", "GB/s", 3 * bytes(million), 1, [[million], [million]], [million], ([a, b]) => ops.add(a!, b!)),
+    kernel(
+      "row/layer-norm/1024x768/t1",
+      "ns/element",
+      1024 * 768,
+      1,
+      [[1024, 768], [768], [768]],
+      [1024, 768],
+      ([x, w, b]) => ops.layerNorm(x!, w!, b!, 1e-12),
+    ),
+    kernel("elementwise/add/1M/t1", "GB/s", 3 * bytes(million), 1, [[million], [million]], [million], ([a, b]) =>
+      ops.add(a!, b!),
+    ),
     kernel("elementwise/gelu/1M/t1", "ns/element", million, 1, [[million]], [million], ([x]) => ops.gelu(x!)),
-    kernel("random/dropout/1M/t1", "ns/element", million, 1, [[million]], [million], ([x], device) => ops.dropout(x!, 0.1, { words: device.tensor([1, 2], [2], "u32"), site: 0 })),
+    kernel("random/dropout/1M/t1", "ns/element", million, 1, [[million]], [million], ([x], device) =>
+      ops.dropout(x!, 0.1, { words: device.tensor([1, 2], [2], "u32"), site: 0 }),
+    ),
     kernel("reduce/columns/1024x768/t1", "GB/s", bytes(1024 * 768), 1, [[1024, 768]], [768], ([x]) => ops.sum(x!, 0)),
   ];
 }

@@ -30,7 +30,16 @@ function fail(message: string): never {
 function options(): { json?: string; filter: RegExp; threads: number[]; rounds: number; list: boolean } {
   let values: { json?: string; filter?: string; threads?: string; rounds?: string; list?: boolean; help?: boolean };
   try {
-    ({ values } = parseArgs({ options: { json: { type: "string" }, filter: { type: "string" }, threads: { type: "string" }, rounds: { type: "string" }, list: { type: "boolean" }, help: { type: "boolean", short: "h" } } }));
+    ({ values } = parseArgs({
+      options: {
+        json: { type: "string" },
+        filter: { type: "string" },
+        threads: { type: "string" },
+        rounds: { type: "string" },
+        list: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
+    }));
   } catch (error) {
     fail(`${(error as Error).message.split("\n")[0]}; --help shows what there is`);
   }
@@ -50,7 +59,13 @@ function options(): { json?: string; filter: RegExp; threads: number[]; rounds: 
   } catch {
     fail(`--filter ${values.filter}: not a regular expression`);
   }
-  return { ...(values.json === undefined ? {} : { json: values.json }), filter, threads: wanted === 1 ? [1] : [1, wanted], rounds: count("rounds", 1), list: values.list ?? false };
+  return {
+    ...(values.json === undefined ? {} : { json: values.json }),
+    filter,
+    threads: wanted === 1 ? [1] : [1, wanted],
+    rounds: count("rounds", 1),
+    list: values.list ?? false,
+  };
 }
 
 function line(row: Row): string {
@@ -59,16 +74,26 @@ function line(row: Row): string {
 }
 
 const { json, filter, threads, rounds, list } = options();
-const chosen = [...kernelBenchmarks(threads), ...stepBenchmarks(threads), ...epochBenchmarks(threads)].filter((b) => filter.test(b.name));
+const chosen = [...kernelBenchmarks(threads), ...stepBenchmarks(threads), ...epochBenchmarks(threads)].filter((b) =>
+  filter.test(b.name),
+);
 const readings = memoryReadings().filter((r) => filter.test(r.name));
 if (list) {
-  process.stdout.write(`${["peak/fma128/t1", ...chosen.map((b) => b.name), ...readings.map((r) => r.name)].join("\n")}\n`);
+  process.stdout.write(
+    `${["peak/fma128/t1", ...chosen.map((b) => b.name), ...readings.map((r) => r.name)].join("\n")}\n`,
+  );
   process.exit(0);
 }
-process.stdout.write(`${cpus()[0]?.model ?? "unknown processor"}, ${availableParallelism()} cores, Node ${process.version}\n\n`);
-process.stdout.write(`| ${"name".padEnd(42)} | ${"median".padStart(9)} | ${"unit".padEnd(10)} | ${"p25–p75".padStart(17)} | ${"n".padStart(5)} | ${"ratio".padStart(7)} | ${"ms".padStart(9)} |\n| --- | --: | --- | --: | --: | --: | --: |\n`);
+process.stdout.write(
+  `${cpus()[0]?.model ?? "unknown processor"}, ${availableParallelism()} cores, Node ${process.version}\n\n`,
+);
+process.stdout.write(
+  `| ${"name".padEnd(42)} | ${"median".padStart(9)} | ${"unit".padEnd(10)} | ${"p25–p75".padStart(17)} | ${"n".padStart(5)} | ${"ratio".padStart(7)} | ${"ms".padStart(9)} |\n| --- | --: | --- | --: | --: | --: | --: |\n`,
+);
 /** With several rounds a row is told once it is whole. */
-const tell = (row: Row): void => { process.stdout.write(`${line(row)}\n`); };
+const tell = (row: Row): void => {
+  process.stdout.write(`${line(row)}\n`);
+};
 const tasks = [
   ...chosen.map((b) => ({ name: b.name, run: () => measure(b) })),
   ...readings.map((r) => ({ name: r.name, run: () => r.read() })),
@@ -82,7 +107,9 @@ for (let round = 0; round < rounds; round++) {
   };
   add(0, peakRow());
   for (const [i, task] of tasks.entries()) {
-    process.stderr.write(`[${rounds === 1 ? "" : `round ${round + 1}/${rounds}, `}${i + 1}/${tasks.length}] ${task.name}\n`);
+    process.stderr.write(
+      `[${rounds === 1 ? "" : `round ${round + 1}/${rounds}, `}${i + 1}/${tasks.length}] ${task.name}\n`,
+    );
     add(i + 1, await task.run());
   }
 }

@@ -11,7 +11,12 @@ export interface Reading {
   read(): Promise<Row>;
 }
 
-const CASES: readonly (readonly [storage: NonNullable<StepOptions["storage"]>, recompute: boolean])[] = [["f32", false], ["f16", false], ["f16", true], ["nf4", true]];
+const CASES: readonly (readonly [storage: NonNullable<StepOptions["storage"]>, recompute: boolean])[] = [
+  ["f32", false],
+  ["f16", false],
+  ["f16", true],
+  ["nf4", true],
+];
 
 /** Each case in a process of its own, so that its peak is its own. */
 export function memoryReadings(): Reading[] {
@@ -21,20 +26,44 @@ export function memoryReadings(): Reading[] {
     return {
       name,
       read: () => {
-        const { status, stdout, stderr } = spawnSync(process.execPath, [...process.execArgv, child, storage, String(recompute)], { encoding: "utf8" });
+        const { status, stdout, stderr } = spawnSync(
+          process.execPath,
+          [...process.execArgv, child, storage, String(recompute)],
+          { encoding: "utf8" },
+        );
         if (status !== 0) throw new Error(`${name}: ${stderr.trim().split("\n").at(-1) ?? "failed"}`);
         const { measured, estimate } = JSON.parse(stdout) as { measured: number; estimate: number };
-        return Promise.resolve({ ...row(name, "MB", measured / 1e6), ratio: measured / estimate, against: "the estimate from the plan" });
+        return Promise.resolve({
+          ...row(name, "MB", measured / 1e6),
+          ratio: measured / estimate,
+          against: "the estimate from the plan",
+        });
       },
     };
   });
-  return [...processes, ...(["tensor", "peft"] as const).map((entry): Reading => ({ name: `size/${entry}/gzip`, read: async () => row(`size/${entry}/gzip`, "KB", (await bundleBytes(entry)) / 1e3) }))];
+  return [
+    ...processes,
+    ...(["tensor", "peft"] as const).map((entry): Reading => ({
+      name: `size/${entry}/gzip`,
+      read: async () => row(`size/${entry}/gzip`, "KB", (await bundleBytes(entry)) / 1e3),
+    })),
+  ];
 }
 
 /** Minified and compressed, as a page would load it, with everything it imports. */
 async function bundleBytes(entry: string): Promise<number> {
   const source = fileURLToPath(new URL(`../../packages/${entry}/src/index.ts`, import.meta.url));
-  const { outputFiles } = await build({ entryPoints: [source], bundle: true, minify: true, format: "esm", platform: "browser", write: false, conditions: ["@lowrank/source"], external: ["webgpu", "node:*"], logLevel: "silent" });
+  const { outputFiles } = await build({
+    entryPoints: [source],
+    bundle: true,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    write: false,
+    conditions: ["@lowrank/source"],
+    external: ["webgpu", "node:*"],
+    logLevel: "silent",
+  });
   return gzipSync(outputFiles[0]!.contents).length;
 }
 

@@ -5,9 +5,21 @@ import { adapt } from "@lowrank/peft";
 import { compile, init } from "@lowrank/tensor";
 
 const device = await init({ device: "wasm", threads: 1 });
-const model = new BertForSequenceClassification(parseBertConfig({ vocab_size: 100, hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 64 }));
+const model = new BertForSequenceClassification(
+  parseBertConfig({
+    vocab_size: 100,
+    hidden_size: 32,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    intermediate_size: 64,
+  }),
+);
 await model.materialize({ device, seed: 1 });
-await adapt(model, { r: 8, alpha: 16, targetModules: ["query", "key", "value", "dense"], taskType: "SEQ_CLS" }, { device, seed: 1 });
+await adapt(
+  model,
+  { r: 8, alpha: 16, targetModules: ["query", "key", "value", "dense"], taskType: "SEQ_CLS" },
+  { device, seed: 1 },
+);
 model.train(new DropoutKeys(device, 1));
 const optimizer = new AdamW(model.trainableWeights(), { lr: 1e-3 });
 const step = compile(device, ({ ids, labels }) => {

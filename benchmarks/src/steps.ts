@@ -27,7 +27,11 @@ function stepBenchmark(shape: StepShape, options: StepOptions, calls: number, de
   const { method, storage = "f32", recompute = false, threads } = options;
   const variant = `${storage === "f32" ? "" : `-${storage}`}${recompute ? "-recompute" : ""}${detect ? "-detect-anomaly" : ""}`;
   return {
-    name: `step/bert-${method}${variant}/${shapeName(shape)}/t${threads}`, unit: "GFLOP/s", amount: necessaryFlops(shape, method), threads, calls,
+    name: `step/bert-${method}${variant}/${shapeName(shape)}/t${threads}`,
+    unit: "GFLOP/s",
+    amount: necessaryFlops(shape, method),
+    threads,
+    calls,
     async prepare() {
       const { step, inputs, device, close } = await buildStep(shape, options);
       device.anomalyDetection = detect;
@@ -39,14 +43,25 @@ function stepBenchmark(shape: StepShape, options: StepOptions, calls: number, de
 export function stepBenchmarks(threads: readonly number[]): Benchmark[] {
   return [
     ...threads.flatMap((t) => [
-      stepBenchmark(SMALL, { method: "full", threads: t }, 9), stepBenchmark(SMALL, { method: "lora", threads: t }, 9), stepBenchmark(SMALL, { method: "lora", threads: t }, 9, true), stepBenchmark(BASE, { method: "lora", threads: t }, 5),
+      stepBenchmark(SMALL, { method: "full", threads: t }, 9),
+      stepBenchmark(SMALL, { method: "lora", threads: t }, 9),
+      stepBenchmark(SMALL, { method: "lora", threads: t }, 9, true),
+      stepBenchmark(BASE, { method: "lora", threads: t }, 5),
       ...(["f16", "nf4"] as const).map((storage) => stepBenchmark(BASE, { method: "lora", storage, threads: t }, 5)),
       stepBenchmark(BASE, { method: "lora", storage: "f16", recompute: true, threads: t }, 5),
     ]),
     {
-      name: "compile/bert-lora/12x768-b8-s64", unit: "ms", amount: 1, threads: 1, calls: 3,
+      name: "compile/bert-lora/12x768-b8-s64",
+      unit: "ms",
+      amount: 1,
+      threads: 1,
+      calls: 3,
       async prepare() {
-        const specs = { ids: { shape: [8, 64], dtype: "i32" }, mask: { shape: [8, 64], dtype: "bool" }, labels: { shape: [8], dtype: "i32" } } as const;
+        const specs = {
+          ids: { shape: [8, 64], dtype: "i32" },
+          mask: { shape: [8, 64], dtype: "bool" },
+          labels: { shape: [8], dtype: "i32" },
+        } as const;
         const closers: (() => void)[] = [];
         const made: BuiltStep["step"][] = [];
         // a fresh device each time: plans and kernels are cached
@@ -56,12 +71,23 @@ export function stepBenchmarks(threads: readonly number[]): Benchmark[] {
           closers.push(close);
         }
         let next = 0;
-        return { run: () => Promise.resolve(made[next++ % made.length]!.plan(specs)), close: () => closers.forEach((c) => c()) };
+        return {
+          run: () => Promise.resolve(made[next++ % made.length]!.plan(specs)),
+          close: () => closers.forEach((c) => c()),
+        };
       },
     },
     {
-      name: "start/init", unit: "ms", amount: 1, threads: Math.max(...threads), calls: 5,
-      prepare: () => Promise.resolve({ run: async () => (await init({ device: "wasm", threads: Math.max(...threads) })).close(), close: () => {} }),
+      name: "start/init",
+      unit: "ms",
+      amount: 1,
+      threads: Math.max(...threads),
+      calls: 5,
+      prepare: () =>
+        Promise.resolve({
+          run: async () => (await init({ device: "wasm", threads: Math.max(...threads) })).close(),
+          close: () => {},
+        }),
     },
   ];
 }

@@ -22,7 +22,12 @@ function model(jax, work, piece) {
 
   const project = piece((x, w, b) => np.matmul(x, w.transpose()).add(b));
   const masked = (x, mask) => (mask === undefined ? x : x.mul(mask));
-  const adapted = piece((x, w, b, down, up, mask) => np.matmul(x.ref, w.transpose()).add(b).add(np.matmul(np.matmul(masked(x, mask), down.transpose()), up.transpose()).mul(alpha / rank)));
+  const adapted = piece((x, w, b, down, up, mask) =>
+    np
+      .matmul(x.ref, w.transpose())
+      .add(b)
+      .add(np.matmul(np.matmul(masked(x, mask), down.transpose()), up.transpose()).mul(alpha / rank)),
+  );
   const gelu = piece((x) => nn.gelu(x, { approximate: false }));
   const normalised = layerNorm(jax, epsilon, piece);
   const sum = piece((x, residual) => x.add(residual));
@@ -42,17 +47,34 @@ function model(jax, work, piece) {
     const linear = (name, x) => {
       const base = [x, w(`${name}.weight`), w(`${name}.bias`)];
       if (!has(`${name}.lora_A.default.weight`)) return project(...base);
-      return adapted(...base, w(`${name}.lora_A.default.weight`), w(`${name}.lora_B.default.weight`), ...(masks === undefined ? [] : [mask()]));
+      return adapted(
+        ...base,
+        w(`${name}.lora_A.default.weight`),
+        w(`${name}.lora_B.default.weight`),
+        ...(masks === undefined ? [] : [mask()]),
+      );
     };
     const pair = (name) => [w(`${name}.weight`), w(`${name}.bias`)];
-    const words = np.take(w("bert.embeddings.word_embeddings.weight"), ids.reshape([tokens]), 0).reshape([batch, length, hidden]);
+    const words = np
+      .take(w("bert.embeddings.word_embeddings.weight"), ids.reshape([tokens]), 0)
+      .reshape([batch, length, hidden]);
     const positions = w("bert.embeddings.position_embeddings.weight").slice([0, length]);
     const types = w("bert.embeddings.token_type_embeddings.weight").slice([0, 1]);
-    let x = masked(normalised(words.add(positions).add(types), ...pair("bert.embeddings.LayerNorm")).reshape([tokens, hidden]), mask());
+    let x = masked(
+      normalised(words.add(positions).add(types), ...pair("bert.embeddings.LayerNorm")).reshape([tokens, hidden]),
+      mask(),
+    );
     for (let i = 0; i < layers; i++) {
       const at = `bert.encoder.layer.${i}.`;
-      const mixed = attention(...["query", "key", "value"].map((name) => linear(`${at}attention.self.${name}`, x.ref)), ...(masks === undefined ? [] : [mask()]));
-      const middle = normalisedSum(masked(linear(`${at}attention.output.dense`, mixed), mask()), x, ...pair(`${at}attention.output.LayerNorm`));
+      const mixed = attention(
+        ...["query", "key", "value"].map((name) => linear(`${at}attention.self.${name}`, x.ref)),
+        ...(masks === undefined ? [] : [mask()]),
+      );
+      const middle = normalisedSum(
+        masked(linear(`${at}attention.output.dense`, mixed), mask()),
+        x,
+        ...pair(`${at}attention.output.LayerNorm`),
+      );
       const inner = gelu(linear(`${at}intermediate.dense`, middle.ref));
       x = normalisedSum(masked(linear(`${at}output.dense`, inner), mask()), middle, ...pair(`${at}output.LayerNorm`));
     }
@@ -94,8 +116,14 @@ function prepareForward(jax, work) {
 function prepareStep(jax, work) {
   const { numpy: np, nn } = jax;
   const all = [...bertWeights(work, true)];
-  const frozen = arrays(jax, all.filter(([, w]) => !w.trained));
-  let trained = arrays(jax, all.filter(([, w]) => w.trained));
+  const frozen = arrays(
+    jax,
+    all.filter(([, w]) => !w.trained),
+  );
+  let trained = arrays(
+    jax,
+    all.filter(([, w]) => w.trained),
+  );
   const zeros = () => Object.fromEntries(Object.entries(trained).map(([name, a]) => [name, np.zeros(a.shape)]));
   let m = zeros();
   let v = zeros();
@@ -106,11 +134,16 @@ function prepareStep(jax, work) {
 
   const loss = (some, rest, inputs) => {
     const likelihood = nn.logSoftmax(logits({ ...some, ...rest }, inputs.ids.ref, inputs.masks), -1);
-    return likelihood.mul(nn.oneHot(inputs.labels.ref, work.labels)).sum().mul(-1 / work.batch);
+    return likelihood
+      .mul(nn.oneHot(inputs.labels.ref, work.labels))
+      .sum()
+      .mul(-1 / work.batch);
   };
   const step = jax.jit((some, rest, m0, v0, scalars, inputs) => {
     const [value, grads] = jax.valueAndGrad(loss)(jax.tree.ref(some), rest, inputs);
-    const squares = Object.values(grads).map((g) => np.square(g.ref).sum()).reduce((a, b) => a.add(b));
+    const squares = Object.values(grads)
+      .map((g) => np.square(g.ref).sum())
+      .reduce((a, b) => a.add(b));
     const factor = np.minimum(np.trueDivide(maxNorm, np.sqrt(squares).add(1e-6)), 1);
     const size = scalars.ref.slice(0);
     const correction = scalars.slice(1);

@@ -12,9 +12,10 @@ export async function open(threads) {
   const jax = await import("@jax-js/jax");
   if (!(await jax.init("wasm")).includes("wasm")) throw new Cannot("its wasm device does not start under Node");
   jax.defaultDevice("wasm");
-  return { 
+  return {
     about: `wasm device, jit, ${threads > 1 ? `${threads} workers` : "calling thread, no workers"}`,
-    prepare: (work) => prepare(jax, work), lacks: () => lacks(jax),
+    prepare: (work) => prepare(jax, work),
+    lacks: () => lacks(jax),
   };
 }
 
@@ -23,7 +24,11 @@ function lacks(jax) {
   return lacking([
     ["layer norm as one operation", "`standardize`'s formula in two jits", has("layerNorm")],
     ["dropout", "`random.bits` and a comparison", has("dropout")],
-    ["optimisers and clipping (they are in a package of their own, @jax-js/optax)", "AdamW and clipping written out under the step's jit", () => "optax" in jax],
+    [
+      "optimisers and clipping (they are in a package of their own, @jax-js/optax)",
+      "AdamW and clipping written out under the step's jit",
+      () => "optax" in jax,
+    ],
   ]);
 }
 
@@ -48,21 +53,43 @@ export function dropoutMask({ numpy: np, random }, shape, p, key) {
 function body(jax, work, piece) {
   const { numpy: np, nn } = jax;
   const { rows, columns } = work;
-  const array = (phase, ...shape) => np.array(numbers(shape.reduce((a, b) => a * b, 1), phase)).reshape(shape);
+  const array = (phase, ...shape) =>
+    np
+      .array(
+        numbers(
+          shape.reduce((a, b) => a * b, 1),
+          phase,
+        ),
+      )
+      .reshape(shape);
   switch (work.kind) {
     case "product": {
       const { m, k, n, epilogue } = work;
       if (epilogue === "none") return [(x, w) => np.matmul(x, w.transpose()), [array(0, m, k), array(1, n, k)]];
-      return [(x, w, b) => nn.gelu(np.matmul(x, w.transpose()).add(b), { approximate: false }), [array(0, m, k), array(1, n, k), array(2, n)]];
+      return [
+        (x, w, b) => nn.gelu(np.matmul(x, w.transpose()).add(b), { approximate: false }),
+        [array(0, m, k), array(1, n, k), array(2, n)],
+      ];
     }
-    case "batched": return [(x, y) => np.matmul(x, y.transpose([0, 2, 1])), [array(0, work.count, work.m, work.k), array(1, work.count, work.n, work.k)]];
-    case "dropout": return [(x, key) => x.mul(dropoutMask(jax, [work.count], work.p, key)), [array(0, work.count)]];
-    case "softmax": return [(x) => nn.softmax(x, -1), [array(0, rows, columns)]];
-    case "layer-norm": return [layerNorm(jax, work.epsilon, piece), [array(0, rows, columns), array(1, columns), array(2, columns)]];
-    case "add": return [(a, b) => a.add(b), [array(0, work.count), array(1, work.count)]];
-    case "gelu": return [(x) => nn.gelu(x, { approximate: false }), [array(0, work.count)]];
-    case "columns": return [(x) => np.sum(x, 0), [array(0, rows, columns)]];
-    default: throw new Cannot(`no ${work.kind}`);
+    case "batched":
+      return [
+        (x, y) => np.matmul(x, y.transpose([0, 2, 1])),
+        [array(0, work.count, work.m, work.k), array(1, work.count, work.n, work.k)],
+      ];
+    case "dropout":
+      return [(x, key) => x.mul(dropoutMask(jax, [work.count], work.p, key)), [array(0, work.count)]];
+    case "softmax":
+      return [(x) => nn.softmax(x, -1), [array(0, rows, columns)]];
+    case "layer-norm":
+      return [layerNorm(jax, work.epsilon, piece), [array(0, rows, columns), array(1, columns), array(2, columns)]];
+    case "add":
+      return [(a, b) => a.add(b), [array(0, work.count), array(1, work.count)]];
+    case "gelu":
+      return [(x) => nn.gelu(x, { approximate: false }), [array(0, work.count)]];
+    case "columns":
+      return [(x) => np.sum(x, 0), [array(0, rows, columns)]];
+    default:
+      throw new Cannot(`no ${work.kind}`);
   }
 }
 
@@ -77,7 +104,8 @@ async function prepare(jax, work) {
   const compiled = pieces.length > 0 ? compute : piece(compute);
   await jax.blockUntilReady(inputs);
   let calls = 0;
-  const call = () => compiled(...inputs.map((x) => x.ref), ...(work.kind === "dropout" ? [jax.random.key(++calls)] : []));
+  const call = () =>
+    compiled(...inputs.map((x) => x.ref), ...(work.kind === "dropout" ? [jax.random.key(++calls)] : []));
   return {
     async run() {
       const y = call();

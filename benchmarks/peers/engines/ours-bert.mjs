@@ -8,17 +8,46 @@ import { bertBatch, bertWeights } from "../bert.mjs";
 export async function prepare(work, threads) {
   const training = work.kind === "step";
   const device = await init({ device: "wasm", threads });
-  const model = new BertForSequenceClassification(parseBertConfig({
-    hidden_size: work.hidden, num_hidden_layers: work.layers, num_attention_heads: work.heads, intermediate_size: work.inner, vocab_size: work.vocabulary,
-    max_position_embeddings: work.positions, layer_norm_eps: work.epsilon, hidden_dropout_prob: work.dropout, attention_probs_dropout_prob: work.dropout,
-  }));
+  const model = new BertForSequenceClassification(
+    parseBertConfig({
+      hidden_size: work.hidden,
+      num_hidden_layers: work.layers,
+      num_attention_heads: work.heads,
+      intermediate_size: work.inner,
+      vocab_size: work.vocabulary,
+      max_position_embeddings: work.positions,
+      layer_norm_eps: work.epsilon,
+      hidden_dropout_prob: work.dropout,
+      attention_probs_dropout_prob: work.dropout,
+    }),
+  );
   await model.materialize({ device, seed: 1 });
-  if (training) await adapt(model, { r: work.rank, alpha: work.alpha, dropout: work.dropout, targetModules: ["query", "key", "value", "dense"], taskType: "SEQ_CLS" }, { device, seed: 1 });
-  const weights = new Map([...bertWeights(work, training)].map(([name, { values, shape }]) => [name, { data: values, shape, dtype: "f32" }]));
+  if (training)
+    await adapt(
+      model,
+      {
+        r: work.rank,
+        alpha: work.alpha,
+        dropout: work.dropout,
+        targetModules: ["query", "key", "value", "dense"],
+        taskType: "SEQ_CLS",
+      },
+      { device, seed: 1 },
+    );
+  const weights = new Map(
+    [...bertWeights(work, training)].map(([name, { values, shape }]) => [name, { data: values, shape, dtype: "f32" }]),
+  );
   const { unexpected } = model.loadStateDict(weights, { strict: false });
   if (unexpected.length > 0) throw new Error(`the model has no ${unexpected.join(", ")}`);
   if (training) model.train(new DropoutKeys(device, 1));
-  const optimizer = training ? new AdamW(model.trainableWeights(), { lr: work.rate, betas: [work.beta1, work.beta2], eps: work.adamEpsilon, weightDecay: work.decay }) : undefined;
+  const optimizer = training
+    ? new AdamW(model.trainableWeights(), {
+        lr: work.rate,
+        betas: [work.beta1, work.beta2],
+        eps: work.adamEpsilon,
+        weightDecay: work.decay,
+      })
+    : undefined;
   const replay = compile(device, ({ ids, mask, labels }) => {
     const { loss, logits } = model.forward({ inputIds: ids, attentionMask: mask, labels });
     if (optimizer === undefined) return { logits };

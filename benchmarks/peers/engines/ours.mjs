@@ -4,18 +4,42 @@ import { compile, init, measureFmaPeak, ops } from "@lowrank/tensor";
 import { numbers, twice } from "../work.mjs";
 
 export async function open(threads) {
-  return { about: `wasm device, ${threads} thread${threads > 1 ? "s" : ""}`, prepare: (work) => prepare(work, threads), peak: () => measureFmaPeak(3).gflops };
+  return {
+    about: `wasm device, ${threads} thread${threads > 1 ? "s" : ""}`,
+    prepare: (work) => prepare(work, threads),
+    peak: () => measureFmaPeak(3).gflops,
+  };
 }
 
 const bodies = {
   product: ({ m, k, n, epilogue }) => ({
-    inputs: [[m, k], [n, k], [n]], output: [m, n],
+    inputs: [[m, k], [n, k], [n]],
+    output: [m, n],
     body: ([x, w, bias]) => (epilogue === "bias-gelu" ? ops.gelu(ops.linear(x, w, bias)) : ops.linear(x, w)),
   }),
-  softmax: ({ rows, columns }) => ({ inputs: [[rows, columns]], output: [rows, columns], body: ([x]) => ops.softmax(x) }),
-  "layer-norm": ({ rows, columns, epsilon }) => ({ inputs: [[rows, columns], [columns], [columns]], output: [rows, columns], body: ([x, w, b]) => ops.layerNorm(x, w, b, epsilon) }),
-  batched: ({ count, m, k, n }) => ({ inputs: [[count, m, k], [count, n, k]], output: [count, m, n], body: ([x, y]) => ops.matmul(x, ops.transpose(y)) }),
-  dropout: ({ count, p }) => ({ inputs: [[count]], output: [count], body: ([x], keys) => ops.dropout(x, p, keys.next()) }),
+  softmax: ({ rows, columns }) => ({
+    inputs: [[rows, columns]],
+    output: [rows, columns],
+    body: ([x]) => ops.softmax(x),
+  }),
+  "layer-norm": ({ rows, columns, epsilon }) => ({
+    inputs: [[rows, columns], [columns], [columns]],
+    output: [rows, columns],
+    body: ([x, w, b]) => ops.layerNorm(x, w, b, epsilon),
+  }),
+  batched: ({ count, m, k, n }) => ({
+    inputs: [
+      [count, m, k],
+      [count, n, k],
+    ],
+    output: [count, m, n],
+    body: ([x, y]) => ops.matmul(x, ops.transpose(y)),
+  }),
+  dropout: ({ count, p }) => ({
+    inputs: [[count]],
+    output: [count],
+    body: ([x], keys) => ops.dropout(x, p, keys.next()),
+  }),
   add: ({ count }) => ({ inputs: [[count], [count]], output: [count], body: ([a, b]) => ops.add(a, b) }),
   gelu: ({ count }) => ({ inputs: [[count]], output: [count], body: ([x]) => ops.gelu(x) }),
   columns: ({ rows, columns }) => ({ inputs: [[rows, columns]], output: [columns], body: ([x]) => ops.sum(x, 0) }),
@@ -31,12 +55,21 @@ async function prepare(work, threads) {
   const keys = new DropoutKeys(device, 1);
   const replay = compile(device, () => {
     keys.restart();
-    out.assign(body(parameters.map((p) => p.value), keys));
+    out.assign(
+      body(
+        parameters.map((p) => p.value),
+        keys,
+      ),
+    );
     return {};
   });
   const again = async () => {
     await replay({});
     return out.data();
   };
-  return { run: () => replay({}), read: () => (work.kind === "dropout" ? twice(again) : out.data()), close: () => device.close() };
+  return {
+    run: () => replay({}),
+    read: () => (work.kind === "dropout" ? twice(again) : out.data()),
+    close: () => device.close(),
+  };
 }

@@ -25,14 +25,23 @@ function model(tf, work, weights) {
   const w = (name) => weights.get(name);
 
   /** x·w + b with w frozen. */
-  const frozen = (name) => tf.customGrad((x, save) => {
-    save([]);
-    const { forward, backward } = w(`${name}.weight`);
-    const value = tf.fused.matMul({ a: x, b: forward, transposeA: false, transposeB: false, bias: w(`${name}.bias`), activation: "linear" });
-    return { value, gradFunc: (dy) => tf.matMul(dy, backward) };
-  });
+  const frozen = (name) =>
+    tf.customGrad((x, save) => {
+      save([]);
+      const { forward, backward } = w(`${name}.weight`);
+      const value = tf.fused.matMul({
+        a: x,
+        b: forward,
+        transposeA: false,
+        transposeB: false,
+        bias: w(`${name}.bias`),
+        activation: "linear",
+      });
+      return { value, gradFunc: (dy) => tf.matMul(dy, backward) };
+    });
   /** xᵀ·y, by transposing the narrower of the two. */
-  const gradientOf = (x, y) => (y.shape[1] < x.shape[1] ? tf.transpose(tf.matMul(tf.transpose(y), x)) : tf.matMul(tf.transpose(x), y));
+  const gradientOf = (x, y) =>
+    y.shape[1] < x.shape[1] ? tf.transpose(tf.matMul(tf.transpose(y), x)) : tf.matMul(tf.transpose(x), y);
   /** a·b with gradients for both. */
   const product = tf.customGrad((a, b, save) => {
     save([a, b]);
@@ -52,23 +61,37 @@ function model(tf, work, weights) {
   const split = (x) => tf.transpose(tf.reshape(x, [batch, length, heads, width]), [0, 2, 1, 3]);
 
   return function logits(ids) {
-    const words = tf.reshape(tf.gather(w("bert.embeddings.word_embeddings.weight"), tf.reshape(ids, [tokens])), [batch, length, hidden]);
+    const words = tf.reshape(tf.gather(w("bert.embeddings.word_embeddings.weight"), tf.reshape(ids, [tokens])), [
+      batch,
+      length,
+      hidden,
+    ]);
     const positions = tf.slice(w("bert.embeddings.position_embeddings.weight"), [0, 0], [length, hidden]);
     const types = tf.slice(w("bert.embeddings.token_type_embeddings.weight"), [0, 0], [1, hidden]);
-    let x = dropped(tf.reshape(norm("bert.embeddings.LayerNorm", tf.add(tf.add(words, positions), types)), [tokens, hidden]));
+    let x = dropped(
+      tf.reshape(norm("bert.embeddings.LayerNorm", tf.add(tf.add(words, positions), types)), [tokens, hidden]),
+    );
     for (let i = 0; i < layers; i++) {
       const at = `bert.encoder.layer.${i}.`;
       const [q, k, v] = ["query", "key", "value"].map((name) => split(linear(`${at}attention.self.${name}`, x)));
       const shares = tf.softmax(tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(width)));
       const mixed = tf.reshape(tf.transpose(tf.matMul(dropped(shares), v), [0, 2, 1, 3]), [tokens, hidden]);
-      const middle = norm(`${at}attention.output.LayerNorm`, tf.add(dropped(linear(`${at}attention.output.dense`, mixed)), x));
+      const middle = norm(
+        `${at}attention.output.LayerNorm`,
+        tf.add(dropped(linear(`${at}attention.output.dense`, mixed)), x),
+      );
       const inner = gelu(tf, linear(`${at}intermediate.dense`, middle));
       x = norm(`${at}output.LayerNorm`, tf.add(dropped(linear(`${at}output.dense`, inner)), middle));
     }
-    const first = tf.reshape(tf.slice(tf.reshape(x, [batch, length, hidden]), [0, 0, 0], [batch, 1, hidden]), [batch, hidden]);
+    const first = tf.reshape(tf.slice(tf.reshape(x, [batch, length, hidden]), [0, 0, 0], [batch, 1, hidden]), [
+      batch,
+      hidden,
+    ]);
     const pooled = dropped(tf.tanh(linear("bert.pooler.dense", first)));
     const trainedHead = w("classifier.modules_to_save.default.weight");
-    return trainedHead === undefined ? frozen("classifier")(pooled) : tf.add(product(pooled, trainedHead), w("classifier.modules_to_save.default.bias"));
+    return trainedHead === undefined
+      ? frozen("classifier")(pooled)
+      : tf.add(product(pooled, trainedHead), w("classifier.modules_to_save.default.bias"));
   };
 }
 
@@ -80,7 +103,10 @@ export function prepare(tf, work) {
   const training = work.kind === "step";
   const weights = load(tf, work, training);
   const { ids, labels } = bertBatch(work);
-  const [idTensor, oneHot] = [tf.tensor(ids, [work.batch, work.length], "int32"), tf.tidy(() => tf.cast(tf.oneHot(tf.tensor1d(labels, "int32"), work.labels), "float32"))];
+  const [idTensor, oneHot] = [
+    tf.tensor(ids, [work.batch, work.length], "int32"),
+    tf.tidy(() => tf.cast(tf.oneHot(tf.tensor1d(labels, "int32"), work.labels), "float32")),
+  ];
   const logits = model(tf, work, weights);
   const dispose = () => {
     for (const weight of weights.values()) tf.dispose(weight);

@@ -32,8 +32,10 @@ async function load(threads) {
   await tf.ready();
   console.log = log;
   console.warn = warn;
-  if (!ok || tf.getBackend() !== "wasm") throw new Cannot("its wasm backend does not start under Node with these threads");
-  if (wasm.getThreadsCount() !== threads) throw new Cannot(`it takes ${wasm.getThreadsCount()} threads where ${threads} are asked for`);
+  if (!ok || tf.getBackend() !== "wasm")
+    throw new Cannot("its wasm backend does not start under Node with these threads");
+  if (wasm.getThreadsCount() !== threads)
+    throw new Cannot(`it takes ${wasm.getThreadsCount()} threads where ${threads} are asked for`);
   return tf;
 }
 
@@ -41,7 +43,11 @@ export async function open(threads) {
   const tf = await load(threads);
   tf.enableProdMode();
   const simd = await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT");
-  return { about: `wasm backend, SIMD ${simd ? "on" : "off"}, ${threads} thread${threads > 1 ? "s" : ""}`, prepare: (work) => prepare(tf, work), lacks: () => lacks(tf) };
+  return {
+    about: `wasm backend, SIMD ${simd ? "on" : "off"}, ${threads} thread${threads > 1 ? "s" : ""}`,
+    prepare: (work) => prepare(tf, work),
+    lacks: () => lacks(tf),
+  };
 }
 
 function lacks(tf) {
@@ -49,11 +55,19 @@ function lacks(tf) {
   const rows = tf.tensor1d([0, 1], "int32");
   const has = (name) => () => typeof tf[name] === "function";
   const found = lacking([
-    ["gradient of a gather, so no training of embeddings", "nothing: embeddings are frozen in the LoRA step", () => tf.tidy(() => tf.grad((w) => tf.sum(tf.gather(w, rows)))(x))],
+    [
+      "gradient of a gather, so no training of embeddings",
+      "nothing: embeddings are frozen in the LoRA step",
+      () => tf.tidy(() => tf.grad((w) => tf.sum(tf.gather(w, rows)))(x)),
+    ],
     ["einsum", "reshapes, transpositions and products", () => tf.tidy(() => tf.einsum("ij,kj->ik", x, x))],
     ["compilation or fusion of a traced step", "every operation by itself", has("jit")],
     ["GELU as one kernel", "`erf` and arithmetic", has("gelu")],
-    ["layer norm as one kernel", "means and arithmetic; `tf.layers.layerNormalization` takes a hundred times as long", has("layerNorm")],
+    [
+      "layer norm as one kernel",
+      "means and arithmetic; `tf.layers.layerNormalization` takes a hundred times as long",
+      has("layerNorm"),
+    ],
     ["AdamW", "written out", () => typeof tf.train.adamw === "function"],
     ["clipping by global norm", "written out", has("clipByGlobalNorm")],
   ]);
@@ -79,11 +93,17 @@ function body(tf, work) {
       const x = tf.tensor(numbers(m * k), [m, k]);
       const w = tf.tensor(transposed(numbers(n * k, 1), n, k), [k, n]);
       const bias = tf.tensor(numbers(n, 2), [n]);
-      return epilogue === "bias-gelu" ? () => gelu(tf, tf.fused.matMul({ a: x, b: w, transposeA: false, transposeB: false, bias, activation: "linear" })) : () => tf.matMul(x, w);
+      return epilogue === "bias-gelu"
+        ? () =>
+            gelu(tf, tf.fused.matMul({ a: x, b: w, transposeA: false, transposeB: false, bias, activation: "linear" }))
+        : () => tf.matMul(x, w);
     }
     case "batched": {
       const { count, m, k, n } = work;
-      const [x, y] = [tf.tensor(numbers(count * m * k), [count, m, k]), tf.tensor(numbers(count * n * k, 1), [count, n, k])];
+      const [x, y] = [
+        tf.tensor(numbers(count * m * k), [count, m, k]),
+        tf.tensor(numbers(count * n * k, 1), [count, n, k]),
+      ];
       return () => tf.matMul(x, y, false, true);
     }
     case "dropout": {

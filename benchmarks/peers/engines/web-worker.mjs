@@ -44,7 +44,9 @@ export function provideWebWorkers(count) {
       this.#worker.on("message", (data) => this.onmessage?.({ data }));
       this.#worker.on("error", (error) => this.onerror?.(error));
     }
-    postMessage(data) { this.#worker.postMessage(data); }
+    postMessage(data) {
+      this.#worker.postMessage(data);
+    }
   };
 }
 

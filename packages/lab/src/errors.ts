@@ -23,7 +23,11 @@ export function asInput<T>(body: () => T): T {
   try {
     const result = body();
     // what a promise is rejected with comes later
-    return result instanceof Promise ? (result.catch((error: unknown) => { throw inputOf(error); }) as T) : result;
+    return result instanceof Promise
+      ? (result.catch((error: unknown) => {
+          throw inputOf(error);
+        }) as T)
+      : result;
   } catch (error) {
     throw inputOf(error);
   }

@@ -10,7 +10,14 @@ export { main } from "./cli/main.ts";
 export { RunStore } from "./store/run-store.ts";
 export type { Evaluation, ModuleRow, ParameterCounts, Proof, RunResult } from "./store/result.ts";
 export { indistinguishable, resultsCsv, summarise, summaryTable, type SummaryRow } from "./store/summary.ts";
-export { ProcessMemory, startMemory, type PeakRss, type PlannedMemory, type PlanSize, type StartMemory } from "./study/peak-rss.ts";
+export {
+  ProcessMemory,
+  startMemory,
+  type PeakRss,
+  type PlannedMemory,
+  type PlanSize,
+  type StartMemory,
+} from "./study/peak-rss.ts";
 export { planStudy } from "./study/plan-study.ts";
 export { runStudy, type StudyOutcome } from "./study/run-study.ts";
 export { prepareTask } from "./tasks/prepare.ts";

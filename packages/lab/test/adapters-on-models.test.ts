@@ -19,7 +19,14 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-const small = { hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 16, vocab_size: 20, max_position_embeddings: 16 };
+const small = {
+  hidden_size: 8,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  intermediate_size: 16,
+  vocab_size: 20,
+  max_position_embeddings: 16,
+};
 const gpt2 = { model_type: "gpt2", n_embd: 8, n_layer: 1, n_head: 2, vocab_size: 20, n_positions: 16, pad_token_id: 0 };
 const logits = async (model: TaskModel): Promise<Float64Array> => {
   const out = model.forward({ inputIds: device.tensor(Int32Array.of(2, 5, 7, 9), [1, 4]) } as never);
@@ -28,34 +35,41 @@ const logits = async (model: TaskModel): Promise<Float64Array> => {
 
 it.each([
   ["BertForSequenceClassification", { model_type: "bert", ...small }, ["query", "dense", "word_embeddings"]],
-  ["RobertaForSequenceClassification", { model_type: "roberta", ...small, pad_token_id: 1, type_vocab_size: 1 }, ["query", "value"]],
+  [
+    "RobertaForSequenceClassification",
+    { model_type: "roberta", ...small, pad_token_id: 1, type_vocab_size: 1 },
+    ["query", "value"],
+  ],
   ["GPT2ForSequenceClassification", gpt2, ["c_attn", "c_proj", "wte"]],
-] as const)("%s: the merged checkpoint has the base's names and the adapted model's outputs", async (name, config, targetModules) => {
-  const model = metaModel(name, config) as TaskModel;
-  await model.materialize({ device, seed: 1 });
-  const names = [...model.namedWeights()].map(([n]) => n);
-  const adapter = await adapt(model, { r: 2, alpha: 4, targetModules, taskType: "SEQ_CLS" }, { device, seed: 2 });
-  for (const [, w] of [...model.namedWeights()].filter(([, weight]) => weight.trainable)) {
-    const values = new Float64Array(w.size);
-    new RandomStream(3, w.name).fillNormal(values, 0, 0.3);
-    w.parameter.write(toMemory(w.parameter.dtype, values, "f64"));
-  }
-  const adapted = await logits(model);
-  const where = join(folder, name);
-  expect(adapter.report().trainable).toBeGreaterThan(0);
-  const carries = "it carries adapters; save them with saveAdapter, or call mergeAndUnload first";
-  await expect(savePretrained(model, where)).rejects.toThrow(carries);
-  await adapter.merge();
-  await expect(savePretrained(model, where)).rejects.toThrow(carries);
-  adapter.unmerge();
-  await adapter.mergeAndUnload();
-  await savePretrained(model, where);
-  const { model: plain, report } = await fromPretrained(where, architectures[name]!, { device });
-  expect(report).toEqual({ fresh: [], unused: [] });
-  expect([...plain.namedWeights()].map(([n]) => n)).toEqual(names);
-  // f64 all the way; the two add up in different orders
-  (await logits(plain)).forEach((v, i) => expect(Math.abs(v - adapted[i]!)).toBeLessThanOrEqual(1e-10));
-});
+] as const)(
+  "%s: the merged checkpoint has the base's names and the adapted model's outputs",
+  async (name, config, targetModules) => {
+    const model = metaModel(name, config) as TaskModel;
+    await model.materialize({ device, seed: 1 });
+    const names = [...model.namedWeights()].map(([n]) => n);
+    const adapter = await adapt(model, { r: 2, alpha: 4, targetModules, taskType: "SEQ_CLS" }, { device, seed: 2 });
+    for (const [, w] of [...model.namedWeights()].filter(([, weight]) => weight.trainable)) {
+      const values = new Float64Array(w.size);
+      new RandomStream(3, w.name).fillNormal(values, 0, 0.3);
+      w.parameter.write(toMemory(w.parameter.dtype, values, "f64"));
+    }
+    const adapted = await logits(model);
+    const where = join(folder, name);
+    expect(adapter.report().trainable).toBeGreaterThan(0);
+    const carries = "it carries adapters; save them with saveAdapter, or call mergeAndUnload first";
+    await expect(savePretrained(model, where)).rejects.toThrow(carries);
+    await adapter.merge();
+    await expect(savePretrained(model, where)).rejects.toThrow(carries);
+    adapter.unmerge();
+    await adapter.mergeAndUnload();
+    await savePretrained(model, where);
+    const { model: plain, report } = await fromPretrained(where, architectures[name]!, { device });
+    expect(report).toEqual({ fresh: [], unused: [] });
+    expect([...plain.namedWeights()].map(([n]) => n)).toEqual(names);
+    // f64 all the way; the two add up in different orders
+    (await logits(plain)).forEach((v, i) => expect(Math.abs(v - adapted[i]!)).toBeLessThanOrEqual(1e-10));
+  },
+);
 
 it("what would change a table that the output layer shares is refused", async () => {
   const model = metaModel("GPT2LMHeadModel", gpt2) as TaskModel;
@@ -64,20 +78,46 @@ it("what would change a table that the output layer shares is refused", async ()
   const adapter = await adapt(model, { r: 2, targetModules: ["wte"] }, { device });
   await expect(adapter.merge()).rejects.toThrow("transformer.wte shares its weight with lm_head");
   await adapter.delete();
-  await expect(adapt(model, { r: 2, targetModules: ["lm_head"], initLora: "pissa" }, { device })).rejects.toThrow('"pissa" changes the base of lm_head, which transformer.wte reads as well');
+  await expect(adapt(model, { r: 2, targetModules: ["lm_head"], initLora: "pissa" }, { device })).rejects.toThrow(
+    '"pissa" changes the base of lm_head, which transformer.wte reads as well',
+  );
   expect(await logits(model)).toEqual(before);
 });
 
-it.each([["BertForSequenceClassification", { model_type: "bert" }, "position_embeddings"], ["GPT2LMHeadModel", { model_type: "gpt2" }, "wpe"]] as const)("%s: a table that is never looked up takes no adapter", (name, config, target) => {
-  expect(() => attach(metaModel(name, config), { targetModules: [target] })).toThrow(`${target} cannot take an adapter`);
+it.each([
+  ["BertForSequenceClassification", { model_type: "bert" }, "position_embeddings"],
+  ["GPT2LMHeadModel", { model_type: "gpt2" }, "wpe"],
+] as const)("%s: a table that is never looked up takes no adapter", (name, config, target) => {
+  expect(() => attach(metaModel(name, config), { targetModules: [target] })).toThrow(
+    `${target} cannot take an adapter`,
+  );
 });
 
 it("a table that the output layer reads whenever it computes is not trained on a copy", () => {
-  const config = { model_type: "bert", hidden_size: 8, intermediate_size: 12, num_hidden_layers: 1, num_attention_heads: 2, vocab_size: 20, max_position_embeddings: 8 };
-  expect(() => attach(metaModel("BertForMaskedLM", config), { targetModules: ["query"], modulesToSave: ["word_embeddings"] })).toThrow("bert.embeddings.word_embeddings is also the weight of cls.predictions.decoder.weight");
+  const config = {
+    model_type: "bert",
+    hidden_size: 8,
+    intermediate_size: 12,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    vocab_size: 20,
+    max_position_embeddings: 8,
+  };
+  expect(() =>
+    attach(metaModel("BertForMaskedLM", config), { targetModules: ["query"], modulesToSave: ["word_embeddings"] }),
+  ).toThrow("bert.embeddings.word_embeddings is also the weight of cls.predictions.decoder.weight");
   // GPT-2's output layer keeps the original, as in PEFT
-  const gpt = metaModel("GPT2LMHeadModel", { model_type: "gpt2", n_embd: 8, n_layer: 1, n_head: 2, n_positions: 8, vocab_size: 20 });
-  expect(attach(gpt, { targetModules: ["c_attn"], modulesToSave: ["wte"] }).report().trainable).toBe(8 * (8 + 24) + 20 * 8);
+  const gpt = metaModel("GPT2LMHeadModel", {
+    model_type: "gpt2",
+    n_embd: 8,
+    n_layer: 1,
+    n_head: 2,
+    n_positions: 8,
+    vocab_size: 20,
+  });
+  expect(attach(gpt, { targetModules: ["c_attn"], modulesToSave: ["wte"] }).report().trainable).toBe(
+    8 * (8 + 24) + 20 * 8,
+  );
 });
 
 it("`lowrank params` counts every method from its adapter_config.json", () => {
@@ -91,13 +131,24 @@ it("`lowrank params` counts every method from its adapter_config.json", () => {
   expect(of({ peft_type: "ADALORA", init_r: 12, target_r: 8, total_step: 1000 })).toEqual([2_011_502, 111_495_353, 73]);
   const pattern = { "attention.*": 6, "(intermediate|output).dense": 10 };
   expect(of({ peft_type: "LORA", r: 8, rank_pattern: pattern })).toEqual([1_377_794, 110_861_572, 73]);
-  expect(of({ peft_type: "LORA", r: 8, rank_pattern: pattern, exclude_modules: ["pooler.dense"] })).toEqual([1_365_506, 110_849_284, 72]);
+  expect(of({ peft_type: "LORA", r: 8, rank_pattern: pattern, exclude_modules: ["pooler.dense"] })).toEqual([
+    1_365_506, 110_849_284, 72,
+  ]);
   // a magnitude per output: 61 modules of 768 outputs, 12 of 3072
   const magnitudes = 61 * 768 + 12 * 3072;
-  expect(of({ peft_type: "LORA", r: 8, use_dora: true })).toEqual([1_340_930 + magnitudes, 110_824_708 + magnitudes, 73]);
+  expect(of({ peft_type: "LORA", r: 8, use_dora: true })).toEqual([
+    1_340_930 + magnitudes,
+    110_824_708 + magnitudes,
+    73,
+  ]);
   // PEFT trains with a key that matches nothing, so a file may have one; it is said
-  expect(of({ peft_type: "LORA", r: 8, rank_pattern: { attention: 6, ffn: 10 } })).toEqual([1_340_930, 110_824_708, 73]);
-  expect(count({ model_type: "bert" }, { ...common, peft_type: "LORA", rank_pattern: { attention: 6, ffn: 10 } }).warnings).toEqual([
-    expect.stringContaining('rank_pattern "attention" matches no target module'), expect.stringContaining('rank_pattern "ffn" matches no target module'),
+  expect(of({ peft_type: "LORA", r: 8, rank_pattern: { attention: 6, ffn: 10 } })).toEqual([
+    1_340_930, 110_824_708, 73,
+  ]);
+  expect(
+    count({ model_type: "bert" }, { ...common, peft_type: "LORA", rank_pattern: { attention: 6, ffn: 10 } }).warnings,
+  ).toEqual([
+    expect.stringContaining('rank_pattern "attention" matches no target module'),
+    expect.stringContaining('rank_pattern "ffn" matches no target module'),
   ]);
 });

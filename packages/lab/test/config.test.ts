@@ -51,7 +51,8 @@ describe("a study file", () => {
   });
 
   it("accepts every preset", () => {
-    for (const name of Object.keys(PRESETS)) expect(plannedRuns(loadStudy(name, name.startsWith("sst2") ? { base: "x" } : {})).length).toBeGreaterThan(1);
+    for (const name of Object.keys(PRESETS))
+      expect(plannedRuns(loadStudy(name, name.startsWith("sst2") ? { base: "x" } : {})).length).toBeGreaterThan(1);
   });
 
   it("of the experiments folder is valid, and the planted-rank one is the preset of that name", () => {
@@ -62,39 +63,85 @@ describe("a study file", () => {
   });
 
   it("says in one line what is wrong and what to write instead", () => {
-    expect(errorOf(MINIMAL, ["train.lrr=3"])).toMatchInlineSnapshot(`"study.yaml: unknown key "train.lrr"; did you mean "lr"?"`);
-    expect(errorOf(MINIMAL, ["configs.lora.rank=3"])).toMatchInlineSnapshot(`"study.yaml: unknown key "configs.lora.rank"; known: method, r, alpha, dropout, target, exclude, modulesToSave, storage, precision, recompute, dora, rankPattern, alphaPattern, rsLora, train"`);
-    expect(errorOf(MINIMAL, ["configs.lora.rankpatern={}"])).toMatchInlineSnapshot(`"study.yaml: unknown key "configs.lora.rankpatern"; did you mean "rankPattern"?"`);
-    expect(errorOf(MINIMAL, ["task.name=sts2"])).toMatchInlineSnapshot(`"study.yaml: "task.name" is "sts2"; did you mean "sst2"?"`);
-    expect(errorOf(MINIMAL, ["configs.lora.method=lorra"])).toMatchInlineSnapshot(`"study.yaml: "configs.lora.method" is "lorra"; did you mean "lora"?"`);
-    expect(errorOf(MINIMAL, ["configs.head.method=adapters"])).toMatchInlineSnapshot(`"study.yaml: "configs.head.method" is "adapters"; known: head, lora, adalora, full"`);
-    expect(errorOf(MINIMAL, ["train.lr=fast"])).toMatchInlineSnapshot(`"study.yaml: "train.lr" is "fast"; expected number, received string"`);
-    expect(errorOf(MINIMAL, ["train.schedule=linaer"])).toMatchInlineSnapshot(`"study.yaml: "train.schedule" is "linaer"; did you mean "linear"?"`);
-    expect(errorOf(MINIMAL, ["configs.lora.target=null"])).toMatchInlineSnapshot(`"study.yaml: "configs.lora.target" is null; expected a list of module names or one regular expression"`);
+    expect(errorOf(MINIMAL, ["train.lrr=3"])).toMatchInlineSnapshot(
+      `"study.yaml: unknown key "train.lrr"; did you mean "lr"?"`,
+    );
+    expect(errorOf(MINIMAL, ["configs.lora.rank=3"])).toMatchInlineSnapshot(
+      `"study.yaml: unknown key "configs.lora.rank"; known: method, r, alpha, dropout, target, exclude, modulesToSave, storage, precision, recompute, dora, rankPattern, alphaPattern, rsLora, train"`,
+    );
+    expect(errorOf(MINIMAL, ["configs.lora.rankpatern={}"])).toMatchInlineSnapshot(
+      `"study.yaml: unknown key "configs.lora.rankpatern"; did you mean "rankPattern"?"`,
+    );
+    expect(errorOf(MINIMAL, ["task.name=sts2"])).toMatchInlineSnapshot(
+      `"study.yaml: "task.name" is "sts2"; did you mean "sst2"?"`,
+    );
+    expect(errorOf(MINIMAL, ["configs.lora.method=lorra"])).toMatchInlineSnapshot(
+      `"study.yaml: "configs.lora.method" is "lorra"; did you mean "lora"?"`,
+    );
+    expect(errorOf(MINIMAL, ["configs.head.method=adapters"])).toMatchInlineSnapshot(
+      `"study.yaml: "configs.head.method" is "adapters"; known: head, lora, adalora, full"`,
+    );
+    expect(errorOf(MINIMAL, ["train.lr=fast"])).toMatchInlineSnapshot(
+      `"study.yaml: "train.lr" is "fast"; expected number, received string"`,
+    );
+    expect(errorOf(MINIMAL, ["train.schedule=linaer"])).toMatchInlineSnapshot(
+      `"study.yaml: "train.schedule" is "linaer"; did you mean "linear"?"`,
+    );
+    expect(errorOf(MINIMAL, ["configs.lora.target=null"])).toMatchInlineSnapshot(
+      `"study.yaml: "configs.lora.target" is null; expected a list of module names or one regular expression"`,
+    );
     expect(errorOf(MINIMAL, ["seeds=[1, 1]"])).toMatchInlineSnapshot(`"study.yaml: "seeds" has duplicates: 1, 1"`);
-    expect(errorOf(MINIMAL, ["train.batchSize=1.5"])).toMatchInlineSnapshot(`"study.yaml: "train.batchSize" is 1.5; expected a whole number"`);
-    expect(errorOf(MINIMAL, ["train.evalEvery=often"])).toMatchInlineSnapshot(`"study.yaml: "train.evalEvery" is "often"; expected "epoch" or a number of steps"`);
-    expect(errorOf(MINIMAL, ["base=null"])).toMatchInlineSnapshot(`"study.yaml: "base" is null; expected string, received null"`);
-    expect(errorOf(MINIMAL, ["configs.a b={method: head}"])).toMatchInlineSnapshot(`"study.yaml: key "a b" of "configs": use letters, digits, _ and -"`);
-    expect(errorOf(MINIMAL, ["=3"])).toMatchInlineSnapshot(`"--set =3: expected key=value, for example --set train.lr=2e-4"`);
-    expect(errorOf("name: [")).toMatchInlineSnapshot(`"study.yaml: not valid YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 8"`);
-    expect(() => loadStudy("planted-rnak")).toThrowErrorMatchingInlineSnapshot(`[InputError: no study "planted-rnak": neither a file nor a preset; did you mean "planted-rank"?]`);
-    expect(() => loadStudy("./missing.yaml")).toThrowErrorMatchingInlineSnapshot(`[InputError: ./missing.yaml: no such study file]`);
+    expect(errorOf(MINIMAL, ["train.batchSize=1.5"])).toMatchInlineSnapshot(
+      `"study.yaml: "train.batchSize" is 1.5; expected a whole number"`,
+    );
+    expect(errorOf(MINIMAL, ["train.evalEvery=often"])).toMatchInlineSnapshot(
+      `"study.yaml: "train.evalEvery" is "often"; expected "epoch" or a number of steps"`,
+    );
+    expect(errorOf(MINIMAL, ["base=null"])).toMatchInlineSnapshot(
+      `"study.yaml: "base" is null; expected string, received null"`,
+    );
+    expect(errorOf(MINIMAL, ["configs.a b={method: head}"])).toMatchInlineSnapshot(
+      `"study.yaml: key "a b" of "configs": use letters, digits, _ and -"`,
+    );
+    expect(errorOf(MINIMAL, ["=3"])).toMatchInlineSnapshot(
+      `"--set =3: expected key=value, for example --set train.lr=2e-4"`,
+    );
+    expect(errorOf("name: [")).toMatchInlineSnapshot(
+      `"study.yaml: not valid YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 8"`,
+    );
+    expect(() => loadStudy("planted-rnak")).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: no study "planted-rnak": neither a file nor a preset; did you mean "planted-rank"?]`,
+    );
+    expect(() => loadStudy("./missing.yaml")).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: ./missing.yaml: no such study file]`,
+    );
   });
 });
 
 describe("YAML that is more than a study", () => {
   it.each([
-    ["a: !!js/function x", "study.yaml: not valid YAML: Unresolved tag: tag:yaml.org,2002:js/function at line 1, column 4"],
+    [
+      "a: !!js/function x",
+      "study.yaml: not valid YAML: Unresolved tag: tag:yaml.org,2002:js/function at line 1, column 4",
+    ],
     ["a: !!binary aGVsbG8=", `study.yaml: "a" has a type that no setting has; write maps, lists, strings and numbers`],
     ["a: !!set {x, y}", `study.yaml: "a" has a type that no setting has; write maps, lists, strings and numbers`],
-    ["a: &a [x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]\nd: [*c, *c]", "study.yaml: not valid YAML: Excessive alias count indicates a resource exhaustion attack"],
+    [
+      "a: &a [x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]\nd: [*c, *c]",
+      "study.yaml: not valid YAML: Excessive alias count indicates a resource exhaustion attack",
+    ],
     ["a: &a [*a]", `study.yaml: "a.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.…" is nested more than 32 deep`],
     ["[".repeat(50_000), "study.yaml: not valid YAML: Maximum call stack size exceeded"],
     ["__proto__: { x: 1 }", `study.yaml: "__proto__" is no key that a file may use`],
     [`${MINIMAL}\n<<: { base: other }`, `study.yaml: unknown key "<<"`],
-    [MINIMAL.replace("seeds: [1, 2]", "seeds: [1, 2]\nseeds: [3]"), "study.yaml: not valid YAML: Map keys must be unique"],
-    [MINIMAL.replace("seeds: [1, 2]", `seeds: [${Array.from({ length: 5000 }, (_, i) => i).join()}]`), `study.yaml: "seeds" is [0,1,2`],
+    [
+      MINIMAL.replace("seeds: [1, 2]", "seeds: [1, 2]\nseeds: [3]"),
+      "study.yaml: not valid YAML: Map keys must be unique",
+    ],
+    [
+      MINIMAL.replace("seeds: [1, 2]", `seeds: [${Array.from({ length: 5000 }, (_, i) => i).join()}]`),
+      `study.yaml: "seeds" is [0,1,2`,
+    ],
     [`a: "${"x".repeat(2 ** 20)}"`, "study.yaml: has 1.0 MiB; 1.0 MiB are the most that is read"],
     ["a: \u0000", "study.yaml:1: holds a NUL byte"],
     ["null", "study.yaml: expected a map with the keys name, task, seeds, configs"],
@@ -106,9 +153,15 @@ describe("YAML that is more than a study", () => {
   });
 
   it("may use aliases, and what is set in one place changes no other", () => {
-    const text = MINIMAL.replace("lora: { method: lora, target: [query] }", "lora: &lora { method: lora, target: [query], train: { lr: 1 } }\n  twin: *lora");
+    const text = MINIMAL.replace(
+      "lora: { method: lora, target: [query] }",
+      "lora: &lora { method: lora, target: [query], train: { lr: 1 } }\n  twin: *lora",
+    );
     const runs = plannedRuns(loadStudy(studyFile(text), { set: ["configs.twin.train.lr=2"] }));
-    expect(runs.slice(0, 2).map((run) => [run.config.name, run.config.train.lr])).toEqual([["lora", 1], ["twin", 2]]);
+    expect(runs.slice(0, 2).map((run) => [run.config.name, run.config.train.lr])).toEqual([
+      ["lora", 1],
+      ["twin", 2],
+    ]);
   });
 
   it.each([
@@ -117,10 +170,13 @@ describe("YAML that is more than a study", () => {
     ["toString.x=1", `unknown key "toString"`],
     ["seeds.first=1", `--set seeds.first=1: "seeds" is a list of 2; it has no "first"`],
     ["seeds.9=1", `--set seeds.9=1: "seeds" is a list of 2; it has no "9"`],
-    [`train.lr=${"9".repeat(400)}x`, "study.yaml: \"train.lr\" is \"9999999"],
-    [`train.${"k".repeat(400)}=1`, "study.yaml: unknown key \"train.kkk"],
+    [`train.lr=${"9".repeat(400)}x`, 'study.yaml: "train.lr" is "9999999'],
+    [`train.${"k".repeat(400)}=1`, 'study.yaml: unknown key "train.kkk'],
     ["train.epochs=1e300", `study.yaml: "train.epochs" is 1e+300; too big: expected number to be <=1000000`],
-    ["train.batchSize=1e10", `study.yaml: "train.batchSize" is 10000000000; expected at most 1073741824, beyond which no memory holds it`],
+    [
+      "train.batchSize=1e10",
+      `study.yaml: "train.batchSize" is 10000000000; expected at most 1073741824, beyond which no memory holds it`,
+    ],
     ["train.lr=.inf", `study.yaml: "train.lr" is Infinity; expected number, received Infinity`],
     ["configs.lora.recompute=yes", `study.yaml: "configs.lora.recompute" is "yes"; expected boolean, received string`],
   ])("refuses an assignment that says nothing (%#)", (assignment, message) => {
@@ -138,11 +194,13 @@ describe("run identity", () => {
     const id = runId(identity);
     expect(runId({ ...identity, config: { ...config, base: "elsewhere" } })).toBe(id);
     expect(runId({ ...identity, config: { ...config, train: { ...config.train, lr: 1e-9 } } })).not.toBe(id);
-    for (const change of [{ seed: 2 }, { data: "e" }, { code: "f" }, { device: "webgpu" }]) expect(runId({ ...identity, ...change })).not.toBe(id);
+    for (const change of [{ seed: 2 }, { data: "e" }, { code: "f" }, { device: "webgpu" }])
+      expect(runId({ ...identity, ...change })).not.toBe(id);
   });
 
   it("counts the order of rank patterns, because the first match wins", () => {
-    const withPattern = (rankPattern: Record<string, number>): string => runId({ ...identity, config: { ...config, method: { ...config.method, rankPattern } as never } });
+    const withPattern = (rankPattern: Record<string, number>): string =>
+      runId({ ...identity, config: { ...config, method: { ...config.method, rankPattern } as never } });
     expect(withPattern({ a: 1, b: 2 })).not.toBe(withPattern({ b: 2, a: 1 }));
   });
 
@@ -153,9 +211,12 @@ describe("run identity", () => {
 });
 
 describe("canonical JSON", () => {
-  test.prop([fc.dictionary(fc.string(), fc.jsonValue())])("does not depend on key order and survives a round trip", (value) => {
-    const reversed = Object.fromEntries(Object.entries(value).reverse());
-    expect(canonicalHash(reversed)).toBe(canonicalHash(value));
-    expect(canonicalJson(JSON.parse(canonicalJson(value)))).toBe(canonicalJson(value));
-  });
+  test.prop([fc.dictionary(fc.string(), fc.jsonValue())])(
+    "does not depend on key order and survives a round trip",
+    (value) => {
+      const reversed = Object.fromEntries(Object.entries(value).reverse());
+      expect(canonicalHash(reversed)).toBe(canonicalHash(value));
+      expect(canonicalJson(JSON.parse(canonicalJson(value)))).toBe(canonicalJson(value));
+    },
+  );
 });

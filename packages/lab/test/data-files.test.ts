@@ -25,8 +25,14 @@ describe("a GLUE table", () => {
   it.each([
     ["", `dev.tsv: empty file; expected the header "sentence<TAB>label"`],
     ["sentence\tlabel\n", "dev.tsv: no rows after the header"],
-    ["sentence\tlabels\nx\t1\n", `dev.tsv: column "label" is missing; the header is ["sentence","labels"], expected ["sentence","label"]; rename "labels" to "label"?`],
-    ["label\tsentence\n1\tx\n", `dev.tsv: the header is ["label","sentence"], expected exactly ["sentence","label"] in this order`],
+    [
+      "sentence\tlabels\nx\t1\n",
+      `dev.tsv: column "label" is missing; the header is ["sentence","labels"], expected ["sentence","label"]; rename "labels" to "label"?`,
+    ],
+    [
+      "label\tsentence\n1\tx\n",
+      `dev.tsv: the header is ["label","sentence"], expected exactly ["sentence","label"] in this order`,
+    ],
     ["sentence\tlabel\nx\n", "dev.tsv:2: 1 column(s), expected 2 (sentence, label)"],
     ["sentence\tlabel\nx\t1\ny\t2\n", `dev.tsv:3: label "2" is not one of 0…1`],
     ["sentence\tlabel\n \t1\n", "dev.tsv:2: empty sentence"],
@@ -40,8 +46,14 @@ describe("a table that pandas wrote", () => {
 
   it("is read without its quotes, like the one with a byte order mark without the mark", () => {
     const shapes = fileURLToPath(new URL("../../../../shared/fixtures/public-shapes/", import.meta.url));
-    expect(readLabelledTsv(join(shapes, "train-quoted-by-pandas.tsv"), 2)).toEqual([{ text: 'she said "not again" and left', label: 0 }, { text: 'a "must see"', label: 1 }]);
-    expect(readLabelledTsv(join(shapes, "train-with-bom.tsv"), 2)).toEqual([{ text: "the plot never starts", label: 0 }, { text: "a warm and funny film", label: 1 }]);
+    expect(readLabelledTsv(join(shapes, "train-quoted-by-pandas.tsv"), 2)).toEqual([
+      { text: 'she said "not again" and left', label: 0 },
+      { text: 'a "must see"', label: 1 },
+    ]);
+    expect(readLabelledTsv(join(shapes, "train-with-bom.tsv"), 2)).toEqual([
+      { text: "the plot never starts", label: 0 },
+      { text: "a warm and funny film", label: 1 },
+    ]);
   });
 
   it("with every field quoted is read without quotes, too", () => {
@@ -54,11 +66,16 @@ describe("a table that pandas wrote", () => {
   });
 
   it("is refused where some lines are quoted and some are not", () => {
-    expect(() => read('sentence\tlabel\n"a ""b"""\t1\nso "fine"\t1\n')).toThrow("train.tsv:3: has a quote that is not doubled, but line 2 is quoted as CSV");
+    expect(() => read('sentence\tlabel\n"a ""b"""\t1\nso "fine"\t1\n')).toThrow(
+      "train.tsv:3: has a quote that is not doubled, but line 2 is quoted as CSV",
+    );
   });
 
   // pandas' QUOTE_MINIMAL: a field is quoted where it holds a quote
-  const texts = fc.array(fc.array(fc.constantFrom("a", '"', " ", "é"), { minLength: 1, maxLength: 6 }).map((parts) => `x${parts.join("")}`), { minLength: 1, maxLength: 6 });
+  const texts = fc.array(
+    fc.array(fc.constantFrom("a", '"', " ", "é"), { minLength: 1, maxLength: 6 }).map((parts) => `x${parts.join("")}`),
+    { minLength: 1, maxLength: 6 },
+  );
   test.prop([texts])("comes back as it was", (rows) => {
     const field = (text: string): string => (text.includes('"') ? `"${text.replaceAll('"', '""')}"` : text);
     expect(read(`sentence\tlabel\n${rows.map((text) => `${field(text)}\t1\n`).join("")}`)).toEqual(rows);
@@ -73,8 +90,16 @@ describe("a file that is no text", () => {
   };
 
   it.each([
-    ["Latin-1", Buffer.from("sentence\tlabel\nx\t1\ncaf\u00e9\t1\n", "latin1"), "dev.tsv:3: byte 0xe9 is not UTF-8 (Latin-1?); save the file as UTF-8"],
-    ["cut within a character", Buffer.from("sentence\tlabel\ncafé").subarray(0, -1), "dev.tsv:2: byte 0xc3 is not UTF-8"],
+    [
+      "Latin-1",
+      Buffer.from("sentence\tlabel\nx\t1\ncaf\u00e9\t1\n", "latin1"),
+      "dev.tsv:3: byte 0xe9 is not UTF-8 (Latin-1?); save the file as UTF-8",
+    ],
+    [
+      "cut within a character",
+      Buffer.from("sentence\tlabel\ncafé").subarray(0, -1),
+      "dev.tsv:2: byte 0xc3 is not UTF-8",
+    ],
     ["UTF-16", Buffer.from("\ufeffsentence\tlabel\n", "utf16le"), "dev.tsv: is UTF-16; save it as UTF-8"],
     ["with a NUL", "sentence\tlabel\na\0b\t1\n", "dev.tsv:2: holds a NUL byte"],
     ["of bytes", Uint8Array.of(0x1f, 0x8b, 8, 7), "dev.tsv:1: byte 0x8b is not UTF-8"],
@@ -85,29 +110,36 @@ describe("a file that is no text", () => {
   it("is refused before it is opened where it is a pipe, a device or a folder", () => {
     const folder = mkdtempSync(join(tmpdir(), "lowrank-pipe-"));
     expect(spawnSync("mkfifo", [join(folder, "pipe")]).status).toBe(0);
-    expect(() => readLabelledTsv(join(folder, "pipe"), 2)).toThrow("pipe: is no ordinary file but a pipe, a socket or a device");
+    expect(() => readLabelledTsv(join(folder, "pipe"), 2)).toThrow(
+      "pipe: is no ordinary file but a pipe, a socket or a device",
+    );
     expect(() => readLabelledTsv("/dev/zero", 2)).toThrow("/dev/zero: is no ordinary file");
-    expect(() => readLabelledTsv("/proc/self/status", 2)).toThrow("/proc/self/status: has more bytes than its size of 0 says");
+    expect(() => readLabelledTsv("/proc/self/status", 2)).toThrow(
+      "/proc/self/status: has more bytes than its size of 0 says",
+    );
     expect(() => readLabelledTsv(folder, 2)).toThrow("is a folder; a file is needed");
   });
 });
 
 describe("the token cache", () => {
-  test.prop([fc.array(fc.array(fc.nat(100_000), { maxLength: 20 }), { maxLength: 30 })], { numRuns: 20 })("returns what was stored and makes nothing twice", (sequences) => {
-    const folder = mkdtempSync(join(tmpdir(), "lowrank-cache-"));
-    let made = 0;
-    const make = () => {
-      made++;
-      const builder = new TokenSetBuilder();
-      for (const ids of sequences) builder.push(ids);
-      return builder.build();
-    };
-    const first = cachedTokenSet(folder, "key", make);
-    const second = cachedTokenSet(folder, "key", make);
-    expect(made).toBe(1);
-    expect(second).toEqual(first);
-    sequences.forEach((ids, i) => expect([...sequence(second, i)]).toEqual(ids));
-  });
+  test.prop([fc.array(fc.array(fc.nat(100_000), { maxLength: 20 }), { maxLength: 30 })], { numRuns: 20 })(
+    "returns what was stored and makes nothing twice",
+    (sequences) => {
+      const folder = mkdtempSync(join(tmpdir(), "lowrank-cache-"));
+      let made = 0;
+      const make = () => {
+        made++;
+        const builder = new TokenSetBuilder();
+        for (const ids of sequences) builder.push(ids);
+        return builder.build();
+      };
+      const first = cachedTokenSet(folder, "key", make);
+      const second = cachedTokenSet(folder, "key", make);
+      expect(made).toBe(1);
+      expect(second).toEqual(first);
+      sequences.forEach((ids, i) => expect([...sequence(second, i)]).toEqual(ids));
+    },
+  );
 
   it("refuses a file that was altered, is damaged, or belongs to another key", () => {
     const folder = mkdtempSync(join(tmpdir(), "lowrank-cache-"));
@@ -119,14 +151,23 @@ describe("the token cache", () => {
     cachedTokenSet(folder, "key", make);
     const path = join(folder, readdirSync(folder)[0]!);
     const sound = readFileSync(path);
-    for (const bytes of ["half", "", sound.subarray(0, -1), ...Array.from(sound, (_, i) => Uint8Array.from(sound, (byte, j) => (i === j ? byte ^ 1 : byte)))]) {
+    for (const bytes of [
+      "half",
+      "",
+      sound.subarray(0, -1),
+      ...Array.from(sound, (_, i) => Uint8Array.from(sound, (byte, j) => (i === j ? byte ^ 1 : byte))),
+    ]) {
       writeFileSync(path, bytes);
-      expect(() => cachedTokenSet(folder, "key", make)).toThrow(`${path}: is not the token cache that was written (altered or damaged); delete it, and it is made again`);
+      expect(() => cachedTokenSet(folder, "key", make)).toThrow(
+        `${path}: is not the token cache that was written (altered or damaged); delete it, and it is made again`,
+      );
     }
     writeFileSync(path, sound);
     expect([...cachedTokenSet(folder, "key", make).ids]).toEqual([1, 2, 3]);
     cachedTokenSet(folder, "other", make);
-    const other = readdirSync(folder).map((name) => join(folder, name)).find((file) => file !== path)!;
+    const other = readdirSync(folder)
+      .map((name) => join(folder, name))
+      .find((file) => file !== path)!;
     copyFileSync(other, path);
     expect(() => cachedTokenSet(folder, "key", make)).toThrow("is not the token cache");
   });
@@ -139,12 +180,20 @@ describe("a byte order mark in texts for pre-training", () => {
     for (const file of files) writeFileSync(file, `\ufeff${readFileSync(file, "utf8")}`);
     const tokenizer = await loadWordTokenizer(join(data, "bert-base-uncased-tokenizer"));
     const said: string[] = [];
-    const options = { dataFolder: data, cacheFolder: join(data, ".cache"), sources: ["books", "sst2-text"], length: 8, say: (line: string) => said.push(line) } as const;
+    const options = {
+      dataFolder: data,
+      cacheFolder: join(data, ".cache"),
+      sources: ["books", "sst2-text"],
+      length: 8,
+      say: (line: string) => said.push(line),
+    } as const;
     for (let i = 0; i < 2; i++) {
       loadCorpus(options, tokenizer);
       loadHeldOut(options, tokenizer);
     }
-    const lines = files.map((file) => `${file}: begins with a byte order mark, which is no part of the text; it is left out`);
+    const lines = files.map(
+      (file) => `${file}: begins with a byte order mark, which is no part of the text; it is left out`,
+    );
     expect(said).toEqual([...lines, ...lines]);
   });
 });
@@ -157,7 +206,10 @@ describe("SST-2", () => {
     expect([...sequence(sst2.dev.tokens, 0)]).toEqual([2, 5, 6, 7, 3]); // [CLS] a fine film [SEP]
     expect(sequence(sst2.dev.tokens, 1).length).toBe(8);
     expect([...sequence(sst2.dev.tokens, 1)].at(-1)).toBe(3);
-    expect(await loadSst2({ dataFolder: data, base: null, cacheFolder, maxLength: 8 })).toMatchObject({ identity: sst2.identity, train: sst2.train });
+    expect(await loadSst2({ dataFolder: data, base: null, cacheFolder, maxLength: 8 })).toMatchObject({
+      identity: sst2.identity,
+      train: sst2.train,
+    });
     const { train } = await loadSst2({ dataFolder: data, base: null, cacheFolder, maxLength: 8, trainLimit: 2 });
     expect(train.labels).toHaveLength(2);
     // what a part of the file is chosen from are the file's rows
@@ -169,7 +221,11 @@ describe("SST-2", () => {
     const empty = mkdtempSync(join(tmpdir(), "lowrank-data-"));
     mkdirSync(join(empty, "sst2-glue"));
     writeToyData(join(empty, "complete"));
-    cpSync(join(empty, "complete", "bert-base-uncased-tokenizer"), join(empty, "bert-base-uncased-tokenizer"), { recursive: true });
-    await expect(loadSst2({ dataFolder: empty, base: null, cacheFolder: empty, maxLength: 8 })).rejects.toThrow(/data file not found: .*train\.tsv; point --data \(or LOWRANK_DATA\) at the folder that holds sst2-glue.train\.tsv/);
+    cpSync(join(empty, "complete", "bert-base-uncased-tokenizer"), join(empty, "bert-base-uncased-tokenizer"), {
+      recursive: true,
+    });
+    await expect(loadSst2({ dataFolder: empty, base: null, cacheFolder: empty, maxLength: 8 })).rejects.toThrow(
+      /data file not found: .*train\.tsv; point --data \(or LOWRANK_DATA\) at the folder that holds sst2-glue.train\.tsv/,
+    );
   });
 });

@@ -18,11 +18,16 @@ describe("doctor", () => {
   it("names the driver that is refused and what it lacks, instead of the advice to install it", () => {
     const folder = mkdtempSync(join(tmpdir(), "lowrank-icd-"));
     writeFileSync(join(folder, "libvulkan_lvp.so"), "\0\0Mesa 22.3.6\0llvmpipe\0");
-    writeFileSync(join(folder, "lvp_icd.x86_64.json"), JSON.stringify({ ICD: { library_path: "./libvulkan_lvp.so", api_version: "1.3.230" } }));
+    writeFileSync(
+      join(folder, "lvp_icd.x86_64.json"),
+      JSON.stringify({ ICD: { library_path: "./libvulkan_lvp.so", api_version: "1.3.230" } }),
+    );
     const drivers = vulkanDrivers({ VK_DRIVER_FILES: join(folder, "lvp_icd.x86_64.json") });
     expect(drivers).toEqual([{ name: "llvmpipe", version: "Mesa 22.3.6", software: true }]);
     const line = explainRefusal(dawnComplaints(OLD_MESA), drivers);
-    expect(line).toMatch(/^webgpu: llvmpipe, Mesa 22\.3\.6: too old, it lacks shaderUniform\*ArrayDynamicIndexing; install a newer driver/);
+    expect(line).toMatch(
+      /^webgpu: llvmpipe, Mesa 22\.3\.6: too old, it lacks shaderUniform\*ArrayDynamicIndexing; install a newer driver/,
+    );
     expect(line).not.toContain("/home");
   });
 
@@ -33,7 +38,11 @@ describe("doctor", () => {
 
   it("keeps Dawn's warnings off the screen", () => {
     const cli = fileURLToPath(new URL("../src/cli.ts", import.meta.url));
-    const { stdout, stderr, status } = spawnSync(process.execPath, ["--import", "tsx", "--conditions", "@lowrank/source", cli, "doctor"], { encoding: "utf8" });
+    const { stdout, stderr, status } = spawnSync(
+      process.execPath,
+      ["--import", "tsx", "--conditions", "@lowrank/source", cli, "doctor"],
+      { encoding: "utf8" },
+    );
     expect({ stderr, status }).toEqual({ stderr: "", status: 0 });
     expect(stdout).toMatch(/wasm +works/);
     expect(stdout).toMatch(/webgpu +(works|no) /);

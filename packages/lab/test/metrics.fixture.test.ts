@@ -8,15 +8,29 @@ interface Case {
   readonly name: string;
   readonly gold: readonly number[];
   readonly pred: readonly number[];
-  readonly expected: { readonly accuracy: number; readonly binary: { readonly f1?: number }; readonly macro: { readonly f1?: number }; readonly per_class: { readonly labels?: readonly number[] } };
+  readonly expected: {
+    readonly accuracy: number;
+    readonly binary: { readonly f1?: number };
+    readonly macro: { readonly f1?: number };
+    readonly per_class: { readonly labels?: readonly number[] };
+  };
 }
 
-const file = join(resolve(import.meta.dirname, "../../..", process.env["LOWRANK_FIXTURES"] ?? "../shared/fixtures", "metrics"), "classification.json");
+const file = join(
+  resolve(import.meta.dirname, "../../..", process.env["LOWRANK_FIXTURES"] ?? "../shared/fixtures", "metrics"),
+  "classification.json",
+);
 const present = existsSync(file);
-const cases = present ? (JSON.parse(readFileSync(file, "utf8")) as { cases: Case[] }).cases.filter(({ gold, pred }) => gold.length > 0 && gold.length === pred.length) : [];
+const cases = present
+  ? (JSON.parse(readFileSync(file, "utf8")) as { cases: Case[] }).cases.filter(
+      ({ gold, pred }) => gold.length > 0 && gold.length === pred.length,
+    )
+  : [];
 
 describe("classification metrics, scikit-learn", () => {
-  it.skipIf(present)("has a fixtures folder (set LOWRANK_FIXTURES)", () => { expect(present).toBe(true); });
+  it.skipIf(present)("has a fixtures folder (set LOWRANK_FIXTURES)", () => {
+    expect(present).toBe(true);
+  });
 
   it.for(cases)("$name", ({ gold, pred, expected }) => {
     // two classes more than there are: what never occurs must not count
@@ -25,6 +39,7 @@ describe("classification metrics, scikit-learn", () => {
     expect(macro.accuracy).toBeCloseTo(expected.accuracy, 12);
     expect(macro.f1).toBeCloseTo(expected.macro.f1!, 12);
     expect(macro.f1Classes).toEqual(expected.per_class.labels);
-    if ([...gold, ...pred].every((label) => label < 2) && expected.binary.f1 !== undefined) expect(classificationMetrics(pred, gold, 2).f1).toBeCloseTo(expected.binary.f1, 12);
+    if ([...gold, ...pred].every((label) => label < 2) && expected.binary.f1 !== undefined)
+      expect(classificationMetrics(pred, gold, 2).f1).toBeCloseTo(expected.binary.f1, 12);
   });
 });

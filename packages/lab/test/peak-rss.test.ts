@@ -9,8 +9,18 @@ import { trainingStep } from "../src/train/step.ts";
 it("a training step runs in an arena of the planned bytes", async () => {
   const { config, seed } = plannedRuns(loadStudy("planted")).find((run) => run.config.name === "lora")!;
   const device = await init({ device: "wasm", threads: 1 });
-  const classifier = await randomClassifier(bertConfig(config.model!, { vocab: 32, positions: 8, labels: 2 }), seed, device);
-  const step = trainingStep(await adaptClassifier(classifier, config.method, seed, 1), config.train, () => 1e-3, seed, device);
+  const classifier = await randomClassifier(
+    bertConfig(config.model!, { vocab: 32, positions: 8, labels: 2 }),
+    seed,
+    device,
+  );
+  const step = trainingStep(
+    await adaptClassifier(classifier, config.method, seed, 1),
+    config.train,
+    () => 1e-3,
+    seed,
+    device,
+  );
   const shape = [16, 8];
   const inputs = {
     inputIds: { data: Int32Array.from({ length: 16 * 8 }, (_, i) => i % 32), shape, dtype: "i32" as const },
@@ -25,7 +35,16 @@ it("a training step runs in an arena of the planned bytes", async () => {
   device.close();
 });
 
-const planned = { persistentBytes: 40e6, loadedBytes: 0, drawn: false, trainableBytes: 1e6, plans: [{ arenaBytes: 10e6, nodes: 1000, kernels: 10 }, { arenaBytes: 30e6, nodes: 1000, kernels: 10 }] };
+const planned = {
+  persistentBytes: 40e6,
+  loadedBytes: 0,
+  drawn: false,
+  trainableBytes: 1e6,
+  plans: [
+    { arenaBytes: 10e6, nodes: 1000, kernels: 10 },
+    { arenaBytes: 30e6, nodes: 1000, kernels: 10 },
+  ],
+};
 const start = { processBytes: 100e6, deviceBytes: 4e6 };
 
 it("parts of the peak add up; runs of one process share its memory and add their plans", async () => {

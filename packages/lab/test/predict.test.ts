@@ -2,10 +2,29 @@ import { describe, expect, it } from "vitest";
 import { predictParameters, type BertSizes } from "../src/train/predict.ts";
 import type { LoraMethod } from "../src/config/study.ts";
 
-const bertBase: BertSizes = { vocab: 30522, positions: 512, types: 2, hidden: 768, layers: 12, intermediate: 3072, labels: 2 };
+const bertBase: BertSizes = {
+  vocab: 30522,
+  positions: 512,
+  types: 2,
+  hidden: 768,
+  layers: 12,
+  intermediate: 3072,
+  labels: 2,
+};
 const plain = { storage: "f32", precision: "f32", recompute: false, train: {} } as const;
 const lora = (overrides: Partial<LoraMethod> = {}): LoraMethod => ({
-  method: "lora", r: 8, alpha: 16, dropout: 0, target: ["query", "key", "value", "dense"], rankPattern: {}, alphaPattern: {}, rsLora: false, modulesToSave: ["classifier"], dora: false, ...plain, ...overrides,
+  method: "lora",
+  r: 8,
+  alpha: 16,
+  dropout: 0,
+  target: ["query", "key", "value", "dense"],
+  rankPattern: {},
+  alphaPattern: {},
+  rsLora: false,
+  modulesToSave: ["classifier"],
+  dora: false,
+  ...plain,
+  ...overrides,
 });
 
 describe("predicted parameter counts of BERT-base", () => {
@@ -17,28 +36,63 @@ describe("predicted parameter counts of BERT-base", () => {
     ["r8 on query and value", lora({ target: ["query", "value"] }), 296_450, 109_780_228],
     [
       "attention 6, feed-forward 10, pooler 8",
-      lora({ rankPattern: { "attention\\.(self\\.(query|key|value)|output\\.dense)": 6, "(intermediate|layer\\.\\d+\\.output)\\.dense": 10 } }),
+      lora({
+        rankPattern: {
+          "attention\\.(self\\.(query|key|value)|output\\.dense)": 6,
+          "(intermediate|layer\\.\\d+\\.output)\\.dense": 10,
+        },
+      }),
       1_377_794,
       110_861_572,
     ],
-    ["keys whose order lets output.dense win everywhere", lora({ rankPattern: { "output.dense": 10, "intermediate.dense": 10, query: 6, key: 6, value: 6 } }), 1_451_522, 110_935_300],
+    [
+      "keys whose order lets output.dense win everywhere",
+      lora({ rankPattern: { "output.dense": 10, "intermediate.dense": 10, query: 6, key: 6, value: 6 } }),
+      1_451_522,
+      110_935_300,
+    ],
   ])("%s", (_, method, trainable, total) => {
     expect(predictParameters(bertBase, method)).toMatchObject({ trainable, total });
   });
 
   it("counts everything for full fine-tuning and the classifier alone for the head", () => {
-    expect(predictParameters(bertBase, { method: "full", ...plain })).toMatchObject({ trainable: 109_483_778, total: 109_483_778 });
-    expect(predictParameters(bertBase, { method: "head", modules: ["classifier"], ...plain })).toMatchObject({ trainable: 1538 });
-    expect(predictParameters(bertBase, { method: "head", modules: ["classifier", "pooler"], ...plain })).toMatchObject({ trainable: 1538 + 768 * 769 });
+    expect(predictParameters(bertBase, { method: "full", ...plain })).toMatchObject({
+      trainable: 109_483_778,
+      total: 109_483_778,
+    });
+    expect(predictParameters(bertBase, { method: "head", modules: ["classifier"], ...plain })).toMatchObject({
+      trainable: 1538,
+    });
+    expect(predictParameters(bertBase, { method: "head", modules: ["classifier", "pooler"], ...plain })).toMatchObject({
+      trainable: 1538 + 768 * 769,
+    });
   });
 
   it("counts AdaLoRA's singular values as trained and its rank numbers as frozen", () => {
-    const method = { ...lora(), ...plain, method: "adalora", initR: 12, targetR: 8, tinit: 0, tfinal: 0, deltaT: 1, beta1: 0.85, beta2: 0.85, orthRegWeight: 0.5, compat: "strict", allocator: true } as const;
+    const method = {
+      ...lora(),
+      ...plain,
+      method: "adalora",
+      initR: 12,
+      targetR: 8,
+      tinit: 0,
+      tfinal: 0,
+      deltaT: 1,
+      beta1: 0.85,
+      beta2: 0.85,
+      orthRegWeight: 0.5,
+      compat: "strict",
+      allocator: true,
+    } as const;
     expect(predictParameters(bertBase, method)).toMatchObject({ trainable: 2_011_502, total: 111_495_353 });
   });
 
   it("refuses a pattern or a target that matches nothing", () => {
-    expect(() => predictParameters(bertBase, lora({ rankPattern: { attention: 6 } }))).toThrow(/pattern "attention" matches none of the adapted modules/);
-    expect(() => predictParameters(bertBase, lora({ target: ["querry"] }))).toThrow(/"target" "querry" matches no module; did you mean "query"\?/);
+    expect(() => predictParameters(bertBase, lora({ rankPattern: { attention: 6 } }))).toThrow(
+      /pattern "attention" matches none of the adapted modules/,
+    );
+    expect(() => predictParameters(bertBase, lora({ target: ["querry"] }))).toThrow(
+      /"target" "querry" matches no module; did you mean "query"\?/,
+    );
   });
 });

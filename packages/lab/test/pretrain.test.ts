@@ -17,11 +17,24 @@ const TINY = [
 const temporary = (name: string): string => mkdtempSync(join(tmpdir(), `lowrank-${name}-`));
 
 /** Trains in `out`; `onCheckpoint` may throw, as a killed process would. */
-async function train(out: string, data: string, onCheckpoint: (step: number) => void = () => {}, set: readonly string[] = []): Promise<PretrainOutcome> {
+async function train(
+  out: string,
+  data: string,
+  onCheckpoint: (step: number) => void = () => {},
+  set: readonly string[] = [],
+): Promise<PretrainOutcome> {
   const device = await init({ device: "reference" });
   try {
     return await pretrain(loadPretrainConfig("small", [...TINY, ...set]), {
-      device, out, dataFolder: data, cacheFolder: join(out, ".cache"), minutes: undefined, machine: {} as never, progress: "quiet", say: () => {}, onCheckpoint,
+      device,
+      out,
+      dataFolder: data,
+      cacheFolder: join(out, ".cache"),
+      minutes: undefined,
+      machine: {} as never,
+      progress: "quiet",
+      say: () => {},
+      onCheckpoint,
     });
   } finally {
     device.close();
@@ -45,14 +58,19 @@ describe("masked pre-training", () => {
     const model = await MaskedModel.create(loadPretrainConfig("small", TINY), 20, () => 1e-3, device);
     const score = compile(device, (inputs: Record<string, Tensor>) => model.score(inputs));
     const batch = (rows: number, labels: number[]): CompileInputs => ({
-      inputIds: { data: Int32Array.from({ length: rows * 4 }, (_, i) => (3 * i) % 20), shape: [rows, 4] }, attentionMask: { data: new Uint8Array(rows * 4).fill(1), shape: [rows, 4], dtype: "bool" },
-      positions: { data: Int32Array.from(labels.keys()), shape: [labels.length] }, labels: { data: Int32Array.from(labels), shape: [labels.length] },
+      inputIds: { data: Int32Array.from({ length: rows * 4 }, (_, i) => (3 * i) % 20), shape: [rows, 4] },
+      attentionMask: { data: new Uint8Array(rows * 4).fill(1), shape: [rows, 4], dtype: "bool" },
+      positions: { data: Int32Array.from(labels.keys()), shape: [labels.length] },
+      labels: { data: Int32Array.from(labels), shape: [labels.length] },
     });
     const sum = async (inputs: CompileInputs): Promise<number> => (await score(inputs)).sum.item();
     // the second row alone, and the first alone: rows do not see each other, an ignored position counts for nothing
     const both = await sum(batch(2, [5, 6, 7, -100, 8, 9, 10, 11]));
     const first = await sum(batch(1, [5, 6, 7, -100]));
-    const second = await sum({ ...batch(2, [8, 9, 10, 11]), positions: { data: Int32Array.of(4, 5, 6, 7), shape: [4] } });
+    const second = await sum({
+      ...batch(2, [8, 9, 10, 11]),
+      positions: { data: Int32Array.of(4, 5, 6, 7), shape: [4] },
+    });
     expect(both).toBeCloseTo(first + second, 10);
     model.dispose();
     device.close();
@@ -61,13 +79,17 @@ describe("masked pre-training", () => {
   it("writes a Hugging Face folder with its tokenizer, and continues bit-identically after a kill", async () => {
     const [straight, killed] = [temporary("straight"), temporary("killed")];
     const whole = await train(straight, data);
-    for (const file of ["config.json", "model.safetensors", "tokenizer.json", "pretraining.json", "pretraining.csv"]) expect(existsSync(join(straight, file)), file).toBe(true);
+    for (const file of ["config.json", "model.safetensors", "tokenizer.json", "pretraining.json", "pretraining.csv"])
+      expect(existsSync(join(straight, file)), file).toBe(true);
 
     const kill = (step: number): void => {
       if (step === 2) throw new Error("killed");
     };
     await expect(train(killed, data, kill)).rejects.toThrow("killed");
-    expect(JSON.parse(readFileSync(join(killed, "state", "counters.json"), "utf8"))).toMatchObject({ step: 2, finished: false });
+    expect(JSON.parse(readFileSync(join(killed, "state", "counters.json"), "utf8"))).toMatchObject({
+      step: 2,
+      finished: false,
+    });
     expect(readdirSync(killed)).not.toContain("model.safetensors");
     const resumed = await train(killed, data);
     expect(resumed).toMatchObject({ steps: 4, heldOutLoss: whole.heldOutLoss });
@@ -77,23 +99,46 @@ describe("masked pre-training", () => {
   it("is refused where another one is under way, and where the state is not what was written", async () => {
     const out = temporary("locked");
     let second: unknown;
-    const during = async (): Promise<void> => { second = await train(out, data).catch((error: unknown) => error); };
+    const during = async (): Promise<void> => {
+      second = await train(out, data).catch((error: unknown) => error);
+    };
     let waiting: Promise<void> | undefined;
-    await train(out, data, () => { waiting ??= during(); }, ["train.steps=2"]);
+    await train(
+      out,
+      data,
+      () => {
+        waiting ??= during();
+      },
+      ["train.steps=2"],
+    );
     await waiting;
     expect(String(second)).toMatch(/^InputError: .*: is in use by process \d+; wait for it or choose another folder$/);
-    for (const [file, message] of [["tensors.safetensors", /tensors\.safetensors is not what was written/], ["counters.json", /counters\.json is not what was written/]] as const) {
+    for (const [file, message] of [
+      ["tensors.safetensors", /tensors\.safetensors is not what was written/],
+      ["counters.json", /counters\.json is not what was written/],
+    ] as const) {
       const path = join(out, "state", file);
       const sound = readFileSync(path);
-      writeFileSync(path, Uint8Array.from(sound, (byte, i) => (i === sound.length - 3 ? byte ^ 1 : byte)));
+      writeFileSync(
+        path,
+        Uint8Array.from(sound, (byte, i) => (i === sound.length - 3 ? byte ^ 1 : byte)),
+      );
       await expect(train(out, data, undefined, ["train.steps=2"])).rejects.toThrow(message);
       writeFileSync(path, sound);
     }
     const sums = join(out, "state", "SHA256SUMS");
     const sound = readFileSync(sums, "utf8");
     for (const file of ["tensors.safetensors", "counters.json"]) {
-      writeFileSync(sums, sound.split("\n").filter((line) => !line.endsWith(file)).join("\n"));
-      await expect(train(out, data, undefined, ["train.steps=2"])).rejects.toThrow(`${file} is not listed in SHA256SUMS`);
+      writeFileSync(
+        sums,
+        sound
+          .split("\n")
+          .filter((line) => !line.endsWith(file))
+          .join("\n"),
+      );
+      await expect(train(out, data, undefined, ["train.steps=2"])).rejects.toThrow(
+        `${file} is not listed in SHA256SUMS`,
+      );
     }
     expect(existsSync(join(out, ".lock"))).toBe(false);
   });
@@ -101,7 +146,9 @@ describe("masked pre-training", () => {
   it("refuses to continue with another configuration", async () => {
     const out = temporary("other");
     await train(out, data, undefined, ["train.steps=1"]);
-    await expect(train(out, data)).rejects.toThrow(/--out .*: holds the state of a pre-training with another configuration or other texts; choose another folder or delete .*state/);
+    await expect(train(out, data)).rejects.toThrow(
+      /--out .*: holds the state of a pre-training with another configuration or other texts; choose another folder or delete .*state/,
+    );
   });
 });
 

@@ -7,9 +7,15 @@ import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { count } from "../src/cli/params-command.ts";
 
-const folder = resolve(import.meta.dirname, "../../..", process.env["LOWRANK_FIXTURES"] ?? "../shared/fixtures", "public-shapes");
+const folder = resolve(
+  import.meta.dirname,
+  "../../..",
+  process.env["LOWRANK_FIXTURES"] ?? "../shared/fixtures",
+  "public-shapes",
+);
 const present = existsSync(join(folder, "README.md"));
-const read = (name: string): Record<string, unknown> => JSON.parse(readFileSync(join(folder, `${name}.json`), "utf8")) as Record<string, unknown>;
+const read = (name: string): Record<string, unknown> =>
+  JSON.parse(readFileSync(join(folder, `${name}.json`), "utf8")) as Record<string, unknown>;
 
 describe.skipIf(!present)("configurations of models", () => {
   it.each([
@@ -22,9 +28,12 @@ describe.skipIf(!present)("configurations of models", () => {
     expect(count(read(model), read(adapter))).toMatchObject({ architecture, trainable, total });
   });
 
-  it.each(["config-old-gpt2-without-model-type", "config-old-roberta-without-model-type"])("%s is nobody's: it has no model_type", (model) => {
-    expect(() => count(read(model), read("adapter-plain-llama"))).toThrow(/config\.json has no "model_type"/);
-  });
+  it.each(["config-old-gpt2-without-model-type", "config-old-roberta-without-model-type"])(
+    "%s is nobody's: it has no model_type",
+    (model) => {
+      expect(() => count(read(model), read("adapter-plain-llama"))).toThrow(/config\.json has no "model_type"/);
+    },
+  );
 });
 
 describe.skipIf(!present)("configurations of adapters", () => {
@@ -40,8 +49,12 @@ describe.skipIf(!present)("configurations of adapters", () => {
   });
 
   it("what is another format, or another start, is refused by name", () => {
-    expect(() => count(read("config-tiny-llama"), read("adapter-mlx-lm"))).toThrow(/there is no "peft_type"; the file is mlx-lm's; read it with loadMlxAdapter/);
-    expect(() => count(read("config-tiny-llama"), read("adapter-mica"))).toThrow(/"init_lora_weights": "mica" is not built/);
+    expect(() => count(read("config-tiny-llama"), read("adapter-mlx-lm"))).toThrow(
+      /there is no "peft_type"; the file is mlx-lm's; read it with loadMlxAdapter/,
+    );
+    expect(() => count(read("config-tiny-llama"), read("adapter-mica"))).toThrow(
+      /"init_lora_weights": "mica" is not built/,
+    );
   });
 
   it("DistilBERT of real size trains what PEFT trains", () => {
@@ -50,7 +63,14 @@ describe.skipIf(!present)("configurations of adapters", () => {
   });
 
   it("RoBERTa's default targets are PEFT's, for AdaLoRA too", () => {
-    const names = (file: Record<string, unknown>): string[] => [...new Set(count(read("config-roberta-classifier"), { task_type: "SEQ_CLS", ...file }).modules.map(({ module }) => module.split(".").at(-1)!))].sort();
+    const names = (file: Record<string, unknown>): string[] =>
+      [
+        ...new Set(
+          count(read("config-roberta-classifier"), { task_type: "SEQ_CLS", ...file }).modules.map(({ module }) =>
+            module.split(".").at(-1)!,
+          ),
+        ),
+      ].sort();
     expect(names({ peft_type: "LORA" })).toEqual(["query", "value"]);
     expect(names({ peft_type: "ADALORA", total_step: 10 })).toEqual(["dense", "key", "query", "value"]);
   });

@@ -13,7 +13,12 @@ it("trains the model of the README", () => {
   const file = join(import.meta.dirname, `.readme-${process.pid}.mts`);
   writeFileSync(file, code!);
   try {
-    const lines = execFileSync(process.execPath, ["--import", "tsx", "--conditions", "@lowrank/source", file], { encoding: "utf8", cwd: root }).trim().split("\n");
+    const lines = execFileSync(process.execPath, ["--import", "tsx", "--conditions", "@lowrank/source", file], {
+      encoding: "utf8",
+      cwd: root,
+    })
+      .trim()
+      .split("\n");
     expect(lines[0]).toMatch(/^\d+ of \d+ parameters train$/);
     const losses = lines.slice(1).map(Number);
     expect(losses).toHaveLength(10);

@@ -16,7 +16,8 @@ import { allocationProof, dtypeProof, objectiveProof, quantisationProof } from "
 
 /** The six of `sst2-six` on a task that needs no data. */
 const SMALL = [
-  "task={name: planted-rank, train: 192, dev: 64, length: 6, ranks: {query: 1}}", "train={epochs: 2, batchSize: 16}",
+  "task={name: planted-rank, train: 192, dev: 64, length: 6, ranks: {query: 1}}",
+  "train={epochs: 2, batchSize: 16}",
   "model={hidden: 16, layers: 1, heads: 2, intermediate: 32, dropout: 0, initializerRange: 0.3, seed: 1}",
   ...["b-fp", "b-q4", "b-ada", "joint-1", "joint-2", "joint-3"].map((config) => `configs.${config}.train.lr=5e-3`),
 ];
@@ -28,8 +29,21 @@ beforeAll(async () => {
   device = await init({ device: "wasm", threads: 1 });
   out = mkdtempSync(join(tmpdir(), "lowrank-six-"));
   const environment = { dataFolder: "none", cacheFolder: join(out, ".cache") };
-  const runs = planStudy(loadStudy("sst2-six", { set: SMALL, seeds: [1] }), new RunStore(out), { environment, code: "test", device: device.name, reuse: false });
-  const outcome = await runStudy(runs, { out, device, store: new RunStore(out), environment, machine: {} as never, progress: "quiet", say: () => {} });
+  const runs = planStudy(loadStudy("sst2-six", { set: SMALL, seeds: [1] }), new RunStore(out), {
+    environment,
+    code: "test",
+    device: device.name,
+    reuse: false,
+  });
+  const outcome = await runStudy(runs, {
+    out,
+    device,
+    store: new RunStore(out),
+    environment,
+    machine: {} as never,
+    progress: "quiet",
+    say: () => {},
+  });
   expect(outcome.failures).toEqual([]);
   expect(outcome.indistinguishable.filter((twin) => twin.identical === "logits")).toEqual([]);
   results = outcome.results;
@@ -38,7 +52,8 @@ afterAll(() => device.close());
 
 const methodOf = (name: string): MethodConfig => resolveConfig(loadStudy("sst2-six", { set: SMALL }), name).method;
 const resultOf = (name: string): RunResult => results.find((r) => r.config === name)!;
-const detail = (name: string, proof: string): Record<string, unknown> => resultOf(name).proofs.find((p) => p.name === proof)!.detail;
+const detail = (name: string, proof: string): Record<string, unknown> =>
+  resultOf(name).proofs.find((p) => p.name === proof)!.detail;
 
 describe("six configurations from one preset", () => {
   it("all run, and every proof holds", () => {
@@ -48,25 +63,42 @@ describe("six configurations from one preset", () => {
   });
 
   it("carry what was measured: codes, logit difference, dtypes, allocator calls, ranks, memory", () => {
-    expect(detail("b-q4", "quantisation")).toMatchObject({ storage: "nf4", modules: 7, mostCodesPerBlock: 16, logitDifference: expect.toSatisfy((d: number) => d > 0 && d < 1) as number });
+    expect(detail("b-q4", "quantisation")).toMatchObject({
+      storage: "nf4",
+      modules: 7,
+      mostCodesPerBlock: 16,
+      logitDifference: expect.toSatisfy((d: number) => d > 0 && d < 1) as number,
+    });
     expect(detail("b-fp", "dtypes")).toMatchObject({ weightsReadFrom: "f16", inHalf: 0 });
-    expect(detail("joint-1", "dtypes")).toMatchObject({ weightsReadFrom: "u8", productsReadingThem: expect.toSatisfy((n: number) => n > 0) as number });
+    expect(detail("joint-1", "dtypes")).toMatchObject({
+      weightsReadFrom: "u8",
+      productsReadingThem: expect.toSatisfy((n: number) => n > 0) as number,
+    });
     expect(detail("joint-2", "dtypes")).toMatchObject({ inHalf: expect.toSatisfy((n: number) => n > 20) as number });
     expect(resultOf("joint-2").lossScaling).toMatchObject({ finalScale: expect.any(Number) as number });
     // 12 batches of 16 in each of two epochs; seven modules from rank 12 to 8
-    expect(detail("b-ada", "rank-allocation")).toMatchObject({ calls: 24, steps: 24, kept: 56, budget: 56, initialBudget: 84 });
+    expect(detail("b-ada", "rank-allocation")).toMatchObject({
+      calls: 24,
+      steps: 24,
+      kept: 56,
+      budget: 56,
+      initialBudget: 84,
+    });
     expect(resultOf("b-ada").allocation!.modules).toHaveLength(7);
     expect(resultOf("b-ada").parameters.effective).toBeLessThan(resultOf("b-ada").parameters.trainable);
     expect(resultOf("joint-3").modules.map((m) => m.rank)).toEqual([6, 6, 6, 6, 10, 10, 8]);
     const { split } = resultOf("b-q4").memory;
     expect(Object.values(split).every((bytes) => bytes > 0)).toBe(true);
-    const file = JSON.parse(readFileSync(join(out, "runs", resultOf("b-ada").name, "result.json"), "utf8")) as RunResult;
+    const file = JSON.parse(
+      readFileSync(join(out, "runs", resultOf("b-ada").name, "result.json"), "utf8"),
+    ) as RunResult;
     expect(file.allocation).toEqual(JSON.parse(JSON.stringify(resultOf("b-ada").allocation)));
   });
 });
 
 describe("a switch that is off fails its proof", () => {
-  const trace = (name: string): never => ({ ...detail(name, "dtypes"), products: detail(name, "dtypes")["products"], storage: {}, reductions: {} }) as never;
+  const trace = (name: string): never =>
+    ({ ...detail(name, "dtypes"), products: detail(name, "dtypes")["products"], storage: {}, reductions: {} }) as never;
 
   it("four bits", async () => {
     const sizes = bertConfig(loadStudy("sst2-six", { set: SMALL }).model!, { vocab: 64, positions: 6, labels: 2 });
@@ -79,7 +111,9 @@ describe("a switch that is off fails its proof", () => {
     // the same logits as without, or others altogether, or another format
     expect((await quantisationProof(classifier, methodOf("b-q4"), full, full)).holds).toBe(false);
     expect((await quantisationProof(classifier, methodOf("b-q4"), full, Float64Array.of(-9, 9))).holds).toBe(false);
-    expect((await quantisationProof(classifier, { ...methodOf("b-q4"), storage: "fp4" }, full, other)).holds).toBe(false);
+    expect((await quantisationProof(classifier, { ...methodOf("b-q4"), storage: "fp4" }, full, other)).holds).toBe(
+      false,
+    );
     expect((await quantisationProof(classifier, methodOf("b-fp"), undefined, undefined)).holds).toBe(false);
     classifier.dispose();
   });

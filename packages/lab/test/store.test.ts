@@ -1,5 +1,15 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -14,10 +24,32 @@ import { argmaxRows, classificationMetrics, meanCrossEntropy } from "../src/trai
 function result(config: string, seed: number, accuracy: number, overrides: Partial<RunResult> = {}): RunResult {
   const evaluation = { step: 10, epoch: 1, loss: 0.5, accuracy, f1: accuracy, f1Classes: [1], examples: 100 };
   return {
-    id: `${config}${seed}`, cell: "c", name: `${config}-s${seed}`, study: "s", config, method: "lora", task: "t", seed, resolved: { base: null } as never, device: "wasm", fresh: [],
-    final: evaluation, best: evaluation, parameters: { trainable: 1200, effective: 1200, total: 48_000, percent: 2.5 }, modules: [], steps: 10,
-    seconds: { total: 75, training: 60, perStep: 0.0125 }, memory: { arenaBytes: 2 ** 20, persistentBytes: 2 ** 20, peakRssBytes: 2 ** 28, split: { frozenWeights: 1, trainableWeights: 1, optimizerState: 1, activationsAndGradients: 1 } },
-    predictions: { sha256: `${config}${seed}`, labelsSha256: `${config}${seed}` }, proofs: [], ...overrides,
+    id: `${config}${seed}`,
+    cell: "c",
+    name: `${config}-s${seed}`,
+    study: "s",
+    config,
+    method: "lora",
+    task: "t",
+    seed,
+    resolved: { base: null } as never,
+    device: "wasm",
+    fresh: [],
+    final: evaluation,
+    best: evaluation,
+    parameters: { trainable: 1200, effective: 1200, total: 48_000, percent: 2.5 },
+    modules: [],
+    steps: 10,
+    seconds: { total: 75, training: 60, perStep: 0.0125 },
+    memory: {
+      arenaBytes: 2 ** 20,
+      persistentBytes: 2 ** 20,
+      peakRssBytes: 2 ** 28,
+      split: { frozenWeights: 1, trainableWeights: 1, optimizerState: 1, activationsAndGradients: 1 },
+    },
+    predictions: { sha256: `${config}${seed}`, labelsSha256: `${config}${seed}` },
+    proofs: [],
+    ...overrides,
   };
 }
 
@@ -46,7 +78,10 @@ describe("the run store", () => {
     expect(runs.finished("a-s1-00")).toBeUndefined();
     expect(filled(folder).commit(result("a", 1, 0.5, { name: "a-s1-00" }))).toBe(true);
     expect(runs.finished("a-s1-00")).toMatchObject({ config: "a", seed: 1 });
-    expect(JSON.parse(readFileSync(join(runs.path("a-s1-00"), "events.jsonl"), "utf8"))).toMatchObject({ event: "step", step: 1 });
+    expect(JSON.parse(readFileSync(join(runs.path("a-s1-00"), "events.jsonl"), "utf8"))).toMatchObject({
+      event: "step",
+      step: 1,
+    });
   });
 
   it("lets the first of two writers win and leaves nothing of the second", () => {
@@ -64,24 +99,77 @@ describe("the run store", () => {
       filled(runs.begin(name)).commit(result("a", 1, 0.5, { name }));
       return runs.path(name);
     };
-    const edit = (path: string, change: (text: string) => string): void => writeFileSync(path, change(readFileSync(path, "utf8")));
+    const edit = (path: string, change: (text: string) => string): void =>
+      writeFileSync(path, change(readFileSync(path, "utf8")));
     const cases: [string, (folder: string) => void, string][] = [
-      ["edited", (f) => edit(join(f, "result.json"), (text) => text.replace(/"accuracy": 0.5/g, '"accuracy": 0.999')), "result.json is not what was written"],
-      ["reseeded", (f) => edit(join(f, "result.json"), (text) => text.replace('"seed": 1', '"seed": 2')), "result.json is not what was written"],
+      [
+        "edited",
+        (f) => edit(join(f, "result.json"), (text) => text.replace(/"accuracy": 0.5/g, '"accuracy": 0.999')),
+        "result.json is not what was written",
+      ],
+      [
+        "reseeded",
+        (f) => edit(join(f, "result.json"), (text) => text.replace('"seed": 1', '"seed": 2')),
+        "result.json is not what was written",
+      ],
       ["no-predictions", (f) => rmSync(join(f, "predictions.jsonl")), "predictions.jsonl is missing"],
-      ["other-adapter", (f) => writeFileSync(join(f, "adapter/adapter_model.safetensors"), Uint8Array.of(1, 2, 4)), "adapter/adapter_model.safetensors is not what was written"],
+      [
+        "other-adapter",
+        (f) => writeFileSync(join(f, "adapter/adapter_model.safetensors"), Uint8Array.of(1, 2, 4)),
+        "adapter/adapter_model.safetensors is not what was written",
+      ],
       ["no-adapter", (f) => rmSync(join(f, "adapter"), { recursive: true }), "adapter/adapter_config.json is missing"],
       ["no-sums", (f) => rmSync(join(f, "SHA256SUMS")), "has no SHA256SUMS"],
       ["empty-sums", (f) => writeFileSync(join(f, "SHA256SUMS"), ""), "is empty"],
-      ["outside", (f) => edit(join(f, "SHA256SUMS"), (text) => text.replace("result.json", "../x/result.json")), "is not a digest and a name"],
-      ["unlisted-result", (f) => { edit(join(f, "SHA256SUMS"), (text) => text.replace(/.*result\.json\n/, "")); edit(join(f, "result.json"), (text) => text.replace(/"accuracy": 0.5/g, '"accuracy": 0.999')); }, "result.json is not listed in SHA256SUMS"],
-      ["an-addition", (f) => writeFileSync(join(f, "adapter/more.bin"), "x"), "adapter/more.bin is not listed in SHA256SUMS"],
+      [
+        "outside",
+        (f) => edit(join(f, "SHA256SUMS"), (text) => text.replace("result.json", "../x/result.json")),
+        "is not a digest and a name",
+      ],
+      [
+        "unlisted-result",
+        (f) => {
+          edit(join(f, "SHA256SUMS"), (text) => text.replace(/.*result\.json\n/, ""));
+          edit(join(f, "result.json"), (text) => text.replace(/"accuracy": 0.5/g, '"accuracy": 0.999'));
+        },
+        "result.json is not listed in SHA256SUMS",
+      ],
+      [
+        "an-addition",
+        (f) => writeFileSync(join(f, "adapter/more.bin"), "x"),
+        "adapter/more.bin is not listed in SHA256SUMS",
+      ],
       ["a-link", (f) => symlinkSync("config.json", join(f, "link.json")), "link.json is not listed in SHA256SUMS"],
-      ["inner-sums", (f) => writeFileSync(join(f, "adapter/SHA256SUMS"), ""), "adapter/SHA256SUMS is not listed in SHA256SUMS"],
-      ["a-device", (f) => { rmSync(join(f, "predictions.jsonl")); symlinkSync("/dev/zero", join(f, "predictions.jsonl")); }, "is no ordinary file"],
+      [
+        "inner-sums",
+        (f) => writeFileSync(join(f, "adapter/SHA256SUMS"), ""),
+        "adapter/SHA256SUMS is not listed in SHA256SUMS",
+      ],
+      [
+        "a-device",
+        (f) => {
+          rmSync(join(f, "predictions.jsonl"));
+          symlinkSync("/dev/zero", join(f, "predictions.jsonl"));
+        },
+        "is no ordinary file",
+      ],
       // digests that fit do not help: the shape is checked, too
-      ["short", (f) => { writeFileSync(join(f, "result.json"), JSON.stringify({ name: "short" })); writeDigests(f); }, `"id" is missing`],
-      ["huge", (f) => { edit(join(f, "result.json"), (text) => text.replace(/"accuracy": 0.5/, '"accuracy": 1.5')); writeDigests(f); }, `"final.accuracy" is 1.5`],
+      [
+        "short",
+        (f) => {
+          writeFileSync(join(f, "result.json"), JSON.stringify({ name: "short" }));
+          writeDigests(f);
+        },
+        `"id" is missing`,
+      ],
+      [
+        "huge",
+        (f) => {
+          edit(join(f, "result.json"), (text) => text.replace(/"accuracy": 0.5/, '"accuracy": 1.5'));
+          writeDigests(f);
+        },
+        `"final.accuracy" is 1.5`,
+      ],
     ];
     for (const [name, alter, message] of cases) {
       const folder = make(name);
@@ -99,23 +187,35 @@ describe("the run store", () => {
     ["lora", null, [...ALWAYS, ...ADAPTER, ...BASE]],
     ["adalora", "a-checkpoint", [...ALWAYS, ...ADAPTER]],
     ["full", null, [...ALWAYS, ...CHECKPOINT]],
-  ])("a %s run on the base %s has every file that its method writes, also where lines and files went together", (method, base, files) => {
-    const runs = store();
-    for (const [i, gone] of files.entries()) {
-      const name = `run-${i}`;
-      filled(runs.begin(name), files).commit(result("a", 1, 0.5, { name, method, resolved: { base } as never }));
-      expect(runs.finished(name)).toMatchObject({ name });
-      rmSync(join(runs.path(name), gone));
-      const sums = join(runs.path(name), "SHA256SUMS");
-      writeFileSync(sums, readFileSync(sums, "utf8").split("\n").filter((line) => !line.endsWith(`  ${gone}`)).join("\n"));
-      expect(() => runs.finished(name), gone).toThrow(`${gone} is not listed in SHA256SUMS`);
-    }
-  });
+  ])(
+    "a %s run on the base %s has every file that its method writes, also where lines and files went together",
+    (method, base, files) => {
+      const runs = store();
+      for (const [i, gone] of files.entries()) {
+        const name = `run-${i}`;
+        filled(runs.begin(name), files).commit(result("a", 1, 0.5, { name, method, resolved: { base } as never }));
+        expect(runs.finished(name)).toMatchObject({ name });
+        rmSync(join(runs.path(name), gone));
+        const sums = join(runs.path(name), "SHA256SUMS");
+        writeFileSync(
+          sums,
+          readFileSync(sums, "utf8")
+            .split("\n")
+            .filter((line) => !line.endsWith(`  ${gone}`))
+            .join("\n"),
+        );
+        expect(() => runs.finished(name), gone).toThrow(`${gone} is not listed in SHA256SUMS`);
+      }
+    },
+  );
 
   it("writes digests that sha256sum checks", () => {
     const runs = store();
     filled(runs.begin("a"), ["config.json", "adapter/adapter_config.json"]).commit(result("a", 1, 0.5, { name: "a" }));
-    const { status, stdout } = spawnSync("sha256sum", ["--check", "SHA256SUMS"], { cwd: runs.path("a"), encoding: "utf8" });
+    const { status, stdout } = spawnSync("sha256sum", ["--check", "SHA256SUMS"], {
+      cwd: runs.path("a"),
+      encoding: "utf8",
+    });
     expect([status, stdout]).toEqual([0, "adapter/adapter_config.json: OK\nconfig.json: OK\nresult.json: OK\n"]);
   });
 
@@ -129,12 +229,22 @@ describe("the run store", () => {
     const others = runs.begin("a-b");
     expect(runs.finished("a")).toBeUndefined();
     const folder = runs.begin("a");
-    expect(folder.setAside.map((path) => readdirSync(path)).flat().sort()).toEqual(["metrics.csv", "notes.txt"]);
+    expect(
+      folder.setAside
+        .map((path) => readdirSync(path))
+        .flat()
+        .sort(),
+    ).toEqual(["metrics.csv", "notes.txt"]);
     mkdirSync(runs.path("a"));
     writeFileSync(join(runs.path("a"), "later.txt"), "mine, too");
     expect(filled(folder).commit(result("a", 1, 0.5, { name: "a" }))).toBe(true);
     expect(runs.finished("a")).toBeDefined();
-    expect(readdirSync(runs.folder).filter((name) => name.startsWith(".set-aside-a-")).flatMap((name) => readdirSync(join(runs.folder, name))).sort()).toEqual(["later.txt", "metrics.csv", "notes.txt"]);
+    expect(
+      readdirSync(runs.folder)
+        .filter((name) => name.startsWith(".set-aside-a-"))
+        .flatMap((name) => readdirSync(join(runs.folder, name)))
+        .sort(),
+    ).toEqual(["later.txt", "metrics.csv", "notes.txt"]);
     expect(existsSync(others.path)).toBe(true);
   });
 
@@ -156,7 +266,9 @@ describe("a locked folder", () => {
   it("is refused to everybody else and given back", () => {
     const at = folder();
     const release = lockFolder(at);
-    expect(() => lockFolder(at)).toThrow(`${at}: is in use by process ${process.pid}; wait for it or choose another folder`);
+    expect(() => lockFolder(at)).toThrow(
+      `${at}: is in use by process ${process.pid}; wait for it or choose another folder`,
+    );
     release();
     expect(readdirSync(at)).toEqual([]);
     lockFolder(at)();
@@ -165,7 +277,7 @@ describe("a locked folder", () => {
   it.each([
     ["of a process that is gone", { host: hostname(), pid: 99_999_999, started: null }],
     ["of an earlier process with the id of a living one", { host: hostname(), pid: process.pid, started: "1" }],
-    ["that was not written to the end", "{\"host\":"],
+    ["that was not written to the end", '{"host":'],
   ])("is taken over with a lock %s", (_, content) => {
     const at = folder();
     writeFileSync(join(at, ".lock"), typeof content === "string" ? content : JSON.stringify(content));
@@ -176,7 +288,9 @@ describe("a locked folder", () => {
   it("is left alone with a lock of another machine, whose processes cannot be seen", () => {
     const at = folder();
     writeFileSync(join(at, ".lock"), JSON.stringify({ host: "elsewhere", pid: 1, started: null }));
-    expect(() => lockFolder(at)).toThrow(/on another machine, elsewhere; choose another folder, or delete .*\.lock if that process is gone/);
+    expect(() => lockFolder(at)).toThrow(
+      /on another machine, elsewhere; choose another folder, or delete .*\.lock if that process is gone/,
+    );
   });
 });
 
@@ -200,7 +314,9 @@ describe("the summary", () => {
   });
 
   it("writes one CSV line per run", () => {
-    const [header, first, ...rest] = resultsCsv([result("lora", 1, 0.9), result("head", 1, 0.8)]).trim().split("\n");
+    const [header, first, ...rest] = resultsCsv([result("lora", 1, 0.9), result("head", 1, 0.8)])
+      .trim()
+      .split("\n");
     expect(header!.split(",").slice(0, 7)).toEqual(["study", "task", "config", "method", "seed", "accuracy", "f1"]);
     expect(first).toMatch(/^s,t,lora,lora,1,0\.9,0\.9,/);
     expect(rest).toHaveLength(1);
@@ -209,7 +325,14 @@ describe("the summary", () => {
   it("finds configs whose predictions cannot be told apart, within a seed only", () => {
     const same = { predictions: { sha256: "x", labelsSha256: "y" } };
     const labels = { predictions: { sha256: "z", labelsSha256: "y" } };
-    expect(indistinguishable([result("a", 1, 0.9, same), result("b", 1, 0.9, same), result("c", 1, 0.9, labels), result("d", 2, 0.9, same)])).toEqual([
+    expect(
+      indistinguishable([
+        result("a", 1, 0.9, same),
+        result("b", 1, 0.9, same),
+        result("c", 1, 0.9, labels),
+        result("d", 2, 0.9, same),
+      ]),
+    ).toEqual([
       { seed: 1, configs: ["a", "b"], identical: "logits" },
       { seed: 1, configs: ["a", "c"], identical: "labels" },
       { seed: 1, configs: ["b", "c"], identical: "labels" },
@@ -220,7 +343,11 @@ describe("the summary", () => {
 describe("metrics", () => {
   it("agree with hand counts", () => {
     // tp 2, fp 1, fn 1, tn 1: accuracy 3/5, F1 = 2·2 / (3 + 3).
-    expect(classificationMetrics([1, 1, 1, 0, 0], [1, 1, 0, 1, 0], 2)).toEqual({ accuracy: 0.6, f1: 2 / 3, f1Classes: [1] });
+    expect(classificationMetrics([1, 1, 1, 0, 0], [1, 1, 0, 1, 0], 2)).toEqual({
+      accuracy: 0.6,
+      f1: 2 / 3,
+      f1Classes: [1],
+    });
     expect([...argmaxRows([0.1, 0.2, 0.3, 0.3], 2)]).toEqual([1, 0]);
     // −log softmax([0, log 3])[1] = −log(3/4)
     expect(meanCrossEntropy([0, Math.log(3)], [1], 2)).toBeCloseTo(-Math.log(0.75), 14);
@@ -231,7 +358,11 @@ describe("metrics", () => {
 
   it("leave classes out of macro F1 that neither labels nor predictions hold, and say which are in", () => {
     // per class 2/3, 1, 2/3 over classes 0, 1, 3 of four: scikit-learn gives 0.7778, a mean over all four 0.5833
-    expect(classificationMetrics([0, 1, 0, 3], [0, 1, 3, 3], 4)).toEqual({ accuracy: 0.75, f1: (2 / 3 + 1 + 2 / 3) / 3, f1Classes: [0, 1, 3] });
+    expect(classificationMetrics([0, 1, 0, 3], [0, 1, 3, 3], 4)).toEqual({
+      accuracy: 0.75,
+      f1: (2 / 3 + 1 + 2 / 3) / 3,
+      f1Classes: [0, 1, 3],
+    });
     expect(classificationMetrics([], [], 4).f1).toBeNaN();
   });
 });

@@ -18,8 +18,13 @@ import type { PlantedRankTask } from "../src/config/study.ts";
 import { writeToyData } from "./toy-data.ts";
 
 const SMALL = [
-  "task.train=48", "task.dev=32", "task.length=6", "train.epochs=1", "train.batchSize=16",
-  "model={hidden: 8, layers: 1, heads: 2, intermediate: 8, initializerRange: 0.3}", "task.ranks={query: 1}",
+  "task.train=48",
+  "task.dev=32",
+  "task.length=6",
+  "train.epochs=1",
+  "train.batchSize=16",
+  "model={hidden: 8, layers: 1, heads: 2, intermediate: 8, initializerRange: 0.3}",
+  "task.ranks={query: 1}",
 ];
 
 let device: Device;
@@ -31,13 +36,24 @@ afterAll(() => device.close());
 const temporary = (): string => mkdtempSync(join(tmpdir(), "lowrank-study-"));
 
 function plan(out: string, name: string, options: StudyOptions, data = "none", code = "test"): StudyRun[] {
-  return planStudy(loadStudy(name, options), new RunStore(out), { environment: { dataFolder: data, cacheFolder: join(out, ".cache") }, code, device: device.name, reuse: code === "other" });
+  return planStudy(loadStudy(name, options), new RunStore(out), {
+    environment: { dataFolder: data, cacheFolder: join(out, ".cache") },
+    code,
+    device: device.name,
+    reuse: code === "other",
+  });
 }
 
 async function execute(out: string, runs: StudyRun[], data = "none"): Promise<StudyOutcome & { said: string[] }> {
   const said: string[] = [];
   const outcome = await runStudy(runs, {
-    out, device, store: new RunStore(out), environment: { dataFolder: data, cacheFolder: join(out, ".cache") }, machine: {} as never, progress: "quiet", say: (line) => said.push(line),
+    out,
+    device,
+    store: new RunStore(out),
+    environment: { dataFolder: data, cacheFolder: join(out, ".cache") },
+    machine: {} as never,
+    progress: "quiet",
+    say: (line) => said.push(line),
   });
   return { ...outcome, said };
 }
@@ -53,10 +69,21 @@ describe("a study", () => {
     const lora = a.results.find((run) => run.config === "lora")!;
     // query, key, value, attention.output [8→8], intermediate [8→8], output [8→8], pooler [8→8]: 7 modules of 8·(8 + 8); the head has 8·2 + 2.
     expect(lora.parameters).toMatchObject({ trainable: 7 * 8 * 16 + 18, effective: 7 * 8 * 16 + 18 });
-    expect(readFileSync(join(first, "runs", lora.name, "predictions.jsonl"), "utf8").trim().split("\n")).toHaveLength(32);
+    expect(
+      readFileSync(join(first, "runs", lora.name, "predictions.jsonl"), "utf8")
+        .trim()
+        .split("\n"),
+    ).toHaveLength(32);
 
     // The adapter directory loads into a model of the same shape.
-    const model = metaModel("BertForSequenceClassification", { vocab_size: 64, hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 8, max_position_embeddings: 6 });
+    const model = metaModel("BertForSequenceClassification", {
+      vocab_size: 64,
+      hidden_size: 8,
+      num_hidden_layers: 1,
+      num_attention_heads: 2,
+      intermediate_size: 8,
+      max_position_embeddings: 6,
+    });
     await model.materialize({ device });
     const adapter = await loadAdapter(model, directory(join(first, "runs", lora.name, "adapter")), { device });
     expect(adapter.table).toHaveLength(7);
@@ -64,7 +91,10 @@ describe("a study", () => {
   });
 
   it("trains to the same bits with anomaly detection on, and names what goes wrong", async () => {
-    const set = [...SMALL, "configs={lora: {method: lora, target: [query, value], dropout: 0.1}, ada: {method: adalora, initR: 3, targetR: 1, target: [value, intermediate.dense], tinit: 1, tfinal: 1, deltaT: 1}}"];
+    const set = [
+      ...SMALL,
+      "configs={lora: {method: lora, target: [query, value], dropout: 0.1}, ada: {method: adalora, initR: 3, targetR: 1, target: [value, intermediate.dense], tinit: 1, tfinal: 1, deltaT: 1}}",
+    ];
     const outcomes: StudyOutcome[] = [];
     for (const detect of [false, true]) {
       const out = temporary();
@@ -76,11 +106,16 @@ describe("a study", () => {
       }
     }
     expect(outcomes.map((o) => o.failures)).toEqual([[], []]);
-    expect(outcomes[1]!.results.map((run) => run.predictions)).toEqual(outcomes[0]!.results.map((run) => run.predictions));
+    expect(outcomes[1]!.results.map((run) => run.predictions)).toEqual(
+      outcomes[0]!.results.map((run) => run.predictions),
+    );
     const out = temporary();
     device.anomalyDetection = true;
     try {
-      const bad = await execute(out, plan(out, "planted", { set: [...SMALL, "configs={bad: {method: full, train: {lr: 1e308}}}"], seeds: [1] }));
+      const bad = await execute(
+        out,
+        plan(out, "planted", { set: [...SMALL, "configs={bad: {method: full, train: {lr: 1e308}}}"], seeds: [1] }),
+      );
       expect(bad.failures[0]!.message).toMatch(/^step \d: .+ the first non-finite value, .+, in step \d+/);
     } finally {
       device.anomalyDetection = false;
@@ -97,11 +132,21 @@ describe("a study", () => {
   it("keeps the last good weights of a run that diverges, names the step, and runs the others", async () => {
     const out = temporary();
     // Adam moves every weight by about lr: 1e200 overflows to infinity within two steps, also in f64.
-    const set = [...SMALL, "train.evalEvery=1", "train.warmup=0.4", "train.clip=null", "configs={bad: {method: full, train: {lr: 1e308}}, good: {method: head}}"];
+    const set = [
+      ...SMALL,
+      "train.evalEvery=1",
+      "train.warmup=0.4",
+      "train.clip=null",
+      "configs={bad: {method: full, train: {lr: 1e308}}, good: {method: head}}",
+    ];
     const outcome = await execute(out, plan(out, "planted", { set, seeds: [1] }));
     expect(outcome.results.map((run) => run.config)).toEqual(["good"]);
-    expect(outcome.failures[0]!.message).toMatch(/^step \d: the (loss|gradient norm|evaluation loss) is (NaN|Infinity); last-good\.safetensors holds step \d; --detect-anomaly names the operation$/);
-    expect(readdirSync(outcome.failures[0]!.kept)).toEqual(expect.arrayContaining(["error.json", "last-good.safetensors", "events.jsonl"]));
+    expect(outcome.failures[0]!.message).toMatch(
+      /^step \d: the (loss|gradient norm|evaluation loss) is (NaN|Infinity); last-good\.safetensors holds step \d; --detect-anomaly names the operation$/,
+    );
+    expect(readdirSync(outcome.failures[0]!.kept)).toEqual(
+      expect.arrayContaining(["error.json", "last-good.safetensors", "events.jsonl"]),
+    );
     expect(existsSync(join(out, "results.json"))).toBe(true);
   });
 
@@ -109,17 +154,32 @@ describe("a study", () => {
     const out = temporary();
     await execute(out, plan(out, "planted", { set: SMALL, seeds: [1] }));
     const again = await execute(out, plan(out, "planted", { set: SMALL, seeds: [1] }));
-    expect(again.said).toEqual([expect.stringMatching(/head · seed 1: already done/), expect.stringMatching(/lora · seed 1: already done/), expect.stringMatching(/full · seed 1: already done/)]);
-    expect(plan(out, "planted", { set: SMALL, seeds: [1] }, "none", "new").every((run) => run.done === undefined)).toBe(true);
-    expect(plan(out, "planted", { set: SMALL, seeds: [1] }, "none", "other").every((run) => run.done !== undefined)).toBe(true);
+    expect(again.said).toEqual([
+      expect.stringMatching(/head · seed 1: already done/),
+      expect.stringMatching(/lora · seed 1: already done/),
+      expect.stringMatching(/full · seed 1: already done/),
+    ]);
+    expect(plan(out, "planted", { set: SMALL, seeds: [1] }, "none", "new").every((run) => run.done === undefined)).toBe(
+      true,
+    );
+    expect(
+      plan(out, "planted", { set: SMALL, seeds: [1] }, "none", "other").every((run) => run.done !== undefined),
+    ).toBe(true);
   });
 
   it("on SST-2 trains on the texts, and a dry run says what it would do and writes no run", async () => {
     const [data, out] = [writeToyData(temporary()), temporary()];
-    const set = ["model={hidden: 8, layers: 1, heads: 2, intermediate: 8}", "train.epochs=1", "train.batchSize=8", "task.maxLength=16"];
+    const set = [
+      "model={hidden: 8, layers: 1, heads: 2, intermediate: 8}",
+      "train.epochs=1",
+      "train.batchSize=8",
+      "task.maxLength=16",
+    ];
     const runs = plan(out, "sst2", { set, seeds: [1] }, data);
     const forecast = await dryRun(runs, { dataFolder: data, cacheFolder: join(out, ".cache") }, device);
-    expect(forecast.data.map(({ config, steps, runs: count, done }) => ({ config, steps, count, done }))).toEqual(["head", "lora", "full"].map((config) => ({ config, steps: 3, count: 1, done: 0 })));
+    expect(forecast.data.map(({ config, steps, runs: count, done }) => ({ config, steps, count, done }))).toEqual(
+      ["head", "lora", "full"].map((config) => ({ config, steps: 3, count: 1, done: 0 })),
+    );
     expect(forecast.text).toContain("3 of 3 runs to do");
     expect(existsSync(join(out, "runs"))).toBe(false);
     // what is left out of a file is said, where it is read and where it would be
@@ -130,20 +190,40 @@ describe("a study", () => {
     expect(said).toEqual([`${file}: begins with a byte order mark, which is no part of the text; it is left out`]);
     const outcome = await execute(out, runs, data);
     expect(outcome.failures).toEqual([]);
-    expect(outcome.results.map((run) => [run.config, run.final.examples, run.steps])).toEqual([["head", 4, 3], ["lora", 4, 3], ["full", 4, 3]]);
+    expect(outcome.results.map((run) => [run.config, run.final.examples, run.steps])).toEqual([
+      ["head", 4, 3],
+      ["lora", 4, 3],
+      ["full", 4, 3],
+    ]);
   });
 
   it("refuses a config that does not fit its base before anything is written", () => {
     const out = temporary();
-    expect(() => plan(out, "planted", { set: [...SMALL, "configs.lora.target=[querry]"] })).toThrow(`config "lora": "target" "querry" matches no module; did you mean "query"?`);
-    expect(() => plan(out, "planted", { set: [...SMALL, "configs.lora.target=[query, vlaue]"] })).toThrow(`config "lora": "target" "vlaue" matches no module; did you mean "value"?`);
-    expect(() => plan(out, "planted", { set: [...SMALL, "configs.lora.exclude=[keys]"] })).toThrow(`config "lora": "exclude" "keys" matches no module; did you mean "key"?`);
-    expect(() => plan(out, "planted", { set: [...SMALL, `configs.lora.target=".*X"`] })).toThrow(`config "lora": "target" ".*X" matches no module`);
-    expect(() => plan(out, "planted", { set: [...SMALL, `configs.lora.target="("`] })).toThrow(/^config "lora": target/);
+    expect(() => plan(out, "planted", { set: [...SMALL, "configs.lora.target=[querry]"] })).toThrow(
+      `config "lora": "target" "querry" matches no module; did you mean "query"?`,
+    );
+    expect(() => plan(out, "planted", { set: [...SMALL, "configs.lora.target=[query, vlaue]"] })).toThrow(
+      `config "lora": "target" "vlaue" matches no module; did you mean "value"?`,
+    );
+    expect(() => plan(out, "planted", { set: [...SMALL, "configs.lora.exclude=[keys]"] })).toThrow(
+      `config "lora": "exclude" "keys" matches no module; did you mean "key"?`,
+    );
+    expect(() => plan(out, "planted", { set: [...SMALL, `configs.lora.target=".*X"`] })).toThrow(
+      `config "lora": "target" ".*X" matches no module`,
+    );
+    expect(() => plan(out, "planted", { set: [...SMALL, `configs.lora.target="("`] })).toThrow(
+      /^config "lora": target/,
+    );
     // JavaScript's own matcher would take 2^60 steps
-    expect(() => plan(out, "planted", { set: [...SMALL, `configs.lora.target="(a|a|[a-z._0-9]+)+X"`] })).toThrow(`config "lora": "target" "(a|a|[a-z._0-9]+)+X" matches no module`);
-    expect(() => plan(out, "planted", { set: [...SMALL, "configs.head.modules=[classifier, poler]"] })).toThrow(`config "head": there is no linear module "poler"`);
-    expect(() => plan(out, "planted", { set: [...SMALL, "configs.head.modules=[poler]"] })).toThrow(/config "head": there is no linear module "poler"/);
+    expect(() => plan(out, "planted", { set: [...SMALL, `configs.lora.target="(a|a|[a-z._0-9]+)+X"`] })).toThrow(
+      `config "lora": "target" "(a|a|[a-z._0-9]+)+X" matches no module`,
+    );
+    expect(() => plan(out, "planted", { set: [...SMALL, "configs.head.modules=[classifier, poler]"] })).toThrow(
+      `config "head": there is no linear module "poler"`,
+    );
+    expect(() => plan(out, "planted", { set: [...SMALL, "configs.head.modules=[poler]"] })).toThrow(
+      /config "head": there is no linear module "poler"/,
+    );
     expect(readdirSync(out)).toEqual([]);
   });
 
@@ -151,15 +231,23 @@ describe("a study", () => {
     const out = temporary();
     for (const [set, message] of [
       ["configs={first: {method: head}, wide: {method: lora, target: [query], r: 5000}}", /^config "wide": .*5000/],
-      ["configs={first: {method: head}, wide: {method: lora, target: [query], r: 2, rankPattern: {query: 600}}}", /^config "wide": .*600/],
-      ["configs={first: {method: head}, wide: {method: adalora, target: [query], initR: 5000, targetR: 2}}", /^config "wide": .*5000/],
+      [
+        "configs={first: {method: head}, wide: {method: lora, target: [query], r: 2, rankPattern: {query: 600}}}",
+        /^config "wide": .*600/,
+      ],
+      [
+        "configs={first: {method: head}, wide: {method: adalora, target: [query], initR: 5000, targetR: 2}}",
+        /^config "wide": .*5000/,
+      ],
     ] as const) {
       const act = (): unknown => plan(out, "planted", { set: [...SMALL, set] });
       expect(act).toThrow(InputError);
       expect(act).toThrow(message);
     }
     // the widest that fits
-    expect(plan(out, "planted", { set: [...SMALL, "configs={wide: {method: lora, target: [query], r: 8}}"], seeds: [1] })).toHaveLength(1);
+    expect(
+      plan(out, "planted", { set: [...SMALL, "configs={wide: {method: lora, target: [query], r: 8}}"], seeds: [1] }),
+    ).toHaveLength(1);
     expect(readdirSync(out)).toEqual([]);
   });
 });
@@ -167,7 +255,10 @@ describe("a study", () => {
 describe("before the first run", () => {
   it("a rank schedule that does not fit the steps is wrong input, and nothing is trained", async () => {
     const out = temporary();
-    const set = [...SMALL, "configs={first: {method: head}, ada: {method: adalora, target: [query], initR: 4, targetR: 2, tinit: 900, tfinal: 1}}"];
+    const set = [
+      ...SMALL,
+      "configs={first: {method: head}, ada: {method: adalora, target: [query], initR: 4, targetR: 2, tinit: 900, tfinal: 1}}",
+    ];
     await expect(execute(out, plan(out, "planted", { set, seeds: [1] }))).rejects.toThrow(/^config "ada": .*tinit/);
     await expect(execute(out, plan(out, "planted", { set, seeds: [1] }))).rejects.toThrow(InputError);
     expect(existsSync(join(out, "runs"))).toBe(false);
@@ -180,13 +271,23 @@ describe("a run's folder", () => {
   /** A base with words in another order than the data folder's tokenizer has them. */
   async function base(data: string): Promise<string> {
     const folder = temporary();
-    const model = metaModel("BertForSequenceClassification", { model_type: "bert", vocab_size: 16, hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 8, max_position_embeddings: 16 });
+    const model = metaModel("BertForSequenceClassification", {
+      model_type: "bert",
+      vocab_size: 16,
+      hidden_size: 8,
+      num_hidden_layers: 1,
+      num_attention_heads: 2,
+      intermediate_size: 8,
+      max_position_embeddings: 16,
+    });
     await model.materialize({ device, seed: 3 });
     await savePretrained(model, folder);
     model.dispose();
     const json = JSON.parse(readFileSync(join(data, "bert-base-uncased-tokenizer", "tokenizer.json"), "utf8"));
     const words = Object.keys(json.model.vocab);
-    json.model.vocab = Object.fromEntries([...words.slice(0, 5), ...words.slice(5).reverse()].map((word, id) => [word, id]));
+    json.model.vocab = Object.fromEntries(
+      [...words.slice(0, 5), ...words.slice(5).reverse()].map((word, id) => [word, id]),
+    );
     writeFileSync(join(folder, "tokenizer.json"), JSON.stringify(json));
     return folder;
   }
@@ -196,22 +297,44 @@ describe("a run's folder", () => {
     const [out, checkpoint] = [temporary(), await base(data)];
     const outcome = await execute(out, plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data), data);
     expect(outcome.failures).toEqual([]);
-    for (const [config, part] of [["head", "checkpoint"], ["lora", "adapter"], ["full", "checkpoint"]] as const) {
+    for (const [config, part] of [
+      ["head", "checkpoint"],
+      ["lora", "adapter"],
+      ["full", "checkpoint"],
+    ] as const) {
       const { name } = outcome.results.find((run) => run.config === config)!;
       const folder = join(out, "runs", name, part);
-      expect(readFileSync(join(folder, "tokenizer.json"), "utf8")).toBe(readFileSync(join(checkpoint, "tokenizer.json"), "utf8"));
-      expect(JSON.parse(readFileSync(join(folder, "tokenizer_config.json"), "utf8"))).toMatchObject({ tokenizer_class: "PreTrainedTokenizerFast", pad_token: "[PAD]" });
-      const indices = readFileSync(join(out, "runs", name, "predictions.jsonl"), "utf8").trim().split("\n").map((line) => JSON.parse(line).index);
-      const { dev } = await loadSst2({ dataFolder: data, base: checkpoint, cacheFolder: temporary(), maxLength: 16, devLimit: 2 });
+      expect(readFileSync(join(folder, "tokenizer.json"), "utf8")).toBe(
+        readFileSync(join(checkpoint, "tokenizer.json"), "utf8"),
+      );
+      expect(JSON.parse(readFileSync(join(folder, "tokenizer_config.json"), "utf8"))).toMatchObject({
+        tokenizer_class: "PreTrainedTokenizerFast",
+        pad_token: "[PAD]",
+      });
+      const indices = readFileSync(join(out, "runs", name, "predictions.jsonl"), "utf8")
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line).index);
+      const { dev } = await loadSst2({
+        dataFolder: data,
+        base: checkpoint,
+        cacheFolder: temporary(),
+        maxLength: 16,
+        devLimit: 2,
+      });
       expect(indices).toEqual([...dev.rows!]);
     }
     // another tokenizer is another run, although the vocabulary has the same size
     const ids = (runs: StudyRun[]): string[] => runs.map((run) => run.id);
     const before = ids(plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data));
     copyFileSync(join(data, "bert-base-uncased-tokenizer", "tokenizer.json"), join(checkpoint, "tokenizer.json"));
-    expect(ids(plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data)).filter((id) => before.includes(id))).toEqual([]);
+    expect(
+      ids(plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data)).filter((id) => before.includes(id)),
+    ).toEqual([]);
     rmSync(join(checkpoint, "tokenizer.json"));
-    expect(() => plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data)).toThrow(`${checkpoint}: there is no tokenizer.json; copy the one that this checkpoint was trained with next to it`);
+    expect(() => plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data)).toThrow(
+      `${checkpoint}: there is no tokenizer.json; copy the one that this checkpoint was trained with next to it`,
+    );
   });
 
   it("tells which weights the checkpoint did not have", async () => {
@@ -223,24 +346,42 @@ describe("a run's folder", () => {
     await file.close();
     writeFileSync(join(checkpoint, "model.safetensors"), serialize(tensors));
     const fresh = ["bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"];
-    const outcome = await execute(out, plan(out, "sst2", { set: [...set, "configs={full: {method: full}}"], seeds: [1], base: checkpoint }, data), data);
+    const outcome = await execute(
+      out,
+      plan(out, "sst2", { set: [...set, "configs={full: {method: full}}"], seeds: [1], base: checkpoint }, data),
+      data,
+    );
     expect(outcome.results.map((run) => [...run.fresh].sort())).toEqual([fresh.sort()]);
   });
 
-  it.each(["{method: lora, target: [query], r: 1}", "{method: adalora, target: [query], initR: 2, targetR: 1}", "{method: lora, target: [query], r: 1, storage: nf4}"])("holds the base that was drawn for %s, and the adapter names it", async (config) => {
+  it.each([
+    "{method: lora, target: [query], r: 1}",
+    "{method: adalora, target: [query], initR: 2, targetR: 1}",
+    "{method: lora, target: [query], r: 1, storage: nf4}",
+  ])("holds the base that was drawn for %s, and the adapter names it", async (config) => {
     const out = temporary();
-    const { results: [run], failures } = await execute(out, plan(out, "planted", { set: [...SMALL, `configs={one: ${config}}`], seeds: [1] }));
+    const {
+      results: [run],
+      failures,
+    } = await execute(out, plan(out, "planted", { set: [...SMALL, `configs={one: ${config}}`], seeds: [1] }));
     expect(failures).toEqual([]);
     const folder = join(out, "runs", run!.name);
-    expect(JSON.parse(readFileSync(join(folder, "adapter", "adapter_config.json"), "utf8"))).toMatchObject({ base_model_name_or_path: "../base" });
+    expect(JSON.parse(readFileSync(join(folder, "adapter", "adapter_config.json"), "utf8"))).toMatchObject({
+      base_model_name_or_path: "../base",
+    });
     expect(readFileSync(join(folder, "SHA256SUMS"), "utf8")).toContain("  base/model.safetensors\n");
     // base and adapter make the predictions that the run made
-    const { model } = await fromPretrained(join(folder, "adapter", "../base"), BertForSequenceClassification, { device });
+    const { model } = await fromPretrained(join(folder, "adapter", "../base"), BertForSequenceClassification, {
+      device,
+    });
     await loadAdapter(model, directory(join(folder, "adapter")), { device });
     model.eval();
     const { dev } = await preparePlantedRank(run!.resolved.task as PlantedRankTask, run!.resolved, device);
     const { logits } = model.forward({ inputIds: device.tensor(Int32Array.from(dev.tokens.ids), [32, 6]) });
-    const [said] = readFileSync(join(folder, "predictions.jsonl"), "utf8").trim().split("\n").map((line) => JSON.parse(line).logits);
+    const [said] = readFileSync(join(folder, "predictions.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line).logits);
     const digits = config.includes("nf4") ? 0 : 5;
     expect((await logits.floats())[0]).toBeCloseTo(said[0], digits);
     model.dispose();
@@ -249,7 +390,9 @@ describe("a run's folder", () => {
   it("that was edited is not taken for a finished run, --reuse or not", async () => {
     const out = temporary();
     const options = { set: [...SMALL, "configs={head: {method: head}}"], seeds: [1] };
-    const { results: [run] } = await execute(out, plan(out, "planted", options));
+    const {
+      results: [run],
+    } = await execute(out, plan(out, "planted", options));
     const path = join(out, "runs", run!.name, "result.json");
     writeFileSync(path, readFileSync(path, "utf8").replace(/"accuracy": [0-9.]+/g, '"accuracy": 0.999'));
     expect(() => plan(out, "planted", options)).toThrow(InputError);
@@ -286,16 +429,33 @@ describe("the planted-rank task", () => {
 
   it("names ranks that belong to no module, or that a module cannot have", async () => {
     await expect(prepare(["task.ranks={querry: 2}"])).rejects.toThrow(/"task\.ranks\.querry" matches no linear module/);
-    await expect(prepare(["task.ranks={query: 9}"])).rejects.toThrow(/"task\.ranks\.query" is 9, more than bert\.encoder\.layer\.0\.attention\.self\.query \[8, 8\] can have/);
+    await expect(prepare(["task.ranks={query: 9}"])).rejects.toThrow(
+      /"task\.ranks\.query" is 9, more than bert\.encoder\.layer\.0\.attention\.self\.query \[8, 8\] can have/,
+    );
   });
 });
 
 describe("counting without weights", () => {
   it("gives PEFT's numbers for BERT-base", () => {
-    const adapter = { peft_type: "LORA", task_type: "SEQ_CLS", r: 8, lora_alpha: 16, target_modules: ["query", "key", "value", "dense"] };
+    const adapter = {
+      peft_type: "LORA",
+      task_type: "SEQ_CLS",
+      r: 8,
+      lora_alpha: 16,
+      target_modules: ["query", "key", "value", "dense"],
+    };
     // Printed by PEFT's print_trainable_parameters for bert-base-uncased with two labels.
-    expect(count({ model_type: "bert" }, adapter)).toMatchObject({ architecture: "BertForSequenceClassification", trainable: 1_340_930, effective: 1_340_930, total: 110_824_708, modules: { length: 73 } });
-    expect(count({ model_type: "bert" }, { ...adapter, rank_pattern: { attention: 6 } })).toMatchObject({ trainable: 1_340_930, warnings: [expect.stringContaining('rank_pattern "attention" matches no target module')] });
+    expect(count({ model_type: "bert" }, adapter)).toMatchObject({
+      architecture: "BertForSequenceClassification",
+      trainable: 1_340_930,
+      effective: 1_340_930,
+      total: 110_824_708,
+      modules: { length: 73 },
+    });
+    expect(count({ model_type: "bert" }, { ...adapter, rank_pattern: { attention: 6 } })).toMatchObject({
+      trainable: 1_340_930,
+      warnings: [expect.stringContaining('rank_pattern "attention" matches no target module')],
+    });
   });
 });
 
@@ -305,12 +465,17 @@ function numericalRank(values: Float32Array, rows: number, columns: number): num
   let first = 0;
   for (let rank = 0; rank < Math.min(rows, columns); rank++) {
     let [pivotRow, pivotColumn] = [rank, rank];
-    for (let r = rank; r < rows; r++) for (let c = rank; c < columns; c++) if (Math.abs(m[r * columns + c]!) > Math.abs(m[pivotRow * columns + pivotColumn]!)) [pivotRow, pivotColumn] = [r, c];
+    for (let r = rank; r < rows; r++)
+      for (let c = rank; c < columns; c++)
+        if (Math.abs(m[r * columns + c]!) > Math.abs(m[pivotRow * columns + pivotColumn]!))
+          [pivotRow, pivotColumn] = [r, c];
     const pivot = Math.abs(m[pivotRow * columns + pivotColumn]!);
     if (rank === 0) first = pivot;
     if (pivot < 1e-4 * first) return rank;
-    for (let c = 0; c < columns; c++) [m[rank * columns + c], m[pivotRow * columns + c]] = [m[pivotRow * columns + c]!, m[rank * columns + c]!];
-    for (let r = 0; r < rows; r++) [m[r * columns + rank], m[r * columns + pivotColumn]] = [m[r * columns + pivotColumn]!, m[r * columns + rank]!];
+    for (let c = 0; c < columns; c++)
+      [m[rank * columns + c], m[pivotRow * columns + c]] = [m[pivotRow * columns + c]!, m[rank * columns + c]!];
+    for (let r = 0; r < rows; r++)
+      [m[r * columns + rank], m[r * columns + pivotColumn]] = [m[r * columns + pivotColumn]!, m[r * columns + rank]!];
     for (let r = rank + 1; r < rows; r++) {
       const factor = m[r * columns + rank]! / m[rank * columns + rank]!;
       for (let c = rank; c < columns; c++) m[r * columns + c]! -= factor * m[rank * columns + c]!;

@@ -48,22 +48,31 @@ class Screen {
 
   /** Rows that hold something, without spaces at their end. */
   text(): string[] {
-    return this.#rows.map((row) => Array.from(row, (cell) => cell ?? " ").join("").trimEnd()).filter((row) => row !== "");
+    return this.#rows
+      .map((row) =>
+        Array.from(row, (cell) => cell ?? " ")
+          .join("")
+          .trimEnd(),
+      )
+      .filter((row) => row !== "");
   }
 }
 
 describe("a progress bar", () => {
-  test.prop([fc.integer({ min: 1, max: 100 }), fc.nat(11), fc.nat(15), fc.boolean()])("leaves its lines and nothing of itself, wherever the cursor stands and however narrow the terminal is", (columns, row, lines, updates) => {
-    const screen = new Screen(columns, 12, row);
-    const bar = startProgress("bar", "[1/6] b-fp · seed 13", 100, screen);
-    const said = Array.from({ length: lines }, (_, i) => `e${i}`.slice(0, columns));
-    for (const [i, line] of said.entries()) {
-      if (updates) bar.update(i, "loss 0.5 and a note that is longer than the terminal is wide");
-      bar.line(line);
-    }
-    bar.stop();
-    expect(screen.text()).toEqual(said.slice(-11));
-  });
+  test.prop([fc.integer({ min: 1, max: 100 }), fc.nat(11), fc.nat(15), fc.boolean()])(
+    "leaves its lines and nothing of itself, wherever the cursor stands and however narrow the terminal is",
+    (columns, row, lines, updates) => {
+      const screen = new Screen(columns, 12, row);
+      const bar = startProgress("bar", "[1/6] b-fp · seed 13", 100, screen);
+      const said = Array.from({ length: lines }, (_, i) => `e${i}`.slice(0, columns));
+      for (const [i, line] of said.entries()) {
+        if (updates) bar.update(i, "loss 0.5 and a note that is longer than the terminal is wide");
+        bar.line(line);
+      }
+      bar.stop();
+      expect(screen.text()).toEqual(said.slice(-11));
+    },
+  );
 
   it("shows how far it is on one row", () => {
     const screen = new Screen(70, 4, 3);
@@ -79,19 +88,44 @@ const cli = join(root, "packages/lab/src/cli.ts");
 const started = (args: readonly string[]): ChildProcess & { said: () => string } => {
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], cwd: root });
   let said = "";
-  child.stderr!.setEncoding("utf8").on("data", (text: string) => { said += text; });
+  child.stderr!.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+  });
   return Object.assign(child, { said: () => said });
 };
-const ended = (child: ChildProcess): Promise<number | string> => new Promise((resolve) => child.on("close", (code, signal) => resolve(code ?? signal!)));
+const ended = (child: ChildProcess): Promise<number | string> =>
+  new Promise((resolve) => child.on("close", (code, signal) => resolve(code ?? signal!)));
 
 describe("the command as a process", () => {
   it("passes a signal on to the training, ends with the signal's code and leaves no run that looks finished", async () => {
     const out = mkdtempSync(join(tmpdir(), "lowrank-signal-"));
-    const set = ["train.epochs=100000", "task.train=64", "task.dev=16", "task.length=6", "task.ranks={query: 1}", "model={hidden: 8, layers: 1, heads: 2, intermediate: 8}"];
-    const child = started([join(root, "scripts/lowrank.mjs"), "run", "planted", "--device", "wasm", "--threads", "1", "--out", out, ...set.flatMap((assignment) => ["--set", assignment])]);
+    const set = [
+      "train.epochs=100000",
+      "task.train=64",
+      "task.dev=16",
+      "task.length=6",
+      "task.ranks={query: 1}",
+      "model={hidden: 8, layers: 1, heads: 2, intermediate: 8}",
+    ];
+    const child = started([
+      join(root, "scripts/lowrank.mjs"),
+      "run",
+      "planted",
+      "--device",
+      "wasm",
+      "--threads",
+      "1",
+      "--out",
+      out,
+      ...set.flatMap((assignment) => ["--set", assignment]),
+    ]);
     const end = ended(child);
     // the first evaluation says that training has begun
-    await new Promise<void>((resolve) => child.stderr!.on("data", () => { if (child.said().includes("epoch")) resolve(); }));
+    await new Promise<void>((resolve) =>
+      child.stderr!.on("data", () => {
+        if (child.said().includes("epoch")) resolve();
+      }),
+    );
     child.kill("SIGTERM");
     expect(await end).toBe(143);
     expect(child.said()).toMatch(/\nlowrank: stopped by SIGTERM; [^\n]*\n$/);
@@ -103,15 +137,26 @@ describe("the command as a process", () => {
     expect(existsSync(join(out, "results.json"))).toBe(false);
   }, 120_000);
 
-  it.runIf(existsSync("/dev/full"))("says in one line that its output cannot be written, and ends with code 1", () => {
-    const full = openSync("/dev/full", "w");
-    try {
-      const { status, stderr } = spawnSync(process.execPath, ["--import", "tsx", "--conditions", "@lowrank/source", cli, "--help"], { cwd: root, stdio: ["ignore", full, "pipe"], encoding: "utf8" });
-      expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/^lowrank: cannot write to the standard output: ENOSPC[^\n]*\n$/) });
-    } finally {
-      closeSync(full);
-    }
-  }, 120_000);
+  it.runIf(existsSync("/dev/full"))(
+    "says in one line that its output cannot be written, and ends with code 1",
+    () => {
+      const full = openSync("/dev/full", "w");
+      try {
+        const { status, stderr } = spawnSync(
+          process.execPath,
+          ["--import", "tsx", "--conditions", "@lowrank/source", cli, "--help"],
+          { cwd: root, stdio: ["ignore", full, "pipe"], encoding: "utf8" },
+        );
+        expect({ status, stderr }).toEqual({
+          status: 1,
+          stderr: expect.stringMatching(/^lowrank: cannot write to the standard output: ENOSPC[^\n]*\n$/),
+        });
+      } finally {
+        closeSync(full);
+      }
+    },
+    120_000,
+  );
 
   it("says nothing when its reader has gone", async () => {
     const child = started(["--import", "tsx", "--conditions", "@lowrank/source", cli, "run", "--help"]);

@@ -9,29 +9,76 @@ import { compile, init, type HostTensor, type InitOptions, type MemoryInfo } fro
 import { describe, expect, it } from "vitest";
 import { swiftShaderAvailable } from "../../tensor/test/support/swiftshader.ts";
 
-interface Options { readonly device: InitOptions; readonly hidden?: number; readonly batch?: number; readonly steps?: number; readonly compiled?: boolean; readonly lora?: boolean; readonly constantLr?: boolean }
+interface Options {
+  readonly device: InitOptions;
+  readonly hidden?: number;
+  readonly batch?: number;
+  readonly steps?: number;
+  readonly compiled?: boolean;
+  readonly lora?: boolean;
+  readonly constantLr?: boolean;
+}
 
-interface Trajectory { readonly losses: number[]; readonly rates: number[]; readonly weights: Map<string, Float64Array>; readonly memory: MemoryInfo[] }
+interface Trajectory {
+  readonly losses: number[];
+  readonly rates: number[];
+  readonly weights: Map<string, Float64Array>;
+  readonly memory: MemoryInfo[];
+}
 
 function batchOf(step: number, batch: number, length: number): Record<string, HostTensor> {
   return {
-    ids: { data: Int32Array.from({ length: batch * length }, (_, i) => 1 + ((i * 31 + step * 7) % 49)), shape: [batch, length] },
-    mask: { data: Uint8Array.from({ length: batch * length }, (_, i) => Number(i % length < 5 + ((i / length) % 7))), shape: [batch, length], dtype: "bool" },
+    ids: {
+      data: Int32Array.from({ length: batch * length }, (_, i) => 1 + ((i * 31 + step * 7) % 49)),
+      shape: [batch, length],
+    },
+    mask: {
+      data: Uint8Array.from({ length: batch * length }, (_, i) => Number(i % length < 5 + ((i / length) % 7))),
+      shape: [batch, length],
+      dtype: "bool",
+    },
     labels: { data: Int32Array.from({ length: batch }, (_, i) => (i + step) % 2), shape: [batch] },
   };
 }
 
-async function train({ device: where, hidden = 32, batch = 8, steps = 30, compiled = true, lora = false, constantLr = false }: Options): Promise<Trajectory> {
+async function train({
+  device: where,
+  hidden = 32,
+  batch = 8,
+  steps = 30,
+  compiled = true,
+  lora = false,
+  constantLr = false,
+}: Options): Promise<Trajectory> {
   const device = await init(where);
   try {
-    const model = new BertForSequenceClassification(parseBertConfig({ vocab_size: 50, hidden_size: hidden, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 2 * hidden, max_position_embeddings: 16 }));
+    const model = new BertForSequenceClassification(
+      parseBertConfig({
+        vocab_size: 50,
+        hidden_size: hidden,
+        num_hidden_layers: 2,
+        num_attention_heads: 2,
+        intermediate_size: 2 * hidden,
+        max_position_embeddings: 16,
+      }),
+    );
     await model.materialize({ device, seed: 5 });
-    if (lora) await adapt(model, { r: 4, alpha: 8, dropout: 0.1, targetModules: ["query", "key", "value", "dense"], taskType: "SEQ_CLS" }, { device, seed: 5 });
+    if (lora)
+      await adapt(
+        model,
+        { r: 4, alpha: 8, dropout: 0.1, targetModules: ["query", "key", "value", "dense"], taskType: "SEQ_CLS" },
+        { device, seed: 5 },
+      );
     for (const [name, w] of model.namedWeights()) w.name = name;
     model.train(new DropoutKeys(device, 11));
     const factor = linearSchedule({ warmupSteps: 5, totalSteps: 40 });
     const rates: number[] = [];
-    const optimizer = new AdamW(model.trainableWeights(), { lr: (t) => { rates.push(constantLr ? 3e-3 : 3e-3 * factor(t)); return rates.at(-1)!; } });
+    const optimizer = new AdamW(model.trainableWeights(), {
+      lr: (t) => {
+        rates.push(constantLr ? 3e-3 : 3e-3 * factor(t));
+        return rates.at(-1)!;
+      },
+    });
     const build = (x: { ids: unknown; mask: unknown; labels: unknown }) => {
       const { ids, mask, labels } = x as { ids: never; mask: never; labels: never };
       const { loss } = model.forward({ inputIds: ids, attentionMask: mask, labels });
@@ -46,7 +93,11 @@ async function train({ device: where, hidden = 32, batch = 8, steps = 30, compil
       if (compiled) {
         losses.push(await (await step(inputs)).loss.item());
       } else {
-        const { loss } = build(Object.fromEntries(Object.entries(inputs).map(([k, t]) => [k, device.tensor(t.data, t.shape, t.dtype)])) as never);
+        const { loss } = build(
+          Object.fromEntries(
+            Object.entries(inputs).map(([k, t]) => [k, device.tensor(t.data, t.shape, t.dtype)]),
+          ) as never,
+        );
         await device.realize(loss);
         losses.push(await loss.item());
       }
@@ -67,7 +118,10 @@ function apart(a: Trajectory, b: Trajectory): number {
   return Math.max(...a.losses.map((l, i) => Math.abs(l - b.losses[i]!) / Math.abs(l)));
 }
 
-describe.each([["full fine-tuning", false], ["LoRA", true]] as const)("thirty steps of %s", (_, lora) => {
+describe.each([
+  ["full fine-tuning", false],
+  ["LoRA", true],
+] as const)("thirty steps of %s", (_, lora) => {
   it("have the same bits replayed, uncompiled and without a plan cache", async () => {
     const replayed = await train({ device: wasm, lora });
     const uncompiled = await train({ device: wasm, lora, compiled: false });
@@ -100,7 +154,10 @@ it("a schedule is followed, not frozen at the step that was captured", async () 
 });
 
 it("one thread and two write the same bytes", async () => {
-  const [one, two] = [await train({ device: { device: "wasm", threads: 1 }, hidden: 128, batch: 32 }), await train({ device: { device: "wasm", threads: 2 }, hidden: 128, batch: 32 })];
+  const [one, two] = [
+    await train({ device: { device: "wasm", threads: 1 }, hidden: 128, batch: 32 }),
+    await train({ device: { device: "wasm", threads: 2 }, hidden: 128, batch: 32 }),
+  ];
   expect(two.losses).toEqual(one.losses);
   expect(two.weights).toEqual(one.weights);
 });

@@ -11,7 +11,11 @@ export interface Files {
   write(name: string, produce: (sink: ByteSink) => Promise<void>): Promise<void>;
 }
 
-interface WriteHandle { write(bytes: Uint8Array): Promise<unknown>; sync(): Promise<void>; close(): Promise<void> }
+interface WriteHandle {
+  write(bytes: Uint8Array): Promise<unknown>;
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
 
 interface Fs {
   access(path: string): Promise<void>;
@@ -25,7 +29,9 @@ interface Fs {
 async function textOf(path: string): Promise<string> {
   const file = await openFile(path);
   try {
-    const { TextDecoder } = globalThis as unknown as { TextDecoder: new (label: string, options: { fatal: boolean }) => { decode(bytes: Uint8Array): string } };
+    const { TextDecoder } = globalThis as unknown as {
+      TextDecoder: new (label: string, options: { fatal: boolean }) => { decode(bytes: Uint8Array): string };
+    };
     const bytes = await file.read(0, file.size);
     try {
       return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -41,11 +47,16 @@ async function textOf(path: string): Promise<string> {
 export function directory(path: string): Files {
   const { process } = globalThis as unknown as { process?: { getBuiltinModule?(name: string): unknown; pid: number } };
   const fs = process?.getBuiltinModule?.("node:fs/promises") as Fs | undefined;
-  if (fs === undefined) throw new LowrankError("FileError", `${path}: there is no file system here; pass the files themselves`);
+  if (fs === undefined)
+    throw new LowrankError("FileError", `${path}: there is no file system here; pass the files themselves`);
   const at = (name: string): string => `${path}/${name}`;
   return {
     where: path,
-    exists: (name) => fs.access(at(name)).then(() => true, () => false),
+    exists: (name) =>
+      fs.access(at(name)).then(
+        () => true,
+        () => false,
+      ),
     text: (name) => textOf(at(name)),
     open: (name) => openFile(at(name)),
     async write(name, produce) {
@@ -53,7 +64,9 @@ export function directory(path: string): Files {
       const draft = at(`.${name}.${process?.pid ?? 0}.part`);
       const handle = await fs.open(draft, "w");
       try {
-        await produce(async (bytes) => { await handle.write(bytes); });
+        await produce(async (bytes) => {
+          await handle.write(bytes);
+        });
         await handle.sync();
         await handle.close();
         await fs.rename(draft, at(name));

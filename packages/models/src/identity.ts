@@ -12,21 +12,34 @@ export interface NamedClass {
 }
 
 export async function readConfig(files: Files): Promise<Record<string, unknown>> {
-  if (!(await files.exists("config.json"))) throw new LowrankError("FileError", `${files.where}: there is no config.json; give the folder of a Hugging Face checkpoint`);
+  if (!(await files.exists("config.json")))
+    throw new LowrankError(
+      "FileError",
+      `${files.where}: there is no config.json; give the folder of a Hugging Face checkpoint`,
+    );
   return configObject(parseJson(await files.text("config.json"), `${files.where}/config.json`));
 }
 
 function configObject(value: unknown): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new LowrankError("FormatError", `config.json: must be an object, got ${quote(value)}`);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new LowrankError("FormatError", `config.json: must be an object, got ${quote(value)}`);
   return value as Record<string, unknown>;
 }
 
 /** `model_type` of the file, and its first architecture. */
-export function identityOf(config: ConfigSource): { readonly modelType: string | undefined; readonly architecture: string | undefined } {
+export function identityOf(config: ConfigSource): {
+  readonly modelType: string | undefined;
+  readonly architecture: string | undefined;
+} {
   const { model_type: modelType, architectures } = configObject(config);
-  if (modelType !== undefined && modelType !== null && typeof modelType !== "string") throw new LowrankError("FormatError", `config.json: "model_type" must be a string, got ${quote(modelType)}`);
+  if (modelType !== undefined && modelType !== null && typeof modelType !== "string")
+    throw new LowrankError("FormatError", `config.json: "model_type" must be a string, got ${quote(modelType)}`);
   const listed = architectures ?? [];
-  if (!Array.isArray(listed) || !listed.every((a): a is string => typeof a === "string")) throw new LowrankError("FormatError", `config.json: "architectures" must be a list of strings, got ${quote(architectures)}`);
+  if (!Array.isArray(listed) || !listed.every((a): a is string => typeof a === "string"))
+    throw new LowrankError(
+      "FormatError",
+      `config.json: "architectures" must be a list of strings, got ${quote(architectures)}`,
+    );
   return { modelType: modelType ?? undefined, architecture: listed[0] };
 }
 
@@ -34,15 +47,32 @@ export function identityOf(config: ConfigSource): { readonly modelType: string |
  * Refuses a file that says it is of another family than `as`. One that says nothing is taken at its word when all of the family's sizes
  * stand in it: what is missing would be taken from a model of which the file says nothing.
  */
-export function requireFamily(config: ConfigSource, as: NamedClass, classes: Readonly<Record<string, NamedClass>>, where: string): void {
+export function requireFamily(
+  config: ConfigSource,
+  as: NamedClass,
+  classes: Readonly<Record<string, NamedClass>>,
+  where: string,
+): void {
   const { modelType, architecture } = identityOf(config);
-  const type = modelType ?? (architecture !== undefined && Object.hasOwn(classes, architecture) ? classes[architecture]!.family.modelType : undefined);
+  const type =
+    modelType ??
+    (architecture !== undefined && Object.hasOwn(classes, architecture)
+      ? classes[architecture]!.family.modelType
+      : undefined);
   if (type !== undefined) {
-    if (type !== as.family.modelType) throw new LowrankError("ConfigError", `${where}: config.json says model_type ${quote(type)}, and ${as.architecture} is a "${as.family.modelType}"`);
+    if (type !== as.family.modelType)
+      throw new LowrankError(
+        "ConfigError",
+        `${where}: config.json says model_type ${quote(type)}, and ${as.architecture} is a "${as.family.modelType}"`,
+      );
     return;
   }
   const absent = as.family.sizeKeys.find((spellings) => !spellings.some((key) => Object.hasOwn(config, key)));
-  if (absent !== undefined) throw new LowrankError("FormatError", `${where}: config.json has no "model_type" and no "${absent[0]}": it is no configuration of a ${as.architecture}`);
+  if (absent !== undefined)
+    throw new LowrankError(
+      "FormatError",
+      `${where}: config.json has no "model_type" and no "${absent[0]}": it is no configuration of a ${as.architecture}`,
+    );
 }
 
 /** A checkpoint whose weights are quantised is read by another function; its tensors would only seem to have wrong sizes. */
@@ -50,8 +80,14 @@ export function requireFullWidth(config: ConfigSource, where: string): void {
   const quantisation = config["quantization_config"];
   if (quantisation === undefined || quantisation === null) return;
   const { quant_method: method, load_in_4bit: four, load_in_8bit: eight } = configObject(quantisation);
-  const form = method === "bitsandbytes" || four === true || eight === true ? `bitsandbytes' ${four === true ? "4-bit" : eight === true ? "8-bit" : "quantised"} form` : `the quantised form ${quote(method)}`;
-  throw new LowrankError("FormatError", `${where}: config.json has a quantization_config: the weights are in ${form}${four === true ? "; loadFourBit of @lowrank/quant reads them" : ", which is not read"}, or save the model without quantisation`);
+  const form =
+    method === "bitsandbytes" || four === true || eight === true
+      ? `bitsandbytes' ${four === true ? "4-bit" : eight === true ? "8-bit" : "quantised"} form`
+      : `the quantised form ${quote(method)}`;
+  throw new LowrankError(
+    "FormatError",
+    `${where}: config.json has a quantization_config: the weights are in ${form}${four === true ? "; loadFourBit of @lowrank/quant reads them" : ", which is not read"}, or save the model without quantisation`,
+  );
 }
 
 /** What to say of a class that is not built: one of the same family whose name is near, else what there is. */

@@ -17,7 +17,11 @@ export interface ModelFamily<Config> {
   file(config: Config, architecture: string): Record<string, unknown>;
 }
 
-export abstract class PretrainedModel<Config extends ModelConfig = ModelConfig, Inputs extends object = never, Outputs = unknown> extends Module {
+export abstract class PretrainedModel<
+  Config extends ModelConfig = ModelConfig,
+  Inputs extends object = never,
+  Outputs = unknown,
+> extends Module {
   readonly config: Config;
 
   constructor(config: Config) {
@@ -32,7 +36,9 @@ export abstract class PretrainedModel<Config extends ModelConfig = ModelConfig, 
   abstract get inputsRule(): Rule<Inputs>;
 
   /** Weights that a file may hold under a second name, or under that one alone, by name. */
-  get tied(): ReadonlyMap<string, string> { return new Map(); }
+  get tied(): ReadonlyMap<string, string> {
+    return new Map();
+  }
 
   /**
    * @throws LowrankError naming the input that is unknown or missing, or the key of config.json whose function is not built

@@ -12,25 +12,68 @@ import type { PretrainedModel } from "./pretrained.ts";
 export function requirePlain(model: PretrainedModel, plain: PretrainedModel): void {
   const wanted = new Map(plain.namedWeights());
   const have = new Map(model.namedWeights());
-  const strange = [...have.keys()].find((name) => !wanted.has(name)) ?? [...wanted.keys()].find((name) => !have.has(name));
-  if (strange !== undefined) throw new LowrankError("AdapterError", `savePretrained: the model's weights are not those of a plain ${model.constructor.name} (${strange}): it carries adapters; save them with saveAdapter, or call mergeAndUnload first`);
+  const strange =
+    [...have.keys()].find((name) => !wanted.has(name)) ?? [...wanted.keys()].find((name) => !have.has(name));
+  if (strange !== undefined)
+    throw new LowrankError(
+      "AdapterError",
+      `savePretrained: the model's weights are not those of a plain ${model.constructor.name} (${strange}): it carries adapters; save them with saveAdapter, or call mergeAndUnload first`,
+    );
   const resized = [...have].find(([name, w]) => w.shape.join() !== wanted.get(name)!.shape.join());
-  if (resized !== undefined) throw new LowrankError("ShapeError", `savePretrained: ${resized[0]} is [${resized[1].shape.join(", ")}], and the model's config says [${wanted.get(resized[0])!.shape.join(", ")}]`);
+  if (resized !== undefined)
+    throw new LowrankError(
+      "ShapeError",
+      `savePretrained: ${resized[0]} is [${resized[1].shape.join(", ")}], and the model's config says [${wanted.get(resized[0])!.shape.join(", ")}]`,
+    );
 }
 
 /** Numbers that transformers' classes declare as floats, and check on reading: there 1 is none. */
 const FLOATS: ReadonlySet<string> = new Set([
-  "attention_dropout", "attention_probs_dropout_prob", "attn_pdrop", "classifier_dropout", "dropout", "embd_pdrop", "hidden_dropout_prob", "initializer_range", "layer_norm_eps", "layer_norm_epsilon",
-  "qa_dropout", "resid_pdrop", "rms_norm_eps", "rope_theta", "seq_classif_dropout", "summary_first_dropout",
+  "attention_dropout",
+  "attention_probs_dropout_prob",
+  "attn_pdrop",
+  "classifier_dropout",
+  "dropout",
+  "embd_pdrop",
+  "hidden_dropout_prob",
+  "initializer_range",
+  "layer_norm_eps",
+  "layer_norm_epsilon",
+  "qa_dropout",
+  "resid_pdrop",
+  "rms_norm_eps",
+  "rope_theta",
+  "seq_classif_dropout",
+  "summary_first_dropout",
 ]);
 
 /** Tensors are read from the device one at a time. */
-export async function saveModel(model: PretrainedModel, files: Files, config: Readonly<Record<string, unknown>>): Promise<void> {
-  const weights = new Map([...model.namedWeights()].filter(([, w], i, all) => all.findIndex(([, other]) => other === w) === i));
+export async function saveModel(
+  model: PretrainedModel,
+  files: Files,
+  config: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const weights = new Map(
+    [...model.namedWeights()].filter(([, w], i, all) => all.findIndex(([, other]) => other === w) === i),
+  );
   await files.write("model.safetensors", (sink) =>
-    writeSafetensors(sink, new Map([...weights].map(([name, w]) => [name, { dtype: w.form === undefined ? w.parameter.dtype : "f32", shape: w.shape }])), (name) => weights.get(name)!.read()));
+    writeSafetensors(
+      sink,
+      new Map(
+        [...weights].map(([name, w]) => [
+          name,
+          { dtype: w.form === undefined ? w.parameter.dtype : "f32", shape: w.shape },
+        ]),
+      ),
+      (name) => weights.get(name)!.read(),
+    ),
+  );
   await files.write("config.json", async (sink) => {
     const { TextEncoder } = globalThis as unknown as { TextEncoder: new () => { encode(t: string): Uint8Array } };
-    await sink(new TextEncoder().encode(`${pythonJson({ ...config, dtype: dtypeOf(weights.values()) }, { floats: FLOATS, indent: 2, sortKeys: true })}\n`));
+    await sink(
+      new TextEncoder().encode(
+        `${pythonJson({ ...config, dtype: dtypeOf(weights.values()) }, { floats: FLOATS, indent: 2, sortKeys: true })}\n`,
+      ),
+    );
   });
 }

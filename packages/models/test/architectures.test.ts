@@ -4,9 +4,27 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fc, test } from "@fast-check/vitest";
 import { DropoutKeys, recomputeBlocks } from "@lowrank/nn";
-import { fromBytes, grad, init, SafetensorsFile, serialize, type Device, type StoredTensor, type Tensor } from "@lowrank/tensor";
+import {
+  fromBytes,
+  grad,
+  init,
+  SafetensorsFile,
+  serialize,
+  type Device,
+  type StoredTensor,
+  type Tensor,
+} from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { architectureFor, architectures, fromPretrained, GPT2LMHeadModel, metaModel, savePretrained, BertForSequenceClassification, type TaskModel } from "../src/index.ts";
+import {
+  architectureFor,
+  architectures,
+  fromPretrained,
+  GPT2LMHeadModel,
+  metaModel,
+  savePretrained,
+  BertForSequenceClassification,
+  type TaskModel,
+} from "../src/index.ts";
 import { SMALL, type Sizes } from "./small-models.ts";
 
 let device: Device;
@@ -20,7 +38,13 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const sizes: fc.Arbitrary<Sizes> = fc.record({ vocab: fc.integer({ min: 8, max: 23 }), heads: fc.integer({ min: 1, max: 3 }), width: fc.constantFrom(2, 4, 6), layers: fc.integer({ min: 1, max: 3 }), positions: fc.integer({ min: 5, max: 9 }) });
+const sizes: fc.Arbitrary<Sizes> = fc.record({
+  vocab: fc.integer({ min: 8, max: 23 }),
+  heads: fc.integer({ min: 1, max: 3 }),
+  width: fc.constantFrom(2, 4, 6),
+  layers: fc.integer({ min: 1, max: 3 }),
+  positions: fc.integer({ min: 5, max: 9 }),
+});
 const seeds = fc.integer({ min: 0, max: 2 ** 31 });
 
 async function drawn(name: string, s: Sizes, seed: number): Promise<TaskModel> {
@@ -35,16 +59,30 @@ function batch(model: TaskModel): Parameters<TaskModel["forward"]>[0] {
   const text = device.tensor(ids, [2, 4], "i32");
   const each = device.tensor([0, 1], [2], "i32");
   const perToken = "lm_head" in model || "cls" in model;
-  const inputs = { inputIds: text, attentionMask: device.tensor(Uint8Array.of(1, 1, 1, 1, 1, 1, 1, 0), [2, 4], "bool") };
-  if ("qa_outputs" in model) return { ...inputs, startPositions: each, endPositions: each } as Parameters<TaskModel["forward"]>[0];
-  const labels = perToken ? text : model.constructor.name.endsWith("ForTokenClassification") ? device.tensor([0, 1, 1, 0, 1, 0, 0, 1], [2, 4], "i32") : each;
+  const inputs = {
+    inputIds: text,
+    attentionMask: device.tensor(Uint8Array.of(1, 1, 1, 1, 1, 1, 1, 0), [2, 4], "bool"),
+  };
+  if ("qa_outputs" in model)
+    return { ...inputs, startPositions: each, endPositions: each } as Parameters<TaskModel["forward"]>[0];
+  const labels = perToken
+    ? text
+    : model.constructor.name.endsWith("ForTokenClassification")
+      ? device.tensor([0, 1, 1, 0, 1, 0, 0, 1], [2, 4], "i32")
+      : each;
   return { ...inputs, labels } as unknown as Parameters<TaskModel["forward"]>[0];
 }
 
 async function lossAndGradients(model: TaskModel): Promise<Float32Array[]> {
   model.train(new DropoutKeys(device, 5));
   const { loss } = model.forward(batch(model)) as { loss: Tensor };
-  const all = [loss, ...grad(loss, model.trainableWeights().map((w) => w.parameter))];
+  const all = [
+    loss,
+    ...grad(
+      loss,
+      model.trainableWeights().map((w) => w.parameter),
+    ),
+  ];
   model.eval();
   await device.realize(...all);
   const out: Float32Array[] = [];
@@ -63,12 +101,20 @@ describe.each(Object.keys(SMALL))("%s", (name) => {
     await savePretrained(model, one);
     const { model: again, report } = await fromPretrained(one, architectures[name]!, { device, seed: seed + 1 });
     expect(report).toEqual({ fresh: [], unused: [] });
-    const [a, b] = [await model.forward(batch(model)).lastHiddenState.data(), await again.forward(batch(again)).lastHiddenState.data()];
+    const [a, b] = [
+      await model.forward(batch(model)).lastHiddenState.data(),
+      await again.forward(batch(again)).lastHiddenState.data(),
+    ];
     expect(b).toEqual(a);
     await savePretrained(again, two);
-    for (const file of ["model.safetensors", "config.json"]) expect(readFileSync(join(two, file)).equals(readFileSync(join(one, file))), file).toBe(true);
+    for (const file of ["model.safetensors", "config.json"])
+      expect(readFileSync(join(two, file)).equals(readFileSync(join(one, file))), file).toBe(true);
     const config = JSON.parse(readFileSync(join(two, "config.json"), "utf8")) as Record<string, unknown>;
-    expect(config).toMatchObject({ extra_key: "kept", architectures: [name], model_type: SMALL[name]!(s)["model_type"] });
+    expect(config).toMatchObject({
+      extra_key: "kept",
+      architectures: [name],
+      model_type: SMALL[name]!(s)["model_type"],
+    });
     expect(architectureFor(config)).toBe(name);
     model.dispose();
     again.dispose();
@@ -81,11 +127,15 @@ describe.each(Object.keys(SMALL))("%s", (name) => {
     const file = await SafetensorsFile.open(fromBytes(readFileSync(join(path, "model.safetensors"))));
     const tensors = new Map<string, StoredTensor>();
     const head: string[] = [];
-    for (const n of file.names) if (n.startsWith(model.basePrefix)) tensors.set(n.slice(model.basePrefix.length), await file.read(n)); else head.push(n);
+    for (const n of file.names)
+      if (n.startsWith(model.basePrefix)) tensors.set(n.slice(model.basePrefix.length), await file.read(n));
+      else head.push(n);
     writeFileSync(join(path, "model.safetensors"), serialize(tensors));
     const { model: again, report } = await fromPretrained(path, architectures[name]!, { device });
     expect({ fresh: [...report.fresh].sort(), unused: report.unused }).toEqual({ fresh: head.sort(), unused: [] });
-    expect(await again.forward(batch(again)).lastHiddenState.data()).toEqual(await model.forward(batch(model)).lastHiddenState.data());
+    expect(await again.forward(batch(again)).lastHiddenState.data()).toEqual(
+      await model.forward(batch(model)).lastHiddenState.data(),
+    );
     model.dispose();
     again.dispose();
   });
@@ -111,9 +161,25 @@ describe("sizes", () => {
     ["DistilBertForSequenceClassification", {}, 66_955_010],
     ["RobertaForSequenceClassification", { max_position_embeddings: 514, type_vocab_size: 1 }, 124_647_170],
     ["LlamaForCausalLM", {}, 6_738_415_616],
-    ["LlamaForCausalLM", { vocab_size: 128256, hidden_size: 2048, intermediate_size: 8192, num_hidden_layers: 16, num_key_value_heads: 8, head_dim: 64, tie_word_embeddings: true }, 1_235_814_400],
+    [
+      "LlamaForCausalLM",
+      {
+        vocab_size: 128256,
+        hidden_size: 2048,
+        intermediate_size: 8192,
+        num_hidden_layers: 16,
+        num_key_value_heads: 8,
+        head_dim: 64,
+        tie_word_embeddings: true,
+      },
+      1_235_814_400,
+    ],
   ])("of %s %j", (name, config, count) => {
-    expect(metaModel(name, config).weights().reduce((n, w) => n + w.size, 0)).toBe(count);
+    expect(
+      metaModel(name, config)
+        .weights()
+        .reduce((n, w) => n + w.size, 0),
+    ).toBe(count);
   });
 });
 
@@ -122,7 +188,9 @@ describe("a tied output layer", () => {
 
   it("is one weight, which may stand in the file under either name or under both", async () => {
     const model = await drawn("GPT2LMHeadModel", s, 1);
-    expect([...model.namedWeights()].filter(([n]) => /wte|lm_head/.test(n)).map(([n]) => n)).toEqual(["transformer.wte.weight"]);
+    expect([...model.namedWeights()].filter(([n]) => /wte|lm_head/.test(n)).map(([n]) => n)).toEqual([
+      "transformer.wte.weight",
+    ]);
     expect([...model.namedModules()].map(([n]) => n)).toContain("lm_head");
     const path = join(folder, "tied");
     await savePretrained(model, path);
@@ -139,7 +207,14 @@ describe("a tied output layer", () => {
       writeFileSync(join(path, "model.safetensors"), serialize(tensors));
       const { model: again, report } = await fromPretrained(path, GPT2LMHeadModel, { device });
       expect(report).toEqual({ fresh: [], unused: [] });
-      expect(await again.forward({ inputIds: device.tensor([2, 3, 4, 5, 6, 2, 7, 3], [2, 4], "i32"), attentionMask: device.tensor(Uint8Array.of(1, 1, 1, 1, 1, 1, 1, 0), [2, 4], "bool") }).lastHiddenState.data()).toEqual(want);
+      expect(
+        await again
+          .forward({
+            inputIds: device.tensor([2, 3, 4, 5, 6, 2, 7, 3], [2, 4], "i32"),
+            attentionMask: device.tensor(Uint8Array.of(1, 1, 1, 1, 1, 1, 1, 0), [2, 4], "bool"),
+          })
+          .lastHiddenState.data(),
+      ).toEqual(want);
     }
   });
 
@@ -160,7 +235,11 @@ describe("config.json", () => {
     [{ architectures: ["GPT2Model"], model_type: "gpt2" }, undefined, "GPT2Model"],
     [{ architectures: ["GPT2Model"], model_type: "gpt2" }, "CAUSAL_LM", "GPT2LMHeadModel"],
     [{ architectures: ["BertForSequenceClassification"], model_type: "bert" }, "FEATURE_EXTRACTION", "BertModel"],
-    [{ architectures: ["RobertaForSequenceClassification"], model_type: "roberta" }, "TOKEN_CLS", "RobertaForTokenClassification"],
+    [
+      { architectures: ["RobertaForSequenceClassification"], model_type: "roberta" },
+      "TOKEN_CLS",
+      "RobertaForTokenClassification",
+    ],
     [{ architectures: ["RobertaModel"], model_type: "roberta" }, "SEQ_CLS", "RobertaForSequenceClassification"],
     [{ model_type: "distilbert" }, undefined, "DistilBertForSequenceClassification"],
     [{ model_type: "llama" }, undefined, "LlamaForCausalLM"],
@@ -170,17 +249,34 @@ describe("config.json", () => {
 
   it("names what it may not say", async () => {
     expect(() => architectureFor({ model_type: "t5" })).toThrow(/model_type "t5" is not built; there are bert, gpt2/);
-    expect(() => architectureFor({ model_type: "gpt2", architectures: ["GPT2DoubleHeads"] })).toThrow(/"GPT2DoubleHeads" is not built/);
-    expect(() => metaModel("GPT2LMHeadModel", { n_embd: 10, n_head: 3 })).toThrow(/n_embd 10 is not a multiple of n_head 3/);
-    expect(() => metaModel("GPT2LMHeadModel", { add_cross_attention: true })).toThrow(/add_cross_attention true is not built; only false is/);
-    expect(() => metaModel("DistilBertForSequenceClassification", { sinusoidal_pos_embds: true })).toThrow(/sinusoidal_pos_embds true is not built/);
-    expect(() => metaModel("LlamaForCausalLM", { num_attention_heads: 32, num_key_value_heads: 5 })).toThrow(/num_attention_heads 32 is not a multiple of num_key_value_heads 5/);
-    expect(() => metaModel("GPT2LMHeadModel", { tie_word_embeddings: "yes" })).toThrow(/"tie_word_embeddings" must be true or false, got "yes"/);
+    expect(() => architectureFor({ model_type: "gpt2", architectures: ["GPT2DoubleHeads"] })).toThrow(
+      /"GPT2DoubleHeads" is not built/,
+    );
+    expect(() => metaModel("GPT2LMHeadModel", { n_embd: 10, n_head: 3 })).toThrow(
+      /n_embd 10 is not a multiple of n_head 3/,
+    );
+    expect(() => metaModel("GPT2LMHeadModel", { add_cross_attention: true })).toThrow(
+      /add_cross_attention true is not built; only false is/,
+    );
+    expect(() => metaModel("DistilBertForSequenceClassification", { sinusoidal_pos_embds: true })).toThrow(
+      /sinusoidal_pos_embds true is not built/,
+    );
+    expect(() => metaModel("LlamaForCausalLM", { num_attention_heads: 32, num_key_value_heads: 5 })).toThrow(
+      /num_attention_heads 32 is not a multiple of num_key_value_heads 5/,
+    );
+    expect(() => metaModel("GPT2LMHeadModel", { tie_word_embeddings: "yes" })).toThrow(
+      /"tie_word_embeddings" must be true or false, got "yes"/,
+    );
   });
 
   it("of another family is refused", async () => {
     const path = join(folder, "family");
-    await savePretrained(await drawn("GPT2LMHeadModel", { vocab: 11, heads: 2, width: 4, layers: 1, positions: 6 }, 1), path);
-    await expect(fromPretrained(path, BertForSequenceClassification, { device })).rejects.toThrow(/config.json says model_type "gpt2", and BertForSequenceClassification is a "bert"/);
+    await savePretrained(
+      await drawn("GPT2LMHeadModel", { vocab: 11, heads: 2, width: 4, layers: 1, positions: 6 }, 1),
+      path,
+    );
+    await expect(fromPretrained(path, BertForSequenceClassification, { device })).rejects.toThrow(
+      /config.json says model_type "gpt2", and BertForSequenceClassification is a "bert"/,
+    );
   });
 });

@@ -3,9 +3,29 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Linear, Projection } from "@lowrank/nn";
-import { fromBytes, init, SafetensorsFile, serialize, type Device, type DType, type StoredTensor, type Tensor } from "@lowrank/tensor";
+import {
+  fromBytes,
+  init,
+  SafetensorsFile,
+  serialize,
+  type Device,
+  type DType,
+  type StoredTensor,
+  type Tensor,
+} from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { architectures, BertForMaskedLM, BertForSequenceClassification, BertModel, fromPretrained, GPT2LMHeadModel, metaModel, savePretrained, type AnyModel, type TaskModel } from "../src/index.ts";
+import {
+  architectures,
+  BertForMaskedLM,
+  BertForSequenceClassification,
+  BertModel,
+  fromPretrained,
+  GPT2LMHeadModel,
+  metaModel,
+  savePretrained,
+  type AnyModel,
+  type TaskModel,
+} from "../src/index.ts";
 import { SMALL, type Sizes } from "./small-models.ts";
 
 const SIZES: Sizes = { vocab: 11, heads: 2, width: 4, layers: 1, positions: 6 };
@@ -21,7 +41,8 @@ afterAll(() => {
 });
 
 const ids = (): Tensor => device.tensor(Int32Array.of(2, 3, 4, 5), [1, 4]);
-const configIn = (path: string): Record<string, unknown> => JSON.parse(readFileSync(join(path, "config.json"), "utf8")) as Record<string, unknown>;
+const configIn = (path: string): Record<string, unknown> =>
+  JSON.parse(readFileSync(join(path, "config.json"), "utf8")) as Record<string, unknown>;
 
 async function drawn(name: string, config: Record<string, unknown> = {}, dtype?: DType): Promise<AnyModel> {
   const model = metaModel(name, { ...SMALL[name]!(SIZES), ...config });
@@ -30,7 +51,12 @@ async function drawn(name: string, config: Record<string, unknown> = {}, dtype?:
 }
 
 /** A saved model, changed. */
-async function saved(at: string, name: string, change: (tensors: Map<string, StoredTensor>) => void = () => {}, config: Record<string, unknown> = {}): Promise<string> {
+async function saved(
+  at: string,
+  name: string,
+  change: (tensors: Map<string, StoredTensor>) => void = () => {},
+  config: Record<string, unknown> = {},
+): Promise<string> {
   const path = join(folder, at);
   const model = await drawn(name);
   await savePretrained(model, path);
@@ -47,87 +73,173 @@ async function saved(at: string, name: string, change: (tensors: Map<string, Sto
 describe("weights of a checkpoint", () => {
   it("may lack the head and the pooler, and nothing else unless that is meant", async () => {
     const query = "bert.encoder.layer.0.attention.self.query.weight";
-    const headless = await saved("headless", "BertForSequenceClassification", (t) => { for (const n of t.keys()) if (/classifier|pooler/.test(n)) t.delete(n); });
+    const headless = await saved("headless", "BertForSequenceClassification", (t) => {
+      for (const n of t.keys()) if (/classifier|pooler/.test(n)) t.delete(n);
+    });
     expect((await fromPretrained(headless, BertForSequenceClassification, { device })).report.fresh).toHaveLength(4);
-    const holed = await saved("holed", "BertForSequenceClassification", (t) => { t.delete(query); });
-    await expect(fromPretrained(holed, BertForSequenceClassification, { device })).rejects.toThrow(`lacks 1 weight of the base model: ${query}; drawn at random the model is another one, say missing: "draw"`);
-    expect((await fromPretrained(holed, BertForSequenceClassification, { device, missing: "draw" })).report.fresh).toEqual([query]);
+    const holed = await saved("holed", "BertForSequenceClassification", (t) => {
+      t.delete(query);
+    });
+    await expect(fromPretrained(holed, BertForSequenceClassification, { device })).rejects.toThrow(
+      `lacks 1 weight of the base model: ${query}; drawn at random the model is another one, say missing: "draw"`,
+    );
+    expect(
+      (await fromPretrained(holed, BertForSequenceClassification, { device, missing: "draw" })).report.fresh,
+    ).toEqual([query]);
   });
 
   it("are finite floats, in the form in which they are kept", async () => {
     const name = "bert.embeddings.word_embeddings.weight";
-    const broken = (at: string, value: number) => saved(at, "BertForSequenceClassification", (t) => { (t.get(name)!.data as Float32Array)[5] = value; });
-    for (const value of [NaN, -Infinity]) await expect(fromPretrained(await broken("nan", value), BertForSequenceClassification, { device })).rejects.toThrow(`${name} holds numbers that are not finite`);
+    const broken = (at: string, value: number) =>
+      saved(at, "BertForSequenceClassification", (t) => {
+        (t.get(name)!.data as Float32Array)[5] = value;
+      });
+    for (const value of [NaN, -Infinity])
+      await expect(
+        fromPretrained(await broken("nan", value), BertForSequenceClassification, { device }),
+      ).rejects.toThrow(`${name} holds numbers that are not finite`);
     await fromPretrained(join(folder, "nan"), BertForSequenceClassification, { device, allowNonFinite: true });
-    await expect(fromPretrained(await broken("large", 1e6), BertForSequenceClassification, { device, storage: () => () => "f16" })).rejects.toThrow(`${name} holds numbers beyond what f16 can hold`);
+    await expect(
+      fromPretrained(await broken("large", 1e6), BertForSequenceClassification, { device, storage: () => () => "f16" }),
+    ).rejects.toThrow(`${name} holds numbers beyond what f16 can hold`);
     await fromPretrained(join(folder, "large"), BertForSequenceClassification, { device });
-    const whole = await saved("whole", "BertForSequenceClassification", (t) => { t.set(name, { dtype: "i32", shape: t.get(name)!.shape, data: new Int32Array(t.get(name)!.data.length) }); });
-    await expect(fromPretrained(whole, BertForSequenceClassification, { device })).rejects.toThrow(`${name} is I32 in model.safetensors; a weight is one of F64, F32, F16, BF16`);
+    const whole = await saved("whole", "BertForSequenceClassification", (t) => {
+      t.set(name, { dtype: "i32", shape: t.get(name)!.shape, data: new Int32Array(t.get(name)!.data.length) });
+    });
+    await expect(fromPretrained(whole, BertForSequenceClassification, { device })).rejects.toThrow(
+      `${name} is I32 in model.safetensors; a weight is one of F64, F32, F16, BF16`,
+    );
   });
 
   it("are kept as a function says that is asked with the model, and anything else that it gives is refused", async () => {
     const path = await saved("kept", "BertForSequenceClassification");
-    await expect(fromPretrained(path, BertForSequenceClassification, { device, storage: (() => "f16") as never })).rejects.toThrow(/^fromPretrained: "storage" is asked with the model and must give a function .* it gave "f16"/);
+    await expect(
+      fromPretrained(path, BertForSequenceClassification, { device, storage: (() => "f16") as never }),
+    ).rejects.toThrow(/^fromPretrained: "storage" is asked with the model and must give a function .* it gave "f16"/);
     const { model } = await fromPretrained(path, BertForSequenceClassification, { device, storage: () => () => "f16" });
     expect(new Set(model.weights().map((w) => w.parameter.dtype))).toEqual(new Set(["f16"]));
   });
 
   it("in a quantised form are read by another function, which is named", async () => {
-    const path = await saved("bnb", "BertForSequenceClassification", () => {}, { quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true } });
-    await expect(fromPretrained(path, BertForSequenceClassification, { device })).rejects.toThrow("the weights are in bitsandbytes' 4-bit form; loadFourBit of @lowrank/quant reads them");
-    const unsaid = await saved("bnb-unsaid", "BertForSequenceClassification", (t) => { t.set("bert.pooler.dense.weight.absmax", { dtype: "f32", shape: [1], data: new Float32Array(1) }); });
-    await expect(fromPretrained(unsaid, BertForSequenceClassification, { device })).rejects.toThrow("bitsandbytes' quantised form (bert.pooler.dense.weight.absmax); loadFourBit");
+    const path = await saved("bnb", "BertForSequenceClassification", () => {}, {
+      quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true },
+    });
+    await expect(fromPretrained(path, BertForSequenceClassification, { device })).rejects.toThrow(
+      "the weights are in bitsandbytes' 4-bit form; loadFourBit of @lowrank/quant reads them",
+    );
+    const unsaid = await saved("bnb-unsaid", "BertForSequenceClassification", (t) => {
+      t.set("bert.pooler.dense.weight.absmax", { dtype: "f32", shape: [1], data: new Float32Array(1) });
+    });
+    await expect(fromPretrained(unsaid, BertForSequenceClassification, { device })).rejects.toThrow(
+      "bitsandbytes' quantised form (bert.pooler.dense.weight.absmax); loadFourBit",
+    );
   });
 
   it("of an output layer that differs from the table it is said to be tied to are kept", async () => {
-    for (const [at, name, second, table, as] of [["gpt2-two", "GPT2LMHeadModel", "lm_head.weight", "transformer.wte.weight", GPT2LMHeadModel], ["bert-two", "BertForMaskedLM", "cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight", BertForMaskedLM]] as const) {
-      const other = (same: boolean) => saved(`${at}-${same}`, name, (t) => {
-        const { data, shape } = t.get(table)!;
-        t.set(second, { dtype: "f32", shape, data: same ? data : (data as Float32Array).map((v) => v + 1) });
-      }, { tie_word_embeddings: true });
+    for (const [at, name, second, table, as] of [
+      ["gpt2-two", "GPT2LMHeadModel", "lm_head.weight", "transformer.wte.weight", GPT2LMHeadModel],
+      [
+        "bert-two",
+        "BertForMaskedLM",
+        "cls.predictions.decoder.weight",
+        "bert.embeddings.word_embeddings.weight",
+        BertForMaskedLM,
+      ],
+    ] as const) {
+      const other = (same: boolean) =>
+        saved(
+          `${at}-${same}`,
+          name,
+          (t) => {
+            const { data, shape } = t.get(table)!;
+            t.set(second, { dtype: "f32", shape, data: same ? data : (data as Float32Array).map((v) => v + 1) });
+          },
+          { tie_word_embeddings: true },
+        );
       const { model, report } = await fromPretrained<AnyModel>(await other(false), as, { device });
-      expect([model.config.tieWordEmbeddings, [...report.fresh, ...report.unused], [...model.namedWeights()].some(([n]) => n === second)]).toEqual([false, [], true]);
+      expect([
+        model.config.tieWordEmbeddings,
+        [...report.fresh, ...report.unused],
+        [...model.namedWeights()].some(([n]) => n === second),
+      ]).toEqual([false, [], true]);
       await savePretrained(model, join(folder, `${at}-again`));
       expect(configIn(join(folder, `${at}-again`))["tie_word_embeddings"]).toBe(false);
-      expect((await fromPretrained<AnyModel>(await other(true), as, { device })).model.config.tieWordEmbeddings).toBe(true);
+      expect((await fromPretrained<AnyModel>(await other(true), as, { device })).model.config.tieWordEmbeddings).toBe(
+        true,
+      );
     }
   });
 
   it("of a bare model are read from one with a head, and the other way round", async () => {
     const withHead = await saved("with-head", "BertForSequenceClassification");
     const { model, report } = await fromPretrained(withHead, BertModel, { device });
-    expect(report).toEqual({ fresh: [], unused: ["classifier.bias", "classifier.weight"].filter((n) => report.unused.includes(n)) });
+    expect(report).toEqual({
+      fresh: [],
+      unused: ["classifier.bias", "classifier.weight"].filter((n) => report.unused.includes(n)),
+    });
     expect(report.unused).toHaveLength(2);
     await savePretrained(model, join(folder, "bare"));
     expect(configIn(join(folder, "bare"))).toMatchObject({ architectures: ["BertModel"], model_type: "bert" });
     const again = await fromPretrained(join(folder, "bare"), BertForSequenceClassification, { device });
     expect(again.report).toEqual({ fresh: ["classifier.weight", "classifier.bias"], unused: [] });
-    expect(await again.model.forward({ inputIds: ids() }).lastHiddenState.data()).toEqual(await model.forward({ inputIds: ids() }).lastHiddenState.data());
+    expect(await again.model.forward({ inputIds: ids() }).lastHiddenState.data()).toEqual(
+      await model.forward({ inputIds: ids() }).lastHiddenState.data(),
+    );
   });
 });
 
 describe("what is written", () => {
-  it.each(Object.keys(architectures).filter((n) => !/MaskedLM|CausalLM|LMHead|QuestionAnswering/.test(n)))("%s: other labels come back as they were given", async (name) => {
-    const path = await saved(`${name}-two`, name);
-    expect(Object.keys(configIn(path)).filter((k) => /label/.test(k))).toEqual([]);
-    for (const [labels, names] of [[3, undefined], [["a", "b", "c"], ["a", "b", "c"]], [1, undefined]] as const) {
-      const { model, report } = await fromPretrained(path, architectures[name]!, { device, labels });
-      expect(report.fresh.length).toBeGreaterThan(0);
-      await savePretrained(model, join(folder, "labels"));
-      const config = configIn(join(folder, "labels"));
-      const written = names ?? Array.from({ length: labels as number }, (_, i) => `LABEL_${i}`);
-      expect([config["num_labels"], config["id2label"], config["label2id"]]).toEqual([undefined, { ...written }, Object.fromEntries(written.map((n, i) => [n, i]))]);
-      const again = await fromPretrained(join(folder, "labels"), architectures[name]!, { device });
-      expect([again.report, again.model.config.numLabels, again.model.config.id2label]).toEqual([{ fresh: [], unused: [] }, written.length, names]);
-    }
-  });
+  it.each(Object.keys(architectures).filter((n) => !/MaskedLM|CausalLM|LMHead|QuestionAnswering/.test(n)))(
+    "%s: other labels come back as they were given",
+    async (name) => {
+      const path = await saved(`${name}-two`, name);
+      expect(Object.keys(configIn(path)).filter((k) => /label/.test(k))).toEqual([]);
+      for (const [labels, names] of [
+        [3, undefined],
+        [
+          ["a", "b", "c"],
+          ["a", "b", "c"],
+        ],
+        [1, undefined],
+      ] as const) {
+        const { model, report } = await fromPretrained(path, architectures[name]!, { device, labels });
+        expect(report.fresh.length).toBeGreaterThan(0);
+        await savePretrained(model, join(folder, "labels"));
+        const config = configIn(join(folder, "labels"));
+        const written = names ?? Array.from({ length: labels as number }, (_, i) => `LABEL_${i}`);
+        expect([config["num_labels"], config["id2label"], config["label2id"]]).toEqual([
+          undefined,
+          { ...written },
+          Object.fromEntries(written.map((n, i) => [n, i])),
+        ]);
+        const again = await fromPretrained(join(folder, "labels"), architectures[name]!, { device });
+        expect([again.report, again.model.config.numLabels, again.model.config.id2label]).toEqual([
+          { fresh: [], unused: [] },
+          written.length,
+          names,
+        ]);
+      }
+    },
+  );
 
   it("names the dtype of the weights, and no older one", async () => {
-    for (const [dtype, want] of [["f32", "float32"], ["f16", "float16"], ["bf16", "bfloat16"]] as const) {
-      const model = await drawn("GPT2LMHeadModel", { torch_dtype: "float64", dtype: "float64", quantization_config: null }, dtype);
+    for (const [dtype, want] of [
+      ["f32", "float32"],
+      ["f16", "float16"],
+      ["bf16", "bfloat16"],
+    ] as const) {
+      const model = await drawn(
+        "GPT2LMHeadModel",
+        { torch_dtype: "float64", dtype: "float64", quantization_config: null },
+        dtype,
+      );
       await savePretrained(model, join(folder, dtype));
       const config = configIn(join(folder, dtype));
-      expect([config["dtype"], Object.hasOwn(config, "torch_dtype"), Object.hasOwn(config, "quantization_config")]).toEqual([want, false, false]);
+      expect([
+        config["dtype"],
+        Object.hasOwn(config, "torch_dtype"),
+        Object.hasOwn(config, "quantization_config"),
+      ]).toEqual([want, false, false]);
     }
   });
 
@@ -144,13 +256,21 @@ describe("what is written", () => {
       readonly inFeatures = 8;
       readonly outFeatures = 8;
       readonly fanInFanOut = false;
-      get weight() { return this.base_layer.weight; }
-      get bias() { return this.base_layer.bias; }
-      forward(x: Tensor): Tensor { return this.base_layer.forward(x); }
+      get weight() {
+        return this.base_layer.weight;
+      }
+      get bias() {
+        return this.base_layer.bias;
+      }
+      forward(x: Tensor): Tensor {
+        return this.base_layer.forward(x);
+      }
     }
     const model = await drawn("BertForSequenceClassification");
     model.setModule("bert.encoder.layer.0.attention.self.query", new Wrapped());
-    await expect(savePretrained(model, join(folder, "adapted"))).rejects.toThrow(/bert\.encoder\.layer\.0\.attention\.self\.query\.base_layer\.weight\): it carries adapters; save them with saveAdapter, or call mergeAndUnload first/);
+    await expect(savePretrained(model, join(folder, "adapted"))).rejects.toThrow(
+      /bert\.encoder\.layer\.0\.attention\.self\.query\.base_layer\.weight\): it carries adapters; save them with saveAdapter, or call mergeAndUnload first/,
+    );
   });
 });
 
@@ -158,8 +278,16 @@ describe("what stands in the place of a file", () => {
   it("is refused where it is no file, holds no object or is no text", async () => {
     const path = await saved("special", "BertForSequenceClassification");
     const config = join(path, "config.json");
-    const refused = async (message: string | RegExp): Promise<void> => { await expect(fromPretrained(path, BertForSequenceClassification, { device })).rejects.toThrow(message); };
-    for (const [content, message] of [["null", /must be an object, got null/], ["[1]", /must be an object/], ['{"__proto__": {}}', /__proto__/], ["{", /not valid JSON/], [Uint8Array.of(0x7b, 0xff, 0x7d), /is not UTF-8 text/]] as const) {
+    const refused = async (message: string | RegExp): Promise<void> => {
+      await expect(fromPretrained(path, BertForSequenceClassification, { device })).rejects.toThrow(message);
+    };
+    for (const [content, message] of [
+      ["null", /must be an object, got null/],
+      ["[1]", /must be an object/],
+      ['{"__proto__": {}}', /__proto__/],
+      ["{", /not valid JSON/],
+      [Uint8Array.of(0x7b, 0xff, 0x7d), /is not UTF-8 text/],
+    ] as const) {
       writeFileSync(config, content);
       await refused(message);
     }
@@ -174,25 +302,43 @@ describe("what stands in the place of a file", () => {
   it("is refused where it is no model's configuration", async () => {
     const path = await saved("package", "BertForSequenceClassification");
     writeFileSync(join(path, "config.json"), JSON.stringify({ name: "lowrank", version: "1.0.0" }));
-    await expect(fromPretrained(path, BertForSequenceClassification, { device })).rejects.toThrow('config.json has no "model_type" and no "vocab_size": it is no configuration of a BertForSequenceClassification');
+    await expect(fromPretrained(path, BertForSequenceClassification, { device })).rejects.toThrow(
+      'config.json has no "model_type" and no "vocab_size": it is no configuration of a BertForSequenceClassification',
+    );
   });
 });
 
 describe("names of inputs and options", () => {
   it("are checked, and foreign spellings get the right one", async () => {
-    const model = await drawn("BertForSequenceClassification") as TaskModel;
-    for (const [key, meant] of [["input_ids", "inputIds"], ["attention_mask", "attentionMask"], ["label", "labels"], ["token_type_ids", "tokenTypeIds"]] as const) {
-      expect(() => model.forward({ inputIds: ids(), [key]: ids() } as never)).toThrow(`BertForSequenceClassification.forward: has an unknown key "${key}"; did you mean "${meant}"?`);
+    const model = (await drawn("BertForSequenceClassification")) as TaskModel;
+    for (const [key, meant] of [
+      ["input_ids", "inputIds"],
+      ["attention_mask", "attentionMask"],
+      ["label", "labels"],
+      ["token_type_ids", "tokenTypeIds"],
+    ] as const) {
+      expect(() => model.forward({ inputIds: ids(), [key]: ids() } as never)).toThrow(
+        `BertForSequenceClassification.forward: has an unknown key "${key}"; did you mean "${meant}"?`,
+      );
     }
     expect(() => model.forward({} as never)).toThrow(/"inputIds" is missing/);
-    expect(() => model.forward({ inputIds: ids(), attentionMask: device.tensor(Uint8Array.of(1, 1), [1, 2], "bool") } as never)).toThrow("attentionMask must be [1, 4] as inputIds is, got [1, 2]");
-    await expect(fromPretrained("x", BertForSequenceClassification, { device, num_labels: 3 } as never)).rejects.toThrow('fromPretrained: has an unknown key "num_labels"; did you mean "labels"?');
-    await expect(fromPretrained("x", BertForSequenceClassification, { device, dtype: "half" } as never)).rejects.toThrow('"dtype" must be one of');
+    expect(() =>
+      model.forward({ inputIds: ids(), attentionMask: device.tensor(Uint8Array.of(1, 1), [1, 2], "bool") } as never),
+    ).toThrow("attentionMask must be [1, 4] as inputIds is, got [1, 2]");
+    await expect(
+      fromPretrained("x", BertForSequenceClassification, { device, num_labels: 3 } as never),
+    ).rejects.toThrow('fromPretrained: has an unknown key "num_labels"; did you mean "labels"?');
+    await expect(
+      fromPretrained("x", BertForSequenceClassification, { device, dtype: "half" } as never),
+    ).rejects.toThrow('"dtype" must be one of');
   });
 
   it("a token type outside the table is an error before anything runs", async () => {
-    const model = await drawn("RobertaForSequenceClassification") as TaskModel;
-    const { logits } = model.forward({ inputIds: ids(), tokenTypeIds: device.tensor(Int32Array.of(0, 0, 1, 1), [1, 4]) } as never) as { logits: Tensor };
+    const model = (await drawn("RobertaForSequenceClassification")) as TaskModel;
+    const { logits } = model.forward({
+      inputIds: ids(),
+      tokenTypeIds: device.tensor(Int32Array.of(0, 0, 1, 1), [1, 4]),
+    } as never) as { logits: Tensor };
     await expect(logits.data()).rejects.toThrow(/token type 1 .* lies outside \[0, 1\)/);
   });
 });

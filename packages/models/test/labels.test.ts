@@ -5,11 +5,17 @@ import { metaModel } from "../src/index.ts";
 import { SMALL } from "./small-models.ts";
 
 let device: Device;
-beforeAll(async () => { device = await init({ device: "reference" }); });
+beforeAll(async () => {
+  device = await init({ device: "reference" });
+});
 afterAll(() => device.close());
 
 const VOCAB = 19;
-const ids = (shape: number[], at: Record<number, number> = {}): Tensor => device.tensor(Int32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => at[i] ?? (i % 2) + 2), shape);
+const ids = (shape: number[], at: Record<number, number> = {}): Tensor =>
+  device.tensor(
+    Int32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => at[i] ?? (i % 2) + 2),
+    shape,
+  );
 
 async function lossOf(name: string, inputIds: Tensor, labels: Tensor): Promise<number> {
   const model = metaModel(name, SMALL[name]!({ vocab: VOCAB, heads: 2, width: 4, layers: 1, positions: 16 }));
@@ -34,14 +40,19 @@ it.each<[string, number[], number[], number]>([
   expect(Number.isFinite(await lossOf(name, ids(inputs), ids(shape, fine)))).toBe(true);
   for (const wrong of [-1, classes, 2 ** 31 - 1]) {
     const where = shape.length === 1 ? `in row ${last}` : `at [1, ${shape[1]! - 1}]`;
-    await expect(lossOf(name, ids(inputs), ids(shape, { ...fine, [last]: wrong })), String(wrong)).rejects.toThrow(`label ${wrong} ${where} of a host tensor [${shape.join(", ")}] lies outside [0, ${classes})`);
+    await expect(lossOf(name, ids(inputs), ids(shape, { ...fine, [last]: wrong })), String(wrong)).rejects.toThrow(
+      `label ${wrong} ${where} of a host tensor [${shape.join(", ")}] lies outside [0, ${classes})`,
+    );
   }
 });
 
 it("the first label of each text is nobody's next token", async () => {
-  for (const name of ["GPT2LMHeadModel", "LlamaForCausalLM"]) expect(Number.isFinite(await lossOf(name, ids([2, 4]), ids([2, 4], { 0: 99, 4: -7 })))).toBe(true);
+  for (const name of ["GPT2LMHeadModel", "LlamaForCausalLM"])
+    expect(Number.isFinite(await lossOf(name, ids([2, 4]), ids([2, 4], { 0: 99, 4: -7 })))).toBe(true);
 });
 
 it("a token that no table holds is named with its module", async () => {
-  await expect(lossOf("BertForSequenceClassification", ids([1, 4], { 2: VOCAB }), ids([1], { 0: 1 }))).rejects.toThrow(`embedding in bert.embeddings.word_embeddings: id ${VOCAB} at [0, 2] of a host tensor [1, 4] lies outside [0, ${VOCAB})`);
+  await expect(lossOf("BertForSequenceClassification", ids([1, 4], { 2: VOCAB }), ids([1], { 0: 1 }))).rejects.toThrow(
+    `embedding in bert.embeddings.word_embeddings: id ${VOCAB} at [0, 2] of a host tensor [1, 4] lies outside [0, ${VOCAB})`,
+  );
 });

@@ -7,22 +7,47 @@ import { causalMask, causalWeights } from "../src/shared/causal.ts";
 
 const [batch, heads, d] = [1, 2, 4];
 let device: Device;
-beforeAll(async () => { device = await init({ device: "reference" }); });
+beforeAll(async () => {
+  device = await init({ device: "reference" });
+});
 afterAll(() => device.close());
 
-const part = (on: Device, length: number, phase: number): Tensor => on.tensor(Float64Array.from({ length: batch * heads * length * d }, (_, i) => Math.sin(1.3 * i + phase)), [batch, heads, length, d], on.defaultFloat);
+const part = (on: Device, length: number, phase: number): Tensor =>
+  on.tensor(
+    Float64Array.from({ length: batch * heads * length * d }, (_, i) => Math.sin(1.3 * i + phase)),
+    [batch, heads, length, d],
+    on.defaultFloat,
+  );
 const padding = (on: Device, length: number, side: "left" | "right" | "none"): Tensor | undefined =>
-  side === "none" ? undefined : on.tensor(Uint8Array.from({ length }, (_, i) => ((side === "left" ? i < 200 : i > 500) ? 0 : 1)), [1, length], "bool");
+  side === "none"
+    ? undefined
+    : on.tensor(
+        Uint8Array.from({ length }, (_, i) => ((side === "left" ? i < 200 : i > 500) ? 0 : 1)),
+        [1, length],
+        "bool",
+      );
 
-describe.each([["encoder", "none"], ["encoder", "right"], ["causal", "none"], ["causal", "left"], ["causal", "right"]] as const)("%s attention, padding %s", (kind, side) => {
+describe.each([
+  ["encoder", "none"],
+  ["encoder", "right"],
+  ["causal", "none"],
+  ["causal", "left"],
+  ["causal", "right"],
+] as const)("%s attention, padding %s", (kind, side) => {
   it("of 530 tokens gives what it gives in one piece, gradients too", async () => {
     const length = 530;
     const [q, k, v] = [part(device, length, 0), part(device, length, 1), part(device, length, 2)];
     const mask = padding(device, length, side);
     const causal = causalMask(mask);
     const weights = (a: Tensor, b: Tensor, from: number): Tensor =>
-      kind === "causal" ? causalWeights(a, b, causal, undefined, from) : encoderWeights(a, b, mask === undefined ? undefined : ops.reshape(mask, [1, 1, 1, length]));
-    const { hidden, weights: whole } = attend(q, k, v, { weights, causal: kind === "causal" && causal.blind === undefined, dropout: new Dropout(0) });
+      kind === "causal"
+        ? causalWeights(a, b, causal, undefined, from)
+        : encoderWeights(a, b, mask === undefined ? undefined : ops.reshape(mask, [1, 1, 1, length]));
+    const { hidden, weights: whole } = attend(q, k, v, {
+      weights,
+      causal: kind === "causal" && causal.blind === undefined,
+      dropout: new Dropout(0),
+    });
     const direct = mergeHeads(ops.matmul(whole, v));
     const results = (y: Tensor): Tensor[] => [y, ...grad(ops.sum(ops.mul(y, ops.sin(y))), [q, k, v])];
     const [got, want] = [results(hidden), results(direct)];
@@ -42,7 +67,11 @@ it("a training step on 1,024 tokens with dropout needs less than one score matri
   const shape = [batch, heads, length, d];
   const step = compile(wasm, ({ q, k, v }) => {
     dropout.keys!.restart();
-    const { hidden } = attend(q!, k!, v!, { weights: (a, b, from) => causalWeights(a, b, { keys: undefined, blind: undefined }, undefined, from), causal: true, dropout });
+    const { hidden } = attend(q!, k!, v!, {
+      weights: (a, b, from) => causalWeights(a, b, { keys: undefined, blind: undefined }, undefined, from),
+      causal: true,
+      dropout,
+    });
     const [dq, dk, dv] = grad(ops.sum(ops.square(hidden)), [q!, k!, v!]);
     return { dq: dq!, dk: dk!, dv: dv! };
   });

@@ -8,7 +8,10 @@ let device: Device;
 let model: TaskModel;
 beforeAll(async () => {
   device = await init({ device: "reference" });
-  model = metaModel("BertForQuestionAnswering", SMALL["BertForQuestionAnswering"]!({ vocab: 19, heads: 2, width: 4, layers: 1, positions: 8 })) as TaskModel;
+  model = metaModel(
+    "BertForQuestionAnswering",
+    SMALL["BertForQuestionAnswering"]!({ vocab: 19, heads: 2, width: 4, layers: 1, positions: 8 }),
+  ) as TaskModel;
   await model.materialize({ device, seed: 1 });
   model.eval();
 });
@@ -16,8 +19,15 @@ afterAll(() => device.close());
 
 function loss(start: number[], end: number[]): Promise<number> {
   const positions = (at: number[]): unknown => device.tensor(Int32Array.from(at));
-  const inputIds = device.tensor(Int32Array.from({ length: 2 * 5 }, (_, i) => 2 + i), [2, 5]);
-  return (model.forward({ inputIds, startPositions: positions(start), endPositions: positions(end) } as never) as { loss: { item(): Promise<number> } }).loss.item();
+  const inputIds = device.tensor(
+    Int32Array.from({ length: 2 * 5 }, (_, i) => 2 + i),
+    [2, 5],
+  );
+  return (
+    model.forward({ inputIds, startPositions: positions(start), endPositions: positions(end) } as never) as {
+      loss: { item(): Promise<number> };
+    }
+  ).loss.item();
 }
 
 it("positions at or beyond the length, and -100, count for nothing", async () => {
@@ -28,6 +38,8 @@ it("positions at or beyond the length, and -100, count for nothing", async () =>
 });
 
 it("other negative positions are an error that names the row", async () => {
-  await expect(loss([1, -1], [4, 2])).rejects.toThrow("BertForQuestionAnswering: start position -1 in row 1 of a host tensor [2] is negative; -100 is ignored");
+  await expect(loss([1, -1], [4, 2])).rejects.toThrow(
+    "BertForQuestionAnswering: start position -1 in row 1 of a host tensor [2] is negative; -100 is ignored",
+  );
   await expect(loss([1, 1], [-2, 2])).rejects.toThrow("end position -2 in row 0");
 });

@@ -12,15 +12,36 @@ export interface Sizes {
 
 /** Architectures and the config.json of a small one. Dropout is at its default: models start in eval mode. */
 export const SMALL: Readonly<Record<string, (s: Sizes) => ConfigSource>> = {
-  BertForSequenceClassification: bert, BertForTokenClassification: bert, BertForMaskedLM: bert, BertForQuestionAnswering: bert,
-  RobertaForSequenceClassification: roberta, RobertaForTokenClassification: roberta, RobertaForQuestionAnswering: roberta,
+  BertForSequenceClassification: bert,
+  BertForTokenClassification: bert,
+  BertForMaskedLM: bert,
+  BertForQuestionAnswering: bert,
+  RobertaForSequenceClassification: roberta,
+  RobertaForTokenClassification: roberta,
+  RobertaForQuestionAnswering: roberta,
   DistilBertForSequenceClassification: (s) => ({
-    model_type: "distilbert", vocab_size: s.vocab, dim: s.heads * s.width, n_heads: s.heads, n_layers: s.layers, hidden_dim: 3 * s.heads * s.width, max_position_embeddings: s.positions, initializer_range: 0.3,
+    model_type: "distilbert",
+    vocab_size: s.vocab,
+    dim: s.heads * s.width,
+    n_heads: s.heads,
+    n_layers: s.layers,
+    hidden_dim: 3 * s.heads * s.width,
+    max_position_embeddings: s.positions,
+    initializer_range: 0.3,
   }),
-  GPT2LMHeadModel: gpt2, GPT2ForSequenceClassification: gpt2,
+  GPT2LMHeadModel: gpt2,
+  GPT2ForSequenceClassification: gpt2,
   LlamaForCausalLM: (s) => ({
-    model_type: "llama", vocab_size: s.vocab, hidden_size: s.heads * s.width, num_attention_heads: s.heads, num_key_value_heads: 1, num_hidden_layers: s.layers,
-    intermediate_size: 3 * s.heads * s.width, max_position_embeddings: s.positions, initializer_range: 0.3, pad_token_id: 0,
+    model_type: "llama",
+    vocab_size: s.vocab,
+    hidden_size: s.heads * s.width,
+    num_attention_heads: s.heads,
+    num_key_value_heads: 1,
+    num_hidden_layers: s.layers,
+    intermediate_size: 3 * s.heads * s.width,
+    max_position_embeddings: s.positions,
+    initializer_range: 0.3,
+    pad_token_id: 0,
   }),
 };
 
@@ -28,15 +49,36 @@ export const SMALL: Readonly<Record<string, (s: Sizes) => ConfigSource>> = {
 
 function bert(s: Sizes): ConfigSource {
   return {
-    model_type: "bert", vocab_size: s.vocab, hidden_size: s.heads * s.width, num_attention_heads: s.heads, num_hidden_layers: s.layers, intermediate_size: 3 * s.heads * s.width,
-    max_position_embeddings: s.positions, initializer_range: 0.3,
+    model_type: "bert",
+    vocab_size: s.vocab,
+    hidden_size: s.heads * s.width,
+    num_attention_heads: s.heads,
+    num_hidden_layers: s.layers,
+    intermediate_size: 3 * s.heads * s.width,
+    max_position_embeddings: s.positions,
+    initializer_range: 0.3,
   };
 }
 
 function roberta(s: Sizes): ConfigSource {
-  return { ...bert(s), model_type: "roberta", pad_token_id: 1, max_position_embeddings: s.positions + 2, type_vocab_size: 1 };
+  return {
+    ...bert(s),
+    model_type: "roberta",
+    pad_token_id: 1,
+    max_position_embeddings: s.positions + 2,
+    type_vocab_size: 1,
+  };
 }
 
 function gpt2(s: Sizes): ConfigSource {
-  return { model_type: "gpt2", vocab_size: s.vocab, n_embd: s.heads * s.width, n_head: s.heads, n_layer: s.layers, n_positions: s.positions, initializer_range: 0.3, pad_token_id: 0 };
+  return {
+    model_type: "gpt2",
+    vocab_size: s.vocab,
+    n_embd: s.heads * s.width,
+    n_head: s.heads,
+    n_layer: s.layers,
+    n_positions: s.positions,
+    initializer_range: 0.3,
+    pad_token_id: 0,
+  };
 }

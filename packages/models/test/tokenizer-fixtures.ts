@@ -8,14 +8,22 @@ const root = resolve(import.meta.dirname, "../../..");
 const data = resolve(root, process.env["LOWRANK_DATA"] ?? "../shared/data");
 const fixtures = resolve(root, process.env["LOWRANK_FIXTURES"] ?? "../shared/fixtures", "tokenizers");
 
-export const present: boolean = existsSync(resolve(fixtures, "manifest.json")) && existsSync(resolve(data, "gpt2-tokenizer")) && existsSync(resolve(data, "bert-base-uncased-tokenizer"));
+export const present: boolean =
+  existsSync(resolve(fixtures, "manifest.json")) &&
+  existsSync(resolve(data, "gpt2-tokenizer")) &&
+  existsSync(resolve(data, "bert-base-uncased-tokenizer"));
 
 /** Rows of NAME.jsonl.gz. */
 export function rows<T>(name: string): T[] {
-  return gunzipSync(readFileSync(resolve(fixtures, `${name}.jsonl.gz`))).toString("utf8").split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as T);
+  return gunzipSync(readFileSync(resolve(fixtures, `${name}.jsonl.gz`)))
+    .toString("utf8")
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as T);
 }
 
-const json = (...path: string[]): Record<string, unknown> => JSON.parse(readFileSync(resolve(...path), "utf8")) as Record<string, unknown>;
+const json = (...path: string[]): Record<string, unknown> =>
+  JSON.parse(readFileSync(resolve(...path), "utf8")) as Record<string, unknown>;
 
 function bert(change: Record<string, unknown> = {}): unknown {
   const file = json(data, "bert-base-uncased-tokenizer", "tokenizer.json");
@@ -23,11 +31,29 @@ function bert(change: Record<string, unknown> = {}): unknown {
 }
 
 function gpt2(change: (file: Record<string, unknown>) => object = () => ({})): unknown {
-  const [, ...merges] = readFileSync(resolve(data, "gpt2-tokenizer/vocab.bpe"), "utf8").split("\n").filter((line) => line !== "");
+  const [, ...merges] = readFileSync(resolve(data, "gpt2-tokenizer/vocab.bpe"), "utf8")
+    .split("\n")
+    .filter((line) => line !== "");
   const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: false, use_regex: true };
   const file = {
-    version: "1.0", truncation: null, padding: null, normalizer: null, pre_tokenizer: byteLevel, post_processor: byteLevel, decoder: byteLevel,
-    added_tokens: [{ id: 50256, content: "<|endoftext|>", single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }],
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    normalizer: null,
+    pre_tokenizer: byteLevel,
+    post_processor: byteLevel,
+    decoder: byteLevel,
+    added_tokens: [
+      {
+        id: 50256,
+        content: "<|endoftext|>",
+        single_word: false,
+        lstrip: false,
+        rstrip: false,
+        normalized: false,
+        special: true,
+      },
+    ],
     model: { type: "BPE", vocab: json(data, "gpt2-tokenizer", "encoder.json"), merges },
   };
   return { ...file, ...change(file) };
@@ -35,22 +61,25 @@ function gpt2(change: (file: Record<string, unknown>) => object = () => ({})): u
 
 const end = ["<|endoftext|>", 50256];
 const FILES: Readonly<Record<string, () => unknown>> = {
-  "bert": () => bert(),
+  bert: () => bert(),
   "bert-cased-rules": () => bert({ lowercase: false, strip_accents: false }),
   "bert-keep-accents": () => bert({ lowercase: true, strip_accents: false }),
-  "gpt2": () => gpt2(),
-  "gpt2-roberta": () => gpt2((file) => ({
-    pre_tokenizer: { ...(file["pre_tokenizer"] as object), add_prefix_space: true },
-    post_processor: { type: "RobertaProcessing", sep: end, cls: end, trim_offsets: true, add_prefix_space: true },
-  })),
-  "llama3": () => json(fixtures, "llama3.tokenizer.json"),
-  "qwen": () => json(fixtures, "qwen.tokenizer.json"),
+  gpt2: () => gpt2(),
+  "gpt2-roberta": () =>
+    gpt2((file) => ({
+      pre_tokenizer: { ...(file["pre_tokenizer"] as object), add_prefix_space: true },
+      post_processor: { type: "RobertaProcessing", sep: end, cls: end, trim_offsets: true, add_prefix_space: true },
+    })),
+  llama3: () => json(fixtures, "llama3.tokenizer.json"),
+  qwen: () => json(fixtures, "qwen.tokenizer.json"),
 };
 
 /** The tokenizers of the fixtures that are built. */
 export const TOKENIZERS: readonly string[] = Object.keys(FILES);
 
-export function fileOf(name: string): unknown { return FILES[name]!(); }
+export function fileOf(name: string): unknown {
+  return FILES[name]!();
+}
 
 const made = new Map<string, Tokenizer>();
 export function tokenizerOf(name: string): Tokenizer {
@@ -59,7 +88,9 @@ export function tokenizerOf(name: string): Tokenizer {
   return tokenizer;
 }
 
-export function publicShape(name: string): unknown { return json(fixtures, "../public-shapes", name); }
+export function publicShape(name: string): unknown {
+  return json(fixtures, "../public-shapes", name);
+}
 
 /** A recorded encoding. */
 export interface Recorded {
@@ -89,7 +120,9 @@ export function expected(row: Recorded, sourceOf: (token: number) => string): Pa
     return [starts[from]!, starts[to]!];
   });
   return {
-    ids: row.ids, typeIds: row.type_ids, offsets,
+    ids: row.ids,
+    typeIds: row.type_ids,
+    offsets,
     ...(row.tokens === undefined ? {} : { tokens: row.tokens }),
     ...(row.special_tokens_mask === undefined ? {} : { specialTokensMask: row.special_tokens_mask }),
     ...(row.word_ids === undefined ? {} : { wordIds: row.word_ids }),

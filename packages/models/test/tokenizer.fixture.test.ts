@@ -1,85 +1,162 @@
 /** `tokenizers` 0.23 is the referee: every recorded row of the WordPiece and byte-level tokenizers, exactly. */
 import { describe, expect, it } from "vitest";
 import type { TruncationSide, TruncationStrategy } from "../src/index.ts";
-import { expected, part, present, publicShape, rows, tokenizerOf, TOKENIZERS, type Recorded } from "./tokenizer-fixtures.ts";
+import {
+  expected,
+  part,
+  present,
+  publicShape,
+  rows,
+  tokenizerOf,
+  TOKENIZERS,
+  type Recorded,
+} from "./tokenizer-fixtures.ts";
 import { parseTokenizer } from "../src/index.ts";
 
-const built = <T extends { readonly tok: string }>(name: string): T[] => rows<T>(name).filter((row) => TOKENIZERS.includes(row.tok));
+const built = <T extends { readonly tok: string }>(name: string): T[] =>
+  rows<T>(name).filter((row) => TOKENIZERS.includes(row.tok));
 
 /** The rows that differ: none, or the first few with what they are about. */
 function differing<T>(all: readonly T[], differs: (row: T) => unknown): unknown[] {
   expect(all.length).toBeGreaterThan(0);
-  return all.map(differs).filter((found) => found !== undefined).slice(0, 3);
+  return all
+    .map(differs)
+    .filter((found) => found !== undefined)
+    .slice(0, 3);
 }
-const unlike = (about: unknown, got: unknown, want: unknown): unknown => (JSON.stringify(got) === JSON.stringify(want) ? undefined : { about, got, want });
+const unlike = (about: unknown, got: unknown, want: unknown): unknown =>
+  JSON.stringify(got) === JSON.stringify(want) ? undefined : { about, got, want };
 
 describe.skipIf(!present)("recorded tokenizers", () => {
-  interface Text { readonly i: number; readonly text: string; readonly utf16_units?: number[] }
+  interface Text {
+    readonly i: number;
+    readonly text: string;
+    readonly utf16_units?: number[];
+  }
   const texts = new Map(present ? rows<Text>("texts").map((row) => [row.i, row]) : []);
   /** As the caller holds it, lone surrogates included. */
-  const held = (row: Text): string => (row.utf16_units === undefined ? row.text : String.fromCharCode(...row.utf16_units));
+  const held = (row: Text): string =>
+    row.utf16_units === undefined ? row.text : String.fromCharCode(...row.utf16_units);
 
   it.each(TOKENIZERS)("%s encodes texts", (name) => {
     const tokenizer = tokenizerOf(name);
-    interface Row extends Recorded { readonly i: number; readonly special: boolean }
-    expect(differing(rows<Row>(`encode.${name}`), (row) => {
-      const text = texts.get(row.i)!;
-      const want = expected(row, () => text.text);
-      return unlike([text.text, row.special], part(tokenizer.encode(held(text), { specialTokens: row.special }), want), want);
-    })).toEqual([]);
+    interface Row extends Recorded {
+      readonly i: number;
+      readonly special: boolean;
+    }
+    expect(
+      differing(rows<Row>(`encode.${name}`), (row) => {
+        const text = texts.get(row.i)!;
+        const want = expected(row, () => text.text);
+        return unlike(
+          [text.text, row.special],
+          part(tokenizer.encode(held(text), { specialTokens: row.special }), want),
+          want,
+        );
+      }),
+    ).toEqual([]);
   });
 
   it("encode pairs", () => {
-    interface Row extends Recorded { readonly tok: string; readonly text: string; readonly pair: string; readonly special: boolean }
-    expect(differing(built<Row>("pairs"), (row) => {
-      const got = tokenizerOf(row.tok).encode(row.text, { pair: row.pair, specialTokens: row.special });
-      const want = expected(row, (i) => (got.sequenceIds[i] === 1 ? row.pair : row.text));
-      return unlike([row.tok, row.text, row.pair, row.special], part(got, want), want);
-    })).toEqual([]);
+    interface Row extends Recorded {
+      readonly tok: string;
+      readonly text: string;
+      readonly pair: string;
+      readonly special: boolean;
+    }
+    expect(
+      differing(built<Row>("pairs"), (row) => {
+        const got = tokenizerOf(row.tok).encode(row.text, { pair: row.pair, specialTokens: row.special });
+        const want = expected(row, (i) => (got.sequenceIds[i] === 1 ? row.pair : row.text));
+        return unlike([row.tok, row.text, row.pair, row.special], part(got, want), want);
+      }),
+    ).toEqual([]);
   });
 
   it("encode words", () => {
-    interface Row extends Recorded { readonly tok: string; readonly words: string[]; readonly pair_words?: string[]; readonly special: boolean }
-    expect(differing(built<Row>("words"), (row) => {
-      const got = tokenizerOf(row.tok).encode(row.words, { specialTokens: row.special, pair: row.pair_words });
-      const want = expected(row, (i) => (got.sequenceIds[i] === 1 ? row.pair_words! : row.words)[got.wordIds[i] ?? 0] ?? "");
-      return unlike([row.tok, row.words, row.pair_words, row.special], part(got, want), want);
-    })).toEqual([]);
+    interface Row extends Recorded {
+      readonly tok: string;
+      readonly words: string[];
+      readonly pair_words?: string[];
+      readonly special: boolean;
+    }
+    expect(
+      differing(built<Row>("words"), (row) => {
+        const got = tokenizerOf(row.tok).encode(row.words, { specialTokens: row.special, pair: row.pair_words });
+        const want = expected(
+          row,
+          (i) => (got.sequenceIds[i] === 1 ? row.pair_words! : row.words)[got.wordIds[i] ?? 0] ?? "",
+        );
+        return unlike([row.tok, row.words, row.pair_words, row.special], part(got, want), want);
+      }),
+    ).toEqual([]);
   });
 
   it("cut to a length", () => {
     interface Row extends Recorded {
-      readonly tok: string; readonly text: string; readonly pair: string | null; readonly special: boolean; readonly max_length: number;
-      readonly strategy: TruncationStrategy; readonly direction: TruncationSide; readonly error?: string; readonly quirk?: string;
+      readonly tok: string;
+      readonly text: string;
+      readonly pair: string | null;
+      readonly special: boolean;
+      readonly max_length: number;
+      readonly strategy: TruncationStrategy;
+      readonly direction: TruncationSide;
+      readonly error?: string;
+      readonly quirk?: string;
     }
     // strides are about what overflows, which is not built; the part that is kept does not depend on them
     const cases = built<Row>("truncation").filter((row) => row.error?.includes("stride") !== true);
-    expect(differing(cases, (row) => {
-      const encode = () => tokenizerOf(row.tok).encode(row.text, {
-        specialTokens: row.special, maxLength: row.max_length, truncation: row.strategy, truncationSide: row.direction, ...(row.pair === null ? {} : { pair: row.pair }),
-      });
-      if (row.error !== undefined || row.quirk !== undefined) {
-        const [refusal] = [row].map(() => { try { return encode(); } catch (error) { return (error as { code?: string }).code; } });
-        return unlike(row, refusal, "ConfigError");
-      }
-      const got = encode();
-      const want = expected(row, (i) => (got.sequenceIds[i] === 1 ? row.pair! : row.text));
-      return unlike([row.tok, row.text, row.pair, row.special, row.max_length, row.strategy, row.direction], part(got, want), want);
-    })).toEqual([]);
+    expect(
+      differing(cases, (row) => {
+        const encode = () =>
+          tokenizerOf(row.tok).encode(row.text, {
+            specialTokens: row.special,
+            maxLength: row.max_length,
+            truncation: row.strategy,
+            truncationSide: row.direction,
+            ...(row.pair === null ? {} : { pair: row.pair }),
+          });
+        if (row.error !== undefined || row.quirk !== undefined) {
+          const [refusal] = [row].map(() => {
+            try {
+              return encode();
+            } catch (error) {
+              return (error as { code?: string }).code;
+            }
+          });
+          return unlike(row, refusal, "ConfigError");
+        }
+        const got = encode();
+        const want = expected(row, (i) => (got.sequenceIds[i] === 1 ? row.pair! : row.text));
+        return unlike(
+          [row.tok, row.text, row.pair, row.special, row.max_length, row.strategy, row.direction],
+          part(got, want),
+          want,
+        );
+      }),
+    ).toEqual([]);
   });
 
   it("decode", () => {
-    interface Row { readonly tok: string; readonly ids: number[]; readonly keep_special: string; readonly skip_special: string; readonly cleaned?: string }
-    expect(differing(built<Row>("decode"), (row) => {
-      const tokenizer = tokenizerOf(row.tok);
-      const got = [tokenizer.decode(row.ids, { skipSpecialTokens: false }), tokenizer.decode(row.ids)];
-      const want = [row.keep_special, row.skip_special];
-      if (row.tok.startsWith("bert")) {
-        got.push(tokenizer.decode(row.ids, { cleanUpSpaces: true }));
-        want.push(row.cleaned ?? row.skip_special);
-      }
-      return unlike([row.tok, row.ids], got, want);
-    })).toEqual([]);
+    interface Row {
+      readonly tok: string;
+      readonly ids: number[];
+      readonly keep_special: string;
+      readonly skip_special: string;
+      readonly cleaned?: string;
+    }
+    expect(
+      differing(built<Row>("decode"), (row) => {
+        const tokenizer = tokenizerOf(row.tok);
+        const got = [tokenizer.decode(row.ids, { skipSpecialTokens: false }), tokenizer.decode(row.ids)];
+        const want = [row.keep_special, row.skip_special];
+        if (row.tok.startsWith("bert")) {
+          got.push(tokenizer.decode(row.ids, { cleanUpSpaces: true }));
+          want.push(row.cleaned ?? row.skip_special);
+        }
+        return unlike([row.tok, row.ids], got, want);
+      }),
+    ).toEqual([]);
   });
 
   it("split whatever is numeric into digits", () => {

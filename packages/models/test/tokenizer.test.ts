@@ -5,7 +5,12 @@ import { describe, expect, it } from "vitest";
 import { loadTokenizer, parseTokenizer, type Files } from "../src/index.ts";
 import { BYTE_LEVEL_FILE, WORD_PIECE_FILE } from "./small-tokenizers.ts";
 
-const folder = resolve(import.meta.dirname, "../../..", process.env["LOWRANK_DATA"] ?? "../shared/data", "bert-base-uncased-tokenizer");
+const folder = resolve(
+  import.meta.dirname,
+  "../../..",
+  process.env["LOWRANK_DATA"] ?? "../shared/data",
+  "bert-base-uncased-tokenizer",
+);
 
 it("tokenises as bert-base-uncased does", async ({ skip }) => {
   if (!existsSync(folder)) return skip(`no tokenizer at ${folder}; set LOWRANK_DATA`);
@@ -40,7 +45,14 @@ describe("a call", () => {
   });
 
   it("keeps the second text of a pair, the separator, and the last token where nothing ends the text", () => {
-    expect(words.encode("a film", { pair: "good films", maxLength: 6 }).tokens).toEqual(["[CLS]", "a", "[SEP]", "good", "film", "[SEP]"]);
+    expect(words.encode("a film", { pair: "good films", maxLength: 6 }).tokens).toEqual([
+      "[CLS]",
+      "a",
+      "[SEP]",
+      "good",
+      "film",
+      "[SEP]",
+    ]);
     expect(bytes.encode("ab", { pair: " b" })).toMatchObject({ tokens: ["ab", "Ġ", "b"], sequenceIds: [0, 1, 1] });
     expect(bytes.encode("ab b", { maxLength: 2 }).tokens).toEqual(["ab", "Ġ"]);
   });
@@ -48,7 +60,11 @@ describe("a call", () => {
   it("cuts at the side of tokenizer_config.json, and at the other when asked", () => {
     const left = parseTokenizer(WORD_PIECE_FILE, { truncation_side: "left" });
     expect(left.encode("a good film", { maxLength: 3 }).tokens).toEqual(["[CLS]", "film", "[SEP]"]);
-    expect(left.encode("a good film", { maxLength: 3, truncationSide: "right" }).tokens).toEqual(["[CLS]", "a", "[SEP]"]);
+    expect(left.encode("a good film", { maxLength: 3, truncationSide: "right" }).tokens).toEqual([
+      "[CLS]",
+      "a",
+      "[SEP]",
+    ]);
   });
 
   it("takes the model's length where a strategy is named and no length", () => {
@@ -63,7 +79,9 @@ describe("a call", () => {
   it("leaves nothing of a text that has room for nothing", () => {
     expect(words.encode("a film", { maxLength: 0, specialTokens: false }).ids).toEqual([]);
     expect(words.encode("a film", { maxLength: 2 }).tokens).toEqual(["[CLS]", "[SEP]"]);
-    expect(() => words.encode("a film", { maxLength: 1 })).toThrow("encode: maxLength 1 has no room for the 2 special tokens");
+    expect(() => words.encode("a film", { maxLength: 1 })).toThrow(
+      "encode: maxLength 1 has no room for the 2 special tokens",
+    );
   });
 
   it("decodes nothing as nothing, and leaves spaces and ids without a token alone", () => {
@@ -76,13 +94,22 @@ describe("a call", () => {
   });
 
   it.each([
-    [() => words.encode("a", { max_length: 4 } as object), 'encode: has an unknown key "max_length"; did you mean "maxLength"?'],
+    [
+      () => words.encode("a", { max_length: 4 } as object),
+      'encode: has an unknown key "max_length"; did you mean "maxLength"?',
+    ],
     [() => words.encode("a", { truncation: true as never, maxLength: 3 }), "must be one of"],
     [() => words.encode("a", { maxLength: -1 }), '"maxLength" must be a whole number of at least 0'],
     [() => words.encode(undefined as never), "encode: the text must be a string or a list of words, got undefined"],
     [() => words.encode("a", { pair: 7 as never }), 'encode: "pair" must be a string or a list of words'],
-    [() => words.encode("a good film", { truncation: "only_second", maxLength: 3 }), 'encode: truncation "only_second" needs a pair'],
-    [() => words.encode("a", { pair: "good film", truncation: "only_first", maxLength: 4 }), 'encode: truncation "only_first" would have to cut 2 tokens from a text of 1'],
+    [
+      () => words.encode("a good film", { truncation: "only_second", maxLength: 3 }),
+      'encode: truncation "only_second" needs a pair',
+    ],
+    [
+      () => words.encode("a", { pair: "good film", truncation: "only_first", maxLength: 4 }),
+      'encode: truncation "only_first" would have to cut 2 tokens from a text of 1',
+    ],
     [() => words.decode([1], { skip_special_tokens: true } as object), 'did you mean "skipSpecialTokens"?'],
   ])("is refused when it asks for what is not there (%#)", (call, message) => {
     expect(call).toThrow(message);
@@ -105,7 +132,8 @@ describe("a file", () => {
     else at[last] = value;
     return copy;
   };
-  const deep = (levels: number): unknown => (levels === 0 ? { type: "NFC" } : { type: "Sequence", normalizers: [deep(levels - 1)] });
+  const deep = (levels: number): unknown =>
+    levels === 0 ? { type: "NFC" } : { type: "Sequence", normalizers: [deep(levels - 1)] };
 
   it("may be of before models named their type", () => {
     expect(parseTokenizer(change(["model", "type"], undefined)).encode("ab").tokens).toEqual(["ab"]);
@@ -119,23 +147,75 @@ describe("a file", () => {
   it.each([
     ["null", null, "must be an object"],
     ["a list", [], "must be an object"],
-    ["an unbuilt model", change(["model", "type"], "Unigram"), '"model" is of type "Unigram", which is not built; built: WordPiece, BPE'],
-    ["an unbuilt part", change(["pre_tokenizer"], { type: "Metaspace" }), '"pre_tokenizer" is of type "Metaspace", which is not built'],
+    [
+      "an unbuilt model",
+      change(["model", "type"], "Unigram"),
+      '"model" is of type "Unigram", which is not built; built: WordPiece, BPE',
+    ],
+    [
+      "an unbuilt part",
+      change(["pre_tokenizer"], { type: "Metaspace" }),
+      '"pre_tokenizer" is of type "Metaspace", which is not built',
+    ],
     ["a type that every object has", change(["normalizer"], { type: "constructor" }), "which is not built"],
-    ["a flag in words", change(["pre_tokenizer", "add_prefix_space"], "false"), '"pre_tokenizer.add_prefix_space" must be true or false, got "false"'],
+    [
+      "a flag in words",
+      change(["pre_tokenizer", "add_prefix_space"], "false"),
+      '"pre_tokenizer.add_prefix_space" must be true or false, got "false"',
+    ],
     ["an unknown switch", change(["model", "cache"], true), '"model" has an unknown key "cache"'],
-    ["a split pattern nobody knows", change(["pre_tokenizer"], { type: "Split", pattern: { Regex: "(a|a|[a-z._0-9]+)+$X" }, behavior: "Isolated", invert: false }), 'has the split pattern "(a|a|[a-z._0-9]+)+$X", which is none of the known ones'],
-    ["an id beyond every embedding", change(["model", "vocab", "a"], 2 ** 26), '"model.vocab.a" must be a whole number from 0 to 67108863'],
+    [
+      "a split pattern nobody knows",
+      change(["pre_tokenizer"], {
+        type: "Split",
+        pattern: { Regex: "(a|a|[a-z._0-9]+)+$X" },
+        behavior: "Isolated",
+        invert: false,
+      }),
+      'has the split pattern "(a|a|[a-z._0-9]+)+$X", which is none of the known ones',
+    ],
+    [
+      "an id beyond every embedding",
+      change(["model", "vocab", "a"], 2 ** 26),
+      '"model.vocab.a" must be a whole number from 0 to 67108863',
+    ],
     ["half an id", change(["model", "vocab", "a"], 1.5), '"model.vocab.a" must be a whole number'],
     ["one id for two tokens", change(["model", "vocab", "a"], 3), '"model.vocab" gives id 3 to both'],
-    ["an added token that contradicts the vocabulary", change(["added_tokens"], [{ id: 9, content: "a", single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }]), 'has the added token "a" with id 9, but the vocabulary gives it 1'],
-    ["a merge into no token", change(["model", "merges"], ["a x"]), 'merges "a" and "x", but "ax" is not in its vocabulary'],
+    [
+      "an added token that contradicts the vocabulary",
+      change(
+        ["added_tokens"],
+        [{ id: 9, content: "a", single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }],
+      ),
+      'has the added token "a" with id 9, but the vocabulary gives it 1',
+    ],
+    [
+      "a merge into no token",
+      change(["model", "merges"], ["a x"]),
+      'merges "a" and "x", but "ax" is not in its vocabulary',
+    ],
     ["a merge of three", change(["model", "merges"], ["a b b"]), '"model.merges.0" must be two tokens'],
     ["random merges", change(["model", "dropout"], 0.1), '"model.dropout" must be 0 or null'],
-    ["byte fallback", change(["model", "byte_fallback"], true), '"model.byte_fallback" must be false (byte fallback is not built)'],
-    ["an unknown token that is none", change(["model", "unk_token"], "[NO]", WORD_PIECE_FILE), 'has the unknown token "[NO]", which is not in its vocabulary'],
-    ["words of any length", change(["model", "max_input_chars_per_word"], 1e9, WORD_PIECE_FILE), "must be a whole number from 0 to 1000"],
-    ["a template without its token", change(["post_processor", "special_tokens"], {}, WORD_PIECE_FILE), 'uses the special token "[CLS]", which "special_tokens" does not define'],
+    [
+      "byte fallback",
+      change(["model", "byte_fallback"], true),
+      '"model.byte_fallback" must be false (byte fallback is not built)',
+    ],
+    [
+      "an unknown token that is none",
+      change(["model", "unk_token"], "[NO]", WORD_PIECE_FILE),
+      'has the unknown token "[NO]", which is not in its vocabulary',
+    ],
+    [
+      "words of any length",
+      change(["model", "max_input_chars_per_word"], 1e9, WORD_PIECE_FILE),
+      "must be a whole number from 0 to 1000",
+    ],
+    [
+      "a template without its token",
+      change(["post_processor", "special_tokens"], {}, WORD_PIECE_FILE),
+      'uses the special token "[CLS]", which "special_tokens" does not define',
+    ],
     ["a sequence in a sequence in …", change(["normalizer"], deep(5000)), "is nested deeper than"],
   ])("is refused with the place: %s", (_, file, message) => {
     expect(() => parseTokenizer(file)).toThrow(message);
@@ -143,25 +223,41 @@ describe("a file", () => {
   });
 
   it("must have a place for the second text where there is one", () => {
-    const single = parseTokenizer(change(["post_processor", "pair"], [{ Sequence: { id: "A", type_id: 0 } }], WORD_PIECE_FILE));
+    const single = parseTokenizer(
+      change(["post_processor", "pair"], [{ Sequence: { id: "A", type_id: 0 } }], WORD_PIECE_FILE),
+    );
     expect(single.encode("a").ids.length).toBe(3);
     expect(() => single.encode("a", { pair: "film" })).toThrow("has no place for one of the two texts");
   });
 
   it.each([
-    ['{"model_max_length": "512"}', 'tokenizer_config.json: "model_max_length" must be a positive whole number, got "512"'],
+    [
+      '{"model_max_length": "512"}',
+      'tokenizer_config.json: "model_max_length" must be a positive whole number, got "512"',
+    ],
     ['{"truncation_side": "both"}', '"truncation_side" must be one of "right", "left"'],
     ["[1]", "must be an object"],
     ['{"__proto__": {}}', "no key that a file may use"],
     ["{", "not valid JSON"],
   ])("tokenizer_config.json is refused with the key: %s", async (config, message) => {
-    const texts: Record<string, string> = { "tokenizer.json": JSON.stringify(WORD_PIECE_FILE), "tokenizer_config.json": config };
-    const files = { where: "here", exists: (name: string) => Promise.resolve(name in texts), text: (name: string) => Promise.resolve(texts[name]!) } as Files;
+    const texts: Record<string, string> = {
+      "tokenizer.json": JSON.stringify(WORD_PIECE_FILE),
+      "tokenizer_config.json": config,
+    };
+    const files = {
+      where: "here",
+      exists: (name: string) => Promise.resolve(name in texts),
+      text: (name: string) => Promise.resolve(texts[name]!),
+    } as Files;
     await expect(loadTokenizer(files)).rejects.toThrow(message);
   });
 
   it.each([
-    [WORD_PIECE_FILE, { do_lower_case: false }, '"normalizer.lowercase" is true, but tokenizer_config.json has "do_lower_case": false'],
+    [
+      WORD_PIECE_FILE,
+      { do_lower_case: false },
+      '"normalizer.lowercase" is true, but tokenizer_config.json has "do_lower_case": false',
+    ],
     [WORD_PIECE_FILE, { strip_accents: true }, '"normalizer.strip_accents" is false'],
     [WORD_PIECE_FILE, { tokenize_chinese_chars: false }, '"normalizer.handle_chinese_chars" is true'],
     [BYTE_LEVEL_FILE, { add_prefix_space: true }, '"pre_tokenizer.add_prefix_space" is false'],

@@ -6,7 +6,9 @@ export abstract class Block extends Module {
   #recompute = false;
 
   /** Whether the backward pass computes this block's activations again instead of keeping them. */
-  get recompute(): boolean { return this.#recompute; }
+  get recompute(): boolean {
+    return this.#recompute;
+  }
 
   set recompute(on: boolean) {
     if (on !== this.#recompute) structureChanged();
@@ -19,13 +21,16 @@ export abstract class Block extends Module {
     const { keys } = this;
     const site = keys?.site ?? 0;
     let first = true;
-    return checkpoint((input) => {
-      if (first || keys === undefined) {
-        first = false;
-        return body(input);
-      }
-      return keys.replay(site, input, () => body(input));
-    }, [x]);
+    return checkpoint(
+      (input) => {
+        if (first || keys === undefined) {
+          first = false;
+          return body(input);
+        }
+        return keys.replay(site, input, () => body(input));
+      },
+      [x],
+    );
   }
 }
 
@@ -35,6 +40,7 @@ export abstract class Block extends Module {
  */
 export function recomputeBlocks(model: Module, on = true): void {
   const blocks = [...model.namedModules()].flatMap(([, m]) => (m instanceof Block ? [m] : []));
-  if (blocks.length === 0) throw new LowrankError("ConfigError", "recomputeBlocks: the model has no blocks to recompute");
+  if (blocks.length === 0)
+    throw new LowrankError("ConfigError", "recomputeBlocks: the model has no blocks to recompute");
   for (const block of blocks) block.recompute = on;
 }

@@ -12,16 +12,28 @@ export class DropoutKeys {
   step = 0;
 
   constructor(device: Device, seed: number) {
-    if (!Number.isSafeInteger(seed)) throw new LowrankError("RandomError", `DropoutKeys: the seed must be a whole number, got ${quote(seed)}`);
-    this.#words = device.live([2], "u32", () => [seed >>> 0, this.step++ >>> 0], () => { this.step--; });
+    if (!Number.isSafeInteger(seed))
+      throw new LowrankError("RandomError", `DropoutKeys: the seed must be a whole number, got ${quote(seed)}`);
+    this.#words = device.live(
+      [2],
+      "u32",
+      () => [seed >>> 0, this.step++ >>> 0],
+      () => {
+        this.step--;
+      },
+    );
     this.#current = this.#words;
   }
 
   /** A forward pass begins: sites are numbered from 0 again. */
-  restart(): void { this.#site = 0; }
+  restart(): void {
+    this.#site = 0;
+  }
 
   /** Number of the next site. */
-  get site(): number { return this.#site; }
+  get site(): number {
+    return this.#site;
+  }
 
   /**
    * Runs `body` with sites numbered from `site` on, as they were when it ran there first. Its masks are drawn again, once `after`
@@ -39,5 +51,7 @@ export class DropoutKeys {
     }
   }
 
-  next(): RandomKey { return { words: this.#current, site: this.#site++ }; }
+  next(): RandomKey {
+    return { words: this.#current, site: this.#site++ };
+  }
 }

@@ -5,11 +5,31 @@
 export { Block, recomputeBlocks } from "./block.ts";
 export { clipGradNorm, gradNorm } from "./clip.ts";
 export { DropoutKeys } from "./dropout-keys.ts";
-export { activation, activationNames, Conv1D, Dropout, Embedding, LayerNorm, Linear, Norm, Projection, RMSNorm } from "./layers.ts";
+export {
+  activation,
+  activationNames,
+  Conv1D,
+  Dropout,
+  Embedding,
+  LayerNorm,
+  Linear,
+  Norm,
+  Projection,
+  RMSNorm,
+} from "./layers.ts";
 export { LossScaler, type LossScalerOptions, type LossScalerState } from "./loss-scaler.ts";
 export { binaryCrossEntropy, crossEntropy, mse } from "./losses.ts";
 export { Module, nearest, type MaterializeOptions, type NameFilter } from "./module.ts";
-export { AdamW, decayGroups, Optimizer, SGD, type AdamWOptions, type LearningRate, type ParameterGroup, type SGDOptions } from "./optimizer.ts";
+export {
+  AdamW,
+  decayGroups,
+  Optimizer,
+  SGD,
+  type AdamWOptions,
+  type LearningRate,
+  type ParameterGroup,
+  type SGDOptions,
+} from "./optimizer.ts";
 export { constantSchedule, cosineSchedule, linearSchedule, type Schedule, type ScheduleOptions } from "./schedules.ts";
 export { Weight, type Init, type WeightForm, type WeightFormat, type WeightKind } from "./weight.ts";
 export { grad, valueAndGrad, type CrossEntropyOptions } from "@lowrank/tensor";

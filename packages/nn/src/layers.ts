@@ -87,7 +87,9 @@ export class Embedding extends Module {
 export abstract class Norm extends Module {
   abstract readonly weight: Weight;
   abstract readonly eps: number;
-  protected override get weightKind(): WeightKind { return "norm"; }
+  protected override get weightKind(): WeightKind {
+    return "norm";
+  }
   abstract forward(x: Tensor): Tensor;
 }
 
@@ -132,12 +134,18 @@ export class Dropout extends Module {
     this.p = p;
   }
 
-  get active(): boolean { return this.training && this.p > 0; }
+  get active(): boolean {
+    return this.training && this.p > 0;
+  }
 
   /** The arguments of `ops.dropout` for the next site, or undefined when nothing is to be dropped. */
   draw(): { p: number; key: ReturnType<NonNullable<Module["keys"]>["next"]> } | undefined {
     if (!this.active) return undefined;
-    if (this.keys === undefined) throw new LowrankError("RandomError", "dropout is on but has no random keys; call model.train(new DropoutKeys(device, seed))");
+    if (this.keys === undefined)
+      throw new LowrankError(
+        "RandomError",
+        "dropout is on but has no random keys; call model.train(new DropoutKeys(device, seed))",
+      );
     return { p: this.p, key: this.keys.next() };
   }
 
@@ -161,6 +169,7 @@ export const activationNames: readonly string[] = Object.keys(ACTIVATIONS);
 
 /** Activation by its Hugging Face name. `gelu` is the exact one, `gelu_new` the tanh approximation: they are different functions. */
 export function activation(name: string): (x: Tensor) => Tensor {
-  if (!Object.hasOwn(ACTIVATIONS, name)) throw new LowrankError("ConfigError", `unknown activation ${quote(name)}${suggestion(name, activationNames)}`);
+  if (!Object.hasOwn(ACTIVATIONS, name))
+    throw new LowrankError("ConfigError", `unknown activation ${quote(name)}${suggestion(name, activationNames)}`);
   return ACTIVATIONS[name]!;
 }

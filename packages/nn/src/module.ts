@@ -2,8 +2,35 @@
  * The module tree. Children and weights are ordinary properties; their names are the property names, which are chosen to be those
  * of Hugging Face, so that a path in the tree is a key in a checkpoint.
  */
-import { bytesOf, type Device, dtypes, floatsOf, LowrankError, NumericsError, RandomStream, ShapeError, structureChanged, structureSwitch, structureSwitched, toMemory, withScope, type DType, type StoredTensor, type TypedArray } from "@lowrank/tensor";
-import { device as aDevice, anything, callback, checkOptions, fields, flag, oneOf, optional, whole } from "@lowrank/tensor/check";
+import {
+  bytesOf,
+  type Device,
+  dtypes,
+  floatsOf,
+  LowrankError,
+  NumericsError,
+  RandomStream,
+  ShapeError,
+  structureChanged,
+  structureSwitch,
+  structureSwitched,
+  toMemory,
+  withScope,
+  type DType,
+  type StoredTensor,
+  type TypedArray,
+} from "@lowrank/tensor";
+import {
+  device as aDevice,
+  anything,
+  callback,
+  checkOptions,
+  fields,
+  flag,
+  oneOf,
+  optional,
+  whole,
+} from "@lowrank/tensor/check";
 import type { DropoutKeys } from "./dropout-keys.ts";
 import { Weight, type Init, type WeightFormat, type WeightKind } from "./weight.ts";
 
@@ -22,7 +49,11 @@ export interface MaterializeOptions {
 }
 
 const MATERIALIZE = fields<MaterializeOptions>({
-  device: aDevice, dtype: optional(oneOf(...(Object.keys(dtypes) as DType[]))), storage: optional(callback()), seed: optional(whole(0)), values: optional(anything()),
+  device: aDevice,
+  dtype: optional(oneOf(...(Object.keys(dtypes) as DType[]))),
+  storage: optional(callback()),
+  seed: optional(whole(0)),
+  values: optional(anything()),
 });
 
 export abstract class Module {
@@ -33,7 +64,9 @@ export abstract class Module {
   /** Where the model was loaded from: a directory, or another name of its files. Adapters name it as their base. */
   origin: string | undefined;
 
-  get training(): boolean { return this.#training; }
+  get training(): boolean {
+    return this.#training;
+  }
 
   set training(on: boolean) {
     if (on !== this.#training) structureSwitched(this.#mode);
@@ -41,7 +74,9 @@ export abstract class Module {
   }
 
   /** Random keys of dropout; set on the whole tree by `train`. */
-  get keys(): DropoutKeys | undefined { return this.#keys; }
+  get keys(): DropoutKeys | undefined {
+    return this.#keys;
+  }
 
   set keys(keys: DropoutKeys | undefined) {
     if (keys !== this.#keys) structureChanged();
@@ -52,7 +87,8 @@ export abstract class Module {
   *children(): Generator<[string, Module]> {
     for (const [name, value] of Object.entries(this) as [string, unknown][]) {
       if (value instanceof Module) yield [name, value];
-      else if (Array.isArray(value) && value[0] instanceof Module) for (const [i, item] of (value as Module[]).entries()) yield [`${name}.${i}`, item];
+      else if (Array.isArray(value) && value[0] instanceof Module)
+        for (const [i, item] of (value as Module[]).entries()) yield [`${name}.${i}`, item];
     }
   }
 
@@ -77,14 +113,26 @@ export abstract class Module {
   }
 
   /** What all weights of this module are, if they are one thing. */
-  protected get weightKind(): WeightKind { return undefined; }
+  protected get weightKind(): WeightKind {
+    return undefined;
+  }
 
-  weights(): Weight[] { return [...this.namedWeights()].map(([, w]) => w); }
-  trainableWeights(): Weight[] { return this.weights().filter((w) => w.trainable); }
+  weights(): Weight[] {
+    return [...this.namedWeights()].map(([, w]) => w);
+  }
+  trainableWeights(): Weight[] {
+    return this.weights().filter((w) => w.trainable);
+  }
 
   getModule(path: string): Module {
     for (const [name, module] of this.namedModules()) if (name === path) return module;
-    throw new LowrankError("NameError", `there is no module "${path}"; near it: ${nearest(path, [...this.namedModules()].map(([n]) => n)).join(", ")}`);
+    throw new LowrankError(
+      "NameError",
+      `there is no module "${path}"; near it: ${nearest(
+        path,
+        [...this.namedModules()].map(([n]) => n),
+      ).join(", ")}`,
+    );
   }
 
   /** Puts another module in the place of the one at `path`: the only way that compiled functions notice, since a property that is assigned tells nobody. */
@@ -125,18 +173,36 @@ export abstract class Module {
    * stand; of a list each entry must match something.
    * @throws LowrankError (NameError) on a filter that matches no weight, with the nearest names
    */
-  freeze(filter?: NameFilter | readonly NameFilter[]): this { return this.#setTrainable(filter, false); }
-  unfreeze(filter?: NameFilter | readonly NameFilter[]): this { return this.#setTrainable(filter, true); }
+  freeze(filter?: NameFilter | readonly NameFilter[]): this {
+    return this.#setTrainable(filter, false);
+  }
+  unfreeze(filter?: NameFilter | readonly NameFilter[]): this {
+    return this.#setTrainable(filter, true);
+  }
 
   #setTrainable(filter: NameFilter | readonly NameFilter[] | undefined, trainable: boolean): this {
     const weights = [...this.namedWeights()];
-    const filters: readonly NameFilter[] = filter === undefined ? [() => true] : Array.isArray(filter) ? (filter as readonly NameFilter[]) : [filter as NameFilter];
+    const filters: readonly NameFilter[] =
+      filter === undefined
+        ? [() => true]
+        : Array.isArray(filter)
+          ? (filter as readonly NameFilter[])
+          : [filter as NameFilter];
     // all of them first, so that a filter that matches nothing changes nothing
     const chosen = filters.map((one) => weights.filter(([name]) => matches(one, name)));
     const idle = filters[chosen.findIndex((hits) => hits.length === 0)];
     if (idle !== undefined) {
-      const near = typeof idle === "string" ? `; near it: ${nearest(idle, weights.map(([name]) => name)).join(", ")}` : "";
-      throw new LowrankError("NameError", `${trainable ? "unfreeze" : "freeze"}: ${typeof idle === "string" ? idle : typeof idle === "function" ? "the filter" : String(idle)} matches no weight${near}`);
+      const near =
+        typeof idle === "string"
+          ? `; near it: ${nearest(
+              idle,
+              weights.map(([name]) => name),
+            ).join(", ")}`
+          : "";
+      throw new LowrankError(
+        "NameError",
+        `${trainable ? "unfreeze" : "freeze"}: ${typeof idle === "string" ? idle : typeof idle === "function" ? "the filter" : String(idle)} matches no weight${near}`,
+      );
     }
     for (const [, weight] of chosen.flat()) weight.trainable = trainable;
     return this;
@@ -155,9 +221,15 @@ export abstract class Module {
     const wanted = new Map<Weight, { name: string; kept: DType | WeightFormat }>();
     for (const [name, weight] of this.namedWeights()) {
       weight.name ||= name;
-      if (!weight.materialized && !wanted.has(weight)) wanted.set(weight, { name, kept: options.storage?.(name, weight) ?? dtype });
+      if (!weight.materialized && !wanted.has(weight))
+        wanted.set(weight, { name, kept: options.storage?.(name, weight) ?? dtype });
     }
-    device.ensureRoom([...wanted].reduce((sum, [weight, { kept }]) => sum + (typeof kept === "string" ? bytesOf(kept) * weight.size : 0), 0));
+    device.ensureRoom(
+      [...wanted].reduce(
+        (sum, [weight, { kept }]) => sum + (typeof kept === "string" ? bytesOf(kept) * weight.size : 0),
+        0,
+      ),
+    );
     for (const [weight, { name, kept }] of wanted) {
       const target = typeof kept === "string" ? kept : "f32";
       const initial = await this.#initial(weight, name, seed, target, values);
@@ -173,10 +245,17 @@ export abstract class Module {
     return { fresh };
   }
 
-  async #initial(weight: Weight, name: string, seed: number, dtype: DType, values: MaterializeOptions["values"]): Promise<{ data: TypedArray; dtype: DType; fresh: boolean }> {
+  async #initial(
+    weight: Weight,
+    name: string,
+    seed: number,
+    dtype: DType,
+    values: MaterializeOptions["values"],
+  ): Promise<{ data: TypedArray; dtype: DType; fresh: boolean }> {
     if (values?.has(name) !== true) return { data: drawFresh(weight, seed, name, dtype), dtype, fresh: true };
     const { data, shape, dtype: stored } = await values.read(name);
-    if (shape.join() !== weight.shape.join()) throw new ShapeError(`${name}: the file has [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
+    if (shape.join() !== weight.shape.join())
+      throw new ShapeError(`${name}: the file has [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
     return { data, dtype: stored, fresh: false };
   }
 
@@ -209,18 +288,25 @@ export abstract class Module {
    * Writes stored values into weights that have memory. Returns names that did not meet.
    * @throws LowrankError (NumericsError) on a value that a weight's narrower dtype cannot hold
    */
-  loadStateDict(values: ReadonlyMap<string, StoredTensor>, options: { strict?: boolean } = {}): { missing: string[]; unexpected: string[] } {
+  loadStateDict(
+    values: ReadonlyMap<string, StoredTensor>,
+    options: { strict?: boolean } = {},
+  ): { missing: string[]; unexpected: string[] } {
     checkOptions("loadStateDict", fields<{ strict?: boolean }>({ strict: optional(flag) }), options);
     const weights = new Map(this.namedWeights());
     const missing = [...weights.keys()].filter((n) => !values.has(n));
     const unexpected = [...values.keys()].filter((n) => !weights.has(n));
     if (options.strict !== false && missing.length + unexpected.length > 0) {
-      throw new LowrankError("NameError", `loadStateDict: missing ${missing.slice(0, 5).join(", ") || "nothing"}; unexpected ${unexpected.slice(0, 5).join(", ") || "nothing"}`);
+      throw new LowrankError(
+        "NameError",
+        `loadStateDict: missing ${missing.slice(0, 5).join(", ") || "nothing"}; unexpected ${unexpected.slice(0, 5).join(", ") || "nothing"}`,
+      );
     }
     for (const [name, { data, shape, dtype }] of values) {
       const weight = weights.get(name);
       if (weight === undefined) continue;
-      if (shape.join() !== weight.shape.join()) throw new ShapeError(`${name}: values are [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
+      if (shape.join() !== weight.shape.join())
+        throw new ShapeError(`${name}: values are [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
       const { dtype: kept } = weight.parameter;
       const fit = fitting(name, kept, { data, dtype });
       weight.parameter.write(toMemory(kept, fit.data, fit.dtype));
@@ -240,14 +326,21 @@ function matches(filter: NameFilter, name: string): boolean {
 }
 
 /** Stored numbers, narrowed where `kept` is narrower. @throws NumericsError naming the first that it cannot hold */
-function fitting(name: string, kept: DType, stored: Pick<StoredTensor, "data" | "dtype">): Pick<StoredTensor, "data" | "dtype"> {
+function fitting(
+  name: string,
+  kept: DType,
+  stored: Pick<StoredTensor, "data" | "dtype">,
+): Pick<StoredTensor, "data" | "dtype"> {
   const { data, dtype } = stored;
   // f16 ends at 65504, below whole numbers that promote to it
   if (dtypes[kept].rank >= dtypes[dtype].rank && (kept !== "f16" || dtype === "f16")) return stored;
   const memory = toMemory(kept, data, dtype);
   const [before, after] = [floatsOf(dtype, data), floatsOf(kept, memory)];
   const lost = after.findIndex((v, i) => !Number.isFinite(v) && Number.isFinite(before[i]));
-  if (lost >= 0) throw new NumericsError(`${name}: element ${lost}, ${before[lost]}, is too large for ${kept}, in which the weight is kept`);
+  if (lost >= 0)
+    throw new NumericsError(
+      `${name}: element ${lost}, ${before[lost]}, is too large for ${kept}, in which the weight is kept`,
+    );
   return { data: memory, dtype: kept };
 }
 
@@ -272,6 +365,14 @@ function drawFresh(weight: Weight, seed: number, name: string, dtype: DType): Ty
 /** Names that share the longest run of letters with `wanted`; for error messages. */
 export function nearest(wanted: string, names: readonly string[], count = 3): string[] {
   const parts = new Set(wanted.toLowerCase().split(/[._]/));
-  const score = (n: string): number => n.toLowerCase().split(/[._]/).filter((p) => parts.has(p)).length - Math.abs(n.length - wanted.length) / 100;
-  return [...names].filter((n) => n !== "").sort((a, b) => score(b) - score(a)).slice(0, count);
+  const score = (n: string): number =>
+    n
+      .toLowerCase()
+      .split(/[._]/)
+      .filter((p) => parts.has(p)).length -
+    Math.abs(n.length - wanted.length) / 100;
+  return [...names]
+    .filter((n) => n !== "")
+    .sort((a, b) => score(b) - score(a))
+    .slice(0, count);
 }

@@ -2,8 +2,28 @@
  * Optimisers. Moments are parameters updated in place; whatever depends on the step is computed on the host in f64 and fed live,
  * so that a replayed plan can never freeze it.
  */
-import { formatShape, LowrankError, ops, quote, withScope, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
-import { anyOf, callback, checkOptions, fields, instance, listOf, optional, probability, real, type Rule } from "@lowrank/tensor/check";
+import {
+  formatShape,
+  LowrankError,
+  ops,
+  quote,
+  withScope,
+  type Device,
+  type Parameter,
+  type Tensor,
+} from "@lowrank/tensor";
+import {
+  anyOf,
+  callback,
+  checkOptions,
+  fields,
+  instance,
+  listOf,
+  optional,
+  probability,
+  real,
+  type Rule,
+} from "@lowrank/tensor/check";
 import { Weight } from "./weight.ts";
 
 /** A learning rate, or the learning rate of the step after `step` finished ones. */
@@ -18,9 +38,16 @@ export interface ParameterGroup {
 const notNegative = real({ min: 0 });
 const learningRate: Rule<LearningRate> = anyOf(notNegative, callback<(step: number) => number>());
 const SPELT = { learningRate: "lr", learning_rate: "lr", weight_decay: "weightDecay", params: "weights" };
-const GROUP = fields<ParameterGroup>({ weights: listOf(instance(Weight)), lr: optional(learningRate), weightDecay: optional(notNegative) }, { spelt: SPELT });
+const GROUP = fields<ParameterGroup>(
+  { weights: listOf(instance(Weight)), lr: optional(learningRate), weightDecay: optional(notNegative) },
+  { spelt: SPELT },
+);
 
-interface Group { readonly lr: LearningRate; readonly weightDecay: number; readonly weights: readonly Weight[] }
+interface Group {
+  readonly lr: LearningRate;
+  readonly weightDecay: number;
+  readonly weights: readonly Weight[];
+}
 
 export abstract class Optimizer {
   readonly device: Device;
@@ -30,25 +57,43 @@ export abstract class Optimizer {
   steps = 0;
 
   constructor(target: readonly Weight[] | readonly ParameterGroup[], lr: LearningRate, weightDecay: number) {
-    if (!Array.isArray(target) || target.length === 0 || target[0] instanceof Weight) checkOptions("optimizer", listOf(instance(Weight)), target);
+    if (!Array.isArray(target) || target.length === 0 || target[0] instanceof Weight)
+      checkOptions("optimizer", listOf(instance(Weight)), target);
     else checkOptions("optimizer", listOf(GROUP), target);
-    const groups = (target.length > 0 && "weights" in target[0]! ? target : [{ weights: target }]) as readonly ParameterGroup[];
-    this.groups = groups.map((g) => ({ weights: g.weights, lr: g.lr ?? lr, weightDecay: g.weightDecay ?? weightDecay }));
+    const groups = (
+      target.length > 0 && "weights" in target[0]! ? target : [{ weights: target }]
+    ) as readonly ParameterGroup[];
+    this.groups = groups.map((g) => ({
+      weights: g.weights,
+      lr: g.lr ?? lr,
+      weightDecay: g.weightDecay ?? weightDecay,
+    }));
     this.weights = this.groups.flatMap((g) => g.weights);
     const first = this.weights[0];
-    if (first === undefined) throw new LowrankError("NameError", "an optimizer needs at least one trainable weight; is everything frozen?");
+    if (first === undefined)
+      throw new LowrankError("NameError", "an optimizer needs at least one trainable weight; is everything frozen?");
     this.#refuseFrozen();
-    if (new Set(this.weights).size !== this.weights.length) throw new LowrankError("NameError", "an optimizer was given the same weight twice");
+    if (new Set(this.weights).size !== this.weights.length)
+      throw new LowrankError("NameError", "an optimizer was given the same weight twice");
     this.device = first.parameter.device;
   }
 
   #refuseFrozen(): void {
     const frozen = this.weights.filter((w) => !w.trainable);
-    if (frozen.length > 0) throw new LowrankError("NameError", `an optimizer trains what it is given, and ${frozen.length} of these ${this.weights.length} weights ${frozen.length === 1 ? "is" : "are"} frozen (${frozen.slice(0, 3).map((w) => w.name || "unnamed").join(", ")}${frozen.length > 3 ? ", …" : ""}); give it model.trainableWeights(), or unfreeze them`);
+    if (frozen.length > 0)
+      throw new LowrankError(
+        "NameError",
+        `an optimizer trains what it is given, and ${frozen.length} of these ${this.weights.length} weights ${frozen.length === 1 ? "is" : "are"} frozen (${frozen
+          .slice(0, 3)
+          .map((w) => w.name || "unnamed")
+          .join(", ")}${frozen.length > 3 ? ", …" : ""}); give it model.trainableWeights(), or unfreeze them`,
+      );
   }
 
   /** Values to differentiate with respect to, in the order `step` wants gradients. */
-  get parameters(): Parameter[] { return this.weights.map((w) => w.parameter); }
+  get parameters(): Parameter[] {
+    return this.weights.map((w) => w.parameter);
+  }
 
   #guard: Tensor | undefined;
 
@@ -59,21 +104,33 @@ export abstract class Optimizer {
    */
   step(grads: readonly Tensor[], when?: Tensor): void {
     this.#refuseFrozen();
-    if (grads.length !== this.weights.length) throw new LowrankError("ShapeError", `step: ${grads.length} gradients for ${this.weights.length} weights; give those of optimizer.parameters, in order`);
+    if (grads.length !== this.weights.length)
+      throw new LowrankError(
+        "ShapeError",
+        `step: ${grads.length} gradients for ${this.weights.length} weights; give those of optimizer.parameters, in order`,
+      );
     grads.forEach((g, i) => {
       const { name, shape } = this.weights[i]!;
-      if (g.shape.join() !== shape.join()) throw new LowrankError("ShapeError", `step: the gradient of ${name || `weight ${i}`} ${formatShape(shape)} is ${formatShape(g.shape)}; give those of optimizer.parameters, in order`);
+      if (g.shape.join() !== shape.join())
+        throw new LowrankError(
+          "ShapeError",
+          `step: the gradient of ${name || `weight ${i}`} ${formatShape(shape)} is ${formatShape(g.shape)}; give those of optimizer.parameters, in order`,
+        );
     });
     this.#guard = when;
     try {
-      withScope(this.kind, () => { this.update(grads); });
+      withScope(this.kind, () => {
+        this.update(grads);
+      });
     } finally {
       this.#guard = undefined;
     }
   }
 
   /** Takes back the count of the last step: the device skipped it. */
-  revoke(): void { this.steps--; }
+  revoke(): void {
+    this.steps--;
+  }
 
   /** What its part of a step is called in messages and profiles. */
   protected abstract readonly kind: string;
@@ -88,7 +145,11 @@ export abstract class Optimizer {
 
   protected lrOf(group: Group, finished: number): number {
     const lr = typeof group.lr === "number" ? group.lr : group.lr(finished);
-    if (!Number.isFinite(lr) || lr < 0) throw new LowrankError("ConfigError", `${this.kind}: "lr" must be a number at least 0, and its function gave ${quote(lr)} for step ${finished + 1}`);
+    if (!Number.isFinite(lr) || lr < 0)
+      throw new LowrankError(
+        "ConfigError",
+        `${this.kind}: "lr" must be a number at least 0, and its function gave ${quote(lr)} for step ${finished + 1}`,
+      );
     return lr;
   }
 
@@ -100,7 +161,9 @@ export abstract class Optimizer {
       this.steps++;
       return numbers;
     };
-    const all = this.device.live([count], this.device.defaultFloat, next, () => { this.steps--; });
+    const all = this.device.live([count], this.device.defaultFloat, next, () => {
+      this.steps--;
+    });
     return Array.from({ length: count }, (_, i) => ops.reshape(ops.slice(all, 0, i, i + 1), []));
   }
 
@@ -113,7 +176,9 @@ export abstract class Optimizer {
   }
 
   readonly #named = new Map<string, Parameter>();
-  protected namedSlots(): Map<string, Parameter> { return this.#named; }
+  protected namedSlots(): Map<string, Parameter> {
+    return this.#named;
+  }
 
   dispose(): void {
     for (const p of this.#named.values()) p.dispose();
@@ -127,9 +192,15 @@ export interface AdamWOptions {
   readonly weightDecay?: number;
 }
 
-const ADAMW = fields<AdamWOptions>({
-  lr: optional(learningRate), betas: optional(listOf(probability, { min: 2, max: 2 }) as unknown as Rule<readonly [number, number]>), eps: optional(notNegative), weightDecay: optional(notNegative),
-}, { spelt: { ...SPELT, beta1: "betas", beta2: "betas", epsilon: "eps" } });
+const ADAMW = fields<AdamWOptions>(
+  {
+    lr: optional(learningRate),
+    betas: optional(listOf(probability, { min: 2, max: 2 }) as unknown as Rule<readonly [number, number]>),
+    eps: optional(notNegative),
+    weightDecay: optional(notNegative),
+  },
+  { spelt: { ...SPELT, beta1: "betas", beta2: "betas", epsilon: "eps" } },
+);
 
 /** Decoupled weight decay (Loshchilov & Hutter 2019) with torch's arithmetic: eps is added after the bias correction of √v. */
 export class AdamW extends Optimizer {
@@ -155,7 +226,10 @@ export class AdamW extends Optimizer {
     const scalars = this.live(2 * this.groups.length + 1, (finished) => {
       const rates = this.groups.map((g) => this.lrOf(g, finished));
       const t = finished + 1;
-      return [...this.groups.flatMap((g, i) => [1 - rates[i]! * g.weightDecay, rates[i]! / (1 - beta1 ** t)]), 1 / Math.sqrt(1 - beta2 ** t)];
+      return [
+        ...this.groups.flatMap((g, i) => [1 - rates[i]! * g.weightDecay, rates[i]! / (1 - beta1 ** t)]),
+        1 / Math.sqrt(1 - beta2 ** t),
+      ];
     });
     const correction = scalars[scalars.length - 1]!;
     let at = 0;
@@ -175,7 +249,9 @@ export class AdamW extends Optimizer {
     });
   }
 
-  state(): Map<string, Parameter> { return this.namedSlots(); }
+  state(): Map<string, Parameter> {
+    return this.namedSlots();
+  }
 }
 
 export interface SGDOptions {
@@ -184,7 +260,10 @@ export interface SGDOptions {
   readonly weightDecay?: number;
 }
 
-const SGD_RULES = fields<SGDOptions>({ lr: optional(learningRate), momentum: optional(notNegative), weightDecay: optional(notNegative) }, { spelt: SPELT });
+const SGD_RULES = fields<SGDOptions>(
+  { lr: optional(learningRate), momentum: optional(notNegative), weightDecay: optional(notNegative) },
+  { spelt: SPELT },
+);
 
 /** torch's SGD: coupled weight decay, momentum buffer b ← μ·b + g. */
 export class SGD extends Optimizer {
@@ -217,7 +296,9 @@ export class SGD extends Optimizer {
     });
   }
 
-  state(): Map<string, Parameter> { return this.namedSlots(); }
+  state(): Map<string, Parameter> {
+    return this.namedSlots();
+  }
 }
 
 /**
@@ -233,5 +314,8 @@ export function decayGroups(named: Iterable<readonly [string, Weight]>, weightDe
     // an adapter's bias stands in no module of ours
     (weight.kind !== undefined || /(^|\.)bias$/.test(name) ? rest : decay).push(weight);
   }
-  return [{ weights: decay, weightDecay }, { weights: rest, weightDecay: 0 }].filter((g) => g.weights.length > 0);
+  return [
+    { weights: decay, weightDecay },
+    { weights: rest, weightDecay: 0 },
+  ].filter((g) => g.weights.length > 0);
 }

@@ -12,11 +12,25 @@ type ConstantOptions = Omit<ScheduleOptions<"constant">, "totalSteps">;
 
 export type Schedule = (step: number) => number;
 
-const SPELT = { warmup: "warmupSteps", warmup_steps: "warmupSteps", num_warmup_steps: "warmupSteps", total: "totalSteps", steps: "totalSteps", num_training_steps: "totalSteps" };
-const rules = <Name extends string>(name: Name): Rule<ScheduleOptions<Name>> => fields<ScheduleOptions<Name>>({ name: optional(oneOf(name)), warmupSteps: optional(whole(0)), totalSteps: whole(0) }, { spelt: SPELT });
+const SPELT = {
+  warmup: "warmupSteps",
+  warmup_steps: "warmupSteps",
+  num_warmup_steps: "warmupSteps",
+  total: "totalSteps",
+  steps: "totalSteps",
+  num_training_steps: "totalSteps",
+};
+const rules = <Name extends string>(name: Name): Rule<ScheduleOptions<Name>> =>
+  fields<ScheduleOptions<Name>>(
+    { name: optional(oneOf(name)), warmupSteps: optional(whole(0)), totalSteps: whole(0) },
+    { spelt: SPELT },
+  );
 const LINEAR = rules("linear");
 const COSINE = rules("cosine");
-const CONSTANT = fields<ConstantOptions>({ name: optional(oneOf("constant")), warmupSteps: optional(whole(0)) }, { spelt: SPELT });
+const CONSTANT = fields<ConstantOptions>(
+  { name: optional(oneOf("constant")), warmupSteps: optional(whole(0)) },
+  { spelt: SPELT },
+);
 
 function warm(step: number, warmup: number): number | undefined {
   return step < warmup ? step / Math.max(1, warmup) : undefined;
@@ -31,7 +45,9 @@ export function linearSchedule(options: ScheduleOptions<"linear">): Schedule {
 /** Half a cosine from 1 to 0 after the warm-up. */
 export function cosineSchedule(options: ScheduleOptions<"cosine">): Schedule {
   const { warmupSteps = 0, totalSteps } = checkOptions("cosineSchedule", COSINE, options);
-  return (step) => warm(step, warmupSteps) ?? Math.max(0, 0.5 * (1 + Math.cos((Math.PI * (step - warmupSteps)) / Math.max(1, totalSteps - warmupSteps))));
+  return (step) =>
+    warm(step, warmupSteps) ??
+    Math.max(0, 0.5 * (1 + Math.cos((Math.PI * (step - warmupSteps)) / Math.max(1, totalSteps - warmupSteps))));
 }
 
 export function constantSchedule(options: ConstantOptions = {}): Schedule {

@@ -1,5 +1,15 @@
 /** A named tensor of a module. It has a shape from the start and memory only once the model is materialised, so that models of any size can be looked at. */
-import { bytesOf, LowrankError, ops, structureChanged, type Device, type DType, type Parameter, type StoredTensor, type Tensor } from "@lowrank/tensor";
+import {
+  bytesOf,
+  LowrankError,
+  ops,
+  structureChanged,
+  type Device,
+  type DType,
+  type Parameter,
+  type StoredTensor,
+  type Tensor,
+} from "@lowrank/tensor";
 
 /** How fresh values are drawn. Every distribution names what it takes. */
 export type Init =
@@ -47,7 +57,9 @@ export class Weight {
   }
 
   /** Whether training changes it. */
-  get trainable(): boolean { return this.#trainable; }
+  get trainable(): boolean {
+    return this.#trainable;
+  }
 
   set trainable(on: boolean) {
     if (on !== this.#trainable) structureChanged();
@@ -55,18 +67,26 @@ export class Weight {
   }
 
   /** dtype a forward pass computes in, where storage is narrower; products widen such a weight while they pack it. */
-  get computesIn(): DType | undefined { return this.#computesIn; }
+  get computesIn(): DType | undefined {
+    return this.#computesIn;
+  }
 
   set computesIn(dtype: DType | undefined) {
     if (dtype !== this.#computesIn) structureChanged();
     this.#computesIn = dtype;
   }
 
-  get size(): number { return this.shape.reduce((a, b) => a * b, 1); }
-  get materialized(): boolean { return this.#parameter !== undefined || this.#form !== undefined; }
+  get size(): number {
+    return this.shape.reduce((a, b) => a * b, 1);
+  }
+  get materialized(): boolean {
+    return this.#parameter !== undefined || this.#form !== undefined;
+  }
 
   /** Set where the weight is quantised. */
-  get form(): WeightForm | undefined { return this.#form; }
+  get form(): WeightForm | undefined {
+    return this.#form;
+  }
 
   set form(form: WeightForm) {
     this.#parameter?.dispose();
@@ -78,8 +98,16 @@ export class Weight {
 
   /** Device storage. Throws while the model is only a shape, and where the weight is quantised. */
   get parameter(): Parameter {
-    if (this.#form !== undefined) throw new LowrankError("QuantisedError", `${this.name || "a weight"} is kept as ${this.#form.kind}: it can be read as a value but neither trained nor written; load the model without quantisation for that`);
-    if (this.#parameter === undefined) throw new LowrankError("MetaError", `${this.name || "a weight"} [${this.shape.join(", ")}] has no values yet; call model.materialize({ device })`);
+    if (this.#form !== undefined)
+      throw new LowrankError(
+        "QuantisedError",
+        `${this.name || "a weight"} is kept as ${this.#form.kind}: it can be read as a value but neither trained nor written; load the model without quantisation for that`,
+      );
+    if (this.#parameter === undefined)
+      throw new LowrankError(
+        "MetaError",
+        `${this.name || "a weight"} [${this.shape.join(", ")}] has no values yet; call model.materialize({ device })`,
+      );
     return this.#parameter;
   }
 

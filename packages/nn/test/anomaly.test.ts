@@ -7,17 +7,25 @@ class Toy extends Module {
   first: Linear = new Linear(6, 8);
   drop: Dropout = new Dropout(0.3);
   second: Linear = new Linear(8, 3);
-  forward(x: Tensor): Tensor { return this.second.forward(this.drop.forward(ops.softmax(this.first.forward(x)))); }
+  forward(x: Tensor): Tensor {
+    return this.second.forward(this.drop.forward(ops.softmax(this.first.forward(x))));
+  }
 }
 
 const x = { data: Float32Array.from({ length: 30 }, (_, i) => Math.sin(i)), shape: [5, 6] };
 
 describe.each(["wasm", "interpreter", "reference"] as const)("anomaly detection on %s", (name) => {
   let device: Device;
-  beforeAll(async () => { device = await init({ device: name, threads: 1 }); });
+  beforeAll(async () => {
+    device = await init({ device: name, threads: 1 });
+  });
   afterAll(() => device.close());
 
-  async function train(detect: boolean, how: "compiled" | "eager", lr: number | ((step: number) => number) = 0.05): Promise<unknown> {
+  async function train(
+    detect: boolean,
+    how: "compiled" | "eager",
+    lr: number | ((step: number) => number) = 0.05,
+  ): Promise<unknown> {
     const model = new Toy();
     await model.materialize({ device, seed: 3 });
     const keys = new DropoutKeys(device, 7);
@@ -43,7 +51,9 @@ describe.each(["wasm", "interpreter", "reference"] as const)("anomaly detection 
     } finally {
       device.anomalyDetection = false;
     }
-    const values = await Promise.all([...model.weights().map((w) => w.parameter), ...optimizer.state().values()].map((p) => p.data()));
+    const values = await Promise.all(
+      [...model.weights().map((w) => w.parameter), ...optimizer.state().values()].map((p) => p.data()),
+    );
     return { losses, values, steps: optimizer.steps, draws: keys.step };
   }
 
@@ -51,33 +61,50 @@ describe.each(["wasm", "interpreter", "reference"] as const)("anomaly detection 
     expect(await train(true, how)).toEqual(await train(false, how));
   });
 
-  it.each(["compiled", "eager"] as const)("names operation, module and step before anything is changed, %s", async (how) => {
-    const p = device.parameter([1, 1]);
-    const update = ({ by }: Record<string, Tensor>): { y: Tensor } => {
-      const y = withScope("layer.3", () => ops.div(1, ops.sub(p.value, by!)));
-      p.assign(ops.sub(p.value, ops.mul(by!, 0.5)));
-      return { y };
-    };
-    const compiled = compile(device, update);
-    const step = async (by: number): Promise<unknown> => (how === "compiled" ? compiled({ by: { data: [by, by], shape: [2] } }) : update({ by: device.tensor([by, by]) }).y.data());
-    device.anomalyDetection = true;
-    try {
-      const before = /, in step (\d+)$/;
-      const first = await step(1).then(() => "", (e: unknown) => (e as Error).message);
-      expect(first).toMatch(/^div\[2\] in layer\.3 made the first non-finite value, Infinity at element 0, in step \d+$/);
-      await step(0.5);
-      await step(0.25);
-      expect([...await p.value.floats()]).toEqual([0.625, 0.625]);
-      const later = await step(0.625).then(() => "", (e: unknown) => (e as Error).message);
-      expect(Number(before.exec(later)![1])).toBe(Number(before.exec(first)![1]) + 2);
-      expect([...await p.value.floats()]).toEqual([0.625, 0.625]);
-    } finally {
-      device.anomalyDetection = false;
-    }
-  });
+  it.each(["compiled", "eager"] as const)(
+    "names operation, module and step before anything is changed, %s",
+    async (how) => {
+      const p = device.parameter([1, 1]);
+      const update = ({ by }: Record<string, Tensor>): { y: Tensor } => {
+        const y = withScope("layer.3", () => ops.div(1, ops.sub(p.value, by!)));
+        p.assign(ops.sub(p.value, ops.mul(by!, 0.5)));
+        return { y };
+      };
+      const compiled = compile(device, update);
+      const step = async (by: number): Promise<unknown> =>
+        how === "compiled"
+          ? compiled({ by: { data: [by, by], shape: [2] } })
+          : update({ by: device.tensor([by, by]) }).y.data();
+      device.anomalyDetection = true;
+      try {
+        const before = /, in step (\d+)$/;
+        const first = await step(1).then(
+          () => "",
+          (e: unknown) => (e as Error).message,
+        );
+        expect(first).toMatch(
+          /^div\[2\] in layer\.3 made the first non-finite value, Infinity at element 0, in step \d+$/,
+        );
+        await step(0.5);
+        await step(0.25);
+        expect([...(await p.value.floats())]).toEqual([0.625, 0.625]);
+        const later = await step(0.625).then(
+          () => "",
+          (e: unknown) => (e as Error).message,
+        );
+        expect(Number(before.exec(later)![1])).toBe(Number(before.exec(first)![1]) + 2);
+        expect([...(await p.value.floats())]).toEqual([0.625, 0.625]);
+      } finally {
+        device.anomalyDetection = false;
+      }
+    },
+  );
 
   it("names a schedule's number, and a parameter that was spoilt before", async () => {
-    if (name !== "reference") await expect(train(true, "compiled", 1e300)).rejects.toThrow(/^a live value \[3\] in AdamW holds the first non-finite value, -Infinity at element 0, in step \d+$/);
+    if (name !== "reference")
+      await expect(train(true, "compiled", 1e300)).rejects.toThrow(
+        /^a live value \[3\] in AdamW holds the first non-finite value, -Infinity at element 0, in step \d+$/,
+      );
     else await expect(train(true, "compiled", 1e300)).rejects.toThrow(NumericsError);
     const [p, q] = [device.parameter([1, NaN]), device.parameter([1, 1])];
     const step = compile(device, () => {
@@ -86,11 +113,13 @@ describe.each(["wasm", "interpreter", "reference"] as const)("anomaly detection 
     });
     device.anomalyDetection = true;
     try {
-      await expect(step({})).rejects.toThrow(/^a parameter \[2\] in \(top level\) holds the first non-finite value, NaN at element 1, in step \d+$/);
+      await expect(step({})).rejects.toThrow(
+        /^a parameter \[2\] in \(top level\) holds the first non-finite value, NaN at element 1, in step \d+$/,
+      );
     } finally {
       device.anomalyDetection = false;
     }
-    expect([...await q.value.floats()]).toEqual([1, 1]);
+    expect([...(await q.value.floats())]).toEqual([1, 1]);
   });
 
   it("leaves steps that loss scaling skips alone, and names what no scale can help", async () => {
@@ -116,7 +145,9 @@ describe.each(["wasm", "interpreter", "reference"] as const)("anomaly detection 
       expect(await finite.item()).toBe(1);
       // a loss that is not finite by itself is nothing that a scale could mend
       const far = name === "reference" ? 1e200 : 1e30;
-      await expect(step({ a: { data: [far, far], shape: [1, 2] } })).rejects.toThrow(/^matmul\[1, 2\] in \(top level\) made the first non-finite value, -?Infinity at element 0/);
+      await expect(step({ a: { data: [far, far], shape: [1, 2] } })).rejects.toThrow(
+        /^matmul\[1, 2\] in \(top level\) made the first non-finite value, -?Infinity at element 0/,
+      );
     } finally {
       device.anomalyDetection = false;
     }

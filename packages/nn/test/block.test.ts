@@ -9,7 +9,9 @@ class Part extends Block {
   readonly dropout: Dropout = new Dropout(0.2);
 
   forward(x: Tensor): Tensor {
-    return this.run(x, (input) => ops.add(input, this.dropout.forward(this.narrow.forward(ops.gelu(this.wide.forward(input))))));
+    return this.run(x, (input) =>
+      ops.add(input, this.dropout.forward(this.narrow.forward(ops.gelu(this.wide.forward(input))))),
+    );
   }
 }
 
@@ -21,7 +23,10 @@ class Deep extends Module {
   }
 }
 
-async function trained(recompute: boolean, deviceName: "wasm" | "reference"): Promise<{ losses: number[]; arena: number }> {
+async function trained(
+  recompute: boolean,
+  deviceName: "wasm" | "reference",
+): Promise<{ losses: number[]; arena: number }> {
   const device = await init({ device: deviceName, threads: 1 });
   const model = new Deep();
   await model.materialize({ device, seed: 3 });
@@ -38,19 +43,27 @@ async function trained(recompute: boolean, deviceName: "wasm" | "reference"): Pr
     return { loss };
   });
   const losses: number[] = [];
-  for (let i = 0; i < 5; i++) losses.push(await (await step({ x: { data: Float32Array.from({ length: 64 * 8 }, (_, k) => Math.sin(k + i)), shape: [64, 8] } })).loss.item());
+  for (let i = 0; i < 5; i++)
+    losses.push(
+      await (
+        await step({ x: { data: Float32Array.from({ length: 64 * 8 }, (_, k) => Math.sin(k + i)), shape: [64, 8] } })
+      ).loss.item(),
+    );
   const { arena } = device.memory();
   device.close();
   return { losses, arena };
 }
 
-it.each(["wasm", "reference"] as const)("trains to the same bits with recomputation on %s, dropout included", async (device) => {
-  const [kept, again] = [await trained(false, device), await trained(true, device)];
-  expect(new Set(kept.losses).size).toBe(5);
-  expect(again.losses).toEqual(kept.losses);
-  // sixteen blocks keep rows of 2·32 + 8 each; recomputed, one block's and sixteen inputs of 8
-  if (device === "wasm") expect(again.arena).toBeLessThan(0.5 * kept.arena);
-});
+it.each(["wasm", "reference"] as const)(
+  "trains to the same bits with recomputation on %s, dropout included",
+  async (device) => {
+    const [kept, again] = [await trained(false, device), await trained(true, device)];
+    expect(new Set(kept.losses).size).toBe(5);
+    expect(again.losses).toEqual(kept.losses);
+    // sixteen blocks keep rows of 2·32 + 8 each; recomputed, one block's and sixteen inputs of 8
+    if (device === "wasm") expect(again.arena).toBeLessThan(0.5 * kept.arena);
+  },
+);
 
 it("a model without blocks says so", () => {
   expect(() => recomputeBlocks(new Linear(2, 2))).toThrow("no blocks to recompute");

@@ -18,11 +18,22 @@ function weightOn(device: Device, values: Float32Array, name = "w"): Weight {
 
 describe.each(["wasm", "reference"] as const)("on %s", (deviceName) => {
   it.skipIf(!existsSync(trace))("torch's trace is reproduced, scale, tracker and parameter", async () => {
-    const golden = JSON.parse(readFileSync(trace, "utf8")) as { init_scale: number; growth_factor: number; backoff_factor: number; growth_interval: number; steps: { raw_grad: string; param: number; scale: number; tracker: number }[] };
+    const golden = JSON.parse(readFileSync(trace, "utf8")) as {
+      init_scale: number;
+      growth_factor: number;
+      backoff_factor: number;
+      growth_interval: number;
+      steps: { raw_grad: string; param: number; scale: number; tracker: number }[];
+    };
     const device = await init({ device: deviceName, threads: 1 });
     const p = weightOn(device, Float32Array.of(1));
     const optimizer = new SGD([p], { lr: 1 });
-    const scaler = new LossScaler({ initScale: golden.init_scale, growthFactor: golden.growth_factor, backoffFactor: golden.backoff_factor, growthInterval: golden.growth_interval });
+    const scaler = new LossScaler({
+      initScale: golden.init_scale,
+      growthFactor: golden.growth_factor,
+      backoffFactor: golden.backoff_factor,
+      growthInterval: golden.growth_interval,
+    });
     const step = compile(device, ({ slope }) => {
       const loss = scaler.scaleLoss(ops.sum(ops.mul(p.value, slope!)));
       const { grads, finite } = scaler.unscale(grad(loss, optimizer.parameters));
@@ -30,7 +41,9 @@ describe.each(["wasm", "reference"] as const)("on %s", (deviceName) => {
       return { finite };
     });
     for (const { raw_grad: raw, param, scale, tracker } of golden.steps) {
-      const out = await step({ slope: { data: Float32Array.of(raw === "nan" ? NaN : Number(raw.replace("inf", "Infinity"))), shape: [1] } });
+      const out = await step({
+        slope: { data: Float32Array.of(raw === "nan" ? NaN : Number(raw.replace("inf", "Infinity"))), shape: [1] },
+      });
       scaler.update((await out.finite.item()) !== 0, 0);
       expect({ param: (await p.parameter.data())[0], ...scaler.state }).toEqual({ param, scale, tracker });
     }
@@ -40,7 +53,10 @@ describe.each(["wasm", "reference"] as const)("on %s", (deviceName) => {
   it("S1: with a power-of-two scale, training is what it is without, bit by bit", async () => {
     const run = async (scaled: boolean): Promise<number[]> => {
       const device = await init({ device: deviceName, threads: 1 });
-      const w = weightOn(device, Float32Array.from({ length: 24 }, (_, i) => Math.sin(i)));
+      const w = weightOn(
+        device,
+        Float32Array.from({ length: 24 }, (_, i) => Math.sin(i)),
+      );
       const optimizer = new AdamW([w], { lr: 1e-2 });
       const scaler = new LossScaler({ initScale: 1024, growthInterval: 3 });
       const step = compile(device, ({ x }) => {
@@ -54,7 +70,9 @@ describe.each(["wasm", "reference"] as const)("on %s", (deviceName) => {
         return { finite };
       });
       for (let i = 0; i < 12; i++) {
-        const { finite } = await step({ x: { data: Float32Array.from({ length: 24 }, (_, k) => Math.cos(k + i)), shape: [24] } });
+        const { finite } = await step({
+          x: { data: Float32Array.from({ length: 24 }, (_, k) => Math.cos(k + i)), shape: [24] },
+        });
         scaler.update((await finite.item()) !== 0, 0);
       }
       const out = [...(await w.parameter.data())];
@@ -70,12 +88,20 @@ describe.each(["wasm", "reference"] as const)("on %s", (deviceName) => {
     const optimizer = new AdamW(weights, { lr: 0.1 });
     const scaler = new LossScaler({ initScale: 8 });
     const step = compile(device, ({ x }) => {
-      const loss = ops.add(ops.sum(ops.mul(weights[0]!.value, ops.slice(x!, 0, 0, 2))), ops.sum(ops.mul(weights[1]!.value, ops.slice(x!, 0, 2, 3))));
+      const loss = ops.add(
+        ops.sum(ops.mul(weights[0]!.value, ops.slice(x!, 0, 0, 2))),
+        ops.sum(ops.mul(weights[1]!.value, ops.slice(x!, 0, 2, 3))),
+      );
       const { grads, finite } = scaler.unscale(grad(scaler.scaleLoss(loss), optimizer.parameters));
       optimizer.step(grads, finite);
       return { finite };
     });
-    const state = async (): Promise<unknown> => ({ steps: optimizer.steps, values: await Promise.all([...weights.map((w) => w.parameter), ...optimizer.state().values()].map(async (p) => [...(await p.data())])) });
+    const state = async (): Promise<unknown> => ({
+      steps: optimizer.steps,
+      values: await Promise.all(
+        [...weights.map((w) => w.parameter), ...optimizer.state().values()].map(async (p) => [...(await p.data())]),
+      ),
+    });
     const feed = async (...x: number[]): Promise<void> => {
       const { finite } = await step({ x: { data: Float32Array.from(x), shape: [3] } });
       const ok = (await finite.item()) !== 0;
@@ -101,25 +127,32 @@ describe.each(["wasm", "reference"] as const)("on %s", (deviceName) => {
 });
 
 it("S2, S4: the state machine is the reference's, and the scale stays a finite power of two", () => {
-  fc.assert(fc.property(fc.array(fc.boolean(), { maxLength: 200 }), fc.integer({ min: 1, max: 7 }), fc.integer({ min: 0, max: 127 }), (finite, interval, power) => {
-    const scaler = new LossScaler({ initScale: 2 ** power, growthInterval: interval });
-    let [scale, tracker] = [2 ** power, 0];
-    for (const ok of finite) {
-      if (!ok && scale / 2 < 2 ** -24) {
-        expect(() => scaler.update(ok, 0)).toThrow(NumericsError);
-        return;
-      }
-      scaler.update(ok, 0);
-      tracker = ok ? tracker + 1 : 0;
-      if (!ok) scale /= 2;
-      else if (tracker === interval) {
-        tracker = 0;
-        if (scale * 2 <= 2 ** 127) scale *= 2;
-      }
-      expect(scaler.state).toEqual({ scale, tracker });
-      expect(Number.isInteger(Math.log2(scaler.scale))).toBe(true);
-    }
-  }));
+  fc.assert(
+    fc.property(
+      fc.array(fc.boolean(), { maxLength: 200 }),
+      fc.integer({ min: 1, max: 7 }),
+      fc.integer({ min: 0, max: 127 }),
+      (finite, interval, power) => {
+        const scaler = new LossScaler({ initScale: 2 ** power, growthInterval: interval });
+        let [scale, tracker] = [2 ** power, 0];
+        for (const ok of finite) {
+          if (!ok && scale / 2 < 2 ** -24) {
+            expect(() => scaler.update(ok, 0)).toThrow(NumericsError);
+            return;
+          }
+          scaler.update(ok, 0);
+          tracker = ok ? tracker + 1 : 0;
+          if (!ok) scale /= 2;
+          else if (tracker === interval) {
+            tracker = 0;
+            if (scale * 2 <= 2 ** 127) scale *= 2;
+          }
+          expect(scaler.state).toEqual({ scale, tracker });
+          expect(Number.isInteger(Math.log2(scaler.scale))).toBe(true);
+        }
+      },
+    ),
+  );
 });
 
 it("half-precision gradients are refused", async () => {

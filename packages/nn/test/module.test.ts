@@ -21,7 +21,9 @@ class Net extends Module {
 
 describe("a module tree", () => {
   let device: Device;
-  beforeAll(async () => { device = await init({ device: "wasm", threads: 1 }); });
+  beforeAll(async () => {
+    device = await init({ device: "wasm", threads: 1 });
+  });
   afterAll(() => device.close());
 
   it("that does not fit into memory says so before any of it is there", async () => {
@@ -38,15 +40,16 @@ describe("a module tree", () => {
     await net.materialize({ device });
     const keys = new DropoutKeys(device, 1);
     const traced = { train: 0, evaluate: 0 };
-    const run = (mode: "train" | "evaluate") => compile(device, ({ ids }) => {
-      traced[mode]++;
-      for (const module of [net, dropout]) {
-        if (mode === "train") module.train(keys);
-        else module.eval();
-      }
-      keys.restart();
-      return { sum: ops.sum(dropout.forward(net.classifier.forward(net.embeddings.forward(ids!)))) };
-    });
+    const run = (mode: "train" | "evaluate") =>
+      compile(device, ({ ids }) => {
+        traced[mode]++;
+        for (const module of [net, dropout]) {
+          if (mode === "train") module.train(keys);
+          else module.eval();
+        }
+        keys.restart();
+        return { sum: ops.sum(dropout.forward(net.classifier.forward(net.embeddings.forward(ids!)))) };
+      });
     const [train, evaluate] = [run("train"), run("evaluate")];
     const ids = { data: Int32Array.of(0, 1, 2, 3), shape: [4] };
     const sums = new Set<number>();
@@ -66,8 +69,16 @@ describe("a module tree", () => {
 
   it("names weights by their path", () => {
     expect([...new Net().namedWeights()].map(([n]) => n)).toEqual([
-      "embeddings.weight", "layer.0.dense.weight", "layer.0.dense.bias", "layer.0.LayerNorm.weight", "layer.0.LayerNorm.bias",
-      "layer.1.dense.weight", "layer.1.dense.bias", "layer.1.LayerNorm.weight", "layer.1.LayerNorm.bias", "classifier.weight",
+      "embeddings.weight",
+      "layer.0.dense.weight",
+      "layer.0.dense.bias",
+      "layer.0.LayerNorm.weight",
+      "layer.0.LayerNorm.bias",
+      "layer.1.dense.weight",
+      "layer.1.dense.bias",
+      "layer.1.LayerNorm.weight",
+      "layer.1.LayerNorm.bias",
+      "classifier.weight",
     ]);
   });
 
@@ -88,7 +99,14 @@ describe("a module tree", () => {
     net.unfreeze("classifier");
     net.unfreeze(/LayerNorm/);
     net.unfreeze((n) => n === "embeddings.weight");
-    expect([...net.namedWeights()].filter(([, w]) => w.trainable).map(([n]) => n)).toEqual(["embeddings.weight", "layer.0.LayerNorm.weight", "layer.0.LayerNorm.bias", "layer.1.LayerNorm.weight", "layer.1.LayerNorm.bias", "classifier.weight"]);
+    expect([...net.namedWeights()].filter(([, w]) => w.trainable).map(([n]) => n)).toEqual([
+      "embeddings.weight",
+      "layer.0.LayerNorm.weight",
+      "layer.0.LayerNorm.bias",
+      "layer.1.LayerNorm.weight",
+      "layer.1.LayerNorm.bias",
+      "classifier.weight",
+    ]);
     expect(() => net.freeze("clasifier")).toThrow(/freeze: clasifier matches no weight; near it: .*classifier/);
     net.freeze();
     expect(() => net.unfreeze(["classifier", "embedings"])).toThrow(/unfreeze: embedings matches no weight/);
@@ -123,7 +141,9 @@ describe("a module tree", () => {
     await c.materialize({ device, seed: 2 });
     expect(await a.classifier.weight.parameter.data()).toEqual(await b.classifier.weight.parameter.data());
     expect(await a.classifier.weight.parameter.data()).not.toEqual(await c.classifier.weight.parameter.data());
-    expect(await a.layer[0]!.dense.weight.parameter.data()).not.toEqual(await a.layer[1]!.dense.weight.parameter.data());
+    expect(await a.layer[0]!.dense.weight.parameter.data()).not.toEqual(
+      await a.layer[1]!.dense.weight.parameter.data(),
+    );
     for (const net of [a, b, c]) net.dispose();
   });
 
@@ -138,7 +158,9 @@ describe("a module tree", () => {
     expect(() => b.loadStateDict(state)).toThrow(/missing classifier.weight; unexpected nothing/);
     expect(b.loadStateDict(state, { strict: false }).missing).toEqual(["classifier.weight"]);
     state.set("layer.0.dense.bias", { dtype: "f32", shape: [4], data: new Float32Array(4) });
-    expect(() => b.loadStateDict(state, { strict: false })).toThrow(/layer.0.dense.bias: values are \[4\], the model wants \[3\]/);
+    expect(() => b.loadStateDict(state, { strict: false })).toThrow(
+      /layer.0.dense.bias: values are \[4\], the model wants \[3\]/,
+    );
   });
 });
 
@@ -176,23 +198,32 @@ it("refuses values that a narrower weight cannot hold, by name", async () => {
   const device = await init({ device: "wasm", threads: 1 });
   const net = new Linear(2, 1, { bias: false });
   await net.materialize({ device, storage: () => "f16" });
-  const values = (...data: number[]): Map<string, StoredTensor> => new Map([["weight", { dtype: "f32", shape: [1, 2], data: Float32Array.from(data) }]]);
+  const values = (...data: number[]): Map<string, StoredTensor> =>
+    new Map([["weight", { dtype: "f32", shape: [1, 2], data: Float32Array.from(data) }]]);
   expect(() => net.loadStateDict(values(1, 1e6))).toThrow("weight: element 1, 1000000, is too large for f16");
   net.loadStateDict(values(1, 2));
-  expect([...await net.weight.value.floats()]).toEqual([1, 2]);
+  expect([...(await net.weight.value.floats())]).toEqual([1, 2]);
   device.close();
 });
 
-it.each(["f32", "i32", "f64"] as const)("materialises no %s value that a narrower weight cannot hold", async (dtype) => {
-  const device = await init({ device: "wasm", threads: 1 });
-  const data = dtype === "i32" ? Int32Array.of(1, 1e6) : dtype === "f32" ? Float32Array.of(1, 1e6) : Float64Array.of(1, 1e6);
-  const values = new Map<string, StoredTensor>([["weight", { dtype, shape: [1, 2], data }]]);
-  const source = { has: (n: string) => values.has(n), read: (n: string) => Promise.resolve(values.get(n)!) };
-  const said = "weight: element 1, 1000000, is too large for f16, in which the weight is kept";
-  await expect(new Linear(2, 1, { bias: false }).materialize({ device, dtype: "f16", values: source })).rejects.toThrow(said);
-  await expect(new Linear(2, 1, { bias: false }).materialize({ device, storage: () => "f16", values: source })).rejects.toThrow(said);
-  const wide = new Linear(2, 1, { bias: false });
-  await wide.materialize({ device, values: source });
-  expect([...await wide.weight.value.floats()]).toEqual([1, 1e6]);
-  device.close();
-});
+it.each(["f32", "i32", "f64"] as const)(
+  "materialises no %s value that a narrower weight cannot hold",
+  async (dtype) => {
+    const device = await init({ device: "wasm", threads: 1 });
+    const data =
+      dtype === "i32" ? Int32Array.of(1, 1e6) : dtype === "f32" ? Float32Array.of(1, 1e6) : Float64Array.of(1, 1e6);
+    const values = new Map<string, StoredTensor>([["weight", { dtype, shape: [1, 2], data }]]);
+    const source = { has: (n: string) => values.has(n), read: (n: string) => Promise.resolve(values.get(n)!) };
+    const said = "weight: element 1, 1000000, is too large for f16, in which the weight is kept";
+    await expect(
+      new Linear(2, 1, { bias: false }).materialize({ device, dtype: "f16", values: source }),
+    ).rejects.toThrow(said);
+    await expect(
+      new Linear(2, 1, { bias: false }).materialize({ device, storage: () => "f16", values: source }),
+    ).rejects.toThrow(said);
+    const wide = new Linear(2, 1, { bias: false });
+    await wide.materialize({ device, values: source });
+    expect([...(await wide.weight.value.floats())]).toEqual([1, 1e6]);
+    device.close();
+  },
+);

@@ -14,7 +14,9 @@ class Toy extends Module {
   first: Linear = new Linear(6, 4);
   drop: Dropout = new Dropout(0.3);
   second: Linear = new Linear(4, 3);
-  forward(x: Tensor): Tensor { return this.second.forward(this.drop.forward(ops.tanh(this.first.forward(x)))); }
+  forward(x: Tensor): Tensor {
+    return this.second.forward(this.drop.forward(ops.tanh(this.first.forward(x))));
+  }
 }
 
 const ROWS = 5;
@@ -22,7 +24,9 @@ const ROWS = 5;
 const WIDE = 1100;
 const input = { data: Float32Array.from({ length: ROWS * 6 }, (_, i) => Math.sin(i)), shape: [ROWS, 6] };
 const open: Device[] = [];
-afterAll(() => { for (const device of open) device.close(); });
+afterAll(() => {
+  for (const device of open) device.close();
+});
 
 interface Scene {
   readonly device: Device;
@@ -64,7 +68,7 @@ async function scene(backend: Backend, how: "compiled" | "eager"): Promise<Scene
   const compiled = compile(device, update);
   async function step(): Promise<number[]> {
     const out = how === "compiled" ? await compiled({ x: input }) : await eager();
-    return [...await out.loss.floats(), ...await out.wide.floats()];
+    return [...(await out.loss.floats()), ...(await out.wide.floats())];
   }
   async function eager(): Promise<{ loss: Tensor; wide: Tensor }> {
     const out = update({ x: device.tensor(input.data, input.shape) });
@@ -72,7 +76,9 @@ async function scene(backend: Backend, how: "compiled" | "eager"): Promise<Scene
     return out;
   }
   async function state(): Promise<unknown> {
-    const values = await Promise.all([...model.weights().map((w) => w.parameter), ...optimizer.state().values()].map((p) => p.data()));
+    const values = await Promise.all(
+      [...model.weights().map((w) => w.parameter), ...optimizer.state().values()].map((p) => p.data()),
+    );
     return { values, steps: optimizer.steps, draws: keys.step, pending: device.pending.size };
   }
   return self;
@@ -100,49 +106,66 @@ describe.each(Object.keys(BACKENDS))("a step on %s", (name) => {
 
   async function lost(s: Scene): Promise<void> {
     const p = s.device.parameter.bind(s.device);
-    for (const use of [() => s.step(), () => s.state(), () => s.device.realize(), () => p([1]), () => s.device.tensor([1]), () => s.device.memory()]) {
+    for (const use of [
+      () => s.step(),
+      () => s.state(),
+      () => s.device.realize(),
+      () => p([1]),
+      () => s.device.tensor([1]),
+      () => s.device.memory(),
+    ]) {
       await expect((async () => use())()).rejects.toMatchObject({ code: "DeviceLostError" });
     }
   }
 
-  it.each(["compiled", "eager"] as const)("is atomic at every call of the backend, %s", async (how: "compiled" | "eager") => {
-    const { states, results } = await undisturbed(how);
-    const seen = new Set<string>();
-    for (const [when, error] of [["before", new DeviceError("no room")], ["after", new Error("a crash")]] as const) {
-      // the capturing call, the one that captures again, and a replay
-      for (const disturbed of name === "interpreter" ? [0, 1, 2] : [2]) {
-        for (let call = 1; ; call++) {
-          const s = await make(how);
-          for (let i = 0; i < disturbed; i++) await s.step();
-          const fault: Fault = { call, when, error };
-          s.faulty.arm(fault);
-          const failure: unknown = await s.step().then(() => undefined, (e: unknown) => e);
-          const { failed, ran } = s.faulty;
-          s.faulty.arm(undefined);
-          if (failed === undefined) {
-            expect(failure).toBeUndefined();
+  it.each(["compiled", "eager"] as const)(
+    "is atomic at every call of the backend, %s",
+    async (how: "compiled" | "eager") => {
+      const { states, results } = await undisturbed(how);
+      const seen = new Set<string>();
+      for (const [when, error] of [
+        ["before", new DeviceError("no room")],
+        ["after", new Error("a crash")],
+      ] as const) {
+        // the capturing call, the one that captures again, and a replay
+        for (const disturbed of name === "interpreter" ? [0, 1, 2] : [2]) {
+          for (let call = 1; ; call++) {
+            const s = await make(how);
+            for (let i = 0; i < disturbed; i++) await s.step();
+            const fault: Fault = { call, when, error };
+            s.faulty.arm(fault);
+            const failure: unknown = await s.step().then(
+              () => undefined,
+              (e: unknown) => e,
+            );
+            const { failed, ran } = s.faulty;
+            s.faulty.arm(undefined);
+            if (failed === undefined) {
+              expect(failure).toBeUndefined();
+              s.device.close();
+              break;
+            }
+            seen.add(failed);
+            const what = `${when} ${failed}, call ${call} of step ${disturbed + 1}`;
+            expect(failure, what).toBeInstanceOf(Error);
+            if (failed === "run" && !(error instanceof LowrankError)) {
+              await lost(s);
+              continue;
+            }
+            const at = disturbed + (ran ? 1 : 0);
+            expect(await s.state(), what).toEqual(states[at]);
+            for (let i = at; i < STEPS; i++) {
+              expect(await s.step(), what).toEqual(results[i]);
+              expect(await s.state(), what).toEqual(states[i + 1]);
+            }
             s.device.close();
-            break;
           }
-          seen.add(failed);
-          const what = `${when} ${failed}, call ${call} of step ${disturbed + 1}`;
-          expect(failure, what).toBeInstanceOf(Error);
-          if (failed === "run" && !(error instanceof LowrankError)) {
-            await lost(s);
-            continue;
-          }
-          const at = disturbed + (ran ? 1 : 0);
-          expect(await s.state(), what).toEqual(states[at]);
-          for (let i = at; i < STEPS; i++) {
-            expect(await s.step(), what).toEqual(results[i]);
-            expect(await s.state(), what).toEqual(states[i + 1]);
-          }
-          s.device.close();
         }
       }
-    }
-    if (name === "interpreter") expect([...seen].sort()).toEqual(expect.arrayContaining(["alloc", "prepare", "readSync", "run"]));
-  });
+      if (name === "interpreter")
+        expect([...seen].sort()).toEqual(expect.arrayContaining(["alloc", "prepare", "readSync", "run"]));
+    },
+  );
 
   it("is atomic at every line of a compiled function and of a schedule", async () => {
     const { states, results } = await undisturbed("compiled");
@@ -165,7 +188,10 @@ describe.each(Object.keys(BACKENDS))("a step on %s", (name) => {
 it("a step on webgpu is atomic at every call of the backend", async (ctx) => {
   const reason = await swiftShaderAvailable();
   if (reason !== undefined) ctx.skip(reason);
-  const [calm, s] = [await scene(await createWebGpuBackend(), "compiled"), await scene(await createWebGpuBackend(), "compiled")];
+  const [calm, s] = [
+    await scene(await createWebGpuBackend(), "compiled"),
+    await scene(await createWebGpuBackend(), "compiled"),
+  ];
   // what fails before a call leaves a device that works on: one is enough
   let disturbed = true;
   for (let call = 1; disturbed; call++) {
@@ -182,7 +208,10 @@ it("a step on webgpu is atomic at every call of the backend", async (ctx) => {
 });
 
 it("a lost device leaves others alone, and a closed one says so at once", async () => {
-  const [first, second] = [await scene(new InterpreterBackend(), "compiled"), await scene(new InterpreterBackend(), "compiled")];
+  const [first, second] = [
+    await scene(new InterpreterBackend(), "compiled"),
+    await scene(new InterpreterBackend(), "compiled"),
+  ];
   await first.step();
   first.faulty.arm({ call: 3, when: "after", error: new Error("x") });
   await first.step().catch(() => undefined);
@@ -191,8 +220,24 @@ it("a lost device leaves others alone, and a closed one says so at once", async 
   const y = ops.add(p.value, 1);
   second.device.close();
   second.device.close();
-  for (const use of [() => p.value, () => { p.assign(y); }, () => { p.write([1, 2]); }, () => second.device.tensor([1]), () => second.device.zeros([2]), () => second.device.memory()]) {
-    expect(use).toThrow(expect.objectContaining({ code: "DisposedError", message: "interpreter: the device was closed; open another with init" }));
+  for (const use of [
+    () => p.value,
+    () => {
+      p.assign(y);
+    },
+    () => {
+      p.write([1, 2]);
+    },
+    () => second.device.tensor([1]),
+    () => second.device.zeros([2]),
+    () => second.device.memory(),
+  ]) {
+    expect(use).toThrow(
+      expect.objectContaining({
+        code: "DisposedError",
+        message: "interpreter: the device was closed; open another with init",
+      }),
+    );
   }
   await expect(y.data()).rejects.toMatchObject({ code: "DisposedError" });
   await expect(second.step()).rejects.toMatchObject({ code: "DisposedError" });

@@ -16,12 +16,18 @@ const ELEMENTS = 6;
 
 function floatSpecs(args: unknown): TensorSpec[] {
   if (typeof args !== "object" || args === null) return [];
-  if ((args as { spec?: unknown }).spec === true) return (args as TensorSpec).dtype === "f32" ? [args as TensorSpec] : [];
+  if ((args as { spec?: unknown }).spec === true)
+    return (args as TensorSpec).dtype === "f32" ? [args as TensorSpec] : [];
   return Object.values(args).flatMap(floatSpecs);
 }
 
 /** @param device the reference device: differences need f64 */
-export async function checkGradient(name: string, record: AnyRecord, device: Device, options: { runs?: number; seed?: number } = {}): Promise<void> {
+export async function checkGradient(
+  name: string,
+  record: AnyRecord,
+  device: Device,
+  options: { runs?: number; seed?: number } = {},
+): Promise<void> {
   await fc.assert(
     fc.asyncProperty(fc.gen(), async (gen) => {
       const sample = record.sample(sampleSource(gen as unknown as Gen));
@@ -32,10 +38,12 @@ export async function checkGradient(name: string, record: AnyRecord, device: Dev
       if (output.dtype !== device.defaultFloat) return;
       const value = weightedSum(output);
       const gradients = await Promise.all(grad(value, leaves).map((g) => g.floats()));
-      const evaluate = (): Promise<number> => weightedSum(callOp(name, makeArguments(sample, device, []) as unknown[])[0]!).item();
+      const evaluate = (): Promise<number> =>
+        weightedSum(callOp(name, makeArguments(sample, device, []) as unknown[])[0]!).item();
       const size = Math.max(1, Math.abs(await evaluate()));
       const compare = (what: string, got: number, want: number): void => {
-        if (!(Math.abs(got - want) <= ABSOLUTE * size + RELATIVE * Math.abs(want))) throw new Error(`${name}: ${what} is ${got}, central differences give ${want}`);
+        if (!(Math.abs(got - want) <= ABSOLUTE * size + RELATIVE * Math.abs(want)))
+          throw new Error(`${name}: ${what} is ${got}, central differences give ${want}`);
       };
       for (const [k, spec] of specs.entries()) {
         for (let i = 0; i < Math.min(ELEMENTS, spec.data.length); i++) {
@@ -46,21 +54,31 @@ export async function checkGradient(name: string, record: AnyRecord, device: Dev
       for (const [k, spec] of specs.entries()) {
         const along = (i: number): number => ((i * 7) % 5) / 4 - 0.5;
         const want = await difference(spec, along, evaluate);
-        compare(`gradient ${k} along a direction`, gradients[k]!.reduce((s, g, i) => s + g * along(i), 0), want);
+        compare(
+          `gradient ${k} along a direction`,
+          gradients[k]!.reduce((s, g, i) => s + g * along(i), 0),
+          want,
+        );
       }
     }),
     { numRuns: options.runs ?? 4, ...(options.seed === undefined ? {} : { seed: options.seed }) },
   );
 }
 
-async function difference(spec: TensorSpec, along: (i: number) => number, evaluate: () => Promise<number>): Promise<number> {
+async function difference(
+  spec: TensorSpec,
+  along: (i: number) => number,
+  evaluate: () => Promise<number>,
+): Promise<number> {
   const saved = spec.data.slice();
   const h = STEP * Math.max(1, ...saved.map(Math.abs));
   const at = async (sign: number): Promise<number> => {
-    spec.data.forEach((_, i) => { spec.data[i] = saved[i]! + sign * h * along(i); });
+    spec.data.forEach((_, i) => {
+      spec.data[i] = saved[i]! + sign * h * along(i);
+    });
     return evaluate();
   };
-  const slope = (await at(1) - await at(-1)) / (2 * h);
+  const slope = ((await at(1)) - (await at(-1))) / (2 * h);
   spec.data.set(saved);
   return slope;
 }

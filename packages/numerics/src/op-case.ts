@@ -1,5 +1,15 @@
 /** Running one sampled op on a device: forward, and the gradient of a weighted sum of its first result. */
-import { grad, isFloat, ops, records, sameShape, Tensor, type Device, type OpRecord, type TensorSpec } from "@lowrank/tensor";
+import {
+  grad,
+  isFloat,
+  ops,
+  records,
+  sameShape,
+  Tensor,
+  type Device,
+  type OpRecord,
+  type TensorSpec,
+} from "@lowrank/tensor";
 
 export type AnyRecord = OpRecord<readonly unknown[], unknown>;
 
@@ -25,20 +35,27 @@ export function makeArguments(args: unknown, device: Device, leaves: Tensor[]): 
     return tensor;
   }
   if (Array.isArray(args)) return args.map((a) => makeArguments(a, device, leaves));
-  if (typeof args === "object" && args !== null) return Object.fromEntries(Object.entries(args).map(([k, v]) => [k, makeArguments(v, device, leaves)]));
+  if (typeof args === "object" && args !== null)
+    return Object.fromEntries(Object.entries(args).map(([k, v]) => [k, makeArguments(v, device, leaves)]));
   return args;
 }
 
 /** Largest sum of magnitudes over the sampled float tensors, and at least 1: the scale that reductions are measured against. */
 export function scaleOf(args: unknown): number {
-  if (isSpec(args)) return args.dtype === "f32" ? Math.max(1, args.data.reduce((s, v) => s + Math.abs(v), 0)) : 1;
+  if (isSpec(args))
+    return args.dtype === "f32"
+      ? Math.max(
+          1,
+          args.data.reduce((s, v) => s + Math.abs(v), 0),
+        )
+      : 1;
   if (typeof args !== "object" || args === null) return 1;
   return Math.max(1, ...Object.values(args).map(scaleOf));
 }
 
 export function callOp(name: string, args: readonly unknown[]): Tensor[] {
   const out = (ops as unknown as Record<string, (...a: unknown[]) => unknown>)[name]!(...args);
-  return out instanceof Tensor ? [out] : (Object.values(out as Record<string, Tensor>));
+  return out instanceof Tensor ? [out] : Object.values(out as Record<string, Tensor>);
 }
 
 /** Σ w·y with weights that tell every element from every other. */
@@ -48,11 +65,17 @@ export function weightedSum(y: Tensor): Tensor {
   return ops.sum(ops.mul(flat, weights));
 }
 
-export async function runOp(name: string, record: AnyRecord, sample: readonly unknown[], device: Device): Promise<OpResult> {
+export async function runOp(
+  name: string,
+  record: AnyRecord,
+  sample: readonly unknown[],
+  device: Device,
+): Promise<OpResult> {
   const leaves: Tensor[] = [];
   const outputs = callOp(name, makeArguments(sample, device, leaves) as unknown[]);
   const first = outputs[0]!;
-  const gradients = record.differentiable && leaves.length > 0 && isFloat(first.dtype) ? grad(weightedSum(first), leaves) : [];
+  const gradients =
+    record.differentiable && leaves.length > 0 && isFloat(first.dtype) ? grad(weightedSum(first), leaves) : [];
   await device.realize(...outputs, ...gradients);
   const read = (list: readonly Tensor[]): Promise<Float64Array[]> => Promise.all(list.map((x) => x.floats()));
   return { outputs: await read(outputs), gradients: await read(gradients) };
@@ -68,7 +91,12 @@ export interface TailResult {
 }
 
 /** An elementwise op in the tails of its first such argument; undefined where the sample has none. */
-export async function runTails(name: string, sample: readonly unknown[], device: Device, conditions: boolean): Promise<TailResult | undefined> {
+export async function runTails(
+  name: string,
+  sample: readonly unknown[],
+  device: Device,
+  conditions: boolean,
+): Promise<TailResult | undefined> {
   const at = sample.findIndex((a) => isSpec(a) && a.tails === true);
   if (at < 0) return undefined;
   const args = makeArguments(sample, device, []) as unknown[];
@@ -78,8 +106,20 @@ export async function runTails(name: string, sample: readonly unknown[], device:
   const [first] = grad(ops.sum(y), [x]) as [Tensor];
   const second = conditions ? grad(ops.sum(first), [x]) : [];
   await device.realize(...values, first, ...second);
-  const [points, output, gradient, curvature] = await Promise.all([x.floats(), values[0]?.floats(), first.floats(), second[0]?.floats()]);
+  const [points, output, gradient, curvature] = await Promise.all([
+    x.floats(),
+    values[0]?.floats(),
+    first.floats(),
+    second[0]?.floats(),
+  ]);
   const conditionOf = (slope: Float64Array | undefined, value: Float64Array | undefined): Float64Array | undefined =>
-    (slope === undefined || value === undefined ? undefined : points.map((p, i) => (slope[i] === 0 ? 0 : Math.abs((p * slope[i]!) / value[i]!))));
-  return { output, gradient, condition: conditionOf(gradient, output), gradientCondition: conditionOf(curvature, gradient) };
+    slope === undefined || value === undefined
+      ? undefined
+      : points.map((p, i) => (slope[i] === 0 ? 0 : Math.abs((p * slope[i]!) / value[i]!)));
+  return {
+    output,
+    gradient,
+    condition: conditionOf(gradient, output),
+    gradientCondition: conditionOf(curvature, gradient),
+  };
 }

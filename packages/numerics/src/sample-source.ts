@@ -21,15 +21,22 @@ export function sampleSource(gen: Gen, options: SampleOptions = {}): SampleSourc
   const stream = new RandomStream(gen(fc.nat, { max: 2 ** 31 - 1 }), "samples");
   const integer = (min: number, max: number): number => gen(fc.integer, { min, max });
   // none often enough, and one more often than each of the rest
-  const size = (max: number, min = 1): number => (max < min || (options.empty === true && integer(0, 3) === 0) ? 0 : integer(min, max));
+  const size = (max: number, min = 1): number =>
+    max < min || (options.empty === true && integer(0, 3) === 0) ? 0 : integer(min, max);
   const boolean = (): boolean => gen(fc.boolean);
   const spec = (shape: readonly number[], dtype: TensorSpec["dtype"], draw: (i: number) => number): TensorSpec => ({
-    spec: true, shape, dtype, data: Float64Array.from({ length: sizeOf(shape) }, (_, i) => draw(i)),
+    spec: true,
+    shape,
+    dtype,
+    data: Float64Array.from({ length: sizeOf(shape) }, (_, i) => draw(i)),
   });
   return {
-    integer, boolean, size,
+    integer,
+    boolean,
+    size,
     pick: (list) => list[integer(0, list.length - 1)]!,
-    shape: ({ minRank = 0, maxRank = 3, minDim = 1, maxDim = 6 } = {}) => Array.from({ length: integer(minRank, Math.max(minRank, maxRank)) }, () => size(maxDim, minDim)),
+    shape: ({ minRank = 0, maxRank = 3, minDim = 1, maxDim = 6 } = {}) =>
+      Array.from({ length: integer(minRank, Math.max(minRank, maxRank)) }, () => size(maxDim, minDim)),
     broadcastable: (shape) => shape.slice(integer(0, shape.length)).map((d) => (boolean() ? 1 : d)),
     tensor(shape, limits: TensorSample = {}) {
       const { min = -3, max = 3, avoid = [], gap = 1e-3, distinct = false } = limits;
@@ -37,18 +44,23 @@ export function sampleSource(gen: Gen, options: SampleOptions = {}): SampleSourc
       const seen: number[] = [];
       if (options.tails === true && limits.tails !== undefined) {
         const tails = limits.tails;
-        return { ...spec(shape, "f32", () => {
-          const [from, to] = tails[stream.integer(tails.length)]!;
-          return Math.fround(from + (to - from) * stream.uniform());
-        }), tails: true };
+        return {
+          ...spec(shape, "f32", () => {
+            const [from, to] = tails[stream.integer(tails.length)]!;
+            return Math.fround(from + (to - from) * stream.uniform());
+          }),
+          tails: true,
+        };
       }
       return spec(shape, "f32", () => {
-        if (free && options.nasty === true && stream.integer(3) === 0) return Math.fround(NASTY[stream.integer(NASTY.length)]!);
+        if (free && options.nasty === true && stream.integer(3) === 0)
+          return Math.fround(NASTY[stream.integer(NASTY.length)]!);
         for (let attempt = 0; ; attempt++) {
           const v = Math.fround(min + (max - min) * stream.uniform());
           // a crowded interval may not have room for the full gap: it is given up by and by
           const room = gap / (1 + attempt / 8);
-          if (avoid.some((a) => Math.abs(a - v) < gap) || (distinct && seen.some((s) => Math.abs(s - v) < room))) continue;
+          if (avoid.some((a) => Math.abs(a - v) < gap) || (distinct && seen.some((s) => Math.abs(s - v) < room)))
+            continue;
           seen.push(v);
           return v;
         }

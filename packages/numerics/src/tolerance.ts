@@ -39,7 +39,12 @@ export const TOLERANCES: Readonly<Record<ToleranceClass, Bound>> = {
 /** Gradients are compositions whatever the op is. */
 export const GRADIENT_TOLERANCE: Bound = { relative: 32, scale: 32, tail: 32 };
 
-export interface Mismatch { readonly index: number; readonly got: number; readonly want: number; readonly allowed: number }
+export interface Mismatch {
+  readonly index: number;
+  readonly got: number;
+  readonly want: number;
+  readonly allowed: number;
+}
 
 /**
  * The worst element outside the bound, or undefined.
@@ -50,11 +55,20 @@ export function findMismatch(got: Float64Array, want: Float64Array, bound: Bound
 }
 
 /** The same in a function's tails. @param condition κ of each element */
-export function findTailMismatch(got: Float64Array, want: Float64Array, bound: Bound, condition: Float64Array): Mismatch | undefined {
+export function findTailMismatch(
+  got: Float64Array,
+  want: Float64Array,
+  bound: Bound,
+  condition: Float64Array,
+): Mismatch | undefined {
   return worstOf(got, want, (w, i) => UNIT * bound.tail * (1 + condition[i]!) * Math.abs(w));
 }
 
-function worstOf(got: Float64Array, want: Float64Array, bound: (want: number, index: number) => number): Mismatch | undefined {
+function worstOf(
+  got: Float64Array,
+  want: Float64Array,
+  bound: (want: number, index: number) => number,
+): Mismatch | undefined {
   if (got.length !== want.length) return { index: -1, got: got.length, want: want.length, allowed: 0 };
   let worst: Mismatch | undefined;
   let excess = 0;

@@ -8,7 +8,9 @@ const seed = fc.readConfigureGlobal().seed!;
 
 describe("gradients", () => {
   let reference: Device;
-  beforeAll(async () => { reference = await init({ device: "reference" }); });
+  beforeAll(async () => {
+    reference = await init({ device: "reference" });
+  });
 
   it.for(allRecords().filter(([, record]) => record.differentiable))("of %s", async ([name, record]) => {
     await checkGradient(name, record, reference, { seed });

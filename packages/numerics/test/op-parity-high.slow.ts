@@ -7,7 +7,10 @@ import { allRecords, runOp, sampleSource, type Gen } from "../src/index.ts";
 
 const GIB = 2 ** 30;
 
-describe.each([["across 2 GiB", 2 * GIB - 4096], ["below 4 GiB", 4 * GIB - 2 ** 26]] as const)("ops %s", (_, from) => {
+describe.each([
+  ["across 2 GiB", 2 * GIB - 4096],
+  ["below 4 GiB", 4 * GIB - 2 ** 26],
+] as const)("ops %s", (_, from) => {
   let low: Device;
   const high: Device[] = [];
   beforeAll(async () => {
@@ -18,10 +21,13 @@ describe.each([["across 2 GiB", 2 * GIB - 4096], ["below 4 GiB", 4 * GIB - 2 ** 
   afterAll(() => [low, ...high].forEach((device) => device.close()));
 
   it.for(allRecords())("%s", async ([name, record]) => {
-    await fc.assert(fc.asyncProperty(fc.gen(), async (gen) => {
-      const sample = record.sample(sampleSource(gen as unknown as Gen, {}));
-      const want = await runOp(name, record, sample, low);
-      for (const device of high) expect(await runOp(name, record, sample, device)).toEqual(want);
-    }), { numRuns: 6 });
+    await fc.assert(
+      fc.asyncProperty(fc.gen(), async (gen) => {
+        const sample = record.sample(sampleSource(gen as unknown as Gen, {}));
+        const want = await runOp(name, record, sample, low);
+        for (const device of high) expect(await runOp(name, record, sample, device)).toEqual(want);
+      }),
+      { numRuns: 6 },
+    );
   });
 });

@@ -36,12 +36,18 @@ describe.each(devices)("ops on %s", (_, options) => {
 
   it.for(allRecords())("%s of tensors without elements", async ([name, record], { skip }) => {
     if (device === undefined) return skip(reason ?? "no device");
-    await checkOpParity(name, record, device, reference, { seed, runs: options.device === "webgpu" ? 3 : 12, empty: true });
+    await checkOpParity(name, record, device, reference, {
+      seed,
+      runs: options.device === "webgpu" ? 3 : 12,
+      empty: true,
+    });
   });
 
   it("survive subnormals, huge values and signed zeros", async ({ skip }) => {
     if (device === undefined) return skip(reason ?? "no device");
-    for (const [name, record] of allRecords()) if (record.tolerance === "exact" && !record.differentiable) await checkOpParity(name, record, device, reference, { seed, runs: 2, nasty: options.device !== "webgpu" });
+    for (const [name, record] of allRecords())
+      if (record.tolerance === "exact" && !record.differentiable)
+        await checkOpParity(name, record, device, reference, { seed, runs: 2, nasty: options.device !== "webgpu" });
   });
 });
 

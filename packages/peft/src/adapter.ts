@@ -28,7 +28,11 @@ export interface AdapterParts {
 
 const MERGE_RULES = fields<MergeOptions>({ safe: optional(flag), into: optional(oneOf("dequantised")) });
 
-interface Memory { readonly device: Device; readonly seed?: number; readonly dtype?: DType }
+interface Memory {
+  readonly device: Device;
+  readonly seed?: number;
+  readonly dtype?: DType;
+}
 const MEMORY_RULES = fields<Memory>({ device: aDevice, seed: optional(whole(0)), dtype: optional(FLOATS) });
 
 const adapters = /* @__PURE__ */ new WeakMap<Module, Map<string, LoraAdapter>>();
@@ -81,14 +85,20 @@ export class LoraAdapter {
 
   /** The projections this adapter sits on. */
   get layers(): ReadonlyMap<string, LoraProjection> {
-    return new Map([...this.sites].filter((entry): entry is [string, LoraProjection] => entry[1] instanceof LoraProjection));
+    return new Map(
+      [...this.sites].filter((entry): entry is [string, LoraProjection] => entry[1] instanceof LoraProjection),
+    );
   }
 
   /** This adapter's update on each module. */
-  get updates(): ReadonlyMap<string, Update> { return this.#updates; }
+  get updates(): ReadonlyMap<string, Update> {
+    return this.#updates;
+  }
 
   /** The factor that `scaleBy` has come to. */
-  get strength(): number { return this.#strength; }
+  get strength(): number {
+    return this.#strength;
+  }
 
   /** Puts another update in the place of one, after its ranks were cut. */
   replaceUpdate(path: string, update: Update): void {
@@ -124,7 +134,9 @@ export class LoraAdapter {
    * PEFT's counts, the table and the warnings.
    * @param masks ranks an allocator keeps, by module path: the effective count leaves the others out
    */
-  report(masks?: ReadonlyMap<string, readonly boolean[]>): ParameterReport { return { ...parameterReport(this.model, this.table, masks), warnings: this.warnings }; }
+  report(masks?: ReadonlyMap<string, readonly boolean[]>): ParameterReport {
+    return { ...parameterReport(this.model, this.table, masks), warnings: this.warnings };
+  }
 
   /**
    * Works the adapters that take part into the base, on this adapter's layers. With `safe` everything is checked, as it will be stored,
@@ -134,9 +146,17 @@ export class LoraAdapter {
   async merge(options: MergeOptions = {}): Promise<MergeReport[]> {
     const checked = checkOptions("merge", MERGE_RULES, options);
     for (const [path, { weight, adapters: here }] of this.sites) {
-      if (!here.taking.includes(this.name)) throw new LowrankError("MergeError", `merge: adapter ${this.name} takes no part on ${path}; activate or enable it first`);
+      if (!here.taking.includes(this.name))
+        throw new LowrankError(
+          "MergeError",
+          `merge: adapter ${this.name} takes no part on ${path}; activate or enable it first`,
+        );
       const sharer = sharerOf(this.model, path, weight);
-      if (sharer !== undefined) throw new LowrankError("MergeError", `merge: ${path} shares its weight with ${sharer}, which the update must not reach; keep the adapter apart, or untie the two`);
+      if (sharer !== undefined)
+        throw new LowrankError(
+          "MergeError",
+          `merge: ${path} shares its weight with ${sharer}, which the update must not reach; keep the adapter apart, or untie the two`,
+        );
       await here.checkMerge(checked);
     }
     const reports: MergeReport[] = [];
@@ -222,7 +242,10 @@ export class LoraAdapter {
     for (const { module, alpha, rank } of this.table) {
       const update = this.updates.get(module)!;
       // as a file will say it, so that what is loaded has the same bits
-      update.scale = update instanceof SvdUpdate ? (alpha > 0 ? alpha : update.initialRank) * this.#strength : scaleOf(this.config, alpha * this.#strength, rank);
+      update.scale =
+        update instanceof SvdUpdate
+          ? (alpha > 0 ? alpha : update.initialRank) * this.#strength
+          : scaleOf(this.config, alpha * this.#strength, rank);
     }
   }
 
@@ -252,11 +275,15 @@ export class LoraAdapter {
     const out = new Map<string, Weight>();
     const set = (name: string, weight: Weight): unknown => out.set(`base_model.model.${name}`, weight);
     for (const [path, layer] of this.sites) {
-      for (const { file, weight } of this.updates.get(path)!.weights.map((w) => layer.rename(w))) if (file !== "") set(`${path}.${file}`, weight);
-      if (this.config.bias === "lora_only" && layer instanceof LoraProjection && layer.bias !== undefined) set(`${path}.base_layer.bias`, layer.bias);
+      for (const { file, weight } of this.updates.get(path)!.weights.map((w) => layer.rename(w)))
+        if (file !== "") set(`${path}.${file}`, weight);
+      if (this.config.bias === "lora_only" && layer instanceof LoraProjection && layer.bias !== undefined)
+        set(`${path}.base_layer.bias`, layer.bias);
     }
-    if (this.config.bias === "all") for (const [name, weight] of baseBiases(this.model, this.sites.keys(), this.saved.keys())) set(name, weight);
-    for (const [path, copy] of this.copies) for (const [name, weight] of copy.namedWeights()) set(`${path}.${name}`, weight);
+    if (this.config.bias === "all")
+      for (const [name, weight] of baseBiases(this.model, this.sites.keys(), this.saved.keys())) set(name, weight);
+    for (const [path, copy] of this.copies)
+      for (const [name, weight] of copy.namedWeights()) set(`${path}.${name}`, weight);
     return out;
   }
 }

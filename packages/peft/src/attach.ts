@@ -27,7 +27,12 @@ export interface AdaptOptions {
   readonly name?: string;
 }
 
-const ADAPT_RULES = fields<AdaptOptions>({ device: aDevice, seed: optional(whole(0)), dtype: optional(FLOATS), name: optional(text) });
+const ADAPT_RULES = fields<AdaptOptions>({
+  device: aDevice,
+  seed: optional(whole(0)),
+  dtype: optional(FLOATS),
+  name: optional(text),
+});
 
 /**
  * Attaches an adapter to a model, structure only: works on models without memory. It becomes the active one; everything else is frozen.
@@ -60,48 +65,103 @@ export async function filled(adapter: LoraAdapter, fill: () => Promise<void>): P
 
 /** An adapter with its layers, which does not stand in the model yet. */
 export function plan(model: Module, options: Partial<LoraConfig>, name: string): LoraAdapter {
-  if (typeof name !== "string" || !/^[\w-]+$/.test(name)) throw new LowrankError("AdapterError", `${quote(name)} is no name for an adapter; letters, digits, "_" and "-" are`);
+  if (typeof name !== "string" || !/^[\w-]+$/.test(name))
+    throw new LowrankError(
+      "AdapterError",
+      `${quote(name)} is no name for an adapter; letters, digits, "_" and "-" are`,
+    );
   const { rows, config, saved, warnings } = select(model, loraConfig(options));
   const sites = new Map<string, Layer>();
   const updates = new Map<string, Update>();
   for (const row of rows) {
     const before = model.getModule(row.module);
-    if (before instanceof SavedCopy) throw new LowrankError("AdapterError", `${row.module} is trained whole by adapter ${[...before.copies.keys()].join(", ")} (modules_to_save); leave it out of the target modules, or delete that adapter`);
-    const layer = isLayer(before) ? before : before instanceof Embedding ? new LoraEmbedding(before) : new LoraProjection(before as Projection);
-    if (layer.updates.has(name)) throw new LowrankError("AdapterError", `there is an adapter "${name}" on ${row.module} already; give this one another name`);
+    if (before instanceof SavedCopy)
+      throw new LowrankError(
+        "AdapterError",
+        `${row.module} is trained whole by adapter ${[...before.copies.keys()].join(", ")} (modules_to_save); leave it out of the target modules, or delete that adapter`,
+      );
+    const layer = isLayer(before)
+      ? before
+      : before instanceof Embedding
+        ? new LoraEmbedding(before)
+        : new LoraProjection(before as Projection);
+    if (layer.updates.has(name))
+      throw new LowrankError(
+        "AdapterError",
+        `there is an adapter "${name}" on ${row.module} already; give this one another name`,
+      );
     sites.set(row.module, layer);
     updates.set(row.module, makeUpdate(layer, row, config));
   }
   requireOneWithBiases(model, config);
-  if (register(model).has(name)) throw new LowrankError("AdapterError", `there is an adapter "${name}" on this model already; give this one another name`);
+  if (register(model).has(name))
+    throw new LowrankError(
+      "AdapterError",
+      `there is an adapter "${name}" on this model already; give this one another name`,
+    );
   const copies = new Map<string, SavedCopy>();
   for (const [path, place] of saved.flatMap((at) => leavesOf(at, model.getModule(at)))) {
-    if (isLayer(place)) throw new LowrankError("AdapterError", `modules_to_save takes ${path} whole, which carries adapter ${[...place.updates.keys()].join(", ")}; leave it out, or delete that adapter`);
+    if (isLayer(place))
+      throw new LowrankError(
+        "AdapterError",
+        `modules_to_save takes ${path} whole, which carries adapter ${[...place.updates.keys()].join(", ")}; leave it out, or delete that adapter`,
+      );
     requireOwnReaders(model, path, place);
     const copy = place instanceof SavedCopy ? place : new SavedCopy(place);
-    if (copy.copies.has(name)) throw new LowrankError("AdapterError", `there is an adapter "${name}" on ${path} already; give this one another name`);
+    if (copy.copies.has(name))
+      throw new LowrankError(
+        "AdapterError",
+        `there is an adapter "${name}" on ${path} already; give this one another name`,
+      );
     copies.set(path, copy);
   }
   const own = new Map([...copies].map(([path, { original }]) => [path, emptyCopy(path, original)]));
-  return new LoraAdapter({ model, name, config, table: rows, sites, updates, saved: copies, copies: own, warnings: [...warnings, ...biasesOfOthers(model)] });
+  return new LoraAdapter({
+    model,
+    name,
+    config,
+    table: rows,
+    sites,
+    updates,
+    saved: copies,
+    copies: own,
+    warnings: [...warnings, ...biasesOfOthers(model)],
+  });
 }
 
 /** An output layer that takes its weight from the table whenever it computes would compute with the copy; PEFT leaves it the original. */
 function requireOwnReaders(model: Module, path: string, place: Module): void {
   const { tied } = model as { tied?: ReadonlyMap<string, string> };
-  if (place instanceof Embedding && tied?.has(`${path}.weight`) === true && sharerOf(model, path, place.weight) === undefined) {
-    throw new LowrankError("NotBuiltError", `modules_to_save: ${path} is also the weight of ${tied.get(`${path}.weight`)}, which PEFT leaves as it was and this model cannot; leave ${path} out, or untie the two`);
+  if (
+    place instanceof Embedding &&
+    tied?.has(`${path}.weight`) === true &&
+    sharerOf(model, path, place.weight) === undefined
+  ) {
+    throw new LowrankError(
+      "NotBuiltError",
+      `modules_to_save: ${path} is also the weight of ${tied.get(`${path}.weight`)}, which PEFT leaves as it was and this model cannot; leave ${path} out, or untie the two`,
+    );
   }
 }
 
 /** Biases are the base's: an adapter that trains them changes every other. */
 function requireOneWithBiases(model: Module, { bias }: LoraConfig): void {
   const [other] = register(model).keys();
-  if (bias !== "none" && other !== undefined) throw new LowrankError("AdapterError", `bias "${bias}" trains biases of the base, which adapter ${other} on this model computes with too; as in PEFT only a model's first adapter may: set bias to "none", or delete ${other}`);
+  if (bias !== "none" && other !== undefined)
+    throw new LowrankError(
+      "AdapterError",
+      `bias "${bias}" trains biases of the base, which adapter ${other} on this model computes with too; as in PEFT only a model's first adapter may: set bias to "none", or delete ${other}`,
+    );
 }
 
 function biasesOfOthers(model: Module): string[] {
-  return [...register(model).values()].flatMap(({ name, config: { bias } }) => (bias === "none" ? [] : [`adapter ${name} trains biases of the base (bias "${bias}"), which this one computes with and its file will not hold`]));
+  return [...register(model).values()].flatMap(({ name, config: { bias } }) =>
+    bias === "none"
+      ? []
+      : [
+          `adapter ${name} trains biases of the base (bias "${bias}"), which this one computes with and its file will not hold`,
+        ],
+  );
 }
 
 /** Puts a planned adapter into its model. */
@@ -133,13 +193,30 @@ function makeUpdate(layer: Layer, row: TargetRow, config: LoraConfig): Update {
   const options: LoraOptions = { rank: row.rank, scale: row.scale, dropout: config.dropout, loraBias: config.loraBias };
   if (config.adaLora !== undefined) {
     const { initR } = config.adaLora;
-    if (embedding) throw new LowrankError("NotBuiltError", `AdaLoRA on the embedding ${row.module} is not built; name projections only`);
-    return new SvdUpdate(site, { ...options, scale: row.alpha > 0 ? row.alpha : initR, initialRank: initR, identity: config.initLora !== false });
+    if (embedding)
+      throw new LowrankError(
+        "NotBuiltError",
+        `AdaLoRA on the embedding ${row.module} is not built; name projections only`,
+      );
+    return new SvdUpdate(site, {
+      ...options,
+      scale: row.alpha > 0 ? row.alpha : initR,
+      initialRank: initR,
+      identity: config.initLora !== false,
+    });
   }
-  if (embedding && config.loraBias) throw new LowrankError("ConfigError", `lora_bias: the embedding ${row.module} can have none`);
-  if (config.initLora === "olora" && !embedding && (layer as LoraProjection).fanInFanOut) throw new LowrankError("NotBuiltError", `init_lora_weights "olora" on ${row.module}, a Conv1D: PEFT factorises its weight the wrong way round and cannot read such an adapter; start with "pissa", which it reads`);
+  if (embedding && config.loraBias)
+    throw new LowrankError("ConfigError", `lora_bias: the embedding ${row.module} can have none`);
+  if (config.initLora === "olora" && !embedding && (layer as LoraProjection).fanInFanOut)
+    throw new LowrankError(
+      "NotBuiltError",
+      `init_lora_weights "olora" on ${row.module}, a Conv1D: PEFT factorises its weight the wrong way round and cannot read such an adapter; start with "pissa", which it reads`,
+    );
   const Method = config.dora ? DoraUpdate : LoraUpdate;
-  return new Method(site, { ...options, ...(embedding ? { initA: { kind: "zeros" }, initB: { kind: "normal", std: 1 } } : startOf(config, row.rank)) });
+  return new Method(site, {
+    ...options,
+    ...(embedding ? { initA: { kind: "zeros" }, initB: { kind: "normal", std: 1 } } : startOf(config, row.rank)),
+  });
 }
 
 /** What a start draws; starts that need the base are `initialise`'s. */

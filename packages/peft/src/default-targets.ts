@@ -3,8 +3,18 @@ import type { Module } from "@lowrank/nn";
 import { endsAtDot } from "./names.ts";
 
 const LORA: Readonly<Record<string, readonly string[]>> = {
-  bert: ["query", "value"], roberta: ["query", "value"], "xlm-roberta": ["query", "value"], gpt2: ["c_attn"], llama: ["q_proj", "v_proj"], mistral: ["q_proj", "v_proj"], qwen2: ["q_proj", "v_proj"], qwen3: ["q_proj", "v_proj"],
-  gemma: ["q_proj", "v_proj"], gemma2: ["q_proj", "v_proj"], gemma3_text: ["q_proj", "v_proj"], phi: ["q_proj", "v_proj", "fc1", "fc2"],
+  bert: ["query", "value"],
+  roberta: ["query", "value"],
+  "xlm-roberta": ["query", "value"],
+  gpt2: ["c_attn"],
+  llama: ["q_proj", "v_proj"],
+  mistral: ["q_proj", "v_proj"],
+  qwen2: ["q_proj", "v_proj"],
+  qwen3: ["q_proj", "v_proj"],
+  gemma: ["q_proj", "v_proj"],
+  gemma2: ["q_proj", "v_proj"],
+  gemma3_text: ["q_proj", "v_proj"],
+  phi: ["q_proj", "v_proj", "fc1", "fc2"],
 };
 const ADALORA: typeof LORA = { ...LORA, roberta: ["query", "key", "value", "dense"] };
 

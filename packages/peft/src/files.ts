@@ -1,6 +1,24 @@
 /** Adapter directories: `adapter_config.json` and `adapter_model.safetensors`. */
-import { LowrankError, quote, SafetensorsFile, writeSafetensors, type ByteSink, type RandomAccess } from "@lowrank/tensor";
-import { device as aDevice, checkOptions, fields, flag, name, optional, parseJson, text, whole, type Rule } from "@lowrank/tensor/check";
+import {
+  LowrankError,
+  quote,
+  SafetensorsFile,
+  writeSafetensors,
+  type ByteSink,
+  type RandomAccess,
+} from "@lowrank/tensor";
+import {
+  device as aDevice,
+  checkOptions,
+  fields,
+  flag,
+  name,
+  optional,
+  parseJson,
+  text,
+  whole,
+  type Rule,
+} from "@lowrank/tensor/check";
 import type { Module, Weight } from "@lowrank/nn";
 import type { LoraAdapter } from "./adapter.ts";
 import { filled, plan, type AdaptOptions } from "./attach.ts";
@@ -19,28 +37,46 @@ export interface AdapterFiles {
 }
 
 export interface LoadAdapterOptions extends AdaptOptions, ValueOptions {}
-export const LOAD_RULES: Rule<LoadAdapterOptions> = fields<LoadAdapterOptions>({ device: aDevice, seed: optional(whole(0)), dtype: optional(FLOATS), name: optional(text), allowNonFinite: optional(flag) });
+export const LOAD_RULES: Rule<LoadAdapterOptions> = fields<LoadAdapterOptions>({
+  device: aDevice,
+  seed: optional(whole(0)),
+  dtype: optional(FLOATS),
+  name: optional(text),
+  allowNonFinite: optional(flag),
+});
 
 export interface SaveAdapterOptions extends ValueOptions {
   /** Name or directory of the base, for `base_model_name_or_path`. Default: what the adapter's own file said, else where the model was loaded from. */
   readonly baseModel?: string;
 }
-const SAVE_RULES = fields<SaveAdapterOptions>({ baseModel: optional(name), allowNonFinite: optional(flag) }, { spelt: { base: "baseModel", base_model_name_or_path: "baseModel", baseModelNameOrPath: "baseModel" } });
+const SAVE_RULES = fields<SaveAdapterOptions>(
+  { baseModel: optional(name), allowNonFinite: optional(flag) },
+  { spelt: { base: "baseModel", base_model_name_or_path: "baseModel", baseModelNameOrPath: "baseModel" } },
+);
 
 const TENSORS = "adapter_model.safetensors";
 
 /** @throws LowrankError (ConfigError) on what is no store, such as a path */
 export function requireFiles(source: string, files: AdapterFiles): void {
-  if (typeof (files as Partial<AdapterFiles> | undefined)?.exists !== "function") throw new LowrankError("ConfigError", `${source}: "files" must be a store of files, such as directory(path) of @lowrank/models gives, got ${quote(files)}`);
+  if (typeof (files as Partial<AdapterFiles> | undefined)?.exists !== "function")
+    throw new LowrankError(
+      "ConfigError",
+      `${source}: "files" must be a store of files, such as directory(path) of @lowrank/models gives, got ${quote(files)}`,
+    );
 }
 
 /** @throws LowrankError (FileError, FormatError) naming the directory */
 export async function readAdapterConfig(files: AdapterFiles): Promise<Record<string, unknown>> {
   requireFiles("readAdapterConfig", files);
-  if (!(await files.exists(CONFIG_FILE))) throw new LowrankError("FileError", `${files.where}: there is no ${CONFIG_FILE}; give the folder that PEFT's save_pretrained wrote`);
+  if (!(await files.exists(CONFIG_FILE)))
+    throw new LowrankError(
+      "FileError",
+      `${files.where}: there is no ${CONFIG_FILE}; give the folder that PEFT's save_pretrained wrote`,
+    );
   const source = `${files.where}/${CONFIG_FILE}`;
   const value = parseJson(await files.text(CONFIG_FILE), source);
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new LowrankError("FormatError", `${source}: must be an object`);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new LowrankError("FormatError", `${source}: must be an object`);
   return value as Record<string, unknown>;
 }
 
@@ -51,7 +87,11 @@ export async function readAdapterConfig(files: AdapterFiles): Promise<Record<str
  * @throws LowrankError where the adapter does not fit, listing what differs, and on values that are not finite; the model is then as it was
  */
 export async function loadAdapter(model: Module, files: AdapterFiles, where: LoadAdapterOptions): Promise<LoraAdapter> {
-  const { name: called = "default", allowNonFinite = false, ...memory } = checkOptions("loadAdapter", LOAD_RULES, where);
+  const {
+    name: called = "default",
+    allowNonFinite = false,
+    ...memory
+  } = checkOptions("loadAdapter", LOAD_RULES, where);
   requireFiles("loadAdapter", files);
   const config = parseAdapterConfig(await readAdapterConfig(files));
   if (!(await files.exists(TENSORS))) throw new LowrankError("FileError", `${files.where}: there is no ${TENSORS}`);
@@ -63,8 +103,16 @@ export async function loadAdapter(model: Module, files: AdapterFiles, where: Loa
     const tensors = await readTensors(fit, (n) => file.read(n), { allowNonFinite });
     await filled(adapter, async () => {
       await adapter.materialize(memory);
-      adapter.baseFromFile = new Map([...fit.places].flatMap(([name, { weight, base, dim }]): [string, Weight][] => (base && dim === undefined ? [[name, weight]] : [])));
-      adapter.narrowInFile = new Map([...tensors].flatMap(([name, { dtype }]): [string, "f16" | "bf16"][] => (dtype === "f16" || dtype === "bf16" ? [[name, dtype]] : [])));
+      adapter.baseFromFile = new Map(
+        [...fit.places].flatMap(([name, { weight, base, dim }]): [string, Weight][] =>
+          base && dim === undefined ? [[name, weight]] : [],
+        ),
+      );
+      adapter.narrowInFile = new Map(
+        [...tensors].flatMap(([name, { dtype }]): [string, "f16" | "bf16"][] =>
+          dtype === "f16" || dtype === "bf16" ? [[name, dtype]] : [],
+        ),
+      );
       adapter.warnings.push(...fit.warnings, ...(await writeTensors(fit, tensors, { allowNonFinite })));
     });
     return adapter;
@@ -79,15 +127,25 @@ export async function loadAdapter(model: Module, files: AdapterFiles, where: Loa
  * did is in alpha.
  * @throws LowrankError where PEFT could not read the same function from the file
  */
-export async function saveAdapter(adapter: LoraAdapter, files: AdapterFiles, options: SaveAdapterOptions = {}): Promise<void> {
+export async function saveAdapter(
+  adapter: LoraAdapter,
+  files: AdapterFiles,
+  options: SaveAdapterOptions = {},
+): Promise<void> {
   const { baseModel, allowNonFinite = false } = checkOptions("saveAdapter", SAVE_RULES, options);
   requireFiles("saveAdapter", files);
   const { config, facts } = savedConfig(adapter, baseModel);
   await unmergedWhile(adapter, async () => {
     const tensors = await tensorsToSave(adapter, { allowNonFinite });
-    await files.write(TENSORS, (sink) => writeSafetensors(sink, new Map([...tensors].map(([n, { dtype, shape }]) => [n, { dtype, shape }])), (n) => tensors.get(n)!.read()));
+    await files.write(TENSORS, (sink) =>
+      writeSafetensors(sink, new Map([...tensors].map(([n, { dtype, shape }]) => [n, { dtype, shape }])), (n) =>
+        tensors.get(n)!.read(),
+      ),
+    );
   });
   const { TextEncoder } = globalThis as unknown as { TextEncoder: new () => { encode(t: string): Uint8Array } };
   const text = JSON.stringify(adapterConfigFile(config, facts), null, 2);
-  await files.write(CONFIG_FILE, async (sink) => { await sink(new TextEncoder().encode(text)); });
+  await files.write(CONFIG_FILE, async (sink) => {
+    await sink(new TextEncoder().encode(text));
+  });
 }

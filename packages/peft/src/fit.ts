@@ -9,9 +9,16 @@ import { endsAtDot, savedMatcher } from "./names.ts";
 import { converted, cut, type ValueOptions } from "./values.ts";
 
 /** A tensor's place: a weight, and along which dimension only its beginning is taken. */
-interface Place { readonly weight: Weight; readonly dim?: 0 | 1; readonly base: boolean }
+interface Place {
+  readonly weight: Weight;
+  readonly dim?: 0 | 1;
+  readonly base: boolean;
+}
 
-export interface Fit { readonly places: ReadonlyMap<string, Place>; readonly warnings: readonly string[] }
+export interface Fit {
+  readonly places: ReadonlyMap<string, Place>;
+  readonly warnings: readonly string[];
+}
 
 const PREFIX = "base_model.model.";
 /** Parts of an adapter: without a place for them the adapter is another's. */
@@ -19,7 +26,8 @@ const OWN = /\.lora_(A|B|E|embedding_A|embedding_B|magnitude_vector)(\.|$)/;
 /** PEFT writes some saved modules a second and third time: biases with `bias: "all"`, resized embeddings with all they have. */
 const TWICE = /\.(original_module|modules_to_save)\.(?=(.*\.)?(weight|bias)$)/;
 /** Modules whose size is the vocabulary's, which people enlarge before they train. */
-const VOCABULARY = /(^|\.)(embed_tokens|word_embeddings|wte|lm_head|decoder|vocab_projector)\.((base_layer|original_module)\.)?(weight|lora_embedding_A|lora_B\.weight)$/;
+const VOCABULARY =
+  /(^|\.)(embed_tokens|word_embeddings|wte|lm_head|decoder|vocab_projector)\.((base_layer|original_module)\.)?(weight|lora_embedding_A|lora_B\.weight)$/;
 
 /** @param shapes of the file's tensors. @throws LowrankError (AdapterError) listing what is missing, has no place or another shape */
 export function fitTensors(adapter: LoraAdapter, shapes: ReadonlyMap<string, readonly number[]>): Fit {
@@ -33,7 +41,8 @@ export function fitTensors(adapter: LoraAdapter, shapes: ReadonlyMap<string, rea
     const weight = own.get(name) ?? own.get(olderBias(name));
     if (weight !== undefined) {
       const dim = placeIn(shape, weight, inside, adapter.config.dora);
-      if (dim === undefined) problems.push(`${name} is [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
+      if (dim === undefined)
+        problems.push(`${name} is [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
       else places.set(name, { weight, base: false, ...(dim === "all" ? {} : { dim }) });
       if (typeof dim === "number") warnings.push(partly(name, shape, weight));
       continue;
@@ -42,16 +51,26 @@ export function fitTensors(adapter: LoraAdapter, shapes: ReadonlyMap<string, rea
       problems.push(`${name} has no place in this model`);
       continue;
     }
-    if (TWICE.test(name) && own.has(name.replace(TWICE, ".")) && (name.endsWith("bias") || name.includes(".modules_to_save."))) continue;
+    if (
+      TWICE.test(name) &&
+      own.has(name.replace(TWICE, ".")) &&
+      (name.endsWith("bias") || name.includes(".modules_to_save."))
+    )
+      continue;
     const plain = inside.replace(/\.weight$/, "");
     if ([...tied.values()].includes(inside) && savedMatcher(adapter.config)(plain)) {
-      problems.push(`${name} was trained apart (modules_to_save), and this base has it as the embedding table: untie the two first`);
+      problems.push(
+        `${name} was trained apart (modules_to_save), and this base has it as the embedding table: untie the two first`,
+      );
       continue;
     }
     const base = rest.get(inside.replace(/\.(base_layer|original_module)\./, "."));
     const dim = base === undefined || base.form !== undefined ? undefined : placeIn(shape, base, inside, false);
     if (base === undefined) warnings.push(`${name} has no place in this model; it is left out`);
-    else if (dim === undefined) warnings.push(`${name} is left out: ${base.form === undefined ? `it is [${shape.join(", ")}], and the base's [${base.shape.join(", ")}]` : `the base's is kept as ${base.form.kind}`}`);
+    else if (dim === undefined)
+      warnings.push(
+        `${name} is left out: ${base.form === undefined ? `it is [${shape.join(", ")}], and the base's [${base.shape.join(", ")}]` : `the base's is kept as ${base.form.kind}`}`,
+      );
     else {
       places.set(name, { weight: base, base: true, ...(dim === "all" ? {} : { dim }) });
       if (dim !== "all") warnings.push(partly(name, shape, base));
@@ -60,29 +79,53 @@ export function fitTensors(adapter: LoraAdapter, shapes: ReadonlyMap<string, rea
   const found = new Set([...places.values()].map(({ weight }) => weight));
   for (const [name, weight] of own) {
     if (found.has(weight) || problems.some((p) => p.startsWith(`${name} `))) continue;
-    const loose = [...adapter.saved.keys()].some((path) => name.startsWith(`${PREFIX}${path}.`) && !adapter.config.modulesToSave.some((wanted) => path.split(".").some((_, i, parts) => endsAtDot(parts.slice(0, i + 1).join("."), wanted))));
-    if (loose) warnings.push(`${name} is missing; the base's values stay, since modules_to_save names its module only by the end of its name`);
+    const loose = [...adapter.saved.keys()].some(
+      (path) =>
+        name.startsWith(`${PREFIX}${path}.`) &&
+        !adapter.config.modulesToSave.some((wanted) =>
+          path.split(".").some((_, i, parts) => endsAtDot(parts.slice(0, i + 1).join("."), wanted)),
+        ),
+    );
+    if (loose)
+      warnings.push(
+        `${name} is missing; the base's values stay, since modules_to_save names its module only by the end of its name`,
+      );
     else problems.push(`${name} is missing`);
   }
-  if (problems.length > 0) throw new LowrankError("AdapterError", `the adapter does not fit this base: ${problems.slice(0, 4).join("; ")}${problems.length > 4 ? `; and ${problems.length - 4} more` : ""}`);
+  if (problems.length > 0)
+    throw new LowrankError(
+      "AdapterError",
+      `the adapter does not fit this base: ${problems.slice(0, 4).join("; ")}${problems.length > 4 ? `; and ${problems.length - 4} more` : ""}`,
+    );
   return { places, warnings };
 }
 
 /** A model of a family says under which second name a checkpoint may hold a weight. */
-interface Tied { readonly tied?: ReadonlyMap<string, string> }
+interface Tied {
+  readonly tied?: ReadonlyMap<string, string>;
+}
 
 /** Weights of the base by the names that a checkpoint has for them. */
 function baseWeights(model: Module, tied: ReadonlyMap<string, string>): Map<string, Weight> {
-  const out = new Map([...model.namedWeights()].filter(([name]) => !/\.(lora_\w+|modules_to_save|ranknum)\./.test(name)));
+  const out = new Map(
+    [...model.namedWeights()].filter(([name]) => !/\.(lora_\w+|modules_to_save|ranknum)\./.test(name)),
+  );
   for (const [name, second] of tied) if (out.has(name) && !out.has(second)) out.set(second, out.get(name)!);
   return out;
 }
 
 /** PEFT once wrote `query.bias` for what is `query.base_layer.bias` now. */
-function olderBias(name: string): string { return name.replace(/\.bias$/, ".base_layer.bias"); }
+function olderBias(name: string): string {
+  return name.replace(/\.bias$/, ".base_layer.bias");
+}
 
 /** Whether a tensor is taken whole, from its beginning along one dimension (a larger vocabulary), or not. */
-function placeIn(shape: readonly number[], { shape: wanted }: Weight, name: string, dora: boolean): "all" | 0 | 1 | undefined {
+function placeIn(
+  shape: readonly number[],
+  { shape: wanted }: Weight,
+  name: string,
+  dora: boolean,
+): "all" | 0 | 1 | undefined {
   if (shape.join() === wanted.join()) return "all";
   if (shape.length !== 2 || wanted.length !== 2 || dora || !VOCABULARY.test(name)) return undefined;
   const dim = name.endsWith("lora_embedding_A") ? 1 : 0;
@@ -94,7 +137,11 @@ function partly(name: string, shape: readonly number[], { shape: wanted }: Weigh
 }
 
 /** What is to be written, checked whole before anything is. */
-export async function readTensors({ places }: Fit, read: (name: string) => Promise<StoredTensor>, options: ValueOptions): Promise<Map<string, StoredTensor>> {
+export async function readTensors(
+  { places }: Fit,
+  read: (name: string) => Promise<StoredTensor>,
+  options: ValueOptions,
+): Promise<Map<string, StoredTensor>> {
   const out = new Map<string, StoredTensor>();
   for (const [name, { weight, dim }] of places) {
     const stored = await read(name);
@@ -106,9 +153,19 @@ export async function readTensors({ places }: Fit, read: (name: string) => Promi
 }
 
 /** Writes tensors into an adapter in memory, and base weights that differ. Returns what that changed in the base. */
-export async function writeTensors({ places }: Fit, tensors: ReadonlyMap<string, StoredTensor>, options: ValueOptions): Promise<string[]> {
+export async function writeTensors(
+  { places }: Fit,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  options: ValueOptions,
+): Promise<string[]> {
   const changed: string[] = [];
-  for (const [name, { weight: { parameter }, base }] of places) {
+  for (const [
+    name,
+    {
+      weight: { parameter },
+      base,
+    },
+  ] of places) {
     const values = converted(parameter.dtype, tensors.get(name)!, name, options);
     if (base) {
       const before = await parameter.data();

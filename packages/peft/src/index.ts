@@ -8,7 +8,14 @@ export { adapt, attach, type AdaptOptions } from "./attach.ts";
 export { adapterConfigFile, parseAdapterConfig, type WrittenFacts } from "./config-file.ts";
 export { loraConfig, type InitLora, type LoraConfig, type TaskType } from "./config.ts";
 export { familyRanks, type PartRanks } from "./family-ranks.ts";
-export { loadAdapter, readAdapterConfig, saveAdapter, type AdapterFiles, type LoadAdapterOptions, type SaveAdapterOptions } from "./files.ts";
+export {
+  loadAdapter,
+  readAdapterConfig,
+  saveAdapter,
+  type AdapterFiles,
+  type LoadAdapterOptions,
+  type SaveAdapterOptions,
+} from "./files.ts";
 export { DoraUpdate } from "./layers/dora.ts";
 export { LoraUpdate, type LoraOptions } from "./layers/lora.ts";
 export { Adapters, type AdaptedBase, type MergeOptions, type MergeReport } from "./layers/adapters.ts";

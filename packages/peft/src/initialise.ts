@@ -8,9 +8,19 @@ import { sharerOf, type Layer } from "./layers/walk.ts";
 import { qr, transpose } from "./linear-algebra.ts";
 
 /** A [r, in], B [out, r] and s as they started, where W − s·B·A became the base. */
-export interface Start { readonly a: Float64Array; readonly b: Float64Array; readonly scale: number; readonly rank: number }
+export interface Start {
+  readonly a: Float64Array;
+  readonly b: Float64Array;
+  readonly scale: number;
+  readonly rank: number;
+}
 
-export async function initialise({ model, updates, config }: LoraAdapter, path: string, layer: Layer, seed: number): Promise<Start | undefined> {
+export async function initialise(
+  { model, updates, config }: LoraAdapter,
+  path: string,
+  layer: Layer,
+  seed: number,
+): Promise<Start | undefined> {
   let start: Start | undefined;
   const update = updates.get(path)!;
   if (update instanceof SvdUpdate) write(update.ranknum.parameter, [update.initialRank]);
@@ -19,8 +29,16 @@ export async function initialise({ model, updates, config }: LoraAdapter, path: 
     if (initLora === "orthogonal") orthogonal(update, new RandomStream(seed, `orthogonal/${path}`));
     if (initLora === "pissa" || initLora === "olora") {
       const sharer = sharerOf(model, path, layer.weight);
-      if (sharer !== undefined) throw new LowrankError("AdapterError", `init_lora_weights "${initLora}" changes the base of ${path}, which ${sharer} reads as well; leave ${path} out or start it otherwise`);
-      if (layer.weight.form !== undefined) throw new LowrankError("AdapterError", `init_lora_weights "${initLora}" writes what is left over into the base, but ${path} is kept as ${layer.weight.form.kind}; start from the unquantised base`);
+      if (sharer !== undefined)
+        throw new LowrankError(
+          "AdapterError",
+          `init_lora_weights "${initLora}" changes the base of ${path}, which ${sharer} reads as well; leave ${path} out or start it otherwise`,
+        );
+      if (layer.weight.form !== undefined)
+        throw new LowrankError(
+          "AdapterError",
+          `init_lora_weights "${initLora}" writes what is left over into the base, but ${path} is kept as ${layer.weight.form.kind}; start from the unquantised base`,
+        );
       start = await fromBase(path, layer, update, initLora);
     }
   }
@@ -38,8 +56,15 @@ export async function restore(layer: LoraProjection, { a, b, scale, rank }: Star
 }
 
 /** w [m, n] += factor·b·a with b [m, r], a [r, n]. */
-function addProduct(w: Float64Array, b: Float64Array, a: Float64Array, factor: number, [m, r, n]: readonly [number, number, number]): void {
-  for (let o = 0; o < m; o++) for (let i = 0; i < r; i++) for (let c = 0; c < n; c++) w[o * n + c]! += factor * b[o * r + i]! * a[i * n + c]!;
+function addProduct(
+  w: Float64Array,
+  b: Float64Array,
+  a: Float64Array,
+  factor: number,
+  [m, r, n]: readonly [number, number, number],
+): void {
+  for (let o = 0; o < m; o++)
+    for (let i = 0; i < r; i++) for (let c = 0; c < n; c++) w[o * n + c]! += factor * b[o * r + i]! * a[i * n + c]!;
 }
 
 function write(parameter: Parameter, values: ArrayLike<number>): void {
@@ -48,7 +73,10 @@ function write(parameter: Parameter, values: ArrayLike<number>): void {
 
 /** A and B from the odd and the even rows of a random orthogonal matrix, so that A·B starts at zero without B being zero; r must be even (PEFT). */
 function orthogonal(update: LoraUpdate, random: RandomStream): void {
-  const { rank: r, base: { inFeatures, outFeatures } } = update;
+  const {
+    rank: r,
+    base: { inFeatures, outFeatures },
+  } = update;
   if (r % 2 !== 0) throw new LowrankError("ConfigError", `init_lora_weights "orthogonal" needs an even rank, got ${r}`);
   const normal = (count: number): Float64Array => {
     const out = new Float64Array(count);
@@ -75,10 +103,27 @@ function orthogonal(update: LoraUpdate, random: RandomStream): void {
  * PiSSA (Meng et al. 2024): the top singular triplets of W go to A and B. OLoRA (Büyükakyüz 2024): the first rows of R and columns
  * of Q. Either way the base becomes W − s·B·A, so that the model starts as it was.
  */
-async function fromBase(path: string, layer: LoraProjection, update: LoraUpdate, kind: "pissa" | "olora"): Promise<Start> {
-  const { rank: r, scale, base: { inFeatures: n, outFeatures: m } } = update;
-  if (r > Math.min(m, n)) throw new LowrankError("ConfigError", `init_lora_weights "${kind}": rank ${r} is more than ${path}, ${m}×${n}, has`);
-  if (kind === "pissa" && !(scale > 0)) throw new LowrankError("ConfigError", `init_lora_weights "pissa" divides by alpha, which must be above 0 for ${path}`);
+async function fromBase(
+  path: string,
+  layer: LoraProjection,
+  update: LoraUpdate,
+  kind: "pissa" | "olora",
+): Promise<Start> {
+  const {
+    rank: r,
+    scale,
+    base: { inFeatures: n, outFeatures: m },
+  } = update;
+  if (r > Math.min(m, n))
+    throw new LowrankError(
+      "ConfigError",
+      `init_lora_weights "${kind}": rank ${r} is more than ${path}, ${m}×${n}, has`,
+    );
+  if (kind === "pissa" && !(scale > 0))
+    throw new LowrankError(
+      "ConfigError",
+      `init_lora_weights "pissa" divides by alpha, which must be above 0 for ${path}`,
+    );
   const w = await update.base.matrix().floats();
   const a = new Float64Array(r * n);
   const b = new Float64Array(m * r);
@@ -91,9 +136,14 @@ async function fromBase(path: string, layer: LoraProjection, update: LoraUpdate,
     }
   } else {
     // the first r columns of Q come from the first r columns of W alone, and the first r rows of R are Qᵀ·W
-    const { q } = qr(Float64Array.from({ length: m * r }, (_, i) => w[Math.floor(i / r) * n + (i % r)]!), m, r);
+    const { q } = qr(
+      Float64Array.from({ length: m * r }, (_, i) => w[Math.floor(i / r) * n + (i % r)]!),
+      m,
+      r,
+    );
     b.set(q);
-    for (let i = 0; i < r; i++) for (let o = 0; o < m; o++) for (let c = 0; c < n; c++) a[i * n + c]! += q[o * r + i]! * w[o * n + c]!;
+    for (let i = 0; i < r; i++)
+      for (let o = 0; o < m; o++) for (let c = 0; c < n; c++) a[i * n + c]! += q[o * r + i]! * w[o * n + c]!;
   }
   write(update.a.parameter, a);
   write(update.b.parameter, b);

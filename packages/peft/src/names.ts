@@ -18,28 +18,40 @@ export function endsAtDot(path: string, name: string): boolean {
 }
 
 /** The rank_pattern rule: the first key that, as a regular expression, matches the path's end at a dot. */
-export function patternKeys(patterns: Readonly<Record<string, number>>, what: string): { first: (path: string) => string | undefined; matches: (key: string, path: string) => boolean } {
-  const expressions = new Map(Object.keys(patterns).map((key) => [key, pattern(`(.*\\.)?(${key})$`, `LoRA: ${what} ${quote(key)}`)]));
+export function patternKeys(
+  patterns: Readonly<Record<string, number>>,
+  what: string,
+): { first: (path: string) => string | undefined; matches: (key: string, path: string) => boolean } {
+  const expressions = new Map(
+    Object.keys(patterns).map((key) => [key, pattern(`(.*\\.)?(${key})$`, `LoRA: ${what} ${quote(key)}`)]),
+  );
   const matches = (key: string, path: string): boolean => expressions.get(key)!.fullMatch(path);
   return { matches, first: (path) => [...expressions.keys()].find((key) => matches(key, path)) };
 }
 
 /** Modules that are copied whole, and everything in them, take no adapter. */
 export function savedMatcher({ modulesToSave }: LoraConfig): Matcher {
-  const expressions = modulesToSave.map((name) => pattern(`(^|.*\\.)${name}($|\\..*)`, `LoRA: modules_to_save ${quote(name)}`));
+  const expressions = modulesToSave.map((name) =>
+    pattern(`(^|.*\\.)${name}($|\\..*)`, `LoRA: modules_to_save ${quote(name)}`),
+  );
   return (path) => expressions.some((expression) => expression.fullMatch(path));
 }
 
 /** The number of the layer a path lies in, as PEFT finds it. */
 export function layerNumbers({ layersPattern }: LoraConfig): (path: string) => number | undefined {
-  const expressions = layersPattern?.map((name) => pattern(`(?:^|.*?\\.)${name}`, `LoRA: layers_pattern ${quote(name)}`));
+  const expressions = layersPattern?.map((name) =>
+    pattern(`(?:^|.*?\\.)${name}`, `LoRA: layers_pattern ${quote(name)}`),
+  );
   return (path) => {
     const parts = path.split(".");
     // a number with a name before it and one behind it; without a pattern two names stand before it
     const places = parts.flatMap((part, i) => (/^\d+$/.test(part) && i > 0 && i < parts.length - 1 ? [i] : []));
-    const found = expressions === undefined
-      ? places.find((i) => i > 1)
-      : expressions.map((e) => places.find((i) => e.fullMatch(parts.slice(0, i).join(".")))).find((i) => i !== undefined);
+    const found =
+      expressions === undefined
+        ? places.find((i) => i > 1)
+        : expressions
+            .map((e) => places.find((i) => e.fullMatch(parts.slice(0, i).join("."))))
+            .find((i) => i !== undefined);
     return found === undefined ? undefined : Number(parts[found]);
   };
 }
@@ -52,7 +64,9 @@ export class Unmatched {
   readonly warnings: string[] = [];
   readonly #strict: boolean;
 
-  constructor({ onUnmatchedPattern }: LoraConfig) { this.#strict = onUnmatchedPattern === "error"; }
+  constructor({ onUnmatchedPattern }: LoraConfig) {
+    this.#strict = onUnmatchedPattern === "error";
+  }
 
   /** @param paths what the name could have matched */
   name(key: string, name: string, paths: readonly string[], what = "matches nothing"): void {
@@ -60,7 +74,9 @@ export class Unmatched {
     const known = [...new Set(paths.map((path) => path.split(".").slice(-depth).join(".")))];
     const near = nearestName(name, known);
     const rest = known.length > LISTED ? `, … (${known.length} in all)` : "";
-    this.say(`${key} ${quote(name)} ${what}${near === undefined ? `; there are ${known.slice(0, LISTED).join(", ")}${rest}` : `; did you mean "${near}"?`}`);
+    this.say(
+      `${key} ${quote(name)} ${what}${near === undefined ? `; there are ${known.slice(0, LISTED).join(", ")}${rest}` : `; did you mean "${near}"?`}`,
+    );
   }
 
   say(what: string): void {

@@ -16,13 +16,27 @@ export interface ParameterReport {
 }
 
 /** @param masks ranks that are kept, by module path; modules that are not named keep all of theirs */
-export function parameterReport(model: Module, table: readonly TargetRow[] = [], masks: ReadonlyMap<string, readonly boolean[]> = new Map()): ParameterReport {
+export function parameterReport(
+  model: Module,
+  table: readonly TargetRow[] = [],
+  masks: ReadonlyMap<string, readonly boolean[]> = new Map(),
+): ParameterReport {
   let [trainable, total] = [0, 0];
   for (const weight of new Set(model.weights())) {
     total += weight.size;
     if (weight.trainable) trainable += weight.size;
   }
   // a lost rank is a row of A, a column of B and an element of E
-  const lost = table.map(({ module, inFeatures, outFeatures }) => (masks.get(module) ?? []).filter((kept) => !kept).length * (inFeatures + outFeatures + 1));
-  return { trainable, effective: lost.reduce((rest, n) => rest - n, trainable), total, percent: (100 * trainable) / total, table, warnings: [] };
+  const lost = table.map(
+    ({ module, inFeatures, outFeatures }) =>
+      (masks.get(module) ?? []).filter((kept) => !kept).length * (inFeatures + outFeatures + 1),
+  );
+  return {
+    trainable,
+    effective: lost.reduce((rest, n) => rest - n, trainable),
+    total,
+    percent: (100 * trainable) / total,
+    table,
+    warnings: [],
+  };
 }

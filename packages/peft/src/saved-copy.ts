@@ -17,7 +17,9 @@ export class SavedCopy extends Module {
   }
 
   /** Adapters that take part; the copy of the first that has one is used. */
-  get active(): readonly string[] { return this.#active; }
+  get active(): readonly string[] {
+    return this.#active;
+  }
 
   set active(names: readonly string[]) {
     this.#active = names;
@@ -45,8 +47,12 @@ export class SavedCopy extends Module {
     return name === undefined ? this.original : this.copies.get(name)!;
   }
 
-  get weight(): Weight { return this.copy.weight; }
-  get bias(): Weight | undefined { return this.copy.bias; }
+  get weight(): Weight {
+    return this.copy.weight;
+  }
+  get bias(): Weight | undefined {
+    return this.copy.bias;
+  }
 
   override *namedWeights(prefix = ""): Generator<[string, Weight]> {
     yield* this.original.namedWeights(prefix);
@@ -58,16 +64,30 @@ export class SavedCopy extends Module {
     for (const [name, copy] of this.copies) yield [`modules_to_save.${name}`, copy];
   }
 
-  forward(x: Tensor): Tensor { return this.copy.forward(x); }
+  forward(x: Tensor): Tensor {
+    return this.copy.forward(x);
+  }
 }
 
 /** An empty module of the same kind and size. Its weights are not materialised. @throws LowrankError (AdapterError) on kinds that cannot be copied */
 export function emptyCopy(path: string, original: Module): Leaf {
-  if (original instanceof Projection) return original.fanInFanOut ? new Conv1D(original.inFeatures, original.outFeatures) : new Linear(original.inFeatures, original.outFeatures, { bias: original.bias !== undefined });
-  if (original instanceof Embedding) return new Embedding(original.weight.shape[0]!, original.weight.shape[1]!, original.weight.init, original.paddingIndex);
+  if (original instanceof Projection)
+    return original.fanInFanOut
+      ? new Conv1D(original.inFeatures, original.outFeatures)
+      : new Linear(original.inFeatures, original.outFeatures, { bias: original.bias !== undefined });
+  if (original instanceof Embedding)
+    return new Embedding(
+      original.weight.shape[0]!,
+      original.weight.shape[1]!,
+      original.weight.init,
+      original.paddingIndex,
+    );
   if (original instanceof LayerNorm) return new LayerNorm(original.weight.size, original.eps);
   if (original instanceof RMSNorm) return new RMSNorm(original.weight.size, original.eps);
-  throw new LowrankError("AdapterError", `modules_to_save: ${path} is no layer that can be copied; projections, embeddings, LayerNorm and RMSNorm can`);
+  throw new LowrankError(
+    "AdapterError",
+    `modules_to_save: ${path} is no layer that can be copied; projections, embeddings, LayerNorm and RMSNorm can`,
+  );
 }
 
 /** The layers that a saved module consists of, with their paths: itself, or those in it. */

@@ -52,39 +52,80 @@ export function select(model: Module, config: LoraConfig): Selection {
   const paths = all.map(([path]) => path);
   const unmatched = new Unmatched(config);
   const { targetModules: wanted } = config;
-  const rule = isAllLinear(wanted) ? all.flatMap(([path, module]) => (module instanceof Projection && !OUTPUT.test(path) ? [path] : [])) : (wanted ?? defaultTargets(model, config.adaLora !== undefined, paths));
+  const rule = isAllLinear(wanted)
+    ? all.flatMap(([path, module]) => (module instanceof Projection && !OUTPUT.test(path) ? [path] : []))
+    : (wanted ?? defaultTargets(model, config.adaLora !== undefined, paths));
   const chosen = choose(model, all, rule, config, unmatched);
-  if (typeof wanted === "object") for (const name of wanted) if (!paths.some((path) => endsAtDot(path, name))) unmatched.name("target_modules", name, paths);
+  if (typeof wanted === "object")
+    for (const name of wanted)
+      if (!paths.some((path) => endsAtDot(path, name))) unmatched.name("target_modules", name, paths);
   checkExclusions(config, paths, unmatched);
   const saved = chooseSaved(model, config, unmatched);
   const both = chosen.find(([path]) => saved.some((other) => path === other || path.startsWith(`${other}.`)));
-  if (both !== undefined) throw new LowrankError("AdapterError", `modules_to_save takes ${both[0]} whole (names match the end of a path, at a dot or not, as in PEFT), and it is a target module too; exclude it from the targets`);
+  if (both !== undefined)
+    throw new LowrankError(
+      "AdapterError",
+      `modules_to_save takes ${both[0]} whole (names match the end of a path, at a dot or not, as in PEFT), and it is a target module too; exclude it from the targets`,
+    );
   const rows = rowsOf(chosen, config, unmatched);
   const idle = adaLoraIgnores(config).map((what) => `${what}; it is ignored, as in PEFT`);
-  return { rows, saved, config: { ...config, targetModules: rule }, warnings: [...strangeKeys(config.source), ...idle, ...unmatched.warnings] };
+  return {
+    rows,
+    saved,
+    config: { ...config, targetModules: rule },
+    warnings: [...strangeKeys(config.source), ...idle, ...unmatched.warnings],
+  };
 }
 
 /** Targets that are wanted, not excluded, not trained whole and in a wanted layer. */
-function choose(model: Module, all: readonly [string, Target][], rule: readonly string[] | string, config: LoraConfig, unmatched: Unmatched): [string, Target][] {
+function choose(
+  model: Module,
+  all: readonly [string, Target][],
+  rule: readonly string[] | string,
+  config: LoraConfig,
+  unmatched: Unmatched,
+): [string, Target][] {
   const [isWanted, isSaved, layerOf] = [matcherOf(rule, "target_modules"), savedMatcher(config), layerNumbers(config)];
-  const isExcluded = config.excludeModules === undefined ? () => false : matcherOf(config.excludeModules, "exclude_modules");
+  const isExcluded =
+    config.excludeModules === undefined ? () => false : matcherOf(config.excludeModules, "exclude_modules");
   const named = all.filter(([path]) => isWanted(path));
   const layers = config.layersToTransform;
-  const chosen = named.filter(([path]) => !isSaved(path) && !isExcluded(path) && (layers === undefined || layers.includes(layerOf(path) ?? -1)));
+  const chosen = named.filter(
+    ([path]) => !isSaved(path) && !isExcluded(path) && (layers === undefined || layers.includes(layerOf(path) ?? -1)),
+  );
   if (chosen.length === 0) {
     const paths = all.map(([path]) => path);
     const said = typeof rule === "string" ? rule : rule.join(", ");
-    const why = named.length > 0 ? "match nothing that may be adapted: all they name is excluded, trained whole or in other layers" : `match nothing; the model has ${[...new Set(paths.map((p) => p.split(".").at(-1)))].join(", ")}${typeof rule === "string" ? ` (a string is a regular expression for the whole path, such as ${paths[0]})` : ""}`;
-    const what = config.targetModules === undefined ? `no target modules are given, and PEFT's defaults for ${modelTypeOf(model) === undefined ? "models that say no type" : `model type "${modelTypeOf(model)}"`} (${said || "none"})` : `target modules ${quote(said)}`;
+    const why =
+      named.length > 0
+        ? "match nothing that may be adapted: all they name is excluded, trained whole or in other layers"
+        : `match nothing; the model has ${[...new Set(paths.map((p) => p.split(".").at(-1)))].join(", ")}${typeof rule === "string" ? ` (a string is a regular expression for the whole path, such as ${paths[0]})` : ""}`;
+    const what =
+      config.targetModules === undefined
+        ? `no target modules are given, and PEFT's defaults for ${modelTypeOf(model) === undefined ? "models that say no type" : `model type "${modelTypeOf(model)}"`} (${said || "none"})`
+        : `target modules ${quote(said)}`;
     throw new LowrankError("PatternError", `LoRA: ${what} ${why}`);
   }
   const unread = chosen.find(([path, target]) => target instanceof Embedding && READ_DIRECTLY.test(path));
-  if (unread !== undefined) throw new LowrankError("PatternError", `LoRA: ${unread[0]} cannot take an adapter: models slice this table and never call the module, so the adapter would have no effect`);
+  if (unread !== undefined)
+    throw new LowrankError(
+      "PatternError",
+      `LoRA: ${unread[0]} cannot take an adapter: models slice this table and never call the module, so the adapter would have no effect`,
+    );
   const numbers = new Set(named.map(([path]) => layerOf(path)));
-  for (const layer of layers ?? []) if (!numbers.has(layer)) unmatched.say(`layers_to_transform ${layer} matches nothing; the targets lie in layers ${[...numbers].filter((n) => n !== undefined).join(", ")}`);
+  for (const layer of layers ?? [])
+    if (!numbers.has(layer))
+      unmatched.say(
+        `layers_to_transform ${layer} matches nothing; the targets lie in layers ${[...numbers].filter((n) => n !== undefined).join(", ")}`,
+      );
   for (const name of config.layersPattern ?? []) {
     const alone = layerNumbers({ ...config, layersPattern: [name] });
-    if (!named.some(([path]) => alone(path) !== undefined)) unmatched.name("layers_pattern", name, named.map(([path]) => path.replace(/\.\d+\..*$/, "")));
+    if (!named.some(([path]) => alone(path) !== undefined))
+      unmatched.name(
+        "layers_pattern",
+        name,
+        named.map(([path]) => path.replace(/\.\d+\..*$/, "")),
+      );
   }
   return chosen;
 }
@@ -92,8 +133,12 @@ function choose(model: Module, all: readonly [string, Target][], rule: readonly 
 function checkExclusions({ excludeModules: rule }: LoraConfig, paths: readonly string[], unmatched: Unmatched): void {
   if (rule === undefined) return;
   if (typeof rule !== "string") {
-    for (const name of rule) if (!paths.some((path) => endsAtDot(path, name))) unmatched.name("exclude_modules", name, paths);
-  } else if (!paths.some(matcherOf(rule, "exclude_modules"))) unmatched.say(`exclude_modules ${quote(rule)} matches nothing; a string is a regular expression for the whole path, such as ${paths[0]}`);
+    for (const name of rule)
+      if (!paths.some((path) => endsAtDot(path, name))) unmatched.name("exclude_modules", name, paths);
+  } else if (!paths.some(matcherOf(rule, "exclude_modules")))
+    unmatched.say(
+      `exclude_modules ${quote(rule)} matches nothing; a string is a regular expression for the whole path, such as ${paths[0]}`,
+    );
 }
 
 /** Paths that end in a name of `modules_to_save`, at a dot or not. Names that the task brings need not match. */
@@ -103,7 +148,12 @@ function chooseSaved(model: Module, config: LoraConfig, unmatched: Unmatched): s
   for (const name of config.modulesToSave) {
     const hits = modules.filter(([path]) => path.endsWith(name));
     for (const [path] of hits) found.add(path);
-    if (hits.length === 0 && !headsOf(config.taskType).includes(name)) unmatched.name("modules_to_save", name, modules.map(([path]) => path));
+    if (hits.length === 0 && !headsOf(config.taskType).includes(name))
+      unmatched.name(
+        "modules_to_save",
+        name,
+        modules.map(([path]) => path),
+      );
   }
   return [...found];
 }
@@ -113,21 +163,52 @@ const WIDEST = 64;
 
 function rowsOf(chosen: readonly [string, Target][], config: LoraConfig, unmatched: Unmatched): TargetRow[] {
   const paths = chosen.map(([path]) => path);
-  const [ranks, alphas] = [patternKeys(config.rankPattern, "rank_pattern"), patternKeys(config.alphaPattern, "alpha_pattern")];
+  const [ranks, alphas] = [
+    patternKeys(config.rankPattern, "rank_pattern"),
+    patternKeys(config.alphaPattern, "alpha_pattern"),
+  ];
   if (config.adaLora === undefined) {
     checkPatterns("rank_pattern", config.rankPattern, ranks, paths, unmatched);
     checkPatterns("alpha_pattern", config.alphaPattern, alphas, paths, unmatched);
-  } else for (const key of Object.keys(config.adaLora.rankMask ?? {})) if (!paths.includes(key.replace(/\.lora_E$/, ""))) unmatched.name("rank_pattern", key, paths.map((path) => `${path}.lora_E`));
+  } else
+    for (const key of Object.keys(config.adaLora.rankMask ?? {}))
+      if (!paths.includes(key.replace(/\.lora_E$/, "")))
+        unmatched.name(
+          "rank_pattern",
+          key,
+          paths.map((path) => `${path}.lora_E`),
+        );
   return chosen.map(([module, target]) => {
     const { inFeatures, outFeatures } = sizeOfTarget(target);
     const rankKey = ranks.first(module);
-    const rank = config.adaLora !== undefined ? maskedRank(config, module) : rankKey === undefined ? config.r : config.rankPattern[rankKey]!;
-    if (rank > WIDEST * Math.max(inFeatures, outFeatures)) throw new LowrankError("ConfigError", `LoRA: rank ${rank} on ${module}, which is ${inFeatures} × ${outFeatures}: ranks above ${Math.min(inFeatures, outFeatures)} add nothing to it, and above ${WIDEST * Math.max(inFeatures, outFeatures)} are refused; give a smaller r`);
-    const usual = config.alphaMode === "constantScaling" && config.adaLora === undefined ? evenAlpha(config, rank) : config.alpha;
+    const rank =
+      config.adaLora !== undefined
+        ? maskedRank(config, module)
+        : rankKey === undefined
+          ? config.r
+          : config.rankPattern[rankKey]!;
+    if (rank > WIDEST * Math.max(inFeatures, outFeatures))
+      throw new LowrankError(
+        "ConfigError",
+        `LoRA: rank ${rank} on ${module}, which is ${inFeatures} × ${outFeatures}: ranks above ${Math.min(inFeatures, outFeatures)} add nothing to it, and above ${WIDEST * Math.max(inFeatures, outFeatures)} are refused; give a smaller r`,
+      );
+    const usual =
+      config.alphaMode === "constantScaling" && config.adaLora === undefined ? evenAlpha(config, rank) : config.alpha;
     const alphaKey = config.adaLora === undefined ? alphas.first(module) : undefined;
     const alpha = alphaKey === undefined ? usual : config.alphaPattern[alphaKey]!;
-    const extra = (config.adaLora !== undefined ? rank : 0) + (config.dora ? outFeatures : 0) + (config.loraBias && config.adaLora === undefined ? outFeatures : 0);
-    return { module, inFeatures, outFeatures, rank, alpha, scale: scaleOf(config, alpha, rank), parameters: rank * (inFeatures + outFeatures) + extra };
+    const extra =
+      (config.adaLora !== undefined ? rank : 0) +
+      (config.dora ? outFeatures : 0) +
+      (config.loraBias && config.adaLora === undefined ? outFeatures : 0);
+    return {
+      module,
+      inFeatures,
+      outFeatures,
+      rank,
+      alpha,
+      scale: scaleOf(config, alpha, rank),
+      parameters: rank * (inFeatures + outFeatures) + extra,
+    };
   });
 }
 
@@ -142,7 +223,13 @@ const READ_DIRECTLY = /(^|\.)(position_embeddings|token_type_embeddings|wpe)$/;
 /** Output embeddings of language models, which all-linear leaves alone. Other heads are layers like any other, unless the task trains them whole. */
 const OUTPUT = /(^|\.)(lm_head|decoder|vocab_projector)$/;
 
-function checkPatterns(what: string, patterns: Readonly<Record<string, number>>, { first, matches }: ReturnType<typeof patternKeys>, paths: readonly string[], unmatched: Unmatched): void {
+function checkPatterns(
+  what: string,
+  patterns: Readonly<Record<string, number>>,
+  { first, matches }: ReturnType<typeof patternKeys>,
+  paths: readonly string[],
+  unmatched: Unmatched,
+): void {
   const used = new Set(paths.map(first));
   for (const key of Object.keys(patterns)) {
     if (used.has(key)) continue;

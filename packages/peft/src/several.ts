@@ -17,10 +17,16 @@ export function activate(model: Module, ...names: readonly string[]): void {
   const [layers, copies] = [layersOf(model), copiesOf(model)];
   const known = new Set([...layers.flatMap(([, { updates }]) => [...updates.keys()]), ...register(model).keys()]);
   const missing = names.find((n) => !known.has(n));
-  if (missing !== undefined) throw new LowrankError("NameError", `activate: the model has no adapter called ${missing}; it has ${[...known].join(", ") || "none"}`);
+  if (missing !== undefined)
+    throw new LowrankError(
+      "NameError",
+      `activate: the model has no adapter called ${missing}; it has ${[...known].join(", ") || "none"}`,
+    );
   for (const [, { adapters, updates }] of layers) {
     adapters.activate(names);
-    for (const [name, update] of updates) for (const { weight } of update.weights) weight.trainable = names.includes(name) && !(update instanceof SvdUpdate && weight === update.ranknum);
+    for (const [name, update] of updates)
+      for (const { weight } of update.weights)
+        weight.trainable = names.includes(name) && !(update instanceof SvdUpdate && weight === update.ranknum);
   }
   for (const [, saved] of copies) {
     saved.active = names;
@@ -29,42 +35,70 @@ export function activate(model: Module, ...names: readonly string[]): void {
   }
   const all = [...register(model).values()];
   for (const adapter of all) for (const weight of adapter.biases()) weight.trainable = false;
-  for (const adapter of all) if (names.includes(adapter.name)) for (const weight of adapter.biases()) weight.trainable = true;
+  for (const adapter of all)
+    if (names.includes(adapter.name)) for (const weight of adapter.biases()) weight.trainable = true;
 }
 
 /**
  * A new adapter whose update is exactly Σ weightᵢ·updateᵢ: ranks add up (PEFT's combination type "cat"). Every module that any of them
  * adapts is adapted. The result becomes the active adapter; saved modules are not combined.
  */
-export async function combine(adapters: readonly (readonly [LoraAdapter, number])[], name: string, where: { device: Device }): Promise<LoraAdapter> {
-  checkOptions("combine", fields<{ weights: number[] }>({ weights: listOf(real()) }), { weights: adapters.map(([, weight]) => weight) });
+export async function combine(
+  adapters: readonly (readonly [LoraAdapter, number])[],
+  name: string,
+  where: { device: Device },
+): Promise<LoraAdapter> {
+  checkOptions("combine", fields<{ weights: number[] }>({ weights: listOf(real()) }), {
+    weights: adapters.map(([, weight]) => weight),
+  });
   checkOptions("combine", fields<{ device: Device }>({ device: aDevice }), where);
   const [first] = adapters[0] ?? [];
   if (first === undefined) throw new LowrankError("AdapterError", "combine: give at least one adapter");
-  if (adapters.some(([a]) => a.model !== first.model)) throw new LowrankError("AdapterError", "combine: the adapters sit on different models");
+  if (adapters.some(([a]) => a.model !== first.model))
+    throw new LowrankError("AdapterError", "combine: the adapters sit on different models");
   const paths = [...new Set(adapters.flatMap(([a]) => [...a.sites.keys()]))];
-  const parts = new Map(paths.map((path) => [path, adapters.flatMap(([a, weight]) => {
-    const update = a.updates.get(path);
-    if (update === undefined) return [];
-    if (!(update instanceof LoraUpdate) || update.kind !== "lora" || update.bias !== undefined) throw new LowrankError("AdapterError", `combine: ${path} is not a plain LoRA in all of them`);
-    return [{ update, factor: weight * update.scale }];
-  })]));
+  const parts = new Map(
+    paths.map((path) => [
+      path,
+      adapters.flatMap(([a, weight]) => {
+        const update = a.updates.get(path);
+        if (update === undefined) return [];
+        if (!(update instanceof LoraUpdate) || update.kind !== "lora" || update.bias !== undefined)
+          throw new LowrankError("AdapterError", `combine: ${path} is not a plain LoRA in all of them`);
+        return [{ update, factor: weight * update.scale }];
+      }),
+    ]),
+  );
   const escaped = (path: string): string => path.replaceAll(".", "\\.");
   const ranks = paths.map((path) => parts.get(path)!.reduce((sum, { update }) => sum + update.rank, 0));
   const rankPattern = Object.fromEntries(paths.map((path, i) => [escaped(path), ranks[i]!]));
-  const out = await adapt(first.model, { r: ranks[0]!, alpha: ranks[0]!, rankPattern, alphaPattern: rankPattern, targetModules: paths.map(escaped).join("|") }, { ...where, name });
+  const out = await adapt(
+    first.model,
+    {
+      r: ranks[0]!,
+      alpha: ranks[0]!,
+      rankPattern,
+      alphaPattern: rankPattern,
+      targetModules: paths.map(escaped).join("|"),
+    },
+    { ...where, name },
+  );
   for (const [path, update] of out.updates) await concatenate(update as LoraUpdate, parts.get(path)!);
   return out;
 }
 
 /** Rows of A and columns of B side by side; factors go into B. */
-async function concatenate({ a, b, rank, base: { inFeatures, outFeatures } }: LoraUpdate, parts: readonly { readonly update: LoraUpdate; readonly factor: number }[]): Promise<void> {
+async function concatenate(
+  { a, b, rank, base: { inFeatures, outFeatures } }: LoraUpdate,
+  parts: readonly { readonly update: LoraUpdate; readonly factor: number }[],
+): Promise<void> {
   const [rows, columns] = [new Float64Array(rank * inFeatures), new Float64Array(outFeatures * rank)];
   let at = 0;
   for (const { update, factor } of parts) {
     rows.set(await update.a.value.floats(), at * inFeatures);
     const from = await update.b.value.floats();
-    for (let o = 0; o < outFeatures; o++) for (let k = 0; k < update.rank; k++) columns[o * rank + at + k] = factor * from[o * update.rank + k]!;
+    for (let o = 0; o < outFeatures; o++)
+      for (let k = 0; k < update.rank; k++) columns[o * rank + at + k] = factor * from[o * update.rank + k]!;
     at += update.rank;
   }
   a.parameter.write(toMemory(a.parameter.dtype, rows, "f64"));

@@ -5,7 +5,11 @@ import { copiesOf, layersOf } from "./layers/walk.ts";
 /** Returns what puts it all back. Merging is repeated, which gives the same bits. */
 export function snapshot(model: Module): () => Promise<void> {
   const trainable = model.weights().map((weight) => [weight, weight.trainable] as const);
-  const layers = layersOf(model).map(([, { adapters }]) => ({ adapters, active: adapters.active, merged: adapters.merged && !adapters.final }));
+  const layers = layersOf(model).map(([, { adapters }]) => ({
+    adapters,
+    active: adapters.active,
+    merged: adapters.merged && !adapters.final,
+  }));
   const copies = copiesOf(model).map(([, copy]) => [copy, copy.active] as const);
   return async () => {
     for (const [weight, train] of trainable) weight.trainable = train;

@@ -13,8 +13,14 @@ const PREFIX = "base_model.model.";
 export function writtenAlong({ config, sites, saved, copies, baseFromFile }: LoraAdapter): Map<string, Weight> {
   const out = new Map(baseFromFile);
   const { targetModules } = config;
-  if (baseFromFile === undefined && targetModules !== undefined && EMBEDDING_NAMES.some((name) => targetModules.includes(name))) {
-    for (const [path, { weight }] of sites) if (weight.form === undefined && TABLES.some((name) => endsAtDot(path, name))) out.set(`${PREFIX}${path}.base_layer.weight`, weight);
+  if (
+    baseFromFile === undefined &&
+    targetModules !== undefined &&
+    EMBEDDING_NAMES.some((name) => targetModules.includes(name))
+  ) {
+    for (const [path, { weight }] of sites)
+      if (weight.form === undefined && TABLES.some((name) => endsAtDot(path, name)))
+        out.set(`${PREFIX}${path}.base_layer.weight`, weight);
   }
   if (config.bias !== "all") return out;
   // every name with "bias" in it: those of modules trained whole stand there three times
@@ -22,9 +28,17 @@ export function writtenAlong({ config, sites, saved, copies, baseFromFile }: Lor
   for (const [path, { original }] of saved) {
     const parts = path.split(".");
     const root = parts.map((_, i) => parts.slice(0, i + 1).join(".")).find(named) ?? path;
-    const [trained, kept] = root === path ? [`${root}.modules_to_save`, `${root}.original_module`] : [`${root}.modules_to_save.default${path.slice(root.length)}`, `${root}.original_module${path.slice(root.length)}`];
-    for (const [name, weight] of copies.get(path)!.namedWeights()) if (name.includes("bias")) out.set(`${PREFIX}${trained}.${name}`, weight);
-    for (const [name, weight] of original.namedWeights()) if (name.includes("bias")) out.set(`${PREFIX}${kept}.${name}`, weight);
+    const [trained, kept] =
+      root === path
+        ? [`${root}.modules_to_save`, `${root}.original_module`]
+        : [
+            `${root}.modules_to_save.default${path.slice(root.length)}`,
+            `${root}.original_module${path.slice(root.length)}`,
+          ];
+    for (const [name, weight] of copies.get(path)!.namedWeights())
+      if (name.includes("bias")) out.set(`${PREFIX}${trained}.${name}`, weight);
+    for (const [name, weight] of original.namedWeights())
+      if (name.includes("bias")) out.set(`${PREFIX}${kept}.${name}`, weight);
   }
   return out;
 }

@@ -10,12 +10,20 @@ import { enlarge, random, stir } from "./helpers.ts";
 class Two extends Module {
   first: Linear = new Linear(64, 64);
   second: Linear = new Linear(64, 8);
-  forward(x: Tensor): Tensor { return this.second.forward(ops.tanh(this.first.forward(x))); }
+  forward(x: Tensor): Tensor {
+    return this.second.forward(ops.tanh(this.first.forward(x)));
+  }
 }
 
-interface Scene { readonly device: Device; readonly model: Two; readonly adapters: Map<string, LoraAdapter>; made: number }
+interface Scene {
+  readonly device: Device;
+  readonly model: Two;
+  readonly adapters: Map<string, LoraAdapter>;
+  made: number;
+}
 
-const any = (scene: Scene): LoraAdapter | undefined => [...scene.adapters.values()][scene.made % Math.max(1, scene.adapters.size)];
+const any = (scene: Scene): LoraAdapter | undefined =>
+  [...scene.adapters.values()][scene.made % Math.max(1, scene.adapters.size)];
 
 /** What can be done to a model with adapters. Those that do not apply just now do nothing. */
 const ACTIONS: Record<string, (scene: Scene) => unknown> = {
@@ -38,13 +46,21 @@ const ACTIONS: Record<string, (scene: Scene) => unknown> = {
   },
   async adapt(s) {
     const name = `a${s.made++}`;
-    const adapter = await adapt(s.model, { r: 2, alpha: 4, targetModules: ["first", "second"], dora: s.made % 3 === 0 }, { device: s.device, name, seed: s.made });
+    const adapter = await adapt(
+      s.model,
+      { r: 2, alpha: 4, targetModules: ["first", "second"], dora: s.made % 3 === 0 },
+      { device: s.device, name, seed: s.made },
+    );
     stir(adapter, s.made);
     s.adapters.set(name, adapter);
   },
   async saved(s) {
     const name = `s${s.made++}`;
-    const adapter = await adapt(s.model, { r: 2, alpha: 4, targetModules: ["first"], modulesToSave: ["second"] }, { device: s.device, name, seed: s.made });
+    const adapter = await adapt(
+      s.model,
+      { r: 2, alpha: 4, targetModules: ["first"], modulesToSave: ["second"] },
+      { device: s.device, name, seed: s.made },
+    );
     stir(adapter, s.made);
     s.adapters.set(name, adapter);
   },
@@ -52,37 +68,43 @@ const ACTIONS: Record<string, (scene: Scene) => unknown> = {
 
 describe("a compiled forward pass", () => {
   let device: Device;
-  beforeAll(async () => { device = await init({ device: "interpreter" }); });
+  beforeAll(async () => {
+    device = await init({ device: "interpreter" });
+  });
   afterAll(() => device.close());
   const x = random(3 * 64, 3);
   const host = { data: Float32Array.from(x), shape: [3, 64] };
 
-  prop.prop([fc.array(fc.constantFrom(...Object.keys(ACTIONS)), { minLength: 1, maxLength: 8 })], { numRuns: 15 })("follows its model through adapters, merges and switches", async (names) => {
-    const scene: Scene = { device, model: new Two(), adapters: new Map(), made: 0 };
-    await scene.model.materialize({ device });
-    enlarge(scene.model.weights(), 0.2);
-    const f = compile(device, (inputs) => ({ y: scene.model.forward(inputs["x"]!) }));
-    const check = async (): Promise<void> => {
-      const want = await scene.model.forward(device.tensor(host.data, host.shape)).floats();
-      for (let i = 0; i < 2; i++) expect([...await (await f({ x: host })).y.floats()]).toEqual([...want]);
-    };
-    await ACTIONS["adapt"]!(scene);
-    await check();
-    await check();
-    for (const name of names) {
-      // what is refused changes nothing
-      await (async () => ACTIONS[name]!(scene))().catch(() => undefined);
+  prop.prop([fc.array(fc.constantFrom(...Object.keys(ACTIONS)), { minLength: 1, maxLength: 8 })], { numRuns: 15 })(
+    "follows its model through adapters, merges and switches",
+    async (names) => {
+      const scene: Scene = { device, model: new Two(), adapters: new Map(), made: 0 };
+      await scene.model.materialize({ device });
+      enlarge(scene.model.weights(), 0.2);
+      const f = compile(device, (inputs) => ({ y: scene.model.forward(inputs["x"]!) }));
+      const check = async (): Promise<void> => {
+        const want = await scene.model.forward(device.tensor(host.data, host.shape)).floats();
+        for (let i = 0; i < 2; i++) expect([...(await (await f({ x: host })).y.floats())]).toEqual([...want]);
+      };
+      await ACTIONS["adapt"]!(scene);
       await check();
-    }
-    scene.model.dispose();
-  });
+      await check();
+      for (const name of names) {
+        // what is refused changes nothing
+        await (async () => ACTIONS[name]!(scene))().catch(() => undefined);
+        await check();
+      }
+      scene.model.dispose();
+    },
+  );
 
   it("follows quantisation and the precision policy", async () => {
     const model = new Two();
     await model.materialize({ device });
     enlarge(model.weights(), 0.2);
     const f = compile(device, (inputs) => ({ y: model.forward(inputs["x"]!) }));
-    const eager = (): Promise<Float64Array> => ops.cast(model.forward(device.tensor(host.data, host.shape)), "f32").floats();
+    const eager = (): Promise<Float64Array> =>
+      ops.cast(model.forward(device.tensor(host.data, host.shape)), "f32").floats();
     const captured = async (): Promise<Float64Array> => ops.cast((await f({ x: host })).y, "f32").floats();
     for (let i = 0; i < 3; i++) expect(await captured()).toEqual(await eager());
     const narrow = await withPrecision(mixedBf16, () => captured());
@@ -101,7 +123,15 @@ describe("a compiled forward pass", () => {
     const f = compile(device, (inputs) => {
       seen.push(model.training ? "train" : "eval");
       const y = model.forward(inputs["x"]!);
-      return { y, ...Object.fromEntries(grad(ops.sum(y), model.trainableWeights().map((w) => w.parameter)).map((g, i) => [`g${i}`, g])) };
+      return {
+        y,
+        ...Object.fromEntries(
+          grad(
+            ops.sum(y),
+            model.trainableWeights().map((w) => w.parameter),
+          ).map((g, i) => [`g${i}`, g]),
+        ),
+      };
     });
     const keysOf = async (): Promise<string[]> => Object.keys(await f({ x: host }));
     for (let i = 0; i < 3; i++) expect(await keysOf()).toEqual(["y", "g0", "g1", "g2", "g3"]);
@@ -118,6 +148,8 @@ describe("a compiled forward pass", () => {
     const other = new Linear(64, 64);
     await other.materialize({ device, seed: 9 });
     model.setModule("first", other);
-    expect(await (await f({ x: host })).y.floats()).toEqual(await model.forward(device.tensor(host.data, host.shape)).floats());
+    expect(await (await f({ x: host })).y.floats()).toEqual(
+      await model.forward(device.tensor(host.data, host.shape)).floats(),
+    );
   });
 });

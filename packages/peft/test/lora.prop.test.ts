@@ -6,11 +6,22 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { adapt, attach, LoraProjection } from "../src/index.ts";
 import { Toy } from "./toy.ts";
 
-const shape = fc.record({ size: fc.integer({ min: 1, max: 6 }), r: fc.integer({ min: 1, max: 4 }), alpha: fc.integer({ min: 1, max: 16 }), seed: fc.nat({ max: 1000 }), conv: fc.boolean() });
+const shape = fc.record({
+  size: fc.integer({ min: 1, max: 6 }),
+  r: fc.integer({ min: 1, max: 4 }),
+  alpha: fc.integer({ min: 1, max: 16 }),
+  seed: fc.nat({ max: 1000 }),
+  conv: fc.boolean(),
+});
 
-describe.each([["reference", 1e-12], ["wasm", 2e-5]] as const)("LoRA on %s", (name, tolerance) => {
+describe.each([
+  ["reference", 1e-12],
+  ["wasm", 2e-5],
+] as const)("LoRA on %s", (name, tolerance) => {
   let device: Device;
-  beforeAll(async () => { device = await init({ device: name, threads: 1 }); });
+  beforeAll(async () => {
+    device = await init({ device: name, threads: 1 });
+  });
   afterAll(() => device.close());
 
   function input(rows: number, size: number, seed: number): Tensor {
@@ -31,55 +42,73 @@ describe.each([["reference", 1e-12], ["wasm", 2e-5]] as const)("LoRA on %s", (na
     for (const { b } of layers) b.parameter.write(memory(b.size, () => 0.5 * stream.normal()));
   }
 
-  const close = (a: Float64Array, b: Float64Array): boolean => a.every((v, i) => Math.abs(v - b[i]!) <= tolerance * (1 + Math.abs(v)));
+  const close = (a: Float64Array, b: Float64Array): boolean =>
+    a.every((v, i) => Math.abs(v - b[i]!) <= tolerance * (1 + Math.abs(v)));
 
   it("changes nothing at first, only trains adapter and head, and merges to the same function", async () => {
-    await fc.assert(fc.asyncProperty(shape, async ({ size, r, alpha, seed, conv }) => {
-      const model = new Toy(size, { conv });
-      await model.materialize({ device, seed });
-      const x = input(3, size, seed);
-      const base = await model.forward(x).floats();
-      const adapter = await adapt(model, { r, alpha, targetModules: ["up", "down"], modulesToSave: ["classifier"] }, { device, seed });
-      // f32 kernels may sum in another order when a product's reader changes: exact in f64, two orders' rounding in f32
-      if (name === "reference") expect(await model.forward(x).floats()).toEqual(base);
-      else expect(close(base, await model.forward(x).floats())).toBe(true);
-      const trained = [...model.namedWeights()].filter(([, w]) => w.trainable).map(([n]) => n);
-      expect(trained.every((n) => n.includes("lora_") || n.startsWith("classifier.modules_to_save.default."))).toBe(true);
-      expect(trained).toHaveLength(2 * 2 * 2 + 2);
+    await fc.assert(
+      fc.asyncProperty(shape, async ({ size, r, alpha, seed, conv }) => {
+        const model = new Toy(size, { conv });
+        await model.materialize({ device, seed });
+        const x = input(3, size, seed);
+        const base = await model.forward(x).floats();
+        const adapter = await adapt(
+          model,
+          { r, alpha, targetModules: ["up", "down"], modulesToSave: ["classifier"] },
+          { device, seed },
+        );
+        // f32 kernels may sum in another order when a product's reader changes: exact in f64, two orders' rounding in f32
+        if (name === "reference") expect(await model.forward(x).floats()).toEqual(base);
+        else expect(close(base, await model.forward(x).floats())).toBe(true);
+        const trained = [...model.namedWeights()].filter(([, w]) => w.trainable).map(([n]) => n);
+        expect(trained.every((n) => n.includes("lora_") || n.startsWith("classifier.modules_to_save.default."))).toBe(
+          true,
+        );
+        expect(trained).toHaveLength(2 * 2 * 2 + 2);
 
-      stir(adapter.layers.values(), seed);
-      const adapted = await model.forward(x).floats();
-      const pristine = await adapter.layers.get("layer.0.up")!.weight.parameter.data();
-      await adapter.merge({ safe: true });
-      await adapter.merge();
-      expect(close(adapted, await model.forward(x).floats())).toBe(true);
-      adapter.unmerge();
-      expect(await adapter.layers.get("layer.0.up")!.weight.parameter.data()).toEqual(pristine);
-      expect(await model.forward(x).floats()).toEqual(adapted);
-      adapter.disable();
-      expect(await model.forward(x).floats()).toEqual(base);
-      adapter.enable();
-      expect(await model.forward(x).floats()).toEqual(adapted);
-      model.dispose();
-    }), { numRuns: 12 });
+        stir(adapter.layers.values(), seed);
+        const adapted = await model.forward(x).floats();
+        const pristine = await adapter.layers.get("layer.0.up")!.weight.parameter.data();
+        await adapter.merge({ safe: true });
+        await adapter.merge();
+        expect(close(adapted, await model.forward(x).floats())).toBe(true);
+        adapter.unmerge();
+        expect(await adapter.layers.get("layer.0.up")!.weight.parameter.data()).toEqual(pristine);
+        expect(await model.forward(x).floats()).toEqual(adapted);
+        adapter.disable();
+        expect(await model.forward(x).floats()).toEqual(base);
+        adapter.enable();
+        expect(await model.forward(x).floats()).toEqual(adapted);
+        model.dispose();
+      }),
+      { numRuns: 12 },
+    );
   });
 
   it("scales by alpha/r or alpha/√r, linearly", async () => {
-    await fc.assert(fc.asyncProperty(shape, fc.boolean(), async ({ size, r, alpha, seed }, rsLora) => {
-      const model = new Toy(size, { layers: 1 });
-      await model.materialize({ device, seed });
-      const adapter = await adapt(model, { r, alpha, rsLora, targetModules: ["up"] }, { device, seed });
-      expect(adapter.table[0]!.scale).toBe(rsLora ? alpha / Math.sqrt(r) : alpha / r);
-      stir(adapter.layers.values(), seed);
-      const layer = adapter.layers.get("layer.0.up")!;
-      const x = input(2, size, seed);
-      const base = await layer.base.forward(x).floats();
-      const once = (await layer.forward(x).floats()).map((v, i) => v - base[i]!);
-      layer.scale *= 2;
-      const twice = (await layer.forward(x).floats()).map((v, i) => v - base[i]!);
-      expect(close(once.map((v) => 2 * v), twice)).toBe(true);
-      model.dispose();
-    }), { numRuns: 10 });
+    await fc.assert(
+      fc.asyncProperty(shape, fc.boolean(), async ({ size, r, alpha, seed }, rsLora) => {
+        const model = new Toy(size, { layers: 1 });
+        await model.materialize({ device, seed });
+        const adapter = await adapt(model, { r, alpha, rsLora, targetModules: ["up"] }, { device, seed });
+        expect(adapter.table[0]!.scale).toBe(rsLora ? alpha / Math.sqrt(r) : alpha / r);
+        stir(adapter.layers.values(), seed);
+        const layer = adapter.layers.get("layer.0.up")!;
+        const x = input(2, size, seed);
+        const base = await layer.base.forward(x).floats();
+        const once = (await layer.forward(x).floats()).map((v, i) => v - base[i]!);
+        layer.scale *= 2;
+        const twice = (await layer.forward(x).floats()).map((v, i) => v - base[i]!);
+        expect(
+          close(
+            once.map((v) => 2 * v),
+            twice,
+          ),
+        ).toBe(true);
+        model.dispose();
+      }),
+      { numRuns: 10 },
+    );
   });
 
   it("is the same on a transposed weight: Conv1D(W) and Linear(Wᵀ)", async () => {
@@ -121,7 +150,11 @@ it("an update of rank r has rank r: its (r + 1)-minors vanish", async () => {
   await layer.materialize({ device, seed: 3 });
   layer.b.parameter.write(Float64Array.of(1, -2, 0.5, 3));
   const d = await layer.delta().floats();
-  for (let i = 0; i < 3; i++) for (let j = 0; j < 4; j++) expect(Math.abs(d[i * 5 + j]! * d[(i + 1) * 5 + j + 1]! - d[i * 5 + j + 1]! * d[(i + 1) * 5 + j]!)).toBeLessThan(1e-12);
+  for (let i = 0; i < 3; i++)
+    for (let j = 0; j < 4; j++)
+      expect(Math.abs(d[i * 5 + j]! * d[(i + 1) * 5 + j + 1]! - d[i * 5 + j + 1]! * d[(i + 1) * 5 + j]!)).toBeLessThan(
+        1e-12,
+      );
 });
 
 it("gives gradients to the adapter alone: none are built for the frozen base", async () => {
@@ -137,5 +170,7 @@ it("gives gradients to the adapter alone: none are built for the frozen base", a
 });
 
 it("attaching twice to a name that is gone is an error that lists what there is", () => {
-  expect(() => attach(new Toy(2), { targetModules: ["query"] })).toThrow(/target modules "query" match nothing; the model has up, down, classifier/);
+  expect(() => attach(new Toy(2), { targetModules: ["query"] })).toThrow(
+    /target modules "query" match nothing; the model has up, down, classifier/,
+  );
 });

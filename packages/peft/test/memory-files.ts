@@ -5,14 +5,23 @@ import type { AdapterFiles } from "../src/index.ts";
 export class MemoryFiles implements AdapterFiles {
   readonly where = "memory";
   readonly content: Map<string, Uint8Array>;
-  constructor(content: Iterable<readonly [string, Uint8Array]> = []) { this.content = new Map(content); }
-  exists(name: string): Promise<boolean> { return Promise.resolve(this.content.has(name)); }
-  text(name: string): Promise<string> { return Promise.resolve(new TextDecoder().decode(this.content.get(name))); }
-  open(name: string): Promise<RandomAccess> { return Promise.resolve(fromBytes(this.content.get(name)!)); }
+  constructor(content: Iterable<readonly [string, Uint8Array]> = []) {
+    this.content = new Map(content);
+  }
+  exists(name: string): Promise<boolean> {
+    return Promise.resolve(this.content.has(name));
+  }
+  text(name: string): Promise<string> {
+    return Promise.resolve(new TextDecoder().decode(this.content.get(name)));
+  }
+  open(name: string): Promise<RandomAccess> {
+    return Promise.resolve(fromBytes(this.content.get(name)!));
+  }
   async write(name: string, produce: (sink: ByteSink) => Promise<void>): Promise<void> {
     const parts: Uint8Array[] = [];
-    await produce((bytes) => { parts.push(bytes.slice()); });
+    await produce((bytes) => {
+      parts.push(bytes.slice());
+    });
     this.content.set(name, Buffer.concat(parts));
   }
 }
-

@@ -6,13 +6,19 @@ import { activate, adaLoraConfig, adapt, attach, combine, familyRanks, type Lora
 import { enlarge, input, stir } from "./helpers.ts";
 import { Toy } from "./toy.ts";
 
-describe.each([["reference", 2 ** -53], ["wasm", 2 ** -24]] as const)("on %s", (name, u) => {
+describe.each([
+  ["reference", 2 ** -53],
+  ["wasm", 2 ** -24],
+] as const)("on %s", (name, u) => {
   let device: Device;
-  beforeAll(async () => { device = await init({ device: name, threads: 1 }); });
+  beforeAll(async () => {
+    device = await init({ device: name, threads: 1 });
+  });
   afterAll(() => device.close());
 
   // two blocks of sums of at most 12 products, in two orders
-  const close = (a: Float64Array, b: Float64Array): void => a.forEach((v, i) => expect(Math.abs(v - b[i]!)).toBeLessThanOrEqual(500 * u * (1 + Math.abs(v))));
+  const close = (a: Float64Array, b: Float64Array): void =>
+    a.forEach((v, i) => expect(Math.abs(v - b[i]!)).toBeLessThanOrEqual(500 * u * (1 + Math.abs(v))));
   async function toy(): Promise<Toy> {
     const model = new Toy(6);
     await model.materialize({ device, seed: 2 });
@@ -28,7 +34,11 @@ describe.each([["reference", 2 ** -53], ["wasm", 2 ** -24]] as const)("on %s", (
     const first = await adapt(model, { r: 2, alpha: 2, targetModules: ["up"] }, { device, seed: 1, name: "first" });
     stir(first, 1);
     const withFirst = await model.forward(x).floats();
-    const second = await adapt(model, { r: 3, alpha: 6, targetModules: ["up", "down"], modulesToSave: ["classifier"] }, { device, seed: 2, name: "second" });
+    const second = await adapt(
+      model,
+      { r: 3, alpha: 6, targetModules: ["up", "down"], modulesToSave: ["classifier"] },
+      { device, seed: 2, name: "second" },
+    );
     stir(second, 2);
     const withSecond = await model.forward(x).floats();
     expect(trained(model).every((n) => n.includes(".second"))).toBe(true);
@@ -39,9 +49,23 @@ describe.each([["reference", 2 ** -53], ["wasm", 2 ** -24]] as const)("on %s", (
     activate(model, "first", "second");
     const both = await model.forward(x).floats();
     // the classifier's copy is the second's still, and equal to the original
-    await combine([[first, 1], [second, 1]], "sum", { device });
+    await combine(
+      [
+        [first, 1],
+        [second, 1],
+      ],
+      "sum",
+      { device },
+    );
     close(await model.forward(x).floats(), both);
-    await combine([[first, 0.5], [second, 0]], "half", { device });
+    await combine(
+      [
+        [first, 0.5],
+        [second, 0],
+      ],
+      "half",
+      { device },
+    );
     const half = await model.forward(x).floats();
     activate(model, "first");
     first.scaleBy(0.5);
@@ -80,7 +104,11 @@ describe.each([["reference", 2 ** -53], ["wasm", 2 ** -24]] as const)("on %s", (
     const model = await toy();
     const names = [...model.namedWeights()].map(([n]) => n);
     const x = input(device, 3, 6);
-    const adapter = await adapt(model, { r: 2, targetModules: ["up", "down"], modulesToSave: ["classifier"] }, { device, seed: 1 });
+    const adapter = await adapt(
+      model,
+      { r: 2, targetModules: ["up", "down"], modulesToSave: ["classifier"] },
+      { device, seed: 1 },
+    );
     stir(adapter, 1);
     enlarge(adapter.saved.get("classifier")!.copy.weights());
     const adapted = await model.forward(x).floats();
@@ -94,7 +122,9 @@ describe.each([["reference", 2 ** -53], ["wasm", 2 ** -24]] as const)("on %s", (
     const model = await toy();
     await adapt(model, { r: 2, targetModules: ["up"] }, { device, name: "first" });
     const before = trained(model);
-    expect(() => attach(model, { r: 1, targetModules: ["down", "up"] }, "first")).toThrow('there is an adapter "first" on layer.0.up');
+    expect(() => attach(model, { r: 1, targetModules: ["down", "up"] }, "first")).toThrow(
+      'there is an adapter "first" on layer.0.up',
+    );
     expect(() => attach(model, { r: 1, targetModules: ["down"] }, "a.b")).toThrow('"a.b" is no name for an adapter');
     expect(trained(model)).toEqual(before);
     expect(model.layer[0]!.down).toBeInstanceOf(Linear);
@@ -109,7 +139,10 @@ describe.each([["reference", 2 ** -53], ["wasm", 2 ** -24]] as const)("on %s", (
 });
 
 it("alpha is kept, or the scale is, under a rank pattern", () => {
-  const table = (config: Partial<LoraConfig>): number[] => attach(new Toy(4), { r: 8, alpha: 16, targetModules: ["up", "down"], rankPattern: { up: 4 }, ...config }).table.map((r) => r.scale);
+  const table = (config: Partial<LoraConfig>): number[] =>
+    attach(new Toy(4), { r: 8, alpha: 16, targetModules: ["up", "down"], rankPattern: { up: 4 }, ...config }).table.map(
+      (r) => r.scale,
+    );
   expect(table({})).toEqual([4, 2, 4, 2]);
   expect(table({ alphaMode: "constantScaling" })).toEqual([2, 2, 2, 2]);
   expect(() => familyRanks("t5", { attention: 1 })).toThrow('no words for the parts of "t5"');
@@ -130,7 +163,10 @@ it("biases train as asked, and never that of a saved module's original", () => {
 });
 
 it("the effective count leaves out ranks that an allocator dropped", () => {
-  const adapter = attach(new Toy(4, { layers: 1 }), { targetModules: ["up", "down"], adaLora: adaLoraConfig({ initR: 3, targetR: 2, totalStep: 10 }) });
+  const adapter = attach(new Toy(4, { layers: 1 }), {
+    targetModules: ["up", "down"],
+    adaLora: adaLoraConfig({ initR: 3, targetR: 2, totalStep: 10 }),
+  });
   const { trainable, effective } = adapter.report(new Map([["layer.0.up", [true, false, true]]]));
   expect(trainable).toBe(2 * 3 * (4 + 8 + 1));
   expect(effective).toBe(trainable - (4 + 8 + 1));

@@ -14,14 +14,16 @@ export interface Blocks {
 export const LEAST: number = Math.fround(1e-38);
 
 export function checkBlockSize(blockSize: number): void {
-  if (!BLOCK_SIZES.includes(blockSize)) throw new LowrankError("QuantisationError", `block size ${blockSize} is not one of ${BLOCK_SIZES.join(", ")}`);
+  if (!BLOCK_SIZES.includes(blockSize))
+    throw new LowrankError("QuantisationError", `block size ${blockSize} is not one of ${BLOCK_SIZES.join(", ")}`);
 }
 
 /** @throws NumericsError naming `name` and the element that is not finite */
 export function quantiseBlocks(values: Float32Array, type: FourBitType, blockSize = 64, name = "tensor"): Blocks {
   checkBlockSize(blockSize);
   const places = placesOf[type];
-  if (places === undefined) throw new LowrankError("QuantisationError", `${name}: type ${quote(type)} is neither nf4 nor fp4`);
+  if (places === undefined)
+    throw new LowrankError("QuantisationError", `${name}: type ${quote(type)} is neither nf4 nor fp4`);
   const n = values.length;
   const codes = new Uint8Array(Math.ceil(n / 2));
   const absmax = new Float32Array(Math.ceil(n / blockSize));
@@ -32,10 +34,14 @@ export function quantiseBlocks(values: Float32Array, type: FourBitType, blockSiz
     const clamped = Math.max(largest, LEAST);
     if (to - from === blockSize) {
       const inverse = Math.fround(1 / clamped);
-      for (let i = from; i < to; i += 2) codes[i >> 1] = (codeOf(Math.fround(values[i]! * inverse), places) << 4) | codeOf(Math.fround(values[i + 1]! * inverse), places);
+      for (let i = from; i < to; i += 2)
+        codes[i >> 1] =
+          (codeOf(Math.fround(values[i]! * inverse), places) << 4) |
+          codeOf(Math.fround(values[i + 1]! * inverse), places);
     } else {
       // the last, partial block is divided, as torch's default backend does
-      for (let i = from; i < to; i++) codes[i >> 1]! |= codeOf(Math.fround(values[i]! / clamped), places) << (i % 2 === 0 ? 4 : 0);
+      for (let i = from; i < to; i++)
+        codes[i >> 1]! |= codeOf(Math.fround(values[i]! / clamped), places) << (i % 2 === 0 ? 4 : 0);
     }
   }
   if (n % 2 === 1) codes[codes.length - 1]! |= zeroCode[type];
@@ -44,25 +50,35 @@ export function quantiseBlocks(values: Float32Array, type: FourBitType, blockSiz
 
 export function checkLengths(source: string, codes: number, scales: number, n: number, blockSize: number): void {
   const [bytes, blocks] = [Math.ceil(n / 2), Math.ceil(n / blockSize)];
-  if (codes !== bytes || scales !== blocks) throw new ShapeError(`${source}: ${n} elements in blocks of ${blockSize} are ${bytes} bytes of codes and ${blocks} scales, not ${codes} and ${scales}`);
+  if (codes !== bytes || scales !== blocks)
+    throw new ShapeError(
+      `${source}: ${n} elements in blocks of ${blockSize} are ${bytes} bytes of codes and ${blocks} scales, not ${codes} and ${scales}`,
+    );
 }
 
 function largestOf(values: Float32Array, from: number, to: number, name: string): number {
   let largest = 0;
   for (let i = from; i < to; i++) {
     const size = Math.abs(values[i]!);
-    if (!(size < Infinity)) throw new NumericsError(`${name}: element ${i} is ${values[i]}; only finite weights can be quantised`);
+    if (!(size < Infinity))
+      throw new NumericsError(`${name}: element ${i} is ${values[i]}; only finite weights can be quantised`);
     if (size > largest) largest = size;
   }
   return largest;
 }
 
 /** code · absmax of its block, in f32. @throws ShapeError where n elements need other numbers of codes and scales */
-export function dequantiseBlocks({ codes, absmax }: Blocks, type: FourBitType, n: number, blockSize = 64): Float32Array {
+export function dequantiseBlocks(
+  { codes, absmax }: Blocks,
+  type: FourBitType,
+  n: number,
+  blockSize = 64,
+): Float32Array {
   checkLengths("dequantiseBlocks", codes.length, absmax.length, n, blockSize);
   const table = codeBooks[type];
   const out = new Float32Array(n);
-  for (let i = 0; i < n; i++) out[i] = table[i % 2 === 0 ? codes[i >> 1]! >> 4 : codes[i >> 1]! & 15]! * absmax[Math.floor(i / blockSize)]!;
+  for (let i = 0; i < n; i++)
+    out[i] = table[i % 2 === 0 ? codes[i >> 1]! >> 4 : codes[i >> 1]! & 15]! * absmax[Math.floor(i / blockSize)]!;
   return out;
 }
 
@@ -81,7 +97,9 @@ const placesOf: Readonly<Record<FourBitType, Places>> = { nf4: makePlaces("nf4")
 
 function makePlaces(type: FourBitType): Places {
   const thresholds = Float64Array.of(...midpoints[type], Infinity);
-  const below = Uint8Array.from({ length: 2 * PIECES + 2 }, (_, piece) => thresholds.findIndex((t) => t >= piece / PIECES - 1));
+  const below = Uint8Array.from({ length: 2 * PIECES + 2 }, (_, piece) =>
+    thresholds.findIndex((t) => t >= piece / PIECES - 1),
+  );
   return { below, thresholds, order: ascending[type] };
 }
 

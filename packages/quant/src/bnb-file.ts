@@ -1,6 +1,19 @@
 /** bitsandbytes' safetensors entries of one four-bit weight, and `quantization_config`. */
 import { FormatError, LowrankError, quote, sizeOf, type StoredTensor } from "@lowrank/tensor";
-import { checkFile, checkOptions, fields, flag, listOf, oneOf, optional, parseJson, pythonJson, real, whole, type Rule } from "@lowrank/tensor/check";
+import {
+  checkFile,
+  checkOptions,
+  fields,
+  flag,
+  listOf,
+  oneOf,
+  optional,
+  parseJson,
+  pythonJson,
+  real,
+  whole,
+  type Rule,
+} from "@lowrank/tensor/check";
 import { checkLengths } from "./blockwise.ts";
 import { NESTED_BLOCK } from "./nested.ts";
 import { BLOCK_SIZE } from "./options.ts";
@@ -13,11 +26,26 @@ const KNOWN = new Set(["absmax", "quant_map", "nested_absmax", "nested_quant_map
 /** Entries under the weight's name, in the order bitsandbytes writes them. */
 export function toEntries(name: string, state: FourBitState): Map<string, StoredTensor> {
   const { type, blockSize, shape, codes, scales, sourceDType } = state;
-  checkLengths(`toEntries: ${name}`, codes.length, scales instanceof Float32Array ? scales.length : scales.codes.length, sizeOf(shape), blockSize);
+  checkLengths(
+    `toEntries: ${name}`,
+    codes.length,
+    scales instanceof Float32Array ? scales.length : scales.codes.length,
+    sizeOf(shape),
+    blockSize,
+  );
   const f32 = (data: Float32Array): StoredTensor => ({ dtype: "f32", shape: [data.length], data });
-  const u8 = (data: Uint8Array, dims: readonly number[] = [data.length]): StoredTensor => ({ dtype: "u8", shape: dims, data });
+  const u8 = (data: Uint8Array, dims: readonly number[] = [data.length]): StoredTensor => ({
+    dtype: "u8",
+    shape: dims,
+    data,
+  });
   const entries = new Map<string, StoredTensor>([[name, u8(codes, [codes.length, 1])]]);
-  const json: [string, unknown][] = [["quant_type", type], ["blocksize", blockSize], ["dtype", sourceDType], ["shape", shape]];
+  const json: [string, unknown][] = [
+    ["quant_type", type],
+    ["blocksize", blockSize],
+    ["dtype", sourceDType],
+    ["shape", shape],
+  ];
   if (scales instanceof Float32Array) {
     entries.set(`${name}.absmax`, f32(scales));
   } else {
@@ -27,7 +55,14 @@ export function toEntries(name: string, state: FourBitState): Map<string, Stored
     json.push(["nested_blocksize", NESTED_BLOCK], ["nested_dtype", "float32"], ["nested_offset", scales.offset]);
   }
   entries.set(`${name}.quant_map`, f32(codeBooks[type]));
-  entries.set(`${name}.${STATE}${type}`, u8(Uint8Array.from(pythonJson(Object.fromEntries(json), { floats: new Set(["nested_offset"]) }), (c) => c.charCodeAt(0))));
+  entries.set(
+    `${name}.${STATE}${type}`,
+    u8(
+      Uint8Array.from(pythonJson(Object.fromEntries(json), { floats: new Set(["nested_offset"]) }), (c) =>
+        c.charCodeAt(0),
+      ),
+    ),
+  );
   return entries;
 }
 
@@ -48,8 +83,13 @@ interface FileState {
 }
 
 const FILE_STATE: Rule<FileState> = fields<FileState>({
-  quant_type: oneOf("nf4", "fp4"), blocksize: BLOCK_SIZE, dtype: oneOf("float32", "float16", "bfloat16", "float64"), shape: listOf(whole(0)),
-  nested_blocksize: optional(oneOf(NESTED_BLOCK)), nested_dtype: optional(oneOf("float32")), nested_offset: optional(real()),
+  quant_type: oneOf("nf4", "fp4"),
+  blocksize: BLOCK_SIZE,
+  dtype: oneOf("float32", "float16", "bfloat16", "float64"),
+  shape: listOf(whole(0)),
+  nested_blocksize: optional(oneOf(NESTED_BLOCK)),
+  nested_dtype: optional(oneOf("float32")),
+  nested_offset: optional(real()),
 });
 /** A state is a line of seven keys. */
 const LONGEST_STATE = 4096;
@@ -60,57 +100,92 @@ export interface ReadOptions {
 }
 
 /** @throws LowrankError (FormatError) naming the key that is missing, unknown or does not fit, or the scale that is no magnitude */
-export function fromEntries(name: string, entries: ReadonlyMap<string, StoredTensor>, options: ReadOptions = {}): FourBitState {
+export function fromEntries(
+  name: string,
+  entries: ReadonlyMap<string, StoredTensor>,
+  options: ReadOptions = {},
+): FourBitState {
   const { allowNonFinite = false } = checkOptions("fromEntries", READ_OPTIONS, options);
-  const fail = (why: string): never => { throw new LowrankError("FormatError", `${name}: not a bitsandbytes four-bit weight: ${why}`); };
+  const fail = (why: string): never => {
+    throw new LowrankError("FormatError", `${name}: not a bitsandbytes four-bit weight: ${why}`);
+  };
   const own = [...entries.keys()].filter((k) => k.startsWith(`${name}.`)).map((k) => k.slice(name.length + 1));
   const states = own.filter((k) => k.startsWith(STATE));
   if (states.length !== 1) fail(`it needs exactly one ${STATE}* entry, has ${states.length}`);
   const strange = own.filter((k) => !KNOWN.has(k) && !k.startsWith(STATE));
   if (strange.length > 0) fail(`unknown entries ${strange.join(", ")}`);
-  const need = (key: string): StoredTensor => entries.get(key === "" ? name : `${name}.${key}`) ?? fail(`${key === "" ? "the codes" : key} missing`);
+  const need = (key: string): StoredTensor =>
+    entries.get(key === "" ? name : `${name}.${key}`) ?? fail(`${key === "" ? "the codes" : key} missing`);
   const state = parseState(`${name}.${states[0]!}`, need(states[0]!));
   const { quant_type: type, blocksize: blockSize, shape, dtype: sourceDType } = state;
   if (states[0] !== `${STATE}${type}`) fail(`${states[0]} says quant_type ${quote(type)}`);
   const n = sizeOf(shape);
   const codes = bytesOf(need(""));
-  if (codes.length !== Math.ceil(n / 2)) fail(`shape [${shape.join(", ")}] needs ${Math.ceil(n / 2)} bytes of codes, there are ${codes.length}`);
+  if (codes.length !== Math.ceil(n / 2))
+    fail(`shape [${shape.join(", ")}] needs ${Math.ceil(n / 2)} bytes of codes, there are ${codes.length}`);
   sameTable("quant_map", need("quant_map"), codeBooks[type], fail);
   const blocks = Math.ceil(n / blockSize);
   const absmax = need("absmax");
-  if (absmax.data.length !== blocks) fail(`${n} elements in blocks of ${blockSize} need ${blocks} scales, there are ${absmax.data.length}`);
+  if (absmax.data.length !== blocks)
+    fail(`${n} elements in blocks of ${blockSize} need ${blocks} scales, there are ${absmax.data.length}`);
   const nested = state.nested_blocksize !== undefined;
-  if (absmax.dtype !== (nested ? "u8" : "f32")) fail(`absmax is ${absmax.dtype}, ${nested ? "quantised scales are u8" : "plain scales are f32"}`);
+  if (absmax.dtype !== (nested ? "u8" : "f32"))
+    fail(`absmax is ${absmax.dtype}, ${nested ? "quantised scales are u8" : "plain scales are f32"}`);
   const magnitudes = (key: string): Float32Array => {
     const data = need(key).data as Float32Array;
     const bad = allowNonFinite ? -1 : data.findIndex((s) => !(s >= 0 && s < Infinity));
-    if (bad >= 0) throw new FormatError(`${name}.${key}: scale ${bad} is ${data[bad]}; a scale is a finite number of at least 0 (allowNonFinite takes others)`);
+    if (bad >= 0)
+      throw new FormatError(
+        `${name}.${key}: scale ${bad} is ${data[bad]}; a scale is a finite number of at least 0 (allowNonFinite takes others)`,
+      );
     return data;
   };
   if (!nested) {
-    const extra = ["nested_absmax", "nested_quant_map"].find((key) => own.includes(key)) ?? (["nested_offset", "nested_dtype"] as const).find((key) => state[key] !== undefined);
+    const extra =
+      ["nested_absmax", "nested_quant_map"].find((key) => own.includes(key)) ??
+      (["nested_offset", "nested_dtype"] as const).find((key) => state[key] !== undefined);
     if (extra !== undefined) fail(`${extra} is there, and the state has no nested_blocksize`);
     return { type, blockSize, shape, codes, scales: magnitudes("absmax"), sourceDType };
   }
   sameTable("nested_quant_map", need("nested_quant_map"), dynamicMap, fail);
   const [outer, offset] = [need("nested_absmax"), state.nested_offset ?? fail("nested_offset missing")];
-  if (outer.dtype !== "f32" || outer.data.length !== Math.ceil(blocks / NESTED_BLOCK)) fail(`${blocks} scales need ${Math.ceil(blocks / NESTED_BLOCK)} f32 numbers in nested_absmax, there are ${outer.data.length} of ${outer.dtype}`);
+  if (outer.dtype !== "f32" || outer.data.length !== Math.ceil(blocks / NESTED_BLOCK))
+    fail(
+      `${blocks} scales need ${Math.ceil(blocks / NESTED_BLOCK)} f32 numbers in nested_absmax, there are ${outer.data.length} of ${outer.dtype}`,
+    );
   // kept in f32, as they are added to the scales
   if (!Number.isFinite(Math.fround(offset))) fail(`nested_offset ${offset} does not fit f32`);
-  return { type, blockSize, shape, codes, scales: { codes: absmax.data as Uint8Array, absmax: magnitudes("nested_absmax"), offset }, sourceDType };
+  return {
+    type,
+    blockSize,
+    shape,
+    codes,
+    scales: { codes: absmax.data as Uint8Array, absmax: magnitudes("nested_absmax"), offset },
+    sourceDType,
+  };
 }
 
 const READ_OPTIONS: Rule<ReadOptions> = fields<ReadOptions>({ allowNonFinite: optional(flag) });
 
 function parseState(source: string, { dtype, data }: StoredTensor): FileState {
-  if (dtype !== "u8" || data.length > LONGEST_STATE) throw new LowrankError("FormatError", `${source}: a state is at most ${LONGEST_STATE} bytes, this is ${data.length} elements of ${dtype}`);
+  if (dtype !== "u8" || data.length > LONGEST_STATE)
+    throw new LowrankError(
+      "FormatError",
+      `${source}: a state is at most ${LONGEST_STATE} bytes, this is ${data.length} elements of ${dtype}`,
+    );
   // JSON of Python is ASCII; anything else is a character that the rules refuse
   return checkFile(source, FILE_STATE, parseJson(String.fromCharCode(...data), source));
 }
 
 /** Decoding uses the known tables; a file made with others would decode to other numbers. Their last bits depend on who computed them. */
-function sameTable(key: string, { dtype, data }: StoredTensor, known: Float32Array, fail: (why: string) => never): void {
-  if (dtype !== "f32" || data.length !== known.length || known.some((x, i) => !(Math.abs(x - data[i]!) <= 1e-6))) fail(`${key} is not the table this format is known by`);
+function sameTable(
+  key: string,
+  { dtype, data }: StoredTensor,
+  known: Float32Array,
+  fail: (why: string) => never,
+): void {
+  if (dtype !== "f32" || data.length !== known.length || known.some((x, i) => !(Math.abs(x - data[i]!) <= 1e-6)))
+    fail(`${key} is not the table this format is known by`);
 }
 
 /** `quant_storage` may show the same bytes as wider numbers. */

@@ -1,6 +1,16 @@
 /** Whole checkpoints in four bits: made tensor by tensor from one at full width, loaded into a model and saved from it. */
 import { Projection, type Module, type Weight } from "@lowrank/nn";
-import { LowrankError, quote, toMemory, writeSafetensors, type ByteSink, type Device, type DType, type StoredTensor, type TensorPlan } from "@lowrank/tensor";
+import {
+  LowrankError,
+  quote,
+  toMemory,
+  writeSafetensors,
+  type ByteSink,
+  type Device,
+  type DType,
+  type StoredTensor,
+  type TensorPlan,
+} from "@lowrank/tensor";
 import { callback, checkOptions, fields, flag, optional, suggestion, type Rule } from "@lowrank/tensor/check";
 import { fromEntries, isFourBit, toEntries, type ReadOptions } from "./bnb-file.ts";
 import { FourBitWeight } from "./four-bit.ts";
@@ -21,7 +31,10 @@ export interface QuantiseCheckpointOptions extends FourBitOptions {
   readonly select: (name: string, shape: readonly number[]) => boolean | "transposed";
 }
 
-const OPTIONS: Rule<QuantiseCheckpointOptions> = fields<QuantiseCheckpointOptions>({ ...FOUR_BIT, select: callback() }, { spelt: { ...FOUR_BIT_SPELT, include: "select", modules: "select" } });
+const OPTIONS: Rule<QuantiseCheckpointOptions> = fields<QuantiseCheckpointOptions>(
+  { ...FOUR_BIT, select: callback() },
+  { spelt: { ...FOUR_BIT_SPELT, include: "select", modules: "select" } },
+);
 
 /** One tensor of the source and what became of it. */
 export interface CheckpointPart {
@@ -31,10 +44,19 @@ export interface CheckpointPart {
   readonly entries: ReadonlyMap<string, StoredTensor>;
 }
 
-const TORCH_NAMES: Partial<Record<DType, string>> = { f64: "float64", f32: "float32", f16: "float16", bf16: "bfloat16" };
+const TORCH_NAMES: Partial<Record<DType, string>> = {
+  f64: "float64",
+  f32: "float32",
+  f16: "float16",
+  bf16: "bfloat16",
+};
 
 /** The choice of a plan, for names of its model: `selectFrom(planQuantisation(model))`. */
-export function selectFrom({ modules }: { readonly modules: ReadonlyMap<string, { readonly transposed: boolean }> }): QuantiseCheckpointOptions["select"] {
+export function selectFrom({
+  modules,
+}: {
+  readonly modules: ReadonlyMap<string, { readonly transposed: boolean }>;
+}): QuantiseCheckpointOptions["select"] {
   return (name) => {
     const format = name.endsWith(".weight") ? modules.get(name.slice(0, -".weight".length)) : undefined;
     return format === undefined ? false : format.transposed ? "transposed" : true;
@@ -45,7 +67,10 @@ export function selectFrom({ modules }: { readonly modules: ReadonlyMap<string, 
  * Reads, quantises and yields one tensor at a time and keeps none, so that a consumer who does the same holds one at full width.
  * @throws NumericsError naming the tensor and element that is not finite
  */
-export async function* quantiseCheckpoint(reader: TensorReader, options: QuantiseCheckpointOptions): AsyncGenerator<CheckpointPart, void, undefined> {
+export async function* quantiseCheckpoint(
+  reader: TensorReader,
+  options: QuantiseCheckpointOptions,
+): AsyncGenerator<CheckpointPart, void, undefined> {
   const read = checkOptions("quantiseCheckpoint", OPTIONS, options);
   let done = 0;
   for (const name of reader.names) {
@@ -57,16 +82,28 @@ export async function* quantiseCheckpoint(reader: TensorReader, options: Quantis
 }
 
 function nothingChosen(source: string, { names }: TensorReader): never {
-  throw new LowrankError("QuantisationError", `${source}: "select" chose none of the ${names.length} tensors; they are called ${names.slice(0, 3).map(quote).join(", ")}, …`);
+  throw new LowrankError(
+    "QuantisationError",
+    `${source}: "select" chose none of the ${names.length} tensors; they are called ${names.slice(0, 3).map(quote).join(", ")}, …`,
+  );
 }
 
-async function quantisePart(reader: TensorReader, name: string, { select, ...format }: QuantiseCheckpointOptions): Promise<CheckpointPart> {
+async function quantisePart(
+  reader: TensorReader,
+  name: string,
+  { select, ...format }: QuantiseCheckpointOptions,
+): Promise<CheckpointPart> {
   const how = select(name, reader.info(name).shape);
   const stored = await reader.read(name);
   if (how === false) return { name, quantised: false, entries: new Map([[name, stored]]) };
   const sourceDType = TORCH_NAMES[stored.dtype];
-  if (sourceDType === undefined) throw new LowrankError("QuantisationError", `${name} is ${stored.dtype}; only floats can be quantised`);
-  if (how === "transposed" && stored.shape.length !== 2) throw new LowrankError("QuantisationError", `${name} is [${stored.shape.join(", ")}]; only matrices can be transposed`);
+  if (sourceDType === undefined)
+    throw new LowrankError("QuantisationError", `${name} is ${stored.dtype}; only floats can be quantised`);
+  if (how === "transposed" && stored.shape.length !== 2)
+    throw new LowrankError(
+      "QuantisationError",
+      `${name} is [${stored.shape.join(", ")}]; only matrices can be transposed`,
+    );
   let values = toMemory("f32", stored.data, stored.dtype) as Float32Array;
   let { shape } = stored;
   if (how === "transposed") {
@@ -76,14 +113,28 @@ async function quantisePart(reader: TensorReader, name: string, { select, ...for
   return { name, quantised: true, entries: toEntries(name, quantiseFourBit(values, shape, format, name, sourceDType)) };
 }
 
-const READ_AS: Readonly<Record<string, DType>> = { F64: "f64", F32: "f32", F16: "f16", BF16: "bf16", I64: "i32", I32: "i32", U32: "u32", U8: "u8", BOOL: "bool" };
+const READ_AS: Readonly<Record<string, DType>> = {
+  F64: "f64",
+  F32: "f32",
+  F16: "f16",
+  BF16: "bf16",
+  I64: "i32",
+  I32: "i32",
+  U32: "u32",
+  U8: "u8",
+  BOOL: "bool",
+};
 
 /**
  * Writes a four-bit copy of a checkpoint. The four-bit parts are held until the header is written, since a header says the length of
  * everything; what is not quantised is read again when its turn comes.
  * @returns names of the tensors that were quantised
  */
-export async function writeQuantisedCheckpoint(reader: TensorReader, sink: ByteSink, options: QuantiseCheckpointOptions): Promise<string[]> {
+export async function writeQuantisedCheckpoint(
+  reader: TensorReader,
+  sink: ByteSink,
+  options: QuantiseCheckpointOptions,
+): Promise<string[]> {
   const read = checkOptions("writeQuantisedCheckpoint", OPTIONS, options);
   const done: string[] = [];
   const parts: Part[] = [];
@@ -116,8 +167,13 @@ export async function writeQuantisedModel(model: Module, sink: ByteSink): Promis
     if (seen.has(weight)) continue;
     seen.add(weight);
     const { form } = weight;
-    if (form instanceof FourBitWeight) for (const [key, tensor] of toEntries(name, await form.read())) parts.push(held(key, tensor));
-    else if (form !== undefined) throw new LowrankError("FormatError", `${name} is kept as ${form.kind}; only nf4 and fp4 can be written; quantise the model with one of these to save it in four bits`);
+    if (form instanceof FourBitWeight)
+      for (const [key, tensor] of toEntries(name, await form.read())) parts.push(held(key, tensor));
+    else if (form !== undefined)
+      throw new LowrankError(
+        "FormatError",
+        `${name} is kept as ${form.kind}; only nf4 and fp4 can be written; quantise the model with one of these to save it in four bits`,
+      );
     else parts.push([name, { dtype: weight.parameter.dtype, shape: weight.shape, load: () => weight.read() }]);
   }
   await writeParts(sink, parts);
@@ -139,7 +195,10 @@ export interface LoadFourBitOptions extends ReadOptions {
   readonly nameOf?: (name: string) => string;
 }
 
-const LOAD_OPTIONS: Rule<LoadFourBitOptions> = fields<LoadFourBitOptions>({ nameOf: optional(callback()), allowNonFinite: optional(flag) });
+const LOAD_OPTIONS: Rule<LoadFourBitOptions> = fields<LoadFourBitOptions>({
+  nameOf: optional(callback()),
+  allowNonFinite: optional(flag),
+});
 
 /**
  * Gives each projection whose weight `reader` holds in four bits its codes and scales as they are in the file; `materialize` then fills
@@ -148,7 +207,12 @@ const LOAD_OPTIONS: Rule<LoadFourBitOptions> = fields<LoadFourBitOptions>({ name
  * @throws LowrankError (FormatError) on entries that are damaged or of another shape, naming them, and where no four-bit weight of the file
  * is one of the model's
  */
-export async function loadFourBit(model: Module, reader: TensorReader, device: Device, options: LoadFourBitOptions = {}): Promise<string[]> {
+export async function loadFourBit(
+  model: Module,
+  reader: TensorReader,
+  device: Device,
+  options: LoadFourBitOptions = {},
+): Promise<string[]> {
   const { nameOf = (name: string): string => name, ...read } = checkOptions("loadFourBit", LOAD_OPTIONS, options);
   const held = entriesOf(reader.names);
   const loaded: string[] = [];
@@ -159,26 +223,39 @@ export async function loadFourBit(model: Module, reader: TensorReader, device: D
     wanted.push(stored);
     const own = held.get(stored);
     if (own === undefined || module.weight.materialized) continue;
-    if (!isFourBit(stored, own)) throw new LowrankError("FormatError", `${stored}: its quant_state is not bitsandbytes'`);
+    if (!isFourBit(stored, own))
+      throw new LowrankError("FormatError", `${stored}: its quant_state is not bitsandbytes'`);
     const entries = new Map<string, StoredTensor>();
     for (const name of own) entries.set(name, await reader.read(name));
     const state = fromEntries(stored, entries, read);
     const shape = [module.outFeatures, module.inFeatures];
-    if (state.shape.join() !== shape.join()) throw new LowrankError("FormatError", `${stored}: the file has [${state.shape.join(", ")}] in four bits, the model wants [${shape.join(", ")}]`);
+    if (state.shape.join() !== shape.join())
+      throw new LowrankError(
+        "FormatError",
+        `${stored}: the file has [${state.shape.join(", ")}] in four bits, the model wants [${shape.join(", ")}]`,
+      );
     module.weight.form = new FourBitWeight(device, state, module.fanInFanOut);
     loaded.push(`${path}.weight`);
   }
   if (loaded.length === 0) {
     const [first] = held.keys();
-    throw new LowrankError("FormatError", first === undefined ? "loadFourBit: the file holds no weight in four bits; weights at full width or in eight bits are not its business"
-      : `loadFourBit: none of the file's ${held.size} four-bit weights is one of the model's: it has ${quote(first)}${suggestion(first, wanted.slice(0, 50))}`);
+    throw new LowrankError(
+      "FormatError",
+      first === undefined
+        ? "loadFourBit: the file holds no weight in four bits; weights at full width or in eight bits are not its business"
+        : `loadFourBit: none of the file's ${held.size} four-bit weights is one of the model's: it has ${quote(first)}${suggestion(first, wanted.slice(0, 50))}`,
+    );
   }
   return loaded;
 }
 
 /** Names of each four-bit weight's entries, by the weight's name. */
 function entriesOf(names: readonly string[]): Map<string, string[]> {
-  const held = new Map(names.filter((n) => n.includes(".quant_state.")).map((n): [string, string[]] => [n.slice(0, n.indexOf(".quant_state.")), []]));
+  const held = new Map(
+    names
+      .filter((n) => n.includes(".quant_state."))
+      .map((n): [string, string[]] => [n.slice(0, n.indexOf(".quant_state.")), []]),
+  );
   for (const name of names) {
     // a weight's own entry, or one under its name: `weight.absmax`, `weight.quant_state.…`
     for (let end = name.length; end > 0; end = name.lastIndexOf(".", end - 1)) held.get(name.slice(0, end))?.push(name);

@@ -20,7 +20,11 @@ export class FourBitWeight implements WeightForm {
    * @param state with codes from the host, or in a parameter that this weight then owns
    * @param transposed whether the weight is used as [in, out] while its blocks run along [out, in]
    */
-  constructor(device: Device, { codes, scales, ...state }: Omit<FourBitState, "codes"> & { readonly codes: Uint8Array | Parameter }, transposed = false) {
+  constructor(
+    device: Device,
+    { codes, scales, ...state }: Omit<FourBitState, "codes"> & { readonly codes: Uint8Array | Parameter },
+    transposed = false,
+  ) {
     this.state = state;
     this.#transposed = transposed;
     const float = device.defaultFloat;
@@ -30,13 +34,23 @@ export class FourBitWeight implements WeightForm {
       this.#scales = device.parameter(scales, [scales.length], float);
     } else {
       this.#scales = device.parameter(scales.codes, [scales.codes.length], "u8");
-      this.#nested = { absmax: device.parameter(scales.absmax, [scales.absmax.length], float), table: device.parameter(dynamicMap, [256], float), offset: device.parameter([scales.offset], [1], float) };
+      this.#nested = {
+        absmax: device.parameter(scales.absmax, [scales.absmax.length], float),
+        table: device.parameter(dynamicMap, [256], float),
+        offset: device.parameter([scales.offset], [1], float),
+      };
     }
   }
 
-  get kind(): string { return this.state.type; }
-  get doubleQuantised(): boolean { return this.#nested !== undefined; }
-  get bytes(): number { return this.#parameters().reduce((sum, p) => sum + p.size * (p.dtype === "u8" ? 1 : 4), 0); }
+  get kind(): string {
+    return this.state.type;
+  }
+  get doubleQuantised(): boolean {
+    return this.#nested !== undefined;
+  }
+  get bytes(): number {
+    return this.#parameters().reduce((sum, p) => sum + p.size * (p.dtype === "u8" ? 1 : 4), 0);
+  }
 
   value(): Tensor {
     const { shape, blockSize } = this.state;
@@ -48,12 +62,20 @@ export class FourBitWeight implements WeightForm {
   async read(): Promise<FourBitState> {
     const f32 = async (p: Parameter): Promise<Float32Array> => Float32Array.from(await p.data());
     const codes = (await this.#codes.data()) as Uint8Array;
-    const scales = this.#nested === undefined ? await f32(this.#scales)
-      : { codes: (await this.#scales.data()) as Uint8Array, absmax: await f32(this.#nested.absmax), offset: (await f32(this.#nested.offset))[0]! };
+    const scales =
+      this.#nested === undefined
+        ? await f32(this.#scales)
+        : {
+            codes: (await this.#scales.data()) as Uint8Array,
+            absmax: await f32(this.#nested.absmax),
+            offset: (await f32(this.#nested.offset))[0]!,
+          };
     return { ...this.state, codes, scales };
   }
 
-  dispose(): void { this.#parameters().forEach((p) => p.dispose()); }
+  dispose(): void {
+    this.#parameters().forEach((p) => p.dispose());
+  }
 
   #parameters(): Parameter[] {
     return [this.#codes, this.#table, this.#scales, ...(this.#nested === undefined ? [] : Object.values(this.#nested))];
@@ -63,7 +85,12 @@ export class FourBitWeight implements WeightForm {
     if (this.#nested === undefined) return this.#scales.value;
     const { absmax, table, offset } = this.#nested;
     const [blocks, groups] = [this.#scales.size, absmax.size];
-    const each = ops.slice(ops.reshape(ops.expand(ops.reshape(absmax.value, [groups, 1]), [groups, NESTED_BLOCK]), [-1]), 0, 0, blocks);
+    const each = ops.slice(
+      ops.reshape(ops.expand(ops.reshape(absmax.value, [groups, 1]), [groups, NESTED_BLOCK]), [-1]),
+      0,
+      0,
+      blocks,
+    );
     return ops.add(ops.mul(ops.gatherRows(table.value, this.#scales.value), each), offset.value);
   }
 }
@@ -77,12 +104,27 @@ export function fourBit(options: FourBitOptions = {}, transposed = false): Quant
     keep(device, name, shape, values) {
       const [rows, cols] = shape as [number, number];
       if (!transposed) return new FourBitWeight(device, quantiseFourBit(values, shape, options, name));
-      return new FourBitWeight(device, quantiseFourBit(transposeOf(values, rows, cols), [cols, rows], options, name), true);
+      return new FourBitWeight(
+        device,
+        quantiseFourBit(transposeOf(values, rows, cols), [cols, rows], options, name),
+        true,
+      );
     },
     async keepFrom(name, value) {
       const x = transposed ? ops.transpose(value) : value;
       const { codes, absmax } = await findCodes(x, type, blockSize, name);
-      return new FourBitWeight(value.device, { type, blockSize, shape: x.shape, codes, scales: storedScales(absmax, doubleQuantisation, name, "float32"), sourceDType: "float32" }, transposed);
+      return new FourBitWeight(
+        value.device,
+        {
+          type,
+          blockSize,
+          shape: x.shape,
+          codes,
+          scales: storedScales(absmax, doubleQuantisation, name, "float32"),
+          sourceDType: "float32",
+        },
+        transposed,
+      );
     },
   };
 }

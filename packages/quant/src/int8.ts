@@ -13,26 +13,36 @@ export interface Int8Rows {
 }
 
 /** round(127·x/absmax) to nearest even, row by row of [rows, cols]. A row of zeros stays zeros. */
-export function quantiseRows(values: Float32Array, rows: number, cols: number, name = "tensor", skip: (column: number) => boolean = () => false): Int8Rows {
-  if (values.length !== rows * cols) throw new ShapeError(`${name}: ${values.length} values are no matrix of [${rows}, ${cols}]`);
+export function quantiseRows(
+  values: Float32Array,
+  rows: number,
+  cols: number,
+  name = "tensor",
+  skip: (column: number) => boolean = () => false,
+): Int8Rows {
+  if (values.length !== rows * cols)
+    throw new ShapeError(`${name}: ${values.length} values are no matrix of [${rows}, ${cols}]`);
   const codes = new Int8Array(values.length);
   const absmax = new Float32Array(rows);
   for (let r = 0; r < rows; r++) {
     let largest = 0;
     for (let c = 0; c < cols; c++) {
       const x = values[r * cols + c]!;
-      if (!Number.isFinite(x)) throw new NumericsError(`${name}: element ${r * cols + c} is ${x}; only finite weights can be quantised`);
+      if (!Number.isFinite(x))
+        throw new NumericsError(`${name}: element ${r * cols + c} is ${x}; only finite weights can be quantised`);
       if (!skip(c)) largest = Math.max(largest, Math.abs(x));
     }
     absmax[r] = largest;
     if (largest === 0) continue;
-    for (let c = 0; c < cols; c++) if (!skip(c)) codes[r * cols + c] = roundEven(Math.fround(127 * Math.fround(values[r * cols + c]! / largest)));
+    for (let c = 0; c < cols; c++)
+      if (!skip(c)) codes[r * cols + c] = roundEven(Math.fround(127 * Math.fround(values[r * cols + c]! / largest)));
   }
   return { codes, absmax };
 }
 
 export function dequantiseRows({ codes, absmax }: Int8Rows, cols: number): Float32Array {
-  if (codes.length !== absmax.length * cols) throw new ShapeError(`dequantiseRows: ${codes.length} codes are not ${absmax.length} rows of ${cols}`);
+  if (codes.length !== absmax.length * cols)
+    throw new ShapeError(`dequantiseRows: ${codes.length} codes are not ${absmax.length} rows of ${cols}`);
   return Float32Array.from(codes, (q, i) => Math.fround(q * absmax[Math.floor(i / cols)]!) / 127);
 }
 
@@ -40,8 +50,20 @@ export function dequantiseRows({ codes, absmax }: Int8Rows, cols: number): Float
  * a [m, k] · bᵀ [n, k] with both sides in int8, except columns of a that hold a magnitude ≥ threshold: those multiply at full precision.
  * @param threshold default 6; 0 turns outliers off
  */
-export function llmInt8(a: Float32Array, b: Float32Array, m: number, n: number, k: number, threshold = 6): { product: Float32Array; outliers: number[] } {
-  const outliers = threshold <= 0 ? [] : Array.from({ length: k }, (_, c) => c).filter((c) => Array.from({ length: m }).some((_, r) => Math.abs(a[r * k + c]!) >= threshold));
+export function llmInt8(
+  a: Float32Array,
+  b: Float32Array,
+  m: number,
+  n: number,
+  k: number,
+  threshold = 6,
+): { product: Float32Array; outliers: number[] } {
+  const outliers =
+    threshold <= 0
+      ? []
+      : Array.from({ length: k }, (_, c) => c).filter((c) =>
+          Array.from({ length: m }).some((_, r) => Math.abs(a[r * k + c]!) >= threshold),
+        );
   const out = new Set(outliers);
   const left = quantiseRows(a, m, k, "activations", (c) => out.has(c));
   const right = quantiseRows(b, n, k, "weight");
@@ -77,11 +99,21 @@ export class Int8Weight implements WeightForm {
    */
   constructor(device: Device, { codes, absmax }: Int8Rows, shape: readonly number[], transposed = false) {
     this.#transposed = transposed;
-    this.#codes = device.parameter(Uint8Array.from(codes, (q) => q + 128), shape, "u8");
-    this.#scales = device.parameter(Float32Array.from(absmax, (a) => a / 127), [shape[0]!, 1], device.defaultFloat);
+    this.#codes = device.parameter(
+      Uint8Array.from(codes, (q) => q + 128),
+      shape,
+      "u8",
+    );
+    this.#scales = device.parameter(
+      Float32Array.from(absmax, (a) => a / 127),
+      [shape[0]!, 1],
+      device.defaultFloat,
+    );
   }
 
-  get bytes(): number { return this.#codes.size + 4 * this.#scales.size; }
+  get bytes(): number {
+    return this.#codes.size + 4 * this.#scales.size;
+  }
 
   value(): Tensor {
     const value = ops.mul(ops.sub(ops.cast(this.#codes.value, this.#scales.dtype), 128), this.#scales.value);
@@ -102,7 +134,12 @@ export function eightBit(transposed = false): QuantisedFormat {
     keep(device, name, shape, values) {
       const [rows, cols] = shape as [number, number];
       if (!transposed) return new Int8Weight(device, quantiseRows(values, rows, values.length / rows, name), shape);
-      return new Int8Weight(device, quantiseRows(transposeOf(values, rows, cols), cols, rows, name), [cols, rows], true);
+      return new Int8Weight(
+        device,
+        quantiseRows(transposeOf(values, rows, cols), cols, rows, name),
+        [cols, rows],
+        true,
+      );
     },
   };
 }

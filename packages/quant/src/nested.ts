@@ -25,16 +25,26 @@ export interface NestedScales {
   readonly offset: number;
 }
 
-const midpoints: Float32Array = Float32Array.from({ length: 255 }, (_, i) => Math.fround(dynamicMap[i]! + dynamicMap[i + 1]!) / 2);
+const midpoints: Float32Array = Float32Array.from(
+  { length: 255 },
+  (_, i) => Math.fround(dynamicMap[i]! + dynamicMap[i + 1]!) / 2,
+);
 
 /**
  * @param offset default: the mean
  * @throws NumericsError naming `name` and the scale that is not finite, or where their sum is beyond f32
  */
-export function nestScales(scales: Float32Array, offset: number = torchMean(scales), name = "double quantisation"): NestedScales {
+export function nestScales(
+  scales: Float32Array,
+  offset: number = torchMean(scales),
+  name = "double quantisation",
+): NestedScales {
   const bad = scales.findIndex((s) => !Number.isFinite(s));
   if (bad >= 0) throw new NumericsError(`${name}: scale ${bad} is ${scales[bad]}; only finite scales can be quantised`);
-  if (!Number.isFinite(offset)) throw new NumericsError(`${name}: the scales add up to more than f32 holds, so their mean is ${offset}; quantise without doubleQuantisation`);
+  if (!Number.isFinite(offset))
+    throw new NumericsError(
+      `${name}: the scales add up to more than f32 holds, so their mean is ${offset}; quantise without doubleQuantisation`,
+    );
   const codes = new Uint8Array(scales.length);
   const absmax = new Float32Array(Math.ceil(scales.length / NESTED_BLOCK));
   for (let block = 0; block < absmax.length; block++) {
@@ -43,14 +53,21 @@ export function nestScales(scales: Float32Array, offset: number = torchMean(scal
     for (let i = from; i < to; i++) largest = Math.max(largest, Math.abs(Math.fround(scales[i]! - offset)));
     absmax[block] = Math.max(largest, LEAST);
     const inverse = Math.fround(1 / absmax[block]!);
-    for (let i = from; i < to; i++) codes[i] = largest === 0 ? ZERO : codeOf(Math.fround(Math.fround(scales[i]! - offset) * inverse));
+    for (let i = from; i < to; i++)
+      codes[i] = largest === 0 ? ZERO : codeOf(Math.fround(Math.fround(scales[i]! - offset) * inverse));
   }
   return { codes, absmax, offset };
 }
 
 export function unnestScales({ codes, absmax, offset }: NestedScales): Float32Array {
-  if (absmax.length !== Math.ceil(codes.length / NESTED_BLOCK)) throw new ShapeError(`unnestScales: ${codes.length} scales need ${Math.ceil(codes.length / NESTED_BLOCK)} scales of their own, not ${absmax.length}`);
-  return Float32Array.from(codes, (code, i) => Math.fround(dynamicMap[code]! * absmax[Math.floor(i / NESTED_BLOCK)]!) + offset);
+  if (absmax.length !== Math.ceil(codes.length / NESTED_BLOCK))
+    throw new ShapeError(
+      `unnestScales: ${codes.length} scales need ${Math.ceil(codes.length / NESTED_BLOCK)} scales of their own, not ${absmax.length}`,
+    );
+  return Float32Array.from(
+    codes,
+    (code, i) => Math.fround(dynamicMap[code]! * absmax[Math.floor(i / NESTED_BLOCK)]!) + offset,
+  );
 }
 
 const GRID = 65_535;

@@ -18,7 +18,8 @@ export interface BlockTensors {
 export function quantiseBlocksOnDevice(x: Tensor, type: FourBitType, blockSize = 64): BlockTensors {
   checkBlockSize(blockSize);
   const n = x.size;
-  if (n === 0) throw new ShapeError("quantiseBlocksOnDevice: there is nothing to quantise in a tensor without elements");
+  if (n === 0)
+    throw new ShapeError("quantiseBlocksOnDevice: there is nothing to quantise in a tensor without elements");
   const flat = ops.cast(ops.reshape(x, [n]), "f32");
   const whole = n - (n % blockSize);
   const parts: BlockTensors[] = [];
@@ -26,7 +27,16 @@ export function quantiseBlocksOnDevice(x: Tensor, type: FourBitType, blockSize =
   if (whole < n) {
     const rest = n - whole;
     // an odd length is filled up with the code of zero, which is what a zero gets
-    parts.push(quantiseRows(ops.pad(ops.reshape(ops.slice(flat, 0, whole, n), [1, rest]), [[0, 0], [0, rest % 2]]), type, "divide"));
+    parts.push(
+      quantiseRows(
+        ops.pad(ops.reshape(ops.slice(flat, 0, whole, n), [1, rest]), [
+          [0, 0],
+          [0, rest % 2],
+        ]),
+        type,
+        "divide",
+      ),
+    );
   }
   const joined = (tensors: readonly Tensor[]): Tensor => (tensors.length === 1 ? tensors[0]! : ops.concat(tensors, 0));
   return { codes: joined(parts.map((p) => p.codes)), absmax: joined(parts.map((p) => p.absmax)) };
@@ -71,16 +81,32 @@ export async function findCodes(x: Tensor, type: FourBitType, blockSize: number,
   const bad = absmax.findIndex((s) => !Number.isFinite(s));
   if (bad < 0) return { codes, absmax };
   codes.dispose();
-  const block = await device.readFloats(ops.slice(ops.reshape(x, [-1]), 0, bad * blockSize, Math.min(x.size, (bad + 1) * blockSize)));
+  const block = await device.readFloats(
+    ops.slice(ops.reshape(x, [-1]), 0, bad * blockSize, Math.min(x.size, (bad + 1) * blockSize)),
+  );
   const at = block.findIndex((v) => !Number.isFinite(v));
-  throw new NumericsError(`${name}: element ${bad * blockSize + at} is ${block[at]}; only finite weights can be quantised`);
+  throw new NumericsError(
+    `${name}: element ${bad * blockSize + at} is ${block[at]}; only finite weights can be quantised`,
+  );
 }
 
 /** As `quantiseFourBit`, with the search for codes on the device `x` is on; codes and scales are read back. */
-export async function quantiseFourBitOnDevice(x: Tensor, options: FourBitOptions = {}, name = "tensor", sourceDType = "float32"): Promise<FourBitState> {
+export async function quantiseFourBitOnDevice(
+  x: Tensor,
+  options: FourBitOptions = {},
+  name = "tensor",
+  sourceDType = "float32",
+): Promise<FourBitState> {
   const { type, blockSize, doubleQuantisation } = fourBitOptions("quantiseFourBitOnDevice", options);
   const { codes, absmax } = await findCodes(x, type, blockSize, name);
   const bytes = (await codes.data()) as Uint8Array;
   codes.dispose();
-  return { type, blockSize, shape: x.shape, codes: bytes, scales: storedScales(absmax, doubleQuantisation, name, sourceDType), sourceDType };
+  return {
+    type,
+    blockSize,
+    shape: x.shape,
+    codes: bytes,
+    scales: storedScales(absmax, doubleQuantisation, name, sourceDType),
+    sourceDType,
+  };
 }

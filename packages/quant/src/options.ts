@@ -6,12 +6,24 @@ import type { FourBitOptions } from "./state.ts";
 
 export const BLOCK_SIZE: Rule<number> = oneOf(...BLOCK_SIZES);
 
-export const FOUR_BIT: Rules<FourBitOptions> = { type: optional(oneOf("nf4", "fp4")), blockSize: optional(BLOCK_SIZE), doubleQuantisation: optional(flag) };
+export const FOUR_BIT: Rules<FourBitOptions> = {
+  type: optional(oneOf("nf4", "fp4")),
+  blockSize: optional(BLOCK_SIZE),
+  doubleQuantisation: optional(flag),
+};
 
 /** bitsandbytes' and transformers' words, and the other spelling. */
 export const FOUR_BIT_SPELT: Readonly<Record<string, string>> = {
-  quantType: "type", quant_type: "type", bnb_4bit_quant_type: "type", blocksize: "blockSize", block_size: "blockSize",
-  doubleQuantization: "doubleQuantisation", double_quant: "doubleQuantisation", bnb_4bit_use_double_quant: "doubleQuantisation", compress_statistics: "doubleQuantisation", compressStatistics: "doubleQuantisation",
+  quantType: "type",
+  quant_type: "type",
+  bnb_4bit_quant_type: "type",
+  blocksize: "blockSize",
+  block_size: "blockSize",
+  doubleQuantization: "doubleQuantisation",
+  double_quant: "doubleQuantisation",
+  bnb_4bit_use_double_quant: "doubleQuantisation",
+  compress_statistics: "doubleQuantisation",
+  compressStatistics: "doubleQuantisation",
 };
 
 /** A dotted suffix of module paths, or a pattern. */
@@ -19,7 +31,14 @@ export const FILTER: Rule<string | RegExp> = anyOf(name, instance(RegExp));
 
 /** @throws LowrankError (ShapeError) where `values` are not a matrix of that shape */
 export function checkMatrix(source: string, values: Float32Array, shape: readonly [out: number, into: number]): void {
-  if (shape.length !== 2 || !shape.every((d) => Number.isSafeInteger(d) && d > 0) || shape[0] * shape[1] !== values.length) {
-    throw new LowrankError("ShapeError", `${source}: ${values.length} values are no matrix of shape [${shape.join(", ")}]`);
+  if (
+    shape.length !== 2 ||
+    !shape.every((d) => Number.isSafeInteger(d) && d > 0) ||
+    shape[0] * shape[1] !== values.length
+  ) {
+    throw new LowrankError(
+      "ShapeError",
+      `${source}: ${values.length} values are no matrix of shape [${shape.join(", ")}]`,
+    );
   }
 }

@@ -22,16 +22,49 @@ export interface QuantiseOptions extends Omit<FourBitOptions, "type"> {
 }
 
 const { blockSize: BLOCK, doubleQuantisation: DOUBLE } = FOUR_BIT;
-const OPTIONS: Rule<QuantiseOptions> = fields<QuantiseOptions>({
-  format: optional(oneOf("nf4", "fp4", "int8")), blockSize: BLOCK, doubleQuantisation: DOUBLE, include: optional(listOf(FILTER)), exclude: optional(listOf(FILTER)),
-  embeddings: optional(oneOf("f64", "f32", "f16", "bf16", "nf4", "fp4")), on: optional(oneOf("host", "device")),
-}, { spelt: { ...FOUR_BIT_SPELT, type: "format", quantType: "format", quant_type: "format", bnb_4bit_quant_type: "format", target_modules: "include", targetModules: "include", modules: "include", skip: "exclude", llm_int8_skip_modules: "exclude", modules_to_not_convert: "exclude" } });
+const OPTIONS: Rule<QuantiseOptions> = fields<QuantiseOptions>(
+  {
+    format: optional(oneOf("nf4", "fp4", "int8")),
+    blockSize: BLOCK,
+    doubleQuantisation: DOUBLE,
+    include: optional(listOf(FILTER)),
+    exclude: optional(listOf(FILTER)),
+    embeddings: optional(oneOf("f64", "f32", "f16", "bf16", "nf4", "fp4")),
+    on: optional(oneOf("host", "device")),
+  },
+  {
+    spelt: {
+      ...FOUR_BIT_SPELT,
+      type: "format",
+      quantType: "format",
+      quant_type: "format",
+      bnb_4bit_quant_type: "format",
+      target_modules: "include",
+      targetModules: "include",
+      modules: "include",
+      skip: "exclude",
+      llm_int8_skip_modules: "exclude",
+      modules_to_not_convert: "exclude",
+    },
+  },
+);
 
 function checked(source: string, options: QuantiseOptions): QuantiseOptions {
   const read = checkOptions(source, OPTIONS, options);
   if (read.format === "int8") {
-    const wrong = read.blockSize !== undefined ? "blockSize" : read.doubleQuantisation === true ? "doubleQuantisation" : read.on === "device" ? "on" : undefined;
-    if (wrong !== undefined) throw new LowrankError("ConfigError", `${source}: "${wrong}" is ${quote(read[wrong])}, but int8 has one plain scale a row, made on the host; leave it out, or take format "nf4" or "fp4"`);
+    const wrong =
+      read.blockSize !== undefined
+        ? "blockSize"
+        : read.doubleQuantisation === true
+          ? "doubleQuantisation"
+          : read.on === "device"
+            ? "on"
+            : undefined;
+    if (wrong !== undefined)
+      throw new LowrankError(
+        "ConfigError",
+        `${source}: "${wrong}" is ${quote(read[wrong])}, but int8 has one plain scale a row, made on the host; leave it out, or take format "nf4" or "fp4"`,
+      );
   }
   return read;
 }
@@ -49,29 +82,65 @@ export interface QuantisationPlan {
  * to [out, in] first, so that blocks run along the input.
  */
 export function planQuantisation(model: Module, options: QuantiseOptions = {}): QuantisationPlan {
-  const { format = "nf4", include, exclude = [], embeddings, blockSize, doubleQuantisation } = checked("quantise", options);
-  const fourBits = { ...(blockSize === undefined ? {} : { blockSize }), ...(doubleQuantisation === undefined ? {} : { doubleQuantisation }) };
+  const {
+    format = "nf4",
+    include,
+    exclude = [],
+    embeddings,
+    blockSize,
+    doubleQuantisation,
+  } = checked("quantise", options);
+  const fourBits = {
+    ...(blockSize === undefined ? {} : { blockSize }),
+    ...(doubleQuantisation === undefined ? {} : { doubleQuantisation }),
+  };
   const tables = new Set([...model.namedModules()].flatMap(([, m]) => (m instanceof Embedding ? [m.weight] : [])));
   // before anything is frozen, everything trains
   const partly = model.weights().some((w) => !w.trainable);
-  const projections = distinctProjections(model).filter(([, { weight }]) => !tables.has(weight) && !(partly && weight.trainable));
+  const projections = distinctProjections(model).filter(
+    ([, { weight }]) => !tables.has(weight) && !(partly && weight.trainable),
+  );
   const head = lastModule(model);
   const known = distinctProjections(model).map(([path]) => path);
   for (const filter of exclude) mustMatch("exclude", filter, known);
-  for (const filter of include ?? []) mustMatch("include", filter, projections.map(([path]) => path), known);
+  for (const filter of include ?? [])
+    mustMatch(
+      "include",
+      filter,
+      projections.map(([path]) => path),
+      known,
+    );
   const modules = new Map<string, QuantisedFormat>();
   const formats = new Map<Weight, WeightFormat | DType>();
   for (const [path, module] of projections) {
-    const wanted = include === undefined ? head !== path && !head.startsWith(`${path}.`) : include.some((f) => matches(f, path));
+    const wanted =
+      include === undefined ? head !== path && !head.startsWith(`${path}.`) : include.some((f) => matches(f, path));
     if (!wanted || exclude.some((f) => matches(f, path))) continue;
     const transposed = module.fanInFanOut;
-    const chosen: QuantisedFormat = format === "int8" ? eightBit(transposed) : fourBit({ ...fourBits, type: format }, transposed);
+    const chosen: QuantisedFormat =
+      format === "int8" ? eightBit(transposed) : fourBit({ ...fourBits, type: format }, transposed);
     modules.set(path, chosen);
     formats.set(module.weight, chosen);
   }
-  if (modules.size === 0) throw new LowrankError("QuantisationError", `nothing to quantise: no projection matches include ${JSON.stringify(include?.map(String) ?? "(all)")} and exclude ${JSON.stringify(exclude.map(String))}; the model has ${projections.slice(0, 3).map(([p]) => p).join(", ")}, …`);
-  if (embeddings !== undefined && tables.size === 0) throw new LowrankError("QuantisationError", `quantise: "embeddings" is ${quote(embeddings)}, and the model has no embedding table`);
-  if (embeddings !== undefined) for (const table of tables) formats.set(table, embeddings === "nf4" || embeddings === "fp4" ? fourBit({ ...fourBits, type: embeddings }) : embeddings);
+  if (modules.size === 0)
+    throw new LowrankError(
+      "QuantisationError",
+      `nothing to quantise: no projection matches include ${JSON.stringify(include?.map(String) ?? "(all)")} and exclude ${JSON.stringify(exclude.map(String))}; the model has ${projections
+        .slice(0, 3)
+        .map(([p]) => p)
+        .join(", ")}, …`,
+    );
+  if (embeddings !== undefined && tables.size === 0)
+    throw new LowrankError(
+      "QuantisationError",
+      `quantise: "embeddings" is ${quote(embeddings)}, and the model has no embedding table`,
+    );
+  if (embeddings !== undefined)
+    for (const table of tables)
+      formats.set(
+        table,
+        embeddings === "nf4" || embeddings === "fp4" ? fourBit({ ...fourBits, type: embeddings }) : embeddings,
+      );
   return { modules, storage: (_name, weight) => formats.get(weight) };
 }
 
@@ -97,7 +166,12 @@ function lastModule(model: Module): string {
   return last;
 }
 
-export interface QuantisedModule { readonly path: string; readonly kind: string; readonly elements: number; readonly bytes: number }
+export interface QuantisedModule {
+  readonly path: string;
+  readonly kind: string;
+  readonly elements: number;
+  readonly bytes: number;
+}
 
 /** Quantises a loaded model in place, one weight at a time. */
 export async function quantise(model: Module, options: QuantiseOptions = {}): Promise<QuantisedModule[]> {
@@ -107,7 +181,9 @@ export async function quantise(model: Module, options: QuantiseOptions = {}): Pr
     const { device } = weight.parameter;
     const name = weight.name || path;
     const form = options.on === "device" ? await format.keepFrom?.(name, weight.parameter.value) : undefined;
-    weight.form = form ?? format.keep(device, name, weight.shape, Float32Array.from(await device.readFloats(weight.parameter.value)));
+    weight.form =
+      form ??
+      format.keep(device, name, weight.shape, Float32Array.from(await device.readFloats(weight.parameter.value)));
   }
   return quantisedModules(model);
 }
@@ -115,7 +191,10 @@ export async function quantise(model: Module, options: QuantiseOptions = {}): Pr
 /** What is quantised now: read off the weights, not off an option. */
 export function quantisedModules(model: Module): QuantisedModule[] {
   return distinctProjections(model).flatMap(([path, { weight }]) =>
-    (weight.form === undefined ? [] : [{ path, kind: weight.form.kind, elements: weight.size, bytes: weight.form.bytes }]));
+    weight.form === undefined
+      ? []
+      : [{ path, kind: weight.form.kind, elements: weight.size, bytes: weight.form.bytes }],
+  );
 }
 
 /** Distinct codes of each block: at most 16, the proof that a weight is in four bits. */
@@ -137,9 +216,16 @@ function mustMatch(key: string, filter: string | RegExp, paths: readonly string[
   if (paths.some((path) => matches(filter, path))) return;
   const shown = filter instanceof RegExp ? String(filter) : quote(filter);
   const held = all.find((path) => matches(filter, path));
-  if (held !== undefined) throw new LowrankError("QuantisationError", `quantise: "${key}" has ${shown}, which matches only what cannot be quantised: ${held} shares its weight with an embedding table, or trains`);
+  if (held !== undefined)
+    throw new LowrankError(
+      "QuantisationError",
+      `quantise: "${key}" has ${shown}, which matches only what cannot be quantised: ${held} shares its weight with an embedding table, or trains`,
+    );
   const names = [...new Set(all.map((path) => path.slice(path.lastIndexOf(".") + 1)))];
-  throw new LowrankError("QuantisationError", `quantise: "${key}" has ${shown}, which matches no projection of the model${suggestion(filter instanceof RegExp ? filter.source : filter, names)}`);
+  throw new LowrankError(
+    "QuantisationError",
+    `quantise: "${key}" has ${shown}, which matches no projection of the model${suggestion(filter instanceof RegExp ? filter.source : filter, names)}`,
+  );
 }
 
 function matches(filter: string | RegExp, path: string): boolean {

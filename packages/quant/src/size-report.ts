@@ -13,7 +13,10 @@ export interface SizeReport {
   readonly weights: readonly WeightSize[];
   readonly bytes: number;
   /** Sums over weights of one kind. */
-  readonly kinds: ReadonlyMap<string, { readonly weights: number; readonly elements: number; readonly bytes: number; readonly bitsPerElement: number }>;
+  readonly kinds: ReadonlyMap<
+    string,
+    { readonly weights: number; readonly elements: number; readonly bytes: number; readonly bitsPerElement: number }
+  >;
 }
 
 /** @param model with memory; a weight with two names counts once, under the first */
@@ -23,7 +26,12 @@ export function sizeReport(model: Module): SizeReport {
   for (const [name, weight] of model.namedWeights()) {
     if (seen.has(weight)) continue;
     seen.add(weight);
-    weights.push({ name, kind: weight.form?.kind ?? weight.parameter.dtype, elements: weight.size, bytes: weight.bytes });
+    weights.push({
+      name,
+      kind: weight.form?.kind ?? weight.parameter.dtype,
+      elements: weight.size,
+      bytes: weight.bytes,
+    });
   }
   const kinds = new Map<string, { weights: number; elements: number; bytes: number; bitsPerElement: number }>();
   for (const { kind, elements, bytes } of weights) {

@@ -35,23 +35,49 @@ export function fourBitOptions(source: string, options: FourBitOptions): Require
 }
 
 /** @throws NumericsError naming `name` and the element that is not finite, or the scale that decodes to more than `sourceDType` holds */
-export function quantiseFourBit(values: Float32Array, shape: readonly number[], options: FourBitOptions = {}, name = "tensor", sourceDType = "float32"): FourBitState {
+export function quantiseFourBit(
+  values: Float32Array,
+  shape: readonly number[],
+  options: FourBitOptions = {},
+  name = "tensor",
+  sourceDType = "float32",
+): FourBitState {
   const { type, blockSize, doubleQuantisation } = fourBitOptions("quantiseFourBit", options);
-  if (values.length !== sizeOf(shape)) throw new ShapeError(`quantiseFourBit: ${name} has ${values.length} values and the shape [${shape.join(", ")}]`);
+  if (values.length !== sizeOf(shape))
+    throw new ShapeError(`quantiseFourBit: ${name} has ${values.length} values and the shape [${shape.join(", ")}]`);
   const { codes, absmax } = quantiseBlocks(values, type, blockSize, name);
-  return { type, blockSize, shape, codes, scales: storedScales(absmax, doubleQuantisation, name, sourceDType), sourceDType };
+  return {
+    type,
+    blockSize,
+    shape,
+    codes,
+    scales: storedScales(absmax, doubleQuantisation, name, sourceDType),
+    sourceDType,
+  };
 }
 
 /** Largest finite numbers of what bitsandbytes decodes to. */
-const LARGEST: Readonly<Record<string, number>> = { float16: 65504, bfloat16: 3.3895313892515355e38, float32: 3.4028234663852886e38 };
+const LARGEST: Readonly<Record<string, number>> = {
+  float16: 65504,
+  bfloat16: 3.3895313892515355e38,
+  float32: 3.4028234663852886e38,
+};
 
 /** Scales as they are kept. What they decode to is checked, since it is that, and not the scale, which has to fit the weight's dtype. */
-export function storedScales(absmax: Float32Array, doubleQuantisation: boolean, name: string, sourceDType: string): Float32Array | NestedScales {
+export function storedScales(
+  absmax: Float32Array,
+  doubleQuantisation: boolean,
+  name: string,
+  sourceDType: string,
+): Float32Array | NestedScales {
   const scales = doubleQuantisation ? nestScales(absmax, undefined, name) : absmax;
   const decoded = scales instanceof Float32Array ? scales : unnestScales(scales);
   const largest = LARGEST[sourceDType] ?? Infinity;
   const bad = decoded.findIndex((s) => !(Math.abs(s) <= largest));
-  if (bad >= 0) throw new NumericsError(`${name}: the scale of block ${bad} decodes to ${decoded[bad]}, and ${sourceDType} ends at ${largest}; ${doubleQuantisation ? "quantise without doubleQuantisation" : "give the weight as float32"}`);
+  if (bad >= 0)
+    throw new NumericsError(
+      `${name}: the scale of block ${bad} decodes to ${decoded[bad]}, and ${sourceDType} ends at ${largest}; ${doubleQuantisation ? "quantise without doubleQuantisation" : "give the weight as float32"}`,
+    );
   return scales;
 }
 

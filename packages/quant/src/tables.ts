@@ -7,8 +7,9 @@
 export type FourBitType = "nf4" | "fp4";
 
 const NF4 = [
-  -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
-  0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+  -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+  -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+  0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
 ];
 const FP4 = [0, 0.0625, 8, 12, 4, 6, 2, 3].map((x) => x / 12);
 
@@ -23,10 +24,16 @@ export const codeBooks: Readonly<Record<FourBitType, Float32Array>> = {
 export const zeroCode: Readonly<Record<FourBitType, number>> = { nf4: 7, fp4: 0 };
 
 /** Codes in the order of what they stand for. FP4 has two zeros; a stable sort puts code 0 before code 8. */
-export const ascending: Readonly<Record<FourBitType, Uint8Array>> = { nf4: sorted(codeBooks.nf4), fp4: sorted(codeBooks.fp4) };
+export const ascending: Readonly<Record<FourBitType, Uint8Array>> = {
+  nf4: sorted(codeBooks.nf4),
+  fp4: sorted(codeBooks.fp4),
+};
 
 /** f32 midpoints of neighbours in that order: x has the code at the place that is the number of midpoints below x; ties go down. */
-export const midpoints: Readonly<Record<FourBitType, Float32Array>> = { nf4: between(codeBooks.nf4, ascending.nf4), fp4: between(codeBooks.fp4, ascending.fp4) };
+export const midpoints: Readonly<Record<FourBitType, Float32Array>> = {
+  nf4: between(codeBooks.nf4, ascending.nf4),
+  fp4: between(codeBooks.fp4, ascending.fp4),
+};
 
 function sorted(book: Float32Array): Uint8Array {
   return Uint8Array.from(Array.from(book, (_, i) => i).sort((a, b) => book[a]! - book[b]!));
@@ -56,5 +63,7 @@ function makeDynamicMap(): Float32Array {
 /** torch.linspace in f32: from both ends towards the middle, each element rounded once. */
 function linspace(from: number, to: number, count: number): Float32Array {
   const step = Math.fround(Math.fround(to - from) / (count - 1));
-  return Float32Array.from({ length: count }, (_, i) => Math.fround(i < count / 2 ? from + step * i : to - step * (count - 1 - i)));
+  return Float32Array.from({ length: count }, (_, i) =>
+    Math.fround(i < count / 2 ? from + step * i : to - step * (count - 1 - i)),
+  );
 }

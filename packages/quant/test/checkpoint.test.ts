@@ -1,9 +1,36 @@
 /** Checkpoints in four bits: one tensor at a time, files that come back, and their size. */
 import { Conv1D, LayerNorm, Linear, Module } from "@lowrank/nn";
-import { f32ToF16, FormatError, fromBytes, init, NumericsError, SafetensorsFile, serialize, type StoredTensor } from "@lowrank/tensor";
+import {
+  f32ToF16,
+  FormatError,
+  fromBytes,
+  init,
+  NumericsError,
+  SafetensorsFile,
+  serialize,
+  type StoredTensor,
+} from "@lowrank/tensor";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { fourBitBytes, fromEntries, loadFourBit, planQuantisation, quantise, quantiseCheckpoint, quantiseFourBit, quantizedConfigFile, readQuantizationConfig, selectFrom, sizeReport, skipModules, toEntries, writeQuantisedCheckpoint, writeQuantisedModel, type FourBitWeight, type TensorReader } from "../src/index.ts";
+import {
+  fourBitBytes,
+  fromEntries,
+  loadFourBit,
+  planQuantisation,
+  quantise,
+  quantiseCheckpoint,
+  quantiseFourBit,
+  quantizedConfigFile,
+  readQuantizationConfig,
+  selectFrom,
+  sizeReport,
+  skipModules,
+  toEntries,
+  writeQuantisedCheckpoint,
+  writeQuantisedModel,
+  type FourBitWeight,
+  type TensorReader,
+} from "../src/index.ts";
 
 class Net extends Module {
   readonly first: Linear = new Linear(70, 33);
@@ -16,7 +43,9 @@ const random = (n: number): Float32Array => Float32Array.from({ length: n }, (_,
 
 async function collect(write: (sink: (bytes: Uint8Array) => void) => Promise<unknown>): Promise<SafetensorsFile> {
   const parts: Uint8Array[] = [];
-  await write((bytes) => { parts.push(bytes.slice()); });
+  await write((bytes) => {
+    parts.push(bytes.slice());
+  });
   return SafetensorsFile.open(fromBytes(new Uint8Array(Buffer.concat(parts))));
 }
 
@@ -32,7 +61,14 @@ describe("a checkpoint", () => {
   it("is read one tensor at a time, each when it is asked for", async () => {
     const { file } = await netFile();
     let reads = 0;
-    const reader: TensorReader = { names: file.names, info: (n) => file.info(n), read: (n) => { reads++; return file.read(n); } };
+    const reader: TensorReader = {
+      names: file.names,
+      info: (n) => file.info(n),
+      read: (n) => {
+        reads++;
+        return file.read(n);
+      },
+    };
     let taken = 0;
     for await (const part of quantiseCheckpoint(reader, { select: selectFrom(planQuantisation(new Net())) })) {
       expect(reads).toBe(++taken);
@@ -43,7 +79,9 @@ describe("a checkpoint", () => {
 
   it("written in four bits loads into a model that holds what quantising the model gives", async () => {
     const { net, file } = await netFile();
-    const small = await collect((sink) => writeQuantisedCheckpoint(file, sink, { select: selectFrom(planQuantisation(net)) }));
+    const small = await collect((sink) =>
+      writeQuantisedCheckpoint(file, sink, { select: selectFrom(planQuantisation(net)) }),
+    );
     const device = await init({ device: "wasm", threads: 1 });
     const loaded = new Net();
     expect(await loadFourBit(loaded, small, device)).toEqual(["first.weight", "second.weight"]);
@@ -60,31 +98,55 @@ describe("a checkpoint", () => {
     // and saved from the model, it is the same file
     const again = await collect((sink) => writeQuantisedModel(loaded, sink));
     expect([...again.names].sort()).toEqual([...small.names].sort());
-    for (const name of small.names) expect({ name, ...(await again.read(name)) }).toEqual({ name, ...(await small.read(name)) });
+    for (const name of small.names)
+      expect({ name, ...(await again.read(name)) }).toEqual({ name, ...(await small.read(name)) });
     device.close();
   });
 
   it("says what dtype the source had, and quantises f16 by its values", async () => {
     const data = f32ToF16(random(640));
     const entries: StoredTensor = { dtype: "f16", shape: [10, 64], data };
-    const reader: TensorReader = { names: ["w"], info: () => ({ dtype: "F16", shape: [10, 64] }), read: () => Promise.resolve(entries) };
-    for await (const { entries: made } of quantiseCheckpoint(reader, { select: () => true })) expect(fromEntries("w", made)).toMatchObject({ sourceDType: "float16", shape: [10, 64] });
+    const reader: TensorReader = {
+      names: ["w"],
+      info: () => ({ dtype: "F16", shape: [10, 64] }),
+      read: () => Promise.resolve(entries),
+    };
+    for await (const { entries: made } of quantiseCheckpoint(reader, { select: () => true }))
+      expect(fromEntries("w", made)).toMatchObject({ sourceDType: "float16", shape: [10, 64] });
   });
 
   it("names the tensor and element that is not finite, and refuses what is no float or matrix", async () => {
-    const one = (tensor: StoredTensor): TensorReader => ({ names: ["h.0.weight"], info: () => ({ dtype: "F32", shape: tensor.shape }), read: () => Promise.resolve(tensor) });
-    const drain = async (tensor: StoredTensor, how: true | "transposed"): Promise<void> => { for await (const part of quantiseCheckpoint(one(tensor), { select: () => how })) void part; };
-    await expect(drain({ dtype: "f32", shape: [3], data: Float32Array.of(1, NaN, 2) }, true)).rejects.toThrow(new NumericsError("h.0.weight: element 1 is NaN; only finite weights can be quantised"));
+    const one = (tensor: StoredTensor): TensorReader => ({
+      names: ["h.0.weight"],
+      info: () => ({ dtype: "F32", shape: tensor.shape }),
+      read: () => Promise.resolve(tensor),
+    });
+    const drain = async (tensor: StoredTensor, how: true | "transposed"): Promise<void> => {
+      for await (const part of quantiseCheckpoint(one(tensor), { select: () => how })) void part;
+    };
+    await expect(drain({ dtype: "f32", shape: [3], data: Float32Array.of(1, NaN, 2) }, true)).rejects.toThrow(
+      new NumericsError("h.0.weight: element 1 is NaN; only finite weights can be quantised"),
+    );
     // f64 is narrowed on the way: what is checked is what is kept
-    await expect(drain({ dtype: "f64", shape: [2], data: Float64Array.of(1, 1e300) }, true)).rejects.toThrow("h.0.weight: element 1 is Infinity");
-    await expect(drain({ dtype: "i32", shape: [2], data: Int32Array.of(1, 2) }, true)).rejects.toThrow("h.0.weight is i32; only floats");
-    await expect(drain({ dtype: "f32", shape: [2], data: Float32Array.of(1, 2) }, "transposed")).rejects.toThrow("only matrices can be transposed");
+    await expect(drain({ dtype: "f64", shape: [2], data: Float64Array.of(1, 1e300) }, true)).rejects.toThrow(
+      "h.0.weight: element 1 is Infinity",
+    );
+    await expect(drain({ dtype: "i32", shape: [2], data: Int32Array.of(1, 2) }, true)).rejects.toThrow(
+      "h.0.weight is i32; only floats",
+    );
+    await expect(drain({ dtype: "f32", shape: [2], data: Float32Array.of(1, 2) }, "transposed")).rejects.toThrow(
+      "only matrices can be transposed",
+    );
   });
 
   it("of another shape is refused by name", async () => {
     const device = await init({ device: "wasm", threads: 1 });
-    const file = await SafetensorsFile.open(fromBytes(serialize(toEntries("first.weight", quantiseFourBit(random(33 * 71), [33, 71])))));
-    await expect(loadFourBit(new Net(), file, device)).rejects.toThrow("first.weight: the file has [33, 71] in four bits, the model wants [33, 70]");
+    const file = await SafetensorsFile.open(
+      fromBytes(serialize(toEntries("first.weight", quantiseFourBit(random(33 * 71), [33, 71])))),
+    );
+    await expect(loadFourBit(new Net(), file, device)).rejects.toThrow(
+      "first.weight: the file has [33, 71] in four bits, the model wants [33, 70]",
+    );
     device.close();
   });
 });
@@ -93,11 +155,23 @@ describe("what was said and does nothing", () => {
   it("is an error: a choice that takes no tensor, a file without a weight of the model, a model without four bits", async () => {
     const device = await init({ device: "wasm", threads: 1 });
     const { net, file } = await netFile();
-    await expect(writeQuantisedCheckpoint(file, () => undefined, { select: () => false })).rejects.toThrow('writeQuantisedCheckpoint: "select" chose none of the 8 tensors; they are called');
-    await expect((async () => { for await (const part of quantiseCheckpoint(file, { select: () => false })) void part; })()).rejects.toThrow("chose none of the 8 tensors");
-    await expect(loadFourBit(new Net(), file, device)).rejects.toThrow("loadFourBit: the file holds no weight in four bits");
-    const other = await SafetensorsFile.open(fromBytes(serialize(toEntries("bert.first.weight", quantiseFourBit(random(33 * 70), [33, 70])))));
-    await expect(loadFourBit(new Net(), other, device)).rejects.toThrow("none of the file's 1 four-bit weights is one of the model's: it has \"bert.first.weight\"");
+    await expect(writeQuantisedCheckpoint(file, () => undefined, { select: () => false })).rejects.toThrow(
+      'writeQuantisedCheckpoint: "select" chose none of the 8 tensors; they are called',
+    );
+    await expect(
+      (async () => {
+        for await (const part of quantiseCheckpoint(file, { select: () => false })) void part;
+      })(),
+    ).rejects.toThrow("chose none of the 8 tensors");
+    await expect(loadFourBit(new Net(), file, device)).rejects.toThrow(
+      "loadFourBit: the file holds no weight in four bits",
+    );
+    const other = await SafetensorsFile.open(
+      fromBytes(serialize(toEntries("bert.first.weight", quantiseFourBit(random(33 * 70), [33, 70])))),
+    );
+    await expect(loadFourBit(new Net(), other, device)).rejects.toThrow(
+      "none of the file's 1 four-bit weights is one of the model's: it has \"bert.first.weight\"",
+    );
     expect(await loadFourBit(new Net(), other, device, { nameOf: (n) => `bert.${n}` })).toEqual(["first.weight"]);
     expect(() => quantizedConfigFile(net, {})).toThrow("no weight of the model is in four bits; quantise it first");
     device.close();
@@ -107,12 +181,17 @@ describe("what was said and does nothing", () => {
     class Adapted extends Linear {
       readonly lora_A: Linear[] = [new Linear(70, 2, { bias: false })];
     }
-    class WithAdapter extends Module { readonly first: Adapted = new Adapted(70, 33); readonly head: Linear = new Linear(33, 2); }
+    class WithAdapter extends Module {
+      readonly first: Adapted = new Adapted(70, 33);
+      readonly head: Linear = new Linear(33, 2);
+    }
     const device = await init({ device: "wasm", threads: 1 });
     const net = new WithAdapter();
     await net.materialize({ device });
     await quantise(net, { include: ["first"] });
-    await expect(writeQuantisedModel(net, () => undefined)).rejects.toThrow("writeQuantisedModel: the model carries adapters (first.lora_A.0.weight); save them with saveAdapter, or call mergeAndUnload first");
+    await expect(writeQuantisedModel(net, () => undefined)).rejects.toThrow(
+      "writeQuantisedModel: the model carries adapters (first.lora_A.0.weight); save them with saveAdapter, or call mergeAndUnload first",
+    );
     expect(() => quantizedConfigFile(net, {})).toThrow("carries adapters");
     device.close();
   });
@@ -122,10 +201,28 @@ describe("config.json of a quantised model", () => {
   it("has floats where Python wants floats, and the type and skip list that the weights have", async () => {
     const { net } = await netFile();
     await quantise(net, { format: "fp4", doubleQuantisation: false });
-    const text = quantizedConfigFile(net, { model_type: "net", id2label: { 0: "a", 1: "b" } }, { computeDType: "bfloat16" });
+    const text = quantizedConfigFile(
+      net,
+      { model_type: "net", id2label: { 0: "a", 1: "b" } },
+      { computeDType: "bfloat16" },
+    );
     expect(text).toContain('    "llm_int8_threshold": 6.0,\n');
-    expect(JSON.parse(text)).toMatchObject({ model_type: "net", quantization_config: { bnb_4bit_quant_type: "fp4", bnb_4bit_use_double_quant: false, bnb_4bit_compute_dtype: "bfloat16", llm_int8_skip_modules: ["head"], load_in_4bit: true } });
-    expect(readQuantizationConfig(JSON.parse(text) as Record<string, unknown>)).toEqual({ format: "fp4", doubleQuantisation: false, computeDType: "bfloat16", skip: ["head"] });
+    expect(JSON.parse(text)).toMatchObject({
+      model_type: "net",
+      quantization_config: {
+        bnb_4bit_quant_type: "fp4",
+        bnb_4bit_use_double_quant: false,
+        bnb_4bit_compute_dtype: "bfloat16",
+        llm_int8_skip_modules: ["head"],
+        load_in_4bit: true,
+      },
+    });
+    expect(readQuantizationConfig(JSON.parse(text) as Record<string, unknown>)).toEqual({
+      format: "fp4",
+      doubleQuantisation: false,
+      computeDType: "bfloat16",
+      skip: ["head"],
+    });
     await quantise(net.freeze(), { include: ["head"] });
     expect(() => quantizedConfigFile(net, {})).toThrow("some weights are nf4 and some fp4");
   });
@@ -141,10 +238,20 @@ describe("config.json of a quantised model", () => {
     await quantise(net, { include: ["pre_classifier"] });
     const skip = skipModules(net);
     // should_convert_module of transformers 5
-    const skipped = (path: string): boolean => skip.some((key) => new RegExp(`^(?:${key})(?:(?<=\\.)|(?=\\.|$))`).test(path) || path.endsWith(key));
+    const skipped = (path: string): boolean =>
+      skip.some((key) => new RegExp(`^(?:${key})(?:(?<=\\.)|(?=\\.|$))`).test(path) || path.endsWith(key));
     expect(["pre_classifier", "classifier", "bert.pooler"].map(skipped)).toEqual([false, true, false]);
     // an output layer that is the embedding table is no layer of ours and one of transformers'
-    expect(skipModules(Object.assign(net, { tied: new Map([["embed.weight", "cls.decoder.weight"], ["cls.bias", "cls.decoder.bias"]]) }))).toEqual(["classifier$", "cls.decoder"]);
+    expect(
+      skipModules(
+        Object.assign(net, {
+          tied: new Map([
+            ["embed.weight", "cls.decoder.weight"],
+            ["cls.bias", "cls.decoder.bias"],
+          ]),
+        }),
+      ),
+    ).toEqual(["classifier$", "cls.decoder"]);
     device.close();
   });
 });
@@ -152,13 +259,21 @@ describe("config.json of a quantised model", () => {
 describe("size", () => {
   it("BERT-base's 73 projections take 44.2 MB in NF4 with quantised scales, 1 % either way", async () => {
     const square: StoredTensor = { dtype: "f32", shape: [768, 768], data: random(768 * 768) };
-    const [up, down] = [[3072, 768], [768, 3072]].map((shape): StoredTensor => ({ dtype: "f32", shape, data: random(768 * 3072) }));
+    const [up, down] = [
+      [3072, 768],
+      [768, 3072],
+    ].map((shape): StoredTensor => ({ dtype: "f32", shape, data: random(768 * 3072) }));
     const tensors = new Map<string, StoredTensor>([["pooler", square]]);
     for (let layer = 0; layer < 12; layer++) {
-      for (const [i, tensor] of [square, square, square, square, up!, down!].entries()) tensors.set(`${layer}.${i}`, tensor);
+      for (const [i, tensor] of [square, square, square, square, up!, down!].entries())
+        tensors.set(`${layer}.${i}`, tensor);
     }
     expect(tensors.size).toBe(73);
-    const reader: TensorReader = { names: [...tensors.keys()], info: (n) => ({ dtype: "F32", shape: tensors.get(n)!.shape }), read: (n) => Promise.resolve(tensors.get(n)!) };
+    const reader: TensorReader = {
+      names: [...tensors.keys()],
+      info: (n) => ({ dtype: "F32", shape: tensors.get(n)!.shape }),
+      read: (n) => Promise.resolve(tensors.get(n)!),
+    };
     let [bytes, bare] = [0, 0];
     for await (const { name, entries } of quantiseCheckpoint(reader, { select: () => true })) {
       for (const { data } of entries.values()) bytes += data.byteLength;
@@ -186,7 +301,12 @@ describe("size", () => {
     expect(weights.map((w) => w.name)).toEqual([...net.namedWeights()].map(([n]) => n));
     expect(bytes).toBe(weights.reduce((s, w) => s + w.bytes, 0));
     // codes and scales, a table of 16 numbers and one of 256; the offset is among the former
-    expect(weights.find((w) => w.name === "first.weight")).toEqual({ name: "first.weight", kind: "nf4", elements: 70 * 33, bytes: fourBitBytes(70 * 33) + 64 + 1024 });
+    expect(weights.find((w) => w.name === "first.weight")).toEqual({
+      name: "first.weight",
+      kind: "nf4",
+      elements: 70 * 33,
+      bytes: fourBitBytes(70 * 33) + 64 + 1024,
+    });
     expect(kinds.get("f32")).toMatchObject({ elements: 33 + 33 + 33 + 50 + 100 + 2, bytes: 4 * 251 });
     expect(kinds.get("nf4")!.weights).toBe(2);
   });
@@ -194,55 +314,108 @@ describe("size", () => {
 
 it("a scale offset that is a whole number is written as Python writes a float", () => {
   const state = toEntries("w", quantiseFourBit(new Float32Array(64), [64])).get("w.quant_state.bitsandbytes__nf4")!;
-  expect(String.fromCharCode(...state.data)).toBe('{"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [64], "nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 0.0}');
+  expect(String.fromCharCode(...state.data)).toBe(
+    '{"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [64], "nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 0.0}',
+  );
 });
 
 describe("files that are damaged", () => {
   const good = (): Map<string, StoredTensor> => toEntries("w", quantiseFourBit(random(64 * 10), [10, 64]));
-  const withState = (json: string): Map<string, StoredTensor> => good().set("w.quant_state.bitsandbytes__nf4", { dtype: "u8", shape: [json.length], data: Uint8Array.from(json, (c) => c.charCodeAt(0)) });
-  const state = '{"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [10, 64], "nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 0.04}';
+  const withState = (json: string): Map<string, StoredTensor> =>
+    good().set("w.quant_state.bitsandbytes__nf4", {
+      dtype: "u8",
+      shape: [json.length],
+      data: Uint8Array.from(json, (c) => c.charCodeAt(0)),
+    });
+  const state =
+    '{"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [10, 64], "nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 0.04}';
 
   it("are refused with the key that is wrong", () => {
     expect(() => fromEntries("w", withState(state))).not.toThrow();
     expect(() => fromEntries("w", withState("{"))).toThrow("not valid JSON");
     expect(() => fromEntries("w", withState("3"))).toThrow("must be an object");
-    expect(() => fromEntries("w", withState(state.replace('"nf4"', '"nf5"')))).toThrow('w.quant_state.bitsandbytes__nf4: "quant_type" must be one of "nf4", "fp4", got "nf5"');
+    expect(() => fromEntries("w", withState(state.replace('"nf4"', '"nf5"')))).toThrow(
+      'w.quant_state.bitsandbytes__nf4: "quant_type" must be one of "nf4", "fp4", got "nf5"',
+    );
     expect(() => fromEntries("w", withState(state.replace("64,", "48,")))).toThrow('"blocksize" must be one of 32, 64');
-    expect(() => fromEntries("w", withState(state.replace("[10, 64]", "[-1]")))).toThrow('"shape.0" must be a whole number of at least 0, got -1');
-    expect(() => fromEntries("w", withState(state.replace("256", "128")))).toThrow('"nested_blocksize" must be 256, got 128');
-    expect(() => fromEntries("w", withState(state.replace("0.04", "null")))).toThrow('"nested_offset" must be a finite number, got null');
-    expect(() => fromEntries("w", good().set("w.absmax", { dtype: "f32", shape: [10], data: new Float32Array(10) }))).toThrow("absmax is f32, quantised scales are u8");
-    expect(() => fromEntries("w", good().set("w.quant_map", { dtype: "f32", shape: [16], data: new Float32Array(16) }))).toThrow("quant_map is not the table");
-    expect(() => fromEntries("w", withState(state.replace("}", ', "zero_point": 3}')))).toThrow('has an unknown key "zero_point"');
-    expect(() => fromEntries("w", withState(state.replace("0.04", "1e300")))).toThrow("nested_offset 1e+300 does not fit f32");
-    expect(() => fromEntries("w", withState(state.replace(', "nested_offset": 0.04', "")))).toThrow("nested_offset missing");
-    expect(() => fromEntries("w", withState(state.replace(', "nested_blocksize": 256', "")))).toThrow("w: not a bitsandbytes four-bit weight: absmax is u8, plain scales are f32");
+    expect(() => fromEntries("w", withState(state.replace("[10, 64]", "[-1]")))).toThrow(
+      '"shape.0" must be a whole number of at least 0, got -1',
+    );
+    expect(() => fromEntries("w", withState(state.replace("256", "128")))).toThrow(
+      '"nested_blocksize" must be 256, got 128',
+    );
+    expect(() => fromEntries("w", withState(state.replace("0.04", "null")))).toThrow(
+      '"nested_offset" must be a finite number, got null',
+    );
+    expect(() =>
+      fromEntries("w", good().set("w.absmax", { dtype: "f32", shape: [10], data: new Float32Array(10) })),
+    ).toThrow("absmax is f32, quantised scales are u8");
+    expect(() =>
+      fromEntries("w", good().set("w.quant_map", { dtype: "f32", shape: [16], data: new Float32Array(16) })),
+    ).toThrow("quant_map is not the table");
+    expect(() => fromEntries("w", withState(state.replace("}", ', "zero_point": 3}')))).toThrow(
+      'has an unknown key "zero_point"',
+    );
+    expect(() => fromEntries("w", withState(state.replace("0.04", "1e300")))).toThrow(
+      "nested_offset 1e+300 does not fit f32",
+    );
+    expect(() => fromEntries("w", withState(state.replace(', "nested_offset": 0.04', "")))).toThrow(
+      "nested_offset missing",
+    );
+    expect(() => fromEntries("w", withState(state.replace(', "nested_blocksize": 256', "")))).toThrow(
+      "w: not a bitsandbytes four-bit weight: absmax is u8, plain scales are f32",
+    );
     expect(() => fromEntries("w", withState(state + " ".repeat(5000)))).toThrow("a state is at most 4096 bytes");
     const renamed = new Map([...good()].map(([k, v]) => [k.replace("__nf4", "__fp4"), v]));
     expect(() => fromEntries("w", renamed)).toThrow('quant_state.bitsandbytes__fp4 says quant_type "nf4"');
   });
 
   it("with scales that are no magnitudes are refused by name, plain and nested, unless that is asked for", () => {
-    const plain = (): Map<string, StoredTensor> => toEntries("w", quantiseFourBit(random(64 * 10), [10, 64], { doubleQuantisation: false }));
+    const plain = (): Map<string, StoredTensor> =>
+      toEntries("w", quantiseFourBit(random(64 * 10), [10, 64], { doubleQuantisation: false }));
     for (const bad of [NaN, Infinity, -1]) {
-      for (const [key, entries] of [["absmax", plain()], ["nested_absmax", good()]] as const) {
+      for (const [key, entries] of [
+        ["absmax", plain()],
+        ["nested_absmax", good()],
+      ] as const) {
         const data = Float32Array.from(entries.get(`w.${key}`)!.data, Number);
         data[0] = bad;
         const damaged = entries.set(`w.${key}`, { dtype: "f32", shape: [data.length], data });
-        expect(() => fromEntries("w", damaged)).toThrow(new FormatError(`w.${key}: scale 0 is ${bad}; a scale is a finite number of at least 0 (allowNonFinite takes others)`));
+        expect(() => fromEntries("w", damaged)).toThrow(
+          new FormatError(
+            `w.${key}: scale 0 is ${bad}; a scale is a finite number of at least 0 (allowNonFinite takes others)`,
+          ),
+        );
         expect(() => fromEntries("w", damaged, { allowNonFinite: true })).not.toThrow();
       }
     }
   });
 
   it("never give anything but a state or a FormatError, whatever the JSON", () => {
-    fc.assert(fc.property(fc.oneof(fc.json(), fc.record({ quant_type: fc.constantFrom("nf4", "fp4", 1), blocksize: fc.oneof(fc.constant(64), fc.jsonValue()), dtype: fc.constant("float32"), shape: fc.oneof(fc.constant([10, 64]), fc.jsonValue()), nested_blocksize: fc.constantFrom(256, undefined, null), nested_offset: fc.jsonValue() }).map((x) => JSON.stringify(x))), (json) => {
-      const ascii = json.replace(/[^ -~]/g, "?");
-      try {
-        expect(fromEntries("w", withState(ascii)).codes.length).toBe(320);
-      } catch (error) {
-        expect((error as { code?: string }).code).toBe("FormatError");
-      }
-    }));
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.json(),
+          fc
+            .record({
+              quant_type: fc.constantFrom("nf4", "fp4", 1),
+              blocksize: fc.oneof(fc.constant(64), fc.jsonValue()),
+              dtype: fc.constant("float32"),
+              shape: fc.oneof(fc.constant([10, 64]), fc.jsonValue()),
+              nested_blocksize: fc.constantFrom(256, undefined, null),
+              nested_offset: fc.jsonValue(),
+            })
+            .map((x) => JSON.stringify(x)),
+        ),
+        (json) => {
+          const ascii = json.replace(/[^ -~]/g, "?");
+          try {
+            expect(fromEntries("w", withState(ascii)).codes.length).toBe(320);
+          } catch (error) {
+            expect((error as { code?: string }).code).toBe("FormatError");
+          }
+        },
+      ),
+    );
   });
 });

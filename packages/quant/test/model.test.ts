@@ -2,9 +2,34 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Conv1D, Embedding, Linear, Module } from "@lowrank/nn";
-import { compile, fromBytes, grad, init, ops, SafetensorsFile, serialize, type Device, type StoredTensor, type Tensor } from "@lowrank/tensor";
+import {
+  compile,
+  fromBytes,
+  grad,
+  init,
+  ops,
+  SafetensorsFile,
+  serialize,
+  type Device,
+  type StoredTensor,
+  type Tensor,
+} from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { codesPerBlock, dequantiseBlocks, dequantiseRows, fourBit, FourBitWeight, fromEntries, planQuantisation, quantise, quantisedModules, quantiseFourBit, quantiseRows, toEntries, unnestScales } from "../src/index.ts";
+import {
+  codesPerBlock,
+  dequantiseBlocks,
+  dequantiseRows,
+  fourBit,
+  FourBitWeight,
+  fromEntries,
+  planQuantisation,
+  quantise,
+  quantisedModules,
+  quantiseFourBit,
+  quantiseRows,
+  toEntries,
+  unnestScales,
+} from "../src/index.ts";
 
 class Toy extends Module {
   readonly table: Embedding = new Embedding(20, 128);
@@ -17,12 +42,17 @@ class Toy extends Module {
   }
 }
 
-const folder = join(process.env["LOWRANK_FIXTURES"] ?? join(import.meta.dirname, "../../../../shared/fixtures"), "peft");
+const folder = join(
+  process.env["LOWRANK_FIXTURES"] ?? join(import.meta.dirname, "../../../../shared/fixtures"),
+  "peft",
+);
 const random = (n: number): Float32Array => Float32Array.from({ length: n }, (_, i) => Math.sin(i * i + 1) * 0.05);
 
 describe.each(["wasm", "reference"] as const)("on %s", (name) => {
   let device: Device;
-  beforeAll(async () => { device = await init({ device: name, threads: 1 }); });
+  beforeAll(async () => {
+    device = await init({ device: name, threads: 1 });
+  });
   afterAll(() => device.close());
 
   it("stands for exactly what the host decodes", async () => {
@@ -31,10 +61,22 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
     for (const doubleQuantisation of [false, true]) {
       for (const type of ["nf4", "fp4"] as const) {
         const state = quantiseFourBit(x, [rows, cols], { type, doubleQuantisation });
-        const want = dequantiseBlocks({ codes: state.codes, absmax: state.scales instanceof Float32Array ? state.scales : unnestScales(state.scales) }, type, x.length, 64);
+        const want = dequantiseBlocks(
+          {
+            codes: state.codes,
+            absmax: state.scales instanceof Float32Array ? state.scales : unnestScales(state.scales),
+          },
+          type,
+          x.length,
+          64,
+        );
         const got = await device.readFloats(new FourBitWeight(device, state).value());
         // on wasm the same f32 operations; f64 on reference, where three roundings are missing
-        got.forEach((v, i) => expect(Math.abs(v - want[i]!)).toBeLessThanOrEqual(name === "wasm" ? 0 : 4 * 2 ** -24 * Math.abs(want[i]!) + 2 ** -24 * 0.05));
+        got.forEach((v, i) =>
+          expect(Math.abs(v - want[i]!)).toBeLessThanOrEqual(
+            name === "wasm" ? 0 : 4 * 2 ** -24 * Math.abs(want[i]!) + 2 ** -24 * 0.05,
+          ),
+        );
       }
     }
   });
@@ -43,7 +85,11 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
     const [rows, cols, batch] = [96, 64, 40];
     const form = fourBit().keep(device, "w", [rows, cols], random(rows * cols));
     const decoded = device.parameter(await device.readFloats(form.value()), [rows, cols], device.defaultFloat);
-    const x = device.parameter(random(batch * cols).map((v) => v * 7), [batch, cols], device.defaultFloat);
+    const x = device.parameter(
+      random(batch * cols).map((v) => v * 7),
+      [batch, cols],
+      device.defaultFloat,
+    );
     const run = async (w: Tensor): Promise<number[][]> => {
       const y = ops.linear(x.value, w);
       const [dx] = grad(ops.sum(ops.square(y)), [x]);
@@ -59,7 +105,9 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
     const report = await quantise(quantised);
     expect(report.map((m) => m.path)).toEqual(["first", "second"]);
     expect(report).toEqual(quantisedModules(quantised));
-    expect(await codesPerBlock(quantised.first.weight.form as FourBitWeight)).toMatchObject({ most: expect.toSatisfy((n: number) => n <= 16 && n > 4) as number });
+    expect(await codesPerBlock(quantised.first.weight.form as FourBitWeight)).toMatchObject({
+      most: expect.toSatisfy((n: number) => n <= 16 && n > 4) as number,
+    });
     const streamed = new Toy();
     await streamed.materialize({ device, seed: 4, storage: planQuantisation(streamed).storage });
     const ids = device.tensor(Int32Array.of(1, 5, 7, 19), [4]);
@@ -70,7 +118,9 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
     expect(far).toBeLessThan(Math.max(...a!.map(Math.abs)));
     // decoded by hand, transposed for Conv1D
     const w = await plain.second.weight.read();
-    const turned = Float32Array.from({ length: 192 * 128 }, (_, i) => Number(w.data[(i % 192) * 128 + Math.floor(i / 192)]));
+    const turned = Float32Array.from({ length: 192 * 128 }, (_, i) =>
+      Number(w.data[(i % 192) * 128 + Math.floor(i / 192)]),
+    );
     const state = quantiseFourBit(turned, [128, 192]);
     expect((await (quantised.second.weight.form as FourBitWeight).read()).codes).toEqual(state.codes);
   });
@@ -89,7 +139,9 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
     const model = new Toy();
     expect([...planQuantisation(model, { include: ["head", /sec/] }).modules.keys()]).toEqual(["second", "head"]);
     expect([...planQuantisation(model, { exclude: ["first"] }).modules.keys()]).toEqual(["second"]);
-    expect(() => planQuantisation(model, { include: ["query"] })).toThrow('quantise: "include" has "query", which matches no projection of the model; known: first, second, head');
+    expect(() => planQuantisation(model, { include: ["query"] })).toThrow(
+      'quantise: "include" has "query", which matches no projection of the model; known: first, second, head',
+    );
   });
 
   it("a quantised weight can be read but not trained", async () => {
@@ -118,7 +170,9 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
     const x = random(24 * 40);
     const form = planQuantisation(new Toy(), { format: "int8" }).modules.get("first")!.keep(device, "w", [24, 40], x);
     const want = dequantiseRows(quantiseRows(x, 24, 40), 40);
-    (await device.readFloats(form.value())).forEach((v, i) => expect(Math.abs(v - want[i]!)).toBeLessThanOrEqual(2 * 2 ** -24 * 0.05));
+    (await device.readFloats(form.value())).forEach((v, i) =>
+      expect(Math.abs(v - want[i]!)).toBeLessThanOrEqual(2 * 2 ** -24 * 0.05),
+    );
   });
 });
 
@@ -136,7 +190,7 @@ it("the weight at full width is never in the arena: only scales are", async () =
     });
     return step.plan({ x: { shape: [batch, cols], dtype: "f32" } }).arenaBytes;
   };
-  const scales = 4 * rows * cols / 64;
+  const scales = (4 * rows * cols) / 64;
   expect(arena(true)).toBeLessThanOrEqual(arena(false) + scales + 1024);
   expect(arena(true)).toBeLessThan(rows * cols);
   device.close();
@@ -150,23 +204,41 @@ describe("Q10: files", () => {
     }
   });
 
-  it.skipIf(!existsSync(folder)).each(["False", "True"])("bitsandbytes' own Linear4bit (nested %s) loads and saves to the same payload", async (nested) => {
-    const file = await SafetensorsFile.open(fromBytes(new Uint8Array(readFileSync(join(folder, `linear4bit_nested${nested}.safetensors`)))));
-    const entries = new Map<string, StoredTensor>();
-    for (const name of file.names) entries.set(name, await file.read(name));
-    const base = file.names.find((n) => entries.has(`${n}.absmax`))!;
-    const ours = toEntries(base, fromEntries(base, entries));
-    expect([...ours.keys()].sort()).toEqual(file.names.filter((n) => n === base || n.startsWith(`${base}.`)).sort());
-    for (const [name, tensor] of ours) expect({ name, ...tensor, data: [...tensor.data] }).toEqual({ name, ...entries.get(name)!, data: [...entries.get(name)!.data] });
-    expect(serialize(ours).length).toBeGreaterThan(0);
-  });
+  it.skipIf(!existsSync(folder)).each(["False", "True"])(
+    "bitsandbytes' own Linear4bit (nested %s) loads and saves to the same payload",
+    async (nested) => {
+      const file = await SafetensorsFile.open(
+        fromBytes(new Uint8Array(readFileSync(join(folder, `linear4bit_nested${nested}.safetensors`)))),
+      );
+      const entries = new Map<string, StoredTensor>();
+      for (const name of file.names) entries.set(name, await file.read(name));
+      const base = file.names.find((n) => entries.has(`${n}.absmax`))!;
+      const ours = toEntries(base, fromEntries(base, entries));
+      expect([...ours.keys()].sort()).toEqual(file.names.filter((n) => n === base || n.startsWith(`${base}.`)).sort());
+      for (const [name, tensor] of ours)
+        expect({ name, ...tensor, data: [...tensor.data] }).toEqual({
+          name,
+          ...entries.get(name)!,
+          data: [...entries.get(name)!.data],
+        });
+      expect(serialize(ours).length).toBeGreaterThan(0);
+    },
+  );
 
   it("what does not fit is named", () => {
     const entries = toEntries("w", quantiseFourBit(random(128), [2, 64], { doubleQuantisation: false }));
     const without = (key: string): Map<string, StoredTensor> => new Map([...entries].filter(([k]) => k !== key));
-    expect(() => fromEntries("w", without("w.absmax"))).toThrow("w: not a bitsandbytes four-bit weight: absmax missing");
-    expect(() => fromEntries("w", without("w.quant_state.bitsandbytes__nf4"))).toThrow("exactly one quant_state.bitsandbytes__* entry, has 0");
-    expect(() => fromEntries("w", new Map([...entries, ["w.extra", entries.get("w")!]]))).toThrow("unknown entries extra");
-    expect(() => fromEntries("w", new Map([...entries, ["w", { dtype: "u8", shape: [3, 1], data: new Uint8Array(3) }]]))).toThrow("needs 64 bytes of codes, there are 3");
+    expect(() => fromEntries("w", without("w.absmax"))).toThrow(
+      "w: not a bitsandbytes four-bit weight: absmax missing",
+    );
+    expect(() => fromEntries("w", without("w.quant_state.bitsandbytes__nf4"))).toThrow(
+      "exactly one quant_state.bitsandbytes__* entry, has 0",
+    );
+    expect(() => fromEntries("w", new Map([...entries, ["w.extra", entries.get("w")!]]))).toThrow(
+      "unknown entries extra",
+    );
+    expect(() =>
+      fromEntries("w", new Map([...entries, ["w", { dtype: "u8", shape: [3, 1], data: new Uint8Array(3) }]])),
+    ).toThrow("needs 64 bytes of codes, there are 3");
   });
 });

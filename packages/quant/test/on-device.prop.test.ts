@@ -3,7 +3,16 @@ import { Conv1D, Linear, Module } from "@lowrank/nn";
 import { init, NumericsError, type Device } from "@lowrank/tensor";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { dequantiseFourBit, quantise, quantiseBlocks, quantiseBlocksOnDevice, quantiseFourBit, quantiseFourBitOnDevice, type FourBitType, type FourBitWeight } from "../src/index.ts";
+import {
+  dequantiseFourBit,
+  quantise,
+  quantiseBlocks,
+  quantiseBlocksOnDevice,
+  quantiseFourBit,
+  quantiseFourBitOnDevice,
+  type FourBitType,
+  type FourBitWeight,
+} from "../src/index.ts";
 
 class Pair extends Module {
   readonly first: Linear = new Linear(70, 33);
@@ -12,7 +21,9 @@ class Pair extends Module {
 }
 
 const value = fc.oneof(fc.double({ min: -1, max: 1, noNaN: true }), fc.constantFrom(0, -0, 1, -1)).map(Math.fround);
-const data = fc.tuple(fc.array(value, { minLength: 1, maxLength: 400 }), fc.integer({ min: -60, max: 60 })).map(([x, power]) => Float32Array.from(x, (v) => v * 2 ** power));
+const data = fc
+  .tuple(fc.array(value, { minLength: 1, maxLength: 400 }), fc.integer({ min: -60, max: 60 }))
+  .map(([x, power]) => Float32Array.from(x, (v) => v * 2 ** power));
 /** Without numbers so small that 1/absmax or a power of two would leave the range of normal f32; those lose accuracy as in bitsandbytes. */
 const normal = data.map((x) => x.map((v) => (Math.abs(v) < 2 ** -100 ? 0 : v)));
 const type = fc.constantFrom<FourBitType>("nf4", "fp4");
@@ -20,20 +31,29 @@ const blockSize = fc.constantFrom(32, 64, 128, 4096);
 
 describe.each(["wasm", "reference"] as const)("on %s", (name) => {
   let device: Device;
-  beforeAll(async () => { device = await init({ device: name, threads: 1 }); });
+  beforeAll(async () => {
+    device = await init({ device: name, threads: 1 });
+  });
   afterAll(() => device.close());
 
-  const onDevice = async (x: Float32Array, kind: FourBitType, size: number): Promise<{ codes: number[]; absmax: number[] }> => {
+  const onDevice = async (
+    x: Float32Array,
+    kind: FourBitType,
+    size: number,
+  ): Promise<{ codes: number[]; absmax: number[] }> => {
     const { codes, absmax } = quantiseBlocksOnDevice(device.tensor(x, [x.length], "f32"), kind, size);
     await device.realize(codes, absmax);
     return { codes: [...(await codes.data())], absmax: [...(await absmax.data())] };
   };
 
   it("codes and scales are the host's, byte for byte, partial blocks and odd lengths included", async () => {
-    await fc.assert(fc.asyncProperty(data, type, blockSize, async (x, kind, size) => {
-      const host = quantiseBlocks(x, kind, size);
-      expect(await onDevice(x, kind, size)).toEqual({ codes: [...host.codes], absmax: [...host.absmax] });
-    }), { numRuns: 60 });
+    await fc.assert(
+      fc.asyncProperty(data, type, blockSize, async (x, kind, size) => {
+        const host = quantiseBlocks(x, kind, size);
+        expect(await onDevice(x, kind, size)).toEqual({ codes: [...host.codes], absmax: [...host.absmax] });
+      }),
+      { numRuns: 60 },
+    );
   });
 
   it("ties fall as on the host, in whole blocks and in partial ones", async () => {
@@ -45,27 +65,48 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
   });
 
   it("Q3: quantising what was decoded gives the same scales, and codes that decode alike", async () => {
-    await fc.assert(fc.asyncProperty(normal, type, async (x, kind) => {
-      const first = await quantiseFourBitOnDevice(device.tensor(x, [x.length], "f32"), { type: kind, doubleQuantisation: false });
-      const decoded = dequantiseFourBit(first);
-      const again = await quantiseFourBitOnDevice(device.tensor(decoded, [x.length], "f32"), { type: kind, doubleQuantisation: false });
-      expect(again.scales).toEqual(first.scales);
-      expect([...dequantiseFourBit(again)].map(Math.abs)).toEqual([...decoded].map(Math.abs));
-    }), { numRuns: 30 });
+    await fc.assert(
+      fc.asyncProperty(normal, type, async (x, kind) => {
+        const first = await quantiseFourBitOnDevice(device.tensor(x, [x.length], "f32"), {
+          type: kind,
+          doubleQuantisation: false,
+        });
+        const decoded = dequantiseFourBit(first);
+        const again = await quantiseFourBitOnDevice(device.tensor(decoded, [x.length], "f32"), {
+          type: kind,
+          doubleQuantisation: false,
+        });
+        expect(again.scales).toEqual(first.scales);
+        expect([...dequantiseFourBit(again)].map(Math.abs)).toEqual([...decoded].map(Math.abs));
+      }),
+      { numRuns: 30 },
+    );
   });
 
   it("Q4: a power of two changes the scales and nothing else", async () => {
-    await fc.assert(fc.asyncProperty(normal, fc.integer({ min: -8, max: 8 }), type, async (x, k, kind) => {
-      const [once, scaled] = [await onDevice(x, kind, 64), await onDevice(x.map((v) => v * 2 ** k), kind, 64)];
-      expect(scaled).toEqual({ codes: once.codes, absmax: once.absmax.map((a) => a * 2 ** k) });
-    }), { numRuns: 30 });
+    await fc.assert(
+      fc.asyncProperty(normal, fc.integer({ min: -8, max: 8 }), type, async (x, k, kind) => {
+        const [once, scaled] = [
+          await onDevice(x, kind, 64),
+          await onDevice(
+            x.map((v) => v * 2 ** k),
+            kind,
+            64,
+          ),
+        ];
+        expect(scaled).toEqual({ codes: once.codes, absmax: once.absmax.map((a) => a * 2 ** k) });
+      }),
+      { numRuns: 30 },
+    );
   });
 
   it("Q8: what is not finite is refused by name and place", async () => {
     for (const bad of [NaN, Infinity, -Infinity]) {
       const x = new Float32Array(200).fill(0.5);
       x[137] = bad;
-      await expect(quantiseFourBitOnDevice(device.tensor(x, [2, 100], "f32"), {}, "h.0.weight")).rejects.toThrow(new NumericsError(`h.0.weight: element 137 is ${bad}; only finite weights can be quantised`));
+      await expect(quantiseFourBitOnDevice(device.tensor(x, [2, 100], "f32"), {}, "h.0.weight")).rejects.toThrow(
+        new NumericsError(`h.0.weight: element 137 is ${bad}; only finite weights can be quantised`),
+      );
     }
   });
 

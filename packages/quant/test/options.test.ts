@@ -2,7 +2,25 @@
 import { Embedding, Linear, Module } from "@lowrank/nn";
 import { f32ToF16, NumericsError, type StoredTensor } from "@lowrank/tensor";
 import { describe, expect, it } from "vitest";
-import { dequantiseBlocks, dequantiseRows, fourBit, fourBitBytes, loftq, pissa, planQuantisation, quantiseBlocks, quantiseCheckpoint, quantisedPissa, quantiseFourBit, quantiseRows, quantizationConfig, toEntries, unnestScales, type QuantiseOptions, type TensorReader } from "../src/index.ts";
+import {
+  dequantiseBlocks,
+  dequantiseRows,
+  fourBit,
+  fourBitBytes,
+  loftq,
+  pissa,
+  planQuantisation,
+  quantiseBlocks,
+  quantiseCheckpoint,
+  quantisedPissa,
+  quantiseFourBit,
+  quantiseRows,
+  quantizationConfig,
+  toEntries,
+  unnestScales,
+  type QuantiseOptions,
+  type TensorReader,
+} from "../src/index.ts";
 
 class Toy extends Module {
   readonly table: Embedding = new Embedding(20, 64);
@@ -13,7 +31,11 @@ class Toy extends Module {
 
 const x = new Float32Array(64 * 64).fill(0.5);
 const square = [64, 64] as const;
-const reader: TensorReader = { names: [], info: () => ({ dtype: "F32", shape: [] }), read: () => Promise.reject(new Error("not read")) };
+const reader: TensorReader = {
+  names: [],
+  info: () => ({ dtype: "F32", shape: [] }),
+  read: () => Promise.reject(new Error("not read")),
+};
 
 /** Each function with some options that are right for it. */
 const FUNCTIONS: Readonly<Record<string, (options: object) => unknown>> = {
@@ -30,7 +52,10 @@ const FUNCTIONS: Readonly<Record<string, (options: object) => unknown>> = {
 
 describe.each(Object.entries(FUNCTIONS))("%s", (name, call) => {
   it("refuses keys that it does not know, as its own error", async () => {
-    await expect((async () => call({ nonsense: 1 }))()).rejects.toMatchObject({ code: "ConfigError", message: expect.stringContaining(`${name}: has an unknown key "nonsense"`) as string });
+    await expect((async () => call({ nonsense: 1 }))()).rejects.toMatchObject({
+      code: "ConfigError",
+      message: expect.stringContaining(`${name}: has an unknown key "nonsense"`) as string,
+    });
   });
 });
 
@@ -65,53 +90,95 @@ describe("names in a plan", () => {
   const plan = (options: QuantiseOptions): string[] => [...planQuantisation(new Toy(), options).modules.keys()];
 
   it("must each match something, with near matches told", () => {
-    expect(() => plan({ include: ["query", "vlaue"] })).toThrow('quantise: "include" has "vlaue", which matches no projection of the model; did you mean "value"?');
-    expect(() => plan({ exclude: ["haed"] })).toThrow('"exclude" has "haed", which matches no projection of the model; did you mean "head"?');
+    expect(() => plan({ include: ["query", "vlaue"] })).toThrow(
+      'quantise: "include" has "vlaue", which matches no projection of the model; did you mean "value"?',
+    );
+    expect(() => plan({ exclude: ["haed"] })).toThrow(
+      '"exclude" has "haed", which matches no projection of the model; did you mean "head"?',
+    );
     expect(() => plan({ exclude: [/lm_head/] })).toThrow('"exclude" has /lm_head/, which matches no projection');
     expect(plan({ include: [/a/g, "query"] })).toEqual(["query", "value", "head"]);
   });
 
   it("say so where what they match cannot be quantised", () => {
     const model = new Toy().freeze().unfreeze("head");
-    expect(() => planQuantisation(model, { include: ["head"] })).toThrow('"include" has "head", which matches only what cannot be quantised: head shares its weight with an embedding table, or trains');
+    expect(() => planQuantisation(model, { include: ["head"] })).toThrow(
+      '"include" has "head", which matches only what cannot be quantised: head shares its weight with an embedding table, or trains',
+    );
   });
 
   it("contradict nothing: int8 takes no block size, no scales of scales, no device; embeddings need a table", () => {
-    for (const [key, value] of [["blockSize", 64], ["doubleQuantisation", true], ["on", "device"]] as const) expect(() => plan({ format: "int8", [key]: value })).toThrow(`quantise: "${key}" is ${typeof value === "string" ? '"device"' : value}, but int8 has one plain scale a row`);
+    for (const [key, value] of [
+      ["blockSize", 64],
+      ["doubleQuantisation", true],
+      ["on", "device"],
+    ] as const)
+      expect(() => plan({ format: "int8", [key]: value })).toThrow(
+        `quantise: "${key}" is ${typeof value === "string" ? '"device"' : value}, but int8 has one plain scale a row`,
+      );
     expect(plan({ format: "int8", doubleQuantisation: false })).toEqual(["query", "value"]);
-    class NoTable extends Module { readonly a: Linear = new Linear(64, 64); readonly b: Linear = new Linear(64, 2); }
+    class NoTable extends Module {
+      readonly a: Linear = new Linear(64, 64);
+      readonly b: Linear = new Linear(64, 2);
+    }
     expect(() => planQuantisation(new NoTable(), { embeddings: "f16" })).toThrow("the model has no embedding table");
   });
 });
 
 describe("values", () => {
   it("have the shape that is said", () => {
-    expect(() => quantiseFourBit(x, [64, 65], {}, "w")).toThrow("quantiseFourBit: w has 4096 values and the shape [64, 65]");
+    expect(() => quantiseFourBit(x, [64, 65], {}, "w")).toThrow(
+      "quantiseFourBit: w has 4096 values and the shape [64, 65]",
+    );
     expect(() => loftq(x, [64, 65], { rank: 2 })).toThrow("4096 values are no matrix of shape [64, 65]");
     expect(() => pissa(x, [4096] as never, { rank: 2, scale: 1 })).toThrow("are no matrix");
     const blocks = quantiseBlocks(x, "nf4");
-    expect(() => dequantiseBlocks(blocks, "nf4", x.length + 2)).toThrow("dequantiseBlocks: 4098 elements in blocks of 64 are 2049 bytes of codes and 65 scales, not 2048 and 64");
+    expect(() => dequantiseBlocks(blocks, "nf4", x.length + 2)).toThrow(
+      "dequantiseBlocks: 4098 elements in blocks of 64 are 2049 bytes of codes and 65 scales, not 2048 and 64",
+    );
     expect(() => dequantiseBlocks(blocks, "nf4", x.length, 128)).toThrow("32 scales, not 2048 and 64");
-    expect(() => unnestScales({ codes: new Uint8Array(300), absmax: new Float32Array(1), offset: 0 })).toThrow("300 scales need 2 scales of their own, not 1");
-    expect(() => toEntries("w", { ...quantiseFourBit(x, square), shape: [64, 65] })).toThrow("toEntries: w: 4160 elements");
+    expect(() => unnestScales({ codes: new Uint8Array(300), absmax: new Float32Array(1), offset: 0 })).toThrow(
+      "300 scales need 2 scales of their own, not 1",
+    );
+    expect(() => toEntries("w", { ...quantiseFourBit(x, square), shape: [64, 65] })).toThrow(
+      "toEntries: w: 4160 elements",
+    );
     expect(() => quantiseRows(x, 64, 65, "w")).toThrow("w: 4096 values are no matrix of [64, 65]");
-    expect(() => dequantiseRows({ codes: new Int8Array(6), absmax: new Float32Array(2) }, 4)).toThrow("6 codes are not 2 rows of 4");
+    expect(() => dequantiseRows({ codes: new Int8Array(6), absmax: new Float32Array(2) }, 4)).toThrow(
+      "6 codes are not 2 rows of 4",
+    );
     expect(() => quantiseBlocks(x, "nf5" as never)).toThrow('type "nf5" is neither nf4 nor fp4');
   });
 
   it("are finite, or named", () => {
     const bad = x.with(3, NaN);
-    for (const call of [() => pissa(bad, square, { rank: 2, scale: 1 }, "q"), () => quantisedPissa(bad, square, { rank: 2, scale: 1 }, "q"), () => loftq(bad, square, { rank: 2 }, "q")]) expect(call).toThrow(/^q: element 3 is NaN/);
+    for (const call of [
+      () => pissa(bad, square, { rank: 2, scale: 1 }, "q"),
+      () => quantisedPissa(bad, square, { rank: 2, scale: 1 }, "q"),
+      () => loftq(bad, square, { rank: 2 }, "q"),
+    ])
+      expect(call).toThrow(/^q: element 3 is NaN/);
   });
 
   it("are checked as they decode: a scale that half precision held and its quantised form does not", async () => {
     // a scale at the end of f16 that lies 0.986 of the way to the widest one from the mean: the nearest code is 0.993
-    const values = Float32Array.from({ length: 64 * 256 }, (_, i) => ({ 7: 65504, 8: 14160 })[Math.floor(i / 64)] ?? 40000);
+    const values = Float32Array.from(
+      { length: 64 * 256 },
+      (_, i) => ({ 7: 65504, 8: 14160 })[Math.floor(i / 64)] ?? 40000,
+    );
     const half: StoredTensor = { dtype: "f16", shape: [256, 64], data: f32ToF16(values) };
-    const file: TensorReader = { names: ["w"], info: () => ({ dtype: "F16", shape: half.shape }), read: () => Promise.resolve(half) };
-    const drain = async (doubleQuantisation: boolean): Promise<void> => { for await (const part of quantiseCheckpoint(file, { select: () => true, doubleQuantisation })) void part; };
+    const file: TensorReader = {
+      names: ["w"],
+      info: () => ({ dtype: "F16", shape: half.shape }),
+      read: () => Promise.resolve(half),
+    };
+    const drain = async (doubleQuantisation: boolean): Promise<void> => {
+      for await (const part of quantiseCheckpoint(file, { select: () => true, doubleQuantisation })) void part;
+    };
     await expect(drain(true)).rejects.toThrow(NumericsError);
-    await expect(drain(true)).rejects.toThrow(/^w: the scale of block \d+ decodes to \d+(\.\d+)?, and float16 ends at 65504; quantise without doubleQuantisation/);
+    await expect(drain(true)).rejects.toThrow(
+      /^w: the scale of block \d+ decodes to \d+(\.\d+)?, and float16 ends at 65504; quantise without doubleQuantisation/,
+    );
     await drain(false);
   });
 });

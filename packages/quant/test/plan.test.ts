@@ -33,9 +33,16 @@ class Tied extends Projection {
   readonly fanInFanOut = false;
   readonly inFeatures = 8;
   readonly outFeatures = 12;
-  constructor(table: Weight) { super(); this.#table = table; }
-  get weight(): Weight { return this.#table; }
-  forward(x: Tensor): Tensor { return ops.linear(x, this.#table.value); }
+  constructor(table: Weight) {
+    super();
+    this.#table = table;
+  }
+  get weight(): Weight {
+    return this.#table;
+  }
+  forward(x: Tensor): Tensor {
+    return ops.linear(x, this.#table.value);
+  }
 }
 
 class LanguageModel extends Module {
@@ -57,13 +64,28 @@ class MaskedModel extends Module {
 class Wrapped extends Projection {
   readonly base: Projection;
   readonly extra: Weight = new Weight([2, 8], { kind: "zeros" });
-  constructor(base: Projection) { super(); this.base = base; }
-  get weight(): Weight { return this.base.weight; }
-  get bias(): Weight | undefined { return this.base.bias; }
-  get fanInFanOut(): boolean { return this.base.fanInFanOut; }
-  get inFeatures(): number { return this.base.inFeatures; }
-  get outFeatures(): number { return this.base.outFeatures; }
-  forward(x: Tensor): Tensor { return this.base.forward(x); }
+  constructor(base: Projection) {
+    super();
+    this.base = base;
+  }
+  get weight(): Weight {
+    return this.base.weight;
+  }
+  get bias(): Weight | undefined {
+    return this.base.bias;
+  }
+  get fanInFanOut(): boolean {
+    return this.base.fanInFanOut;
+  }
+  get inFeatures(): number {
+    return this.base.inFeatures;
+  }
+  get outFeatures(): number {
+    return this.base.outFeatures;
+  }
+  forward(x: Tensor): Tensor {
+    return this.base.forward(x);
+  }
 }
 
 /** Its last weight appears earlier, under another name. */
@@ -79,11 +101,16 @@ const body = ["bert.layer.0", "bert.layer.1", "bert.pooler"];
 
 describe("transformers' default choice", () => {
   it("leaves the classifier out, and nothing else", () => expect(chosen(new Classifier())).toEqual(body));
-  it("takes the first of two classifier layers", () => expect(chosen(new TwoStepClassifier())).toEqual([...body, "pre_classifier"]));
-  it("leaves a tied output layer out and takes the last block whole", () => expect(chosen(new LanguageModel(true))).toEqual(["transformer.h.0", "transformer.h.1"]));
-  it("leaves an untied output layer out", () => expect(chosen(new LanguageModel(false))).toEqual(["transformer.h.0", "transformer.h.1"]));
-  it("takes the transform before a tied decoder", () => expect(chosen(new MaskedModel())).toEqual([...body, "transform"]));
-  it("leaves the last module of a base model out, as transformers does", () => expect(chosen(new Base())).toEqual(["layer.0", "layer.1"]));
+  it("takes the first of two classifier layers", () =>
+    expect(chosen(new TwoStepClassifier())).toEqual([...body, "pre_classifier"]));
+  it("leaves a tied output layer out and takes the last block whole", () =>
+    expect(chosen(new LanguageModel(true))).toEqual(["transformer.h.0", "transformer.h.1"]));
+  it("leaves an untied output layer out", () =>
+    expect(chosen(new LanguageModel(false))).toEqual(["transformer.h.0", "transformer.h.1"]));
+  it("takes the transform before a tied decoder", () =>
+    expect(chosen(new MaskedModel())).toEqual([...body, "transform"]));
+  it("leaves the last module of a base model out, as transformers does", () =>
+    expect(chosen(new Base())).toEqual(["layer.0", "layer.1"]));
   it("counts a weight with two names where it is first", () => expect(chosen(new Repeated())).not.toContain("second"));
   it("chooses the same under adapters: a layer and its wrapper are one, by the wrapper's path", () => {
     const model = new Classifier();
@@ -96,8 +123,13 @@ describe("transformers' default choice", () => {
     expect(chosen(model)).toEqual(["bert.layer.0", "bert.layer.1"]);
   });
   it("turns [in, out] weights", () => {
-    expect([...planQuantisation(new LanguageModel(true)).modules.values()].map((f) => f.transposed)).toEqual([true, true]);
-    expect([...planQuantisation(new Classifier(), { format: "int8" }).modules.values()].map((f) => f.transposed)).toEqual([false, false, false]);
+    expect([...planQuantisation(new LanguageModel(true)).modules.values()].map((f) => f.transposed)).toEqual([
+      true,
+      true,
+    ]);
+    expect(
+      [...planQuantisation(new Classifier(), { format: "int8" }).modules.values()].map((f) => f.transposed),
+    ).toEqual([false, false, false]);
   });
 });
 
@@ -109,38 +141,71 @@ describe("quantization_config", () => {
         expect(readQuantizationConfig({ quantization_config: quantizationConfig(choice) })).toEqual(choice);
       }
     }
-    expect(readQuantizationConfig({ quantization_config: quantizationConfig({ format: "int8" }) })).toEqual({ format: "int8", doubleQuantisation: false, computeDType: "float32" });
+    expect(readQuantizationConfig({ quantization_config: quantizationConfig({ format: "int8" }) })).toEqual({
+      format: "int8",
+      doubleQuantisation: false,
+      computeDType: "float32",
+    });
   });
 
   it("has transformers' defaults where keys are left out, and is absent where there is none", () => {
-    expect(readQuantizationConfig({ quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true } })).toEqual({ format: "fp4", doubleQuantisation: false, computeDType: "float32" });
+    expect(
+      readQuantizationConfig({ quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true } }),
+    ).toEqual({ format: "fp4", doubleQuantisation: false, computeDType: "float32" });
     expect(readQuantizationConfig({ model_type: "bert" })).toBeUndefined();
   });
 
   it("reads the skip list under both of its names, and refuses two lists that differ", () => {
     const own = { load_in_4bit: true, llm_int8_skip_modules: ["lm_head", "score"] };
-    const read = (extra: object): readonly string[] | undefined => readQuantizationConfig({ quantization_config: { ...own, ...extra } })!.skip;
+    const read = (extra: object): readonly string[] | undefined =>
+      readQuantizationConfig({ quantization_config: { ...own, ...extra } })!.skip;
     expect(read({ llm_int8_skip_modules: null, modules_to_not_convert: ["classifier"] })).toEqual(["classifier"]);
     expect(read({ modules_to_not_convert: ["score", "lm_head"] })).toEqual(["lm_head", "score"]);
     expect(() => read({ modules_to_not_convert: ["classifier"] })).toThrow("are two names of one list and differ");
     expect(() => read({ llm_int8_skip_modules: "lm_head" })).toThrow('"llm_int8_skip_modules" must be a list');
   });
 
-  it.each(["gptq", "awq", "fp8", "hqq", "compressed-tensors", "something-new"])("refuses %s by name, with what to do", (method) => {
-    expect(() => readQuantizationConfig({ quantization_config: { quant_method: method, bits: 4 } })).toThrow(`config.json: quantization_config: quant_method is "${method}"; only bitsandbytes is built: take the checkpoint at full width and quantise it here`);
-  });
+  it.each(["gptq", "awq", "fp8", "hqq", "compressed-tensors", "something-new"])(
+    "refuses %s by name, with what to do",
+    (method) => {
+      expect(() => readQuantizationConfig({ quantization_config: { quant_method: method, bits: 4 } })).toThrow(
+        `config.json: quantization_config: quant_method is "${method}"; only bitsandbytes is built: take the checkpoint at full width and quantise it here`,
+      );
+    },
+  );
 
   it("refuses values of another kind by their key", () => {
-    for (const [key, value] of Object.entries({ load_in_4bit: "true", bnb_4bit_use_double_quant: 1, bnb_4bit_compute_dtype: "half", llm_int8_threshold: -1, llm_int8_has_fp16_weight: "no", quant_method: 4 })) {
-      expect(() => readQuantizationConfig({ quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true, [key]: value } })).toThrow(`config.json: quantization_config: "${key}" must be`);
+    for (const [key, value] of Object.entries({
+      load_in_4bit: "true",
+      bnb_4bit_use_double_quant: 1,
+      bnb_4bit_compute_dtype: "half",
+      llm_int8_threshold: -1,
+      llm_int8_has_fp16_weight: "no",
+      quant_method: 4,
+    })) {
+      expect(() =>
+        readQuantizationConfig({
+          quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true, [key]: value },
+        }),
+      ).toThrow(`config.json: quantization_config: "${key}" must be`);
     }
     expect(() => readQuantizationConfig({ quantization_config: [] })).toThrow("must be an object");
-    expect(() => readQuantizationConfig({ quantization_config: { load_in_8bit: true, llm_int8_has_fp16_weight: true } })).toThrow("llm_int8_has_fp16_weight");
+    expect(() =>
+      readQuantizationConfig({ quantization_config: { load_in_8bit: true, llm_int8_has_fp16_weight: true } }),
+    ).toThrow("llm_int8_has_fp16_weight");
   });
 
   it("refuses what it does not know", () => {
-    expect(() => readQuantizationConfig({ quantization_config: { quant_method: "gptq" } })).toThrow('quant_method is "gptq"');
-    expect(() => readQuantizationConfig({ quantization_config: { quant_method: "bitsandbytes" } })).toThrow("exactly one of load_in_4bit and load_in_8bit");
-    expect(() => readQuantizationConfig({ quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true, bnb_4bit_quant_type: "int4" } })).toThrow('"bnb_4bit_quant_type" must be one of "nf4", "fp4", got "int4"');
+    expect(() => readQuantizationConfig({ quantization_config: { quant_method: "gptq" } })).toThrow(
+      'quant_method is "gptq"',
+    );
+    expect(() => readQuantizationConfig({ quantization_config: { quant_method: "bitsandbytes" } })).toThrow(
+      "exactly one of load_in_4bit and load_in_8bit",
+    );
+    expect(() =>
+      readQuantizationConfig({
+        quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true, bnb_4bit_quant_type: "int4" },
+      }),
+    ).toThrow('"bnb_4bit_quant_type" must be one of "nf4", "fp4", got "int4"');
   });
 });

@@ -5,7 +5,10 @@ import { join } from "node:path";
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "@lowrank/tensor";
 import { describe, expect, it } from "vitest";
 
-const folder = join(process.env["LOWRANK_FIXTURES"] ?? join(import.meta.dirname, "../../../../shared/fixtures"), "peft");
+const folder = join(
+  process.env["LOWRANK_FIXTURES"] ?? join(import.meta.dirname, "../../../../shared/fixtures"),
+  "peft",
+);
 const here = existsSync(join(folder, "fp16_vectors.json"));
 const read = <T>(name: string): T => JSON.parse(readFileSync(join(folder, name), "utf8")) as T;
 
@@ -17,7 +20,8 @@ describe.skipIf(!here)("torch's golden numbers", () => {
       const x = new Float32Array(Uint32Array.of(Number.parseInt(bits, 16)).buffer);
       const [mine, theirs] = [[f32ToF16(x)[0]!, f32ToBf16(x)[0]!], [half, brain].map((b) => Number.parseInt(b, 16))];
       // which NaN is the platform's choice
-      if (Number.isNaN(x[0])) expect([f16ToF32(Uint16Array.of(mine[0]!))[0], bf16ToF32(Uint16Array.of(mine[1]!))[0]]).toEqual([NaN, NaN]);
+      if (Number.isNaN(x[0]))
+        expect([f16ToF32(Uint16Array.of(mine[0]!))[0], bf16ToF32(Uint16Array.of(mine[1]!))[0]]).toEqual([NaN, NaN]);
       else expect({ bits, mine }).toEqual({ bits, mine: theirs });
     }
   });

@@ -14,7 +14,10 @@ import { withPrecision } from "./precision.ts";
 import { formatShape, sizeOf } from "./shape.ts";
 import { ops, Tensor } from "./tensor.ts";
 
-interface Guard { readonly loss: Node | undefined; readonly handled: () => boolean }
+interface Guard {
+  readonly loss: Node | undefined;
+  readonly handled: () => boolean;
+}
 
 /** Scalars that say whether a step will be kept. */
 const guards = new WeakMap<Node, Guard>();
@@ -78,7 +81,11 @@ export class AnomalyDetector {
     const made = earliest(reaching.filter((node) => isMaker(node, leaves, bad)));
     if (made !== undefined) throw yield* this.#error(made, leaves, host, step);
     // nothing was made, but a parameter would be spoilt by a value that was there before
-    const spoilt = spread(program.assignments.map((a) => a.value), leaves, bad);
+    const spoilt = spread(
+      program.assignments.map((a) => a.value),
+      leaves,
+      bad,
+    );
     const first = earliest(spoilt.filter((node) => leaves.has(node))) ?? earliest(spoilt);
     if (first !== undefined) throw yield* this.#error(first, leaves, host, step);
   }
@@ -88,8 +95,13 @@ export class AnomalyDetector {
     const at = data.findIndex((v) => !Number.isFinite(v));
     const { scope } = node;
     const leaf = leaves.get(node);
-    const what = leaf === undefined ? `${node.record.name}${formatShape(node.shape)}` : `${leaf.kind === "cell" ? "a parameter" : leaf.kind === "input" ? `input "${leaf.name}"` : `a ${leaf.kind} value`} ${formatShape(node.shape)}`;
-    return new NumericsError(`${what} in ${scope || "(top level)"} ${leaf === undefined ? "made" : "holds"} the first non-finite value, ${data[at]} at element ${at}${step}`);
+    const what =
+      leaf === undefined
+        ? `${node.record.name}${formatShape(node.shape)}`
+        : `${leaf.kind === "cell" ? "a parameter" : leaf.kind === "input" ? `input "${leaf.name}"` : `a ${leaf.kind} value`} ${formatShape(node.shape)}`;
+    return new NumericsError(
+      `${what} in ${scope || "(top level)"} ${leaf === undefined ? "made" : "holds"} the first non-finite value, ${data[at]} at element ${at}${step}`,
+    );
   }
 
   *#valuesOf(node: Node, host: ReadonlyMap<Node, TypedArray>): Waiting<TypedArray> {
@@ -102,22 +114,47 @@ export class AnomalyDetector {
   #checkOf(program: Program): Check {
     const known = this.#checks.get(program);
     if (known !== undefined) return known;
-    const watched = program.nodes.filter((node) => isFloat(node.dtype) && sizeOf(node.shape) > 0 && (node.leaf === undefined ? !isView(node) && node.record.lowering.class !== "constant" : node.leaf.kind === "cell"));
+    const watched = program.nodes.filter(
+      (node) =>
+        isFloat(node.dtype) &&
+        sizeOf(node.shape) > 0 &&
+        (node.leaf === undefined
+          ? !isView(node) && node.record.lowering.class !== "constant"
+          : node.leaf.kind === "cell"),
+    );
     const guard = program.nodes.find((node) => guards.has(node));
-    const flags = withPrecision(undefined, () => watched.map((node) => ops.amax(ops.cast(ops.logicalNot(ops.isfinite(new Tensor(node, this.#device))), "i32")).node));
+    const flags = withPrecision(undefined, () =>
+      watched.map(
+        (node) => ops.amax(ops.cast(ops.logicalNot(ops.isfinite(new Tensor(node, this.#device))), "i32")).node,
+      ),
+    );
     const own = buildProgram([...flags, ...(guard === undefined ? [] : [leafOrCopy(guard)])], [], true);
-    const leaves = new Map(program.nodes.flatMap((node): [Node, Leaf][] => (node.leaf === undefined ? [] : [[node, node.leaf]])));
+    const leaves = new Map(
+      program.nodes.flatMap((node): [Node, Leaf][] => (node.leaf === undefined ? [] : [[node, node.leaf]])),
+    );
     const check = { program: own, prepared: this.#engine.prepare(own), watched, leaves, guard };
     this.#checks.set(program, check);
     return check;
   }
 
-  *#compute({ program, prepared }: { readonly program: Program; readonly prepared: Prepared }, host: ReadonlyMap<Node, TypedArray>): Waiting<TypedArray[]> {
-    const results = yield* wait(this.#engine.execute(prepared, program.hostLeaves.map((node) => host.get(node)!), program.cells.map((c) => c.storage), { ran: () => undefined }));
+  *#compute(
+    { program, prepared }: { readonly program: Program; readonly prepared: Prepared },
+    host: ReadonlyMap<Node, TypedArray>,
+  ): Waiting<TypedArray[]> {
+    const results = yield* wait(
+      this.#engine.execute(
+        prepared,
+        program.hostLeaves.map((node) => host.get(node)!),
+        program.cells.map((c) => c.storage),
+        { ran: () => undefined },
+      ),
+    );
     const data: TypedArray[] = [];
     for (const [i, result] of results.entries()) {
       const { dtype, shape } = program.outputs[i]!;
-      data.push(result.kind === "host" ? result.data : yield* wait(this.#engine.read(result.storage, dtype, sizeOf(shape))));
+      data.push(
+        result.kind === "host" ? result.data : yield* wait(this.#engine.read(result.storage, dtype, sizeOf(shape))),
+      );
       if (result.kind === "storage") this.#engine.release(result.storage);
     }
     return data;
@@ -127,7 +164,9 @@ export class AnomalyDetector {
 type Leaves = ReadonlyMap<Node, Leaf>;
 type Waiting<T> = Generator<unknown, T, unknown>;
 
-function* wait<T>(value: T | Promise<T>): Waiting<T> { return (yield value) as T; }
+function* wait<T>(value: T | Promise<T>): Waiting<T> {
+  return (yield value) as T;
+}
 
 /** Goes on at once for as long as nothing that `steps` waits for is a promise. */
 function drive<T>(steps: Waiting<T>, given?: unknown): T | Promise<T> {
@@ -137,11 +176,23 @@ function drive<T>(steps: Waiting<T>, given?: unknown): T | Promise<T> {
   }
 }
 
-function isView(node: Node): boolean { return node.leaf === undefined && node.record.lowering.class === "view"; }
+function isView(node: Node): boolean {
+  return node.leaf === undefined && node.record.lowering.class === "view";
+}
 
-function leafOrCopy(node: Node): Node { return node.leaf === undefined ? new Node(node.record, node.inputs, node.attrs, node.shape, node.dtype) : new Node(node.record, [], node.attrs, node.shape, node.dtype, node.leaf); }
+function leafOrCopy(node: Node): Node {
+  return node.leaf === undefined
+    ? new Node(node.record, node.inputs, node.attrs, node.shape, node.dtype)
+    : new Node(node.record, [], node.attrs, node.shape, node.dtype, node.leaf);
+}
 
-function isBad(node: Node, leaves: Leaves, bad: ReadonlySet<Node>, flagged: ReadonlyMap<Node, boolean>, host: ReadonlyMap<Node, TypedArray>): boolean {
+function isBad(
+  node: Node,
+  leaves: Leaves,
+  bad: ReadonlySet<Node>,
+  flagged: ReadonlyMap<Node, boolean>,
+  host: ReadonlyMap<Node, TypedArray>,
+): boolean {
   const data = host.get(node);
   if (data !== undefined) return floatsOf(node.dtype, data).some((v) => !Number.isFinite(v));
   if (leaves.has(node)) return flagged.get(node) === true;
@@ -160,10 +211,16 @@ function isMaker(node: Node, leaves: Leaves, bad: ReadonlySet<Node>): boolean {
 
 /** Bad nodes from which these got what is wrong with them, themselves included. */
 function spread(roots: readonly Node[], leaves: Leaves, bad: ReadonlySet<Node>): Node[] {
-  return topological(roots.filter((node) => bad.has(node)), (node) => (leaves.has(node) ? [] : node.inputs.filter((input) => bad.has(input))));
+  return topological(
+    roots.filter((node) => bad.has(node)),
+    (node) => (leaves.has(node) ? [] : node.inputs.filter((input) => bad.has(input))),
+  );
 }
 
 /** In the order in which they were built. */
 function earliest(nodes: readonly Node[]): Node | undefined {
-  return nodes.reduce<Node | undefined>((first, node) => (first === undefined || node.id < first.id ? node : first), undefined);
+  return nodes.reduce<Node | undefined>(
+    (first, node) => (first === undefined || node.id < first.id ? node : first),
+    undefined,
+  );
 }

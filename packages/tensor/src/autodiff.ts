@@ -22,7 +22,10 @@ function gradientInputs(node: Node): readonly Node[] {
  * @param seed gradient of whatever comes after; default 1
  */
 export function grad(loss: Tensor, wrt: readonly (Tensor | Parameter)[], seed?: Tensor): Tensor[] {
-  if (seed === undefined && loss.size !== 1) throw new ShapeError(`grad: the loss must be a scalar, got ${formatShape(loss.shape)}; reduce it, or pass the gradient of what follows`);
+  if (seed === undefined && loss.size !== 1)
+    throw new ShapeError(
+      `grad: the loss must be a scalar, got ${formatShape(loss.shape)}; reduce it, or pass the gradient of what follows`,
+    );
   if (!isFloat(loss.dtype)) throw new DTypeError(`grad: the loss must be a float, got ${loss.dtype}`);
   const device = loss.device;
   const targets = wrt.map((w) => (w instanceof Parameter ? w.value : w));
@@ -41,7 +44,12 @@ export function grad(loss: Tensor, wrt: readonly (Tensor | Parameter)[], seed?: 
     const parts = withScope(node.scope === "" ? "grad" : `grad(${node.scope})`, () =>
       node.vjp !== undefined
         ? node.vjp.rule(g)
-        : node.record.vjp!(ops, g, { inputs: node.inputs.map((n) => new Tensor(n, device)), output: new Tensor(node, device), attrs: node.attrs }));
+        : node.record.vjp!(ops, g, {
+            inputs: node.inputs.map((n) => new Tensor(n, device)),
+            output: new Tensor(node, device),
+            attrs: node.attrs,
+          }),
+    );
     inputs.forEach((input, k) => {
       const part = parts[k];
       if (part === undefined || !leads.has(input) || !isFloat(input.dtype)) return;
@@ -77,10 +85,14 @@ export function checkpoint(body: (...inputs: Tensor[]) => Tensor, inputs: readon
 function storedLeaves(result: Tensor, inputs: readonly Tensor[]): Tensor[] {
   const borders = new Set(inputs.map((x) => x.node));
   const nodes = topological([result.node], (n) => (borders.has(n) ? [] : n.inputs));
-  return nodes.filter((n) => !borders.has(n) && n.leaf?.kind === "cell" && isFloat(n.dtype)).map((n) => new Tensor(n, result.device));
+  return nodes
+    .filter((n) => !borders.has(n) && n.leaf?.kind === "cell" && isFloat(n.dtype))
+    .map((n) => new Tensor(n, result.device));
 }
 
 const identity: Primitive = {
-  name: "identity", lowering: { class: "view", view: "alias" }, cost: 0,
+  name: "identity",
+  lowering: { class: "view", view: "alias" },
+  cost: 0,
   reference: ([x]) => x!.data,
 };

@@ -84,7 +84,10 @@ type Specs = Record<string, { readonly shape: readonly number[]; readonly dtype:
  * neither read values nor write them.
  * @throws CompileError, when called, for whatever a capture cannot hold
  */
-export function compile<Out extends Record<string, Tensor>>(device: Device, fn: (inputs: Record<string, Tensor>) => Out): Compiled<Out> {
+export function compile<Out extends Record<string, Tensor>>(
+  device: Device,
+  fn: (inputs: Record<string, Tensor>) => Out,
+): Compiled<Out> {
   if (typeof fn !== "function") throw new LowrankError("CompileError", `compile: give a function, got ${quote(fn)}`);
   if (fn.constructor.name === "AsyncFunction") throw asyncRefusal();
   const captures = new Recent<Captured>();
@@ -99,12 +102,25 @@ export function compile<Out extends Record<string, Tensor>>(device: Device, fn: 
     let captured: Captured;
     if (current) {
       const changed = difference(known, traced);
-      if (changed !== undefined) throw new LowrankError("CompileError", `compile: ${changed}; pass it as an input, a live tensor or a parameter`);
+      if (changed !== undefined)
+        throw new LowrankError(
+          "CompileError",
+          `compile: ${changed}; pass it as an input, a live tensor or a parameter`,
+        );
       captured = { ...known, verified: true };
     } else {
       // equal graphs share a plan; the parameters they run on may be others, and where they are not, both states are right
-      const states = known !== undefined && known.policy === traced.policy && difference(known, traced) === undefined ? [...traced.states, ...known.states].slice(0, KEPT_STATES) : traced.states;
-      captured = { ...traced, states, prepared: device.prepare(traced.program), compileMs: now() - started, verified: known?.verified === true && known.graph === traced.graph };
+      const states =
+        known !== undefined && known.policy === traced.policy && difference(known, traced) === undefined
+          ? [...traced.states, ...known.states].slice(0, KEPT_STATES)
+          : traced.states;
+      captured = {
+        ...traced,
+        states,
+        prepared: device.prepare(traced.program),
+        compileMs: now() - started,
+        verified: known?.verified === true && known.graph === traced.graph,
+      };
     }
     captures.set(key, captured);
     return captured;
@@ -116,14 +132,21 @@ export function compile<Out extends Record<string, Tensor>>(device: Device, fn: 
     const entries = Object.entries(inputs).map(([name, x]) => [name, specOf(device, name, x)] as const);
     const specs = Object.fromEntries(entries);
     // before anything else, so that a refused input leaves no trace
-    const values = new Map(entries.map(([name, { dtype, shape }]) => [name, hostValue(`compiled input "${name}"`, dtype, shape, inputs[name]!.data)]));
+    const values = new Map(
+      entries.map(([name, { dtype, shape }]) => [
+        name,
+        hostValue(`compiled input "${name}"`, dtype, shape, inputs[name]!.data),
+      ]),
+    );
     const captured = capture(keyOf(specs), specs);
     const timings: StepTiming[] | undefined = call.onTimings === undefined ? undefined : [];
     const results = await device.launch(captured.prepared, captured.program, values, timings);
     // a run may have ended before the device was closed; whoever still waited for it is told all the same
     device.checkUsable();
     if (timings !== undefined) call.onTimings?.(timings);
-    return Object.fromEntries(captured.names.map((name, i) => [name, resultTensor(device, captured.program.outputs[i]!, results[i]!)])) as Out;
+    return Object.fromEntries(
+      captured.names.map((name, i) => [name, resultTensor(device, captured.program.outputs[i]!, results[i]!)]),
+    ) as Out;
   };
   call.onTimings = undefined as ((timings: StepTiming[]) => void) | undefined;
   call.plan = (specs: Specs): CompiledInfo => {
@@ -137,22 +160,46 @@ export function compile<Out extends Record<string, Tensor>>(device: Device, fn: 
 
 /** Whether tracing again would look at the same things on the host. */
 function isCurrent({ states, policy, program }: Trace): boolean {
-  return states.includes(structureState()) && policy === currentPrecision() && !program.cells.some((cell) => cell.disposed);
+  return (
+    states.includes(structureState()) && policy === currentPrecision() && !program.cells.some((cell) => cell.disposed)
+  );
 }
 
 /** Runs `fn` on placeholders. Whatever it throws, no assignment of its stays behind. */
 function trace(device: Device, fn: (inputs: Record<string, Tensor>) => unknown, specs: Specs): Trace {
   device.checkUsable();
-  if (device.pending.size > 0) throw new LowrankError("CompileError", "compile: parameters have pending assignments; await device.realize() first");
+  if (device.pending.size > 0)
+    throw new LowrankError(
+      "CompileError",
+      "compile: parameters have pending assignments; await device.realize() first",
+    );
   // before the function runs: it may set modes itself
   const states = [structureState()];
-  const placeholders = Object.fromEntries(Object.entries(specs).map(([name, s]) => [name, device.input(name, s.shape, s.dtype)]));
+  const placeholders = Object.fromEntries(
+    Object.entries(specs).map(([name, s]) => [name, device.input(name, s.shape, s.dtype)]),
+  );
   try {
-    const results = namedResults(device, device.trace(() => fn(placeholders)));
+    const results = namedResults(
+      device,
+      device.trace(() => fn(placeholders)),
+    );
     const assignments = device.takePending();
-    if (results.length + assignments.length === 0) throw new LowrankError("CompileError", "compile: the function returns no tensor and assigns no parameter, so there is nothing to run");
-    const program = buildProgram(results.map(([, x]) => x.node), assignments);
-    return { program, names: results.map(([name]) => name), graph: signatureOf(program), states, policy: currentPrecision() };
+    if (results.length + assignments.length === 0)
+      throw new LowrankError(
+        "CompileError",
+        "compile: the function returns no tensor and assigns no parameter, so there is nothing to run",
+      );
+    const program = buildProgram(
+      results.map(([, x]) => x.node),
+      assignments,
+    );
+    return {
+      program,
+      names: results.map(([name]) => name),
+      graph: signatureOf(program),
+      states,
+      policy: currentPrecision(),
+    };
   } catch (error) {
     device.takePending();
     throw error;
@@ -160,22 +207,32 @@ function trace(device: Device, fn: (inputs: Record<string, Tensor>) => unknown, 
 }
 
 function asyncRefusal(): LowrankError {
-  return new LowrankError("CompileError", "compile: the function is async; what it awaits would run once, while it is captured, and never again. Make it synchronous, and await values outside");
+  return new LowrankError(
+    "CompileError",
+    "compile: the function is async; what it awaits would run once, while it is captured, and never again. Make it synchronous, and await values outside",
+  );
 }
 
 /** @throws CompileError naming the first result that is not a tensor of this device */
 function namedResults(device: Device, returned: unknown): [string, Tensor][] {
-  const refuse = (what: string): never => { throw new LowrankError("CompileError", `compile: ${what}`); };
+  const refuse = (what: string): never => {
+    throw new LowrankError("CompileError", `compile: ${what}`);
+  };
   if (typeof (returned as PromiseLike<unknown> | undefined)?.then === "function") {
     // nobody else will look at it
     void Promise.resolve(returned).catch(() => undefined);
     throw asyncRefusal();
   }
   if (typeof returned !== "object" || returned === null || Array.isArray(returned) || returned instanceof Tensor) {
-    return refuse(`the function must return an object of named tensors, such as { loss }, got ${returned instanceof Tensor ? "a Tensor" : quote(returned)}`);
+    return refuse(
+      `the function must return an object of named tensors, such as { loss }, got ${returned instanceof Tensor ? "a Tensor" : quote(returned)}`,
+    );
   }
   return Object.entries(returned as Record<string, unknown>).map(([name, x]) => {
-    if (!(x instanceof Tensor)) return refuse(`result "${name}" must be a Tensor, got ${x instanceof Parameter ? "a Parameter; return its .value" : quote(x)}`);
+    if (!(x instanceof Tensor))
+      return refuse(
+        `result "${name}" must be a Tensor, got ${x instanceof Parameter ? "a Parameter; return its .value" : quote(x)}`,
+      );
     if (x.device !== device) return refuse(`result "${name}" is on another device (${x.device.name})`);
     return [name, x];
   });
@@ -183,30 +240,46 @@ function namedResults(device: Device, returned: unknown): [string, Tensor][] {
 
 /** What differs between two traces of one signature among the things that a capture freezes; undefined where nothing does. */
 function difference(first: Trace, second: Trace): string | undefined {
-  if (first.graph !== second.graph || first.names.join() !== second.names.join()) return "the function built a different graph the second time (a JavaScript number changed between calls)";
+  if (first.graph !== second.graph || first.names.join() !== second.names.join())
+    return "the function built a different graph the second time (a JavaScript number changed between calls)";
   const cell = first.program.cells.findIndex((c, i) => c !== second.program.cells[i]);
-  if (cell >= 0) return `the function read another tensor ${formatShape(second.program.cells[cell]!.shape)} the second time, and the first would have been frozen`;
+  if (cell >= 0)
+    return `the function read another tensor ${formatShape(second.program.cells[cell]!.shape)} the second time, and the first would have been frozen`;
   const changed = first.program.hostLeaves.find((node, i) => !sameLeaf(node, second.program.hostLeaves[i]!));
-  return changed === undefined ? undefined : `host values ${formatShape(changed.shape)} were others the second time, and the first would have been frozen`;
+  return changed === undefined
+    ? undefined
+    : `host values ${formatShape(changed.shape)} were others the second time, and the first would have been frozen`;
 }
 
 function sameLeaf({ leaf: a }: Node, { leaf: b }: Node): boolean {
-  if (a?.kind === "host" && b?.kind === "host") return a.data === b.data || a.data.every((v, i) => Object.is(v, b.data[i]));
+  if (a?.kind === "host" && b?.kind === "host")
+    return a.data === b.data || a.data.every((v, i) => Object.is(v, b.data[i]));
   return a?.kind === b?.kind && (a?.kind !== "input" || a.name === (b as { readonly name: string }).name);
 }
 
 function describe(signature: string, { prepared, program, compileMs }: Captured): CompiledInfo {
   const { arenaBytes, kernels, steps } = prepared;
-  return { arenaBytes, compileMs, kernels, steps, nodes: program.nodes.length, signature, dtypes: traceDTypes(program) };
+  return {
+    arenaBytes,
+    compileMs,
+    kernels,
+    steps,
+    nodes: program.nodes.length,
+    signature,
+    dtypes: traceDTypes(program),
+  };
 }
 
 function keyOf(specs: Specs): string {
-  return Object.entries(specs).map(([name, s]) => `${/^\w+$/.test(name) ? name : JSON.stringify(name)}:${s.dtype}${formatShape(s.shape)}`).join(" ");
+  return Object.entries(specs)
+    .map(([name, s]) => `${/^\w+$/.test(name) ? name : JSON.stringify(name)}:${s.dtype}${formatShape(s.shape)}`)
+    .join(" ");
 }
 
 function specOf(device: Device, name: string, x: HostTensor): { shape: readonly number[]; dtype: DType } {
   const what = `compiled input "${name}"`;
-  if (typeof x !== "object" || x === null || x.data === undefined || x.shape === undefined) throw new DTypeError(`${what}: give { data, shape, dtype? }, got ${quote(x)}`);
+  if (typeof x !== "object" || x === null || x.data === undefined || x.shape === undefined)
+    throw new DTypeError(`${what}: give { data, shape, dtype? }, got ${quote(x)}`);
   return { shape: x.shape, dtype: x.dtype ?? device.storable(what, x.data) };
 }
 

@@ -16,7 +16,10 @@ import { makeProfile, type Profile } from "./profile.ts";
 import { formatShape } from "./shape.ts";
 import { ops, Tensor } from "./tensor.ts";
 
-export interface PendingWrite { readonly parameter: Parameter; readonly value: Node }
+export interface PendingWrite {
+  readonly parameter: Parameter;
+  readonly value: Node;
+}
 
 export class Device {
   readonly engine: Engine;
@@ -36,8 +39,12 @@ export class Device {
     this.#anomalies = new AnomalyDetector(this);
   }
 
-  get name(): string { return this.engine.name; }
-  get defaultFloat(): DType { return this.engine.defaultFloat; }
+  get name(): string {
+    return this.engine.name;
+  }
+  get defaultFloat(): DType {
+    return this.engine.defaultFloat;
+  }
 
   /**
    * Host values as a tensor; copied to the device by each plan that reads it.
@@ -81,7 +88,9 @@ export class Device {
     const storage = this.#steps.use(() => this.engine.allocate(wanted, memory.length));
     // the cell first: whatever happens while writing, the storage has an owner
     const cell = new Cell(this.engine, wanted, [...dims], storage);
-    this.#steps.use(() => { this.engine.write(storage, wanted, memory); });
+    this.#steps.use(() => {
+      this.engine.write(storage, wanted, memory);
+    });
     return new Parameter(this, cell);
   }
 
@@ -89,7 +98,11 @@ export class Device {
    * Throws when so many bytes of parameters cannot be had beside what the device holds: what does not fit is said before half of it is there.
    * @throws DeviceError
    */
-  ensureRoom(bytes: number): void { this.#steps.use(() => { this.engine.ensureRoom(bytes); }); }
+  ensureRoom(bytes: number): void {
+    this.#steps.use(() => {
+      this.engine.ensureRoom(bytes);
+    });
+  }
 
   /**
    * Host values produced anew at every execution of a plan that reads them, replays included, once each.
@@ -97,18 +110,24 @@ export class Device {
    */
   live(shape: readonly number[], dtype: DType, produce: () => HostData, revoke: () => void = () => undefined): Tensor {
     const dims = [...shape];
-    return this.#leaf("live", {
-      kind: "live", revoke,
-      produce: () => {
-        const values = produce();
-        try {
-          return hostValue("a live value", dtype, dims, values);
-        } catch (error) {
-          revoke();
-          throw error;
-        }
+    return this.#leaf(
+      "live",
+      {
+        kind: "live",
+        revoke,
+        produce: () => {
+          const values = produce();
+          try {
+            return hostValue("a live value", dtype, dims, values);
+          } catch (error) {
+            revoke();
+            throw error;
+          }
+        },
       },
-    }, dims, dtype);
+      dims,
+      dtype,
+    );
   }
 
   /** A placeholder of a compiled function. */
@@ -135,7 +154,9 @@ export class Device {
     const program = this.#eagerProgram(outputs);
     const results = await this.launch(this.prepare(program), program, new Map());
     this.checkUsable();
-    program.outputs.forEach((node, i) => { node.leaf = this.resultLeaf(results[i]!, node); });
+    program.outputs.forEach((node, i) => {
+      node.leaf = this.resultLeaf(results[i]!, node);
+    });
   }
 
   #eagerProgram(outputs: readonly Node[]): Program {
@@ -168,11 +189,17 @@ export class Device {
   }
 
   refuseInTrace(what: string): void {
-    if (Device.#traced !== undefined) throw new LowrankError("CompileError", `compile: ${what} inside the function, which would happen while it is captured and never again; do it outside`);
+    if (Device.#traced !== undefined)
+      throw new LowrankError(
+        "CompileError",
+        `compile: ${what} inside the function, which would happen while it is captured and never again; do it outside`,
+      );
   }
 
   /** @throws DeviceError in the body of a compiled function of another device, whose runs would not know what happens to this one */
-  checkTrace(what: string): void { sameDevice(what, this, Device.#traced ?? this); }
+  checkTrace(what: string): void {
+    sameDevice(what, this, Device.#traced ?? this);
+  }
 
   /** Pending writes as assignments; parameters then read from memory again. */
   takePending(): Assignment[] {
@@ -182,15 +209,24 @@ export class Device {
     return assignments;
   }
 
-  prepare(program: Program): Prepared { return this.#steps.use(() => this.engine.prepare(program)); }
+  prepare(program: Program): Prepared {
+    return this.#steps.use(() => this.engine.prepare(program));
+  }
 
   /** Runs a prepared program; what the outputs are is returned, in order. */
-  launch(prepared: Prepared, program: Program, inputs: ReadonlyMap<string, TypedArray>, wanted?: StepTiming[]): Result[] | Promise<Result[]> {
+  launch(
+    prepared: Prepared,
+    program: Program,
+    inputs: ReadonlyMap<string, TypedArray>,
+    wanted?: StepTiming[],
+  ): Result[] | Promise<Result[]> {
     const timings = wanted ?? (this.#profiled === undefined ? undefined : []);
     if (timings !== undefined) this.#profiled?.push(timings);
     const step = program.assignments.length === 0 ? "" : `, in step ${this.#steps.updates + 1}`;
     // planned now: what its nodes are may change while it waits for its turn
-    const inspect = this.anomalyDetection ? this.#steps.use(() => this.#anomalies.inspection(program, step)) : undefined;
+    const inspect = this.anomalyDetection
+      ? this.#steps.use(() => this.#anomalies.inspection(program, step))
+      : undefined;
     return this.#steps.run(prepared, program, inputs, { timings, inspect });
   }
 
@@ -210,10 +246,15 @@ export class Device {
       leaf.revoke();
       return values;
     }
-    if (leaf.kind === "input") throw new LowrankError("CompileError", `compile: input "${leaf.name}" has values only inside the function that it is an input of`);
+    if (leaf.kind === "input")
+      throw new LowrankError(
+        "CompileError",
+        `compile: input "${leaf.name}" has values only inside the function that it is an input of`,
+      );
     const { cell } = leaf;
     if (cell.held > 0) await this.#steps.settled(cell);
-    if (cell.disposed) throw new LowrankError("DisposedError", `tensor ${formatShape(x.shape)} was disposed before it was read`);
+    if (cell.disposed)
+      throw new LowrankError("DisposedError", `tensor ${formatShape(x.shape)} was disposed before it was read`);
     return this.#steps.during((async () => this.engine.read(cell.storage, x.dtype, x.size))());
   }
 
@@ -234,29 +275,49 @@ export class Device {
   }
 
   /** @throws DisposedError after `close`, DeviceLostError after a run that died half-way; so does every use of the device and of its parameters */
-  checkUsable(): void { this.#steps.checkUsable(); }
+  checkUsable(): void {
+    this.#steps.checkUsable();
+  }
 
   /** Writes host values into the storage of a parameter, now. */
   writeCell(cell: Cell, memory: TypedArray): void {
-    if (cell.held > 0) throw new LowrankError("RunError", `write: a step that uses parameter ${formatShape(cell.shape)} was started and has not run yet; await it first`);
-    this.#steps.use(() => { this.engine.write(cell.storage, cell.dtype, memory); });
+    if (cell.held > 0)
+      throw new LowrankError(
+        "RunError",
+        `write: a step that uses parameter ${formatShape(cell.shape)} was started and has not run yet; await it first`,
+      );
+    this.#steps.use(() => {
+      this.engine.write(cell.storage, cell.dtype, memory);
+    });
     cell.version++;
   }
 
-  memory(): MemoryInfo { return this.#steps.use(() => this.engine.memory()); }
-  info(): BackendInfo { return this.engine.info(); }
+  memory(): MemoryInfo {
+    return this.#steps.use(() => this.engine.memory());
+  }
+  info(): BackendInfo {
+    return this.engine.info();
+  }
 
   /** Frees everything. Steps and reads that have not ended are rejected. */
-  close(): void { this.#steps.close(); }
+  close(): void {
+    this.#steps.close();
+  }
 
   #anchor(name: string, dtype: DType): Tensor {
     checkDType(name, dtype);
-    return this.#leaf(name, { kind: "host", data: new dtypes[dtype].array(new ArrayBuffer(dtypes[dtype].bytes)) }, [], dtype);
+    return this.#leaf(
+      name,
+      { kind: "host", data: new dtypes[dtype].array(new ArrayBuffer(dtypes[dtype].bytes)) },
+      [],
+      dtype,
+    );
   }
 
   #checkSupport(name: string, dtype: DType): void {
     checkDType(name, dtype);
-    if (!this.engine.supports(dtype)) throw new DTypeError(`${name}: the ${this.name} device has no ${dtype}; use ${this.defaultFloat}`);
+    if (!this.engine.supports(dtype))
+      throw new DTypeError(`${name}: the ${this.name} device has no ${dtype}; use ${this.defaultFloat}`);
   }
 
   #leaf(name: string, leaf: Leaf, shape: readonly number[], dtype: DType): Tensor {

@@ -20,7 +20,9 @@ export interface Prepared {
 }
 
 /** A result: kept in device storage, or already on the host when it is small and the device is synchronous. */
-export type Result = { readonly kind: "storage"; readonly storage: Storage } | { readonly kind: "host"; readonly data: TypedArray };
+export type Result =
+  | { readonly kind: "storage"; readonly storage: Storage }
+  | { readonly kind: "host"; readonly data: TypedArray };
 
 export interface ExecuteOptions {
   readonly timings?: StepTiming[] | undefined;
@@ -45,7 +47,12 @@ export interface Engine {
    * `values` and `storages` are in the order of `program.hostLeaves` and `program.cells`.
    * @throws DeviceLostError where it failed half-way. Anything else that is thrown before `ran` was called has changed nothing.
    */
-  execute(prepared: Prepared, values: readonly TypedArray[], storages: readonly Storage[], options: ExecuteOptions): Result[] | Promise<Result[]>;
+  execute(
+    prepared: Prepared,
+    values: readonly TypedArray[],
+    storages: readonly Storage[],
+    options: ExecuteOptions,
+  ): Result[] | Promise<Result[]>;
   memory(): MemoryInfo;
   info(): BackendInfo;
   close(): void;

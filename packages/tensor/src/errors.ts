@@ -10,8 +10,33 @@
 export type ErrorKind = "input" | "state" | "environment" | "bug";
 
 const CODES = {
-  input: ["AdapterError", "ConfigError", "DTypeError", "FileError", "FormatError", "InputError", "NameError", "NotBuiltError", "PatternError", "PrecisionError", "QuantisationError", "RandomError", "ShapeError", "ValueError"],
-  state: ["AllocatorError", "CompileError", "DisposedError", "MergeError", "MetaError", "NumericsError", "QuantisedError", "RunError", "StaleError"],
+  input: [
+    "AdapterError",
+    "ConfigError",
+    "DTypeError",
+    "FileError",
+    "FormatError",
+    "InputError",
+    "NameError",
+    "NotBuiltError",
+    "PatternError",
+    "PrecisionError",
+    "QuantisationError",
+    "RandomError",
+    "ShapeError",
+    "ValueError",
+  ],
+  state: [
+    "AllocatorError",
+    "CompileError",
+    "DisposedError",
+    "MergeError",
+    "MetaError",
+    "NumericsError",
+    "QuantisedError",
+    "RunError",
+    "StaleError",
+  ],
   environment: ["DeviceError", "DeviceLostError"],
   bug: ["InvariantError"],
 } as const;
@@ -27,12 +52,16 @@ export class LowrankError extends Error {
     this.code = code;
   }
 
-  get kind(): ErrorKind { return (Object.keys(CODES) as ErrorKind[]).find((kind) => (CODES[kind] as readonly string[]).includes(this.code))!; }
+  get kind(): ErrorKind {
+    return (Object.keys(CODES) as ErrorKind[]).find((kind) => (CODES[kind] as readonly string[]).includes(this.code))!;
+  }
 }
 
 /** One line without control characters: what a file or a user put into a name must not write to a terminal. */
 export function printable(text: string): string {
-  return text.replace(/\s*[\r\n\u2028\u2029]+\s*/g, " ").replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (c) => `\\u${c.codePointAt(0)!.toString(16).padStart(4, "0")}`);
+  return text
+    .replace(/\s*[\r\n\u2028\u2029]+\s*/g, " ")
+    .replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (c) => `\\u${c.codePointAt(0)!.toString(16).padStart(4, "0")}`);
 }
 
 /** Longest piece of somebody's value in a message. */
@@ -51,7 +80,9 @@ function shown(value: unknown): string {
   const kind = Object.prototype.toString.call(value).slice(8, -1);
   if (!/^(Object|Array)$/.test(kind)) return `a ${kind}`;
   try {
-    return JSON.stringify(value, (_, inner: unknown) => (typeof inner === "bigint" ? `${inner}n` : inner)) ?? "an object";
+    return (
+      JSON.stringify(value, (_, inner: unknown) => (typeof inner === "bigint" ? `${inner}n` : inner)) ?? "an object"
+    );
   } catch {
     return Array.isArray(value) ? "a list" : "an object";
   }
@@ -80,7 +111,8 @@ export class DeviceError extends LowrankError {
 
 /** @throws DeviceError naming both unless they are one */
 export function sameDevice(what: string, a: { readonly name: string }, b: { readonly name: string }): void {
-  if (a !== b) throw new DeviceError(`${what}: operands live on different devices (${a.name} and ${b.name}); make both on one`);
+  if (a !== b)
+    throw new DeviceError(`${what}: operands live on different devices (${a.name} and ${b.name}); make both on one`);
 }
 
 /** A file whose bytes are not what its format promises. */

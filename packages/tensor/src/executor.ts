@@ -30,7 +30,9 @@ export class Executor {
   /** Finished runs that wrote parameters. */
   updates = 0;
 
-  constructor(engine: Engine) { this.#engine = engine; }
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
 
   /** @throws DisposedError after `close`, DeviceLostError after a run that died */
   checkUsable(): void {
@@ -50,7 +52,9 @@ export class Executor {
   /** A promise of the engine's, which ends when the device does. */
   async during<T>(work: Promise<T>): Promise<T> {
     let stop: (reason: LowrankError) => void;
-    const ended = new Promise<never>((_, reject) => { stop = reject; });
+    const ended = new Promise<never>((_, reject) => {
+      stop = reject;
+    });
     this.#waiting.add(stop!);
     try {
       return await Promise.race([work, ended]);
@@ -66,7 +70,12 @@ export class Executor {
     this.#engine.close();
   }
 
-  run(prepared: Prepared, program: Program, inputs: ReadonlyMap<string, TypedArray>, options: RunOptions = {}): Result[] | Promise<Result[]> {
+  run(
+    prepared: Prepared,
+    program: Program,
+    inputs: ReadonlyMap<string, TypedArray>,
+    options: RunOptions = {},
+  ): Result[] | Promise<Result[]> {
     this.checkUsable();
     if (this.#busy === undefined) return this.#start(prepared, program, inputs, options, false);
     announce(program);
@@ -76,16 +85,31 @@ export class Executor {
   }
 
   #queue<T>(whole: Promise<T>): Promise<T> {
-    const over = whole.then(() => undefined, () => undefined).then(() => { if (this.#busy === over) this.#busy = undefined; });
+    const over = whole
+      .then(
+        () => undefined,
+        () => undefined,
+      )
+      .then(() => {
+        if (this.#busy === over) this.#busy = undefined;
+      });
     this.#busy = over;
     return whole;
   }
 
   /** When no run that was started before will still write this. */
-  async settled(cell: Cell): Promise<void> { while (cell.held > 0) await this.during(this.#busy ?? Promise.resolve()); }
+  async settled(cell: Cell): Promise<void> {
+    while (cell.held > 0) await this.during(this.#busy ?? Promise.resolve());
+  }
 
   /** @param announced whether those who read the program's parameters know already that they read what it writes */
-  #start(prepared: Prepared, program: Program, inputs: ReadonlyMap<string, TypedArray>, options: RunOptions, announced: boolean): Result[] | Promise<Result[]> {
+  #start(
+    prepared: Prepared,
+    program: Program,
+    inputs: ReadonlyMap<string, TypedArray>,
+    options: RunOptions,
+    announced: boolean,
+  ): Result[] | Promise<Result[]> {
     this.checkUsable();
     const { values: given, revoke } = produce(program.hostLeaves, inputs);
     const values = options.inspect === undefined ? given : given.map((data) => data.slice());
@@ -95,14 +119,20 @@ export class Executor {
       if (!ran) revoke();
       return this.#noted(error);
     };
-    const execute = (): Result[] | Promise<Result[]> => this.#engine.execute(prepared, values, program.cells.map((c) => c.storage), {
-      timings: options.timings,
-      ran: () => {
-        ran = true;
-        if (!told) announce(program);
-        if (program.assignments.length > 0) this.updates++;
-      },
-    });
+    const execute = (): Result[] | Promise<Result[]> =>
+      this.#engine.execute(
+        prepared,
+        values,
+        program.cells.map((c) => c.storage),
+        {
+          timings: options.timings,
+          ran: () => {
+            ran = true;
+            if (!told) announce(program);
+            if (program.assignments.length > 0) this.updates++;
+          },
+        },
+      );
     try {
       checkIndices(program.indexChecks, values);
       const inspected = options.inspect?.(values);
@@ -110,7 +140,9 @@ export class Executor {
       if (!(running instanceof Promise)) return running;
       if (!told) announce(program);
       told = true;
-      const whole = this.during(running).catch((error: unknown) => { throw failed(error); });
+      const whole = this.during(running).catch((error: unknown) => {
+        throw failed(error);
+      });
       return announced ? whole : this.#queue(whole);
     } catch (error) {
       throw failed(error);
@@ -131,17 +163,22 @@ export class Executor {
 /** Does `body` right after `before`; until then nobody may change or free what the program uses. */
 function after<T>(before: Promise<unknown>, { cells }: Program, body: () => T | Promise<T>): Promise<T> {
   for (const cell of cells) cell.held++;
-  const letGo = (): void => { for (const cell of cells) cell.letGo(); };
-  return before.then(() => {
-    try {
-      return body();
-    } finally {
+  const letGo = (): void => {
+    for (const cell of cells) cell.letGo();
+  };
+  return before.then(
+    () => {
+      try {
+        return body();
+      } finally {
+        letGo();
+      }
+    },
+    (error: unknown) => {
       letGo();
-    }
-  }, (error: unknown) => {
-    letGo();
-    throw error;
-  });
+      throw error;
+    },
+  );
 }
 
 /** Tensors made of what the parameters held before must not be read any more. */
@@ -150,9 +187,14 @@ function announce({ assignments }: Program): void {
 }
 
 /** Values for one run, and how to take back that live ones were produced for it. Where one cannot be produced, the others are taken back. */
-function produce(leaves: readonly Node[], inputs: ReadonlyMap<string, TypedArray>): { values: TypedArray[]; revoke: () => void } {
+function produce(
+  leaves: readonly Node[],
+  inputs: ReadonlyMap<string, TypedArray>,
+): { values: TypedArray[]; revoke: () => void } {
   const produced: (() => void)[] = [];
-  const revoke = (): void => { while (produced.length > 0) produced.pop()!(); };
+  const revoke = (): void => {
+    while (produced.length > 0) produced.pop()!();
+  };
   try {
     const values = leaves.map((node) => {
       const leaf = node.leaf!;

@@ -8,7 +8,20 @@ export type { BackendInfo, MemoryInfo, StepTiming } from "./backends/backend.ts"
 export { compile, type Compiled, type CompiledInfo, type CompileInputs, type HostTensor } from "./compile.ts";
 export { Device } from "./device.ts";
 export { bytesOf, dtypes, isFloat, promote, viewAs, type DType, type TypedArray } from "./dtype.ts";
-export { DeviceError, DTypeError, FormatError, invariant, InvariantError, LowrankError, NumericsError, printable, quote, ShapeError, type ErrorCode, type ErrorKind } from "./errors.ts";
+export {
+  DeviceError,
+  DTypeError,
+  FormatError,
+  invariant,
+  InvariantError,
+  LowrankError,
+  NumericsError,
+  printable,
+  quote,
+  ShapeError,
+  type ErrorCode,
+  type ErrorKind,
+} from "./errors.ts";
 export { withScope } from "./graph/node.ts";
 export type { HostData, NestedArray } from "./host-values.ts";
 export { init, type DeviceName, type InitOptions } from "./init.ts";

@@ -29,25 +29,34 @@ const WEBGPU_ARGS = 8;
 const WASM_ARGS = 24;
 const MAX_THREADS = 16;
 
-const RULES = fields<InitOptions>({
-  device: optional(oneOf("wasm", "webgpu", "reference", "interpreter")),
-  threads: optional(whole(1, MAX_THREADS)),
-  fusion: optional(flag),
-  planCache: optional(flag),
-}, { spelt: { backend: "device", numThreads: "threads", workers: "threads" } });
+const RULES = fields<InitOptions>(
+  {
+    device: optional(oneOf("wasm", "webgpu", "reference", "interpreter")),
+    threads: optional(whole(1, MAX_THREADS)),
+    fusion: optional(flag),
+    planCache: optional(flag),
+  },
+  { spelt: { backend: "device", numThreads: "threads", workers: "threads" } },
+);
 
 /** @throws ConfigError on options that it does not know, DeviceError where there is no such device */
 export async function init(options: InitOptions = {}): Promise<Device> {
   checkOptions("init", RULES, options);
   const plan = { fusion: options.fusion ?? true, planCache: options.planCache ?? true };
   switch (options.device) {
-    case "reference": return new Device(new ReferenceEngine());
-    case "interpreter": return new Device(new PlanEngine(new InterpreterBackend(), { ...plan, maxArgs: WEBGPU_ARGS }));
-    case "wasm": return new Device(new PlanEngine(await openWasm(options.threads), { ...plan, maxArgs: WASM_ARGS }));
-    case "webgpu": return new Device(new PlanEngine(await createWebGpuBackend(), { ...plan, maxArgs: WEBGPU_ARGS }));
+    case "reference":
+      return new Device(new ReferenceEngine());
+    case "interpreter":
+      return new Device(new PlanEngine(new InterpreterBackend(), { ...plan, maxArgs: WEBGPU_ARGS }));
+    case "wasm":
+      return new Device(new PlanEngine(await openWasm(options.threads), { ...plan, maxArgs: WASM_ARGS }));
+    case "webgpu":
+      return new Device(new PlanEngine(await createWebGpuBackend(), { ...plan, maxArgs: WEBGPU_ARGS }));
     default: {
-      const backend = (hasWebGpu() ? await openHardwareGpu() : undefined) ?? await openWasm(options.threads);
-      return new Device(new PlanEngine(backend, { ...plan, maxArgs: backend.name === "webgpu" ? WEBGPU_ARGS : WASM_ARGS }));
+      const backend = (hasWebGpu() ? await openHardwareGpu() : undefined) ?? (await openWasm(options.threads));
+      return new Device(
+        new PlanEngine(backend, { ...plan, maxArgs: backend.name === "webgpu" ? WEBGPU_ARGS : WASM_ARGS }),
+      );
     }
   }
 }
@@ -70,7 +79,10 @@ async function openHardwareGpu(): Promise<WebGpuBackend | undefined> {
 }
 
 function openWasm(wanted: number | undefined): Promise<WasmBackend> {
-  if (wanted !== undefined && wanted > 1 && !canShareMemory()) throw new DeviceError(`init: ${wanted} threads need shared memory, which this page may not use (it must be cross-origin isolated); use threads: 1`);
+  if (wanted !== undefined && wanted > 1 && !canShareMemory())
+    throw new DeviceError(
+      `init: ${wanted} threads need shared memory, which this page may not use (it must be cross-origin isolated); use threads: 1`,
+    );
   const threads = canShareMemory() ? Math.min(wanted ?? availableThreads(), MAX_THREADS) : 1;
   return createWasmBackend(threads, { fma: enableRelaxedSimd() });
 }

@@ -7,14 +7,22 @@ export function toMemory(dtype: DType, values: ArrayLike<number>, natural: DType
   if (natural === dtype && ArrayBuffer.isView(values)) return values as TypedArray;
   const numbers = natural === "f16" || natural === "bf16" ? floatsOf(natural, values as Uint16Array) : values;
   switch (dtype) {
-    case "f64": return Float64Array.from(numbers);
-    case "f32": return Float32Array.from(numbers);
-    case "f16": return f32ToF16(Float32Array.from(numbers));
-    case "bf16": return f32ToBf16(Float32Array.from(numbers));
-    case "i32": return Int32Array.from(numbers);
-    case "u32": return Uint32Array.from(numbers);
-    case "u8": return Uint8Array.from(numbers);
-    case "bool": return Uint8Array.from(numbers, (v) => (v === 0 ? 0 : 1));
+    case "f64":
+      return Float64Array.from(numbers);
+    case "f32":
+      return Float32Array.from(numbers);
+    case "f16":
+      return f32ToF16(Float32Array.from(numbers));
+    case "bf16":
+      return f32ToBf16(Float32Array.from(numbers));
+    case "i32":
+      return Int32Array.from(numbers);
+    case "u32":
+      return Uint32Array.from(numbers);
+    case "u8":
+      return Uint8Array.from(numbers);
+    case "bool":
+      return Uint8Array.from(numbers, (v) => (v === 0 ? 0 : 1));
   }
 }
 

@@ -20,15 +20,22 @@ export class Parameter {
     this.#current = this.#stored();
   }
 
-  get shape(): readonly number[] { return this.cell.shape; }
-  get dtype(): DType { return this.cell.dtype; }
-  get size(): number { return sizeOf(this.cell.shape); }
+  get shape(): readonly number[] {
+    return this.cell.shape;
+  }
+  get dtype(): DType {
+    return this.cell.dtype;
+  }
+  get size(): number {
+    return sizeOf(this.cell.shape);
+  }
 
   /** What a reader sees now: the stored values, or the value last assigned in the step being built. */
   get value(): Tensor {
     this.#checkUsable("value");
     const leaf = this.#current.node.leaf;
-    if (leaf?.kind === "cell" && leaf.cell === this.cell && leaf.version !== this.cell.version) this.#current = this.#stored();
+    if (leaf?.kind === "cell" && leaf.cell === this.cell && leaf.version !== this.cell.version)
+      this.#current = this.#stored();
     return this.#current;
   }
 
@@ -37,8 +44,10 @@ export class Parameter {
     this.#checkUsable("assign");
     sameDevice("assign", this.device, value.device);
     this.device.checkTrace("assign in a compiled function");
-    if (!sameShape(value.shape, this.shape)) throw new ShapeError(`assign: parameter ${formatShape(this.shape)} cannot hold ${formatShape(value.shape)}`);
-    if (value.dtype !== this.dtype) throw new DTypeError(`assign: parameter is ${this.dtype}, value is ${value.dtype}; cast it first`);
+    if (!sameShape(value.shape, this.shape))
+      throw new ShapeError(`assign: parameter ${formatShape(this.shape)} cannot hold ${formatShape(value.shape)}`);
+    if (value.dtype !== this.dtype)
+      throw new DTypeError(`assign: parameter is ${this.dtype}, value is ${value.dtype}; cast it first`);
     this.#current = value;
     this.device.pending.set(this.cell, { parameter: this, value: value.node });
   }
@@ -62,7 +71,9 @@ export class Parameter {
     this.#current = this.#stored();
   }
 
-  async data(): Promise<TypedArray> { return this.value.data(); }
+  async data(): Promise<TypedArray> {
+    return this.value.data();
+  }
 
   /** Frees the memory, for good: reading and writing throw from here on. A pending assignment is dropped. */
   dispose(): void {
@@ -72,10 +83,21 @@ export class Parameter {
 
   #checkUsable(what: string): void {
     this.device.checkUsable();
-    if (this.cell.disposed) throw new LowrankError("DisposedError", `${what}: parameter ${formatShape(this.shape)} was disposed; a disposed parameter can be neither read nor written`);
+    if (this.cell.disposed)
+      throw new LowrankError(
+        "DisposedError",
+        `${what}: parameter ${formatShape(this.shape)} was disposed; a disposed parameter can be neither read nor written`,
+      );
   }
 
   #stored(): Tensor {
-    return new Tensor(new Node(leafPrimitive, [], {}, this.cell.shape, this.cell.dtype, { kind: "cell", cell: this.cell, version: this.cell.version }), this.device);
+    return new Tensor(
+      new Node(leafPrimitive, [], {}, this.cell.shape, this.cell.dtype, {
+        kind: "cell",
+        cell: this.cell,
+        version: this.cell.version,
+      }),
+      this.device,
+    );
   }
 }

@@ -43,7 +43,9 @@ export function withPrecision<T>(policy: PrecisionPolicy | undefined, body: () =
 }
 
 /** The policy in force. */
-export function currentPrecision(): PrecisionPolicy | undefined { return current; }
+export function currentPrecision(): PrecisionPolicy | undefined {
+  return current;
+}
 
 interface Casting {
   readonly isTensor: (x: unknown) => x is Tensor;
@@ -51,10 +53,16 @@ interface Casting {
 }
 
 /** Runs an op of class `wanted` on `args` as the policy in force says. */
-export function atPrecision<Out>(wanted: PrecisionClass, args: readonly unknown[], call: (args: readonly unknown[]) => Out, { isTensor, cast }: Casting): Out {
+export function atPrecision<Out>(
+  wanted: PrecisionClass,
+  args: readonly unknown[],
+  call: (args: readonly unknown[]) => Out,
+  { isTensor, cast }: Casting,
+): Out {
   const policy = current;
   const floats = args.filter((x): x is Tensor => isTensor(x) && isFloat(x.dtype));
-  const to = (dtype: DType): readonly unknown[] => args.map((x) => (isTensor(x) && isFloat(x.dtype) ? cast(x, dtype) : x));
+  const to = (dtype: DType): readonly unknown[] =>
+    args.map((x) => (isTensor(x) && isFloat(x.dtype) ? cast(x, dtype) : x));
   if (wanted === "compute") return call(policy === undefined ? args : to(policy.compute));
   const half = floats.filter((x) => x.dtype === "f16" || x.dtype === "bf16");
   if (half.length === 0) return policy === undefined ? call(args) : withPrecision(undefined, () => call(args));

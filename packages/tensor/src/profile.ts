@@ -31,13 +31,25 @@ export function makeProfile(runs: readonly (readonly StepTiming[])[]): Profile {
     total += duration;
     byLabel.set(label, row);
   }
-  const rows = [...byLabel].map(([label, r]): ProfileRow => ({ label, ...r, share: total === 0 ? 0 : r.total / total })).sort((a, b) => b.total - a.total);
+  const rows = [...byLabel]
+    .map(([label, r]): ProfileRow => ({ label, ...r, share: total === 0 ? 0 : r.total / total }))
+    .sort((a, b) => b.total - a.total);
   return {
-    rows, total,
+    rows,
+    total,
     table(limit = 30) {
-      const lines = rows.slice(0, limit).map((r) => `${r.total.toFixed(3).padStart(10)} ms ${(100 * r.share).toFixed(1).padStart(5)} % ${String(r.calls).padStart(5)}×  ${r.label}`);
+      const lines = rows
+        .slice(0, limit)
+        .map(
+          (r) =>
+            `${r.total.toFixed(3).padStart(10)} ms ${(100 * r.share).toFixed(1).padStart(5)} % ${String(r.calls).padStart(5)}×  ${r.label}`,
+        );
       const rest = rows.length - limit;
-      return [...lines, ...(rest > 0 ? [`${" ".repeat(28)}and ${rest} more`] : []), `${total.toFixed(3).padStart(10)} ms in all`].join("\n");
+      return [
+        ...lines,
+        ...(rest > 0 ? [`${" ".repeat(28)}and ${rest} more`] : []),
+        `${total.toFixed(3).padStart(10)} ms in all`,
+      ].join("\n");
     },
     chromeTrace() {
       let offset = 0;
@@ -45,7 +57,16 @@ export function makeProfile(runs: readonly (readonly StepTiming[])[]): Profile {
         const start = offset;
         const last = run[run.length - 1];
         offset += last === undefined ? 0 : last.start + last.duration;
-        return run.map((t) => ({ name: t.label, cat: "kernel", ph: "X", ts: 1000 * (start + t.start), dur: 1000 * t.duration, pid: 1, tid: 1, args: { run: i } }));
+        return run.map((t) => ({
+          name: t.label,
+          cat: "kernel",
+          ph: "X",
+          ts: 1000 * (start + t.start),
+          dur: 1000 * t.duration,
+          pid: 1,
+          tid: 1,
+          args: { run: i },
+        }));
       });
       return JSON.stringify({ traceEvents: events, displayTimeUnit: "ms" });
     },

@@ -38,7 +38,9 @@ export function broadcastShapes(op: string, ...shapes: readonly Shape[]): number
       const size = shape[d]!;
       if (out[at] === 1) out[at] = size;
       else if (size !== 1 && size !== out[at]) {
-        throw new ShapeError(`${op}: shapes do not broadcast: ${shapes.map(formatShape).join(" and ")} (${size} ≠ ${out[at]} in dimension ${at - rank})`);
+        throw new ShapeError(
+          `${op}: shapes do not broadcast: ${shapes.map(formatShape).join(" and ")} (${size} ≠ ${out[at]} in dimension ${at - rank})`,
+        );
       }
     }
   }
@@ -49,14 +51,17 @@ export function broadcastShapes(op: string, ...shapes: readonly Shape[]): number
 export function resolveDim(op: string, dim: number, rank: number): number {
   const d = dim < 0 ? dim + rank : dim;
   if (!Number.isInteger(d) || d < 0 || d >= Math.max(rank, 1)) {
-    throw new ShapeError(`${op}: dimension ${dim} does not exist in a tensor of rank ${rank}; use ${-rank}…${rank - 1}`);
+    throw new ShapeError(
+      `${op}: dimension ${dim} does not exist in a tensor of rank ${rank}; use ${-rank}…${rank - 1}`,
+    );
   }
   return d;
 }
 
 export function resolveDims(op: string, dims: readonly number[] | number | undefined, rank: number): number[] {
   if (dims === undefined) return Array.from({ length: rank }, (_, i) => i);
-  if (typeof dims !== "number" && !Array.isArray(dims)) throw new ShapeError(`${op}: dims must be a whole number or a list of them, got ${quote(dims)}`);
+  if (typeof dims !== "number" && !Array.isArray(dims))
+    throw new ShapeError(`${op}: dims must be a whole number or a list of them, got ${quote(dims)}`);
   const list = (typeof dims === "number" ? [dims] : dims).map((d) => resolveDim(op, d, rank));
   if (new Set(list).size !== list.length) throw new ShapeError(`${op}: dimension named twice in [${list.join(", ")}]`);
   return list.sort((a, b) => a - b);

@@ -12,13 +12,18 @@ beforeAll(async () => {
   other = await init({ device: "wasm", threads: 1 });
   reference = await init({ device: "reference" });
 });
-afterAll(() => { device.close(); other.close(); });
+afterAll(() => {
+  device.close();
+  other.close();
+});
 
 const none = undefined as never;
 const of = (dtype: DType, ...values: number[]): Tensor => device.tensor(values, [values.length], dtype);
 
 function thrown(body: () => unknown): LowrankError {
-  try { body(); } catch (error) {
+  try {
+    body();
+  } catch (error) {
     expect(error).toBeInstanceOf(LowrankError);
     return error as LowrankError;
   }
@@ -29,21 +34,38 @@ describe("sizes and positions that are no whole numbers", () => {
   it.each<[string, (x: Tensor) => unknown, string]>([
     ["a forgotten end", (x) => x.slice(0, 1, none), "slice: start and end must be whole numbers, got 1 and undefined"],
     ["an end that is NaN", (x) => ops.slice(x, 0, 0, NaN), "slice: start and end must be whole numbers, got 0 and NaN"],
-    ["a start between two", (x) => ops.slice(x, 0, 0.5, 2), "slice: start and end must be whole numbers, got 0.5 and 2"],
+    [
+      "a start between two",
+      (x) => ops.slice(x, 0, 0.5, 2),
+      "slice: start and end must be whole numbers, got 0.5 and 2",
+    ],
     ["a step between two", (x) => ops.slice(x, 0, 0, 2, 0.5), "slice: step must be"],
     ["a width that is NaN", (x) => x.pad([[NaN, 0]]), "pad: amounts must be whole numbers"],
     ["half a width", (x) => ops.pad(x, [[0.5, 0.5]]), "pad: amounts must be whole numbers"],
     ["half a pair", (x) => ops.pad(x, [[1]] as never), "pad: amounts must be whole numbers"],
     ["half a size", (x) => ops.expand(x.slice(0, 0, 1), [1.5]), "expand: size 0 of shape [1.5] must be a whole number"],
-    ["a negative size", (x) => ops.expand(x.slice(0, 0, 1), [-1]), "expand: size 0 of shape [-1] must be a whole number"],
+    [
+      "a negative size",
+      (x) => ops.expand(x.slice(0, 0, 1), [-1]),
+      "expand: size 0 of shape [-1] must be a whole number",
+    ],
     ["a shape of NaN", (x) => x.reshape([NaN]), "reshape: [3] has 3 elements"],
     ["a dimension between two", (x) => x.permute([0.5]), "permute: dimension 0.5 does not exist"],
     ["a coordinate of no dimension", (x) => ops.coordinate(x, 3), "coordinate: dimension 3 does not exist"],
-    ["random bits of half a size", () => ops.randomBits([1.5], { words: of("u32", 1, 2), site: 0 }), "randomBits: size 0 of shape [1.5] must be"],
+    [
+      "random bits of half a size",
+      () => ops.randomBits([1.5], { words: of("u32", 1, 2), site: 0 }),
+      "randomBits: size 0 of shape [1.5] must be",
+    ],
   ])("%s", async (_, build, message) => {
     const error = thrown(() => build(device.tensor([1, 2, 3])));
     expect([error.code, error.message]).toEqual(["ShapeError", expect.stringContaining(message)]);
-    expect(await device.tensor([2]).add(device.tensor([3])).item()).toBe(5);
+    expect(
+      await device
+        .tensor([2])
+        .add(device.tensor([3]))
+        .item(),
+    ).toBe(5);
   });
 
   it("are no sizes of memory either", () => {
@@ -60,28 +82,39 @@ describe("slice", () => {
     for (let i = start; step > 0 ? i < Math.min(end, size) : i > end; i += step) out.push(i);
     return out;
   };
-  test.prop([fc.integer({ min: 1, max: 6 }), fc.integer({ min: -8, max: 8 }), fc.integer({ min: -8, max: 8 }), fc.constantFrom(-3, -2, -1, 1, 2, 3)], { numRuns: 150 })(
-    "has the elements that a loop over the positions has, or is refused", async (size, start, end, step) => {
-      const from = start < 0 ? start + size : start;
-      const to = step > 0 && end < 0 ? end + size : end;
-      const wanted = positions(size, from, to, step);
-      const refused = (step < 0 && end < -1) || (wanted.length > 0 && (from < 0 || from >= size));
-      for (const on of [device, reference]) {
-        const x = on.tensor(Array.from({ length: size }, (_, i) => 10 + i));
-        if (refused) {
-          expect(thrown(() => ops.slice(x, 0, start, end, step)).code).toBe("ShapeError");
-          continue;
-        }
-        const y = ops.slice(x, 0, start, end, step);
-        expect(y.shape).toEqual([wanted.length]);
-        expect([...await y.floats()]).toEqual(wanted.map((i) => 10 + i));
-        if (wanted.length > 0) expect([...await grad(ops.sum(y), [x])[0]!.floats()]).toEqual(Array.from({ length: size }, (_, i) => Number(wanted.includes(i))));
+  test.prop(
+    [
+      fc.integer({ min: 1, max: 6 }),
+      fc.integer({ min: -8, max: 8 }),
+      fc.integer({ min: -8, max: 8 }),
+      fc.constantFrom(-3, -2, -1, 1, 2, 3),
+    ],
+    { numRuns: 150 },
+  )("has the elements that a loop over the positions has, or is refused", async (size, start, end, step) => {
+    const from = start < 0 ? start + size : start;
+    const to = step > 0 && end < 0 ? end + size : end;
+    const wanted = positions(size, from, to, step);
+    const refused = (step < 0 && end < -1) || (wanted.length > 0 && (from < 0 || from >= size));
+    for (const on of [device, reference]) {
+      const x = on.tensor(Array.from({ length: size }, (_, i) => 10 + i));
+      if (refused) {
+        expect(thrown(() => ops.slice(x, 0, start, end, step)).code).toBe("ShapeError");
+        continue;
       }
-    },
-  );
+      const y = ops.slice(x, 0, start, end, step);
+      expect(y.shape).toEqual([wanted.length]);
+      expect([...(await y.floats())]).toEqual(wanted.map((i) => 10 + i));
+      if (wanted.length > 0)
+        expect([...(await grad(ops.sum(y), [x])[0]!.floats())]).toEqual(
+          Array.from({ length: size }, (_, i) => Number(wanted.includes(i))),
+        );
+    }
+  });
 
   it("does not run past the first element", () => {
-    expect(() => ops.slice(of("f32", 1, 2, 3, 4), 0, 3, -5, -1)).toThrow("slice: with a negative step end is −1 (past the first) or a position, got -5");
+    expect(() => ops.slice(of("f32", 1, 2, 3, 4), 0, 3, -5, -1)).toThrow(
+      "slice: with a negative step end is −1 (past the first) or a position, got -5",
+    );
   });
 });
 
@@ -93,12 +126,23 @@ describe("tensors of two devices", () => {
     ["concat", (x, y) => ops.concat([x, y])],
     ["embedding", (x, y) => ops.embedding(x, ops.cast(y, "i32"))],
     ["dropout", (x, y) => ops.dropout(x, 0.5, { words: ops.cast(y, "u32"), site: 0 })],
-    ["assign", (x, y) => { device.parameter([1, 2]).assign(y); return x; }],
+    [
+      "assign",
+      (x, y) => {
+        device.parameter([1, 2]).assign(y);
+        return x;
+      },
+    ],
   ])("%s", (_, build) => {
-    for (const [on, names] of [[other, "wasm and wasm"], [reference, "wasm and reference"]] as const) {
+    for (const [on, names] of [
+      [other, "wasm and wasm"],
+      [reference, "wasm and reference"],
+    ] as const) {
       const error = thrown(() => build(device.tensor([1, 2]), on.tensor([1, 2], [2], "f32")));
       expect([error.code, error.kind]).toEqual(["DeviceError", "environment"]);
-      expect(error.message.replace("reference and wasm", "wasm and reference")).toContain(`operands live on different devices (${names})`);
+      expect(error.message.replace("reference and wasm", "wasm and reference")).toContain(
+        `operands live on different devices (${names})`,
+      );
     }
     expect(device.pending.size).toBe(0);
   });
@@ -109,7 +153,7 @@ describe("tensors of two devices", () => {
       await expect(device.realize(x)).rejects.toMatchObject({ code: "DeviceError" });
       await expect(device.read(x)).rejects.toThrow("realize: operands live on different devices (wasm and wasm)");
     }
-    expect([...await lazy.floats()]).toEqual([8, 9]);
+    expect([...(await lazy.floats())]).toEqual([8, 9]);
   });
 
   it("a compiled function of one does not assign, write or call the other's", async () => {
@@ -118,10 +162,20 @@ describe("tensors of two devices", () => {
       count.assign(count.value.add(1));
       return { y: device.tensor([1]).add(1) };
     });
-    await expect(assigning({})).rejects.toMatchObject({ code: "DeviceError", message: expect.stringContaining("assign in a compiled function: operands live on different devices (wasm and wasm)") as string });
-    await expect(compile(device, () => { count.write([5]); return {}; })({})).rejects.toMatchObject({ code: "CompileError" });
+    await expect(assigning({})).rejects.toMatchObject({
+      code: "DeviceError",
+      message: expect.stringContaining(
+        "assign in a compiled function: operands live on different devices (wasm and wasm)",
+      ) as string,
+    });
+    await expect(
+      compile(device, () => {
+        count.write([5]);
+        return {};
+      })({}),
+    ).rejects.toMatchObject({ code: "CompileError" });
     expect(other.pending.size).toBe(0);
-    expect([...await count.data()]).toEqual([0]);
+    expect([...(await count.data())]).toEqual([0]);
   });
 });
 
@@ -139,19 +193,24 @@ describe("numbers beside tensors", () => {
     ["pad", () => ops.pad(of("u8", 1), [[1, 0]], 300), "300 is no u8"],
   ])("%s: a number that the dtype does not hold", (name, build, what) => {
     const error = thrown(build);
-    expect([error.code, error.message]).toEqual(["DTypeError", expect.stringMatching(new RegExp(`^${name}: ${what}, .*; cast the tensor first$`))]);
+    expect([error.code, error.message]).toEqual([
+      "DTypeError",
+      expect.stringMatching(new RegExp(`^${name}: ${what}, .*; cast the tensor first$`)),
+    ]);
   });
 
   it("full has the rule of tensor", () => {
     expect(() => device.full([1], 300, "u8")).toThrow("full: 300 at element 0 is no u8");
-    expect(() => device.full([1], "1" as never)).toThrow('full: values must be a typed array or a list of numbers, got "1"');
+    expect(() => device.full([1], "1" as never)).toThrow(
+      'full: values must be a typed array or a list of numbers, got "1"',
+    );
   });
 
   it("whole numbers in range stay, and floats take all", async () => {
-    expect([...await ops.add(of("u8", 1, 2), 253).floats()]).toEqual([254, 255]);
-    expect([...await ops.eq(of("bool", 1, 0), 1).floats()]).toEqual([1, 0]);
-    expect([...await ops.maximum(of("f16", 1, 2), -Infinity).floats()]).toEqual([1, 2]);
-    expect([...await ops.where(of("bool", 1, 0), 0.5, 1).floats()]).toEqual([0.5, 1]);
+    expect([...(await ops.add(of("u8", 1, 2), 253).floats())]).toEqual([254, 255]);
+    expect([...(await ops.eq(of("bool", 1, 0), 1).floats())]).toEqual([1, 0]);
+    expect([...(await ops.maximum(of("f16", 1, 2), -Infinity).floats())]).toEqual([1, 2]);
+    expect([...(await ops.where(of("bool", 1, 0), 0.5, 1).floats())]).toEqual([0.5, 1]);
   });
 
   it.each<[string, () => unknown, string]>([
@@ -162,8 +221,16 @@ describe("numbers beside tensors", () => {
     ["two numbers", () => ops.ge(1, 2), "ge: at least one operand must be a tensor"],
     ["a list", () => device.tensor([1]).mul([1, 2, 3] as never), "mul: takes tensors and numbers, got [1,2,3]"],
     ["a list beside a number", () => ops.mul([1] as never, 2), "mul: takes tensors and numbers, got [1]"],
-    ["a branch that is none", () => ops.where(of("bool", 1), null as never, 1), "where: takes tensors and numbers, got null"],
-    ["an unknown dtype", () => device.tensor([1]).cast("float" as never), 'cast: there is no dtype "float"; use f64, f32'],
+    [
+      "a branch that is none",
+      () => ops.where(of("bool", 1), null as never, 1),
+      "where: takes tensors and numbers, got null",
+    ],
+    [
+      "an unknown dtype",
+      () => device.tensor([1]).cast("float" as never),
+      'cast: there is no dtype "float"; use f64, f32',
+    ],
   ])("%s", (_, build, message) => {
     const error = thrown(build);
     expect([error.code, error.message]).toEqual(["DTypeError", expect.stringContaining(message)]);

@@ -9,9 +9,16 @@ beforeAll(async () => {
   device = await init({ device: "wasm", threads: 1 });
   reference = await init({ device: "reference" });
 });
-afterAll(() => { device.close(); });
+afterAll(() => {
+  device.close();
+});
 
-const of = (on: Device, shape: readonly number[], from = 0): Tensor => on.tensor(Float64Array.from({ length: sizeOf(shape) }, (_, i) => from + i), shape, on.defaultFloat);
+const of = (on: Device, shape: readonly number[], from = 0): Tensor =>
+  on.tensor(
+    Float64Array.from({ length: sizeOf(shape) }, (_, i) => from + i),
+    shape,
+    on.defaultFloat,
+  );
 
 describe("matmul of vectors", () => {
   // sums of small whole numbers, exact in any order
@@ -30,17 +37,25 @@ describe("matmul of vectors", () => {
       const [a, b] = [of(on, left), of(on, right, 1)];
       const y = ops.matmul(a, b);
       expect(y.shape).toEqual(shape);
-      expect([...await y.floats()]).toEqual(values);
+      expect([...(await y.floats())]).toEqual(values);
       const [ga, gb] = grad(ops.sum(y), [a, b]);
       await on.realize(ga!, gb!);
       expect([ga!.shape, gb!.shape]).toEqual([left, right]);
-      if (shape.length === 0) expect([...await ga!.floats(), ...await gb!.floats()]).toEqual([...await b.floats(), ...await a.floats()]);
+      if (shape.length === 0)
+        expect([...(await ga!.floats()), ...(await gb!.floats())]).toEqual([
+          ...(await b.floats()),
+          ...(await a.floats()),
+        ]);
     }
   });
 
   it("names the shapes it was given", () => {
-    expect(() => ops.matmul(of(device, [3]), of(device, [4]))).toThrow("matmul: inner dimensions differ: [3] · [4] (3 ≠ 4)");
-    expect(() => ops.matmul(of(device, [3]), of(device, [2, 3]))).toThrow("matmul: inner dimensions differ: [3] · [2, 3] (3 ≠ 2)");
+    expect(() => ops.matmul(of(device, [3]), of(device, [4]))).toThrow(
+      "matmul: inner dimensions differ: [3] · [4] (3 ≠ 4)",
+    );
+    expect(() => ops.matmul(of(device, [3]), of(device, [2, 3]))).toThrow(
+      "matmul: inner dimensions differ: [3] · [2, 3] (3 ≠ 2)",
+    );
   });
 });
 
@@ -53,19 +68,28 @@ describe("sums of narrow integers", () => {
       const [sum, steps] = [ops.sum(x), ops.cumsum(x, 0)];
       await on.realize(sum, steps);
       expect([sum.dtype, steps.dtype]).toEqual(["i32", "i32"]);
-      expect([await sum.item(), ...await steps.floats()]).toEqual([total, ...running]);
+      expect([await sum.item(), ...(await steps.floats())]).toEqual([total, ...running]);
     }
   });
 
   it("a quotient of integers is refused and says what torch does", () => {
-    expect(() => ops.div(device.tensor(Int32Array.of(7)), 2)).toThrow("div: needs float tensors, got i32 and i32; cast one to f32 first, as torch does by itself");
+    expect(() => ops.div(device.tensor(Int32Array.of(7)), 2)).toThrow(
+      "div: needs float tensors, got i32 and i32; cast one to f32 first, as torch does by itself",
+    );
   });
 });
 
 describe("losses of two tensors", () => {
   it.each(["mse", "binaryCrossEntropy"] as const)("%s takes equal shapes only", (name) => {
-    for (const [a, b] of [[[4], [4, 1]], [[4, 1], [4]], [[4], [1]], [[], [1]]]) {
-      expect(() => ops[name](of(device, a!), of(device, b!))).toThrow(`${name}: shapes differ: [${a!.join(", ")}] and [${b!.join(", ")}]`);
+    for (const [a, b] of [
+      [[4], [4, 1]],
+      [[4, 1], [4]],
+      [[4], [1]],
+      [[], [1]],
+    ]) {
+      expect(() => ops[name](of(device, a!), of(device, b!))).toThrow(
+        `${name}: shapes differ: [${a!.join(", ")}] and [${b!.join(", ")}]`,
+      );
     }
     expect(ops[name](of(device, [4, 1]), of(device, [4, 1])).shape).toEqual([]);
   });
@@ -87,18 +111,21 @@ describe("nothing", () => {
     for (const on of [device, reference]) {
       const x = of(on, [0, 3]);
       expect(await ops.sum(x).item()).toBe(0);
-      expect([...await ops.sum(x, 0).floats()]).toEqual([0, 0, 0]);
+      expect([...(await ops.sum(x, 0).floats())]).toEqual([0, 0, 0]);
       expect(await ops.mean(x).item()).toBeNaN();
       expect(await ops.mse(x, x).item()).toBeNaN();
       expect(await ops.crossEntropy(x, on.tensor(new Int32Array(0))).item()).toBeNaN();
       expect(await ops.crossEntropy(x, on.tensor(new Int32Array(0)), { reduction: "sum" }).item()).toBe(0);
-      expect([...await ops.logsumexp(of(on, [2, 0])).floats()]).toEqual([-Infinity, -Infinity]);
+      expect([...(await ops.logsumexp(of(on, [2, 0])).floats())]).toEqual([-Infinity, -Infinity]);
       expect(ops.softmax(of(on, [2, 0])).shape).toEqual([2, 0]);
-      expect([...await ops.linear(of(on, [5, 0]), of(on, [2, 0])).floats()]).toEqual(new Array(10).fill(0));
-      for (const name of ["amax", "amin", "argmax", "argmin"] as const) expect(() => ops[name](x, 0)).toThrow(`${name}: [0, 3] has no elements to choose from`);
+      expect([...(await ops.linear(of(on, [5, 0]), of(on, [2, 0])).floats())]).toEqual(new Array(10).fill(0));
+      for (const name of ["amax", "amin", "argmax", "argmin"] as const)
+        expect(() => ops[name](x, 0)).toThrow(`${name}: [0, 3] has no elements to choose from`);
       expect(ops.topk(of(on, [2, 3]), 0).values.shape).toEqual([2, 0]);
       const weight = of(on, [2, 3]);
-      expect([...await grad(ops.sum(ops.matmul(of(on, [0, 2]), weight)), [weight])[0]!.floats()]).toEqual(new Array(6).fill(0));
+      expect([...(await grad(ops.sum(ops.matmul(of(on, [0, 2]), weight)), [weight])[0]!.floats())]).toEqual(
+        new Array(6).fill(0),
+      );
     }
   });
 });
@@ -107,31 +134,68 @@ describe("where functions are small", () => {
   const points = Float32Array.from({ length: 200 }, (_, i) => -4 - i * 0.0425);
 
   /** Largest relative error over points, in units of 2⁻²⁴. */
-  async function worst(y: (x: Tensor) => Tensor, truth: (x: number) => number, x: Float32Array = points): Promise<number> {
+  async function worst(
+    y: (x: Tensor) => Tensor,
+    truth: (x: number) => number,
+    x: Float32Array = points,
+  ): Promise<number> {
     const got = await y(device.tensor(x)).floats();
     return Math.max(...Array.from(x, (v, i) => Math.abs(got[i]! / truth(v) - 1) * 2 ** 24));
   }
-  const slope = (f: (x: Tensor) => Tensor) => (x: Tensor): Tensor => grad(ops.sum(f(x)), [x])[0]!;
-  const gaussian = (x: number): number => Math.exp(-x * x / 2) / Math.sqrt(2 * Math.PI);
+  const slope =
+    (f: (x: Tensor) => Tensor) =>
+    (x: Tensor): Tensor =>
+      grad(ops.sum(f(x)), [x])[0]!;
+  const gaussian = (x: number): number => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
   const cdf = (x: number): number => erfc(-x / Math.SQRT2) / 2;
 
   it("GELU keeps its digits below -4, and its slope those that rounding x² leaves", async () => {
-    expect(await worst((x) => ops.gelu(x), (x) => x * cdf(x))).toBeLessThan(8);
+    expect(
+      await worst(
+        (x) => ops.gelu(x),
+        (x) => x * cdf(x),
+      ),
+    ).toBeLessThan(8);
     // κ = x² ≤ 157 halves of a unit
-    expect(await worst(slope((x) => ops.gelu(x)), (x) => cdf(x) + x * gaussian(x))).toBeLessThan(200);
+    expect(
+      await worst(
+        slope((x) => ops.gelu(x)),
+        (x) => cdf(x) + x * gaussian(x),
+      ),
+    ).toBeLessThan(200);
     const v = (x: number): number => 2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3);
-    expect(await worst((x) => ops.gelu(x, "tanh"), (x) => x / (1 + Math.exp(-v(x))), points.filter((x) => x > -9.5))).toBeLessThan(400);
+    expect(
+      await worst(
+        (x) => ops.gelu(x, "tanh"),
+        (x) => x / (1 + Math.exp(-v(x))),
+        points.filter((x) => x > -9.5),
+      ),
+    ).toBeLessThan(400);
   });
 
   it("slopes of tanh, sigmoid and the losses do not cancel", async () => {
     const far = Float32Array.from({ length: 200 }, (_, i) => 4 + i * 0.18);
     for (const x of [far, far.map((v) => -v)]) {
       expect(await worst(slope(ops.tanh), (v) => Math.cosh(v) ** -2, x)).toBeLessThan(16);
-      expect(await worst(slope(ops.sigmoid), (v) => Math.exp(-Math.abs(v)) / (1 + Math.exp(-Math.abs(v))) ** 2, x)).toBeLessThan(16);
+      expect(
+        await worst(slope(ops.sigmoid), (v) => Math.exp(-Math.abs(v)) / (1 + Math.exp(-Math.abs(v))) ** 2, x),
+      ).toBeLessThan(16);
     }
     const ones = (x: Tensor): Tensor => device.full(x.shape, 1);
-    expect(await worst((x) => ops.binaryCrossEntropy(x, ones(x), "none"), (v) => Math.log1p(Math.exp(-v)), far)).toBeLessThan(16);
-    expect(await worst(slope((x) => ops.binaryCrossEntropy(x, ones(x), "sum")), (v) => -Math.exp(-v) / (1 + Math.exp(-v)), far)).toBeLessThan(16);
+    expect(
+      await worst(
+        (x) => ops.binaryCrossEntropy(x, ones(x), "none"),
+        (v) => Math.log1p(Math.exp(-v)),
+        far,
+      ),
+    ).toBeLessThan(16);
+    expect(
+      await worst(
+        slope((x) => ops.binaryCrossEntropy(x, ones(x), "sum")),
+        (v) => -Math.exp(-v) / (1 + Math.exp(-v)),
+        far,
+      ),
+    ).toBeLessThan(16);
   });
 });
 
@@ -140,5 +204,7 @@ function expectNear(got: Float64Array, want: readonly number[]): void {
   want.forEach((w, i) => expect(Math.abs(got[i]! - w)).toBeLessThanOrEqual(2 ** -52 + 1e-14 * Math.abs(w)));
 }
 
-const BCE_LOSS = [30.000000000000092, 0.5764132779827524, 0.6931471805599453, 0.8259394198788436, 9.357622968839737e-14];
+const BCE_LOSS = [
+  30.000000000000092, 0.5764132779827524, 0.6931471805599453, 0.8259394198788436, 9.357622968839737e-14,
+];
 const BCE_GRADIENT = [-0.9999999999999064, -0.06757447619364365, 0.0, 0.5621765008857981, -9.348077867343818e-14];

@@ -1,7 +1,19 @@
 /** Precision policies: what is rounded, where, and that delicate ops survive what half precision cannot hold. */
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { compile, f16ToF32, f32ToF16, grad, init, mixedBf16, mixedF16, ops, withPrecision, type Device, type Tensor } from "../src/index.ts";
+import {
+  compile,
+  f16ToF32,
+  f32ToF16,
+  grad,
+  init,
+  mixedBf16,
+  mixedF16,
+  ops,
+  withPrecision,
+  type Device,
+  type Tensor,
+} from "../src/index.ts";
 
 let wasm: Device;
 let exact: Device;
@@ -17,21 +29,33 @@ afterAll(() => {
 const h = (x: number): number => f16ToF32(f32ToF16(Float32Array.of(x)))[0]!;
 
 it("a product under a policy is the product of rounded operands, accumulated in f32 and rounded once", async () => {
-  await fc.assert(fc.asyncProperty(fc.array(fc.double({ min: -4, max: 4, noNaN: true }), { minLength: 6, maxLength: 6 }), async (v) => {
-    const [a, b] = [v.slice(0, 3), v.slice(3)];
-    const y = withPrecision(mixedF16, () => ops.matmul(wasm.tensor(a, [1, 3]), wasm.tensor(b, [3, 1])));
-    expect(y.dtype).toBe("f16");
-    const sum = a.reduce((s, x, i) => s + h(Math.fround(x)) * h(Math.fround(b[i]!)), 0);
-    // the f32 sum of three exact products is off by at most 3·2⁻²⁴·Σ|ab| ≤ 3·2⁻²⁴·48 before the one rounding to half
-    const [got] = await y.tolist() as [[number]];
-    expect(Math.abs(got![0]! - sum)).toBeLessThanOrEqual(Math.abs(sum) * 2 ** -11 + 2 ** -25 + 3 * 2 ** -24 * 48);
-  }), { numRuns: 50 });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.double({ min: -4, max: 4, noNaN: true }), { minLength: 6, maxLength: 6 }),
+      async (v) => {
+        const [a, b] = [v.slice(0, 3), v.slice(3)];
+        const y = withPrecision(mixedF16, () => ops.matmul(wasm.tensor(a, [1, 3]), wasm.tensor(b, [3, 1])));
+        expect(y.dtype).toBe("f16");
+        const sum = a.reduce((s, x, i) => s + h(Math.fround(x)) * h(Math.fround(b[i]!)), 0);
+        // the f32 sum of three exact products is off by at most 3·2⁻²⁴·Σ|ab| ≤ 3·2⁻²⁴·48 before the one rounding to half
+        const [got] = (await y.tolist()) as [[number]];
+        expect(Math.abs(got![0]! - sum)).toBeLessThanOrEqual(Math.abs(sum) * 2 ** -11 + 2 ** -25 + 3 * 2 ** -24 * 48);
+      },
+    ),
+    { numRuns: 50 },
+  );
 });
 
 describe("classes", () => {
   it("delicate ops give f32 under a policy and the operand's dtype without one", () => {
     const x = ops.cast(wasm.tensor([[1, 2, 3]]), "f16");
-    const dtypes = (): string[] => [ops.softmax(x), ops.layerNorm(x, wasm.tensor([1, 1, 1]), wasm.tensor([0, 0, 0]), 1e-5), ops.sum(x), ops.exp(x)].map((y) => y.dtype);
+    const dtypes = (): string[] =>
+      [
+        ops.softmax(x),
+        ops.layerNorm(x, wasm.tensor([1, 1, 1]), wasm.tensor([0, 0, 0]), 1e-5),
+        ops.sum(x),
+        ops.exp(x),
+      ].map((y) => y.dtype);
     expect(withPrecision(mixedF16, dtypes)).toEqual(["f32", "f32", "f32", "f32"]);
     expect(dtypes()).toEqual(["f16", "f32", "f16", "f16"]);
   });
@@ -50,17 +74,34 @@ describe("classes", () => {
 });
 
 it("softmax of rows with infinities: zeros where all are masked, NaN where one is ∞, as torch has it", async () => {
-  const rows = [[-Infinity, -Infinity, -Infinity], [Infinity, 1, -Infinity], [NaN, 1, 2], [0, -Infinity, 0], [-3e38, 3e38, 0], [-200, 0, -90]];
+  const rows = [
+    [-Infinity, -Infinity, -Infinity],
+    [Infinity, 1, -Infinity],
+    [NaN, 1, 2],
+    [0, -Infinity, 0],
+    [-3e38, 3e38, 0],
+    [-200, 0, -90],
+  ];
   for (const device of [wasm, exact]) {
-    const y = await ops.softmax(device.tensor(rows)).tolist() as number[][];
-    expect(y.slice(0, 5)).toEqual([[0, 0, 0], [NaN, NaN, NaN], [NaN, NaN, NaN], [0.5, 0, 0.5], [0, 1, 0]]);
+    const y = (await ops.softmax(device.tensor(rows)).tolist()) as number[][];
+    expect(y.slice(0, 5)).toEqual([
+      [0, 0, 0],
+      [NaN, NaN, NaN],
+      [NaN, NaN, NaN],
+      [0.5, 0, 0.5],
+      [0, 1, 0],
+    ]);
     y[5]!.forEach((v, i) => expect(Math.abs(v - [0, 1, 0][i]!)).toBeLessThan(1e-38));
   }
 });
 
 describe("half precision on adversarial inputs stays finite and near f64", () => {
-  const on = (device: Device, rows: readonly number[][]): Tensor => ops.cast(device.tensor(rows.map((r) => [...r])), "f16");
-  const both = async (f: (device: Device) => Tensor): Promise<[number[], number[]]> => [[...(await wasm.readFloats(f(wasm)))], [...(await exact.readFloats(f(exact)))]];
+  const on = (device: Device, rows: readonly number[][]): Tensor =>
+    ops.cast(device.tensor(rows.map((r) => [...r])), "f16");
+  const both = async (f: (device: Device) => Tensor): Promise<[number[], number[]]> => [
+    [...(await wasm.readFloats(f(wasm)))],
+    [...(await exact.readFloats(f(exact)))],
+  ];
 
   it("layer norm over entries of 3,000, over constant rows and over tiny ones", async () => {
     const n = 768;
@@ -70,11 +111,20 @@ describe("half precision on adversarial inputs stays finite and near f64", () =>
       Array.from({ length: n }, (_, i) => 6e-5 * Math.cos(i)),
     ];
     for (const eps of [1e-12, 1e-5]) {
-      const [got, want] = await both((d) => ops.layerNorm(on(d, rows), ops.cast(d.tensor(Array.from({ length: n }, () => 1)), "f16"), ops.cast(d.tensor(Array.from({ length: n }, () => 0)), "f16"), eps));
+      const [got, want] = await both((d) =>
+        ops.layerNorm(
+          on(d, rows),
+          ops.cast(d.tensor(Array.from({ length: n }, () => 1)), "f16"),
+          ops.cast(d.tensor(Array.from({ length: n }, () => 0)), "f16"),
+          eps,
+        ),
+      );
       // one rounding to half on either side, and f32 statistics: 2⁻¹⁰·|y| + 2⁻²⁴, plus n·2⁻²⁴ of the row's largest
       got.forEach((y, i) => {
         expect(Number.isFinite(y)).toBe(true);
-        expect(Math.abs(y - want[i]!)).toBeLessThanOrEqual(2 ** -10 * Math.abs(want[i]!) + 2 ** -24 + 768 * 2 ** -24 * 28);
+        expect(Math.abs(y - want[i]!)).toBeLessThanOrEqual(
+          2 ** -10 * Math.abs(want[i]!) + 2 ** -24 + 768 * 2 ** -24 * 28,
+        );
       });
     }
   });
@@ -83,13 +133,18 @@ describe("half precision on adversarial inputs stays finite and near f64", () =>
     const [s, d] = [8, 64];
     // q·k = ±64·31² ≈ ±6.15e4 before scaling: beyond half's 65,504 once rows add up, fine in f32
     const q = Array.from({ length: s }, (_, i) => Array.from({ length: d }, () => (i % 2 === 0 ? 31 : -31)));
-    const k = Array.from({ length: s }, (_, j) => Array.from({ length: d }, (_, c) => 31 * (j % 3 === 0 ? 1 : -1) + 0.01 * c * j));
+    const k = Array.from({ length: s }, (_, j) =>
+      Array.from({ length: d }, (_, c) => 31 * (j % 3 === 0 ? 1 : -1) + 0.01 * c * j),
+    );
     const v = Array.from({ length: s }, (_, j) => Array.from({ length: d }, (_, c) => Math.sin(j * d + c)));
     const mask = Array.from({ length: s * s }, (_, i) => (Math.floor(i / s) === 3 ? 0 : 1));
-    const run = (device: Device): Tensor => withPrecision(mixedF16, () => {
-      const part = (rows: number[][]): Tensor => ops.reshape(on(device, rows), [1, 1, s, d]);
-      return ops.attention(part(q), part(k), part(v), { mask: device.tensor(Uint8Array.from(mask), [1, 1, s, s], "bool") });
-    });
+    const run = (device: Device): Tensor =>
+      withPrecision(mixedF16, () => {
+        const part = (rows: number[][]): Tensor => ops.reshape(on(device, rows), [1, 1, s, d]);
+        return ops.attention(part(q), part(k), part(v), {
+          mask: device.tensor(Uint8Array.from(mask), [1, 1, s, s], "bool"),
+        });
+      });
     const [got, want] = await both(run);
     got.forEach((y, i) => {
       expect(Number.isFinite(y)).toBe(true);
@@ -110,11 +165,24 @@ describe("half precision on adversarial inputs stays finite and near f64", () =>
 });
 
 it("the trace of dtypes tells what ran", async () => {
-  const w = wasm.parameter(Float32Array.from({ length: 16 }, (_, i) => i), [4, 4], "f16");
-  const build = (mixed: boolean) => compile(wasm, ({ x }) => ({ y: withPrecision(mixed ? mixedF16 : undefined, () => ops.sum(ops.softmax(ops.linear(x!, ops.cast(w.value, "f32"))))) }));
+  const w = wasm.parameter(
+    Float32Array.from({ length: 16 }, (_, i) => i),
+    [4, 4],
+    "f16",
+  );
+  const build = (mixed: boolean) =>
+    compile(wasm, ({ x }) => ({
+      y: withPrecision(mixed ? mixedF16 : undefined, () =>
+        ops.sum(ops.softmax(ops.linear(x!, ops.cast(w.value, "f32")))),
+      ),
+    }));
   const spec = { x: { shape: [2, 4], dtype: "f32" } } as const;
-  expect(build(true).plan(spec).dtypes.products).toEqual([{ operands: ["f16", "f16"], result: "f16", stored: [undefined, "f16"], count: 1 }]);
-  expect(build(false).plan(spec).dtypes.products).toEqual([{ operands: ["f32", "f32"], result: "f32", stored: [undefined, "f16"], count: 1 }]);
+  expect(build(true).plan(spec).dtypes.products).toEqual([
+    { operands: ["f16", "f16"], result: "f16", stored: [undefined, "f16"], count: 1 },
+  ]);
+  expect(build(false).plan(spec).dtypes.products).toEqual([
+    { operands: ["f32", "f32"], result: "f32", stored: [undefined, "f16"], count: 1 },
+  ]);
   expect(Object.keys(build(true).plan(spec).dtypes.reductions)).toEqual(["f32"]);
   expect(build(true).plan(spec).dtypes.storage).toEqual({ f16: 32 });
 });

@@ -2,12 +2,30 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { DType, TypedArray } from "../src/dtype.ts";
 import { interpret } from "../src/ir/interpret.ts";
-import type { Arg, Guard, Index, Instr, LoopKernel, ScatterKernel, Store, ValueId, ValueType } from "../src/ir/kernel.ts";
+import type {
+  Arg,
+  Guard,
+  Index,
+  Instr,
+  LoopKernel,
+  ScatterKernel,
+  Store,
+  ValueId,
+  ValueType,
+} from "../src/ir/kernel.ts";
 import { array, compileKernel } from "./wasm-run.ts";
 
 type Load = Extract<Instr, { op: "load" }>;
 
-const registers: Record<Exclude<DType, "f64">, ValueType> = { f32: "f32", f16: "f32", bf16: "f32", i32: "i32", u32: "u32", u8: "u32", bool: "bool" };
+const registers: Record<Exclude<DType, "f64">, ValueType> = {
+  f32: "f32",
+  f16: "f32",
+  bf16: "f32",
+  i32: "i32",
+  u32: "u32",
+  u8: "u32",
+  bool: "bool",
+};
 const memoryTypes = Object.keys(registers) as Exclude<DType, "f64">[];
 
 /** Smallest and largest value of offset + Σ strides·coord over `shape`. */
@@ -51,7 +69,8 @@ class Builder {
 
   ofType(type: ValueType): ValueId {
     const found = this.body.flatMap((instr, v) => (instr.type === type ? [v] : []));
-    if (found.length === 0) return this.push({ op: "const", type, value: type === "bool" ? this.pick(2) : this.pick(5) });
+    if (found.length === 0)
+      return this.push({ op: "const", type, value: type === "bool" ? this.pick(2) : this.pick(5) });
     return found[this.pick(found.length)]!;
   }
 
@@ -72,14 +91,30 @@ class Builder {
   }
 
   /** An argument that holds everything `strides` reaches, filled with small numbers of its type. */
-  arg(dtype: Exclude<DType, "f64">, strides: readonly number[], access: Arg["access"], slack = 0): { arg: number; offset: number } {
+  arg(
+    dtype: Exclude<DType, "f64">,
+    strides: readonly number[],
+    access: Arg["access"],
+    slack = 0,
+  ): { arg: number; offset: number } {
     const { low, high } = reach(strides, this.shape);
     const size = high - low + 1 + slack;
     const data = array(dtype, size);
     for (let i = 0; i < size; i++) {
       const x = this.pick(17);
       // f16 2.0 is 0x4000 and bf16 2.0 is 0x4000: patterns around it are ordinary numbers in both.
-      data[i] = dtype === "bool" ? x % 2 : dtype === "f16" || dtype === "bf16" ? 0x3f80 + x * 16 + (x % 3 === 0 ? 0x8000 : 0) : dtype === "f32" ? (x === 7 ? -0 : (x - 8) / 4) : dtype === "i32" ? x - 8 : x;
+      data[i] =
+        dtype === "bool"
+          ? x % 2
+          : dtype === "f16" || dtype === "bf16"
+            ? 0x3f80 + x * 16 + (x % 3 === 0 ? 0x8000 : 0)
+            : dtype === "f32"
+              ? x === 7
+                ? -0
+                : (x - 8) / 4
+              : dtype === "i32"
+                ? x - 8
+                : x;
     }
     this.args.push({ dtype, access, size });
     this.buffers.push(data);
@@ -89,7 +124,11 @@ class Builder {
   guard(): Guard {
     const d = this.pick(this.shape.length);
     const strides = this.shape.map((_, i) => (i === d ? [1, 1, 2, -1][this.pick(4)]! : 0));
-    return { offset: this.pick(5) - 2 + (strides[d]! < 0 ? this.shape[d]! : 0), strides, size: 1 + this.pick(this.shape[d]! + 3) };
+    return {
+      offset: this.pick(5) - 2 + (strides[d]! < 0 ? this.shape[d]! : 0),
+      strides,
+      size: 1 + this.pick(this.shape[d]! + 3),
+    };
   }
 
   load(): ValueId {
@@ -100,7 +139,11 @@ class Builder {
     if (dynamic) {
       // Index value mod 4 reaches 3 rows of `step` elements further than the affine part.
       const step = 1 + this.pick(3);
-      const u = this.push({ op: "cast", type: "u32", a: this.ofType(["i32", "u32", "bool"][this.pick(3)] as ValueType) });
+      const u = this.push({
+        op: "cast",
+        type: "u32",
+        a: this.ofType(["i32", "u32", "bool"][this.pick(3)] as ValueType),
+      });
       const four = this.push({ op: "const", type: "u32", value: 4 });
       const value = this.push({ op: "mod", type: "u32", a: u, b: four });
       const { arg, offset } = this.arg(dtype, strides, "read", 3 * step);
@@ -114,8 +157,18 @@ class Builder {
       const shift = this.pick(7) - 3;
       const shifted = { offset: offset + shift, strides };
       const guards: Guard[] = [{ ...shifted, size: this.args[arg]!.size }];
-      if (this.pick(2) === 0) guards.push({ offset: 0, strides: this.shape.map((_, i) => (i === d ? 1 : 0)), size: this.pick(this.shape[d]! + 2) });
-      return this.push({ op: "load", type, arg, index: { ...shifted, guards, fill: type === "bool" ? 1 : this.pick(3) } } satisfies Load);
+      if (this.pick(2) === 0)
+        guards.push({
+          offset: 0,
+          strides: this.shape.map((_, i) => (i === d ? 1 : 0)),
+          size: this.pick(this.shape[d]! + 2),
+        });
+      return this.push({
+        op: "load",
+        type,
+        arg,
+        index: { ...shifted, guards, fill: type === "bool" ? 1 : this.pick(3) },
+      } satisfies Load);
     }
     return this.push({ op: "load", type, arg, index });
   }
@@ -123,7 +176,10 @@ class Builder {
   step(): void {
     const number = (): ValueType => (["f32", "f32", "i32", "u32"] as const)[this.pick(4)]!;
     switch (this.pick(11)) {
-      case 0: case 1: this.load(); return;
+      case 0:
+      case 1:
+        this.load();
+        return;
       case 2: {
         const type = number();
         const op = (["add", "sub", "mul", "max", "min", "div", "mod"] as const)[this.pick(7)]!;
@@ -132,7 +188,12 @@ class Builder {
       }
       case 3: {
         const type = number();
-        this.push({ op: (["lt", "le", "eq", "ne"] as const)[this.pick(4)]!, type: "bool", a: this.ofType(type), b: this.ofType(type) });
+        this.push({
+          op: (["lt", "le", "eq", "ne"] as const)[this.pick(4)]!,
+          type: "bool",
+          a: this.ofType(type),
+          b: this.ofType(type),
+        });
         return;
       }
       case 4: {
@@ -160,13 +221,24 @@ class Builder {
         else this.push({ op, type: op === "isfinite" ? "bool" : "f32", a: f });
         return;
       }
-      case 8: this.reduce(); return;
+      case 8:
+        this.reduce();
+        return;
       case 9: {
         // Half of the time elements in row-major order, where calls are shared.
         const ordered = this.pick(2) === 0;
         const index = ordered ? this.push({ op: "cast", type: "u32", a: this.position() }) : this.ofType("u32");
-        const word = (): ValueId => (ordered ? this.push({ op: "const", type: "u32", value: this.pick(9) }) : this.ofType("u32"));
-        this.push({ op: "random", type: "u32", bits: this.pick(2) ? 16 : 32, k0: word(), k1: word(), index, site: word() });
+        const word = (): ValueId =>
+          ordered ? this.push({ op: "const", type: "u32", value: this.pick(9) }) : this.ofType("u32");
+        this.push({
+          op: "random",
+          type: "u32",
+          bits: this.pick(2) ? 16 : 32,
+          k0: word(),
+          k1: word(),
+          index,
+          site: word(),
+        });
         return;
       }
       default:
@@ -181,7 +253,10 @@ class Builder {
     let sum = this.push({ op: "const", type: "i32", value: [0, 0, 16, 8, 5][this.pick(5)]! });
     let step = 1;
     for (const d of this.shape.map((_, i) => i).reverse()) {
-      const [coord, by] = [this.push({ op: "coord", type: "i32", dim: d }), this.push({ op: "const", type: "i32", value: step })];
+      const [coord, by] = [
+        this.push({ op: "coord", type: "i32", dim: d }),
+        this.push({ op: "const", type: "i32", value: step }),
+      ];
       sum = this.push({ op: "add", type: "i32", a: sum, b: this.push({ op: "mul", type: "i32", a: coord, b: by }) });
       step *= this.shape[d]!;
     }
@@ -222,24 +297,41 @@ class Builder {
   }
 
   kernel(): LoopKernel {
-    return { kind: "loop", label: "random", args: this.args, outer: this.outer, inner: this.inner, body: this.body, stores: this.stores };
+    return {
+      kind: "loop",
+      label: "random",
+      args: this.args,
+      outer: this.outer,
+      inner: this.inner,
+      body: this.body,
+      stores: this.stores,
+    };
   }
 }
 
 function dependsOnInner(kernel: LoopKernel, value: ValueId): boolean {
   const deps = kernel.body.map(() => false);
   const rank = kernel.outer.length;
-  const moves = (at: Index | Guard): boolean => at.strides.slice(rank).some((s) => s !== 0) || (at.dynamic ?? []).some((t) => deps[t.value]!);
+  const moves = (at: Index | Guard): boolean =>
+    at.strides.slice(rank).some((s) => s !== 0) || (at.dynamic ?? []).some((t) => deps[t.value]!);
   kernel.body.forEach((instr, v) => {
     if (instr.op === "coord") deps[v] = instr.dim >= rank;
     else if (instr.op === "load") deps[v] = moves(instr.index) || (instr.index.guards ?? []).some(moves);
     else if (instr.op === "inbounds") deps[v] = instr.guards.some(moves);
-    else if (instr.op !== "const" && instr.op !== "reduce") deps[v] = Object.entries(instr).some(([key, x]) => ["a", "b", "cond", "k0", "k1", "index", "site"].includes(key) && deps[x as number]!);
+    else if (instr.op !== "const" && instr.op !== "reduce")
+      deps[v] = Object.entries(instr).some(
+        ([key, x]) => ["a", "b", "cond", "k0", "k1", "index", "site"].includes(key) && deps[x as number]!,
+      );
   });
   return deps[value]!;
 }
 
-function build(outer: number[], inner: number[], choices: number[], steps: number): { kernel: LoopKernel; buffers: TypedArray[] } {
+function build(
+  outer: number[],
+  inner: number[],
+  choices: number[],
+  steps: number,
+): { kernel: LoopKernel; buffers: TypedArray[] } {
   const builder = new Builder(outer, inner, choices);
   builder.load();
   for (let i = 0; i < steps; i++) builder.step();
@@ -251,74 +343,133 @@ function build(outer: number[], inner: number[], choices: number[], steps: numbe
   return { kernel: builder.kernel(), buffers: builder.buffers };
 }
 
-const size = fc.oneof({ weight: 8, arbitrary: fc.integer({ min: 1, max: 9 }) }, { weight: 1, arbitrary: fc.constant(0) }, { weight: 3, arbitrary: fc.integer({ min: 10, max: 70 }) });
-const randomKernel = fc.record({
-  outer: fc.array(size, { maxLength: 2 }),
-  inner: fc.array(size, { maxLength: 2 }),
-  choices: fc.array(fc.nat(10_000), { minLength: 40, maxLength: 80 }),
-  steps: fc.integer({ min: 1, max: 12 }),
-}).map(({ outer, inner, choices, steps }) => build(outer, inner, choices, steps));
+const size = fc.oneof(
+  { weight: 8, arbitrary: fc.integer({ min: 1, max: 9 }) },
+  { weight: 1, arbitrary: fc.constant(0) },
+  { weight: 3, arbitrary: fc.integer({ min: 10, max: 70 }) },
+);
+const randomKernel = fc
+  .record({
+    outer: fc.array(size, { maxLength: 2 }),
+    inner: fc.array(size, { maxLength: 2 }),
+    choices: fc.array(fc.nat(10_000), { minLength: 40, maxLength: 80 }),
+    steps: fc.integer({ min: 1, max: 12 }),
+  })
+  .map(({ outer, inner, choices, steps }) => build(outer, inner, choices, steps));
 
 describe("random loop kernels", () => {
   it("agree bit by bit with the interpreter, however the work is cut", () => {
-    fc.assert(fc.property(randomKernel, fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 3 }), ({ kernel, buffers }, cuts) => {
-      const expected = buffers.map((b) => b.slice());
-      interpret(kernel, expected, { precision: "f32" });
-      const actual = compileKernel(kernel).run(buffers, cuts);
-      kernel.args.forEach((arg, i) => expect(plain(actual[i]!, arg.dtype), `argument ${i} (${arg.dtype})`).toEqual(plain(expected[i]!, arg.dtype)));
-    }), { numRuns: 1500 });
+    fc.assert(
+      fc.property(
+        randomKernel,
+        fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 3 }),
+        ({ kernel, buffers }, cuts) => {
+          const expected = buffers.map((b) => b.slice());
+          interpret(kernel, expected, { precision: "f32" });
+          const actual = compileKernel(kernel).run(buffers, cuts);
+          kernel.args.forEach((arg, i) =>
+            expect(plain(actual[i]!, arg.dtype), `argument ${i} (${arg.dtype})`).toEqual(
+              plain(expected[i]!, arg.dtype),
+            ),
+          );
+        },
+      ),
+      { numRuns: 1500 },
+    );
   });
 });
 
 describe("maxima", () => {
   it("of zeros are +0, wherever the zeros of either sign lie", () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 70 }), fc.boolean(), fc.array(fc.constantFrom(0, -0, -1), { minLength: 350, maxLength: 350 }), (rows, cols, across, values) => {
-      const data = Float32Array.from(values.slice(0, rows * cols));
-      const kernel: LoopKernel = {
-        kind: "loop", label: "random", outer: [rows], inner: [cols],
-        args: [{ dtype: "f32", access: "read", size: data.length }, { dtype: "f32", access: "write", size: rows }],
-        body: [
-          { op: "load", type: "f32", arg: 0, index: { offset: 0, strides: across ? [1, rows] : [cols, 1] } },
-          { op: "reduce", type: "f32", combine: "max", a: 0 },
-        ],
-        stores: [{ arg: 1, index: { offset: 0, strides: [1, 0] }, value: 1 }],
-      };
-      const expected = Array.from({ length: rows }, (_, r) => {
-        const row = Array.from({ length: cols }, (_, k) => data[across ? k * rows + r : r * cols + k]!);
-        return row.every((x) => x === -1) ? -1 : 0;
-      });
-      const interpreted = [data, new Float32Array(rows)];
-      interpret(kernel, interpreted, { precision: "f32" });
-      expect(Array.from(interpreted[1]!)).toEqual(expected);
-      expect(Array.from(compileKernel(kernel).run([data, new Float32Array(rows)])[1]!)).toEqual(expected);
-    }), { numRuns: 300 });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 5 }),
+        fc.integer({ min: 1, max: 70 }),
+        fc.boolean(),
+        fc.array(fc.constantFrom(0, -0, -1), { minLength: 350, maxLength: 350 }),
+        (rows, cols, across, values) => {
+          const data = Float32Array.from(values.slice(0, rows * cols));
+          const kernel: LoopKernel = {
+            kind: "loop",
+            label: "random",
+            outer: [rows],
+            inner: [cols],
+            args: [
+              { dtype: "f32", access: "read", size: data.length },
+              { dtype: "f32", access: "write", size: rows },
+            ],
+            body: [
+              { op: "load", type: "f32", arg: 0, index: { offset: 0, strides: across ? [1, rows] : [cols, 1] } },
+              { op: "reduce", type: "f32", combine: "max", a: 0 },
+            ],
+            stores: [{ arg: 1, index: { offset: 0, strides: [1, 0] }, value: 1 }],
+          };
+          const expected = Array.from({ length: rows }, (_, r) => {
+            const row = Array.from({ length: cols }, (_, k) => data[across ? k * rows + r : r * cols + k]!);
+            return row.every((x) => x === -1) ? -1 : 0;
+          });
+          const interpreted = [data, new Float32Array(rows)];
+          interpret(kernel, interpreted, { precision: "f32" });
+          expect(Array.from(interpreted[1]!)).toEqual(expected);
+          expect(Array.from(compileKernel(kernel).run([data, new Float32Array(rows)])[1]!)).toEqual(expected);
+        },
+      ),
+      { numRuns: 300 },
+    );
   });
 });
 
 /** Numbers to compare: NaN patterns of the 16-bit formats become one. */
 function plain(data: TypedArray, dtype: DType): number[] {
-  return Array.from(data, (x) => (dtype === "f16" && (x & 0x7fff) > 0x7c00 ? NaN : dtype === "bf16" && (x & 0x7fff) > 0x7f80 ? NaN : x));
+  return Array.from(data, (x) =>
+    dtype === "f16" && (x & 0x7fff) > 0x7c00 ? NaN : dtype === "bf16" && (x & 0x7fff) > 0x7f80 ? NaN : x,
+  );
 }
 
 describe("scatter-add", () => {
-  const sizes = fc.record({ rows: fc.integer({ min: 1, max: 300 }), cols: fc.integer({ min: 1, max: 200 }), count: fc.integer({ min: 0, max: 300 }), dtype: fc.constantFrom<DType>("i32", "u32"), half: fc.boolean() });
+  const sizes = fc.record({
+    rows: fc.integer({ min: 1, max: 300 }),
+    cols: fc.integer({ min: 1, max: 200 }),
+    count: fc.integer({ min: 0, max: 300 }),
+    dtype: fc.constantFrom<DType>("i32", "u32"),
+    half: fc.boolean(),
+  });
 
   it("agrees with the interpreter, drops ids outside the rows and does not depend on the cut", () => {
-    fc.assert(fc.property(sizes, fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 3 }), ({ rows, cols, count, dtype, half }, cuts) => {
-      const ids = array(dtype, count);
-      const src = array(half ? "f16" : "f32", count * cols);
-      for (let i = 0; i < count; i++) ids[i] = ((i * 7919) % (rows + 4)) - 2;
-      for (let i = 0; i < src.length; i++) src[i] = half ? 0x3c00 + ((i * 31) % 7) * 512 : ((i * 31) % 33) - 16;
-      const kernel: ScatterKernel = {
-        kind: "scatter", label: "random", rows, cols, count, out: 2,
-        args: [{ dtype, access: "read", size: count }, { dtype: half ? "f16" : "f32", access: "read", size: src.length }, { dtype: "f32", access: "write", size: rows * cols }],
-        ids: { body: [{ op: "load", type: dtype === "i32" ? "i32" : "u32", arg: 0, index: { offset: 0, strides: [1] } }], value: 0 },
-        src: { body: [{ op: "load", type: "f32", arg: 1, index: { offset: 0, strides: [cols, 1] } }], value: 0 },
-      };
-      const buffers = [ids, src, array("f32", rows * cols)];
-      const expected = buffers.map((b) => b.slice());
-      interpret(kernel, expected);
-      expect(Array.from(compileKernel(kernel).run(buffers, cuts)[2]!)).toEqual(Array.from(expected[2]!));
-    }), { numRuns: 200 });
+    fc.assert(
+      fc.property(
+        sizes,
+        fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 3 }),
+        ({ rows, cols, count, dtype, half }, cuts) => {
+          const ids = array(dtype, count);
+          const src = array(half ? "f16" : "f32", count * cols);
+          for (let i = 0; i < count; i++) ids[i] = ((i * 7919) % (rows + 4)) - 2;
+          for (let i = 0; i < src.length; i++) src[i] = half ? 0x3c00 + ((i * 31) % 7) * 512 : ((i * 31) % 33) - 16;
+          const kernel: ScatterKernel = {
+            kind: "scatter",
+            label: "random",
+            rows,
+            cols,
+            count,
+            out: 2,
+            args: [
+              { dtype, access: "read", size: count },
+              { dtype: half ? "f16" : "f32", access: "read", size: src.length },
+              { dtype: "f32", access: "write", size: rows * cols },
+            ],
+            ids: {
+              body: [{ op: "load", type: dtype === "i32" ? "i32" : "u32", arg: 0, index: { offset: 0, strides: [1] } }],
+              value: 0,
+            },
+            src: { body: [{ op: "load", type: "f32", arg: 1, index: { offset: 0, strides: [cols, 1] } }], value: 0 },
+          };
+          const buffers = [ids, src, array("f32", rows * cols)];
+          const expected = buffers.map((b) => b.slice());
+          interpret(kernel, expected);
+          expect(Array.from(compileKernel(kernel).run(buffers, cuts)[2]!)).toEqual(Array.from(expected[2]!));
+        },
+      ),
+      { numRuns: 200 },
+    );
   });
 });

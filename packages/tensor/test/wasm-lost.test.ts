@@ -13,17 +13,29 @@ const kept = (device: Device): Device => {
 const SIDE = 256;
 const input = { x: { data: Float32Array.from({ length: SIDE * SIDE }, (_, i) => Math.sin(i)), shape: [SIDE, SIDE] } };
 /** Large enough for threads to share every kernel. */
-const stepOn = (device: Device): Compiled<{ y: Tensor }> => compile(device, ({ x }) => ({ y: ops.sum(ops.softmax(ops.matmul(x!, ops.tanh(x!)))) }));
-const failure = (promise: Promise<unknown>): Promise<LowrankError> => promise.then(() => { throw new Error("it did not fail"); }, (error: LowrankError) => error);
+const stepOn = (device: Device): Compiled<{ y: Tensor }> =>
+  compile(device, ({ x }) => ({ y: ops.sum(ops.softmax(ops.matmul(x!, ops.tanh(x!)))) }));
+const failure = (promise: Promise<unknown>): Promise<LowrankError> =>
+  promise.then(
+    () => {
+      throw new Error("it did not fail");
+    },
+    (error: LowrankError) => error,
+  );
 /** Blocks the thread: no event comes in between. */
-const block = (ms: number): void => { Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms); };
+const block = (ms: number): void => {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+};
 
 /** Runs steps until one fails; how long that one took. */
 async function untilFailure(step: Compiled<{ y: Tensor }>): Promise<{ error: LowrankError; ms: number }> {
   for (let i = 0; i < 500; i++) {
     const started = performance.now();
     // no await before the outcome is there: a synchronous run gives no event loop a turn
-    const outcome = step(input).then(() => undefined, (error: LowrankError) => error);
+    const outcome = step(input).then(
+      () => undefined,
+      (error: LowrankError) => error,
+    );
     const ms = performance.now() - started;
     const error = await outcome;
     if (error !== undefined) return { error, ms };
@@ -31,7 +43,8 @@ async function untilFailure(step: Compiled<{ y: Tensor }>): Promise<{ error: Low
   throw new Error("no step failed");
 }
 
-const third = (statement: string): string => `globalThis.pieces = (globalThis.pieces ?? 0) + 1; if (globalThis.pieces === 3) { ${statement} }`;
+const third = (statement: string): string =>
+  `globalThis.pieces = (globalThis.pieces ?? 0) + 1; if (globalThis.pieces === 3) { ${statement} }`;
 
 describe("a compute thread that ends inside a phase", () => {
   it.for([
@@ -44,7 +57,12 @@ describe("a compute thread that ends inside a phase", () => {
     const { error, ms } = await untilFailure(stepOn(lost));
     expect(error).toMatchObject({ code: "DeviceLostError", message: expect.stringMatching(message) as string });
     expect(ms).toBeLessThan(1000);
-    for (const use of [() => stepOn(lost)(input), () => weight.data(), async () => lost.parameter([1]), async () => ops.add(weight.value, 1).data()]) {
+    for (const use of [
+      () => stepOn(lost)(input),
+      () => weight.data(),
+      async () => lost.parameter([1]),
+      async () => ops.add(weight.value, 1).data(),
+    ]) {
       expect(await failure(use())).toMatchObject({ code: "DeviceLostError" });
     }
     expect(await (await stepOn(other)(input)).y.item()).toBeCloseTo(SIDE, 1);
@@ -78,7 +96,10 @@ it.for([
 });
 
 it("a thread that does not start is an error, not a wait", async () => {
-  expect(await failure(openWasm(3, "this is no JavaScript"))).toMatchObject({ code: "DeviceError", message: expect.stringMatching(/compute threads did not start \(SyntaxError.*threads: 1/) as string });
+  expect(await failure(openWasm(3, "this is no JavaScript"))).toMatchObject({
+    code: "DeviceError",
+    message: expect.stringMatching(/compute threads did not start \(SyntaxError.*threads: 1/) as string,
+  });
 });
 
 describe.each([1, 2])("a closed device with %d threads", (threads) => {
@@ -89,9 +110,19 @@ describe.each([1, 2])("a closed device with %d threads", (threads) => {
     const { y } = await step(input);
     device.close();
     device.close();
-    for (const use of [() => step(input), () => weight.data(), async () => device.parameter([1]), () => ops.add(y, 1).data(), () => stepOn(device)(input), async () => weight.write([4, 5, 6])]) {
+    for (const use of [
+      () => step(input),
+      () => weight.data(),
+      async () => device.parameter([1]),
+      () => ops.add(y, 1).data(),
+      () => stepOn(device)(input),
+      async () => weight.write([4, 5, 6]),
+    ]) {
       const started = performance.now();
-      expect(await failure(use())).toMatchObject({ code: "DisposedError", message: expect.stringContaining("closed") as string });
+      expect(await failure(use())).toMatchObject({
+        code: "DisposedError",
+        message: expect.stringContaining("closed") as string,
+      });
       expect(performance.now() - started).toBeLessThan(1000);
     }
     weight.dispose();

@@ -13,8 +13,15 @@ it.for([1, 2])("a gradient of more than 2 GiB is gathered from rows right on %d 
   // by rows, so that every one of them is looked at
   const sums = await ops.sum(gradient!, [1]).floats();
   const rowSum = (i: number): number => columns * (i * columns) + (columns * (columns + 1)) / 2;
-  const want = new Map([[0, rowSum(0)], [rows - 1, rowSum(1) + rowSum(3)], [1_048_576, rowSum(2)], [524_288, rowSum(4)]]);
-  sums.forEach((sum, row) => { if (sum !== (want.get(row) ?? 0)) expect.fail(`row ${row} sums to ${sum}`); });
+  const want = new Map([
+    [0, rowSum(0)],
+    [rows - 1, rowSum(1) + rowSum(3)],
+    [1_048_576, rowSum(2)],
+    [524_288, rowSum(4)],
+  ]);
+  sums.forEach((sum, row) => {
+    if (sum !== (want.get(row) ?? 0)) expect.fail(`row ${row} sums to ${sum}`);
+  });
   expect(device.memory().arena).toBeGreaterThan(2 * 2 ** 30);
   device.close();
 });

@@ -24,10 +24,17 @@ export function array(dtype: DType, size: number): TypedArray {
 
 export function compileKernel(kernel: Kernel, options: Parameters<typeof emitLoop>[3] = {}): Program {
   const module = new ModuleBuilder();
-  const code = kernel.kind === "loop" ? emitLoop(kernel, module, "k", options) : kernel.kind === "gemm" ? emitGemm(kernel, module, "k", { fma: false }) : emitScatter(kernel, module, "k", options);
+  const code =
+    kernel.kind === "loop"
+      ? emitLoop(kernel, module, "k", options)
+      : kernel.kind === "gemm"
+        ? emitGemm(kernel, module, "k", { fma: false })
+        : emitScatter(kernel, module, "k", options);
   const binary = new WebAssembly.Module(module.toBytes() as BufferSource);
 
-  const prepare = (buffers: readonly TypedArray[]): { memory: WebAssembly.Memory; at: number[]; end: number; call: (cuts: readonly number[]) => void } => {
+  const prepare = (
+    buffers: readonly TypedArray[],
+  ): { memory: WebAssembly.Memory; at: number[]; end: number; call: (cuts: readonly number[]) => void } => {
     let top = 256;
     const place = (bytes: number, align: number): number => {
       const at = Math.ceil(top / align) * align;
@@ -44,7 +51,9 @@ export function compileKernel(kernel: Kernel, options: Parameters<typeof emitLoo
     if (last >= 0) at[last]! += Math.floor(shift / buffers[last]!.BYTES_PER_ELEMENT) * buffers[last]!.BYTES_PER_ELEMENT;
     const memory = new WebAssembly.Memory({ initial: pages });
     new Uint8Array(memory.buffer).fill(0xa5);
-    buffers.forEach((b, i) => new Uint8Array(memory.buffer).set(new Uint8Array(b.buffer, b.byteOffset, b.byteLength), at[i]!));
+    buffers.forEach((b, i) =>
+      new Uint8Array(memory.buffer).set(new Uint8Array(b.buffer, b.byteOffset, b.byteLength), at[i]!),
+    );
     const instance = new WebAssembly.Instance(binary, { env: { memory } });
     const call = (cuts: readonly number[]): void => {
       for (const phase of code.phases) {
@@ -63,7 +72,13 @@ export function compileKernel(kernel: Kernel, options: Parameters<typeof emitLoo
       call(cuts);
       const all = new Uint8Array(memory.buffer);
       buffers.forEach((b, i) => {
-        for (let k = 1; k <= CANARY; k++) if (at[i]! + b.byteLength + k - 1 < end && all[at[i]! + b.byteLength + k - 1] !== 0xa5 && !at.some((o) => Math.abs(o - at[i]! - b.byteLength) < CANARY)) throw new Error(`argument ${i} was written past its end`);
+        for (let k = 1; k <= CANARY; k++)
+          if (
+            at[i]! + b.byteLength + k - 1 < end &&
+            all[at[i]! + b.byteLength + k - 1] !== 0xa5 &&
+            !at.some((o) => Math.abs(o - at[i]! - b.byteLength) < CANARY)
+          )
+            throw new Error(`argument ${i} was written past its end`);
       });
       return buffers.map((b, i) => {
         const copy = all.slice(at[i]!, at[i]! + b.byteLength);

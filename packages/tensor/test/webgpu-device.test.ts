@@ -11,11 +11,20 @@ import { swiftShaderAvailable } from "./support/swiftshader.ts";
 import { closeWebgpu, webgpuOrSkip } from "./support/webgpu.ts";
 
 afterAll(closeWebgpu);
-afterEach(() => { vi.unstubAllGlobals(); });
+afterEach(() => {
+  vi.unstubAllGlobals();
+});
 
 const double: LoopKernel = {
-  kind: "loop", label: "double", outer: [5], inner: [], args: [{ dtype: "f16", access: "readwrite", size: 5 }],
-  body: [{ op: "load", type: "f32", arg: 0, index: { offset: 0, strides: [1] } }, { op: "add", type: "f32", a: 0, b: 0 }],
+  kind: "loop",
+  label: "double",
+  outer: [5],
+  inner: [],
+  args: [{ dtype: "f16", access: "readwrite", size: 5 }],
+  body: [
+    { op: "load", type: "f32", arg: 0, index: { offset: 0, strides: [1] } },
+    { op: "add", type: "f32", a: 0, b: 0 },
+  ],
   stores: [{ arg: 0, index: { offset: 0, strides: [1] }, value: 1 }],
 };
 
@@ -103,19 +112,40 @@ describe("buffers", () => {
 
 describe("running plans", () => {
   const iota: LoopKernel = {
-    kind: "loop", label: "iota", outer: [5], inner: [], args: [{ dtype: "f16", access: "write", size: 5 }],
-    body: [{ op: "coord", type: "i32", dim: 0 }, { op: "cast", type: "f32", a: 0 }], stores: [{ arg: 0, index: { offset: 0, strides: [1] }, value: 1 }],
+    kind: "loop",
+    label: "iota",
+    outer: [5],
+    inner: [],
+    args: [{ dtype: "f16", access: "write", size: 5 }],
+    body: [
+      { op: "coord", type: "i32", dim: 0 },
+      { op: "cast", type: "f32", a: 0 },
+    ],
+    stores: [{ arg: 0, index: { offset: 0, strides: [1] }, value: 1 }],
   };
   const copy: LoopKernel = {
-    kind: "loop", label: "copy", outer: [5], inner: [], args: [{ dtype: "f16", access: "read", size: 5 }, { dtype: "f32", access: "write", size: 5 }],
-    body: [{ op: "load", type: "f32", arg: 0, index: { offset: 0, strides: [1] } }], stores: [{ arg: 1, index: { offset: 0, strides: [1] }, value: 0 }],
+    kind: "loop",
+    label: "copy",
+    outer: [5],
+    inner: [],
+    args: [
+      { dtype: "f16", access: "read", size: 5 },
+      { dtype: "f32", access: "write", size: 5 },
+    ],
+    body: [{ op: "load", type: "f32", arg: 0, index: { offset: 0, strides: [1] } }],
+    stores: [{ arg: 1, index: { offset: 0, strides: [1] }, value: 0 }],
   };
   const arena = { kind: "arena", offset: 256, bytes: 10 } as const;
   const plan: Plan = {
-    kernels: [iota, double, copy], arenaBytes: 512, uploads: [], bound: [{ bytes: 20, access: "write" }],
+    kernels: [iota, double, copy],
+    arenaBytes: 512,
+    uploads: [],
+    bound: [{ bytes: 20, access: "write" }],
     steps: [
-      { kernel: 0, args: [arena], label: "iota" }, { kernel: 1, args: [arena], label: "double" },
-      { kernel: 1, args: [arena], label: "double again" }, { kernel: 2, args: [arena, { kind: "bound", slot: 0, bytes: 20 }], label: "copy" },
+      { kernel: 0, args: [arena], label: "iota" },
+      { kernel: 1, args: [arena], label: "double" },
+      { kernel: 1, args: [arena], label: "double again" },
+      { kernel: 2, args: [arena, { kind: "bound", slot: 0, bytes: 20 }], label: "copy" },
     ],
   };
 
@@ -147,16 +177,31 @@ describe("running plans", () => {
     const [small, out] = [backend.alloc(4), backend.alloc(20)];
     const right = backend.prepare(plan);
     const wide: LoopKernel = { ...double, label: "wide", args: Array.from({ length: 70 }, () => double.args[0]!) };
-    const broken = backend.prepare({ ...plan, kernels: [iota, wide, copy], steps: [plan.steps[0]!, { ...plan.steps[1]!, args: Array.from({ length: 70 }, (_, i) => ({ kind: "bound", slot: i + 1, bytes: 10 })) }] });
+    const broken = backend.prepare({
+      ...plan,
+      kernels: [iota, wide, copy],
+      steps: [
+        plan.steps[0]!,
+        { ...plan.steps[1]!, args: Array.from({ length: 70 }, (_, i) => ({ kind: "bound", slot: i + 1, bytes: 10 })) },
+      ],
+    });
     for (let i = 0; i < 2; i++) {
-      await expect(backend.run(backend.prepare({ ...plan, bound: [{ bytes: 4, access: "write" }] }), [], [small])).rejects.toThrow(/^webgpu: Binding size \(20\)/);
-      await expect(backend.run(broken, [], [out, ...Array.from({ length: 70 }, () => out)])).rejects.toBeInstanceOf(DeviceError);
-      await expect(backend.run(broken, [], [out, ...Array.from({ length: 70 }, () => out)], [])).rejects.toBeInstanceOf(DeviceError);
+      await expect(
+        backend.run(backend.prepare({ ...plan, bound: [{ bytes: 4, access: "write" }] }), [], [small]),
+      ).rejects.toThrow(/^webgpu: Binding size \(20\)/);
+      await expect(backend.run(broken, [], [out, ...Array.from({ length: 70 }, () => out)])).rejects.toBeInstanceOf(
+        DeviceError,
+      );
+      await expect(backend.run(broken, [], [out, ...Array.from({ length: 70 }, () => out)], [])).rejects.toBeInstanceOf(
+        DeviceError,
+      );
       // nothing of it ran, and nothing of it stays
       expect(await backend.read(small)).toEqual(new Uint8Array(4));
       await backend.run(right, [], [out]);
       expect(Array.from(new Float32Array((await backend.read(out)).slice().buffer))).toEqual([0, 4, 8, 12, 16]);
-      expect(() => { backend.upload(out, new Uint8Array(64)); }).toThrow("upload of 64 bytes into a buffer of 20");
+      expect(() => {
+        backend.upload(out, new Uint8Array(64));
+      }).toThrow("upload of 64 bytes into a buffer of 20");
     }
     backend.close();
   });
@@ -172,7 +217,12 @@ describe("a WebGPU device", () => {
       return { y: ops.mul(p.value, 2) };
     });
     await step({});
-    const pending = [step({}), step({}), p.data()].map((work) => work.then(() => "done", (e: LowrankError) => e.code));
+    const pending = [step({}), step({}), p.data()].map((work) =>
+      work.then(
+        () => "done",
+        (e: LowrankError) => e.code,
+      ),
+    );
     device.close();
     expect(await Promise.all(pending)).toEqual(["DisposedError", "DisposedError", "DisposedError"]);
     await expect(step({})).rejects.toMatchObject({ code: "DisposedError" });
@@ -184,17 +234,26 @@ describe("a WebGPU device", () => {
     const device = await init({ device: "webgpu" });
     const p = device.parameter([1]);
     let n = 0;
-    const live = device.live([1], "f32", () => [++n], () => { n--; });
+    const live = device.live(
+      [1],
+      "f32",
+      () => [++n],
+      () => {
+        n--;
+      },
+    );
     const step = compile(device, () => {
       p.assign(ops.add(ops.mul(p.value, 10), live));
       return {};
     });
-    const labels = compile(device, ({ at }) => ({ y: ops.embedding(ops.reshape(ops.add(p.value, live), [1, 1]), at!) }));
+    const labels = compile(device, ({ at }) => ({
+      y: ops.embedding(ops.reshape(ops.add(p.value, live), [1, 1]), at!),
+    }));
     await Promise.all([step({}), step({}), step({})]);
-    expect([...await p.value.floats()]).toEqual([1123]);
+    expect([...(await p.value.floats())]).toEqual([1123]);
     await expect(labels({ at: { data: Int32Array.of(5), shape: [1] } })).rejects.toMatchObject({ code: "ValueError" });
     await step({});
-    expect([n, ...await p.value.floats()]).toEqual([4, 11234]);
+    expect([n, ...(await p.value.floats())]).toEqual([4, 11234]);
     device.close();
   });
 });
@@ -206,10 +265,22 @@ describe("training on WebGPU", () => {
     for (const device of ["webgpu", "wasm"] as const) {
       const dev = await init({ device, ...(device === "wasm" ? { threads: 1 } : {}) });
       const { ops, grad } = await import("../src/index.ts");
-      const x = dev.tensor(Float32Array.from({ length: 32 * 8 }, (_, i) => Math.sin(i * 1.7)), [32, 8]);
-      const y = dev.tensor(Float32Array.from({ length: 32 }, (_, i) => Math.cos(i * 0.9)), [32, 1]);
-      const w1 = dev.parameter(Float32Array.from({ length: 8 * 16 }, (_, i) => 0.3 * Math.sin(i)), [8, 16]);
-      const w2 = dev.parameter(Float32Array.from({ length: 16 }, (_, i) => 0.3 * Math.cos(i)), [16, 1]);
+      const x = dev.tensor(
+        Float32Array.from({ length: 32 * 8 }, (_, i) => Math.sin(i * 1.7)),
+        [32, 8],
+      );
+      const y = dev.tensor(
+        Float32Array.from({ length: 32 }, (_, i) => Math.cos(i * 0.9)),
+        [32, 1],
+      );
+      const w1 = dev.parameter(
+        Float32Array.from({ length: 8 * 16 }, (_, i) => 0.3 * Math.sin(i)),
+        [8, 16],
+      );
+      const w2 = dev.parameter(
+        Float32Array.from({ length: 16 }, (_, i) => 0.3 * Math.cos(i)),
+        [16, 1],
+      );
       const seen: number[] = [];
       for (let step = 0; step < 30; step++) {
         const error = ops.sub(ops.matmul(ops.gelu(ops.matmul(x, w1.value)), w2.value), y);

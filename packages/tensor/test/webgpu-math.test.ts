@@ -14,8 +14,19 @@ const index = { offset: 0, strides: [1] };
 async function apply(backend: WebGpuBackend, op: UnaryOp, x: Float32Array): Promise<Float32Array> {
   const size = x.length;
   const kernel: LoopKernel = {
-    kind: "loop", label: op, outer: [size], inner: [], args: [{ dtype: "f32", access: "read", size }, { dtype: "f32", access: "write", size }],
-    body: [{ op: "load", type: "f32", arg: 0, index }, { op, type: "f32", a: 0 }], stores: [{ arg: 1, index, value: 1 }],
+    kind: "loop",
+    label: op,
+    outer: [size],
+    inner: [],
+    args: [
+      { dtype: "f32", access: "read", size },
+      { dtype: "f32", access: "write", size },
+    ],
+    body: [
+      { op: "load", type: "f32", arg: 0, index },
+      { op, type: "f32", a: 0 },
+    ],
+    stores: [{ arg: 1, index, value: 1 }],
   };
   return (await runKernel(backend, kernel, [x, new Float32Array(size)]))[1] as Float32Array;
 }
@@ -27,7 +38,10 @@ function linear(low: number, high: number): Float32Array {
 /** Bit patterns spread evenly between two positive floats, so that every binade is sampled alike. */
 function spread(low: number, high: number): Float32Array {
   const ends = new Int32Array(Float32Array.of(low, high).buffer);
-  return new Float32Array(Int32Array.from({ length: POINTS }, (_, i) => Math.round(ends[0]! + ((ends[1]! - ends[0]!) * i) / (POINTS - 1))).buffer);
+  return new Float32Array(
+    Int32Array.from({ length: POINTS }, (_, i) => Math.round(ends[0]! + ((ends[1]! - ends[0]!) * i) / (POINTS - 1)))
+      .buffer,
+  );
 }
 
 /** Units of the last place of an f32 as large as the truth; results below the normal range may be flushed to zero. */
@@ -90,7 +104,10 @@ describe("functions in WGSL", () => {
 });
 
 describe("sine and cosine in WGSL", () => {
-  it.for([["sin", Math.sin], ["cos", Math.cos]] as const)("%s keeps its absolute error up to |x| = 10000, and its range everywhere", async ([op, truth], ctx) => {
+  it.for([
+    ["sin", Math.sin],
+    ["cos", Math.cos],
+  ] as const)("%s keeps its absolute error up to |x| = 10000, and its range everywhere", async ([op, truth], ctx) => {
     const backend = await webgpuOrSkip(ctx);
     const x = linear(-10_000, 10_000);
     // two units at 1, plus n·(rounding of the third part of π/2) = 6366 · 7.5e-8 · 2⁻²⁴, which is nothing
@@ -100,11 +117,24 @@ describe("sine and cosine in WGSL", () => {
 });
 
 describe("16-bit floats in WGSL", () => {
-  async function convert(backend: WebGpuBackend, from: "f16" | "bf16" | "f32", to: "f16" | "bf16" | "f32", data: Uint16Array | Float32Array): Promise<Uint16Array | Float32Array> {
+  async function convert(
+    backend: WebGpuBackend,
+    from: "f16" | "bf16" | "f32",
+    to: "f16" | "bf16" | "f32",
+    data: Uint16Array | Float32Array,
+  ): Promise<Uint16Array | Float32Array> {
     const size = data.length;
     const kernel: LoopKernel = {
-      kind: "loop", label: "convert", outer: [size], inner: [], args: [{ dtype: from, access: "read", size }, { dtype: to, access: "write", size }],
-      body: [{ op: "load", type: "f32", arg: 0, index }], stores: [{ arg: 1, index, value: 0 }],
+      kind: "loop",
+      label: "convert",
+      outer: [size],
+      inner: [],
+      args: [
+        { dtype: from, access: "read", size },
+        { dtype: to, access: "write", size },
+      ],
+      body: [{ op: "load", type: "f32", arg: 0, index }],
+      stores: [{ arg: 1, index, value: 0 }],
     };
     return (await runKernel(backend, kernel, [data, bytesFor(kernel)[1]!]))[1] as Uint16Array | Float32Array;
   }
@@ -114,32 +144,58 @@ describe("16-bit floats in WGSL", () => {
     const expected = format === "f16" ? f16ToF32(all) : bf16ToF32(all);
     const actual = await convert(await webgpuOrSkip(ctx), format, "f32", all);
     // devices may flush subnormal f32, which only bf16 can produce
-    expect(Array.from(actual)).toEqual(Array.from(expected, (v, i) => (Math.abs(v) < NORMAL && actual[i] === 0 ? actual[i] : v)));
+    expect(Array.from(actual)).toEqual(
+      Array.from(expected, (v, i) => (Math.abs(v) < NORMAL && actual[i] === 0 ? actual[i] : v)),
+    );
   });
 
-  it.for(["f16", "bf16"] as const)("narrowing to %s rounds to nearest even at and around every boundary", async (format, ctx) => {
-    const widen = format === "f16" ? f16ToF32 : bf16ToF32;
-    const values = widen(all).filter((v) => Number.isFinite(v) && Math.abs(v) >= NORMAL);
-    const points: number[] = [];
-    values.sort().forEach((v, i) => {
-      const middle = Math.fround((v + (values[i + 1] ?? v * 2)) / 2);
-      const bits = new Int32Array(Float32Array.of(middle).buffer)[0]!;
-      points.push(v, middle, ...new Float32Array(Int32Array.of(bits + 1, bits - 1).buffer));
-    });
-    const x = Float32Array.from([...points, 65519.996, 65520, 65536, Infinity, -Infinity, 0, -0].filter((v) => !Number.isNaN(v)));
-    expect(await convert(await webgpuOrSkip(ctx), "f32", format, x)).toEqual(format === "f16" ? f32ToF16(x) : f32ToBf16(x));
-  });
+  it.for(["f16", "bf16"] as const)(
+    "narrowing to %s rounds to nearest even at and around every boundary",
+    async (format, ctx) => {
+      const widen = format === "f16" ? f16ToF32 : bf16ToF32;
+      const values = widen(all).filter((v) => Number.isFinite(v) && Math.abs(v) >= NORMAL);
+      const points: number[] = [];
+      values.sort().forEach((v, i) => {
+        const middle = Math.fround((v + (values[i + 1] ?? v * 2)) / 2);
+        const bits = new Int32Array(Float32Array.of(middle).buffer)[0]!;
+        points.push(v, middle, ...new Float32Array(Int32Array.of(bits + 1, bits - 1).buffer));
+      });
+      const x = Float32Array.from(
+        [...points, 65519.996, 65520, 65536, Infinity, -Infinity, 0, -0].filter((v) => !Number.isNaN(v)),
+      );
+      expect(await convert(await webgpuOrSkip(ctx), "f32", format, x)).toEqual(
+        format === "f16" ? f32ToF16(x) : f32ToBf16(x),
+      );
+    },
+  );
 });
 
 describe("random bits in WGSL", () => {
-  it.for<[RandomWidth, typeof elementBits]>([[32, elementBits], [16, elementHalf]])("agrees with the host on %i bits", async ([bits, draw], ctx) => {
+  it.for<[RandomWidth, typeof elementBits]>([
+    [32, elementBits],
+    [16, elementHalf],
+  ])("agrees with the host on %i bits", async ([bits, draw], ctx) => {
     const size = 1027;
     const body: Instr[] = [
-      { op: "const", type: "u32", value: 0x13198a2e }, { op: "const", type: "u32", value: 0x03707344 }, { op: "coord", type: "i32", dim: 0 },
-      { op: "cast", type: "u32", a: 2 }, { op: "const", type: "u32", value: 0xffffffff }, { op: "random", type: "u32", bits, k0: 0, k1: 1, index: 3, site: 4 },
+      { op: "const", type: "u32", value: 0x13198a2e },
+      { op: "const", type: "u32", value: 0x03707344 },
+      { op: "coord", type: "i32", dim: 0 },
+      { op: "cast", type: "u32", a: 2 },
+      { op: "const", type: "u32", value: 0xffffffff },
+      { op: "random", type: "u32", bits, k0: 0, k1: 1, index: 3, site: 4 },
     ];
-    const kernel: LoopKernel = { kind: "loop", label: "bits", outer: [size], inner: [], args: [{ dtype: "u32", access: "write", size }], body, stores: [{ arg: 0, index, value: 5 }] };
+    const kernel: LoopKernel = {
+      kind: "loop",
+      label: "bits",
+      outer: [size],
+      inner: [],
+      args: [{ dtype: "u32", access: "write", size }],
+      body,
+      stores: [{ arg: 0, index, value: 5 }],
+    };
     const [words] = await runKernel(await webgpuOrSkip(ctx), kernel, bytesFor(kernel));
-    expect(Array.from(words!)).toEqual(Array.from({ length: size }, (_, i) => draw([0x13198a2e, 0x03707344], i, 0xffffffff)));
+    expect(Array.from(words!)).toEqual(
+      Array.from({ length: size }, (_, i) => draw([0x13198a2e, 0x03707344], i, 0xffffffff)),
+    );
   });
 });

@@ -4,14 +4,19 @@ import { InputError } from "../errors.ts";
 import type { DeviceChoice } from "./options.ts";
 
 /** `auto` is WebGPU where there is an adapter, else WebAssembly. */
-export async function openDevice(options: { readonly device: DeviceChoice; readonly threads?: number }): Promise<Device> {
+export async function openDevice(options: {
+  readonly device: DeviceChoice;
+  readonly threads?: number;
+}): Promise<Device> {
   const device = await init({
     ...(options.device === "auto" ? {} : { device: options.device }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
   });
   if (options.threads !== undefined && device.name !== "wasm") {
     device.close();
-    throw new InputError(`--threads ${options.threads}: the device ${device.name} has no threads; leave it out, or say --device wasm`);
+    throw new InputError(
+      `--threads ${options.threads}: the device ${device.name} has no threads; leave it out, or say --device wasm`,
+    );
   }
   return device;
 }

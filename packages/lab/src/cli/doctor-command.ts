@@ -31,11 +31,79 @@ export interface DoctorReport {
 }
 
 /** `(func (result v128) i32.const 0 i8x16.splat)`: validates only where there is SIMD. */
-const SIMD_PROBE = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 8, 1, 6, 0, 65, 0, 253, 15, 11);
+const SIMD_PROBE = Uint8Array.of(
+  0,
+  97,
+  115,
+  109,
+  1,
+  0,
+  0,
+  0,
+  1,
+  5,
+  1,
+  96,
+  0,
+  1,
+  123,
+  3,
+  2,
+  1,
+  0,
+  10,
+  8,
+  1,
+  6,
+  0,
+  65,
+  0,
+  253,
+  15,
+  11,
+);
 /** The same followed by two splats and `f32x4.relaxed_madd` (0xfd 0x85 0x02). */
 const RELAXED_PROBE = Uint8Array.of(
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0,
-  10, 19, 1, 17, 0, 65, 0, 253, 15, 65, 0, 253, 15, 65, 0, 253, 15, 253, 133, 2, 11,
+  0,
+  97,
+  115,
+  109,
+  1,
+  0,
+  0,
+  0,
+  1,
+  5,
+  1,
+  96,
+  0,
+  1,
+  123,
+  3,
+  2,
+  1,
+  0,
+  10,
+  19,
+  1,
+  17,
+  0,
+  65,
+  0,
+  253,
+  15,
+  65,
+  0,
+  253,
+  15,
+  65,
+  0,
+  253,
+  15,
+  253,
+  133,
+  2,
+  11,
 );
 
 const wasm = (globalThis as unknown as { WebAssembly: { validate(bytes: Uint8Array): boolean } }).WebAssembly;
@@ -75,17 +143,32 @@ export async function examine(only: DeviceChoice = "auto"): Promise<DoctorReport
 /** What `doctor --device webgpu` says in a process of its own. */
 function probeGpu(): DeviceReport {
   const entry = fileURLToPath(new URL(`../cli${extname(import.meta.url)}`, import.meta.url));
-  const { stdout, stderr, signal, error } = spawnSync(process.execPath, [...process.execArgv, entry, "doctor", "--device", "webgpu", "--json"], { encoding: "utf8", timeout: PROBE_MS });
-  const failed = (detail: string): DeviceReport => ({ device: "webgpu", works: false, detail, threads: null, gflops: null });
-  if (error !== undefined && (error as NodeJS.ErrnoException).code === "ETIMEDOUT") return failed(`webgpu: the driver did not answer within ${PROBE_MS / 1000} s; the \`wasm\` device needs none`);
+  const { stdout, stderr, signal, error } = spawnSync(
+    process.execPath,
+    [...process.execArgv, entry, "doctor", "--device", "webgpu", "--json"],
+    { encoding: "utf8", timeout: PROBE_MS },
+  );
+  const failed = (detail: string): DeviceReport => ({
+    device: "webgpu",
+    works: false,
+    detail,
+    threads: null,
+    gflops: null,
+  });
+  if (error !== undefined && (error as NodeJS.ErrnoException).code === "ETIMEDOUT")
+    return failed(`webgpu: the driver did not answer within ${PROBE_MS / 1000} s; the \`wasm\` device needs none`);
   if (signal !== null) return failed(`webgpu: the driver crashed (${signal}); update it, or use the \`wasm\` device`);
   let report: DeviceReport;
   try {
     report = (JSON.parse(stdout) as DoctorReport).devices[0]!;
   } catch {
-    return failed(`webgpu: it could not be tried: ${error?.message ?? stderr.trim().split("\n").at(-1) ?? "the process said nothing"}`);
+    return failed(
+      `webgpu: it could not be tried: ${error?.message ?? stderr.trim().split("\n").at(-1) ?? "the process said nothing"}`,
+    );
   }
-  return report.works ? report : { ...report, detail: explainRefusal(dawnComplaints(stderr), vulkanDrivers()) ?? report.detail };
+  return report.works
+    ? report
+    : { ...report, detail: explainRefusal(dawnComplaints(stderr), vulkanDrivers()) ?? report.detail };
 }
 
 async function tryDevice(name: DeviceName): Promise<DeviceReport> {
@@ -94,11 +177,24 @@ async function tryDevice(name: DeviceName): Promise<DeviceReport> {
     device = await init({ device: name });
     // A device that opens and computes nonsense is worse than none: 3 · 2 + 1 of a canary first.
     const canary = await ops.add(ops.matmul(device.tensor([[3]]), device.tensor([[2]])), 1).item();
-    if (canary !== 7) return { device: name, works: false, detail: `computes 3 · 2 + 1 = ${canary}`, threads: null, gflops: null };
+    if (canary !== 7)
+      return { device: name, works: false, detail: `computes 3 · 2 + 1 = ${canary}`, threads: null, gflops: null };
     const { description, threads } = device.info();
-    return { device: name, works: true, detail: description, threads, gflops: name === "reference" ? null : await matmulRate(device) };
+    return {
+      device: name,
+      works: true,
+      detail: description,
+      threads,
+      gflops: name === "reference" ? null : await matmulRate(device),
+    };
   } catch (error) {
-    return { device: name, works: false, detail: (error as Error).message.split("\n")[0]!, threads: null, gflops: null };
+    return {
+      device: name,
+      works: false,
+      detail: (error as Error).message.split("\n")[0]!,
+      threads: null,
+      gflops: null,
+    };
   } finally {
     device?.close();
   }

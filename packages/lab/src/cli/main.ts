@@ -17,7 +17,8 @@ export async function main(args: readonly string[]): Promise<number> {
     const failure = describeFailure(error);
     // Help and version were printed already, and are no failure.
     if (failure.code !== EXIT_OK) process.stderr.write(`lowrank: ${failure.line}\n`);
-    if (args.includes("--verbose") && error instanceof Error && !(error instanceof CommanderError)) process.stderr.write(`${error.stack}\n`);
+    if (args.includes("--verbose") && error instanceof Error && !(error instanceof CommanderError))
+      process.stderr.write(`${error.stack}\n`);
     code = failure.code;
   }
   return code;

@@ -47,7 +47,8 @@ const LARGEST_NUMBER = 1e6;
 export function parsePositive(option: string): (value: string) => number {
   return (value) => {
     const number = Number(value);
-    if (value.trim() === "" || !(number > 0 && number <= LARGEST_NUMBER)) throw new InputError(`${option} ${cut(value)}: expected a number above 0 and up to ${LARGEST_NUMBER}`);
+    if (value.trim() === "" || !(number > 0 && number <= LARGEST_NUMBER))
+      throw new InputError(`${option} ${cut(value)}: expected a number above 0 and up to ${LARGEST_NUMBER}`);
     return number;
   };
 }
@@ -55,7 +56,8 @@ export function parsePositive(option: string): (value: string) => number {
 /** One of `known` for `option`. */
 export function parseChoice<T extends string>(option: string, known: readonly T[]): (value: string) => T {
   return (value) => {
-    if (!(known as readonly string[]).includes(value)) throw new InputError(`${option} ${cut(value)}: expected one of ${known.join(", ")}`);
+    if (!(known as readonly string[]).includes(value))
+      throw new InputError(`${option} ${cut(value)}: expected one of ${known.join(", ")}`);
     return value as T;
   };
 }

@@ -11,11 +11,26 @@ export const EXIT_FAILED = 1;
 export const EXIT_BAD_INPUT = 2;
 
 /** A path that the user can give otherwise; a full disk or a broken device is not among them. */
-const MENDABLE: ReadonlySet<string> = new Set(["EACCES", "EEXIST", "EISDIR", "ELOOP", "ENAMETOOLONG", "ENOENT", "ENOTDIR", "ENOTEMPTY", "EPERM", "EROFS"]);
+const MENDABLE: ReadonlySet<string> = new Set([
+  "EACCES",
+  "EEXIST",
+  "EISDIR",
+  "ELOOP",
+  "ENAMETOOLONG",
+  "ENOENT",
+  "ENOTDIR",
+  "ENOTEMPTY",
+  "EPERM",
+  "EROFS",
+]);
 
 /** One line for people and the exit code. */
 export function describeFailure(error: unknown): { line: string; code: number } {
-  if (error instanceof CommanderError) return { line: oneLine(error.message.replace(/^error: /, "")), code: error.exitCode === 0 ? EXIT_OK : EXIT_BAD_INPUT };
+  if (error instanceof CommanderError)
+    return {
+      line: oneLine(error.message.replace(/^error: /, "")),
+      code: error.exitCode === 0 ? EXIT_OK : EXIT_BAD_INPUT,
+    };
   const { name, message } = error instanceof Error ? error : new Error(String(error));
   if (error instanceof InvariantError) return { line: oneLine(message), code: EXIT_FAILED };
   if (error instanceof LowrankError) {
@@ -28,7 +43,10 @@ export function describeFailure(error: unknown): { line: string; code: number } 
     const errno = (error as NodeJS.ErrnoException).code ?? "";
     return { line: oneLine(message), code: MENDABLE.has(errno) ? EXIT_BAD_INPUT : EXIT_FAILED };
   }
-  return { line: `internal: ${oneLine(`${name}: ${message}`)} (run again with --verbose and report it)`, code: EXIT_FAILED };
+  return {
+    line: `internal: ${oneLine(`${name}: ${message}`)} (run again with --verbose and report it)`,
+    code: EXIT_FAILED,
+  };
 }
 
 function oneLine(text: string): string {

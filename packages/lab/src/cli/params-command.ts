@@ -27,7 +27,9 @@ export async function paramsCommand(options: ParamsOptions): Promise<number> {
   if (options.json === true) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else {
     process.stdout.write(`${moduleTable(report.modules)}\n\n`);
-    process.stdout.write(`trainable ${formatCount(report.trainable)} || effective ${formatCount(report.effective)} || all ${formatCount(report.total)} || trainable% ${report.percent.toFixed(4)}\n`);
+    process.stdout.write(
+      `trainable ${formatCount(report.trainable)} || effective ${formatCount(report.effective)} || all ${formatCount(report.total)} || trainable% ${report.percent.toFixed(4)}\n`,
+    );
   }
   return EXIT_OK;
 }
@@ -38,7 +40,12 @@ function named<T>({ modelConfig, adapterConfig }: ParamsOptions, body: () => T):
     return body();
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    throw new InputError(error.message.replace(/^(adapter_)?config\.json/, (_, adapter?: string) => (adapter === undefined ? modelConfig : adapterConfig)), { cause: error });
+    throw new InputError(
+      error.message.replace(/^(adapter_)?config\.json/, (_, adapter?: string) =>
+        adapter === undefined ? modelConfig : adapterConfig,
+      ),
+      { cause: error },
+    );
   }
 }
 
@@ -48,18 +55,38 @@ export interface ParamsReport {
   readonly effective: number;
   readonly total: number;
   readonly percent: number;
-  readonly modules: readonly { readonly module: string; readonly in: number; readonly out: number; readonly rank: number; readonly scale: number; readonly parameters: number }[];
+  readonly modules: readonly {
+    readonly module: string;
+    readonly in: number;
+    readonly out: number;
+    readonly rank: number;
+    readonly scale: number;
+    readonly parameters: number;
+  }[];
   /** What the adapter's file says and nothing comes of: names and patterns that match no module. */
   readonly warnings: readonly string[];
 }
 
 /** Counts from the two files' contents. */
-export function count(modelConfig: Readonly<Record<string, unknown>>, adapterConfig: Readonly<Record<string, unknown>>): ParamsReport {
+export function count(
+  modelConfig: Readonly<Record<string, unknown>>,
+  adapterConfig: Readonly<Record<string, unknown>>,
+): ParamsReport {
   return asInput(() => {
     const config = parseAdapterConfig(adapterConfig);
     const architecture = architectureFor(modelConfig, config.taskType);
-    const { trainable, effective, total, percent, table, warnings } = attach(metaModel(architecture, modelConfig), config).report();
-    const modules = table.map(({ module, inFeatures, outFeatures, rank, scale, parameters }) => ({ module, in: inFeatures, out: outFeatures, rank, scale, parameters }));
+    const { trainable, effective, total, percent, table, warnings } = attach(
+      metaModel(architecture, modelConfig),
+      config,
+    ).report();
+    const modules = table.map(({ module, inFeatures, outFeatures, rank, scale, parameters }) => ({
+      module,
+      in: inFeatures,
+      out: outFeatures,
+      rank,
+      scale,
+      parameters,
+    }));
     return { architecture, trainable, effective, total, percent, modules, warnings };
   });
 }
@@ -67,6 +94,7 @@ export function count(modelConfig: Readonly<Record<string, unknown>>, adapterCon
 function readJson(option: string, path: string): Record<string, unknown> {
   if (statOf(path) === undefined) throw new InputError(`${option}: no such file: ${cut(path)}`);
   const value = asInput(() => parseJson(readText(path, LARGEST_CONFIG), path));
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new InputError(`${path}: expected a JSON object, got ${quote(value)}`);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new InputError(`${path}: expected a JSON object, got ${quote(value)}`);
   return value as Record<string, unknown>;
 }

@@ -27,25 +27,30 @@ export interface PretrainOptions {
 }
 
 export async function pretrainCommand(options: PretrainOptions): Promise<number> {
-  if (options.minutes !== undefined && isSet(options.set ?? [], "train.steps")) throw new InputError("--minutes and --set train.steps=… contradict: the time decides how many steps there are");
+  if (options.minutes !== undefined && isSet(options.set ?? [], "train.steps"))
+    throw new InputError("--minutes and --set train.steps=… contradict: the time decides how many steps there are");
   const config = loadPretrainConfig(options.config, options.set ?? []);
   const out = resolve(options.out);
   const device = await openDevice(options);
   try {
-    const outcome = await untilSignal(() => pretrain(config, {
-      device,
-      out,
-      dataFolder: dataFolder(options.data),
-      cacheFolder: join(out, ".cache"),
-      minutes: options.minutes,
-      machine: captureEnvironment(codeVersion(), device.info(), options.threads ?? null),
-      progress: progressMode(options.quiet ?? false),
-      say: (line) => void (options.quiet === true || process.stderr.write(`${line}\n`)),
-    }));
+    const outcome = await untilSignal(() =>
+      pretrain(config, {
+        device,
+        out,
+        dataFolder: dataFolder(options.data),
+        cacheFolder: join(out, ".cache"),
+        minutes: options.minutes,
+        machine: captureEnvironment(codeVersion(), device.info(), options.threads ?? null),
+        progress: progressMode(options.quiet ?? false),
+        say: (line) => void (options.quiet === true || process.stderr.write(`${line}\n`)),
+      }),
+    );
     if (options.json === true) process.stdout.write(`${JSON.stringify(outcome, null, 2)}\n`);
     else {
       const { steps, tokens, seconds, heldOutLoss, parameters } = outcome;
-      process.stdout.write(`${formatCount(parameters)} parameters, ${formatCount(steps)} steps, ${formatCount(tokens)} tokens, ${formatDuration(seconds)}, held-out loss ${heldOutLoss.toFixed(4)}\ncheckpoint: ${out}\n`);
+      process.stdout.write(
+        `${formatCount(parameters)} parameters, ${formatCount(steps)} steps, ${formatCount(tokens)} tokens, ${formatDuration(seconds)}, held-out loss ${heldOutLoss.toFixed(4)}\ncheckpoint: ${out}\n`,
+      );
     }
     return EXIT_OK;
   } finally {

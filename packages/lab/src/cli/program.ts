@@ -6,7 +6,16 @@ import type { DoctorOptions } from "./doctor-command.ts";
 import type { ParamsOptions } from "./params-command.ts";
 import type { PretrainOptions } from "./pretrain-command.ts";
 import type { RunOptions } from "./run-command.ts";
-import { collect, DEVICES, parseChoice, parseCount, parsePath, parsePositive, parseSeeds, refuseRepetition } from "./options.ts";
+import {
+  collect,
+  DEVICES,
+  parseChoice,
+  parseCount,
+  parsePath,
+  parsePositive,
+  parseSeeds,
+  refuseRepetition,
+} from "./options.ts";
 
 /** Reports the exit code of a command that ended without an exception. */
 export type Exit = (code: number) => void;
@@ -18,7 +27,10 @@ export function buildProgram(exit: Exit): Command {
     .exitOverride()
     // Usage errors are printed once, by main().
     .configureOutput({ outputError: () => {} })
-    .addHelpText("after", "\nExamples:\n  lowrank run demo --out runs/demo\n  lowrank run sst2 --data DIR --base checkpoints/small --out runs/sst2\n  lowrank doctor\n");
+    .addHelpText(
+      "after",
+      "\nExamples:\n  lowrank run demo --out runs/demo\n  lowrank run sst2 --data DIR --base checkpoints/small --out runs/sst2\n  lowrank doctor\n",
+    );
   addRun(program, exit);
   addPretrain(program, exit);
   addParams(program, exit);
@@ -37,7 +49,11 @@ function addRun(program: Command, exit: Exit): void {
   device(program.command("run"))
     .description("run a study: every config with every seed")
     .argument("<study>", `a YAML file or the name of a preset: ${Object.keys(PRESETS).join(", ")}`)
-    .option("--data <dir>", "folder with the data sets (default: LOWRANK_DATA, else ../shared/data)", parsePath("--data"))
+    .option(
+      "--data <dir>",
+      "folder with the data sets (default: LOWRANK_DATA, else ../shared/data)",
+      parsePath("--data"),
+    )
     .option("--out <dir>", "folder for runs and results (default: runs/<study>)", parsePath("--out"))
     .option("--base <dir>", "Hugging Face BERT checkpoint to adapt", parsePath("--base"))
     .option("--seeds <list>", "seeds to run, for example 13,42", parseSeeds)
@@ -46,8 +62,13 @@ function addRun(program: Command, exit: Exit): void {
     .option("--reuse", "count finished runs of other code versions as done")
     .option("--json", "print the results as JSON on stdout instead of a table")
     .option("--quiet", "no progress on stderr")
-    .option("--detect-anomaly", "check every operation and name the first that makes a non-finite value; results stay the same, a step takes about twice as long")
-    .addHelpText("after", `
+    .option(
+      "--detect-anomaly",
+      "check every operation and name the first that makes a non-finite value; results stay the same, a step takes about twice as long",
+    )
+    .addHelpText(
+      "after",
+      `
 Finished runs are skipped, so the same command continues an interrupted study.
 The exit code is 0 if every run ended well, 1 if one failed, 2 for what you can mend, 130 or 143 for a signal.
 
@@ -56,7 +77,8 @@ Examples:
   lowrank run planted-rank --seeds 13,42 --set configs.lora.r=4
   lowrank run sst2 --data DIR --base checkpoints/small --dry-run
   lowrank run my-study.yaml --out runs/mine --json --quiet
-`)
+`,
+    )
     .action(async (study: string, options: RunOptions) => {
       const { runCommand } = await import("./run-command.ts");
       exit(await runCommand(study, options));
@@ -67,21 +89,37 @@ function addPretrain(program: Command, exit: Exit): void {
   device(program.command("pretrain"))
     .description("pre-train a small BERT from scratch by masked language modelling")
     .argument("<objective>", "mlm", parseChoice("objective", ["mlm"]))
-    .option("--data <dir>", "folder with the texts and the tokenizer (default: LOWRANK_DATA, else ../shared/data)", parsePath("--data"))
+    .option(
+      "--data <dir>",
+      "folder with the texts and the tokenizer (default: LOWRANK_DATA, else ../shared/data)",
+      parsePath("--data"),
+    )
     .option("--out <dir>", "folder for the checkpoint", parsePath("--out"), "checkpoints/small")
-    .option("--config <file>", `YAML file, or a preset: ${Object.keys(PRETRAIN_PRESETS).join(", ")}`, parsePath("--config"), "small")
+    .option(
+      "--config <file>",
+      `YAML file, or a preset: ${Object.keys(PRETRAIN_PRESETS).join(", ")}`,
+      parsePath("--config"),
+      "small",
+    )
     .option("--set <key=value>", "change one key of the configuration; may be repeated", collect)
-    .option("--minutes <n>", "train for this long; the learning rate decays over the time instead of the steps", parsePositive("--minutes"))
+    .option(
+      "--minutes <n>",
+      "train for this long; the learning rate decays over the time instead of the steps",
+      parsePositive("--minutes"),
+    )
     .option("--json", "print the outcome as JSON on stdout")
     .option("--quiet", "no progress on stderr")
-    .addHelpText("after", `
+    .addHelpText(
+      "after",
+      `
 A checkpoint is written every few minutes; the same command continues from it.
 The result is a Hugging Face folder (config.json, model.safetensors, tokenizer files) for "lowrank run sst2 --base DIR".
 
 Examples:
   lowrank pretrain mlm --data DIR --out checkpoints/small --minutes 60
   lowrank pretrain mlm --data DIR --config medium --set train.steps=2000
-`)
+`,
+    )
     .action(async (_objective: string, options: PretrainOptions) => {
       const { pretrainCommand } = await import("./pretrain-command.ts");
       exit(await pretrainCommand(options));
@@ -95,11 +133,14 @@ function addParams(program: Command, exit: Exit): void {
     .requiredOption("--model-config <file>", "config.json of the model", parsePath("--model-config"))
     .requiredOption("--adapter-config <file>", "adapter_config.json in PEFT form", parsePath("--adapter-config"))
     .option("--json", "print JSON instead of a table")
-    .addHelpText("after", `
+    .addHelpText(
+      "after",
+      `
 Examples:
   lowrank params --model-config bert-base/config.json --adapter-config adapter/adapter_config.json
   lowrank params --model-config config.json --adapter-config adapter_config.json --json
-`)
+`,
+    )
     .action(async (options: ParamsOptions) => {
       const { paramsCommand } = await import("./params-command.ts");
       exit(await paramsCommand(options));
@@ -110,7 +151,12 @@ function addDoctor(program: Command, exit: Exit): void {
   program
     .command("doctor")
     .description("show which devices there are, what they can do, and why not")
-    .option("--device <kind>", `examine one device only: ${DEVICES.join(", ")}`, parseChoice("--device", DEVICES), "auto")
+    .option(
+      "--device <kind>",
+      `examine one device only: ${DEVICES.join(", ")}`,
+      parseChoice("--device", DEVICES),
+      "auto",
+    )
     .option("--json", "print JSON instead of text")
     .addHelpText("after", "\nExamples:\n  lowrank doctor\n  lowrank doctor --device webgpu --json\n")
     .action(async (options: DoctorOptions) => {

@@ -36,7 +36,11 @@ export interface RunOptions {
 }
 
 export async function runCommand(name: string, options: RunOptions): Promise<number> {
-  const study = loadStudy(name, { set: options.set ?? [], seeds: options.seeds, base: options.base === undefined ? undefined : resolve(options.base) });
+  const study = loadStudy(name, {
+    set: options.set ?? [],
+    seeds: options.seeds,
+    base: options.base === undefined ? undefined : resolve(options.base),
+  });
   refuseUnused(study, options);
   const out = resolve(options.out ?? join("runs", study.name));
   const say = (line: string): void => void (options.quiet === true || process.stderr.write(`${line}\n`));
@@ -52,33 +56,40 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
       return EXIT_OK;
     }
     device.anomalyDetection = options.detectAnomaly ?? false;
-    const outcome = await untilSignal(() => runStudy(runs, {
-      out,
-      store,
-      environment,
-      machine: captureEnvironment(code, device.info(), options.threads ?? null),
-      device,
-      progress: progressMode(options.quiet ?? false),
-      say,
-    }));
+    const outcome = await untilSignal(() =>
+      runStudy(runs, {
+        out,
+        store,
+        environment,
+        machine: captureEnvironment(code, device.info(), options.threads ?? null),
+        device,
+        progress: progressMode(options.quiet ?? false),
+        say,
+      }),
+    );
     const twins = outcome.indistinguishable.map(({ seed, configs, identical }) =>
       identical === "logits"
         ? `configurations indistinguishable: ${configs.join(" and ")} made byte-identical predictions with seed ${seed}; a switch of one of them did nothing`
-        : `note: ${configs.join(" and ")} made the same decisions with seed ${seed}, with different logits`);
+        : `note: ${configs.join(" and ")} made the same decisions with seed ${seed}, with different logits`,
+    );
     for (const line of twins) process.stderr.write(`${line}\n`);
     if (options.json === true) process.stdout.write(`${JSON.stringify(outcome, null, 2)}\n`);
     else {
       if (outcome.summary.length > 0) process.stdout.write(`${summaryTable(outcome.summary)}\n`);
       const lines = [
-        ...outcome.answers.length > 0 ? ["", ...answerLines(outcome.answers), ""] : [],
-        ...outcome.rankRecovery.length > 0 ? [`picture: ${join(out, "ranks.svg")} (planted and found rank of every module)`] : [],
+        ...(outcome.answers.length > 0 ? ["", ...answerLines(outcome.answers), ""] : []),
+        ...(outcome.rankRecovery.length > 0
+          ? [`picture: ${join(out, "ranks.svg")} (planted and found rank of every module)`]
+          : []),
         `results: ${join(out, "results.json")}, ${join(out, "results.csv")}; runs: ${store.folder}`,
         ...nextSteps(study.name),
       ];
       process.stdout.write(`${lines.join("\n")}\n`);
     }
     // Without --quiet each failure has had its line when it happened.
-    if (options.quiet === true) for (const failure of outcome.failures) process.stderr.write(`lowrank: run ${failure.name} failed: ${printable(failure.message)}\n`);
+    if (options.quiet === true)
+      for (const failure of outcome.failures)
+        process.stderr.write(`lowrank: run ${failure.name} failed: ${printable(failure.message)}\n`);
     const identical = outcome.indistinguishable.some((pair) => pair.identical === "logits");
     return outcome.failures.length > 0 || identical ? EXIT_FAILED : EXIT_OK;
   } finally {
@@ -88,6 +99,8 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
 
 /** Options that this study or the other options leave without effect. */
 function refuseUnused({ task }: Study, options: RunOptions): void {
-  if (options.data !== undefined && task.name === "planted-rank") throw new InputError(`--data: the task planted-rank makes its data and reads none; leave it out`);
-  if (options.dryRun === true && options.detectAnomaly === true) throw new InputError("--dry-run and --detect-anomaly contradict: a dry run trains nothing that could be checked");
+  if (options.data !== undefined && task.name === "planted-rank")
+    throw new InputError(`--data: the task planted-rank makes its data and reads none; leave it out`);
+  if (options.dryRun === true && options.detectAnomaly === true)
+    throw new InputError("--dry-run and --detect-anomaly contradict: a dry run trains nothing that could be checked");
 }

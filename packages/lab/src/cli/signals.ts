@@ -13,7 +13,9 @@ const STOPPED = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 export async function untilSignal<T>(body: () => Promise<T>): Promise<T> {
   const handlers = Object.entries(STOPPED).map(([name, code]) => {
     const stop = (): void => {
-      process.stderr.write(`${process.stderr.isTTY ? CLEAR_LINE : ""}lowrank: stopped by ${name}; what is finished is kept, and the same command continues\n`);
+      process.stderr.write(
+        `${process.stderr.isTTY ? CLEAR_LINE : ""}lowrank: stopped by ${name}; what is finished is kept, and the same command continues\n`,
+      );
       process.exit(code);
     };
     process.on(name, stop);

@@ -35,9 +35,12 @@ export interface PlannedRun {
 /** The study in a YAML file, or the preset of that name. */
 export function loadStudy(nameOrFile: string, options: StudyOptions = {}): Study {
   const { raw, source } = studyDocument(nameOrFile);
-  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) throw new InputError(`${source}: expected a map with the keys name, task, seeds, configs`);
+  if (typeof raw !== "object" || raw === null || Array.isArray(raw))
+    throw new InputError(`${source}: expected a map with the keys name, task, seeds, configs`);
   const set = options.set ?? [];
-  for (const key of ["seeds", "base"] as const) if (options[key] !== undefined && isSet(set, key)) throw new InputError(`--${key} and --set ${key}=… contradict; one of them would be ignored`);
+  for (const key of ["seeds", "base"] as const)
+    if (options[key] !== undefined && isSet(set, key))
+      throw new InputError(`--${key} and --set ${key}=… contradict; one of them would be ignored`);
   const changed = applyOverrides(raw, set) as Record<string, unknown>;
   if (options.seeds !== undefined) changed["seeds"] = options.seeds;
   if (options.base !== undefined) changed["base"] = options.base;
@@ -50,10 +53,13 @@ function studyDocument(nameOrFile: string): { raw: unknown; source: string } {
   const preset = Object.hasOwn(PRESETS, nameOrFile) ? PRESETS[nameOrFile] : undefined;
   const found = statOf(nameOrFile);
   // a folder may have a preset's name, since that is what its runs are put into
-  if (found !== undefined && !(found.isDirectory() && preset !== undefined)) return { raw: readYamlFile(nameOrFile), source: nameOrFile };
+  if (found !== undefined && !(found.isDirectory() && preset !== undefined))
+    return { raw: readYamlFile(nameOrFile), source: nameOrFile };
   if (preset !== undefined) return { raw: parseYaml(preset, `preset ${nameOrFile}`), source: `preset ${nameOrFile}` };
   if (/[./\\]/.test(nameOrFile)) throw new InputError(`${cut(nameOrFile)}: no such study file`);
-  throw new InputError(`no study "${cut(nameOrFile)}": neither a file nor a preset${suggestion(cut(nameOrFile), Object.keys(PRESETS))}`);
+  throw new InputError(
+    `no study "${cut(nameOrFile)}": neither a file nor a preset${suggestion(cut(nameOrFile), Object.keys(PRESETS))}`,
+  );
 }
 
 /** A plan of them is made before the first run. */
@@ -61,40 +67,65 @@ const MOST_RUNS = 100_000;
 
 /** What the schema cannot say: keys that need or exclude one another. */
 function check(study: Study, source: string): void {
-  if (new Set(study.seeds).size !== study.seeds.length) throw new InputError(`${source}: "seeds" has duplicates: ${study.seeds.join(", ")}`);
+  if (new Set(study.seeds).size !== study.seeds.length)
+    throw new InputError(`${source}: "seeds" has duplicates: ${study.seeds.join(", ")}`);
   if (study.base !== undefined && study.model !== undefined) {
     throw new InputError(`${source}: "base" and "model" exclude one another; the checkpoint brings its own sizes`);
   }
   if (study.base === undefined && study.model === undefined) {
-    throw new InputError(`${source}: a base is needed: --base DIR with a BERT checkpoint, or "model" sizes for a random one`);
+    throw new InputError(
+      `${source}: a base is needed: --base DIR with a BERT checkpoint, or "model" sizes for a random one`,
+    );
   }
   if (study.task.name === "planted-rank" && study.model === undefined) {
     throw new InputError(`${source}: planted-rank plants into a random base; give "model" sizes, not "base"`);
   }
   const runs = study.seeds.length * Object.keys(study.configs).length;
-  if (runs > MOST_RUNS) throw new InputError(`${source}: ${runs} runs (seeds times configs) are more than the ${MOST_RUNS} that a study may have`);
+  if (runs > MOST_RUNS)
+    throw new InputError(
+      `${source}: ${runs} runs (seeds times configs) are more than the ${MOST_RUNS} that a study may have`,
+    );
   for (const [name, config] of Object.entries(study.configs)) {
     const { method, storage } = config;
-    if (config.method === "adalora" && config.targetR > config.initR) throw new InputError(`${source}: "configs.${name}.targetR" is ${config.targetR}, more than the initial rank ${config.initR} ("initR"); ranks are only taken away`);
-    if (method === "full" && storage !== "f32") throw new InputError(`${source}: "configs.${name}.storage" is ${storage}, but full fine-tuning trains every weight, which needs f32`);
+    if (config.method === "adalora" && config.targetR > config.initR)
+      throw new InputError(
+        `${source}: "configs.${name}.targetR" is ${config.targetR}, more than the initial rank ${config.initR} ("initR"); ranks are only taken away`,
+      );
+    if (method === "full" && storage !== "f32")
+      throw new InputError(
+        `${source}: "configs.${name}.storage" is ${storage}, but full fine-tuning trains every weight, which needs f32`,
+      );
   }
   if (study.model !== undefined && study.model.hidden % study.model.heads !== 0) {
-    throw new InputError(`${source}: "model.hidden" ${study.model.hidden} is not a multiple of "model.heads" ${study.model.heads}`);
+    throw new InputError(
+      `${source}: "model.hidden" ${study.model.hidden} is not a multiple of "model.heads" ${study.model.heads}`,
+    );
   }
 }
 
 /** Configs × seeds, seed-major: after the first seed every config has one result. */
 export function plannedRuns(study: Study): PlannedRun[] {
-  return study.seeds.flatMap((seed) => Object.keys(study.configs).map((name) => ({ config: resolveConfig(study, name), seed })));
+  return study.seeds.flatMap((seed) =>
+    Object.keys(study.configs).map((name) => ({ config: resolveConfig(study, name), seed })),
+  );
 }
 
 /** Config `name` with the study's and the built-in defaults filled in. */
 export function resolveConfig(study: Study, name: string): ResolvedConfig {
   const method = study.configs[name]!;
   const train: TrainOptions = { ...TRAIN_DEFAULTS, ...defined(study.train), ...defined(method.train) };
-  return { name, task: study.task, base: study.base ?? null, model: study.model ?? null, method: { ...method, train: {} }, train };
+  return {
+    name,
+    task: study.task,
+    base: study.base ?? null,
+    model: study.model ?? null,
+    method: { ...method, train: {} },
+    train,
+  };
 }
 
 function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
 }

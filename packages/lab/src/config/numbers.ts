@@ -9,8 +9,14 @@ export const count: z.ZodNumber = z
   .positive()
   .max(LARGEST_SIZE, { error: `expected at most ${LARGEST_SIZE}, beyond which no memory holds it` });
 /** Layers of a model; config.json has the same bound. */
-export const layers: z.ZodNumber = count.max(8192, { error: "expected at most 8192, beyond which no memory holds the layers" });
-export const seed: z.ZodNumber = z.number().int({ error: "expected a whole number" }).min(0).max(2 ** 32 - 1);
+export const layers: z.ZodNumber = count.max(8192, {
+  error: "expected at most 8192, beyond which no memory holds the layers",
+});
+export const seed: z.ZodNumber = z
+  .number()
+  .int({ error: "expected a whole number" })
+  .min(0)
+  .max(2 ** 32 - 1);
 /** In [0, 1]. */
 export const fraction: z.ZodNumber = z.number().min(0).max(1);
 /** In [0, 1). */

@@ -24,17 +24,22 @@ export function isSet(assignments: readonly string[], key: string): boolean {
 
 function setPath(root: unknown, path: string, value: unknown, said: string): void {
   const keys = path.split(".");
-  if (keys.some((key) => key === "" || key === "__proto__")) throw new InputError(`${said}: "${cut(path)}" is not a key path`);
+  if (keys.some((key) => key === "" || key === "__proto__"))
+    throw new InputError(`${said}: "${cut(path)}" is not a key path`);
   let at = root as Record<string, unknown>;
   for (const [depth, key] of keys.entries()) {
     // a list takes positions; what is written to another key of it nobody reads
-    if (Array.isArray(at) && !(/^\d+$/.test(key) && Number(key) < at.length)) throw new InputError(`${said}: "${cut(keys.slice(0, depth).join("."))}" is a list of ${at.length}; it has no "${cut(key)}"`);
+    if (Array.isArray(at) && !(/^\d+$/.test(key) && Number(key) < at.length))
+      throw new InputError(
+        `${said}: "${cut(keys.slice(0, depth).join("."))}" is a list of ${at.length}; it has no "${cut(key)}"`,
+      );
     if (depth === keys.length - 1) {
       at[key] = value;
       return;
     }
     const next = (Object.hasOwn(at, key) ? at[key] : undefined) ?? {};
-    if (typeof next !== "object") throw new InputError(`${said}: "${cut(key)}" is ${quote(next)}, it has no keys inside`);
+    if (typeof next !== "object")
+      throw new InputError(`${said}: "${cut(key)}" is ${quote(next)}, it has no keys inside`);
     at[key] = next;
     at = next as Record<string, unknown>;
   }

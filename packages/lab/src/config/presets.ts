@@ -34,7 +34,8 @@ const EASY_SIX = six({
   lora: "r: 2, alpha: 4, dropout: 0",
   adaLora: "initR: 8, targetR: 2, alpha: 16, dropout: 0, tinit: 0.3, tfinal: 0.2, deltaT: 10, orthRegWeight: 0.1",
   manual: "{ attention.self.(query|key|value): 1, intermediate.dense: 5 }",
-  lr: "1e-2", adaLr: "1e-2",
+  lr: "1e-2",
+  adaLr: "1e-2",
 });
 
 const PLANTED_TASK = `
@@ -96,12 +97,13 @@ task: { name: sst2, maxLength: 64 }
 seeds: [13, 42, 87, 100, 2024]
 train: { epochs: 3, batchSize: 32, schedule: linear, warmup: 0.06, weightDecay: 0.01, clip: 1 }
 ${six({
-    targets: "[query, key, value, dense]",
-    lora: "r: 8, alpha: 16, dropout: 0.1",
-    adaLora: "initR: 12, targetR: 8, alpha: 32, dropout: 0.1, tinit: 0.1, tfinal: 0.3, deltaT: 5, orthRegWeight: 0.1",
-    manual: "{ attention.self.(query|key|value): 6, attention.output.dense: 6, (intermediate|output).dense: 10 }",
-    lr: "5e-4", adaLr: "8e-4",
-  })}`,
+  targets: "[query, key, value, dense]",
+  lora: "r: 8, alpha: 16, dropout: 0.1",
+  adaLora: "initR: 12, targetR: 8, alpha: 32, dropout: 0.1, tinit: 0.1, tfinal: 0.3, deltaT: 5, orthRegWeight: 0.1",
+  manual: "{ attention.self.(query|key|value): 6, attention.output.dense: 6, (intermediate|output).dense: 10 }",
+  lr: "5e-4",
+  adaLr: "8e-4",
+})}`,
 
   planted: `# Head, LoRA and full fine-tuning on planted ranks, five paired seeds.
 name: planted

@@ -6,7 +6,6 @@ import { z } from "zod";
 import { count, fraction, layers, passes, positive, probability, seed } from "./numbers.ts";
 import type { MethodConfig, ModelOptions, Study, TaskConfig, TrainOptions } from "./study.ts";
 
-
 /** Used where neither the study nor the config says otherwise. */
 export const TRAIN_DEFAULTS: TrainOptions = {
   epochs: 3,
@@ -36,7 +35,9 @@ const train = z
   })
   .partial();
 
-const names = z.union([z.array(z.string()).min(1), z.string().min(1)], { error: "expected a list of module names or one regular expression" });
+const names = z.union([z.array(z.string()).min(1), z.string().min(1)], {
+  error: "expected a list of module names or one regular expression",
+});
 
 const numerics = {
   storage: z.enum(["f32", "f16", "bf16", "nf4", "fp4", "int8"]).default("f32"),
@@ -53,10 +54,21 @@ const targets = {
 };
 
 /** A number of steps, or a fraction of the training. */
-const steps = z.number().min(0).refine((value) => Number.isInteger(value) || value < 1, "expected a number of steps, or a fraction of the training below 1");
+const steps = z
+  .number()
+  .min(0)
+  .refine(
+    (value) => Number.isInteger(value) || value < 1,
+    "expected a number of steps, or a fraction of the training below 1",
+  );
 
 const method = z.discriminatedUnion("method", [
-  z.strictObject({ method: z.literal("head"), modules: z.array(z.string()).min(1).default(["classifier"]), train: train.default({}), ...numerics }),
+  z.strictObject({
+    method: z.literal("head"),
+    modules: z.array(z.string()).min(1).default(["classifier"]),
+    train: train.default({}),
+    ...numerics,
+  }),
   z.strictObject({
     method: z.literal("lora"),
     r: count.default(8),
@@ -79,7 +91,11 @@ const method = z.discriminatedUnion("method", [
     beta2: probability.default(0.85),
     orthRegWeight: z.number().min(0).default(0.5),
     compat: z.enum(["strict", "peft"]).default("strict"),
-    allocator: z.union([z.boolean(), z.enum(["sensitivity", "magnitude"])], { error: `expected true, false, "sensitivity" or "magnitude"` }).default(true),
+    allocator: z
+      .union([z.boolean(), z.enum(["sensitivity", "magnitude"])], {
+        error: `expected true, false, "sensitivity" or "magnitude"`,
+      })
+      .default(true),
     ...targets,
     ...numerics,
     train: train.default({}),

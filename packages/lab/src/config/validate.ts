@@ -23,9 +23,11 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown): s
     const unknown = issue.keys[0]!;
     return `unknown key ${quote([...path, unknown].join("."))}${suggestion(cut(unknown), knownKeys(schema, value, path))}`;
   }
-  if (issue.code === "invalid_key") return `key ${quote(path.at(-1))} of ${quote(path.slice(0, -1).join("."))}: ${issue.issues[0]!.message}`;
+  if (issue.code === "invalid_key")
+    return `key ${quote(path.at(-1))} of ${quote(path.slice(0, -1).join("."))}: ${issue.issues[0]!.message}`;
   const options = choices(issue);
-  if (given === undefined) return `${key} is missing${options === undefined ? `; ${plain(issue.message)}` : `; known: ${options.join(", ")}`}`;
+  if (given === undefined)
+    return `${key} is missing${options === undefined ? `; ${plain(issue.message)}` : `; known: ${options.join(", ")}`}`;
   if (options !== undefined) return `${key} is ${quote(given)}${suggestion(cut(String(given)), options)}`;
   return `${path.length === 0 ? "the document" : key} is ${quote(given)}; ${plain(issue.message)}`;
 }
@@ -58,7 +60,8 @@ function knownKeys(schema: z.ZodType, value: unknown, path: readonly string[]): 
 
 function resolve(schema: z.ZodType, value: unknown): z.ZodType {
   let at = schema;
-  while (at instanceof z.ZodOptional || at instanceof z.ZodDefault || at instanceof z.ZodNullable) at = at.unwrap() as z.ZodType;
+  while (at instanceof z.ZodOptional || at instanceof z.ZodDefault || at instanceof z.ZodNullable)
+    at = at.unwrap() as z.ZodType;
   if (!(at instanceof z.ZodDiscriminatedUnion)) return at;
   const field = at.def.discriminator;
   const given = valueAt(value, [field]);
@@ -70,5 +73,8 @@ function resolve(schema: z.ZodType, value: unknown): z.ZodType {
 }
 
 function valueAt(value: unknown, path: readonly string[]): unknown {
-  return path.reduce<unknown>((at, key) => (typeof at === "object" && at !== null ? (at as Record<string, unknown>)[key] : undefined), value);
+  return path.reduce<unknown>(
+    (at, key) => (typeof at === "object" && at !== null ? (at as Record<string, unknown>)[key] : undefined),
+    value,
+  );
 }

@@ -39,7 +39,8 @@ export function parseYaml(text: string, source: string): unknown {
     if (typeof item !== "object" || item === null) return typeof item === "bigint" ? Number(item) : item;
     if (path.length > DEEPEST) refuse(`"${at.slice(0, 40)}…" is nested more than ${DEEPEST} deep`);
     if (Array.isArray(item)) return item.map((inner, i) => copy(inner, [...path, String(i)]));
-    if (Object.getPrototypeOf(item) !== Object.prototype) refuse(`"${at}" has a type that no setting has; write maps, lists, strings and numbers`);
+    if (Object.getPrototypeOf(item) !== Object.prototype)
+      refuse(`"${at}" has a type that no setting has; write maps, lists, strings and numbers`);
     if (Object.hasOwn(item, "__proto__")) refuse(`"__proto__" is no key that a file may use`);
     return Object.fromEntries(Object.entries(item).map(([key, inner]) => [key, copy(inner, [...path, key])]));
   };

@@ -57,7 +57,11 @@ export function subset(set: ClassificationSet, chosen: Int32Array): Classificati
   });
   const ids = new Uint32Array(offsets[chosen.length]!);
   chosen.forEach((i, at) => ids.set(sequence(set.tokens, i), offsets[at]!));
-  return { tokens: { ids, offsets }, labels: Int32Array.from(chosen, (i) => set.labels[i]!), rows: Int32Array.from(chosen, (i) => set.rows?.[i] ?? i) };
+  return {
+    tokens: { ids, offsets },
+    labels: Int32Array.from(chosen, (i) => set.labels[i]!),
+    rows: Int32Array.from(chosen, (i) => set.rows?.[i] ?? i),
+  };
 }
 
 /** Number of examples. */

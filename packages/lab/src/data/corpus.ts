@@ -28,7 +28,15 @@ export function loadCorpus(options: CorpusOptions, tokenizer: WordTokenizer): To
   const sets = options.sources.map((source) => {
     const files = sourceFiles(source, options.dataFolder);
     sayMarks(files, options.say);
-    const key = JSON.stringify(["corpus", 2, source, hashFiles(files), tokenizer.identity, options.length, options.megabytes ?? null]);
+    const key = JSON.stringify([
+      "corpus",
+      2,
+      source,
+      hashFiles(files),
+      tokenizer.identity,
+      options.length,
+      options.megabytes ?? null,
+    ]);
     return cachedTokenSet(options.cacheFolder, key, () => tokenise(source, files, options, tokenizer));
   });
   return concatenate(sets);
@@ -52,12 +60,19 @@ function sourceFiles(source: CorpusName, folder: string): string[] {
   if (source === "wikitext-2") return [requireFile(folder, "wikitext-2", "train.partial-1MB.txt")];
   const first = requireFile(folder, "public-domain-books", "train-00.txt");
   const books = join(first, "..");
-  const files = readdirSync(books).filter((name) => /^train-\d+\.txt$/.test(name)).sort();
+  const files = readdirSync(books)
+    .filter((name) => /^train-\d+\.txt$/.test(name))
+    .sort();
   if (files.length === 0) throw new InputError(`${books}: no train-*.txt`);
   return files.map((name) => join(books, name));
 }
 
-function tokenise(source: CorpusName, files: readonly string[], options: CorpusOptions, tokenizer: WordTokenizer): TokenSet {
+function tokenise(
+  source: CorpusName,
+  files: readonly string[],
+  options: CorpusOptions,
+  tokenizer: WordTokenizer,
+): TokenSet {
   if (source !== "sst2-text") return windows(files, options.length, options.megabytes, tokenizer);
   const builder = new TokenSetBuilder();
   for (const { text } of readLabelledTsv(files[0]!, 2)) {
@@ -68,7 +83,12 @@ function tokenise(source: CorpusName, files: readonly string[], options: CorpusO
 }
 
 /** One running text, cut every `length − 2` tokens; what is left at the end is dropped. */
-function windows(files: readonly string[], length: number, megabytes: number | undefined, tokenizer: WordTokenizer): TokenSet {
+function windows(
+  files: readonly string[],
+  length: number,
+  megabytes: number | undefined,
+  tokenizer: WordTokenizer,
+): TokenSet {
   const size = length - 2;
   const builder = new TokenSetBuilder();
   let open: number[] = [];

@@ -33,7 +33,13 @@ export function trainingGroups(lengths: Int32Array, batchSize: number, seed: num
 
 /** Every example exactly once, longest last, without any randomness: for evaluation. */
 export function evaluationGroups(lengths: Int32Array, batchSize: number): Group[] {
-  return cut(sortByLength(Int32Array.from(lengths, (_, i) => i), lengths), batchSize);
+  return cut(
+    sortByLength(
+      Int32Array.from(lengths, (_, i) => i),
+      lengths,
+    ),
+    batchSize,
+  );
 }
 
 /**
@@ -49,7 +55,9 @@ export function tokenBudgetGroups(lengths: Int32Array, tokens: number, multiple:
     if (bucket === undefined) buckets.set(padded, [i]);
     else bucket.push(i);
   }
-  return stream.shuffle([...buckets].flatMap(([padded, members]) => cut(Int32Array.from(members), rowsFor(tokens, padded))));
+  return stream.shuffle(
+    [...buckets].flatMap(([padded, members]) => cut(Int32Array.from(members), rowsFor(tokens, padded))),
+  );
 }
 
 /** Rows of a batch of `tokens` tokens at a padded length. */

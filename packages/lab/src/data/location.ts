@@ -14,7 +14,9 @@ export function dataFolder(option: string | undefined): string {
 export function requireFile(folder: string, ...parts: string[]): string {
   const path = join(folder, ...parts);
   if (statOf(path) === undefined) {
-    throw new InputError(`data file not found: ${path}; point --data (or LOWRANK_DATA) at the folder that holds ${join(...parts)}`);
+    throw new InputError(
+      `data file not found: ${path}; point --data (or LOWRANK_DATA) at the folder that holds ${join(...parts)}`,
+    );
   }
   fileSize(path);
   return path;
@@ -22,7 +24,9 @@ export function requireFile(folder: string, ...parts: string[]): string {
 
 /** Tells of what is left out of the files' text: byte order marks. */
 export function sayMarks(paths: readonly string[], say: ((line: string) => void) | undefined): void {
-  for (const path of paths) if (startsWithMark(path)) say?.(`${printable(path)}: begins with a byte order mark, which is no part of the text; it is left out`);
+  for (const path of paths)
+    if (startsWithMark(path))
+      say?.(`${printable(path)}: begins with a byte order mark, which is no part of the text; it is left out`);
 }
 
 /** SHA-256 over the bytes of the files, in order, as hex: what "the same data" means in a run's identity. */

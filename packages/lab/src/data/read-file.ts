@@ -16,7 +16,8 @@ export function statOf(path: string): Stats | undefined {
     return statSync(path, { throwIfNoEntry: false });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOTDIR" || code === "ENAMETOOLONG" || code === "ELOOP" || code === "ERR_INVALID_ARG_VALUE") return undefined;
+    if (code === "ENOTDIR" || code === "ENAMETOOLONG" || code === "ELOOP" || code === "ERR_INVALID_ARG_VALUE")
+      return undefined;
     throw new InputError(`${cut(path)}: cannot be read (${code})`, { cause: error });
   }
 }
@@ -26,7 +27,10 @@ export function fileSize(path: string): number {
   const stats = statOf(path);
   if (stats === undefined) throw new InputError(`no such file: ${cut(path)}`);
   if (stats.isDirectory()) throw new InputError(`${path}: is a folder; a file is needed`);
-  if (!stats.isFile()) throw new InputError(`${path}: is no ordinary file but a pipe, a socket or a device; copy what it gives into a file`);
+  if (!stats.isFile())
+    throw new InputError(
+      `${path}: is no ordinary file but a pipe, a socket or a device; copy what it gives into a file`,
+    );
   return stats.size;
 }
 
@@ -40,7 +44,10 @@ export function readPieces(path: string, take: (piece: Uint8Array) => void): voi
     for (let count = readSync(file, buffer); count > 0; count = readSync(file, buffer)) {
       done += count;
       // what the system makes up as it is read (/proc, /sys) says that it is empty
-      if (done > size) throw new InputError(`${path}: has more bytes than its size of ${size} says; it is no ordinary file, or something is writing to it`);
+      if (done > size)
+        throw new InputError(
+          `${path}: has more bytes than its size of ${size} says; it is no ordinary file, or something is writing to it`,
+        );
       take(buffer.subarray(0, count));
     }
     if (done < size) throw new InputError(`${path}: ended after ${done} of ${size} bytes; something is writing to it`);
@@ -74,7 +81,8 @@ export function startsWithMark(path: string): boolean {
 /** Text of an ordinary file, without a byte order mark. @param limit largest size in bytes */
 export function readText(path: string, limit: number = LARGEST_TEXT): string {
   const size = fileSize(path);
-  if (size > limit) throw new InputError(`${path}: has ${formatBytes(size)}; ${formatBytes(limit)} are the most that is read`);
+  if (size > limit)
+    throw new InputError(`${path}: has ${formatBytes(size)}; ${formatBytes(limit)} are the most that is read`);
   const bytes = new Uint8Array(size);
   let at = 0;
   readPieces(path, (piece) => {
@@ -86,14 +94,21 @@ export function readText(path: string, limit: number = LARGEST_TEXT): string {
 
 /** UTF-8 and nothing else, without a byte order mark; `name` is what errors call the file. */
 export function decodeText(bytes: Uint8Array, name: string): string {
-  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) throw new InputError(`${name}: is UTF-16; save it as UTF-8`);
+  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff))
+    throw new InputError(`${name}: is UTF-16; save it as UTF-8`);
   const zero = bytes.indexOf(0);
-  if (zero >= 0) throw new InputError(`${name}:${lineOf(bytes, zero)}: holds a NUL byte; it is no text, or UTF-16; save it as UTF-8`);
+  if (zero >= 0)
+    throw new InputError(
+      `${name}:${lineOf(bytes, zero)}: holds a NUL byte; it is no text, or UTF-16; save it as UTF-8`,
+    );
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
     const bad = firstBadByte(bytes);
-    throw new InputError(`${name}:${lineOf(bytes, bad)}: byte 0x${bytes[bad]!.toString(16).padStart(2, "0")} is not UTF-8 (Latin-1?); save the file as UTF-8`, { cause: error });
+    throw new InputError(
+      `${name}:${lineOf(bytes, bad)}: byte 0x${bytes[bad]!.toString(16).padStart(2, "0")} is not UTF-8 (Latin-1?); save the file as UTF-8`,
+      { cause: error },
+    );
   }
 }
 

@@ -63,7 +63,11 @@ export function sst2Identity({ dataFolder, base }: Pick<Sst2Options, "dataFolder
 }
 
 /** `[CLS] ids… [SEP]`, cut at `maxLength` with both kept, as Hugging Face truncates. */
-export function withSpecials(ids: readonly number[], tokenizer: Pick<WordTokenizer, "special">, maxLength: number): number[] {
+export function withSpecials(
+  ids: readonly number[],
+  tokenizer: Pick<WordTokenizer, "special">,
+  maxLength: number,
+): number[] {
   return [tokenizer.special.cls, ...ids.slice(0, maxLength - 2), tokenizer.special.sep];
 }
 

@@ -27,7 +27,9 @@ export function sequence(set: TokenSet, i: number): Uint32Array {
 
 /** Lengths of all sequences, at most `limit` each. */
 export function sequenceLengths(set: TokenSet, limit: number = Infinity): Int32Array {
-  return Int32Array.from({ length: sequenceCount(set) }, (_, i) => Math.min(limit, set.offsets[i + 1]! - set.offsets[i]!));
+  return Int32Array.from({ length: sequenceCount(set) }, (_, i) =>
+    Math.min(limit, set.offsets[i + 1]! - set.offsets[i]!),
+  );
 }
 
 /** Packs sequences that arrive one by one. */
@@ -64,7 +66,10 @@ export function cachedTokenSet(folder: string, key: string, make: () => TokenSet
   if (statOf(path) !== undefined) {
     fileSize(path);
     const stored = decode(readFileSync(path), key);
-    if (stored === undefined) throw new InputError(`${path}: is not the token cache that was written (altered or damaged); delete it, and it is made again`);
+    if (stored === undefined)
+      throw new InputError(
+        `${path}: is not the token cache that was written (altered or damaged); delete it, and it is made again`,
+      );
     return stored;
   }
   const set = make();
@@ -80,20 +85,28 @@ function encode(set: TokenSet, key: string): Buffer {
   const wide = set.ids.some((id) => id > 0xffff);
   const ids = wide ? set.ids : Uint16Array.from(set.ids);
   const header = Uint32Array.of(MAGIC, ids.BYTES_PER_ELEMENT, set.offsets.length, ids.length);
-  const content = Buffer.concat([header, set.offsets, ids].map((part) => Buffer.from(part.buffer, part.byteOffset, part.byteLength)));
+  const content = Buffer.concat(
+    [header, set.offsets, ids].map((part) => Buffer.from(part.buffer, part.byteOffset, part.byteLength)),
+  );
   return Buffer.concat([content, digest(content, key)]);
 }
 
 function decode(bytes: Buffer, key: string): TokenSet | undefined {
   const end = bytes.length - DIGEST_BYTES;
   if (end < 16 || !digest(bytes.subarray(0, end), key).equals(bytes.subarray(end))) return undefined;
-  const [magic, width, offsetCount, idCount] = [0, 4, 8, 12].map((at) => bytes.readUInt32LE(at)) as [number, number, number, number];
+  const [magic, width, offsetCount, idCount] = [0, 4, 8, 12].map((at) => bytes.readUInt32LE(at)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
   const start = 16 + offsetCount * 4;
   if (magic !== MAGIC || (width !== 2 && width !== 4) || end !== start + idCount * width) return undefined;
   // Copied out of the pooled Buffer so that the views are aligned.
   const copy = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
   const offsets = new Uint32Array(copy, 16, offsetCount);
-  const ids = width === 4 ? new Uint32Array(copy, start, idCount) : Uint32Array.from(new Uint16Array(copy, start, idCount));
+  const ids =
+    width === 4 ? new Uint32Array(copy, start, idCount) : Uint32Array.from(new Uint16Array(copy, start, idCount));
   return { ids, offsets };
 }
 

@@ -25,7 +25,10 @@ export function parseLabelledTsv(content: string, name: string, labels: number):
   if (lines.length === 0) throw new InputError(`${name}: empty file; expected the header "sentence<TAB>label"`);
   const table = lines.map((line) => line.split("\t"));
   const quoted = isQuoted(table, name);
-  checkHeader(table[0]!.map((cell) => (quoted ? unquoted(cell) : cell)), name);
+  checkHeader(
+    table[0]!.map((cell) => (quoted ? unquoted(cell) : cell)),
+    name,
+  );
   if (table.length === 1) throw new InputError(`${name}: no rows after the header`);
   return table.slice(1).map((cells, i) => {
     const where = `${name}:${i + 2}`;
@@ -53,7 +56,9 @@ function isQuoted(table: readonly (readonly string[])[], name: string): boolean 
   const bare = rows.findIndex((cells) => cells.some((cell) => cell.includes('"') && !QUOTED.test(cell)));
   if (bare < 0) return true;
   const evidence = all ? "the header is quoted" : `line ${first + 2} is quoted as CSV`;
-  throw new InputError(`${name}:${bare + 2}: has a quote that is not doubled, but ${evidence}; write all of the file with quoting or none of it (pandas: quoting=csv.QUOTE_NONE)`);
+  throw new InputError(
+    `${name}:${bare + 2}: has a quote that is not doubled, but ${evidence}; write all of the file with quoting or none of it (pandas: quoting=csv.QUOTE_NONE)`,
+  );
 }
 
 function unquoted(cell: string): string {
@@ -66,9 +71,13 @@ function checkHeader(found: readonly string[], name: string): void {
     if (found.includes(column)) continue;
     const near = nearestName(column, found);
     const hint = near === undefined ? "" : `; rename ${quote(near)} to "${column}"?`;
-    throw new InputError(`${name}: column "${column}" is missing; the header is ${quote(found)}, expected ${JSON.stringify(expected)}${hint}`);
+    throw new InputError(
+      `${name}: column "${column}" is missing; the header is ${quote(found)}, expected ${JSON.stringify(expected)}${hint}`,
+    );
   }
   if (found.length !== 2 || found[0] !== "sentence") {
-    throw new InputError(`${name}: the header is ${quote(found)}, expected exactly ${JSON.stringify(expected)} in this order`);
+    throw new InputError(
+      `${name}: the header is ${quote(found)}, expected exactly ${JSON.stringify(expected)} in this order`,
+    );
   }
 }

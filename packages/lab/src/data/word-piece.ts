@@ -34,7 +34,10 @@ const LARGEST_CONFIG = 2 ** 24;
 /** A checkpoint is read with its own tokenizer; a base that is made from a seed takes bert-base-uncased's from the data folder. */
 export function tokenizerFolder(dataFolder: string, base: string | null): string {
   if (base === null) return dirname(requireFile(dataFolder, TOKENIZER_FOLDER, TOKENIZER));
-  if (!existsSync(join(base, TOKENIZER))) throw new InputError(`${base}: there is no ${TOKENIZER}; copy the one that this checkpoint was trained with next to it, since the ids of another vocabulary mean other words`);
+  if (!existsSync(join(base, TOKENIZER)))
+    throw new InputError(
+      `${base}: there is no ${TOKENIZER}; copy the one that this checkpoint was trained with next to it, since the ids of another vocabulary mean other words`,
+    );
   return base;
 }
 
@@ -49,7 +52,8 @@ export async function loadWordTokenizer(folder: string): Promise<WordTokenizer> 
   const tokenizer = await asInput(() => loadTokenizer(folder));
   const id = (token: string): number => {
     const found = tokenizer.idOf(token);
-    if (found === undefined) throw new InputError(`${path}: the vocabulary has no ${token}; a BERT WordPiece tokenizer is needed`);
+    if (found === undefined)
+      throw new InputError(`${path}: the vocabulary has no ${token}; a BERT WordPiece tokenizer is needed`);
     return found;
   };
   return {
@@ -63,9 +67,19 @@ export async function loadWordTokenizer(folder: string): Promise<WordTokenizer> 
 /** Copies the tokenizer of one folder into another, which then can be used by itself: transformers makes up an empty one where there is none. */
 export function copyTokenizer(from: string, to: string): void {
   for (const file of TOKENIZER_FILES) if (existsSync(join(from, file))) copyFileSync(join(from, file), join(to, file));
-  const config = existsSync(join(to, TOKENIZER_CONFIG)) ? parseJson(readText(join(to, TOKENIZER_CONFIG), LARGEST_CONFIG), join(from, TOKENIZER_CONFIG)) : {};
+  const config = existsSync(join(to, TOKENIZER_CONFIG))
+    ? parseJson(readText(join(to, TOKENIZER_CONFIG), LARGEST_CONFIG), join(from, TOKENIZER_CONFIG))
+    : {};
   if (typeof config !== "object" || config === null || "tokenizer_class" in config) return;
   // without a class transformers asks config.json, which an adapter's folder has not
-  const named = { cls_token: "[CLS]", mask_token: "[MASK]", pad_token: "[PAD]", sep_token: "[SEP]", unk_token: "[UNK]", ...config, tokenizer_class: "PreTrainedTokenizerFast" };
+  const named = {
+    cls_token: "[CLS]",
+    mask_token: "[MASK]",
+    pad_token: "[PAD]",
+    sep_token: "[SEP]",
+    unk_token: "[UNK]",
+    ...config,
+    tokenizer_class: "PreTrainedTokenizerFast",
+  };
   writeFileSync(join(to, TOKENIZER_CONFIG), `${JSON.stringify(named, null, 2)}\n`);
 }

@@ -83,12 +83,22 @@ export function loadPretrainConfig(nameOrFile: string, set: readonly string[]): 
   const preset = Object.hasOwn(PRETRAIN_PRESETS, nameOrFile) ? PRETRAIN_PRESETS[nameOrFile] : undefined;
   const found = statOf(nameOrFile);
   const isFile = found !== undefined && !(found.isDirectory() && preset !== undefined);
-  if (!isFile && preset === undefined) throw new InputError(`--config ${cut(nameOrFile)}: neither a file nor a preset${suggestion(cut(nameOrFile), Object.keys(PRETRAIN_PRESETS))}`);
+  if (!isFile && preset === undefined)
+    throw new InputError(
+      `--config ${cut(nameOrFile)}: neither a file nor a preset${suggestion(cut(nameOrFile), Object.keys(PRETRAIN_PRESETS))}`,
+    );
   const source = isFile ? nameOrFile : `preset ${nameOrFile}`;
   const raw = isFile ? readYamlFile(nameOrFile) : parseYaml(preset!, source);
-  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) throw new InputError(`${source}: expected a map with the keys seed, model, corpus, train`);
+  if (typeof raw !== "object" || raw === null || Array.isArray(raw))
+    throw new InputError(`${source}: expected a map with the keys seed, model, corpus, train`);
   const config = validate(schema, applyOverrides(raw, set), source);
-  if (config.model.hidden % config.model.heads !== 0) throw new InputError(`${source}: "model.hidden" ${config.model.hidden} is not a multiple of "model.heads" ${config.model.heads}`);
-  if (config.corpus.length > config.model.positions) throw new InputError(`${source}: "corpus.length" ${config.corpus.length} is more than "model.positions" ${config.model.positions}`);
+  if (config.model.hidden % config.model.heads !== 0)
+    throw new InputError(
+      `${source}: "model.hidden" ${config.model.hidden} is not a multiple of "model.heads" ${config.model.heads}`,
+    );
+  if (config.corpus.length > config.model.positions)
+    throw new InputError(
+      `${source}: "corpus.length" ${config.corpus.length} is more than "model.positions" ${config.model.positions}`,
+    );
   return config;
 }

@@ -21,19 +21,26 @@ export class MaskedModel {
   }
 
   /** @param lr learning rate after that many finished steps */
-  static async create(config: PretrainConfig, vocabSize: number, lr: (step: number) => number, device: Device): Promise<MaskedModel> {
+  static async create(
+    config: PretrainConfig,
+    vocabSize: number,
+    lr: (step: number) => number,
+    device: Device,
+  ): Promise<MaskedModel> {
     const { hidden, layers, heads, intermediate, dropout, positions, initializerRange } = config.model;
-    const model = new BertForMaskedLM(parseBertConfig({
-      vocab_size: vocabSize,
-      hidden_size: hidden,
-      num_hidden_layers: layers,
-      num_attention_heads: heads,
-      intermediate_size: intermediate,
-      hidden_dropout_prob: dropout,
-      attention_probs_dropout_prob: dropout,
-      max_position_embeddings: positions,
-      initializer_range: initializerRange,
-    }));
+    const model = new BertForMaskedLM(
+      parseBertConfig({
+        vocab_size: vocabSize,
+        hidden_size: hidden,
+        num_hidden_layers: layers,
+        num_attention_heads: heads,
+        intermediate_size: intermediate,
+        hidden_dropout_prob: dropout,
+        attention_probs_dropout_prob: dropout,
+        max_position_embeddings: positions,
+        initializer_range: initializerRange,
+      }),
+    );
     await model.materialize({ device, seed: deriveSeed(config.seed, "init") });
     return new MaskedModel(model, config, lr, device);
   }
@@ -44,7 +51,9 @@ export class MaskedModel {
 
   /** Mean cross-entropy at the masked positions; `positions` and `labels` i32 [slots]. */
   loss(inputs: Record<string, Tensor>): Tensor {
-    const { inputIds, attentionMask, positions, labels } = inputs as { [K in "inputIds" | "attentionMask" | "positions" | "labels"]: Tensor };
+    const { inputIds, attentionMask, positions, labels } = inputs as {
+      [K in "inputIds" | "attentionMask" | "positions" | "labels"]: Tensor;
+    };
     return this.model.forward({ inputIds, attentionMask, positions, labels }).loss!;
   }
 
@@ -53,7 +62,8 @@ export class MaskedModel {
     this.model.train(this.keys);
     const loss = this.loss(inputs);
     const gradients = grad(loss, this.optimizer.parameters);
-    const { grads, norm } = this.clip === null ? { grads: gradients, norm: gradNorm(gradients) } : clipGradNorm(gradients, this.clip);
+    const { grads, norm } =
+      this.clip === null ? { grads: gradients, norm: gradNorm(gradients) } : clipGradNorm(gradients, this.clip);
     this.optimizer.step(grads);
     return { loss, norm };
   }
@@ -61,15 +71,22 @@ export class MaskedModel {
   /** Summed loss without dropout, so that batches of different size weigh by their positions; for `compile`. */
   score(inputs: Record<string, Tensor>): { sum: Tensor } {
     this.model.eval();
-    const { inputIds, attentionMask, positions, labels } = inputs as { [K in "inputIds" | "attentionMask" | "positions" | "labels"]: Tensor };
+    const { inputIds, attentionMask, positions, labels } = inputs as {
+      [K in "inputIds" | "attentionMask" | "positions" | "labels"]: Tensor;
+    };
     const { logits } = this.model.forward({ inputIds, attentionMask, positions });
     return { sum: ops.crossEntropy(logits, labels, { reduction: "sum", ignoreIndex: IGNORED }) };
   }
 
   /** Everything that training changes, by name. */
   state(): Map<string, Parameter> {
-    const weights = [...this.model.namedWeights()].map(([name, weight]) => [`model.${name}`, weight.parameter] as const);
-    return new Map([...weights, ...[...this.optimizer.state()].map(([name, parameter]) => [`optimizer.${name}`, parameter] as const)]);
+    const weights = [...this.model.namedWeights()].map(
+      ([name, weight]) => [`model.${name}`, weight.parameter] as const,
+    );
+    return new Map([
+      ...weights,
+      ...[...this.optimizer.state()].map(([name, parameter]) => [`optimizer.${name}`, parameter] as const),
+    ]);
   }
 
   /** Continues counting where a saved state stopped. */

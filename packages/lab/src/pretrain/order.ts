@@ -51,7 +51,12 @@ export class MaskedStream {
 
   private groupsOf(epoch: number): Group[] {
     if (this.epoch !== epoch) {
-      this.groups = tokenBudgetGroups(this.lengths, this.options.tokensPerBatch, MULTIPLE, deriveSeed(this.options.seed, `data-order/${epoch}`));
+      this.groups = tokenBudgetGroups(
+        this.lengths,
+        this.options.tokensPerBatch,
+        MULTIPLE,
+        deriveSeed(this.options.seed, `data-order/${epoch}`),
+      );
       this.epoch = epoch;
     }
     return this.groups;

@@ -58,26 +58,57 @@ export async function pretrain(config: PretrainConfig, context: PretrainContext)
   try {
     mkdirSync(out, { recursive: true });
   } catch (error) {
-    throw new InputError(`--out: cannot create ${out} (${(error as NodeJS.ErrnoException).code}); choose a folder you may write to`, { cause: error });
+    throw new InputError(
+      `--out: cannot create ${out} (${(error as NodeJS.ErrnoException).code}); choose a folder you may write to`,
+      { cause: error },
+    );
   }
   const release = lockFolder(out);
   try {
-    return await trainIn(config, context, tokenizer, canonicalHash({ config: { ...config, train: { ...config.train, checkpointMinutes: 0 } }, corpus, tokenizer: tokenizer.identity }));
+    return await trainIn(
+      config,
+      context,
+      tokenizer,
+      canonicalHash({
+        config: { ...config, train: { ...config.train, checkpointMinutes: 0 } },
+        corpus,
+        tokenizer: tokenizer.identity,
+      }),
+    );
   } finally {
     release();
   }
 }
 
 /** @param identity of config and data: a state of another one is not continued */
-async function trainIn(config: PretrainConfig, context: PretrainContext, tokenizer: WordTokenizer, identity: string): Promise<PretrainOutcome> {
+async function trainIn(
+  config: PretrainConfig,
+  context: PretrainContext,
+  tokenizer: WordTokenizer,
+  identity: string,
+): Promise<PretrainOutcome> {
   const { device, out, say } = context;
   const data = { dataFolder: context.dataFolder, sources: config.corpus.sources };
   const resumed = readCounters(out, identity);
-  const reading = { ...data, cacheFolder: context.cacheFolder, length: config.corpus.length, megabytes: config.corpus.megabytes, say };
+  const reading = {
+    ...data,
+    cacheFolder: context.cacheFolder,
+    length: config.corpus.length,
+    megabytes: config.corpus.megabytes,
+    say,
+  };
   const corpus = loadCorpus(reading, tokenizer);
-  const streamOptions = { tokensPerBatch: config.train.tokensPerBatch, probability: config.corpus.masking, special: tokenizer.special, vocabSize: tokenizer.vocabSize };
+  const streamOptions = {
+    tokensPerBatch: config.train.tokensPerBatch,
+    probability: config.corpus.masking,
+    special: tokenizer.special,
+    vocabSize: tokenizer.vocabSize,
+  };
   const stream = new MaskedStream(corpus, { ...streamOptions, seed: config.seed });
-  const heldOut = new MaskedStream(loadHeldOut(reading, tokenizer), { ...streamOptions, seed: deriveSeed(config.seed, "held-out") });
+  const heldOut = new MaskedStream(loadHeldOut(reading, tokenizer), {
+    ...streamOptions,
+    seed: deriveSeed(config.seed, "held-out"),
+  });
   say(`corpus: ${formatCount(corpus.ids.length)} tokens, ${formatCount(stream.batchesPerEpoch)} batches per pass`);
 
   const { train } = config;
@@ -87,7 +118,8 @@ async function trainIn(config: PretrainConfig, context: PretrainContext, tokeniz
   const { minutes } = context;
   const ticks = minutes === undefined ? train.steps : CLOCK_STEPS;
   const schedule = scheduleOf(train.schedule, ticks, Math.round(train.warmup * ticks));
-  const lr = (): number => train.lr * schedule(minutes === undefined ? step : Math.round((CLOCK_STEPS * seconds) / (60 * minutes)));
+  const lr = (): number =>
+    train.lr * schedule(minutes === undefined ? step : Math.round((CLOCK_STEPS * seconds) / (60 * minutes)));
   const model = await MaskedModel.create(config, tokenizer.vocabSize, lr, device);
   const trainStep = compile(device, (inputs: Record<string, Tensor>) => model.trainStep(inputs));
   const score = compile(device, (inputs: Record<string, Tensor>) => model.score(inputs));
@@ -110,12 +142,20 @@ async function trainIn(config: PretrainConfig, context: PretrainContext, tokeniz
     const heldOutLoss = await evaluate();
     const counters: Counters = { identity, step, seconds, tokens, finished };
     await saveState(out, model.state(), counters);
-    appendFileSync(join(out, "pretraining.csv"), `${[step, tokens, seconds.toFixed(1), lr(), smoothed, heldOutLoss].join(",")}\n`);
+    appendFileSync(
+      join(out, "pretraining.csv"),
+      `${[step, tokens, seconds.toFixed(1), lr(), smoothed, heldOutLoss].join(",")}\n`,
+    );
     return heldOutLoss;
   };
 
-  if (!existsSync(join(out, "pretraining.csv"))) writeFileSync(join(out, "pretraining.csv"), "step,tokens,seconds,lr,train_loss,held_out_loss\n");
-  const progress = startProgress(context.progress, "pretrain", minutes === undefined ? train.steps : Math.round(minutes * 60));
+  if (!existsSync(join(out, "pretraining.csv")))
+    writeFileSync(join(out, "pretraining.csv"), "step,tokens,seconds,lr,train_loss,held_out_loss\n");
+  const progress = startProgress(
+    context.progress,
+    "pretrain",
+    minutes === undefined ? train.steps : Math.round(minutes * 60),
+  );
   let smoothed = Number.NaN;
   let lastCheckpoint = performance.now();
   try {
@@ -130,14 +170,21 @@ async function trainIn(config: PretrainConfig, context: PretrainContext, tokeniz
       tokens += batch.rows * batch.length;
       seconds += (performance.now() - before) / 1000;
       if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
-        throw new RunError(`pretraining: loss ${loss} and gradient norm ${norm} at step ${step}; ${join(out, "state")} holds the last good state`);
+        throw new RunError(
+          `pretraining: loss ${loss} and gradient norm ${norm} at step ${step}; ${join(out, "state")} holds the last good state`,
+        );
       }
       // Average over about the last fifty steps.
       smoothed = Number.isNaN(smoothed) ? loss : 0.98 * smoothed + 0.02 * loss;
-      progress.update(minutes === undefined ? step : Math.round(seconds), `step ${step} · loss ${smoothed.toFixed(3)} · ${Math.round(tokens / seconds)} tokens/s`);
+      progress.update(
+        minutes === undefined ? step : Math.round(seconds),
+        `step ${step} · loss ${smoothed.toFixed(3)} · ${Math.round(tokens / seconds)} tokens/s`,
+      );
       if (performance.now() - lastCheckpoint > train.checkpointMinutes * 60_000 && !done()) {
         const heldOutLoss = await checkpoint(false);
-        progress.line(`step ${formatCount(step)} · train loss ${smoothed.toFixed(4)} · held-out loss ${heldOutLoss.toFixed(4)} · ${formatDuration(seconds)}`);
+        progress.line(
+          `step ${formatCount(step)} · train loss ${smoothed.toFixed(4)} · held-out loss ${heldOutLoss.toFixed(4)} · ${formatDuration(seconds)}`,
+        );
         lastCheckpoint = performance.now();
         context.onCheckpoint?.(step);
       }
@@ -156,14 +203,26 @@ async function trainIn(config: PretrainConfig, context: PretrainContext, tokeniz
 function requirePretrainMemory({ model, corpus, train }: PretrainConfig, vocab: number, device: string): void {
   requireBaseMemory({ ...model, vocab }, "f32", device);
   const logits = 4 * corpus.masking * train.tokensPerBatch * vocab;
-  requireMemory(logits + 4 * train.tokensPerBatch * Math.max(model.hidden, model.intermediate), device, `batches of ${train.tokensPerBatch} tokens ("tokensPerBatch")`);
+  requireMemory(
+    logits + 4 * train.tokensPerBatch * Math.max(model.hidden, model.intermediate),
+    device,
+    `batches of ${train.tokensPerBatch} tokens ("tokensPerBatch")`,
+  );
 }
 
 /** The checkpoint in Hugging Face form, with the tokenizer beside it. */
-async function publish(model: MaskedModel, context: PretrainContext, config: PretrainConfig, numbers: Record<string, number>): Promise<void> {
+async function publish(
+  model: MaskedModel,
+  context: PretrainContext,
+  config: PretrainConfig,
+  numbers: Record<string, number>,
+): Promise<void> {
   await model.save(context.out);
   copyTokenizer(tokenizerFolder(context.dataFolder, null), context.out);
-  writeFileSync(join(context.out, "pretraining.json"), `${JSON.stringify({ config, minutes: context.minutes ?? null, ...numbers, machine: context.machine }, null, 2)}\n`);
+  writeFileSync(
+    join(context.out, "pretraining.json"),
+    `${JSON.stringify({ config, minutes: context.minutes ?? null, ...numbers, machine: context.machine }, null, 2)}\n`,
+  );
 }
 
 /** `inputIds` i32, `attentionMask` bool `[rows, length]`; `positions`, `labels` i32 `[slots]`. */

@@ -34,7 +34,8 @@ export async function saveState(out: string, tensors: StateTensors, reached: Cou
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true });
   const entries = new Map<string, StoredTensor>();
-  for (const [name, parameter] of tensors) entries.set(name, { dtype: parameter.dtype, shape: parameter.shape, data: await parameter.data() });
+  for (const [name, parameter] of tensors)
+    entries.set(name, { dtype: parameter.dtype, shape: parameter.shape, data: await parameter.data() });
   writeFileSync(join(fresh, TENSORS), serialize(entries), { flush: true });
   writeFileSync(join(fresh, COUNTERS), JSON.stringify(reached), { flush: true });
   writeDigests(fresh);
@@ -60,9 +61,15 @@ export function readCounters(out: string, identity: string): Counters | undefine
   const fix = "choose another folder, or delete it to begin anew";
   requireListed(folder, checkDigests(folder, fix), [COUNTERS, TENSORS], fix);
   const path = join(folder, COUNTERS);
-  const read = validate(counters, asInput(() => parseJson(readText(path, LARGEST_COUNTERS), path)), path);
+  const read = validate(
+    counters,
+    asInput(() => parseJson(readText(path, LARGEST_COUNTERS), path)),
+    path,
+  );
   if (read.identity !== identity) {
-    throw new InputError(`--out ${out}: holds the state of a pre-training with another configuration or other texts; choose another folder or delete ${folder}`);
+    throw new InputError(
+      `--out ${out}: holds the state of a pre-training with another configuration or other texts; choose another folder or delete ${folder}`,
+    );
   }
   return read;
 }
@@ -75,5 +82,7 @@ export async function loadState(out: string, tensors: StateTensors): Promise<voi
 }
 
 function stateFolder(out: string): string | undefined {
-  return ["state", ".state-previous"].map((name) => join(out, name)).find((folder) => existsSync(join(folder, COUNTERS)));
+  return ["state", ".state-previous"]
+    .map((name) => join(out, name))
+    .find((folder) => existsSync(join(folder, COUNTERS)));
 }

@@ -26,7 +26,9 @@ export function pairedDifference(x: readonly number[], y: readonly number[]): Pa
   const magnitude = Math.max(0, ...x.map(Math.abs), ...y.map(Math.abs));
   const tested = n >= LEAST_PAIRS && sd !== undefined;
   return {
-    n, mean, sd,
+    n,
+    mean,
+    sd,
     p: tested && sd > ROUNDING * magnitude ? tTwoSided(mean / (sd / Math.sqrt(n)), n - 1) : undefined,
     interval: (level) => {
       if (!tested) return undefined;

@@ -41,7 +41,11 @@ function incompleteBeta(x: number, y: number, a: number, b: number): number {
 
 /** P(|T| > |t|) with `df` degrees of freedom. */
 export function tTwoSided(t: number, df: number): number {
-  return Number.isFinite(t) ? incompleteBeta(df / (df + t * t), (t * t) / (df + t * t), df / 2, 0.5) : Number.isNaN(t) ? Number.NaN : 0;
+  return Number.isFinite(t)
+    ? incompleteBeta(df / (df + t * t), (t * t) / (df + t * t), df / 2, 0.5)
+    : Number.isNaN(t)
+      ? Number.NaN
+      : 0;
 }
 
 /** The t ≥ 0 that |T| exceeds with probability `p`: 1 − `p` is the level of a two-sided interval. */

@@ -40,16 +40,19 @@ function filesIn(folder: string): string[] {
  */
 export function checkDigests(folder: string, fix: string): ReadonlySet<string> {
   const path = join(folder, SUMS);
-  if (statOf(path) === undefined) throw new InputError(`${folder}: has no ${SUMS}, so that nothing tells whether it is what was written; ${fix}`);
+  if (statOf(path) === undefined)
+    throw new InputError(`${folder}: has no ${SUMS}, so that nothing tells whether it is what was written; ${fix}`);
   const lines = readText(path, LARGEST_SUMS).trimEnd().split("\n");
   if (!lines.some((line) => line.length > 0)) throw new InputError(`${path}: is empty; ${fix}`);
   const listed = new Set<string>();
   for (const line of lines) {
     const [, digest, file] = /^([0-9a-f]{64}) {2}(.+)$/.exec(line) ?? [];
-    if (digest === undefined || file === undefined || file.split("/").includes("..")) throw new InputError(`${path}: "${cut(line)}" is not a digest and a name; ${fix}`);
+    if (digest === undefined || file === undefined || file.split("/").includes(".."))
+      throw new InputError(`${path}: "${cut(line)}" is not a digest and a name; ${fix}`);
     const at = join(folder, file);
     if (statOf(at) === undefined) throw new InputError(`${folder}: ${cut(file)} is missing; ${fix}`);
-    if (digestOf(at) !== digest) throw new InputError(`${folder}: ${cut(file)} is not what was written (another digest than in ${SUMS}); ${fix}`);
+    if (digestOf(at) !== digest)
+      throw new InputError(`${folder}: ${cut(file)} is not what was written (another digest than in ${SUMS}); ${fix}`);
     listed.add(file);
   }
   requireListed(folder, listed, filesIn(folder), fix);
@@ -57,9 +60,17 @@ export function checkDigests(folder: string, fix: string): ReadonlySet<string> {
 }
 
 /** Nobody tells of what is not listed whether it was written so. @throws InputError naming the first of the files that is not */
-export function requireListed(folder: string, listed: ReadonlySet<string>, files: readonly string[], fix: string): void {
+export function requireListed(
+  folder: string,
+  listed: ReadonlySet<string>,
+  files: readonly string[],
+  fix: string,
+): void {
   const missing = files.find((file) => !listed.has(file));
-  if (missing !== undefined) throw new InputError(`${folder}: ${cut(missing)} is not listed in ${SUMS}, so that nothing tells whether it is what was written; ${fix}`);
+  if (missing !== undefined)
+    throw new InputError(
+      `${folder}: ${cut(missing)} is not listed in ${SUMS}, so that nothing tells whether it is what was written; ${fix}`,
+    );
 }
 
 function digestOf(path: string): string {

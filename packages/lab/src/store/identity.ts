@@ -41,7 +41,11 @@ function comparable(config: ResolvedConfig): unknown {
   const base = config.base === null ? null : "by content";
   if (config.method.method !== "lora") return { ...config, base };
   const { rankPattern, alphaPattern, ...method } = config.method;
-  return { ...config, base, method: { ...method, rankPattern: Object.entries(rankPattern), alphaPattern: Object.entries(alphaPattern) } };
+  return {
+    ...config,
+    base,
+    method: { ...method, rankPattern: Object.entries(rankPattern), alphaPattern: Object.entries(alphaPattern) },
+  };
 }
 
 /** Packages whose code decides numbers, and of the lab only the folders that do. */
@@ -71,6 +75,13 @@ function packageRoot(name: string): string | undefined {
 
 function hashTree(folder: string, hash: ReturnType<typeof createHash>): void {
   if (!existsSync(folder)) return;
-  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => /\.[jt]s$/.test(file) && !file.endsWith(".d.ts"));
-  for (const file of files.sort()) hash.update(file).update("\0").update(readFileSync(join(folder, file))).update("\0");
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter(
+    (file) => /\.[jt]s$/.test(file) && !file.endsWith(".d.ts"),
+  );
+  for (const file of files.sort())
+    hash
+      .update(file)
+      .update("\0")
+      .update(readFileSync(join(folder, file)))
+      .update("\0");
 }

@@ -7,7 +7,11 @@ import { z } from "zod";
 import { InputError } from "../errors.ts";
 import { isAlive, ownMark, type ProcessMark } from "./processes.ts";
 
-const markSchema = z.object({ host: z.string(), pid: z.number().int().positive(), started: z.string().nullable() }) satisfies z.ZodType<ProcessMark>;
+const markSchema = z.object({
+  host: z.string(),
+  pid: z.number().int().positive(),
+  started: z.string().nullable(),
+}) satisfies z.ZodType<ProcessMark>;
 
 /**
  * Takes the folder, which must exist. Returns how to give it back; that happens by itself when the process ends in any way but a kill.
@@ -39,9 +43,12 @@ function takeAwayStale(path: string, folder: string): void {
   if (content === undefined) return;
   const holder = parseMark(content);
   if (holder !== undefined && holder.host !== hostname()) {
-    throw new InputError(`${folder}: is in use by process ${holder.pid} on another machine, ${holder.host}; choose another folder, or delete ${path} if that process is gone`);
+    throw new InputError(
+      `${folder}: is in use by process ${holder.pid} on another machine, ${holder.host}; choose another folder, or delete ${path} if that process is gone`,
+    );
   }
-  if (holder !== undefined && isAlive(holder.pid, holder.started)) throw new InputError(`${folder}: is in use by process ${holder.pid}; wait for it or choose another folder`);
+  if (holder !== undefined && isAlive(holder.pid, holder.started))
+    throw new InputError(`${folder}: is in use by process ${holder.pid}; wait for it or choose another folder`);
   // by a rename, which one of several that wait for it wins; and back, where it took the winner's new one
   const aside = `${path}.${randomUUID()}`;
   try {

@@ -6,9 +6,22 @@ const size = z.number().int().min(0);
 const text = z.string().min(1);
 const share = z.number().min(0).max(1);
 /** JSON has no NaN; a correlation with a constant is one. */
-const correlation = z.number().min(-1.000001).max(1.000001).nullable().transform((value) => value ?? Number.NaN);
+const correlation = z
+  .number()
+  .min(-1.000001)
+  .max(1.000001)
+  .nullable()
+  .transform((value) => value ?? Number.NaN);
 
-const evaluation = z.object({ step: size, epoch: z.number().min(0), loss: z.number(), accuracy: share, f1: share, f1Classes: z.array(size), examples: size });
+const evaluation = z.object({
+  step: size,
+  epoch: z.number().min(0),
+  loss: z.number(),
+  accuracy: share,
+  f1: share,
+  f1Classes: z.array(size),
+  examples: size,
+});
 const module = z.object({ module: text, in: size, out: size, rank: size, scale: z.number(), parameters: size });
 const rankRow = z.object({ module: text, truth: size, found: size });
 const allocation = z.object({
@@ -49,7 +62,12 @@ export const resultSchema = z.object({
     persistentBytes: size,
     peakRssBytes: size,
     estimatedPeakRssBytes: z.number().optional(),
-    split: z.object({ frozenWeights: size, trainableWeights: size, optimizerState: size, activationsAndGradients: size }),
+    split: z.object({
+      frozenWeights: size,
+      trainableWeights: size,
+      optimizerState: size,
+      activationsAndGradients: size,
+    }),
   }),
   allocation: allocation.optional(),
   rankRecovery: z.object({ rule: text, spearman: correlation, modules: z.array(rankRow) }).optional(),

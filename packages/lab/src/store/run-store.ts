@@ -4,7 +4,18 @@
  * to `.set-aside-…`, as it does with a folder of the run's name that holds no result. What is read again is checked by its digests.
  */
 import { randomUUID } from "node:crypto";
-import { appendFileSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { quote } from "@lowrank/tensor";
 import { parseJson } from "@lowrank/tensor/check";
@@ -40,16 +51,23 @@ export class RunStore {
     const listed = checkDigests(folder, fix);
     requireListed(folder, listed, [RESULT], fix);
     const path = join(folder, RESULT);
-    const result = validate(resultSchema, asInput(() => parseJson(readText(path, LARGEST_RESULT), path)), path);
+    const result = validate(
+      resultSchema,
+      asInput(() => parseJson(readText(path, LARGEST_RESULT), path)),
+      path,
+    );
     requireListed(folder, listed, filesOf(result), fix);
-    if (result.name !== name) throw new InputError(`${folder}: is a copy of the run ${quote(result.name)} under another name; ${fix}`);
+    if (result.name !== name)
+      throw new InputError(`${folder}: is a copy of the run ${quote(result.name)} under another name; ${fix}`);
     return result;
   }
 
   /** Results of every finished run in the store. */
   all(): RunResult[] {
     if (!existsSync(this.folder)) return [];
-    const names = readdirSync(this.folder).filter((name) => !name.startsWith(".")).sort();
+    const names = readdirSync(this.folder)
+      .filter((name) => !name.startsWith("."))
+      .sort();
     return names.map((name) => this.finished(name)).filter((result) => result !== undefined);
   }
 
@@ -58,9 +76,15 @@ export class RunStore {
     try {
       mkdirSync(this.folder, { recursive: true });
     } catch (error) {
-      throw new InputError(`--out: cannot create ${this.folder} (${(error as NodeJS.ErrnoException).code}); choose a folder you may write to`, { cause: error });
+      throw new InputError(
+        `--out: cannot create ${this.folder} (${(error as NodeJS.ErrnoException).code}); choose a folder you may write to`,
+        { cause: error },
+      );
     }
-    const setAside = [...this.#leftBehind(name), ...(statOf(this.path(name)) === undefined || hasResult(this.path(name)) ? [] : [this.path(name)])].map((from) => moveAside(from, name, this.folder));
+    const setAside = [
+      ...this.#leftBehind(name),
+      ...(statOf(this.path(name)) === undefined || hasResult(this.path(name)) ? [] : [this.path(name)]),
+    ].map((from) => moveAside(from, name, this.folder));
     const path = join(this.folder, `.tmp-${name}-${process.pid}-${randomUUID().slice(0, 8)}`);
     mkdirSync(path);
     return new RunFolder(path, this.path(name), join(this.folder, `.failed-${name}`), setAside);
@@ -68,10 +92,14 @@ export class RunStore {
 
   /** Work folders of this run whose process is gone. */
   #leftBehind(name: string): string[] {
-    return readdirSync(this.folder).filter((entry) => {
-      const [, pid] = entry.startsWith(`.tmp-${name}-`) ? (/^-(\d+)-[0-9a-f]{8}$/.exec(entry.slice(`.tmp-${name}`.length)) ?? []) : [];
-      return pid !== undefined && !isAlive(Number(pid));
-    }).map((entry) => join(this.folder, entry));
+    return readdirSync(this.folder)
+      .filter((entry) => {
+        const [, pid] = entry.startsWith(`.tmp-${name}-`)
+          ? (/^-(\d+)-[0-9a-f]{8}$/.exec(entry.slice(`.tmp-${name}`.length)) ?? [])
+          : [];
+        return pid !== undefined && !isAlive(Number(pid));
+      })
+      .map((entry) => join(this.folder, entry));
   }
 }
 
@@ -89,7 +117,14 @@ function hasResult(folder: string): boolean {
 /** What every finished run of the method has. */
 function filesOf({ method, resolved }: Pick<RunResult, "method" | "resolved">): string[] {
   const weights = ["config.json", "model.safetensors"];
-  const trained = method === "lora" || method === "adalora" ? ["adapter/adapter_config.json", "adapter/adapter_model.safetensors", ...(resolved.base === null ? weights.map((file) => `${BASE}/${file}`) : [])] : weights.map((file) => `checkpoint/${file}`);
+  const trained =
+    method === "lora" || method === "adalora"
+      ? [
+          "adapter/adapter_config.json",
+          "adapter/adapter_model.safetensors",
+          ...(resolved.base === null ? weights.map((file) => `${BASE}/${file}`) : []),
+        ]
+      : weights.map((file) => `checkpoint/${file}`);
   return ["config.json", "env.json", "events.jsonl", "metrics.csv", "predictions.jsonl", ...trained];
 }
 
@@ -122,7 +157,9 @@ export class RunFolder {
     }
   }
 
-  has(file: string): boolean { return existsSync(join(this.path, file)); }
+  has(file: string): boolean {
+    return existsSync(join(this.path, file));
+  }
 
   remove(file: string): void {
     rmSync(join(this.path, file), { force: true });

@@ -133,7 +133,8 @@ export function indistinguishable(results: readonly RunResult[]): TwinRuns[] {
       if (a.seed !== b.seed || a.config === b.config || a.task !== b.task) continue;
       const configs: [string, string] = [a.config, b.config];
       if (a.predictions.sha256 === b.predictions.sha256) twins.push({ seed: a.seed, configs, identical: "logits" });
-      else if (a.predictions.labelsSha256 === b.predictions.labelsSha256) twins.push({ seed: a.seed, configs, identical: "labels" });
+      else if (a.predictions.labelsSha256 === b.predictions.labelsSha256)
+        twins.push({ seed: a.seed, configs, identical: "labels" });
     }
   });
   return twins;

@@ -30,15 +30,28 @@ export function answers(results: readonly RunResult[], recovery: readonly Recove
   return [...fourBits(results), ...ranksFound(recovery), ...anyDifference(results)];
 }
 
-interface Pair { readonly a: string; readonly b: string; readonly difference: PairedDifference; readonly p: number | undefined }
+interface Pair {
+  readonly a: string;
+  readonly b: string;
+  readonly difference: PairedDifference;
+  readonly p: number | undefined;
+}
 
 /** Accuracy of `a` minus that of `b` in points, over the seeds both have, corrected over all the pairs. */
 function compare(results: readonly RunResult[], pairs: readonly (readonly [string, string])[]): Pair[] {
-  const accuracy = (config: string): Map<number, number> => new Map(results.flatMap((r) => (r.config === config ? [[r.seed, 100 * r.final.accuracy] as const] : [])));
+  const accuracy = (config: string): Map<number, number> =>
+    new Map(results.flatMap((r) => (r.config === config ? [[r.seed, 100 * r.final.accuracy] as const] : [])));
   const differences = pairs.map(([a, b]) => {
     const [x, y] = [accuracy(a), accuracy(b)];
     const seeds = [...x.keys()].filter((seed) => y.has(seed));
-    return { a, b, difference: pairedDifference(seeds.map((s) => x.get(s)!), seeds.map((s) => y.get(s)!)) };
+    return {
+      a,
+      b,
+      difference: pairedDifference(
+        seeds.map((s) => x.get(s)!),
+        seeds.map((s) => y.get(s)!),
+      ),
+    };
   });
   const tested = differences.filter(({ difference }) => difference.p !== undefined);
   const adjusted = new Map(holm(tested.map(({ difference }) => difference.p!)).map((p, i) => [tested[i]!, p]));
@@ -67,42 +80,95 @@ function fourBits(results: readonly RunResult[]): Answer[] {
   const methods = new Map(results.map((r) => [r.config, r.resolved.method]));
   const rest = (config: string): string => JSON.stringify({ ...methods.get(config), storage: null });
   const quantised = (config: string): boolean => QUANTISED.has(methods.get(config)?.storage ?? "");
-  const pairs = configsOf(results).filter(quantised).flatMap((a) => configsOf(results).filter((b) => !quantised(b) && rest(a) === rest(b)).map((b) => [a, b] as const));
+  const pairs = configsOf(results)
+    .filter(quantised)
+    .flatMap((a) =>
+      configsOf(results)
+        .filter((b) => !quantised(b) && rest(a) === rest(b))
+        .map((b) => [a, b] as const),
+    );
   const verdicts = compare(results, pairs).map((pair) => {
     const { difference, p } = pair;
     const within = difference.interval(0.9)?.every((bound) => Math.abs(bound) <= EQUAL_POINTS) ?? false;
-    const verdict = p !== undefined && p < SIGNIFICANT ? (difference.mean < 0 ? "yes" : "no, it gains") : within ? `no, within ± ${EQUAL_POINTS} point` : undecided(difference.n);
+    const verdict =
+      p !== undefined && p < SIGNIFICANT
+        ? difference.mean < 0
+          ? "yes"
+          : "no, it gains"
+        : within
+          ? `no, within ± ${EQUAL_POINTS} point`
+          : undecided(difference.n);
     return { decided: verdict !== undecided(difference.n), line: `${pair.a} − ${pair.b}: ${verdict} (${said(pair)})` };
   });
   if (verdicts.length === 0) return [];
-  return [{ question: "Do fewer bits in the base cost accuracy here?", answer: verdicts.map((v) => v.line).join("; "), decided: verdicts.every((v) => v.decided) }];
+  return [
+    {
+      question: "Do fewer bits in the base cost accuracy here?",
+      answer: verdicts.map((v) => v.line).join("; "),
+      decided: verdicts.every((v) => v.decided),
+    },
+  ];
 }
 
 function ranksFound(recovery: readonly RecoverySummary[]): Answer[] {
-  return recovery.filter(({ searched }) => searched).map(({ config, spearman: { mean, sd, n } }) => {
-    const half = n < LEAST_PAIRS || sd === null ? undefined : (tCritical(0.05, n - 1) * sd) / Math.sqrt(n);
-    const verdict = half === undefined ? undecided(n) : mean - half > FOUND ? "yes" : mean - half > 0 ? "in part" : mean + half < FOUND ? "no" : undecided(n);
-    const interval = half === undefined ? "" : `, 95 % interval ${(mean - half).toFixed(2)} to ${Math.min(1, mean + half).toFixed(2)}`;
-    return { question: `Did ${config} find the planted ranks?`, answer: `${verdict} (Spearman ${mean.toFixed(2)}${interval})`, decided: verdict !== undecided(n) };
-  });
+  return recovery
+    .filter(({ searched }) => searched)
+    .map(({ config, spearman: { mean, sd, n } }) => {
+      const half = n < LEAST_PAIRS || sd === null ? undefined : (tCritical(0.05, n - 1) * sd) / Math.sqrt(n);
+      const verdict =
+        half === undefined
+          ? undecided(n)
+          : mean - half > FOUND
+            ? "yes"
+            : mean - half > 0
+              ? "in part"
+              : mean + half < FOUND
+                ? "no"
+                : undecided(n);
+      const interval =
+        half === undefined
+          ? ""
+          : `, 95 % interval ${(mean - half).toFixed(2)} to ${Math.min(1, mean + half).toFixed(2)}`;
+      return {
+        question: `Did ${config} find the planted ranks?`,
+        answer: `${verdict} (Spearman ${mean.toFixed(2)}${interval})`,
+        decided: verdict !== undecided(n),
+      };
+    });
 }
 
 function anyDifference(results: readonly RunResult[]): Answer[] {
   const configs = configsOf(results);
-  const pairs = compare(results, configs.flatMap((a, i) => configs.slice(i + 1).map((b) => [a, b] as const)));
+  const pairs = compare(
+    results,
+    configs.flatMap((a, i) => configs.slice(i + 1).map((b) => [a, b] as const)),
+  );
   if (pairs.length === 0) return [];
   const question = "Is any difference in accuracy larger than its noise?";
   // the better one first
-  const clear = pairs.filter(({ p }) => p !== undefined && p < SIGNIFICANT).sort((x, y) => Math.abs(y.difference.mean) - Math.abs(x.difference.mean));
+  const clear = pairs
+    .filter(({ p }) => p !== undefined && p < SIGNIFICANT)
+    .sort((x, y) => Math.abs(y.difference.mean) - Math.abs(x.difference.mean));
   const family = `Holm over ${pairs.length} pair${pairs.length === 1 ? "" : "s"}`;
   if (clear.length > 0) {
-    const named = clear.slice(0, LISTED).map(({ a, b, difference, p }) => `${difference.mean > 0 ? `${a} over ${b}` : `${b} over ${a}`} by ${Math.abs(difference.mean).toFixed(2)} (p ${p!.toPrecision(2)})`);
+    const named = clear
+      .slice(0, LISTED)
+      .map(
+        ({ a, b, difference, p }) =>
+          `${difference.mean > 0 ? `${a} over ${b}` : `${b} over ${a}`} by ${Math.abs(difference.mean).toFixed(2)} (p ${p!.toPrecision(2)})`,
+      );
     const more = clear.length > LISTED ? `, and ${clear.length - LISTED} more` : "";
     return [{ question, answer: `yes: ${named.join(", ")}${more}; ${family}`, decided: true }];
   }
   const largest = pairs.reduce((x, y) => (Math.abs(y.difference.mean) > Math.abs(x.difference.mean) ? y : x));
   const noise = spread(pairs.map(({ difference }) => difference.n)).mean;
-  return [{ question, answer: `${undecided(Math.round(noise))}: the largest is ${largest.a} − ${largest.b}, ${said(largest)}${largest.p === undefined ? "" : `, p ${largest.p.toPrecision(2)}`}; ${family}`, decided: false }];
+  return [
+    {
+      question,
+      answer: `${undecided(Math.round(noise))}: the largest is ${largest.a} − ${largest.b}, ${said(largest)}${largest.p === undefined ? "" : `, p ${largest.p.toPrecision(2)}`}; ${family}`,
+      decided: false,
+    },
+  ];
 }
 
 /** Questions and answers as lines for people. */

@@ -39,7 +39,11 @@ export interface ConfigForecast {
 const MEASURED_STEPS = 3;
 
 /** One forecast per config. Memory is what the compiled step plans for; time is measured on a few steps of a throw-away model. */
-export async function dryRun(runs: readonly StudyRun[], environment: TaskEnvironment, device: Device): Promise<{ data: readonly ConfigForecast[]; text: string }> {
+export async function dryRun(
+  runs: readonly StudyRun[],
+  environment: TaskEnvironment,
+  device: Device,
+): Promise<{ data: readonly ConfigForecast[]; text: string }> {
   const task = await prepareTask(runs[0]!.config, environment, device);
   const start = startMemory(device);
   const whole = new ProcessMemory(device, start);
@@ -47,20 +51,36 @@ export async function dryRun(runs: readonly StudyRun[], environment: TaskEnviron
   const forecasts: ConfigForecast[] = [];
   let peak: PeakRss | undefined;
   for (const name of names) {
-    const { planned, ...rest } = await forecast(runs.filter((run) => run.config.name === name), task, device);
+    const { planned, ...rest } = await forecast(
+      runs.filter((run) => run.config.name === name),
+      task,
+      device,
+    );
     forecasts.push({ ...rest, peakRss: new ProcessMemory(device, start).with(name, planned) ?? null });
     peak = whole.with(name, planned);
   }
   return { data: forecasts, text: describe(runs, forecasts, peak) };
 }
 
-async function forecast(runs: readonly StudyRun[], task: PreparedTask, device: Device): Promise<Omit<ConfigForecast, "peakRss"> & { planned: PlannedMemory }> {
+async function forecast(
+  runs: readonly StudyRun[],
+  task: PreparedTask,
+  device: Device,
+): Promise<Omit<ConfigForecast, "peakRss"> & { planned: PlannedMemory }> {
   const { config, seed } = runs[0]!;
   const model = await task.base(seed, baseStorage(config.method));
   try {
     const predicted = predictParameters(model.sizes, config.method);
-    const adapted = await adaptClassifier(model, config.method, seed, Math.max(totalSteps(config, task), MEASURED_STEPS + 2));
-    demand([moduleTableProof(adapted.modules, predicted), parameterCountProof(adapted.counts, adapted.trainable, predicted)]);
+    const adapted = await adaptClassifier(
+      model,
+      config.method,
+      seed,
+      Math.max(totalSteps(config, task), MEASURED_STEPS + 2),
+    );
+    demand([
+      moduleTableProof(adapted.modules, predicted),
+      parameterCountProof(adapted.counts, adapted.trainable, predicted),
+    ]);
     const step = trainingStep(adapted, config.train, () => config.train.lr, seed, device);
     const options = { rows: config.train.batchSize, multiple: task.multiple, padId: task.padId };
     const batches = [...epochBatches(task.train, options, seed, 0)];
@@ -73,7 +93,9 @@ async function forecast(runs: readonly StudyRun[], task: PreparedTask, device: D
     const persistentBytes = device.memory().persistent;
     const plans = batchShapes(batches).map((batch) => step.plan(batchInputs(batch)));
     const evaluation = evaluator(adapted.classifier, task.dev, task.labels, options, device);
-    const evaluationPlans = batchShapes([...evaluationBatches(task.dev, options)]).map((batch) => evaluation.plan(batchInputs(batch)));
+    const evaluationPlans = batchShapes([...evaluationBatches(task.dev, options)]).map((batch) =>
+      evaluation.plan(batchInputs(batch)),
+    );
     const all = [...plans, ...evaluationPlans];
     step.dispose();
     return {
@@ -137,5 +159,12 @@ function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[
   const left = forecasts.reduce((sum, row) => sum + (row.runs - row.done) * row.steps * row.secondsPerStep, 0);
   const open = runs.filter((run) => run.done === undefined);
   const list = runs.map((run) => `  ${run.done === undefined ? "to do" : "done "} ${run.name}`).join("\n");
-  return [...modules, table, `${open.length} of ${runs.length} runs to do, about ${formatDuration(left)}${peak === undefined ? "" : `, in one process of at most about ${formatBytes(peak.totalBytes)}`}:`, list].join("\n\n").replace(/:\n\n {2}/, ":\n  ");
+  return [
+    ...modules,
+    table,
+    `${open.length} of ${runs.length} runs to do, about ${formatDuration(left)}${peak === undefined ? "" : `, in one process of at most about ${formatBytes(peak.totalBytes)}`}:`,
+    list,
+  ]
+    .join("\n\n")
+    .replace(/:\n\n {2}/, ":\n  ");
 }

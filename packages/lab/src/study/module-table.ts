@@ -12,7 +12,14 @@ export function moduleTable(rows: readonly ModuleRow[]): string {
     groups.set(key, { row, count: (known?.count ?? 0) + 1 });
   }
   return renderTable(
-    [{ title: "module" }, { title: "×", align: "right" }, { title: "in → out", align: "right" }, { title: "rank", align: "right" }, { title: "scale", align: "right" }, { title: "parameters", align: "right" }],
+    [
+      { title: "module" },
+      { title: "×", align: "right" },
+      { title: "in → out", align: "right" },
+      { title: "rank", align: "right" },
+      { title: "scale", align: "right" },
+      { title: "parameters", align: "right" },
+    ],
     [...groups.values()].map(({ row, count }) => [
       row.module.replace(/\.\d+\./g, ".*."),
       String(count),

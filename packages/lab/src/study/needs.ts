@@ -21,20 +21,43 @@ const TRAINED = 16;
 /** @throws InputError when `bytes` are more than the device can have; `what` says what asks for them */
 export function requireMemory(bytes: number, device: string, what: string): void {
   const most = deviceBytes(device);
-  if (!(bytes <= most)) throw new InputError(`${what} take at least ${formatBytes(bytes)} of memory; the device ${device} has ${formatBytes(most)} at most`);
+  if (!(bytes <= most))
+    throw new InputError(
+      `${what} take at least ${formatBytes(bytes)} of memory; the device ${device} has ${formatBytes(most)} at most`,
+    );
 }
 
 /** The base as it is kept, told from its sizes alone. */
-export function requireBaseMemory({ layers, hidden, intermediate, vocab, positions }: Pick<BertSizes, "layers" | "hidden" | "intermediate" | "vocab" | "positions">, storage: Storage, device: string): void {
+export function requireBaseMemory(
+  {
+    layers,
+    hidden,
+    intermediate,
+    vocab,
+    positions,
+  }: Pick<BertSizes, "layers" | "hidden" | "intermediate" | "vocab" | "positions">,
+  storage: Storage,
+  device: string,
+): void {
   const weights = layers * (4 * hidden * hidden + 2 * hidden * intermediate) + (vocab + positions) * hidden;
   requireMemory(STORED[storage] * weights, device, `the weights of ${layers} layers of ${hidden} × ${intermediate}`);
 }
 
 /** What trains, and one activation of the widest layer for the whole batch. */
-export function requireTrainingMemory({ trainable, total, modules }: Prediction, { hidden, intermediate }: BertSizes, batch: { rows: number; length: number }, storage: Storage, device: string): void {
+export function requireTrainingMemory(
+  { trainable, total, modules }: Prediction,
+  { hidden, intermediate }: BertSizes,
+  batch: { rows: number; length: number },
+  storage: Storage,
+  device: string,
+): void {
   const rank = modules.reduce((most, module) => Math.max(most, module.rank), 0);
   const weights = TRAINED * trainable + STORED[storage] * (total - trainable);
   requireMemory(weights, device, `${formatCount(trainable)} trainable parameters with gradients and Adam's moments`);
   const widest = Math.max(hidden, intermediate, rank);
-  requireMemory(weights + 4 * batch.rows * batch.length * widest, device, `the weights and a batch of ${formatCount(batch.rows)} rows, ${formatCount(widest)} wide,`);
+  requireMemory(
+    weights + 4 * batch.rows * batch.length * widest,
+    device,
+    `the weights and a batch of ${formatCount(batch.rows)} rows, ${formatCount(widest)} wide,`,
+  );
 }

@@ -87,14 +87,32 @@ export class ProcessMemory {
     // the first arena stays behind as a gap where it is outgrown, since buffers lie behind it by then; later ones grow in place. What a
     // base at full width leaves takes those buffers up
     const outgrown = first < largest && loadedBytes <= persistentBytes ? first : 0;
-    this.#deviceBytes = Math.max(this.#deviceBytes, loadedBytes, persistentBytes + largest + outgrown + this.#device.memory().scratch);
+    this.#deviceBytes = Math.max(
+      this.#deviceBytes,
+      loadedBytes,
+      persistentBytes + largest + outgrown + this.#device.memory().scratch,
+    );
     // values and the file made of them
-    const copies = drawn ? Math.min(DRAWN_COPIES_BYTES, DRAWN_COPIES * persistentBytes) : Math.min(COPIES_BYTES, persistentBytes);
+    const copies = drawn
+      ? Math.min(DRAWN_COPIES_BYTES, DRAWN_COPIES * persistentBytes)
+      : Math.min(COPIES_BYTES, persistentBytes);
     this.#hostBytes = Math.max(this.#hostBytes, 2 * trainableBytes, copies);
-    this.#kept.set(config, plans.reduce((sum, { nodes }) => sum + nodes * PLAN_NODE_BYTES, 0));
-    this.#making = Math.max(this.#making, ...plans.map(({ nodes, kernels }) => nodes * MAKING_NODE_BYTES + kernels * MAKING_KERNEL_BYTES));
+    this.#kept.set(
+      config,
+      plans.reduce((sum, { nodes }) => sum + nodes * PLAN_NODE_BYTES, 0),
+    );
+    this.#making = Math.max(
+      this.#making,
+      ...plans.map(({ nodes, kernels }) => nodes * MAKING_NODE_BYTES + kernels * MAKING_KERNEL_BYTES),
+    );
     const planBytes = this.#making + [...this.#kept.values()].reduce((a, b) => a + b, 0);
     const [processBytes, deviceBytes, hostBytes] = [this.#processBytes, this.#deviceBytes, this.#hostBytes];
-    return { totalBytes: processBytes + deviceBytes + planBytes + hostBytes, processBytes, deviceBytes, planBytes, hostBytes };
+    return {
+      totalBytes: processBytes + deviceBytes + planBytes + hostBytes,
+      processBytes,
+      deviceBytes,
+      planBytes,
+      hostBytes,
+    };
   }
 }

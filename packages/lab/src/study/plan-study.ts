@@ -31,7 +31,9 @@ export interface PlanOptions {
 
 /** All runs of the study in execution order. Throws InputError for a config that cannot fit its base, before anything is written. */
 export function planStudy(study: Study, store: RunStore, options: PlanOptions): StudyRun[] {
-  const known = options.reuse ? new Map(store.all().map((result) => [result.cell, result])) : new Map<string, RunResult>();
+  const known = options.reuse
+    ? new Map(store.all().map((result) => [result.cell, result]))
+    : new Map<string, RunResult>();
   for (const name of Object.keys(study.configs)) checkConfig(resolveConfig(study, name), options.device);
   const identities = new Map<string, string>();
   return plannedRuns(study).map(({ config, seed }: PlannedRun) => {
@@ -42,7 +44,10 @@ export function planStudy(study: Study, store: RunStore, options: PlanOptions): 
     const cell = studyCellId(identity);
     const name = runName(identity, id);
     const done = store.finished(name) ?? known.get(cell);
-    if (done !== undefined && (done.seed !== seed || done.cell !== cell)) throw new InputError(`${store.path(done.name)}: says seed ${done.seed} and another cell than its name; move the folder away or delete it, and the run is made again`);
+    if (done !== undefined && (done.seed !== seed || done.cell !== cell))
+      throw new InputError(
+        `${store.path(done.name)}: says seed ${done.seed} and another cell than its name; move the folder away or delete it, and the run is made again`,
+      );
     return { id, cell, name, study: study.name, config, seed, done };
   });
 }
@@ -53,15 +58,32 @@ function checkConfig(config: ResolvedConfig, device: string): void {
   const planted = task.name === "planted-rank" ? task : undefined;
   const where = `config "${config.name}"`;
   // of SST-2 the tokenizer's vocabulary is not known yet: what is asked for here is the least
-  const base = baseConfig(config, { vocab: planted?.vocab ?? 1, positions: planted?.length ?? 1, labels: planted?.labels ?? 2 });
+  const base = baseConfig(config, {
+    vocab: planted?.vocab ?? 1,
+    positions: planted?.length ?? 1,
+    labels: planted?.labels ?? 2,
+  });
   const sizes = sizesOf(base);
   try {
     requireBaseMemory(sizes, config.method.storage, device);
-    if (planted !== undefined) requireMemory((planted.train + planted.dev) * (4 * planted.length + 8 * planted.labels), device, `"task.train" ${planted.train} examples`);
-    requireTrainingMemory(predictParameters(sizes, config.method), sizes, { rows: train.batchSize, length: planted?.length ?? SHORTEST }, config.method.storage, device);
+    if (planted !== undefined)
+      requireMemory(
+        (planted.train + planted.dev) * (4 * planted.length + 8 * planted.labels),
+        device,
+        `"task.train" ${planted.train} examples`,
+      );
+    requireTrainingMemory(
+      predictParameters(sizes, config.method),
+      sizes,
+      { rows: train.batchSize, length: planted?.length ?? SHORTEST },
+      config.method.storage,
+      device,
+    );
     requireAttachable(base, config.method);
   } catch (error) {
-    throw error instanceof LowrankError && error.kind === "input" ? new InputError(`${where}: ${error.message}`, { cause: error }) : error;
+    throw error instanceof LowrankError && error.kind === "input"
+      ? new InputError(`${where}: ${error.message}`, { cause: error })
+      : error;
   }
 }
 

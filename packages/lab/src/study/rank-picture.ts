@@ -12,7 +12,13 @@ export interface RecoverySummary {
   readonly searched: boolean;
   /** Spearman's correlation over modules; a run whose found ranks are all equal told nothing apart and counts as 0. */
   readonly spearman: Spread;
-  readonly modules: readonly { readonly module: string; readonly truth: number; readonly found: Spread; readonly least: number; readonly most: number }[];
+  readonly modules: readonly {
+    readonly module: string;
+    readonly truth: number;
+    readonly found: Spread;
+    readonly least: number;
+    readonly most: number;
+  }[];
 }
 
 /** One entry per config whose runs searched for planted ranks. */
@@ -25,7 +31,15 @@ export function summariseRecovery(results: readonly RunResult[]): RecoverySummar
       const ranks = found.map((run) => run.modules[m]!.found);
       return { module, truth, found: spread(ranks), least: Math.min(...ranks), most: Math.max(...ranks) };
     });
-    return [{ config, rule: first.rule, searched: results.some((r) => r.config === config && r.allocation !== undefined), spearman: spread(found.map((run) => (Number.isFinite(run.spearman) ? run.spearman : 0))), modules }];
+    return [
+      {
+        config,
+        rule: first.rule,
+        searched: results.some((r) => r.config === config && r.allocation !== undefined),
+        spearman: spread(found.map((run) => (Number.isFinite(run.spearman) ? run.spearman : 0))),
+        modules,
+      },
+    ];
   });
 }
 
@@ -50,8 +64,13 @@ export function rankPicture(rows: readonly RecoverySummary[]): string {
 
 function panel({ config, rule, spearman, modules }: RecoverySummary, top: number, width: number, most: number): string {
   const y = (rank: number): string => (top + PANEL * (1 - rank / most)).toFixed(1);
-  const box = (x: number, rank: number, fill: string): string => `<rect x="${x}" y="${y(rank)}" width="${BAR}" height="${((PANEL * rank) / most).toFixed(1)}" fill="${fill}"/>`;
-  const grid = Array.from({ length: most + 1 }, (_, rank) => `<line x1="${LEFT}" x2="${width}" y1="${y(rank)}" y2="${y(rank)}" stroke="#e4e4e4"/><text x="${LEFT - 6}" y="${y(rank)}" dy="4" text-anchor="end">${rank}</text>`);
+  const box = (x: number, rank: number, fill: string): string =>
+    `<rect x="${x}" y="${y(rank)}" width="${BAR}" height="${((PANEL * rank) / most).toFixed(1)}" fill="${fill}"/>`;
+  const grid = Array.from(
+    { length: most + 1 },
+    (_, rank) =>
+      `<line x1="${LEFT}" x2="${width}" y1="${y(rank)}" y2="${y(rank)}" stroke="#e4e4e4"/><text x="${LEFT - 6}" y="${y(rank)}" dy="4" text-anchor="end">${rank}</text>`,
+  );
   const bars = modules.map(({ module, truth, found, least, most: top_ }, m) => {
     const x = LEFT + GAP + m * (2 * BAR + GAP);
     const middle = x + 1.5 * BAR;
@@ -61,7 +80,12 @@ function panel({ config, rule, spearman, modules }: RecoverySummary, top: number
   });
   const sd = spearman.sd === null ? "" : ` ± ${formatNumber(spearman.sd, 2)}`;
   const title = `${config}: planted (grey), found (blue); Spearman ${formatNumber(spearman.mean, 2)}${sd}, n = ${spearman.n}`;
-  return [`<text x="${LEFT}" y="${top - 16}" font-size="13">${escaped(title)}</text>`, `<text x="${LEFT}" y="${top - 3}" fill="#666666">found: ${escaped(rule)}</text>`, ...grid, ...bars].join("\n");
+  return [
+    `<text x="${LEFT}" y="${top - 16}" font-size="13">${escaped(title)}</text>`,
+    `<text x="${LEFT}" y="${top - 3}" fill="#666666">found: ${escaped(rule)}</text>`,
+    ...grid,
+    ...bars,
+  ].join("\n");
 }
 
 /** `bert.encoder.layer.0.attention.self.value` → `0 self.value`. */

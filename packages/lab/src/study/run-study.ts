@@ -81,7 +81,14 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
   return publish(context.out, runs[0]!.study, results, failures);
 }
 
-async function attempt(run: StudyRun, label: string, task: PreparedTask, memory: ProcessMemory, told: Set<string>, context: StudyContext): Promise<RunResult | FailedRun> {
+async function attempt(
+  run: StudyRun,
+  label: string,
+  task: PreparedTask,
+  memory: ProcessMemory,
+  told: Set<string>,
+  context: StudyContext,
+): Promise<RunResult | FailedRun> {
   const folder = context.store.begin(run.name);
   for (const path of folder.setAside) context.say(`${label}: an unfinished run was found and set aside: ${path}`);
   folder.writeJson("config.json", { study: run.study, seed: run.seed, ...run.config });
@@ -96,7 +103,9 @@ async function attempt(run: StudyRun, label: string, task: PreparedTask, memory:
     const result = await executeRun(run, task, context.device, folder, progress, memory, once);
     progress.stop();
     const first = folder.commit(result);
-    context.say(`${label}: accuracy ${percent(result)}, F1 ${formatNumber(100 * result.final.f1, 2)} %, ${formatDuration(result.seconds.total)}${first ? "" : " (another process had finished it first; its result counts)"}`);
+    context.say(
+      `${label}: accuracy ${percent(result)}, F1 ${formatNumber(100 * result.final.f1, 2)} %, ${formatDuration(result.seconds.total)}${first ? "" : " (another process had finished it first; its result counts)"}`,
+    );
     return first ? result : context.store.finished(run.name)!;
   } catch (error) {
     progress.stop();
@@ -112,9 +121,22 @@ async function attempt(run: StudyRun, label: string, task: PreparedTask, memory:
   }
 }
 
-function publish(out: string, study: string, results: readonly RunResult[], failures: readonly FailedRun[]): StudyOutcome {
+function publish(
+  out: string,
+  study: string,
+  results: readonly RunResult[],
+  failures: readonly FailedRun[],
+): StudyOutcome {
   const rankRecovery = summariseRecovery(results);
-  const outcome: StudyOutcome = { study, results, failures, summary: summarise(results), indistinguishable: indistinguishable(results), rankRecovery, answers: answers(results, rankRecovery) };
+  const outcome: StudyOutcome = {
+    study,
+    results,
+    failures,
+    summary: summarise(results),
+    indistinguishable: indistinguishable(results),
+    rankRecovery,
+    answers: answers(results, rankRecovery),
+  };
   mkdirSync(out, { recursive: true });
   replace(join(out, "results.json"), `${JSON.stringify(outcome, null, 2)}\n`);
   replace(join(out, "results.csv"), resultsCsv(results));

@@ -23,9 +23,14 @@ const FIRST_TOKEN = 2;
 /** Rows per teacher evaluation. */
 const TEACHER_ROWS = 256;
 
-export async function preparePlantedRank(task: PlantedRankTask, config: ResolvedConfig, device: Device): Promise<PreparedTask> {
+export async function preparePlantedRank(
+  task: PlantedRankTask,
+  config: ResolvedConfig,
+  device: Device,
+): Promise<PreparedTask> {
   const sizes = bertConfig(config.model!, { vocab: task.vocab, positions: task.length, labels: task.labels });
-  const random = (storage?: BaseStorage): Promise<Classifier> => randomClassifier(sizes, config.model!.seed, device, storage);
+  const random = (storage?: BaseStorage): Promise<Classifier> =>
+    randomClassifier(sizes, config.model!.seed, device, storage);
   const count = task.train + task.dev;
   const ids = randomSequences(task, count);
   const teacher = await random();
@@ -34,14 +39,27 @@ export async function preparePlantedRank(task: PlantedRankTask, config: Resolved
   teacher.dispose();
   flip(labels.subarray(0, task.train), task);
   const part = (from: number, to: number): ClassificationSet => ({
-    tokens: { ids: ids.slice(from * task.length, to * task.length), offsets: Uint32Array.from({ length: to - from + 1 }, (_, i) => i * task.length) },
+    tokens: {
+      ids: ids.slice(from * task.length, to * task.length),
+      offsets: Uint32Array.from({ length: to - from + 1 }, (_, i) => i * task.length),
+    },
     labels: labels.slice(from, to),
   });
-  return { train: part(0, task.train), dev: part(task.train, count), labels: task.labels, padId: PAD, multiple: 1, base: studentFrom(random, task.head) };
+  return {
+    train: part(0, task.train),
+    dev: part(task.train, count),
+    labels: task.labels,
+    padId: PAD,
+    multiple: 1,
+    base: studentFrom(random, task.head),
+  };
 }
 
 /** The base, whose head is the teacher's too; with a fresh head more has to be learnt, from the run's seed. */
-function studentFrom(random: (storage?: BaseStorage) => Promise<Classifier>, head: PlantedRankTask["head"]): PreparedTask["base"] {
+function studentFrom(
+  random: (storage?: BaseStorage) => Promise<Classifier>,
+  head: PlantedRankTask["head"],
+): PreparedTask["base"] {
   return async (initSeed, storage) => {
     const student = await random(storage);
     if (head === "fresh") await student.freshHead(initSeed);
@@ -52,11 +70,20 @@ function studentFrom(random: (storage?: BaseStorage) => Promise<Classifier>, hea
 /** `count × length` token ids; the same for every run of the task. */
 export function randomSequences(task: Pick<PlantedRankTask, "seed" | "length" | "vocab">, count: number): Uint32Array {
   const stream = new RandomStream(task.seed, "planted-rank/tokens");
-  return Uint32Array.from({ length: count * task.length }, (_, i) => (i % task.length === 0 ? CLS : FIRST_TOKEN + stream.integer(task.vocab - FIRST_TOKEN)));
+  return Uint32Array.from({ length: count * task.length }, (_, i) =>
+    i % task.length === 0 ? CLS : FIRST_TOKEN + stream.integer(task.vocab - FIRST_TOKEN),
+  );
 }
 
 /** ΔW = strength · ‖W‖_F · BA / ‖BA‖_F with Gaussian B `[out, rank]` and A `[rank, in]`, row-major `[out, in]`. */
-export function plantedUpdate(weight: ArrayLike<number>, out: number, inner: number, rank: number, strength: number, stream: RandomStream): Float32Array {
+export function plantedUpdate(
+  weight: ArrayLike<number>,
+  out: number,
+  inner: number,
+  rank: number,
+  strength: number,
+  stream: RandomStream,
+): Float32Array {
   const b = Float64Array.from({ length: out * rank }, () => stream.normal());
   const a = Float64Array.from({ length: rank * inner }, () => stream.normal());
   const product = new Float64Array(out * inner);
@@ -90,18 +117,37 @@ async function plant(model: Classifier, task: PlantedRankTask): Promise<void> {
     used.add(key);
     const [out, inner] = weight.shape as [number, number];
     const rank = task.ranks[key]!;
-    if (rank > Math.min(out, inner)) throw new InputError(`"task.ranks.${key}" is ${rank}, more than ${path} [${out}, ${inner}] can have`);
+    if (rank > Math.min(out, inner))
+      throw new InputError(`"task.ranks.${key}" is ${rank}, more than ${path} [${out}, ${inner}] can have`);
     const values = Float32Array.from(await weight.value.floats());
     const strength = task.strengthOf === "direction" ? task.strength * Math.sqrt(rank) : task.strength;
-    const update = plantedUpdate(values, out, inner, rank, strength, new RandomStream(task.seed, `planted-rank/${path}`));
-    model.write(weight, values.map((value, i) => value + update[i]!));
+    const update = plantedUpdate(
+      values,
+      out,
+      inner,
+      rank,
+      strength,
+      new RandomStream(task.seed, `planted-rank/${path}`),
+    );
+    model.write(
+      weight,
+      values.map((value, i) => value + update[i]!),
+    );
   }
   const unused = Object.keys(task.ranks).find((key) => !used.has(key));
-  if (unused !== undefined) throw new InputError(`"task.ranks.${unused}" matches no linear module; BERT has query, key, value, attention.output.dense, intermediate.dense, output.dense, pooler.dense`);
+  if (unused !== undefined)
+    throw new InputError(
+      `"task.ranks.${unused}" matches no linear module; BERT has query, key, value, attention.output.dense, intermediate.dense, output.dense, pooler.dense`,
+    );
 }
 
 /** [count, labels], row-major. */
-async function teacherLogits(model: Classifier, ids: Uint32Array, { length, labels }: PlantedRankTask, device: Device): Promise<Float64Array> {
+async function teacherLogits(
+  model: Classifier,
+  ids: Uint32Array,
+  { length, labels }: PlantedRankTask,
+  device: Device,
+): Promise<Float64Array> {
   const forward = compile(device, ({ inputIds, attentionMask }) => {
     model.model.eval();
     return { logits: model.logits(inputIds!, attentionMask!) };
@@ -132,12 +178,16 @@ function teacherLabels(logits: Float64Array, labels: number): Int32Array {
     const deviation = Math.sqrt(column.reduce((sum, v) => sum + (v - mean) ** 2, 0) / count);
     return column.map((v) => (v - mean) / deviation);
   });
-  return Int32Array.from({ length: count }, (_, row) => standard.reduce((best, column, label) => (column[row]! > standard[best]![row]! ? label : best), 0));
+  return Int32Array.from({ length: count }, (_, row) =>
+    standard.reduce((best, column, label) => (column[row]! > standard[best]![row]! ? label : best), 0),
+  );
 }
 
 function flip(labels: Int32Array, task: PlantedRankTask): void {
   const stream = new RandomStream(task.seed, "planted-rank/noise");
-  for (let i = 0; i < labels.length; i++) if (stream.uniform() < task.noise) labels[i] = (labels[i]! + (task.labels === 2 ? 1 : 1 + stream.integer(task.labels - 1))) % task.labels;
+  for (let i = 0; i < labels.length; i++)
+    if (stream.uniform() < task.noise)
+      labels[i] = (labels[i]! + (task.labels === 2 ? 1 : 1 + stream.integer(task.labels - 1))) % task.labels;
 }
 
 function median(values: Float64Array): number {

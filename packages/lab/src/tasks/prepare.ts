@@ -9,12 +9,20 @@ import { prepareSst2 } from "./sst2.ts";
 import type { PreparedTask, TaskEnvironment } from "./task.ts";
 
 /** Reads or makes the data of a task. */
-export function prepareTask(config: ResolvedConfig, environment: TaskEnvironment, device: Device): Promise<PreparedTask> {
-  return config.task.name === "sst2" ? prepareSst2(config.task, config, environment, device) : preparePlantedRank(config.task, config, device);
+export function prepareTask(
+  config: ResolvedConfig,
+  environment: TaskEnvironment,
+  device: Device,
+): Promise<PreparedTask> {
+  return config.task.name === "sst2"
+    ? prepareSst2(config.task, config, environment, device)
+    : preparePlantedRank(config.task, config, device);
 }
 
 /** Content of everything a run of this config reads; part of the run id. Cheap: no tokenising, no device. */
 export function dataIdentity(config: ResolvedConfig, environment: TaskEnvironment): string {
   const base = config.base === null ? "random" : hashFiles(baseFiles(config.base));
-  return config.task.name === "sst2" ? `${sst2Identity({ ...environment, base: config.base })}/${base}` : `planted-rank-1/${base}`;
+  return config.task.name === "sst2"
+    ? `${sst2Identity({ ...environment, base: config.base })}/${base}`
+    : `planted-rank-1/${base}`;
 }

@@ -8,8 +8,19 @@ import type { PreparedTask, TaskEnvironment } from "./task.ts";
 
 const LABELS = 2;
 
-export async function prepareSst2(task: Sst2Task, config: ResolvedConfig, environment: TaskEnvironment, device: Device): Promise<PreparedTask> {
-  const { train, dev, tokenizer, tokenizerFolder } = await loadSst2({ ...environment, base: config.base, maxLength: task.maxLength, trainLimit: task.trainLimit, devLimit: task.devLimit });
+export async function prepareSst2(
+  task: Sst2Task,
+  config: ResolvedConfig,
+  environment: TaskEnvironment,
+  device: Device,
+): Promise<PreparedTask> {
+  const { train, dev, tokenizer, tokenizerFolder } = await loadSst2({
+    ...environment,
+    base: config.base,
+    maxLength: task.maxLength,
+    trainLimit: task.trainLimit,
+    devLimit: task.devLimit,
+  });
   return {
     train,
     dev,

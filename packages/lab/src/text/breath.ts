@@ -9,9 +9,11 @@ export function breather(): () => Promise<void> | undefined {
   let last = performance.now();
   return () => {
     if (performance.now() - last < LONGEST_MS) return undefined;
-    return new Promise((resolve) => setImmediate(() => {
-      last = performance.now();
-      resolve();
-    }));
+    return new Promise((resolve) =>
+      setImmediate(() => {
+        last = performance.now();
+        resolve();
+      }),
+    );
   };
 }

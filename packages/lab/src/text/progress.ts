@@ -31,7 +31,12 @@ export function progressMode(quiet: boolean, stream: { isTTY?: boolean } = proce
 const LINE_SECONDS = 15;
 
 /** Progress towards `total` under a label. */
-export function startProgress(mode: ProgressMode, label: string, total: number, stream: TerminalStream = process.stderr): Progress {
+export function startProgress(
+  mode: ProgressMode,
+  label: string,
+  total: number,
+  stream: TerminalStream = process.stderr,
+): Progress {
   if (mode === "quiet") return { update: () => {}, line: () => {}, stop: () => {} };
   return mode === "bar" ? bar(label, total, stream) : lines(label, total, stream);
 }
@@ -75,7 +80,9 @@ function lines(label: string, total: number, stream: TerminalStream): Progress {
       const now = Date.now();
       if (now - printed < LINE_SECONDS * 1000) return;
       printed = now;
-      stream.write(`${label} ${done}/${total} (${Math.floor((100 * done) / total)} %), ${remaining(started, done, total)} left · ${note}\n`);
+      stream.write(
+        `${label} ${done}/${total} (${Math.floor((100 * done) / total)} %), ${remaining(started, done, total)} left · ${note}\n`,
+      );
     },
     line: (text) => void stream.write(`${label} ${text}\n`),
     stop: () => {},

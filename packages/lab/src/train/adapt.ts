@@ -2,7 +2,22 @@
 import { join } from "node:path";
 import { BertForSequenceClassification, directory, savePretrained, type BertConfig } from "@lowrank/models";
 import { recomputeBlocks } from "@lowrank/nn";
-import { adaLora, adaLoraConfig, adapt, attach, BudgetSchedule, magnitudeBudget, parameterReport, resizeAdapter, saveAdapter, tripletsOf, type AdaptiveMethod, type AllocationRecord, type LoraAdapter, type LoraConfig } from "@lowrank/peft";
+import {
+  adaLora,
+  adaLoraConfig,
+  adapt,
+  attach,
+  BudgetSchedule,
+  magnitudeBudget,
+  parameterReport,
+  resizeAdapter,
+  saveAdapter,
+  tripletsOf,
+  type AdaptiveMethod,
+  type AllocationRecord,
+  type LoraAdapter,
+  type LoraConfig,
+} from "@lowrank/peft";
 import { LowrankError, serialize, topSvd, type StoredTensor } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
 import type { AdaLoraMethod, LoraMethod, MethodConfig, TargetOptions } from "../config/study.ts";
@@ -32,14 +47,24 @@ export interface AdaptedClassifier {
  * @param seed root seed of the run; adapters start from its `init` stream
  * @param totalSteps optimiser steps of the run, which rank schedules are made for
  */
-export async function adaptClassifier(classifier: Classifier, method: MethodConfig, seed: number, totalSteps: number): Promise<AdaptedClassifier> {
+export async function adaptClassifier(
+  classifier: Classifier,
+  method: MethodConfig,
+  seed: number,
+  totalSteps: number,
+): Promise<AdaptedClassifier> {
   const { model, device } = classifier;
   classifier.precision = precisionPolicy(method.precision);
   if (method.recompute) recomputeBlocks(model);
   if (method.method === "adalora") return adaLoraClassifier(classifier, method, seed, totalSteps);
   if (method.method === "lora") {
     const adapter = await adapt(model, peftConfig(method), { device, seed: deriveSeed(seed, "init") });
-    return describe(classifier, rowsOf(adapter), (folder) => saveAdapter(adapter, directory(join(folder, "adapter"))), adapter);
+    return describe(
+      classifier,
+      rowsOf(adapter),
+      (folder) => saveAdapter(adapter, directory(join(folder, "adapter"))),
+      adapter,
+    );
   }
   if (method.method === "head") {
     model.freeze();
@@ -49,7 +74,10 @@ export async function adaptClassifier(classifier: Classifier, method: MethodConf
 }
 
 /** AdaLoRA's config in PEFT's words. @throws LowrankError for a schedule that does not fit the steps */
-function adaLoraSchedule({ initR, targetR, tinit, tfinal, deltaT, beta1, beta2, orthRegWeight }: AdaLoraMethod, totalStep: number): ReturnType<typeof adaLoraConfig> {
+function adaLoraSchedule(
+  { initR, targetR, tinit, tfinal, deltaT, beta1, beta2, orthRegWeight }: AdaLoraMethod,
+  totalStep: number,
+): ReturnType<typeof adaLoraConfig> {
   return adaLoraConfig({ initR, targetR, totalStep, tinit, tfinal, deltaT, beta1, beta2, orthRegWeight });
 }
 
@@ -57,7 +85,11 @@ function adaLoraSchedule({ initR, targetR, tinit, tfinal, deltaT, beta1, beta2, 
 export function requireAttachable(base: BertConfig, method: MethodConfig): void {
   if (method.method === "lora") attach(new BertForSequenceClassification(base), peftConfig(method));
   // steps are known with the data only: the shortest schedule stands for all
-  if (method.method === "adalora") attach(new BertForSequenceClassification(base), { ...commonConfig(method), adaLora: adaLoraSchedule({ ...method, tinit: 0, tfinal: 0, deltaT: 1 }, 1) });
+  if (method.method === "adalora")
+    attach(new BertForSequenceClassification(base), {
+      ...commonConfig(method),
+      adaLora: adaLoraSchedule({ ...method, tinit: 0, tfinal: 0, deltaT: 1 }, 1),
+    });
 }
 
 /** Throws InputError for a rank schedule that does not fit the run's steps. */
@@ -67,26 +99,50 @@ export function checkSchedule({ name, method }: Pick<ResolvedConfig, "name" | "m
     const { tinit, tfinal, deltaT } = adaLoraSchedule(method, totalSteps);
     new BudgetSchedule({ totalSteps, tinit, tfinal, deltaT });
   } catch (error) {
-    throw error instanceof LowrankError && error.kind === "input" ? new InputError(`config "${name}": ${error.message}`, { cause: error }) : error;
+    throw error instanceof LowrankError && error.kind === "input"
+      ? new InputError(`config "${name}": ${error.message}`, { cause: error })
+      : error;
   }
 }
 
-async function adaLoraClassifier(classifier: Classifier, method: AdaLoraMethod, seed: number, totalSteps: number): Promise<AdaptedClassifier> {
+async function adaLoraClassifier(
+  classifier: Classifier,
+  method: AdaLoraMethod,
+  seed: number,
+  totalSteps: number,
+): Promise<AdaptedClassifier> {
   const { model, device } = classifier;
   const { targetR, tinit, tfinal, deltaT, beta1, beta2, orthRegWeight, compat } = method;
-  const adapter = await adapt(model, { ...commonConfig(method), adaLora: adaLoraSchedule(method, totalSteps) }, { device, seed: deriveSeed(seed, "init") });
+  const adapter = await adapt(
+    model,
+    { ...commonConfig(method), adaLora: adaLoraSchedule(method, totalSteps) },
+    { device, seed: deriveSeed(seed, "init") },
+  );
   const budget = { totalSteps, targetRank: targetR, compat, tinit, tfinal, deltaT };
   const sensitivity = (): AdaptiveMethod => adaLora(tripletsOf(adapter), { ...budget, beta1, beta2, orthRegWeight });
-  const allocator = { true: sensitivity, sensitivity, magnitude: () => magnitudeBudget(tripletsOf(adapter), budget), false: undefined }[`${method.allocator}`]?.();
+  const allocator = {
+    true: sensitivity,
+    sensitivity,
+    magnitude: () => magnitudeBudget(tripletsOf(adapter), budget),
+    false: undefined,
+  }[`${method.allocator}`]?.();
   const save = async (folder: string, allocation?: AllocationRecord): Promise<void> => {
-    if (allocation !== undefined) await resizeAdapter(adapter, new Map(allocation.modules.map(({ module, mask }) => [module, mask])));
+    if (allocation !== undefined)
+      await resizeAdapter(adapter, new Map(allocation.modules.map(({ module, mask }) => [module, mask])));
     await saveAdapter(adapter, directory(join(folder, "adapter")));
   };
   return { ...describe(classifier, rowsOf(adapter), save, adapter), ...(allocator === undefined ? {} : { allocator }) };
 }
 
 function rowsOf(adapter: LoraAdapter): ModuleRow[] {
-  return adapter.table.map(({ module, inFeatures, outFeatures, rank, scale, parameters }) => ({ module, in: inFeatures, out: outFeatures, rank, scale, parameters }));
+  return adapter.table.map(({ module, inFeatures, outFeatures, rank, scale, parameters }) => ({
+    module,
+    in: inFeatures,
+    out: outFeatures,
+    rank,
+    scale,
+    parameters,
+  }));
 }
 
 async function spectraOf(adapter: LoraAdapter): Promise<Map<string, Float64Array>> {
@@ -118,7 +174,12 @@ function commonConfig({ alpha, dropout, target, exclude, modulesToSave }: Target
   };
 }
 
-function describe(classifier: Classifier, modules: readonly ModuleRow[], save: AdaptedClassifier["save"], adapter?: LoraAdapter): AdaptedClassifier {
+function describe(
+  classifier: Classifier,
+  modules: readonly ModuleRow[],
+  save: AdaptedClassifier["save"],
+  adapter?: LoraAdapter,
+): AdaptedClassifier {
   const weights = classifier.weights();
   const trainable = weights.filter(({ weight }) => weight.trainable);
   const { total, percent, trainable: trained, effective } = parameterReport(classifier.model);
@@ -132,7 +193,8 @@ function describe(classifier: Classifier, modules: readonly ModuleRow[], save: A
     spectra: async () => (adapter === undefined ? new Map() : spectraOf(adapter)),
     async trainableBytes() {
       const entries = new Map<string, StoredTensor>();
-      for (const { name, weight } of trainable) entries.set(name, { dtype: weight.parameter.dtype, shape: weight.shape, data: await weight.parameter.data() });
+      for (const { name, weight } of trainable)
+        entries.set(name, { dtype: weight.parameter.dtype, shape: weight.shape, data: await weight.parameter.data() });
       return serialize(entries);
     },
   };

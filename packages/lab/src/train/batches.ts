@@ -1,6 +1,11 @@
 /** Training and evaluation order of a classification task, as compiled-function inputs. */
 import type { CompileInputs } from "@lowrank/tensor";
-import { type ClassificationBatch, type ClassificationSet, classificationBatch, exampleCount } from "../data/classification.ts";
+import {
+  type ClassificationBatch,
+  type ClassificationSet,
+  classificationBatch,
+  exampleCount,
+} from "../data/classification.ts";
 import { evaluationGroups, trainingGroups } from "../data/length-groups.ts";
 import { sequenceLengths } from "../data/token-set.ts";
 import { deriveSeed } from "../random/seeds.ts";
@@ -12,14 +17,20 @@ export interface BatchOptions {
 }
 
 /** Batches of one epoch; the order depends on the run's seed and the epoch only. */
-export function* epochBatches(set: ClassificationSet, options: BatchOptions, seed: number, epoch: number): Generator<ClassificationBatch> {
+export function* epochBatches(
+  set: ClassificationSet,
+  options: BatchOptions,
+  seed: number,
+  epoch: number,
+): Generator<ClassificationBatch> {
   const groups = trainingGroups(sequenceLengths(set.tokens), options.rows, deriveSeed(seed, `data-order/${epoch}`));
   for (const group of groups) yield classificationBatch(set, group, options);
 }
 
 /** Batches that cover the set once, by length. */
 export function* evaluationBatches(set: ClassificationSet, options: BatchOptions): Generator<ClassificationBatch> {
-  for (const group of evaluationGroups(sequenceLengths(set.tokens), options.rows)) yield classificationBatch(set, group, options);
+  for (const group of evaluationGroups(sequenceLengths(set.tokens), options.rows))
+    yield classificationBatch(set, group, options);
 }
 
 /** Optimiser steps in one pass. */

@@ -44,7 +44,9 @@ export class Classifier {
 
   /** Every linear module with its path. */
   linears(): { path: string; weight: Weight }[] {
-    return [...this.model.namedModules()].flatMap(([path, module]) => ("inFeatures" in module ? [{ path, weight: (module as Projection).weight }] : []));
+    return [...this.model.namedModules()].flatMap(([path, module]) =>
+      "inFeatures" in module ? [{ path, weight: (module as Projection).weight }] : [],
+    );
   }
 
   /** Every weight with its name. */
@@ -70,7 +72,10 @@ export class Classifier {
 }
 
 /** Configuration of a random BERT. `positions` is the longest sequence. */
-export function bertConfig(model: ModelOptions, data: { vocab: number; positions: number; labels: number }): BertConfig {
+export function bertConfig(
+  model: ModelOptions,
+  data: { vocab: number; positions: number; labels: number },
+): BertConfig {
   return parseBertConfig(
     {
       vocab_size: data.vocab,
@@ -88,7 +93,12 @@ export function bertConfig(model: ModelOptions, data: { vocab: number; positions
 }
 
 /** BERT with every weight drawn from `seed`. */
-export async function randomClassifier(config: BertConfig, seed: number, device: Device, storage?: BaseStorage): Promise<Classifier> {
+export async function randomClassifier(
+  config: BertConfig,
+  seed: number,
+  device: Device,
+  storage?: BaseStorage,
+): Promise<Classifier> {
   const model = new BertForSequenceClassification(config);
   const kept = storage?.(model);
   await model.materialize({ device, seed, ...(kept === undefined ? {} : { storage: kept }) });
@@ -101,7 +111,10 @@ const CHECKPOINT_FILES = ["config.json", "model.safetensors"];
 export function baseFiles(folder: string): string[] {
   return CHECKPOINT_FILES.map((name) => {
     const path = join(folder, name);
-    if (statOf(path) === undefined) throw new InputError(`base checkpoint not found: ${cut(path)}; --base needs a Hugging Face folder with config.json and model.safetensors`);
+    if (statOf(path) === undefined)
+      throw new InputError(
+        `base checkpoint not found: ${cut(path)}; --base needs a Hugging Face folder with config.json and model.safetensors`,
+      );
     return path;
   });
 }
@@ -110,21 +123,43 @@ export function baseFiles(folder: string): string[] {
  * The checkpoint in `folder` with a head of `labels`; what it lacks (classifier, often the pooler) is drawn from `seed`.
  * Throws InputError when the folder holds something else.
  */
-export async function loadClassifier(folder: string, needs: { labels: number; vocab: number; positions: number }, seed: number, device: Device, storage?: BaseStorage): Promise<Classifier> {
+export async function loadClassifier(
+  folder: string,
+  needs: { labels: number; vocab: number; positions: number },
+  seed: number,
+  device: Device,
+  storage?: BaseStorage,
+): Promise<Classifier> {
   const [configPath] = baseFiles(folder);
   return asInput(async () => {
     const config = readBertConfig(configPath!, needs.labels);
     // tables are often padded to a round number; too small a one lacks a word
-    if (config.vocabSize < needs.vocab) throw new InputError(`${configPath}: vocab_size is ${config.vocabSize}, the tokenizer has ${needs.vocab}; the checkpoint belongs to another tokenizer`);
-    if (config.maxPositionEmbeddings < needs.positions) throw new InputError(`${configPath}: max_position_embeddings is ${config.maxPositionEmbeddings}; set task.maxLength to at most that`);
-    const { model, report } = await fromPretrained(folder, BertForSequenceClassification, { device, labels: needs.labels, seed, ...(storage === undefined ? {} : { storage }) });
+    if (config.vocabSize < needs.vocab)
+      throw new InputError(
+        `${configPath}: vocab_size is ${config.vocabSize}, the tokenizer has ${needs.vocab}; the checkpoint belongs to another tokenizer`,
+      );
+    if (config.maxPositionEmbeddings < needs.positions)
+      throw new InputError(
+        `${configPath}: max_position_embeddings is ${config.maxPositionEmbeddings}; set task.maxLength to at most that`,
+      );
+    const { model, report } = await fromPretrained(folder, BertForSequenceClassification, {
+      device,
+      labels: needs.labels,
+      seed,
+      ...(storage === undefined ? {} : { storage }),
+    });
     return new Classifier(model, device, report.fresh);
   });
 }
 
 /** Configuration of the base that a config adapts, read without weights. */
-export function baseConfig(config: Pick<ResolvedConfig, "base" | "model">, data: { vocab: number; positions: number; labels: number }): BertConfig {
-  return config.base === null ? bertConfig(config.model!, data) : readBertConfig(baseFiles(config.base)[0]!, data.labels);
+export function baseConfig(
+  config: Pick<ResolvedConfig, "base" | "model">,
+  data: { vocab: number; positions: number; labels: number },
+): BertConfig {
+  return config.base === null
+    ? bertConfig(config.model!, data)
+    : readBertConfig(baseFiles(config.base)[0]!, data.labels);
 }
 
 /** A config.json has a few kilobytes; with the names of many labels more. */

@@ -31,7 +31,13 @@ export interface Evaluator {
 }
 
 /** Plans are captured once per batch shape. */
-export function evaluator(classifier: Classifier, set: ClassificationSet, labels: number, options: BatchOptions, device: Device): Evaluator {
+export function evaluator(
+  classifier: Classifier,
+  set: ClassificationSet,
+  labels: number,
+  options: BatchOptions,
+  device: Device,
+): Evaluator {
   const forward = compile(device, (inputs: Record<string, Tensor>) => {
     classifier.model.eval();
     const logits = classifier.logits(inputs["inputIds"]!, inputs["attentionMask"]!);
@@ -47,18 +53,32 @@ export function evaluator(classifier: Classifier, set: ClassificationSet, labels
       const outputs = await forward(batchInputs(batch));
       const [values, sum] = [await outputs.logits.floats(), await outputs.loss.item()];
       total += sum;
-      batch.members.forEach((member, row) => logits.set(values.subarray(row * labels, (row + 1) * labels), member * labels));
+      batch.members.forEach((member, row) =>
+        logits.set(values.subarray(row * labels, (row + 1) * labels), member * labels),
+      );
     }
     const predicted = argmaxRows(logits, labels);
-    return { logits, predicted, loss: total / count, recomputedLoss: meanCrossEntropy(logits, set.labels, labels), ...classificationMetrics(predicted, set.labels, labels) };
+    return {
+      logits,
+      predicted,
+      loss: total / count,
+      recomputedLoss: meanCrossEntropy(logits, set.labels, labels),
+      ...classificationMetrics(predicted, set.labels, labels),
+    };
   };
   return { run, plan: (inputs) => forward.plan(specsOf(inputs)), plans: () => forward.info() };
 }
 
 /** `predictions.jsonl` and its hashes; `index` is the row of the data file. Logits have 9 significant digits, which identifies every f32. */
-export function predictionLines(scores: Scores, set: ClassificationSet, labels: number): { text: string; sha256: string; labelsSha256: string } {
+export function predictionLines(
+  scores: Scores,
+  set: ClassificationSet,
+  labels: number,
+): { text: string; sha256: string; labelsSha256: string } {
   const lines = Array.from(scores.predicted, (prediction, index) => {
-    const logits = Array.from(scores.logits.subarray(index * labels, (index + 1) * labels), (value) => Number(value.toPrecision(9)));
+    const logits = Array.from(scores.logits.subarray(index * labels, (index + 1) * labels), (value) =>
+      Number(value.toPrecision(9)),
+    );
     return JSON.stringify({ index: set.rows?.[index] ?? index, label: set.labels[index], prediction, logits });
   });
   const text = `${lines.join("\n")}\n`;

@@ -24,7 +24,11 @@ export function argmaxRows(logits: ArrayLike<number>, classes: number): Int32Arr
  * Accuracy and F1 of predicted labels, NaN where there is no item.
  * F1 of a class is 2·tp / (predicted + actual), 0 where it occurs in neither (scikit-learn's `zero_division=0`).
  */
-export function classificationMetrics(predicted: ArrayLike<number>, labels: ArrayLike<number>, classes: number): Classification {
+export function classificationMetrics(
+  predicted: ArrayLike<number>,
+  labels: ArrayLike<number>,
+  classes: number,
+): Classification {
   let correct = 0;
   const zeros = (): number[] => Array.from<number>({ length: classes }).fill(0);
   const [truePositive, occurrences] = [zeros(), zeros()];
@@ -37,8 +41,15 @@ export function classificationMetrics(predicted: ArrayLike<number>, labels: Arra
     truePositive[truth]!++;
   }
   const f1Classes = classes === 2 ? [1] : occurrences.flatMap((n, c) => (n > 0 ? [c] : []));
-  const sum = f1Classes.reduce((total, c) => total + (occurrences[c] === 0 ? 0 : (2 * truePositive[c]!) / occurrences[c]!), 0);
-  return { accuracy: correct / labels.length, f1: labels.length === 0 ? Number.NaN : sum / f1Classes.length, f1Classes };
+  const sum = f1Classes.reduce(
+    (total, c) => total + (occurrences[c] === 0 ? 0 : (2 * truePositive[c]!) / occurrences[c]!),
+    0,
+  );
+  return {
+    accuracy: correct / labels.length,
+    f1: labels.length === 0 ? Number.NaN : sum / f1Classes.length,
+    f1Classes,
+  };
 }
 
 /** Mean cross-entropy of logits, recomputed in f64: the task's loss and nothing else. */

@@ -64,11 +64,14 @@ export function predictParameters(sizes: BertSizes, method: MethodConfig): Predi
 
   const saved = method.method === "head" ? method.modules : method.modulesToSave;
   // PEFT copies a linear module; for a head of its own a whole part of the model may be named.
-  const takes = (linear: Linear, name: string): boolean => (method.method === "head" ? under(linear.path, name) : matches(linear.path, [name]));
+  const takes = (linear: Linear, name: string): boolean =>
+    method.method === "head" ? under(linear.path, name) : matches(linear.path, [name]);
   const kept = linears.filter((linear) => saved.some((name) => takes(linear, name)));
   const unknown = saved.find((name) => !linears.some((linear) => takes(linear, name)));
   if (unknown !== undefined) {
-    throw new InputError(`there is no linear module ${quote(unknown)} in BERT for classification; known: ${[...new Set(linears.map((linear) => suffix(linear.path)))].join(", ")}`);
+    throw new InputError(
+      `there is no linear module ${quote(unknown)} in BERT for classification; known: ${[...new Set(linears.map((linear) => suffix(linear.path)))].join(", ")}`,
+    );
   }
   const keptCount = kept.reduce((sum, linear) => sum + weights(linear), 0);
   if (method.method === "head") return { trainable: keptCount, total: base, modules: [] };
@@ -80,36 +83,74 @@ export function predictParameters(sizes: BertSizes, method: MethodConfig): Predi
   return { trainable: adapterCount + keptCount, total: base + adapterCount + frozen + keptCount, modules };
 }
 
-function targeted(linears: readonly Linear[], method: LoraMethod | AdaLoraMethod, kept: readonly Linear[]): readonly Linear[] {
+function targeted(
+  linears: readonly Linear[],
+  method: LoraMethod | AdaLoraMethod,
+  kept: readonly Linear[],
+): readonly Linear[] {
   const { target, exclude } = method;
   // each name by itself: a slip beside a name that matches would go unseen
-  for (const [key, names] of [["target", target], ["exclude", exclude ?? []]] as const) {
+  for (const [key, names] of [
+    ["target", target],
+    ["exclude", exclude ?? []],
+  ] as const) {
     for (const name of typeof names === "string" ? [names] : names) {
       const one = typeof names === "string" ? name : [name];
-      if (!linears.some((linear) => matches(linear.path, one))) throw new InputError(`"${key}" ${quote(name)} matches no module${typeof names === "string" ? "" : suggestion(cut(name), [...new Set(linears.map((linear) => linear.path.split(".").at(-1)!))])}`);
+      if (!linears.some((linear) => matches(linear.path, one)))
+        throw new InputError(
+          `"${key}" ${quote(name)} matches no module${typeof names === "string" ? "" : suggestion(cut(name), [...new Set(linears.map((linear) => linear.path.split(".").at(-1)!))])}`,
+        );
     }
   }
-  const found = linears.filter((linear) => !kept.includes(linear) && matches(linear.path, target) && !(exclude !== undefined && matches(linear.path, exclude)));
-  if (found.length === 0) throw new InputError(`"target" ${quote(target)} leaves no module to adapt: what it matches is excluded or trained in full`);
+  const found = linears.filter(
+    (linear) =>
+      !kept.includes(linear) &&
+      matches(linear.path, target) &&
+      !(exclude !== undefined && matches(linear.path, exclude)),
+  );
+  if (found.length === 0)
+    throw new InputError(
+      `"target" ${quote(target)} leaves no module to adapt: what it matches is excluded or trained in full`,
+    );
   return found;
 }
 
-function adapters(linears: readonly Linear[], method: LoraMethod | AdaLoraMethod, kept: readonly Linear[]): ModuleRow[] {
+function adapters(
+  linears: readonly Linear[],
+  method: LoraMethod | AdaLoraMethod,
+  kept: readonly Linear[],
+): ModuleRow[] {
   if (method.method === "adalora") {
     const { initR: rank, alpha } = method;
     // one singular value per rank beside the two matrices; alpha is divided by the initial rank
-    return targeted(linears, method, kept).map((linear) => ({ module: linear.path, in: linear.in, out: linear.out, rank, scale: alpha / (rank + 1e-5), parameters: rank * (linear.in + linear.out + 1) }));
+    return targeted(linears, method, kept).map((linear) => ({
+      module: linear.path,
+      in: linear.in,
+      out: linear.out,
+      rank,
+      scale: alpha / (rank + 1e-5),
+      parameters: rank * (linear.in + linear.out + 1),
+    }));
   }
   const used = new Set<string>();
-  const rows = targeted(linears, method, kept)
-    .map((linear) => {
-      const rank = patternValue(method.rankPattern, linear.path, used) ?? method.r;
-      const alpha = patternValue(method.alphaPattern, linear.path, used) ?? method.alpha;
-      const scale = method.rsLora ? alpha / Math.sqrt(rank) : alpha / rank;
-      return { module: linear.path, in: linear.in, out: linear.out, rank, scale, parameters: rank * (linear.in + linear.out) + (method.dora ? linear.out : 0) };
-    });
+  const rows = targeted(linears, method, kept).map((linear) => {
+    const rank = patternValue(method.rankPattern, linear.path, used) ?? method.r;
+    const alpha = patternValue(method.alphaPattern, linear.path, used) ?? method.alpha;
+    const scale = method.rsLora ? alpha / Math.sqrt(rank) : alpha / rank;
+    return {
+      module: linear.path,
+      in: linear.in,
+      out: linear.out,
+      rank,
+      scale,
+      parameters: rank * (linear.in + linear.out) + (method.dora ? linear.out : 0),
+    };
+  });
   for (const key of [...Object.keys(method.rankPattern), ...Object.keys(method.alphaPattern)]) {
-    if (!used.has(key)) throw new InputError(`pattern ${quote(key)} matches none of the adapted modules; a key must match the end of a path such as ${rows[0]!.module}`);
+    if (!used.has(key))
+      throw new InputError(
+        `pattern ${quote(key)} matches none of the adapted modules; a key must match the end of a path such as ${rows[0]!.module}`,
+      );
   }
   return rows;
 }

@@ -12,26 +12,43 @@ import type { Prediction } from "./predict.ts";
 /** Throws RunError for the first proof that does not hold. */
 export function demand(proofs: readonly Proof[]): void {
   const failed = proofs.find((proof) => !proof.holds);
-  if (failed !== undefined) throw new RunError(`proof "${failed.name}" does not hold: ${JSON.stringify(failed.detail)}`);
+  if (failed !== undefined)
+    throw new RunError(`proof "${failed.name}" does not hold: ${JSON.stringify(failed.detail)}`);
 }
 
 /** Every adapted module has the rank and scale that the config promises, and no other module is adapted. */
 export function moduleTableProof(actual: readonly ModuleRow[], predicted: Prediction): Proof {
-  const line = (row: ModuleRow): string => `${row.module} r=${row.rank} scale=${row.scale.toPrecision(6)} ${row.in}→${row.out}`;
+  const line = (row: ModuleRow): string =>
+    `${row.module} r=${row.rank} scale=${row.scale.toPrecision(6)} ${row.in}→${row.out}`;
   const [have, want] = [new Set(actual.map(line)), new Set(predicted.modules.map(line))];
   const missing = [...want].filter((text) => !have.has(text));
   const unexpected = [...have].filter((text) => !want.has(text));
-  return { name: "module-table", holds: missing.length + unexpected.length === 0, detail: { modules: actual.length, missing, unexpected } };
+  return {
+    name: "module-table",
+    holds: missing.length + unexpected.length === 0,
+    detail: { modules: actual.length, missing, unexpected },
+  };
 }
 
 /** Counts reported by the adapter, counted on the parameters that the optimiser holds, and predicted from the config are one number. */
-export function parameterCountProof(counts: ParameterCounts, optimised: readonly NamedWeight[], predicted: Prediction): Proof {
+export function parameterCountProof(
+  counts: ParameterCounts,
+  optimised: readonly NamedWeight[],
+  predicted: Prediction,
+): Proof {
   const inOptimiser = optimised.reduce((sum, { weight }) => sum + weight.size, 0);
-  const holds = counts.trainable === predicted.trainable && inOptimiser === predicted.trainable && counts.total === predicted.total;
+  const holds =
+    counts.trainable === predicted.trainable && inOptimiser === predicted.trainable && counts.total === predicted.total;
   return {
     name: "parameter-counts",
     holds,
-    detail: { trainable: counts.trainable, inOptimiser, predictedTrainable: predicted.trainable, total: counts.total, predictedTotal: predicted.total },
+    detail: {
+      trainable: counts.trainable,
+      inOptimiser,
+      predictedTrainable: predicted.trainable,
+      total: counts.total,
+      predictedTotal: predicted.total,
+    },
   };
 }
 
@@ -40,7 +57,12 @@ export async function fingerprints(weights: readonly NamedWeight[]): Promise<Map
   const hashes = new Map<string, string>();
   for (const { name, weight } of weights) {
     const { data } = await weight.read();
-    hashes.set(name, createHash("sha256").update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)).digest("hex"));
+    hashes.set(
+      name,
+      createHash("sha256")
+        .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+        .digest("hex"),
+    );
   }
   return hashes;
 }
@@ -60,11 +82,18 @@ export function movementProof(
   emptied: ReadonlySet<string> = new Set(),
 ): Proof {
   const moved = [...frozenBefore].filter(([name, hash]) => frozenAfter.get(name) !== hash).map(([name]) => name);
-  const still = [...trainableBefore].filter(([name, hash]) => trainableAfter.get(name) === hash && !GRADIENT_FREE.test(name) && !emptied.has(name)).map(([name]) => name);
+  const still = [...trainableBefore]
+    .filter(([name, hash]) => trainableAfter.get(name) === hash && !GRADIENT_FREE.test(name) && !emptied.has(name))
+    .map(([name]) => name);
   return {
     name: "frozen-stays-trainable-moves",
     holds: moved.length === 0 && still.length === 0,
-    detail: { frozen: frozenBefore.size, trainable: trainableBefore.size, frozenThatMoved: moved, trainableThatStayed: still },
+    detail: {
+      frozen: frozenBefore.size,
+      trainable: trainableBefore.size,
+      frozenThatMoved: moved,
+      trainableThatStayed: still,
+    },
   };
 }
 
@@ -89,5 +118,9 @@ export async function finiteProof(steps: number, trainable: readonly NamedWeight
     if (bad === undefined && values.some((value) => !Number.isFinite(value))) bad = name;
   }
   if (bad === undefined && scores.logits.some((value) => !Number.isFinite(value))) bad = "evaluation logits";
-  return { name: "all-finite", holds: bad === undefined, detail: { stepsChecked: steps, parametersChecked: trainable.length, firstNonFinite: bad ?? null } };
+  return {
+    name: "all-finite",
+    holds: bad === undefined,
+    detail: { stepsChecked: steps, parametersChecked: trainable.length, firstNonFinite: bad ?? null },
+  };
 }

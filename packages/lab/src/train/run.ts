@@ -25,7 +25,15 @@ import type { Classifier, NamedWeight } from "./classifier.ts";
 import { evaluator, predictionLines, type Scores } from "./evaluate.ts";
 import { allocationProof, dtypeProof, objectiveProof, quantisationProof } from "./numerics-proofs.ts";
 import { predictParameters } from "./predict.ts";
-import { demand, fingerprints, finiteProof, moduleTableProof, movementProof, parameterCountProof, taskLossProof } from "./proofs.ts";
+import {
+  demand,
+  fingerprints,
+  finiteProof,
+  moduleTableProof,
+  movementProof,
+  parameterCountProof,
+  taskLossProof,
+} from "./proofs.ts";
 import { scheduleOf, trainingStep } from "./step.ts";
 import { baseStorage, isQuantised } from "./storage.ts";
 
@@ -47,14 +55,25 @@ export function totalSteps(config: ResolvedConfig, task: PreparedTask): number {
  * Trains and evaluates; writes everything but `result.json`, which it returns.
  * @param once receives lines about the base, the same for every run
  */
-export async function executeRun(request: RunRequest, task: PreparedTask, device: Device, folder: RunFolder, progress: Progress, memory: ProcessMemory, once: (line: string) => void): Promise<RunResult> {
+export async function executeRun(
+  request: RunRequest,
+  task: PreparedTask,
+  device: Device,
+  folder: RunFolder,
+  progress: Progress,
+  memory: ProcessMemory,
+  once: (line: string) => void,
+): Promise<RunResult> {
   const started = performance.now();
   const { config, seed } = request;
   const { method } = config;
   // a base that is drawn is nowhere else: it is kept beside the adapter, at full width where the run has it in fewer bits
   const keepsBase = config.base === null && (method.method === "lora" || method.method === "adalora");
-  const keep = async ({ model: base }: Classifier): Promise<void> => (keepsBase ? savePretrained(base, join(folder.path, BASE)) : undefined);
-  const fullLogits = isQuantised(method.storage) ? await probeFullBase(task, deriveSeed(seed, "init"), keep) : undefined;
+  const keep = async ({ model: base }: Classifier): Promise<void> =>
+    keepsBase ? savePretrained(base, join(folder.path, BASE)) : undefined;
+  const fullLogits = isQuantised(method.storage)
+    ? await probeFullBase(task, deriveSeed(seed, "init"), keep)
+    : undefined;
   const model = await asInput(() => task.base(deriveSeed(seed, "init"), baseStorage(method)));
   if (model.fresh.length > 0) once(`not in the checkpoint, drawn from the seed: ${model.fresh.join(", ")}`);
   try {
@@ -62,9 +81,18 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
     // as the adapter's file names it, which stands in a folder beside it
     if (keepsBase) model.model.origin = `../${BASE}`;
     const predicted = predictParameters(model.sizes, method);
-    const quantisation = await quantisationProof(model, method, fullLogits, fullLogits === undefined ? undefined : await probe(model, task));
+    const quantisation = await quantisationProof(
+      model,
+      method,
+      fullLogits,
+      fullLogits === undefined ? undefined : await probe(model, task),
+    );
     const adapted = await asInput(() => adaptClassifier(model, method, seed, totalSteps(config, task)));
-    const before = [moduleTableProof(adapted.modules, predicted), parameterCountProof(adapted.counts, adapted.trainable, predicted), quantisation];
+    const before = [
+      moduleTableProof(adapted.modules, predicted),
+      parameterCountProof(adapted.counts, adapted.trainable, predicted),
+      quantisation,
+    ];
     folder.event("adapted", { fresh: model.fresh, modules: adapted.modules, counts: adapted.counts, proofs: before });
     demand(before);
     const frozenBefore = await fingerprints(adapted.frozen);
@@ -72,7 +100,13 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
 
     const trained = await train(request, task, adapted, device, folder, progress);
     const after: Proof[] = [
-      movementProof(frozenBefore, await fingerprints(adapted.frozen), trainableBefore, await fingerprints(adapted.trainable), emptied(trained.allocation)),
+      movementProof(
+        frozenBefore,
+        await fingerprints(adapted.frozen),
+        trainableBefore,
+        await fingerprints(adapted.trainable),
+        emptied(trained.allocation),
+      ),
       taskLossProof(trained.scores),
       await finiteProof(trained.steps, adapted.trainable, trained.scores),
       dtypeProof(trained.dtypes, method),
@@ -95,7 +129,11 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
     await adapted.save(folder.path, trained.allocation);
     keepTokenizer(task, folder);
     folder.remove(LAST_GOOD);
-    const seconds = { total: (performance.now() - started) / 1000, training: trained.trainingSeconds, perStep: trained.medianStepSeconds };
+    const seconds = {
+      total: (performance.now() - started) / 1000,
+      training: trained.trainingSeconds,
+      perStep: trained.medianStepSeconds,
+    };
     folder.event("finished", { ...trained.final, seconds: seconds.total });
     return {
       id: request.id,
@@ -115,7 +153,9 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
       modules: adapted.modules,
       ...(trained.allocation === undefined ? {} : { allocation: trained.allocation }),
       ...(recovery === undefined ? {} : { rankRecovery: recovery }),
-      ...(trained.skippedSteps === 0 && trained.lossScale === undefined ? {} : { lossScaling: { skipped: trained.skippedSteps, finalScale: trained.lossScale ?? null } }),
+      ...(trained.skippedSteps === 0 && trained.lossScale === undefined
+        ? {}
+        : { lossScaling: { skipped: trained.skippedSteps, finalScale: trained.lossScale ?? null } }),
       steps: trained.steps,
       seconds,
       memory: {
@@ -135,14 +175,20 @@ export async function executeRun(request: RunRequest, task: PreparedTask, device
 
 /** Beside the adapter or the checkpoint, so that either can be used by itself. */
 function keepTokenizer({ tokenizerFolder }: PreparedTask, folder: RunFolder): void {
-  for (const part of ["adapter", BASE, "checkpoint"]) if (tokenizerFolder !== undefined && folder.has(part)) copyTokenizer(tokenizerFolder, join(folder.path, part));
+  for (const part of ["adapter", BASE, "checkpoint"])
+    if (tokenizerFolder !== undefined && folder.has(part)) copyTokenizer(tokenizerFolder, join(folder.path, part));
 }
 
 /** What was found against what was planted. Kept ranks where they were allocated, effective ranks of the update otherwise. */
-async function recoveredRanks({ task }: ResolvedConfig, adapted: AdaptedClassifier, record: AllocationRecord | undefined): Promise<RankRecovery | undefined> {
+async function recoveredRanks(
+  { task }: ResolvedConfig,
+  adapted: AdaptedClassifier,
+  record: AllocationRecord | undefined,
+): Promise<RankRecovery | undefined> {
   if (task.name !== "planted-rank" || adapted.modules.length === 0) return undefined;
   const truth = new Map(adapted.modules.map(({ module }) => [module, plantedRank(task, module)]));
-  if (record !== undefined) return rankRecovery("ranks kept by the allocator", truth, new Map(record.modules.map((m) => [m.module, m.kept])));
+  if (record !== undefined)
+    return rankRecovery("ranks kept by the allocator", truth, new Map(record.modules.map((m) => [m.module, m.kept])));
   return rankRecovery(EFFECTIVE_RANK, truth, effectiveRanks(await adapted.spectra()));
 }
 
@@ -174,10 +220,19 @@ async function probe(classifier: Classifier, task: PreparedTask): Promise<Float6
   const { inputIds, attentionMask } = batchInputs(batch!) as Record<string, HostTensor>;
   const { device } = classifier;
   classifier.model.eval();
-  return classifier.logits(device.tensor(inputIds!.data, inputIds!.shape, inputIds!.dtype), device.tensor(attentionMask!.data, attentionMask!.shape, attentionMask!.dtype)).floats();
+  return classifier
+    .logits(
+      device.tensor(inputIds!.data, inputIds!.shape, inputIds!.dtype),
+      device.tensor(attentionMask!.data, attentionMask!.shape, attentionMask!.dtype),
+    )
+    .floats();
 }
 
-async function probeFullBase(task: PreparedTask, initSeed: number, keep: (full: Classifier) => Promise<void>): Promise<Float64Array> {
+async function probeFullBase(
+  task: PreparedTask,
+  initSeed: number,
+  keep: (full: Classifier) => Promise<void>,
+): Promise<Float64Array> {
   const full = await task.base(initSeed);
   try {
     await keep(full);
@@ -188,9 +243,20 @@ async function probeFullBase(task: PreparedTask, initSeed: number, keep: (full: 
 }
 
 /** What the process's peak is told from: for a run that was made, and for one that is planned. */
-export function plannedMemory(adapted: AdaptedClassifier, { method, base }: Pick<ResolvedConfig, "method" | "base">, persistentBytes: number, plans: PlannedMemory["plans"]): PlannedMemory {
+export function plannedMemory(
+  adapted: AdaptedClassifier,
+  { method, base }: Pick<ResolvedConfig, "method" | "base">,
+  persistentBytes: number,
+  plans: PlannedMemory["plans"],
+): PlannedMemory {
   const atFullWidth = [...adapted.frozen, ...adapted.trainable].reduce((sum, { weight }) => sum + 4 * weight.size, 0);
-  return { persistentBytes, loadedBytes: isQuantised(method.storage) ? atFullWidth : 0, drawn: base === null, trainableBytes: weightBytes(adapted.trainable), plans };
+  return {
+    persistentBytes,
+    loadedBytes: isQuantised(method.storage) ? atFullWidth : 0,
+    drawn: base === null,
+    trainableBytes: weightBytes(adapted.trainable),
+    plans,
+  };
 }
 
 function weightBytes(weights: readonly NamedWeight[]): number {
@@ -206,7 +272,10 @@ function emptied(record: AllocationRecord | undefined): Set<string> {
 function effectiveCount({ counts, modules }: AdaptedClassifier, record: AllocationRecord | undefined): number {
   if (record === undefined) return counts.effective;
   const kept = new Map(record.modules.map((m) => [m.module, m.kept]));
-  return counts.trainable - modules.reduce((sum, m) => sum + (m.rank - (kept.get(m.module) ?? m.rank)) * (m.in + m.out + 1), 0);
+  return (
+    counts.trainable -
+    modules.reduce((sum, m) => sum + (m.rank - (kept.get(m.module) ?? m.rank)) * (m.in + m.out + 1), 0)
+  );
 }
 
 /** Trainable weights at the last evaluation; kept only when a run fails. */
@@ -214,7 +283,14 @@ const LAST_GOOD = "last-good.safetensors";
 const RANKS = "ranks.csv";
 const CSV_HEADER = "step,epoch,lr,train_loss,grad_norm,eval_loss,accuracy,f1,seconds";
 
-async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedClassifier, device: Device, folder: RunFolder, progress: Progress): Promise<Trained> {
+async function train(
+  request: RunRequest,
+  task: PreparedTask,
+  adapted: AdaptedClassifier,
+  device: Device,
+  folder: RunFolder,
+  progress: Progress,
+): Promise<Trained> {
   const { config, seed } = request;
   const options = config.train;
   const perEpoch = stepsPerEpoch(task.train, options.batchSize);
@@ -222,7 +298,13 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
   const factor = scheduleOf(options.schedule, total, Math.round(options.warmup * total));
   const batchOptions = { rows: options.batchSize, multiple: task.multiple, padId: task.padId };
   let step = 0;
-  const training = trainingStep(adapted, options, (finished) => options.lr * factor(finished), deriveSeed(seed, "dropout"), device);
+  const training = trainingStep(
+    adapted,
+    options,
+    (finished) => options.lr * factor(finished),
+    deriveSeed(seed, "dropout"),
+    device,
+  );
   const evaluation = evaluator(adapted.classifier, task.dev, task.labels, batchOptions, device);
   folder.append("metrics.csv", CSV_HEADER);
   const started = performance.now();
@@ -242,10 +324,15 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
     const trainLoss = lossSum / Math.max(1, lossCount);
     [lossSum, lossCount] = [0, 0];
     const elapsed = (performance.now() - started) / 1000;
-    folder.append("metrics.csv", [step, now.epoch, lr, trainLoss, norm, loss, accuracy, f1, elapsed.toFixed(3)].join(","));
+    folder.append(
+      "metrics.csv",
+      [step, now.epoch, lr, trainLoss, norm, loss, accuracy, f1, elapsed.toFixed(3)].join(","),
+    );
     folder.event("evaluated", { ...now, trainLoss });
     folder.write(LAST_GOOD, await adapted.trainableBytes());
-    progress.line(`epoch ${now.epoch.toFixed(2)} · train loss ${formatNumber(trainLoss, 4)} · dev loss ${formatNumber(loss, 4)} · accuracy ${formatNumber(100 * accuracy, 2)} % · F1 ${formatNumber(100 * f1, 2)} %`);
+    progress.line(
+      `epoch ${now.epoch.toFixed(2)} · train loss ${formatNumber(trainLoss, 4)} · dev loss ${formatNumber(loss, 4)} · accuracy ${formatNumber(100 * accuracy, 2)} % · F1 ${formatNumber(100 * f1, 2)} %`,
+    );
   };
 
   const breathe = breather();
@@ -254,9 +341,13 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
       await breathe();
       const lr = options.lr * factor(step);
       const before = performance.now();
-      const { loss, norm, regularizer, skipped, allocation } = await training.run(batchInputs(batch)).catch((error: unknown) => {
-        throw error instanceof NumericsError ? new RunError(`step ${step + 1}: ${error.message}`, { cause: error }) : error;
-      });
+      const { loss, norm, regularizer, skipped, allocation } = await training
+        .run(batchInputs(batch))
+        .catch((error: unknown) => {
+          throw error instanceof NumericsError
+            ? new RunError(`step ${step + 1}: ${error.message}`, { cause: error })
+            : error;
+        });
       durations.push((performance.now() - before) / 1000);
       // a step that loss scaling skipped changed nothing and does not count; the next batch is tried at half the scale
       if (skipped) {
@@ -304,15 +395,23 @@ async function train(request: RunRequest, task: PreparedTask, adapted: AdaptedCl
 }
 
 /** One line in `ranks.csv`: budget and ranks after a choice. */
-async function recordRanks(folder: RunFolder, adapted: AdaptedClassifier, { step, budget, kept }: AllocationStep): Promise<void> {
+async function recordRanks(
+  folder: RunFolder,
+  adapted: AdaptedClassifier,
+  { step, budget, kept }: AllocationStep,
+): Promise<void> {
   const masks = await adapted.allocator!.masks();
   if (!folder.has(RANKS)) folder.append(RANKS, ["step", "budget", "kept", ...masks.keys()].join(","));
-  folder.append(RANKS, [step, budget, kept, ...[...masks.values()].map((mask) => mask.filter(Boolean).length)].join(","));
+  folder.append(
+    RANKS,
+    [step, budget, kept, ...[...masks.values()].map((mask) => mask.filter(Boolean).length)].join(","),
+  );
 }
 
 /** A value that is not finite ends the run: nothing that comes after it means anything. */
 function diverged(step: number, what: string, lastGood: Evaluation | undefined): RunError {
-  const kept = lastGood === undefined ? "no evaluation had succeeded before" : `${LAST_GOOD} holds step ${lastGood.step}`;
+  const kept =
+    lastGood === undefined ? "no evaluation had succeeded before" : `${LAST_GOOD} holds step ${lastGood.step}`;
   return new RunError(`step ${step}: ${what}; ${kept}; --detect-anomaly names the operation`);
 }
 

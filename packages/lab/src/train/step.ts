@@ -1,7 +1,30 @@
 /** The compiled training step: batch in, loss and gradient norm out, parameters and moments updated in place. */
-import { AdamW, clipGradNorm, decayGroups, DropoutKeys, gradNorm, constantSchedule, cosineSchedule, linearSchedule, LossScaler, type Schedule, type Weight } from "@lowrank/nn";
+import {
+  AdamW,
+  clipGradNorm,
+  decayGroups,
+  DropoutKeys,
+  gradNorm,
+  constantSchedule,
+  cosineSchedule,
+  linearSchedule,
+  LossScaler,
+  type Schedule,
+  type Weight,
+} from "@lowrank/nn";
 import type { AllocationStep } from "@lowrank/peft";
-import { bytesOf, compile, grad, ops, type CompiledInfo, type CompileInputs, type Device, type DType, type DTypeTrace, type Tensor } from "@lowrank/tensor";
+import {
+  bytesOf,
+  compile,
+  grad,
+  ops,
+  type CompiledInfo,
+  type CompileInputs,
+  type Device,
+  type DType,
+  type DTypeTrace,
+  type Tensor,
+} from "@lowrank/tensor";
 import type { TrainOptions } from "../config/study.ts";
 import type { AdaptedClassifier } from "./adapt.ts";
 
@@ -41,14 +64,26 @@ export function scheduleOf(name: TrainOptions["schedule"], totalSteps: number, w
 }
 
 /** @param lr learning rate after `step` finished steps */
-export function trainingStep(adapted: AdaptedClassifier, options: TrainOptions, lr: (step: number) => number, dropoutSeed: number, device: Device): TrainingStep {
+export function trainingStep(
+  adapted: AdaptedClassifier,
+  options: TrainOptions,
+  lr: (step: number) => number,
+  dropoutSeed: number,
+  device: Device,
+): TrainingStep {
   const { classifier } = adapted;
   const keys = new DropoutKeys(device, dropoutSeed);
-  const optimizer = new AdamW(decayGroups(adapted.trainable.map(({ name, weight }) => [name, weight] as const), options.weightDecay), {
-    lr,
-    betas: options.betas,
-    eps: options.eps,
-  });
+  const optimizer = new AdamW(
+    decayGroups(
+      adapted.trainable.map(({ name, weight }) => [name, weight] as const),
+      options.weightDecay,
+    ),
+    {
+      lr,
+      betas: options.betas,
+      eps: options.eps,
+    },
+  );
   const { allocator } = adapted;
   // small gradients of half-precision products would be rounded to nothing; bf16 has f32's range
   const scaler = classifier.precision?.compute === "f16" ? new LossScaler() : undefined;
@@ -59,11 +94,19 @@ export function trainingStep(adapted: AdaptedClassifier, options: TrainOptions, 
     const objective = extra === undefined ? loss : ops.add(loss, extra);
     const scaled = grad(scaler === undefined ? objective : scaler.scaleLoss(objective), optimizer.parameters);
     const { grads: raw, finite } = scaler === undefined ? { grads: scaled, finite: undefined } : scaler.unscale(scaled);
-    const { grads, norm } = options.clip === null ? { grads: raw, norm: gradNorm(raw) } : clipGradNorm(raw, options.clip);
+    const { grads, norm } =
+      options.clip === null ? { grads: raw, norm: gradNorm(raw) } : clipGradNorm(raw, options.clip);
     optimizer.step(grads, finite);
-    const byWeight = (list: readonly Tensor[]): ReadonlyMap<Weight, Tensor> => new Map(optimizer.weights.map((w, i) => [w, list[i]!]));
+    const byWeight = (list: readonly Tensor[]): ReadonlyMap<Weight, Tensor> =>
+      new Map(optimizer.weights.map((w, i) => [w, list[i]!]));
     const report = allocator?.afterStep({ raw: byWeight(raw), clipped: byWeight(grads) }, finite);
-    return { loss, norm, ...(extra === undefined ? {} : { extra }), ...(finite === undefined ? {} : { finite }), ...(report === undefined ? {} : { report }) };
+    return {
+      loss,
+      norm,
+      ...(extra === undefined ? {} : { extra }),
+      ...(finite === undefined ? {} : { finite }),
+      ...(report === undefined ? {} : { report }),
+    };
   };
   const compiled = compile(device, update);
   return {
@@ -77,11 +120,22 @@ export function trainingStep(adapted: AdaptedClassifier, options: TrainOptions, 
       }
       const loss = await out["loss"]!.item();
       scaler?.update(!skipped, loss);
-      const allocation = skipped || out["report"] === undefined ? undefined : allocator?.check(await out["report"].floats());
-      return { loss, norm: await out["norm"]!.item(), regularizer: out["extra"] === undefined ? 0 : await out["extra"].item(), skipped, allocation };
+      const allocation =
+        skipped || out["report"] === undefined ? undefined : allocator?.check(await out["report"].floats());
+      return {
+        loss,
+        norm: await out["norm"]!.item(),
+        regularizer: out["extra"] === undefined ? 0 : await out["extra"].item(),
+        skipped,
+        allocation,
+      };
     },
     dtypes: () => compiled.info()[0]?.dtypes,
-    stateBytes: () => [...optimizer.state().values(), ...(allocator?.state().values() ?? [])].reduce((sum, p) => sum + p.size * bytesOf(p.dtype), 0),
+    stateBytes: () =>
+      [...optimizer.state().values(), ...(allocator?.state().values() ?? [])].reduce(
+        (sum, p) => sum + p.size * bytesOf(p.dtype),
+        0,
+      ),
     plan: (inputs) => compiled.plan(specsOf(inputs)),
     plans: () => compiled.info(),
     dispose: () => {

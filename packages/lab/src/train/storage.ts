@@ -25,14 +25,19 @@ export function baseStorage(method: MethodConfig): BaseStorage | undefined {
       return (_name, weight) => (weight.shape.length === 2 && !full.has(weight) ? storage : undefined);
     };
   }
-  return (model) => planQuantisation(model, { format: storage, embeddings: "f16", exclude: projectionsUnder(model, isWhole) }).storage;
+  return (model) =>
+    planQuantisation(model, { format: storage, embeddings: "f16", exclude: projectionsUnder(model, isWhole) }).storage;
 }
 
 function projectionsUnder(model: Module, wanted: (path: string) => boolean): string[] {
   return [...model.namedModules()].flatMap(([path, m]) => (m instanceof Projection && wanted(path) ? [path] : []));
 }
 
-const POLICIES: Readonly<Record<Precision, PrecisionPolicy | undefined>> = { f32: undefined, "mixed-f16": mixedF16, "mixed-bf16": mixedBf16 };
+const POLICIES: Readonly<Record<Precision, PrecisionPolicy | undefined>> = {
+  f32: undefined,
+  "mixed-f16": mixedF16,
+  "mixed-bf16": mixedBf16,
+};
 
 export function precisionPolicy(precision: Precision): PrecisionPolicy | undefined {
   return POLICIES[precision];

@@ -9,7 +9,9 @@ describe("damaged files", () => {
     const { findings, tallies } = await fuzz(FORMATS, { seed, count: 1000 });
     expect(findings).toEqual([]);
     // the draws must reach past the first check: something of every format is taken, and something refused
-    expect(tallies.filter(({ taken, refused }) => taken === 0 || refused === 0).map(({ format }) => format)).toEqual([]);
+    expect(tallies.filter(({ taken, refused }) => taken === 0 || refused === 0).map(({ format }) => format)).toEqual(
+      [],
+    );
   });
 
   it("would be found out by the judge", () => {

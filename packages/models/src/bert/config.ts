@@ -1,7 +1,26 @@
 /** BERT's configuration: `config.json` with its snake_case keys, checked and with transformers' defaults filled in. */
 import { positive, size } from "@lowrank/tensor/check";
-import { activationName, depth, flag, key, orNull, probability, spread, tokenId, type ConfigSource, type ConfigTable } from "../shared/config-table.ts";
-import { builtActivation, checkHeads, presentId, readBase, writeBase, type ConfigOverrides, type ModelConfig } from "../shared/config.ts";
+import {
+  activationName,
+  depth,
+  flag,
+  key,
+  orNull,
+  probability,
+  spread,
+  tokenId,
+  type ConfigSource,
+  type ConfigTable,
+} from "../shared/config-table.ts";
+import {
+  builtActivation,
+  checkHeads,
+  presentId,
+  readBase,
+  writeBase,
+  type ConfigOverrides,
+  type ModelConfig,
+} from "../shared/config.ts";
 
 export interface BertConfig extends ModelConfig {
   readonly intermediateSize: number;
@@ -38,18 +57,35 @@ interface BertValues {
 export const BERT_TABLE: ConfigTable<BertValues> = {
   parser: "parseBertConfig",
   keys: {
-    vocabSize: key("vocab_size", size, 30522), hiddenSize: key("hidden_size", size, 768), numHiddenLayers: key("num_hidden_layers", depth, 12),
-    numAttentionHeads: key("num_attention_heads", size, 12), intermediateSize: key("intermediate_size", size, 3072), hiddenAct: key("hidden_act", activationName, "gelu"),
-    hiddenDropoutProb: key("hidden_dropout_prob", probability, 0.1), attentionProbsDropoutProb: key("attention_probs_dropout_prob", probability, 0.1),
-    classifierDropout: key("classifier_dropout", orNull(probability), null), maxPositionEmbeddings: key("max_position_embeddings", size, 512), typeVocabSize: key("type_vocab_size", size, 2),
-    initializerRange: key("initializer_range", spread, 0.02), layerNormEps: key("layer_norm_eps", positive, 1e-12), padTokenId: key("pad_token_id", tokenId, 0),
+    vocabSize: key("vocab_size", size, 30522),
+    hiddenSize: key("hidden_size", size, 768),
+    numHiddenLayers: key("num_hidden_layers", depth, 12),
+    numAttentionHeads: key("num_attention_heads", size, 12),
+    intermediateSize: key("intermediate_size", size, 3072),
+    hiddenAct: key("hidden_act", activationName, "gelu"),
+    hiddenDropoutProb: key("hidden_dropout_prob", probability, 0.1),
+    attentionProbsDropoutProb: key("attention_probs_dropout_prob", probability, 0.1),
+    classifierDropout: key("classifier_dropout", orNull(probability), null),
+    maxPositionEmbeddings: key("max_position_embeddings", size, 512),
+    typeVocabSize: key("type_vocab_size", size, 2),
+    initializerRange: key("initializer_range", spread, 0.02),
+    layerNormEps: key("layer_norm_eps", positive, 1e-12),
+    padTokenId: key("pad_token_id", tokenId, 0),
     tieWordEmbeddings: key("tie_word_embeddings", flag, true),
   },
   aliases: {},
   shapes: { add_cross_attention: false, position_embedding_type: "absolute" },
   functions: { is_decoder: false },
   // sizes of heads that the first release's files name and no class reads
-  harmless: ["directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type", "gradient_checkpointing"],
+  harmless: [
+    "directionality",
+    "pooler_fc_size",
+    "pooler_num_attention_heads",
+    "pooler_num_fc_layers",
+    "pooler_size_per_head",
+    "pooler_type",
+    "gradient_checkpointing",
+  ],
 };
 
 export function parseBertConfig(source: ConfigSource, overrides: ConfigOverrides = {}): BertConfig {
@@ -60,7 +96,11 @@ export function parseBertConfig(source: ConfigSource, overrides: ConfigOverrides
 export function parseAs(table: ConfigTable<BertValues>, source: ConfigSource, overrides: ConfigOverrides): BertConfig {
   const base = readBase(table, source, overrides);
   checkHeads(base.hiddenSize, "hidden_size", base.numAttentionHeads, "num_attention_heads");
-  return { ...base, padTokenId: presentId(base.padTokenId), notBuilt: [...base.notBuilt, ...builtActivation("hidden_act", base.hiddenAct)] };
+  return {
+    ...base,
+    padTokenId: presentId(base.padTokenId),
+    notBuilt: [...base.notBuilt, ...builtActivation("hidden_act", base.hiddenAct)],
+  };
 }
 
 /** The config as a file for `architecture`. */

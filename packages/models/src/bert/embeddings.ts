@@ -26,7 +26,12 @@ export class BertEmbeddings extends Module {
     super();
     this.config = config;
     const init = initOf(config);
-    this.word_embeddings = new Embedding(config.vocabSize, config.hiddenSize, init, paddingIndex(config.padTokenId, config.vocabSize));
+    this.word_embeddings = new Embedding(
+      config.vocabSize,
+      config.hiddenSize,
+      init,
+      paddingIndex(config.padTokenId, config.vocabSize),
+    );
     this.position_embeddings = new Embedding(config.maxPositionEmbeddings, config.hiddenSize, init, positionPadding);
     this.token_type_embeddings = new Embedding(config.typeVocabSize, config.hiddenSize, init);
     this.LayerNorm = new LayerNorm(config.hiddenSize, config.layerNormEps);
@@ -44,9 +49,12 @@ export class BertEmbeddings extends Module {
     return this.scoped(() => {
       checkBeside({ attentionMask, tokenTypeIds }, inputIds);
       const positions = this.positions(inputIds);
-      const types = tokenTypeIds === undefined
-        ? ops.slice(this.token_type_embeddings.weight.value, 0, 0, 1)
-        : this.token_type_embeddings.forward(ops.checkIndices(tokenTypeIds, { size: this.config.typeVocabSize, op: "embeddings", name: "token type" }));
+      const types =
+        tokenTypeIds === undefined
+          ? ops.slice(this.token_type_embeddings.weight.value, 0, 0, 1)
+          : this.token_type_embeddings.forward(
+              ops.checkIndices(tokenTypeIds, { size: this.config.typeVocabSize, op: "embeddings", name: "token type" }),
+            );
       const sum = ops.add(ops.add(this.word_embeddings.forward(inputIds), types), positions);
       return this.dropout.forward(this.LayerNorm.forward(sum));
     });

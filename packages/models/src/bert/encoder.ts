@@ -27,8 +27,16 @@ class BertSelfAttention extends Module {
   /** x [batch, length, hidden], mask bool [batch, 1, 1, length]. */
   forward(x: Tensor, mask: Tensor | undefined): LayerOutput {
     return this.scoped(() => {
-      const [q, k, v] = [this.query, this.key, this.value].map((p) => splitHeads(p.forward(x), this.#heads)) as [Tensor, Tensor, Tensor];
-      return attend(q, k, v, { weights: (bq, bk) => encoderWeights(bq, bk, mask), causal: false, dropout: this.dropout });
+      const [q, k, v] = [this.query, this.key, this.value].map((p) => splitHeads(p.forward(x), this.#heads)) as [
+        Tensor,
+        Tensor,
+        Tensor,
+      ];
+      return attend(q, k, v, {
+        weights: (bq, bk) => encoderWeights(bq, bk, mask),
+        causal: false,
+        dropout: this.dropout,
+      });
     });
   }
 }

@@ -34,9 +34,16 @@ export interface SequenceInputs extends BertInputs {
 }
 
 /** Inputs of heads with labels. */
-export const LABELLED: Rule<SequenceInputs> = inputsRule<SequenceInputs>({ tokenTypeIds: anyTensor, labels: anyTensor });
+export const LABELLED: Rule<SequenceInputs> = inputsRule<SequenceInputs>({
+  tokenTypeIds: anyTensor,
+  labels: anyTensor,
+});
 const MASKED = inputsRule<MaskedInputs>({ tokenTypeIds: anyTensor, labels: anyTensor, positions: anyTensor });
-export const QUESTIONS: Rule<QuestionInputs> = inputsRule<QuestionInputs>({ tokenTypeIds: anyTensor, startPositions: anyTensor, endPositions: anyTensor });
+export const QUESTIONS: Rule<QuestionInputs> = inputsRule<QuestionInputs>({
+  tokenTypeIds: anyTensor,
+  startPositions: anyTensor,
+  endPositions: anyTensor,
+});
 
 export class BertForSequenceClassification extends BertTask<SequenceInputs, TaskOutputs> {
   static readonly architecture = "BertForSequenceClassification";
@@ -49,7 +56,9 @@ export class BertForSequenceClassification extends BertTask<SequenceInputs, Task
     this.classifier = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
   }
 
-  get inputsRule(): Rule<SequenceInputs> { return LABELLED; }
+  get inputsRule(): Rule<SequenceInputs> {
+    return LABELLED;
+  }
 
   /** logits [batch, labels]. */
   compute(inputs: SequenceInputs): TaskOutputs {
@@ -75,7 +84,9 @@ export class BertForTokenClassification extends BertTask<TokenInputs, TaskOutput
     this.classifier = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
   }
 
-  get inputsRule(): Rule<TokenInputs> { return LABELLED; }
+  get inputsRule(): Rule<TokenInputs> {
+    return LABELLED;
+  }
 
   /** logits [batch, length, labels]. */
   compute(inputs: TokenInputs): TaskOutputs {
@@ -113,13 +124,17 @@ class PredictionHead extends Module {
     super();
     this.transform = new PredictionTransform(config);
     this.bias = new Weight([config.vocabSize], { kind: "zeros" });
-    this.decoder = config.tieWordEmbeddings ? undefined : new Linear(config.hiddenSize, config.vocabSize, { init: initOf(config) });
+    this.decoder = config.tieWordEmbeddings
+      ? undefined
+      : new Linear(config.hiddenSize, config.vocabSize, { init: initOf(config) });
   }
 
   forward(x: Tensor, embeddings: Weight): Tensor {
     return this.scoped(() => {
       const turned = this.transform.forward(x);
-      return this.decoder === undefined ? ops.linear(turned, embeddings.value, this.bias.value) : this.decoder.forward(turned);
+      return this.decoder === undefined
+        ? ops.linear(turned, embeddings.value, this.bias.value)
+        : this.decoder.forward(turned);
     });
   }
 }
@@ -157,16 +172,28 @@ export class BertForMaskedLM extends BertTask<MaskedInputs, TaskOutputs> {
   override get tied(): ReadonlyMap<string, string> {
     const [bias, decoder] = ["cls.predictions.bias", "cls.predictions.decoder"];
     // the decoder's bias had no name of its own in older files, tied or not
-    return new Map(this.config.tieWordEmbeddings ? [["bert.embeddings.word_embeddings.weight", `${decoder}.weight`], [bias, `${decoder}.bias`]] : [[`${decoder}.bias`, bias]]);
+    return new Map(
+      this.config.tieWordEmbeddings
+        ? [
+            ["bert.embeddings.word_embeddings.weight", `${decoder}.weight`],
+            [bias, `${decoder}.bias`],
+          ]
+        : [[`${decoder}.bias`, bias]],
+    );
   }
 
-  get inputsRule(): Rule<MaskedInputs> { return MASKED; }
+  get inputsRule(): Rule<MaskedInputs> {
+    return MASKED;
+  }
 
   /** logits [batch, length, vocab], or [slots, vocab] with `positions`. */
   compute(inputs: MaskedInputs): TaskOutputs {
     const base = this.bert.compute(inputs);
     const hidden = base.lastHiddenState;
-    const wanted = inputs.positions === undefined ? hidden : ops.gatherRows(ops.reshape(hidden, [-1, this.config.hiddenSize]), inputs.positions);
+    const wanted =
+      inputs.positions === undefined
+        ? hidden
+        : ops.gatherRows(ops.reshape(hidden, [-1, this.config.hiddenSize]), inputs.positions);
     const logits = this.cls.forward(wanted, this.bert.embeddings.word_embeddings.weight);
     return { ...base, logits, loss: flatCrossEntropy(logits, inputs.labels) };
   }
@@ -193,11 +220,24 @@ export class BertForQuestionAnswering extends BertTask<QuestionInputs, QuestionO
     this.qa_outputs = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
   }
 
-  get inputsRule(): Rule<QuestionInputs> { return QUESTIONS; }
+  get inputsRule(): Rule<QuestionInputs> {
+    return QUESTIONS;
+  }
 
   compute(inputs: QuestionInputs): QuestionOutputs {
     const base = this.bert.compute(inputs);
     const { startLogits, endLogits } = splitAnswer(this.qa_outputs.forward(base.lastHiddenState));
-    return { ...base, startLogits, endLogits, loss: answerLoss(startLogits, endLogits, inputs.startPositions, inputs.endPositions, BertForQuestionAnswering.architecture) };
+    return {
+      ...base,
+      startLogits,
+      endLogits,
+      loss: answerLoss(
+        startLogits,
+        endLogits,
+        inputs.startPositions,
+        inputs.endPositions,
+        BertForQuestionAnswering.architecture,
+      ),
+    };
   }
 }

@@ -14,7 +14,11 @@ export interface BertOutputs extends HiddenOutputs {
 }
 
 export const BERT: ModelFamily<BertConfig> = {
-  modelType: "bert", basePrefix: "bert.", sizeKeys: [["vocab_size"], ["hidden_size"], ["num_hidden_layers"], ["num_attention_heads"]], parse: parseBertConfig, file: bertConfigFile,
+  modelType: "bert",
+  basePrefix: "bert.",
+  sizeKeys: [["vocab_size"], ["hidden_size"], ["num_hidden_layers"], ["num_attention_heads"]],
+  parse: parseBertConfig,
+  file: bertConfigFile,
 };
 
 const INPUTS = inputsRule<BertInputs>({ tokenTypeIds: anyTensor });
@@ -33,7 +37,9 @@ export abstract class BertBody<C extends BertConfig> extends PretrainedModel<C, 
     this.pooler = pooler ? new BertPooler(config) : undefined;
   }
 
-  get inputsRule(): Rule<BertInputs> { return INPUTS; }
+  get inputsRule(): Rule<BertInputs> {
+    return INPUTS;
+  }
 
   compute(inputs: BertInputs): BertOutputs {
     return this.scoped(() => {

@@ -1,7 +1,25 @@
 /** DistilBERT's configuration: `config.json` with its own key names, checked and with transformers' defaults filled in. */
 import { size } from "@lowrank/tensor/check";
-import { activationName, depth, flag, key, probability, spread, tokenId, type ConfigSource, type ConfigTable } from "../shared/config-table.ts";
-import { builtActivation, checkHeads, presentId, readBase, writeBase, type ConfigOverrides, type ModelConfig } from "../shared/config.ts";
+import {
+  activationName,
+  depth,
+  flag,
+  key,
+  probability,
+  spread,
+  tokenId,
+  type ConfigSource,
+  type ConfigTable,
+} from "../shared/config-table.ts";
+import {
+  builtActivation,
+  checkHeads,
+  presentId,
+  readBase,
+  writeBase,
+  type ConfigOverrides,
+  type ModelConfig,
+} from "../shared/config.ts";
 
 export interface DistilBertConfig extends ModelConfig {
   readonly intermediateSize: number;
@@ -33,10 +51,19 @@ interface DistilBertValues {
 export const DISTILBERT_TABLE: ConfigTable<DistilBertValues> = {
   parser: "parseDistilBertConfig",
   keys: {
-    vocabSize: key("vocab_size", size, 30522), maxPositionEmbeddings: key("max_position_embeddings", size, 512), hiddenSize: key("dim", size, 768), numHiddenLayers: key("n_layers", depth, 6),
-    numAttentionHeads: key("n_heads", size, 12), intermediateSize: key("hidden_dim", size, 3072), hiddenAct: key("activation", activationName, "gelu"), dropout: key("dropout", probability, 0.1),
-    attentionDropout: key("attention_dropout", probability, 0.1), seqClassifDropout: key("seq_classif_dropout", probability, 0.2), initializerRange: key("initializer_range", spread, 0.02),
-    padTokenId: key("pad_token_id", tokenId, 0), tieWordEmbeddings: key("tie_word_embeddings", flag, true),
+    vocabSize: key("vocab_size", size, 30522),
+    maxPositionEmbeddings: key("max_position_embeddings", size, 512),
+    hiddenSize: key("dim", size, 768),
+    numHiddenLayers: key("n_layers", depth, 6),
+    numAttentionHeads: key("n_heads", size, 12),
+    intermediateSize: key("hidden_dim", size, 3072),
+    hiddenAct: key("activation", activationName, "gelu"),
+    dropout: key("dropout", probability, 0.1),
+    attentionDropout: key("attention_dropout", probability, 0.1),
+    seqClassifDropout: key("seq_classif_dropout", probability, 0.2),
+    initializerRange: key("initializer_range", spread, 0.02),
+    padTokenId: key("pad_token_id", tokenId, 0),
+    tieWordEmbeddings: key("tie_word_embeddings", flag, true),
   },
   aliases: { hidden_size: "dim", num_attention_heads: "n_heads", num_hidden_layers: "n_layers" },
   // the table of sines would be no weight that trains
@@ -48,9 +75,19 @@ export const DISTILBERT_TABLE: ConfigTable<DistilBertValues> = {
 export function parseDistilBertConfig(source: ConfigSource, overrides: ConfigOverrides = {}): DistilBertConfig {
   const base = readBase(DISTILBERT_TABLE, source, overrides);
   checkHeads(base.hiddenSize, "dim", base.numAttentionHeads, "n_heads");
-  return { ...base, padTokenId: presentId(base.padTokenId), notBuilt: [...base.notBuilt, ...builtActivation("activation", base.hiddenAct)] };
+  return {
+    ...base,
+    padTokenId: presentId(base.padTokenId),
+    notBuilt: [...base.notBuilt, ...builtActivation("activation", base.hiddenAct)],
+  };
 }
 
 export function distilBertConfigFile(config: DistilBertConfig, architecture: string): Record<string, unknown> {
-  return writeBase(DISTILBERT_TABLE, { ...config, padTokenId: config.padTokenId ?? null }, config, "distilbert", architecture);
+  return writeBase(
+    DISTILBERT_TABLE,
+    { ...config, padTokenId: config.padTokenId ?? null },
+    config,
+    "distilbert",
+    architecture,
+  );
 }

@@ -16,7 +16,11 @@ export interface DistilBertClassificationInputs extends TextInputs {
 
 const INPUTS = inputsRule<DistilBertClassificationInputs>({ labels: anyTensor });
 
-export class DistilBertForSequenceClassification extends PretrainedModel<DistilBertConfig, DistilBertClassificationInputs, HiddenOutputs & HeadOutputs> {
+export class DistilBertForSequenceClassification extends PretrainedModel<
+  DistilBertConfig,
+  DistilBertClassificationInputs,
+  HiddenOutputs & HeadOutputs
+> {
   static readonly family: ModelFamily<DistilBertConfig> = DISTILBERT;
   static readonly architecture = "DistilBertForSequenceClassification";
   readonly basePrefix: string = DISTILBERT.basePrefix;
@@ -33,12 +37,16 @@ export class DistilBertForSequenceClassification extends PretrainedModel<DistilB
     this.dropout = new Dropout(config.seqClassifDropout);
   }
 
-  get inputsRule(): Rule<DistilBertClassificationInputs> { return INPUTS; }
+  get inputsRule(): Rule<DistilBertClassificationInputs> {
+    return INPUTS;
+  }
 
   /** logits [batch, labels], from the first token. */
   compute(inputs: DistilBertClassificationInputs): HiddenOutputs & HeadOutputs {
     const base = this.distilbert.compute(inputs);
-    const logits = this.classifier.forward(this.dropout.forward(ops.relu(this.pre_classifier.forward(firstToken(base.lastHiddenState)))));
+    const logits = this.classifier.forward(
+      this.dropout.forward(ops.relu(this.pre_classifier.forward(firstToken(base.lastHiddenState)))),
+    );
     return { ...base, logits, loss: classificationLoss(logits, inputs.labels, this.config) };
   }
 }

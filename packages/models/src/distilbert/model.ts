@@ -1,5 +1,15 @@
 /** DistilBERT (Sanh et al. 2019): half of BERT's layers, no token types, no pooler, names of its own. */
-import { activation, Block, Dropout, Embedding, LayerNorm, Linear, Module, type Init, type Projection } from "@lowrank/nn";
+import {
+  activation,
+  Block,
+  Dropout,
+  Embedding,
+  LayerNorm,
+  Linear,
+  Module,
+  type Init,
+  type Projection,
+} from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
 import type { Rule } from "@lowrank/tensor/check";
 import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
@@ -10,8 +20,16 @@ import { runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outpu
 import { distilBertConfigFile, parseDistilBertConfig, type DistilBertConfig } from "./config.ts";
 
 export const DISTILBERT: ModelFamily<DistilBertConfig> = {
-  modelType: "distilbert", basePrefix: "distilbert.", sizeKeys: [["vocab_size"], ["dim", "hidden_size"], ["n_layers", "num_hidden_layers"], ["n_heads", "num_attention_heads"]],
-  parse: parseDistilBertConfig, file: distilBertConfigFile,
+  modelType: "distilbert",
+  basePrefix: "distilbert.",
+  sizeKeys: [
+    ["vocab_size"],
+    ["dim", "hidden_size"],
+    ["n_layers", "num_hidden_layers"],
+    ["n_heads", "num_attention_heads"],
+  ],
+  parse: parseDistilBertConfig,
+  file: distilBertConfigFile,
 };
 
 const INPUTS = inputsRule<TextInputs>({});
@@ -31,7 +49,12 @@ class DistilBertEmbeddings extends Module {
 
   constructor(config: DistilBertConfig) {
     super();
-    this.word_embeddings = new Embedding(config.vocabSize, config.hiddenSize, initOf(config), paddingIndex(config.padTokenId, config.vocabSize));
+    this.word_embeddings = new Embedding(
+      config.vocabSize,
+      config.hiddenSize,
+      initOf(config),
+      paddingIndex(config.padTokenId, config.vocabSize),
+    );
     this.position_embeddings = new Embedding(config.maxPositionEmbeddings, config.hiddenSize, initOf(config));
     this.LayerNorm = new LayerNorm(config.hiddenSize, EPS);
     this.dropout = new Dropout(config.dropout);
@@ -41,7 +64,9 @@ class DistilBertEmbeddings extends Module {
     return this.scoped(() => {
       const table = this.position_embeddings.weight;
       const [, length] = textShape(inputIds, table.shape[0]!);
-      return this.dropout.forward(this.LayerNorm.forward(ops.add(this.word_embeddings.forward(inputIds), ops.slice(table.value, 0, 0, length))));
+      return this.dropout.forward(
+        this.LayerNorm.forward(ops.add(this.word_embeddings.forward(inputIds), ops.slice(table.value, 0, 0, length))),
+      );
     });
   }
 }
@@ -67,8 +92,16 @@ class DistilBertAttention extends Module {
 
   forward(x: Tensor, mask: Tensor | undefined): LayerOutput {
     return this.scoped(() => {
-      const [q, k, v] = [this.q_lin, this.k_lin, this.v_lin].map((p) => splitHeads(p.forward(x), this.#heads)) as [Tensor, Tensor, Tensor];
-      const { hidden, weights } = attend(q, k, v, { weights: (bq, bk) => encoderWeights(bq, bk, mask), causal: false, dropout: this.dropout });
+      const [q, k, v] = [this.q_lin, this.k_lin, this.v_lin].map((p) => splitHeads(p.forward(x), this.#heads)) as [
+        Tensor,
+        Tensor,
+        Tensor,
+      ];
+      const { hidden, weights } = attend(q, k, v, {
+        weights: (bq, bk) => encoderWeights(bq, bk, mask),
+        causal: false,
+        dropout: this.dropout,
+      });
       return { hidden: this.out_lin.forward(hidden), weights };
     });
   }
@@ -145,7 +178,9 @@ export class DistilBertModel extends PretrainedModel<DistilBertConfig, TextInput
     this.transformer = new Transformer(config);
   }
 
-  get inputsRule(): Rule<TextInputs> { return INPUTS; }
+  get inputsRule(): Rule<TextInputs> {
+    return INPUTS;
+  }
 
   compute(inputs: TextInputs): HiddenOutputs {
     checkBeside({ attentionMask: inputs.attentionMask }, inputs.inputIds);

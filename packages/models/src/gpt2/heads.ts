@@ -34,7 +34,9 @@ abstract class GPT2Task extends PretrainedModel<GPT2Config, CausalInputs, Causal
     this.transformer = new GPT2Model(config);
   }
 
-  get inputsRule(): Rule<CausalInputs> { return INPUTS; }
+  get inputsRule(): Rule<CausalInputs> {
+    return INPUTS;
+  }
 }
 
 export class GPT2LMHeadModel extends GPT2Task {
@@ -73,10 +75,17 @@ export class GPT2ForSequenceClassification extends GPT2Task {
     const { inputIds } = inputs;
     const [batch, length] = inputIds.shape as [number, number];
     const { padTokenId, hiddenSize } = this.config;
-    if (padTokenId === undefined && batch > 1) throw new LowrankError("ConfigError", "GPT2ForSequenceClassification: config.json has no pad_token_id, so the last token of a text is known in batches of one only; set it");
+    if (padTokenId === undefined && batch > 1)
+      throw new LowrankError(
+        "ConfigError",
+        "GPT2ForSequenceClassification: config.json has no pad_token_id, so the last token of a text is known in batches of one only; set it",
+      );
     const rows = ops.reshape(base.lastHiddenState, [batch * length, hiddenSize]);
     const at = ops.coordinate(inputIds, 1);
-    const last = padTokenId === undefined ? ops.slice(at, 1, length - 1, length) : ops.amax(ops.mul(at, ops.cast(ops.ne(inputIds, padTokenId), "i32")), 1, true);
+    const last =
+      padTokenId === undefined
+        ? ops.slice(at, 1, length - 1, length)
+        : ops.amax(ops.mul(at, ops.cast(ops.ne(inputIds, padTokenId), "i32")), 1, true);
     const flat = ops.reshape(ops.add(last, ops.mul(ops.coordinate(inputIds, 0), length)), [batch]);
     const logits = this.score.forward(ops.gatherRows(rows, flat));
     return { ...base, logits, loss: classificationLoss(logits, inputs.labels, this.config) };

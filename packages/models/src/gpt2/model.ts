@@ -1,5 +1,15 @@
 /** GPT-2 (Radford et al. 2019): pre-norm blocks whose projections are stored [in, out]. Property names are checkpoint names. */
-import { activation, Block, Conv1D, Dropout, Embedding, LayerNorm, Module, type Init, type Projection } from "@lowrank/nn";
+import {
+  activation,
+  Block,
+  Conv1D,
+  Dropout,
+  Embedding,
+  LayerNorm,
+  Module,
+  type Init,
+  type Projection,
+} from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
 import type { Rule } from "@lowrank/tensor/check";
 import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
@@ -10,7 +20,16 @@ import { runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outpu
 import { gpt2ConfigFile, parseGPT2Config, type GPT2Config } from "./config.ts";
 
 export const GPT2: ModelFamily<GPT2Config> = {
-  modelType: "gpt2", basePrefix: "transformer.", sizeKeys: [["vocab_size"], ["n_embd", "hidden_size"], ["n_layer", "num_hidden_layers"], ["n_head", "num_attention_heads"]], parse: parseGPT2Config, file: gpt2ConfigFile,
+  modelType: "gpt2",
+  basePrefix: "transformer.",
+  sizeKeys: [
+    ["vocab_size"],
+    ["n_embd", "hidden_size"],
+    ["n_layer", "num_hidden_layers"],
+    ["n_head", "num_attention_heads"],
+  ],
+  parse: parseGPT2Config,
+  file: gpt2ConfigFile,
 };
 
 export interface GPT2Inputs extends TextInputs {
@@ -44,15 +63,23 @@ class GPT2Attention extends Module {
     this.attn_dropout = new Dropout(config.attnPdrop);
     this.resid_dropout = new Dropout(config.residPdrop);
     this.#heads = config.numAttentionHeads;
-    this.#scale = (config.scaleAttnWeights ? 1 / Math.sqrt(config.hiddenSize / config.numAttentionHeads) : 1) / (config.scaleAttnByInverseLayerIdx ? layer + 1 : 1);
+    this.#scale =
+      (config.scaleAttnWeights ? 1 / Math.sqrt(config.hiddenSize / config.numAttentionHeads) : 1) /
+      (config.scaleAttnByInverseLayerIdx ? layer + 1 : 1);
   }
 
   forward(x: Tensor, mask: CausalMask): LayerOutput {
     return this.scoped(() => {
       const all = this.c_attn.forward(x);
       const width = x.shape[2]!;
-      const [q, k, v] = [0, 1, 2].map((i) => splitHeads(ops.slice(all, -1, i * width, (i + 1) * width), this.#heads)) as [Tensor, Tensor, Tensor];
-      const { hidden, weights } = attend(q, k, v, { weights: (bq, bk, from) => causalWeights(bq, bk, mask, this.#scale, from), causal: mask.blind === undefined, dropout: this.attn_dropout });
+      const [q, k, v] = [0, 1, 2].map((i) =>
+        splitHeads(ops.slice(all, -1, i * width, (i + 1) * width), this.#heads),
+      ) as [Tensor, Tensor, Tensor];
+      const { hidden, weights } = attend(q, k, v, {
+        weights: (bq, bk, from) => causalWeights(bq, bk, mask, this.#scale, from),
+        causal: mask.blind === undefined,
+        dropout: this.attn_dropout,
+      });
       return { hidden: this.resid_dropout.forward(this.c_proj.forward(hidden)), weights };
     });
   }
@@ -119,14 +146,17 @@ export class GPT2Model extends PretrainedModel<GPT2Config, GPT2Inputs, HiddenOut
     this.ln_f = new LayerNorm(config.hiddenSize, config.layerNormEps);
   }
 
-  get inputsRule(): Rule<GPT2Inputs> { return INPUTS; }
+  get inputsRule(): Rule<GPT2Inputs> {
+    return INPUTS;
+  }
 
   /** Of the hidden states the last is after the final norm. */
   compute({ inputIds, attentionMask, positionIds }: GPT2Inputs): HiddenOutputs {
     return this.scoped(() => {
       const [, length] = textShape(inputIds, positionIds === undefined ? this.config.maxPositionEmbeddings : Infinity);
       checkBeside({ attentionMask, positionIds }, inputIds);
-      const positions = positionIds === undefined ? ops.slice(this.wpe.weight.value, 0, 0, length) : this.wpe.forward(positionIds);
+      const positions =
+        positionIds === undefined ? ops.slice(this.wpe.weight.value, 0, 0, length) : this.wpe.forward(positionIds);
       const x = this.drop.forward(ops.add(this.wte.forward(inputIds), positions));
       const mask = causalMask(attentionMask, positionIds);
       const { hiddenStates, attentions } = runLayers(x, this.h, mask);

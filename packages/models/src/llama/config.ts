@@ -1,7 +1,26 @@
 /** Llama's configuration, checked and with transformers' defaults filled in. */
 import { positive, size } from "@lowrank/tensor/check";
-import { activationName, depth, flag, key, orNull, probability, spread, tokenId, type ConfigSource, type ConfigTable } from "../shared/config-table.ts";
-import { builtActivation, checkHeads, presentId, readBase, writeBase, type ConfigOverrides, type ModelConfig } from "../shared/config.ts";
+import {
+  activationName,
+  depth,
+  flag,
+  key,
+  orNull,
+  probability,
+  spread,
+  tokenId,
+  type ConfigSource,
+  type ConfigTable,
+} from "../shared/config-table.ts";
+import {
+  builtActivation,
+  checkHeads,
+  presentId,
+  readBase,
+  writeBase,
+  type ConfigOverrides,
+  type ModelConfig,
+} from "../shared/config.ts";
 import { readRope } from "./rope-config.ts";
 
 export interface LlamaConfig extends ModelConfig {
@@ -41,11 +60,22 @@ interface LlamaValues {
 export const LLAMA_TABLE: ConfigTable<LlamaValues> = {
   parser: "parseLlamaConfig",
   keys: {
-    vocabSize: key("vocab_size", size, 32000), hiddenSize: key("hidden_size", size, 4096), intermediateSize: key("intermediate_size", size, 11008), numHiddenLayers: key("num_hidden_layers", depth, 32),
-    numAttentionHeads: key("num_attention_heads", size, 32), numKeyValueHeads: key("num_key_value_heads", orNull(size), null), headDim: key("head_dim", orNull(size), null),
-    hiddenAct: key("hidden_act", activationName, "silu"), maxPositionEmbeddings: key("max_position_embeddings", size, 2048), initializerRange: key("initializer_range", spread, 0.02),
-    rmsNormEps: key("rms_norm_eps", positive, 1e-6), attentionDropout: key("attention_dropout", orNull(probability), 0), attentionBias: key("attention_bias", flag, false),
-    mlpBias: key("mlp_bias", flag, false), padTokenId: key("pad_token_id", tokenId, null), tieWordEmbeddings: key("tie_word_embeddings", flag, false),
+    vocabSize: key("vocab_size", size, 32000),
+    hiddenSize: key("hidden_size", size, 4096),
+    intermediateSize: key("intermediate_size", size, 11008),
+    numHiddenLayers: key("num_hidden_layers", depth, 32),
+    numAttentionHeads: key("num_attention_heads", size, 32),
+    numKeyValueHeads: key("num_key_value_heads", orNull(size), null),
+    headDim: key("head_dim", orNull(size), null),
+    hiddenAct: key("hidden_act", activationName, "silu"),
+    maxPositionEmbeddings: key("max_position_embeddings", size, 2048),
+    initializerRange: key("initializer_range", spread, 0.02),
+    rmsNormEps: key("rms_norm_eps", positive, 1e-6),
+    attentionDropout: key("attention_dropout", orNull(probability), 0),
+    attentionBias: key("attention_bias", flag, false),
+    mlpBias: key("mlp_bias", flag, false),
+    padTokenId: key("pad_token_id", tokenId, null),
+    tieWordEmbeddings: key("tie_word_embeddings", flag, false),
   },
   aliases: {},
   shapes: {},
@@ -61,13 +91,28 @@ export function parseLlamaConfig(source: ConfigSource, overrides: ConfigOverride
   if (headWidth === null) checkHeads(base.hiddenSize, "hidden_size", base.numAttentionHeads, "num_attention_heads");
   const { ropeTheta, notBuilt } = readRope(source);
   return {
-    ...base, numKeyValueHeads, headDim: headWidth ?? base.hiddenSize / base.numAttentionHeads, attentionDropout: base.attentionDropout ?? 0, ropeTheta,
-    padTokenId: presentId(base.padTokenId), notBuilt: [...base.notBuilt, ...notBuilt, ...builtActivation("hidden_act", base.hiddenAct)],
+    ...base,
+    numKeyValueHeads,
+    headDim: headWidth ?? base.hiddenSize / base.numAttentionHeads,
+    attentionDropout: base.attentionDropout ?? 0,
+    ropeTheta,
+    padTokenId: presentId(base.padTokenId),
+    notBuilt: [...base.notBuilt, ...notBuilt, ...builtActivation("hidden_act", base.hiddenAct)],
   };
 }
 
 export function llamaConfigFile(config: LlamaConfig, architecture: string): Record<string, unknown> {
-  const { rope_scaling: _, ...file } = writeBase(LLAMA_TABLE, { ...config, padTokenId: config.padTokenId ?? null }, config, "llama", architecture);
+  const { rope_scaling: _, ...file } = writeBase(
+    LLAMA_TABLE,
+    { ...config, padTokenId: config.padTokenId ?? null },
+    config,
+    "llama",
+    architecture,
+  );
   // both forms: each version of transformers reads its own
-  return { ...file, rope_theta: config.ropeTheta, rope_parameters: { rope_theta: config.ropeTheta, rope_type: "default" } };
+  return {
+    ...file,
+    rope_theta: config.ropeTheta,
+    rope_parameters: { rope_theta: config.ropeTheta, rope_type: "default" },
+  };
 }

@@ -1,5 +1,15 @@
 /** Llama (Touvron et al. 2023): RMS norm before each half, rotary positions, shared key heads, a gated feed-forward. Property names are checkpoint names. */
-import { activation, Block, Dropout, Embedding, Linear, Module, RMSNorm, type Init, type Projection } from "@lowrank/nn";
+import {
+  activation,
+  Block,
+  Dropout,
+  Embedding,
+  Linear,
+  Module,
+  RMSNorm,
+  type Init,
+  type Projection,
+} from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
 import type { Rule } from "@lowrank/tensor/check";
 import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
@@ -13,7 +23,11 @@ import { rotaryTables, rotate, type RotaryTables } from "../shared/rotary.ts";
 import { llamaConfigFile, parseLlamaConfig, type LlamaConfig } from "./config.ts";
 
 export const LLAMA: ModelFamily<LlamaConfig> = {
-  modelType: "llama", basePrefix: "model.", sizeKeys: [["vocab_size"], ["hidden_size"], ["num_hidden_layers"], ["num_attention_heads"]], parse: parseLlamaConfig, file: llamaConfigFile,
+  modelType: "llama",
+  basePrefix: "model.",
+  sizeKeys: [["vocab_size"], ["hidden_size"], ["num_hidden_layers"], ["num_attention_heads"]],
+  parse: parseLlamaConfig,
+  file: llamaConfigFile,
 };
 
 export interface LlamaInputs extends TextInputs {
@@ -60,7 +74,11 @@ class LlamaAttention extends Module {
       const q = rotate(splitHeads(this.q_proj.forward(x), this.#heads), tables);
       const k = repeatHeads(rotate(splitHeads(this.k_proj.forward(x), this.#keyHeads), tables), times);
       const v = repeatHeads(splitHeads(this.v_proj.forward(x), this.#keyHeads), times);
-      const { hidden, weights } = attend(q, k, v, { weights: (bq, bk, from) => causalWeights(bq, bk, mask, undefined, from), causal: mask.blind === undefined, dropout: this.dropout });
+      const { hidden, weights } = attend(q, k, v, {
+        weights: (bq, bk, from) => causalWeights(bq, bk, mask, undefined, from),
+        causal: mask.blind === undefined,
+        dropout: this.dropout,
+      });
       return { hidden: this.o_proj.forward(hidden), weights };
     });
   }
@@ -83,7 +101,9 @@ class LlamaMLP extends Module {
 
   /** down(act(gate(x)) ⊙ up(x)) (Shazeer 2020). */
   forward(x: Tensor): Tensor {
-    return this.scoped(() => this.down_proj.forward(ops.mul(this.#activation(this.gate_proj.forward(x)), this.up_proj.forward(x))));
+    return this.scoped(() =>
+      this.down_proj.forward(ops.mul(this.#activation(this.gate_proj.forward(x)), this.up_proj.forward(x))),
+    );
   }
 }
 
@@ -120,12 +140,19 @@ export class LlamaModel extends PretrainedModel<LlamaConfig, LlamaInputs, Hidden
 
   constructor(config: LlamaConfig) {
     super(config);
-    this.embed_tokens = new Embedding(config.vocabSize, config.hiddenSize, initOf(config), paddingIndex(config.padTokenId, config.vocabSize));
+    this.embed_tokens = new Embedding(
+      config.vocabSize,
+      config.hiddenSize,
+      initOf(config),
+      paddingIndex(config.padTokenId, config.vocabSize),
+    );
     this.layers = Array.from({ length: config.numHiddenLayers }, () => new LlamaLayer(config));
     this.norm = new RMSNorm(config.hiddenSize, config.rmsNormEps);
   }
 
-  get inputsRule(): Rule<LlamaInputs> { return INPUTS; }
+  get inputsRule(): Rule<LlamaInputs> {
+    return INPUTS;
+  }
 
   /** Of the hidden states the last is after the final norm. */
   compute({ inputIds, attentionMask, positionIds }: LlamaInputs): HiddenOutputs {
@@ -134,7 +161,10 @@ export class LlamaModel extends PretrainedModel<LlamaConfig, LlamaInputs, Hidden
       textShape(inputIds, positionIds === undefined ? maxPositionEmbeddings : Infinity);
       checkBeside({ attentionMask, positionIds }, inputIds);
       const x = this.embed_tokens.forward(inputIds);
-      const context = { mask: causalMask(attentionMask, positionIds), tables: rotaryTables(x, positionIds, { theta, width, maxPositions: maxPositionEmbeddings }) };
+      const context = {
+        mask: causalMask(attentionMask, positionIds),
+        tables: rotaryTables(x, positionIds, { theta, width, maxPositions: maxPositionEmbeddings }),
+      };
       const { hiddenStates, attentions } = runLayers(x, this.layers, context);
       const lastHiddenState = this.norm.forward(hiddenStates[hiddenStates.length - 1]!);
       return { lastHiddenState, hiddenStates: [...hiddenStates.slice(0, -1), lastHiddenState], attentions };
@@ -166,7 +196,9 @@ export class LlamaForCausalLM extends PretrainedModel<LlamaConfig, LlamaCausalIn
     return new Map(this.config.tieWordEmbeddings ? [["model.embed_tokens.weight", "lm_head.weight"]] : []);
   }
 
-  get inputsRule(): Rule<LlamaCausalInputs> { return CAUSAL_INPUTS; }
+  get inputsRule(): Rule<LlamaCausalInputs> {
+    return CAUSAL_INPUTS;
+  }
 
   /** logits [batch, length, vocab]. */
   compute(inputs: LlamaCausalInputs): HiddenOutputs & HeadOutputs {

@@ -3,7 +3,16 @@ import { Linear, Module, type Dropout, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
 import type { Rule } from "@lowrank/tensor/check";
 import { initOf, type BertInputs } from "../bert/embeddings.ts";
-import { headDropout, LABELLED, QUESTIONS, type QuestionInputs, type QuestionOutputs, type SequenceInputs, type TaskOutputs, type TokenInputs } from "../bert/heads.ts";
+import {
+  headDropout,
+  LABELLED,
+  QUESTIONS,
+  type QuestionInputs,
+  type QuestionOutputs,
+  type SequenceInputs,
+  type TaskOutputs,
+  type TokenInputs,
+} from "../bert/heads.ts";
 import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
 import { firstToken } from "../shared/inputs.ts";
 import { answerLoss, classificationLoss, flatCrossEntropy } from "../shared/losses.ts";
@@ -36,7 +45,9 @@ class RobertaHead extends Module {
 
   /** x [batch, hidden]. */
   forward(x: Tensor): Tensor {
-    return this.scoped(() => this.out_proj.forward(this.dropout.forward(ops.tanh(this.dense.forward(this.dropout.forward(x))))));
+    return this.scoped(() =>
+      this.out_proj.forward(this.dropout.forward(ops.tanh(this.dense.forward(this.dropout.forward(x))))),
+    );
   }
 }
 
@@ -49,7 +60,9 @@ export class RobertaForSequenceClassification extends RobertaTask<SequenceInputs
     this.classifier = new RobertaHead(config);
   }
 
-  get inputsRule(): Rule<SequenceInputs> { return LABELLED; }
+  get inputsRule(): Rule<SequenceInputs> {
+    return LABELLED;
+  }
 
   /** logits [batch, labels], from the first token. */
   compute(inputs: SequenceInputs): TaskOutputs {
@@ -70,7 +83,9 @@ export class RobertaForTokenClassification extends RobertaTask<TokenInputs, Task
     this.classifier = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
   }
 
-  get inputsRule(): Rule<TokenInputs> { return LABELLED; }
+  get inputsRule(): Rule<TokenInputs> {
+    return LABELLED;
+  }
 
   /** logits [batch, length, labels]. */
   compute(inputs: TokenInputs): TaskOutputs {
@@ -90,11 +105,24 @@ export class RobertaForQuestionAnswering extends RobertaTask<QuestionInputs, Que
     this.qa_outputs = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
   }
 
-  get inputsRule(): Rule<QuestionInputs> { return QUESTIONS; }
+  get inputsRule(): Rule<QuestionInputs> {
+    return QUESTIONS;
+  }
 
   compute(inputs: QuestionInputs): QuestionOutputs {
     const base = this.roberta.compute(inputs);
     const { startLogits, endLogits } = splitAnswer(this.qa_outputs.forward(base.lastHiddenState));
-    return { ...base, startLogits, endLogits, loss: answerLoss(startLogits, endLogits, inputs.startPositions, inputs.endPositions, RobertaForQuestionAnswering.architecture) };
+    return {
+      ...base,
+      startLogits,
+      endLogits,
+      loss: answerLoss(
+        startLogits,
+        endLogits,
+        inputs.startPositions,
+        inputs.endPositions,
+        RobertaForQuestionAnswering.architecture,
+      ),
+    };
   }
 }

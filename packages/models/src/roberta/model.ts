@@ -7,7 +7,11 @@ import { textShape } from "../shared/inputs.ts";
 import { parseRobertaConfig, robertaConfigFile, type RobertaConfig } from "./config.ts";
 
 export const ROBERTA: ModelFamily<RobertaConfig> = {
-  modelType: "roberta", basePrefix: "roberta.", sizeKeys: [["vocab_size"], ["hidden_size"], ["num_hidden_layers"], ["num_attention_heads"]], parse: parseRobertaConfig, file: robertaConfigFile,
+  modelType: "roberta",
+  basePrefix: "roberta.",
+  sizeKeys: [["vocab_size"], ["hidden_size"], ["num_hidden_layers"], ["num_attention_heads"]],
+  parse: parseRobertaConfig,
+  file: robertaConfigFile,
 };
 
 class RobertaEmbeddings extends BertEmbeddings {

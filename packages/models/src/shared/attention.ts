@@ -18,7 +18,12 @@ export function mergeHeads(x: Tensor): Tensor {
 export function repeatHeads(x: Tensor, times: number): Tensor {
   if (times === 1) return x;
   const [batch, heads, length, d] = x.shape as [number, number, number, number];
-  return ops.reshape(ops.expand(ops.reshape(x, [batch, heads, 1, length, d]), [batch, heads, times, length, d]), [batch, heads * times, length, d]);
+  return ops.reshape(ops.expand(ops.reshape(x, [batch, heads, 1, length, d]), [batch, heads, times, length, d]), [
+    batch,
+    heads * times,
+    length,
+    d,
+  ]);
 }
 
 /** Up to this length all queries are worked on at once. */
@@ -39,17 +44,25 @@ export interface Attending {
  * computes each block's weights again, so that length × length numbers never exist (Rabe & Staats 2021, "Self-attention does not
  * need O(n²) memory"). `weights` is the whole matrix for whoever asks; unread, it is never computed.
  */
-export function attend(q: Tensor, k: Tensor, v: Tensor, { weights, causal, dropout }: Attending): { hidden: Tensor; weights: Tensor } {
+export function attend(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  { weights, causal, dropout }: Attending,
+): { hidden: Tensor; weights: Tensor } {
   const length = q.shape[2]!;
   const whole = weights(q, k, 0);
   if (length <= WHOLE) return { hidden: mergeHeads(ops.matmul(dropout.forward(whole), v)), weights: whole };
   const mixed = (block: Tensor, keys: Tensor, values: Tensor, from: number): Tensor => {
     // drawn once: the second time the same weights must be dropped
     const drawn = dropout.draw();
-    return checkpoint((bq, bk, bv) => {
-      const w = weights(bq, bk, from);
-      return ops.matmul(drawn === undefined ? w : ops.dropout(w, drawn.p, drawn.key), bv);
-    }, [block, keys, values]);
+    return checkpoint(
+      (bq, bk, bv) => {
+        const w = weights(bq, bk, from);
+        return ops.matmul(drawn === undefined ? w : ops.dropout(w, drawn.p, drawn.key), bv);
+      },
+      [block, keys, values],
+    );
   };
   const parts: Tensor[] = [];
   for (let from = 0; from < length; from += BLOCK) {
@@ -62,7 +75,9 @@ export function attend(q: Tensor, k: Tensor, v: Tensor, { weights, causal, dropo
 
 /** A mask [batch, length] against scores [batch, heads, queries, keys]: bool [batch, 1, 1, length]. */
 export function keyMask(attentionMask: Tensor | undefined): Tensor | undefined {
-  return attentionMask === undefined ? undefined : ops.reshape(ops.cast(attentionMask, "bool"), [attentionMask.shape[0]!, 1, 1, attentionMask.shape[1]!]);
+  return attentionMask === undefined
+    ? undefined
+    : ops.reshape(ops.cast(attentionMask, "bool"), [attentionMask.shape[0]!, 1, 1, attentionMask.shape[1]!]);
 }
 
 /** Attention weights of an encoder; a query that may attend nothing gets zeros. */

@@ -23,7 +23,11 @@ export function causalMask(attentionMask: Tensor | undefined, positionIds?: Tens
   const keys = keyMask(attentionMask);
   const texts = positionIds === undefined ? undefined : textsOf(positionIds, attentionMask);
   if (attentionMask === undefined || keys === undefined) return { keys: undefined, blind: undefined, texts };
-  return { keys, blind: ops.reshape(ops.eq(tokensSoFar(attentionMask), 0), [attentionMask.shape[0]!, 1, attentionMask.shape[1]!, 1]), texts };
+  return {
+    keys,
+    blind: ops.reshape(ops.eq(tokensSoFar(attentionMask), 0), [attentionMask.shape[0]!, 1, attentionMask.shape[1]!, 1]),
+    texts,
+  };
 }
 
 /**
@@ -41,13 +45,27 @@ function textsOf(positionIds: Tensor, attentionMask: Tensor | undefined): Tensor
     const real = ops.cast(attentionMask, "bool");
     begins = ops.logicalAnd(ops.logicalAnd(begins, after(real)), ops.logicalOr(before(real), ops.le(step, 0)));
   }
-  return length === 1 ? ops.mul(positionIds, 0) : ops.reshape(ops.cumsum(ops.pad(ops.cast(begins, "i32"), [[0, 0], [1, 0]]), 1), [batch, length]);
+  return length === 1
+    ? ops.mul(positionIds, 0)
+    : ops.reshape(
+        ops.cumsum(
+          ops.pad(ops.cast(begins, "i32"), [
+            [0, 0],
+            [1, 0],
+          ]),
+          1,
+        ),
+        [batch, length],
+      );
 }
 
 /** Whether query and key are of one text: bool [batch, 1, queries, keys]. */
 function sameText(texts: Tensor, from: number, queries: number, keys: number): Tensor {
   const batch = texts.shape[0]!;
-  return ops.eq(ops.reshape(ops.slice(texts, 1, from, from + queries), [batch, 1, queries, 1]), ops.reshape(ops.slice(texts, 1, 0, keys), [batch, 1, 1, keys]));
+  return ops.eq(
+    ops.reshape(ops.slice(texts, 1, from, from + queries), [batch, 1, queries, 1]),
+    ops.reshape(ops.slice(texts, 1, 0, keys), [batch, 1, 1, keys]),
+  );
 }
 
 function tokensSoFar(attentionMask: Tensor): Tensor {
@@ -63,24 +81,41 @@ export function positionsOf(attentionMask: Tensor): Tensor {
  * softmax(q·kᵀ·scale) over the keys at or before each query: [batch, heads, queries, keys]. Default scale 1/√d.
  * Queries are those from position `from` on, keys the first ones up to the last query at least.
  */
-export function causalWeights(q: Tensor, k: Tensor, { keys: allKeys, blind: allBlind, texts }: CausalMask, scale: number = 1 / Math.sqrt(q.shape[q.rank - 1]!), from = 0): Tensor {
+export function causalWeights(
+  q: Tensor,
+  k: Tensor,
+  { keys: allKeys, blind: allBlind, texts }: CausalMask,
+  scale: number = 1 / Math.sqrt(q.shape[q.rank - 1]!),
+  from = 0,
+): Tensor {
   const [n, m] = [q.shape[2]!, k.shape[2]!];
   if (allKeys === undefined || allBlind === undefined) {
     const same = texts === undefined ? undefined : sameText(texts, from, n, m);
     // `causal` counts from the end: it lets the last query see the last key
-    if (m === from + n) return ops.attentionWeights(q, k, { causal: true, ...(same === undefined ? {} : { mask: same }), scale });
-    const past = ops.le(ops.reshape(q.device.arange(m), [1, m]), ops.add(ops.reshape(q.device.arange(n), [n, 1]), from));
+    if (m === from + n)
+      return ops.attentionWeights(q, k, { causal: true, ...(same === undefined ? {} : { mask: same }), scale });
+    const past = ops.le(
+      ops.reshape(q.device.arange(m), [1, m]),
+      ops.add(ops.reshape(q.device.arange(n), [n, 1]), from),
+    );
     return ops.attentionWeights(q, k, { mask: same === undefined ? past : ops.logicalAnd(same, past), scale });
   }
   const [keys, blind] = [ops.slice(allKeys, 3, 0, m), ops.slice(allBlind, 2, from, from + n)];
   // full precision: half could not hold the scores of long vectors
   const wide = (x: Tensor): Tensor => ops.cast(x, x.device.defaultFloat);
-  const scores = ops.mul(withPrecision(undefined, () => ops.matmul(wide(q), ops.transpose(wide(k)))), scale);
+  const scores = ops.mul(
+    withPrecision(undefined, () => ops.matmul(wide(q), ops.transpose(wide(k)))),
+    scale,
+  );
   const past = ops.le(ops.coordinate(scores, -1), ops.add(ops.coordinate(scores, -2), from));
   // score + most negative number rounds to that number, and the gradient of an addition is the identity all the same
   const seen = ops.make.withVjp(ops.where(blind, 0, scores), [scores], (g) => [g]);
   const visible = ops.logicalAnd(keys, past);
-  return ops.softmax(seen, -1, ops.logicalOr(texts === undefined ? visible : ops.logicalAnd(visible, sameText(texts, from, n, m)), blind));
+  return ops.softmax(
+    seen,
+    -1,
+    ops.logicalOr(texts === undefined ? visible : ops.logicalAnd(visible, sameText(texts, from, n, m)), blind),
+  );
 }
 
 /** An output layer that has no weight of its own: it uses the embedding table [vocab, hidden]. */
@@ -94,9 +129,15 @@ export class TiedLinear extends Projection {
     this.#table = table;
   }
 
-  get weight(): Weight { return this.#table; }
-  get inFeatures(): number { return this.#table.shape[1]!; }
-  get outFeatures(): number { return this.#table.shape[0]!; }
+  get weight(): Weight {
+    return this.#table;
+  }
+  get inFeatures(): number {
+    return this.#table.shape[1]!;
+  }
+  get outFeatures(): number {
+    return this.#table.shape[0]!;
+  }
 
   forward(x: Tensor): Tensor {
     return this.scoped(() => ops.linear(x, this.#table.value));

@@ -3,7 +3,18 @@
  * transformers' class that are built in one form only; keys that change nothing here. Everything else is kept as it is.
  */
 import { LowrankError, quote } from "@lowrank/tensor";
-import { anything, checkFile, fields, flag, leaf, optional, probability, real, type Rule, type Rules } from "@lowrank/tensor/check";
+import {
+  anything,
+  checkFile,
+  fields,
+  flag,
+  leaf,
+  optional,
+  probability,
+  real,
+  type Rule,
+  type Rules,
+} from "@lowrank/tensor/check";
 
 export type ConfigSource = Readonly<Record<string, unknown>>;
 
@@ -32,8 +43,26 @@ export interface ConfigTable<Values> {
 
 /** Keys that every configuration class of transformers has, now or in older versions, and that change nothing here. */
 export const HARMLESS: readonly string[] = [
-  "_name_or_path", "architectures", "bos_token_id", "chunk_size_feed_forward", "dtype", "eos_token_id", "finetuning_task", "id2label", "initializer_range", "label2id", "model_type",
-  "num_labels", "output_attentions", "output_hidden_states", "problem_type", "return_dict", "torch_dtype", "torchscript", "transformers_version", "use_cache",
+  "_name_or_path",
+  "architectures",
+  "bos_token_id",
+  "chunk_size_feed_forward",
+  "dtype",
+  "eos_token_id",
+  "finetuning_task",
+  "id2label",
+  "initializer_range",
+  "label2id",
+  "model_type",
+  "num_labels",
+  "output_attentions",
+  "output_hidden_states",
+  "problem_type",
+  "return_dict",
+  "torch_dtype",
+  "torchscript",
+  "transformers_version",
+  "use_cache",
 ];
 /** The same for keys that would change the function. */
 export const FUNCTIONS: ConfigSource = { is_encoder_decoder: false };
@@ -51,7 +80,10 @@ export function orNull<T>(rule: Rule<T>): Rule<T | null> {
 
 /** More layers than any model has; each takes memory for itself. */
 const MOST_LAYERS = 8192;
-export const depth: Rule<number> = leaf(`a positive whole number up to ${MOST_LAYERS}, beyond which no memory holds the layers`, (v) => Number.isSafeInteger(v) && (v as number) >= 1 && (v as number) <= MOST_LAYERS);
+export const depth: Rule<number> = leaf(
+  `a positive whole number up to ${MOST_LAYERS}, beyond which no memory holds the layers`,
+  (v) => Number.isSafeInteger(v) && (v as number) >= 1 && (v as number) <= MOST_LAYERS,
+);
 /** transformers' files write −1 for "none" too. */
 export const tokenId: Rule<number | null> = orNull(leaf("a whole number", Number.isSafeInteger));
 export const spread: Rule<number> = real({ min: 0 });
@@ -59,10 +91,37 @@ export { flag, probability };
 
 /** transformers' names of activations. */
 const ACTIVATIONS = [
-  "gelu", "gelu_10", "gelu_fast", "gelu_new", "gelu_python", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate", "laplace", "hardswish", "leaky_relu", "linear", "mish", "quick_gelu", "relu", "relu2", "relu6",
-  "sigmoid", "silu", "sqrtsoftplus", "swish", "tanh", "prelu", "xielu",
+  "gelu",
+  "gelu_10",
+  "gelu_fast",
+  "gelu_new",
+  "gelu_python",
+  "gelu_pytorch_tanh",
+  "gelu_python_tanh",
+  "gelu_accurate",
+  "laplace",
+  "hardswish",
+  "leaky_relu",
+  "linear",
+  "mish",
+  "quick_gelu",
+  "relu",
+  "relu2",
+  "relu6",
+  "sigmoid",
+  "silu",
+  "sqrtsoftplus",
+  "swish",
+  "tanh",
+  "prelu",
+  "xielu",
 ];
-export const activationName: Rule<string> = leaf(`the name of an activation, such as ${ACTIVATIONS.slice(0, 4).map((a) => `"${a}"`).join(", ")}`, (v) => ACTIVATIONS.includes(v as string));
+export const activationName: Rule<string> = leaf(
+  `the name of an activation, such as ${ACTIVATIONS.slice(0, 4)
+    .map((a) => `"${a}"`)
+    .join(", ")}`,
+  (v) => ACTIVATIONS.includes(v as string),
+);
 
 /** What a table reads, and which keys ask for something else than is built. */
 export interface ReadConfig<Values> {
@@ -74,21 +133,39 @@ export interface ReadConfig<Values> {
 /** @throws LowrankError naming the key: FormatError for a wrong value, NotBuiltError for one that changes which weights there are */
 export function readTable<Values extends object>(table: ConfigTable<Values>, source: ConfigSource): ReadConfig<Values> {
   const known = Object.entries(table.keys) as [string, ConfigKey<unknown>][];
-  const rules = Object.fromEntries([...known.map(([, k]) => [k.key, optional(k.rule)] as const), ...Object.keys(table.aliases).map((alias) => [alias, anything()] as const)]) as Rules<Record<string, unknown>>;
+  const rules = Object.fromEntries([
+    ...known.map(([, k]) => [k.key, optional(k.rule)] as const),
+    ...Object.keys(table.aliases).map((alias) => [alias, anything()] as const),
+  ]) as Rules<Record<string, unknown>>;
   const read = checkFile("config.json", fields(rules, { unknown: "keep" }), unaliased(table, source));
   refuseOurSpelling(table, source);
   const shape = notBuiltOf(read, { ...SHAPES, ...table.shapes })[0];
   if (shape !== undefined) throw new LowrankError("NotBuiltError", `config.json: ${shape}`);
-  const values = Object.fromEntries(known.map(([property, k]) => [property, Object.hasOwn(read, k.key) ? read[k.key] : k.fallback])) as Values;
+  const values = Object.fromEntries(
+    known.map(([property, k]) => [property, Object.hasOwn(read, k.key) ? read[k.key] : k.fallback]),
+  ) as Values;
   return { values, notBuilt: notBuiltOf(read, { ...FUNCTIONS, ...table.functions }) };
 }
 
 /** Keys of a file by our configs' spelling of them: `hiddenSize` for `hidden_size`, or GPT-2's `n_embd`. */
-function ourSpellings<Values>({ keys, aliases, shapes, functions, harmless }: ConfigTable<Values>): Map<string, string> {
+function ourSpellings<Values>({
+  keys,
+  aliases,
+  shapes,
+  functions,
+  harmless,
+}: ConfigTable<Values>): Map<string, string> {
   const files = [...Object.keys({ ...SHAPES, ...shapes, ...FUNCTIONS, ...functions }), ...HARMLESS, ...harmless];
   const pairs = [
-    ...files.map((name) => [camelCase(name), name] as const), ...Object.entries(aliases).map(([alias, own]) => [camelCase(alias), own] as const),
-    ...(Object.entries(keys) as [string, ConfigKey<unknown>][]).flatMap(([property, k]) => [[camelCase(k.key), k.key], [property, k.key]] as const),
+    ...files.map((name) => [camelCase(name), name] as const),
+    ...Object.entries(aliases).map(([alias, own]) => [camelCase(alias), own] as const),
+    ...(Object.entries(keys) as [string, ConfigKey<unknown>][]).flatMap(
+      ([property, k]) =>
+        [
+          [camelCase(k.key), k.key],
+          [property, k.key],
+        ] as const,
+    ),
   ];
   return new Map(pairs.filter(([ours]) => /[A-Z]/.test(ours)));
 }
@@ -101,7 +178,11 @@ function camelCase(name: string): string {
 function refuseOurSpelling<Values>(table: ConfigTable<Values>, source: ConfigSource): void {
   const ours = ourSpellings(table);
   const wrong = Object.keys(source).find((name) => ours.has(name));
-  if (wrong !== undefined) throw new LowrankError("FormatError", `config.json: the key ${quote(wrong)} is spelt "${ours.get(wrong)}" in a config file`);
+  if (wrong !== undefined)
+    throw new LowrankError(
+      "FormatError",
+      `config.json: the key ${quote(wrong)} is spelt "${ours.get(wrong)}" in a config file`,
+    );
 }
 
 /** Each key under the name that the family's files use. */
@@ -112,14 +193,22 @@ function unaliased<Values>({ aliases }: ConfigTable<Values>, source: unknown): u
     if (!Object.hasOwn(out, alias)) continue;
     const value = out[alias];
     delete out[alias];
-    if (out[own] !== undefined && out[own] !== value) throw new LowrankError("FormatError", `config.json: ${own} ${quote(out[own])} and ${alias} ${quote(value)} are two names of one thing and disagree; keep one`);
+    if (out[own] !== undefined && out[own] !== value)
+      throw new LowrankError(
+        "FormatError",
+        `config.json: ${own} ${quote(out[own])} and ${alias} ${quote(value)} are two names of one thing and disagree; keep one`,
+      );
     out[own] = value;
   }
   return out;
 }
 
 function notBuiltOf(source: ConfigSource, builtAs: ConfigSource): string[] {
-  return Object.entries(builtAs).filter(([name, built]) => source[name] !== undefined && source[name] !== null && JSON.stringify(source[name]) !== JSON.stringify(built))
+  return Object.entries(builtAs)
+    .filter(
+      ([name, built]) =>
+        source[name] !== undefined && source[name] !== null && JSON.stringify(source[name]) !== JSON.stringify(built),
+    )
     .map(([name, built]) => `${name} ${quote(source[name])} is not built; only ${JSON.stringify(built)} is`);
 }
 
@@ -127,8 +216,14 @@ function notBuiltOf(source: ConfigSource, builtAs: ConfigSource): string[] {
 const REPLACED = ["dtype", "id2label", "label2id", "num_labels", "problem_type", "quantization_config", "torch_dtype"];
 
 /** The file's keys as they were, under the family's names, with `values` in their places. */
-export function writeTable<Values extends object>(table: ConfigTable<Values>, values: Values, source: ConfigSource): Record<string, unknown> {
+export function writeTable<Values extends object>(
+  table: ConfigTable<Values>,
+  values: Values,
+  source: ConfigSource,
+): Record<string, unknown> {
   const kept = Object.entries(unaliased(table, source) as ConfigSource).filter(([name]) => !REPLACED.includes(name));
-  const own = (Object.entries(table.keys) as [keyof Values, ConfigKey<unknown>][]).map(([property, k]) => [k.key, values[property] ?? null] as const);
+  const own = (Object.entries(table.keys) as [keyof Values, ConfigKey<unknown>][]).map(
+    ([property, k]) => [k.key, values[property] ?? null] as const,
+  );
   return Object.fromEntries([...kept, ...own]);
 }

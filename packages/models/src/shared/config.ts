@@ -3,14 +3,24 @@ import { activationNames } from "@lowrank/nn";
 import { LowrankError, quote } from "@lowrank/tensor";
 import { checkOptions, fields, flag, optional } from "@lowrank/tensor/check";
 import { readTable, writeTable, type ConfigSource, type ConfigTable } from "./config-table.ts";
-import { LABEL_OPTIONS, LABEL_SPELLINGS, readLabels, writeLabels, type LabelFields, type LabelOverrides } from "./labels.ts";
+import {
+  LABEL_OPTIONS,
+  LABEL_SPELLINGS,
+  readLabels,
+  writeLabels,
+  type LabelFields,
+  type LabelOverrides,
+} from "./labels.ts";
 
 export interface ConfigOverrides extends LabelOverrides {
   /** Whether an output layer is the embedding table. */
   readonly tieWordEmbeddings?: boolean;
 }
 
-const OVERRIDES = fields<ConfigOverrides>({ ...LABEL_OPTIONS, tieWordEmbeddings: optional(flag) }, { spelt: { ...LABEL_SPELLINGS, tie_word_embeddings: "tieWordEmbeddings" } });
+const OVERRIDES = fields<ConfigOverrides>(
+  { ...LABEL_OPTIONS, tieWordEmbeddings: optional(flag) },
+  { spelt: { ...LABEL_SPELLINGS, tie_word_embeddings: "tieWordEmbeddings" } },
+);
 
 /** Fields are Hugging Face's own words in camelCase. */
 export interface ModelConfig extends LabelFields {
@@ -28,15 +38,36 @@ export interface ModelConfig extends LabelFields {
 }
 
 /** A table's values with what all configurations have. @throws LowrankError naming the key of the file, or of the options */
-export function readBase<Values extends { readonly tieWordEmbeddings: boolean }>(table: ConfigTable<Values>, source: ConfigSource, options: ConfigOverrides): Values & LabelFields & Pick<ModelConfig, "notBuilt" | "source"> {
+export function readBase<Values extends { readonly tieWordEmbeddings: boolean }>(
+  table: ConfigTable<Values>,
+  source: ConfigSource,
+  options: ConfigOverrides,
+): Values & LabelFields & Pick<ModelConfig, "notBuilt" | "source"> {
   const overrides = checkOptions(table.parser, OVERRIDES, options);
   const { values, notBuilt } = readTable(table, source);
-  return { ...values, tieWordEmbeddings: overrides.tieWordEmbeddings ?? values.tieWordEmbeddings, ...readLabels(source, overrides), notBuilt, source };
+  return {
+    ...values,
+    tieWordEmbeddings: overrides.tieWordEmbeddings ?? values.tieWordEmbeddings,
+    ...readLabels(source, overrides),
+    notBuilt,
+    source,
+  };
 }
 
 /** The config as a file for one architecture; the dtype of its weights is added by whoever writes them. */
-export function writeBase<Values extends object>(table: ConfigTable<Values>, values: Values, config: ModelConfig, modelType: string, architecture: string): Record<string, unknown> {
-  return { ...writeTable(table, values, config.source), ...writeLabels(config), architectures: [architecture], model_type: modelType };
+export function writeBase<Values extends object>(
+  table: ConfigTable<Values>,
+  values: Values,
+  config: ModelConfig,
+  modelType: string,
+  architecture: string,
+): Record<string, unknown> {
+  return {
+    ...writeTable(table, values, config.source),
+    ...writeLabels(config),
+    architectures: [architecture],
+    model_type: modelType,
+  };
 }
 
 /** @throws LowrankError (NotBuiltError) when the file asks for a function that is not built */
@@ -45,7 +76,11 @@ export function requireBuilt({ notBuilt }: ModelConfig): void {
 }
 
 export function checkHeads(width: number, widthKey: string, heads: number, headsKey: string): void {
-  if (width % heads !== 0) throw new LowrankError("FormatError", `config.json: ${widthKey} ${width} is not a multiple of ${headsKey} ${heads}`);
+  if (width % heads !== 0)
+    throw new LowrankError(
+      "FormatError",
+      `config.json: ${widthKey} ${width} is not a multiple of ${headsKey} ${heads}`,
+    );
 }
 
 /** The id whose embedding does not train, where the file names one that exists. */
@@ -60,5 +95,7 @@ export function presentId(id: number | null): number | undefined {
 
 /** For `notBuilt`: an activation of transformers that is not among ours. */
 export function builtActivation(key: string, name: string): string[] {
-  return activationNames.includes(name) ? [] : [`${key} ${quote(name)} is not built; there are ${activationNames.join(", ")}`];
+  return activationNames.includes(name)
+    ? []
+    : [`${key} ${quote(name)} is not built; there are ${activationNames.join(", ")}`];
 }

@@ -14,12 +14,20 @@ export const anyTensor: Rule<Tensor | undefined> = optional(tensor);
 
 /** Names from transformers, for people who bring them along. */
 const SPELT = {
-  input_ids: "inputIds", attention_mask: "attentionMask", token_type_ids: "tokenTypeIds", position_ids: "positionIds", label: "labels", label_ids: "labels", start_positions: "startPositions",
+  input_ids: "inputIds",
+  attention_mask: "attentionMask",
+  token_type_ids: "tokenTypeIds",
+  position_ids: "positionIds",
+  label: "labels",
+  label_ids: "labels",
+  start_positions: "startPositions",
   end_positions: "endPositions",
 };
 
 /** A rule for inputs that are texts and, by name, whatever else `extra` allows. */
-export function inputsRule<T extends TextInputs>(extra: { readonly [K in Exclude<keyof T, keyof TextInputs>]-?: Rule<T[K]> }): Rule<T> {
+export function inputsRule<T extends TextInputs>(extra: {
+  readonly [K in Exclude<keyof T, keyof TextInputs>]-?: Rule<T[K]>;
+}): Rule<T> {
   return fields<T>({ inputIds: tensor, attentionMask: anyTensor, ...extra } as unknown as Rules<T>, { spelt: SPELT });
 }
 
@@ -27,14 +35,18 @@ export function inputsRule<T extends TextInputs>(extra: { readonly [K in Exclude
 export function textShape(inputIds: Tensor, positions: number): readonly [number, number] {
   if (inputIds.rank !== 2) throw new ShapeError(`inputIds must be [batch, length], got [${inputIds.shape.join(", ")}]`);
   const [batch, length] = inputIds.shape as [number, number];
-  if (length > positions) throw new ShapeError(`input of ${length} tokens is longer than the model's ${positions} positions; truncate it`);
+  if (length > positions)
+    throw new ShapeError(`input of ${length} tokens is longer than the model's ${positions} positions; truncate it`);
   return [batch, length];
 }
 
 /** What goes along with each token must be as large as the tokens are. */
 export function checkBeside(inputs: Readonly<Record<string, Tensor | undefined>>, inputIds: Tensor): void {
   for (const [name, x] of Object.entries(inputs)) {
-    if (x !== undefined && x.shape.join() !== inputIds.shape.join()) throw new ShapeError(`${name} must be [${inputIds.shape.join(", ")}] as inputIds is, got [${x.shape.join(", ")}]`);
+    if (x !== undefined && x.shape.join() !== inputIds.shape.join())
+      throw new ShapeError(
+        `${name} must be [${inputIds.shape.join(", ")}] as inputIds is, got [${x.shape.join(", ")}]`,
+      );
   }
 }
 

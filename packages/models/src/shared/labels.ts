@@ -1,6 +1,17 @@
 /** Labels of a task as `config.json` has them: their number is the size of `id2label`; `num_labels` is read and never written. */
 import { LowrankError, quote } from "@lowrank/tensor";
-import { checkFile, fields, leaf, mapOf, oneOf, optional, refuse, text, type Place, type Rule } from "@lowrank/tensor/check";
+import {
+  checkFile,
+  fields,
+  leaf,
+  mapOf,
+  oneOf,
+  optional,
+  refuse,
+  text,
+  type Place,
+  type Rule,
+} from "@lowrank/tensor/check";
 import { orNull, type ConfigSource } from "./config-table.ts";
 
 const PROBLEMS = ["regression", "single_label_classification", "multi_label_classification"] as const;
@@ -23,12 +34,20 @@ export interface LabelOverrides {
 }
 
 const MOST_LABELS = 2 ** 20;
-export const labelCount: Rule<number> = leaf(`a positive whole number up to ${MOST_LABELS}, beyond which no memory holds the head`, (v) => Number.isSafeInteger(v) && (v as number) >= 1 && (v as number) <= MOST_LABELS);
+export const labelCount: Rule<number> = leaf(
+  `a positive whole number up to ${MOST_LABELS}, beyond which no memory holds the head`,
+  (v) => Number.isSafeInteger(v) && (v as number) >= 1 && (v as number) <= MOST_LABELS,
+);
 const uniqueNames: Rule<readonly string[]> = {
   expects: "a list of names that differ",
   read(value, at: Place) {
-    const good = Array.isArray(value) && value.length > 0 && value.length <= MOST_LABELS && value.every((v) => typeof v === "string") && new Set(value).size === value.length;
-    return good ? value as string[] : refuse(at, "must be a list of names that differ");
+    const good =
+      Array.isArray(value) &&
+      value.length > 0 &&
+      value.length <= MOST_LABELS &&
+      value.every((v) => typeof v === "string") &&
+      new Set(value).size === value.length;
+    return good ? (value as string[]) : refuse(at, "must be a list of names that differ");
   },
 };
 /** For option objects: a count or names. */
@@ -38,35 +57,72 @@ export const labelsOption: Rule<number | readonly string[]> = {
 };
 
 /** What option objects that take `LabelOverrides` say of them, and other people's spellings. */
-export const LABEL_OPTIONS: { readonly labels: Rule<LabelOverrides["labels"]>; readonly problemType: Rule<LabelOverrides["problemType"]> } = { labels: optional(labelsOption), problemType: optional(problemType) };
-export const LABEL_SPELLINGS: Readonly<Record<string, string>> = { num_labels: "labels", numLabels: "labels", id2label: "labels", problem_type: "problemType" };
+export const LABEL_OPTIONS: {
+  readonly labels: Rule<LabelOverrides["labels"]>;
+  readonly problemType: Rule<LabelOverrides["problemType"]>;
+} = { labels: optional(labelsOption), problemType: optional(problemType) };
+export const LABEL_SPELLINGS: Readonly<Record<string, string>> = {
+  num_labels: "labels",
+  numLabels: "labels",
+  id2label: "labels",
+  problem_type: "problemType",
+};
 
 /** transformers' own name of a label that was given none. */
 const unnamed = (id: number): string => `LABEL_${id}`;
 
-const FILE = fields<{ num_labels: number | null | undefined; id2label: Record<string, string> | null | undefined; problem_type: ProblemType | null | undefined }>({
-  num_labels: optional(orNull(labelCount)), id2label: optional(orNull(mapOf(text))), problem_type: optional(orNull(problemType)),
-}, { unknown: "keep" });
+const FILE = fields<{
+  num_labels: number | null | undefined;
+  id2label: Record<string, string> | null | undefined;
+  problem_type: ProblemType | null | undefined;
+}>(
+  {
+    num_labels: optional(orNull(labelCount)),
+    id2label: optional(orNull(mapOf(text))),
+    problem_type: optional(orNull(problemType)),
+  },
+  { unknown: "keep" },
+);
 
 export function readLabels(source: ConfigSource, overrides: LabelOverrides): LabelFields {
   const file = checkFile("config.json", FILE, source);
   const named = file.id2label == null ? undefined : namesOf(file.id2label);
   const { labels } = overrides;
-  if (labels === undefined && named !== undefined && file.num_labels != null && file.num_labels !== named.length) throw new LowrankError("FormatError", `config.json: num_labels ${file.num_labels} and id2label with ${named.length} names disagree; give the number of labels that is meant`);
-  const numLabels = typeof labels === "object" ? labels.length : labels ?? named?.length ?? file.num_labels ?? 2;
+  if (labels === undefined && named !== undefined && file.num_labels != null && file.num_labels !== named.length)
+    throw new LowrankError(
+      "FormatError",
+      `config.json: num_labels ${file.num_labels} and id2label with ${named.length} names disagree; give the number of labels that is meant`,
+    );
+  const numLabels = typeof labels === "object" ? labels.length : (labels ?? named?.length ?? file.num_labels ?? 2);
   const names = typeof labels === "object" ? labels : named?.length === numLabels ? named : undefined;
   const twice = names?.find((n, i) => names.indexOf(n) < i);
-  if (twice !== undefined) throw new LowrankError("FormatError", `config.json: "id2label" names two labels ${quote(twice)}; each needs a name of its own`);
+  if (twice !== undefined)
+    throw new LowrankError(
+      "FormatError",
+      `config.json: "id2label" names two labels ${quote(twice)}; each needs a name of its own`,
+    );
   const problem = overrides.problemType ?? file.problem_type ?? undefined;
-  if (problem === "single_label_classification" && numLabels === 1) throw new LowrankError("FormatError", "config.json: problem_type single_label_classification needs more than one label; two labels are a binary choice, one label is a regression");
-  return { numLabels, id2label: names?.every((n, i) => n === unnamed(i)) === true ? undefined : names, problemType: problem };
+  if (problem === "single_label_classification" && numLabels === 1)
+    throw new LowrankError(
+      "FormatError",
+      "config.json: problem_type single_label_classification needs more than one label; two labels are a binary choice, one label is a regression",
+    );
+  return {
+    numLabels,
+    id2label: names?.every((n, i) => n === unnamed(i)) === true ? undefined : names,
+    problemType: problem,
+  };
 }
 
 function namesOf(map: Readonly<Record<string, string>>): readonly string[] | undefined {
   const count = Object.keys(map).length;
   if (count === 0) return undefined;
   return Array.from({ length: count }, (_, i) => {
-    if (!Object.hasOwn(map, String(i))) throw new LowrankError("FormatError", `config.json: "id2label" must name the ids 0 to ${count - 1}; ${i} is missing`);
+    if (!Object.hasOwn(map, String(i)))
+      throw new LowrankError(
+        "FormatError",
+        `config.json: "id2label" must name the ids 0 to ${count - 1}; ${i} is missing`,
+      );
     return map[String(i)]!;
   });
 }
@@ -76,6 +132,11 @@ export function writeLabels({ numLabels, id2label, problemType: problem }: Label
   const names = id2label ?? Array.from({ length: numLabels }, (_, i) => unnamed(i));
   return {
     ...(problem === undefined ? {} : { problem_type: problem }),
-    ...(id2label === undefined && numLabels === 2 ? {} : { id2label: Object.fromEntries(names.map((n, i) => [i, n])), label2id: Object.fromEntries(names.map((n, i) => [n, i])) }),
+    ...(id2label === undefined && numLabels === 2
+      ? {}
+      : {
+          id2label: Object.fromEntries(names.map((n, i) => [i, n])),
+          label2id: Object.fromEntries(names.map((n, i) => [n, i])),
+        }),
   };
 }

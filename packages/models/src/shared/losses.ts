@@ -4,39 +4,65 @@ import type { LabelFields, ProblemType } from "./labels.ts";
 
 /** The problem a classifier solves: what its config says, else one label is a regression, whole numbers are classes, and floats are labels each by itself. */
 function problemOf({ numLabels, problemType }: LabelFields, labels: Tensor): ProblemType {
-  return problemType ?? (numLabels === 1 ? "regression" : isFloat(labels.dtype) ? "multi_label_classification" : "single_label_classification");
+  return (
+    problemType ??
+    (numLabels === 1
+      ? "regression"
+      : isFloat(labels.dtype)
+        ? "multi_label_classification"
+        : "single_label_classification")
+  );
 }
 
 /**
  * Loss of logits [batch, labels] by the config's problem: cross-entropy with whole labels [batch]; mean squared error with labels
  * [batch, labels], of one label [batch] too; binary cross-entropy, averaged over texts and labels, with float labels [batch, labels].
  */
-export function classificationLoss(logits: Tensor, labels: Tensor | undefined, fields: LabelFields): Tensor | undefined {
+export function classificationLoss(
+  logits: Tensor,
+  labels: Tensor | undefined,
+  fields: LabelFields,
+): Tensor | undefined {
   if (labels === undefined) return undefined;
   const problem = problemOf(fields, labels);
   const [batch, count] = logits.shape as [number, number];
   const expect = (...shapes: readonly (readonly number[])[]): void => {
-    if (!shapes.some((s) => s.join() === labels.shape.join())) throw new ShapeError(`labels of a ${problem} with ${count} label${count === 1 ? "" : "s"} must be ${shapes.map((s) => `[${s.join(", ")}]`).join(" or ")}, got [${labels.shape.join(", ")}]`);
+    if (!shapes.some((s) => s.join() === labels.shape.join()))
+      throw new ShapeError(
+        `labels of a ${problem} with ${count} label${count === 1 ? "" : "s"} must be ${shapes.map((s) => `[${s.join(", ")}]`).join(" or ")}, got [${labels.shape.join(", ")}]`,
+      );
   };
   switch (problem) {
     case "regression": {
       expect([batch, count], ...(count === 1 ? [[batch]] : []));
-      return ops.mse(ops.reshape(logits, [batch * count]), ops.cast(ops.reshape(labels, [batch * count]), logits.dtype));
+      return ops.mse(
+        ops.reshape(logits, [batch * count]),
+        ops.cast(ops.reshape(labels, [batch * count]), logits.dtype),
+      );
     }
     case "single_label_classification":
       expect([batch], [batch, 1]);
-      if (isFloat(labels.dtype)) throw new LowrankError("DTypeError", `labels of a single_label_classification are whole numbers, got ${labels.dtype}; problem_type "multi_label_classification" or "regression" takes floats`);
+      if (isFloat(labels.dtype))
+        throw new LowrankError(
+          "DTypeError",
+          `labels of a single_label_classification are whole numbers, got ${labels.dtype}; problem_type "multi_label_classification" or "regression" takes floats`,
+        );
       return ops.crossEntropy(logits, labels.rank === 1 ? labels : ops.reshape(labels, [batch]));
     case "multi_label_classification":
       expect([batch, count]);
-      if (!isFloat(labels.dtype)) throw new LowrankError("DTypeError", `labels of a multi_label_classification are floats from 0 to 1, got ${labels.dtype}`);
+      if (!isFloat(labels.dtype))
+        throw new LowrankError(
+          "DTypeError",
+          `labels of a multi_label_classification are floats from 0 to 1, got ${labels.dtype}`,
+        );
       return ops.binaryCrossEntropy(logits, labels);
   }
 }
 
 /** @throws ShapeError unless there is one value for each position */
 function requireShape(what: string, x: Tensor, shape: readonly number[]): void {
-  if (x.shape.join() !== shape.join()) throw new ShapeError(`${what} must be [${shape.join(", ")}], one for each position, got [${x.shape.join(", ")}]`);
+  if (x.shape.join() !== shape.join())
+    throw new ShapeError(`${what} must be [${shape.join(", ")}], one for each position, got [${x.shape.join(", ")}]`);
 }
 
 /** Mean cross-entropy over all positions of logits […, classes] with labels […]; −100 counts for nothing. */
@@ -51,20 +77,40 @@ export function flatCrossEntropy(logits: Tensor, labels: Tensor | undefined): Te
  * for nothing, and neither does −100; other negative ones are an error.
  * @param op whose positions they are, for the error
  */
-export function answerLoss(startLogits: Tensor, endLogits: Tensor, startPositions: Tensor | undefined, endPositions: Tensor | undefined, op: string): Tensor | undefined {
+export function answerLoss(
+  startLogits: Tensor,
+  endLogits: Tensor,
+  startPositions: Tensor | undefined,
+  endPositions: Tensor | undefined,
+  op: string,
+): Tensor | undefined {
   if (startPositions === undefined && endPositions === undefined) return undefined;
-  if (startPositions === undefined || endPositions === undefined) throw new LowrankError("ValueError", `${op}: an answer has a start and an end; give startPositions and endPositions, or neither`);
+  if (startPositions === undefined || endPositions === undefined)
+    throw new LowrankError(
+      "ValueError",
+      `${op}: an answer has a start and an end; give startPositions and endPositions, or neither`,
+    );
   const length = startLogits.shape[1]!;
   const part = (logits: Tensor, positions: Tensor, name: string): Tensor => {
     const at = ops.cast(ops.checkIndices(positions, { size: Infinity, ignore: -100, op, name }), "i32");
     return ops.crossEntropy(logits, ops.where(ops.ge(at, length), -100, at));
   };
-  return ops.mul(ops.add(part(startLogits, startPositions, "start position"), part(endLogits, endPositions, "end position")), 0.5);
+  return ops.mul(
+    ops.add(part(startLogits, startPositions, "start position"), part(endLogits, endPositions, "end position")),
+    0.5,
+  );
 }
 
 /** Labels [batch, length] moved one to the left, so that position i is asked for token i + 1; the last position is asked for nothing. */
 function nextTokens(labels: Tensor): Tensor {
-  return ops.pad(ops.slice(signed(labels), 1, 1, labels.shape[1]!), [[0, 0], [0, 1]], -100);
+  return ops.pad(
+    ops.slice(signed(labels), 1, 1, labels.shape[1]!),
+    [
+      [0, 0],
+      [0, 1],
+    ],
+    -100,
+  );
 }
 
 /** Whole numbers in a type that holds −100. */
@@ -95,7 +141,9 @@ function countedTargets(attentionMask: Tensor, shape: readonly number[]): Tensor
 export function tokenLosses(logits: Tensor, inputIds: Tensor, attentionMask?: Tensor): Tensor {
   const [batch, length, vocab] = logits.shape as [number, number, number];
   requireShape("inputIds", inputIds, [batch, length]);
-  const each = ops.crossEntropy(ops.reshape(logits, [-1, vocab]), ops.reshape(nextTokens(inputIds), [-1]), { reduction: "none" });
+  const each = ops.crossEntropy(ops.reshape(logits, [-1, vocab]), ops.reshape(nextTokens(inputIds), [-1]), {
+    reduction: "none",
+  });
   const losses = ops.slice(ops.reshape(each, [batch, length]), 1, 0, length - 1);
   return attentionMask === undefined ? losses : ops.where(countedTargets(attentionMask, inputIds.shape), losses, 0);
 }
@@ -111,6 +159,7 @@ export interface PerplexityParts {
 export function perplexityParts(logits: Tensor, inputIds: Tensor, attentionMask?: Tensor): PerplexityParts {
   const sum = ops.sum(tokenLosses(logits, inputIds, attentionMask));
   const tokens = ops.ne(ops.slice(signed(inputIds), 1, 1, inputIds.shape[1]!), -100);
-  const counted = attentionMask === undefined ? tokens : ops.logicalAnd(tokens, countedTargets(attentionMask, inputIds.shape));
+  const counted =
+    attentionMask === undefined ? tokens : ops.logicalAnd(tokens, countedTargets(attentionMask, inputIds.shape));
   return { sum, count: ops.cast(ops.sum(ops.cast(counted, "i32")), logits.dtype) };
 }

@@ -34,13 +34,21 @@ export interface AnswerOutputs {
 /** [batch, length, 2] → two of [batch, length]. */
 export function splitAnswer(both: Tensor): { readonly startLogits: Tensor; readonly endLogits: Tensor } {
   const labels = both.shape[2]!;
-  if (labels !== 2) throw new LowrankError("NotBuiltError", `question answering has two labels, start and end, and config.json has ${labels}; load the model with labels: 2`);
+  if (labels !== 2)
+    throw new LowrankError(
+      "NotBuiltError",
+      `question answering has two labels, start and end, and config.json has ${labels}; load the model with labels: 2`,
+    );
   const part = (i: number): Tensor => ops.squeeze(ops.slice(both, -1, i, i + 1), -1);
   return { startLogits: part(0), endLogits: part(1) };
 }
 
 /** Runs blocks one after the other; those that recompute keep their input only. */
-export function runLayers<Context>(x: Tensor, layers: readonly (Module & { forward(x: Tensor, context: Context): LayerOutput })[], context: Context): { hiddenStates: Tensor[]; attentions: Tensor[] } {
+export function runLayers<Context>(
+  x: Tensor,
+  layers: readonly (Module & { forward(x: Tensor, context: Context): LayerOutput })[],
+  context: Context,
+): { hiddenStates: Tensor[]; attentions: Tensor[] } {
   const hiddenStates = [x];
   const attentions: Tensor[] = [];
   for (const layer of layers) {

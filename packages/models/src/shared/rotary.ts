@@ -15,14 +15,20 @@ export interface RotaryOptions {
 }
 
 /** Angle of element i at position p is p·θ^(−2(i mod d/2)/d). Without positionIds [batch, length] positions are 0, 1, …. */
-export function rotaryTables(like: Tensor, positionIds: Tensor | undefined, { theta, width, maxPositions }: RotaryOptions): RotaryTables {
+export function rotaryTables(
+  like: Tensor,
+  positionIds: Tensor | undefined,
+  { theta, width, maxPositions }: RotaryOptions,
+): RotaryTables {
   if (width % 2 !== 0) throw new LowrankError("ConfigError", `rotary positions need heads of even width, got ${width}`);
   const [batch, length] = like.shape as [number, number];
   const rows = positionIds === undefined ? length : maxPositions;
   const half = width / 2;
   const frequencies = Float64Array.from({ length: half }, (_, i) => 1 / theta ** ((2 * i) / width));
   const table = (f: (angle: number) => number): Tensor => {
-    const values = Float64Array.from({ length: rows * width }, (_, i) => f(Math.floor(i / width) * frequencies[i % half]!));
+    const values = Float64Array.from({ length: rows * width }, (_, i) =>
+      f(Math.floor(i / width) * frequencies[i % half]!),
+    );
     const all = ops.cast(ops.make.host(like.device, values, [rows, width], like.device.defaultFloat), like.dtype);
     return positionIds === undefined ? all : ops.reshape(ops.gatherRows(all, positionIds), [batch, 1, length, width]);
   };

@@ -24,11 +24,24 @@ export interface AddedToken {
 const LONGEST_CONTENT = 1024;
 const content: Rule<string> = {
   expects: `a string of 1 to ${LONGEST_CONTENT} characters`,
-  read: (value, at) => (typeof value === "string" && value !== "" && value.length <= LONGEST_CONTENT ? value : refuse(at, `must be a string of 1 to ${LONGEST_CONTENT} characters, got ${quote(value)}`)),
+  read: (value, at) =>
+    typeof value === "string" && value !== "" && value.length <= LONGEST_CONTENT
+      ? value
+      : refuse(at, `must be a string of 1 to ${LONGEST_CONTENT} characters, got ${quote(value)}`),
 };
 
 export const addedTokenList: Rule<AddedToken[] | undefined> = absent(
-  listOf(fields<AddedToken>({ id: tokenId, content, single_word: flag, lstrip: flag, rstrip: flag, normalized: flag, special: flag })),
+  listOf(
+    fields<AddedToken>({
+      id: tokenId,
+      content,
+      single_word: flag,
+      lstrip: flag,
+      rstrip: flag,
+      normalized: flag,
+      special: flag,
+    }),
+  ),
 );
 
 /** A stretch of text, and the token that it is if it is one. */
@@ -57,7 +70,7 @@ class Finder {
     const { text } = whole;
     const stretches: Stretch[] = [];
     let done = 0;
-    for (let at = 0; at < text.length; ) {
+    for (let at = 0; at < text.length;) {
       const found = this.#beginnings.has(text.charCodeAt(at)) ? this.#longestAt(text, at) : undefined;
       if (found === undefined) {
         at++;
@@ -67,7 +80,11 @@ class Finder {
       let [from, to] = [at, at + found.find.length];
       at = to;
       // what touches a word is passed over, not looked into
-      if (token.single_word && (WORD_AT_END.test(text.slice(Math.max(0, from - 2), from)) || WORD_AT_START.test(text.slice(to, to + 2)))) continue;
+      if (
+        token.single_word &&
+        (WORD_AT_END.test(text.slice(Math.max(0, from - 2), from)) || WORD_AT_START.test(text.slice(to, to + 2)))
+      )
+        continue;
       if (token.lstrip) while (from > done && isSpace(text[from - 1])) from--;
       if (token.rstrip) to += SPACE_AT_START.exec(text.slice(to))![0].length;
       if (done < from) stretches.push({ text: slice(whole, done, from) });
@@ -116,9 +133,14 @@ export class AddedTokens {
   constructor(tokens: readonly AddedToken[], vocabulary: Vocabulary, normalise: Normaliser, at: Place) {
     for (const token of tokens) {
       const known = vocabulary.ids.get(token.content);
-      if (known !== undefined && known !== token.id) refuse(at, `has the added token ${quote(token.content)} with id ${token.id}, but the vocabulary gives it ${known}`);
+      if (known !== undefined && known !== token.id)
+        refuse(
+          at,
+          `has the added token ${quote(token.content)} with id ${token.id}, but the vocabulary gives it ${known}`,
+        );
       const other = this.#byId.get(token.id)?.content ?? vocabulary.tokens.get(token.id);
-      if (other !== undefined && other !== token.content) refuse(at, `gives id ${token.id} to both ${quote(other)} and the added token ${quote(token.content)}`);
+      if (other !== undefined && other !== token.content)
+        refuse(at, `gives id ${token.id} to both ${quote(other)} and the added token ${quote(token.content)}`);
       if (this.#byContent.has(token.content)) refuse(at, `has the added token ${quote(token.content)} twice`);
       this.#byContent.set(token.content, token);
       this.#byId.set(token.id, token);
@@ -128,14 +150,24 @@ export class AddedTokens {
       }
     }
     this.#raw = new Finder(tokens.filter((t) => !t.normalized).map((token) => ({ find: token.content, token })));
-    this.#normalised = new Finder(tokens.filter((t) => t.normalized).map((token) => ({ find: this.#forms.get(token.id) ?? token.content, token })));
+    this.#normalised = new Finder(
+      tokens.filter((t) => t.normalized).map((token) => ({ find: this.#forms.get(token.id) ?? token.content, token })),
+    );
   }
 
-  get all(): Iterable<AddedToken> { return this.#byId.values(); }
-  withContent(text: string): AddedToken | undefined { return this.#byContent.get(text); }
-  withId(id: number): AddedToken | undefined { return this.#byId.get(id); }
+  get all(): Iterable<AddedToken> {
+    return this.#byId.values();
+  }
+  withContent(text: string): AddedToken | undefined {
+    return this.#byContent.get(text);
+  }
+  withId(id: number): AddedToken | undefined {
+    return this.#byId.get(id);
+  }
   /** What decoding shows of an added token. */
-  shownAs(token: AddedToken): string { return this.#forms.get(token.id) ?? token.content; }
+  shownAs(token: AddedToken): string {
+    return this.#forms.get(token.id) ?? token.content;
+  }
 
   /** Stretches of the input, normalised but for tokens; each is normalised by itself, none is empty. */
   extract(input: AlignedText, normalise: Normaliser): Stretch[] {

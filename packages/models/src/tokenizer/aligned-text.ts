@@ -17,7 +17,9 @@ export function alignedText(text: string): AlignedText {
 /** Units [from, to); characters are not cut. */
 export function slice(whole: AlignedText, from: number, to: number): AlignedText {
   const text = whole.text.slice(from, to);
-  return whole.spans === undefined ? { text, base: whole.base + from } : { text, base: 0, spans: whole.spans.subarray(2 * from, 2 * to) };
+  return whole.spans === undefined
+    ? { text, base: whole.base + from }
+    : { text, base: 0, spans: whole.spans.subarray(2 * from, 2 * to) };
 }
 
 /** Where units [from, to) came from: from the start of the first to the end of the last. */
@@ -32,7 +34,8 @@ export function substitute(from: AlignedText, pattern: RegExp, by: (character: s
   const edits: number[] = [];
   const text = from.text.replace(pattern, (character, at: number) => {
     const replaced = by(character);
-    if (replaced.length !== character.length || (replaced.length === 2 && replaced.codePointAt(0)! < 0x10000)) edits.push(at, character.length, replaced.length);
+    if (replaced.length !== character.length || (replaced.length === 2 && replaced.codePointAt(0)! < 0x10000))
+      edits.push(at, character.length, replaced.length);
     return replaced;
   });
   if (text === from.text) return from;

@@ -4,8 +4,12 @@
  */
 import { substitute, type AlignedText } from "./aligned-text.ts";
 
-interface TextDecoderLike { decode(bytes: Uint8Array): string }
-const { TextDecoder } = globalThis as unknown as { TextDecoder: new (encoding: string, options: { ignoreBOM: boolean }) => TextDecoderLike };
+interface TextDecoderLike {
+  decode(bytes: Uint8Array): string;
+}
+const { TextDecoder } = globalThis as unknown as {
+  TextDecoder: new (encoding: string, options: { ignoreBOM: boolean }) => TextDecoderLike;
+};
 
 const isPrintable = (byte: number): boolean => (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
 
@@ -15,7 +19,9 @@ const CHARACTER_OF: readonly string[] = (() => {
   return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(isPrintable(byte) ? byte : next++));
 })();
 const BYTE_OF: Int16Array = new Int16Array(0x144).fill(-1);
-CHARACTER_OF.forEach((character, byte) => { BYTE_OF[character.charCodeAt(0)] = byte; });
+CHARACTER_OF.forEach((character, byte) => {
+  BYTE_OF[character.charCodeAt(0)] = byte;
+});
 
 /** The space as it is written in tokens. */
 export const SPACE: string = CHARACTER_OF[0x20]!;

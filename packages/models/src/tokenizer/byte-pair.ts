@@ -7,8 +7,15 @@ import { remembering, type Pieces, type SubwordModel } from "./subword-model.ts"
 import { vocabulary, type Vocabulary } from "./vocabulary.ts";
 
 interface BytePairOptions {
-  dropout: 0 | undefined; unk_token: string | undefined; continuing_subword_prefix: string | undefined; end_of_word_suffix: string | undefined;
-  fuse_unk: boolean | undefined; byte_fallback: false | undefined; ignore_merges: boolean | undefined; vocab: Vocabulary; merges: [string, string][];
+  dropout: 0 | undefined;
+  unk_token: string | undefined;
+  continuing_subword_prefix: string | undefined;
+  end_of_word_suffix: string | undefined;
+  fuse_unk: boolean | undefined;
+  byte_fallback: false | undefined;
+  ignore_merges: boolean | undefined;
+  vocab: Vocabulary;
+  merges: [string, string][];
 }
 
 /** Pairs, or in older files strings with one space between the two. */
@@ -18,15 +25,27 @@ const merges: Rule<[string, string][]> = {
     if (!Array.isArray(value)) return refuse(at, `must be a list of pairs of tokens, got ${quote(value)}`);
     return value.map((item: unknown, i) => {
       const pair = typeof item === "string" ? item.split(" ") : item;
-      if (!Array.isArray(pair) || pair.length !== 2 || typeof pair[0] !== "string" || typeof pair[1] !== "string") return refuse({ ...at, path: [...at.path, i] }, `must be two tokens, got ${quote(item)}`);
+      if (!Array.isArray(pair) || pair.length !== 2 || typeof pair[0] !== "string" || typeof pair[1] !== "string")
+        return refuse({ ...at, path: [...at.path, i] }, `must be two tokens, got ${quote(item)}`);
       return pair as [string, string];
     });
   },
 };
 
 function build(options: BytePairOptions, at: Place): SubwordModel {
-  const { vocab, unk_token, continuing_subword_prefix: prefix = "", end_of_word_suffix: suffix = "", fuse_unk = false, ignore_merges = false } = options;
-  const unknown = unk_token === undefined ? undefined : vocab.ids.get(unk_token) ?? refuse(at, `has the unknown token ${quote(unk_token)}, which is not in its vocabulary`);
+  const {
+    vocab,
+    unk_token,
+    continuing_subword_prefix: prefix = "",
+    end_of_word_suffix: suffix = "",
+    fuse_unk = false,
+    ignore_merges = false,
+  } = options;
+  const unknown =
+    unk_token === undefined
+      ? undefined
+      : (vocab.ids.get(unk_token) ??
+        refuse(at, `has the unknown token ${quote(unk_token)}, which is not in its vocabulary`));
   const table = new MergeTable(vocab, options.merges, prefix, at);
 
   const find = (word: string): Pieces => {
@@ -35,7 +54,7 @@ function build(options: BytePairOptions, at: Place): SubwordModel {
     const symbols: number[] = [];
     const lengths: number[] = [];
     let afterUnknown = false;
-    for (let start = 0; start < word.length; ) {
+    for (let start = 0; start < word.length;) {
       const character = String.fromCodePoint(word.codePointAt(start)!);
       const end = start + character.length;
       const id = vocab.ids.get((start > 0 ? prefix : "") + character + (end === word.length ? suffix : ""));
@@ -64,9 +83,14 @@ function build(options: BytePairOptions, at: Place): SubwordModel {
 export const bytePair: Part<SubwordModel> = part<BytePairOptions, SubwordModel>(
   {
     dropout: absent(leaf<0>("0 or null (dropping merges at random is not built)", (v) => v === 0)),
-    unk_token: absent(text), continuing_subword_prefix: absent(text), end_of_word_suffix: absent(text),
-    fuse_unk: absent(flag), byte_fallback: absent(leaf<false>("false (byte fallback is not built)", (v) => v === false)), ignore_merges: absent(flag),
-    vocab: vocabulary, merges,
+    unk_token: absent(text),
+    continuing_subword_prefix: absent(text),
+    end_of_word_suffix: absent(text),
+    fuse_unk: absent(flag),
+    byte_fallback: absent(leaf<false>("false (byte fallback is not built)", (v) => v === false)),
+    ignore_merges: absent(flag),
+    vocab: vocabulary,
+    merges,
   },
   build,
 );

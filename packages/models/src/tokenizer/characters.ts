@@ -35,19 +35,24 @@ const PUNCTUATION_CLASS = String.raw`!-\/:-@\[-\x60\{-~\p{P}\u166d\u{111c9}`;
 export const PUNCTUATION: RegExp = new RegExp(`(?![${LATER_PUNCTUATION}])[${PUNCTUATION_CLASS}]`, "gu");
 
 /** What BERT takes for a word before its model sees it: a punctuation character, or a run of what is neither that nor white space. */
-export const BERT_WORD: RegExp = new RegExp(String.raw`(?:[^\p{White_Space}${PUNCTUATION_CLASS}]|[${LATER_PUNCTUATION}])+|[${PUNCTUATION_CLASS}]`, "gu");
+export const BERT_WORD: RegExp = new RegExp(
+  String.raw`(?:[^\p{White_Space}${PUNCTUATION_CLASS}]|[${LATER_PUNCTUATION}])+|[${PUNCTUATION_CLASS}]`,
+  "gu",
+);
 
 /** Non-spacing marks (Mn), which BERT drops with the accents. */
 export const NONSPACING_MARK: RegExp = new RegExp(String.raw`(?![${LATER_MARKS}])[\p{Mn}\u1734\u{1171e}]`, "gu");
 
 /** What BERT's cleaning drops: NUL, U+FFFD and categories Cc, Cf, Co, but not tab and line ends. */
-export const BERT_CONTROL: RegExp = /(?![\t\n\r\u0890\u0891\u08e2\u{110cd}\u{13430}-\u{1343f}])[\ufffd\p{Cc}\p{Cf}\p{Co}]/gu;
+export const BERT_CONTROL: RegExp =
+  /(?![\t\n\r\u0890\u0891\u08e2\u{110cd}\u{13430}-\u{1343f}])[\ufffd\p{Cc}\p{Cf}\p{Co}]/gu;
 
 /** White space other than the space; JavaScript's `\s` differs: it has U+FEFF and lacks U+0085. */
 export const OTHER_WHITE_SPACE: RegExp = /(?! )\p{White_Space}/gu;
 
 /** Ideographs around which BERT puts spaces; not Hangul or Kana, whose words are written with spaces or not split at all. */
-export const IDEOGRAPH: RegExp = /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/gu;
+export const IDEOGRAPH: RegExp =
+  /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/gu;
 
 /** Unicode's word characters (UTS 18, annex C). */
 export const WORD_CLASS: string = String.raw`\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}`;

@@ -14,7 +14,8 @@ export function cleanUp(dirty: string): string {
   return CONTRACTIONS.reduce((t, word) => t.replaceAll(` ${word}`, word), withoutSpaces(dirty));
 }
 const CONTRACTIONS = ["n't", "'m", "'s", "'ve", "'re"];
-const withoutSpaces = (dirty: string): string => [".", "?", "!", ","].reduce((t, mark) => t.replaceAll(` ${mark}`, mark), dirty).replaceAll(" ' ", "'");
+const withoutSpaces = (dirty: string): string =>
+  [".", "?", "!", ","].reduce((t, mark) => t.replaceAll(` ${mark}`, mark), dirty).replaceAll(" ' ", "'");
 
 /** The WordPiece decoder's own list, which it applies to each token; it also contracts "do not". */
 function cleanToken(token: string): string {
@@ -24,10 +25,13 @@ function cleanToken(token: string): string {
 }
 
 function wordPiece({ prefix, cleanup }: { prefix: string; cleanup: boolean }): Decoder {
-  return (tokens) => tokens.map((token, i) => {
-    const placed = i === 0 ? token : token.startsWith(prefix) ? token.slice(prefix.length) : ` ${token}`;
-    return cleanup ? cleanToken(placed) : placed;
-  }).join("");
+  return (tokens) =>
+    tokens
+      .map((token, i) => {
+        const placed = i === 0 ? token : token.startsWith(prefix) ? token.slice(prefix.length) : ` ${token}`;
+        return cleanup ? cleanToken(placed) : placed;
+      })
+      .join("");
 }
 
 const DECODERS: Readonly<Record<string, Part<Decoder>>> = {

@@ -39,8 +39,12 @@ function append<T>(to: T[], from: readonly T[]): void {
 /** Tokens [from, to). */
 export function cut(whole: Encoding, from: number, to: number): Encoding {
   return {
-    ids: whole.ids.slice(from, to), tokens: whole.tokens.slice(from, to), typeIds: whole.typeIds.slice(from, to),
-    specialTokensMask: whole.specialTokensMask.slice(from, to), offsets: whole.offsets.slice(from, to),
-    wordIds: whole.wordIds.slice(from, to), sequenceIds: whole.sequenceIds.slice(from, to),
+    ids: whole.ids.slice(from, to),
+    tokens: whole.tokens.slice(from, to),
+    typeIds: whole.typeIds.slice(from, to),
+    specialTokensMask: whole.specialTokensMask.slice(from, to),
+    offsets: whole.offsets.slice(from, to),
+    wordIds: whole.wordIds.slice(from, to),
+    sequenceIds: whole.sequenceIds.slice(from, to),
   };
 }

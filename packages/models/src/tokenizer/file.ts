@@ -23,20 +23,32 @@ export interface TokenizerParts {
 }
 
 interface TokenizerFile {
-  version: "1.0" | undefined; truncation: unknown; padding: unknown; added_tokens: AddedToken[] | undefined;
-  normalizer: Normaliser | undefined; pre_tokenizer: PreTokenizer | undefined; model: SubwordModel; post_processor: PostProcessor | undefined; decoder: Decoder | undefined;
+  version: "1.0" | undefined;
+  truncation: unknown;
+  padding: unknown;
+  added_tokens: AddedToken[] | undefined;
+  normalizer: Normaliser | undefined;
+  pre_tokenizer: PreTokenizer | undefined;
+  model: SubwordModel;
+  post_processor: PostProcessor | undefined;
+  decoder: Decoder | undefined;
 }
 const MODELS: Readonly<Record<string, Part<SubwordModel>>> = { WordPiece: wordPiece, BPE: bytePair };
 /** Files of before 2021 do not name their model's type. */
-const modelType = (value: object): string | undefined => ("merges" in value ? "BPE" : "max_input_chars_per_word" in value ? "WordPiece" : undefined);
+const modelType = (value: object): string | undefined =>
+  "merges" in value ? "BPE" : "max_input_chars_per_word" in value ? "WordPiece" : undefined;
 
 const TOKENIZER: Rule<TokenizerFile> = fields<TokenizerFile>({
   version: absent(oneOf("1.0")),
   // defaults for callers who give none, which transformers does not use either: a call says how it cuts and pads
-  truncation: absent(anything()), padding: absent(anything()),
+  truncation: absent(anything()),
+  padding: absent(anything()),
   added_tokens: addedTokenList,
-  normalizer: absent(normaliser), pre_tokenizer: absent(preTokenizer), model: partOf("model", () => MODELS, modelType),
-  post_processor: absent(postProcessor), decoder: absent(decoder),
+  normalizer: absent(normaliser),
+  pre_tokenizer: absent(preTokenizer),
+  model: partOf("model", () => MODELS, modelType),
+  post_processor: absent(postProcessor),
+  decoder: absent(decoder),
 });
 
 /** @throws LowrankError (FormatError) naming the file and the key, also where `config` contradicts it */
@@ -46,8 +58,19 @@ export function readTokenizer(value: unknown, source: string, config: TokenizerC
   const { model } = file;
   const normalise: Normaliser = file.normalizer ?? ((text) => text);
   const preTokenise: PreTokenizer = file.pre_tokenizer ?? ((text) => [text]);
-  const added = new AddedTokens(file.added_tokens ?? [], model.vocabulary, normalise, { source, path: [], code: "FormatError" });
-  return { added, normalise, preTokenise, model, postProcessor: file.post_processor ?? PLAIN, decode: file.decoder ?? WORDS };
+  const added = new AddedTokens(file.added_tokens ?? [], model.vocabulary, normalise, {
+    source,
+    path: [],
+    code: "FormatError",
+  });
+  return {
+    added,
+    normalise,
+    preTokenise,
+    model,
+    postProcessor: file.post_processor ?? PLAIN,
+    decode: file.decoder ?? WORDS,
+  };
 }
 
 export interface TokenizerConfig {
@@ -65,8 +88,12 @@ const length: Rule<number> = leaf("a positive whole number", (v) => Number.isInt
 
 const CONFIG: Rule<TokenizerConfig> = fields<TokenizerConfig>(
   {
-    model_max_length: absent(length), truncation_side: absent(oneOf(...TRUNCATION_SIDES)),
-    do_lower_case: absent(flag), strip_accents: absent(flag), tokenize_chinese_chars: absent(flag), add_prefix_space: absent(flag),
+    model_max_length: absent(length),
+    truncation_side: absent(oneOf(...TRUNCATION_SIDES)),
+    do_lower_case: absent(flag),
+    strip_accents: absent(flag),
+    tokenize_chinese_chars: absent(flag),
+    add_prefix_space: absent(flag),
   },
   // the rest describes how to make a tokenizer.json, which is there already
   { unknown: "keep" },
@@ -85,7 +112,9 @@ function mustAgree(file: object, source: string, config: TokenizerConfig): void 
     const options = (file as Record<string, Record<string, unknown> | null | undefined>)[part];
     const [said, is] = [config[key], options?.["type"] === type ? options[option] : undefined];
     if (said === undefined || typeof is !== "boolean" || is === said) continue;
-    throw new FormatError(`${source}: "${part}.${option}" is ${is}, but tokenizer_config.json has "${key}": ${said}; make the two agree`);
+    throw new FormatError(
+      `${source}: "${part}.${option}" is ${is}, but tokenizer_config.json has "${key}": ${said}; make the two agree`,
+    );
   }
 }
 

@@ -13,15 +13,23 @@ export class MergeTable {
   constructor(vocab: Vocabulary, pairs: readonly [string, string][], prefix: string, at: Place) {
     for (const [rank, [left, right]] of pairs.entries()) {
       const result = left + (right.startsWith(prefix) ? right.slice(prefix.length) : right);
-      const ids = [left, right, result].map((token) => vocab.ids.get(token) ?? refuse(at, `merges ${quote(left)} and ${quote(right)}, but ${quote(token)} is not in its vocabulary`));
+      const ids = [left, right, result].map(
+        (token) =>
+          vocab.ids.get(token) ??
+          refuse(at, `merges ${quote(left)} and ${quote(right)}, but ${quote(token)} is not in its vocabulary`),
+      );
       this.#ranks.set(pairKey(ids[0]!, ids[1]!), rank);
       this.#results.push(ids[2]!);
     }
   }
 
   /** −1 where the two do not merge. */
-  rank(left: number, right: number): number { return this.#ranks.get(pairKey(left, right)) ?? -1; }
-  result(rank: number): number { return this.#results[rank]!; }
+  rank(left: number, right: number): number {
+    return this.#ranks.get(pairKey(left, right)) ?? -1;
+  }
+  result(rank: number): number {
+    return this.#results[rank]!;
+  }
 }
 
 /** Lowest first. An entry is rank · 2^27 + position, so that of equal ranks the left one comes first. */

@@ -7,14 +7,21 @@ import { part, partOf, type Part } from "./parts.ts";
 
 export type Normaliser = (text: AlignedText) => AlignedText;
 
-interface BertOptions { clean_text: boolean; handle_chinese_chars: boolean; strip_accents: boolean | undefined; lowercase: boolean }
+interface BertOptions {
+  clean_text: boolean;
+  handle_chinese_chars: boolean;
+  strip_accents: boolean | undefined;
+  lowercase: boolean;
+}
 
 const isAscii = (text: string): boolean => /^[\0-\x7f]*$/.test(text);
 const CASED = /[A-Z]|[^\0-\x7f]/gu;
 
 /** Character by character: a final sigma becomes σ as any other (`toLowerCase` of the whole text would look at its neighbours). */
-const lowercase: Normaliser = (text) => (isAscii(text.text) ? { ...text, text: text.text.toLowerCase() } : substitute(text, CASED, (c) => c.toLowerCase()));
-const inForm = (form: NormalForm): Part<Normaliser> => part<object, Normaliser>({}, () => (text) => normalForm(text, form));
+const lowercase: Normaliser = (text) =>
+  isAscii(text.text) ? { ...text, text: text.text.toLowerCase() } : substitute(text, CASED, (c) => c.toLowerCase());
+const inForm = (form: NormalForm): Part<Normaliser> =>
+  part<object, Normaliser>({}, () => (text) => normalForm(text, form));
 const nothing = (): string => "";
 
 function bert({ clean_text, handle_chinese_chars, strip_accents, lowercase: lowers }: BertOptions): Normaliser {
@@ -30,7 +37,10 @@ function bert({ clean_text, handle_chinese_chars, strip_accents, lowercase: lowe
 }
 
 const NORMALISERS: Readonly<Record<string, Part<Normaliser>>> = {
-  BertNormalizer: part<BertOptions, Normaliser>({ clean_text: flag, handle_chinese_chars: flag, strip_accents: absent(flag), lowercase: flag }, bert),
+  BertNormalizer: part<BertOptions, Normaliser>(
+    { clean_text: flag, handle_chinese_chars: flag, strip_accents: absent(flag), lowercase: flag },
+    bert,
+  ),
   NFC: inForm("NFC"),
   NFD: inForm("NFD"),
   NFKC: inForm("NFKC"),
@@ -39,7 +49,9 @@ const NORMALISERS: Readonly<Record<string, Part<Normaliser>>> = {
   StripAccents: part<object, Normaliser>({}, () => (text) => substitute(text, /\p{M}/gu, nothing)),
   Sequence: part<{ normalizers: Normaliser[] }, Normaliser>(
     { normalizers: { expects: "a list of normalizers", read: (value, at) => listOf(normaliser).read(value, at) } },
-    ({ normalizers }) => (text) => normalizers.reduce((t, normalise) => normalise(t), text),
+    ({ normalizers }) =>
+      (text) =>
+        normalizers.reduce((t, normalise) => normalise(t), text),
   ),
 };
 

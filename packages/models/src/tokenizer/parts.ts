@@ -17,17 +17,23 @@ export function part<O extends object, T>(rules: Rules<O>, build: (options: O, a
 }
 
 /** One of the records, chosen by the object's `type`; `infer` names it for old files that have none. */
-export function partOf<T>(what: string, records: () => Readonly<Record<string, Part<T>>>, infer?: (value: object) => string | undefined): Rule<T> {
+export function partOf<T>(
+  what: string,
+  records: () => Readonly<Record<string, Part<T>>>,
+  infer?: (value: object) => string | undefined,
+): Rule<T> {
   const expects = `a ${what}: an object with a "type"`;
   return {
     expects,
     read(value, at) {
-      if (typeof value !== "object" || value === null || Array.isArray(value)) return refuse(at, `must be ${expects}, got ${quote(value)}`);
+      if (typeof value !== "object" || value === null || Array.isArray(value))
+        return refuse(at, `must be ${expects}, got ${quote(value)}`);
       if (at.path.length > DEEPEST) return refuse(at, `is nested deeper than ${DEEPEST} levels`);
       const { type = infer?.(value), ...options } = value as { type?: unknown };
       const known = records();
       const record = typeof type === "string" && Object.hasOwn(known, type) ? known[type] : undefined;
-      if (record === undefined) return refuse(at, `is of type ${quote(type)}, which is not built; built: ${Object.keys(known).join(", ")}`);
+      if (record === undefined)
+        return refuse(at, `is of type ${quote(type)}, which is not built; built: ${Object.keys(known).join(", ")}`);
       return record(options, at);
     },
   };

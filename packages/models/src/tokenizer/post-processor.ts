@@ -1,6 +1,19 @@
 /** Post-processors: special tokens around the texts, and offsets without white space. Names and rules are those of `tokenizers`. */
 import { LowrankError, quote } from "@lowrank/tensor";
-import { anyOf, fields, flag, leaf, listOf, mapOf, oneOf, refuse, text, whole, type Place, type Rule } from "@lowrank/tensor/check";
+import {
+  anyOf,
+  fields,
+  flag,
+  leaf,
+  listOf,
+  mapOf,
+  oneOf,
+  refuse,
+  text,
+  whole,
+  type Place,
+  type Rule,
+} from "@lowrank/tensor/check";
 import { SPACE } from "./byte-level.ts";
 import { emptyEncoding, joined, type Encoding } from "./encoding.ts";
 import { part, partOf, type Part } from "./parts.ts";
@@ -24,7 +37,10 @@ export interface PostProcessor {
 export const PLAIN: PostProcessor = { added: [0, 0], process: (segments) => joined(segments.map((s) => s.encoding)) };
 
 type Special = readonly [token: string, id: number];
-const special: Rule<Special> = leaf("a token and its id", (v) => Array.isArray(v) && v.length === 2 && typeof v[0] === "string" && isId(v[1]));
+const special: Rule<Special> = leaf(
+  "a token and its id",
+  (v) => Array.isArray(v) && v.length === 2 && typeof v[0] === "string" && isId(v[1]),
+);
 
 function addedTokens(tokens: readonly Special[], typeId: number): Encoding {
   const out = emptyEncoding();
@@ -40,28 +56,45 @@ function addedTokens(tokens: readonly Special[], typeId: number): Encoding {
   return out;
 }
 
-const withType = (encoding: Encoding, typeId: number): Encoding => ({ ...encoding, typeIds: encoding.ids.map(() => typeId) });
+const withType = (encoding: Encoding, typeId: number): Encoding => ({
+  ...encoding,
+  typeIds: encoding.ids.map(() => typeId),
+});
 
-interface Ends { sep: Special; cls: Special }
+interface Ends {
+  sep: Special;
+  cls: Special;
+}
 function bert({ sep, cls }: Ends): PostProcessor {
   return {
     added: [2, 3],
-    process: (segments, specialTokens) => joined(segments.flatMap(({ encoding }, i) => {
-      if (!specialTokens) return [encoding];
-      return i === 0 ? [addedTokens([cls], 0), encoding, addedTokens([sep], 0)] : [encoding, addedTokens([sep], 1)];
-    })),
+    process: (segments, specialTokens) =>
+      joined(
+        segments.flatMap(({ encoding }, i) => {
+          if (!specialTokens) return [encoding];
+          return i === 0 ? [addedTokens([cls], 0), encoding, addedTokens([sep], 0)] : [encoding, addedTokens([sep], 1)];
+        }),
+      ),
   };
 }
 
 /** `<s> A </s></s> B </s>`, all of type 0. */
-function roberta({ sep, cls, trim_offsets, add_prefix_space }: Ends & { trim_offsets: boolean; add_prefix_space: boolean }): PostProcessor {
+function roberta({
+  sep,
+  cls,
+  trim_offsets,
+  add_prefix_space,
+}: Ends & { trim_offsets: boolean; add_prefix_space: boolean }): PostProcessor {
   return {
     added: [2, 4],
-    process: (segments, specialTokens) => joined(segments.flatMap((segment, i) => {
-      if (trim_offsets) trimOffsets(segment, add_prefix_space);
-      const encoding = withType(segment.encoding, 0);
-      return specialTokens ? [addedTokens([i === 0 ? cls : sep], 0), encoding, addedTokens([sep], 0)] : [encoding];
-    })),
+    process: (segments, specialTokens) =>
+      joined(
+        segments.flatMap((segment, i) => {
+          if (trim_offsets) trimOffsets(segment, add_prefix_space);
+          const encoding = withType(segment.encoding, 0);
+          return specialTokens ? [addedTokens([i === 0 ? cls : sep], 0), encoding, addedTokens([sep], 0)] : [encoding];
+        }),
+      ),
   };
 }
 
@@ -97,34 +130,57 @@ function byteLevel({ trim_offsets, add_prefix_space }: ByteLevelOptions): PostPr
 }
 
 type Item = { SpecialToken: { id: string; type_id: number } } | { Sequence: { id: "A" | "B"; type_id: number } };
-interface Inserted { id: string; ids: number[]; tokens: string[] }
-interface TemplateOptions { single: Item[]; pair: Item[]; special_tokens: Record<string, Inserted> }
+interface Inserted {
+  id: string;
+  ids: number[];
+  tokens: string[];
+}
+interface TemplateOptions {
+  single: Item[];
+  pair: Item[];
+  special_tokens: Record<string, Inserted>;
+}
 
 const typeId: Rule<number> = whole(0, 2 ** 31);
 const item: Rule<Item> = anyOf(
-  fields<{ SpecialToken: { id: string; type_id: number } }>({ SpecialToken: fields<{ id: string; type_id: number }>({ id: text, type_id: typeId }) }),
-  fields<{ Sequence: { id: "A" | "B"; type_id: number } }>({ Sequence: fields<{ id: "A" | "B"; type_id: number }>({ id: oneOf("A", "B"), type_id: typeId }) }),
+  fields<{ SpecialToken: { id: string; type_id: number } }>({
+    SpecialToken: fields<{ id: string; type_id: number }>({ id: text, type_id: typeId }),
+  }),
+  fields<{ Sequence: { id: "A" | "B"; type_id: number } }>({
+    Sequence: fields<{ id: "A" | "B"; type_id: number }>({ id: oneOf("A", "B"), type_id: typeId }),
+  }),
 );
 /** A template has a handful of places; every one costs tokens at every call. */
 const MOST_ITEMS = 64;
 
 function template({ single, pair, special_tokens }: TemplateOptions, at: Place): PostProcessor {
   const inserted = (id: string): readonly Special[] => {
-    const found = Object.hasOwn(special_tokens, id) ? special_tokens[id]! : refuse(at, `uses the special token ${quote(id)}, which "special_tokens" does not define`);
-    if (found.ids.length !== found.tokens.length) refuse(at, `has ${found.tokens.length} tokens but ${found.ids.length} ids for the special token ${quote(id)}`);
+    const found = Object.hasOwn(special_tokens, id)
+      ? special_tokens[id]!
+      : refuse(at, `uses the special token ${quote(id)}, which "special_tokens" does not define`);
+    if (found.ids.length !== found.tokens.length)
+      refuse(at, `has ${found.tokens.length} tokens but ${found.ids.length} ids for the special token ${quote(id)}`);
     return found.ids.map((n, i) => [found.tokens[i]!, n] as const);
   };
-  const count = (items: readonly Item[]): number => items.reduce((sum, it) => sum + ("SpecialToken" in it ? inserted(it.SpecialToken.id).length : 0), 0);
+  const count = (items: readonly Item[]): number =>
+    items.reduce((sum, it) => sum + ("SpecialToken" in it ? inserted(it.SpecialToken.id).length : 0), 0);
   if (single.some((it) => "Sequence" in it && it.Sequence.id === "B")) refuse(at, `puts a second text into "single"`);
   const takesPairs = (["A", "B"] as const).every((id) => pair.some((it) => "Sequence" in it && it.Sequence.id === id));
   return {
     added: [count(single), count(pair)],
     process(segments, specialTokens) {
-      if (segments.length > 1 && !takesPairs) throw new LowrankError("FormatError", `${at.source}: the "pair" template of the post-processor has no place for one of the two texts`);
-      return joined((segments.length > 1 ? pair : single).flatMap((it) => {
-        if ("Sequence" in it) return [withType(segments[it.Sequence.id === "A" ? 0 : 1]!.encoding, it.Sequence.type_id)];
-        return specialTokens ? [addedTokens(inserted(it.SpecialToken.id), it.SpecialToken.type_id)] : [];
-      }));
+      if (segments.length > 1 && !takesPairs)
+        throw new LowrankError(
+          "FormatError",
+          `${at.source}: the "pair" template of the post-processor has no place for one of the two texts`,
+        );
+      return joined(
+        (segments.length > 1 ? pair : single).flatMap((it) => {
+          if ("Sequence" in it)
+            return [withType(segments[it.Sequence.id === "A" ? 0 : 1]!.encoding, it.Sequence.type_id)];
+          return specialTokens ? [addedTokens(inserted(it.SpecialToken.id), it.SpecialToken.type_id)] : [];
+        }),
+      );
     },
   };
 }
@@ -134,7 +190,8 @@ function sequence({ processors }: { processors: PostProcessor[] }, at: Place): P
   const last = processors.at(-1);
   if (last === undefined) return PLAIN;
   const before = processors.slice(0, -1);
-  if (before.some((p) => p.added[1] > 0)) refuse(at, "adds special tokens before its last processor, which is not built");
+  if (before.some((p) => p.added[1] > 0))
+    refuse(at, "adds special tokens before its last processor, which is not built");
   return {
     added: last.added,
     process(segments, specialTokens) {
@@ -146,17 +203,29 @@ function sequence({ processors }: { processors: PostProcessor[] }, at: Place): P
 
 const PROCESSORS: Readonly<Record<string, Part<PostProcessor>>> = {
   BertProcessing: part<Ends, PostProcessor>({ sep: special, cls: special }, bert),
-  RobertaProcessing: part<Ends & { trim_offsets: boolean; add_prefix_space: boolean }, PostProcessor>({ sep: special, cls: special, trim_offsets: flag, add_prefix_space: flag }, roberta),
+  RobertaProcessing: part<Ends & { trim_offsets: boolean; add_prefix_space: boolean }, PostProcessor>(
+    { sep: special, cls: special, trim_offsets: flag, add_prefix_space: flag },
+    roberta,
+  ),
   ByteLevel: part<ByteLevelOptions, PostProcessor>(BYTE_LEVEL_RULES, byteLevel),
   TemplateProcessing: part<TemplateOptions, PostProcessor>(
     {
-      single: listOf(item, { max: MOST_ITEMS }), pair: listOf(item, { max: MOST_ITEMS }),
-      special_tokens: mapOf(fields<Inserted>({ id: text, ids: listOf(tokenId, { max: MOST_ITEMS }), tokens: listOf(text, { max: MOST_ITEMS }) })),
+      single: listOf(item, { max: MOST_ITEMS }),
+      pair: listOf(item, { max: MOST_ITEMS }),
+      special_tokens: mapOf(
+        fields<Inserted>({
+          id: text,
+          ids: listOf(tokenId, { max: MOST_ITEMS }),
+          tokens: listOf(text, { max: MOST_ITEMS }),
+        }),
+      ),
     },
     template,
   ),
   Sequence: part<{ processors: PostProcessor[] }, PostProcessor>(
-    { processors: { expects: "a list of post-processors", read: (value, at) => listOf(postProcessor).read(value, at) } },
+    {
+      processors: { expects: "a list of post-processors", read: (value, at) => listOf(postProcessor).read(value, at) },
+    },
     sequence,
   ),
 };

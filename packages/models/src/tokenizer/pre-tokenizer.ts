@@ -1,6 +1,17 @@
 /** Pre-tokenizers: where a normalised text is cut before the model sees it. Names and rules are those of Hugging Face's `tokenizers`. */
 import { quote } from "@lowrank/tensor";
-import { anyOf, fields, flag, listOf, oneOf, optional, refuse, text as string, type Rule, type Rules } from "@lowrank/tensor/check";
+import {
+  anyOf,
+  fields,
+  flag,
+  listOf,
+  oneOf,
+  optional,
+  refuse,
+  text as string,
+  type Rule,
+  type Rules,
+} from "@lowrank/tensor/check";
 import { substitute, type AlignedText } from "./aligned-text.ts";
 import { toByteCharacters } from "./byte-level.ts";
 import { BERT_WORD, PUNCTUATION, WORD_CLASS } from "./characters.ts";
@@ -11,11 +22,23 @@ import { split, SPLIT_BEHAVIOURS, type SplitBehaviour } from "./split.ts";
 /** Pieces of one piece, none of them empty. */
 export type PreTokenizer = (text: AlignedText) => AlignedText[];
 
-export interface ByteLevelOptions { add_prefix_space: boolean; trim_offsets: boolean; use_regex: boolean | undefined }
+export interface ByteLevelOptions {
+  add_prefix_space: boolean;
+  trim_offsets: boolean;
+  use_regex: boolean | undefined;
+}
 /** The same object is a pre-tokenizer, a post-processor and a decoder, each of which reads what concerns it. */
-export const BYTE_LEVEL_RULES: Rules<ByteLevelOptions> = { add_prefix_space: flag, trim_offsets: flag, use_regex: optional(flag) };
+export const BYTE_LEVEL_RULES: Rules<ByteLevelOptions> = {
+  add_prefix_space: flag,
+  trim_offsets: flag,
+  use_regex: optional(flag),
+};
 
-interface SplitOptions { pattern: { String: string } | { Regex: string }; behavior: SplitBehaviour; invert: boolean }
+interface SplitOptions {
+  pattern: { String: string } | { Regex: string };
+  behavior: SplitBehaviour;
+  invert: boolean;
+}
 
 const behaviour: Rule<SplitBehaviour> = oneOf(...SPLIT_BEHAVIOURS);
 const WORDS = new RegExp(`[${WORD_CLASS}]+|[^${WORD_CLASS}\\p{White_Space}]+`, "gu");
@@ -35,22 +58,44 @@ const PRE_TOKENIZERS: Readonly<Record<string, Part<PreTokenizer>>> = {
   Digits: part<{ individual_digits: boolean }, PreTokenizer>(
     { individual_digits: flag },
     // whatever is numeric: ², ½ and Ⅷ as well
-    ({ individual_digits }) => (text) => split(text, individual_digits ? /\p{N}/gu : /\p{N}+/gu, "Isolated"),
+    ({ individual_digits }) =>
+      (text) =>
+        split(text, individual_digits ? /\p{N}/gu : /\p{N}+/gu, "Isolated"),
   ),
-  Punctuation: part<{ behavior: SplitBehaviour | undefined }, PreTokenizer>({ behavior: optional(behaviour) }, ({ behavior = "Isolated" }) => (text) => split(text, PUNCTUATION, behavior)),
+  Punctuation: part<{ behavior: SplitBehaviour | undefined }, PreTokenizer>(
+    { behavior: optional(behaviour) },
+    ({ behavior = "Isolated" }) =>
+      (text) =>
+        split(text, PUNCTUATION, behavior),
+  ),
   Split: part<SplitOptions, PreTokenizer>(
-    { pattern: anyOf(fields<{ String: string }>({ String: string }), fields<{ Regex: string }>({ Regex: string })), behavior: behaviour, invert: flag },
+    {
+      pattern: anyOf(fields<{ String: string }>({ String: string }), fields<{ Regex: string }>({ Regex: string })),
+      behavior: behaviour,
+      invert: flag,
+    },
     ({ pattern, behavior, invert }, at) => {
-      const found = "Regex" in pattern ? knownSplit(pattern.Regex) : new RegExp(pattern.String.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"), "gu");
-      if (found === undefined) return refuse(at, `has the split pattern ${quote((pattern as { Regex: string }).Regex)}, which is none of the known ones; only those of GPT-2, GPT-4o, Llama 3 and Qwen are built`);
+      const found =
+        "Regex" in pattern
+          ? knownSplit(pattern.Regex)
+          : new RegExp(pattern.String.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"), "gu");
+      if (found === undefined)
+        return refuse(
+          at,
+          `has the split pattern ${quote((pattern as { Regex: string }).Regex)}, which is none of the known ones; only those of GPT-2, GPT-4o, Llama 3 and Qwen are built`,
+        );
       return (text) => split(text, found, behavior, invert);
     },
   ),
   Whitespace: part<object, PreTokenizer>({}, () => (text) => split(text, WORDS, "Removed", true)),
   WhitespaceSplit: part<object, PreTokenizer>({}, () => (text) => split(text, ALL_BUT_SPACE, "Removed", true)),
   Sequence: part<{ pretokenizers: PreTokenizer[] }, PreTokenizer>(
-    { pretokenizers: { expects: "a list of pre-tokenizers", read: (value, at) => listOf(preTokenizer).read(value, at) } },
-    ({ pretokenizers }) => (text) => pretokenizers.reduce((pieces, cut) => pieces.flatMap(cut), [text]),
+    {
+      pretokenizers: { expects: "a list of pre-tokenizers", read: (value, at) => listOf(preTokenizer).read(value, at) },
+    },
+    ({ pretokenizers }) =>
+      (text) =>
+        pretokenizers.reduce((pieces, cut) => pieces.flatMap(cut), [text]),
   ),
 };
 

@@ -5,13 +5,24 @@ import { slice, type AlignedText } from "./aligned-text.ts";
 export const SPLIT_BEHAVIOURS = ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"] as const;
 export type SplitBehaviour = (typeof SPLIT_BEHAVIOURS)[number];
 
-interface Stretch { readonly from: number; to: number; readonly match: boolean }
+interface Stretch {
+  readonly from: number;
+  to: number;
+  readonly match: boolean;
+}
 
 /** Pieces of the text, none of them empty. `pattern` is global; `invert` takes what lies between matches for the matches. */
-export function split(text: AlignedText, pattern: RegExp, behaviour: SplitBehaviour, invert: boolean = false): AlignedText[] {
+export function split(
+  text: AlignedText,
+  pattern: RegExp,
+  behaviour: SplitBehaviour,
+  invert: boolean = false,
+): AlignedText[] {
   const stretches = stretchesOf(text.text, pattern, invert);
   const kept = behaviour === "Removed" ? stretches.filter((s) => !s.match) : merged(stretches, behaviour);
-  return kept.length === 1 && kept[0]!.to - kept[0]!.from === text.text.length ? [text] : kept.map((s) => slice(text, s.from, s.to));
+  return kept.length === 1 && kept[0]!.to - kept[0]!.from === text.text.length
+    ? [text]
+    : kept.map((s) => slice(text, s.from, s.to));
 }
 
 function stretchesOf(text: string, pattern: RegExp, invert: boolean): Stretch[] {
@@ -34,7 +45,8 @@ function merged(stretches: Stretch[], behaviour: Exclude<SplitBehaviour, "Remove
     for (const [i, stretch] of stretches.entries()) {
       const before = out.at(-1);
       // of several matches in a row only the last goes with what follows
-      if (before !== undefined && before.match && !stretch.match && stretches[i - 1]!.match) out[out.length - 1] = { from: before.from, to: stretch.to, match: false };
+      if (before !== undefined && before.match && !stretch.match && stretches[i - 1]!.match)
+        out[out.length - 1] = { from: before.from, to: stretch.to, match: false };
       else out.push({ ...stretch });
     }
     return out;

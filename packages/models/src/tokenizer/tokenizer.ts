@@ -6,7 +6,13 @@ import { alignedText, originOf } from "./aligned-text.ts";
 import { cleanUp } from "./decoder.ts";
 import { emptyEncoding, type Encoding } from "./encoding.ts";
 import { readTokenizer, readTokenizerConfig, type TokenizerConfig, type TokenizerParts } from "./file.ts";
-import { truncate, TRUNCATION_SIDES, TRUNCATION_STRATEGIES, type TruncationSide, type TruncationStrategy } from "./truncation.ts";
+import {
+  truncate,
+  TRUNCATION_SIDES,
+  TRUNCATION_STRATEGIES,
+  type TruncationSide,
+  type TruncationStrategy,
+} from "./truncation.ts";
 
 /** A text, or its words cut by somebody else. */
 export type TokenizerInput = string | readonly string[];
@@ -55,10 +61,16 @@ export interface Tokenizer {
 /** Reads `tokenizer.json` (and `tokenizer_config.json` if there is one). @throws LowrankError (FileError, FormatError) */
 export async function loadTokenizer(from: string | Files): Promise<Tokenizer> {
   const files = typeof from === "string" ? directory(from) : from;
-  if (!(await files.exists("tokenizer.json"))) throw new LowrankError("FileError", `${files.where}: there is no tokenizer.json; copy it next to the model`);
+  if (!(await files.exists("tokenizer.json")))
+    throw new LowrankError("FileError", `${files.where}: there is no tokenizer.json; copy it next to the model`);
   const read = async (name: string): Promise<unknown> => parseJson(await files.text(name), `${files.where}/${name}`);
-  const config = (await files.exists("tokenizer_config.json")) ? readTokenizerConfig(await read("tokenizer_config.json"), `${files.where}/tokenizer_config.json`) : {};
-  return new FileTokenizer(readTokenizer(await read("tokenizer.json"), `${files.where}/tokenizer.json`, config), config);
+  const config = (await files.exists("tokenizer_config.json"))
+    ? readTokenizerConfig(await read("tokenizer_config.json"), `${files.where}/tokenizer_config.json`)
+    : {};
+  return new FileTokenizer(
+    readTokenizer(await read("tokenizer.json"), `${files.where}/tokenizer.json`, config),
+    config,
+  );
 }
 
 /** A tokenizer from the parsed contents of tokenizer.json and tokenizer_config.json; `source` is for messages. @throws LowrankError (FormatError) */
@@ -72,16 +84,41 @@ const input: Rule<TokenizerInput> = {
   read(value, at) {
     if (typeof value === "string") return value;
     if (Array.isArray(value) && value.every((word) => typeof word === "string")) return value as string[];
-    throw new LowrankError(at.code, `${at.source}: ${at.path.length === 0 ? "the text" : `"${at.path.join(".")}"`} must be a string or a list of words, got ${quote(value)}`);
+    throw new LowrankError(
+      at.code,
+      `${at.source}: ${at.path.length === 0 ? "the text" : `"${at.path.join(".")}"`} must be a string or a list of words, got ${quote(value)}`,
+    );
   },
 };
 const ENCODE: Rule<EncodeOptions> = fields<EncodeOptions>(
-  { pair: optional(input), specialTokens: optional(flag), maxLength: optional(whole(0)), truncation: optional(oneOf(...TRUNCATION_STRATEGIES)), truncationSide: optional(oneOf(...TRUNCATION_SIDES)) },
-  { spelt: { text_pair: "pair", textPair: "pair", max_length: "maxLength", add_special_tokens: "specialTokens", addSpecialTokens: "specialTokens", truncation_side: "truncationSide", truncation_strategy: "truncation" } },
+  {
+    pair: optional(input),
+    specialTokens: optional(flag),
+    maxLength: optional(whole(0)),
+    truncation: optional(oneOf(...TRUNCATION_STRATEGIES)),
+    truncationSide: optional(oneOf(...TRUNCATION_SIDES)),
+  },
+  {
+    spelt: {
+      text_pair: "pair",
+      textPair: "pair",
+      max_length: "maxLength",
+      add_special_tokens: "specialTokens",
+      addSpecialTokens: "specialTokens",
+      truncation_side: "truncationSide",
+      truncation_strategy: "truncation",
+    },
+  },
 );
 const DECODE: Rule<DecodeOptions> = fields<DecodeOptions>(
   { skipSpecialTokens: optional(flag), cleanUpSpaces: optional(flag) },
-  { spelt: { skip_special_tokens: "skipSpecialTokens", clean_up_tokenization_spaces: "cleanUpSpaces", cleanUpTokenizationSpaces: "cleanUpSpaces" } },
+  {
+    spelt: {
+      skip_special_tokens: "skipSpecialTokens",
+      clean_up_tokenization_spaces: "cleanUpSpaces",
+      cleanUpTokenizationSpaces: "cleanUpSpaces",
+    },
+  },
 );
 
 /** Beyond this `model_max_length` means "unknown" (transformers writes 1e30). */
@@ -105,20 +142,48 @@ class FileTokenizer implements Tokenizer {
     return length !== undefined && length < NO_LIMIT ? length : undefined;
   }
 
-  idOf(token: string): number | undefined { return this.#parts.added.withContent(token)?.id ?? this.#parts.model.vocabulary.ids.get(token); }
-  tokenOf(id: number): string | undefined { return this.#parts.added.withId(id)?.content ?? this.#parts.model.vocabulary.tokens.get(id); }
+  idOf(token: string): number | undefined {
+    return this.#parts.added.withContent(token)?.id ?? this.#parts.model.vocabulary.ids.get(token);
+  }
+  tokenOf(id: number): string | undefined {
+    return this.#parts.added.withId(id)?.content ?? this.#parts.model.vocabulary.tokens.get(id);
+  }
 
   encode(text: TokenizerInput, options: EncodeOptions = {}): Encoding {
-    const { pair, specialTokens = true, maxLength, truncation, truncationSide } = checkOptions("encode", ENCODE, options);
-    const sources = (pair === undefined ? [text] : [text, pair]).map((source) => wellFormed(input.read(source, AT_ENCODE)));
+    const {
+      pair,
+      specialTokens = true,
+      maxLength,
+      truncation,
+      truncationSide,
+    } = checkOptions("encode", ENCODE, options);
+    const sources = (pair === undefined ? [text] : [text, pair]).map((source) =>
+      wellFormed(input.read(source, AT_ENCODE)),
+    );
     const encodings = sources.map((source, i) => this.#sequence(source, i));
     const { postProcessor } = this.#parts;
     const limit = maxLength ?? (truncation === undefined && truncationSide === undefined ? Infinity : this.maxLength);
-    if (limit === undefined) throw new LowrankError("ConfigError", `encode: "${truncation === undefined ? "truncationSide" : "truncation"}" needs maxLength, which neither the call nor tokenizer_config.json gives`);
+    if (limit === undefined)
+      throw new LowrankError(
+        "ConfigError",
+        `encode: "${truncation === undefined ? "truncationSide" : "truncation"}" needs maxLength, which neither the call nor tokenizer_config.json gives`,
+      );
     const added = specialTokens ? postProcessor.added[sources.length - 1]! : 0;
-    if (limit < added) throw new LowrankError("ConfigError", `encode: maxLength ${limit} has no room for the ${added} special tokens; raise it or pass specialTokens: false`);
-    const cut = truncate(encodings, limit - added, truncation ?? "longest_first", truncationSide ?? this.#config.truncation_side ?? "right");
-    return postProcessor.process(cut.map((encoding, i) => ({ encoding, source: sources[i]! })), specialTokens);
+    if (limit < added)
+      throw new LowrankError(
+        "ConfigError",
+        `encode: maxLength ${limit} has no room for the ${added} special tokens; raise it or pass specialTokens: false`,
+      );
+    const cut = truncate(
+      encodings,
+      limit - added,
+      truncation ?? "longest_first",
+      truncationSide ?? this.#config.truncation_side ?? "right",
+    );
+    return postProcessor.process(
+      cut.map((encoding, i) => ({ encoding, source: sources[i]! })),
+      specialTokens,
+    );
   }
 
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
@@ -126,7 +191,8 @@ class FileTokenizer implements Tokenizer {
     const { skipSpecialTokens = true, cleanUpSpaces = false } = checkOptions("decode", DECODE, options);
     const tokens: string[] = [];
     for (const id of Array.from(ids)) {
-      if (!Number.isSafeInteger(id) || id < 0) throw new LowrankError("ValueError", `decode: ${quote(id)} is no token id; ids are whole numbers from 0`);
+      if (!Number.isSafeInteger(id) || id < 0)
+        throw new LowrankError("ValueError", `decode: ${quote(id)} is no token id; ids are whole numbers from 0`);
       const token = added.withId(id);
       if (token?.special === true && skipSpecialTokens) continue;
       const shown = token === undefined ? model.vocabulary.tokens.get(id) : added.shownAs(token);

@@ -13,7 +13,12 @@ export const TRUNCATION_SIDES = ["right", "left"] as const;
 export type TruncationSide = (typeof TRUNCATION_SIDES)[number];
 
 /** `texts` (one or two) with at most `room` tokens together. @throws LowrankError (ConfigError) where the strategy cannot */
-export function truncate(texts: readonly Encoding[], room: number, strategy: TruncationStrategy, side: TruncationSide): Encoding[] {
+export function truncate(
+  texts: readonly Encoding[],
+  room: number,
+  strategy: TruncationStrategy,
+  side: TruncationSide,
+): Encoding[] {
   const lengths = texts.map((t) => t.ids.length);
   const kept = lengthsWithin(lengths, room, strategy);
   return texts.map((text, i) => {
@@ -30,8 +35,13 @@ function lengthsWithin(lengths: readonly number[], room: number, strategy: Trunc
   if (strategy === "longest_first") return lengths.length === 1 ? [room] : longestFirst(lengths[0]!, lengths[1]!, room);
   const at = strategy === "only_first" ? 0 : 1;
   const length = lengths[at];
-  if (length === undefined) throw new LowrankError("ConfigError", `encode: truncation "${strategy}" needs a pair, and there is one text only`);
-  if (length <= excess) throw new LowrankError("ConfigError", `encode: truncation "${strategy}" would have to cut ${excess} tokens from a text of ${length}; raise maxLength or use "longest_first"`);
+  if (length === undefined)
+    throw new LowrankError("ConfigError", `encode: truncation "${strategy}" needs a pair, and there is one text only`);
+  if (length <= excess)
+    throw new LowrankError(
+      "ConfigError",
+      `encode: truncation "${strategy}" would have to cut ${excess} tokens from a text of ${length}; raise maxLength or use "longest_first"`,
+    );
   return lengths.map((n, i) => (i === at ? n - excess : n));
 }
 

@@ -12,7 +12,8 @@ export interface Vocabulary {
 /** Ids beyond this belong to no embedding that fits into memory, and pairs of them to no exact number. */
 export const LARGEST_ID: number = 2 ** 26 - 1;
 
-export const isId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= LARGEST_ID;
+export const isId = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= LARGEST_ID;
 const ID_EXPECTED = `a whole number from 0 to ${LARGEST_ID}`;
 
 export const tokenId: Rule<number> = {
@@ -24,7 +25,8 @@ export const tokenId: Rule<number> = {
 export const vocabulary: Rule<Vocabulary> = {
   expects: "an object of tokens and their ids",
   read(value, at) {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return refuse(at, `must be an object of tokens and their ids, got ${quote(value)}`);
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      return refuse(at, `must be an object of tokens and their ids, got ${quote(value)}`);
     const ids = new Map<string, number>();
     const tokens = new Map<number, string>();
     let longest = 0;

@@ -5,14 +5,23 @@ import { part, type Part } from "./parts.ts";
 import { remembering, type Pieces, type SubwordModel } from "./subword-model.ts";
 import { vocabulary, type Vocabulary } from "./vocabulary.ts";
 
-interface WordPieceOptions { unk_token: string; continuing_subword_prefix: string; max_input_chars_per_word: number; vocab: Vocabulary }
+interface WordPieceOptions {
+  unk_token: string;
+  continuing_subword_prefix: string;
+  max_input_chars_per_word: number;
+  vocab: Vocabulary;
+}
 
 /** Finding the tokens of a word takes time that grows with the square of its length: 100 everywhere, and no file needs ten times that. */
 const LONGEST_WORD = 1000;
 
-function build({ unk_token, continuing_subword_prefix: prefix, max_input_chars_per_word: most, vocab }: WordPieceOptions, at: Place): SubwordModel {
+function build(
+  { unk_token, continuing_subword_prefix: prefix, max_input_chars_per_word: most, vocab }: WordPieceOptions,
+  at: Place,
+): SubwordModel {
   const unknown = vocab.ids.get(unk_token);
-  if (unknown === undefined) return refuse(at, `has the unknown token ${quote(unk_token)}, which is not in its vocabulary`);
+  if (unknown === undefined)
+    return refuse(at, `has the unknown token ${quote(unk_token)}, which is not in its vocabulary`);
 
   const find = (word: string): Pieces => {
     const nothing: Pieces = { ids: [unknown], ends: [word.length] };
@@ -41,6 +50,11 @@ function build({ unk_token, continuing_subword_prefix: prefix, max_input_chars_p
 }
 
 export const wordPiece: Part<SubwordModel> = part<WordPieceOptions, SubwordModel>(
-  { unk_token: text, continuing_subword_prefix: text, max_input_chars_per_word: whole(0, LONGEST_WORD), vocab: vocabulary },
+  {
+    unk_token: text,
+    continuing_subword_prefix: text,
+    max_input_chars_per_word: whole(0, LONGEST_WORD),
+    vocab: vocabulary,
+  },
   build,
 );

@@ -22,11 +22,15 @@ export interface AdaLoraOptions extends AllocatorOptions {
   readonly orthRegWeight?: number;
 }
 
-interface Averages { readonly sensitivity: Parameter; readonly uncertainty: Parameter }
+interface Averages {
+  readonly sensitivity: Parameter;
+  readonly uncertainty: Parameter;
+}
 
 export class SensitivityRule implements ScoreRule {
   readonly kind = "adalora";
-  readonly reference = "Zhang et al. 2023, Adaptive Budget Allocation for Parameter-Efficient Fine-Tuning, arXiv:2303.10512";
+  readonly reference =
+    "Zhang et al. 2023, Adaptive Budget Allocation for Parameter-Efficient Fine-Tuning, arXiv:2303.10512";
   readonly usesGradients = true;
   readonly #layers: readonly Triplets[];
   readonly #betas: readonly [number, number];
@@ -39,15 +43,29 @@ export class SensitivityRule implements ScoreRule {
     this.#layers = layers;
     this.#betas = [options.beta1 ?? 0.85, options.beta2 ?? 0.85];
     this.#orthRegWeight = options.orthRegWeight ?? 0.5;
-    for (const [i, beta] of this.#betas.entries()) if (!(beta >= 0 && beta < 1)) throw new LowrankError("ConfigError", `AdaLoRA: beta${i + 1} must lie in [0, 1), got ${beta}`);
-    if (!(this.#orthRegWeight >= 0)) throw new LowrankError("ConfigError", `AdaLoRA: orthRegWeight must be 0 or more, got ${this.#orthRegWeight}`);
-    this.#matrices = new Map(layers.flatMap(({ a, b }) => [[a, averages(a)], [b, averages(b)]]));
+    for (const [i, beta] of this.#betas.entries())
+      if (!(beta >= 0 && beta < 1))
+        throw new LowrankError("ConfigError", `AdaLoRA: beta${i + 1} must lie in [0, 1), got ${beta}`);
+    if (!(this.#orthRegWeight >= 0))
+      throw new LowrankError("ConfigError", `AdaLoRA: orthRegWeight must be 0 or more, got ${this.#orthRegWeight}`);
+    this.#matrices = new Map(
+      layers.flatMap(({ a, b }) => [
+        [a, averages(a)],
+        [b, averages(b)],
+      ]),
+    );
     this.#e = averages(layers[0]!.e, [layers.reduce((n, { e }) => n + e.size, 0)]);
   }
 
   scores(context: ScoreContext): Tensor {
-    const e = this.#score(this.#e, joinedE(this.#layers, (w) => w.value), joinedE(this.#layers, (w) => context.gradient(w)), context);
-    const mean = (weight: Weight, over: number): Tensor => ops.mean(this.#score(this.#matrices.get(weight)!, weight.value, context.gradient(weight), context), over);
+    const e = this.#score(
+      this.#e,
+      joinedE(this.#layers, (w) => w.value),
+      joinedE(this.#layers, (w) => context.gradient(w)),
+      context,
+    );
+    const mean = (weight: Weight, over: number): Tensor =>
+      ops.mean(this.#score(this.#matrices.get(weight)!, weight.value, context.gradient(weight), context), over);
     const vectors = joined(this.#layers.map(({ a, b }) => ops.add(mean(a, 1), mean(b, 0))));
     return ops.add(e, vectors);
   }
@@ -61,13 +79,21 @@ export class SensitivityRule implements ScoreRule {
     return ops.mul(learn(sensitivity, smoothed), learn(uncertainty, spread));
   }
 
-  regularizer(): Tensor { return ops.mul(orthogonality(this.#layers), this.#orthRegWeight); }
+  regularizer(): Tensor {
+    return ops.mul(orthogonality(this.#layers), this.#orthRegWeight);
+  }
 
   state(): Map<string, Parameter> {
-    const named = (name: string, { sensitivity, uncertainty }: Averages): [string, Parameter][] => [[`sensitivity.${name}`, sensitivity], [`uncertainty.${name}`, uncertainty]];
+    const named = (name: string, { sensitivity, uncertainty }: Averages): [string, Parameter][] => [
+      [`sensitivity.${name}`, sensitivity],
+      [`uncertainty.${name}`, uncertainty],
+    ];
     return new Map([
       ...named("lora_E", this.#e),
-      ...this.#layers.flatMap(({ name, a, b }) => [...named(`${name}.lora_A`, this.#matrices.get(a)!), ...named(`${name}.lora_B`, this.#matrices.get(b)!)]),
+      ...this.#layers.flatMap(({ name, a, b }) => [
+        ...named(`${name}.lora_A`, this.#matrices.get(a)!),
+        ...named(`${name}.lora_B`, this.#matrices.get(b)!),
+      ]),
     ]);
   }
 }

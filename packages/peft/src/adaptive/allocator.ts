@@ -25,9 +25,12 @@ export interface AllocatorOptions extends ScheduleOptions {
 
 /** What the device can find wrong, by code. */
 const ALARMS: readonly ((module: string) => string)[] = [
-  () => "the gradient of every lora_E is zero: gradients were cleared before the allocator ran, or the loss does not reach the adapter",
-  (module) => `no gradient has reached ${module} since training began; it takes no part in the loss, so leave it out of the target modules`,
-  () => "all scores are zero, so nothing tells one rank from another; a first choice after the learning rate's warm-up (tinit) has something to go by",
+  () =>
+    "the gradient of every lora_E is zero: gradients were cleared before the allocator ran, or the loss does not reach the adapter",
+  (module) =>
+    `no gradient has reached ${module} since training began; it takes no part in the loss, so leave it out of the target modules`,
+  () =>
+    "all scores are zero, so nothing tells one rank from another; a first choice after the learning rate's warm-up (tinit) has something to go by",
   () => "a score is not finite",
 ];
 
@@ -50,7 +53,11 @@ export class BudgetAllocator implements AdaptiveMethod {
   readonly #alarm: Parameter;
   readonly #choices: [number, number][] = [];
 
-  constructor(layers: readonly Triplets[], rule: (living: readonly Triplets[]) => ScoreRule, options: AllocatorOptions) {
+  constructor(
+    layers: readonly Triplets[],
+    rule: (living: readonly Triplets[]) => ScoreRule,
+    options: AllocatorOptions,
+  ) {
     this.layers = layers;
     this.#living = layers.filter(({ e }) => e.size > 0);
     const { totalSteps, tinit, tfinal, deltaT } = options;
@@ -59,34 +66,60 @@ export class BudgetAllocator implements AdaptiveMethod {
     this.initialBudget = layers.reduce((n, { e }) => n + e.size, 0);
     this.targetBudget = (options.targetRank ?? 8) * layers.length;
     const first = this.#living[0];
-    if (first === undefined) throw new LowrankError("ConfigError", "rank allocation: there is no module with a rank to allocate");
+    if (first === undefined)
+      throw new LowrankError("ConfigError", "rank allocation: there is no module with a rank to allocate");
     this.#checkBudgets(options.targetRank ?? 8);
     this.rule = rule(this.#living);
     this.#device = first.e.parameter.device;
     this.#keep = zerosLike(first.e, [this.initialBudget]);
-    this.#keep.write(this.#keep.dtype === "f64" ? new Float64Array(this.initialBudget).fill(1) : new Float32Array(this.initialBudget).fill(1));
+    this.#keep.write(
+      this.#keep.dtype === "f64"
+        ? new Float64Array(this.initialBudget).fill(1)
+        : new Float32Array(this.initialBudget).fill(1),
+    );
     this.#seen = zerosLike(first.e, [this.initialBudget]);
     this.#alarm = zerosLike(first.e, [3]);
   }
 
-  get kind(): string { return this.rule.kind; }
-
-  #checkBudgets(targetRank: number): void {
-    if (!Number.isInteger(targetRank) || targetRank < 1) throw new LowrankError("ConfigError", `rank allocation: targetRank must be a positive integer, got ${targetRank}`);
-    if (this.targetBudget > this.initialBudget) throw new LowrankError("ConfigError", `rank allocation: a target of ${this.targetBudget} (${targetRank} × ${this.layers.length} modules) is more than the ${this.initialBudget} ranks there are`);
-    if (this.compat === "peft" && this.targetBudget === this.initialBudget) throw new LowrankError("ConfigError", `rank allocation: initial and target budget are both ${this.targetBudget}; PEFT fails on that (the 0-th smallest score does not exist), compat "strict" keeps everything`);
+  get kind(): string {
+    return this.rule.kind;
   }
 
-  regularizer(): Tensor | undefined { return this.rule.regularizer?.(); }
+  #checkBudgets(targetRank: number): void {
+    if (!Number.isInteger(targetRank) || targetRank < 1)
+      throw new LowrankError(
+        "ConfigError",
+        `rank allocation: targetRank must be a positive integer, got ${targetRank}`,
+      );
+    if (this.targetBudget > this.initialBudget)
+      throw new LowrankError(
+        "ConfigError",
+        `rank allocation: a target of ${this.targetBudget} (${targetRank} × ${this.layers.length} modules) is more than the ${this.initialBudget} ranks there are`,
+      );
+    if (this.compat === "peft" && this.targetBudget === this.initialBudget)
+      throw new LowrankError(
+        "ConfigError",
+        `rank allocation: initial and target budget are both ${this.targetBudget}; PEFT fails on that (the 0-th smallest score does not exist), compat "strict" keeps everything`,
+      );
+  }
+
+  regularizer(): Tensor | undefined {
+    return this.rule.regularizer?.();
+  }
 
   afterStep(gradients: StepGradients, when?: Tensor): Tensor {
     const chosen = this.compat === "peft" ? gradients.clipped : gradients.raw;
     const gradient = (weight: Weight): Tensor => {
       const g = chosen.get(weight);
-      if (g === undefined) throw new LowrankError("AllocatorError", `rank allocation: ${weight.name || "a weight"} has no gradient; pass the gradients of every adapter weight`);
+      if (g === undefined)
+        throw new LowrankError(
+          "AllocatorError",
+          `rank allocation: ${weight.name || "a weight"} has no gradient; pass the gradients of every adapter weight`,
+        );
       return g;
     };
-    const set = (parameter: Parameter, value: Tensor): void => parameter.assign(when === undefined ? value : ops.where(when, value, parameter.value));
+    const set = (parameter: Parameter, value: Tensor): void =>
+      parameter.assign(when === undefined ? value : ops.where(when, value, parameter.value));
     const now = this.#live();
     const scores = this.rule.scores({
       gradient,
@@ -119,16 +152,25 @@ export class BudgetAllocator implements AdaptiveMethod {
       this.steps++;
       return [Number(observe), Number(select), Number(hold), this.initialBudget - budget, budget, step];
     };
-    const flags = this.#device.live([6], dtype, next, () => { this.revoke(); });
+    const flags = this.#device.live([6], dtype, next, () => {
+      this.revoke();
+    });
     const scalar = (i: number): Tensor => ops.reshape(ops.slice(flags, 0, i, i + 1), []);
     const flag = (i: number): Tensor => ops.gt(scalar(i), 0);
     return { observe: flag(0), select: flag(1), hold: flag(2), removed: scalar(3), budget: scalar(4), step: scalar(5) };
   }
 
-  #at(step: number): ScheduledStep { return this.schedule.at(step, this.initialBudget, this.targetBudget); }
+  #at(step: number): ScheduledStep {
+    return this.schedule.at(step, this.initialBudget, this.targetBudget);
+  }
 
   /** Code of what is wrong in this step, a scalar; also kept, with module and step, the first time. */
-  #findWrong(scores: Tensor, gradient: (w: Weight) => Tensor, now: { observe: Tensor; select: Tensor; step: Tensor }, set: (p: Parameter, v: Tensor) => void): Tensor {
+  #findWrong(
+    scores: Tensor,
+    gradient: (w: Weight) => Tensor,
+    now: { observe: Tensor; select: Tensor; step: Tensor },
+    set: (p: Parameter, v: Tensor) => void,
+  ): Tensor {
     const none = scores.device.zeros([], scores.dtype);
     const infinite = ops.gt(ops.sum(ops.cast(ops.logicalNot(ops.isfinite(scores)), scores.dtype)), 0);
     let code = ops.where(ops.logicalAnd(now.select, ops.le(ops.amax(scores), 0)), 3, none);
@@ -137,18 +179,34 @@ export class BudgetAllocator implements AdaptiveMethod {
       const size = ops.abs(joinedE(this.#living, gradient));
       set(this.#seen, ops.where(now.observe, ops.maximum(this.#seen.value, size), this.#seen.value));
       const modules = this.#living.length;
-      const owner = this.#device.tensor(Int32Array.from(this.#living.flatMap(({ e }, m) => Array<number>(e.size).fill(m))), [1, size.size], "i32");
+      const owner = this.#device.tensor(
+        Int32Array.from(this.#living.flatMap(({ e }, m) => Array<number>(e.size).fill(m))),
+        [1, size.size],
+        "i32",
+      );
       const grid = ops.expand(owner, [modules, size.size]);
-      const reach = ops.amax(ops.where(ops.eq(grid, ops.coordinate(grid, 0)), ops.expand(ops.reshape(this.#seen.value, [1, size.size]), grid.shape), 0), 1);
+      const reach = ops.amax(
+        ops.where(
+          ops.eq(grid, ops.coordinate(grid, 0)),
+          ops.expand(ops.reshape(this.#seen.value, [1, size.size]), grid.shape),
+          0,
+        ),
+        1,
+      );
       // the first unreached module has the largest distance from the end
-      const distance = ops.amax(ops.where(ops.gt(reach, 0), 0, ops.cast(ops.sub(modules, ops.coordinate(reach, 0)), scores.dtype)));
+      const distance = ops.amax(
+        ops.where(ops.gt(reach, 0), 0, ops.cast(ops.sub(modules, ops.coordinate(reach, 0)), scores.dtype)),
+      );
       const unreached = ops.gt(distance, 0);
       module = ops.where(unreached, ops.sub(modules, distance), 0);
       code = ops.where(ops.logicalAnd(now.select, unreached), 2, code);
       code = ops.where(ops.logicalAnd(now.observe, ops.le(ops.amax(size), 0)), 1, code);
     }
     code = ops.where(infinite, 4, code);
-    const found = ops.concat([code, module, now.step].map((x) => ops.reshape(x, [1])), 0);
+    const found = ops.concat(
+      [code, module, now.step].map((x) => ops.reshape(x, [1])),
+      0,
+    );
     set(this.#alarm, ops.where(ops.eq(ops.slice(this.#alarm.value, 0, 0, 1), 0), found, this.#alarm.value));
     return code;
   }
@@ -162,15 +220,22 @@ export class BudgetAllocator implements AdaptiveMethod {
 
   #raise(code: number, module: number, step: number): void {
     if (code === 0) return;
-    throw new LowrankError("AllocatorError", `${this.kind}, step ${step}: ${ALARMS[code - 1]!(this.#living[module]?.name ?? "")}`);
+    throw new LowrankError(
+      "AllocatorError",
+      `${this.kind}, step ${step}: ${ALARMS[code - 1]!(this.#living[module]?.name ?? "")}`,
+    );
   }
 
-  revoke(): void { this.steps--; }
+  revoke(): void {
+    this.steps--;
+  }
 
   async masks(): Promise<Map<string, readonly boolean[]>> {
     const keep = await this.#keep.value.floats();
     let at = 0;
-    return new Map(this.layers.map(({ name, e }) => [name, Array.from(keep.subarray(at, (at += e.size)), (v) => v > 0)]));
+    return new Map(
+      this.layers.map(({ name, e }) => [name, Array.from(keep.subarray(at, (at += e.size)), (v) => v > 0)]),
+    );
   }
 
   async finish(): Promise<AllocationRecord> {
@@ -178,15 +243,33 @@ export class BudgetAllocator implements AdaptiveMethod {
     const [code, module, step] = await this.#alarm.value.floats();
     this.#raise(code!, module!, step!);
     if (this.compat === "strict" && this.steps < finalStep) {
-      throw new LowrankError("AllocatorError", `${this.kind}: training ended after ${this.steps} steps, before the final choice at step ${finalStep} (totalSteps ${this.schedule.totalSteps} − tfinal ${this.schedule.tfinal}); give totalSteps as the steps that are really made`);
+      throw new LowrankError(
+        "AllocatorError",
+        `${this.kind}: training ended after ${this.steps} steps, before the final choice at step ${finalStep} (totalSteps ${this.schedule.totalSteps} − tfinal ${this.schedule.tfinal}); give totalSteps as the steps that are really made`,
+      );
     }
     const masks = await this.masks();
-    const modules = this.layers.map(({ name, e }) => ({ module: name, initial: e.size, kept: masks.get(name)!.filter(Boolean).length, mask: masks.get(name)! }));
+    const modules = this.layers.map(({ name, e }) => ({
+      module: name,
+      initial: e.size,
+      kept: masks.get(name)!.filter(Boolean).length,
+      mask: masks.get(name)!,
+    }));
     return {
-      method: this.kind, reference: this.rule.reference, compat: this.compat, calls: this.steps,
-      budgets: Array.from({ length: this.steps }, (_, i) => this.schedule.at(i + 1, this.initialBudget, this.targetBudget).budget),
-      choices: this.#choices, initialBudget: this.initialBudget, targetBudget: this.targetBudget,
-      finalisedAt: this.steps >= finalStep ? finalStep : null, kept: modules.reduce((n, m) => n + m.kept, 0), modules,
+      method: this.kind,
+      reference: this.rule.reference,
+      compat: this.compat,
+      calls: this.steps,
+      budgets: Array.from(
+        { length: this.steps },
+        (_, i) => this.schedule.at(i + 1, this.initialBudget, this.targetBudget).budget,
+      ),
+      choices: this.#choices,
+      initialBudget: this.initialBudget,
+      targetBudget: this.targetBudget,
+      finalisedAt: this.steps >= finalStep ? finalStep : null,
+      kept: modules.reduce((n, m) => n + m.kept, 0),
+      modules,
     };
   }
 

@@ -42,13 +42,25 @@ class Probe extends Projection {
     this.base = base;
   }
 
-  get inFeatures(): number { return this.base.inFeatures; }
-  get outFeatures(): number { return this.base.outFeatures; }
-  get weight(): Weight { return this.base.weight; }
-  get bias(): Weight | undefined { return this.base.bias; }
-  get fanInFanOut(): boolean { return this.base.fanInFanOut; }
+  get inFeatures(): number {
+    return this.base.inFeatures;
+  }
+  get outFeatures(): number {
+    return this.base.outFeatures;
+  }
+  get weight(): Weight {
+    return this.base.weight;
+  }
+  get bias(): Weight | undefined {
+    return this.base.bias;
+  }
+  get fanInFanOut(): boolean {
+    return this.base.fanInFanOut;
+  }
 
-  override *namedWeights(prefix = ""): Generator<[string, Weight]> { yield* this.base.namedWeights(prefix); }
+  override *namedWeights(prefix = ""): Generator<[string, Weight]> {
+    yield* this.base.namedWeights(prefix);
+  }
 
   forward(x: Tensor): Tensor {
     this.input = ops.reshape(x, [-1, this.inFeatures]);
@@ -56,16 +68,32 @@ class Probe extends Projection {
   }
 }
 
-interface Moments { readonly probe: Probe; readonly squares: Parameter; readonly sums: Parameter; readonly count: Parameter }
+interface Moments {
+  readonly probe: Probe;
+  readonly squares: Parameter;
+  readonly sums: Parameter;
+  readonly count: Parameter;
+}
 
 /**
  * Principal directions of what goes into each module while `forward` runs, and the share of the variance along each.
  * @param layers as many directions are found as a module has ranks, at most as it has inputs
  */
-export async function inputDirections<Batch>(model: Module, layers: readonly Triplets[], device: Device, options: CalibrationOptions<Batch>): Promise<Map<string, InputDirections>> {
-  checkOptions("inputDirections", fields<CalibrationOptions<Batch>>({
-    batches: leaf("a list of batches", (v) => typeof v === "object" && v !== null && Symbol.iterator in v), forward: callback(), modulesAtOnce: optional(whole(1)),
-  }), options);
+export async function inputDirections<Batch>(
+  model: Module,
+  layers: readonly Triplets[],
+  device: Device,
+  options: CalibrationOptions<Batch>,
+): Promise<Map<string, InputDirections>> {
+  checkOptions(
+    "inputDirections",
+    fields<CalibrationOptions<Batch>>({
+      batches: leaf("a list of batches", (v) => typeof v === "object" && v !== null && Symbol.iterator in v),
+      forward: callback(),
+      modulesAtOnce: optional(whole(1)),
+    }),
+    options,
+  );
   const out = new Map<string, InputDirections>();
   const many = options.modulesAtOnce ?? layers.length;
   for (let from = 0; from < layers.length; from += many) {
@@ -90,11 +118,16 @@ function place(model: Module, name: string, device: Device): Moments {
   const probe = new Probe(base);
   model.setModule(name, probe);
   const n = base.inFeatures;
-  const zeros = (shape: readonly number[]): Parameter => device.parameter(new Float64Array(shape.reduce((a, b) => a * b, 1)), shape, device.defaultFloat);
+  const zeros = (shape: readonly number[]): Parameter =>
+    device.parameter(new Float64Array(shape.reduce((a, b) => a * b, 1)), shape, device.defaultFloat);
   return { probe, squares: zeros([n, n]), sums: zeros([n]), count: zeros([]) };
 }
 
-async function accumulate<Batch>(moments: readonly Moments[], device: Device, { batches, forward }: CalibrationOptions<Batch>): Promise<void> {
+async function accumulate<Batch>(
+  moments: readonly Moments[],
+  device: Device,
+  { batches, forward }: CalibrationOptions<Batch>,
+): Promise<void> {
   for (const batch of batches) {
     for (const { probe } of moments) probe.input = undefined;
     const rows = forward(batch);
@@ -105,7 +138,9 @@ async function accumulate<Batch>(moments: readonly Moments[], device: Device, { 
       const x = counted === undefined ? input : ops.where(counted, input, 0);
       squares.assign(ops.add(squares.value, ops.matmul(ops.transpose(x), x)));
       sums.assign(ops.add(sums.value, ops.sum(x, 0)));
-      count.assign(ops.add(count.value, counted === undefined ? input.shape[0]! : ops.sum(ops.cast(counted, squares.dtype))));
+      count.assign(
+        ops.add(count.value, counted === undefined ? input.shape[0]! : ops.sum(ops.cast(counted, squares.dtype))),
+      );
     }
     await device.realize();
   }
@@ -115,19 +150,30 @@ async function accumulate<Batch>(moments: readonly Moments[], device: Device, { 
 async function leading(name: string, { squares, sums, count }: Moments, wanted: number): Promise<InputDirections> {
   const n = sums.size;
   const total = await count.value.item();
-  if (total === 0) throw new LowrankError("AdapterError", `nothing went into ${name} during calibration; is it part of the model's forward pass, and are there batches?`);
+  if (total === 0)
+    throw new LowrankError(
+      "AdapterError",
+      `nothing went into ${name} during calibration; is it part of the model's forward pass, and are there batches?`,
+    );
   const mean = ops.div(sums.value, total);
-  const covariance = await ops.sub(ops.div(squares.value, total), ops.mul(ops.reshape(mean, [n, 1]), ops.reshape(mean, [1, n]))).floats();
+  const covariance = await ops
+    .sub(ops.div(squares.value, total), ops.mul(ops.reshape(mean, [n, 1]), ops.reshape(mean, [1, n])))
+    .floats();
   const variance = covariance.reduce((sum, v, i) => (i % (n + 1) === 0 ? sum + v : sum), 0);
-  if (!(variance > 0)) throw new LowrankError("AdapterError", `what goes into ${name} does not vary in the calibration batches`);
+  if (!(variance > 0))
+    throw new LowrankError("AdapterError", `what goes into ${name} does not vary in the calibration batches`);
   const k = Math.min(wanted, n);
   const { s, v } = topSvd(covariance, n, n, k);
-  return { ratios: s.map((value) => value / variance), directions: Float64Array.from({ length: k * n }, (_, at) => v[(at % n) * k + Math.floor(at / n)]!) };
+  return {
+    ratios: s.map((value) => value / variance),
+    directions: Float64Array.from({ length: k * n }, (_, at) => v[(at % n) * k + Math.floor(at / n)]!),
+  };
 }
 
 export class ExplainedVarianceRule implements ScoreRule {
   readonly kind = "explained-variance";
-  readonly reference = "Paischer et al. 2024, One Initialization to Rule them All: Fine-tuning via Explained Variance Adaptation, arXiv:2410.07170";
+  readonly reference =
+    "Paischer et al. 2024, One Initialization to Rule them All: Fine-tuning via Explained Variance Adaptation, arXiv:2410.07170";
   readonly usesGradients = false;
   readonly #ratios: Parameter;
 
@@ -135,14 +181,19 @@ export class ExplainedVarianceRule implements ScoreRule {
     const { device, dtype } = layers[0]!.e.parameter;
     const ratios = layers.flatMap(({ name, e }) => {
       const found = inputs.get(name);
-      if (found === undefined) throw new LowrankError("AdapterError", `explained variance: there are no input directions of ${name}`);
+      if (found === undefined)
+        throw new LowrankError("AdapterError", `explained variance: there are no input directions of ${name}`);
       return Array.from({ length: e.size }, (_, k) => found.ratios[k] ?? 0);
     });
     this.#ratios = device.parameter(ratios, [ratios.length], dtype);
   }
 
-  scores(): Tensor { return this.#ratios.value; }
-  state(): Map<string, Parameter> { return new Map([["ratios", this.#ratios]]); }
+  scores(): Tensor {
+    return this.#ratios.value;
+  }
+  state(): Map<string, Parameter> {
+    return new Map([["ratios", this.#ratios]]);
+  }
 }
 
 /**
@@ -150,11 +201,24 @@ export class ExplainedVarianceRule implements ScoreRule {
  * A; E must still be zero, so that nothing changes by that.
  * @param options of the schedule only `totalSteps` matters
  */
-export async function explainedVariance(layers: readonly Triplets[], inputs: ReadonlyMap<string, InputDirections>, options: Pick<AllocatorOptions, "totalSteps" | "targetRank" | "compat">): Promise<BudgetAllocator> {
+export async function explainedVariance(
+  layers: readonly Triplets[],
+  inputs: ReadonlyMap<string, InputDirections>,
+  options: Pick<AllocatorOptions, "totalSteps" | "targetRank" | "compat">,
+): Promise<BudgetAllocator> {
   const checked = checkOptions("explainedVariance", ALLOCATOR_RULES, options);
-  const allocator = new BudgetAllocator(layers, (living) => new ExplainedVarianceRule(living, inputs), { ...checked, tinit: 0, tfinal: checked.totalSteps - 1, deltaT: 1 });
+  const allocator = new BudgetAllocator(layers, (living) => new ExplainedVarianceRule(living, inputs), {
+    ...checked,
+    tinit: 0,
+    tfinal: checked.totalSteps - 1,
+    deltaT: 1,
+  });
   for (const { name, a, e } of layers) {
-    if ((await e.value.floats()).some((v) => v !== 0)) throw new LowrankError("AdapterError", `explained variance: ${name} has been trained already; directions are for a fresh adapter`);
+    if ((await e.value.floats()).some((v) => v !== 0))
+      throw new LowrankError(
+        "AdapterError",
+        `explained variance: ${name} has been trained already; directions are for a fresh adapter`,
+      );
     const { directions } = inputs.get(name)!;
     const rows = await a.value.floats();
     rows.set(directions);

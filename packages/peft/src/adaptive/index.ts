@@ -1,9 +1,22 @@
 /** Methods that decide ranks while they train. */
 export { adaLora, adaLoraOptions, SensitivityRule, type AdaLoraOptions } from "./adalora.ts";
 export { BudgetAllocator, type AllocatorOptions } from "./allocator.ts";
-export { explainedVariance, ExplainedVarianceRule, inputDirections, type CalibrationOptions, type InputDirections } from "./explained-variance.ts";
+export {
+  explainedVariance,
+  ExplainedVarianceRule,
+  inputDirections,
+  type CalibrationOptions,
+  type InputDirections,
+} from "./explained-variance.ts";
 export { magnitudeBudget, MagnitudeRule } from "./magnitude.ts";
-export type { AdaptiveMethod, AllocationRecord, AllocationStep, ModuleAllocation, StepGradients, Triplets } from "./method.ts";
+export type {
+  AdaptiveMethod,
+  AllocationRecord,
+  AllocationStep,
+  ModuleAllocation,
+  StepGradients,
+  Triplets,
+} from "./method.ts";
 export { orthogonality } from "./orthogonality.ts";
 export { resizeAdapter, tripletsOf } from "./resize.ts";
 export type { ScoreContext, ScoreRule } from "./rule.ts";

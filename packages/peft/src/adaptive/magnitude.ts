@@ -13,7 +13,8 @@ import { joined, joinedE, type ScoreRule } from "./rule.ts";
 
 export class MagnitudeRule implements ScoreRule {
   readonly kind = "magnitude";
-  readonly reference = "Mao et al. 2024, DoRA: Enhancing Parameter-Efficient Fine-Tuning with Dynamic Rank Distribution, arXiv:2405.17357";
+  readonly reference =
+    "Mao et al. 2024, DoRA: Enhancing Parameter-Efficient Fine-Tuning with Dynamic Rank Distribution, arXiv:2405.17357";
   readonly usesGradients = false;
   readonly #layers: readonly Triplets[];
 
@@ -22,11 +23,15 @@ export class MagnitudeRule implements ScoreRule {
   }
 
   scores(): Tensor {
-    const squares = joined(this.#layers.map(({ a, b }) => ops.mul(ops.sum(ops.square(a.value), 1), ops.sum(ops.square(b.value), 0))));
+    const squares = joined(
+      this.#layers.map(({ a, b }) => ops.mul(ops.sum(ops.square(a.value), 1), ops.sum(ops.square(b.value), 0))),
+    );
     return ops.mul(ops.abs(joinedE(this.#layers, (w) => w.value)), ops.sqrt(squares));
   }
 
-  state(): Map<string, Parameter> { return new Map(); }
+  state(): Map<string, Parameter> {
+    return new Map();
+  }
 }
 
 export function magnitudeBudget(layers: readonly Triplets[], options: AllocatorOptions): BudgetAllocator {

@@ -7,11 +7,15 @@ import type { Triplets } from "./method.ts";
  * Modules without ranks count with norm 0.
  */
 export function orthogonality(layers: readonly Triplets[]): Tensor {
-  const norms = layers.flatMap(({ a, b }) => (a.shape[0] === 0 ? [] : [
-    distance(ops.matmul(a.value, ops.transpose(a.value))),
-    distance(ops.matmul(ops.transpose(b.value), b.value)),
-  ]));
-  return ops.div(norms.reduce((x, y) => ops.add(x, y)), 2 * layers.length);
+  const norms = layers.flatMap(({ a, b }) =>
+    a.shape[0] === 0
+      ? []
+      : [distance(ops.matmul(a.value, ops.transpose(a.value))), distance(ops.matmul(ops.transpose(b.value), b.value))],
+  );
+  return ops.div(
+    norms.reduce((x, y) => ops.add(x, y)),
+    2 * layers.length,
+  );
 }
 
 /** ‖M − I‖_F */

@@ -9,7 +9,11 @@ import type { Triplets } from "./method.ts";
 /** The parts of an AdaLoRA adapter that allocators work on, in the order of its modules. Throws on an adapter in another form. */
 export function tripletsOf(adapter: LoraAdapter): Triplets[] {
   return [...adapter.updates].map(([name, update]) => {
-    if (!(update instanceof SvdUpdate)) throw new LowrankError("AdapterError", `${name}: rank allocation needs updates in SVD form; attach the adapter with adaLora options`);
+    if (!(update instanceof SvdUpdate))
+      throw new LowrankError(
+        "AdapterError",
+        `${name}: rank allocation needs updates in SVD form; attach the adapter with adaLora options`,
+      );
     return { name, a: update.a, b: update.b, e: update.e };
   });
 }
@@ -19,27 +23,48 @@ export function tripletsOf(adapter: LoraAdapter): Triplets[] {
  * mask and its table. Optimisers and compiled steps made before hold the old tensors and must be made anew.
  * @param masks by module path, as `AdaptiveMethod.masks` gives them; triplets left out must have E = 0
  */
-export async function resizeAdapter(adapter: LoraAdapter, masks: ReadonlyMap<string, readonly boolean[]>): Promise<void> {
+export async function resizeAdapter(
+  adapter: LoraAdapter,
+  masks: ReadonlyMap<string, readonly boolean[]>,
+): Promise<void> {
   const { adaLora } = adapter.config;
-  if (adaLora === undefined) throw new LowrankError("AdapterError", "resizeAdapter: the adapter is not an AdaLoRA adapter");
+  if (adaLora === undefined)
+    throw new LowrankError("AdapterError", "resizeAdapter: the adapter is not an AdaLoRA adapter");
   for (const { name, e } of tripletsOf(adapter)) {
     const mask = masks.get(name);
-    if (mask?.length !== e.size) throw new LowrankError("AdapterError", `resizeAdapter: ${name} has ${e.size} ranks, its mask ${mask === undefined ? "is missing" : `has ${mask.length}`}`);
+    if (mask?.length !== e.size)
+      throw new LowrankError(
+        "AdapterError",
+        `resizeAdapter: ${name} has ${e.size} ranks, its mask ${mask === undefined ? "is missing" : `has ${mask.length}`}`,
+      );
     const lost = (await e.value.floats()).findIndex((v, k) => v !== 0 && !mask[k]!);
-    if (lost >= 0) throw new LowrankError("AdapterError", `resizeAdapter: rank ${lost} of ${name} still acts; only ranks with E = 0 can go without changing the function`);
+    if (lost >= 0)
+      throw new LowrankError(
+        "AdapterError",
+        `resizeAdapter: rank ${lost} of ${name} still acts; only ranks with E = 0 can go without changing the function`,
+      );
   }
   for (const [path, layer] of adapter.sites) {
-    if (!(layer instanceof LoraProjection)) throw new LowrankError("AdapterError", `resizeAdapter: ${path} is not a projection`);
+    if (!(layer instanceof LoraProjection))
+      throw new LowrankError("AdapterError", `resizeAdapter: ${path} is not a projection`);
     const old = layer.updates.get(adapter.name) as SvdUpdate;
     const kept = masks.get(path)!.flatMap((keep, k) => (keep ? [k] : []));
-    const next = new SvdUpdate(old.base, { rank: kept.length, scale: old.scale, dropout: old.dropout.p, initialRank: old.initialRank });
+    const next = new SvdUpdate(old.base, {
+      rank: kept.length,
+      scale: old.scale,
+      dropout: old.dropout.p,
+      initialRank: old.initialRank,
+    });
     await take(old.a, next.a, (k, i) => kept[k]! * old.base.inFeatures + i);
     await take(old.b, next.b, (o, k) => o * old.rank + kept[k]!);
     await take(old.e, next.e, (k) => kept[k]!);
     await take(old.ranknum, next.ranknum, (i) => i);
     adapter.replaceUpdate(path, next);
   }
-  adapter.config = { ...adapter.config, adaLora: { ...adaLora, rankMask: Object.fromEntries([...masks].map(([path, mask]) => [`${path}.lora_E`, mask])) } };
+  adapter.config = {
+    ...adapter.config,
+    adaLora: { ...adaLora, rankMask: Object.fromEntries([...masks].map(([path, mask]) => [`${path}.lora_E`, mask])) },
+  };
   adapter.table = adapter.table.map((row) => {
     const rank = adapter.updates.get(row.module)!.rank;
     return { ...row, rank, parameters: rank * (row.inFeatures + row.outFeatures + 1) };

@@ -48,12 +48,17 @@ export class BudgetSchedule {
     this.deltaT = options.deltaT ?? 1;
     whole("deltaT", this.deltaT, 1);
     if (this.tinit >= this.finalStep) {
-      throw new LowrankError("ConfigError", `budget schedule: tinit ${this.tinit} and tfinal ${this.tfinal} leave no step of ${totalSteps} in which the budget falls; tinit must be less than totalSteps − tfinal`);
+      throw new LowrankError(
+        "ConfigError",
+        `budget schedule: tinit ${this.tinit} and tfinal ${this.tfinal} leave no step of ${totalSteps} in which the budget falls; tinit must be less than totalSteps − tfinal`,
+      );
     }
   }
 
   /** The step whose choice is final. */
-  get finalStep(): number { return this.totalSteps - this.tfinal; }
+  get finalStep(): number {
+    return this.totalSteps - this.tfinal;
+  }
 
   /** @param step finished optimiser steps, from 1 */
   at(step: number, initial: number, target: number): ScheduledStep {
@@ -63,17 +68,29 @@ export class BudgetSchedule {
     if (step > finalStep) return { ...phase, budget: target, mask: true, select: false };
     const left = 1 - (step - tinit) / (finalStep - tinit);
     const mask = step % deltaT === 0;
-    return { ...phase, budget: Math.trunc((initial - target) * (left * left * left) + target), mask, select: mask || step === finalStep };
+    return {
+      ...phase,
+      budget: Math.trunc((initial - target) * (left * left * left) + target),
+      mask,
+      select: mask || step === finalStep,
+    };
   }
 }
 
 function whole(what: string, value: number, least: number): void {
-  if (!Number.isInteger(value) || value < least) throw new LowrankError("ConfigError", `budget schedule: ${what} must be a whole number of at least ${least}, got ${value}`);
+  if (!Number.isInteger(value) || value < least)
+    throw new LowrankError(
+      "ConfigError",
+      `budget schedule: ${what} must be a whole number of at least ${least}, got ${value}`,
+    );
 }
 
 /** Whole numbers are steps; anything else must be a fraction of the training. */
 function stepsOf(what: string, value: number, totalSteps: number): number {
   if (Number.isInteger(value) && value >= 0) return value;
   if (value > 0 && value < 1) return Math.round(value * totalSteps);
-  throw new LowrankError("ConfigError", `budget schedule: ${what} must be a whole number of steps or a fraction of the training between 0 and 1, got ${value}`);
+  throw new LowrankError(
+    "ConfigError",
+    `budget schedule: ${what} must be a whole number of steps or a fraction of the training between 0 and 1, got ${value}`,
+  );
 }

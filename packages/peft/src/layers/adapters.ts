@@ -1,6 +1,16 @@
 /** The adapters on one layer: which there are, which take part, and working them into the base weight and out of it again. */
 import type { Weight } from "@lowrank/nn";
-import { LowrankError, NumericsError, ops, structureChanged, type Device, type DType, type Parameter, type Tensor, type TypedArray } from "@lowrank/tensor";
+import {
+  LowrankError,
+  NumericsError,
+  ops,
+  structureChanged,
+  type Device,
+  type DType,
+  type Parameter,
+  type Tensor,
+  type TypedArray,
+} from "@lowrank/tensor";
 import type { NamedUpdateWeight, Update, UpdateBase } from "./update.ts";
 
 export interface MergeOptions {
@@ -11,7 +21,10 @@ export interface MergeOptions {
 }
 
 /** Largest change that rounding to the base's dtype made, and where. */
-export interface MergeReport { readonly module: string; readonly rounding: number }
+export interface MergeReport {
+  readonly module: string;
+  readonly rounding: number;
+}
 
 /** A layer's base: as updates see it, and as it is stored. */
 export interface AdaptedBase {
@@ -31,26 +44,38 @@ export class Adapters {
   #pristine: (readonly [Parameter, TypedArray])[] | undefined;
   #merged = false;
 
-  constructor(base: () => AdaptedBase) { this.#base = base; }
+  constructor(base: () => AdaptedBase) {
+    this.#base = base;
+  }
 
   /** Names of those that take part unless they are switched off, in order. */
-  get active(): readonly string[] { return this.#active; }
+  get active(): readonly string[] {
+    return this.#active;
+  }
 
   set active(names: readonly string[]) {
     this.#active = names;
     structureChanged();
   }
 
-  get merged(): boolean { return this.#merged; }
+  get merged(): boolean {
+    return this.#merged;
+  }
 
   /** Merged into a base that was quantised: that stays. */
-  get final(): boolean { return this.#merged && this.#pristine === undefined; }
+  get final(): boolean {
+    return this.#merged && this.#pristine === undefined;
+  }
 
   /** Those that take part: active and not switched off. */
-  get taking(): readonly string[] { return this.#active.filter((name) => !this.#off.has(name)); }
+  get taking(): readonly string[] {
+    return this.#active.filter((name) => !this.#off.has(name));
+  }
 
   /** Those that a forward pass adds to the base. */
-  get acting(): readonly Update[] { return this.#merged ? [] : this.taking.map((name) => this.updates.get(name)!); }
+  get acting(): readonly Update[] {
+    return this.#merged ? [] : this.taking.map((name) => this.updates.get(name)!);
+  }
 
   add(name: string, update: Update): void {
     this.unmerge();
@@ -85,7 +110,11 @@ export class Adapters {
   async checkMerge(options: MergeOptions): Promise<void> {
     if (this.#merged || this.taking.length === 0) return;
     const { weight } = this.#base();
-    if (weight.form !== undefined && options.into !== "dequantised") throw new LowrankError("MergeError", `merge: ${weight.name} is kept as ${weight.form.kind}; say merge({ into: "dequantised" }) to put the dequantised matrix in its place, or load the original base and merge there`);
+    if (weight.form !== undefined && options.into !== "dequantised")
+      throw new LowrankError(
+        "MergeError",
+        `merge: ${weight.name} is kept as ${weight.form.kind}; say merge({ into: "dequantised" }) to put the dequantised matrix in its place, or load the original base and merge there`,
+      );
     const results = this.#results();
     if (options.safe !== true) return;
     for (const [target, value] of results) {
@@ -133,7 +162,11 @@ export class Adapters {
   /** Puts the exact original values back. */
   unmerge(): void {
     if (!this.#merged) return;
-    if (this.#pristine === undefined) throw new LowrankError("MergeError", `unmerge: ${this.#base().weight.name} was quantised before the merge; load the base again`);
+    if (this.#pristine === undefined)
+      throw new LowrankError(
+        "MergeError",
+        `unmerge: ${this.#base().weight.name} was quantised before the merge; load the base again`,
+      );
     for (const [parameter, values] of this.#pristine) parameter.write(values);
     this.#pristine = undefined;
     this.#merged = false;
@@ -149,15 +182,20 @@ export class Adapters {
     const results: [Weight, Tensor][] = [[weight, transposed ? ops.transpose(wide) : wide]];
     const shifts = updates.map((u) => u.biasDelta()).filter((d) => d !== undefined);
     if (shifts.length > 0) {
-      if (bias === undefined) throw new LowrankError("MergeError", `merge: ${weight.name} has no bias that could take lora_B's`);
+      if (bias === undefined)
+        throw new LowrankError("MergeError", `merge: ${weight.name} has no bias that could take lora_B's`);
       results.push([bias, shifts.reduce((a, b) => ops.add(a, b), ops.cast(bias.value, dtype))]);
     }
     return results;
   }
 
   /** Weights under their names in memory. */
-  *namedWeights(prefix: string, rename: (w: NamedUpdateWeight) => NamedUpdateWeight = (w) => w): Generator<[string, Weight]> {
-    for (const [name, update] of this.updates) for (const w of update.weights.map(rename)) yield [`${prefix}.${w.memory.replace("{}", name)}`, w.weight];
+  *namedWeights(
+    prefix: string,
+    rename: (w: NamedUpdateWeight) => NamedUpdateWeight = (w) => w,
+  ): Generator<[string, Weight]> {
+    for (const [name, update] of this.updates)
+      for (const w of update.weights.map(rename)) yield [`${prefix}.${w.memory.replace("{}", name)}`, w.weight];
   }
 }
 
@@ -168,5 +206,7 @@ function storedAs(target: Weight, value: Tensor): DType {
 
 function overflow(target: Weight, exact: ArrayLike<number>, dtype: DType): NumericsError {
   const damaged = Array.from(exact).some((v) => !Number.isFinite(v));
-  return new NumericsError(`merge: ${target.name} would hold values that are not finite; ${damaged ? "the adapter is damaged" : `they are too large for ${dtype}, in which the base is kept; load the base as f32 and merge there`}`);
+  return new NumericsError(
+    `merge: ${target.name} would hold values that are not finite; ${damaged ? "the adapter is damaged" : `they are too large for ${dtype}, in which the base is kept; load the base as f32 and merge there`}`,
+  );
 }

@@ -22,7 +22,10 @@ export class DoraUpdate extends LoraUpdate {
   }
 
   override get weights(): readonly NamedUpdateWeight[] {
-    return [...super.weights, { memory: "lora_magnitude_vector.{}.weight", file: "lora_magnitude_vector", weight: this.magnitude }];
+    return [
+      ...super.weights,
+      { memory: "lora_magnitude_vector.{}.weight", file: "lora_magnitude_vector", weight: this.magnitude },
+    ];
   }
 
   override async initialise(): Promise<void> {
@@ -37,7 +40,9 @@ export class DoraUpdate extends LoraUpdate {
   }
 
   /** Rows of W + sBA that are exactly zero, bool [out]. */
-  zeroRows(): Tensor { return ops.eq(this.#norm(), 0); }
+  zeroRows(): Tensor {
+    return ops.eq(this.#norm(), 0);
+  }
 
   /** m/‖W + sBA‖, and 1 where that is 0/0 or m/0, [out]. */
   #factor(): Tensor {
@@ -52,7 +57,11 @@ export class DoraUpdate extends LoraUpdate {
     const input = this.dropout.forward(ops.cast(x, this.a.value.dtype));
     const bias = this.base.bias();
     // under dropout the base's part of the update sees the dropped-out input too
-    const plain = this.dropout.active ? ops.matmul(input, ops.transpose(this.base.matrix())) : bias === undefined ? y : ops.sub(y, bias);
+    const plain = this.dropout.active
+      ? ops.matmul(input, ops.transpose(this.base.matrix()))
+      : bias === undefined
+        ? y
+        : ops.sub(y, bias);
     return ops.add(y, ops.add(ops.mul(ops.sub(factor, 1), plain), ops.mul(factor, this.product(input))));
   }
 

@@ -14,18 +14,30 @@ export class LoraEmbedding extends Module {
     this.adapters = new Adapters(() => ({ site: this.site, weight: base.weight, bias: undefined, transposed: true }));
   }
 
-  get weight(): Weight { return this.base.weight; }
-  get updates(): Map<string, Update> { return this.adapters.updates; }
-  get merged(): boolean { return this.adapters.merged; }
+  get weight(): Weight {
+    return this.base.weight;
+  }
+  get updates(): Map<string, Update> {
+    return this.adapters.updates;
+  }
+  get merged(): boolean {
+    return this.adapters.merged;
+  }
 
   get site(): UpdateBase {
     const [count, dim] = this.base.weight.shape as [number, number];
-    return { inFeatures: count, outFeatures: dim, matrix: () => ops.transpose(this.base.weight.value), bias: () => undefined };
+    return {
+      inFeatures: count,
+      outFeatures: dim,
+      matrix: () => ops.transpose(this.base.weight.value),
+      bias: () => undefined,
+    };
   }
 
   /** `lora_embedding_A.default` instead of `lora_A.default.weight`; in files without the adapter's name. */
   rename({ memory, file, weight }: NamedUpdateWeight): NamedUpdateWeight {
-    const turn = (name: string): string => (/^lora_[AB]\./.test(name) ? name.replace("lora_", "lora_embedding_").replace(/\.weight$/, "") : name);
+    const turn = (name: string): string =>
+      /^lora_[AB]\./.test(name) ? name.replace("lora_", "lora_embedding_").replace(/\.weight$/, "") : name;
     return { memory: turn(memory), file: turn(file), weight };
   }
 
@@ -34,12 +46,19 @@ export class LoraEmbedding extends Module {
     yield* this.adapters.namedWeights(prefix, (w) => this.rename(w));
   }
 
-  override *children(): Generator<[string, Module]> { yield ["base", this.base]; }
+  override *children(): Generator<[string, Module]> {
+    yield ["base", this.base];
+  }
 
   forward(ids: Tensor): Tensor {
     const y = this.base.forward(ids);
     const { acting } = this.adapters;
     if (acting.length === 0) return y;
-    return this.scoped(() => ops.cast(acting.reduce((sum, update) => update.embed(ids, sum, this.base.paddingIndex), y), y.dtype));
+    return this.scoped(() =>
+      ops.cast(
+        acting.reduce((sum, update) => update.embed(ids, sum, this.base.paddingIndex), y),
+        y.dtype,
+      ),
+    );
   }
 }

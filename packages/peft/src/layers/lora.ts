@@ -21,7 +21,10 @@ export class LoraUpdate extends Update {
   constructor(base: UpdateBase, options: LoraOptions) {
     super(base, options);
     this.dropout = new Dropout(options.dropout);
-    this.a = new Weight([options.rank, base.inFeatures], options.initA ?? { kind: "uniform", bound: 1 / Math.sqrt(base.inFeatures) });
+    this.a = new Weight(
+      [options.rank, base.inFeatures],
+      options.initA ?? { kind: "uniform", bound: 1 / Math.sqrt(base.inFeatures) },
+    );
     this.b = new Weight([base.outFeatures, options.rank], options.initB ?? { kind: "zeros" });
     this.bias = options.loraBias === true ? new Weight([base.outFeatures], { kind: "zeros" }) : undefined;
   }
@@ -47,12 +50,23 @@ export class LoraUpdate extends Update {
 
   /** s·B·(column of A), looked up by id; embeddings have no dropout (PEFT). */
   protected lookUp(ids: Tensor, paddingIndex: number | undefined): Tensor {
-    return ops.mul(ops.matmul(ops.embedding(ops.transpose(this.a.value), ids, paddingIndex), ops.transpose(this.b.value)), this.scale);
+    return ops.mul(
+      ops.matmul(ops.embedding(ops.transpose(this.a.value), ids, paddingIndex), ops.transpose(this.b.value)),
+      this.scale,
+    );
   }
 
-  override embed(ids: Tensor, y: Tensor, paddingIndex: number | undefined): Tensor { return ops.add(y, this.lookUp(ids, paddingIndex)); }
+  override embed(ids: Tensor, y: Tensor, paddingIndex: number | undefined): Tensor {
+    return ops.add(y, this.lookUp(ids, paddingIndex));
+  }
 
-  override biasDelta(): Tensor | undefined { return this.bias === undefined ? undefined : ops.mul(this.bias.value, this.scale); }
-  delta(): Tensor { return ops.mul(ops.matmul(this.b.value, this.a.value), this.scale); }
-  mergedInto(matrix: Tensor): Tensor { return ops.add(matrix, ops.cast(this.delta(), matrix.dtype)); }
+  override biasDelta(): Tensor | undefined {
+    return this.bias === undefined ? undefined : ops.mul(this.bias.value, this.scale);
+  }
+  delta(): Tensor {
+    return ops.mul(ops.matmul(this.b.value, this.a.value), this.scale);
+  }
+  mergedInto(matrix: Tensor): Tensor {
+    return ops.add(matrix, ops.cast(this.delta(), matrix.dtype));
+  }
 }

@@ -13,40 +13,76 @@ export class LoraProjection extends Projection {
   constructor(base: Projection, options?: LoraOptions) {
     super();
     this.base = base;
-    this.adapters = new Adapters(() => ({ site: this.site, weight: base.weight, bias: base.bias, transposed: base.fanInFanOut }));
+    this.adapters = new Adapters(() => ({
+      site: this.site,
+      weight: base.weight,
+      bias: base.bias,
+      transposed: base.fanInFanOut,
+    }));
     if (options !== undefined) this.adapters.add("default", new LoraUpdate(this.site, options));
   }
 
-  get inFeatures(): number { return this.base.inFeatures; }
-  get outFeatures(): number { return this.base.outFeatures; }
-  get weight(): Weight { return this.base.weight; }
-  get bias(): Weight | undefined { return this.base.bias; }
-  get fanInFanOut(): boolean { return this.base.fanInFanOut; }
-  get updates(): Map<string, Update> { return this.adapters.updates; }
-  get merged(): boolean { return this.adapters.merged; }
+  get inFeatures(): number {
+    return this.base.inFeatures;
+  }
+  get outFeatures(): number {
+    return this.base.outFeatures;
+  }
+  get weight(): Weight {
+    return this.base.weight;
+  }
+  get bias(): Weight | undefined {
+    return this.base.bias;
+  }
+  get fanInFanOut(): boolean {
+    return this.base.fanInFanOut;
+  }
+  get updates(): Map<string, Update> {
+    return this.adapters.updates;
+  }
+  get merged(): boolean {
+    return this.adapters.merged;
+  }
 
   /** The base as updates see it. */
   get site(): UpdateBase {
     const { base } = this;
     return {
-      inFeatures: base.inFeatures, outFeatures: base.outFeatures,
+      inFeatures: base.inFeatures,
+      outFeatures: base.outFeatures,
       matrix: () => (base.fanInFanOut ? ops.transpose(base.weight.value) : base.weight.value),
       bias: () => base.bias?.value,
     };
   }
 
-  add(name: string, update: Update): void { this.adapters.add(name, update); }
+  add(name: string, update: Update): void {
+    this.adapters.add(name, update);
+  }
 
   /** Names of weights as an update gives them. */
-  rename(w: NamedUpdateWeight): NamedUpdateWeight { return w; }
+  rename(w: NamedUpdateWeight): NamedUpdateWeight {
+    return w;
+  }
 
   /** The first active update's parts, for the common case of one LoRA. */
-  get first(): Update { return this.updates.get(this.adapters.active[0] ?? "default")!; }
-  get a(): Weight { return (this.first as LoraUpdate).a; }
-  get b(): Weight { return (this.first as LoraUpdate).b; }
-  get rank(): number { return this.first.rank; }
-  get scale(): number { return this.first.scale; }
-  set scale(scale: number) { this.first.scale = scale; }
+  get first(): Update {
+    return this.updates.get(this.adapters.active[0] ?? "default")!;
+  }
+  get a(): Weight {
+    return (this.first as LoraUpdate).a;
+  }
+  get b(): Weight {
+    return (this.first as LoraUpdate).b;
+  }
+  get rank(): number {
+    return this.first.rank;
+  }
+  get scale(): number {
+    return this.first.scale;
+  }
+  set scale(scale: number) {
+    this.first.scale = scale;
+  }
 
   /** The base keeps its checkpoint names; adapters have PEFT's in-memory names. */
   override *namedWeights(prefix = ""): Generator<[string, Weight]> {

@@ -59,6 +59,10 @@ export class SvdUpdate extends Update {
     return ops.add(y, ops.matmul(down, ops.transpose(this.b.value)));
   }
 
-  delta(): Tensor { return ops.mul(ops.matmul(this.b.value, ops.mul(this.a.value, this.e.value)), this.factor); }
-  mergedInto(matrix: Tensor): Tensor { return ops.add(matrix, ops.cast(this.delta(), matrix.dtype)); }
+  delta(): Tensor {
+    return ops.mul(ops.matmul(this.b.value, ops.mul(this.a.value, this.e.value)), this.factor);
+  }
+  mergedInto(matrix: Tensor): Tensor {
+    return ops.add(matrix, ops.cast(this.delta(), matrix.dtype));
+  }
 }

@@ -3,7 +3,11 @@ import type { Dropout, Weight } from "@lowrank/nn";
 import { LowrankError, structureChanged, type Tensor } from "@lowrank/tensor";
 
 /** A weight with its names: in memory (`{}` stands for the adapter) and in a file. */
-export interface NamedUpdateWeight { readonly memory: string; readonly file: string; readonly weight: Weight }
+export interface NamedUpdateWeight {
+  readonly memory: string;
+  readonly file: string;
+  readonly weight: Weight;
+}
 
 /** The layer under an adapter, with its weight seen as [out, in]. */
 export interface UpdateBase {
@@ -36,7 +40,9 @@ export abstract class Update {
   }
 
   /** Factor of the update, built into what is traced. */
-  get scale(): number { return this.#scale; }
+  get scale(): number {
+    return this.#scale;
+  }
 
   set scale(scale: number) {
     if (scale !== this.#scale) structureChanged();
@@ -57,11 +63,15 @@ export abstract class Update {
   abstract delta(): Tensor;
 
   /** What merging adds to the base's bias, [out]. */
-  biasDelta(): Tensor | undefined { return undefined; }
+  biasDelta(): Tensor | undefined {
+    return undefined;
+  }
 
   /** The base's matrix [out, in] with this update worked in. */
   abstract mergedInto(matrix: Tensor): Tensor;
 
   /** Values that depend on the base, once both have memory. */
-  async initialise(): Promise<void> { /* most methods have none */ }
+  async initialise(): Promise<void> {
+    /* most methods have none */
+  }
 }

@@ -22,17 +22,25 @@ export function placesOf(module: Module, wanted: (module: Module) => boolean, pr
   for (const [name, child] of module.children()) {
     const path = prefix === "" ? name : `${prefix}.${name}`;
     if (wanted(child)) out.push([path, child]);
-    if (!isLayer(child) && !(child instanceof SavedCopy)) out.push(...(placesOf as (m: Module, w: typeof wanted, p: string) => [string, Module][])(child, wanted, path));
+    if (!isLayer(child) && !(child instanceof SavedCopy))
+      out.push(...(placesOf as (m: Module, w: typeof wanted, p: string) => [string, Module][])(child, wanted, path));
   }
   return out;
 }
 
-export function layersOf(model: Module): [string, Layer][] { return placesOf(model, isLayer); }
-export function copiesOf(model: Module): [string, SavedCopy][] { return placesOf(model, (m) => m instanceof SavedCopy); }
+export function layersOf(model: Module): [string, Layer][] {
+  return placesOf(model, isLayer);
+}
+export function copiesOf(model: Module): [string, SavedCopy][] {
+  return placesOf(model, (m) => m instanceof SavedCopy);
+}
 
 /** What adapters can sit on, with adapters and copies taken off. */
 export function targetsOf(model: Module): [string, Target][] {
-  return placesOf(model, (m) => m instanceof Projection || m instanceof Embedding || isLayer(m) || m instanceof SavedCopy).flatMap(([path, place]): [string, Target][] => {
+  return placesOf(
+    model,
+    (m) => m instanceof Projection || m instanceof Embedding || isLayer(m) || m instanceof SavedCopy,
+  ).flatMap(([path, place]): [string, Target][] => {
     const base = isLayer(place) ? place.base : place instanceof SavedCopy ? place.original : place;
     return base instanceof Projection || base instanceof Embedding ? [[path, base]] : [];
   });
@@ -54,7 +62,12 @@ export function baseBiases(model: Module, adapted: Iterable<string>, saved: Iter
   const out = new Map<string, Weight>();
   for (const [name, weight] of model.namedWeights()) {
     const owner = name.slice(0, Math.max(0, name.lastIndexOf(".")));
-    if (!/(^|\.)bias$/.test(name) || /(^|\.)lora_/.test(owner) || copied.some((path) => owner === path || owner.startsWith(`${path}.`))) continue;
+    if (
+      !/(^|\.)bias$/.test(name) ||
+      /(^|\.)lora_/.test(owner) ||
+      copied.some((path) => owner === path || owner.startsWith(`${path}.`))
+    )
+      continue;
     out.set(layers.has(owner) ? `${owner}.base_layer.bias` : name, weight);
   }
   return out;

@@ -10,7 +10,11 @@ export interface Factors {
 }
 
 export function checkRank(source: string, rank: number, [out, into]: readonly [number, number]): void {
-  if (rank > Math.min(out, into)) throw new LowrankError("ConfigError", `${source}: "rank" is ${rank}, and a matrix of [${out}, ${into}] has at most ${Math.min(out, into)}`);
+  if (rank > Math.min(out, into))
+    throw new LowrankError(
+      "ConfigError",
+      `${source}: "rank" is ${rank}, and a matrix of [${out}, ${into}] has at most ${Math.min(out, into)}`,
+    );
 }
 
 export function checkFinite(weight: Float32Array, name: string): void {
@@ -23,13 +27,22 @@ export function bestFactors(matrix: ArrayLike<number>, out: number, into: number
   const { u, s, v } = topSvd(matrix, out, into, rank);
   const roots = s.map((x) => Math.sqrt(x / scale));
   return {
-    a: Float32Array.from({ length: rank * into }, (_, i) => roots[Math.floor(i / into)]! * v[(i % into) * rank + Math.floor(i / into)]!),
+    a: Float32Array.from(
+      { length: rank * into },
+      (_, i) => roots[Math.floor(i / into)]! * v[(i % into) * rank + Math.floor(i / into)]!,
+    ),
     b: Float32Array.from({ length: out * rank }, (_, i) => u[i]! * roots[i % rank]!),
   };
 }
 
 /** matrix − scale·B·A, in f64 from the rounded factors. */
-export function without(matrix: ArrayLike<number>, { a, b }: Factors, out: number, into: number, scale = 1): Float64Array {
+export function without(
+  matrix: ArrayLike<number>,
+  { a, b }: Factors,
+  out: number,
+  into: number,
+  scale = 1,
+): Float64Array {
   const rank = a.length / into;
   const rest = Float64Array.from(matrix);
   for (let o = 0; o < out; o++) {

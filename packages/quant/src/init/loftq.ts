@@ -20,15 +20,35 @@ export interface LoftqOptions extends Omit<FourBitOptions, "doubleQuantisation">
 }
 
 const OPTIONS: Rule<LoftqOptions> = fields<LoftqOptions>(
-  { rank: size, iterations: optional(size), scale: optional(positive), type: FOUR_BIT.type, blockSize: optional(BLOCK_SIZE) },
-  { spelt: { ...FOUR_BIT_SPELT, r: "rank", loftq_iter: "iterations", loftqIter: "iterations", num_iter: "iterations", scaling: "scale" } },
+  {
+    rank: size,
+    iterations: optional(size),
+    scale: optional(positive),
+    type: FOUR_BIT.type,
+    blockSize: optional(BLOCK_SIZE),
+  },
+  {
+    spelt: {
+      ...FOUR_BIT_SPELT,
+      r: "rank",
+      loftq_iter: "iterations",
+      loftqIter: "iterations",
+      num_iter: "iterations",
+      scaling: "scale",
+    },
+  },
 );
 
 /**
  * @param weight [out, in]; turn GPT-2's [in, out] weights first
  * @returns A, B and the base, whose scales are plain, as in PEFT
  */
-export function loftq(weight: Float32Array, shape: readonly [out: number, into: number], options: LoftqOptions, name = "tensor"): Factors & { readonly base: FourBitState } {
+export function loftq(
+  weight: Float32Array,
+  shape: readonly [out: number, into: number],
+  options: LoftqOptions,
+  name = "tensor",
+): Factors & { readonly base: FourBitState } {
   const { rank, iterations = 1, scale = 1, ...format } = checkOptions("loftq", OPTIONS, options);
   const [out, into] = shape;
   checkMatrix(`loftq: ${name}`, weight, shape);
@@ -37,7 +57,13 @@ export function loftq(weight: Float32Array, shape: readonly [out: number, into: 
   for (let i = 1; ; i++) {
     const base = quantiseFourBit(target, shape, { ...format, doubleQuantisation: false }, name);
     const decoded = dequantiseFourBit(base);
-    const factors = bestFactors(Float64Array.from(weight, (w, j) => w - decoded[j]!), out, into, rank, scale);
+    const factors = bestFactors(
+      Float64Array.from(weight, (w, j) => w - decoded[j]!),
+      out,
+      into,
+      rank,
+      scale,
+    );
     if (i >= iterations) return { ...factors, base };
     target = Float32Array.from(without(weight, factors, out, into, scale));
   }

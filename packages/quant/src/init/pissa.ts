@@ -21,13 +21,21 @@ export interface PissaStart extends Factors {
 const RULES: Rules<PissaOptions> = { rank: size, scale: positive };
 const SPELT = { r: "rank", scaling: "scale" };
 const OPTIONS: Rule<PissaOptions> = fields<PissaOptions>(RULES, { spelt: SPELT });
-const QUANTISED_OPTIONS: Rule<PissaOptions & FourBitOptions> = fields<PissaOptions & FourBitOptions>({ ...RULES, ...FOUR_BIT }, { spelt: { ...SPELT, ...FOUR_BIT_SPELT } });
+const QUANTISED_OPTIONS: Rule<PissaOptions & FourBitOptions> = fields<PissaOptions & FourBitOptions>(
+  { ...RULES, ...FOUR_BIT },
+  { spelt: { ...SPELT, ...FOUR_BIT_SPELT } },
+);
 
 /**
  * @param weight [out, in]; turn GPT-2's [in, out] weights first
  * @throws LowrankError (ConfigError) naming the option that is wrong, NumericsError naming `name` and the element that is not finite
  */
-export function pissa(weight: Float32Array, shape: readonly [out: number, into: number], options: PissaOptions, name = "tensor"): PissaStart {
+export function pissa(
+  weight: Float32Array,
+  shape: readonly [out: number, into: number],
+  options: PissaOptions,
+  name = "tensor",
+): PissaStart {
   const { rank, scale } = checkOptions("pissa", OPTIONS, options);
   const [out, into] = shape;
   checkMatrix(`pissa: ${name}`, weight, shape);
@@ -38,7 +46,12 @@ export function pissa(weight: Float32Array, shape: readonly [out: number, into: 
 }
 
 /** As `pissa`, with the residual in four bits. */
-export function quantisedPissa(weight: Float32Array, shape: readonly [out: number, into: number], options: PissaOptions & FourBitOptions, name = "tensor"): Factors & { readonly base: FourBitState } {
+export function quantisedPissa(
+  weight: Float32Array,
+  shape: readonly [out: number, into: number],
+  options: PissaOptions & FourBitOptions,
+  name = "tensor",
+): Factors & { readonly base: FourBitState } {
   const { rank, scale, ...format } = checkOptions("quantisedPissa", QUANTISED_OPTIONS, options);
   const { a, b, residual } = pissa(weight, shape, { rank, scale }, name);
   return { a, b, base: quantiseFourBit(residual, shape, format, name) };

@@ -53,7 +53,12 @@ export interface Backend {
    * Returns when the work is done (synchronous backends) or queued; later reads see its results either way.
    * @throws DeviceLostError where it failed half-way; anything else that is thrown on purpose came before the first kernel and has changed nothing
    */
-  run(executable: Executable, uploads: readonly TypedArray[], bound: readonly DeviceBuffer[], timings?: StepTiming[]): void | Promise<void>;
+  run(
+    executable: Executable,
+    uploads: readonly TypedArray[],
+    bound: readonly DeviceBuffer[],
+    timings?: StepTiming[],
+  ): void | Promise<void>;
   memory(): MemoryInfo;
   info(): BackendInfo;
   close(): void;

@@ -2,4 +2,7 @@
 import type { Device } from "../device.ts";
 import { leaf, type Rule } from "./rules.ts";
 
-export const device: Rule<Device> = leaf("a device, which init() gives", (v) => typeof v === "object" && v !== null && "engine" in v && "defaultFloat" in v);
+export const device: Rule<Device> = leaf(
+  "a device, which init() gives",
+  (v) => typeof v === "object" && v !== null && "engine" in v && "defaultFloat" in v,
+);

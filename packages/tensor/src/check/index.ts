@@ -4,8 +4,34 @@ export { parseJson } from "./json.ts";
 export { editDistance, nearestName, suggestion } from "./nearest.ts";
 export { pythonFloat, pythonJson, type PythonJsonOptions } from "./python-json.ts";
 export {
-  absent, anyOf, anything, callback, checkFile, checkOptions, fields, flag, instance, LARGEST_SIZE, leaf, listOf, mapOf, name, oneOf, optional, positive, probability, real, refuse,
-  size, text, whole, type FieldOptions, type Place, type Range, type Rule, type Rules,
+  absent,
+  anyOf,
+  anything,
+  callback,
+  checkFile,
+  checkOptions,
+  fields,
+  flag,
+  instance,
+  LARGEST_SIZE,
+  leaf,
+  listOf,
+  mapOf,
+  name,
+  oneOf,
+  optional,
+  positive,
+  probability,
+  real,
+  refuse,
+  size,
+  text,
+  whole,
+  type FieldOptions,
+  type Place,
+  type Range,
+  type Rule,
+  type Rules,
 } from "./rules.ts";
 export { pattern, type Found, type Pattern } from "./pattern.ts";
 export type { SyntaxOptions } from "./pattern-syntax.ts";

@@ -20,7 +20,8 @@ function forbidPrototype(root: unknown, source: string): void {
   while (open.length > 0) {
     const value = open.pop();
     if (typeof value !== "object" || value === null) continue;
-    if (Object.hasOwn(value, "__proto__")) throw new FormatError(`${source}: "__proto__" is no key that a file may use`);
+    if (Object.hasOwn(value, "__proto__"))
+      throw new FormatError(`${source}: "__proto__" is no key that a file may use`);
     open.push(...Object.values(value));
   }
 }

@@ -25,14 +25,27 @@ export interface SyntaxOptions {
 const DEEPEST = 200;
 
 const NEWLINE = 10;
-const is = (expression: RegExp): Test => (code) => code >= 0 && expression.test(String.fromCodePoint(code));
-const not = (test: Test): Test => (code) => !test(code);
+const is =
+  (expression: RegExp): Test =>
+  (code) =>
+    code >= 0 && expression.test(String.fromCodePoint(code));
+const not =
+  (test: Test): Test =>
+  (code) =>
+    !test(code);
 const digit = is(/\p{Nd}/u);
 const word = is(/[\p{L}\p{N}_]/u);
 const blank = is(/[\t-\r\p{Z}\x85]/u);
 /** What str.isspace takes: the separators of files, groups, records and units too. */
 const space: Test = (code) => blank(code) || (code >= 28 && code <= 31);
-const SHORT: Readonly<Record<string, Test>> = { d: digit, D: not(digit), w: word, W: not(word), s: space, S: not(space) };
+const SHORT: Readonly<Record<string, Test>> = {
+  d: digit,
+  D: not(digit),
+  w: word,
+  W: not(word),
+  s: space,
+  S: not(space),
+};
 const CONTROL: Readonly<Record<string, number>> = { a: 7, b: 8, t: 9, n: NEWLINE, v: 11, f: 12, r: 13, "\\": 92 };
 const HEX: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 };
 
@@ -40,14 +53,23 @@ const beginning: Place = (before) => before < 0;
 const end: Place = (_, after) => after < 0;
 const boundary: Place = (before, after) => word(before) !== word(after);
 const PLACES: Readonly<Record<string, Place>> = {
-  "^": beginning, A: beginning, Z: end,
+  "^": beginning,
+  A: beginning,
+  Z: end,
   $: (_, after, last) => after < 0 || (last && after === NEWLINE),
   // an empty text has neither, until Python 3.14
-  b: boundary, B: (before, after) => (before >= 0 || after >= 0) && word(before) === word(after),
+  b: boundary,
+  B: (before, after) => (before >= 0 || after >= 0) && word(before) === word(after),
 };
 
 const REFUSED: readonly (readonly [string, string])[] = [
-  ["?=", "look-ahead"], ["?!", "look-ahead"], ["?<=", "look-behind"], ["?<!", "look-behind"], ["?>", "an atomic group"], ["?(", "a conditional"], ["?P=", "a back-reference"],
+  ["?=", "look-ahead"],
+  ["?!", "look-ahead"],
+  ["?<=", "look-behind"],
+  ["?<!", "look-behind"],
+  ["?>", "an atomic group"],
+  ["?(", "a conditional"],
+  ["?P=", "a back-reference"],
 ];
 
 class Parser {
@@ -73,11 +95,18 @@ class Parser {
   }
 
   #fail(why: string): never {
-    throw new LowrankError("PatternError", `${this.#where}: ${quote(this.#source)} is not a regular expression that is taken here: it ${why} (at ${this.#at}); the syntax is that of Python's re, without what takes more than linear time`);
+    throw new LowrankError(
+      "PatternError",
+      `${this.#where}: ${quote(this.#source)} is not a regular expression that is taken here: it ${why} (at ${this.#at}); the syntax is that of Python's re, without what takes more than linear time`,
+    );
   }
 
-  #peek(): string | undefined { return this.#letters[this.#at]; }
-  #next(): string { return this.#letters[this.#at++] ?? this.#fail("ends too early"); }
+  #peek(): string | undefined {
+    return this.#letters[this.#at];
+  }
+  #next(): string {
+    return this.#letters[this.#at++] ?? this.#fail("ends too early");
+  }
   #takes(text: string): boolean {
     const found = [...text].every((letter, i) => this.#letters[this.#at + i] === letter);
     if (found) this.#at += text.length;
@@ -124,7 +153,9 @@ class Parser {
     return { min: low === "" ? 0 : Number(low), max: high === "" ? Infinity : Number(high) };
   }
 
-  #back(to: number): undefined { this.#at = to; }
+  #back(to: number): undefined {
+    this.#at = to;
+  }
 
   #digits(): string {
     let out = "";
@@ -140,20 +171,26 @@ class Parser {
     if (letter === "^" || letter === "$") return { kind: "place", holds: PLACES[letter]! };
     if (letter !== "\\") return this.#literal(letter.codePointAt(0)!);
     const escaped = this.#peek();
-    if (escaped !== undefined && escaped !== "^" && escaped !== "$" && Object.hasOwn(PLACES, escaped)) return { kind: "place", holds: PLACES[this.#next()]! };
+    if (escaped !== undefined && escaped !== "^" && escaped !== "$" && Object.hasOwn(PLACES, escaped))
+      return { kind: "place", holds: PLACES[this.#next()]! };
     const meant = this.#escape();
     return typeof meant === "number" ? this.#literal(meant) : { kind: "one", test: meant };
   }
 
   #literal(wanted: number): Node {
     const folded = fold(wanted);
-    return { kind: "one", test: this.#ignoreCase ? (code) => code === wanted || fold(code) === folded : (code) => code === wanted };
+    return {
+      kind: "one",
+      test: this.#ignoreCase ? (code) => code === wanted || fold(code) === folded : (code) => code === wanted,
+    };
   }
 
   #group(): Node | undefined {
     for (const [form, name] of REFUSED) if (this.#takes(form)) this.#fail(`has ${name}, which is not taken`);
     if (this.#takes("?#")) {
-      while (this.#next() !== ")") { /* a comment */ }
+      while (this.#next() !== ")") {
+        /* a comment */
+      }
       return undefined;
     }
     if (this.#takes("?P<")) {
@@ -163,7 +200,10 @@ class Parser {
     }
     const outside = this.#ignoreCase;
     if (this.#takes("?i:")) this.#ignoreCase = true;
-    else if (!this.#takes("?:") && this.#peek() === "?") this.#fail('has a flag or a kind of group that is not taken; "(?i)" at the beginning, "(?i:…)", "(?:…)" and "(?P<name>…)" are');
+    else if (!this.#takes("?:") && this.#peek() === "?")
+      this.#fail(
+        'has a flag or a kind of group that is not taken; "(?i)" at the beginning, "(?i:…)", "(?:…)" and "(?P<name>…)" are',
+      );
     if (++this.#depth > DEEPEST) this.#fail(`has more than ${DEEPEST} groups in one another`);
     const inner = this.#either();
     if (!this.#takes(")")) this.#fail('lacks a ")"');
@@ -185,7 +225,8 @@ class Parser {
       this.#next();
       const last = this.#next();
       const to = last === "\\" ? this.#escape() : last.codePointAt(0)!;
-      if (typeof from !== "number" || typeof to !== "number" || to < from) return this.#fail("has a bad range in a class");
+      if (typeof from !== "number" || typeof to !== "number" || to < from)
+        return this.#fail("has a bad range in a class");
       tests.push((code) => code >= from && code <= to);
     }
     const any: Test = (code) => tests.some((test) => test(code));
@@ -206,7 +247,9 @@ class Parser {
     }
     if (this.#properties && (letter === "p" || letter === "P")) return this.#property(letter === "P");
     if (/^[0-9]$/.test(letter)) return this.#fail("has a back-reference or an octal escape, which are not taken");
-    return /^[A-Za-z]$/.test(letter) ? this.#fail(`has an escape \\${letter}, which is not known`) : letter.codePointAt(0)!;
+    return /^[A-Za-z]$/.test(letter)
+      ? this.#fail(`has an escape \\${letter}, which is not known`)
+      : letter.codePointAt(0)!;
   }
 
   #property(inverted: boolean): Test {

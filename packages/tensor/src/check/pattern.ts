@@ -7,12 +7,20 @@ import { LowrankError, quote } from "../errors.ts";
 import { parsePattern, type Node, type Place, type SyntaxOptions, type Test } from "./pattern-syntax.ts";
 
 /** Takes a code point (`test`), holds at a place (`holds`), goes two ways (`or`), or ends (`to` is -1). */
-interface Instruction { readonly test?: Test; readonly holds?: Place; to: number; or: number }
+interface Instruction {
+  readonly test?: Test;
+  readonly holds?: Place;
+  to: number;
+  or: number;
+}
 
 /** Longest machine. Files name a few hundred modules in one pattern; with more a match of every path would take seconds. */
 const LARGEST = 16384;
 
-export interface Found { readonly start: number; readonly end: number }
+export interface Found {
+  readonly start: number;
+  readonly end: number;
+}
 
 export class Pattern {
   readonly source: string;
@@ -27,16 +35,20 @@ export class Pattern {
   }
 
   /** Whether the whole text matches: `re.fullmatch`. */
-  fullMatch(text: string): boolean { return this.#run(text, 0, true) !== undefined; }
+  fullMatch(text: string): boolean {
+    return this.#run(text, 0, true) !== undefined;
+  }
 
   /** The first match at or after `from`, of those that begin there the one that a backtracking engine finds first: `re.search`. */
-  find(text: string, from = 0): Found | undefined { return this.#run(text, from, false); }
+  find(text: string, from = 0): Found | undefined {
+    return this.#run(text, from, false);
+  }
 
   #run(text: string, from: number, whole: boolean): Found | undefined {
     let best: Found | undefined;
     let arriving: number[] = [];
     let before = from === 0 ? -1 : text.codePointAt(from - (isLow(text, from - 1) ? 2 : 1))!;
-    for (let at = from; ; ) {
+    for (let at = from; ;) {
       const code = at < text.length ? text.codePointAt(at)! : -1;
       const next = at + (code > 0xffff ? 2 : 1);
       if (best === undefined && (!whole || at === from)) arriving.push(0, at);
@@ -92,7 +104,9 @@ class Compiler {
   readonly #refuse: () => never;
   #spent = 0;
 
-  constructor(refuse: () => never) { this.#refuse = refuse; }
+  constructor(refuse: () => never) {
+    this.#refuse = refuse;
+  }
 
   #push(instruction: Partial<Instruction>): Instruction {
     const made = { to: this.program.length + 1, or: -1, ...instruction };
@@ -104,11 +118,20 @@ class Compiler {
     // repetitions of nothing make no instructions, but take time all the same
     if (++this.#spent > LARGEST || this.program.length > LARGEST) this.#refuse();
     switch (node.kind) {
-      case "one": this.#push({ test: node.test }); break;
-      case "place": this.#push({ holds: node.holds }); break;
-      case "all": for (const part of node.parts) this.emit(part); break;
-      case "either": this.#either(node.ways); break;
-      case "many": this.#many(node);
+      case "one":
+        this.#push({ test: node.test });
+        break;
+      case "place":
+        this.#push({ holds: node.holds });
+        break;
+      case "all":
+        for (const part of node.parts) this.emit(part);
+        break;
+      case "either":
+        this.#either(node.ways);
+        break;
+      case "many":
+        this.#many(node);
     }
   }
 
@@ -145,7 +168,12 @@ class Compiler {
  * @throws LowrankError (PatternError) on what Python refuses, on what takes more than linear time, and on what would be too large
  */
 export function pattern(source: string, where: string, options: SyntaxOptions = {}): Pattern {
-  const compiler = new Compiler(() => { throw new LowrankError("PatternError", `${where}: the regular expression ${quote(source)} comes to more than ${LARGEST} steps with its repetitions written out; say less`); });
+  const compiler = new Compiler(() => {
+    throw new LowrankError(
+      "PatternError",
+      `${where}: the regular expression ${quote(source)} comes to more than ${LARGEST} steps with its repetitions written out; say less`,
+    );
+  });
   compiler.emit(parsePattern(source, where, options));
   compiler.program.push({ to: -1, or: -1 });
   return new Pattern(source, compiler.program);

@@ -13,7 +13,10 @@ export interface PythonJsonOptions {
  * ASCII only. Keys whose value is undefined are left out.
  * @throws LowrankError (ValueError) naming the key of a number that JSON cannot hold
  */
-export function pythonJson(value: unknown, { floats = new Set(), indent, sortKeys = false }: PythonJsonOptions = {}): string {
+export function pythonJson(
+  value: unknown,
+  { floats = new Set(), indent, sortKeys = false }: PythonJsonOptions = {},
+): string {
   const list = (items: readonly string[], open: string, close: string, depth: number): string => {
     if (items.length === 0) return open + close;
     if (indent === undefined) return `${open}${items.join(", ")}${close}`;
@@ -24,10 +27,21 @@ export function pythonJson(value: unknown, { floats = new Set(), indent, sortKey
     if (typeof x === "number") return pythonNumber(x, key, floats.has(key));
     if (typeof x === "string") return pythonString(x);
     if (typeof x !== "object" || x === null) return JSON.stringify(x) ?? "null";
-    if (Array.isArray(x)) return list(x.map((item) => write(item, key, depth + 1)), "[", "]", depth);
+    if (Array.isArray(x))
+      return list(
+        x.map((item) => write(item, key, depth + 1)),
+        "[",
+        "]",
+        depth,
+      );
     const entries = Object.entries(x).filter(([, v]) => v !== undefined);
     if (sortKeys) entries.sort(([a], [b]) => byKey(a, b));
-    return list(entries.map(([k, v]) => `${pythonString(k)}: ${write(v, k, depth + 1)}`), "{", "}", depth);
+    return list(
+      entries.map(([k, v]) => `${pythonString(k)}: ${write(v, k, depth + 1)}`),
+      "{",
+      "}",
+      depth,
+    );
   };
   return write(value, "", 0);
 }

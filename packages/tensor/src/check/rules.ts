@@ -37,7 +37,10 @@ export function leaf<T>(expects: string, accepts: (value: unknown) => boolean): 
     expects,
     read(value, at) {
       if (accepts(value)) return value as T;
-      return refuse(at, value === undefined ? `is missing; it must be ${expects}` : `must be ${expects}, got ${quote(value)}`);
+      return refuse(
+        at,
+        value === undefined ? `is missing; it must be ${expects}` : `must be ${expects}, got ${quote(value)}`,
+      );
     },
   };
 }
@@ -45,21 +48,35 @@ export function leaf<T>(expects: string, accepts: (value: unknown) => boolean): 
 export const flag: Rule<boolean> = leaf("true or false", (v) => typeof v === "boolean");
 export const text: Rule<string> = leaf("a string", (v) => typeof v === "string");
 export const name: Rule<string> = leaf("a string that is not empty", (v) => typeof v === "string" && v !== "");
-export function callback<T>(): Rule<T> { return leaf("a function", (v) => typeof v === "function"); }
+export function callback<T>(): Rule<T> {
+  return leaf("a function", (v) => typeof v === "function");
+}
 /** Checked elsewhere, or not ours to judge. */
-export function anything<T = unknown>(): Rule<T> { return leaf("a value", () => true); }
-export function instance<T>(type: abstract new (...args: never[]) => T): Rule<T> { return leaf(`a ${type.name}`, (v) => v instanceof type); }
+export function anything<T = unknown>(): Rule<T> {
+  return leaf("a value", () => true);
+}
+export function instance<T>(type: abstract new (...args: never[]) => T): Rule<T> {
+  return leaf(`a ${type.name}`, (v) => v instanceof type);
+}
 
 /** A whole number from `min` to `max`. */
 export function whole(min: number, max: number = Number.MAX_SAFE_INTEGER): Rule<number> {
-  const bound = max === Number.MAX_SAFE_INTEGER ? (min === 1 ? "a positive whole number" : `a whole number of at least ${min}`) : `a whole number from ${min} to ${max}`;
+  const bound =
+    max === Number.MAX_SAFE_INTEGER
+      ? min === 1
+        ? "a positive whole number"
+        : `a whole number of at least ${min}`
+      : `a whole number from ${min} to ${max}`;
   return leaf(bound, (v) => Number.isSafeInteger(v) && (v as number) >= min && (v as number) <= max);
 }
 
 /** Longest dimension that memory can hold: one f32 row of 2^30 elements takes all 4 GiB of WebAssembly. */
 export const LARGEST_SIZE: number = 2 ** 30;
 /** A dimension or a count of things that each take memory. */
-export const size: Rule<number> = leaf(`a positive whole number up to ${LARGEST_SIZE}, beyond which no memory holds it`, (v) => Number.isSafeInteger(v) && (v as number) >= 1 && (v as number) <= LARGEST_SIZE);
+export const size: Rule<number> = leaf(
+  `a positive whole number up to ${LARGEST_SIZE}, beyond which no memory holds it`,
+  (v) => Number.isSafeInteger(v) && (v as number) >= 1 && (v as number) <= LARGEST_SIZE,
+);
 
 export interface Range {
   readonly min?: number;
@@ -69,10 +86,23 @@ export interface Range {
 }
 
 /** A finite number in a range. */
-export function real({ min = -Infinity, above = -Infinity, max = Infinity, below = Infinity }: Range = {}): Rule<number> {
-  const bounds = [Number.isFinite(min) ? `at least ${min}` : "", Number.isFinite(above) ? `above ${above}` : "", Number.isFinite(max) ? `at most ${max}` : "", Number.isFinite(below) ? `below ${below}` : ""];
+export function real({
+  min = -Infinity,
+  above = -Infinity,
+  max = Infinity,
+  below = Infinity,
+}: Range = {}): Rule<number> {
+  const bounds = [
+    Number.isFinite(min) ? `at least ${min}` : "",
+    Number.isFinite(above) ? `above ${above}` : "",
+    Number.isFinite(max) ? `at most ${max}` : "",
+    Number.isFinite(below) ? `below ${below}` : "",
+  ];
   const said = bounds.filter(Boolean).join(" and ");
-  return leaf(said === "" ? "a finite number" : `a number ${said}`, (v) => typeof v === "number" && Number.isFinite(v) && v >= min && v > above && v <= max && v < below);
+  return leaf(
+    said === "" ? "a finite number" : `a number ${said}`,
+    (v) => typeof v === "number" && Number.isFinite(v) && v >= min && v > above && v <= max && v < below,
+  );
 }
 
 /** In [0, 1). */
@@ -92,15 +122,22 @@ export function optional<T>(rule: Rule<T>): Rule<T | undefined> {
 
 /** For files, where null and absence are the same. */
 export function absent<T>(rule: Rule<T>): Rule<T | undefined> {
-  return { expects: `${rule.expects} or null`, read: (value, at) => (value === undefined || value === null ? undefined : rule.read(value, at)) };
+  return {
+    expects: `${rule.expects} or null`,
+    read: (value, at) => (value === undefined || value === null ? undefined : rule.read(value, at)),
+  };
 }
 
-export function listOf<T>(item: Rule<T>, { min = 0, max = LARGEST_SIZE }: { readonly min?: number; readonly max?: number } = {}): Rule<T[]> {
+export function listOf<T>(
+  item: Rule<T>,
+  { min = 0, max = LARGEST_SIZE }: { readonly min?: number; readonly max?: number } = {},
+): Rule<T[]> {
   const expects = `a list${min > 0 ? ` of at least ${min}` : ""}, each ${item.expects}`;
   return {
     expects,
     read(value, at) {
-      if (!Array.isArray(value) || value.length < min || value.length > max) return refuse(at, `must be ${expects}, got ${quote(value)}`);
+      if (!Array.isArray(value) || value.length < min || value.length > max)
+        return refuse(at, `must be ${expects}, got ${quote(value)}`);
       return value.map((v, i) => item.read(v, { source: at.source, path: [...at.path, i], code: at.code }));
     },
   };
@@ -113,13 +150,17 @@ export function mapOf<T>(item: Rule<T>): Rule<Record<string, T>> {
     expects,
     read(value, at) {
       if (!isPlainObject(value)) return refuse(at, `must be ${expects}, got ${quote(value)}`);
-      return Object.fromEntries(Object.entries(value).map(([key, v]) => [key, item.read(v, { ...at, path: [...at.path, key] })]));
+      return Object.fromEntries(
+        Object.entries(value).map(([key, v]) => [key, item.read(v, { ...at, path: [...at.path, key] })]),
+      );
     },
   };
 }
 
 /** The first rule that takes the value; where none does, what any of them would take. */
-export function anyOf<T extends readonly unknown[]>(...rules: { readonly [K in keyof T]: Rule<T[K]> }): Rule<T[number]> {
+export function anyOf<T extends readonly unknown[]>(
+  ...rules: { readonly [K in keyof T]: Rule<T[K]> }
+): Rule<T[number]> {
   const all = rules as readonly Rule<T[number]>[];
   const expects = all.map((r) => r.expects).join(", or ");
   return {
@@ -132,7 +173,10 @@ export function anyOf<T extends readonly unknown[]>(...rules: { readonly [K in k
           if (!(error instanceof LowrankError)) throw error;
         }
       }
-      return refuse(at, value === undefined ? `is missing; it must be ${expects}` : `must be ${expects}, got ${quote(value)}`);
+      return refuse(
+        at,
+        value === undefined ? `is missing; it must be ${expects}` : `must be ${expects}, got ${quote(value)}`,
+      );
     },
   };
 }
@@ -145,18 +189,36 @@ export interface FieldOptions {
 }
 
 /** An object with these keys. Keys that are absent or undefined stay absent, so that defaults can be spread under the result. */
-export function fields<T extends object>(rules: Rules<T>, { unknown = "refuse", spelt = {} }: FieldOptions = {}): Rule<T> {
+export function fields<T extends object>(
+  rules: Rules<T>,
+  { unknown = "refuse", spelt = {} }: FieldOptions = {},
+): Rule<T> {
   const known = Object.keys(rules);
   return {
     expects: "an object",
     read(value, at) {
-      if (!isPlainObject(value)) return refuse(at, `must be an object with the keys ${known.join(", ")}, got ${quote(value)}`);
-      const stranger = unknown === "keep" ? undefined : Object.keys(value).find((key) => !Object.hasOwn(rules, key) && value[key] !== undefined);
-      if (stranger !== undefined) refuse(at, `has an unknown key ${quote(stranger)}${Object.hasOwn(spelt, stranger) ? `; did you mean "${spelt[stranger]}"?` : suggestion(stranger, known)}`);
+      if (!isPlainObject(value))
+        return refuse(at, `must be an object with the keys ${known.join(", ")}, got ${quote(value)}`);
+      const stranger =
+        unknown === "keep"
+          ? undefined
+          : Object.keys(value).find((key) => !Object.hasOwn(rules, key) && value[key] !== undefined);
+      if (stranger !== undefined)
+        refuse(
+          at,
+          `has an unknown key ${quote(stranger)}${Object.hasOwn(spelt, stranger) ? `; did you mean "${spelt[stranger]}"?` : suggestion(stranger, known)}`,
+        );
       // a known key that is null is absent, not null
-      const given = unknown === "keep" ? Object.fromEntries(Object.entries(value).filter(([key]) => !Object.hasOwn(rules, key))) : {};
+      const given =
+        unknown === "keep"
+          ? Object.fromEntries(Object.entries(value).filter(([key]) => !Object.hasOwn(rules, key)))
+          : {};
       for (const key of known) {
-        const read = rules[key as keyof T].read(Object.hasOwn(value, key) ? value[key] : undefined, { source: at.source, path: [...at.path, key], code: at.code });
+        const read = rules[key as keyof T].read(Object.hasOwn(value, key) ? value[key] : undefined, {
+          source: at.source,
+          path: [...at.path, key],
+          code: at.code,
+        });
         if (read !== undefined) given[key] = read;
       }
       return given as T;

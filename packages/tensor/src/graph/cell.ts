@@ -33,4 +33,6 @@ export class Cell {
 }
 
 /** Frees storage whose last handle was collected; `dispose` is the prompt way. */
-const registry = new FinalizationRegistry<{ engine: Engine; storage: Storage }>(({ engine, storage }) => engine.release(storage));
+const registry = new FinalizationRegistry<{ engine: Engine; storage: Storage }>(({ engine, storage }) =>
+  engine.release(storage),
+);

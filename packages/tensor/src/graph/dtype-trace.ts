@@ -26,14 +26,19 @@ export function traceDTypes(program: Program): DTypeTrace {
   const products = new Map<string, ProductTrace>();
   const storage: Partial<Record<DType, number>> = {};
   const reductions: Partial<Record<DType, number>> = {};
-  for (const cell of program.cells) storage[cell.dtype] = (storage[cell.dtype] ?? 0) + bytesOf(cell.dtype) * sizeOf(cell.shape);
+  for (const cell of program.cells)
+    storage[cell.dtype] = (storage[cell.dtype] ?? 0) + bytesOf(cell.dtype) * sizeOf(cell.shape);
   for (const node of program.nodes) {
     if (node.leaf !== undefined) continue;
     const { lowering } = node.record;
     if (lowering.class === "reduce") reductions[node.dtype] = (reductions[node.dtype] ?? 0) + 1;
     if (lowering.class !== "matmul") continue;
     const [a, b] = node.inputs as [Node, Node];
-    const entry = { operands: [a.dtype, b.dtype] as const, result: node.dtype, stored: [storedAs(a), storedAs(b)] as const };
+    const entry = {
+      operands: [a.dtype, b.dtype] as const,
+      result: node.dtype,
+      stored: [storedAs(a), storedAs(b)] as const,
+    };
     const key = JSON.stringify(entry);
     products.set(key, { ...entry, count: (products.get(key)?.count ?? 0) + 1 });
   }

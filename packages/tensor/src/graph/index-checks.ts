@@ -23,7 +23,9 @@ export interface IndexRange {
 
 /** The index operand itself; `attrs` is its IndexRange. */
 export const indexCheckPrimitive: Primitive = {
-  name: "checkIndices", lowering: { class: "view", view: "alias" }, cost: 0,
+  name: "checkIndices",
+  lowering: { class: "view", view: "alias" },
+  cost: 0,
   reference: ([x]) => x!.data,
 };
 
@@ -45,7 +47,8 @@ function follow(node: Node): { source: Node; path: Node[] } | undefined {
   const path: Node[] = [];
   for (let at = node; ; at = at.inputs[0]!) {
     const { class: kind } = at.record.lowering;
-    if ((at.leaf !== undefined && at.leaf.kind !== "cell") || kind === "constant" || kind === "iota") return { source: at, path: path.reverse() };
+    if ((at.leaf !== undefined && at.leaf.kind !== "cell") || kind === "constant" || kind === "iota")
+      return { source: at, path: path.reverse() };
     // a narrower cast could bring a value from outside into the range
     if (kind !== "view" && !(kind === "cast" && at.dtype === "i32")) return undefined;
     path.push(at);
@@ -63,7 +66,8 @@ export function indexChecks(nodes: readonly Node[], hostLeaves: readonly Node[])
     if (node.record !== indexCheckPrimitive || node.leaf !== undefined) return [];
     const found = follow(node.inputs[0]!);
     const leaf = found === undefined ? -1 : hostLeaves.indexOf(found.source);
-    if (found === undefined || (leaf < 0 && found.source.leaf !== undefined && found.source.leaf.kind !== "host")) return [];
+    if (found === undefined || (leaf < 0 && found.source.leaf !== undefined && found.source.leaf.kind !== "host"))
+      return [];
     return [{ range: node.attrs as unknown as IndexRange, scope: node.scope, ...found, leaf }];
   });
 }
@@ -71,9 +75,12 @@ export function indexChecks(nodes: readonly Node[], hostLeaves: readonly Node[])
 /** @param values of the program's host leaves, in order. @throws ValueError naming the op, the index and where it stands */
 export function checkIndices(checks: readonly IndexCheck[], values: readonly TypedArray[]): void {
   for (const check of checks) {
-    const { source, range: { size, ignore } } = check;
+    const {
+      source,
+      range: { size, ignore },
+    } = check;
     const numbers = numbersOf(source, check.leaf < 0 ? undefined : values[check.leaf]!);
-    const { positions, constants } = check.selection ??= select(check);
+    const { positions, constants } = (check.selection ??= select(check));
     const count = positions?.length ?? numbers.length;
     for (let i = 0; i < count; i++) {
       const at = positions?.[i] ?? i;
@@ -84,7 +91,9 @@ export function checkIndices(checks: readonly IndexCheck[], values: readonly Typ
 }
 
 function numbersOf(source: Node, value: TypedArray | undefined): ArrayLike<number> {
-  const data = value ?? (source.leaf?.kind === "host" ? source.leaf.data : source.record.reference([], source.attrs, source.shape));
+  const data =
+    value ??
+    (source.leaf?.kind === "host" ? source.leaf.data : source.record.reference([], source.attrs, source.shape));
   // as the cast to i32 has it
   return isFloat(source.dtype) ? floatsOf(source.dtype, data).map((v) => (Number.isNaN(v) ? 0 : Math.trunc(v))) : data;
 }
@@ -97,7 +106,12 @@ function select({ source, path }: IndexCheck): NonNullable<IndexCheck["selection
   let data = Float64Array.from({ length: sizeOf(source.shape) }, (_, i) => i);
   let shape = source.shape;
   for (const node of path) {
-    if (moving.includes(node)) data = node.record.reference([{ shape, data }], "value" in node.attrs ? { ...node.attrs, value: -constants.push(node.attrs["value"] as number) } : node.attrs, node.shape) as Float64Array<ArrayBuffer>;
+    if (moving.includes(node))
+      data = node.record.reference(
+        [{ shape, data }],
+        "value" in node.attrs ? { ...node.attrs, value: -constants.push(node.attrs["value"] as number) } : node.attrs,
+        node.shape,
+      ) as Float64Array<ArrayBuffer>;
     shape = node.shape;
   }
   return { positions: data, constants };
@@ -108,9 +122,17 @@ function inOrder({ record: { lowering } }: Node): boolean {
 }
 
 function refuse({ range: { size, ignore, op, name }, scope, source }: IndexCheck, value: number, at: number): never {
-  const where = at < 0 ? "in padding" : source.shape.length === 0 ? `in ${nameOf(source)}` : `${source.shape.length === 1 ? `in row ${at}` : `at ${formatShape(unravel(at, source.shape))}`} of ${nameOf(source)}`;
+  const where =
+    at < 0
+      ? "in padding"
+      : source.shape.length === 0
+        ? `in ${nameOf(source)}`
+        : `${source.shape.length === 1 ? `in row ${at}` : `at ${formatShape(unravel(at, source.shape))}`} of ${nameOf(source)}`;
   const bounds = size === Infinity ? "is negative" : `lies outside [0, ${size})`;
-  throw new LowrankError("ValueError", `${op}${scope === "" ? "" : ` in ${scope}`}: ${name} ${value} ${where} ${bounds}${ignore === undefined ? "" : `; ${ignore} is ignored`}`);
+  throw new LowrankError(
+    "ValueError",
+    `${op}${scope === "" ? "" : ` in ${scope}`}: ${name} ${value} ${where} ${bounds}${ignore === undefined ? "" : `; ${ignore} is ignored`}`,
+  );
 }
 
 function nameOf({ leaf, shape }: Node): string {
@@ -120,6 +142,7 @@ function nameOf({ leaf, shape }: Node): string {
 
 function unravel(at: number, shape: readonly number[]): number[] {
   const index: number[] = [];
-  for (let d = shape.length - 1, rest = at; d >= 0; rest = Math.floor(rest / shape[d]!), d--) index[d] = rest % shape[d]!;
+  for (let d = shape.length - 1, rest = at; d >= 0; rest = Math.floor(rest / shape[d]!), d--)
+    index[d] = rest % shape[d]!;
   return index;
 }

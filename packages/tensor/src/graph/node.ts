@@ -42,7 +42,14 @@ export class Node {
   leaf: Leaf | undefined;
   vjp: CustomVjp | undefined;
 
-  constructor(record: PrimitiveRecord, inputs: readonly Node[], attrs: Attrs, shape: readonly number[], dtype: DType, leaf?: Leaf) {
+  constructor(
+    record: PrimitiveRecord,
+    inputs: readonly Node[],
+    attrs: Attrs,
+    shape: readonly number[],
+    dtype: DType,
+    leaf?: Leaf,
+  ) {
     this.record = record;
     this.inputs = inputs;
     this.attrs = attrs;

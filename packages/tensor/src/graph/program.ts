@@ -45,7 +45,8 @@ export function buildProgram(outputs: readonly Node[], assignments: readonly Ass
 }
 
 function checkVersion(node: Node, cell: Cell, version: number): void {
-  if (cell.disposed) throw new LowrankError("DisposedError", `tensor [${node.shape.join(", ")}] was disposed before it was read`);
+  if (cell.disposed)
+    throw new LowrankError("DisposedError", `tensor [${node.shape.join(", ")}] was disposed before it was read`);
   if (cell.version !== version) {
     throw new LowrankError(
       "StaleError",

@@ -9,9 +9,12 @@ export function signatureOf(program: Program): string {
   program.nodes.forEach((node, i) => {
     ids.set(node, i);
     const leaf = node.leaf;
-    const what = leaf === undefined
-      ? `${node.record.name}(${node.inputs.map((n) => ids.get(n)).join(",")})${attributes(node)}`
-      : leaf.kind === "cell" ? `cell${cells.get(leaf.cell)}` : "host";
+    const what =
+      leaf === undefined
+        ? `${node.record.name}(${node.inputs.map((n) => ids.get(n)).join(",")})${attributes(node)}`
+        : leaf.kind === "cell"
+          ? `cell${cells.get(leaf.cell)}`
+          : "host";
     lines.push(`${what}:${node.dtype}[${node.shape.join(",")}]`);
   });
   lines.push(`out ${program.outputs.map((n) => ids.get(n)).join(",")}`);
@@ -21,5 +24,7 @@ export function signatureOf(program: Program): string {
 
 function attributes(node: Node): string {
   // String(-0) is "0", and JSON has no NaN: spell numbers out
-  return JSON.stringify(node.attrs, (_, v: unknown) => (typeof v === "number" ? (Object.is(v, -0) ? "-0" : String(v)) : v));
+  return JSON.stringify(node.attrs, (_, v: unknown) =>
+    typeof v === "number" ? (Object.is(v, -0) ? "-0" : String(v)) : v,
+  );
 }

@@ -11,11 +11,17 @@ export interface Affine {
 export function affine(body: readonly Instr[], v: ValueId): Affine | undefined {
   const instr = body[v]!;
   switch (instr.op) {
-    case "const": return { offset: instr.value, strides: new Map() };
-    case "coord": return { offset: 0, strides: new Map([[instr.dim, 1]]) };
-    case "cast": return ["i32", "u32"].includes(body[instr.a]!.type) ? affine(body, instr.a) : undefined;
-    case "add": case "mul": break;
-    default: return undefined;
+    case "const":
+      return { offset: instr.value, strides: new Map() };
+    case "coord":
+      return { offset: 0, strides: new Map([[instr.dim, 1]]) };
+    case "cast":
+      return ["i32", "u32"].includes(body[instr.a]!.type) ? affine(body, instr.a) : undefined;
+    case "add":
+    case "mul":
+      break;
+    default:
+      return undefined;
   }
   const [a, b] = [affine(body, instr.a), affine(body, instr.b)];
   if (a === undefined || b === undefined) return undefined;

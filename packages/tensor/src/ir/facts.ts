@@ -16,7 +16,9 @@ export interface BodyFacts {
 /** Values an instruction reads, in no particular order. */
 export function operands(instr: Instr): readonly ValueId[] {
   switch (instr.op) {
-    case "const": case "coord": case "acc":
+    case "const":
+    case "coord":
+    case "acc":
       return [];
     case "inbounds":
       return instr.guards.flatMap(dynamicValues);
@@ -83,7 +85,7 @@ export function bodyFacts(body: readonly Instr[], outerRank: number, rank: numbe
 
 /** Whether a store happens once per inner element (else once per row). */
 export function storesElements(store: Store, facts: BodyFacts, outerRank: number): boolean {
-  return ((facts.dims[store.value]! | indexDims(store.index, facts.dims)) >>> outerRank) !== 0;
+  return (facts.dims[store.value]! | indexDims(store.index, facts.dims)) >>> outerRank !== 0;
 }
 
 /** Values reachable from `roots`, as a flag per body position. */
@@ -114,5 +116,7 @@ export function accumulators({ products }: GemmKernel): number {
 /** What an operand loads when it is a single unguarded load, the common case that deserves its own path. */
 export function plainLoad(operand: Operand): Index | undefined {
   const instr = operand.body[operand.value]!;
-  return instr.op === "load" && instr.index.guards === undefined && instr.index.dynamic === undefined ? instr.index : undefined;
+  return instr.op === "load" && instr.index.guards === undefined && instr.index.dynamic === undefined
+    ? instr.index
+    : undefined;
 }

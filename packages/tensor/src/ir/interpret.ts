@@ -8,7 +8,21 @@ import { erf, normalCdf } from "../math/erf.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../math/half.ts";
 import { elementBits, elementHalf } from "../random/threefry.ts";
 import { bodyFacts, storesElements } from "./facts.ts";
-import type { Arg, BinaryOp, GemmKernel, Guard, Index, Instr, Kernel, LoopKernel, Operand, ScatterKernel, Store, UnaryOp, ValueType } from "./kernel.ts";
+import type {
+  Arg,
+  BinaryOp,
+  GemmKernel,
+  Guard,
+  Index,
+  Instr,
+  Kernel,
+  LoopKernel,
+  Operand,
+  ScatterKernel,
+  Store,
+  UnaryOp,
+  ValueType,
+} from "./kernel.ts";
 
 export interface InterpretOptions {
   /** `f64` (default) keeps every intermediate in double precision; `f32` rounds after each instruction, as a device does. */
@@ -73,10 +87,13 @@ function interpretGemm(kernel: GemmKernel, machine: Machine): void {
     const sums: number[] = [];
     for (const { k: length, a, b, acc } of kernel.products) {
       let sum = 0;
-      for (let k = 0; k < length; k++) sum += operandValue(a, machine, [...batch, m, k]) * operandValue(b, machine, [...batch, k, n]);
+      for (let k = 0; k < length; k++)
+        sum += operandValue(a, machine, [...batch, m, k]) * operandValue(b, machine, [...batch, k, n]);
       sums[acc] = (sums[acc] ?? 0) + sum;
     }
-    const writes = kernel.stores.map((s) => readStore(s, kernel.epilogue, machine, { coords: at, acc: sums.map(machine.round) }));
+    const writes = kernel.stores.map((s) =>
+      readStore(s, kernel.epilogue, machine, { coords: at, acc: sums.map(machine.round) }),
+    );
     for (const write of writes) write();
   });
 }
@@ -102,7 +119,9 @@ function readStore(store: Store, body: readonly Instr[], machine: Machine, point
   const at = offsetOf(store.index, point.coords, values);
   const { dtype, size } = machine.args[store.arg]!;
   invariant(at >= 0 && at < size, `store outside argument ${store.arg}: ${at} of ${size}`);
-  return () => { machine.buffers[store.arg]![at] = toMemory(dtype, values[store.value]!); };
+  return () => {
+    machine.buffers[store.arg]![at] = toMemory(dtype, values[store.value]!);
+  };
 }
 
 function forEachPoint(shape: readonly number[], visit: (at: number[]) => void): void {
@@ -124,31 +143,54 @@ function evaluate(body: readonly Instr[], end: number, machine: Machine, point: 
   return values;
 }
 
-function evaluateOne(instr: Instr, id: number, body: readonly Instr[], values: number[], machine: Machine, point: Point): number {
+function evaluateOne(
+  instr: Instr,
+  id: number,
+  body: readonly Instr[],
+  values: number[],
+  machine: Machine,
+  point: Point,
+): number {
   const { round } = machine;
   switch (instr.op) {
-    case "const": return toType(instr.type, instr.value, Math.fround);
-    case "coord": return point.coords[instr.dim]!;
-    case "acc": return point.acc![instr.index]!;
-    case "reduce": return point.reduced?.get(id) ?? NaN;
-    case "inbounds": return instr.guards.every((g) => holds(g, point.coords, values)) ? 1 : 0;
+    case "const":
+      return toType(instr.type, instr.value, Math.fround);
+    case "coord":
+      return point.coords[instr.dim]!;
+    case "acc":
+      return point.acc![instr.index]!;
+    case "reduce":
+      return point.reduced?.get(id) ?? NaN;
+    case "inbounds":
+      return instr.guards.every((g) => holds(g, point.coords, values)) ? 1 : 0;
     case "load": {
       const { index } = instr;
-      if (index.guards !== undefined && !index.guards.every((g) => holds(g, point.coords, values))) return toType(instr.type, index.fill ?? 0, Math.fround);
+      if (index.guards !== undefined && !index.guards.every((g) => holds(g, point.coords, values)))
+        return toType(instr.type, index.fill ?? 0, Math.fround);
       const at = offsetOf(index, point.coords, values);
       // Bodies are evaluated whole, so a load that no store needs at this point may lie outside; it must not matter.
       return fromMemory(machine.args[instr.arg]!.dtype, machine.buffers[instr.arg]![at] ?? NaN);
     }
-    case "select": return values[instr.cond] ? values[instr.a]! : values[instr.b]!;
-    case "cast": return convert(body[instr.a]!.type, instr.type, values[instr.a]!, round);
+    case "select":
+      return values[instr.cond] ? values[instr.a]! : values[instr.b]!;
+    case "cast":
+      return convert(body[instr.a]!.type, instr.type, values[instr.a]!, round);
     case "round": {
       const x = values[instr.a]!;
       return fromMemory(instr.to, toMemory(instr.to, x));
     }
-    case "random": return (instr.bits === 16 ? elementHalf : elementBits)([values[instr.k0]!, values[instr.k1]!], values[instr.index]!, values[instr.site]!);
+    case "random":
+      return (instr.bits === 16 ? elementHalf : elementBits)(
+        [values[instr.k0]!, values[instr.k1]!],
+        values[instr.index]!,
+        values[instr.site]!,
+      );
     default: {
       const from = body[instr.a]!.type;
-      const x = "b" in instr ? binary(instr.op, from, values[instr.a]!, values[instr.b]!, round) : unary(instr.op, values[instr.a]!, round);
+      const x =
+        "b" in instr
+          ? binary(instr.op, from, values[instr.a]!, values[instr.b]!, round)
+          : unary(instr.op, values[instr.a]!, round);
       return toType(instr.type, x, round);
     }
   }
@@ -156,7 +198,9 @@ function evaluateOne(instr: Instr, id: number, body: readonly Instr[], values: n
 
 function offsetOf(index: Index | Guard, coords: readonly number[], values: readonly number[]): number {
   let at = index.offset;
-  index.strides.forEach((stride, d) => { at += stride * coords[d]!; });
+  index.strides.forEach((stride, d) => {
+    at += stride * coords[d]!;
+  });
   for (const term of index.dynamic ?? []) at += term.stride * values[term.value]!;
   return at;
 }
@@ -173,10 +217,14 @@ function lowest(type: ValueType): number {
 /** The value as `type` holds it: floats rounded, integers wrapped. */
 function toType(type: ValueType, x: number, round: (x: number) => number): number {
   switch (type) {
-    case "f32": return round(x);
-    case "bool": return x !== 0 ? 1 : 0;
-    case "i32": return x | 0;
-    case "u32": return x >>> 0;
+    case "f32":
+      return round(x);
+    case "bool":
+      return x !== 0 ? 1 : 0;
+    case "i32":
+      return x | 0;
+    case "u32":
+      return x >>> 0;
   }
 }
 
@@ -189,61 +237,101 @@ function convert(from: ValueType, to: ValueType, x: number, round: (x: number) =
 
 function unary(op: UnaryOp, x: number, round: (x: number) => number): number {
   switch (op) {
-    case "neg": return -x;
-    case "abs": return Math.abs(x);
-    case "exp": return Math.exp(x);
-    case "log": return Math.log(x);
-    case "log1p": return Math.log1p(x);
-    case "sqrt": return Math.sqrt(x);
-    case "rsqrt": return 1 / round(Math.sqrt(x));
-    case "recip": return 1 / x;
-    case "tanh": return Math.tanh(x);
-    case "erf": return erf(x);
-    case "normalCdf": return normalCdf(x);
-    case "sin": return Math.sin(x);
-    case "cos": return Math.cos(x);
-    case "floor": return Math.floor(x);
-    case "not": return x ? 0 : 1;
-    case "isfinite": return Number.isFinite(x) ? 1 : 0;
-    case "isnan": return Number.isNaN(x) ? 1 : 0;
+    case "neg":
+      return -x;
+    case "abs":
+      return Math.abs(x);
+    case "exp":
+      return Math.exp(x);
+    case "log":
+      return Math.log(x);
+    case "log1p":
+      return Math.log1p(x);
+    case "sqrt":
+      return Math.sqrt(x);
+    case "rsqrt":
+      return 1 / round(Math.sqrt(x));
+    case "recip":
+      return 1 / x;
+    case "tanh":
+      return Math.tanh(x);
+    case "erf":
+      return erf(x);
+    case "normalCdf":
+      return normalCdf(x);
+    case "sin":
+      return Math.sin(x);
+    case "cos":
+      return Math.cos(x);
+    case "floor":
+      return Math.floor(x);
+    case "not":
+      return x ? 0 : 1;
+    case "isfinite":
+      return Number.isFinite(x) ? 1 : 0;
+    case "isnan":
+      return Number.isNaN(x) ? 1 : 0;
   }
 }
 
 function binary(op: BinaryOp, type: ValueType, a: number, b: number, round: (x: number) => number): number {
   const integer = type === "i32" || type === "u32";
   switch (op) {
-    case "add": return a + b;
-    case "sub": return a - b;
-    case "mul": return integer ? Math.imul(a, b) : a * b;
-    case "div": return integer ? (b === 0 ? 0 : Math.trunc(a / b)) : a / b;
-    case "mod": return integer ? (b === 0 ? 0 : a % b) : a - round(b * Math.trunc(round(a / b)));
-    case "max": return Math.max(a, b);
-    case "min": return Math.min(a, b);
-    case "lt": return a < b ? 1 : 0;
-    case "le": return a <= b ? 1 : 0;
-    case "eq": return a === b ? 1 : 0;
-    case "ne": return a !== b ? 1 : 0;
-    case "and": return a & b;
-    case "or": return a | b;
-    case "xor": return a ^ b;
-    case "shl": return a << (b & 31);
-    case "shr": return type === "u32" ? a >>> (b & 31) : a >> (b & 31);
+    case "add":
+      return a + b;
+    case "sub":
+      return a - b;
+    case "mul":
+      return integer ? Math.imul(a, b) : a * b;
+    case "div":
+      return integer ? (b === 0 ? 0 : Math.trunc(a / b)) : a / b;
+    case "mod":
+      return integer ? (b === 0 ? 0 : a % b) : a - round(b * Math.trunc(round(a / b)));
+    case "max":
+      return Math.max(a, b);
+    case "min":
+      return Math.min(a, b);
+    case "lt":
+      return a < b ? 1 : 0;
+    case "le":
+      return a <= b ? 1 : 0;
+    case "eq":
+      return a === b ? 1 : 0;
+    case "ne":
+      return a !== b ? 1 : 0;
+    case "and":
+      return a & b;
+    case "or":
+      return a | b;
+    case "xor":
+      return a ^ b;
+    case "shl":
+      return a << (b & 31);
+    case "shr":
+      return type === "u32" ? a >>> (b & 31) : a >> (b & 31);
   }
 }
 
 function fromMemory(dtype: DType, bits: number): number {
   switch (dtype) {
-    case "f16": return f16ToF32(Uint16Array.of(bits))[0]!;
-    case "bf16": return bf16ToF32(Uint16Array.of(bits))[0]!;
-    case "bool": return bits ? 1 : 0;
-    default: return bits;
+    case "f16":
+      return f16ToF32(Uint16Array.of(bits))[0]!;
+    case "bf16":
+      return bf16ToF32(Uint16Array.of(bits))[0]!;
+    case "bool":
+      return bits ? 1 : 0;
+    default:
+      return bits;
   }
 }
 
 function toMemory(dtype: DType, x: number): number {
   switch (dtype) {
-    case "f16": return f32ToF16(Float32Array.of(x))[0]!;
-    case "bf16": return f32ToBf16(Float32Array.of(x))[0]!;
-    default: return x;
+    case "f16":
+      return f32ToF16(Float32Array.of(x))[0]!;
+    case "bf16":
+      return f32ToBf16(Float32Array.of(x))[0]!;
+    default:
+      return x;
   }
 }

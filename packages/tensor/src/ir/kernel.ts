@@ -18,15 +18,42 @@ export type ValueType = "f32" | "i32" | "u32" | "bool";
 export type ValueId = number;
 
 export type UnaryOp =
-  | "neg" | "abs" | "exp" | "log" | "log1p" | "sqrt" | "rsqrt" | "recip" | "tanh" | "erf" | "normalCdf" | "sin" | "cos" | "floor"
-  | "not"        // bool
-  | "isfinite" | "isnan";  // f32 → bool, by bit pattern
+  | "neg"
+  | "abs"
+  | "exp"
+  | "log"
+  | "log1p"
+  | "sqrt"
+  | "rsqrt"
+  | "recip"
+  | "tanh"
+  | "erf"
+  | "normalCdf"
+  | "sin"
+  | "cos"
+  | "floor"
+  | "not" // bool
+  | "isfinite"
+  | "isnan"; // f32 → bool, by bit pattern
 
 /** Comparisons give `bool`; `and`/`or`/`xor` take bool or integers; `shl`/`shr` take integers. `max`/`min` propagate NaN. */
 export type BinaryOp =
-  | "add" | "sub" | "mul" | "div" | "max" | "min" | "mod"
-  | "lt" | "le" | "eq" | "ne"
-  | "and" | "or" | "xor" | "shl" | "shr";
+  | "add"
+  | "sub"
+  | "mul"
+  | "div"
+  | "max"
+  | "min"
+  | "mod"
+  | "lt"
+  | "le"
+  | "eq"
+  | "ne"
+  | "and"
+  | "or"
+  | "xor"
+  | "shl"
+  | "shr";
 
 /** 0 ≤ offset + Σ strides[d]·coord[d] + Σ dynamic.stride·value < size. */
 export interface Guard {
@@ -59,13 +86,27 @@ export type Instr =
   | { readonly op: "load"; readonly type: ValueType; readonly arg: number; readonly index: Index }
   | { readonly op: UnaryOp; readonly type: ValueType; readonly a: ValueId }
   | { readonly op: BinaryOp; readonly type: ValueType; readonly a: ValueId; readonly b: ValueId }
-  | { readonly op: "select"; readonly type: ValueType; readonly cond: ValueId; readonly a: ValueId; readonly b: ValueId }
+  | {
+      readonly op: "select";
+      readonly type: ValueType;
+      readonly cond: ValueId;
+      readonly a: ValueId;
+      readonly b: ValueId;
+    }
   /** Conversion between register types. f32 → int truncates and saturates; → bool is `≠ 0`. */
   | { readonly op: "cast"; readonly type: ValueType; readonly a: ValueId }
   /** Rounds an f32 to the nearest f16 or bf16 value and widens it again. */
   | { readonly op: "round"; readonly type: "f32"; readonly to: "f16" | "bf16"; readonly a: ValueId }
   /** Random bits of element `index` at `site` under key (k0, k1), as `elementBits` (32) and `elementHalf` (16) in random/threefry.ts have them; all u32. */
-  | { readonly op: "random"; readonly type: "u32"; readonly bits: RandomWidth; readonly k0: ValueId; readonly k1: ValueId; readonly index: ValueId; readonly site: ValueId }
+  | {
+      readonly op: "random";
+      readonly type: "u32";
+      readonly bits: RandomWidth;
+      readonly k0: ValueId;
+      readonly k1: ValueId;
+      readonly index: ValueId;
+      readonly site: ValueId;
+    }
   /** Reduction of `a` over the inner dimensions; the result is the same for the whole row. An f32 result that is zero is +0 (WGSL promises no sign). */
   | { readonly op: "reduce"; readonly type: ValueType; readonly combine: "sum" | "max"; readonly a: ValueId }
   /** GEMM epilogues only: accumulator `index` at this coordinate. */

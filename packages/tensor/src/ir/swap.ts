@@ -15,7 +15,11 @@ export function turned(kernel: GemmKernel): GemmKernel {
   const body = (instrs: readonly Instr[]): Instr[] => instrs.map((i) => mapInstr(i, to));
   const operand = (x: Operand): Operand => ({ body: body(x.body), value: x.value });
   return {
-    ...kernel, m: kernel.n, n: kernel.m, products: kernel.products.map((p) => ({ ...p, a: operand(p.b), b: operand(p.a) })),
-    epilogue: body(kernel.epilogue), stores: kernel.stores.map((s) => ({ ...s, index: mapIndex(s.index, to) })),
+    ...kernel,
+    m: kernel.n,
+    n: kernel.m,
+    products: kernel.products.map((p) => ({ ...p, a: operand(p.b), b: operand(p.a) })),
+    epilogue: body(kernel.epilogue),
+    stores: kernel.stores.map((s) => ({ ...s, index: mapIndex(s.index, to) })),
   };
 }

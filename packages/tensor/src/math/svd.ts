@@ -81,16 +81,22 @@ function turn(rows: Float64Array, p: number, q: number, length: number, cos: num
 export function topSvd(a: ArrayLike<number>, m: number, n: number, rank: number, tolerance = 1e-10): Svd {
   checkSize(a, m, n);
   const k = Math.min(m, n);
-  if (!Number.isInteger(rank) || rank < 1 || rank > k) throw new ShapeError(`topSvd: [${m}, ${n}] has ${k} singular values, ${rank} were asked for`);
+  if (!Number.isInteger(rank) || rank < 1 || rank > k)
+    throw new ShapeError(`topSvd: [${m}, ${n}] has ${k} singular values, ${rank} were asked for`);
   if (k <= 64 || rank * 4 >= k) return cut(svd(a, m, n), m, n, k, rank);
   const lanczos = new Lanczos(a instanceof Float64Array ? a : Float64Array.from(a), m, n);
   for (let target = 4 * rank + 32; ; target = Math.ceil(target * 1.4)) {
     lanczos.advance(Math.min(target, k));
     const steps = lanczos.steps;
     const small = svd(lanczos.bidiagonal(), steps, steps);
-    const left = lanczos.beta * Math.max(...Array.from({ length: rank }, (_, i) => Math.abs(small.u[(steps - 1) * steps + i]!)));
+    const left =
+      lanczos.beta * Math.max(...Array.from({ length: rank }, (_, i) => Math.abs(small.u[(steps - 1) * steps + i]!)));
     if (left > tolerance * small.s[0]! && steps < k) continue;
-    return { u: combine(lanczos.lefts, small.u, m, steps, rank), s: small.s.slice(0, rank), v: combine(lanczos.rights, small.v, n, steps, rank) };
+    return {
+      u: combine(lanczos.lefts, small.u, m, steps, rank),
+      s: small.s.slice(0, rank),
+      v: combine(lanczos.rights, small.v, n, steps, rank),
+    };
   }
 }
 
@@ -115,7 +121,9 @@ class Lanczos {
     this.#next = this.#fresh(n, this.rights);
   }
 
-  get steps(): number { return this.#alphas.length; }
+  get steps(): number {
+    return this.#alphas.length;
+  }
 
   advance(steps: number): void {
     const [m, n, a] = [this.#m, this.#n, this.#a];
@@ -137,8 +145,12 @@ class Lanczos {
   bidiagonal(): Float64Array {
     const k = this.steps;
     const out = new Float64Array(k * k);
-    this.#alphas.forEach((x, i) => { out[i * k + i] = x; });
-    this.#betas.forEach((x, i) => { out[i * k + i + 1] = x; });
+    this.#alphas.forEach((x, i) => {
+      out[i * k + i] = x;
+    });
+    this.#betas.forEach((x, i) => {
+      out[i * k + i + 1] = x;
+    });
     return out;
   }
 
@@ -147,7 +159,8 @@ class Lanczos {
     const before = Math.sqrt(rowDot(x, 0, x));
     removeAll(x, basis);
     const length = Math.sqrt(rowDot(x, 0, x));
-    if (length <= 1e-13 * before || length === 0) return [0, basis.length < x.length ? this.#fresh(x.length, basis) : x];
+    if (length <= 1e-13 * before || length === 0)
+      return [0, basis.length < x.length ? this.#fresh(x.length, basis) : x];
     for (let i = 0; i < x.length; i++) x[i]! /= length;
     return [length, x];
   }
@@ -185,10 +198,17 @@ function addRow(out: Float64Array, a: Float64Array, at: number, factor: number):
 }
 
 /** Columns 0 … rank − 1 of basisᵀ·w, for `steps` basis vectors as rows and w [steps, steps]. */
-function combine(basis: readonly Float64Array[], w: Float64Array, length: number, steps: number, rank: number): Float64Array {
+function combine(
+  basis: readonly Float64Array[],
+  w: Float64Array,
+  length: number,
+  steps: number,
+  rank: number,
+): Float64Array {
   const out = new Float64Array(length * rank);
   basis.forEach((vector, d) => {
-    for (let i = 0; i < length; i++) for (let j = 0; j < rank; j++) out[i * rank + j]! += vector[i]! * w[d * steps + j]!;
+    for (let i = 0; i < length; i++)
+      for (let j = 0; j < rank; j++) out[i * rank + j]! += vector[i]! * w[d * steps + j]!;
   });
   return out;
 }
@@ -198,7 +218,8 @@ function checkSize(a: ArrayLike<number>, m: number, n: number): void {
 }
 
 function cut({ u, s, v }: Svd, m: number, n: number, k: number, rank: number): Svd {
-  const columns = (x: Float64Array, rows: number): Float64Array => Float64Array.from({ length: rows * rank }, (_, i) => x[Math.floor(i / rank) * k + (i % rank)]!);
+  const columns = (x: Float64Array, rows: number): Float64Array =>
+    Float64Array.from({ length: rows * rank }, (_, i) => x[Math.floor(i / rank) * k + (i % rank)]!);
   return { u: columns(u, m), s: s.slice(0, rank), v: columns(v, n) };
 }
 

@@ -5,12 +5,19 @@ import type { OpRecord } from "./record.ts";
 import type { Toolbox } from "./toolbox.ts";
 
 export const square: OpRecord<[x: Tensor]> = {
-  name: "square", doc: "x²", tolerance: "arithmetic", differentiable: true, sample: (g) => [g.tensor(g.shape())],
+  name: "square",
+  doc: "x²",
+  tolerance: "arithmetic",
+  differentiable: true,
+  sample: (g) => [g.tensor(g.shape())],
   call: (t, x) => t.mul(x, x),
 };
 
 export const relu: OpRecord<[x: Tensor]> = {
-  name: "relu", doc: "max(x, 0), gradient 0 at 0", tolerance: "exact", differentiable: true,
+  name: "relu",
+  doc: "max(x, 0), gradient 0 at 0",
+  tolerance: "exact",
+  differentiable: true,
   sample: (g) => [g.tensor(g.shape(), { avoid: [0], gap: 1e-2 })],
   call: (t, x) => t.make.withVjp(t.maximum(x, 0), [x], (dy) => [t.where(t.gt(x, 0), dy, 0)]),
 };
@@ -22,7 +29,21 @@ function complement(t: Toolbox, x: Tensor, s: Tensor): Tensor {
 
 // 1/(1+e^−x): e^−x overflows to ∞ for very negative x, whose reciprocal is the right 0. dσ/dx = σ(1 − σ)
 export const sigmoid: OpRecord<[x: Tensor]> = {
-  name: "sigmoid", doc: "1/(1 + e⁻ˣ)", precision: "inner", tolerance: "row", differentiable: true, sample: (g) => [g.tensor(g.shape(), { min: -8, max: 8, tails: [[-80, -8], [8, 80]] })],
+  name: "sigmoid",
+  doc: "1/(1 + e⁻ˣ)",
+  precision: "inner",
+  tolerance: "row",
+  differentiable: true,
+  sample: (g) => [
+    g.tensor(g.shape(), {
+      min: -8,
+      max: 8,
+      tails: [
+        [-80, -8],
+        [8, 80],
+      ],
+    }),
+  ],
   call: (t, x) => {
     const y = t.reciprocal(t.add(t.exp(t.neg(x)), 1));
     return t.make.withVjp(y, [x], (dy) => [t.mul(dy, t.mul(y, complement(t, x, y)))]);
@@ -31,7 +52,21 @@ export const sigmoid: OpRecord<[x: Tensor]> = {
 
 // d/dx x·σ(x) = σ(x)·(1 + x·(1 − σ(x)))
 export const silu: OpRecord<[x: Tensor]> = {
-  name: "silu", doc: "x · sigmoid(x)", precision: "inner", tolerance: "row", differentiable: true, sample: (g) => [g.tensor(g.shape(), { min: -8, max: 8, tails: [[-80, -8], [8, 80]] })],
+  name: "silu",
+  doc: "x · sigmoid(x)",
+  precision: "inner",
+  tolerance: "row",
+  differentiable: true,
+  sample: (g) => [
+    g.tensor(g.shape(), {
+      min: -8,
+      max: 8,
+      tails: [
+        [-80, -8],
+        [8, 80],
+      ],
+    }),
+  ],
   call: (t, x) => {
     const s = t.sigmoid(x);
     return t.make.withVjp(t.mul(x, s), [x], (dy) => [t.mul(dy, t.mul(s, t.add(t.mul(x, complement(t, x, s)), 1)))]);
@@ -45,11 +80,31 @@ const TANH_SCALE = Math.sqrt(2 / Math.PI);
 const TANH_CUBIC = 0.044715;
 
 export const gelu: OpRecord<[x: Tensor, approximate?: GeluForm]> = {
-  name: "gelu", doc: "x·Φ(x): `none` with the normal distribution function (BERT), `tanh` with the approximation (GPT-2); they differ by up to 4.7e-4", precision: "inner", tolerance: "row", differentiable: true,
+  name: "gelu",
+  doc: "x·Φ(x): `none` with the normal distribution function (BERT), `tanh` with the approximation (GPT-2); they differ by up to 4.7e-4",
+  precision: "inner",
+  tolerance: "row",
+  differentiable: true,
   sample: (g) => {
     const approximate = g.pick(["none", "tanh"] as const);
     // beyond, results leave the range of f32
-    return [g.tensor(g.shape(), { min: -6, max: 6, tails: approximate === "none" ? [[-12.5, -4], [4, 12.5]] : [[-9.5, -4], [4, 9.5]] }), approximate];
+    return [
+      g.tensor(g.shape(), {
+        min: -6,
+        max: 6,
+        tails:
+          approximate === "none"
+            ? [
+                [-12.5, -4],
+                [4, 12.5],
+              ]
+            : [
+                [-9.5, -4],
+                [4, 9.5],
+              ],
+      }),
+      approximate,
+    ];
   },
   call: (t, x, approximate = "none") => {
     if (geluFormOf(approximate) === "none") {

@@ -9,11 +9,15 @@ import type { OpRecord } from "./record.ts";
 export const checkIndices: OpRecord<[ids: Tensor, range: IndexRange]> = {
   name: "checkIndices",
   doc: "ids; where the host knows them, one outside [0, size) is an error before the run",
-  tolerance: "exact", differentiable: false,
+  tolerance: "exact",
+  differentiable: false,
   sample: (g) => [g.ints(g.shape(), 0, 4), { size: 5, ignore: -100, op: "checkIndices", name: "id" }],
   call: (t, ids, wanted) => {
     const range = indexRange(wanted);
-    if (dtypes[ids.dtype].kind !== "int") throw new DTypeError(`${range.op}: ${range.name === "index" ? "indices" : `${range.name}s`} must be integers, got ${ids.dtype}`);
+    if (dtypes[ids.dtype].kind !== "int")
+      throw new DTypeError(
+        `${range.op}: ${range.name === "index" ? "indices" : `${range.name}s`} must be integers, got ${ids.dtype}`,
+      );
     return t.make.node(indexCheckPrimitive, [ids], { ...range }, ids.shape, ids.dtype);
   },
 };

@@ -12,13 +12,25 @@ import { records } from "./registry.ts";
 import { constantPrimitive, leafPrimitive } from "./sources.ts";
 import type { BoundOps, Builders, Toolbox } from "./toolbox.ts";
 
-export function makeToolbox(wrap: (node: Node, device: Device) => Tensor, isTensor: (x: unknown) => x is Tensor): Toolbox {
+export function makeToolbox(
+  wrap: (node: Node, device: Device) => Tensor,
+  isTensor: (x: unknown) => x is Tensor,
+): Toolbox {
   const make: Builders = {
     node(primitive, inputs, attrs, shape, dtype) {
       const device = inputs[0]!.device;
       for (const x of inputs) sameDevice(primitive.name, device, x.device);
       checkSizes(primitive.name, shape);
-      return wrap(new Node(primitive, inputs.map((x) => x.node), attrs, shape, dtype), device);
+      return wrap(
+        new Node(
+          primitive,
+          inputs.map((x) => x.node),
+          attrs,
+          shape,
+          dtype,
+        ),
+        device,
+      );
     },
     source(primitive, device, attrs, shape, dtype) {
       checkSizes(primitive.name, shape);
@@ -36,20 +48,27 @@ export function makeToolbox(wrap: (node: Node, device: Device) => Tensor, isTens
     },
     operand(op, x, like, dtype = like?.dtype) {
       if (isTensor(x)) return x;
-      if (typeof x === "number" && typeof like === "number") throw new DTypeError(`${op}: at least one operand must be a tensor`);
+      if (typeof x === "number" && typeof like === "number")
+        throw new DTypeError(`${op}: at least one operand must be a tensor`);
       checkNumber(op, dtype, typeof x !== "number" || isTensor(like) ? x : like);
       return make.scalar(x, like, dtype);
     },
-    host: (device, data, shape, dtype) => wrap(new Node(leafPrimitive, [], {}, shape, dtype, { kind: "host", data: toMemory(dtype, data, undefined) }), device),
+    host: (device, data, shape, dtype) =>
+      wrap(
+        new Node(leafPrimitive, [], {}, shape, dtype, { kind: "host", data: toMemory(dtype, data, undefined) }),
+        device,
+      ),
   };
   const toolbox: Record<string, unknown> = { make };
   for (const [name, record] of Object.entries(records)) {
     const { call, precision } = record as unknown as OpRecord<unknown[], unknown>;
     const bound = toolbox as unknown as Toolbox;
     const run = (args: readonly unknown[]): unknown => call(bound, ...args);
-    toolbox[name] = precision === undefined
-      ? (...args: unknown[]) => call(bound, ...args)
-      : (...args: unknown[]) => atPrecision(precision, args, run, { isTensor, cast: (x, dtype) => bound.cast(x, dtype) });
+    toolbox[name] =
+      precision === undefined
+        ? (...args: unknown[]) => call(bound, ...args)
+        : (...args: unknown[]) =>
+            atPrecision(precision, args, run, { isTensor, cast: (x, dtype) => bound.cast(x, dtype) });
   }
   return toolbox as unknown as BoundOps & { make: Builders };
 }

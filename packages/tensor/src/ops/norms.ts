@@ -10,7 +10,11 @@ function sumRows(t: Toolbox, x: Tensor): Tensor {
 }
 
 export const layerNorm: OpRecord<[x: Tensor, weight: Tensor, bias: Tensor, eps: number]> = {
-  name: "layerNorm", doc: "(x − mean)/√(var + eps) · weight + bias over the last dimension", precision: "full", tolerance: "row", differentiable: true,
+  name: "layerNorm",
+  doc: "(x − mean)/√(var + eps) · weight + bias over the last dimension",
+  precision: "full",
+  tolerance: "row",
+  differentiable: true,
   sample: (g) => {
     const shape = g.shape({ minRank: 1, minDim: 2, maxDim: 9 });
     const n = [shape[shape.length - 1]!];
@@ -32,7 +36,11 @@ export const layerNorm: OpRecord<[x: Tensor, weight: Tensor, bias: Tensor, eps: 
 };
 
 export const rmsNorm: OpRecord<[x: Tensor, weight: Tensor, eps: number]> = {
-  name: "rmsNorm", doc: "x/√(mean(x²) + eps) · weight over the last dimension", precision: "full", tolerance: "row", differentiable: true,
+  name: "rmsNorm",
+  doc: "x/√(mean(x²) + eps) · weight over the last dimension",
+  precision: "full",
+  tolerance: "row",
+  differentiable: true,
   sample: (g) => {
     const shape = g.shape({ minRank: 1, maxDim: 9 });
     return [g.tensor(shape), g.tensor([shape[shape.length - 1]!]), 1e-6];

@@ -5,7 +5,9 @@ import type { Tensor } from "../tensor.ts";
 import type { OpRecord, Primitive } from "./record.ts";
 
 const dequantisePrimitive: Primitive = {
-  name: "dequantise", lowering: { class: "dequantise" }, cost: 6,
+  name: "dequantise",
+  lowering: { class: "dequantise" },
+  cost: 6,
   reference: ([codes, scales, table], attrs, shape) => {
     const blockSize = attrs["blockSize"] as number;
     return Float64Array.from({ length: sizeOf(shape) }, (_, i) => {
@@ -19,21 +21,44 @@ const dequantisePrimitive: Primitive = {
  * Element i (row-major) of the result is table[code i] · scales[⌊i / blockSize⌋]; code 0 is the high half of byte 0, as bitsandbytes packs them.
  * The result is f32. No gradient flows to the codes, the scales or the table: a quantised weight is frozen.
  */
-export const dequantise: OpRecord<[codes: Tensor, scales: Tensor, table: Tensor, shape: readonly number[], blockSize: number]> = {
-  name: "dequantise", doc: "codes u8 [⌈n/2⌉], scales [⌈n/blockSize⌉], table [16] → shape of n elements: table[code] · scale of its block", tolerance: "arithmetic", differentiable: false,
+export const dequantise: OpRecord<
+  [codes: Tensor, scales: Tensor, table: Tensor, shape: readonly number[], blockSize: number]
+> = {
+  name: "dequantise",
+  doc: "codes u8 [⌈n/2⌉], scales [⌈n/blockSize⌉], table [16] → shape of n elements: table[code] · scale of its block",
+  tolerance: "arithmetic",
+  differentiable: false,
   sample: (g) => {
     const shape = g.shape({ minRank: 1 });
     const n = shape.reduce((a, b) => a * b, 1);
     const blockSize = g.pick([2, 4, 8]);
-    return [{ ...g.ints([Math.ceil(n / 2)], 0, 255), dtype: "u8" }, g.tensor([Math.ceil(n / blockSize)]), g.tensor([16]), shape, blockSize];
+    return [
+      { ...g.ints([Math.ceil(n / 2)], 0, 255), dtype: "u8" },
+      g.tensor([Math.ceil(n / blockSize)]),
+      g.tensor([16]),
+      shape,
+      blockSize,
+    ];
   },
   call: (t, codes, scales, table, shape, blockSize) => {
     const n = sizeOf(shape);
-    if (codes.dtype !== "u8" || scales.dtype !== "f32" && scales.dtype !== "f64" || table.dtype !== scales.dtype) throw new DTypeError(`dequantise: needs u8 codes and f32 scales and table, got ${codes.dtype}, ${scales.dtype} and ${table.dtype}`);
-    if (!Number.isInteger(Math.log2(blockSize))) throw new ShapeError(`dequantise: the block size must be a power of two, got ${blockSize}`);
+    if (codes.dtype !== "u8" || (scales.dtype !== "f32" && scales.dtype !== "f64") || table.dtype !== scales.dtype)
+      throw new DTypeError(
+        `dequantise: needs u8 codes and f32 scales and table, got ${codes.dtype}, ${scales.dtype} and ${table.dtype}`,
+      );
+    if (!Number.isInteger(Math.log2(blockSize)))
+      throw new ShapeError(`dequantise: the block size must be a power of two, got ${blockSize}`);
     if (codes.size !== Math.ceil(n / 2) || scales.size !== Math.ceil(n / blockSize) || table.size !== 16) {
-      throw new ShapeError(`dequantise: ${formatShape(shape)} in blocks of ${blockSize} needs ${Math.ceil(n / 2)} bytes, ${Math.ceil(n / blockSize)} scales and a table of 16, got ${codes.size}, ${scales.size} and ${table.size}`);
+      throw new ShapeError(
+        `dequantise: ${formatShape(shape)} in blocks of ${blockSize} needs ${Math.ceil(n / 2)} bytes, ${Math.ceil(n / blockSize)} scales and a table of 16, got ${codes.size}, ${scales.size} and ${table.size}`,
+      );
     }
-    return t.make.node(dequantisePrimitive, [t.reshape(codes, [-1]), t.reshape(scales, [-1]), t.reshape(table, [-1])], { blockSize }, [...shape], table.dtype);
+    return t.make.node(
+      dequantisePrimitive,
+      [t.reshape(codes, [-1]), t.reshape(scales, [-1]), t.reshape(table, [-1])],
+      { blockSize },
+      [...shape],
+      table.dtype,
+    );
   },
 };

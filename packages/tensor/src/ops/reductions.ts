@@ -9,7 +9,12 @@ import type { Toolbox } from "./toolbox.ts";
 
 type Dims = readonly number[] | number;
 
-function fold(x: NdArray, shape: readonly number[], initial: number, f: (acc: number, v: number) => number): Float64Array {
+function fold(
+  x: NdArray,
+  shape: readonly number[],
+  initial: number,
+  f: (acc: number, v: number) => number,
+): Float64Array {
   const strides = stridesOf(shape).map((s, d) => (shape[d] === 1 ? 0 : s));
   const out = new Float64Array(shape.reduce((a, b) => a * b, 1)).fill(initial);
   forEachIndex(x.shape, (index, i) => {
@@ -21,14 +26,18 @@ function fold(x: NdArray, shape: readonly number[], initial: number, f: (acc: nu
 }
 
 const sumPrimitive: Primitive = {
-  name: "sum", lowering: { class: "reduce", combine: "sum" }, cost: 1,
+  name: "sum",
+  lowering: { class: "reduce", combine: "sum" },
+  cost: 1,
   reference: ([x], _attrs, shape) => fold(x!, shape, 0, (a, v) => a + v),
   vjp: (t, g, { inputs }) => [t.expand(g, inputs[0]!.shape)],
 };
 
 // Where several elements attain the maximum, each gets an equal share of the gradient, as torch's amax does.
 const maxPrimitive: Primitive = {
-  name: "amax", lowering: { class: "reduce", combine: "max" }, cost: 1,
+  name: "amax",
+  lowering: { class: "reduce", combine: "max" },
+  cost: 1,
   reference: ([x], _attrs, shape) => fold(x!, shape, -Infinity, Math.max),
   vjp: (t, g, { inputs, output }) => {
     const x = inputs[0]!;
@@ -41,14 +50,27 @@ function reducedDims(from: readonly number[], to: readonly number[]): number[] {
   return from.flatMap((d, i) => (to[i] !== d ? [i] : []));
 }
 
-function reduce(t: Toolbox, primitive: Primitive, x: Tensor, dims: Dims | undefined, keepdim: boolean, op: string = primitive.name): Tensor {
+function reduce(
+  t: Toolbox,
+  primitive: Primitive,
+  x: Tensor,
+  dims: Dims | undefined,
+  keepdim: boolean,
+  op: string = primitive.name,
+): Tensor {
   const list = resolveDims(op, dims, x.rank);
   const active = list.filter((d) => x.shape[d] !== 1);
-  if (primitive === maxPrimitive && active.some((d) => x.shape[d] === 0)) throw new ShapeError(`${op}: ${formatShape(x.shape)} has no elements to choose from`);
+  if (primitive === maxPrimitive && active.some((d) => x.shape[d] === 0))
+    throw new ShapeError(`${op}: ${formatShape(x.shape)} has no elements to choose from`);
   flagOf(op, "keepdim", keepdim);
   const kept = x.shape.map((d, i) => (list.includes(i) ? 1 : d));
   const y = active.length === 0 ? x : t.make.node(primitive, [x], { dims: active }, kept, x.dtype);
-  return keepdim ? y : t.reshape(y, x.shape.filter((_, i) => !list.includes(i)));
+  return keepdim
+    ? y
+    : t.reshape(
+        y,
+        x.shape.filter((_, i) => !list.includes(i)),
+      );
 }
 
 function sampleReduction(g: SampleSource): readonly unknown[] {
@@ -58,11 +80,21 @@ function sampleReduction(g: SampleSource): readonly unknown[] {
 }
 
 export const sum: OpRecord<[x: Tensor, dims?: Dims, keepdim?: boolean]> = {
-  name: "sum", doc: "sum over dims (all when left out); bool and u8 are summed as i32, the widest integer there is (torch's i64); i32 and u32 wrap", precision: "full", tolerance: "reduction", differentiable: true, sample: sampleReduction,
-  call: (t, x, dims, keepdim = false) => reduce(t, sumPrimitive, x.dtype === "bool" || x.dtype === "u8" ? t.cast(x, "i32") : x, dims, keepdim),
+  name: "sum",
+  doc: "sum over dims (all when left out); bool and u8 are summed as i32, the widest integer there is (torch's i64); i32 and u32 wrap",
+  precision: "full",
+  tolerance: "reduction",
+  differentiable: true,
+  sample: sampleReduction,
+  call: (t, x, dims, keepdim = false) =>
+    reduce(t, sumPrimitive, x.dtype === "bool" || x.dtype === "u8" ? t.cast(x, "i32") : x, dims, keepdim),
 };
 export const amax: OpRecord<[x: Tensor, dims?: Dims, keepdim?: boolean]> = {
-  name: "amax", doc: "maximum over dims (all when left out); NaN if any element is; tied elements share the gradient evenly", tolerance: "exact", differentiable: true, sample: sampleReduction,
+  name: "amax",
+  doc: "maximum over dims (all when left out); NaN if any element is; tied elements share the gradient evenly",
+  tolerance: "exact",
+  differentiable: true,
+  sample: sampleReduction,
   call: (t, x, dims, keepdim = false) => reduce(t, maxPrimitive, x, dims, keepdim),
 };
 /** What turns the order of `x` round, without overflow: −x of a float, ~x of an integer. */
@@ -74,11 +106,20 @@ function least(t: Toolbox, x: Tensor, dims: Dims | undefined, keepdim: boolean, 
   return turned(t, reduce(t, maxPrimitive, turned(t, x), dims, keepdim, op));
 }
 export const amin: OpRecord<[x: Tensor, dims?: Dims, keepdim?: boolean]> = {
-  name: "amin", doc: "minimum over dims (all when left out); NaN if any element is; tied elements share the gradient evenly", tolerance: "exact", differentiable: true, sample: sampleReduction,
+  name: "amin",
+  doc: "minimum over dims (all when left out); NaN if any element is; tied elements share the gradient evenly",
+  tolerance: "exact",
+  differentiable: true,
+  sample: sampleReduction,
   call: (t, x, dims, keepdim = false) => least(t, x, dims, keepdim, "amin"),
 };
 export const mean: OpRecord<[x: Tensor, dims?: Dims, keepdim?: boolean]> = {
-  name: "mean", doc: "arithmetic mean over dims (all when left out)", precision: "full", tolerance: "reduction", differentiable: true, sample: sampleReduction,
+  name: "mean",
+  doc: "arithmetic mean over dims (all when left out)",
+  precision: "full",
+  tolerance: "reduction",
+  differentiable: true,
+  sample: sampleReduction,
   call: (t, x, dims, keepdim = false) => {
     const values = isFloat(x.dtype) ? x : t.cast(x, x.device.defaultFloat);
     const count = resolveDims("mean", dims, x.rank).reduce((n, d) => n * x.shape[d]!, 1);
@@ -87,7 +128,10 @@ export const mean: OpRecord<[x: Tensor, dims?: Dims, keepdim?: boolean]> = {
 };
 
 export const cumsum: OpRecord<[x: Tensor, dim: number]> = {
-  name: "cumsum", doc: "running sum along dim (quadratic in its length); bool and u8 are summed as i32", tolerance: "reduction", differentiable: true,
+  name: "cumsum",
+  doc: "running sum along dim (quadratic in its length); bool and u8 are summed as i32",
+  tolerance: "reduction",
+  differentiable: true,
   sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 })), g.pick([0, -1])],
   call: (t, x, dim) => {
     const d = resolveDims("cumsum", dim, x.rank)[0]!;
@@ -118,10 +162,16 @@ function order(t: Toolbox, x: Tensor, descending: boolean): { rank: Tensor } {
   return { rank: t.sum(t.cast(before, "i32"), -1) };
 }
 
-export interface Sorted { readonly values: Tensor; readonly indices: Tensor }
+export interface Sorted {
+  readonly values: Tensor;
+  readonly indices: Tensor;
+}
 
 export const sort: OpRecord<[x: Tensor, dim?: number, descending?: boolean], Sorted> = {
-  name: "sort", doc: "values in order along dim and the i32 indices they came from; stable; NaN counts as larger than anything, as in torch", tolerance: "exact", differentiable: true,
+  name: "sort",
+  doc: "values in order along dim and the i32 indices they came from; stable; NaN counts as larger than anything, as in torch",
+  tolerance: "exact",
+  differentiable: true,
   sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 }), { distinct: true, gap: 1e-2 }), -1, g.boolean()],
   call: (t, x, dim = -1, descending = false) => {
     flagOf("sort", "descending", descending);
@@ -131,21 +181,29 @@ export const sort: OpRecord<[x: Tensor, dim?: number, descending?: boolean], Sor
     const rank = t.reshape(order(t, t.detach(last), descending).rank, [...lead, 1, n]);
     const grid = t.expand(rank, [...lead, n, n]);
     // index at place p = Σ_i [rank_i = p] · i
-    const place = t.where(t.eq(grid, t.coordinate(grid, -2)), t.expand(t.coordinate(grid, -1), grid.shape), t.make.scalar(0, rank));
+    const place = t.where(
+      t.eq(grid, t.coordinate(grid, -2)),
+      t.expand(t.coordinate(grid, -1), grid.shape),
+      t.make.scalar(0, rank),
+    );
     const indices = t.sum(place, -1);
     return { values: t.transpose(t.gather(last, -1, indices), dim, -1), indices: t.transpose(indices, dim, -1) };
   },
 };
 
 export const topk: OpRecord<[x: Tensor, k: number, dim?: number], Sorted> = {
-  name: "topk", doc: "the k largest along dim, largest first (NaN before all), and their i32 indices", tolerance: "exact", differentiable: true,
+  name: "topk",
+  doc: "the k largest along dim, largest first (NaN before all), and their i32 indices",
+  tolerance: "exact",
+  differentiable: true,
   sample: (g) => {
     const shape = g.shape({ minRank: 1, maxDim: 9 });
     return [g.tensor(shape, { distinct: true, gap: 1e-2 }), g.size(shape[shape.length - 1]!), -1];
   },
   call: (t, x, k, dim = -1) => {
     const d = resolveDims("topk", dim, x.rank)[0]!;
-    if (!Number.isInteger(k) || k < 0 || k > x.shape[d]!) throw new ShapeError(`topk: k = ${k} does not fit dimension ${dim} of ${formatShape(x.shape)}`);
+    if (!Number.isInteger(k) || k < 0 || k > x.shape[d]!)
+      throw new ShapeError(`topk: k = ${k} does not fit dimension ${dim} of ${formatShape(x.shape)}`);
     const { values, indices } = t.sort(x, d, true);
     return { values: t.slice(values, d, 0, k), indices: t.slice(indices, d, 0, k) };
   },
@@ -169,14 +227,22 @@ function sampleAlong(g: SampleSource): readonly unknown[] {
 }
 
 export const argmax: OpRecord<[x: Tensor, dim?: number]> = {
-  name: "argmax", doc: "i32 index of the first maximum along dim, of the first NaN where there is one", tolerance: "exact", differentiable: false, sample: sampleAlong,
+  name: "argmax",
+  doc: "i32 index of the first maximum along dim, of the first NaN where there is one",
+  tolerance: "exact",
+  differentiable: false,
+  sample: sampleAlong,
   call: (t, x, dim = -1) => {
     const d = resolveDims("argmax", dim, x.rank)[0]!;
     return firstPlace(t, attained(t, x, reduce(t, maxPrimitive, x, d, true, "argmax")), d);
   },
 };
 export const argmin: OpRecord<[x: Tensor, dim?: number]> = {
-  name: "argmin", doc: "i32 index of the first minimum along dim, of the first NaN where there is one", tolerance: "exact", differentiable: false, sample: sampleAlong,
+  name: "argmin",
+  doc: "i32 index of the first minimum along dim, of the first NaN where there is one",
+  tolerance: "exact",
+  differentiable: false,
+  sample: sampleAlong,
   call: (t, x, dim = -1) => {
     const d = resolveDims("argmin", dim, x.rank)[0]!;
     return firstPlace(t, attained(t, x, least(t, x, d, true, "argmin")), d);

@@ -14,11 +14,41 @@ import * as transformer from "./transformer.ts";
 import * as unary from "./unary.ts";
 import * as views from "./views.ts";
 
-type Records = typeof activations & typeof binary & typeof contractions & typeof losses & typeof norms & typeof quantised & typeof rearrange & typeof reductions
-  & typeof softmaxes & typeof transformer & typeof unary & typeof views
-  & { cast: typeof cast; coordinate: typeof coordinate; randomBits: typeof randomBits; where: typeof where; checkIndices: typeof checkIndices };
+type Records = typeof activations &
+  typeof binary &
+  typeof contractions &
+  typeof losses &
+  typeof norms &
+  typeof quantised &
+  typeof rearrange &
+  typeof reductions &
+  typeof softmaxes &
+  typeof transformer &
+  typeof unary &
+  typeof views & {
+    cast: typeof cast;
+    coordinate: typeof coordinate;
+    randomBits: typeof randomBits;
+    where: typeof where;
+    checkIndices: typeof checkIndices;
+  };
 
 export const records: Records = {
-  ...unary, ...binary, ...views, cast, coordinate, randomBits, where, checkIndices, ...reductions, ...contractions, ...quantised, ...rearrange,
-  ...activations, ...softmaxes, ...losses, ...norms, ...transformer,
+  ...unary,
+  ...binary,
+  ...views,
+  cast,
+  coordinate,
+  randomBits,
+  where,
+  checkIndices,
+  ...reductions,
+  ...contractions,
+  ...quantised,
+  ...rearrange,
+  ...activations,
+  ...softmaxes,
+  ...losses,
+  ...norms,
+  ...transformer,
 };

@@ -9,11 +9,21 @@ import type { OpRecord } from "./record.ts";
 import type { Toolbox } from "./toolbox.ts";
 
 /** The lowest finite numbers. */
-const LOWEST: Partial<Record<DType, number>> = { f64: -Number.MAX_VALUE, f32: -(2 - 2 ** -23) * 2 ** 127, bf16: -(2 - 2 ** -7) * 2 ** 127, f16: -65504 };
+const LOWEST: Partial<Record<DType, number>> = {
+  f64: -Number.MAX_VALUE,
+  f32: -(2 - 2 ** -23) * 2 ** 127,
+  bf16: -(2 - 2 ** -7) * 2 ** 127,
+  f16: -65504,
+};
 
 /** The row maximum, constant for the gradient. Of nothing −∞: there is nothing to be shifted. */
 function peak(t: Toolbox, x: Tensor, d: number): Tensor {
-  return x.shape[d] === 0 ? t.expand(t.make.scalar(-Infinity, x), x.shape.map((s, i) => (i === d ? 1 : s))) : t.amax(t.detach(x), d, true);
+  return x.shape[d] === 0
+    ? t.expand(
+        t.make.scalar(-Infinity, x),
+        x.shape.map((s, i) => (i === d ? 1 : s)),
+      )
+    : t.amax(t.detach(x), d, true);
 }
 
 /** The row maximum where it is finite, else 0; constant for the gradient because softmax does not depend on the shift. */
@@ -23,7 +33,11 @@ function shift(t: Toolbox, x: Tensor, d: number): Tensor {
 }
 
 export const softmax: OpRecord<[x: Tensor, dim?: number, mask?: Tensor]> = {
-  name: "softmax", doc: "e^x / Σ e^x along dim; positions where the bool mask is false count as −∞; a fully masked row gives zeros", precision: "full", tolerance: "row", differentiable: true,
+  name: "softmax",
+  doc: "e^x / Σ e^x along dim; positions where the bool mask is false count as −∞; a fully masked row gives zeros",
+  precision: "full",
+  tolerance: "row",
+  differentiable: true,
   sample: (g) => {
     const shape = g.shape({ minRank: 1, maxDim: 9 });
     return [g.tensor(shape), g.integer(0, shape.length - 1), ...(g.boolean() ? [g.bools(g.broadcastable(shape))] : [])];
@@ -42,7 +56,11 @@ export const softmax: OpRecord<[x: Tensor, dim?: number, mask?: Tensor]> = {
 };
 
 export const logsumexp: OpRecord<[x: Tensor, dim?: number, keepdim?: boolean]> = {
-  name: "logsumexp", doc: "log Σ e^x along dim; −∞ for a row of −∞ and for an empty one", precision: "full", tolerance: "row", differentiable: true,
+  name: "logsumexp",
+  doc: "log Σ e^x along dim; −∞ for a row of −∞ and for an empty one",
+  precision: "full",
+  tolerance: "row",
+  differentiable: true,
   sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 })), -1, g.boolean()],
   call: (t, x, dim = -1, keepdim = false) => {
     const d = resolveDim("logsumexp", dim, x.rank);
@@ -54,7 +72,11 @@ export const logsumexp: OpRecord<[x: Tensor, dim?: number, keepdim?: boolean]> =
 };
 
 export const logSoftmax: OpRecord<[x: Tensor, dim?: number]> = {
-  name: "logSoftmax", doc: "x − logsumexp(x) along dim", precision: "full", tolerance: "row", differentiable: true,
+  name: "logSoftmax",
+  doc: "x − logsumexp(x) along dim",
+  precision: "full",
+  tolerance: "row",
+  differentiable: true,
   sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 })), -1],
   call: (t, x, dim = -1) => {
     const d = resolveDim("logSoftmax", dim, x.rank);

@@ -8,22 +8,40 @@ import type { OpRecord } from "./record.ts";
 import type { RandomKey } from "./toolbox.ts";
 
 export const linear: OpRecord<[x: Tensor, weight: Tensor, bias?: Tensor]> = {
-  name: "linear", doc: "x […, in] · weightᵀ [in, out] + bias [out]; weight is stored [out, in]", precision: "compute", tolerance: "reduction", differentiable: true,
+  name: "linear",
+  doc: "x […, in] · weightᵀ [in, out] + bias [out]; weight is stored [out, in]",
+  precision: "compute",
+  tolerance: "reduction",
+  differentiable: true,
   sample: (g) => {
     const [inputs, outputs] = [g.size(9), g.size(9)];
-    return [g.tensor([...g.shape({ maxRank: 2 }), inputs]), g.tensor([outputs, inputs]), ...(g.boolean() ? [g.tensor([outputs])] : [])];
+    return [
+      g.tensor([...g.shape({ maxRank: 2 }), inputs]),
+      g.tensor([outputs, inputs]),
+      ...(g.boolean() ? [g.tensor([outputs])] : []),
+    ];
   },
   call: (t, x, weight, bias) => {
     const inputs = x.shape[x.rank - 1] ?? 0;
-    if (weight.rank !== 2 || inputs !== weight.shape[1]) throw new ShapeError(`linear: input ${formatShape(x.shape)} does not fit weight ${formatShape(weight.shape)}: the last dimension must be ${weight.shape[1]}`);
+    if (weight.rank !== 2 || inputs !== weight.shape[1])
+      throw new ShapeError(
+        `linear: input ${formatShape(x.shape)} does not fit weight ${formatShape(weight.shape)}: the last dimension must be ${weight.shape[1]}`,
+      );
     const flat = t.matmul(t.reshape(x, [sizeOf(x.shape.slice(0, -1)), inputs]), t.transpose(weight));
     return t.reshape(bias === undefined ? flat : t.add(flat, bias), [...x.shape.slice(0, -1), weight.shape[0]!]);
   },
 };
 
 export const dropout: OpRecord<[x: Tensor, p: number, key: RandomKey]> = {
-  name: "dropout", doc: "zeroes elements with probability q and scales the others by 1/(1 − q); q is p to 32 bits, or to 16 where that changes p and 1 − p by at most a thousandth (0.1 becomes 6554/65536)", tolerance: "arithmetic", differentiable: true,
-  sample: (g) => [g.tensor(g.shape()), g.pick([0, 0.001, 0.1, 0.5]), { words: { ...g.ints([2], 0, 1_000_000), dtype: "u32" }, site: g.integer(0, 100) }],
+  name: "dropout",
+  doc: "zeroes elements with probability q and scales the others by 1/(1 − q); q is p to 32 bits, or to 16 where that changes p and 1 − p by at most a thousandth (0.1 becomes 6554/65536)",
+  tolerance: "arithmetic",
+  differentiable: true,
+  sample: (g) => [
+    g.tensor(g.shape()),
+    g.pick([0, 0.001, 0.1, 0.5]),
+    { words: { ...g.ints([2], 0, 1_000_000), dtype: "u32" }, site: g.integer(0, 100) },
+  ],
   call: (t, x, p, key) => {
     if (!(p >= 0 && p < 1)) throw new DTypeError(`dropout: p must lie in [0, 1), got ${p}`);
     randomKeyOf("dropout", key);
@@ -48,10 +66,18 @@ export interface AttentionOptions extends AttentionWeightsOptions {
 }
 
 export const attentionWeights: OpRecord<[q: Tensor, k: Tensor, options?: AttentionWeightsOptions]> = {
-  name: "attentionWeights", doc: "softmax(q·kᵀ·scale) under the mask: [batch, heads, queries, keys]; a row that may attend nothing is zero", precision: "full", tolerance: "row", differentiable: true,
+  name: "attentionWeights",
+  doc: "softmax(q·kᵀ·scale) under the mask: [batch, heads, queries, keys]; a row that may attend nothing is zero",
+  precision: "full",
+  tolerance: "row",
+  differentiable: true,
   sample: (g) => {
     const [b, h, s, d] = [g.size(2), g.size(2), g.size(6), g.integer(1, 5)];
-    return [g.tensor([b, h, s, d], { min: -2, max: 2 }), g.tensor([b, h, s, d], { min: -2, max: 2 }), { causal: g.boolean(), ...(g.boolean() ? { mask: g.bools([b, 1, 1, s]) } : {}) }];
+    return [
+      g.tensor([b, h, s, d], { min: -2, max: 2 }),
+      g.tensor([b, h, s, d], { min: -2, max: 2 }),
+      { causal: g.boolean(), ...(g.boolean() ? { mask: g.bools([b, 1, 1, s]) } : {}) },
+    ];
   },
   call: (t, q, k, wanted = {}) => {
     const options = attentionWeightsOptions(wanted);
@@ -68,7 +94,10 @@ export const attentionWeights: OpRecord<[q: Tensor, k: Tensor, options?: Attenti
 };
 
 export const attention: OpRecord<[q: Tensor, k: Tensor, v: Tensor, options?: AttentionOptions]> = {
-  name: "attention", doc: "softmax(q·kᵀ·scale)·v for q, k, v [batch, heads, length, d]", tolerance: "row", differentiable: true,
+  name: "attention",
+  doc: "softmax(q·kᵀ·scale)·v for q, k, v [batch, heads, length, d]",
+  tolerance: "row",
+  differentiable: true,
   sample: (g) => {
     const [b, h, s, d] = [g.size(2), g.size(2), g.size(6), g.integer(1, 5)];
     const part = () => g.tensor([b, h, s, d], { min: -2, max: 2 });
@@ -76,21 +105,36 @@ export const attention: OpRecord<[q: Tensor, k: Tensor, v: Tensor, options?: Att
   },
   call: (t, q, k, v, options = {}) => {
     const { dropout: drop, ...masking } = attentionOptions(options);
-    if (q.rank !== 4 || k.rank !== 4 || v.rank !== 4) throw new ShapeError(`attention: needs q, k, v [batch, heads, length, d], got ${formatShape(q.shape)}, ${formatShape(k.shape)}, ${formatShape(v.shape)}`);
+    if (q.rank !== 4 || k.rank !== 4 || v.rank !== 4)
+      throw new ShapeError(
+        `attention: needs q, k, v [batch, heads, length, d], got ${formatShape(q.shape)}, ${formatShape(k.shape)}, ${formatShape(v.shape)}`,
+      );
     const weights = t.attentionWeights(q, k, masking);
     return t.matmul(drop === undefined ? weights : t.dropout(weights, drop.p, drop.key), v);
   },
 };
 
 export const rope: OpRecord<[x: Tensor, theta?: number, start?: number]> = {
-  name: "rope", doc: "rotary position embedding of x [batch, heads, length, d], half-rotate layout, positions start, start + 1, …", tolerance: "row", differentiable: true,
+  name: "rope",
+  doc: "rotary position embedding of x [batch, heads, length, d], half-rotate layout, positions start, start + 1, …",
+  tolerance: "row",
+  differentiable: true,
   sample: (g) => [g.tensor([1, g.size(2), g.size(5), g.pick([2, 4, 8])]), 10000],
   call: (t, x, theta = 10000, start = 0) => {
     const [length, d] = x.shape.slice(-2) as [number, number];
     if (d % 2 !== 0) throw new ShapeError(`rope: the last dimension must be even, got ${formatShape(x.shape)}`);
     const half = d / 2;
     const angle = (i: number): number => (start + Math.floor(i / d)) * theta ** (-(i % half) / half);
-    const table = (f: (a: number) => number): Tensor => t.cast(t.make.host(x.device, Float64Array.from({ length: length * d }, (_, i) => f(angle(i))), [length, d], x.device.defaultFloat), x.dtype);
+    const table = (f: (a: number) => number): Tensor =>
+      t.cast(
+        t.make.host(
+          x.device,
+          Float64Array.from({ length: length * d }, (_, i) => f(angle(i))),
+          [length, d],
+          x.device.defaultFloat,
+        ),
+        x.dtype,
+      );
     const [lower, upper] = [t.slice(x, -1, 0, half), t.slice(x, -1, half, d)];
     const rotated = t.concat([t.neg(upper), lower], -1);
     return t.add(t.mul(x, table(Math.cos)), t.mul(rotated, table(Math.sin)));

@@ -11,11 +11,16 @@ export interface Lifetime {
   readonly last: number;
 }
 
-export interface ArenaLayout { readonly offsets: number[]; readonly bytes: number }
+export interface ArenaLayout {
+  readonly offsets: number[];
+  readonly bytes: number;
+}
 
 export function placeBuffers(buffers: readonly Lifetime[]): ArenaLayout {
   const offsets = new Array<number>(buffers.length).fill(0);
-  const order = buffers.map((_, i) => i).sort((a, b) => buffers[b]!.bytes - buffers[a]!.bytes || buffers[a]!.first - buffers[b]!.first);
+  const order = buffers
+    .map((_, i) => i)
+    .sort((a, b) => buffers[b]!.bytes - buffers[a]!.bytes || buffers[a]!.first - buffers[b]!.first);
   const placed: number[] = [];
   let total = 0;
   for (const i of order) {

@@ -27,7 +27,9 @@ export function buildPlan(program: Program, options: ScheduleOptions): Plan {
   // lifetimes of what lives in the arena; uploads are there from the start
   const lifetimes = new Map<GNode, { first: number; last: number }>();
   const uploadNodes = program.hostLeaves.map((origin) => leaves.find((l) => l.origin === origin));
-  uploadNodes.forEach((node) => { if (node !== undefined) lifetimes.set(node, { first: -1, last: -1 }); });
+  uploadNodes.forEach((node) => {
+    if (node !== undefined) lifetimes.set(node, { first: -1, last: -1 });
+  });
   finished.forEach(({ args }, step) => {
     for (const node of args) {
       if (typeof homeOf(node) === "number") continue;
@@ -66,7 +68,10 @@ export function buildPlan(program: Program, options: ScheduleOptions): Plan {
   });
   const written = new Set<Cell>(program.assignments.map((a) => a.cell));
   const bound: Plan["bound"] = [
-    ...program.cells.map((cell) => ({ bytes: sizeOf(cell.shape) * bytesOf(cell.dtype), access: written.has(cell) ? "readwrite" as const : "read" as const })),
+    ...program.cells.map((cell) => ({
+      bytes: sizeOf(cell.shape) * bytesOf(cell.dtype),
+      access: written.has(cell) ? ("readwrite" as const) : ("read" as const),
+    })),
     ...program.outputs.map((node) => ({ bytes: sizeOf(node.shape) * bytesOf(node.dtype), access: "write" as const })),
   ];
   return { kernels, steps, arenaBytes: layout.bytes, uploads, bound };
@@ -78,5 +83,11 @@ function bytesFor(node: GNode): number {
 
 /** Equal keys mean equal code. Labels do not count; numbers JSON cannot spell are spelled out. */
 export function kernelKey(kernel: Kernel): string {
-  return JSON.stringify(kernel, (name, v: unknown) => (name === "label" ? undefined : typeof v === "number" && (!Number.isFinite(v) || Object.is(v, -0)) ? `#${Object.is(v, -0) ? "-0" : v}` : v));
+  return JSON.stringify(kernel, (name, v: unknown) =>
+    name === "label"
+      ? undefined
+      : typeof v === "number" && (!Number.isFinite(v) || Object.is(v, -0))
+        ? `#${Object.is(v, -0) ? "-0" : v}`
+        : v,
+  );
 }

@@ -16,9 +16,15 @@ export interface PlanOptions {
   readonly maxArgs: number;
 }
 
-interface ResultBuffer { readonly node: Node; readonly small: boolean; readonly buffer: DeviceBuffer }
+interface ResultBuffer {
+  readonly node: Node;
+  readonly small: boolean;
+  readonly buffer: DeviceBuffer;
+}
 
-interface PlanPrepared extends Prepared { readonly executable: Executable }
+interface PlanPrepared extends Prepared {
+  readonly executable: Executable;
+}
 
 /** Results up to this size come straight to the host where memory is shared: a loss needs no buffer of its own. */
 const HOST_RESULT_BYTES = 4096;
@@ -38,11 +44,17 @@ export class PlanEngine implements Engine {
     this.#options = options;
   }
 
-  supports(dtype: DType): boolean { return dtype !== "f64"; }
+  supports(dtype: DType): boolean {
+    return dtype !== "f64";
+  }
 
-  allocate(dtype: DType, size: number): Storage { return this.backend.alloc(size * bytesOf(dtype)); }
+  allocate(dtype: DType, size: number): Storage {
+    return this.backend.alloc(size * bytesOf(dtype));
+  }
 
-  ensureRoom(bytes: number): void { this.backend.ensureRoom?.(bytes); }
+  ensureRoom(bytes: number): void {
+    this.backend.ensureRoom?.(bytes);
+  }
 
   write(storage: Storage, _dtype: DType, data: TypedArray): void {
     this.backend.upload(storage, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
@@ -53,7 +65,9 @@ export class PlanEngine implements Engine {
     return this.backend.synchronous ? view(this.backend.readSync!(storage)) : this.backend.read(storage).then(view);
   }
 
-  release(storage: Storage): void { this.backend.free(storage); }
+  release(storage: Storage): void {
+    this.backend.free(storage);
+  }
 
   prepare(program: Program): Prepared {
     const key = this.#options.planCache ? signatureOf(program) : "";
@@ -61,12 +75,28 @@ export class PlanEngine implements Engine {
     const executable = known ?? this.backend.prepare(buildPlan(program, this.#options));
     if (known === undefined && key !== "") this.#plans.set(key, executable);
     const { plan } = executable;
-    return { program, executable, arenaBytes: plan.arenaBytes, kernels: plan.kernels.length, steps: plan.steps.length } as PlanPrepared;
+    return {
+      program,
+      executable,
+      arenaBytes: plan.arenaBytes,
+      kernels: plan.kernels.length,
+      steps: plan.steps.length,
+    } as PlanPrepared;
   }
 
-  execute(prepared: Prepared, values: readonly TypedArray[], storages: readonly Storage[], { timings, ran }: ExecuteOptions): Result[] | Promise<Result[]> {
+  execute(
+    prepared: Prepared,
+    values: readonly TypedArray[],
+    storages: readonly Storage[],
+    { timings, ran }: ExecuteOptions,
+  ): Result[] | Promise<Result[]> {
     const { executable, program } = prepared as PlanPrepared;
-    program.hostLeaves.forEach((node, i) => { invariant(values[i]!.byteLength === sizeOf(node.shape) * bytesOf(node.dtype), `host values of ${node.dtype}${formatShape(node.shape)} take ${values[i]!.byteLength} bytes`); });
+    program.hostLeaves.forEach((node, i) => {
+      invariant(
+        values[i]!.byteLength === sizeOf(node.shape) * bytesOf(node.dtype),
+        `host values of ${node.dtype}${formatShape(node.shape)} take ${values[i]!.byteLength} bytes`,
+      );
+    });
     const results = this.#resultBuffers(program);
     const failed = (error: unknown): unknown => {
       this.#giveBack(results);
@@ -78,11 +108,20 @@ export class PlanEngine implements Engine {
     };
     let running: void | Promise<void>;
     try {
-      running = this.backend.run(executable, values, [...(storages as DeviceBuffer[]), ...results.map((r) => r.buffer)], timings);
+      running = this.backend.run(
+        executable,
+        values,
+        [...(storages as DeviceBuffer[]), ...results.map((r) => r.buffer)],
+        timings,
+      );
     } catch (error) {
       throw failed(lostUnlessSaid(this.name, error));
     }
-    return running === undefined ? finish() : running.then(finish, (error: unknown) => { throw failed(lostUnlessSaid(this.name, error)); });
+    return running === undefined
+      ? finish()
+      : running.then(finish, (error: unknown) => {
+          throw failed(lostUnlessSaid(this.name, error));
+        });
   }
 
   #resultBuffers(program: Program): ResultBuffer[] {
@@ -91,7 +130,11 @@ export class PlanEngine implements Engine {
       for (const node of program.outputs) {
         const bytes = sizeOf(node.shape) * bytesOf(node.dtype);
         const small = this.backend.synchronous && bytes <= HOST_RESULT_BYTES;
-        results.push({ node, small, buffer: (small ? this.#spare.get(bytes)?.pop() : undefined) ?? this.backend.alloc(bytes) });
+        results.push({
+          node,
+          small,
+          buffer: (small ? this.#spare.get(bytes)?.pop() : undefined) ?? this.backend.alloc(bytes),
+        });
       }
       return results;
     } catch (error) {
@@ -103,7 +146,9 @@ export class PlanEngine implements Engine {
   #collect(results: readonly ResultBuffer[]): Result[] {
     let data: (TypedArray | undefined)[];
     try {
-      data = results.map(({ node, small, buffer }) => (small ? viewAs(node.dtype, this.backend.readSync!(buffer)) : undefined));
+      data = results.map(({ node, small, buffer }) =>
+        small ? viewAs(node.dtype, this.backend.readSync!(buffer)) : undefined,
+      );
     } catch (error) {
       this.#giveBack(results);
       throw error;
@@ -127,17 +172,29 @@ export class PlanEngine implements Engine {
       try {
         if (small) this.#keep(buffer);
         else this.backend.free(buffer);
-      } catch { /* the first error tells */ }
+      } catch {
+        /* the first error tells */
+      }
     }
   }
 
-  memory(): MemoryInfo { return this.backend.memory(); }
-  info(): BackendInfo { return this.backend.info(); }
-  close(): void { this.backend.close(); }
+  memory(): MemoryInfo {
+    return this.backend.memory();
+  }
+  info(): BackendInfo {
+    return this.backend.info();
+  }
+  close(): void {
+    this.backend.close();
+  }
 }
 
 /** What a backend did not throw on purpose came from the middle of a run, for all that anybody knows. */
 function lostUnlessSaid(name: string, error: unknown): unknown {
   if (error instanceof LowrankError && error.kind !== "bug") return error;
-  return new LowrankError("DeviceLostError", `${name}: a run failed half-way (${String(error)}): what the device held is lost; open another with init`, { cause: error });
+  return new LowrankError(
+    "DeviceLostError",
+    `${name}: a run failed half-way (${String(error)}): what the device held is lost; open another with init`,
+    { cause: error },
+  );
 }

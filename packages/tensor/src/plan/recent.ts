@@ -7,7 +7,9 @@ export class Recent<V> {
   readonly #kept = new Map<string, V>();
   readonly #limit: number;
 
-  constructor(limit: number = KEPT_PLANS) { this.#limit = limit; }
+  constructor(limit: number = KEPT_PLANS) {
+    this.#limit = limit;
+  }
 
   get(key: string): V | undefined {
     const value = this.#kept.get(key);
@@ -21,5 +23,7 @@ export class Recent<V> {
     if (this.#kept.size > this.#limit) this.#kept.delete(this.#kept.keys().next().value!);
   }
 
-  entries(): [string, V][] { return [...this.#kept]; }
+  entries(): [string, V][] {
+    return [...this.#kept];
+  }
 }

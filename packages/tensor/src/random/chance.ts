@@ -15,7 +15,8 @@ const PRECISION = 1e-3;
 /** The chance nearest to `p` in [0, 1): of 16 bits where they come close enough, since two such elements share a word, else of 32. */
 export function chance(p: number): Chance {
   const half = Math.round(p * 2 ** 16);
-  if (Math.abs(half / 2 ** 16 - p) <= PRECISION * Math.min(p, 1 - p)) return { bits: 16, below: half, probability: half / 2 ** 16 };
+  if (Math.abs(half / 2 ** 16 - p) <= PRECISION * Math.min(p, 1 - p))
+    return { bits: 16, below: half, probability: half / 2 ** 16 };
   // a threshold must fit 32 bits: nothing is certain
   const whole = Math.min(Math.round(p * 2 ** 32), 2 ** 32 - 1);
   return { bits: 32, below: whole, probability: whole / 2 ** 32 };

@@ -12,7 +12,9 @@ function hashLabel(label: string): [number, number] {
   return [Number(hash & 0xffffffffn), Number(hash >> 32n)];
 }
 
-export interface RandomState { readonly counter: number }
+export interface RandomState {
+  readonly counter: number;
+}
 
 export class RandomStream {
   readonly #key: readonly [number, number];
@@ -20,12 +22,17 @@ export class RandomStream {
 
   /** key = Threefry(seed; hash of the label). Seeds are integers up to 2⁵³. */
   constructor(seed: number, label: string = "") {
-    if (!Number.isSafeInteger(seed)) throw new LowrankError("RandomError", `RandomStream: the seed must be a whole number, got ${quote(seed)}`);
+    if (!Number.isSafeInteger(seed))
+      throw new LowrankError("RandomError", `RandomStream: the seed must be a whole number, got ${quote(seed)}`);
     this.#key = threefry2x32([seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0], hashLabel(label));
   }
 
-  get state(): RandomState { return { counter: this.#counter }; }
-  set state(state: RandomState) { this.#counter = state.counter; }
+  get state(): RandomState {
+    return { counter: this.#counter };
+  }
+  set state(state: RandomState) {
+    this.#counter = state.counter;
+  }
 
   /** Two u32 words. */
   words(): [number, number] {

@@ -12,14 +12,18 @@ export const MAX_RANK = 64;
 const FREE_KEYS = 65_536;
 const BYTES_PER_KEY = 24;
 
-const [QUOTE, BACKSLASH, COLON, COMMA, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST] = [0x22, 0x5c, 0x3a, 0x2c, 0x7b, 0x7d, 0x5b, 0x5d];
+const [QUOTE, BACKSLASH, COLON, COMMA, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST] = [
+  0x22, 0x5c, 0x3a, 0x2c, 0x7b, 0x7d, 0x5b, 0x5d,
+];
 
 /**
  * Number of keys in the text, at any depth.
  * @throws FormatError where it is no object, is nested deeper than a header, or has more keys or longer lists than one can have
  */
 export function scanHeader(json: Uint8Array, fileSize: number): number {
-  const fail = (why: string): never => { throw new FormatError(`safetensors: ${why}; this is not a safetensors file`); };
+  const fail = (why: string): never => {
+    throw new FormatError(`safetensors: ${why}; this is not a safetensors file`);
+  };
   if (json[0] !== OPEN) fail("the header is not a JSON object");
   const limit = FREE_KEYS + fileSize / BYTES_PER_KEY;
   let [depth, keys] = [0, 0];

@@ -2,14 +2,45 @@
  * The safetensors header: u64 length, JSON, then tensor bytes. Everything is checked before anything is trusted: a malformed file
  * gives a FormatError, and what is allocated is in proportion to the file.
  */
-import { absent, checkFile, fields, leaf, listOf, mapOf, name as filledText, parseJson, text, type Rule } from "../check/index.ts";
+import {
+  absent,
+  checkFile,
+  fields,
+  leaf,
+  listOf,
+  mapOf,
+  name as filledText,
+  parseJson,
+  text,
+  type Rule,
+} from "../check/index.ts";
 import { FormatError, quote } from "../errors.ts";
 import { MAX_RANK, scanHeader } from "./header-scan.ts";
 
 /** Dtypes in files, with bits per element, in the order HF writes them. One that is not here is listed, and refused when it is read. */
 export const FILE_DTYPES: Readonly<Record<string, number>> = {
-  U64: 64, I64: 64, F64: 64, C64: 64, F32: 32, U32: 32, I32: 32, BF16: 16, F16: 16, U16: 16, I16: 16, F8_E5M2FNUZ: 8, F8_E4M3FNUZ: 8, F8_E8M0: 8, F8_E4M3: 8, F8_E5M2: 8,
-  I8: 8, U8: 8, F6_E3M2: 6, F6_E2M3: 6, F4: 4, BOOL: 8,
+  U64: 64,
+  I64: 64,
+  F64: 64,
+  C64: 64,
+  F32: 32,
+  U32: 32,
+  I32: 32,
+  BF16: 16,
+  F16: 16,
+  U16: 16,
+  I16: 16,
+  F8_E5M2FNUZ: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E8M0: 8,
+  F8_E4M3: 8,
+  F8_E5M2: 8,
+  I8: 8,
+  U8: 8,
+  F6_E3M2: 6,
+  F6_E2M3: 6,
+  F4: 4,
+  BOOL: 8,
 };
 
 /** The limit of the reference implementation. */
@@ -31,19 +62,38 @@ export interface SafetensorsHeader {
   readonly dataStart: number;
 }
 
-interface FileEntry { readonly dtype: string; readonly shape: readonly number[]; readonly data_offsets: readonly number[] }
+interface FileEntry {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data_offsets: readonly number[];
+}
 
-const count: Rule<number> = leaf("a whole number that is not negative", (v) => Number.isSafeInteger(v) && (v as number) >= 0);
-const ENTRY: Rule<FileEntry> = fields<FileEntry>({ dtype: filledText, shape: listOf(count, { max: MAX_RANK }), data_offsets: listOf(count, { min: 2, max: 2 }) }, { unknown: "keep" });
+const count: Rule<number> = leaf(
+  "a whole number that is not negative",
+  (v) => Number.isSafeInteger(v) && (v as number) >= 0,
+);
+const ENTRY: Rule<FileEntry> = fields<FileEntry>(
+  { dtype: filledText, shape: listOf(count, { max: MAX_RANK }), data_offsets: listOf(count, { min: 2, max: 2 }) },
+  { unknown: "keep" },
+);
 const METADATA: Rule<Record<string, string> | undefined> = absent(mapOf(text));
 
 /** Length of the JSON from the first 8 bytes. */
 export function headerLength(first: Uint8Array, fileSize: number): number {
-  if (first.length < 8) throw new FormatError(`safetensors: a file of ${fileSize} bytes is too short for a header; it is probably not a safetensors file or was cut off`);
+  if (first.length < 8)
+    throw new FormatError(
+      `safetensors: a file of ${fileSize} bytes is too short for a header; it is probably not a safetensors file or was cut off`,
+    );
   const view = new DataView(first.buffer, first.byteOffset, 8);
   const length = view.getBigUint64(0, true);
-  if (length > BigInt(MAX_HEADER_BYTES)) throw new FormatError(`safetensors: header of ${length} bytes is over the limit of ${MAX_HEADER_BYTES}; this is not a safetensors file`);
-  if (8 + Number(length) > fileSize) throw new FormatError(`safetensors: header of ${length} bytes does not fit a file of ${fileSize} bytes; the file was cut off`);
+  if (length > BigInt(MAX_HEADER_BYTES))
+    throw new FormatError(
+      `safetensors: header of ${length} bytes is over the limit of ${MAX_HEADER_BYTES}; this is not a safetensors file`,
+    );
+  if (8 + Number(length) > fileSize)
+    throw new FormatError(
+      `safetensors: header of ${length} bytes does not fit a file of ${fileSize} bytes; the file was cut off`,
+    );
   return Number(length);
 }
 
@@ -62,13 +112,20 @@ export function parseHeader(json: Uint8Array, fileSize: number): SafetensorsHead
     kept += 1 + Object.keys(value ?? {}).length;
   }
   // JSON.parse keeps the last of two equal keys
-  if (kept !== keys) throw new FormatError("safetensors: the header has the same key twice: a tensor is named twice, or says one thing twice");
+  if (kept !== keys)
+    throw new FormatError(
+      "safetensors: the header has the same key twice: a tensor is named twice, or says one thing twice",
+    );
   checkLayout([...entries.values()], dataStart, fileSize);
   return { entries, metadata, dataStart };
 }
 
-interface TextDecoderLike { decode(bytes: Uint8Array): string }
-const { TextDecoder } = globalThis as unknown as { TextDecoder: new (encoding: string, options: { fatal: boolean }) => TextDecoderLike };
+interface TextDecoderLike {
+  decode(bytes: Uint8Array): string;
+}
+const { TextDecoder } = globalThis as unknown as {
+  TextDecoder: new (encoding: string, options: { fatal: boolean }) => TextDecoderLike;
+};
 
 function decode(json: Uint8Array): string {
   try {
@@ -80,13 +137,21 @@ function decode(json: Uint8Array): string {
 
 function readEntry(name: string, value: unknown, dataStart: number, fileSize: number): TensorEntry {
   const source = `safetensors: tensor ${quote(name)}`;
-  const { dtype, shape, data_offsets: [from, to] } = checkFile(source, ENTRY, value) as FileEntry & { readonly data_offsets: readonly [number, number] };
-  const fail = (what: string): never => { throw new FormatError(`${source}: ${what}`); };
-  if (from > to || dataStart + to > fileSize) return fail(`data_offsets [${from}, ${to}] do not fit a file with ${fileSize - dataStart} bytes of data`);
+  const {
+    dtype,
+    shape,
+    data_offsets: [from, to],
+  } = checkFile(source, ENTRY, value) as FileEntry & { readonly data_offsets: readonly [number, number] };
+  const fail = (what: string): never => {
+    throw new FormatError(`${source}: ${what}`);
+  };
+  if (from > to || dataStart + to > fileSize)
+    return fail(`data_offsets [${from}, ${to}] do not fit a file with ${fileSize - dataStart} bytes of data`);
   const bits = FILE_DTYPES[dtype];
   if (bits !== undefined) {
-    const bytes = Math.ceil(elements(shape, fail) * bits / 8);
-    if (bytes !== to - from) return fail(`${dtype} [${shape.join(", ")}] needs ${bytes} bytes, data_offsets give ${to - from}`);
+    const bytes = Math.ceil((elements(shape, fail) * bits) / 8);
+    if (bytes !== to - from)
+      return fail(`${dtype} [${shape.join(", ")}] needs ${bytes} bytes, data_offsets give ${to - from}`);
   }
   return { name, dtype, shape, begin: dataStart + from, end: dataStart + to };
 }
@@ -106,8 +171,12 @@ function elements(shape: readonly number[], fail: (what: string) => never): numb
 function checkLayout(entries: readonly TensorEntry[], dataStart: number, fileSize: number): void {
   let at = dataStart;
   for (const e of [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
-    if (e.begin !== at) throw new FormatError(`safetensors: tensor ${quote(e.name)} ${e.begin < at ? "overlaps the tensor before it" : `leaves a hole of ${e.begin - at} bytes before it`}`);
+    if (e.begin !== at)
+      throw new FormatError(
+        `safetensors: tensor ${quote(e.name)} ${e.begin < at ? "overlaps the tensor before it" : `leaves a hole of ${e.begin - at} bytes before it`}`,
+      );
     at = e.end;
   }
-  if (at !== fileSize) throw new FormatError(`safetensors: ${fileSize - at} bytes after the last tensor belong to nothing`);
+  if (at !== fileSize)
+    throw new FormatError(`safetensors: ${fileSize - at} bytes after the last tensor belong to nothing`);
 }

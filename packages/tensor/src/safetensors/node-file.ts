@@ -18,7 +18,9 @@ export async function openFile(path: string): Promise<RandomAccess> {
   const { process } = globalThis as unknown as { process?: { getBuiltinModule?(name: string): unknown } };
   const fs = process?.getBuiltinModule?.("node:fs/promises") as FsPromises | undefined;
   if (fs === undefined) throw new DeviceError("openFile: there is no file system here; use fromBlob or fromBytes");
-  const fail = (why: string, cause?: unknown): never => { throw new LowrankError("FileError", `${path}: ${why}`, { cause }); };
+  const fail = (why: string, cause?: unknown): never => {
+    throw new LowrankError("FileError", `${path}: ${why}`, { cause });
+  };
   const unreadable = (cause: unknown): never => {
     const { code, message } = cause as { readonly code?: string; readonly message: string };
     return fail(code === "ENOENT" ? "there is no such file" : `cannot be opened: ${message}`, cause);

@@ -5,11 +5,23 @@ import { sizeOf } from "../shape.ts";
 import type { StoredTensor } from "./file.ts";
 import { FILE_DTYPES } from "./header.ts";
 
-const FILE_NAMES: Readonly<Record<DType, string>> = { f64: "F64", f32: "F32", f16: "F16", bf16: "BF16", i32: "I32", u32: "U32", u8: "U8", bool: "BOOL" };
+const FILE_NAMES: Readonly<Record<DType, string>> = {
+  f64: "F64",
+  f32: "F32",
+  f16: "F16",
+  bf16: "BF16",
+  i32: "I32",
+  u32: "U32",
+  u8: "U8",
+  bool: "BOOL",
+};
 const RANK = new Map(Object.keys(FILE_DTYPES).map((name, i) => [name, i]));
 
 /** What has to be known before the first byte is written. */
-export interface TensorPlan { readonly dtype: DType; readonly shape: readonly number[] }
+export interface TensorPlan {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
 
 export type ByteSink = (bytes: Uint8Array) => Promise<void> | void;
 
@@ -17,7 +29,12 @@ export type ByteSink = (bytes: Uint8Array) => Promise<void> | void;
  * Writes tensors one at a time; `load` is called in file order and only one tensor is in memory at once.
  * @param metadata default `{ format: "pt" }`, which transformers insists on
  */
-export async function writeSafetensors(sink: ByteSink, plan: ReadonlyMap<string, TensorPlan>, load: (name: string) => Promise<StoredTensor> | StoredTensor, metadata: Readonly<Record<string, string>> = { format: "pt" }): Promise<void> {
+export async function writeSafetensors(
+  sink: ByteSink,
+  plan: ReadonlyMap<string, TensorPlan>,
+  load: (name: string) => Promise<StoredTensor> | StoredTensor,
+  metadata: Readonly<Record<string, string>> = { format: "pt" },
+): Promise<void> {
   const names = fileOrder(plan);
   await sink(headerBytes(plan, names, metadata));
   for (const name of names) {
@@ -26,8 +43,12 @@ export async function writeSafetensors(sink: ByteSink, plan: ReadonlyMap<string,
 }
 
 /** The whole file in memory. */
-export function serialize(tensors: ReadonlyMap<string, StoredTensor> | Readonly<Record<string, StoredTensor>>, metadata: Readonly<Record<string, string>> = { format: "pt" }): Uint8Array {
-  const map = tensors instanceof Map ? (tensors as ReadonlyMap<string, StoredTensor>) : new Map(Object.entries(tensors));
+export function serialize(
+  tensors: ReadonlyMap<string, StoredTensor> | Readonly<Record<string, StoredTensor>>,
+  metadata: Readonly<Record<string, string>> = { format: "pt" },
+): Uint8Array {
+  const map =
+    tensors instanceof Map ? (tensors as ReadonlyMap<string, StoredTensor>) : new Map(Object.entries(tensors));
   const names = fileOrder(map);
   const parts = [headerBytes(map, names, metadata), ...names.map((n) => bytesOf(n, map.get(n)!, map.get(n)!))];
   const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
@@ -42,7 +63,9 @@ export function serialize(tensors: ReadonlyMap<string, StoredTensor> | Readonly<
 /** @throws ShapeError where the numbers are not those that the header announces */
 function bytesOf(name: string, { dtype, data }: StoredTensor, wanted: TensorPlan): Uint8Array {
   if (dtype !== wanted.dtype || data.length !== sizeOf(wanted.shape) || !(data instanceof dtypes[dtype].array)) {
-    throw new ShapeError(`safetensors: ${quote(name)} was announced as ${wanted.dtype} [${wanted.shape.join(", ")}] but has ${data.length} elements of ${dtype} in a ${data.constructor.name}`);
+    throw new ShapeError(
+      `safetensors: ${quote(name)} was announced as ${wanted.dtype} [${wanted.shape.join(", ")}] but has ${data.length} elements of ${dtype} in a ${data.constructor.name}`,
+    );
   }
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
@@ -56,20 +79,30 @@ const { TextEncoder } = globalThis as unknown as { TextEncoder: new () => { enco
 
 /** Names a reader would take for something else, or that UTF-8 cannot hold. */
 function checkName(name: string): string {
-  if (name === "__metadata__" || name === "__proto__") throw new FormatError(`safetensors: "${name}" is no name for a tensor`);
-  if (/\p{Surrogate}/u.test(name)) throw new FormatError(`safetensors: the name ${quote(name)} has half a character, which UTF-8 cannot hold`);
+  if (name === "__metadata__" || name === "__proto__")
+    throw new FormatError(`safetensors: "${name}" is no name for a tensor`);
+  if (/\p{Surrogate}/u.test(name))
+    throw new FormatError(`safetensors: the name ${quote(name)} has half a character, which UTF-8 cannot hold`);
   return name;
 }
 
-function headerBytes(plan: ReadonlyMap<string, TensorPlan>, names: readonly string[], metadata: Readonly<Record<string, string>>): Uint8Array {
+function headerBytes(
+  plan: ReadonlyMap<string, TensorPlan>,
+  names: readonly string[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
   let offset = 0;
   // put together as text: an object would move names that are numbers to the front
   const entries = Object.keys(metadata).length > 0 ? [`"__metadata__":${JSON.stringify(metadata)}`] : [];
-  for (const [key, value] of Object.entries(metadata)) if (typeof value !== "string") throw new FormatError(`safetensors: metadata ${quote(key)} must be a string, got ${quote(value)}`);
+  for (const [key, value] of Object.entries(metadata))
+    if (typeof value !== "string")
+      throw new FormatError(`safetensors: metadata ${quote(key)} must be a string, got ${quote(value)}`);
   for (const name of names) {
     const { dtype, shape } = plan.get(name)!;
     const end = offset + sizeOf(shape) * dtypes[dtype].bytes;
-    entries.push(`${JSON.stringify(checkName(name))}:${JSON.stringify({ dtype: FILE_NAMES[dtype], shape, data_offsets: [offset, end] })}`);
+    entries.push(
+      `${JSON.stringify(checkName(name))}:${JSON.stringify({ dtype: FILE_NAMES[dtype], shape, data_offsets: [offset, end] })}`,
+    );
     offset = end;
   }
   const json = new TextEncoder().encode(`{${entries.join(",")}}`);

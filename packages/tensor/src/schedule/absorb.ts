@@ -14,7 +14,11 @@ export interface AbsorbOptions {
   readonly maxArgs: number;
 }
 
-export function absorb(drafts: readonly KernelDraft[], stored: ReadonlySet<GNode>, { isResult, isAside, maxArgs }: AbsorbOptions): KernelDraft[] {
+export function absorb(
+  drafts: readonly KernelDraft[],
+  stored: ReadonlySet<GNode>,
+  { isResult, isAside, maxArgs }: AbsorbOptions,
+): KernelDraft[] {
   const links = new KernelLinks(drafts);
   for (let i = drafts.length - 1; i >= 0; i--) {
     let consumer = drafts[i]!;
@@ -24,7 +28,14 @@ export function absorb(drafts: readonly KernelDraft[], stored: ReadonlySet<GNode
       for (const node of [...consumer.reads].sort((a, b) => b.id - a.id)) {
         const producer = links.writerOf(node);
         if (producer === undefined || producer === consumer || producer.kind !== "loop") continue;
-        if (producer.writes.length !== 1 || node.size < 2 || producer.root !== node || isAside(node) || links.isAwaited(node)) continue;
+        if (
+          producer.writes.length !== 1 ||
+          node.size < 2 ||
+          producer.root !== node ||
+          isAside(node) ||
+          links.isAwaited(node)
+        )
+          continue;
         if (links.feeds(node, consumer)) continue;
         // nobody else wants it: computed in passing, it need not be stored at all
         const keep = isResult(node) || links.readersOf(node).size > 1;
@@ -40,15 +51,28 @@ export function absorb(drafts: readonly KernelDraft[], stored: ReadonlySet<GNode
   return [...links.alive];
 }
 
-function tryMerge(consumer: KernelDraft, producer: KernelDraft, keep: boolean, stored: ReadonlySet<GNode>, maxArgs: number): KernelDraft | undefined {
+function tryMerge(
+  consumer: KernelDraft,
+  producer: KernelDraft,
+  keep: boolean,
+  stored: ReadonlySet<GNode>,
+  maxArgs: number,
+): KernelDraft | undefined {
   const inside = new Set(consumer.writes);
   inside.delete(consumer.root);
   if (keep) inside.add(producer.root);
   const memory = new Set([...consumer.reads, ...producer.reads]);
   const computed = new Set([...inside, ...(consumer.inlined ?? []), producer.root]);
-  const merged = lowerLoop(consumer.root, { stored: (n) => (stored.has(n) || memory.has(n)) && !computed.has(n), absorbed: inside });
+  const merged = lowerLoop(consumer.root, {
+    stored: (n) => (stored.has(n) || memory.has(n)) && !computed.has(n),
+    absorbed: inside,
+  });
   const once = new Set(merged.writes);
-  const complete = merged.refused.size === 0 && once.size === merged.writes.length && once.size === inside.size + 1 && merged.coversAll;
+  const complete =
+    merged.refused.size === 0 &&
+    once.size === merged.writes.length &&
+    once.size === inside.size + 1 &&
+    merged.coversAll;
   if (!complete || new Set([...merged.reads, ...merged.writes]).size > maxArgs) return undefined;
   return { ...merged, inlined: new Set([...(consumer.inlined ?? []), ...(keep ? [] : [producer.root])]) };
 }

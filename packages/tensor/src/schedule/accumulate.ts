@@ -6,9 +6,14 @@ import type { GemmKernel, Instr, ValueId } from "../ir/kernel.ts";
 export function shareAccumulators(kernel: GemmKernel): GemmKernel {
   if (kernel.products.length === 1) return kernel;
   const { epilogue, stores } = kernel;
-  const live = reachable(epilogue, stores.flatMap((s) => [s.value, ...indexOperands(s.index)]));
+  const live = reachable(
+    epilogue,
+    stores.flatMap((s) => [s.value, ...indexOperands(s.index)]),
+  );
   const users = epilogue.map((): ValueId[] => []);
-  epilogue.forEach((instr, v) => { if (live[v]) for (const from of operands(instr)) users[from]!.push(v); });
+  epilogue.forEach((instr, v) => {
+    if (live[v]) for (const from of operands(instr)) users[from]!.push(v);
+  });
   for (const s of stores) users[s.value]!.push(-1);
 
   /** The highest sum that `v` goes into through nothing but sums. */
@@ -37,12 +42,16 @@ export function shareAccumulators(kernel: GemmKernel): GemmKernel {
   const at = (v: ValueId): ValueId => moved[v]!;
   epilogue.forEach((instr, v) => {
     if (!live[v] || dropped.has(v)) return void moved.push(undefined);
-    if (instr.op === "acc") return void moved.push(body.push({ ...instr, index: order.indexOf(target[instr.index]!) }) - 1);
-    if (instr.op === "add" && (moved[instr.a] === undefined || moved[instr.b] === undefined)) return void moved.push(moved[instr.a] ?? moved[instr.b]);
+    if (instr.op === "acc")
+      return void moved.push(body.push({ ...instr, index: order.indexOf(target[instr.index]!) }) - 1);
+    if (instr.op === "add" && (moved[instr.a] === undefined || moved[instr.b] === undefined))
+      return void moved.push(moved[instr.a] ?? moved[instr.b]);
     moved.push(body.push(mapInstr(instr, { value: at })) - 1);
   });
   return {
-    ...kernel, epilogue: body, products: kernel.products.map((p) => ({ ...p, acc: order.indexOf(target[p.acc]!) })),
+    ...kernel,
+    epilogue: body,
+    products: kernel.products.map((p) => ({ ...p, acc: order.indexOf(target[p.acc]!) })),
     stores: stores.map((s) => ({ ...s, value: at(s.value), index: mapIndex(s.index, { value: at }) })),
   };
 }

@@ -8,18 +8,42 @@ import { invariant } from "../errors.ts";
 import type { Instr, ValueId, ValueType } from "../ir/kernel.ts";
 import type { RandomWidth } from "../random/threefry.ts";
 import type { GNode } from "./graph.ts";
-import { delinearize, factorForm, linearize, rangeOf, sameForm, scaleForm, unitForm, ZERO, type LinearForm, type SplitRequest } from "./linear-form.ts";
+import {
+  delinearize,
+  factorForm,
+  linearize,
+  rangeOf,
+  sameForm,
+  scaleForm,
+  unitForm,
+  ZERO,
+  type LinearForm,
+  type SplitRequest,
+} from "./linear-form.ts";
 
 /** An instruction whose indices are still linear forms over the builder's dimensions. */
 export type DraftInstr =
   | Exclude<Instr, { op: "load" } | { op: "coord" } | { op: "inbounds" }>
-  | { readonly op: "load"; readonly type: ValueType; readonly source: GNode; readonly index: LinearForm; readonly guards: readonly DraftGuard[] }
+  | {
+      readonly op: "load";
+      readonly type: ValueType;
+      readonly source: GNode;
+      readonly index: LinearForm;
+      readonly guards: readonly DraftGuard[];
+    }
   | { readonly op: "inbounds"; readonly type: "bool"; readonly guards: readonly DraftGuard[] }
   | { readonly op: "affine"; readonly type: "i32" | "u32"; readonly form: LinearForm };
 
-export interface DraftGuard { readonly form: LinearForm; readonly size: number }
+export interface DraftGuard {
+  readonly form: LinearForm;
+  readonly size: number;
+}
 
-export interface DraftStore { readonly target: GNode; readonly index: LinearForm; readonly value: ValueId }
+export interface DraftStore {
+  readonly target: GNode;
+  readonly index: LinearForm;
+  readonly value: ValueId;
+}
 
 /** Thrown to start the kernel again with a dimension cut in two. */
 export class SplitSignal extends Error {
@@ -46,10 +70,18 @@ export interface BuilderOptions {
 
 export function valueTypeOf(dtype: DType): ValueType {
   switch (dtype) {
-    case "f64": case "f32": case "f16": case "bf16": return "f32";
-    case "i32": return "i32";
-    case "u32": case "u8": return "u32";
-    case "bool": return "bool";
+    case "f64":
+    case "f32":
+    case "f16":
+    case "bf16":
+      return "f32";
+    case "i32":
+      return "i32";
+    case "u32":
+    case "u8":
+      return "u32";
+    case "bool":
+      return "bool";
   }
 }
 
@@ -77,7 +109,13 @@ export class KernelBuilder {
   }
 
   emit(instr: DraftInstr): ValueId {
-    const key = JSON.stringify(instr, (name, v: unknown) => (name === "source" || name === "target" ? (v as GNode).id : typeof v === "number" && (!Number.isFinite(v) || Object.is(v, -0)) ? `${Object.is(v, -0) ? "-0" : v}` : v));
+    const key = JSON.stringify(instr, (name, v: unknown) =>
+      name === "source" || name === "target"
+        ? (v as GNode).id
+        : typeof v === "number" && (!Number.isFinite(v) || Object.is(v, -0))
+          ? `${Object.is(v, -0) ? "-0" : v}`
+          : v,
+    );
     const before = this.#known.get(key);
     if (before !== undefined) return before;
     this.body.push(instr);
@@ -107,20 +145,34 @@ export class KernelBuilder {
     const at = (i: number): ValueId => this.value(node.inputs[i]!, coords, guards);
     const { lowering } = node;
     switch (lowering.class) {
-      case "unary": return this.#rounded(node, this.emit({ op: lowering.op, type, a: at(0) }));
-      case "binary": return this.#rounded(node, this.emit({ op: lowering.op, type, a: at(0), b: at(1) }));
-      case "select": return this.emit({ op: "select", type, cond: at(0), a: at(1), b: at(2) });
-      case "cast": return this.#cast(at(0), node.inputs[0]!.dtype, node.dtype);
-      case "iota": return this.emit({ op: "affine", type: "i32", form: coords[0]! });
-      case "random": return this.#random(node, coords);
-      case "dequantise": return this.#dequantise(node, coords, guards);
-      case "view": return this.#view(node, lowering.view, coords, guards);
-      case "reduce": return this.#reduce(node, lowering.combine, coords, guards);
-      case "gather": return this.#gather(node, coords, guards);
-      case "leaf": return this.#load(node, coords, guards);
-      case "matmul": return this.#accumulator(node, coords, guards);
-      case "scatter": return this.#refuse(node, coords, guards);
-      case "constant": return this.constant(type, node.attrs["value"] as number);
+      case "unary":
+        return this.#rounded(node, this.emit({ op: lowering.op, type, a: at(0) }));
+      case "binary":
+        return this.#rounded(node, this.emit({ op: lowering.op, type, a: at(0), b: at(1) }));
+      case "select":
+        return this.emit({ op: "select", type, cond: at(0), a: at(1), b: at(2) });
+      case "cast":
+        return this.#cast(at(0), node.inputs[0]!.dtype, node.dtype);
+      case "iota":
+        return this.emit({ op: "affine", type: "i32", form: coords[0]! });
+      case "random":
+        return this.#random(node, coords);
+      case "dequantise":
+        return this.#dequantise(node, coords, guards);
+      case "view":
+        return this.#view(node, lowering.view, coords, guards);
+      case "reduce":
+        return this.#reduce(node, lowering.combine, coords, guards);
+      case "gather":
+        return this.#gather(node, coords, guards);
+      case "leaf":
+        return this.#load(node, coords, guards);
+      case "matmul":
+        return this.#accumulator(node, coords, guards);
+      case "scatter":
+        return this.#refuse(node, coords, guards);
+      case "constant":
+        return this.constant(type, node.attrs["value"] as number);
     }
   }
 
@@ -137,9 +189,12 @@ export class KernelBuilder {
   #accumulator(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
     const { index, at } = this.#options.accumulators ?? {};
     const found = index?.get(node);
-    if (found === undefined || guards.length > 0 || !sameForm(linearize(coords, node.shape), at!, this.sizes)) return this.#refuse(node, coords, guards);
+    if (found === undefined || guards.length > 0 || !sameForm(linearize(coords, node.shape), at!, this.sizes))
+      return this.#refuse(node, coords, guards);
     const sum = this.emit({ op: "acc", type: "f32", index: found });
-    return node.dtype === "f16" || node.dtype === "bf16" ? this.emit({ op: "round", type: "f32", to: node.dtype, a: sum }) : sum;
+    return node.dtype === "f16" || node.dtype === "bf16"
+      ? this.emit({ op: "round", type: "f32", to: node.dtype, a: sum })
+      : sum;
   }
 
   #load(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
@@ -147,7 +202,13 @@ export class KernelBuilder {
   }
 
   #loadAt(source: GNode, index: LinearForm, guards: readonly DraftGuard[]): ValueId {
-    return this.emit({ op: "load", type: valueTypeOf(source.dtype), source, index, guards: guards.filter((g) => !this.#alwaysHolds(g)) });
+    return this.emit({
+      op: "load",
+      type: valueTypeOf(source.dtype),
+      source,
+      index,
+      guards: guards.filter((g) => !this.#alwaysHolds(g)),
+    });
   }
 
   #alwaysHolds(guard: DraftGuard): boolean {
@@ -161,7 +222,8 @@ export class KernelBuilder {
       return;
     }
     const index = linearize(coords, node.shape);
-    if (!this.extraStores.some((s) => s.target === node && JSON.stringify(s.index) === JSON.stringify(index))) this.extraStores.push({ target: node, index, value });
+    if (!this.extraStores.some((s) => s.target === node && JSON.stringify(s.index) === JSON.stringify(index)))
+      this.extraStores.push({ target: node, index, value });
   }
 
   /** f16 and bf16 results are rounded where hardware would store them; moving or choosing values needs no rounding. */
@@ -169,8 +231,9 @@ export class KernelBuilder {
     const { dtype, lowering } = node;
     if (dtype === "u8") return this.emit({ op: "and", type: "u32", a: value, b: this.constant("u32", 255) });
     if (dtype !== "f16" && dtype !== "bf16") return value;
-    const exact = (lowering.class === "unary" && (lowering.op === "neg" || lowering.op === "abs" || lowering.op === "floor"))
-      || (lowering.class === "binary" && (lowering.op === "max" || lowering.op === "min"));
+    const exact =
+      (lowering.class === "unary" && (lowering.op === "neg" || lowering.op === "abs" || lowering.op === "floor")) ||
+      (lowering.class === "binary" && (lowering.op === "max" || lowering.op === "min"));
     return exact ? value : this.emit({ op: "round", type: "f32", to: dtype, a: value });
   }
 
@@ -178,10 +241,13 @@ export class KernelBuilder {
     const [source, target] = [valueTypeOf(from), valueTypeOf(to)];
     let out = value;
     // integers saturate like floats do
-    if (source === "i32" && target === "u32") out = this.emit({ op: "max", type: "i32", a: out, b: this.constant("i32", 0) });
-    if (source === "u32" && target === "i32" && from !== "u8") out = this.emit({ op: "min", type: "u32", a: out, b: this.constant("u32", 2147483647) });
+    if (source === "i32" && target === "u32")
+      out = this.emit({ op: "max", type: "i32", a: out, b: this.constant("i32", 0) });
+    if (source === "u32" && target === "i32" && from !== "u8")
+      out = this.emit({ op: "min", type: "u32", a: out, b: this.constant("u32", 2147483647) });
     if (source !== target) out = this.emit({ op: "cast", type: target, a: out });
-    if (to === "u8" && from !== "u8" && from !== "bool") out = this.emit({ op: "min", type: "u32", a: out, b: this.constant("u32", 255) });
+    if (to === "u8" && from !== "u8" && from !== "bool")
+      out = this.emit({ op: "min", type: "u32", a: out, b: this.constant("u32", 255) });
     if ((to === "f16" || to === "bf16") && from !== to) out = this.emit({ op: "round", type: "f32", to, a: out });
     return out;
   }
@@ -191,16 +257,27 @@ export class KernelBuilder {
     const [k0, k1] = [0, 1].map((i) => this.value(words, [{ offset: i, strides: [] }]));
     const index = this.emit({ op: "affine", type: "u32", form: linearize(coords, node.shape) });
     const bits = node.attrs["bits"] as RandomWidth;
-    return this.emit({ op: "random", type: "u32", bits, k0: k0!, k1: k1!, index, site: this.constant("u32", node.attrs["site"] as number) });
+    return this.emit({
+      op: "random",
+      type: "u32",
+      bits,
+      k0: k0!,
+      k1: k1!,
+      index,
+      site: this.constant("u32", node.attrs["site"] as number),
+    });
   }
 
   /** table[code] · scale, all three found from the element's row-major position. */
   #dequantise(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
     const [codes, scales, table] = node.inputs as [GNode, GNode, GNode];
     const position = this.emit({ op: "affine", type: "u32", form: linearize(coords, node.shape) });
-    const at = (source: GNode, value: ValueId): ValueId => this.value(source, [{ offset: 0, strides: [], dynamic: [{ value, stride: 1 }] }], guards);
-    const shifted = (value: ValueId, by: number): ValueId => this.emit({ op: "shr", type: "u32", a: value, b: this.constant("u32", by) });
-    const masked = (value: ValueId, bits: number): ValueId => this.emit({ op: "and", type: "u32", a: value, b: this.constant("u32", bits) });
+    const at = (source: GNode, value: ValueId): ValueId =>
+      this.value(source, [{ offset: 0, strides: [], dynamic: [{ value, stride: 1 }] }], guards);
+    const shifted = (value: ValueId, by: number): ValueId =>
+      this.emit({ op: "shr", type: "u32", a: value, b: this.constant("u32", by) });
+    const masked = (value: ValueId, bits: number): ValueId =>
+      this.emit({ op: "and", type: "u32", a: value, b: this.constant("u32", bits) });
     const byte = at(codes, shifted(position, 1));
     const odd = this.emit({ op: "eq", type: "bool", a: masked(position, 1), b: this.constant("u32", 1) });
     const code = this.emit({ op: "select", type: "u32", cond: odd, a: masked(byte, 15), b: shifted(byte, 4) });
@@ -216,13 +293,26 @@ export class KernelBuilder {
         return this.value(x, coords, guards);
       case "permute": {
         const dims = node.attrs["dims"] as number[];
-        return this.value(x, dims.map((_, d) => coords[dims.indexOf(d)]!), guards);
+        return this.value(
+          x,
+          dims.map((_, d) => coords[dims.indexOf(d)]!),
+          guards,
+        );
       }
-      case "expand": return this.value(x, x.shape.map((s, d) => (s === 1 ? ZERO : coords[d]!)), guards);
+      case "expand":
+        return this.value(
+          x,
+          x.shape.map((s, d) => (s === 1 ? ZERO : coords[d]!)),
+          guards,
+        );
       case "slice": {
         const starts = node.attrs["starts"] as number[];
         const steps = node.attrs["steps"] as number[];
-        return this.value(x, coords.map((c, d) => scaleForm(c, steps[d]!, starts[d]!)), guards);
+        return this.value(
+          x,
+          coords.map((c, d) => scaleForm(c, steps[d]!, starts[d]!)),
+          guards,
+        );
       }
       case "pad": {
         const low = node.attrs["low"] as number[];
@@ -231,10 +321,18 @@ export class KernelBuilder {
         if (added.length === 0) return this.value(x, moved, guards);
         const inside = this.emit({ op: "inbounds", type: "bool", guards: added });
         const type = valueTypeOf(node.dtype);
-        return this.emit({ op: "select", type, cond: inside, a: this.value(x, moved, [...guards, ...added]), b: this.constant(type, node.attrs["value"] as number) });
+        return this.emit({
+          op: "select",
+          type,
+          cond: inside,
+          a: this.value(x, moved, [...guards, ...added]),
+          b: this.constant(type, node.attrs["value"] as number),
+        });
       }
-      case "reshape": return this.#reshape(node, coords, guards);
-      default: return invariant(false, `unknown view ${view}`) as never;
+      case "reshape":
+        return this.#reshape(node, coords, guards);
+      default:
+        return invariant(false, `unknown view ${view}`) as never;
     }
   }
 
@@ -243,7 +341,8 @@ export class KernelBuilder {
     const direct = regroup(node.shape, x.shape, coords);
     if (direct !== undefined) return this.value(x, direct, guards);
     const position = linearize(coords, node.shape);
-    if (x.constant === undefined && !this.#options.absorbed.has(x) && this.#isMemory(x)) return this.#loadAt(x, position, guards);
+    if (x.constant === undefined && !this.#options.absorbed.has(x) && this.#isMemory(x))
+      return this.#loadAt(x, position, guards);
     const inside = this.#coordsIn(position, x.shape, guards);
     if (inside !== undefined) return this.value(x, inside, guards);
     this.refused.add(x);
@@ -254,7 +353,8 @@ export class KernelBuilder {
   #coordsIn(position: LinearForm, shape: readonly number[], guards: readonly DraftGuard[]): LinearForm[] | undefined {
     // under a guard the form may run outside the tensor, where quotient and remainder would be wrong
     const range = rangeOf(position, this.sizes);
-    if (range === undefined || (guards.length > 0 && (range[0] < 0 || range[1] >= shape.reduce((a, b) => a * b, 1)))) return undefined;
+    if (range === undefined || (guards.length > 0 && (range[0] < 0 || range[1] >= shape.reduce((a, b) => a * b, 1))))
+      return undefined;
     const coords = delinearize(position, shape, this.sizes);
     if (coords === undefined || !("dim" in coords)) return coords;
     if (this.#options.maySplit(coords.dim)) throw new SplitSignal(coords);
@@ -269,14 +369,21 @@ export class KernelBuilder {
     const found = this.value(table, [row, ...coords.slice(ids.shape.length)], [...guards, inRange]);
     const type = valueTypeOf(node.dtype);
     const missing = this.constant(type, type === "f32" ? NaN : 0);
-    return this.emit({ op: "select", type, cond: this.emit({ op: "inbounds", type: "bool", guards: [inRange] }), a: found, b: missing });
+    return this.emit({
+      op: "select",
+      type,
+      cond: this.emit({ op: "inbounds", type: "bool", guards: [inRange] }),
+      a: found,
+      b: missing,
+    });
   }
 
   #reduce(node: GNode, combine: "sum" | "max", coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
     const x = node.inputs[0]!;
     const dims = node.attrs["dims"] as number[];
     const sizes = dims.map((d) => x.shape[d]!);
-    const innerCoords = this.#options.mayReduce && guards.length === 0 ? this.#enterReduction(coords, sizes) : undefined;
+    const innerCoords =
+      this.#options.mayReduce && guards.length === 0 ? this.#enterReduction(coords, sizes) : undefined;
     if (innerCoords === undefined) return this.#refuse(node, coords, guards);
     const full = coords.map((c, d) => (dims.includes(d) ? innerCoords[dims.indexOf(d)]! : c));
     const reduced = this.emit({ op: "reduce", type: valueTypeOf(node.dtype), combine, a: this.value(x, full, guards) });
@@ -315,7 +422,10 @@ export class KernelBuilder {
   }
 
   #innerCoords(over: readonly number[], sizes: readonly number[]): LinearForm[] | undefined {
-    const position = linearize(over.map((d) => unitForm(d)), over.map((d) => this.sizes[d]!));
+    const position = linearize(
+      over.map((d) => unitForm(d)),
+      over.map((d) => this.sizes[d]!),
+    );
     const coords = delinearize(position, sizes, this.sizes);
     if (coords === undefined) return undefined;
     if (!("dim" in coords)) return coords;
@@ -329,11 +439,14 @@ function pullKey(node: GNode, coords: readonly LinearForm[], guards: readonly Dr
 }
 
 /** Reshapes that only add or drop dimensions of 1 keep every coordinate as it is, dynamic ones too. */
-function regroup(from: readonly number[], to: readonly number[], coords: readonly LinearForm[]): LinearForm[] | undefined {
+function regroup(
+  from: readonly number[],
+  to: readonly number[],
+  coords: readonly LinearForm[],
+): LinearForm[] | undefined {
   const real = from.flatMap((s, d) => (s === 1 ? [] : [d]));
   const target = to.filter((s) => s !== 1);
   if (real.length !== target.length || real.some((d, i) => from[d] !== target[i])) return undefined;
   let next = 0;
   return to.map((s) => (s === 1 ? ZERO : coords[real[next++]!]!));
 }
-

@@ -44,7 +44,12 @@ interface Walk extends Omit<GemmChain, "products" | "results" | "beyond"> {
 }
 
 /** Keyed by the product whose chain ends in the stored node. */
-export function findChains(live: readonly GNode[], stored: ReadonlySet<GNode>, inLive: ReadonlySet<GNode>, packed: ReadonlySet<GNode>): Map<GNode, GemmChain> {
+export function findChains(
+  live: readonly GNode[],
+  stored: ReadonlySet<GNode>,
+  inLive: ReadonlySet<GNode>,
+  packed: ReadonlySet<GNode>,
+): Map<GNode, GemmChain> {
   const takenBy = new Map<GNode, Walk>();
   const walks: Walk[] = [];
   // later products first: where two meet in one sum, the one computed last takes it
@@ -64,13 +69,28 @@ export function findChains(live: readonly GNode[], stored: ReadonlySet<GNode>, i
     home.set(walk, end);
     groups.set(end, [walk, ...(groups.get(end) ?? [])]);
   }
-  return new Map([...groups].map(([end, members]) => [end.matmul, {
-    products: [...members.filter((w) => w !== end), end], results: end.fan?.results ?? [rootOf(end)], beyond: end.fan?.nodes ?? [],
-    factors: end.factors, coords: end.coords, cutAfter: end.cutAfter,
-  }]));
+  return new Map(
+    [...groups].map(([end, members]) => [
+      end.matmul,
+      {
+        products: [...members.filter((w) => w !== end), end],
+        results: end.fan?.results ?? [rootOf(end)],
+        beyond: end.fan?.nodes ?? [],
+        factors: end.factors,
+        coords: end.coords,
+        cutAfter: end.cutAfter,
+      },
+    ]),
+  );
 }
 
-function follow(matmul: GNode, stored: ReadonlySet<GNode>, inLive: ReadonlySet<GNode>, packed: ReadonlySet<GNode>, takenBy: ReadonlyMap<GNode, Walk>): Walk {
+function follow(
+  matmul: GNode,
+  stored: ReadonlySet<GNode>,
+  inLive: ReadonlySet<GNode>,
+  packed: ReadonlySet<GNode>,
+  takenBy: ReadonlyMap<GNode, Walk>,
+): Walk {
   const chain: GNode[] = [];
   let cut = matmul.shape.map((s) => [s]);
   let coords = unitsOf(cut);
@@ -79,7 +99,14 @@ function follow(matmul: GNode, stored: ReadonlySet<GNode>, inLive: ReadonlySet<G
   for (let last = matmul; !stored.has(last);) {
     const users = last.users.filter((u) => inLive.has(u));
     const next = users[0];
-    if (users.length !== 1 || next === undefined || next.constant !== undefined || next.size !== matmul.size || !continuesChain(next, last)) break;
+    if (
+      users.length !== 1 ||
+      next === undefined ||
+      next.constant !== undefined ||
+      next.size !== matmul.size ||
+      !continuesChain(next, last)
+    )
+      break;
     const other = takenBy.get(next);
     if (other !== undefined) {
       if (canShare(matmul, other.matmul)) meets = next;
@@ -103,9 +130,17 @@ function follow(matmul: GNode, stored: ReadonlySet<GNode>, inLive: ReadonlySet<G
     cut = matmul.shape.map((s) => [s]);
     cutAfter = undefined;
   }
-  const fan = meets !== undefined ? undefined : fanOf(last(), matmul, { stored, isLive: (n) => inLive.has(n), isTaken: (n) => takenBy.has(n) || packed.has(n) });
+  const fan =
+    meets !== undefined
+      ? undefined
+      : fanOf(last(), matmul, {
+          stored,
+          isLive: (n) => inLive.has(n),
+          isTaken: (n) => takenBy.has(n) || packed.has(n),
+        });
   // views at the end are free for the reader unless the result must be stored under that view
-  if (meets === undefined && fan === undefined) while (chain.length > 0 && !stored.has(last()) && isReshape(last().lowering)) chain.pop();
+  if (meets === undefined && fan === undefined)
+    while (chain.length > 0 && !stored.has(last()) && isReshape(last().lowering)) chain.pop();
   return { matmul, chain, fan, factors: cut, coords: along(chain, cut), cutAfter, meets };
 }
 
@@ -130,7 +165,13 @@ const LEAST_SHARED = 256;
 /** Products without a batch that give results of one shape. */
 function canShare(a: GNode, b: GNode): boolean {
   const lengths = [a, b].map((x) => x.inputs[0]!.shape.at(-1)!);
-  return a.shape.length === 2 && b.shape.length === 2 && a.shape.every((s, d) => s === b.shape[d]) && Math.min(...lengths) > 0 && a.size * Math.max(...lengths) >= LEAST_SHARED;
+  return (
+    a.shape.length === 2 &&
+    b.shape.length === 2 &&
+    a.shape.every((s, d) => s === b.shape[d]) &&
+    Math.min(...lengths) > 0 &&
+    a.size * Math.max(...lengths) >= LEAST_SHARED
+  );
 }
 
 /** Coordinates of a product's result over its dimensions' factors. */
@@ -166,7 +207,11 @@ function continuesChain(node: GNode, previous: GNode): boolean {
 }
 
 /** Coordinates after a view that a product's result passes through on its way to memory, or the cut that would make them linear. */
-function throughView(view: GNode, coords: readonly LinearForm[], sizes: readonly number[]): LinearForm[] | SplitRequest | undefined {
+function throughView(
+  view: GNode,
+  coords: readonly LinearForm[],
+  sizes: readonly number[],
+): LinearForm[] | SplitRequest | undefined {
   const { lowering } = view;
   if (lowering.class !== "view") return [...coords];
   const from = view.inputs[0]!.shape;

@@ -29,8 +29,11 @@ export function fanOf(source: GNode, matmul: GNode, { stored, isLive, isTaken }:
   if (stored.has(source)) return undefined;
   const inside = new Set<GNode>([source]);
   const waiting = new Set(source.users.filter(isLive));
-  const joins = (node: GNode): boolean => isElementwise(node) && sameShape(node.shape, source.shape) && !isTaken(node)
-    && node.inputs.every((x) => (inside.has(x) ? x === source || !stored.has(x) : isReady(x, matmul)));
+  const joins = (node: GNode): boolean =>
+    isElementwise(node) &&
+    sameShape(node.shape, source.shape) &&
+    !isTaken(node) &&
+    node.inputs.every((x) => (inside.has(x) ? x === source || !stored.has(x) : isReady(x, matmul)));
   while (waiting.size > 0) {
     // ids are in order of dependence, so the inputs of the first have been decided on
     const node = [...waiting].reduce((first, n) => (n.id < first.id ? n : first));
@@ -52,12 +55,20 @@ export function fanOf(source: GNode, matmul: GNode, { stored, isLive, isTaken }:
 }
 
 function isElementwise({ lowering, dtype, constant }: GNode): boolean {
-  return constant === undefined && valueTypeOf(dtype) === "f32" && ["unary", "binary", "select", "cast"].includes(lowering.class);
+  return (
+    constant === undefined &&
+    valueTypeOf(dtype) === "f32" &&
+    ["unary", "binary", "select", "cast"].includes(lowering.class)
+  );
 }
 
 /** Whether a node is there when the product starts: it was built before, or is a view of what was. */
 function isReady(node: GNode, matmul: GNode): boolean {
   if (node.constant !== undefined || node.leaf !== undefined || node.id < matmul.id) return true;
   const { lowering } = node;
-  return lowering.class === "view" && (isReshape(lowering) || lowering.view === "expand" || lowering.view === "permute") && isReady(node.inputs[0]!, matmul);
+  return (
+    lowering.class === "view" &&
+    (isReshape(lowering) || lowering.view === "expand" || lowering.view === "permute") &&
+    isReady(node.inputs[0]!, matmul)
+  );
 }

@@ -46,12 +46,20 @@ export interface DimPlan {
 }
 
 /** Merges neighbours in `order` wherever every form steps through them as through one longer dimension. `fence` keeps groups apart. */
-export function mergeDims(order: readonly number[], sizes: readonly number[], forms: readonly LinearForm[], fence: (a: number, b: number) => boolean): DimPlan {
+export function mergeDims(
+  order: readonly number[],
+  sizes: readonly number[],
+  forms: readonly LinearForm[],
+  fence: (a: number, b: number) => boolean,
+): DimPlan {
   const groups: number[][] = [];
   for (const d of order) {
     const last = groups[groups.length - 1];
     const previous = last?.[last.length - 1];
-    const joins = previous !== undefined && !fence(previous, d) && forms.every((f) => stride(f, previous) === stride(f, d) * sizes[d]!);
+    const joins =
+      previous !== undefined &&
+      !fence(previous, d) &&
+      forms.every((f) => stride(f, previous) === stride(f, d) * sizes[d]!);
     if (joins) last!.push(d);
     else groups.push([d]);
   }
@@ -60,7 +68,15 @@ export function mergeDims(order: readonly number[], sizes: readonly number[], fo
 
 export function formsOf(body: readonly DraftInstr[], stores: readonly DraftStore[]): LinearForm[] {
   return [
-    ...body.flatMap((i) => (i.op === "load" ? [i.index, ...i.guards.map((g) => g.form)] : i.op === "inbounds" ? i.guards.map((g) => g.form) : i.op === "affine" ? [i.form] : [])),
+    ...body.flatMap((i) =>
+      i.op === "load"
+        ? [i.index, ...i.guards.map((g) => g.form)]
+        : i.op === "inbounds"
+          ? i.guards.map((g) => g.form)
+          : i.op === "affine"
+            ? [i.form]
+            : [],
+    ),
     ...stores.map((s) => s.index),
   ];
 }
@@ -83,19 +99,36 @@ export class Finisher {
   }
 
   store(draft: DraftStore, at: (id: ValueId) => ValueId): Store {
-    return { arg: this.#args.add(draft.target, "write"), index: this.#index(draft.index, [], at), value: at(draft.value) };
+    return {
+      arg: this.#args.add(draft.target, "write"),
+      index: this.#index(draft.index, [], at),
+      value: at(draft.value),
+    };
   }
 
   #instr(instr: DraftInstr, body: Instr[], at: (id: ValueId) => ValueId): ValueId {
     const push = (made: Instr): ValueId => body.push(made) - 1;
     switch (instr.op) {
-      case "load": return push({ op: "load", type: instr.type, arg: this.#args.add(instr.source, "read"), index: this.#index(instr.index, instr.guards, at) });
-      case "inbounds": return push({ op: "inbounds", type: "bool", guards: instr.guards.map((g) => this.#guard(g, at)) });
-      case "affine": return this.#affine(instr.form, instr.type, push, at);
-      case "const": case "acc": return push(instr);
-      case "select": return push({ ...instr, cond: at(instr.cond), a: at(instr.a), b: at(instr.b) });
-      case "random": return push({ ...instr, k0: at(instr.k0), k1: at(instr.k1), index: at(instr.index), site: at(instr.site) });
-      default: return push("b" in instr ? { ...instr, a: at(instr.a), b: at(instr.b) } : { ...instr, a: at(instr.a) });
+      case "load":
+        return push({
+          op: "load",
+          type: instr.type,
+          arg: this.#args.add(instr.source, "read"),
+          index: this.#index(instr.index, instr.guards, at),
+        });
+      case "inbounds":
+        return push({ op: "inbounds", type: "bool", guards: instr.guards.map((g) => this.#guard(g, at)) });
+      case "affine":
+        return this.#affine(instr.form, instr.type, push, at);
+      case "const":
+      case "acc":
+        return push(instr);
+      case "select":
+        return push({ ...instr, cond: at(instr.cond), a: at(instr.a), b: at(instr.b) });
+      case "random":
+        return push({ ...instr, k0: at(instr.k0), k1: at(instr.k1), index: at(instr.index), site: at(instr.site) });
+      default:
+        return push("b" in instr ? { ...instr, a: at(instr.a), b: at(instr.b) } : { ...instr, a: at(instr.a) });
     }
   }
 
@@ -108,7 +141,10 @@ export class Finisher {
       const coord = push({ op: "coord", type: "i32", dim: d });
       terms.push(s === 1 ? coord : push({ op: "mul", type: "i32", a: coord, b: constant(s) }));
     });
-    for (const t of form.dynamic ?? []) terms.push(t.stride === 1 ? at(t.value) : push({ op: "mul", type: "i32", a: at(t.value), b: constant(t.stride) }));
+    for (const t of form.dynamic ?? [])
+      terms.push(
+        t.stride === 1 ? at(t.value) : push({ op: "mul", type: "i32", a: at(t.value), b: constant(t.stride) }),
+      );
     if (form.offset !== 0 || terms.length === 0) terms.push(constant(form.offset));
     const sum = terms.reduce((a, b) => push({ op: "add", type: "i32", a, b }));
     return type === "i32" ? sum : push({ op: "cast", type: "u32", a: sum });
@@ -119,14 +155,26 @@ export class Finisher {
   }
 
   #dynamic(form: LinearForm, at: (id: ValueId) => ValueId): { dynamic?: { value: ValueId; stride: number }[] } {
-    return form.dynamic === undefined ? {} : { dynamic: form.dynamic.map((t) => ({ value: at(t.value), stride: t.stride })) };
+    return form.dynamic === undefined
+      ? {}
+      : { dynamic: form.dynamic.map((t) => ({ value: at(t.value), stride: t.stride })) };
   }
 
   #guard(guard: DraftGuard, at: (id: ValueId) => ValueId): Guard {
-    return { offset: guard.form.offset, strides: this.#strides(guard.form), size: guard.size, ...this.#dynamic(guard.form, at) };
+    return {
+      offset: guard.form.offset,
+      strides: this.#strides(guard.form),
+      size: guard.size,
+      ...this.#dynamic(guard.form, at),
+    };
   }
 
   #index(form: LinearForm, guards: readonly DraftGuard[], at: (id: ValueId) => ValueId): Index {
-    return { offset: form.offset, strides: this.#strides(form), ...this.#dynamic(form, at), ...(guards.length === 0 ? {} : { guards: guards.map((g) => this.#guard(g, at)) }) };
+    return {
+      offset: form.offset,
+      strides: this.#strides(form),
+      ...this.#dynamic(form, at),
+      ...(guards.length === 0 ? {} : { guards: guards.map((g) => this.#guard(g, at)) }),
+    };
   }
 }

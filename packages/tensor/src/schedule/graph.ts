@@ -56,17 +56,41 @@ export function buildScheduleGraph(program: Program, simplify: boolean): Schedul
     return made;
   }
 
-  function derive(primitive: Primitive, inputs: readonly GNode[], attrs: Attrs, shape: readonly number[], dtype: DType, origin: Node): GNode {
+  function derive(
+    primitive: Primitive,
+    inputs: readonly GNode[],
+    attrs: Attrs,
+    shape: readonly number[],
+    dtype: DType,
+    origin: Node,
+  ): GNode {
     const lowering = primitive.lowering;
     const constant = foldConstant(primitive, inputs, attrs, shape, dtype);
-    const key = constant !== undefined
-      ? `const ${spell(constant)} ${dtype} ${shape.join(",")}`
-      : `${primitive.name} ${inputs.map((i) => i.id).join(",")} ${JSON.stringify(attrs, (_, v: unknown) => (typeof v === "number" ? spell(v) : v))} ${shape.join(",")} ${dtype}`;
-    return intern({ primitive, lowering, inputs: constant !== undefined ? [] : inputs, attrs, shape, dtype, leaf: undefined, origin, constant, scope: origin.scope, after: undefined }, key);
+    const key =
+      constant !== undefined
+        ? `const ${spell(constant)} ${dtype} ${shape.join(",")}`
+        : `${primitive.name} ${inputs.map((i) => i.id).join(",")} ${JSON.stringify(attrs, (_, v: unknown) => (typeof v === "number" ? spell(v) : v))} ${shape.join(",")} ${dtype}`;
+    return intern(
+      {
+        primitive,
+        lowering,
+        inputs: constant !== undefined ? [] : inputs,
+        attrs,
+        shape,
+        dtype,
+        leaf: undefined,
+        origin,
+        constant,
+        scope: origin.scope,
+        after: undefined,
+      },
+      key,
+    );
   }
 
   function twoStage(node: Node, input: GNode): GNode | undefined {
-    if (node.record.lowering.class !== "reduce" || sizeOf(node.shape) !== 1 || input.size < SPLIT_REDUCTION) return undefined;
+    if (node.record.lowering.class !== "reduce" || sizeOf(node.shape) !== 1 || input.size < SPLIT_REDUCTION)
+      return undefined;
     const parts = largestDivisor(input.size, REDUCTION_PARTS);
     if (parts < 2) return undefined;
     const rows = derive(reshapeLike, [input], {}, [parts, input.size / parts], node.dtype, node);
@@ -80,14 +104,44 @@ export function buildScheduleGraph(program: Program, simplify: boolean): Schedul
   function convert(node: Node): GNode {
     if (node.leaf !== undefined) {
       const key = node.leaf.kind === "cell" ? `cell ${program.cells.indexOf(node.leaf.cell)}` : `leaf ${nodes.length}`;
-      return intern({ primitive: node.record, lowering: { class: "leaf" }, inputs: [], attrs: {}, shape: node.shape, dtype: node.dtype, leaf: node.leaf, origin: node, constant: undefined, scope: node.scope, after: undefined }, `${key} ${node.shape.join(",")}`);
+      return intern(
+        {
+          primitive: node.record,
+          lowering: { class: "leaf" },
+          inputs: [],
+          attrs: {},
+          shape: node.shape,
+          dtype: node.dtype,
+          leaf: node.leaf,
+          origin: node,
+          constant: undefined,
+          scope: node.scope,
+          after: undefined,
+        },
+        `${key} ${node.shape.join(",")}`,
+      );
     }
     const inputs = node.inputs.map((n) => (simplify ? beforeReshapes(node, mapped.get(n)!) : mapped.get(n)!));
     const { lowering } = node.record;
     if (lowering.class === "view" && lowering.view === "alias") {
       const after = inputs[1];
       if (after === undefined) return inputs[0]!;
-      return intern({ primitive: node.record, lowering, inputs: [inputs[0]!], attrs: node.attrs, shape: node.shape, dtype: node.dtype, leaf: undefined, origin: node, constant: undefined, scope: node.scope, after }, `barrier ${node.id}`);
+      return intern(
+        {
+          primitive: node.record,
+          lowering,
+          inputs: [inputs[0]!],
+          attrs: node.attrs,
+          shape: node.shape,
+          dtype: node.dtype,
+          leaf: undefined,
+          origin: node,
+          constant: undefined,
+          scope: node.scope,
+          after,
+        },
+        `barrier ${node.id}`,
+      );
     }
     if (simplify) {
       const same = identityOf(node, inputs) ?? twoStage(node, inputs[0]!);
@@ -100,12 +154,18 @@ export function buildScheduleGraph(program: Program, simplify: boolean): Schedul
   return { nodes, outputs: program.outputs.map((n) => mapped.get(n)!), assignments };
 }
 
-const reshapeLike: Primitive = { name: "reshape", lowering: { class: "view", view: "reshape" }, cost: 0, reference: ([x]) => x!.data };
+const reshapeLike: Primitive = {
+  name: "reshape",
+  lowering: { class: "view", view: "reshape" },
+  cost: 0,
+  reference: ([x]) => x!.data,
+};
 
 /** What a reshape of reshapes is a reshape of: only the last shape matters. */
 function beforeReshapes(node: Node, input: GNode): GNode {
   let at = input;
-  if (isReshape(node.record.lowering)) while (at.leaf === undefined && at.constant === undefined && isReshape(at.lowering)) at = at.inputs[0]!;
+  if (isReshape(node.record.lowering))
+    while (at.leaf === undefined && at.constant === undefined && isReshape(at.lowering)) at = at.inputs[0]!;
   return at;
 }
 
@@ -125,14 +185,33 @@ function identityOf(node: Node, inputs: readonly GNode[]): GNode | undefined {
   return undefined;
 }
 
-function foldConstant(primitive: Primitive, inputs: readonly GNode[], attrs: Attrs, shape: readonly number[], dtype: DType): number | undefined {
+function foldConstant(
+  primitive: Primitive,
+  inputs: readonly GNode[],
+  attrs: Attrs,
+  shape: readonly number[],
+  dtype: DType,
+): number | undefined {
   const { lowering } = primitive;
   if (lowering.class === "constant") return roundTo(dtype, Float64Array.of(attrs["value"] as number))[0];
   if (inputs.length === 0 || inputs.some((i) => i.constant === undefined)) return undefined;
   if (lowering.class === "view") return lowering.view === "pad" ? undefined : inputs[0]!.constant;
-  if (lowering.class !== "unary" && lowering.class !== "binary" && lowering.class !== "select" && lowering.class !== "cast") return undefined;
+  if (
+    lowering.class !== "unary" &&
+    lowering.class !== "binary" &&
+    lowering.class !== "select" &&
+    lowering.class !== "cast"
+  )
+    return undefined;
   if (sizeOf(shape) === 0 || dtypes[dtype].kind === undefined) return undefined;
-  return roundTo(dtype, primitive.reference(inputs.map((i) => ({ shape: [], data: Float64Array.of(i.constant!) })), attrs, []))[0];
+  return roundTo(
+    dtype,
+    primitive.reference(
+      inputs.map((i) => ({ shape: [], data: Float64Array.of(i.constant!) })),
+      attrs,
+      [],
+    ),
+  )[0];
 }
 
 function largestDivisor(n: number, limit: number): number {

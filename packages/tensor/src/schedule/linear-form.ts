@@ -19,7 +19,10 @@ export function stride(form: LinearForm, dim: number): number {
 }
 
 export function addForms(a: LinearForm, b: LinearForm): LinearForm {
-  const strides = Array.from({ length: Math.max(a.strides.length, b.strides.length) }, (_, d) => stride(a, d) + stride(b, d));
+  const strides = Array.from(
+    { length: Math.max(a.strides.length, b.strides.length) },
+    (_, d) => stride(a, d) + stride(b, d),
+  );
   const dynamic = [...(a.dynamic ?? []), ...(b.dynamic ?? [])];
   return { offset: a.offset + b.offset, strides, ...(dynamic.length > 0 ? { dynamic } : {}) };
 }
@@ -46,7 +49,12 @@ export function factorForm(first: number, factors: readonly number[]): LinearFor
 
 /** Whether two forms without dynamic values are equal wherever a dimension of these sizes moves. */
 export function sameForm(a: LinearForm, b: LinearForm, sizes: readonly number[]): boolean {
-  return a.offset === b.offset && a.dynamic === undefined && b.dynamic === undefined && sizes.every((s, d) => s === 1 || stride(a, d) === stride(b, d));
+  return (
+    a.offset === b.offset &&
+    a.dynamic === undefined &&
+    b.dynamic === undefined &&
+    sizes.every((s, d) => s === 1 || stride(a, d) === stride(b, d))
+  );
 }
 
 /** The row-major position that coordinates stand for in a tensor of `shape`. */
@@ -73,13 +81,20 @@ export function rangeOf(form: LinearForm, sizes: readonly number[]): [number, nu
 }
 
 /** Cut kernel dimension `dim` so that its inner part has `factor` elements, then try again. */
-export interface SplitRequest { readonly dim: number; readonly factor: number }
+export interface SplitRequest {
+  readonly dim: number;
+  readonly factor: number;
+}
 
 /**
  * Inverse of `linearize`: coordinates in `shape` of a row-major position, or a request to split a dimension that would make it
  * possible, or undefined when no split helps.
  */
-export function delinearize(position: LinearForm, shape: readonly number[], sizes: readonly number[]): LinearForm[] | SplitRequest | undefined {
+export function delinearize(
+  position: LinearForm,
+  shape: readonly number[],
+  sizes: readonly number[],
+): LinearForm[] | SplitRequest | undefined {
   const coords = new Array<LinearForm>(shape.length).fill(ZERO);
   const real = shape.flatMap((s, d) => (s === 1 ? [] : [d]));
   let rest = position;
@@ -95,7 +110,11 @@ export function delinearize(position: LinearForm, shape: readonly number[], size
 }
 
 /** Quotient and remainder of a form by `by`, when both are linear again. */
-function divide(form: LinearForm, by: number, sizes: readonly number[]): { quotient: LinearForm; remainder: LinearForm } | SplitRequest | undefined {
+function divide(
+  form: LinearForm,
+  by: number,
+  sizes: readonly number[],
+): { quotient: LinearForm; remainder: LinearForm } | SplitRequest | undefined {
   if (form.dynamic !== undefined) return undefined;
   // a tensor without elements has no position that would have to be right
   if (by === 0) return { quotient: ZERO, remainder: ZERO };

@@ -20,11 +20,17 @@ export class KernelLinks {
     for (const draft of drafts) this.#place(draft);
   }
 
-  writerOf(node: GNode): KernelDraft | undefined { return this.#writer.get(node); }
-  readersOf(node: GNode): ReadonlySet<KernelDraft> { return this.#readers.get(node) ?? NOBODY; }
+  writerOf(node: GNode): KernelDraft | undefined {
+    return this.#writer.get(node);
+  }
+  readersOf(node: GNode): ReadonlySet<KernelDraft> {
+    return this.#readers.get(node) ?? NOBODY;
+  }
 
   /** What a recomputation waits for stays in the kernel that makes it first: in a later one it might come too late. */
-  isAwaited(node: GNode): boolean { return this.#waiters.has(node); }
+  isAwaited(node: GNode): boolean {
+    return this.#waiters.has(node);
+  }
 
   /** Whether another reader of `node` comes before `consumer`: to compute `node` in `consumer` would then make a circle. */
   feeds(node: GNode, consumer: KernelDraft): boolean {
@@ -75,7 +81,10 @@ export class KernelLinks {
         continue;
       }
       stack.pop();
-      this.#level.set(at, before.reduce((level, d) => Math.max(level, this.#level.get(d)! + 1), 0));
+      this.#level.set(
+        at,
+        before.reduce((level, d) => Math.max(level, this.#level.get(d)! + 1), 0),
+      );
     }
   }
 

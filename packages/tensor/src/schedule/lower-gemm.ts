@@ -13,10 +13,20 @@ import { fixedOptions, labelOf, readsOf, type KernelDraft, type LowerContext } f
 /** Accumulators that a kernel may have apart from each other: they share a thread's cache. */
 const MAX_ACCUMULATORS = 4;
 
-interface Side { readonly builder: KernelBuilder; readonly value: ValueId }
-interface ProductDraft { readonly k: number; readonly a: Side; readonly b: Side }
+interface Side {
+  readonly builder: KernelBuilder;
+  readonly value: ValueId;
+}
+interface ProductDraft {
+  readonly k: number;
+  readonly a: Side;
+  readonly b: Side;
+}
 
-export function lowerGemm({ products, results, beyond, factors, coords, cutAfter }: GemmChain, context: LowerContext): KernelDraft {
+export function lowerGemm(
+  { products, results, beyond, factors, coords, cutAfter }: GemmChain,
+  context: LowerContext,
+): KernelDraft {
   const { matmul } = products.at(-1)!;
   const root = results[0]!;
   const batch = matmul.shape.slice(0, -2);
@@ -24,8 +34,16 @@ export function lowerGemm({ products, results, beyond, factors, coords, cutAfter
   const drafts = products.map((p) => draftProduct(p.matmul, context));
 
   const index = new Map(products.map((p, i) => [p.matmul, i]));
-  const epilogue = new KernelBuilder(factors.flat(), { ...fixedOptions(context), absorbed: new Set(results), accumulators: { index, at: linearize(unitsOf(factors), matmul.shape) } });
-  const stores = results.map((target): DraftStore => ({ target, index: linearize(coords, target.shape), value: epilogue.value(target, coords, [], true) }));
+  const epilogue = new KernelBuilder(factors.flat(), {
+    ...fixedOptions(context),
+    absorbed: new Set(results),
+    accumulators: { index, at: linearize(unitsOf(factors), matmul.shape) },
+  });
+  const stores = results.map((target): DraftStore => ({
+    target,
+    index: linearize(coords, target.shape),
+    value: epilogue.value(target, coords, [], true),
+  }));
   const label = labelOfChain([...products.flatMap((p) => p.chain), ...beyond], root, products.length);
   const builders = [...drafts.flatMap(({ a, b }) => [a.builder, b.builder]), epilogue];
   const finish = (homeOf: (node: GNode) => unknown): { kernel: GemmKernel; args: readonly GNode[] } => {
@@ -33,8 +51,14 @@ export function lowerGemm({ products, results, beyond, factors, coords, cutAfter
     // batch dimensions merge only if all parts agree; m and n stay apart, and what a view cut them into comes together again
     const rank = batch.length;
     const forms = formsOf(epilogue.body, stores);
-    const lead = mergeDims(batch.map((_, d) => d), batch, [...drafts.flatMap(({ a, b }) => [...formsOf(a.builder.body, []), ...formsOf(b.builder.body, [])]), ...forms], () => false).groups;
-    const sizesOf = (groups: readonly (readonly number[])[], sizes: readonly number[]): number[] => groups.map((g) => g.reduce((s, d) => s * sizes[d]!, 1));
+    const lead = mergeDims(
+      batch.map((_, d) => d),
+      batch,
+      [...drafts.flatMap(({ a, b }) => [...formsOf(a.builder.body, []), ...formsOf(b.builder.body, [])]), ...forms],
+      () => false,
+    ).groups;
+    const sizesOf = (groups: readonly (readonly number[])[], sizes: readonly number[]): number[] =>
+      groups.map((g) => g.reduce((s, d) => s * sizes[d]!, 1));
     const operand = ({ builder, value: v }: Side): Operand => {
       const groups = [...lead, [rank], [rank + 1]];
       const { body, at } = new Finisher({ groups, sizes: sizesOf(groups, builder.sizes) }, args).body(builder.body);
@@ -46,16 +70,35 @@ export function lowerGemm({ products, results, beyond, factors, coords, cutAfter
     const finisher = new Finisher({ groups, sizes: sizesOf(groups, epilogue.sizes) }, args);
     const { body, at } = finisher.body(epilogue.body);
     const kernelStores = stores.map((s) => finisher.store(s, at));
-    const kernel: GemmKernel = { kind: "gemm", label, args: args.specs(), batch: sizesOf(lead, batch), m, n, products: made, epilogue: body, stores: kernelStores };
+    const kernel: GemmKernel = {
+      kind: "gemm",
+      label,
+      args: args.specs(),
+      batch: sizesOf(lead, batch),
+      m,
+      n,
+      products: made,
+      epilogue: body,
+      stores: kernelStores,
+    };
     return { kernel: orient(shareAccumulators(kernel)), args: args.nodes };
   };
 
   const refused = new Set(builders.flatMap((b) => [...b.refused]));
   if (cutAfter !== undefined && !formsOf(epilogue.body, stores).every((f) => joins(f, factors))) refused.add(cutAfter);
-  else if (products.length > 1 && refused.size === 0 && accumulators(finish((node) => node).kernel) > MAX_ACCUMULATORS) refused.add(rootOf(products[0]!));
+  else if (products.length > 1 && refused.size === 0 && accumulators(finish((node) => node).kernel) > MAX_ACCUMULATORS)
+    refused.add(rootOf(products[0]!));
   return {
-    root, kind: "gemm", label, writes: results, reads: readsOf(...builders), readsOnlyAt: () => false, refused,
-    waits: new Set(builders.flatMap((b) => [...b.waits])), coversAll: true, finish,
+    root,
+    kind: "gemm",
+    label,
+    writes: results,
+    reads: readsOf(...builders),
+    readsOnlyAt: () => false,
+    refused,
+    waits: new Set(builders.flatMap((b) => [...b.waits])),
+    coversAll: true,
+    finish,
   };
 }
 
@@ -66,7 +109,13 @@ function draftProduct(matmul: GNode, context: LowerContext): ProductDraft {
   const k = left.shape[left.shape.length - 1]!;
   const side = (node: GNode, rows: number, columns: number): Side => {
     const builder = new KernelBuilder([...batch, rows, columns], fixedOptions(context));
-    return { builder, value: builder.value(node, node.shape.map((_, d): LinearForm => unitForm(d))) };
+    return {
+      builder,
+      value: builder.value(
+        node,
+        node.shape.map((_, d): LinearForm => unitForm(d)),
+      ),
+    };
   };
   return { k, a: side(left, m, k), b: side(right, k, n) };
 }

@@ -4,7 +4,16 @@ import type { Kernel, LoopKernel, ScatterKernel, ValueId } from "../ir/kernel.ts
 import { KernelBuilder, SplitSignal, valueTypeOf, type BuilderOptions, type DraftStore } from "./builder.ts";
 import { ArgList, Finisher, formsOf, mergeDims } from "./finish.ts";
 import type { GNode } from "./graph.ts";
-import { delinearize, factorForm, linearize, sameForm, stride, unitForm, ZERO, type LinearForm } from "./linear-form.ts";
+import {
+  delinearize,
+  factorForm,
+  linearize,
+  sameForm,
+  stride,
+  unitForm,
+  ZERO,
+  type LinearForm,
+} from "./linear-form.ts";
 
 /** A kernel before its buffers are known. */
 export interface KernelDraft {
@@ -50,7 +59,10 @@ export function lowerLoop(root: GNode, context: LowerContext): KernelDraft {
     const builder = new KernelBuilder(sizes, { ...context, mayReduce: true, maySplit: () => true, innerFactors });
     try {
       const value = builder.value(root, coords, [], true);
-      const stores: DraftStore[] = [{ target: root, index: linearize(coords, root.shape), value }, ...builder.extraStores];
+      const stores: DraftStore[] = [
+        { target: root, index: linearize(coords, root.shape), value },
+        ...builder.extraStores,
+      ];
       return finishLoop(root, builder, stores);
     } catch (signal) {
       if (!(signal instanceof SplitSignal)) throw signal;
@@ -71,7 +83,13 @@ function splitAt(factors: number[], position: number, factor: number): void {
 }
 
 /** Appended dimensions are numbered through all reduced dimensions; find which one `index` belongs to. */
-function splitInner(innerFactors: number[][], root: GNode, builder: KernelBuilder, index: number, factor: number): void {
+function splitInner(
+  innerFactors: number[][],
+  root: GNode,
+  builder: KernelBuilder,
+  index: number,
+  factor: number,
+): void {
   const appended = builder.sizes.slice(builder.rootDims);
   if (innerFactors.length === 0) {
     innerFactors.push(...appended.map((s) => [s]));
@@ -91,16 +109,26 @@ function finishLoop(root: GNode, builder: KernelBuilder, stores: readonly DraftS
   const inner = builder.inner ?? [];
   const dims = builder.sizes.map((_, d) => d).filter((d) => builder.sizes[d] !== 1);
   const order = [...dims.filter((d) => !inner.includes(d)), ...dims.filter((d) => inner.includes(d))];
-  const plan = mergeDims(order, builder.sizes, formsOf(builder.body, stores), (a, b) => inner.includes(a) !== inner.includes(b));
+  const plan = mergeDims(
+    order,
+    builder.sizes,
+    formsOf(builder.body, stores),
+    (a, b) => inner.includes(a) !== inner.includes(b),
+  );
   const outerCount = plan.groups.filter((g) => !inner.includes(g[0]!)).length;
   const label = labelOf(root);
   return {
-    root, kind: "loop", label,
+    root,
+    kind: "loop",
+    label,
     writes: stores.map((s) => s.target),
     reads: readsOf(builder),
     readsOnlyAt: (source, sameAs) => {
       const at = stores.find((s) => s.target === sameAs)!.index;
-      return builder.body.every((i) => i.op !== "load" || i.source !== source || (i.guards.length === 0 && sameForm(i.index, at, builder.sizes)));
+      return builder.body.every(
+        (i) =>
+          i.op !== "load" || i.source !== source || (i.guards.length === 0 && sameForm(i.index, at, builder.sizes)),
+      );
     },
     refused: builder.refused,
     waits: builder.waits,
@@ -110,7 +138,15 @@ function finishLoop(root: GNode, builder: KernelBuilder, stores: readonly DraftS
       const finisher = new Finisher(plan, args);
       const { body, at } = finisher.body(builder.body);
       const kernelStores = stores.map((s) => finisher.store(s, at));
-      const kernel: LoopKernel = { kind: "loop", label, args: args.specs(), outer: plan.sizes.slice(0, outerCount), inner: plan.sizes.slice(outerCount), body, stores: kernelStores };
+      const kernel: LoopKernel = {
+        kind: "loop",
+        label,
+        args: args.specs(),
+        outer: plan.sizes.slice(0, outerCount),
+        inner: plan.sizes.slice(outerCount),
+        body,
+        stores: kernelStores,
+      };
       return { kernel, args: args.nodes };
     },
   };
@@ -121,7 +157,8 @@ function covers({ target, index }: DraftStore, sizes: readonly number[], inner: 
   const used = sizes.flatMap((s, d) => (s > 1 && stride(index, d) !== 0 ? [d] : []));
   const missing = sizes.flatMap((s, d) => (s > 1 && stride(index, d) === 0 ? [d] : []));
   if (index.offset !== 0 || index.dynamic !== undefined) return false;
-  if (missing.some((d) => !inner.includes(d)) || (missing.length > 0 && used.some((d) => inner.includes(d)))) return false;
+  if (missing.some((d) => !inner.includes(d)) || (missing.length > 0 && used.some((d) => inner.includes(d))))
+    return false;
   let step = 1;
   for (const d of used.sort((a, b) => stride(index, a) - stride(index, b))) {
     if (stride(index, d) !== step) return false;
@@ -153,7 +190,12 @@ export function lowerScatter(root: GNode, context: LowerContext): KernelDraft {
   const srcValue = pullFlat(srcBuilder, source, linearize([unitForm(0), unitForm(1)], [count, cols]));
   const label = labelOf(root);
   return {
-    root, kind: "scatter", label, writes: [root], reads: readsOf(idBuilder, srcBuilder), readsOnlyAt: () => false,
+    root,
+    kind: "scatter",
+    label,
+    writes: [root],
+    reads: readsOf(idBuilder, srcBuilder),
+    readsOnlyAt: () => false,
     refused: new Set([...idBuilder.refused, ...srcBuilder.refused]),
     waits: new Set([...idBuilder.waits, ...srcBuilder.waits]),
     coversAll: true,
@@ -163,8 +205,15 @@ export function lowerScatter(root: GNode, context: LowerContext): KernelDraft {
       const src = new Finisher({ groups: [[0], [1]], sizes: [count, cols] }, args).body(srcBuilder.body);
       const out = args.add(root, "write");
       const kernel: ScatterKernel = {
-        kind: "scatter", label, args: args.specs(), rows, cols, count,
-        ids: { body: ids.body, value: ids.at(idValue) }, src: { body: src.body, value: src.at(srcValue) }, out,
+        kind: "scatter",
+        label,
+        args: args.specs(),
+        rows,
+        cols,
+        count,
+        ids: { body: ids.body, value: ids.at(idValue) },
+        src: { body: src.body, value: src.at(srcValue) },
+        out,
       };
       return { kernel, args: args.nodes };
     },

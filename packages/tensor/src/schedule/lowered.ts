@@ -16,7 +16,12 @@ export class LoweredKernels {
   readonly #entries = new Map<GNode, Entry>();
 
   /** The kernel that `lower` makes for `root`; `chain` where it is one of products. */
-  get(root: GNode, stored: LowerContext["stored"], lower: (context: LowerContext) => KernelDraft, chain?: GemmChain): KernelDraft {
+  get(
+    root: GNode,
+    stored: LowerContext["stored"],
+    lower: (context: LowerContext) => KernelDraft,
+    chain?: GemmChain,
+  ): KernelDraft {
     const spelled = chain === undefined ? "" : spell(chain);
     const before = this.#entries.get(root);
     if (before !== undefined && before.chain === spelled && holds(before.answers, stored)) return before.draft;

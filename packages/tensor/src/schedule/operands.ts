@@ -23,7 +23,8 @@ export function placeOperand(node: GNode, { stored, packed }: Operands): void {
   const { lowering } = node;
   if (passesThrough(node)) return visit([node.inputs[0]!]);
   if (lowering.class === "dequantise") return visit(node.inputs);
-  if (lowering.class === "select" && isMasked(node)) return visit(node.inputs.filter((x) => x.constant === undefined).map((x) => scaled(x, packed)));
+  if (lowering.class === "select" && isMasked(node))
+    return visit(node.inputs.filter((x) => x.constant === undefined).map((x) => scaled(x, packed)));
   if (isNarrow(node, stored)) return visit(node.inputs);
   stored.add(node);
 }
@@ -62,7 +63,11 @@ function bytesRead(node: GNode, stored: ReadonlySet<GNode>, limit: number): numb
   if (node.constant !== undefined) return 0;
   if (inMemory(node, stored)) return Math.min(node.size, limit) * bytesOf(node.dtype);
   const { lowering } = node;
-  const simple = lowering.class === "unary" || lowering.class === "binary" || lowering.class === "cast" || (lowering.class === "view" && lowering.view !== "pad" && lowering.view !== "alias");
+  const simple =
+    lowering.class === "unary" ||
+    lowering.class === "binary" ||
+    lowering.class === "cast" ||
+    (lowering.class === "view" && lowering.view !== "pad" && lowering.view !== "alias");
   if (!simple || node.primitive.cost > 3) return undefined;
   let sum = 0;
   for (const input of node.inputs) {

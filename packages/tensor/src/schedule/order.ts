@@ -4,7 +4,10 @@ import type { GNode } from "./graph.ts";
 import type { KernelDraft } from "./lower.ts";
 
 /** The order, or the parameter update that stands in a circle and must be computed aside first. */
-export function orderKernels(drafts: readonly KernelDraft[], homes: ReadonlyMap<GNode, Cell | number>): KernelDraft[] | { readonly conflict: GNode } {
+export function orderKernels(
+  drafts: readonly KernelDraft[],
+  homes: ReadonlyMap<GNode, Cell | number>,
+): KernelDraft[] | { readonly conflict: GNode } {
   const writer = new Map<GNode, KernelDraft>();
   const overwriter = new Map<Cell, { draft: KernelDraft; node: GNode }>();
   for (const draft of drafts) {
@@ -46,7 +49,8 @@ export function orderKernels(drafts: readonly KernelDraft[], homes: ReadonlyMap<
   }
   if (order.length === drafts.length) return order;
   const done = new Set(order);
-  for (const { draft, node } of overwriter.values()) if (!done.has(draft) && inCircle(draft, after)) return { conflict: node };
+  for (const { draft, node } of overwriter.values())
+    if (!done.has(draft) && inCircle(draft, after)) return { conflict: node };
   throw new Error("internal: kernels wait for each other in a circle");
 }
 
@@ -66,7 +70,12 @@ function inCircle(draft: KernelDraft, after: ReadonlyMap<KernelDraft, ReadonlySe
 }
 
 /** Everything `node` stands for has been computed before `then` starts. */
-function barrier(node: GNode, then: KernelDraft, writer: ReadonlyMap<GNode, KernelDraft>, edge: (a: KernelDraft, b: KernelDraft) => void): void {
+function barrier(
+  node: GNode,
+  then: KernelDraft,
+  writer: ReadonlyMap<GNode, KernelDraft>,
+  edge: (a: KernelDraft, b: KernelDraft) => void,
+): void {
   const from = writer.get(node);
   if (from !== undefined) edge(from, then);
   else if (node.leaf === undefined) node.inputs.forEach((input) => barrier(input, then, writer, edge));

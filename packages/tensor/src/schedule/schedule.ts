@@ -34,9 +34,17 @@ export interface Schedule {
 /** Far more rounds than refusals and detours of any graph need. */
 const MAX_ROUNDS = 1000;
 
-interface Roots { readonly homes: Map<GNode, Cell | number>; readonly roots: GNode[] }
+interface Roots {
+  readonly homes: Map<GNode, Cell | number>;
+  readonly roots: GNode[];
+}
 
-const copyPrimitive: Primitive = { name: "copy", lowering: { class: "view", view: "alias" }, cost: 0, reference: ([x]) => x!.data };
+const copyPrimitive: Primitive = {
+  name: "copy",
+  lowering: { class: "view", view: "alias" },
+  cost: 0,
+  reference: ([x]) => x!.data,
+};
 
 export function schedule(program: Program, options: ScheduleOptions): Schedule {
   const graph = buildScheduleGraph(program, options.fusion);
@@ -59,9 +67,17 @@ export function schedule(program: Program, options: ScheduleOptions): Schedule {
     const before = stored.size;
     for (const draft of plan.drafts) for (const node of draft.refused) if (node !== draft.root) stored.add(node);
     for (const node of plan.shared) stored.add(node);
-    if (stored.size === before) for (const draft of plan.drafts) if (draft.reads.size + draft.writes.length > options.maxArgs) stored.add(cutPoint(draft, stored));
+    if (stored.size === before)
+      for (const draft of plan.drafts)
+        if (draft.reads.size + draft.writes.length > options.maxArgs) stored.add(cutPoint(draft, stored));
     if (stored.size !== before) continue;
-    const merged = options.fusion ? absorb(plan.drafts, stored, { isResult: (n) => homes.has(n), isAside: (n) => aside.has(n), maxArgs: options.maxArgs }) : plan.drafts;
+    const merged = options.fusion
+      ? absorb(plan.drafts, stored, {
+          isResult: (n) => homes.has(n),
+          isAside: (n) => aside.has(n),
+          maxArgs: options.maxArgs,
+        })
+      : plan.drafts;
     const hazard = homesThatMustMove(merged, homes);
     if (hazard.length > 0) {
       for (const node of hazard) detour(node, homes, live, stored, aside);
@@ -94,15 +110,33 @@ let copies = 0;
 
 function copyOf(node: GNode): GNode {
   const copy: GNode = {
-    id: 1e9 + copies++, primitive: copyPrimitive, lowering: copyPrimitive.lowering, inputs: [node], attrs: {}, shape: node.shape, size: node.size,
-    dtype: node.dtype, leaf: undefined, origin: node.origin as Node, constant: undefined, users: [], scope: node.scope, after: undefined,
+    id: 1e9 + copies++,
+    primitive: copyPrimitive,
+    lowering: copyPrimitive.lowering,
+    inputs: [node],
+    attrs: {},
+    shape: node.shape,
+    size: node.size,
+    dtype: node.dtype,
+    leaf: undefined,
+    origin: node.origin as Node,
+    constant: undefined,
+    users: [],
+    scope: node.scope,
+    after: undefined,
   };
   node.users.push(copy);
   return copy;
 }
 
 /** Computes into the arena first and copies at the end, where writing in place would disturb a reader. */
-function detour(node: GNode, homes: Map<GNode, Cell | number>, live: GNode[], stored: Set<GNode>, aside: Set<GNode>): void {
+function detour(
+  node: GNode,
+  homes: Map<GNode, Cell | number>,
+  live: GNode[],
+  stored: Set<GNode>,
+  aside: Set<GNode>,
+): void {
   aside.add(node);
   const copy = copyOf(node);
   homes.set(copy, homes.get(node)!);
@@ -124,9 +158,18 @@ function reachable(roots: readonly GNode[]): GNode[] {
   return [...seen].sort((a, b) => a.id - b.id);
 }
 
-interface Attempt { readonly drafts: KernelDraft[]; readonly shared: Set<GNode> }
+interface Attempt {
+  readonly drafts: KernelDraft[];
+  readonly shared: Set<GNode>;
+}
 
-function attempt(live: readonly GNode[], stored: ReadonlySet<GNode>, packed: ReadonlySet<GNode>, options: ScheduleOptions, lowered: LoweredKernels): Attempt {
+function attempt(
+  live: readonly GNode[],
+  stored: ReadonlySet<GNode>,
+  packed: ReadonlySet<GNode>,
+  options: ScheduleOptions,
+  lowered: LoweredKernels,
+): Attempt {
   const inLive = new Set(live);
   const chains = findChains(live, stored, inLive, packed);
   const kernelOf = new Map<GNode, Set<GNode>>();
@@ -134,7 +177,8 @@ function attempt(live: readonly GNode[], stored: ReadonlySet<GNode>, packed: Rea
   const owner = new Map<GNode, GNode>();
   const results = new Set<GNode>();
   for (const chain of chains.values()) {
-    for (const node of [...chain.products.flatMap((p) => [p.matmul, ...p.chain]), ...chain.beyond]) owner.set(node, chain.results[0]!);
+    for (const node of [...chain.products.flatMap((p) => [p.matmul, ...p.chain]), ...chain.beyond])
+      owner.set(node, chain.results[0]!);
     for (const node of chain.results) results.add(node);
   }
   const isRoot = (n: GNode): boolean => stored.has(n) || results.has(n);
@@ -160,7 +204,8 @@ function attempt(live: readonly GNode[], stored: ReadonlySet<GNode>, packed: Rea
     const chain = chains.get(node);
     if (chain !== undefined) drafts.push(lowered.get(node, isStored, (context) => lowerGemm(chain, context), chain));
     else if (owner.has(node)) continue;
-    else if (node.lowering.class === "scatter") drafts.push(lowered.get(node, isStored, (context) => lowerScatter(node, context)));
+    else if (node.lowering.class === "scatter")
+      drafts.push(lowered.get(node, isStored, (context) => lowerScatter(node, context)));
     else if (isStored(node)) drafts.push(lowered.get(node, isStored, (context) => lowerLoop(node, context)));
   }
   return { drafts, shared: options.fusion ? shared : new Set([...shared].filter((n) => n.lowering.class !== "view")) };
@@ -170,12 +215,20 @@ function attempt(live: readonly GNode[], stored: ReadonlySet<GNode>, packed: Rea
 function worthRepeating(node: GNode): boolean {
   const { lowering } = node;
   if (lowering.class === "view" || lowering.class === "iota" || lowering.class === "constant") return true;
-  if (lowering.class !== "unary" && lowering.class !== "binary" && lowering.class !== "cast" && lowering.class !== "select") return false;
+  if (
+    lowering.class !== "unary" &&
+    lowering.class !== "binary" &&
+    lowering.class !== "cast" &&
+    lowering.class !== "select"
+  )
+    return false;
   const real = node.inputs.filter((x) => x.constant === undefined && !isScalarView(x));
   if (real.length > 1 || node.primitive.cost > 3) return false;
   const [input] = real;
   // a narrow result of something that would have to be stored anyway (a dropout mask) is the better thing to store
-  return input === undefined || !(node.dtype === "bool" && input.leaf === undefined && input.lowering.class === "random");
+  return (
+    input === undefined || !(node.dtype === "bool" && input.leaf === undefined && input.lowering.class === "random")
+  );
 }
 
 /** A single stored number seen through views: every kernel can read it for nothing. */
@@ -199,7 +252,15 @@ function cutPoint(draft: KernelDraft, stored: ReadonlySet<GNode>): GNode {
       if (draft.reads.has(input)) reads.add(input);
       else for (const r of readsOf(input)) reads.add(r);
     }
-    if (node !== draft.root && !stored.has(node) && node.lowering.class !== "view" && reads.size >= 2 && reads.size <= budget && (best === undefined || reads.size > best.reads)) best = { node, reads: reads.size };
+    if (
+      node !== draft.root &&
+      !stored.has(node) &&
+      node.lowering.class !== "view" &&
+      reads.size >= 2 &&
+      reads.size <= budget &&
+      (best === undefined || reads.size > best.reads)
+    )
+      best = { node, reads: reads.size };
     return reads;
   };
   readsOf(draft.root);

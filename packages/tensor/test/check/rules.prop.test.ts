@@ -1,11 +1,41 @@
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
 import { LowrankError, printable, quote } from "@lowrank/tensor";
-import { absent, anyOf, checkFile, checkOptions, fields, flag, listOf, mapOf, oneOf, optional, parseJson, probability, size, text, whole } from "@lowrank/tensor/check";
+import {
+  absent,
+  anyOf,
+  checkFile,
+  checkOptions,
+  fields,
+  flag,
+  listOf,
+  mapOf,
+  oneOf,
+  optional,
+  parseJson,
+  probability,
+  size,
+  text,
+  whole,
+} from "@lowrank/tensor/check";
 
-interface Options { rank: number; dropout?: number; names?: string[]; mode?: "a" | "b"; table?: Record<string, number>; on?: boolean | "auto" }
+interface Options {
+  rank: number;
+  dropout?: number;
+  names?: string[];
+  mode?: "a" | "b";
+  table?: Record<string, number>;
+  on?: boolean | "auto";
+}
 const RULES = fields<Options>(
-  { rank: size, dropout: optional(probability), names: optional(listOf(text)), mode: optional(oneOf("a", "b")), table: optional(mapOf(whole(1))), on: optional(anyOf<[boolean, "auto"]>(flag, oneOf("auto"))) },
+  {
+    rank: size,
+    dropout: optional(probability),
+    names: optional(listOf(text)),
+    mode: optional(oneOf("a", "b")),
+    table: optional(mapOf(whole(1))),
+    on: optional(anyOf<[boolean, "auto"]>(flag, oneOf("auto"))),
+  },
   { spelt: { lora_r: "rank" } },
 );
 const refusal = (body: () => unknown): LowrankError => {
@@ -20,24 +50,70 @@ const refusal = (body: () => unknown): LowrankError => {
 const check = (value: unknown): Options => checkOptions("make", RULES, value);
 
 describe("declared shapes", () => {
-  test.prop([fc.record({ rank: fc.integer({ min: 1, max: 2 ** 30 }), dropout: fc.double({ min: 0, max: 0.999, noNaN: true }), names: fc.array(fc.string()), mode: fc.constantFrom("a", "b"), on: fc.constantFrom(true, false, "auto") }, { requiredKeys: ["rank"] })])(
-    "take what they declare, unchanged", (value) => {
-      expect(check(value)).toEqual(value);
-    });
+  test.prop([
+    fc.record(
+      {
+        rank: fc.integer({ min: 1, max: 2 ** 30 }),
+        dropout: fc.double({ min: 0, max: 0.999, noNaN: true }),
+        names: fc.array(fc.string()),
+        mode: fc.constantFrom("a", "b"),
+        on: fc.constantFrom(true, false, "auto"),
+      },
+      { requiredKeys: ["rank"] },
+    ),
+  ])("take what they declare, unchanged", (value) => {
+    expect(check(value)).toEqual(value);
+  });
 
   it("take a class's own fields and null prototypes for an object of keys, and no built-in container", () => {
-    class Given { rank = 2; get [Symbol.toStringTag](): string { return "Given"; } }
+    class Given {
+      rank = 2;
+      get [Symbol.toStringTag](): string {
+        return "Given";
+      }
+    }
     expect(check(new Given())).toEqual({ rank: 2 });
-    expect(check(Object.assign(Object.create(null) as object, { rank: 2, table: new (class { a = 1; })() }))).toEqual({ rank: 2, table: { a: 1 } });
-    const containers: readonly (readonly [unknown, string])[] = [[new Map([["rank", 2]]), "Map"], [new Set(["a"]), "Set"], [new Date(), "Date"], [Promise.resolve(), "Promise"], [/a/, "RegExp"], [new WeakMap(), "WeakMap"], [new ArrayBuffer(2), "ArrayBuffer"], [new URLSearchParams("rank=2"), "URLSearchParams"]];
+    expect(
+      check(
+        Object.assign(Object.create(null) as object, {
+          rank: 2,
+          table: new (class {
+            a = 1;
+          })(),
+        }),
+      ),
+    ).toEqual({ rank: 2, table: { a: 1 } });
+    const containers: readonly (readonly [unknown, string])[] = [
+      [new Map([["rank", 2]]), "Map"],
+      [new Set(["a"]), "Set"],
+      [new Date(), "Date"],
+      [Promise.resolve(), "Promise"],
+      [/a/, "RegExp"],
+      [new WeakMap(), "WeakMap"],
+      [new ArrayBuffer(2), "ArrayBuffer"],
+      [new URLSearchParams("rank=2"), "URLSearchParams"],
+    ];
     for (const [value, kind] of containers) {
-      expect(refusal(() => check(value)).message).toBe(`make: must be an object with the keys rank, dropout, names, mode, table, on, got a ${kind}`);
-      expect(refusal(() => check({ rank: 2, table: value })).message).toBe(`make: "table" must be an object whose values are each a positive whole number, got a ${kind}`);
+      expect(refusal(() => check(value)).message).toBe(
+        `make: must be an object with the keys rank, dropout, names, mode, table, on, got a ${kind}`,
+      );
+      expect(refusal(() => check({ rank: 2, table: value })).message).toBe(
+        `make: "table" must be an object whose values are each a positive whole number, got a ${kind}`,
+      );
     }
     expect(refusal(() => check(Object.assign(new Map(), { rank: 2 }))).message).toContain("got a Map");
   });
 
-  test.prop([fc.anything({ withNullPrototype: true, withBigInt: true, withTypedArray: true, withMap: true, withSet: true, withDate: true })])("answer anything else with one typed line", (value) => {
+  test.prop([
+    fc.anything({
+      withNullPrototype: true,
+      withBigInt: true,
+      withTypedArray: true,
+      withMap: true,
+      withSet: true,
+      withDate: true,
+    }),
+  ])("answer anything else with one typed line", (value) => {
     let read: Options;
     try {
       read = check(value);
@@ -51,11 +127,17 @@ describe("declared shapes", () => {
   });
 
   it("name the function, the key and what is meant", () => {
-    expect(refusal(() => check({ rank: 4, lora_r: 8 })).message).toBe('make: has an unknown key "lora_r"; did you mean "rank"?');
-    expect(refusal(() => check({ rank: 4, dropuot: 0 })).message).toBe('make: has an unknown key "dropuot"; did you mean "dropout"?');
+    expect(refusal(() => check({ rank: 4, lora_r: 8 })).message).toBe(
+      'make: has an unknown key "lora_r"; did you mean "rank"?',
+    );
+    expect(refusal(() => check({ rank: 4, dropuot: 0 })).message).toBe(
+      'make: has an unknown key "dropuot"; did you mean "dropout"?',
+    );
     expect(refusal(() => check({})).message).toMatch(/^make: "rank" is missing; it must be a positive whole number/);
     expect(refusal(() => check({ rank: 4, names: ["a", 1] })).message).toBe('make: "names.1" must be a string, got 1');
-    expect(refusal(() => check({ rank: 4, on: "yes" })).message).toBe('make: "on" must be true or false, or "auto", got "yes"');
+    expect(refusal(() => check({ rank: 4, on: "yes" })).message).toBe(
+      'make: "on" must be true or false, or "auto", got "yes"',
+    );
     expect(refusal(() => check({ rank: 1e300 })).message).toMatch(/no memory holds it, got 1e\+300$/);
     expect(refusal(() => check([1])).kind).toBe("input");
   });

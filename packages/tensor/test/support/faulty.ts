@@ -26,7 +26,9 @@ export class Faulty {
         const value: unknown = Reflect.get(target, name, target);
         if (typeof value !== "function") return value;
         const call = (value as (...args: unknown[]) => unknown).bind(target);
-        return (CALLS as readonly unknown[]).includes(name) ? (...args: unknown[]) => this.#call(name as (typeof CALLS)[number], () => call(...args)) : call;
+        return (CALLS as readonly unknown[]).includes(name)
+          ? (...args: unknown[]) => this.#call(name as (typeof CALLS)[number], () => call(...args))
+          : call;
       },
     });
   }

@@ -3,7 +3,18 @@
  * npm package @sparticuz/chromium (a headless Chromium for servers) together with a Vulkan loader. Nothing is installed:
  * the two libraries are unpacked into the temporary folder, and Dawn finds them through the environment of this process.
  */
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -24,7 +35,9 @@ let prepared: Promise<string | undefined> | undefined;
  * Must run before Dawn (`import("webgpu")`) looks for adapters. Resolves to undefined, or to the reason why it cannot.
  */
 export function swiftShaderAvailable(): Promise<string | undefined> {
-  return prepared ??= Promise.resolve().then(prepare).catch((error: unknown) => `SwiftShader could not be set up: ${String(error)}`);
+  return (prepared ??= Promise.resolve()
+    .then(prepare)
+    .catch((error: unknown) => `SwiftShader could not be set up: ${String(error)}`));
 }
 
 function prepare(): string | undefined {
@@ -89,7 +102,8 @@ function readTar(bytes: Buffer): Map<string, Buffer> {
   const text = (from: number, length: number): string => bytes.toString("latin1", from, from + length).split("\0")[0]!;
   for (let at = 0; at + 512 <= bytes.length && bytes[at] !== 0;) {
     const size = parseInt(text(at + 124, 12), 8) || 0;
-    if (bytes[at + 156] === 0x30 || bytes[at + 156] === 0) files.set(text(at, 100), bytes.subarray(at + 512, at + 512 + size));
+    if (bytes[at + 156] === 0x30 || bytes[at + 156] === 0)
+      files.set(text(at, 100), bytes.subarray(at + 512, at + 512 + size));
     at += 512 + Math.ceil(size / 512) * 512;
   }
   return files;

@@ -7,7 +7,13 @@ import { PlanEngine } from "../../src/plan/plan-engine.ts";
 
 /** @param hook statements that each worker runs before each piece of work it takes */
 export async function openWasm(threads: number, hook?: string): Promise<Device> {
-  return new Device(new PlanEngine(await createWasmBackend(threads, { fma: enableRelaxedSimd() }, hook), { fusion: true, planCache: true, maxArgs: 24 }));
+  return new Device(
+    new PlanEngine(await createWasmBackend(threads, { fma: enableRelaxedSimd() }, hook), {
+      fusion: true,
+      planCache: true,
+      maxArgs: 24,
+    }),
+  );
 }
 
 /** Pieces of memory small enough to fill any gap left below. */

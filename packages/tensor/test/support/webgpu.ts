@@ -17,7 +17,7 @@ export async function webgpuOrSkip(ctx: TestContext): Promise<WebGpuBackend> {
 }
 
 async function open(): Promise<WebGpuBackend | string> {
-  return await swiftShaderAvailable() ?? createWebGpuBackend();
+  return (await swiftShaderAvailable()) ?? createWebGpuBackend();
 }
 
 export async function closeWebgpu(): Promise<void> {
@@ -27,10 +27,22 @@ export async function closeWebgpu(): Promise<void> {
 }
 
 /** Contents of all arguments after one run; `buffers` are their memory forms and stay as they are. */
-export async function runKernel(backend: WebGpuBackend, kernel: Kernel, buffers: readonly TypedArray[]): Promise<TypedArray[]> {
+export async function runKernel(
+  backend: WebGpuBackend,
+  kernel: Kernel,
+  buffers: readonly TypedArray[],
+): Promise<TypedArray[]> {
   const plan: Plan = {
-    kernels: [kernel], arenaBytes: 0, uploads: [],
-    steps: [{ kernel: 0, label: kernel.label, args: kernel.args.map((_, slot) => ({ kind: "bound", slot, bytes: buffers[slot]!.byteLength })) }],
+    kernels: [kernel],
+    arenaBytes: 0,
+    uploads: [],
+    steps: [
+      {
+        kernel: 0,
+        label: kernel.label,
+        args: kernel.args.map((_, slot) => ({ kind: "bound", slot, bytes: buffers[slot]!.byteLength })),
+      },
+    ],
     bound: kernel.args.map(({ access }, slot) => ({ bytes: buffers[slot]!.byteLength, access })),
   };
   const held = buffers.map((data) => {

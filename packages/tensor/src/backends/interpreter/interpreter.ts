@@ -4,7 +4,9 @@ import { viewAs, type TypedArray } from "../../dtype.ts";
 import { interpret } from "../../ir/interpret.ts";
 import type { BufferRef, Plan } from "../../plan/plan.ts";
 
-interface HostBuffer extends DeviceBuffer { readonly data: Uint8Array }
+interface HostBuffer extends DeviceBuffer {
+  readonly data: Uint8Array;
+}
 
 export class InterpreterBackend implements Backend {
   readonly name = "interpreter";
@@ -18,38 +20,69 @@ export class InterpreterBackend implements Backend {
     return buffer;
   }
 
-  free(buffer: DeviceBuffer): void { this.#live.delete(buffer); }
+  free(buffer: DeviceBuffer): void {
+    this.#live.delete(buffer);
+  }
 
-  upload(buffer: DeviceBuffer, bytes: Uint8Array): void { (buffer as HostBuffer).data.set(bytes); }
+  upload(buffer: DeviceBuffer, bytes: Uint8Array): void {
+    (buffer as HostBuffer).data.set(bytes);
+  }
 
-  read(buffer: DeviceBuffer): Promise<Uint8Array> { return Promise.resolve(this.readSync(buffer)); }
+  read(buffer: DeviceBuffer): Promise<Uint8Array> {
+    return Promise.resolve(this.readSync(buffer));
+  }
 
-  readSync(buffer: DeviceBuffer): Uint8Array { return (buffer as HostBuffer).data.slice(); }
+  readSync(buffer: DeviceBuffer): Uint8Array {
+    return (buffer as HostBuffer).data.slice();
+  }
 
-  prepare(plan: Plan): Executable { return { plan }; }
+  prepare(plan: Plan): Executable {
+    return { plan };
+  }
 
-  run(executable: Executable, uploads: readonly TypedArray[], bound: readonly DeviceBuffer[], _timings?: StepTiming[]): void {
+  run(
+    executable: Executable,
+    uploads: readonly TypedArray[],
+    bound: readonly DeviceBuffer[],
+    _timings?: StepTiming[],
+  ): void {
     const { plan } = executable;
     if (this.#arena.length < plan.arenaBytes) this.#arena = new Uint8Array(plan.arenaBytes);
     const bytesOf = (ref: BufferRef): Uint8Array =>
-      ref.kind === "arena" ? this.#arena.subarray(ref.offset, ref.offset + ref.bytes) : (bound[ref.slot] as HostBuffer).data.subarray(0, ref.bytes);
+      ref.kind === "arena"
+        ? this.#arena.subarray(ref.offset, ref.offset + ref.bytes)
+        : (bound[ref.slot] as HostBuffer).data.subarray(0, ref.bytes);
     plan.uploads.forEach(({ ref, size }, i) => {
       const data = uploads[i]!;
       if (size > 0) bytesOf(ref).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     });
     for (const step of plan.steps) {
       const kernel = plan.kernels[step.kernel]!;
-      interpret(kernel, step.args.map((ref, i) => viewAs(kernel.args[i]!.dtype, bytesOf(ref))), { precision: "f32" });
+      interpret(
+        kernel,
+        step.args.map((ref, i) => viewAs(kernel.args[i]!.dtype, bytesOf(ref))),
+        { precision: "f32" },
+      );
     }
   }
 
   memory(): MemoryInfo {
     let persistent = 0;
     for (const { bytes } of this.#live) persistent += bytes;
-    return { persistent, arena: this.#arena.length, scratch: 0, reserved: persistent + this.#arena.length, buffers: this.#live.size };
+    return {
+      persistent,
+      arena: this.#arena.length,
+      scratch: 0,
+      reserved: persistent + this.#arena.length,
+      buffers: this.#live.size,
+    };
   }
 
-  info(): BackendInfo { return { name: "interpreter", description: "kernel IR in plain loops", threads: 1 }; }
+  info(): BackendInfo {
+    return { name: "interpreter", description: "kernel IR in plain loops", threads: 1 };
+  }
 
-  close(): void { this.#live.clear(); }
+  close(): void {
+    this.#live.clear();
+  }
 }

@@ -11,16 +11,22 @@ import { floatsOf, roundTo, toMemory } from "../../memory-form.ts";
 import type { NdArray } from "../../ops/record.ts";
 import { sizeOf } from "../../shape.ts";
 
-interface HostStorage extends Storage { values: Float64Array }
+interface HostStorage extends Storage {
+  values: Float64Array;
+}
 
 export class ReferenceEngine implements Engine {
   readonly name = "reference";
   readonly defaultFloat: DType = "f64";
   readonly #live = new Set<HostStorage>();
 
-  supports(): boolean { return true; }
+  supports(): boolean {
+    return true;
+  }
 
-  ensureRoom(): void { /* the host says when it has no more */ }
+  ensureRoom(): void {
+    /* the host says when it has no more */
+  }
 
   allocate(dtype: DType, size: number): Storage {
     const storage: HostStorage = { bytes: size * bytesOf(dtype), values: new Float64Array(size) };
@@ -36,16 +42,25 @@ export class ReferenceEngine implements Engine {
     return toMemory(dtype, (storage as HostStorage).values.slice(), dtype === "f64" ? "f64" : undefined);
   }
 
-  release(storage: Storage): void { this.#live.delete(storage as HostStorage); }
+  release(storage: Storage): void {
+    this.#live.delete(storage as HostStorage);
+  }
 
   prepare(program: Program): Prepared {
     return { program, arenaBytes: 0, kernels: 0, steps: program.nodes.length };
   }
 
-  execute(prepared: Prepared, values: readonly TypedArray[], storages: readonly Storage[], { ran }: ExecuteOptions): Result[] {
+  execute(
+    prepared: Prepared,
+    values: readonly TypedArray[],
+    storages: readonly Storage[],
+    { ran }: ExecuteOptions,
+  ): Result[] {
     const { program } = prepared;
     const computed = new Map<Node, NdArray>();
-    program.hostLeaves.forEach((node, i) => computed.set(node, { shape: node.shape, data: floatsOf(node.dtype, values[i]!) }));
+    program.hostLeaves.forEach((node, i) =>
+      computed.set(node, { shape: node.shape, data: floatsOf(node.dtype, values[i]!) }),
+    );
     const storageOf = new Map(program.cells.map((cell, i) => [cell, storages[i] as HostStorage]));
     for (const node of program.nodes) {
       if (computed.has(node)) continue;
@@ -53,8 +68,15 @@ export class ReferenceEngine implements Engine {
       if (leaf?.kind === "cell") {
         computed.set(node, { shape: node.shape, data: storageOf.get(leaf.cell)!.values });
       } else {
-        const data = node.record.reference(node.inputs.map((n) => computed.get(n)!), node.attrs, node.shape);
-        computed.set(node, { shape: node.shape, data: node.record.lowering.class === "view" ? data : roundTo(node.dtype, data) });
+        const data = node.record.reference(
+          node.inputs.map((n) => computed.get(n)!),
+          node.attrs,
+          node.shape,
+        );
+        computed.set(node, {
+          shape: node.shape,
+          data: node.record.lowering.class === "view" ? data : roundTo(node.dtype, data),
+        });
       }
     }
     // all reads come before any write: an assignment sees the values from before the run
@@ -74,7 +96,11 @@ export class ReferenceEngine implements Engine {
     return { persistent, arena: 0, scratch: 0, reserved: persistent, buffers: this.#live.size };
   }
 
-  info(): BackendInfo { return { name: "reference", description: "plain f64 loops, the definition of every op", threads: 1 }; }
+  info(): BackendInfo {
+    return { name: "reference", description: "plain f64 loops, the definition of every op", threads: 1 };
+  }
 
-  close(): void { this.#live.clear(); }
+  close(): void {
+    this.#live.clear();
+  }
 }

@@ -16,13 +16,19 @@ export const ADDRESS_SPACE: number = 2 ** 32;
 const WORD = 4;
 
 /** Index of the word at `address` in an `Int32Array` over the whole memory: below 2³⁰, so itself fit for a word. */
-export function wordAt(address: number): number { return address / WORD; }
+export function wordAt(address: number): number {
+  return address / WORD;
+}
 
 /** Emitted code that leaves an address on the stack. */
-export interface Address { readonly push: Push }
+export interface Address {
+  readonly push: Push;
+}
 
 /** A local that holds an address. */
-export interface AddressLocal { readonly address: Local }
+export interface AddressLocal {
+  readonly address: Local;
+}
 
 /** Arithmetic on addresses in emitted code. Indices and counts are i32. */
 export class AddressCode {
@@ -32,19 +38,31 @@ export class AddressCode {
     this.#c = code;
   }
 
-  bytes(count: number): Address { return this.index(this.#c.i32(count)); }
+  bytes(count: number): Address {
+    return this.index(this.#c.i32(count));
+  }
 
   /** An i32 as a distance. */
-  index(x: Push): Address { return { push: x }; }
+  index(x: Push): Address {
+    return { push: x };
+  }
 
-  plus(a: Address, b: Address): Address { return this.index(this.#c.op("i32.add", a.push, b.push)); }
-  minus(a: Address, b: Address): Address { return this.index(this.#c.op("i32.sub", a.push, b.push)); }
+  plus(a: Address, b: Address): Address {
+    return this.index(this.#c.op("i32.add", a.push, b.push));
+  }
+  minus(a: Address, b: Address): Address {
+    return this.index(this.#c.op("i32.sub", a.push, b.push));
+  }
 
   /** `a` plus a constant that may be 0. */
-  moved(a: Address, bytes: number): Address { return bytes === 0 ? a : this.plus(a, this.bytes(bytes)); }
+  moved(a: Address, bytes: number): Address {
+    return bytes === 0 ? a : this.plus(a, this.bytes(bytes));
+  }
 
   /** x · stride. */
-  times(x: Push, stride: number): Address { return this.index(this.#c.op("i32.mul", x, this.#c.i32(stride))); }
+  times(x: Push, stride: number): Address {
+    return this.index(this.#c.op("i32.mul", x, this.#c.i32(stride)));
+  }
 
   /** x · stride, as a shift where it is one. */
   scaled(x: Push, stride: number): Address {
@@ -60,16 +78,26 @@ export class AddressCode {
   }
 
   /** Whether a < b. */
-  below(a: Address, b: Address): Push { return this.#c.op("i32.lt_u", a.push, b.push); }
+  below(a: Address, b: Address): Push {
+    return this.#c.op("i32.lt_u", a.push, b.push);
+  }
 
   /** The low 32 bits on four lanes. */
-  lanes(a: Address): Push { return this.#c.op("i32x4.splat", a.push); }
+  lanes(a: Address): Push {
+    return this.#c.op("i32x4.splat", a.push);
+  }
 
   // --- locals
 
-  local(): AddressLocal { return { address: this.#c.local("i32") }; }
-  get(local: AddressLocal): Address { return this.index(this.#c.get(local.address)); }
-  set(local: AddressLocal, value: Address): void { this.#c.set(local.address, value.push); }
+  local(): AddressLocal {
+    return { address: this.#c.local("i32") };
+  }
+  get(local: AddressLocal): Address {
+    return this.index(this.#c.get(local.address));
+  }
+  set(local: AddressLocal, value: Address): void {
+    this.#c.set(local.address, value.push);
+  }
 
   keep(value: Address): AddressLocal {
     const local = this.local();
@@ -77,10 +105,14 @@ export class AddressCode {
     return local;
   }
 
-  let(value: Address): Address { return this.get(this.keep(value)); }
+  let(value: Address): Address {
+    return this.get(this.keep(value));
+  }
 
   /** local += bytes. */
-  advance(local: AddressLocal, bytes: number): void { this.set(local, this.plus(this.get(local), this.bytes(bytes))); }
+  advance(local: AddressLocal, bytes: number): void {
+    this.set(local, this.plus(this.get(local), this.bytes(bytes)));
+  }
 
   /**
    * while (local ≠ end) { body; local += step }; whole steps must lead to `end`. Not "while below": of a walk that stops where memory does, the end

@@ -14,10 +14,15 @@ import { WorkerPool } from "./pool.ts";
 import { runTable } from "./run-table.ts";
 import { SPINS } from "./worker-source.ts";
 
-interface HeapBuffer extends DeviceBuffer { readonly at: number }
+interface HeapBuffer extends DeviceBuffer {
+  readonly at: number;
+}
 
 /** A kernel with its functions' places in every thread's function list. */
-interface CompiledKernel { readonly code: KernelCode; readonly first: number }
+interface CompiledKernel {
+  readonly code: KernelCode;
+  readonly first: number;
+}
 
 interface WasmExecutable extends Executable {
   readonly kernels: readonly CompiledKernel[];
@@ -47,7 +52,10 @@ export async function createWasmBackend(threads: number, features: WasmFeatures,
 }
 
 /** A region of the heap that plans share; its contents do not outlive a run. */
-interface Region { readonly at: number; readonly bytes: number }
+interface Region {
+  readonly at: number;
+  readonly bytes: number;
+}
 
 const NOTHING: Region = { at: 0, bytes: 0 };
 
@@ -71,7 +79,9 @@ export class WasmBackend implements Backend {
     this.#features = features;
   }
 
-  get threads(): number { return this.#pool.size + 1; }
+  get threads(): number {
+    return this.#pool.size + 1;
+  }
 
   alloc(bytes: number): DeviceBuffer {
     this.#check();
@@ -105,7 +115,9 @@ export class WasmBackend implements Backend {
     return out;
   }
 
-  async read(buffer: DeviceBuffer): Promise<Uint8Array> { return this.readSync(buffer); }
+  async read(buffer: DeviceBuffer): Promise<Uint8Array> {
+    return this.readSync(buffer);
+  }
 
   prepare(plan: Plan): Executable {
     this.#check();
@@ -115,7 +127,10 @@ export class WasmBackend implements Backend {
     const words = 1 + plan.steps.reduce((n, s) => n + code[s.kernel]!.phases.length * (5 + s.args.length), 0);
     const table = this.#heap.alloc(words * 4);
     const executable: WasmExecutable = {
-      plan, kernels, table, words,
+      plan,
+      kernels,
+      table,
+      words,
       sharedScratch: Math.max(0, ...code.map((c) => c.sharedScratch)),
       threadScratch: Math.max(0, ...code.map((c) => c.threadScratch)),
       cost: plan.steps.reduce((sum, s) => sum + code[s.kernel]!.phases.reduce((n, p) => n + p.cost, 0), 0),
@@ -125,44 +140,78 @@ export class WasmBackend implements Backend {
     return executable;
   }
 
-  run(executable: Executable, uploads: readonly TypedArray[], bound: readonly DeviceBuffer[], timings?: StepTiming[]): void {
+  run(
+    executable: Executable,
+    uploads: readonly TypedArray[],
+    bound: readonly DeviceBuffer[],
+    timings?: StepTiming[],
+  ): void {
     this.#check();
     const exe = executable as WasmExecutable;
     const { plan } = exe;
     const threadScratch = Math.ceil(exe.threadScratch / 64) * 64;
     const sharedScratch = Math.ceil(exe.sharedScratch / 64) * 64;
     this.#makeRoom(plan.arenaBytes, sharedScratch + threadScratch * this.threads);
-    const address = (ref: BufferRef): number => (ref.kind === "arena" ? this.#arena.at + ref.offset : (bound[ref.slot] as HeapBuffer).at);
+    const address = (ref: BufferRef): number =>
+      ref.kind === "arena" ? this.#arena.at + ref.offset : (bound[ref.slot] as HeapBuffer).at;
     plan.uploads.forEach(({ ref, size }, i) => {
       const data = uploads[i]!;
-      if (size > 0) this.#heap.bytes(address(ref), data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      if (size > 0)
+        this.#heap
+          .bytes(address(ref), data.byteLength)
+          .set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     });
     const parallel = this.threads > 1 && exe.cost >= WORTH_THREADS && (exe.cost >= WORTH_MESSAGES || this.#pool.near);
     const labels = this.#writeTable(exe, address, this.#scratch.at, timings !== undefined);
-    const run = { table: wordAt(exe.table), threads: parallel ? this.threads : 1, scratch: this.#scratch.at + sharedScratch, threadScratch };
+    const run = {
+      table: wordAt(exe.table),
+      threads: parallel ? this.threads : 1,
+      scratch: this.#scratch.at + sharedScratch,
+      threadScratch,
+    };
     const { control, claims, watch } = this.#pool;
     const times: number[] | undefined = timings === undefined ? undefined : [];
     try {
       if (parallel) this.#pool.begin(run);
-      runTable(this.#heap.memory.buffer, this.#functions, { ...run, control, claims, tid: 0 }, SPINS, watch, times, now);
+      runTable(
+        this.#heap.memory.buffer,
+        this.#functions,
+        { ...run, control, claims, tid: 0 },
+        SPINS,
+        watch,
+        times,
+        now,
+      );
     } catch (cause) {
       throw this.#lose(cause);
     }
     if (times !== undefined && timings !== undefined) {
       const end = now();
-      times.forEach((start, i) => timings.push({ label: labels[i]!, start: start - times[0]!, duration: (times[i + 1] ?? end) - start }));
+      times.forEach((start, i) =>
+        timings.push({ label: labels[i]!, start: start - times[0]!, duration: (times[i + 1] ?? end) - start }),
+      );
     }
   }
 
   memory(): MemoryInfo {
     let persistent = 0;
     for (const { bytes } of this.#live) persistent += bytes;
-    return { persistent, arena: this.#arena.bytes, scratch: this.#scratch.bytes, reserved: this.#heap.memory.buffer.byteLength, buffers: this.#live.size };
+    return {
+      persistent,
+      arena: this.#arena.bytes,
+      scratch: this.#scratch.bytes,
+      reserved: this.#heap.memory.buffer.byteLength,
+      buffers: this.#live.size,
+    };
   }
 
   info(): BackendInfo {
     const simd = this.#features.fma ? "128-bit SIMD with relaxed multiply-add" : "128-bit SIMD";
-    return { name: "wasm", description: `WebAssembly, ${simd}, ${this.threads} ${this.threads === 1 ? "thread" : "threads"}`, threads: this.threads };
+    return {
+      name: "wasm",
+      description: `WebAssembly, ${simd}, ${this.threads} ${this.threads === 1 ? "thread" : "threads"}`,
+      threads: this.threads,
+    };
   }
 
   close(): void {
@@ -184,8 +233,14 @@ export class WasmBackend implements Backend {
   /** Gives up: memory holds part of a run. The other threads may be waiting inside it and are ended too. */
   #lose(cause: unknown): LowrankError {
     this.#pool.stop();
-    this.#gone = cause instanceof LowrankError && cause.code === "DeviceLostError" ? cause
-      : new LowrankError("DeviceLostError", `wasm: a run failed half-way (${String(cause)}): what the device held is lost; open another with init`, { cause });
+    this.#gone =
+      cause instanceof LowrankError && cause.code === "DeviceLostError"
+        ? cause
+        : new LowrankError(
+            "DeviceLostError",
+            `wasm: a run failed half-way (${String(cause)}): what the device held is lost; open another with init`,
+            { cause },
+          );
     return this.#gone;
   }
 
@@ -193,7 +248,10 @@ export class WasmBackend implements Backend {
     const missing = plan.kernels.filter((k) => !this.#compiled.has(kernelKey(k)));
     if (missing.length === 0) return;
     const builder = new ModuleBuilder({ shared: this.#heap.shared });
-    const emitted = missing.map((kernel, i) => ({ key: kernelKey(kernel), code: emitKernel(kernel, builder, `k${i}_`, this.#features) }));
+    const emitted = missing.map((kernel, i) => ({
+      key: kernelKey(kernel),
+      code: emitKernel(kernel, builder, `k${i}_`, this.#features),
+    }));
     const api = wasmApi();
     const module: WasmModule = new api.Module(builder.toBytes());
     const { exports } = new api.Instance(module, { env: { memory: this.#heap.memory } });
@@ -217,7 +275,10 @@ export class WasmBackend implements Backend {
       code.phases.forEach((phase, i) => {
         words[p] = first + i;
         words[p + 1] = phase.units;
-        words[p + 2] = phase.cost >= WORTH_SPLIT && phase.units > 1 ? Math.max(1, Math.round((GRAIN * phase.units) / phase.cost)) : 0;
+        words[p + 2] =
+          phase.cost >= WORTH_SPLIT && phase.units > 1
+            ? Math.max(1, Math.round((GRAIN * phase.units) / phase.cost))
+            : 0;
         words[p + 3] = shared;
         words[p + 4] = step.args.length;
         p += 5;

@@ -17,11 +17,17 @@ const MOST_ELEMENTS = 2 ** 31 - 2 ** 20;
 
 export function emitKernel(kernel: Kernel, module: ModuleBuilder, prefix: string, features: WasmFeatures): KernelCode {
   const most = Math.max(...indexSpaces(kernel));
-  if (most > MOST_ELEMENTS) throw new DeviceError(`wasm: ${kernel.label}: ${most} elements are more than a kernel can count (${MOST_ELEMENTS}); split the tensor`);
+  if (most > MOST_ELEMENTS)
+    throw new DeviceError(
+      `wasm: ${kernel.label}: ${most} elements are more than a kernel can count (${MOST_ELEMENTS}); split the tensor`,
+    );
   switch (kernel.kind) {
-    case "loop": return emitLoop(kernel, module, prefix, features);
-    case "gemm": return emitGemm(kernel, module, prefix, features);
-    case "scatter": return emitScatter(kernel, module, prefix, features);
+    case "loop":
+      return emitLoop(kernel, module, prefix, features);
+    case "gemm":
+      return emitGemm(kernel, module, prefix, features);
+    case "scatter":
+      return emitScatter(kernel, module, prefix, features);
   }
 }
 
@@ -29,8 +35,14 @@ export function emitKernel(kernel: Kernel, module: ModuleBuilder, prefix: string
 function indexSpaces(kernel: Kernel): number[] {
   const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
   switch (kernel.kind) {
-    case "loop": return [product(kernel.outer), ...kernel.inner];
-    case "gemm": return [product(kernel.batch) * kernel.m * kernel.n, ...kernel.products.flatMap(({ k }) => [kernel.m * k, k * kernel.n])];
-    case "scatter": return [kernel.rows * kernel.cols, kernel.count * kernel.cols];
+    case "loop":
+      return [product(kernel.outer), ...kernel.inner];
+    case "gemm":
+      return [
+        product(kernel.batch) * kernel.m * kernel.n,
+        ...kernel.products.flatMap(({ k }) => [kernel.m * k, k * kernel.n]),
+      ];
+    case "scatter":
+      return [kernel.rows * kernel.cols, kernel.count * kernel.cols];
   }
 }

@@ -14,7 +14,10 @@ const ALIGN = 64;
 /** Address 0 stays unused, so that a forgotten pointer shows. */
 const FIRST = 1024;
 
-interface Free { at: number; bytes: number }
+interface Free {
+  at: number;
+  bytes: number;
+}
 
 export class Heap {
   readonly memory: WasmMemory;
@@ -89,7 +92,10 @@ export class Heap {
     try {
       this.memory.grow(pages);
     } catch (cause) {
-      throw new DeviceError(`wasm: out of memory: the system has no ${size(bytes)} more beside the ${size(this.#held)} that are held`, { cause });
+      throw new DeviceError(
+        `wasm: out of memory: the system has no ${size(bytes)} more beside the ${size(this.#held)} that are held`,
+        { cause },
+      );
     }
     this.#free.push({ at: this.#end, bytes: pages * PAGE });
     this.#end += pages * PAGE;
@@ -99,7 +105,9 @@ export class Heap {
   #full(bytes: number): DeviceError {
     const gaps = this.#free.reduce((sum, hole) => sum + hole.bytes, ADDRESS_SPACE - this.#end);
     const where = gaps >= bytes ? ` in one piece (${size(gaps)} are free in all)` : "";
-    return new DeviceError(`wasm: out of memory: ${size(bytes)} more do not fit${where} beside the ${size(this.#held)} that are held; WebAssembly addresses 4 GiB. Keep frozen weights in f16 or nf4, use a smaller batch, or device: "webgpu"`);
+    return new DeviceError(
+      `wasm: out of memory: ${size(bytes)} more do not fit${where} beside the ${size(this.#held)} that are held; WebAssembly addresses 4 GiB. Keep frozen weights in f16 or nf4, use a smaller batch, or device: "webgpu"`,
+    );
   }
 }
 
@@ -109,5 +117,9 @@ function rounded(bytes: number): number {
 
 /** Bytes for humans. */
 function size(bytes: number): string {
-  return bytes < 2 ** 20 ? `${bytes} bytes` : bytes < 2 ** 30 ? `${Math.round(bytes / 2 ** 20)} MiB` : `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+  return bytes < 2 ** 20
+    ? `${bytes} bytes`
+    : bytes < 2 ** 30
+      ? `${Math.round(bytes / 2 ** 20)} MiB`
+      : `${(bytes / 2 ** 30).toFixed(2)} GiB`;
 }

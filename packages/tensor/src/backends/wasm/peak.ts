@@ -32,7 +32,12 @@ export function measureFmaPeak(repetitions: number = 9): PeakMeasurement {
     }
   });
   // the sum is stored, so that no compiler can leave the loop out
-  c.store("v128.store", c.at.bytes(0), 0, chains.map((x) => c.get(x)).reduce((a, b) => c.f4("add", a, b)));
+  c.store(
+    "v128.store",
+    c.at.bytes(0),
+    0,
+    chains.map((x) => c.get(x)).reduce((a, b) => c.f4("add", a, b)),
+  );
   const api = wasmApi();
   const memory = new api.Memory({ initial: 1, maximum: 1, shared: false });
   const { exports } = new api.Instance(new api.Module(module.toBytes()), { env: { memory } });

@@ -8,9 +8,13 @@ export interface WasmMemory {
 
 export type WasmFunction = (...args: number[]) => void;
 
-export interface WasmModule { readonly wasmModule?: never }
+export interface WasmModule {
+  readonly wasmModule?: never;
+}
 
-interface WasmInstance { readonly exports: Record<string, unknown> }
+interface WasmInstance {
+  readonly exports: Record<string, unknown>;
+}
 
 interface WasmApi {
   readonly Memory: new (descriptor: { initial: number; maximum: number; shared: boolean }) => WasmMemory;
@@ -68,7 +72,11 @@ export function canShareMemory(): boolean {
 }
 
 export function availableThreads(): number {
-  return builtin<{ availableParallelism?(): number }>("node:os")?.availableParallelism?.() ?? host.navigator?.hardwareConcurrency ?? 1;
+  return (
+    builtin<{ availableParallelism?(): number }>("node:os")?.availableParallelism?.() ??
+    host.navigator?.hardwareConcurrency ??
+    1
+  );
 }
 
 /** A worker that runs `source`, a plain script. */
@@ -92,8 +100,10 @@ export function startWorker(source: string): ComputeWorker {
 function nodeWorker(worker: NodeWorker): ComputeWorker {
   worker.unref();
   return {
-    post: (m) => worker.postMessage(m), stop: () => worker.terminate(),
-    onMessage: (f) => worker.on("message", f), hold: (alive) => (alive ? worker.ref() : worker.unref()),
+    post: (m) => worker.postMessage(m),
+    stop: () => worker.terminate(),
+    onMessage: (f) => worker.on("message", f),
+    hold: (alive) => (alive ? worker.ref() : worker.unref()),
     onEnd: (f) => {
       worker.on("error", (error) => f(String(error)));
       worker.on("exit", (code) => f(`it exited with code ${String(code)}`));
@@ -115,9 +125,15 @@ function browserWorker(source: string): ComputeWorker {
   const url = host.URL!.createObjectURL(new host.Blob!([source], { type: "text/javascript" }));
   const worker = new host.Worker!(url);
   return {
-    post: (m) => worker.postMessage(m), stop: () => worker.terminate(),
-    onMessage: (f) => { worker.onmessage = (e) => f(e.data); }, hold: () => {},
-    onEnd: (f) => { worker.onerror = (e) => f(e.message ?? "its script did not load"); },
+    post: (m) => worker.postMessage(m),
+    stop: () => worker.terminate(),
+    onMessage: (f) => {
+      worker.onmessage = (e) => f(e.data);
+    },
+    hold: () => {},
+    onEnd: (f) => {
+      worker.onerror = (e) => f(e.message ?? "its script did not load");
+    },
     alive: () => true,
   };
 }

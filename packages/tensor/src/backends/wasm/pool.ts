@@ -14,7 +14,17 @@ import type { Heap } from "./heap.ts";
 import type { ComputeWorker, WasmModule } from "./platform.ts";
 import { startWorker } from "./platform.ts";
 import type { Watch } from "./run-table.ts";
-import { AWAY, CALLED, CLAIM_WORDS, CONTROL, FAILED, LAST_WORDS, WAITING, WORKER_WORDS, workerSource } from "./worker-source.ts";
+import {
+  AWAY,
+  CALLED,
+  CLAIM_WORDS,
+  CONTROL,
+  FAILED,
+  LAST_WORDS,
+  WAITING,
+  WORKER_WORDS,
+  workerSource,
+} from "./worker-source.ts";
 
 /** What all threads must know of a run; thread t's scratch is at scratch + t · threadScratch. */
 export interface Run {
@@ -67,7 +77,10 @@ export class WorkerPool {
       return pool;
     } catch (cause) {
       for (const worker of workers) worker.stop();
-      throw new DeviceError(`wasm: compute threads did not start (${cause instanceof Error ? cause.message : String(cause)}); init with threads: 1 does without them`, { cause });
+      throw new DeviceError(
+        `wasm: compute threads did not start (${cause instanceof Error ? cause.message : String(cause)}); init with threads: 1 does without them`,
+        { cause },
+      );
     }
   }
 
@@ -83,19 +96,30 @@ export class WorkerPool {
         if (!this.#ended.has(i)) this.#ended.set(i, why);
         fail(new Error(why));
       });
-      worker.post({ memory: this.#heap.memory, control: this.control, claims: this.claims, lastWords: this.#lastWords, tid: i + 1 });
+      worker.post({
+        memory: this.#heap.memory,
+        control: this.control,
+        claims: this.claims,
+        lastWords: this.#lastWords,
+        tid: i + 1,
+      });
     });
   }
 
-  get size(): number { return this.#workers.length; }
+  get size(): number {
+    return this.#workers.length;
+  }
 
   /** Whether every worker can be woken without a message. */
   get near(): boolean {
     const words = this.#words();
-    return this.#seen === words.byteLength && this.#workers.every((_, i) => {
-      const at = this.#at(i);
-      return Atomics.load(words, at) === WAITING && Atomics.load(words, at + 1) === Atomics.load(words, at + 2);
-    });
+    return (
+      this.#seen === words.byteLength &&
+      this.#workers.every((_, i) => {
+        const at = this.#at(i);
+        return Atomics.load(words, at) === WAITING && Atomics.load(words, at + 1) === Atomics.load(words, at + 2);
+      })
+    );
   }
 
   load(module: WasmModule, names: readonly string[]): void {
@@ -103,12 +127,19 @@ export class WorkerPool {
   }
 
   /** Throws when a worker is known to have ended. */
-  check(): void { this.#look(false); }
+  check(): void {
+    this.#look(false);
+  }
 
   /** Sets all workers to `run`. They take part in its barriers, so it is over when the caller has passed the last one. */
   begin({ table, threads, scratch, threadScratch }: Run): void {
     const words = this.#words();
-    for (const [at, value] of [[CONTROL.table, table], [CONTROL.threads, threads], [CONTROL.scratch, scratch], [CONTROL.threadScratch, threadScratch]] as const) {
+    for (const [at, value] of [
+      [CONTROL.table, table],
+      [CONTROL.threads, threads],
+      [CONTROL.scratch, scratch],
+      [CONTROL.threadScratch, threadScratch],
+    ] as const) {
       Atomics.store(words, this.control + at, value);
     }
     const grown = this.#seen !== words.byteLength;
@@ -116,7 +147,8 @@ export class WorkerPool {
     this.#workers.forEach((worker, i) => {
       const at = this.#at(i);
       const read = Atomics.load(words, at + 1) === Atomics.load(words, at + 2);
-      if (!grown && read && Atomics.compareExchange(words, at, WAITING, CALLED) === WAITING) return void Atomics.notify(words, at);
+      if (!grown && read && Atomics.compareExchange(words, at, WAITING, CALLED) === WAITING)
+        return void Atomics.notify(words, at);
       if (!worker.alive()) throw this.#lost(i);
       this.#post(i, {});
     });
@@ -129,14 +161,18 @@ export class WorkerPool {
   #look(asking: boolean): void {
     const words = this.#words();
     this.#workers.forEach((worker, i) => {
-      if (this.#ended.has(i) || Atomics.load(words, this.#at(i)) === FAILED || (asking && !worker.alive())) throw this.#lost(i);
+      if (this.#ended.has(i) || Atomics.load(words, this.#at(i)) === FAILED || (asking && !worker.alive()))
+        throw this.#lost(i);
     });
   }
 
   #lost(i: number): LowrankError {
     const spoken = this.#heap.bytes(this.#lastWords, LAST_WORDS);
     const why = spoken[0] === 0 ? this.#ended.get(i) : String.fromCharCode(...spoken.subarray(0, spoken.indexOf(0)));
-    return new LowrankError("DeviceLostError", `wasm: compute thread ${i + 1} of ${this.size} ended${why === undefined ? "" : ` (${why})`}: what the device held is lost; open another with init`);
+    return new LowrankError(
+      "DeviceLostError",
+      `wasm: compute thread ${i + 1} of ${this.size} ended${why === undefined ? "" : ` (${why})`}: what the device held is lost; open another with init`,
+    );
   }
 
   /** Counted first and looked at last, so that a worker about to fall asleep either sees the count or is sent back to its messages. */
@@ -147,7 +183,11 @@ export class WorkerPool {
     if (Atomics.compareExchange(words, this.#at(i), WAITING, AWAY) === WAITING) Atomics.notify(words, this.#at(i));
   }
 
-  #words(): Int32Array { return new Int32Array(this.#heap.memory.buffer); }
+  #words(): Int32Array {
+    return new Int32Array(this.#heap.memory.buffer);
+  }
 
-  #at(i: number): number { return this.control + CONTROL.workers + WORKER_WORDS * i; }
+  #at(i: number): number {
+    return this.control + CONTROL.workers + WORKER_WORDS * i;
+  }
 }

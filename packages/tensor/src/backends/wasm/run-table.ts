@@ -32,7 +32,15 @@ export interface Watch {
 }
 
 /** @param spins how often a waiting thread looks before it sleeps: about the length of a short phase, so that no core is spun away */
-export function runTable(buffer: ArrayBufferLike, functions: readonly Phase[], options: RunOptions, spins: number, watch?: Watch, times?: number[], clock?: () => number): void {
+export function runTable(
+  buffer: ArrayBufferLike,
+  functions: readonly Phase[],
+  options: RunOptions,
+  spins: number,
+  watch?: Watch,
+  times?: number[],
+  clock?: () => number,
+): void {
   const { tid, threads, scratch, control: c, claims } = options;
   const words = new Int32Array(buffer);
   let p = options.table;

@@ -9,7 +9,15 @@ const CALL_SPINS = 10_000;
 const LINGER_MS = 20;
 
 /** Words of the control block. */
-export const CONTROL = { arrived: 0, generation: 1, table: 2, threads: 3, scratch: 4, threadScratch: 5, workers: 8 } as const;
+export const CONTROL = {
+  arrived: 0,
+  generation: 1,
+  table: 2,
+  threads: 3,
+  scratch: 4,
+  threadScratch: 5,
+  workers: 8,
+} as const;
 export const WORKER_WORDS = 3;
 /** Words from one thread's claims to the next thread's: a cache line. */
 export const CLAIM_WORDS = 16;

@@ -59,13 +59,18 @@ export class WebGpuBackend implements Backend {
       event.preventDefault();
       this.#stray ??= event.error.message;
     };
-    void open.device.lost.then(({ reason, message }) => { this.#gone ??= lost(`${reason}: ${message}`); });
+    void open.device.lost.then(({ reason, message }) => {
+      this.#gone ??= lost(`${reason}: ${message}`);
+    });
   }
 
   alloc(bytes: number): DeviceBuffer {
     this.#checkUsable();
     const spare = this.#spare.get(wholeWords(bytes))?.pop();
-    const made = spare === undefined ? inErrorScope(this.#open.device, () => this.#create(bytes)) : { value: spare, failure: undefined };
+    const made =
+      spare === undefined
+        ? inErrorScope(this.#open.device, () => this.#create(bytes))
+        : { value: spare, failure: undefined };
     const buffer: WebGpuBuffer = { bytes, gpu: made.value, failure: undefined };
     this.#watch(buffer, made.failure);
     this.#live.add(buffer);
@@ -77,7 +82,10 @@ export class WebGpuBackend implements Backend {
     const { gpu } = buffer as WebGpuBuffer;
     if (!this.#live.delete(buffer as WebGpuBuffer)) return;
     // one that may have no memory is not handed on
-    const spare = gpu.size > SPARE_BYTES || (buffer as WebGpuBuffer).failure !== undefined ? undefined : this.#spare.get(gpu.size) ?? [];
+    const spare =
+      gpu.size > SPARE_BYTES || (buffer as WebGpuBuffer).failure !== undefined
+        ? undefined
+        : (this.#spare.get(gpu.size) ?? []);
     if (spare === undefined || spare.length >= SPARE_BUFFERS) gpu.destroy();
     else this.#spare.set(gpu.size, [...spare, gpu]);
   }
@@ -86,18 +94,28 @@ export class WebGpuBackend implements Backend {
     this.#checkUsable();
     invariant(bytes.length <= buffer.bytes, `upload of ${bytes.length} bytes into a buffer of ${buffer.bytes}`);
     const mine = buffer as WebGpuBuffer;
-    this.#watch(mine, inErrorScope(this.#open.device, () => { this.#write(mine.gpu, 0, bytes); }).failure);
+    this.#watch(
+      mine,
+      inErrorScope(this.#open.device, () => {
+        this.#write(mine.gpu, 0, bytes);
+      }).failure,
+    );
   }
 
   async read(buffer: DeviceBuffer): Promise<Uint8Array> {
     this.#checkUsable();
     const mine = buffer as WebGpuBuffer;
-    const { value, failure } = inErrorScope(this.#open.device, () => readBuffer(this.#open.device, mine.gpu, wholeWords(buffer.bytes)));
+    const { value, failure } = inErrorScope(this.#open.device, () =>
+      readBuffer(this.#open.device, mine.gpu, wholeWords(buffer.bytes)),
+    );
     // a reading that fails and its scope tell of the same thing
     const bytes = await value.catch(() => undefined);
-    const wrong = await mine.failure ?? await failure;
+    const wrong = (await mine.failure) ?? (await failure);
     this.#checkUsable();
-    if (bytes === undefined || wrong !== undefined) throw new DeviceError(`webgpu: reading ${buffer.bytes} bytes failed: ${wrong ?? "the buffer could not be mapped"}`);
+    if (bytes === undefined || wrong !== undefined)
+      throw new DeviceError(
+        `webgpu: reading ${buffer.bytes} bytes failed: ${wrong ?? "the buffer could not be mapped"}`,
+      );
     return bytes.subarray(0, buffer.bytes);
   }
 
@@ -108,13 +126,20 @@ export class WebGpuBackend implements Backend {
       const kernels = plan.kernels.map((kernel) => this.#pipelines.get(kernel));
       return plan.steps.map((step) => kernels[step.kernel]);
     });
-    void failure.then((wrong) => { if (wrong !== undefined) this.#pipelines.clear(); });
+    void failure.then((wrong) => {
+      if (wrong !== undefined) this.#pipelines.clear();
+    });
     const executable: WebGpuExecutable = { plan, pipelines, failure, groups: plan.steps.map(() => undefined) };
     return executable;
   }
 
   /** One submission, which runs as a whole or, where anything about it is wrong, not at all. Resolves when it is known to be right. */
-  async run(executable: Executable, uploads: readonly TypedArray[], bound: readonly DeviceBuffer[], timings?: StepTiming[]): Promise<void> {
+  async run(
+    executable: Executable,
+    uploads: readonly TypedArray[],
+    bound: readonly DeviceBuffer[],
+    timings?: StepTiming[],
+  ): Promise<void> {
     this.#checkUsable();
     const prepared = executable as WebGpuExecutable;
     const { plan } = prepared;
@@ -126,13 +151,18 @@ export class WebGpuBackend implements Backend {
         const data = uploads[i]!;
         this.#write(buffer, offset, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
       });
-      if (timings === undefined) this.#submit((pass) => plan.steps.forEach((_, i) => { this.#encode(pass, prepared, i, bound); }));
+      if (timings === undefined)
+        this.#submit((pass) =>
+          plan.steps.forEach((_, i) => {
+            this.#encode(pass, prepared, i, bound);
+          }),
+        );
       return timings === undefined ? undefined : this.#runTimed(prepared, bound, timings);
     });
     // looked at below; until then it may fail
     value?.catch(() => undefined);
     const wrong = await failure;
-    const reason = wrong === undefined ? undefined : await prepared.failure ?? wrong;
+    const reason = wrong === undefined ? undefined : ((await prepared.failure) ?? wrong);
     await value;
     this.#checkUsable();
     if (reason === undefined) return;
@@ -147,7 +177,9 @@ export class WebGpuBackend implements Backend {
     return { persistent, arena, scratch: 0, reserved: persistent + arena, buffers: this.#live.size };
   }
 
-  info(): BackendInfo { return { name: "webgpu", description: this.#open.description, threads: 1 }; }
+  info(): BackendInfo {
+    return { name: "webgpu", description: this.#open.description, threads: 1 };
+  }
 
   close(): void {
     if (this.#gone?.code === "DisposedError") return;
@@ -170,11 +202,15 @@ export class WebGpuBackend implements Backend {
     const origin = now();
     for (const [i, step] of executable.plan.steps.entries()) {
       const start = now();
-      const { failure } = inErrorScope(device, () => { this.#submit((pass) => { this.#encode(pass, executable, i, bound); }); });
+      const { failure } = inErrorScope(device, () => {
+        this.#submit((pass) => {
+          this.#encode(pass, executable, i, bound);
+        });
+      });
       await queue.onSubmittedWorkDone();
       const wrong = await failure;
       // the steps before it have run
-      if (wrong !== undefined) throw this.#gone = lost(`${step.label}: ${wrong}`);
+      if (wrong !== undefined) throw (this.#gone = lost(`${step.label}: ${wrong}`));
       timings.push({ label: step.label, start: start - origin, duration: now() - start });
     }
   }
@@ -193,7 +229,10 @@ export class WebGpuBackend implements Backend {
     const bindings = executable.plan.steps[index]!.args.map((ref, i) => this.#binding(ref, bound, i));
     let known = executable.groups[index];
     if (known === undefined || bindings.some(({ buffer }, i) => known!.buffers[i] !== buffer)) {
-      const group = this.#open.device.createBindGroup({ layout: pipeline.layout, entries: bindings.map((resource, binding) => ({ binding, resource })) });
+      const group = this.#open.device.createBindGroup({
+        layout: pipeline.layout,
+        entries: bindings.map((resource, binding) => ({ binding, resource })),
+      });
       known = executable.groups[index] = { buffers: bindings.map((b) => b.buffer), group };
     }
     pass.setPipeline(pipeline.pipeline);
@@ -202,7 +241,8 @@ export class WebGpuBackend implements Backend {
   }
 
   #binding(ref: BufferRef, bound: readonly DeviceBuffer[], arg: number): GpuBinding {
-    if (ref.bytes === 0) return { buffer: this.#empty ??= this.#create(EMPTY_BYTES), offset: arg * EMPTY_STRIDE, size: 4 };
+    if (ref.bytes === 0)
+      return { buffer: (this.#empty ??= this.#create(EMPTY_BYTES)), offset: arg * EMPTY_STRIDE, size: 4 };
     const size = wholeWords(ref.bytes);
     if (ref.kind === "arena") return { buffer: this.#arena!, offset: ref.offset, size };
     return { buffer: (bound[ref.slot] as WebGpuBuffer).gpu, offset: 0, size };
@@ -218,7 +258,10 @@ export class WebGpuBackend implements Backend {
   #create(bytes: number): GpuBuffer {
     const { device } = this.#open;
     const size = wholeWords(bytes);
-    if (size > device.limits.maxBufferSize) throw new DeviceError(`webgpu: a buffer of ${size} bytes is more than this adapter's ${device.limits.maxBufferSize}; use a smaller batch or the \`wasm\` device`);
+    if (size > device.limits.maxBufferSize)
+      throw new DeviceError(
+        `webgpu: a buffer of ${size} bytes is more than this adapter's ${device.limits.maxBufferSize}; use a smaller batch or the \`wasm\` device`,
+      );
     return device.createBuffer({ size, usage: STORAGE });
   }
 
@@ -261,7 +304,10 @@ export class WebGpuBackend implements Backend {
 }
 
 function lost(why: string): LowrankError {
-  return new LowrankError("DeviceLostError", `webgpu: the device was lost (${why}): what it held is gone; open another with init`);
+  return new LowrankError(
+    "DeviceLostError",
+    `webgpu: the device was lost (${why}): what it held is gone; open another with init`,
+  );
 }
 
 /** Freed buffers up to this size are kept, so many of each size. */
@@ -278,9 +324,16 @@ function wholeWords(bytes: number): number {
 
 /** Within a dispatch two writable bindings must not overlap; the memory plan never lets two arguments of a step. */
 function checkAliases(args: readonly BufferRef[], label: string): void {
-  args.forEach((a, i) => args.slice(0, i).forEach((b) => {
-    const apart = a.bytes === 0 || b.bytes === 0 || a.kind !== b.kind
-      || (a.kind === "arena" && b.kind === "arena" ? a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset : a.kind === "bound" && b.kind === "bound" && a.slot !== b.slot);
-    invariant(apart, `webgpu: two arguments of ${label} share bytes`);
-  }));
+  args.forEach((a, i) =>
+    args.slice(0, i).forEach((b) => {
+      const apart =
+        a.bytes === 0 ||
+        b.bytes === 0 ||
+        a.kind !== b.kind ||
+        (a.kind === "arena" && b.kind === "arena"
+          ? a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset
+          : a.kind === "bound" && b.kind === "bound" && a.slot !== b.slot);
+      invariant(apart, `webgpu: two arguments of ${label} share bytes`);
+    }),
+  );
 }

@@ -1,6 +1,14 @@
 /** Opens a WebGPU device: the browser's own, or Dawn through the optional package `webgpu` in Node. */
 import { DeviceError } from "../../errors.ts";
-import { BufferUsage, COMPUTE_STAGE, MAP_READ, type Gpu, type GpuAdapter, type GpuBuffer, type GpuDevice } from "./gpu-types.ts";
+import {
+  BufferUsage,
+  COMPUTE_STAGE,
+  MAP_READ,
+  type Gpu,
+  type GpuAdapter,
+  type GpuBuffer,
+  type GpuDevice,
+} from "./gpu-types.ts";
 
 /** A device and what keeps it alive. */
 export interface OpenDevice {
@@ -20,7 +28,9 @@ export async function requestGpuDevice(): Promise<OpenDevice> {
   let gpu: Gpu | undefined = await findGpu();
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (adapter === null) throw new DeviceError(`webgpu: ${NO_ADAPTER}`);
-  const device = await adapter.requestDevice({ requiredLimits: Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])) });
+  const device = await adapter.requestDevice({
+    requiredLimits: Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])),
+  });
   const close = (): void => {
     device.destroy();
     gpu = undefined;
@@ -31,10 +41,16 @@ export async function requestGpuDevice(): Promise<OpenDevice> {
     close();
     throw error;
   }
-  return { device, description: describe(adapter), software: /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(describe(adapter)), close };
+  return {
+    device,
+    description: describe(adapter),
+    software: /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(describe(adapter)),
+    close,
+  };
 }
 
-const NO_ADAPTER = "no adapter. In Node on Linux this needs a Vulkan driver and its loader (Debian: apt-get install libvulkan1 mesa-vulkan-drivers); in a browser, one that has WebGPU enabled. The `wasm` device needs neither.";
+const NO_ADAPTER =
+  "no adapter. In Node on Linux this needs a Vulkan driver and its loader (Debian: apt-get install libvulkan1 mesa-vulkan-drivers); in a browser, one that has WebGPU enabled. The `wasm` device needs neither.";
 
 async function findGpu(): Promise<Gpu> {
   const { navigator } = globalThis as { readonly navigator?: { readonly gpu?: Gpu } };
@@ -43,15 +59,21 @@ async function findGpu(): Promise<Gpu> {
   try {
     // the name is kept from bundlers: browsers have no use for it
     const name = "webgpu";
-    dawn = await import(/* @vite-ignore */ name) as typeof dawn;
+    dawn = (await import(/* @vite-ignore */ name)) as typeof dawn;
   } catch (cause) {
-    throw new DeviceError("webgpu: this runtime has no navigator.gpu. In Node, install the optional package: npm install webgpu", { cause });
+    throw new DeviceError(
+      "webgpu: this runtime has no navigator.gpu. In Node, install the optional package: npm install webgpu",
+      { cause },
+    );
   }
   return dawn.create([]);
 }
 
 function describe({ info }: GpuAdapter): string {
-  return [...new Set([info.vendor, info.architecture, info.device, info.description])].filter((s) => s !== "").join(" ") || "unnamed adapter";
+  return (
+    [...new Set([info.vendor, info.architecture, info.device, info.description])].filter((s) => s !== "").join(" ") ||
+    "unnamed adapter"
+  );
 }
 
 const CANARY = `@group(0) @binding(0) var<storage, read_write> x: array<f32>;
@@ -61,19 +83,30 @@ const CANARY = `@group(0) @binding(0) var<storage, read_write> x: array<f32>;
 async function checkThatItComputes(device: GpuDevice): Promise<void> {
   const x = device.createBuffer({ size: 4, usage: BufferUsage.storage | BufferUsage.copySrc | BufferUsage.copyDst });
   device.queue.writeBuffer(x, 0, new Uint8Array(Float32Array.of(3).buffer));
-  const layout = device.createBindGroupLayout({ entries: [{ binding: 0, visibility: COMPUTE_STAGE, buffer: { type: "storage" } }] });
+  const layout = device.createBindGroupLayout({
+    entries: [{ binding: 0, visibility: COMPUTE_STAGE, buffer: { type: "storage" } }],
+  });
   const module = device.createShaderModule({ code: CANARY });
-  const pipeline = device.createComputePipeline({ layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }), compute: { module, entryPoint: "main" } });
+  const pipeline = device.createComputePipeline({
+    layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+    compute: { module, entryPoint: "main" },
+  });
   const encoder = device.createCommandEncoder();
   const pass = encoder.beginComputePass();
   pass.setPipeline(pipeline);
-  pass.setBindGroup(0, device.createBindGroup({ layout, entries: [{ binding: 0, resource: { buffer: x, offset: 0, size: 4 } }] }));
+  pass.setBindGroup(
+    0,
+    device.createBindGroup({ layout, entries: [{ binding: 0, resource: { buffer: x, offset: 0, size: 4 } }] }),
+  );
   pass.dispatchWorkgroups(1, 1);
   pass.end();
   device.queue.submit([encoder.finish()]);
   const [result] = new Float32Array((await readBuffer(device, x, 4)).buffer);
   x.destroy();
-  if (result !== 6) throw new DeviceError(`webgpu: the adapter does not compute (3 · 2 gave ${result}); is it Dawn's null backend? Choose another with VK_DRIVER_FILES, or use the \`wasm\` device.`);
+  if (result !== 6)
+    throw new DeviceError(
+      `webgpu: the adapter does not compute (3 · 2 gave ${result}); is it Dawn's null backend? Choose another with VK_DRIVER_FILES, or use the \`wasm\` device.`,
+    );
 }
 
 /** A copy of the first `bytes` bytes, a multiple of 4. */

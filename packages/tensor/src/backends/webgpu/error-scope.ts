@@ -16,7 +16,9 @@ export interface Scoped<T> {
 export function inErrorScope<T>(device: GpuDevice, body: () => T): Scoped<T> {
   for (const filter of FILTERS) device.pushErrorScope(filter);
   let errors: readonly Promise<{ readonly message: string } | null>[] = [];
-  const close = (): void => { errors = FILTERS.map(() => device.popErrorScope()); };
+  const close = (): void => {
+    errors = FILTERS.map(() => device.popErrorScope());
+  };
   let value: T;
   try {
     value = body();
@@ -26,5 +28,11 @@ export function inErrorScope<T>(device: GpuDevice, body: () => T): Scoped<T> {
     throw error;
   }
   close();
-  return { value, failure: Promise.all(errors).then((found) => found.find((e) => e !== null)?.message, (cause: unknown) => String(cause)) };
+  return {
+    value,
+    failure: Promise.all(errors).then(
+      (found) => found.find((e) => e !== null)?.message,
+      (cause: unknown) => String(cause),
+    ),
+  };
 }

@@ -8,7 +8,12 @@ export interface Gpu {
 }
 
 export interface GpuAdapter {
-  readonly info: { readonly vendor: string; readonly architecture: string; readonly device: string; readonly description: string };
+  readonly info: {
+    readonly vendor: string;
+    readonly architecture: string;
+    readonly device: string;
+    readonly description: string;
+  };
   readonly limits: GpuLimits;
   requestDevice(descriptor: { readonly requiredLimits: Readonly<Record<string, number>> }): Promise<GpuDevice>;
 }
@@ -29,10 +34,23 @@ export interface GpuDevice {
   popErrorScope(): Promise<{ readonly message: string } | null>;
   createBuffer(descriptor: { readonly size: number; readonly usage: number; readonly label?: string }): GpuBuffer;
   createShaderModule(descriptor: { readonly code: string; readonly label?: string }): GpuShaderModule;
-  createBindGroupLayout(descriptor: { readonly entries: readonly { readonly binding: number; readonly visibility: number; readonly buffer: { readonly type: "storage" } }[] }): GpuBindGroupLayout;
+  createBindGroupLayout(descriptor: {
+    readonly entries: readonly {
+      readonly binding: number;
+      readonly visibility: number;
+      readonly buffer: { readonly type: "storage" };
+    }[];
+  }): GpuBindGroupLayout;
   createPipelineLayout(descriptor: { readonly bindGroupLayouts: readonly GpuBindGroupLayout[] }): GpuPipelineLayout;
-  createComputePipeline(descriptor: { readonly layout: GpuPipelineLayout; readonly compute: { readonly module: GpuShaderModule; readonly entryPoint: string }; readonly label?: string }): GpuPipeline;
-  createBindGroup(descriptor: { readonly layout: GpuBindGroupLayout; readonly entries: readonly { readonly binding: number; readonly resource: GpuBinding }[] }): GpuBindGroup;
+  createComputePipeline(descriptor: {
+    readonly layout: GpuPipelineLayout;
+    readonly compute: { readonly module: GpuShaderModule; readonly entryPoint: string };
+    readonly label?: string;
+  }): GpuPipeline;
+  createBindGroup(descriptor: {
+    readonly layout: GpuBindGroupLayout;
+    readonly entries: readonly { readonly binding: number; readonly resource: GpuBinding }[];
+  }): GpuBindGroup;
   createCommandEncoder(): GpuCommandEncoder;
   destroy(): void;
 }
@@ -53,7 +71,11 @@ export interface GpuBuffer {
   destroy(): void;
 }
 
-export interface GpuBinding { readonly buffer: GpuBuffer; readonly offset: number; readonly size: number }
+export interface GpuBinding {
+  readonly buffer: GpuBuffer;
+  readonly offset: number;
+  readonly size: number;
+}
 
 export interface GpuCommandEncoder {
   beginComputePass(): GpuComputePass;
@@ -69,12 +91,24 @@ export interface GpuComputePass {
 }
 
 declare const kind: unique symbol;
-export interface GpuShaderModule { readonly [kind]?: "module" }
-export interface GpuBindGroupLayout { readonly [kind]?: "layout" }
-export interface GpuPipelineLayout { readonly [kind]?: "pipeline layout" }
-export interface GpuPipeline { readonly [kind]?: "pipeline" }
-export interface GpuBindGroup { readonly [kind]?: "group" }
-export interface GpuCommandBuffer { readonly [kind]?: "commands" }
+export interface GpuShaderModule {
+  readonly [kind]?: "module";
+}
+export interface GpuBindGroupLayout {
+  readonly [kind]?: "layout";
+}
+export interface GpuPipelineLayout {
+  readonly [kind]?: "pipeline layout";
+}
+export interface GpuPipeline {
+  readonly [kind]?: "pipeline";
+}
+export interface GpuBindGroup {
+  readonly [kind]?: "group";
+}
+export interface GpuCommandBuffer {
+  readonly [kind]?: "commands";
+}
 
 /** GPUBufferUsage and friends, whose values the specification fixes. */
 export const BufferUsage = { mapRead: 1, copySrc: 4, copyDst: 8, storage: 128 } as const;

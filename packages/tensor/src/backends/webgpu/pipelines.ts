@@ -10,7 +10,10 @@ export interface Pipeline {
   readonly grid: readonly [number, number];
 }
 
-interface Compiled { readonly pipeline: GpuPipeline; readonly layout: GpuBindGroupLayout }
+interface Compiled {
+  readonly pipeline: GpuPipeline;
+  readonly layout: GpuBindGroupLayout;
+}
 
 export class PipelineCache {
   readonly #device: GpuDevice;
@@ -29,21 +32,30 @@ export class PipelineCache {
     const limit = this.#device.limits.maxComputeWorkgroupsPerDimension;
     const x = Math.min(workgroups, limit);
     const y = Math.ceil(workgroups / x);
-    if (y > limit) throw new DeviceError(`webgpu: ${kernel.label} needs ${workgroups} workgroups, more than the grid of ${limit}² holds`);
+    if (y > limit)
+      throw new DeviceError(
+        `webgpu: ${kernel.label} needs ${workgroups} workgroups, more than the grid of ${limit}² holds`,
+      );
     return { ...this.#compile(code, kernel), grid: [x, y] };
   }
 
   /** Forgets what was compiled, broken pipelines with it. */
-  clear(): void { this.#byCode.clear(); }
+  clear(): void {
+    this.#byCode.clear();
+  }
 
   #compile(code: string, { args, label }: Kernel): Compiled {
     const known = this.#byCode.get(code);
     if (known !== undefined) return known;
-    const layout = this.#layouts[args.length] ??= this.#device.createBindGroupLayout({
+    const layout = (this.#layouts[args.length] ??= this.#device.createBindGroupLayout({
       entries: args.map((_, binding) => ({ binding, visibility: COMPUTE_STAGE, buffer: { type: "storage" as const } })),
-    });
+    }));
     const module = this.#device.createShaderModule({ code, label });
-    const pipeline = this.#device.createComputePipeline({ label, layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }), compute: { module, entryPoint: "main" } });
+    const pipeline = this.#device.createComputePipeline({
+      label,
+      layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: "main" },
+    });
     const compiled = { pipeline, layout };
     this.#byCode.set(code, compiled);
     return compiled;

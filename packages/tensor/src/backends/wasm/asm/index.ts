@@ -50,12 +50,24 @@ export class FunctionBuilder {
     this.op(name, ...uleb(align), ...uleb(offset), ...lane);
   }
 
-  get(local: number): void { this.raw(0x20, ...uleb(local)); }
-  set(local: number): void { this.raw(0x21, ...uleb(local)); }
-  i32(value: number): void { this.raw(0x41, ...sleb(value)); }
-  f32(value: number): void { this.raw(0x43, ...new Uint8Array(Float32Array.of(value).buffer)); }
-  v128(bytes: Uint8Array): void { this.op("v128.const", ...bytes); }
-  call(target: FunctionBuilder): void { this.raw(0x10, ...uleb(target.index)); }
+  get(local: number): void {
+    this.raw(0x20, ...uleb(local));
+  }
+  set(local: number): void {
+    this.raw(0x21, ...uleb(local));
+  }
+  i32(value: number): void {
+    this.raw(0x41, ...sleb(value));
+  }
+  f32(value: number): void {
+    this.raw(0x43, ...new Uint8Array(Float32Array.of(value).buffer));
+  }
+  v128(bytes: Uint8Array): void {
+    this.op("v128.const", ...bytes);
+  }
+  call(target: FunctionBuilder): void {
+    this.raw(0x10, ...uleb(target.index));
+  }
 }
 
 export class ModuleBuilder {
@@ -78,17 +90,34 @@ export class ModuleBuilder {
 
   toBytes(): Uint8Array {
     const functions = this.#functions;
-    const types = functions.map((f) => [0x60, ...vector(f.params.map((t) => [VAL_TYPES[t]])), ...vector(f.results.map((t) => [VAL_TYPES[t]]))]);
-    const memory = [...text("env"), ...text("memory"), 0x02, ...(this.shared ? [0x03, 0x01, ...uleb(MAX_PAGES)] : [0x00, 0x01])];
-    const exported = functions.flatMap((f) => (f.name === undefined ? [] : [[...text(f.name), 0x00, ...uleb(f.index)]]));
+    const types = functions.map((f) => [
+      0x60,
+      ...vector(f.params.map((t) => [VAL_TYPES[t]])),
+      ...vector(f.results.map((t) => [VAL_TYPES[t]])),
+    ]);
+    const memory = [
+      ...text("env"),
+      ...text("memory"),
+      0x02,
+      ...(this.shared ? [0x03, 0x01, ...uleb(MAX_PAGES)] : [0x00, 0x01]),
+    ];
+    const exported = functions.flatMap((f) =>
+      f.name === undefined ? [] : [[...text(f.name), 0x00, ...uleb(f.index)]],
+    );
     const bodies = functions.map((f) => {
       const body = concat(vector(f.locals.map((t) => [1, VAL_TYPES[t]])), f.bytes, [0x0b]);
       return concat(uleb(body.length), body);
     });
-    return Uint8Array.from(concat(
-      [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-      section(1, vector(types)), section(2, vector([memory])), section(3, vector(functions.map((_, i) => uleb(i)))), section(7, vector(exported)), section(10, vector(bodies)),
-    ));
+    return Uint8Array.from(
+      concat(
+        [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+        section(1, vector(types)),
+        section(2, vector([memory])),
+        section(3, vector(functions.map((_, i) => uleb(i)))),
+        section(7, vector(exported)),
+        section(10, vector(bodies)),
+      ),
+    );
   }
 }
 

@@ -9,7 +9,11 @@ export function gemmAsLoop(kernel: GemmKernel): LoopKernel {
   invariant(only !== undefined && kernel.products.length === 1, "a loop has one reduction length");
   const rank = kernel.batch.length;
   const body: Instr[] = [];
-  const moveTo = (dims: readonly number[], value: (id: ValueId) => ValueId): Mapping => ({ value, strides: (s) => moveStrides(s, dims, rank + 3), dim: (d) => dims[d]! });
+  const moveTo = (dims: readonly number[], value: (id: ValueId) => ValueId): Mapping => ({
+    value,
+    strides: (s) => moveStrides(s, dims, rank + 3),
+    dim: (d) => dims[d]!,
+  });
   const place = (instrs: readonly Instr[], dims: readonly number[], acc?: ValueId): ((id: ValueId) => ValueId) => {
     const moved: ValueId[] = [];
     const at = (id: ValueId): ValueId => moved[id]!;
@@ -27,13 +31,24 @@ export function gemmAsLoop(kernel: GemmKernel): LoopKernel {
   const acc = body.push({ op: "reduce", type: "f32", combine: "sum", a: product }) - 1;
   const at = place(kernel.epilogue, [...lead, m, n], acc);
   return {
-    kind: "loop", label: kernel.label, args: kernel.args, outer: [...kernel.batch, kernel.m, kernel.n], inner: [only.k], body,
-    stores: kernel.stores.map((s) => ({ arg: s.arg, value: at(s.value), index: mapIndex(s.index, moveTo([...lead, m, n], at)) })),
+    kind: "loop",
+    label: kernel.label,
+    args: kernel.args,
+    outer: [...kernel.batch, kernel.m, kernel.n],
+    inner: [only.k],
+    body,
+    stores: kernel.stores.map((s) => ({
+      arg: s.arg,
+      value: at(s.value),
+      index: mapIndex(s.index, moveTo([...lead, m, n], at)),
+    })),
   };
 }
 
 function moveStrides(strides: readonly number[], dims: readonly number[], rank: number): number[] {
   const out = new Array<number>(rank).fill(0);
-  dims.forEach((d, i) => { out[d] = strides[i] ?? 0; });
+  dims.forEach((d, i) => {
+    out[d] = strides[i] ?? 0;
+  });
   return out;
 }

@@ -32,7 +32,8 @@ export function emitGemm(given: GemmKernel, module: ModuleBuilder, prefix: strin
   const kernel = betterTurned(given) ? turned(given) : given;
   const { m, n, products } = kernel;
   const k = products.reduce((sum, p) => sum + p.k, 0);
-  if (products.length === 1 && (k === 0 || m * n * k < SMALL)) return emitLoop(gemmAsLoop(kernel), module, prefix, options);
+  if (products.length === 1 && (k === 0 || m * n * k < SMALL))
+    return emitLoop(gemmAsLoop(kernel), module, prefix, options);
   const shapes = products.map((p) => productShape(p, kernel));
   const cut = chooseBlocking(kernel, shapes);
   const pitch = cut.blockPanels * cut.tile.columns * 4;
@@ -43,11 +44,19 @@ export function emitGemm(given: GemmKernel, module: ModuleBuilder, prefix: strin
     const units = emitter.packingUnits;
     if (units === 0) return;
     const exportName = `${prefix}b${p}`;
-    phases.push({ exportName, units, cost: emitter.sharedBs * cut.panels * cut.tile.columns * shapes[p]!.k * COST_ELEMENT });
+    phases.push({
+      exportName,
+      units,
+      cost: emitter.sharedBs * cut.panels * cut.tile.columns * shapes[p]!.k * COST_ELEMENT,
+    });
     emitter.packShared(Code.kernel(module, exportName, kernel.args.length, options), scratch.places[p]!);
   });
   const units = cut.batches * cut.rowBlocks * cut.columnUnits;
-  phases.push({ exportName: prefix, units, cost: cut.batches * (m * n * k * COST_MADD + (m * k + m * n) * COST_ELEMENT) });
+  phases.push({
+    exportName: prefix,
+    units,
+    cost: cut.batches * (m * n * k * COST_MADD + (m * k + m * n) * COST_ELEMENT),
+  });
   multiply(Code.kernel(module, prefix, kernel.args.length, options), kernel, cut, emitters, scratch, pitch);
   return { phases, sharedScratch: scratch.sharedBytes, threadScratch: scratch.threadBytes };
 }
@@ -77,10 +86,23 @@ function layOut(kernel: GemmKernel, cut: Blocking, emitters: readonly ProductEmi
   const threadBytes = end;
   end = 0;
   const shared = emitters.map((e) => take(e.bytesShared));
-  return { places: emitters.map((_, p) => ({ a: a[p]!, b: b[p]!, stage, shared: shared[p]! })), blocks, blockBytes, threadBytes, sharedBytes: end };
+  return {
+    places: emitters.map((_, p) => ({ a: a[p]!, b: b[p]!, stage, shared: shared[p]! })),
+    blocks,
+    blockBytes,
+    threadBytes,
+    sharedBytes: end,
+  };
 }
 
-function multiply(c: Code, kernel: GemmKernel, cut: Blocking, emitters: readonly ProductEmitter[], scratch: Scratch, pitch: number): void {
+function multiply(
+  c: Code,
+  kernel: GemmKernel,
+  cut: Blocking,
+  emitters: readonly ProductEmitter[],
+  scratch: Scratch,
+  pitch: number,
+): void {
   const { m, batch: sizes } = kernel;
   const { rows, rowBlocks, panels, unitPanels, columnUnits, blockPanels, packB, tile } = cut;
   const batchCoords = sizes.map(() => c.local("i32"));
@@ -113,9 +135,10 @@ function multiply(c: Code, kernel: GemmKernel, cut: Blocking, emitters: readonly
       c.set(firstRow, c.op("i32.mul", rowBlock, c.i32(rows)));
       block();
     };
-    const eachPanelBlock = (body: (endPanel: Push) => void): void => c.for(panelBlock, firstPanel, lastPanel, blockPanels, () => {
-      body(c.let("i32", c.minimum(c.op("i32.add", c.get(panelBlock), c.i32(blockPanels)), lastPanel)));
-    });
+    const eachPanelBlock = (body: (endPanel: Push) => void): void =>
+      c.for(panelBlock, firstPanel, lastPanel, blockPanels, () => {
+        body(c.let("i32", c.minimum(c.op("i32.add", c.get(panelBlock), c.i32(blockPanels)), lastPanel)));
+      });
     const compute = (endRow: Push, endPanel: Push, originB: Push): void => {
       each((p, i) => p.tiles(blockOf(i), originB, panelBlock, endPanel, firstRow, endRow));
       end.write(firstRow, endRow, panelBlock, endPanel);

@@ -12,7 +12,16 @@ export interface PackSource {
 }
 
 /** Packs one panel. `first` is the panel's first row or column, `size` how many there are in the matrix. */
-export function packPanel(c: Code, source: PackSource, from: Address, to: Address, lanes: number, k: number, first: Push, size: number): void {
+export function packPanel(
+  c: Code,
+  source: PackSource,
+  from: Address,
+  to: Address,
+  lanes: number,
+  k: number,
+  first: Push,
+  size: number,
+): void {
   const src = c.at.keep(from);
   const dst = c.at.keep(to);
   const full = (): void => {
@@ -25,7 +34,9 @@ export function packPanel(c: Code, source: PackSource, from: Address, to: Addres
     }
   };
   if (size % lanes === 0) return full();
-  c.if(c.op("i32.le_s", c.op("i32.add", first, c.i32(lanes)), c.i32(size)), full, () => packEdge(c, source, src, dst, lanes, k, size % lanes));
+  c.if(c.op("i32.le_s", c.op("i32.add", first, c.i32(lanes)), c.i32(size)), full, () =>
+    packEdge(c, source, src, dst, lanes, k, size % lanes),
+  );
 }
 
 function at(c: Code, base: AddressLocal, offset: number): Address {
@@ -33,27 +44,60 @@ function at(c: Code, base: AddressLocal, offset: number): Address {
 }
 
 /** Lanes are contiguous in memory: one vector per k. */
-function packRows(c: Code, source: PackSource, src: AddressLocal, dst: AddressLocal, group: number, lanes: number, k: number): void {
+function packRows(
+  c: Code,
+  source: PackSource,
+  src: AddressLocal,
+  dst: AddressLocal,
+  group: number,
+  lanes: number,
+  k: number,
+): void {
   const p = c.at.keep(at(c, src, group * source.lane));
   const q = c.at.keep(at(c, dst, group * 4));
   eachK(c, k, 4, (count) => {
-    for (let i = 0; i < count; i++) c.store("v128.store", c.at.get(q), i * lanes * 4, c.load("v128.load", i === 0 ? c.at.get(p) : at(c, p, i * source.k), 0));
+    for (let i = 0; i < count; i++)
+      c.store(
+        "v128.store",
+        c.at.get(q),
+        i * lanes * 4,
+        c.load("v128.load", i === 0 ? c.at.get(p) : at(c, p, i * source.k), 0),
+      );
     c.at.set(p, at(c, p, count * source.k));
     c.at.set(q, at(c, q, count * lanes * 4));
   });
 }
 
 /** k is contiguous in memory: four rows of four are transposed in registers. */
-function packTransposed(c: Code, source: PackSource, src: AddressLocal, dst: AddressLocal, group: number, lanes: number, k: number): void {
+function packTransposed(
+  c: Code,
+  source: PackSource,
+  src: AddressLocal,
+  dst: AddressLocal,
+  group: number,
+  lanes: number,
+  k: number,
+): void {
   const p = c.at.keep(at(c, src, group * source.lane));
   const q = c.at.keep(at(c, dst, group * 4));
   const whole = Math.floor(k / 4);
   const step = c.local("i32");
   c.for(step, c.i32(0), c.i32(whole), 1, () => {
     const r = [0, 1, 2, 3].map((i) => c.let4(c.load("v128.load", at(c, p, i * source.lane), 0)));
-    const [lowA, highA] = [c.let4(c.shuffle(r[0]!, r[1]!, [0, 4, 1, 5])), c.let4(c.shuffle(r[0]!, r[1]!, [2, 6, 3, 7]))];
-    const [lowB, highB] = [c.let4(c.shuffle(r[2]!, r[3]!, [0, 4, 1, 5])), c.let4(c.shuffle(r[2]!, r[3]!, [2, 6, 3, 7]))];
-    const out = [c.shuffle(lowA, lowB, [0, 1, 4, 5]), c.shuffle(lowA, lowB, [2, 3, 6, 7]), c.shuffle(highA, highB, [0, 1, 4, 5]), c.shuffle(highA, highB, [2, 3, 6, 7])];
+    const [lowA, highA] = [
+      c.let4(c.shuffle(r[0]!, r[1]!, [0, 4, 1, 5])),
+      c.let4(c.shuffle(r[0]!, r[1]!, [2, 6, 3, 7])),
+    ];
+    const [lowB, highB] = [
+      c.let4(c.shuffle(r[2]!, r[3]!, [0, 4, 1, 5])),
+      c.let4(c.shuffle(r[2]!, r[3]!, [2, 6, 3, 7])),
+    ];
+    const out = [
+      c.shuffle(lowA, lowB, [0, 1, 4, 5]),
+      c.shuffle(lowA, lowB, [2, 3, 6, 7]),
+      c.shuffle(highA, highB, [0, 1, 4, 5]),
+      c.shuffle(highA, highB, [2, 3, 6, 7]),
+    ];
     out.forEach((v, i) => c.store("v128.store", c.at.get(q), i * lanes * 4, v));
     c.at.set(p, at(c, p, 16));
     c.at.set(q, at(c, q, lanes * 16));
@@ -62,22 +106,42 @@ function packTransposed(c: Code, source: PackSource, src: AddressLocal, dst: Add
 }
 
 /** Anything else, element by element. */
-function packScalars(c: Code, source: PackSource, src: AddressLocal, dst: AddressLocal, group: number, width: number, lanes: number, fromK: number, k: number): void {
+function packScalars(
+  c: Code,
+  source: PackSource,
+  src: AddressLocal,
+  dst: AddressLocal,
+  group: number,
+  width: number,
+  lanes: number,
+  fromK: number,
+  k: number,
+): void {
   const p = c.at.keep(at(c, src, group * source.lane + fromK * source.k));
   const q = c.at.keep(at(c, dst, group * 4 + fromK * lanes * 4));
   eachK(c, k - fromK, 1, () => {
-    for (let l = 0; l < width; l++) c.store("f32.store", c.at.get(q), l * 4, c.load("f32.load", at(c, p, l * source.lane), 0));
+    for (let l = 0; l < width; l++)
+      c.store("f32.store", c.at.get(q), l * 4, c.load("f32.load", at(c, p, l * source.lane), 0));
     c.at.set(p, at(c, p, source.k));
     c.at.set(q, at(c, q, lanes * 4));
   });
 }
 
 /** The last panel: `real` lanes exist, the rest is zero. */
-function packEdge(c: Code, source: PackSource, src: AddressLocal, dst: AddressLocal, lanes: number, k: number, real: number): void {
+function packEdge(
+  c: Code,
+  source: PackSource,
+  src: AddressLocal,
+  dst: AddressLocal,
+  lanes: number,
+  k: number,
+  real: number,
+): void {
   const p = c.at.keep(c.at.get(src));
   const q = c.at.keep(c.at.get(dst));
   eachK(c, k, 1, () => {
-    for (let l = 0; l < lanes; l++) c.store("f32.store", c.at.get(q), l * 4, l < real ? c.load("f32.load", at(c, p, l * source.lane), 0) : c.f32(0));
+    for (let l = 0; l < lanes; l++)
+      c.store("f32.store", c.at.get(q), l * 4, l < real ? c.load("f32.load", at(c, p, l * source.lane), 0) : c.f32(0));
     c.at.set(p, at(c, p, source.k));
     c.at.set(q, at(c, q, lanes * 4));
   });

@@ -22,15 +22,27 @@ export interface Panels {
 }
 
 /** Part of k, of an operand whose lines run across memory; a plain one is copied by code made for the part's length. */
-export interface KRange { readonly from: Push; readonly length: Push | number }
+export interface KRange {
+  readonly from: Push;
+  readonly length: Push | number;
+}
 
 /** Rows of A or columns of B ("lines"), `lanes` of them per panel, of a matrix with `size` lines and `k` elements in each. */
-export interface PanelShape { readonly lanes: number; readonly size: number; readonly k: number }
+export interface PanelShape {
+  readonly lanes: number;
+  readonly size: number;
+  readonly k: number;
+}
 
 /** A panel of an operand that is computed along k is staged in pieces of at most this many elements of each line. */
 export const STAGE_K = 256;
 
-export function directPanels(c: Code, base: () => Address, strides: { readonly line: number; readonly k: number }, shape: PanelShape): Panels {
+export function directPanels(
+  c: Code,
+  base: () => Address,
+  strides: { readonly line: number; readonly k: number },
+  shape: PanelShape,
+): Panels {
   const start = c.at.local();
   const source = { lane: strides.line, k: strides.k };
   const lineAt = (first: Local): Address => c.at.plus(c.at.get(start), c.at.times(c.get(first), strides.line));
@@ -39,20 +51,44 @@ export function directPanels(c: Code, base: () => Address, strides: { readonly l
     enterBatch: () => c.at.set(start, base()),
     pack: (first, to, part = { from: c.i32(0), length: shape.k }) => {
       invariant(typeof part.length === "number", "copies are made for a length that is known");
-      packPanel(c, source, c.at.plus(lineAt(first), c.at.times(part.from, strides.k)), to, shape.lanes, part.length, c.get(first), shape.size);
+      packPanel(
+        c,
+        source,
+        c.at.plus(lineAt(first), c.at.times(part.from, strides.k)),
+        to,
+        shape.lanes,
+        part.length,
+        c.get(first),
+        shape.size,
+      );
     },
   };
 }
 
 /** `lineDim` is the operand's dimension that lines are counted in; the other of the last two is k. `stage` is where `lanes · STAGE_K` f32 fit. */
-export function computedPanels(c: Code, kernel: GemmKernel, operand: Operand, side: "a" | "b", batchCoords: readonly Local[], shape: PanelShape, stage: () => Address): Panels {
+export function computedPanels(
+  c: Code,
+  kernel: GemmKernel,
+  operand: Operand,
+  side: "a" | "b",
+  batchCoords: readonly Local[],
+  shape: PanelShape,
+  stage: () => Address,
+): Panels {
   const rank = kernel.batch.length;
   const [lineDim, kDim] = side === "a" ? [rank, rank + 1] : [rank + 1, rank];
   const along = runsAlongK(operand, lineDim, kDim, shape.lanes) ? "k" : "line";
   const [line, k] = [c.local("i32"), c.local("i32")];
   const coords = side === "a" ? [...batchCoords, line, k] : [...batchCoords, k, line];
   const depth = [...batchCoords.map(() => 1), ...(side === "a" ? [2, 3] : [3, 2])];
-  const emitter = new ExpressionEmitter(c, { body: operand.body, args: kernel.args, argLocals: c.args, coords, depth, laneDim: along === "k" ? kDim : lineDim });
+  const emitter = new ExpressionEmitter(c, {
+    body: operand.body,
+    args: kernel.args,
+    argLocals: c.args,
+    coords,
+    depth,
+    laneDim: along === "k" ? kDim : lineDim,
+  });
   const live = reachable(operand.body, [operand.value]);
   const root = emitter.scope(undefined, 0, 1, 1);
   emitter.enter(root, live);
@@ -84,12 +120,18 @@ interface Writer {
 
 /** Vectors run along each line: computed row by row into a stage, then transposed like any other matrix. */
 function packAlongK(w: Writer, entry: Scope, first: Local, to: Address, stage: Address): void {
-  const { c, shape: { lanes, size, k } } = w;
+  const {
+    c,
+    shape: { lanes, size, k },
+  } = w;
   const base = c.at.let(stage);
   const target = c.at.let(to);
   const piece = (from: Push, length: number): void => {
     const start = c.let("i32", from);
-    const end = size % lanes === 0 ? c.op("i32.add", c.get(first), c.i32(lanes)) : c.let("i32", c.minimum(c.op("i32.add", c.get(first), c.i32(lanes)), c.i32(size)));
+    const end =
+      size % lanes === 0
+        ? c.op("i32.add", c.get(first), c.i32(lanes))
+        : c.let("i32", c.minimum(c.op("i32.add", c.get(first), c.i32(lanes)), c.i32(size)));
     const out = c.at.keep(base);
     c.for(w.line, c.get(first), end, 1, () => {
       const row = w.emitter.scope(entry, 2, 1, 1);
@@ -97,7 +139,11 @@ function packAlongK(w: Writer, entry: Scope, first: Local, to: Address, stage: A
       const q = c.at.keep(c.at.get(out));
       c.set(w.k, start);
       let done = 0;
-      for (const [width, copies] of [[4, 2], [4, 1], [1, 1]] as const) {
+      for (const [width, copies] of [
+        [4, 2],
+        [4, 1],
+        [1, 1],
+      ] as const) {
         const step = width * copies;
         const upTo = length - (length % step);
         if (upTo === done) continue;
@@ -114,7 +160,16 @@ function packAlongK(w: Writer, entry: Scope, first: Local, to: Address, stage: A
       }
       c.at.advance(out, STAGE_K * 4);
     });
-    packPanel(c, { lane: STAGE_K * 4, k: 4 }, base, c.at.plus(target, c.at.times(start, lanes * 4)), lanes, length, c.get(first), size);
+    packPanel(
+      c,
+      { lane: STAGE_K * 4, k: 4 },
+      base,
+      c.at.plus(target, c.at.times(start, lanes * 4)),
+      lanes,
+      length,
+      c.get(first),
+      size,
+    );
   };
   const whole = k - (k % STAGE_K);
   if (whole > 0) {
@@ -126,7 +181,10 @@ function packAlongK(w: Writer, entry: Scope, first: Local, to: Address, stage: A
 
 /** Vectors run across the lines of the panel: exactly tile order. */
 function packAlongLines(w: Writer, entry: Scope, first: Local, to: Address, { from, length }: KRange): void {
-  const { c, shape: { lanes, size } } = w;
+  const {
+    c,
+    shape: { lanes, size },
+  } = w;
   const target = c.at.let(to);
   const count = typeof length === "number" ? c.i32(length) : length;
   const end = c.let("i32", c.op("i32.add", from, count));
@@ -138,7 +196,8 @@ function packAlongLines(w: Writer, entry: Scope, first: Local, to: Address, { fr
     c.for(w.k, from, end, 1, () => {
       const cell = w.emitter.scope(row, 3);
       w.emitter.enter(cell, w.live);
-      for (let u = 0; u < lanes / 4; u++) c.store("v128.store", c.at.get(q), u * 16, w.emitter.vector(cell, w.value, u));
+      for (let u = 0; u < lanes / 4; u++)
+        c.store("v128.store", c.at.get(q), u * 16, w.emitter.vector(cell, w.value, u));
       c.at.advance(q, lanes * 4);
     });
   };

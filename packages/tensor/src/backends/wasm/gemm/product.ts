@@ -27,7 +27,12 @@ export interface ProductCode {
 }
 
 /** Part of k that a tile runs over at a time; `fresh` says whether sums begin here. */
-interface KPiece { readonly from: Local; readonly end: Push; readonly fresh: Push | boolean; readonly bytesB: Address }
+interface KPiece {
+  readonly from: Local;
+  readonly end: Push;
+  readonly fresh: Push | boolean;
+  readonly bytesB: Address;
+}
 
 /** Panels of B packed together at most, so many groups at least, and the rows of B that a group takes at a time: some tens of KiB. */
 const MAX_GROUP = 8;
@@ -57,8 +62,18 @@ export class ProductEmitter {
     this.panelB = shape.k * cut.tile.columns * 4;
   }
 
-  get bytesA(): number { return this.#shape.packA ? Math.ceil(this.#cut.rows / this.#cut.tile.rows) * this.panelA : 0; }
-  get bytesB(): number { return this.#cut.packB === "batch" ? this.#cut.panels * this.panelB : this.#cut.packB === "unit" ? this.#cut.blockPanels * this.panelB : this.#cut.packB === "piece" ? this.#cut.blockPanels * this.#stepsB.panel : 0; }
+  get bytesA(): number {
+    return this.#shape.packA ? Math.ceil(this.#cut.rows / this.#cut.tile.rows) * this.panelA : 0;
+  }
+  get bytesB(): number {
+    return this.#cut.packB === "batch"
+      ? this.#cut.panels * this.panelB
+      : this.#cut.packB === "unit"
+        ? this.#cut.blockPanels * this.panelB
+        : this.#cut.packB === "piece"
+          ? this.#cut.blockPanels * this.#stepsB.panel
+          : 0;
+  }
   /** Bytes from k to k and from panel to panel of B as tiles read it. */
   get #stepsB(): { readonly k: number; readonly panel: number } {
     const width = this.#cut.tile.columns * 4;
@@ -66,18 +81,30 @@ export class ProductEmitter {
     if (this.#cut.packB === "never") return { k: this.#shape.b!.row || width, panel: width };
     return { k: width, panel: this.#cut.packB === "piece" ? this.#shape.kPiece * width : this.panelB };
   }
-  get bytesStage(): number { return this.#shape.a === undefined || this.#shape.b === undefined ? Math.max(this.#cut.tile.rows, this.#cut.tile.columns) * STAGE_K * 4 : 0; }
+  get bytesStage(): number {
+    return this.#shape.a === undefined || this.#shape.b === undefined
+      ? Math.max(this.#cut.tile.rows, this.#cut.tile.columns) * STAGE_K * 4
+      : 0;
+  }
   /** Packed copies of B in shared scratch: 1 when all batch entries use the same. */
-  get sharedBs(): number { return this.#cut.packB !== "first" ? 0 : this.#shape.sameB ? 1 : this.#cut.batches; }
-  get bytesShared(): number { return this.sharedBs * this.#cut.panels * this.panelB; }
+  get sharedBs(): number {
+    return this.#cut.packB !== "first" ? 0 : this.#shape.sameB ? 1 : this.#cut.batches;
+  }
+  get bytesShared(): number {
+    return this.sharedBs * this.#cut.panels * this.panelB;
+  }
 
   /** Panels of B that a unit of the packing phase does together. */
   get #group(): number {
     const { panels } = this.#cut;
     return Math.max(1, Math.min(MAX_GROUP, Math.floor(panels / MIN_GROUPS)));
   }
-  get #groups(): number { return Math.ceil(this.#cut.panels / this.#group); }
-  get packingUnits(): number { return this.sharedBs * this.#groups; }
+  get #groups(): number {
+    return Math.ceil(this.#cut.panels / this.#group);
+  }
+  get packingUnits(): number {
+    return this.sharedBs * this.#groups;
+  }
 
   /** The phase that packs all of B. */
   packShared(c: Code, place: ProductPlace): void {
@@ -86,20 +113,25 @@ export class ProductEmitter {
     const source = this.#panels(c, "b", coords, place);
     const [unit, panel, first, from] = [c.local("i32"), c.local("i32"), c.local("i32"), c.local("i32")];
     c.for(unit, c.begin, c.get(1), 1, () => {
-      const group = this.sharedBs === 1 ? c.get(unit) : c.let("i32", c.op("i32.rem_u", c.get(unit), c.i32(this.#groups)));
+      const group =
+        this.sharedBs === 1 ? c.get(unit) : c.let("i32", c.op("i32.rem_u", c.get(unit), c.i32(this.#groups)));
       const entry = this.sharedBs === 1 ? c.i32(0) : c.let("i32", c.op("i32.div_u", c.get(unit), c.i32(this.#groups)));
       if (this.sharedBs > 1) decodeBatch(c, this.#kernel.batch, entry).forEach((x, d) => c.set(coords[d]!, x));
       source.enterBatch();
       const start = c.let("i32", c.op("i32.mul", group, c.i32(this.#group)));
       const end = c.let("i32", c.minimum(c.op("i32.add", start, c.i32(this.#group)), c.i32(panels)));
-      const packed = c.at.let(c.at.plus(c.at.plus(c.shared, c.at.bytes(place.shared)), c.at.times(entry, panels * this.panelB)));
-      const each = (body: (to: Address) => void): void => c.for(panel, start, end, 1, () => {
-        c.set(first, c.op("i32.mul", c.get(panel), c.i32(tile.columns)));
-        body(c.at.let(c.at.plus(packed, c.at.times(c.get(panel), this.panelB))));
-      });
+      const packed = c.at.let(
+        c.at.plus(c.at.plus(c.shared, c.at.bytes(place.shared)), c.at.times(entry, panels * this.panelB)),
+      );
+      const each = (body: (to: Address) => void): void =>
+        c.for(panel, start, end, 1, () => {
+          c.set(first, c.op("i32.mul", c.get(panel), c.i32(tile.columns)));
+          body(c.at.let(c.at.plus(packed, c.at.times(c.get(panel), this.panelB))));
+        });
       if (!source.across) return each((to) => source.pack(first, to));
       const { k } = this.#shape;
-      const part = (start: Push, length: number): void => each((to) => source.pack(first, c.at.plus(to, c.at.times(start, tile.columns * 4)), { from: start, length }));
+      const part = (start: Push, length: number): void =>
+        each((to) => source.pack(first, c.at.plus(to, c.at.times(start, tile.columns * 4)), { from: start, length }));
       const whole = k - (k % PACKED_ROWS);
       c.for(from, c.i32(0), c.i32(whole), PACKED_ROWS, () => part(c.get(from), PACKED_ROWS));
       if (whole < k) part(c.i32(whole), k - whole);
@@ -121,7 +153,15 @@ export class ProductEmitter {
         c.at.set(baseA, packA ? own(place.a) : directAddress(c, a!, coords));
         const shared = c.at.plus(c.shared, c.at.bytes(place.shared));
         if (packB === "never") c.at.set(baseB, directAddress(c, this.#shape.b!, coords));
-        else c.at.set(baseB, packB !== "first" ? own(place.b) : this.sharedBs === 1 ? shared : c.at.plus(shared, c.at.times(batch, panels * this.panelB)));
+        else
+          c.at.set(
+            baseB,
+            packB !== "first"
+              ? own(place.b)
+              : this.sharedBs === 1
+                ? shared
+                : c.at.plus(shared, c.at.times(batch, panels * this.panelB)),
+          );
       },
       packA: (firstRow, endRow) => {
         if (sourceA !== undefined) packEach(c, sourceA, firstRow, endRow, tile.rows, 1, c.at.get(baseA), this.panelA);
@@ -129,11 +169,21 @@ export class ProductEmitter {
       packB: (from, end) => {
         const panel = c.local("i32");
         c.set(panel, from);
-        if (sourceB !== undefined && packB !== "piece") packEach(c, sourceB, panel, end, 1, tile.columns, c.at.get(baseB), this.panelB);
+        if (sourceB !== undefined && packB !== "piece")
+          packEach(c, sourceB, panel, end, 1, tile.columns, c.at.get(baseB), this.panelB);
       },
       tiles: (out, originB, panelBlock, endPanel, firstRow, endRow) => {
-        const start = packA ? c.at.get(baseA) : c.at.let(c.at.plus(c.at.get(baseA), c.at.times(c.get(firstRow), a!.row)));
-        const piecewise = packB !== "piece" ? undefined : (from: Push, to: Push): void => packEach(c, sourceB!, panelBlock, endPanel, 1, tile.columns, c.at.get(baseB), this.#stepsB.panel, { from, length: c.let("i32", c.op("i32.sub", to, from)) });
+        const start = packA
+          ? c.at.get(baseA)
+          : c.at.let(c.at.plus(c.at.get(baseA), c.at.times(c.get(firstRow), a!.row)));
+        const piecewise =
+          packB !== "piece"
+            ? undefined
+            : (from: Push, to: Push): void =>
+                packEach(c, sourceB!, panelBlock, endPanel, 1, tile.columns, c.at.get(baseB), this.#stepsB.panel, {
+                  from,
+                  length: c.let("i32", c.op("i32.sub", to, from)),
+                });
         this.#tiles(c, start, c.at.get(baseB), originB, out, panelBlock, endPanel, firstRow, endRow, piecewise);
       },
     };
@@ -145,12 +195,36 @@ export class ProductEmitter {
     const { k } = this.#shape;
     const shape = side === "a" ? { lanes: tile.rows, size: m, k } : { lanes: tile.columns, size: n, k };
     const direct = this.#shape[side];
-    if (direct === undefined) return computedPanels(c, this.#kernel, this.#kernel.products[this.#index]![side], side, batchCoords, shape, () => c.at.plus(c.thread, c.at.bytes(place.stage)));
-    return directPanels(c, () => directAddress(c, direct, batchCoords.map((x) => c.get(x))), directStrides(direct, side), shape);
+    if (direct === undefined)
+      return computedPanels(c, this.#kernel, this.#kernel.products[this.#index]![side], side, batchCoords, shape, () =>
+        c.at.plus(c.thread, c.at.bytes(place.stage)),
+      );
+    return directPanels(
+      c,
+      () =>
+        directAddress(
+          c,
+          direct,
+          batchCoords.map((x) => c.get(x)),
+        ),
+      directStrides(direct, side),
+      shape,
+    );
   }
 
   /** Each panel of B meets every row of A while it is in the first-level cache. */
-  #tiles(c: Code, start: Address, packedB: Address, originB: Push, block: Address, panelBlock: Local, endPanel: Push, firstRow: Local, endRow: Push, packPiece?: (from: Push, end: Push) => void): void {
+  #tiles(
+    c: Code,
+    start: Address,
+    packedB: Address,
+    originB: Push,
+    block: Address,
+    panelBlock: Local,
+    endPanel: Push,
+    firstRow: Local,
+    endRow: Push,
+    packPiece?: (from: Push, end: Push) => void,
+  ): void {
     const { tile } = this.#cut;
     const { k, kPiece, a, packA } = this.#shape;
     const stepsB = this.#stepsB;
@@ -158,7 +232,8 @@ export class ProductEmitter {
     const [step, stepA] = packA ? [this.panelA, tile.rows * 4] : [tile.rows * a!.row, a!.col];
     const rest = this.#kernel.m % tile.rows;
     this.#pieces(c, (at) => {
-      const offset = (base: Address, by: number): Address => (kPiece === k ? base : c.at.plus(base, c.at.times(c.get(at.from), by)));
+      const offset = (base: Address, by: number): Address =>
+        kPiece === k ? base : c.at.plus(base, c.at.times(c.get(at.from), by));
       packPiece?.(c.get(at.from), at.end);
       c.at.set(line, block);
       c.for(panel, c.get(panelBlock), endPanel, 1, () => {
@@ -173,7 +248,8 @@ export class ProductEmitter {
           c.at.advance(pa, step);
           c.at.advance(out, tile.rows * this.#pitch);
         });
-        if (rest !== 0) c.if(c.op("i32.lt_s", c.get(row), endRow), () => this.#tile(c, c.at.get(pa), pb, c.at.get(out), rest, at));
+        if (rest !== 0)
+          c.if(c.op("i32.lt_s", c.get(row), endRow), () => this.#tile(c, c.at.get(pa), pb, c.at.get(out), rest, at));
         c.at.advance(line, tile.columns * 4);
       });
     });
@@ -186,7 +262,12 @@ export class ProductEmitter {
     if (kPiece === k) return body({ from, end: c.i32(k), fresh: !this.#continues, bytesB: c.at.times(c.i32(k), step) });
     c.for(from, c.i32(0), c.i32(k), kPiece, () => {
       const end = c.let("i32", c.minimum(c.op("i32.add", c.get(from), c.i32(kPiece)), c.i32(k)));
-      body({ from, end, fresh: !this.#continues && c.op("i32.eqz", c.get(from)), bytesB: c.at.let(c.at.times(c.op("i32.sub", end, c.get(from)), step)) });
+      body({
+        from,
+        end,
+        fresh: !this.#continues && c.op("i32.eqz", c.get(from)),
+        bytesB: c.at.let(c.at.times(c.op("i32.sub", end, c.get(from)), step)),
+      });
     });
   }
 
@@ -196,7 +277,8 @@ export class ProductEmitter {
     const { packA, a } = this.#shape;
     const vectors = tile.columns / 4;
     const acc = Array.from({ length: rows * vectors }, () => c.keep("v128", c.f4const(0)));
-    const each = (body: (local: Local, offset: number) => void): void => acc.forEach((local, i) => body(local, Math.floor(i / vectors) * this.#pitch + (i % vectors) * 16));
+    const each = (body: (local: Local, offset: number) => void): void =>
+      acc.forEach((local, i) => body(local, Math.floor(i / vectors) * this.#pitch + (i % vectors) * 16));
     const load = (): void => each((local, offset) => c.set(local, c.load("v128.load", out, offset)));
     if (fresh === false) load();
     else if (fresh !== true) c.if(fresh, () => {}, load);
@@ -217,7 +299,17 @@ export class ProductEmitter {
 }
 
 /** Packs panels one after another to `to`; panel p begins at line p · `lines`. */
-function packEach(c: Code, source: Panels, first: Local, end: Push, step: number, lines: number, to: Address, bytes: number, part?: KRange): void {
+function packEach(
+  c: Code,
+  source: Panels,
+  first: Local,
+  end: Push,
+  step: number,
+  lines: number,
+  to: Address,
+  bytes: number,
+  part?: KRange,
+): void {
   const [at, line] = [c.local("i32"), c.local("i32")];
   const out = c.at.keep(to);
   c.for(at, c.get(first), end, step, () => {
@@ -229,7 +321,9 @@ function packEach(c: Code, source: Panels, first: Local, end: Push, step: number
 
 /** Rows of A lie a fixed distance apart, so one pointer serves them all; constant offsets cannot be negative. */
 function splat(c: Code, pointer: AddressLocal, offset: number): Push {
-  return offset >= 0 ? c.load("v128.load32_splat", c.at.get(pointer), offset) : c.load("v128.load32_splat", c.at.moved(c.at.get(pointer), offset), 0);
+  return offset >= 0
+    ? c.load("v128.load32_splat", c.at.get(pointer), offset)
+    : c.load("v128.load32_splat", c.at.moved(c.at.get(pointer), offset), 0);
 }
 
 function directAddress(c: Code, operand: DirectOperand, coords: readonly Push[]): Address {

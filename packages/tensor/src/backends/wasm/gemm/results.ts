@@ -20,13 +20,23 @@ export interface Results {
   write(firstRow: Local, endRow: Push, panelBlock: Local, endPanel: Push): void;
 }
 
-export function results(c: Code, kernel: GemmKernel, batchCoords: readonly Local[], { base, bytes, pitch, panelColumns }: AccumulatorBlocks): Results {
+export function results(
+  c: Code,
+  kernel: GemmKernel,
+  batchCoords: readonly Local[],
+  { base, bytes, pitch, panelColumns }: AccumulatorBlocks,
+): Results {
   const { n, stores, epilogue, args } = kernel;
   const [row, column, pointer] = [c.local("i32"), c.local("i32"), c.at.local()];
   const emitter = new ExpressionEmitter(c, {
-    body: epilogue, args, argLocals: c.args, coords: [...batchCoords, row, column],
-    depth: [...batchCoords.map(() => 1), 2, 3], laneDim: batchCoords.length + 1,
-    acc: (scope, index, copy) => c.load(scope.lanes === 4 ? "v128.load" : "f32.load", c.at.get(pointer), index * bytes + copy * 16),
+    body: epilogue,
+    args,
+    argLocals: c.args,
+    coords: [...batchCoords, row, column],
+    depth: [...batchCoords.map(() => 1), 2, 3],
+    laneDim: batchCoords.length + 1,
+    acc: (scope, index, copy) =>
+      c.load(scope.lanes === 4 ? "v128.load" : "f32.load", c.at.get(pointer), index * bytes + copy * 16),
   });
   const live = epilogue.map(() => true);
   const root = emitter.scope(undefined, 0);
@@ -45,7 +55,11 @@ export function results(c: Code, kernel: GemmKernel, batchCoords: readonly Local
         emitter.enter(line, live, stores);
         c.at.set(pointer, c.at.plus(base, c.at.times(c.op("i32.sub", c.get(row), c.get(firstRow)), pitch)));
         c.set(column, firstColumn);
-        for (const [lanes, copies] of [[4, 2], [4, 1], [1, 1]] as const) {
+        for (const [lanes, copies] of [
+          [4, 2],
+          [4, 1],
+          [1, 1],
+        ] as const) {
           const step = lanes * copies;
           const last = step === 1 ? endColumn : c.let("i32", c.op("i32.sub", endColumn, c.i32(step - 1)));
           const cell = emitter.scope(line, 3, lanes, copies);

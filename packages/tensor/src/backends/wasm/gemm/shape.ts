@@ -9,9 +9,18 @@ import { runsAlongK } from "./slope.ts";
  * benchmarks/NOTES.md). 3×12 needs 13 of the sixteen vector registers; larger tiles spill, and unrolling over k makes V8 move
  * accumulators about.
  */
-const TILES: readonly Tile[] = [{ rows: 3, columns: 12, speed: 0.98 }, { rows: 4, columns: 8, speed: 0.91 }, { rows: 2, columns: 16, speed: 0.92 }, { rows: 8, columns: 4, speed: 0.5 }];
+const TILES: readonly Tile[] = [
+  { rows: 3, columns: 12, speed: 0.98 },
+  { rows: 4, columns: 8, speed: 0.91 },
+  { rows: 2, columns: 16, speed: 0.92 },
+  { rows: 8, columns: 4, speed: 0.5 },
+];
 
-export interface Tile { readonly rows: number; readonly columns: number; readonly speed: number }
+export interface Tile {
+  readonly rows: number;
+  readonly columns: number;
+  readonly speed: number;
+}
 
 /** The tile that wastes least on this product: columns are padded to whole panels, left-over rows run in a narrower tile. */
 export function chooseTile(m: number, n: number, tiles: readonly Tile[] = TILES): Tile {
@@ -52,7 +61,13 @@ export function directOperand(operand: Operand, kernel: GemmKernel): DirectOpera
   if (index.dynamic !== undefined || (index.guards ?? []).length > 0) return undefined;
   const bytes = bytesOf("f32");
   const strides = index.strides.map((s) => s * bytes);
-  return { arg: instr.arg, offset: index.offset * bytes, batch: strides.slice(0, -2), row: strides[strides.length - 2]!, col: strides[strides.length - 1]! };
+  return {
+    arg: instr.arg,
+    offset: index.offset * bytes,
+    batch: strides.slice(0, -2),
+    row: strides[strides.length - 2]!,
+    col: strides[strides.length - 1]!,
+  };
 }
 
 /** Longest piece of k: a panel of B beyond it streams from the second-level cache once per row of tiles. */
@@ -75,7 +90,11 @@ const SKINNY_COLUMNS = 1024;
  * k, as B where it runs across.
  */
 export function betterTurned(kernel: GemmKernel): boolean {
-  const { m, n, products: [only] } = kernel;
+  const {
+    m,
+    n,
+    products: [only],
+  } = kernel;
   if (kernel.products.length > 1) return false;
   if (n <= SKINNY && m > SKINNY) {
     const a = directOperand(only!.a, kernel);
@@ -122,11 +141,23 @@ export interface ProductShape {
 
 export function productShape({ k, a, b }: Product, kernel: GemmKernel): ProductShape {
   const [left, right] = [directOperand(a, kernel), directOperand(b, kernel)];
-  const sameB = kernel.batch.every((size, d) => size === 1 || (right === undefined ? !dependsOn(b, d) : right.batch[d] === 0));
+  const sameB = kernel.batch.every(
+    (size, d) => size === 1 || (right === undefined ? !dependsOn(b, d) : right.batch[d] === 0),
+  );
   const flat = kernel.m <= SKINNY;
   const rank = kernel.batch.length;
-  const walked = inPlace(right, kernel) || (flat && kernel.products.length === 1 && right === undefined && !runsAlongK(b, rank + 1, rank, 4));
-  return { k, a: left, b: right, packA: left?.col !== 4 && !(flat && left?.row === 4), sameB, kPiece: kPiece(k, walked ? SKINNY_K_PIECE : MAX_K_PIECE), walked };
+  const walked =
+    inPlace(right, kernel) ||
+    (flat && kernel.products.length === 1 && right === undefined && !runsAlongK(b, rank + 1, rank, 4));
+  return {
+    k,
+    a: left,
+    b: right,
+    packA: left?.col !== 4 && !(flat && left?.row === 4),
+    sameB,
+    kPiece: kPiece(k, walked ? SKINNY_K_PIECE : MAX_K_PIECE),
+    walked,
+  };
 }
 
 /** Whether B is read where it is: rows that run across, whole tiles of them, under a flat result. */
@@ -143,28 +174,56 @@ export function chooseBlocking(kernel: GemmKernel, shapes: readonly ProductShape
   // an A that is computed across its rows fills whole vectors of rows
   const acrossRows = kernel.products.some((p, i) => shapes[i]!.a === undefined && !runsAlongK(p.a, rank, rank + 1, 4));
   const never = main.walked && main.b !== undefined;
-  const tile = chooseTile(m, n, TILES.filter((t) => (!acrossRows || t.rows % 4 === 0) && (!never || n % t.columns === 0)));
+  const tile = chooseTile(
+    m,
+    n,
+    TILES.filter((t) => (!acrossRows || t.rows % 4 === 0) && (!never || n % t.columns === 0)),
+  );
   const panels = Math.ceil(n / tile.columns);
   const panelBytes = shapes.reduce((sum, { k }) => sum + tile.columns * k * 4, 0);
   const sameB = shapes.every((s) => s.sameB);
-  const packB = never ? "never" : main.walked ? "piece" : !sameB && panels * panelBytes <= LOCAL_B_BYTES ? "batch" : main.b === undefined && batches * panels >= MIN_UNITS ? "unit" : "first";
+  const packB = never
+    ? "never"
+    : main.walked
+      ? "piece"
+      : !sameB && panels * panelBytes <= LOCAL_B_BYTES
+        ? "batch"
+        : main.b === undefined && batches * panels >= MIN_UNITS
+          ? "unit"
+          : "first";
   const whole = (rows: number): number => Math.max(1, Math.ceil(rows / tile.rows)) * tile.rows;
-  const tall = Math.min(MAX_ROWS - (MAX_ROWS % tile.rows), whole(Math.floor(A_BLOCK_BYTES / (4 * main.kPiece))), whole(m));
+  const tall = Math.min(
+    MAX_ROWS - (MAX_ROWS % tile.rows),
+    whole(Math.floor(A_BLOCK_BYTES / (4 * main.kPiece))),
+    whole(m),
+  );
   // smaller blocks where whole ones would leave threads without work; who packs B for itself takes all rows
   const wanted = Math.ceil(MIN_UNITS / batches);
   const rows = packB === "first" ? Math.min(tall, whole(Math.ceil(m / wanted))) : tall;
   const rowBlocks = packB === "first" ? Math.ceil(m / rows) : 1;
-  const columnUnits = packB === "batch" ? 1 : Math.min(panels, Math.max(1, Math.ceil(MIN_UNITS / (batches * rowBlocks))));
+  const columnUnits =
+    packB === "batch" ? 1 : Math.min(panels, Math.max(1, Math.ceil(MIN_UNITS / (batches * rowBlocks))));
   const unitPanels = Math.ceil(panels / columnUnits);
   const fitting = packB === "unit" ? Math.max(1, Math.floor(UNIT_B_BYTES / panelBytes)) : Infinity;
   const columns = main.walked ? SKINNY_COLUMNS : BLOCK_COLUMNS / accumulators(kernel);
   return {
-    tile, batches, rows, rowBlocks, panels, unitPanels, columnUnits: Math.ceil(panels / unitPanels),
-    blockPanels: Math.min(unitPanels, Math.max(1, Math.floor(columns / tile.columns)), fitting), packB,
+    tile,
+    batches,
+    rows,
+    rowBlocks,
+    panels,
+    unitPanels,
+    columnUnits: Math.ceil(panels / unitPanels),
+    blockPanels: Math.min(unitPanels, Math.max(1, Math.floor(columns / tile.columns)), fitting),
+    packB,
   };
 }
 
 function dependsOn(operand: Operand, dim: number): boolean {
-  const rank = operand.body.reduce((most, i) => (i.op === "load" ? Math.max(most, i.index.strides.length) : i.op === "coord" ? Math.max(most, i.dim + 1) : most), dim + 1);
+  const rank = operand.body.reduce(
+    (most, i) =>
+      i.op === "load" ? Math.max(most, i.index.strides.length) : i.op === "coord" ? Math.max(most, i.dim + 1) : most,
+    dim + 1,
+  );
   return (bodyFacts(operand.body, rank, rank).dims[operand.value]! & (1 << dim)) !== 0;
 }

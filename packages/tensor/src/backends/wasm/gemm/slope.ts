@@ -24,19 +24,31 @@ function slopeOf(instr: Instr, dim: number, slope: readonly number[], body: read
     const from = body[v]!;
     return from.op === "const" ? from.value : undefined;
   };
-  const times = (v: ValueId, factor: number | undefined): number => (slope[v] === 0 ? 0 : factor === undefined ? NaN : slope[v]! * factor);
+  const times = (v: ValueId, factor: number | undefined): number =>
+    slope[v] === 0 ? 0 : factor === undefined ? NaN : slope[v]! * factor;
   switch (instr.op) {
-    case "const": return 0;
-    case "coord": return instr.dim === dim ? 1 : 0;
-    case "load": return (instr.index.dynamic ?? []).reduce((sum, t) => sum + t.stride * slope[t.value]!, instr.index.strides[dim] ?? 0);
-    case "cast": return slope[instr.a]!;
-    case "add": return slope[instr.a]! + slope[instr.b]!;
-    case "sub": return slope[instr.a]! - slope[instr.b]!;
-    case "mul": return slope[instr.a] === 0 ? times(instr.b, constant(instr.a)) : times(instr.a, constant(instr.b));
+    case "const":
+      return 0;
+    case "coord":
+      return instr.dim === dim ? 1 : 0;
+    case "load":
+      return (instr.index.dynamic ?? []).reduce(
+        (sum, t) => sum + t.stride * slope[t.value]!,
+        instr.index.strides[dim] ?? 0,
+      );
+    case "cast":
+      return slope[instr.a]!;
+    case "add":
+      return slope[instr.a]! + slope[instr.b]!;
+    case "sub":
+      return slope[instr.a]! - slope[instr.b]!;
+    case "mul":
+      return slope[instr.a] === 0 ? times(instr.b, constant(instr.a)) : times(instr.a, constant(instr.b));
     case "shr": {
       const by = constant(instr.b);
       return times(instr.a, by === undefined ? undefined : 2 ** -by);
     }
-    default: return NaN;
+    default:
+      return NaN;
   }
 }

@@ -47,7 +47,12 @@ export class Addresses {
   }
 
   #sumUp(scope: Scope, stream: Stream, stage: number): void {
-    if (stream.dynamic.some((t) => this.#values.depth[t.value]! <= scope.depth && this.#values.facts.stage[t.value]! > stage)) return;
+    if (
+      stream.dynamic.some(
+        (t) => this.#values.depth[t.value]! <= scope.depth && this.#values.facts.stage[t.value]! > stage,
+      )
+    )
+      return;
     this.#fullPointer(scope, stream);
   }
 
@@ -60,9 +65,12 @@ export class Addresses {
     const known = scope.pointers.get(stream.key);
     if (known !== undefined) return { local: known };
     const c = this.#c;
-    const below: Pointer = scope.parent === undefined ? { constant: stream.offset } : this.#fullPointer(scope.parent, stream);
+    const below: Pointer =
+      scope.parent === undefined ? { constant: stream.offset } : this.#fullPointer(scope.parent, stream);
     let sum: Address | undefined;
-    const add = (x: Address): void => { sum = sum === undefined ? x : c.at.plus(sum, x); };
+    const add = (x: Address): void => {
+      sum = sum === undefined ? x : c.at.plus(sum, x);
+    };
     if (scope.parent === undefined && stream.arg >= 0) add(c.at.get(this.#nest.argLocals[stream.arg]!));
     stream.strides.forEach((stride, d) => {
       if (stride !== 0 && this.#nest.depth[d] === scope.depth) add(c.at.scaled(c.get(this.#nest.coords[d]!), stride));
@@ -84,7 +92,12 @@ export class Addresses {
     if (terms.length === 0) return below;
     const c = this.#c;
     invariant(scope.open, `a dynamic address of depth ${scope.depth} was not summed up when the scope was entered`);
-    const local = c.at.keep(terms.reduce((sum, t) => c.at.plus(sum, c.at.scaled(this.#values.value(scope, t.value), t.stride)), pushPointer(c, below)));
+    const local = c.at.keep(
+      terms.reduce(
+        (sum, t) => c.at.plus(sum, c.at.scaled(this.#values.value(scope, t.value), t.stride)),
+        pushPointer(c, below),
+      ),
+    );
     scope.fullPointers.set(stream.key, local);
     return { local };
   }
@@ -98,10 +111,14 @@ export class Addresses {
   }
 
   /** Where copy `copy` of an access begins: lane 0 in vector scopes. */
-  of(scope: Scope, access: Access, copy: number): Place { return this.#at(scope, this.#streams.get(access)!, copy); }
+  of(scope: Scope, access: Access, copy: number): Place {
+    return this.#at(scope, this.#streams.get(access)!, copy);
+  }
 
   /** `at`, lane 0 of an access, moved by some bytes. */
-  moved(access: Access, at: Place, bytes: number): Place { return this.#moved(this.#streams.get(access)!, at, bytes); }
+  moved(access: Access, at: Place, bytes: number): Place {
+    return this.#moved(this.#streams.get(access)!, at, bytes);
+  }
 
   #at(scope: Scope, stream: Stream, copy: number): Place {
     const c = this.#c;
@@ -159,7 +176,10 @@ export class Addresses {
 
   guardVaries(scope: Scope, guard: Guard): boolean {
     const stream = this.#streams.get(guard)!;
-    return scope.lanes === 4 && (this.#laneStride(stream) !== 0 || stream.dynamic.some((t) => this.#values.isVector(scope, t.value)));
+    return (
+      scope.lanes === 4 &&
+      (this.#laneStride(stream) !== 0 || stream.dynamic.some((t) => this.#values.isVector(scope, t.value)))
+    );
   }
 
   /** Whether all of `guards`, none of which varies over the lanes, hold. */
@@ -188,9 +208,18 @@ export class Addresses {
 
   inbounds(scope: Scope, guards: readonly Guard[], copy: number, vector: boolean): Push {
     const c = this.#c;
-    const same = this.scalarGuards(scope, guards.filter((g) => !this.guardVaries(scope, g)), copy);
+    const same = this.scalarGuards(
+      scope,
+      guards.filter((g) => !this.guardVaries(scope, g)),
+      copy,
+    );
     if (!vector) return same ?? c.i32(1);
-    const mask = this.vectorGuards(scope, guards.filter((g) => this.guardVaries(scope, g)), copy) ?? c.i4const(-1);
+    const mask =
+      this.vectorGuards(
+        scope,
+        guards.filter((g) => this.guardVaries(scope, g)),
+        copy,
+      ) ?? c.i4const(-1);
     return same === undefined ? mask : c.v("and", mask, splat(c, "bool", same));
   }
 }

@@ -48,16 +48,32 @@ export function arrange(kernel: LoopKernel): Arrangement {
   const { body, stores, outer, inner } = kernel;
   const shape = [...outer, ...inner];
   const facts = bodyFacts(body, outer.length, shape.length);
-  const live = reachable(body, stores.flatMap((s) => [s.value, ...indexOperands(s.index)]));
+  const live = reachable(
+    body,
+    stores.flatMap((s) => [s.value, ...indexOperands(s.index)]),
+  );
   const laneDim = chooseLaneDim(kernel, shape, facts, live);
   const laneInner = laneDim >= outer.length;
   const rowDims = outer.map((_, d) => d).filter((d) => d !== laneDim);
   const innerDims = inner.map((_, i) => outer.length + i).filter((d) => d !== laneDim);
   if (laneInner) innerDims.push(laneDim);
   const baseDepth = laneInner || laneDim < 0 ? 1 : 2;
-  const depth = shape.map((_, d) => (d === laneDim && !laneInner ? 2 : d < outer.length ? 1 : baseDepth + 1 + innerDims.indexOf(d)));
+  const depth = shape.map((_, d) =>
+    d === laneDim && !laneInner ? 2 : d < outer.length ? 1 : baseDepth + 1 + innerDims.indexOf(d),
+  );
   const valueDepth = body.map((_, v) => dimsDepth(facts.dims[v]!, depth, facts.stage[v]! > 0 ? baseDepth : 0));
-  return { facts, live, laneDim, laneInner, rowDims, innerDims, depth, baseDepth, valueDepth, units: cutUnits(shape, inner, rowDims, laneInner ? -1 : laneDim) };
+  return {
+    facts,
+    live,
+    laneDim,
+    laneInner,
+    rowDims,
+    innerDims,
+    depth,
+    baseDepth,
+    valueDepth,
+    units: cutUnits(shape, inner, rowDims, laneInner ? -1 : laneDim),
+  };
 }
 
 export function dimsDepth(dims: number, depth: readonly number[], least = 0): number {
@@ -65,7 +81,12 @@ export function dimsDepth(dims: number, depth: readonly number[], least = 0): nu
 }
 
 /** The dimension along which a body costs least: contiguous accesses are cheap, gathers are not, short dimensions waste lanes. */
-function chooseLaneDim(kernel: LoopKernel, shape: readonly number[], facts: BodyFacts, live: readonly boolean[]): number {
+function chooseLaneDim(
+  kernel: LoopKernel,
+  shape: readonly number[],
+  facts: BodyFacts,
+  live: readonly boolean[],
+): number {
   const { body, stores, outer, inner } = kernel;
   let best = -1;
   let least = Infinity;
@@ -83,7 +104,8 @@ function chooseLaneDim(kernel: LoopKernel, shape: readonly number[], facts: Body
       cost += instr.op === "load" ? access(instr.index) : instrWeight(instr, kernel.args);
       if (instr.op === "reduce" && d >= outer.length) cost += 1 / Math.max(size, 1);
     });
-    for (const store of stores) cost += access(store.index) * (d < outer.length || facts.dims[store.value]! >>> outer.length ? 1 : 0.1);
+    for (const store of stores)
+      cost += access(store.index) * (d < outer.length || facts.dims[store.value]! >>> outer.length ? 1 : 0.1);
     // Lanes left empty: a dimension of 6 takes one vector and two scalars.
     cost *= size > 0 ? (4 * (Math.floor(size / 4) + (size % 4))) / size : 1;
     if (cost < least) {
@@ -94,9 +116,17 @@ function chooseLaneDim(kernel: LoopKernel, shape: readonly number[], facts: Body
   return best;
 }
 
-function cutUnits(shape: readonly number[], inner: readonly number[], rowDims: readonly number[], laneOuterDim: number): Units {
+function cutUnits(
+  shape: readonly number[],
+  inner: readonly number[],
+  rowDims: readonly number[],
+  laneOuterDim: number,
+): Units {
   const rows = rowDims.reduce((n, d) => n * shape[d]!, 1);
-  const perPoint = Math.max(1, inner.reduce((n, size) => n * size, 1));
+  const perPoint = Math.max(
+    1,
+    inner.reduce((n, size) => n * size, 1),
+  );
   const lanes = laneOuterDim < 0 ? 1 : shape[laneOuterDim]!;
   const wanted = Math.max(COLUMN_GROUP, Math.ceil(UNIT_ELEMENTS / perPoint / COLUMN_GROUP) * COLUMN_GROUP);
   const chunk = Math.min(Math.max(lanes, 1), wanted);

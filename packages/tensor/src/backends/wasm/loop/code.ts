@@ -38,16 +38,35 @@ export class Code {
 
   /** A function of the signature in `kernel-code.ts`: (begin, end, shared, thread, ...args). */
   static kernel(module: ModuleBuilder, name: string, argCount: number, options: CodeOptions = {}): Code {
-    const f = module.func(name, Array.from({ length: 4 + argCount }, () => "i32" as const), []);
-    return new Code(module, f, Array.from({ length: argCount }, (_, i) => ({ address: 4 + i })), options);
+    const f = module.func(
+      name,
+      Array.from({ length: 4 + argCount }, () => "i32" as const),
+      [],
+    );
+    return new Code(
+      module,
+      f,
+      Array.from({ length: argCount }, (_, i) => ({ address: 4 + i })),
+      options,
+    );
   }
 
-  end(): void { /* nothing to close */ }
+  end(): void {
+    /* nothing to close */
+  }
 
-  get begin(): Push { return this.get(0); }
-  get finish(): Push { return this.get(1); }
-  get shared(): Address { return this.at.get({ address: 2 }); }
-  get thread(): Address { return this.at.get({ address: 3 }); }
+  get begin(): Push {
+    return this.get(0);
+  }
+  get finish(): Push {
+    return this.get(1);
+  }
+  get shared(): Address {
+    return this.at.get({ address: 2 });
+  }
+  get thread(): Address {
+    return this.at.get({ address: 3 });
+  }
 
   // --- values
 
@@ -58,21 +77,45 @@ export class Code {
     };
   }
 
-  f4(name: string, ...args: readonly Push[]): Push { return this.op(`f32x4.${name}`, ...args); }
-  i4(name: string, ...args: readonly Push[]): Push { return this.op(`i32x4.${name}`, ...args); }
-  v(name: string, ...args: readonly Push[]): Push { return this.op(`v128.${name}`, ...args); }
+  f4(name: string, ...args: readonly Push[]): Push {
+    return this.op(`f32x4.${name}`, ...args);
+  }
+  i4(name: string, ...args: readonly Push[]): Push {
+    return this.op(`i32x4.${name}`, ...args);
+  }
+  v(name: string, ...args: readonly Push[]): Push {
+    return this.op(`v128.${name}`, ...args);
+  }
   /** x·y + sum on four lanes, rounded once where the machine has a fused multiply-add. */
-  madd(x: Push, y: Push, sum: Push): Push { return this.#options.fma ? this.f4("relaxed_madd", x, y, sum) : this.f4("add", sum, this.f4("mul", x, y)); }
-  shift(name: "shl" | "shr_s" | "shr_u", x: Push, by: number): Push { return this.op(`i32x4.${name}`, x, this.i32(by)); }
+  madd(x: Push, y: Push, sum: Push): Push {
+    return this.#options.fma ? this.f4("relaxed_madd", x, y, sum) : this.f4("add", sum, this.f4("mul", x, y));
+  }
+  shift(name: "shl" | "shr_s" | "shr_u", x: Push, by: number): Push {
+    return this.op(`i32x4.${name}`, x, this.i32(by));
+  }
 
-  i32(x: number): Push { return () => this.#f.i32(x | 0); }
-  f32(x: number): Push { return () => this.#f.f32(x); }
-  i4lanes(lanes: readonly number[]): Push { return () => this.#f.v128(new Uint8Array(Int32Array.from(lanes, (x) => x | 0).buffer)); }
-  i4const(x: number): Push { return this.i4lanes([x, x, x, x]); }
-  f4const(x: number): Push { return () => this.#f.v128(new Uint8Array(Float32Array.from([x, x, x, x]).buffer)); }
-  f64x2const(x: number): Push { return () => this.#f.v128(new Uint8Array(Float64Array.from([x, x]).buffer)); }
+  i32(x: number): Push {
+    return () => this.#f.i32(x | 0);
+  }
+  f32(x: number): Push {
+    return () => this.#f.f32(x);
+  }
+  i4lanes(lanes: readonly number[]): Push {
+    return () => this.#f.v128(new Uint8Array(Int32Array.from(lanes, (x) => x | 0).buffer));
+  }
+  i4const(x: number): Push {
+    return this.i4lanes([x, x, x, x]);
+  }
+  f4const(x: number): Push {
+    return () => this.#f.v128(new Uint8Array(Float32Array.from([x, x, x, x]).buffer));
+  }
+  f64x2const(x: number): Push {
+    return () => this.#f.v128(new Uint8Array(Float64Array.from([x, x]).buffer));
+  }
 
-  select(a: Push, b: Push, cond: Push): Push { return this.op("select", a, b, cond); }
+  select(a: Push, b: Push, cond: Push): Push {
+    return this.op("select", a, b, cond);
+  }
   /** Of counts: signed. */
   minimum(a: Push, b: Push): Push {
     const x = this.let("i32", a);
@@ -106,8 +149,12 @@ export class Code {
 
   // --- locals
 
-  local(type: WasmType): Local { return this.#f.local(type); }
-  get(local: Local): Push { return () => this.#f.get(local); }
+  local(type: WasmType): Local {
+    return this.#f.local(type);
+  }
+  get(local: Local): Push {
+    return () => this.#f.get(local);
+  }
 
   set(local: Local, value: Push): void {
     value();
@@ -120,8 +167,12 @@ export class Code {
     return local;
   }
 
-  let(type: WasmType, value: Push): Push { return this.get(this.keep(type, value)); }
-  let4(value: Push): Push { return this.let("v128", value); }
+  let(type: WasmType, value: Push): Push {
+    return this.get(this.keep(type, value));
+  }
+  let4(value: Push): Push {
+    return this.let("v128", value);
+  }
 
   // --- memory
 
@@ -170,7 +221,9 @@ export class Code {
     this.#f.raw(0x0b);
   }
 
-  return(): void { this.#f.op("return"); }
+  return(): void {
+    this.#f.op("return");
+  }
 
   /** while (more) { body }; `more` is evaluated before each round. */
   while(more: Push, body: () => void): void {

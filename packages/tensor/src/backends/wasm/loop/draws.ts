@@ -16,7 +16,8 @@ export type Shared = 1 | 2 | 4;
 export function vectorsPerCall(body: readonly Instr[], { index, bits }: Random, laneDim: number): Shared {
   const line = affine(body, index);
   if (line?.strides.get(laneDim) !== 1) return 1;
-  const aligned = (to: number): boolean => line.offset % to === 0 && [...line.strides].every(([d, s]) => d === laneDim || s % to === 0);
+  const aligned = (to: number): boolean =>
+    line.offset % to === 0 && [...line.strides].every(([d, s]) => d === laneDim || s % to === 0);
   if (bits === 16 && aligned(16)) return 4;
   return aligned(8) ? 2 : 1;
 }
@@ -27,13 +28,22 @@ export function counters(c: Code, bits: RandomWidth, index: Push): Push {
 }
 
 /** The bits of `count` vectors that share the call which gave `words`; `index` holds the elements of the first. */
-export function unpack(c: Code, bits: RandomWidth, words: readonly [Push, Push], index: Push, count: Shared): readonly Push[] {
+export function unpack(
+  c: Code,
+  bits: RandomWidth,
+  words: readonly [Push, Push],
+  index: Push,
+  count: Shared,
+): readonly Push[] {
   if (count === 1) return [eachLane(c, bits, words, index)];
   if (bits === 32) return words;
   const lower = words.map((word) => c.v("and", word, c.i4const(0xffff)));
   if (count === 4) return [...lower, ...words.map((word) => c.shift("shr_u", word, 16))];
   // both vectors lie in the half that bit 3 of their first index tells: 8 becomes a shift by 16
-  const by = c.let("i32", c.op("i32.and", c.op("i32.shl", c.lane("i32x4.extract_lane", index, 0), c.i32(1)), c.i32(16)));
+  const by = c.let(
+    "i32",
+    c.op("i32.and", c.op("i32.shl", c.lane("i32x4.extract_lane", index, 0), c.i32(1)), c.i32(16)),
+  );
   return words.map((word) => c.v("and", c.op("i32x4.shr_u", word, by), c.i4const(0xffff)));
 }
 

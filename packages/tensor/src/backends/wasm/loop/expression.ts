@@ -15,7 +15,17 @@ import type { Instr, Store, ValueId } from "../../../ir/kernel.ts";
 import { Addresses } from "./addresses.ts";
 import type { Code, Local, Push } from "./code.ts";
 import { counters, unpack, vectorsPerCall, type Random, type Shared } from "./draws.ts";
-import { loadIntoLane, loadLanes, loadScalar, loadVector, registerType, storeLanes, storeScalar, storeVector, type Place } from "./memory.ts";
+import {
+  loadIntoLane,
+  loadLanes,
+  loadScalar,
+  loadVector,
+  registerType,
+  storeLanes,
+  storeScalar,
+  storeVector,
+  type Place,
+} from "./memory.ts";
 import { binary, cast, constant, lane, roundTo, unary } from "./ops.ts";
 import { threefry } from "./threefry.ts";
 import { Values, type Nest, type Scope } from "./values.ts";
@@ -38,12 +48,22 @@ export class ExpressionEmitter {
     this.#addresses = new Addresses(code, nest, this.#values);
   }
 
-  scope(...args: Parameters<Values["scope"]>): Scope { return this.#values.scope(...args); }
+  scope(...args: Parameters<Values["scope"]>): Scope {
+    return this.#values.scope(...args);
+  }
   /** Gives the emitter a value that was computed outside: a reduction, or a value read back from scratch. */
-  hold(scope: Scope, v: ValueId, copy: number, local: Local): void { this.#values.hold(scope, v, copy, local); }
-  isVector(scope: Scope, v: ValueId): boolean { return this.#values.isVector(scope, v); }
-  value(scope: Scope, v: ValueId, copy: number = 0): Push { return this.#values.value(scope, v, copy); }
-  vector(scope: Scope, v: ValueId, copy: number = 0): Push { return this.#values.vector(scope, v, copy); }
+  hold(scope: Scope, v: ValueId, copy: number, local: Local): void {
+    this.#values.hold(scope, v, copy, local);
+  }
+  isVector(scope: Scope, v: ValueId): boolean {
+    return this.#values.isVector(scope, v);
+  }
+  value(scope: Scope, v: ValueId, copy: number = 0): Push {
+    return this.#values.value(scope, v, copy);
+  }
+  vector(scope: Scope, v: ValueId, copy: number = 0): Push {
+    return this.#values.vector(scope, v, copy);
+  }
 
   /**
    * Emits what `needed` asks for at the scope's depth, and sums addresses of `needed` deeper accesses and of `stores` up to here.
@@ -59,7 +79,8 @@ export class ExpressionEmitter {
       if (instr.op === "const" || instr.op === "reduce" || this.#values.held(scope, v)) return;
       if (this.isVector(scope, v)) {
         const drawn = instr.op === "random" ? this.#draw(scope, instr) : undefined;
-        for (let u = 0; u < scope.copies; u++) scope.varying[u]!.set(v, this.#c.keep("v128", drawn?.[u] ?? this.#compute(scope, v, u)));
+        for (let u = 0; u < scope.copies; u++)
+          scope.varying[u]!.set(v, this.#c.keep("v128", drawn?.[u] ?? this.#compute(scope, v, u)));
       } else if (this.#values.varies(v) && scope.copies > 1) {
         invariant(false, "scalar scopes have one copy");
       } else {
@@ -90,16 +111,22 @@ export class ExpressionEmitter {
         invariant(this.#nest.acc !== undefined, "`acc` outside a GEMM epilogue");
         return this.#nest.acc(scope, instr.index, copy);
       }
-      case "inbounds": return this.#addresses.inbounds(scope, instr.guards, copy, vector);
-      case "load": return this.#load(scope, instr, copy, vector);
+      case "inbounds":
+        return this.#addresses.inbounds(scope, instr.guards, copy, vector);
+      case "load":
+        return this.#load(scope, instr, copy, vector);
       case "select": {
         const [cond, a, b] = [get(instr.cond), get(instr.a), get(instr.b)];
         return vector ? c.v("bitselect", a, b, cond) : c.select(a, b, cond);
       }
-      case "cast": return cast(c, typeOf(instr.a), instr.type, get(instr.a), vector);
-      case "round": return roundTo(c, instr.to, get(instr.a), vector);
-      case "random": return c.lane("i32x4.extract_lane", this.#drawFrom(scope, instr, [copy], 1)[0]!, 0);
-      case "const": case "reduce":
+      case "cast":
+        return cast(c, typeOf(instr.a), instr.type, get(instr.a), vector);
+      case "round":
+        return roundTo(c, instr.to, get(instr.a), vector);
+      case "random":
+        return c.lane("i32x4.extract_lane", this.#drawFrom(scope, instr, [copy], 1)[0]!, 0);
+      case "const":
+      case "reduce":
         invariant(false, `${instr.op} is not computed here`);
     }
     if ("b" in instr) {
@@ -117,7 +144,9 @@ export class ExpressionEmitter {
     const count = ([4, 2, 1] as const).find((n) => n <= most && scope.copies % n === 0)!;
     const starts = Array.from({ length: scope.copies / count }, (_, i) => i * count);
     const abreast = own ? 1 : CALLS_ABREAST;
-    return starts.flatMap((_, i) => (i % abreast === 0 ? this.#drawFrom(scope, instr, starts.slice(i, i + abreast), count) : []));
+    return starts.flatMap((_, i) =>
+      i % abreast === 0 ? this.#drawFrom(scope, instr, starts.slice(i, i + abreast), count) : [],
+    );
   }
 
   /** Random bits of `count` copies from each of `starts` on, a call for each; the copies have key and site in common. */
@@ -126,40 +155,66 @@ export class ExpressionEmitter {
     const at = (id: ValueId, copy: number): Push => c.let4(this.#values.vector4(scope, id, copy));
     const indices = starts.map((copy) => at(instr.index, copy));
     const [k0, k1, site] = [instr.k0, instr.k1, instr.site].map((id) => at(id, starts[0]!)) as [Push, Push, Push];
-    const words = threefry(c, k0, k1, indices.map((index) => counters(c, instr.bits, index)), site);
+    const words = threefry(
+      c,
+      k0,
+      k1,
+      indices.map((index) => counters(c, instr.bits, index)),
+      site,
+    );
     return words.flatMap((pair, i) => unpack(c, instr.bits, pair, indices[i]!, count));
   }
 
   #load(scope: Scope, instr: Extract<Instr, { op: "load" }>, copy: number, vector: boolean): Push {
     const c = this.#c;
     const { dtype } = this.#nest.args[instr.arg]!;
-    invariant(registerType(dtype) === instr.type, `a ${dtype} argument loads as ${registerType(dtype)}, not ${instr.type}`);
+    invariant(
+      registerType(dtype) === instr.type,
+      `a ${dtype} argument loads as ${registerType(dtype)}, not ${instr.type}`,
+    );
     const addresses = this.#addresses;
     const guards = instr.index.guards ?? [];
     const fill = constant(c, instr.type, instr.index.fill ?? 0, vector);
-    const same = addresses.scalarGuards(scope, guards.filter((g) => !addresses.guardVaries(scope, g)), copy);
+    const same = addresses.scalarGuards(
+      scope,
+      guards.filter((g) => !addresses.guardVaries(scope, g)),
+      copy,
+    );
     if (!vector) {
       const at = addresses.of(scope, instr, copy);
       if (same === undefined) return loadScalar(c, dtype, at);
       const out = c.local(instr.type === "f32" ? "f32" : "i32");
-      c.if(same, () => c.set(out, loadScalar(c, dtype, at)), () => c.set(out, fill));
+      c.if(
+        same,
+        () => c.set(out, loadScalar(c, dtype, at)),
+        () => c.set(out, fill),
+      );
       return c.get(out);
     }
     const bytes = bytesOf(dtype);
     const apart = addresses.contiguous(scope, instr, bytes) ? undefined : addresses.ofLanes(scope, instr, copy);
     const first = addresses.of(scope, instr, copy);
     const whole = (): Push => (apart === undefined ? loadVector(c, dtype, first) : loadLanes(c, dtype, apart));
-    const mask = addresses.vectorGuards(scope, guards.filter((g) => addresses.guardVaries(scope, g)), copy);
+    const mask = addresses.vectorGuards(
+      scope,
+      guards.filter((g) => addresses.guardVaries(scope, g)),
+      copy,
+    );
     if (same === undefined && mask === undefined) return whole();
     const out = c.local("v128");
     const guarded = (): void => {
       if (mask === undefined) return c.set(out, whole());
       const held = c.let4(mask);
       const at = apart ?? ((i: number): Place => addresses.moved(instr, first, i * bytes));
-      c.if(c.op("i32x4.all_true", held), () => c.set(out, whole()), () => {
-        c.set(out, fill);
-        for (let i = 0; i < 4; i++) c.if(lane(c, "i32", held, i), () => c.set(out, loadIntoLane(c, dtype, at(i), c.get(out), i)));
-      });
+      c.if(
+        c.op("i32x4.all_true", held),
+        () => c.set(out, whole()),
+        () => {
+          c.set(out, fill);
+          for (let i = 0; i < 4; i++)
+            c.if(lane(c, "i32", held, i), () => c.set(out, loadIntoLane(c, dtype, at(i), c.get(out), i)));
+        },
+      );
     };
     if (same === undefined) guarded();
     else c.if(same, guarded, () => c.set(out, fill));
@@ -173,9 +228,11 @@ export class ExpressionEmitter {
     const type = this.#nest.body[store.value]!.type;
     invariant(registerType(dtype) === type, `a ${dtype} argument stores ${registerType(dtype)}, not ${type}`);
     const addresses = this.#addresses;
-    if (scope.lanes === 1) return storeScalar(c, dtype, addresses.of(scope, store, copy), this.value(scope, store.value, copy));
+    if (scope.lanes === 1)
+      return storeScalar(c, dtype, addresses.of(scope, store, copy), this.value(scope, store.value, copy));
     const value = this.vector(scope, store.value, copy);
-    if (addresses.contiguous(scope, store, bytesOf(dtype))) storeVector(c, dtype, addresses.of(scope, store, copy), value);
+    if (addresses.contiguous(scope, store, bytesOf(dtype)))
+      storeVector(c, dtype, addresses.of(scope, store, copy), value);
     else storeLanes(c, dtype, addresses.ofLanes(scope, store, copy), value);
   }
 }

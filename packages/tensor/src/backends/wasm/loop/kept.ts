@@ -24,7 +24,12 @@ export interface Passes {
 }
 
 /** `finalRoots` are values that element stores of the last pass use. Nothing is kept when `mayKeep` is false (rows too long for scratch). */
-export function planPasses(kernel: LoopKernel, at: Arrangement, finalRoots: readonly ValueId[], mayKeep: boolean): Passes {
+export function planPasses(
+  kernel: LoopKernel,
+  at: Arrangement,
+  finalRoots: readonly ValueId[],
+  mayKeep: boolean,
+): Passes {
   const { body, args } = kernel;
   const { stage, stages } = at.facts;
   const innermost = at.baseDepth + at.innerDims.length;
@@ -43,9 +48,10 @@ export function planPasses(kernel: LoopKernel, at: Arrangement, finalRoots: read
   };
 
   for (let pass = 0; pass <= stages; pass++) {
-    const roots = pass < stages
-      ? body.flatMap((instr, v) => (at.live[v] && instr.op === "reduce" && stage[v] === pass + 1 ? [instr.a] : []))
-      : [...finalRoots];
+    const roots =
+      pass < stages
+        ? body.flatMap((instr, v) => (at.live[v] && instr.op === "reduce" && stage[v] === pass + 1 ? [instr.a] : []))
+        : [...finalRoots];
     const needed = body.map(() => false);
     const reads = new Set<ValueId>();
     const visit = (v: ValueId): void => {

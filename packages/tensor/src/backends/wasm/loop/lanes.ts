@@ -6,10 +6,20 @@ import type { Code, Local, Push } from "./code.ts";
  * of to − from that can occur; forms that none of them needs are left out. Which form an element meets depends on its place in the range.
  */
 export function emitLanes(
-  c: Code, coord: Local, from: Push, to: Push, lengths: readonly number[], copies: number, body: (lanes: 1 | 4, copies: number) => void,
+  c: Code,
+  coord: Local,
+  from: Push,
+  to: Push,
+  lengths: readonly number[],
+  copies: number,
+  body: (lanes: 1 | 4, copies: number) => void,
 ): void {
   c.set(coord, from);
-  const forms = [{ lanes: 4, unroll: copies }, { lanes: 4, unroll: 1 }, { lanes: 1, unroll: 1 }] as const;
+  const forms = [
+    { lanes: 4, unroll: copies },
+    { lanes: 4, unroll: 1 },
+    { lanes: 1, unroll: 1 },
+  ] as const;
   let left = Infinity;
   for (const { lanes, unroll } of forms) {
     const step = lanes * unroll;

@@ -30,14 +30,22 @@ const LONG_RUN = 256;
 const UNIT_COST = 60;
 
 /** Emits `kernel` as function `exportPrefix` of the signature in `kernel-code.ts`. */
-export function emitLoop(kernel: LoopKernel, module: ModuleBuilder, exportPrefix: string, options: CodeOptions = {}): KernelCode {
+export function emitLoop(
+  kernel: LoopKernel,
+  module: ModuleBuilder,
+  exportPrefix: string,
+  options: CodeOptions = {},
+): KernelCode {
   const at = arrange(kernel);
   const code = Code.kernel(module, exportPrefix, kernel.args.length, options);
   const emitter = new LoopEmitter(kernel, at, code);
   emitter.emit();
   code.end();
   const points = [...kernel.outer, ...kernel.inner].reduce((n, size) => n * size, 1);
-  const weight = kernel.body.reduce((sum, instr, v) => (at.live[v] ? sum + instrWeight(instr, kernel.args) : sum), 0.1 * kernel.stores.length);
+  const weight = kernel.body.reduce(
+    (sum, instr, v) => (at.live[v] ? sum + instrWeight(instr, kernel.args) : sum),
+    0.1 * kernel.stores.length,
+  );
   return {
     phases: [{ exportName: exportPrefix, units: at.units.count, cost: points * weight + at.units.count * UNIT_COST }],
     sharedScratch: 0,
@@ -65,8 +73,14 @@ class LoopEmitter {
     this.#shape = [...kernel.outer, ...kernel.inner];
     this.#coords = this.#shape.map(() => code.local("i32"));
     this.#expr = new ExpressionEmitter(code, {
-      body: kernel.body, args: kernel.args, argLocals: code.args, coords: this.#coords, depth: at.depth,
-      laneDim: at.laneDim, outerRank: kernel.outer.length, reducedDepth: at.baseDepth,
+      body: kernel.body,
+      args: kernel.args,
+      argLocals: code.args,
+      coords: this.#coords,
+      depth: at.depth,
+      laneDim: at.laneDim,
+      outerRank: kernel.outer.length,
+      reducedDepth: at.baseDepth,
     });
     this.#elementStores = kernel.stores.filter((s) => storesElements(s, at.facts, kernel.outer.length));
     this.#rowStores = kernel.stores.filter((s) => !this.#elementStores.includes(s));
@@ -90,7 +104,11 @@ class LoopEmitter {
       return run >= LONG_RUN ? 4 : run >= LONG_RUN / 4 ? 2 : 1;
     }
     const draws = body.filter((instr, v): instr is Random => this.#at.live[v]! && instr.op === "random");
-    if (draws.length > 0) return this.#copiesDrawn(draws, draws.reduce((rest, draw) => rest - instrWeight(draw, args), weight));
+    if (draws.length > 0)
+      return this.#copiesDrawn(
+        draws,
+        draws.reduce((rest, draw) => rest - instrWeight(draw, args), weight),
+      );
     return weight > HEAVY_PASS ? 1 : 2;
   }
 
@@ -113,11 +131,13 @@ class LoopEmitter {
     this.#expr.enter(root, this.#at.live, this.#kernel.stores);
     const unit = c.local("i32");
     c.for(unit, c.begin, c.finish, 1, () => {
-      const block = units.chunks === 1 ? c.get(unit) : c.let("i32", c.op("i32.div_u", c.get(unit), c.i32(units.chunks)));
+      const block =
+        units.chunks === 1 ? c.get(unit) : c.let("i32", c.op("i32.div_u", c.get(unit), c.i32(units.chunks)));
       const first = c.let("i32", c.op("i32.mul", block, c.i32(units.rowsPerUnit)));
-      const last = units.rowsPerUnit === 1
-        ? c.let("i32", c.op("i32.add", first, c.i32(1)))
-        : c.let("i32", c.minimum(c.op("i32.add", first, c.i32(units.rowsPerUnit)), c.i32(units.rows)));
+      const last =
+        units.rowsPerUnit === 1
+          ? c.let("i32", c.op("i32.add", first, c.i32(1)))
+          : c.let("i32", c.minimum(c.op("i32.add", first, c.i32(units.rowsPerUnit)), c.i32(units.rows)));
       const chunk = c.op("i32.sub", c.get(unit), c.op("i32.mul", block, c.i32(units.chunks)));
       const from = units.chunks === 1 ? c.i32(0) : c.let("i32", c.op("i32.mul", chunk, c.i32(units.chunk)));
       const row = c.local("i32");
@@ -133,7 +153,10 @@ class LoopEmitter {
     this.#expr.enter(row, at.live, this.#kernel.stores);
     if (at.baseDepth === 1) return this.#passesIn(row);
     const size = this.#shape[at.laneDim]!;
-    const to = at.units.chunks === 1 ? c.i32(size) : c.let("i32", c.minimum(c.op("i32.add", from, c.i32(at.units.chunk)), c.i32(size)));
+    const to =
+      at.units.chunks === 1
+        ? c.i32(size)
+        : c.let("i32", c.minimum(c.op("i32.add", from, c.i32(at.units.chunk)), c.i32(size)));
     this.#lanes(row, at.laneDim, from, to, this.#copies(), (scope) => this.#passesIn(scope));
   }
 
@@ -154,7 +177,9 @@ class LoopEmitter {
     const { laneInner, units } = this.#at;
     const size = this.#shape[dim]!;
     const lengths = chunkLengths(size, laneInner ? size : units.chunk);
-    emitLanes(this.#c, this.#coords[dim]!, from, to, lengths, copies, (lanes, unroll) => body(this.#expr.scope(parent, parent.depth + 1, lanes, unroll, true)));
+    emitLanes(this.#c, this.#coords[dim]!, from, to, lengths, copies, (lanes, unroll) =>
+      body(this.#expr.scope(parent, parent.depth + 1, lanes, unroll, true)),
+    );
   }
 
   #passesIn(base: Scope): void {
@@ -163,7 +188,10 @@ class LoopEmitter {
       this.#expr.enter(base, this.#at.live, this.#kernel.stores, p);
       const final = p === list.length - 1;
       if (!final) this.#reduce(base, pass, p);
-      else if (this.#elementStores.length > 0) this.#inner(base, pass, p, this.#at.innerDims, this.#elementStores, (scope) => this.#storeAll(scope, this.#elementStores));
+      else if (this.#elementStores.length > 0)
+        this.#inner(base, pass, p, this.#at.innerDims, this.#elementStores, (scope) =>
+          this.#storeAll(scope, this.#elementStores),
+        );
     });
     this.#storeAll(base, this.#rowStores);
   }
@@ -183,30 +211,64 @@ class LoopEmitter {
       invariant(instr.op === "reduce", "ids name reductions");
       const vector = laneInner || this.#expr.isVector(base, instr.a);
       const count = laneInner ? this.#copies() : vector ? base.copies : 1;
-      const make = (wide: boolean): Accumulator => new Accumulator(c, instr.combine, instr.type, wide, block !== undefined);
-      return { v, instr, vector, lanes: Array.from({ length: count }, () => make(vector)), single: laneInner ? make(false) : undefined };
+      const make = (wide: boolean): Accumulator =>
+        new Accumulator(c, instr.combine, instr.type, wide, block !== undefined);
+      return {
+        v,
+        instr,
+        vector,
+        lanes: Array.from({ length: count }, () => make(vector)),
+        single: laneInner ? make(false) : undefined,
+      };
     });
     const all = reductions.flatMap((r) => (r.single === undefined ? r.lanes : [...r.lanes, r.single]));
     for (const accumulator of all) accumulator.reset();
     const runs = c.local("i32");
     c.set(runs, c.i32(0));
-    const flush = (): void => { for (const accumulator of all) accumulator.flush(); };
-    this.#inner(base, pass, p, innerDims, [], (scope) => {
-      for (const { instr, lanes, single } of reductions) {
-        if (scope.lanes === 1 && single !== undefined) single.add(this.#expr.value(scope, instr.a));
-        else lanes.slice(0, laneInner ? scope.copies : undefined).forEach((l, u) => l.add(laneInner ? this.#expr.vector(scope, instr.a, u) : this.#expr.value(scope, instr.a, u)));
-      }
-    }, block === undefined ? undefined : { steps: block, runs, flush });
+    const flush = (): void => {
+      for (const accumulator of all) accumulator.flush();
+    };
+    this.#inner(
+      base,
+      pass,
+      p,
+      innerDims,
+      [],
+      (scope) => {
+        for (const { instr, lanes, single } of reductions) {
+          if (scope.lanes === 1 && single !== undefined) single.add(this.#expr.value(scope, instr.a));
+          else
+            lanes
+              .slice(0, laneInner ? scope.copies : undefined)
+              .forEach((l, u) =>
+                l.add(laneInner ? this.#expr.vector(scope, instr.a, u) : this.#expr.value(scope, instr.a, u)),
+              );
+        }
+      },
+      block === undefined ? undefined : { steps: block, runs, flush },
+    );
     flush();
     for (const { v, instr, vector, lanes, single } of reductions) {
       if (single === undefined) {
-        lanes.forEach((l, u) => this.#expr.hold(base, v, u, c.keep(vector ? "v128" : instr.type === "f32" ? "f32" : "i32", l.result())));
+        lanes.forEach((l, u) =>
+          this.#expr.hold(base, v, u, c.keep(vector ? "v128" : instr.type === "f32" ? "f32" : "i32", l.result())),
+        );
         continue;
       }
       const join = (a: Push, b: Push): Push => combine(c, instr.combine, instr.type, a, b, true);
-      const pairs = lanes.map((l) => l.result()).reduce<Push[]>((out, x, i) => (i % 2 === 0 ? [...out, x] : [...out.slice(0, -1), join(out.at(-1)!, x)]), []);
+      const pairs = lanes
+        .map((l) => l.result())
+        .reduce<Push[]>((out, x, i) => (i % 2 === 0 ? [...out, x] : [...out.slice(0, -1), join(out.at(-1)!, x)]), []);
       const whole = acrossLanes(c, instr.combine, instr.type, pairs.reduce(join));
-      this.#expr.hold(base, v, 0, c.keep(instr.type === "f32" ? "f32" : "i32", combine(c, instr.combine, instr.type, whole, single.result(), false)));
+      this.#expr.hold(
+        base,
+        v,
+        0,
+        c.keep(
+          instr.type === "f32" ? "f32" : "i32",
+          combine(c, instr.combine, instr.type, whole, single.result(), false),
+        ),
+      );
     }
   }
 
@@ -218,7 +280,15 @@ class LoopEmitter {
   }
 
   /** The loops over `dims` inside `scope`; `visit` runs in the innermost, after what the pass needs has been computed there. */
-  #inner(scope: Scope, pass: Pass, stage: number, dims: readonly number[], stores: readonly Store[], visit: (scope: Scope) => void, sum?: SumBlocks): void {
+  #inner(
+    scope: Scope,
+    pass: Pass,
+    stage: number,
+    dims: readonly number[],
+    stores: readonly Store[],
+    visit: (scope: Scope) => void,
+    sum?: SumBlocks,
+  ): void {
     const c = this.#c;
     const [dim, ...rest] = dims;
     if (dim === undefined) {
@@ -296,7 +366,11 @@ class LoopEmitter {
     return { base, offset: slot + copy * 16 };
   }
 
-  #eachKept(scope: Scope, ids: readonly ValueId[], visit: (v: ValueId, copy: number, place: Place, type: "v128" | "f32" | "i32") => void): void {
+  #eachKept(
+    scope: Scope,
+    ids: readonly ValueId[],
+    visit: (v: ValueId, copy: number, place: Place, type: "v128" | "f32" | "i32") => void,
+  ): void {
     for (const v of ids) {
       const vector = this.#expr.isVector(scope, v);
       const type = vector ? "v128" : this.#kernel.body[v]!.type === "f32" ? "f32" : "i32";

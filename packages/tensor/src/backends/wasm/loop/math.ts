@@ -4,7 +4,20 @@
  * (test/wasm-math.test.ts holds them): in units of the last place, exp 1.2 (1.3 for x ≤ 0 with subnormal results as 0), log 0.9, log1p 1.5, tanh 1.4, erf 1.2, normalCdf 5.3, sin and cos 1.6 for |x| ≤ 1e5.
  */
 import type { Code, Push } from "./code.ts";
-import { COS, ERF, ERFC, EXP, LN2_HI, LN2_LO, LOG, LOG2_E, NORMAL_CDF, NORMAL_CDF_END, SIN, TANH } from "./math-constants.ts";
+import {
+  COS,
+  ERF,
+  ERFC,
+  EXP,
+  LN2_HI,
+  LN2_LO,
+  LOG,
+  LOG2_E,
+  NORMAL_CDF,
+  NORMAL_CDF_END,
+  SIN,
+  TANH,
+} from "./math-constants.ts";
 
 /** Adding and subtracting 1.5·2²³ rounds to the nearest integer, which then sits in the low bits of the sum. */
 const ROUND_MAGIC = 12582912;
@@ -12,7 +25,9 @@ const ROUND_MAGIC = 12582912;
 export type MathFunction = (c: Code, x: Push) => Push;
 
 function horner(c: Code, coefficients: readonly number[], x: Push): Push {
-  return coefficients.slice(0, -1).reduceRight((sum: Push, k) => c.madd(sum, x, c.f4const(k)), c.f4const(coefficients.at(-1)!));
+  return coefficients
+    .slice(0, -1)
+    .reduceRight((sum: Push, k) => c.madd(sum, x, c.f4const(k)), c.f4const(coefficients.at(-1)!));
 }
 
 /** (sign of `sign`, magnitude of `magnitude`). */
@@ -157,7 +172,9 @@ function circular(c: Code, value: Push, quadrants: number): Push {
   const reduced = (pair: Push): { r: Push; n: Push } => {
     const wide = c.let4(c.op("f64x2.promote_low_f32x4", pair));
     // Adding 0 turns −0 into 0, so that sin(−0) = −0 − 0.
-    const n = c.let4(c.op("f64x2.add", c.op("f64x2.nearest", c.op("f64x2.mul", wide, c.f64x2const(2 / Math.PI))), c.f64x2const(0)));
+    const n = c.let4(
+      c.op("f64x2.add", c.op("f64x2.nearest", c.op("f64x2.mul", wide, c.f64x2const(2 / Math.PI))), c.f64x2const(0)),
+    );
     const high = c.op("f64x2.sub", wide, c.op("f64x2.mul", n, c.f64x2const(PIO2_HI)));
     const r = c.op("f64x2.sub", high, c.op("f64x2.mul", n, c.f64x2const(PIO2_LO)));
     return { r: c.let4(c.op("f32x4.demote_f64x2_zero", r)), n: c.let4(c.op("i32x4.trunc_sat_f64x2_s_zero", n)) };
@@ -184,6 +201,16 @@ export const sin: MathFunction = (c, value) => {
 export const cos: MathFunction = (c, x) => circular(c, x, 1);
 
 /** Functions worth a call; everything else is one or two instructions. */
-export const mathFunctions: Readonly<Record<"exp" | "expBelow0" | "log" | "log1p" | "tanh" | "erf" | "normalCdf" | "sin" | "cos", MathFunction>> = {
-  exp, expBelow0, log, log1p, tanh, erf, normalCdf, sin, cos,
+export const mathFunctions: Readonly<
+  Record<"exp" | "expBelow0" | "log" | "log1p" | "tanh" | "erf" | "normalCdf" | "sin" | "cos", MathFunction>
+> = {
+  exp,
+  expBelow0,
+  log,
+  log1p,
+  tanh,
+  erf,
+  normalCdf,
+  sin,
+  cos,
 };

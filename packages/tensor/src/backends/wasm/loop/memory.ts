@@ -9,11 +9,19 @@ import { narrowBf16, narrowF16, widenBf16, widenF16 } from "./half.ts";
 /** Register type of a memory format. */
 export function registerType(dtype: DType): ValueType {
   switch (dtype) {
-    case "f32": case "f16": case "bf16": return "f32";
-    case "i32": return "i32";
-    case "u32": case "u8": return "u32";
-    case "bool": return "bool";
-    case "f64": throw new DTypeError("wasm: f64 tensors exist on the reference device only; cast to f32 first");
+    case "f32":
+    case "f16":
+    case "bf16":
+      return "f32";
+    case "i32":
+      return "i32";
+    case "u32":
+    case "u8":
+      return "u32";
+    case "bool":
+      return "bool";
+    case "f64":
+      throw new DTypeError("wasm: f64 tensors exist on the reference device only; cast to f32 first");
   }
 }
 
@@ -32,13 +40,20 @@ export function moved(c: Code, at: Place, bytes: number): Place {
 /** Four adjacent elements. */
 export function loadVector(c: Code, dtype: DType, at: Place): Push {
   switch (dtype) {
-    case "f32": case "i32": case "u32":
+    case "f32":
+    case "i32":
+    case "u32":
       return c.load("v128.load", at.base, at.offset);
-    case "f16": return widenF16(c, c.load("v128.load16x4_u", at.base, at.offset));
-    case "bf16": return widenBf16(c, c.load("v128.load16x4_u", at.base, at.offset));
-    case "u8": return bytes(c, at);
-    case "bool": return c.i4("ne", bytes(c, at), c.i4const(0));
-    case "f64": invariant(false, "f64 argument in a wasm kernel");
+    case "f16":
+      return widenF16(c, c.load("v128.load16x4_u", at.base, at.offset));
+    case "bf16":
+      return widenBf16(c, c.load("v128.load16x4_u", at.base, at.offset));
+    case "u8":
+      return bytes(c, at);
+    case "bool":
+      return c.i4("ne", bytes(c, at), c.i4const(0));
+    case "f64":
+      invariant(false, "f64 argument in a wasm kernel");
   }
 }
 
@@ -49,14 +64,21 @@ function bytes(c: Code, at: Place): Push {
 
 export function loadScalar(c: Code, dtype: DType, at: Place): Push {
   switch (dtype) {
-    case "f32": return c.load("f32.load", at.base, at.offset);
-    case "i32": case "u32": return c.load("i32.load", at.base, at.offset);
-    case "u8": case "bool": return c.load("i32.load8_u", at.base, at.offset);
-    case "f16": case "bf16": {
+    case "f32":
+      return c.load("f32.load", at.base, at.offset);
+    case "i32":
+    case "u32":
+      return c.load("i32.load", at.base, at.offset);
+    case "u8":
+    case "bool":
+      return c.load("i32.load8_u", at.base, at.offset);
+    case "f16":
+    case "bf16": {
       const bits = c.op("i32x4.splat", c.load("i32.load16_u", at.base, at.offset));
       return c.lane("f32x4.extract_lane", dtype === "f16" ? widenF16(c, bits) : widenBf16(c, bits), 0);
     }
-    case "f64": invariant(false, "f64 argument in a wasm kernel");
+    case "f64":
+      invariant(false, "f64 argument in a wasm kernel");
   }
 }
 
@@ -92,21 +114,30 @@ export function loadIntoLane(c: Code, dtype: DType, at: Place, into: Push, i: nu
 
 function fromBits(c: Code, dtype: DType, bits: Push): Push {
   switch (dtype) {
-    case "f16": return widenF16(c, bits);
-    case "bf16": return widenBf16(c, bits);
-    case "bool": return c.i4("ne", bits, c.i4const(0));
-    default: return bits;
+    case "f16":
+      return widenF16(c, bits);
+    case "bf16":
+      return widenBf16(c, bits);
+    case "bool":
+      return c.i4("ne", bits, c.i4const(0));
+    default:
+      return bits;
   }
 }
 
 /** Raw bits to store, in i32 lanes. */
 function toBits(c: Code, dtype: DType, value: Push): Push {
   switch (dtype) {
-    case "f16": return narrowF16(c, value);
-    case "bf16": return narrowBf16(c, value);
-    case "bool": return c.v("and", value, c.i4const(1));
-    case "u8": return c.v("and", value, c.i4const(0xff));
-    default: return value;
+    case "f16":
+      return narrowF16(c, value);
+    case "bf16":
+      return narrowBf16(c, value);
+    case "bool":
+      return c.v("and", value, c.i4const(1));
+    case "u8":
+      return c.v("and", value, c.i4const(0xff));
+    default:
+      return value;
   }
 }
 
@@ -123,14 +154,21 @@ export function storeVector(c: Code, dtype: DType, at: Place, value: Push): void
 
 export function storeScalar(c: Code, dtype: DType, at: Place, value: Push): void {
   switch (dtype) {
-    case "f32": return c.store("f32.store", at.base, at.offset, value);
-    case "i32": case "u32": return c.store("i32.store", at.base, at.offset, value);
-    case "u8": case "bool": return c.store("i32.store8", at.base, at.offset, value);
-    case "f16": case "bf16": {
+    case "f32":
+      return c.store("f32.store", at.base, at.offset, value);
+    case "i32":
+    case "u32":
+      return c.store("i32.store", at.base, at.offset, value);
+    case "u8":
+    case "bool":
+      return c.store("i32.store8", at.base, at.offset, value);
+    case "f16":
+    case "bf16": {
       const bits = toBits(c, dtype, c.let4(c.op("f32x4.splat", value)));
       return c.store("i32.store16", at.base, at.offset, c.lane("i32x4.extract_lane", bits, 0));
     }
-    case "f64": invariant(false, "f64 argument in a wasm kernel");
+    case "f64":
+      invariant(false, "f64 argument in a wasm kernel");
   }
 }
 

@@ -48,11 +48,16 @@ export function unary(c: Code, op: UnaryOp | "expBelow0", type: ValueType, x: Pu
       const value = c.let("i32", x);
       return c.select(c.op("i32.sub", c.i32(0), value), value, c.op("i32.lt_s", value, c.i32(0)));
     }
-    case "sqrt": return c.op(`${f}.sqrt`, x);
-    case "floor": return c.op(`${f}.floor`, x);
-    case "recip": return c.op(`${f}.div`, constant(c, "f32", 1, vector), x);
-    case "rsqrt": return c.op(`${f}.div`, constant(c, "f32", 1, vector), c.op(`${f}.sqrt`, x));
-    case "not": return vector ? c.v("not", x) : c.op("i32.eqz", x);
+    case "sqrt":
+      return c.op(`${f}.sqrt`, x);
+    case "floor":
+      return c.op(`${f}.floor`, x);
+    case "recip":
+      return c.op(`${f}.div`, constant(c, "f32", 1, vector), x);
+    case "rsqrt":
+      return c.op(`${f}.div`, constant(c, "f32", 1, vector), c.op(`${f}.sqrt`, x));
+    case "not":
+      return vector ? c.v("not", x) : c.op("i32.eqz", x);
     case "isfinite":
       return vector
         ? c.i4("ne", c.v("and", x, c.i4const(0x7f800000)), c.i4const(0x7f800000))
@@ -72,31 +77,47 @@ export function binary(c: Code, op: BinaryOp, type: ValueType, a: Push, b: Push,
   const simple = vector ? vectorInteger(op, type) : scalarInteger(op, type);
   if (simple !== undefined) return c.op(simple, a, b);
   if (vector) {
-    if ((op === "shl" || op === "shr") && shift !== undefined) return c.op(`i32x4.${op === "shl" ? "shl" : type === "u32" ? "shr_u" : "shr_s"}`, a, shift);
+    if ((op === "shl" || op === "shr") && shift !== undefined)
+      return c.op(`i32x4.${op === "shl" ? "shl" : type === "u32" ? "shr_u" : "shr_s"}`, a, shift);
     return lanewise(c, type, a, b, (x, y) => binary(c, op, type, x, y, false));
   }
   const x = c.let("i32", a);
   const y = c.let("i32", b);
   switch (op) {
-    case "max": return c.select(x, y, c.op(type === "i32" ? "i32.gt_s" : "i32.gt_u", x, y));
-    case "min": return c.select(x, y, c.op(type === "i32" ? "i32.lt_s" : "i32.lt_u", x, y));
-    case "div": return safeDivision(c, type, "div", x, y);
-    case "mod": return safeDivision(c, type, "rem", x, y);
-    default: invariant(false, `no code for ${op} of ${type}`);
+    case "max":
+      return c.select(x, y, c.op(type === "i32" ? "i32.gt_s" : "i32.gt_u", x, y));
+    case "min":
+      return c.select(x, y, c.op(type === "i32" ? "i32.lt_s" : "i32.lt_u", x, y));
+    case "div":
+      return safeDivision(c, type, "div", x, y);
+    case "mod":
+      return safeDivision(c, type, "rem", x, y);
+    default:
+      invariant(false, `no code for ${op} of ${type}`);
   }
 }
 
 function binaryFloat(c: Code, op: BinaryOp, a: Push, b: Push, vector: boolean): Push {
   const f = vector ? "f32x4" : "f32";
   switch (op) {
-    case "add": case "sub": case "mul": case "div": case "max": case "min": case "lt": case "le": case "eq": case "ne":
+    case "add":
+    case "sub":
+    case "mul":
+    case "div":
+    case "max":
+    case "min":
+    case "lt":
+    case "le":
+    case "eq":
+    case "ne":
       return c.op(`${f}.${op}`, a, b);
     case "mod": {
       const x = c.let(vector ? "v128" : "f32", a);
       const y = c.let(vector ? "v128" : "f32", b);
       return c.op(`${f}.sub`, x, c.op(`${f}.mul`, y, c.op(`${f}.trunc`, c.op(`${f}.div`, x, y))));
     }
-    default: invariant(false, `no code for ${op} of f32`);
+    default:
+      invariant(false, `no code for ${op} of f32`);
   }
 }
 
@@ -115,7 +136,12 @@ function vectorInteger(op: BinaryOp, type: ValueType): string | undefined {
   if (op === "eq" || op === "ne") return `i32x4.${op}`;
   if (type === "bool") {
     // Masks: true is −1, so the order is reversed.
-    const masks: Partial<Record<BinaryOp, string>> = { max: "v128.or", min: "v128.and", lt: "i32x4.gt_s", le: "i32x4.ge_s" };
+    const masks: Partial<Record<BinaryOp, string>> = {
+      max: "v128.or",
+      min: "v128.and",
+      lt: "i32x4.gt_s",
+      le: "i32x4.ge_s",
+    };
     return masks[op];
   }
   if (op === "add" || op === "sub" || op === "mul") return `i32x4.${op}`;
@@ -127,10 +153,19 @@ function vectorInteger(op: BinaryOp, type: ValueType): string | undefined {
 function safeDivision(c: Code, type: ValueType, op: "div" | "rem", x: Push, y: Push): Push {
   const sign = type === "i32" ? "s" : "u";
   const out = c.local("i32");
-  c.if(y, () => {
-    if (op === "rem" || type === "u32") c.set(out, c.op(`i32.${op}_${sign}`, x, y));
-    else c.if(c.op("i32.eq", y, c.i32(-1)), () => c.set(out, c.op("i32.sub", c.i32(0), x)), () => c.set(out, c.op("i32.div_s", x, y)));
-  }, () => c.set(out, c.i32(0)));
+  c.if(
+    y,
+    () => {
+      if (op === "rem" || type === "u32") c.set(out, c.op(`i32.${op}_${sign}`, x, y));
+      else
+        c.if(
+          c.op("i32.eq", y, c.i32(-1)),
+          () => c.set(out, c.op("i32.sub", c.i32(0), x)),
+          () => c.set(out, c.op("i32.div_s", x, y)),
+        );
+    },
+    () => c.set(out, c.i32(0)),
+  );
   return c.get(out);
 }
 

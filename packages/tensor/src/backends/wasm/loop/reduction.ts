@@ -72,7 +72,10 @@ export class Accumulator {
   /** Ends a block. */
   flush(): void {
     if (this.#total === undefined) return;
-    this.#c.set(this.#total, combine(this.#c, this.#how, this.#type, this.#c.get(this.#total), this.#c.get(this.#partial), this.#vector));
+    this.#c.set(
+      this.#total,
+      combine(this.#c, this.#how, this.#type, this.#c.get(this.#total), this.#c.get(this.#partial), this.#vector),
+    );
     this.#clear(this.#partial);
   }
 

@@ -35,18 +35,30 @@ function cutGrid({ rows, cols, count }: ScatterKernel): Grid {
   const colBlock = Math.max(LEAST_COLUMNS, Math.ceil(cols / wanted / 16) * 16);
   const colBlocks = Math.max(1, Math.ceil(cols / colBlock));
   // Every row block walks all ids: keep that walk below a third of the additions.
-  const rowBlocksWanted = Math.min(Math.ceil(wanted / colBlocks), Math.floor(1 + 0.15 * Math.min(cols, colBlock)), Math.max(rows, 1));
+  const rowBlocksWanted = Math.min(
+    Math.ceil(wanted / colBlocks),
+    Math.floor(1 + 0.15 * Math.min(cols, colBlock)),
+    Math.max(rows, 1),
+  );
   const rowBlock = Math.max(1, Math.ceil(rows / Math.max(1, rowBlocksWanted)));
   return { rowBlock, colBlock, colBlocks, rowBlocks: Math.ceil(rows / rowBlock) };
 }
 
 /** Emits functions `<exportPrefix>_fill` and `<exportPrefix>_add`. Ids pass through shared scratch, 4 bytes each. */
-export function emitScatter(kernel: ScatterKernel, module: ModuleBuilder, exportPrefix: string, options: CodeOptions = {}): KernelCode {
+export function emitScatter(
+  kernel: ScatterKernel,
+  module: ModuleBuilder,
+  exportPrefix: string,
+  options: CodeOptions = {},
+): KernelCode {
   invariant(kernel.args[kernel.out]!.dtype === "f32", "scatter sums into f32");
   const fill = emitFill(kernel, Code.kernel(module, `${exportPrefix}_fill`, kernel.args.length, options));
   const add = emitAdd(kernel, Code.kernel(module, `${exportPrefix}_add`, kernel.args.length, options));
   return {
-    phases: [{ exportName: `${exportPrefix}_fill`, ...fill }, { exportName: `${exportPrefix}_add`, ...add }],
+    phases: [
+      { exportName: `${exportPrefix}_fill`, ...fill },
+      { exportName: `${exportPrefix}_add`, ...add },
+    ],
     sharedScratch: Math.ceil((kernel.count * 4) / 64) * 64,
     threadScratch: 0,
   };
@@ -60,26 +72,37 @@ function emitFill(kernel: ScatterKernel, c: Code): Omit<Phase, "exportName"> {
   const { body, value } = kernel.ids;
   invariant(["i32", "u32"].includes(body[value]!.type), "scatter ids are integers");
   const i = c.local("i32");
-  const expr = new ExpressionEmitter(c, { body, args: kernel.args, argLocals: c.args, coords: [i], depth: [1], laneDim: -1 });
+  const expr = new ExpressionEmitter(c, {
+    body,
+    args: kernel.args,
+    argLocals: c.args,
+    coords: [i],
+    depth: [1],
+    laneDim: -1,
+  });
   const needed = reachable(body, [value]);
   c.if(c.op("i32.ge_s", c.begin, c.finish), () => c.return());
   const root = expr.scope(undefined, 0);
   expr.enter(root, needed);
   const unit = c.local("i32");
   c.for(unit, c.begin, c.finish, 1, () => {
-    c.if(c.op("i32.lt_u", c.get(unit), c.i32(fills)), () => {
-      const start = c.at.let(c.at.times(c.get(unit), FILL_BYTES));
-      const length = c.at.minimum(c.at.bytes(FILL_BYTES), c.at.minus(c.at.bytes(bytes), start));
-      c.fill(c.at.plus(c.at.get(c.args[kernel.out]!), start), c.i32(0), length);
-    }, () => {
-      const start = c.let("i32", c.op("i32.mul", c.op("i32.sub", c.get(unit), c.i32(fills)), c.i32(ID_BLOCK)));
-      const end = c.let("i32", c.minimum(c.op("i32.add", start, c.i32(ID_BLOCK)), c.i32(kernel.count)));
-      c.for(i, start, end, 1, () => {
-        const scope = expr.scope(root, 1);
-        expr.enter(scope, needed);
-        c.store("i32.store", c.at.plus(c.shared, c.at.scaled(c.get(i), 4)), 0, expr.value(scope, value));
-      });
-    });
+    c.if(
+      c.op("i32.lt_u", c.get(unit), c.i32(fills)),
+      () => {
+        const start = c.at.let(c.at.times(c.get(unit), FILL_BYTES));
+        const length = c.at.minimum(c.at.bytes(FILL_BYTES), c.at.minus(c.at.bytes(bytes), start));
+        c.fill(c.at.plus(c.at.get(c.args[kernel.out]!), start), c.i32(0), length);
+      },
+      () => {
+        const start = c.let("i32", c.op("i32.mul", c.op("i32.sub", c.get(unit), c.i32(fills)), c.i32(ID_BLOCK)));
+        const end = c.let("i32", c.minimum(c.op("i32.add", start, c.i32(ID_BLOCK)), c.i32(kernel.count)));
+        c.for(i, start, end, 1, () => {
+          const scope = expr.scope(root, 1);
+          expr.enter(scope, needed);
+          c.store("i32.store", c.at.plus(c.shared, c.at.scaled(c.get(i), 4)), 0, expr.value(scope, value));
+        });
+      },
+    );
   });
   return { units: fills + idUnits, cost: bytes * 0.05 + kernel.count };
 }
@@ -92,7 +115,14 @@ function emitAdd(kernel: ScatterKernel, c: Code): Omit<Phase, "exportName"> {
   invariant(type === "f32", "scatter sums f32 sources");
   const i = c.local("i32");
   const column = c.local("i32");
-  const expr = new ExpressionEmitter(c, { body, args: kernel.args, argLocals: c.args, coords: [i, column], depth: [1, 2], laneDim: 1 });
+  const expr = new ExpressionEmitter(c, {
+    body,
+    args: kernel.args,
+    argLocals: c.args,
+    coords: [i, column],
+    depth: [1, 2],
+    laneDim: 1,
+  });
   const needed = reachable(body, [value]);
   c.if(c.op("i32.ge_s", c.begin, c.finish), () => c.return());
   const root = expr.scope(undefined, 0);
@@ -103,7 +133,10 @@ function emitAdd(kernel: ScatterKernel, c: Code): Omit<Phase, "exportName"> {
     const rowUnit = colBlocks === 1 ? c.get(unit) : c.let("i32", c.op("i32.div_u", c.get(unit), c.i32(colBlocks)));
     const firstRow = c.let("i32", c.op("i32.mul", rowUnit, c.i32(rowBlock)));
     const rowCount = c.let("i32", c.minimum(c.i32(rowBlock), c.op("i32.sub", c.i32(rows), firstRow)));
-    const firstColumn = c.let("i32", c.op("i32.mul", c.op("i32.sub", c.get(unit), c.op("i32.mul", rowUnit, c.i32(colBlocks))), c.i32(colBlock)));
+    const firstColumn = c.let(
+      "i32",
+      c.op("i32.mul", c.op("i32.sub", c.get(unit), c.op("i32.mul", rowUnit, c.i32(colBlocks))), c.i32(colBlock)),
+    );
     const endColumn = c.let("i32", c.minimum(c.op("i32.add", firstColumn, c.i32(colBlock)), c.i32(cols)));
     c.for(i, c.i32(0), c.i32(count), 1, () => {
       const id = c.let("i32", c.load("i32.load", c.at.plus(c.shared, c.at.scaled(c.get(i), 4)), 0));
@@ -115,7 +148,8 @@ function emitAdd(kernel: ScatterKernel, c: Code): Omit<Phase, "exportName"> {
           const scope = expr.scope(row, 2, lanes, copies);
           expr.enter(scope, needed);
           const at = c.at.let(c.at.plus(target, c.at.scaled(c.get(column), 4)));
-          const [load, store, add] = lanes === 4 ? ["v128.load", "v128.store", "f32x4.add"] : ["f32.load", "f32.store", "f32.add"];
+          const [load, store, add] =
+            lanes === 4 ? ["v128.load", "v128.store", "f32x4.add"] : ["f32.load", "f32.store", "f32.add"];
           for (let u = 0; u < copies; u++) {
             const x: Push = lanes === 4 ? expr.vector(scope, value, u) : expr.value(scope, value);
             c.store(store!, at, 16 * u, c.op(add!, c.load(load!, at, 16 * u), x));
@@ -125,5 +159,8 @@ function emitAdd(kernel: ScatterKernel, c: Code): Omit<Phase, "exportName"> {
     });
   });
   const weight = 0.3 + body.reduce((sum, instr, v) => (needed[v] ? sum + instrWeight(instr, kernel.args) : sum), 0);
-  return { units: count === 0 || cols === 0 ? 0 : rowBlocks * colBlocks, cost: count * (cols * weight + rowBlocks * colBlocks) };
+  return {
+    units: count === 0 || cols === 0 ? 0 : rowBlocks * colBlocks,
+    cost: count * (cols * weight + rowBlocks * colBlocks),
+  };
 }

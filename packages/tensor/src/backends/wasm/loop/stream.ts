@@ -29,6 +29,8 @@ export function guardStream(guard: Guard): Stream {
 function makeStream(arg: number, at: Index | Guard, scale: number, guarded: boolean): Stream {
   const offset = at.offset * scale;
   const strides = at.strides.map((s) => s * scale);
-  const dynamic = (at.dynamic ?? []).filter((t) => t.stride !== 0).map((t) => ({ value: t.value, stride: t.stride * scale }));
+  const dynamic = (at.dynamic ?? [])
+    .filter((t) => t.stride !== 0)
+    .map((t) => ({ value: t.value, stride: t.stride * scale }));
   return { key: JSON.stringify([arg, offset, strides, dynamic, guarded]), arg, offset, strides, dynamic, guarded };
 }

@@ -21,7 +21,10 @@ export function threefry(c: Code, k0: Push, k1: Push, c0: readonly Push[], c1: P
     if (round % 4 !== 3) continue;
     const injection = (round + 1) / 4;
     const [a, b] = [keys[injection % 3]!, keys[(injection + 1) % 3]!];
-    calls = calls.map(([x0, x1]) => [c.let4(c.i4("add", x0, a)), c.let4(c.i4("add", c.i4("add", x1, b), c.i4const(injection)))]);
+    calls = calls.map(([x0, x1]) => [
+      c.let4(c.i4("add", x0, a)),
+      c.let4(c.i4("add", c.i4("add", x1, b), c.i4const(injection))),
+    ]);
   }
   return calls;
 }

@@ -54,17 +54,39 @@ export class Values {
     this.#nest = nest;
     const { body, depth } = nest;
     this.facts = bodyFacts(body, nest.outerRank ?? depth.length, depth.length);
-    this.depth = body.map((_, v) => this.#depthOf(this.facts.dims[v]!, this.facts.stage[v]! > 0 ? (nest.reducedDepth ?? 0) : 0));
+    this.depth = body.map((_, v) =>
+      this.#depthOf(this.facts.dims[v]!, this.facts.stage[v]! > 0 ? (nest.reducedDepth ?? 0) : 0),
+    );
   }
 
   #depthOf(dims: number, least: number): number {
     return this.#nest.depth.reduce((deepest, at, d) => (dims & (1 << d) ? Math.max(deepest, at) : deepest), least);
   }
 
-  scope(parent: Scope | undefined, depth: number, lanes: 1 | 4 = parent?.lanes ?? 1, copies: number = parent?.copies ?? 1, aligned: boolean = parent?.aligned ?? false): Scope {
-    invariant((parent === undefined) === (depth === 0) && (parent === undefined || parent.depth === depth - 1), "scopes nest one depth at a time, from 0");
+  scope(
+    parent: Scope | undefined,
+    depth: number,
+    lanes: 1 | 4 = parent?.lanes ?? 1,
+    copies: number = parent?.copies ?? 1,
+    aligned: boolean = parent?.aligned ?? false,
+  ): Scope {
+    invariant(
+      (parent === undefined) === (depth === 0) && (parent === undefined || parent.depth === depth - 1),
+      "scopes nest one depth at a time, from 0",
+    );
     const varying = Array.from({ length: copies }, () => new Map<ValueId, Local>());
-    return { parent, depth, lanes, copies, aligned, uniform: new Map(), varying, pointers: new Map(), fullPointers: new Map(), open: false };
+    return {
+      parent,
+      depth,
+      lanes,
+      copies,
+      aligned,
+      uniform: new Map(),
+      varying,
+      pointers: new Map(),
+      fullPointers: new Map(),
+      open: false,
+    };
   }
 
   /** Takes a value that was computed outside: a reduction, or a value read back from scratch. */
@@ -108,6 +130,8 @@ export class Values {
 
   /** Like `vector`, also where the scope has one lane. */
   vector4(scope: Scope, v: ValueId, copy: number): Push {
-    return scope.lanes === 4 ? this.vector(scope, v, copy) : splat(this.#c, this.#nest.body[v]!.type, this.value(scope, v, copy));
+    return scope.lanes === 4
+      ? this.vector(scope, v, copy)
+      : splat(this.#c, this.#nest.body[v]!.type, this.value(scope, v, copy));
   }
 }

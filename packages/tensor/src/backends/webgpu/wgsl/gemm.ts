@@ -15,12 +15,19 @@ const ENOUGH_GROUPS = 64;
 
 export function printGemm(kernel: GemmKernel): WgslKernel {
   const batches = product(kernel.batch);
-  const groupsFor = (micro: number): number => batches * Math.ceil(kernel.m / (SIDE * micro)) * Math.ceil(kernel.n / (SIDE * micro));
+  const groupsFor = (micro: number): number =>
+    batches * Math.ceil(kernel.m / (SIDE * micro)) * Math.ceil(kernel.n / (SIDE * micro));
   const micro = [4, 2].find((r) => groupsFor(r) >= ENOUGH_GROUPS) ?? 1;
   const module = new WgslModule(kernel.args);
   const rank = kernel.batch.length + 2;
-  const operands = kernel.products.flatMap(({ a, b }, p) => [printOperand(module, `load_a${p}`, a, rank, "f32"), printOperand(module, `load_b${p}`, b, rank, "f32")]);
-  return { code: module.print([...operands, printEpilogue(module, kernel), printMain(kernel, micro)]), workgroups: groupsFor(micro) };
+  const operands = kernel.products.flatMap(({ a, b }, p) => [
+    printOperand(module, `load_a${p}`, a, rank, "f32"),
+    printOperand(module, `load_b${p}`, b, rank, "f32"),
+  ]);
+  return {
+    code: module.print([...operands, printEpilogue(module, kernel), printMain(kernel, micro)]),
+    workgroups: groupsFor(micro),
+  };
 }
 
 /** `fn finish(c0: i32, …, acc0: f32, …)`: the epilogue and its stores at one place of the result. */
@@ -28,7 +35,10 @@ function printEpilogue(module: WgslModule, kernel: GemmKernel): string {
   const coords = [...kernel.batch, 0, 0].map((_, d) => `c${d}`);
   const scope: Scope = { values: new Map(), coords };
   const { epilogue, stores } = kernel;
-  const live = reachable(epilogue, stores.flatMap((s) => [s.value, ...indexOperands(s.index)]));
+  const live = reachable(
+    epilogue,
+    stores.flatMap((s) => [s.value, ...indexOperands(s.index)]),
+  );
   const lines = epilogue.flatMap((instr, id) => {
     if (!live[id]) return [];
     if (instr.op !== "acc") return printValue(module, epilogue, id, scope, "v");
@@ -36,7 +46,9 @@ function printEpilogue(module: WgslModule, kernel: GemmKernel): string {
     return [];
   });
   stores.forEach((s, i) => lines.push(`let s${i} = ${printPlace(s.index, epilogue, scope)};`));
-  stores.forEach((s, i) => lines.push(...module.store(s.arg, `s${i}`, scope.values.get(s.value)!, epilogue[s.value]!.type)));
+  stores.forEach((s, i) =>
+    lines.push(...module.store(s.arg, `s${i}`, scope.values.get(s.value)!, epilogue[s.value]!.type)),
+  );
   return `fn finish(${coords.map((c) => `${c}: i32, `).join("")}${Array.from({ length: accumulators(kernel) }, (_, a) => `acc${a}: f32`).join(", ")}) {\n${lines.map((l) => `  ${l}\n`).join("")}}\n`;
 }
 
@@ -46,8 +58,10 @@ function printMain(kernel: GemmKernel, micro: number): string {
   const tile = SIDE * micro;
   const [rowTiles, columnTiles] = [Math.ceil(m / tile), Math.ceil(n / tile)];
   const at = batch.map((_, d) => `c${d}, `).join("");
-  const each = (visit: (i: number, j: number) => string): string => Array.from({ length: micro * micro }, (_, x) => `${visit(Math.floor(x / micro), x % micro)}\n`).join("");
-  const along = (visit: (i: number) => string): string => Array.from({ length: micro }, (_, i) => `${visit(i)}\n`).join("");
+  const each = (visit: (i: number, j: number) => string): string =>
+    Array.from({ length: micro * micro }, (_, x) => `${visit(Math.floor(x / micro), x % micro)}\n`).join("");
+  const along = (visit: (i: number) => string): string =>
+    Array.from({ length: micro }, (_, i) => `${visit(i)}\n`).join("");
   const loop = ({ k, acc }: Product, p: number): string => `  for (var k0 = 0; k0 < ${k}; k0 += ${SIDE}) {
 ${along((i) => `    { var v = 0.0f; let m = m0 + y + ${SIDE * i}; if (m < ${m} && k0 + x < ${k}) { v = load_a${p}(${at}m, k0 + x); } tile_a[(y + ${SIDE * i}) * ${SIDE + 1} + x] = v; }`)}${along((j) => `    { var v = 0.0f; let n = n0 + x + ${SIDE * j}; if (n < ${n} && k0 + y < ${k}) { v = load_b${p}(${at}k0 + y, n); } tile_b[y * ${tile + 1} + x + ${SIDE * j}] = v; }`)}    workgroupBarrier();
 ${each((i, j) => `    var part${i}_${j} = 0.0f;`)}    for (var kk = 0; kk < ${SIDE}; kk++) {

@@ -21,7 +21,9 @@ const SUM_BLOCK = 64;
 export function printLoop(kernel: LoopKernel): WgslKernel {
   const rows = product(kernel.outer);
   const elements = product(kernel.inner);
-  const wide = elements >= WIDE_ROW && (rows < MANY_ROWS || kernel.body.some((instr) => instr.op === "load" && instr.index.strides.at(-1) === 1));
+  const wide =
+    elements >= WIDE_ROW &&
+    (rows < MANY_ROWS || kernel.body.some((instr) => instr.op === "load" && instr.index.strides.at(-1) === 1));
   const printer = new LoopPrinter(kernel, rows, elements, wide);
   return { code: printer.print(), workgroups: wide ? rows : Math.ceil(rows / ROWS_PER_GROUP) };
 }
@@ -51,12 +53,17 @@ class LoopPrinter {
 
   print(): string {
     const { body, outer, stores } = this.#kernel;
-    const live = reachable(body, stores.flatMap((s) => [s.value, ...indexOperands(s.index)]));
+    const live = reachable(
+      body,
+      stores.flatMap((s) => [s.value, ...indexOperands(s.index)]),
+    );
     this.#header();
     for (let stage = 0; ; stage++) {
       this.#rowValues(live, stage);
       if (stage === this.#facts.stages) break;
-      const ending = body.flatMap((instr, id) => (live[id] && instr.op === "reduce" && this.#facts.stage[id] === stage + 1 ? [id] : []));
+      const ending = body.flatMap((instr, id) =>
+        live[id] && instr.op === "reduce" && this.#facts.stage[id] === stage + 1 ? [id] : [],
+      );
       if (ending.length > 0) this.#reductions(ending);
     }
     const perElement = stores.filter((s) => storesElements(s, this.#facts, outer.length));
@@ -70,11 +77,15 @@ ${this.#lines.map((l) => `  ${l}\n`).join("")}}\n`;
     return this.#module.print([...shared, main]);
   }
 
-  get #groupSize(): number { return this.#wide ? WIDE_GROUP : ROWS_PER_GROUP; }
+  get #groupSize(): number {
+    return this.#wide ? WIDE_GROUP : ROWS_PER_GROUP;
+  }
 
   #header(): void {
     const { outer } = this.#kernel;
-    this.#lines.push(`let row = i32(${this.#wide ? WORKGROUP_INDEX : `(${WORKGROUP_INDEX}) * ${ROWS_PER_GROUP}u + local`});`);
+    this.#lines.push(
+      `let row = i32(${this.#wide ? WORKGROUP_INDEX : `(${WORKGROUP_INDEX}) * ${ROWS_PER_GROUP}u + local`});`,
+    );
     this.#lines.push(`if (row >= ${this.#rows}) { return; }`, ...decode("row", outer, 0));
   }
 
@@ -94,16 +105,33 @@ ${this.#lines.map((l) => `  ${l}\n`).join("")}}\n`;
     const scope: Scope = { values: new Map(this.#row.values), coords: this.#row.coords };
     const [from, step] = this.#wide ? ["i32(local)", WIDE_GROUP] : ["0", 1];
     const lines = [...decode("t", inner, outer.length), ...visit(scope)];
-    this.#lines.push(...before, `for (var t = ${from}; t < ${this.#elements}; t += ${step}) {`, ...lines.map((l) => `  ${l}`), "}", ...after);
+    this.#lines.push(
+      ...before,
+      `for (var t = ${from}; t < ${this.#elements}; t += ${step}) {`,
+      ...lines.map((l) => `  ${l}`),
+      "}",
+      ...after,
+    );
   }
 
   #reductions(ids: readonly ValueId[]): void {
     const { body } = this.#kernel;
-    const reductions = ids.map((id) => new Reduction(this.#module, id, body[id] as Reduce, this.#wide ? WIDE_GROUP : 1));
-    this.#overInner((scope) => [
-      ...printNeeded(this.#module, body, reductions.map((r) => r.instr.a), scope, "e"),
-      ...reductions.flatMap((r) => r.step(scope.values.get(r.instr.a)!)),
-    ], reductions.flatMap((r) => r.start()));
+    const reductions = ids.map(
+      (id) => new Reduction(this.#module, id, body[id] as Reduce, this.#wide ? WIDE_GROUP : 1),
+    );
+    this.#overInner(
+      (scope) => [
+        ...printNeeded(
+          this.#module,
+          body,
+          reductions.map((r) => r.instr.a),
+          scope,
+          "e",
+        ),
+        ...reductions.flatMap((r) => r.step(scope.values.get(r.instr.a)!)),
+      ],
+      reductions.flatMap((r) => r.start()),
+    );
     for (const r of reductions) {
       if (!this.#wide) this.#lines.push(`let v${r.id} = ${r.result()};`);
       else {
@@ -117,7 +145,13 @@ ${this.#lines.map((l) => `  ${l}\n`).join("")}}\n`;
   /** All values first, then the writes: a store may overwrite what another one reads. */
   #stores(stores: readonly Store[], scope: Scope): string[] {
     const { body } = this.#kernel;
-    const lines = printNeeded(this.#module, body, stores.flatMap((s) => [s.value, ...indexOperands(s.index)]), scope, "e");
+    const lines = printNeeded(
+      this.#module,
+      body,
+      stores.flatMap((s) => [s.value, ...indexOperands(s.index)]),
+      scope,
+      "e",
+    );
     const writes = stores.flatMap((s) => {
       const at = `s${this.#kernel.stores.indexOf(s)}`;
       lines.push(`let ${at} = ${printPlace(s.index, body, scope)};`);
@@ -150,7 +184,9 @@ class Reduction {
     this.#lanes = lanes;
   }
 
-  get #blocked(): boolean { return this.instr.combine === "sum" && this.instr.type === "f32"; }
+  get #blocked(): boolean {
+    return this.instr.combine === "sum" && this.instr.type === "f32";
+  }
 
   start(): string[] {
     const { type, combine } = this.instr;
@@ -162,17 +198,23 @@ class Reduction {
   step(value: string): string[] {
     if (!this.#blocked) return [`r${this.id} = ${this.#combine(`r${this.id}`, value)};`];
     const period = SUM_BLOCK * this.#lanes;
-    return [`p${this.id} += ${value};`, `if (t % ${period} >= ${period - this.#lanes}) { r${this.id} += p${this.id}; p${this.id} = 0.0f; }`];
+    return [
+      `p${this.id} += ${value};`,
+      `if (t % ${period} >= ${period - this.#lanes}) { r${this.id} += p${this.id}; p${this.id} = 0.0f; }`,
+    ];
   }
 
-  result(): string { return this.#blocked ? `r${this.id} + p${this.id}` : `r${this.id}`; }
+  result(): string {
+    return this.#blocked ? `r${this.id} + p${this.id}` : `r${this.id}`;
+  }
 
   /** A tree over the workgroup's partial results. The first barrier keeps them apart from those of the reduction before. */
   meet(): string[] {
     const { type } = this.instr;
-    const [shared, wrap, unwrap] = type === "bool"
-      ? ["shared_u32", (x: string) => `select(0u, 1u, ${x})`, (x: string) => `(${x} != 0u)`] as const
-      : [`shared_${type}`, (x: string) => x, (x: string) => x] as const;
+    const [shared, wrap, unwrap] =
+      type === "bool"
+        ? (["shared_u32", (x: string) => `select(0u, 1u, ${x})`, (x: string) => `(${x} != 0u)`] as const)
+        : ([`shared_${type}`, (x: string) => x, (x: string) => x] as const);
     const pair = this.#combine(unwrap(`${shared}[local]`), unwrap(`${shared}[local + span]`));
     return [
       "workgroupBarrier();",

@@ -35,10 +35,14 @@ export class WgslModule {
     const word = this.#shared(arg) ? `atomicLoad(&b${arg}[(${at}) / ${perWord}])` : `b${arg}[(${at}) / ${perWord}]`;
     const bits = `((${word} >> ${shiftOf(dtype, at)}) & ${maskOf(dtype)})`;
     switch (dtype) {
-      case "f16": return `${this.use("widen_f16")}(${bits})`;
-      case "bf16": return `${this.use("widen_bf16")}(${bits})`;
-      case "bool": return `(${bits} != 0u)`;
-      default: return bits;
+      case "f16":
+        return `${this.use("widen_f16")}(${bits})`;
+      case "bf16":
+        return `${this.use("widen_bf16")}(${bits})`;
+      case "bool":
+        return `(${bits} != 0u)`;
+      default:
+        return bits;
     }
   }
 
@@ -52,21 +56,31 @@ export class WgslModule {
     if (perWord === 1) return [`b${arg}[${at}] = ${value};`];
     const word = `&b${arg}[(${at}) / ${perWord}]`;
     const shift = shiftOf(dtype, at);
-    return [`atomicAnd(${word}, ~(${maskOf(dtype)} << ${shift}));`, `atomicOr(${word}, (${this.#narrow(dtype, value, type)}) << ${shift});`];
+    return [
+      `atomicAnd(${word}, ~(${maskOf(dtype)} << ${shift}));`,
+      `atomicOr(${word}, (${this.#narrow(dtype, value, type)}) << ${shift});`,
+    ];
   }
 
   /** The whole source around `functions`. */
   print(functions: readonly string[]): string {
-    const bindings = this.#args.map(({ dtype }, i) => `@group(0) @binding(${i}) var<storage, read_write> b${i}: array<${this.#wordType(dtype, i)}>;\n`);
+    const bindings = this.#args.map(
+      ({ dtype }, i) =>
+        `@group(0) @binding(${i}) var<storage, read_write> b${i}: array<${this.#wordType(dtype, i)}>;\n`,
+    );
     return [...bindings, printHelpers(this.#helpers), ...functions].join("");
   }
 
   #narrow(dtype: DType, value: string, type: ValueType): string {
     switch (dtype) {
-      case "f16": return `${this.use("narrow_f16")}(${value})`;
-      case "bf16": return `${this.use("narrow_bf16")}(${value})`;
-      case "bool": return `select(0u, 1u, ${type === "bool" ? value : `${value} != ${type}(0)`})`;
-      default: return `u32(${value}) & 0xffu`;
+      case "f16":
+        return `${this.use("narrow_f16")}(${value})`;
+      case "bf16":
+        return `${this.use("narrow_bf16")}(${value})`;
+      case "bool":
+        return `select(0u, 1u, ${type === "bool" ? value : `${value} != ${type}(0)`})`;
+      default:
+        return `u32(${value}) & 0xffu`;
     }
   }
 

@@ -3,7 +3,20 @@
  * `exp`, `tanh` and `sin` have loose bounds and drivers differ, `max` may drop a NaN, conversions of NaN are anything, and there is
  * no `erf` and no storage narrower than a word. Polynomials are those of the WebAssembly device, so both agree to rounding.
  */
-import { COS, ERF, ERFC, EXP, LN2_HI, LN2_LO, LOG, LOG2_E, NORMAL_CDF, NORMAL_CDF_END, SIN, TANH } from "../../wasm/loop/math-constants.ts";
+import {
+  COS,
+  ERF,
+  ERFC,
+  EXP,
+  LN2_HI,
+  LN2_LO,
+  LOG,
+  LOG2_E,
+  NORMAL_CDF,
+  NORMAL_CDF_END,
+  SIN,
+  TANH,
+} from "../../wasm/loop/math-constants.ts";
 
 interface Helper {
   readonly code: string;
@@ -17,7 +30,9 @@ export function literal(x: number): string {
 }
 
 function horner(coefficients: readonly number[], x: string): string {
-  return coefficients.slice(0, -1).reduceRight((sum, c) => `(${sum} * ${x} + ${literal(c)})`, literal(coefficients.at(-1)!));
+  return coefficients
+    .slice(0, -1)
+    .reduceRight((sum, c) => `(${sum} * ${x} + ${literal(c)})`, literal(coefficients.at(-1)!));
 }
 
 const NAN_BITS = "0x7f800000u";
@@ -45,21 +60,35 @@ const helpers = {
   opaque_zero: { code: "var<private> opaque_zero: u32 = 0u;" },
   is_nan: { code: `fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > ${NAN_BITS}; }` },
   is_finite: { code: `fn is_finite(x: f32) -> bool { return (bitcast<u32>(x) & ${NAN_BITS}) != ${NAN_BITS}; }` },
-  nan_max: { uses: ["is_nan"], code: "fn nan_max(a: f32, b: f32) -> f32 { return select(select(select(b, a, a > b), b, is_nan(b)), a, is_nan(a)); }" },
-  nan_min: { uses: ["is_nan"], code: "fn nan_min(a: f32, b: f32) -> f32 { return select(select(select(b, a, a < b), b, is_nan(b)), a, is_nan(a)); }" },
-  to_i32: { uses: ["is_nan"], code: `fn to_i32(x: f32) -> i32 {
+  nan_max: {
+    uses: ["is_nan"],
+    code: "fn nan_max(a: f32, b: f32) -> f32 { return select(select(select(b, a, a > b), b, is_nan(b)), a, is_nan(a)); }",
+  },
+  nan_min: {
+    uses: ["is_nan"],
+    code: "fn nan_min(a: f32, b: f32) -> f32 { return select(select(select(b, a, a < b), b, is_nan(b)), a, is_nan(a)); }",
+  },
+  to_i32: {
+    uses: ["is_nan"],
+    code: `fn to_i32(x: f32) -> i32 {
   if (is_nan(x)) { return 0; }
   if (x >= 2147483648.0f) { return 2147483647; }
   if (x <= -2147483648.0f) { return i32(-2147483648); }
   return i32(x);
-}` },
-  to_u32: { uses: ["is_nan"], code: `fn to_u32(x: f32) -> u32 {
+}`,
+  },
+  to_u32: {
+    uses: ["is_nan"],
+    code: `fn to_u32(x: f32) -> u32 {
   if (is_nan(x) || x <= 0.0f) { return 0u; }
   if (x >= 4294967296.0f) { return 4294967295u; }
   return u32(x);
-}` },
+}`,
+  },
   /** eˣ = 2ⁿ·eʳ; 2ⁿ is applied in two halves, so that subnormal results round once and overflow gives infinity. */
-  exp_: { uses: ["is_nan"], code: `fn exp_(value: f32) -> f32 {
+  exp_: {
+    uses: ["is_nan"],
+    code: `fn exp_(value: f32) -> f32 {
   if (is_nan(value)) { return value; }
   let x = clamp(value, -105.0f, 90.0f);
   let n = round(x * ${literal(LOG2_E)});
@@ -68,14 +97,19 @@ const helpers = {
   let whole = i32(n);
   let half = whole >> 1u;
   return (power * bitcast<f32>((half + 127) << 23u)) * bitcast<f32>((whole - half + 127) << 23u);
-}` },
+}`,
+  },
   /** ln((1+f)·2ᵉ) for √½ ≤ 1+f < √2, smallest terms first. */
-  log_of: { code: `fn log_of(f: f32, e: f32) -> f32 {
+  log_of: {
+    code: `fn log_of(f: f32, e: f32) -> f32 {
   let z = f * f;
   let low = (f * z) * ${horner(LOG, "f")} + e * ${literal(LN2_LO)};
   return e * ${literal(LN2_HI)} + (f + (low - 0.5f * z));
-}` },
-  log_: { uses: ["log_of", "is_nan", "opaque_zero"], code: `fn log_(x: f32) -> f32 {
+}`,
+  },
+  log_: {
+    uses: ["log_of", "is_nan", "opaque_zero"],
+    code: `fn log_(x: f32) -> f32 {
   if (is_nan(x)) { return x; }
   if (x < 0.0f) { return bitcast<f32>(0x7fc00000u | opaque_zero); }
   if (bitcast<u32>(x) == ${NAN_BITS}) { return x; }
@@ -84,30 +118,42 @@ const helpers = {
   let bits = bitcast<i32>(select(x, x * 8388608.0f, tiny));
   let e = (bits - ${SQRT_HALF_BITS}) >> 23u;
   return log_of(bitcast<f32>(bits - (e << 23u)) - 1.0f, f32(e) - select(0.0f, 23.0f, tiny));
-}` },
+}`,
+  },
   /** Where 1+x needs no scaling the polynomial takes x itself, so nothing is lost; elsewhere the rounding of 1+x is below an ulp of the result. */
-  log1p_: { uses: ["log_", "log_of"], code: `fn log1p_(x: f32) -> f32 {
+  log1p_: {
+    uses: ["log_", "log_of"],
+    code: `fn log1p_(x: f32) -> f32 {
   if (x > -0.29f && x < 0.41f) { return log_of(x, 0.0f); }
   return log_(1.0f + x);
-}` },
-  tanh_: { uses: ["exp_", "is_nan"], code: `fn tanh_(x: f32) -> f32 {
+}`,
+  },
+  tanh_: {
+    uses: ["exp_", "is_nan"],
+    code: `fn tanh_(x: f32) -> f32 {
   if (is_nan(x)) { return x; }
   let a = min(abs(x), 10.0f);
   let z = a * a;
   let t = exp_(-2.0f * a);
   let magnitude = select(1.0f - (t + t) / (t + 1.0f), a + a * (z * ${horner(TANH, "z")}), a < 0.65f);
   return select(magnitude, -magnitude, x < 0.0f);
-}` },
+}`,
+  },
   /** x + x·P(x²) below 1; 1 − e^(−a·Q(a)) above, which is 1 from a = 3.92 on. */
-  erf_: { uses: ["exp_", "is_nan"], code: `fn erf_(x: f32) -> f32 {
+  erf_: {
+    uses: ["exp_", "is_nan"],
+    code: `fn erf_(x: f32) -> f32 {
   if (is_nan(x)) { return x; }
   let a = min(abs(x), 4.0f);
   let z = a * a;
   let magnitude = select(1.0f - exp_(-(a * ${horner(ERFC, "a")})), a + a * ${horner(ERF, "z")}, a < 1.0f);
   return select(magnitude, -magnitude, x < 0.0f);
-}` },
+}`,
+  },
   /** Φ(−a) = e^(−a²/2)·P((a − 3)/(a + 3))/(a + 3) for a = |x|, with a² in two parts, the high one exact. */
-  normal_cdf: { uses: ["exp_", "is_nan"], code: `fn normal_cdf(x: f32) -> f32 {
+  normal_cdf: {
+    uses: ["exp_", "is_nan"],
+    code: `fn normal_cdf(x: f32) -> f32 {
   if (is_nan(x)) { return x; }
   let a = min(abs(x), ${literal(NORMAL_CDF_END)});
   let high = bitcast<f32>(bitcast<u32>(a) & 0xfffff000u);
@@ -116,19 +162,23 @@ const helpers = {
   let q = (a - 3.0f) * r;
   let below = select(${horner(NORMAL_CDF, "q")} * r * power, 0.0f, abs(x) > ${literal(NORMAL_CDF_END)});
   return select(below, 1.0f - below, x > 0.0f);
-}` },
+}`,
+  },
   sin_: { uses: ["is_finite", "opaque_zero"], code: circular("sin_", 0) },
   cos_: { uses: ["is_finite", "opaque_zero"], code: circular("cos_", 1) },
   /** Subnormals are fraction · 2⁻²⁴, exact in f32. */
-  widen_f16: { code: `fn widen_f16(bits: u32) -> f32 {
+  widen_f16: {
+    code: `fn widen_f16(bits: u32) -> f32 {
   let sign = (bits & 0x8000u) << 16u;
   let magnitude = bits & 0x7fffu;
   if (magnitude < 0x400u) { return bitcast<f32>(bitcast<u32>(f32(magnitude) * 5.9604644775390625e-8f) | sign); }
   let exponent = select(0x38000000u, 0x70000000u, magnitude >= 0x7c00u);
   return bitcast<f32>(((magnitude << 13u) + exponent) | sign);
-}` },
+}`,
+  },
   /** Rebiases the exponent and rounds to even at bit 13; below 2⁻¹⁴ adding 0.5 makes the f32 adder round at the f16 unit. */
-  narrow_f16: { code: `fn narrow_f16(x: f32) -> u32 {
+  narrow_f16: {
+    code: `fn narrow_f16(x: f32) -> u32 {
   let bits = bitcast<u32>(x);
   let sign = (bits >> 16u) & 0x8000u;
   let magnitude = bits & 0x7fffffffu;
@@ -136,30 +186,45 @@ const helpers = {
   if (magnitude >= 0x477ff000u) { return sign | 0x7c00u; }
   if (magnitude < 0x38800000u) { return sign | (bitcast<u32>(bitcast<f32>(magnitude) + 0.5f) - 0x3f000000u); }
   return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
-}` },
+}`,
+  },
   /** bf16 is the upper half of an f32. */
   widen_bf16: { code: "fn widen_bf16(bits: u32) -> f32 { return bitcast<f32>(bits << 16u); }" },
-  narrow_bf16: { code: `fn narrow_bf16(x: f32) -> u32 {
+  narrow_bf16: {
+    code: `fn narrow_bf16(x: f32) -> u32 {
   let bits = bitcast<u32>(x);
   if ((bits & 0x7fffffffu) > ${NAN_BITS}) { return (bits >> 16u) | 0x40u; }
   return (bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u;
-}` },
+}`,
+  },
   /** `elementBits` of random/threefry.ts. */
-  element_bits: { uses: ["threefry"], code: `fn element_bits(k0: u32, k1: u32, index: u32, site: u32) -> u32 {
+  element_bits: {
+    uses: ["threefry"],
+    code: `fn element_bits(k0: u32, k1: u32, index: u32, site: u32) -> u32 {
   let words = threefry(k0, k1, ((index >> 3u) << 2u) | (index & 3u), site);
   return select(words.x, words.y, (index & 4u) != 0u);
-}` },
+}`,
+  },
   /** `elementHalf` of random/threefry.ts. */
-  element_half: { uses: ["threefry"], code: `fn element_half(k0: u32, k1: u32, index: u32, site: u32) -> u32 {
+  element_half: {
+    uses: ["threefry"],
+    code: `fn element_half(k0: u32, k1: u32, index: u32, site: u32) -> u32 {
   let words = threefry(k0, k1, ((index >> 4u) << 2u) | (index & 3u), site);
   let word = select(words.x, words.y, (index & 4u) != 0u);
   return select(word & 0xffffu, word >> 16u, (index & 8u) != 0u);
-}` },
+}`,
+  },
   /** Threefry-2x32 with 20 rounds: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011. */
-  threefry: { code: `fn threefry(k0: u32, k1: u32, c0: u32, c1: u32) -> vec2<u32> {
+  threefry: {
+    code: `fn threefry(k0: u32, k1: u32, c0: u32, c1: u32) -> vec2<u32> {
   let k2 = k0 ^ k1 ^ 0x1bd11bdau;
   var x = vec2<u32>(c0 + k0, c1 + k1);
-${[[13, 15, 26, 6], [17, 29, 16, 24]].map((set, i) => `  let r${i} = vec4<u32>(${set.map((r) => `${r}u`).join(", ")});`).join("\n")}
+${[
+  [13, 15, 26, 6],
+  [17, 29, 16, 24],
+]
+  .map((set, i) => `  let r${i} = vec4<u32>(${set.map((r) => `${r}u`).join(", ")});`)
+  .join("\n")}
 ${[1, 2, 3, 4, 5].map((group) => `  x = threefry_rounds(x, r${(group - 1) % 2}); x += vec2<u32>(k${group % 3}, k${(group + 1) % 3} + ${group}u);`).join("\n")}
   return x;
 }
@@ -170,11 +235,34 @@ fn threefry_rounds(start: vec2<u32>, r: vec4<u32>) -> vec2<u32> {
     x.y = ((x.y << r[i]) | (x.y >> (32u - r[i]))) ^ x.x;
   }
   return x;
-}` },
+}`,
+  },
 } satisfies Record<string, Helper>;
 
-export type HelperName = "opaque_zero" | "is_nan" | "is_finite" | "nan_max" | "nan_min" | "to_i32" | "to_u32" | "exp_" | "log_of" | "log_" | "log1p_" | "tanh_" | "erf_" | "normal_cdf"
-  | "sin_" | "cos_" | "widen_f16" | "narrow_f16" | "widen_bf16" | "narrow_bf16" | "threefry" | "element_bits" | "element_half";
+export type HelperName =
+  | "opaque_zero"
+  | "is_nan"
+  | "is_finite"
+  | "nan_max"
+  | "nan_min"
+  | "to_i32"
+  | "to_u32"
+  | "exp_"
+  | "log_of"
+  | "log_"
+  | "log1p_"
+  | "tanh_"
+  | "erf_"
+  | "normal_cdf"
+  | "sin_"
+  | "cos_"
+  | "widen_f16"
+  | "narrow_f16"
+  | "widen_bf16"
+  | "narrow_bf16"
+  | "threefry"
+  | "element_bits"
+  | "element_half";
 
 /** Source of the named helpers and of what they call, in a fixed order. */
 export function printHelpers(wanted: ReadonlySet<HelperName>): string {
@@ -185,5 +273,8 @@ export function printHelpers(wanted: ReadonlySet<HelperName>): string {
     table[name].uses?.forEach(add);
   };
   wanted.forEach(add);
-  return (Object.keys(table) as HelperName[]).filter((name) => all.has(name)).map((name) => `${table[name].code}\n`).join("");
+  return (Object.keys(table) as HelperName[])
+    .filter((name) => all.has(name))
+    .map((name) => `${table[name].code}\n`)
+    .join("");
 }

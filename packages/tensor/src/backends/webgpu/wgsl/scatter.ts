@@ -17,7 +17,10 @@ export function printScatter(kernel: ScatterKernel): WgslKernel {
   const idType = kernel.ids.body[kernel.ids.value]!.type === "u32" ? "u32" : "i32";
   const segments = Math.max(1, Math.min(Math.ceil(ENOUGH / Math.max(cols, 1)), MAX_SEGMENTS, rows));
   const height = Math.ceil(rows / segments);
-  const functions = [printOperand(module, "load_id", kernel.ids, 1, idType), printOperand(module, "load_src", kernel.src, 2, "f32"), `
+  const functions = [
+    printOperand(module, "load_id", kernel.ids, 1, idType),
+    printOperand(module, "load_src", kernel.src, 2, "f32"),
+    `
 @compute @workgroup_size(${GROUP})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   let place = i32((${WORKGROUP_INDEX}) * ${GROUP}u + local);
@@ -31,6 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     if (id >= first && id < end) { b${out}[id * ${cols} + column] += load_src(i, column); }
   }
 }
-`];
+`,
+  ];
   return { code: module.print(functions), workgroups: Math.ceil((segments * cols) / GROUP) };
 }
