@@ -1,4 +1,4 @@
-// B and A with bitsandbytes: reads what bnb_theirs.py wrote; writes quantised folders for check_bnb.py. usage: bnb.mjs PROJECT OUT
+// B and A with bitsandbytes: reads what bnb_theirs.py wrote; writes quantized folders for check_bnb.py. usage: bnb.mjs PROJECT OUT
 import {
   open,
   reporter,
@@ -57,7 +57,7 @@ for (const name of existsSync(root) ? readdirSync(root).sort() : []) {
     await source.close?.();
     const got = (await logitsOf(model, inputs)).data;
     const c = compare(got, wanted.get("logits").data);
-    const d = compare(got, wanted.get("dequantised").data);
+    const d = compare(got, wanted.get("dequantized").data);
     const same =
       loaded
         .map((n) => n.replace(/\.weight$/, ""))
@@ -67,7 +67,7 @@ for (const name of existsSync(root) ? readdirSync(root).sort() : []) {
     report(
       `B/bnb-loadFourBit/${name}`,
       c.relative <= loose && fresh.length === 0 && same ? "PASS" : "FAIL",
-      `${figure(c)}; against dequantised ${d.relative.toExponential(1)}`,
+      `${figure(c)}; against dequantized ${d.relative.toExponential(1)}`,
       short(
         `${choice.format} ${loaded.length} modules${same ? "" : ` (bitsandbytes has ${info.modules.length})`}${fresh.length === 0 ? "" : `; fresh ${fresh}`}`,
       ),
@@ -99,12 +99,12 @@ for (const base of [
       const folder = join(out, "models", base);
       const { model } = await loadModel(lr, folder, device);
       const inputs = await inputsOf(lr, folder, device);
-      const parts = await quant.quantise(model, { format, doubleQuantisation: nested });
+      const parts = await quant.quantize(model, { format, doubleQuantization: nested });
       const logits = await logitsOf(model, inputs);
       const here = join(to, name);
       mkdirSync(join(here, "folder"), { recursive: true });
       const bytes = [];
-      await quant.writeQuantisedModel(model, (b) => {
+      await quant.writeQuantizedModel(model, (b) => {
         bytes.push(b.slice());
       });
       writeFileSync(join(here, "folder", "model.safetensors"), Buffer.concat(bytes));
@@ -136,7 +136,7 @@ for (const base of ["bert_cls", "gpt2_lm", "llama_lm", "real_cls"]) {
   await guarded(report, `A/qlora-write/${base}`, async () => {
     const { model } = await loadModel(lr, folder, device);
     const inputs = await inputsOf(lr, folder, device);
-    await quant.quantise(model, { doubleQuantisation: false });
+    await quant.quantize(model, { doubleQuantization: false });
     const adapter = await lr.peft.adapt(
       model,
       { r: 4, alpha: 8, targetModules, taskType: base.endsWith("cls") ? "SEQ_CLS" : "CAUSAL_LM" },
@@ -152,7 +152,7 @@ for (const base of ["bert_cls", "gpt2_lm", "llama_lm", "real_cls"]) {
     await guarded(report, `B/qlora-loads/${base}`, async () => {
       const { model } = await loadModel(lr, folder, device);
       const inputs = await inputsOf(lr, folder, device);
-      await quant.quantise(model, { doubleQuantisation: false });
+      await quant.quantize(model, { doubleQuantization: false });
       await lr.peft.loadAdapter(model, lr.models.directory(join(there, "adapter")), { device });
       const c = compare(
         (await logitsOf(model, inputs)).data,
@@ -162,11 +162,11 @@ for (const base of ["bert_cls", "gpt2_lm", "llama_lm", "real_cls"]) {
       model.dispose();
     });
 }
-// a quantised model saved by savePretrained: what comes out?
+// a quantized model saved by savePretrained: what comes out?
 await guarded(report, "A/bnb-savePretrained/bert_cls-nf4", async () => {
   const folder = join(out, "models", "bert_cls");
   const { model } = await loadModel(lr, folder, device);
-  await quant.quantise(model);
+  await quant.quantize(model);
   const logits = await logitsOf(model, await inputsOf(lr, folder, device));
   await lr.models.savePretrained(model, join(to, "savePretrained", "folder"));
   writeTensors(lr, join(to, "savePretrained", "logits.safetensors"), { logits });

@@ -103,7 +103,7 @@ export const figure = ({ worst, scale, relative }) =>
 /** A few AdamW steps, each one its own graph. Returns losses. */
 export async function trainSteps(lr, model, inputs, device, { steps = 6, rate = 1e-2, allocator } = {}) {
   const { grad, ops } = lr.tensor;
-  model.train(new lr.nn.DropoutKeys(device, 13));
+  model.train(new lr.nn.Rngs(device, 13));
   const optimizer = new lr.nn.AdamW(model.trainableWeights(), { lr: rate });
   const losses = [];
   for (let i = 0; i < steps; i++) {

@@ -53,19 +53,19 @@ for (const [name, from, dtype] of [
     await save(name, model, await inputsOf(lr, join(out, "models", base), device), { base, dtype: dtype ?? "f32" });
   });
 }
-// merged, quantised base
-await guarded(report, "A/edges/merged-into-dequantised", async () => {
+// merged, quantized base
+await guarded(report, "A/edges/merged-into-dequantized", async () => {
   const { model } = await loadModel(lr, join(out, "models", "bert_cls"), device);
   const inputs = await inputsOf(lr, join(out, "models", "bert_cls"), device);
-  await lr.quant.quantise(model);
+  await lr.quant.quantize(model);
   const adapter = await lr.peft.adapt(
     model,
     { r: 4, alpha: 8, targetModules: ["query", "dense"], taskType: "SEQ_CLS" },
     { device, seed: 3 },
   );
   await trainSteps(lr, model, inputs, device, { steps: 4 });
-  await adapter.mergeAndUnload({ into: "dequantised" });
-  await save("merged-into-dequantised", model, inputs);
+  await adapter.mergeAndUnload({ into: "dequantized" });
+  await save("merged-into-dequantized", model, inputs);
 });
 // adapters as older PEFT wrote them, or in half precision (theirs, from B)
 const peft = join(out, "B", "adapters");

@@ -1,8 +1,8 @@
 /** BERT training steps of the sizes that benchmarks use: how the base is kept, and whether layers are computed again, can be chosen. */
 import { BertForSequenceClassification, parseBertConfig, type BertConfig } from "@lowrank/models";
-import { AdamW, clipGradNorm, DropoutKeys, grad, recomputeBlocks, type MaterializeOptions } from "@lowrank/nn";
+import { AdamW, clipGradNorm, Rngs, grad, gradientCheckpointing, type MaterializeOptions } from "@lowrank/nn";
 import { adapt } from "@lowrank/peft";
-import { planQuantisation } from "@lowrank/quant";
+import { planQuantization } from "@lowrank/quant";
 import { compile, init, type Device, type Compiled, type HostTensor, type Tensor } from "@lowrank/tensor";
 
 export interface StepShape {
@@ -43,7 +43,7 @@ function storageOf(
   model: BertForSequenceClassification,
   storage: StepOptions["storage"],
 ): Pick<MaterializeOptions, "storage"> {
-  if (storage === "nf4") return { storage: planQuantisation(model, { embeddings: "nf4" }).storage };
+  if (storage === "nf4") return { storage: planQuantization(model, { embeddings: "nf4" }).storage };
   if (storage === "f16")
     return {
       storage: (name, weight) => (weight.shape.length === 2 && !name.startsWith("classifier") ? "f16" : undefined),
@@ -77,8 +77,8 @@ export async function buildStepOn(
       { r: 8, alpha: 16, dropout: 0.1, targetModules: ["query", "key", "value", "dense"], taskType: "SEQ_CLS" },
       { device, seed: 1 },
     );
-  model.train(new DropoutKeys(device, 7));
-  if (recompute === true) recomputeBlocks(model);
+  model.train(new Rngs(device, 7));
+  if (recompute === true) gradientCheckpointing(model);
   const optimizer = new AdamW(model.trainableWeights(), { lr: 1e-4 });
   const step = compile(device, ({ ids, mask, labels }) => {
     const { loss } = model.forward({ inputIds: ids!, attentionMask: mask!, labels: labels! });

@@ -1,6 +1,6 @@
 /** The first step of a process: a small BERT with LoRA, from imports to the loss. */
 import { BertForSequenceClassification, parseBertConfig } from "@lowrank/models";
-import { AdamW, DropoutKeys, grad } from "@lowrank/nn";
+import { AdamW, Rngs, grad } from "@lowrank/nn";
 import { adapt } from "@lowrank/peft";
 import { compile, init } from "@lowrank/tensor";
 
@@ -20,7 +20,7 @@ await adapt(
   { r: 8, alpha: 16, targetModules: ["query", "key", "value", "dense"], taskType: "SEQ_CLS" },
   { device, seed: 1 },
 );
-model.train(new DropoutKeys(device, 1));
+model.train(new Rngs(device, 1));
 const optimizer = new AdamW(model.trainableWeights(), { lr: 1e-3 });
 const step = compile(device, ({ ids, labels }) => {
   const { loss } = model.forward({ inputIds: ids!, labels: labels! });

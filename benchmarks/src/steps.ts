@@ -5,7 +5,7 @@ import type { Benchmark } from "./suite.ts";
 
 /**
  * Arithmetic that must be done, per step: 2 per weight and token forward, 2 for the input's gradient, 2 more for the weight's own
- * where it is trained; attention's two products forward, four backward. Adapters, row kernels and the optimiser count as nothing.
+ * where it is trained; attention's two products forward, four backward. Adapters, row kernels and the optimizer count as nothing.
  */
 export function necessaryFlops(shape: StepShape, method: StepOptions["method"]): number {
   const { products, attention } = forwardParts(shape);

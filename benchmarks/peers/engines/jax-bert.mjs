@@ -29,9 +29,9 @@ function model(jax, work, piece) {
       .add(np.matmul(np.matmul(masked(x, mask), down.transpose()), up.transpose()).mul(alpha / rank)),
   );
   const gelu = piece((x) => nn.gelu(x, { approximate: false }));
-  const normalised = layerNorm(jax, epsilon, piece);
+  const normalized = layerNorm(jax, epsilon, piece);
   const sum = piece((x, residual) => x.add(residual));
-  const normalisedSum = (x, residual, w, b) => normalised(sum(x, residual), w, b);
+  const normalizedSum = (x, residual, w, b) => normalized(sum(x, residual), w, b);
   const attention = piece((query, key, value, mask) => {
     const [q, k, v] = [query, key, value].map((x) => x.reshape([batch, length, heads, width]).transpose([0, 2, 1, 3]));
     const shares = nn.softmax(np.matmul(q, k.transpose([0, 1, 3, 2])).mul(1 / Math.sqrt(width)), -1);
@@ -61,7 +61,7 @@ function model(jax, work, piece) {
     const positions = w("bert.embeddings.position_embeddings.weight").slice([0, length]);
     const types = w("bert.embeddings.token_type_embeddings.weight").slice([0, 1]);
     let x = masked(
-      normalised(words.add(positions).add(types), ...pair("bert.embeddings.LayerNorm")).reshape([tokens, hidden]),
+      normalized(words.add(positions).add(types), ...pair("bert.embeddings.LayerNorm")).reshape([tokens, hidden]),
       mask(),
     );
     for (let i = 0; i < layers; i++) {
@@ -70,13 +70,13 @@ function model(jax, work, piece) {
         ...["query", "key", "value"].map((name) => linear(`${at}attention.self.${name}`, x.ref)),
         ...(masks === undefined ? [] : [mask()]),
       );
-      const middle = normalisedSum(
+      const middle = normalizedSum(
         masked(linear(`${at}attention.output.dense`, mixed), mask()),
         x,
         ...pair(`${at}attention.output.LayerNorm`),
       );
       const inner = gelu(linear(`${at}intermediate.dense`, middle.ref));
-      x = normalisedSum(masked(linear(`${at}output.dense`, inner), mask()), middle, ...pair(`${at}output.LayerNorm`));
+      x = normalizedSum(masked(linear(`${at}output.dense`, inner), mask()), middle, ...pair(`${at}output.LayerNorm`));
     }
     const first = x.reshape([batch, length, hidden]).slice([], 0);
     const pooled = masked(np.tanh(linear("bert.pooler.dense", first)), mask());

@@ -25,14 +25,14 @@ function lacks(jax) {
     ["layer norm as one operation", "`standardize`'s formula in two jits", has("layerNorm")],
     ["dropout", "`random.bits` and a comparison", has("dropout")],
     [
-      "optimisers and clipping (they are in a package of their own, @jax-js/optax)",
+      "optimizers and clipping (they are in a package of their own, @jax-js/optax)",
       "AdamW and clipping written out under the step's jit",
       () => "optax" in jax,
     ],
   ]);
 }
 
-/** Normalises rows in two pieces: under a single jit the sums of a row are computed again for each of its elements, four times slower. */
+/** Normalizes rows in two pieces: under a single jit the sums of a row are computed again for each of its elements, four times slower. */
 export function layerNorm({ numpy: np }, epsilon, piece) {
   const sums = piece((x) => {
     const centre = np.mean(x.ref, -1, { keepdims: true });

@@ -32,7 +32,7 @@ function engine(threads, { ort, provider, kind }) {
     logSeverityLevel: 3,
   };
   return {
-    about: `${kind}, ${threads} thread${threads > 1 ? "s" : ""}, all graph optimisations`,
+    about: `${kind}, ${threads} thread${threads > 1 ? "s" : ""}, all graph optimizations`,
     prepare: (work) => prepare(ort, options, work),
   };
 }
@@ -114,7 +114,7 @@ function build(work) {
         feeds,
       };
     default:
-      throw new Cannot("forward only: its JavaScript packages have no gradients, optimisers or training sessions");
+      throw new Cannot("forward only: its JavaScript packages have no gradients, optimizers or training sessions");
   }
 }
 

@@ -1,6 +1,6 @@
 /** The BERT tasks in lowrank. */
 import { BertForSequenceClassification, parseBertConfig } from "@lowrank/models";
-import { AdamW, clipGradNorm, DropoutKeys, grad } from "@lowrank/nn";
+import { AdamW, clipGradNorm, Rngs, grad } from "@lowrank/nn";
 import { adapt } from "@lowrank/peft";
 import { compile, init } from "@lowrank/tensor";
 import { bertBatch, bertWeights } from "../bert.mjs";
@@ -39,7 +39,7 @@ export async function prepare(work, threads) {
   );
   const { unexpected } = model.loadStateDict(weights, { strict: false });
   if (unexpected.length > 0) throw new Error(`the model has no ${unexpected.join(", ")}`);
-  if (training) model.train(new DropoutKeys(device, 1));
+  if (training) model.train(new Rngs(device, 1));
   const optimizer = training
     ? new AdamW(model.trainableWeights(), {
         lr: work.rate,

@@ -1,5 +1,5 @@
 /** lowrank on its wasm device. Runs on the sources, like `npm run bench`. */
-import { DropoutKeys } from "@lowrank/nn";
+import { Rngs } from "@lowrank/nn";
 import { compile, init, measureFmaPeak, ops } from "@lowrank/tensor";
 import { numbers, twice } from "../work.mjs";
 
@@ -52,7 +52,7 @@ async function prepare(work, threads) {
   const size = (shape) => shape.reduce((a, b) => a * b, 1);
   const parameters = inputs.map((shape, i) => device.parameter(numbers(size(shape), i), shape));
   const out = device.parameter(new Float32Array(size(output)), output);
-  const keys = new DropoutKeys(device, 1);
+  const keys = new Rngs(device, 1);
   const replay = compile(device, () => {
     keys.restart();
     out.assign(

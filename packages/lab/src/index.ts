@@ -9,7 +9,7 @@ export { InputError, RunError } from "./errors.ts";
 export { main } from "./cli/main.ts";
 export { RunStore } from "./store/run-store.ts";
 export type { Evaluation, ModuleRow, ParameterCounts, Proof, RunResult } from "./store/result.ts";
-export { indistinguishable, resultsCsv, summarise, summaryTable, type SummaryRow } from "./store/summary.ts";
+export { indistinguishable, resultsCsv, summarize, summaryTable, type SummaryRow } from "./store/summary.ts";
 export {
   ProcessMemory,
   startMemory,

@@ -378,13 +378,13 @@ describe("the command as a process", () => {
     expect(result.proofs.map((proof: { name: string; holds: boolean }) => [proof.name, proof.holds])).toEqual([
       ["module-table", true],
       ["parameter-counts", true],
-      ["quantisation", true],
+      ["quantization", true],
       ["frozen-stays-trainable-moves", true],
       ["evaluation-loss-is-task-loss", true],
       ["all-finite", true],
       ["dtypes", true],
       ["rank-allocation", true],
-      ["regulariser-in-training-only", true],
+      ["regularizer-in-training-only", true],
     ]);
     expect(readFileSync(join(out, "results.csv"), "utf8").trim().split("\n")).toHaveLength(4);
 

@@ -67,7 +67,7 @@ describe("a study file", () => {
       `"study.yaml: unknown key "train.lrr"; did you mean "lr"?"`,
     );
     expect(errorOf(MINIMAL, ["configs.lora.rank=3"])).toMatchInlineSnapshot(
-      `"study.yaml: unknown key "configs.lora.rank"; known: method, r, alpha, dropout, target, exclude, modulesToSave, storage, precision, recompute, dora, rankPattern, alphaPattern, rsLora, train"`,
+      `"study.yaml: unknown key "configs.lora.rank"; known: method, r, alpha, dropout, target, exclude, modulesToSave, storage, precision, gradientCheckpointing, dora, rankPattern, alphaPattern, rsLora, train"`,
     );
     expect(errorOf(MINIMAL, ["configs.lora.rankpatern={}"])).toMatchInlineSnapshot(
       `"study.yaml: unknown key "configs.lora.rankpatern"; did you mean "rankPattern"?"`,
@@ -178,7 +178,10 @@ describe("YAML that is more than a study", () => {
       `study.yaml: "train.batchSize" is 10000000000; expected at most 1073741824, beyond which no memory holds it`,
     ],
     ["train.lr=.inf", `study.yaml: "train.lr" is Infinity; expected number, received Infinity`],
-    ["configs.lora.recompute=yes", `study.yaml: "configs.lora.recompute" is "yes"; expected boolean, received string`],
+    [
+      "configs.lora.gradientCheckpointing=yes",
+      `study.yaml: "configs.lora.gradientCheckpointing" is "yes"; expected boolean, received string`,
+    ],
   ])("refuses an assignment that says nothing (%#)", (assignment, message) => {
     const line = errorOf(MINIMAL, [assignment]);
     expect(line).toContain(message);

@@ -199,7 +199,7 @@ describe("a byte order mark in texts for pre-training", () => {
 });
 
 describe("SST-2", () => {
-  it("is tokenised with special tokens and cut at the longest length", async () => {
+  it("is tokenized with special tokens and cut at the longest length", async () => {
     const data = writeToyData(mkdtempSync(join(tmpdir(), "lowrank-data-")));
     const cacheFolder = mkdtempSync(join(tmpdir(), "lowrank-cache-"));
     const sst2 = await loadSst2({ dataFolder: data, base: null, cacheFolder, maxLength: 8 });

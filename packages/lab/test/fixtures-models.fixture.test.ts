@@ -60,7 +60,7 @@ interface TrajectoryCase {
     readonly lr: number;
     readonly loss: number;
     readonly gradNorm: number;
-    /** AdaLoRA only; the regulariser without its weight. */
+    /** AdaLoRA only; the regularizer without its weight. */
     readonly taskLoss?: number;
     readonly budget?: number;
     readonly mask?: boolean;
@@ -297,7 +297,7 @@ describe.each([["reference"], ["wasm"]] as const)("golden models on %s", (name) 
       if (allocator !== undefined)
         expect(await allocator.finish()).toMatchObject({
           calls: spec.steps.length,
-          finalisedAt: allocator.schedule.finalStep,
+          finalizedAt: allocator.schedule.finalStep,
         });
       const finals = file.names.filter((n) => n.startsWith("final."));
       const weights = new Map<string, Weight>(

@@ -11,7 +11,7 @@ const bertBase: BertSizes = {
   intermediate: 3072,
   labels: 2,
 };
-const plain = { storage: "f32", precision: "f32", recompute: false, train: {} } as const;
+const plain = { storage: "f32", precision: "f32", gradientCheckpointing: false, train: {} } as const;
 const lora = (overrides: Partial<LoraMethod> = {}): LoraMethod => ({
   method: "lora",
   r: 8,

@@ -11,7 +11,7 @@ import type { PlantedRankTask } from "../src/config/study.ts";
 import type { RunResult } from "../src/store/result.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { planStudy } from "../src/study/plan-study.ts";
-import { rankPicture, summariseRecovery } from "../src/study/rank-picture.ts";
+import { rankPicture, summarizeRecovery } from "../src/study/rank-picture.ts";
 import { effectiveRanks, rankRecovery, spearman } from "../src/study/rank-recovery.ts";
 import { runStudy, type StudyOutcome } from "../src/study/run-study.ts";
 import { plantedRank, preparePlantedRank } from "../src/tasks/planted-rank.ts";
@@ -92,7 +92,7 @@ describe("the picture of ranks", () => {
     }) as RunResult;
 
   it("averages over seeds, counts a run that tells nothing apart as 0, and leaves out configs without ranks", () => {
-    const [row, ...rest] = summariseRecovery([
+    const [row, ...rest] = summarizeRecovery([
       result("x", [3, 1]),
       result("x", [1, 1]),
       { config: "head" } as RunResult,
@@ -106,7 +106,7 @@ describe("the picture of ranks", () => {
   });
 
   it("has a bar for every planted and every found rank, and escapes names", () => {
-    const svg = rankPicture(summariseRecovery([result("x", [3, 1]), result("y", [2, 0])]));
+    const svg = rankPicture(summarizeRecovery([result("x", [3, 1]), result("y", [2, 0])]));
     expect(svg.match(/fill="#9a9a9a"/g)).toHaveLength(4);
     expect(svg.match(/fill="#3f7fbf"/g)).toHaveLength(4);
     expect(svg).toContain("0 0.b&lt;");
@@ -123,7 +123,7 @@ describe("the planted-rank task", () => {
   it("labels by what stands out among more than two labels", async () => {
     const { task } = await prepare("task.train=400");
     const counts = Array.from({ length: 5 }, (_, label) => [...task.train.labels].filter((l) => l === label).length);
-    // standardised logits make labels about equally frequent: 80 each, a binomial spread of 8
+    // standardized logits make labels about equally frequent: 80 each, a binomial spread of 8
     for (const n of counts) expect(Math.abs(n - 80)).toBeLessThan(60);
     const noisy = await prepare("task.train=400", "task.noise=1");
     expect(noisy.task.train.labels.every((label, i) => label !== task.train.labels[i] && label >= 0 && label < 5)).toBe(
@@ -201,7 +201,7 @@ describe("a study on planted ranks", () => {
         kept: 2,
         targetBudget: 2,
         initialBudget: 6,
-        finalisedAt: 10,
+        finalizedAt: 10,
       });
       expect(run.allocation!.choices.map(([step]) => step)).toEqual([3, 6, 9, 10]);
       const folder = join(out, "runs", run.name);

@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { quantise } from "@lowrank/quant";
+import { quantize } from "@lowrank/quant";
 import { init, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadStudy, plannedRuns, resolveConfig } from "../src/config/load.ts";
@@ -12,7 +12,7 @@ import { RunStore } from "../src/store/run-store.ts";
 import { planStudy } from "../src/study/plan-study.ts";
 import { runStudy } from "../src/study/run-study.ts";
 import { bertConfig, randomClassifier } from "../src/train/classifier.ts";
-import { allocationProof, dtypeProof, objectiveProof, quantisationProof } from "../src/train/numerics-proofs.ts";
+import { allocationProof, dtypeProof, objectiveProof, quantizationProof } from "../src/train/numerics-proofs.ts";
 
 /** The six of `sst2-six` on a task that needs no data. */
 const SMALL = [
@@ -63,7 +63,7 @@ describe("six configurations from one preset", () => {
   });
 
   it("carry what was measured: codes, logit difference, dtypes, allocator calls, ranks, memory", () => {
-    expect(detail("b-q4", "quantisation")).toMatchObject({
+    expect(detail("b-q4", "quantization")).toMatchObject({
       storage: "nf4",
       modules: 7,
       mostCodesPerBlock: 16,
@@ -104,17 +104,17 @@ describe("a switch that is off fails its proof", () => {
     const sizes = bertConfig(loadStudy("sst2-six", { set: SMALL }).model!, { vocab: 64, positions: 6, labels: 2 });
     const classifier = await randomClassifier(sizes, 1, device);
     const [full, other] = [Float64Array.of(1, 2), Float64Array.of(1, 2.1)];
-    expect((await quantisationProof(classifier, methodOf("b-q4"), full, other)).holds).toBe(false);
-    expect((await quantisationProof(classifier, methodOf("b-fp"), undefined, undefined)).holds).toBe(true);
-    await quantise(classifier.model);
-    expect((await quantisationProof(classifier, methodOf("b-q4"), full, other)).holds).toBe(true);
+    expect((await quantizationProof(classifier, methodOf("b-q4"), full, other)).holds).toBe(false);
+    expect((await quantizationProof(classifier, methodOf("b-fp"), undefined, undefined)).holds).toBe(true);
+    await quantize(classifier.model);
+    expect((await quantizationProof(classifier, methodOf("b-q4"), full, other)).holds).toBe(true);
     // the same logits as without, or others altogether, or another format
-    expect((await quantisationProof(classifier, methodOf("b-q4"), full, full)).holds).toBe(false);
-    expect((await quantisationProof(classifier, methodOf("b-q4"), full, Float64Array.of(-9, 9))).holds).toBe(false);
-    expect((await quantisationProof(classifier, { ...methodOf("b-q4"), storage: "fp4" }, full, other)).holds).toBe(
+    expect((await quantizationProof(classifier, methodOf("b-q4"), full, full)).holds).toBe(false);
+    expect((await quantizationProof(classifier, methodOf("b-q4"), full, Float64Array.of(-9, 9))).holds).toBe(false);
+    expect((await quantizationProof(classifier, { ...methodOf("b-q4"), storage: "fp4" }, full, other)).holds).toBe(
       false,
     );
-    expect((await quantisationProof(classifier, methodOf("b-fp"), undefined, undefined)).holds).toBe(false);
+    expect((await quantizationProof(classifier, methodOf("b-fp"), undefined, undefined)).holds).toBe(false);
     classifier.dispose();
   });
 
@@ -127,7 +127,7 @@ describe("a switch that is off fails its proof", () => {
     expect(dtypeProof(undefined, methodOf("b-fp")).holds).toBe(false);
   });
 
-  it("rank allocation and its regulariser", () => {
+  it("rank allocation and its regularizer", () => {
     const record = resultOf("b-ada").allocation!;
     const steps = resultOf("b-ada").steps;
     expect(allocationProof(record, methodOf("b-ada"), steps).holds).toBe(true);
@@ -135,7 +135,7 @@ describe("a switch that is off fails its proof", () => {
     expect(allocationProof(record, methodOf("b-fp"), steps).holds).toBe(false);
     expect(allocationProof(record, methodOf("b-ada"), steps + 1).holds).toBe(false);
     expect(allocationProof({ ...record, kept: record.kept + 1 }, methodOf("b-ada"), steps).holds).toBe(false);
-    expect(allocationProof({ ...record, finalisedAt: null }, methodOf("b-ada"), steps).holds).toBe(false);
+    expect(allocationProof({ ...record, finalizedAt: null }, methodOf("b-ada"), steps).holds).toBe(false);
     expect(objectiveProof(methodOf("b-ada"), [0.5, 0.4]).holds).toBe(true);
     expect(objectiveProof(methodOf("b-ada"), [0.5, 0]).holds).toBe(false);
     expect(objectiveProof(methodOf("b-fp"), [0.5]).holds).toBe(false);

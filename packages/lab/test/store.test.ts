@@ -18,7 +18,7 @@ import { writeDigests } from "../src/store/digests.ts";
 import { lockFolder } from "../src/store/lock.ts";
 import type { RunResult } from "../src/store/result.ts";
 import { RunStore, type RunFolder } from "../src/store/run-store.ts";
-import { indistinguishable, resultsCsv, spread, summarise, summaryTable } from "../src/store/summary.ts";
+import { indistinguishable, resultsCsv, spread, summarize, summaryTable } from "../src/store/summary.ts";
 import { argmaxRows, classificationMetrics, meanCrossEntropy } from "../src/train/metrics.ts";
 
 function result(config: string, seed: number, accuracy: number, overrides: Partial<RunResult> = {}): RunResult {
@@ -302,7 +302,7 @@ describe("the summary", () => {
   });
 
   it("prints a table with n and ±, and without ± for a single run", () => {
-    const rows = summarise([result("lora", 1, 0.9), result("lora", 2, 0.92), result("head", 1, 0.8)]);
+    const rows = summarize([result("lora", 1, 0.9), result("lora", 2, 0.92), result("head", 1, 0.8)]);
     expect(`\n${summaryTable(rows)}\n`).toMatchInlineSnapshot(`
       "
       | config |   n |   accuracy % |         F1 % | trainable | % of all | ms/step |  time |  memory |

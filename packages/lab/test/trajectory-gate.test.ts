@@ -1,9 +1,9 @@
 /**
- * The gate for every optimisation: thirty training steps with dropout, warm-up and AdamW must come out the same with compile, plan
+ * The gate for every optimization: thirty training steps with dropout, warm-up and AdamW must come out the same with compile, plan
  * cache, fusion and threads on or off, and follow the reference. One step would never run a replayed plan.
  */
 import { BertForSequenceClassification, parseBertConfig } from "@lowrank/models";
-import { AdamW, clipGradNorm, DropoutKeys, grad, linearSchedule } from "@lowrank/nn";
+import { AdamW, clipGradNorm, Rngs, grad, linearSchedule } from "@lowrank/nn";
 import { adapt } from "@lowrank/peft";
 import { compile, init, type HostTensor, type InitOptions, type MemoryInfo } from "@lowrank/tensor";
 import { describe, expect, it } from "vitest";
@@ -70,7 +70,7 @@ async function train({
         { device, seed: 5 },
       );
     for (const [name, w] of model.namedWeights()) w.name = name;
-    model.train(new DropoutKeys(device, 11));
+    model.train(new Rngs(device, 11));
     const factor = linearSchedule({ warmupSteps: 5, totalSteps: 40 });
     const rates: number[] = [];
     const optimizer = new AdamW(model.trainableWeights(), {

@@ -75,18 +75,18 @@ export function requireFamily(
     );
 }
 
-/** A checkpoint whose weights are quantised is read by another function; its tensors would only seem to have wrong sizes. */
+/** A checkpoint whose weights are quantized is read by another function; its tensors would only seem to have wrong sizes. */
 export function requireFullWidth(config: ConfigSource, where: string): void {
-  const quantisation = config["quantization_config"];
-  if (quantisation === undefined || quantisation === null) return;
-  const { quant_method: method, load_in_4bit: four, load_in_8bit: eight } = configObject(quantisation);
+  const quantization = config["quantization_config"];
+  if (quantization === undefined || quantization === null) return;
+  const { quant_method: method, load_in_4bit: four, load_in_8bit: eight } = configObject(quantization);
   const form =
     method === "bitsandbytes" || four === true || eight === true
-      ? `bitsandbytes' ${four === true ? "4-bit" : eight === true ? "8-bit" : "quantised"} form`
-      : `the quantised form ${quote(method)}`;
+      ? `bitsandbytes' ${four === true ? "4-bit" : eight === true ? "8-bit" : "quantized"} form`
+      : `the quantized form ${quote(method)}`;
   throw new LowrankError(
     "FormatError",
-    `${where}: config.json has a quantization_config: the weights are in ${form}${four === true ? "; loadFourBit of @lowrank/quant reads them" : ", which is not read"}, or save the model without quantisation`,
+    `${where}: config.json has a quantization_config: the weights are in ${form}${four === true ? "; loadFourBit of @lowrank/quant reads them" : ", which is not read"}, or save the model without quantization`,
   );
 }
 

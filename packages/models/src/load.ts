@@ -20,7 +20,7 @@ export interface LoadOptions {
   readonly dtype?: DType;
   /** For weights the checkpoint does not have, such as a new head. Default 0. */
   readonly seed?: number;
-  /** How weights are kept, asked once the model's tree is there: `(model) => planQuantisation(model).storage`. Each is turned as it is read. */
+  /** How weights are kept, asked once the model's tree is there: `(model) => planQuantization(model).storage`. Each is turned as it is read. */
   readonly storage?: (model: Module) => MaterializeOptions["storage"];
   /** What becomes of weights that the checkpoint lacks though they belong neither to the task's head nor to the pooler. Default "refuse". */
   readonly missing?: "refuse" | "draw";
@@ -43,7 +43,7 @@ function modernName(name: string): string {
 /** Buffers that old checkpoints carry and no model needs: positions, GPT-2's causal masks, rotary frequencies. */
 const BUFFERS = /(^|\.)(position_ids|attn\.(masked_)?bias|rotary_emb\.inv_freq)$/;
 /** What bitsandbytes writes beside a weight that it keeps in four or eight bits. */
-const QUANTISED = /\.(quant_state\.|absmax$|quant_map$|nested_absmax$|SCB$)/;
+const QUANTizED = /\.(quant_state\.|absmax$|quant_map$|nested_absmax$|SCB$)/;
 
 /** A checkpoint's weights under the names that a model gives them. */
 export class WeightsFile {
@@ -79,8 +79,8 @@ export class WeightsFile {
     return [...this.#stored.values()].filter((n) => !taken.has(n));
   }
 
-  get quantised(): string | undefined {
-    return this.file.names.find((n) => QUANTISED.test(n));
+  get quantized(): string | undefined {
+    return this.file.names.find((n) => QUANTizED.test(n));
   }
 
   /** Where the file keeps a weight under its own name: a head's file may leave the base's prefix out, and a bare base is read from a model with a head. */
@@ -140,11 +140,11 @@ export async function fill(
   });
   const redrawn = new Set(newHead ? misfits.map((m) => m.name).filter(inHead) : []);
   const wrong = misfits.filter((m) => !redrawn.has(m.name)).map((m) => m.message);
-  const { quantised } = file;
-  if (quantised !== undefined)
+  const { quantized } = file;
+  if (quantized !== undefined)
     throw new LowrankError(
       "FormatError",
-      `${where}: model.safetensors keeps weights in bitsandbytes' quantised form (${quantised}); loadFourBit of @lowrank/quant reads it, or save the model without quantisation`,
+      `${where}: model.safetensors keeps weights in bitsandbytes' quantized form (${quantized}); loadFourBit of @lowrank/quant reads it, or save the model without quantization`,
     );
   if (wrong.length > 0)
     throw new ShapeError(

@@ -120,7 +120,7 @@ describe("weights of a checkpoint", () => {
     expect(new Set(model.weights().map((w) => w.parameter.dtype))).toEqual(new Set(["f16"]));
   });
 
-  it("in a quantised form are read by another function, which is named", async () => {
+  it("in a quantized form are read by another function, which is named", async () => {
     const path = await saved("bnb", "BertForSequenceClassification", () => {}, {
       quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true },
     });
@@ -131,7 +131,7 @@ describe("weights of a checkpoint", () => {
       t.set("bert.pooler.dense.weight.absmax", { dtype: "f32", shape: [1], data: new Float32Array(1) });
     });
     await expect(fromPretrained(unsaid, BertForSequenceClassification, { device })).rejects.toThrow(
-      "bitsandbytes' quantised form (bert.pooler.dense.weight.absmax); loadFourBit",
+      "bitsandbytes' quantized form (bert.pooler.dense.weight.absmax); loadFourBit",
     );
   });
 

@@ -1,5 +1,5 @@
 /** Attention block by block: the same function and gradients as all at once, and never length × length numbers. */
-import { Dropout, DropoutKeys } from "@lowrank/nn";
+import { Dropout, Rngs } from "@lowrank/nn";
 import { compile, grad, init, ops, type Device, type Tensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { attend, encoderWeights, mergeHeads } from "../src/shared/attention.ts";
@@ -63,7 +63,7 @@ it("a training step on 1,024 tokens with dropout needs less than one score matri
   const wasm = await init({ device: "wasm", threads: 1 });
   const length = 1024;
   const dropout = new Dropout(0.1);
-  dropout.train(new DropoutKeys(wasm, 1));
+  dropout.train(new Rngs(wasm, 1));
   const shape = [batch, heads, length, d];
   const step = compile(wasm, ({ q, k, v }) => {
     dropout.keys!.restart();

@@ -12,7 +12,7 @@ const folder = resolve(
   "bert-base-uncased-tokenizer",
 );
 
-it("tokenises as bert-base-uncased does", async ({ skip }) => {
+it("tokenizes as bert-base-uncased does", async ({ skip }) => {
   if (!existsSync(folder)) return skip(`no tokenizer at ${folder}; set LOWRANK_DATA`);
   const tokenizer = await loadTokenizer(folder);
   expect(tokenizer.vocabSize).toBe(30522);

@@ -3,21 +3,21 @@ import { checkpoint, LowrankError, structureChanged, type Tensor } from "@lowran
 import { Module } from "./module.ts";
 
 export abstract class Block extends Module {
-  #recompute = false;
+  #checkpointed = false;
 
   /** Whether the backward pass computes this block's activations again instead of keeping them. */
-  get recompute(): boolean {
-    return this.#recompute;
+  get gradientCheckpointing(): boolean {
+    return this.#checkpointed;
   }
 
-  set recompute(on: boolean) {
-    if (on !== this.#recompute) structureChanged();
-    this.#recompute = on;
+  set gradientCheckpointing(on: boolean) {
+    if (on !== this.#checkpointed) structureChanged();
+    this.#checkpointed = on;
   }
 
   /** Runs `body`, a function of `x` and of weights only, as a checkpoint where that is asked for. Masks drawn again are the same. */
   run(x: Tensor, body: (x: Tensor) => Tensor): Tensor {
-    if (!this.recompute || !this.training) return body(x);
+    if (!this.gradientCheckpointing || !this.training) return body(x);
     const { keys } = this;
     const site = keys?.site ?? 0;
     let first = true;
@@ -38,9 +38,9 @@ export abstract class Block extends Module {
  * Turns recomputation on or off in every block of `model`: the backward pass then needs the memory of one block's activations
  * instead of all of them, for one more forward pass.
  */
-export function recomputeBlocks(model: Module, on = true): void {
+export function gradientCheckpointing(model: Module, on = true): void {
   const blocks = [...model.namedModules()].flatMap(([, m]) => (m instanceof Block ? [m] : []));
   if (blocks.length === 0)
-    throw new LowrankError("ConfigError", "recomputeBlocks: the model has no blocks to recompute");
-  for (const block of blocks) block.recompute = on;
+    throw new LowrankError("ConfigError", "gradientCheckpointing: the model has no blocks to recompute");
+  for (const block of blocks) block.gradientCheckpointing = on;
 }

@@ -1,10 +1,10 @@
 /**
  * @module
- * Module tree, layers, losses, optimisers and schedules with torch's semantics.
+ * Module tree, layers, losses, optimizers and schedules with torch's semantics.
  */
-export { Block, recomputeBlocks } from "./block.ts";
+export { Block, gradientCheckpointing } from "./block.ts";
 export { clipGradNorm, gradNorm } from "./clip.ts";
-export { DropoutKeys } from "./dropout-keys.ts";
+export { Rngs } from "./rngs.ts";
 export {
   activation,
   activationNames,

@@ -144,7 +144,7 @@ export class Dropout extends Module {
     if (this.keys === undefined)
       throw new LowrankError(
         "RandomError",
-        "dropout is on but has no random keys; call model.train(new DropoutKeys(device, seed))",
+        "dropout is on but has no random keys; call model.train(new Rngs(device, seed))",
       );
     return { p: this.p, key: this.keys.next() };
   }

@@ -31,7 +31,7 @@ import {
   optional,
   whole,
 } from "@lowrank/tensor/check";
-import type { DropoutKeys } from "./dropout-keys.ts";
+import type { Rngs } from "./rngs.ts";
 import { Weight, type Init, type WeightFormat, type WeightKind } from "./weight.ts";
 
 export type NameFilter = string | RegExp | ((name: string) => boolean);
@@ -40,7 +40,7 @@ export interface MaterializeOptions {
   readonly device: Device;
   /** dtype of the weights. Default: the device's float. */
   readonly dtype?: DType;
-  /** How a weight is kept, where that is narrower than what it computes in: f16, bf16 or a quantised format, for frozen ones. Default: `dtype`. */
+  /** How a weight is kept, where that is narrower than what it computes in: f16, bf16 or a quantized format, for frozen ones. Default: `dtype`. */
   readonly storage?: (name: string, weight: Weight) => DType | WeightFormat | undefined;
   /** Fresh values depend on this and on the weight's name only. Default 0. */
   readonly seed?: number;
@@ -59,7 +59,7 @@ const MATERIALIZE = fields<MaterializeOptions>({
 export abstract class Module {
   #training = false;
   readonly #mode = structureSwitch();
-  #keys: DropoutKeys | undefined;
+  #keys: Rngs | undefined;
   #label = "";
   /** Where the model was loaded from: a directory, or another name of its files. Adapters name it as their base. */
   origin: string | undefined;
@@ -74,11 +74,11 @@ export abstract class Module {
   }
 
   /** Random keys of dropout; set on the whole tree by `train`. */
-  get keys(): DropoutKeys | undefined {
+  get keys(): Rngs | undefined {
     return this.#keys;
   }
 
-  set keys(keys: DropoutKeys | undefined) {
+  set keys(keys: Rngs | undefined) {
     if (keys !== this.#keys) structureChanged();
     this.#keys = keys;
   }
@@ -154,7 +154,7 @@ export abstract class Module {
   }
 
   /** Turns on dropout in the whole tree, with these random keys. */
-  train(keys?: DropoutKeys): this {
+  train(keys?: Rngs): this {
     for (const [, m] of this.namedModules()) {
       m.training = true;
       m.keys = keys;

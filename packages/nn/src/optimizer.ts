@@ -1,5 +1,5 @@
 /**
- * Optimisers. Moments are parameters updated in place; whatever depends on the step is computed on the host in f64 and fed live,
+ * Optimizers. Moments are parameters updated in place; whatever depends on the step is computed on the host in f64 and fed live,
  * so that a replayed plan can never freeze it.
  */
 import {
@@ -99,7 +99,7 @@ export abstract class Optimizer {
 
   /**
    * Assigns the updated values; they are written at the next realize or compiled run. `grads` are in the order of `parameters`.
-   * @param when bool scalar: where it is false, weights and optimiser state stay as they are; tell `revoke` afterwards
+   * @param when bool scalar: where it is false, weights and optimizer state stay as they are; tell `revoke` afterwards
    * @throws ShapeError, LowrankError (NameError) when weights were frozen since the optimizer was made
    */
   step(grads: readonly Tensor[], when?: Tensor): void {

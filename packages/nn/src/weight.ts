@@ -1,4 +1,4 @@
-/** A named tensor of a module. It has a shape from the start and memory only once the model is materialised, so that models of any size can be looked at. */
+/** A named tensor of a module. It has a shape from the start and memory only once the model is materialized, so that models of any size can be looked at. */
 import {
   bytesOf,
   LowrankError,
@@ -19,7 +19,7 @@ export type Init =
   /** U(−bound, bound). */
   | { readonly kind: "uniform"; readonly bound: number };
 
-/** A weight kept otherwise than as one parameter of plain numbers: quantised. Such a weight does not train. */
+/** A weight kept otherwise than as one parameter of plain numbers: quantized. Such a weight does not train. */
 export interface WeightForm {
   /** What to call it in reports: "nf4", "int8". */
   readonly kind: string;
@@ -83,7 +83,7 @@ export class Weight {
     return this.#parameter !== undefined || this.#form !== undefined;
   }
 
-  /** Set where the weight is quantised. */
+  /** Set where the weight is quantized. */
   get form(): WeightForm | undefined {
     return this.#form;
   }
@@ -96,12 +96,12 @@ export class Weight {
     structureChanged();
   }
 
-  /** Device storage. Throws while the model is only a shape, and where the weight is quantised. */
+  /** Device storage. Throws while the model is only a shape, and where the weight is quantized. */
   get parameter(): Parameter {
     if (this.#form !== undefined)
       throw new LowrankError(
-        "QuantisedError",
-        `${this.name || "a weight"} is kept as ${this.#form.kind}: it can be read as a value but neither trained nor written; load the model without quantisation for that`,
+        "QuantizedError",
+        `${this.name || "a weight"} is kept as ${this.#form.kind}: it can be read as a value but neither trained nor written; load the model without quantization for that`,
       );
     if (this.#parameter === undefined)
       throw new LowrankError(
@@ -123,7 +123,7 @@ export class Weight {
     return this.#form?.bytes ?? this.size * bytesOf(this.parameter.dtype);
   }
 
-  /** The numbers, on the host; a quantised weight's are what it stands for. */
+  /** The numbers, on the host; a quantized weight's are what it stands for. */
   async read(): Promise<StoredTensor> {
     if (this.#form !== undefined) {
       const value = this.#form.value();

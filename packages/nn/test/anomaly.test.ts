@@ -1,7 +1,7 @@
 /** Anomaly detection looks on: the same bits with it and without, and a name for what went wrong. */
 import { compile, grad, init, NumericsError, ops, withScope, type Device, type Tensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { AdamW, Dropout, DropoutKeys, Linear, LossScaler, Module, SGD } from "../src/index.ts";
+import { AdamW, Dropout, Rngs, Linear, LossScaler, Module, SGD } from "../src/index.ts";
 
 class Toy extends Module {
   first: Linear = new Linear(6, 8);
@@ -28,13 +28,13 @@ describe.each(["wasm", "interpreter", "reference"] as const)("anomaly detection 
   ): Promise<unknown> {
     const model = new Toy();
     await model.materialize({ device, seed: 3 });
-    const keys = new DropoutKeys(device, 7);
+    const keys = new Rngs(device, 7);
     model.train(keys);
     const optimizer = new AdamW(model.weights(), { lr });
     const update = (inputs: Record<string, Tensor>): { loss: Tensor } => {
       keys.restart();
       // a masked softmax: the −∞ in it is meant
-      const mask = ops.gt(ops.coordinate(model.first.forward(inputs["x"]!), 0), 0);
+      const mask = ops.gt(ops.iota(model.first.forward(inputs["x"]!), 0), 0);
       const weights = ops.softmax(model.forward(inputs["x"]!), -1, ops.slice(mask, 1, 0, 1));
       const loss = ops.mean(ops.square(ops.add(weights, model.forward(inputs["x"]!))));
       optimizer.step(grad(loss, optimizer.parameters));

@@ -1,7 +1,7 @@
 /** Recomputation changes when things are computed, never what. */
 import { compile, init, ops, type Tensor } from "@lowrank/tensor";
 import { expect, it } from "vitest";
-import { AdamW, Block, Dropout, DropoutKeys, grad, Linear, Module, recomputeBlocks } from "../src/index.ts";
+import { AdamW, Block, Dropout, Rngs, grad, Linear, Module, gradientCheckpointing } from "../src/index.ts";
 
 class Part extends Block {
   readonly wide: Linear = new Linear(8, 32);
@@ -32,8 +32,8 @@ async function trained(
   await model.materialize({ device, seed: 3 });
   // the first layer is frozen, as a base under adapters is
   model.freeze("layer.0");
-  model.train(new DropoutKeys(device, 5));
-  if (recompute) recomputeBlocks(model);
+  model.train(new Rngs(device, 5));
+  if (recompute) gradientCheckpointing(model);
   const optimizer = new AdamW(model.trainableWeights(), { lr: 1e-2 });
   const step = compile(device, ({ x }) => {
     model.keys!.restart();
@@ -66,5 +66,5 @@ it.each(["wasm", "reference"] as const)(
 );
 
 it("a model without blocks says so", () => {
-  expect(() => recomputeBlocks(new Linear(2, 2))).toThrow("no blocks to recompute");
+  expect(() => gradientCheckpointing(new Linear(2, 2))).toThrow("no blocks to recompute");
 });

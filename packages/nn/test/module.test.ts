@@ -1,7 +1,7 @@
 /** The module tree: names, freezing, models without memory, fresh values. */
 import { compile, init, ops, type Device, type StoredTensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Dropout, DropoutKeys, Embedding, LayerNorm, Linear, Module } from "../src/index.ts";
+import { Dropout, Rngs, Embedding, LayerNorm, Linear, Module } from "../src/index.ts";
 
 class Block extends Module {
   dense: Linear;
@@ -38,7 +38,7 @@ describe("a module tree", () => {
   it("trains and is evaluated by turns without being captured again", async () => {
     const [net, dropout] = [new Net(), new Dropout(0.5)];
     await net.materialize({ device });
-    const keys = new DropoutKeys(device, 1);
+    const keys = new Rngs(device, 1);
     const traced = { train: 0, evaluate: 0 };
     const run = (mode: "train" | "evaluate") =>
       compile(device, ({ ids }) => {
@@ -123,7 +123,7 @@ describe("a module tree", () => {
     }
   });
 
-  it("takes no memory until it is materialised", async () => {
+  it("takes no memory until it is materialized", async () => {
     const before = device.memory().persistent;
     const net = new Net();
     expect(device.memory().persistent).toBe(before);
@@ -171,7 +171,7 @@ describe("dropout", () => {
     const ones = device.full([4000], 1);
     drop.train();
     expect(() => drop.forward(ones)).toThrow(/no random keys/);
-    drop.train(new DropoutKeys(device, 3));
+    drop.train(new Rngs(device, 3));
     const y = await drop.forward(ones).floats();
     const kept = y.filter((v) => v !== 0);
     expect(new Set(kept)).toEqual(new Set([Math.fround(1 / 0.75)]));
@@ -186,7 +186,7 @@ describe("dropout", () => {
     const masks = [];
     for (const name of ["wasm", "reference"] as const) {
       const device = await init({ device: name, threads: 1 });
-      const drop = new Dropout(0.5).train(new DropoutKeys(device, 3));
+      const drop = new Dropout(0.5).train(new Rngs(device, 3));
       masks.push(Array.from(await drop.forward(device.full([7, 9], 1)).floats()));
       device.close();
     }
@@ -207,7 +207,7 @@ it("refuses values that a narrower weight cannot hold, by name", async () => {
 });
 
 it.each(["f32", "i32", "f64"] as const)(
-  "materialises no %s value that a narrower weight cannot hold",
+  "materializes no %s value that a narrower weight cannot hold",
   async (dtype) => {
     const device = await init({ device: "wasm", threads: 1 });
     const data =

@@ -1,4 +1,4 @@
-/** Optimisers, schedules and clipping against their formulas, step by step and replayed. */
+/** Optimizers, schedules and clipping against their formulas, step by step and replayed. */
 import { compile, grad, init, ops, type Device, type Tensor } from "@lowrank/tensor";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -31,7 +31,7 @@ function weightOf(values: readonly number[], name: string): Weight {
   return weight;
 }
 
-/** Minimises Σ (w − target)² for some steps, replayed. */
+/** Minimizes Σ (w − target)² for some steps, replayed. */
 async function descend(optimizer: Optimizer, weights: readonly Weight[], steps: number): Promise<number[][]> {
   const step = compile(device, () => {
     const loss = weights.map((w) => ops.sum(ops.square(ops.sub(w.value, 0.3)))).reduce((a, b) => ops.add(a, b));
@@ -103,7 +103,7 @@ it("decay groups leave out biases and the weights of norms, whatever their names
   class Block extends Module {
     readonly ln_1 = new LayerNorm(2);
     readonly last = new RMSNorm(2);
-    readonly renormalise = new Linear(2, 2);
+    readonly renormalize = new Linear(2, 2);
     readonly bias_table = new Embedding(3, 2);
   }
   const model = new Block();
@@ -118,8 +118,8 @@ it("decay groups leave out biases and the weights of norms, whatever their names
     g.weights.map((w) => named.find(([, other]) => other === w)![0]),
   ]);
   expect(groups).toEqual([
-    [0.1, ["renormalise.weight", "bias_table.weight", "x.lora_A.default.weight"]],
-    [0, ["ln_1.weight", "ln_1.bias", "renormalise.bias", "x.lora_B.default.bias"]],
+    [0.1, ["renormalize.weight", "bias_table.weight", "x.lora_A.default.weight"]],
+    [0, ["ln_1.weight", "ln_1.bias", "renormalize.bias", "x.lora_B.default.bias"]],
   ]);
 });
 

@@ -6,7 +6,7 @@ import {
   clipGradNorm,
   constantSchedule,
   cosineSchedule,
-  DropoutKeys,
+  Rngs,
   Linear,
   linearSchedule,
   LossScaler,
@@ -97,11 +97,7 @@ describe("options that mean nothing are refused, with the key that is meant", ()
       () => new Linear(2, 2, { bias: "no" } as never),
       'Linear: "bias" must be true or false, got "no"',
     ],
-    [
-      "a seed that is no number",
-      () => new DropoutKeys(device, NaN),
-      "DropoutKeys: the seed must be a whole number, got NaN",
-    ],
+    ["a seed that is no number", () => new Rngs(device, NaN), "Rngs: the seed must be a whole number, got NaN"],
     ["a seed in parts", () => new RandomStream(1.5), "RandomStream: the seed must be a whole number, got 1.5"],
     [
       "strictness that is a word",

@@ -8,7 +8,7 @@ import type { Backend } from "../../tensor/src/backends/backend.ts";
 import { PlanEngine } from "../../tensor/src/plan/plan-engine.ts";
 import { Faulty, type Fault } from "../../tensor/test/support/faulty.ts";
 import { swiftShaderAvailable } from "../../tensor/test/support/swiftshader.ts";
-import { AdamW, Dropout, DropoutKeys, Linear, Module } from "../src/index.ts";
+import { AdamW, Dropout, Rngs, Linear, Module } from "../src/index.ts";
 
 class Toy extends Module {
   first: Linear = new Linear(6, 4);
@@ -46,7 +46,7 @@ async function scene(backend: Backend, how: "compiled" | "eager"): Promise<Scene
   open.push(device);
   const model = new Toy();
   await model.materialize({ device });
-  const keys = new DropoutKeys(device, 7);
+  const keys = new Rngs(device, 7);
   model.train(keys);
   const optimizer = new AdamW(model.weights(), { lr: (step) => 0.01 / (1 + step) });
   const self: Scene = { device, faulty, failAtLine: 0, lines: 0, step, state };

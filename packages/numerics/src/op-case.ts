@@ -61,7 +61,7 @@ export function callOp(name: string, args: readonly unknown[]): Tensor[] {
 /** Σ w·y with weights that tell every element from every other. */
 export function weightedSum(y: Tensor): Tensor {
   const flat = ops.reshape(y, [-1]);
-  const weights = ops.mul(ops.cast(ops.add(ops.coordinate(flat, 0), 1), y.dtype), 1 / Math.max(1, flat.size));
+  const weights = ops.mul(ops.cast(ops.add(ops.iota(flat, 0), 1), y.dtype), 1 / Math.max(1, flat.size));
   return ops.sum(ops.mul(flat, weights));
 }
 

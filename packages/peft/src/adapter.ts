@@ -3,7 +3,7 @@ import { LowrankError, type Device, type DType } from "@lowrank/tensor";
 import { device as aDevice, checkOptions, fields, flag, oneOf, optional, real, whole } from "@lowrank/tensor/check";
 import type { Module, Weight } from "@lowrank/nn";
 import { scaleOf, type LoraConfig } from "./config.ts";
-import { initialise, restore, type Start } from "./initialise.ts";
+import { initialize, restore, type Start } from "./initialize.ts";
 import type { MergeOptions, MergeReport } from "./layers/adapters.ts";
 import { LoraProjection } from "./layers/projection.ts";
 import { SvdUpdate } from "./layers/svd.ts";
@@ -26,7 +26,7 @@ export interface AdapterParts {
   readonly warnings: readonly string[];
 }
 
-const MERGE_RULES = fields<MergeOptions>({ safe: optional(flag), into: optional(oneOf("dequantised")) });
+const MERGE_RULES = fields<MergeOptions>({ safe: optional(flag), into: optional(oneOf("dequantized")) });
 
 interface Memory {
   readonly device: Device;
@@ -125,7 +125,7 @@ export class LoraAdapter {
     await this.model.materialize({ device, dtype, seed });
     for (const [name, weight] of this.model.namedWeights()) weight.name = name;
     for (const [path, layer] of this.sites) {
-      const start = await initialise(this, path, layer, seed);
+      const start = await initialize(this, path, layer, seed);
       if (start !== undefined) this.#starts.set(path, start);
     }
   }

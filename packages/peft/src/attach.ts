@@ -210,7 +210,7 @@ function makeUpdate(layer: Layer, row: TargetRow, config: LoraConfig): Update {
   if (config.initLora === "olora" && !embedding && (layer as LoraProjection).fanInFanOut)
     throw new LowrankError(
       "NotBuiltError",
-      `init_lora_weights "olora" on ${row.module}, a Conv1D: PEFT factorises its weight the wrong way round and cannot read such an adapter; start with "pissa", which it reads`,
+      `init_lora_weights "olora" on ${row.module}, a Conv1D: PEFT factorizes its weight the wrong way round and cannot read such an adapter; start with "pissa", which it reads`,
     );
   const Method = config.dora ? DoraUpdate : LoraUpdate;
   return new Method(site, {
@@ -219,7 +219,7 @@ function makeUpdate(layer: Layer, row: TargetRow, config: LoraConfig): Update {
   });
 }
 
-/** What a start draws; starts that need the base are `initialise`'s. */
+/** What a start draws; starts that need the base are `initialize`'s. */
 function startOf({ initLora }: LoraConfig, rank: number): Partial<LoraOptions> {
   if (initLora === "gaussian") return { initA: { kind: "normal", std: 1 / rank } };
   // without PEFT's reset B keeps the values of a fresh linear layer

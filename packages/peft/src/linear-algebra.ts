@@ -1,4 +1,4 @@
-/** A thin QR decomposition on the host, in f64, for initialisers. Matrices are row-major. */
+/** A thin QR decomposition on the host, in f64, for initializers. Matrices are row-major. */
 
 /** Thin QR of a [m, n] with m ≥ n by modified Gram–Schmidt, twice, so that Q is orthogonal to rounding. R has a non-negative diagonal. */
 export function qr(a: ArrayLike<number>, m: number, n: number): { q: Float64Array; r: Float64Array } {

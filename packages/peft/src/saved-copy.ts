@@ -69,7 +69,7 @@ export class SavedCopy extends Module {
   }
 }
 
-/** An empty module of the same kind and size. Its weights are not materialised. @throws LowrankError (AdapterError) on kinds that cannot be copied */
+/** An empty module of the same kind and size. Its weights are not materialized. @throws LowrankError (AdapterError) on kinds that cannot be copied */
 export function emptyCopy(path: string, original: Module): Leaf {
   if (original instanceof Projection)
     return original.fanInFanOut

@@ -85,7 +85,7 @@ export async function unmergedWhile(adapter: LoraAdapter, body: () => Promise<vo
   if (merged.some(({ adapters }) => adapters.final))
     throw new LowrankError(
       "MergeError",
-      "saveAdapter: the adapter is merged into a base that was quantised, and what is to be saved cannot be told apart from it; save before merging",
+      "saveAdapter: the adapter is merged into a base that was quantized, and what is to be saved cannot be told apart from it; save before merging",
     );
   for (const { adapters } of merged) adapters.unmerge();
   try {

@@ -175,7 +175,7 @@ describe.skipIf(!present)("golden AdaLoRA", () => {
     expect(await method.finish()).toMatchObject({
       calls: trace.steps.length,
       kept: method.targetBudget,
-      finalisedAt: c.total_step - c.tfinal,
+      finalizedAt: c.total_step - c.tfinal,
     });
     method.dispose();
     model.dispose();

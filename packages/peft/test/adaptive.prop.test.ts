@@ -120,7 +120,7 @@ describe.each([
                 if (selected || t > 6) expect(after[k]).toBe(lives ? before[m]![k] : 0);
               });
             }
-            // between choices the optimiser moves E off zero again
+            // between choices the optimizer moves E off zero again
             if (t < 6)
               for (const { e } of layers)
                 write(
@@ -130,7 +130,7 @@ describe.each([
           }
           expect(await method.finish()).toMatchObject({
             calls: 8,
-            finalisedAt: 6,
+            finalizedAt: 6,
             ...(compat === "strict" ? { kept: ranks.length } : {}),
           });
           method.dispose();
@@ -332,7 +332,7 @@ describe.each([
     );
   });
 
-  it("trains in a compiled step that is replayed, with the regulariser in the objective alone (A11, A12)", async () => {
+  it("trains in a compiled step that is replayed, with the regularizer in the objective alone (A11, A12)", async () => {
     const model = await stirred(device, 11);
     const method = adaLora(model.layers, {
       totalSteps: 12,
@@ -365,7 +365,7 @@ describe.each([
     expect(record).toMatchObject({
       calls: 12,
       kept: 2,
-      finalisedAt: 9,
+      finalizedAt: 9,
       initialBudget: 6,
       targetBudget: 2,
       choices: [
@@ -414,7 +414,7 @@ describe.each([
     method.dispose();
   });
 
-  it("has no regulariser at orthonormal factors, with a finite slope, and the known gradient elsewhere (A10)", async () => {
+  it("has no regularizer at orthonormal factors, with a finite slope, and the known gradient elsewhere (A10)", async () => {
     const [one] = loose(device, [2], 13, [4, 3]);
     write(one!.a, [1, 0, 0, 0, 0, 0, 1, 0]);
     write(one!.b, [1, 0, 0, 1, 0, 0]);

@@ -1,7 +1,7 @@
 /** A compiled function computes what its model computes now, whatever was done to the model since it was captured. */
 import { fc, it as prop } from "@fast-check/vitest";
-import { DropoutKeys, Linear, Module } from "@lowrank/nn";
-import { quantise } from "@lowrank/quant";
+import { Rngs, Linear, Module } from "@lowrank/nn";
+import { quantize } from "@lowrank/quant";
 import { compile, grad, init, mixedBf16, ops, withPrecision, type Device, type Tensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { activate, adapt, type LoraAdapter } from "../src/index.ts";
@@ -98,7 +98,7 @@ describe("a compiled forward pass", () => {
     },
   );
 
-  it("follows quantisation and the precision policy", async () => {
+  it("follows quantization and the precision policy", async () => {
     const model = new Two();
     await model.materialize({ device });
     enlarge(model.weights(), 0.2);
@@ -110,7 +110,7 @@ describe("a compiled forward pass", () => {
     const narrow = await withPrecision(mixedBf16, () => captured());
     expect(narrow).toEqual(await withPrecision(mixedBf16, () => eager()));
     expect(narrow).not.toEqual(await captured());
-    await quantise(model, { format: "nf4" });
+    await quantize(model, { format: "nf4" });
     for (let i = 0; i < 3; i++) expect(await captured()).toEqual(await eager());
   });
 
@@ -118,7 +118,7 @@ describe("a compiled forward pass", () => {
     const model = new Two();
     await model.materialize({ device });
     enlarge(model.weights(), 0.2);
-    const keys = new DropoutKeys(device, 1);
+    const keys = new Rngs(device, 1);
     const seen: string[] = [];
     const f = compile(device, (inputs) => {
       seen.push(model.training ? "train" : "eval");

@@ -1,6 +1,6 @@
 /** What must hold of every method on every kind of layer: it starts as the base, merges to the same function and comes off again. */
 import { Conv1D, Embedding, Linear, Module, type Projection } from "@lowrank/nn";
-import { quantise } from "@lowrank/quant";
+import { quantize } from "@lowrank/quant";
 import { grad, init, ops, svd, type Device, type Tensor } from "@lowrank/tensor";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -219,7 +219,7 @@ describe.each([
     for (let o = 0; o < 6; o++) for (let c = 0; c < 2; c++) close([product[o * 7 + c]!], [w[o * 7 + c]!]);
   });
 
-  it("a quantised base is adapted, and merged only where that is said", async () => {
+  it("a quantized base is adapted, and merged only where that is said", async () => {
     const model = new (class extends Module {
       up: Linear = new Linear(64, 64);
       readonly head: Linear = new Linear(64, 2);
@@ -228,15 +228,15 @@ describe.each([
       }
     })();
     await model.materialize({ device, seed: 2 });
-    await quantise(model);
+    await quantize(model);
     const adapter = await adapt(model, { r: 2, alpha: 4, targetModules: ["up"] }, { device, seed: 4 });
     stir(adapter, 3);
     const adapted = await model.forward(input(device, 3, 64)).floats();
-    await expect(adapter.merge()).rejects.toThrow('kept as nf4; say merge({ into: "dequantised" })');
-    await adapter.merge({ into: "dequantised" });
+    await expect(adapter.merge()).rejects.toThrow('kept as nf4; say merge({ into: "dequantized" })');
+    await adapter.merge({ into: "dequantized" });
     // sums of 64 products of values near 10, in another order
     close(await model.forward(input(device, 3, 64)).floats(), adapted, 2000 * u);
-    expect(() => adapter.unmerge()).toThrow("was quantised before the merge");
+    expect(() => adapter.unmerge()).toThrow("was quantized before the merge");
     await expect(
       adapt(model, { r: 2, targetModules: ["head"], initLora: "pissa" }, { device, name: "p" }),
     ).resolves.toBeDefined();
@@ -244,7 +244,7 @@ describe.each([
     await other.materialize({ device });
     other.l.weight.form = { kind: "nf4", bytes: 0, value: () => device.full([64, 64], 0.5), dispose: () => undefined };
     await expect(adapt(other, { r: 2, targetModules: ["l"], initLora: "pissa" }, { device })).rejects.toThrow(
-      "kept as nf4; start from the unquantised base",
+      "kept as nf4; start from the unquantized base",
     );
   });
 

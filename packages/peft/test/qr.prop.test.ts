@@ -1,4 +1,4 @@
-/** The QR decomposition of initialisers. */
+/** The QR decomposition of initializers. */
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { qr } from "../src/index.ts";
@@ -18,7 +18,7 @@ it("A = Q·R, Q orthonormal, R upper triangular with a diagonal that is not nega
           Array.from({ length: n }, (_, i) => term(i)).reduce((x, y) => x + y, 0);
         for (let i = 0; i < cols; i++)
           for (let j = 0; j < cols; j++) {
-            // twice orthogonalised: a few units of f64 whatever the condition (Giraud et al. 2005)
+            // twice orthogonalized: a few units of f64 whatever the condition (Giraud et al. 2005)
             expect(Math.abs(sum(rows, (o) => q[o * cols + i]! * q[o * cols + j]!) - (i === j ? 1 : 0))).toBeLessThan(
               1e-13,
             );

@@ -1,6 +1,6 @@
 /** What is saved is what PEFT and we read back as the same function, or it is refused; what is stored is checked as it is stored. */
 import { Conv1D, Linear, Module, type Projection } from "@lowrank/nn";
-import { quantise } from "@lowrank/quant";
+import { quantize } from "@lowrank/quant";
 import { init, SafetensorsFile, type Device, type Tensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { adaLoraConfig, adapt, loadAdapter, saveAdapter, type LoraConfig, type LoraUpdate } from "../src/index.ts";
@@ -120,7 +120,7 @@ it("a file names its base, its targets one by one and GPT-2's orientation", asyn
   const conv = new Attention();
   await conv.materialize({ device });
   await expect(adapt(conv, { initLora: "olora" }, { device })).rejects.toThrow(
-    'init_lora_weights "olora" on c_attn, a Conv1D: PEFT factorises its weight the wrong way round',
+    'init_lora_weights "olora" on c_attn, a Conv1D: PEFT factorizes its weight the wrong way round',
   );
 });
 
@@ -171,15 +171,15 @@ it("values are checked in the width they are stored in: merged into f16, written
   await loadAdapter(other, files, { device, allowNonFinite: true });
 });
 
-it("biases merged into a base that was quantised cannot be told apart, and are not saved", async () => {
+it("biases merged into a base that was quantized cannot be told apart, and are not saved", async () => {
   const model = new (class extends Module {
     up: Linear = new Linear(64, 64);
     readonly head: Linear = new Linear(64, 2);
   })();
   await model.materialize({ device, seed: 2 });
-  await quantise(model);
+  await quantize(model);
   const adapter = await adapt(model, { r: 2, targetModules: ["up"], loraBias: true, bias: "lora_only" }, { device });
-  await adapter.merge({ into: "dequantised" });
+  await adapter.merge({ into: "dequantized" });
   await expect(saveAdapter(adapter, new MemoryFiles())).rejects.toThrow("save before merging");
 });
 

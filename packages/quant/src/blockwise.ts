@@ -1,4 +1,4 @@
-/** Four-bit block quantisation on the host, byte for byte as bitsandbytes does it. */
+/** Four-bit block quantization on the host, byte for byte as bitsandbytes does it. */
 import { LowrankError, NumericsError, quote, ShapeError } from "@lowrank/tensor";
 import { ascending, codeBooks, midpoints, zeroCode, type FourBitType } from "./tables.ts";
 
@@ -15,15 +15,15 @@ export const LEAST: number = Math.fround(1e-38);
 
 export function checkBlockSize(blockSize: number): void {
   if (!BLOCK_SIZES.includes(blockSize))
-    throw new LowrankError("QuantisationError", `block size ${blockSize} is not one of ${BLOCK_SIZES.join(", ")}`);
+    throw new LowrankError("QuantizationError", `block size ${blockSize} is not one of ${BLOCK_SIZES.join(", ")}`);
 }
 
 /** @throws NumericsError naming `name` and the element that is not finite */
-export function quantiseBlocks(values: Float32Array, type: FourBitType, blockSize = 64, name = "tensor"): Blocks {
+export function quantizeBlocks(values: Float32Array, type: FourBitType, blockSize = 64, name = "tensor"): Blocks {
   checkBlockSize(blockSize);
   const places = placesOf[type];
   if (places === undefined)
-    throw new LowrankError("QuantisationError", `${name}: type ${quote(type)} is neither nf4 nor fp4`);
+    throw new LowrankError("QuantizationError", `${name}: type ${quote(type)} is neither nf4 nor fp4`);
   const n = values.length;
   const codes = new Uint8Array(Math.ceil(n / 2));
   const absmax = new Float32Array(Math.ceil(n / blockSize));
@@ -61,20 +61,20 @@ function largestOf(values: Float32Array, from: number, to: number, name: string)
   for (let i = from; i < to; i++) {
     const size = Math.abs(values[i]!);
     if (!(size < Infinity))
-      throw new NumericsError(`${name}: element ${i} is ${values[i]}; only finite weights can be quantised`);
+      throw new NumericsError(`${name}: element ${i} is ${values[i]}; only finite weights can be quantized`);
     if (size > largest) largest = size;
   }
   return largest;
 }
 
 /** code · absmax of its block, in f32. @throws ShapeError where n elements need other numbers of codes and scales */
-export function dequantiseBlocks(
+export function dequantizeBlocks(
   { codes, absmax }: Blocks,
   type: FourBitType,
   n: number,
   blockSize = 64,
 ): Float32Array {
-  checkLengths("dequantiseBlocks", codes.length, absmax.length, n, blockSize);
+  checkLengths("dequantizeBlocks", codes.length, absmax.length, n, blockSize);
   const table = codeBooks[type];
   const out = new Float32Array(n);
   for (let i = 0; i < n; i++)

@@ -130,7 +130,7 @@ export function fromEntries(
     fail(`${n} elements in blocks of ${blockSize} need ${blocks} scales, there are ${absmax.data.length}`);
   const nested = state.nested_blocksize !== undefined;
   if (absmax.dtype !== (nested ? "u8" : "f32"))
-    fail(`absmax is ${absmax.dtype}, ${nested ? "quantised scales are u8" : "plain scales are f32"}`);
+    fail(`absmax is ${absmax.dtype}, ${nested ? "quantized scales are u8" : "plain scales are f32"}`);
   const magnitudes = (key: string): Float32Array => {
     const data = need(key).data as Float32Array;
     const bad = allowNonFinite ? -1 : data.findIndex((s) => !(s >= 0 && s < Infinity));

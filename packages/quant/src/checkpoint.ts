@@ -17,7 +17,7 @@ import { FourBitWeight } from "./four-bit.ts";
 import { transposeOf } from "./format.ts";
 import { FOUR_BIT, FOUR_BIT_SPELT } from "./options.ts";
 import { requirePlain } from "./plain.ts";
-import { quantiseFourBit, type FourBitOptions } from "./state.ts";
+import { quantizeFourBit, type FourBitOptions } from "./state.ts";
 
 /** What a SafetensorsFile is to this module. */
 export interface TensorReader {
@@ -26,12 +26,12 @@ export interface TensorReader {
   read(name: string): Promise<StoredTensor>;
 }
 
-export interface QuantiseCheckpointOptions extends FourBitOptions {
-  /** Whether a tensor is quantised; "transposed" where it lies [in, out] and is turned to [out, in] first. See `selectFrom`. */
+export interface QuantizeCheckpointOptions extends FourBitOptions {
+  /** Whether a tensor is quantized; "transposed" where it lies [in, out] and is turned to [out, in] first. See `selectFrom`. */
   readonly select: (name: string, shape: readonly number[]) => boolean | "transposed";
 }
 
-const OPTIONS: Rule<QuantiseCheckpointOptions> = fields<QuantiseCheckpointOptions>(
+const OPTIONS: Rule<QuantizeCheckpointOptions> = fields<QuantizeCheckpointOptions>(
   { ...FOUR_BIT, select: callback() },
   { spelt: { ...FOUR_BIT_SPELT, include: "select", modules: "select" } },
 );
@@ -39,7 +39,7 @@ const OPTIONS: Rule<QuantiseCheckpointOptions> = fields<QuantiseCheckpointOption
 /** One tensor of the source and what became of it. */
 export interface CheckpointPart {
   readonly name: string;
-  readonly quantised: boolean;
+  readonly quantized: boolean;
   /** By name in the new file: one tensor as it was, or codes with their scales and tables. */
   readonly entries: ReadonlyMap<string, StoredTensor>;
 }
@@ -51,12 +51,12 @@ const TORCH_NAMES: Partial<Record<DType, string>> = {
   bf16: "bfloat16",
 };
 
-/** The choice of a plan, for names of its model: `selectFrom(planQuantisation(model))`. */
+/** The choice of a plan, for names of its model: `selectFrom(planQuantization(model))`. */
 export function selectFrom({
   modules,
 }: {
   readonly modules: ReadonlyMap<string, { readonly transposed: boolean }>;
-}): QuantiseCheckpointOptions["select"] {
+}): QuantizeCheckpointOptions["select"] {
   return (name) => {
     const format = name.endsWith(".weight") ? modules.get(name.slice(0, -".weight".length)) : undefined;
     return format === undefined ? false : format.transposed ? "transposed" : true;
@@ -64,44 +64,44 @@ export function selectFrom({
 }
 
 /**
- * Reads, quantises and yields one tensor at a time and keeps none, so that a consumer who does the same holds one at full width.
+ * Reads, quantizes and yields one tensor at a time and keeps none, so that a consumer who does the same holds one at full width.
  * @throws NumericsError naming the tensor and element that is not finite
  */
-export async function* quantiseCheckpoint(
+export async function* quantizeCheckpoint(
   reader: TensorReader,
-  options: QuantiseCheckpointOptions,
+  options: QuantizeCheckpointOptions,
 ): AsyncGenerator<CheckpointPart, void, undefined> {
-  const read = checkOptions("quantiseCheckpoint", OPTIONS, options);
+  const read = checkOptions("quantizeCheckpoint", OPTIONS, options);
   let done = 0;
   for (const name of reader.names) {
-    const part = await quantisePart(reader, name, read);
-    if (part.quantised) done++;
+    const part = await quantizePart(reader, name, read);
+    if (part.quantized) done++;
     yield part;
   }
-  if (done === 0) nothingChosen("quantiseCheckpoint", reader);
+  if (done === 0) nothingChosen("quantizeCheckpoint", reader);
 }
 
 function nothingChosen(source: string, { names }: TensorReader): never {
   throw new LowrankError(
-    "QuantisationError",
+    "QuantizationError",
     `${source}: "select" chose none of the ${names.length} tensors; they are called ${names.slice(0, 3).map(quote).join(", ")}, …`,
   );
 }
 
-async function quantisePart(
+async function quantizePart(
   reader: TensorReader,
   name: string,
-  { select, ...format }: QuantiseCheckpointOptions,
+  { select, ...format }: QuantizeCheckpointOptions,
 ): Promise<CheckpointPart> {
   const how = select(name, reader.info(name).shape);
   const stored = await reader.read(name);
-  if (how === false) return { name, quantised: false, entries: new Map([[name, stored]]) };
+  if (how === false) return { name, quantized: false, entries: new Map([[name, stored]]) };
   const sourceDType = TORCH_NAMES[stored.dtype];
   if (sourceDType === undefined)
-    throw new LowrankError("QuantisationError", `${name} is ${stored.dtype}; only floats can be quantised`);
+    throw new LowrankError("QuantizationError", `${name} is ${stored.dtype}; only floats can be quantized`);
   if (how === "transposed" && stored.shape.length !== 2)
     throw new LowrankError(
-      "QuantisationError",
+      "QuantizationError",
       `${name} is [${stored.shape.join(", ")}]; only matrices can be transposed`,
     );
   let values = toMemory("f32", stored.data, stored.dtype) as Float32Array;
@@ -110,7 +110,7 @@ async function quantisePart(
     values = transposeOf(values, shape[0]!, shape[1]!);
     shape = [shape[1]!, shape[0]!];
   }
-  return { name, quantised: true, entries: toEntries(name, quantiseFourBit(values, shape, format, name, sourceDType)) };
+  return { name, quantized: true, entries: toEntries(name, quantizeFourBit(values, shape, format, name, sourceDType)) };
 }
 
 const READ_AS: Readonly<Record<string, DType>> = {
@@ -127,15 +127,15 @@ const READ_AS: Readonly<Record<string, DType>> = {
 
 /**
  * Writes a four-bit copy of a checkpoint. The four-bit parts are held until the header is written, since a header says the length of
- * everything; what is not quantised is read again when its turn comes.
- * @returns names of the tensors that were quantised
+ * everything; what is not quantized is read again when its turn comes.
+ * @returns names of the tensors that were quantized
  */
-export async function writeQuantisedCheckpoint(
+export async function writeQuantizedCheckpoint(
   reader: TensorReader,
   sink: ByteSink,
-  options: QuantiseCheckpointOptions,
+  options: QuantizeCheckpointOptions,
 ): Promise<string[]> {
-  const read = checkOptions("writeQuantisedCheckpoint", OPTIONS, options);
+  const read = checkOptions("writeQuantizedCheckpoint", OPTIONS, options);
   const done: string[] = [];
   const parts: Part[] = [];
   for (const name of reader.names) {
@@ -147,9 +147,9 @@ export async function writeQuantisedCheckpoint(
       continue;
     }
     done.push(name);
-    for (const [key, tensor] of (await quantisePart(reader, name, read)).entries) parts.push(held(key, tensor));
+    for (const [key, tensor] of (await quantizePart(reader, name, read)).entries) parts.push(held(key, tensor));
   }
-  if (done.length === 0) nothingChosen("writeQuantisedCheckpoint", reader);
+  if (done.length === 0) nothingChosen("writeQuantizedCheckpoint", reader);
   await writeParts(sink, parts);
   return done;
 }
@@ -159,8 +159,8 @@ export async function writeQuantisedCheckpoint(
  * `quantizedConfigFile` is the config.json that belongs beside it.
  * @throws LowrankError (AdapterError) where the model carries adapters
  */
-export async function writeQuantisedModel(model: Module, sink: ByteSink): Promise<void> {
-  requirePlain("writeQuantisedModel", model);
+export async function writeQuantizedModel(model: Module, sink: ByteSink): Promise<void> {
+  requirePlain("writeQuantizedModel", model);
   const seen = new Set<Weight>();
   const parts: Part[] = [];
   for (const [name, weight] of model.namedWeights()) {
@@ -172,7 +172,7 @@ export async function writeQuantisedModel(model: Module, sink: ByteSink): Promis
     else if (form !== undefined)
       throw new LowrankError(
         "FormatError",
-        `${name} is kept as ${form.kind}; only nf4 and fp4 can be written; quantise the model with one of these to save it in four bits`,
+        `${name} is kept as ${form.kind}; only nf4 and fp4 can be written; quantize the model with one of these to save it in four bits`,
       );
     else parts.push([name, { dtype: weight.parameter.dtype, shape: weight.shape, load: () => weight.read() }]);
   }

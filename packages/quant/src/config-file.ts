@@ -21,7 +21,7 @@ import { FOUR_BIT_SPELT } from "./options.ts";
 import { requirePlain } from "./plain.ts";
 import type { FourBitOptions } from "./state.ts";
 
-export interface QuantisationChoice extends Omit<FourBitOptions, "type" | "blockSize"> {
+export interface QuantizationChoice extends Omit<FourBitOptions, "type" | "blockSize"> {
   /** Default nf4. */
   readonly format?: "nf4" | "fp4" | "int8";
   /** dtype products compute in, as torch spells it. Default float32. */
@@ -31,10 +31,10 @@ export interface QuantisationChoice extends Omit<FourBitOptions, "type" | "block
 }
 
 const COMPUTE: Rule<string> = oneOf("float32", "float16", "bfloat16");
-const CHOICE: Rule<QuantisationChoice> = fields<QuantisationChoice>(
+const CHOICE: Rule<QuantizationChoice> = fields<QuantizationChoice>(
   {
     format: optional(oneOf("nf4", "fp4", "int8")),
-    doubleQuantisation: optional(flag),
+    doubleQuantization: optional(flag),
     computeDType: optional(COMPUTE),
     skip: optional(listOf(name)),
   },
@@ -55,12 +55,12 @@ const CHOICE: Rule<QuantisationChoice> = fields<QuantisationChoice>(
 
 /**
  * For `pythonJson(config, { floats: CONFIG_FLOATS })`: JSON.stringify writes 6 where transformers insists on 6.0.
- * `quantizedConfigFile` makes a whole config.json for a quantised model.
+ * `quantizedConfigFile` makes a whole config.json for a quantized model.
  */
-export function quantizationConfig(choice: QuantisationChoice = {}): Record<string, unknown> {
+export function quantizationConfig(choice: QuantizationChoice = {}): Record<string, unknown> {
   const {
     format = "nf4",
-    doubleQuantisation = true,
+    doubleQuantization = true,
     computeDType = "float32",
     skip,
   } = checkOptions("quantizationConfig", CHOICE, choice);
@@ -70,7 +70,7 @@ export function quantizationConfig(choice: QuantisationChoice = {}): Record<stri
     load_in_4bit: !eight,
     load_in_8bit: eight,
     bnb_4bit_quant_type: eight ? "fp4" : format,
-    bnb_4bit_use_double_quant: !eight && doubleQuantisation,
+    bnb_4bit_use_double_quant: !eight && doubleQuantization,
     bnb_4bit_compute_dtype: computeDType,
     bnb_4bit_quant_storage: "uint8",
     llm_int8_enable_fp32_cpu_offload: false,
@@ -92,10 +92,10 @@ const CONFIG_OPTIONS: Rule<QuantizedConfigOptions> = fields<QuantizedConfigOptio
 );
 
 /**
- * Text of the config.json to lie beside what `writeQuantisedModel` writes: the model's own config with a `quantization_config` that is read
+ * Text of the config.json to lie beside what `writeQuantizedModel` writes: the model's own config with a `quantization_config` that is read
  * off the weights, so that transformers (5 or later) makes four-bit layers of exactly those that are in four bits.
  * @param config of the model, as `readConfig` gives it
- * @throws LowrankError (QuantisationError) where nothing is in four bits, or in both kinds, which one config cannot say
+ * @throws LowrankError (QuantizationError) where nothing is in four bits, or in both kinds, which one config cannot say
  */
 export function quantizedConfigFile(
   model: Module,
@@ -110,12 +110,12 @@ export function quantizedConfigFile(
   const kinds = [...new Set(forms.map((f) => f.state.type))];
   if (kinds.length !== 1)
     throw new LowrankError(
-      "QuantisationError",
-      `quantizedConfigFile: ${kinds.length === 0 ? "no weight of the model is in four bits; quantise it first" : "some weights are nf4 and some fp4, and one config.json has one type"}`,
+      "QuantizationError",
+      `quantizedConfigFile: ${kinds.length === 0 ? "no weight of the model is in four bits; quantize it first" : "some weights are nf4 and some fp4, and one config.json has one type"}`,
     );
   const choice = {
     format: kinds[0]!,
-    doubleQuantisation: forms.some((f) => f.doubleQuantised),
+    doubleQuantization: forms.some((f) => f.doubleQuantized),
     skip: skipModules(model),
     ...read,
   };
@@ -128,22 +128,22 @@ interface Tied {
 }
 
 /**
- * `llm_int8_skip_modules` for the projections that are not quantised, and for output layers that share the embedding table, which are
+ * `llm_int8_skip_modules` for the projections that are not quantized, and for output layers that share the embedding table, which are
  * modules of their own in transformers. transformers takes an entry as a regular expression for the beginning of a path, up to a dot or its
- * end, and also as plain text for the end of a path, dot or not: `classifier` takes `pre_classifier` along. Where that would take a quantised
+ * end, and also as plain text for the end of a path, dot or not: `classifier` takes `pre_classifier` along. Where that would take a quantized
  * one, the entry is a pattern for the whole path and for nothing else.
  */
 export function skipModules(model: Module & Tied): string[] {
-  const quantised = new Set<string>();
+  const quantized = new Set<string>();
   const kept = new Set<string>();
   for (const [path, m] of model.namedModules())
-    if (m instanceof Projection) (m.weight.form === undefined ? kept : quantised).add(path);
+    if (m instanceof Projection) (m.weight.form === undefined ? kept : quantized).add(path);
   for (const second of model.tied?.values() ?? []) {
     const path = second.replace(/\.weight$/, "");
-    if (path !== second && !quantised.has(path)) kept.add(path);
+    if (path !== second && !quantized.has(path)) kept.add(path);
   }
   return [...kept].map((path) =>
-    [...quantised].some((q) => q.endsWith(path) || q.startsWith(`${path}.`)) ? `${path.replaceAll(".", "\\.")}$` : path,
+    [...quantized].some((q) => q.endsWith(path) || q.startsWith(`${path}.`)) ? `${path.replaceAll(".", "\\.")}$` : path,
   );
 }
 
@@ -191,7 +191,7 @@ const FILE_CONFIG: Rule<FileConfig> = fields<FileConfig>(
  * are fp4 and plain scales.
  * @throws LowrankError (FormatError) on values of another kind and on contradictions, (NotBuiltError) naming another method
  */
-export function readQuantizationConfig(config: Readonly<Record<string, unknown>>): QuantisationChoice | undefined {
+export function readQuantizationConfig(config: Readonly<Record<string, unknown>>): QuantizationChoice | undefined {
   const own = config["quantization_config"];
   if (own === undefined || own === null) return undefined;
   const source = "config.json: quantization_config";
@@ -205,7 +205,7 @@ export function readQuantizationConfig(config: Readonly<Record<string, unknown>>
   if (method !== "bitsandbytes")
     throw new LowrankError(
       "NotBuiltError",
-      `${source}: quant_method is ${quote(method)}; only bitsandbytes is built: take the checkpoint at full width and quantise it here`,
+      `${source}: quant_method is ${quote(method)}; only bitsandbytes is built: take the checkpoint at full width and quantize it here`,
     );
   if (four === eight)
     fail(
@@ -223,7 +223,7 @@ export function readQuantizationConfig(config: Readonly<Record<string, unknown>>
     );
   return {
     format: eight ? "int8" : (file.bnb_4bit_quant_type ?? "fp4"),
-    doubleQuantisation: four && file.bnb_4bit_use_double_quant === true,
+    doubleQuantization: four && file.bnb_4bit_use_double_quant === true,
     computeDType: (file.bnb_4bit_compute_dtype ?? "float32").replace("torch.", ""),
     ...(skip === undefined && other === undefined ? {} : { skip: skip ?? other! }),
   };

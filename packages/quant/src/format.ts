@@ -1,9 +1,9 @@
-/** What the quantised formats share: the ways to make one, and turning GPT-2's [in, out] weights, whose blocks and scales belong to outputs. */
+/** What the quantized formats share: the ways to make one, and turning GPT-2's [in, out] weights, whose blocks and scales belong to outputs. */
 import type { WeightForm, WeightFormat } from "@lowrank/nn";
 import type { Tensor } from "@lowrank/tensor";
 
 /** A format that can also take a weight from where it is on a device. */
-export interface QuantisedFormat extends WeightFormat {
+export interface QuantizedFormat extends WeightFormat {
   /** Whether the weight is turned from [in, out] to [out, in] first. */
   readonly transposed: boolean;
   keepFrom?(name: string, value: Tensor): Promise<WeightForm>;

@@ -1,10 +1,10 @@
-/** Weights kept in four bits on the device. A product reads them through `dequantise`, so they never exist at full width. */
+/** Weights kept in four bits on the device. A product reads them through `dequantize`, so they never exist at full width. */
 import type { WeightForm } from "@lowrank/nn";
 import { ops, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
-import { transposeOf, type QuantisedFormat } from "./format.ts";
+import { transposeOf, type QuantizedFormat } from "./format.ts";
 import { NESTED_BLOCK } from "./nested.ts";
 import { findCodes } from "./on-device.ts";
-import { fourBitOptions, quantiseFourBit, storedScales, type FourBitOptions, type FourBitState } from "./state.ts";
+import { fourBitOptions, quantizeFourBit, storedScales, type FourBitOptions, type FourBitState } from "./state.ts";
 import { codeBooks, dynamicMap } from "./tables.ts";
 
 export class FourBitWeight implements WeightForm {
@@ -12,7 +12,7 @@ export class FourBitWeight implements WeightForm {
   readonly #codes: Parameter;
   readonly #table: Parameter;
   readonly #scales: Parameter;
-  /** Quantised scales: their own scales, the table and the offset. */
+  /** Quantized scales: their own scales, the table and the offset. */
   readonly #nested: { readonly absmax: Parameter; readonly table: Parameter; readonly offset: Parameter } | undefined;
   readonly #transposed: boolean;
 
@@ -45,7 +45,7 @@ export class FourBitWeight implements WeightForm {
   get kind(): string {
     return this.state.type;
   }
-  get doubleQuantised(): boolean {
+  get doubleQuantized(): boolean {
     return this.#nested !== undefined;
   }
   get bytes(): number {
@@ -54,7 +54,7 @@ export class FourBitWeight implements WeightForm {
 
   value(): Tensor {
     const { shape, blockSize } = this.state;
-    const value = ops.dequantise(this.#codes.value, this.#scaleValues(), this.#table.value, shape, blockSize);
+    const value = ops.dequantize(this.#codes.value, this.#scaleValues(), this.#table.value, shape, blockSize);
     return this.#transposed ? ops.transpose(value) : value;
   }
 
@@ -96,17 +96,17 @@ export class FourBitWeight implements WeightForm {
 }
 
 /** The format for `materialize({ storage })`. @throws LowrankError (ConfigError) naming the option that is wrong */
-export function fourBit(options: FourBitOptions = {}, transposed = false): QuantisedFormat {
-  const { type, blockSize, doubleQuantisation } = fourBitOptions("fourBit", options);
+export function fourBit(options: FourBitOptions = {}, transposed = false): QuantizedFormat {
+  const { type, blockSize, doubleQuantization } = fourBitOptions("fourBit", options);
   return {
     kind: type,
     transposed,
     keep(device, name, shape, values) {
       const [rows, cols] = shape as [number, number];
-      if (!transposed) return new FourBitWeight(device, quantiseFourBit(values, shape, options, name));
+      if (!transposed) return new FourBitWeight(device, quantizeFourBit(values, shape, options, name));
       return new FourBitWeight(
         device,
-        quantiseFourBit(transposeOf(values, rows, cols), [cols, rows], options, name),
+        quantizeFourBit(transposeOf(values, rows, cols), [cols, rows], options, name),
         true,
       );
     },
@@ -120,7 +120,7 @@ export function fourBit(options: FourBitOptions = {}, transposed = false): Quant
           blockSize,
           shape: x.shape,
           codes,
-          scales: storedScales(absmax, doubleQuantisation, name, "float32"),
+          scales: storedScales(absmax, doubleQuantization, name, "float32"),
           sourceDType: "float32",
         },
         transposed,

@@ -1,18 +1,18 @@
 /**
  * @module
- * Quantised weights: NF4, FP4 and int8, on the host and inside products, with bitsandbytes' file formats.
+ * Quantized weights: NF4, FP4 and int8, on the host and inside products, with bitsandbytes' file formats.
  */
-export { BLOCK_SIZES, checkBlockSize, dequantiseBlocks, quantiseBlocks, type Blocks } from "./blockwise.ts";
+export { BLOCK_SIZES, checkBlockSize, dequantizeBlocks, quantizeBlocks, type Blocks } from "./blockwise.ts";
 export { fromEntries, isFourBit, toEntries, type ReadOptions } from "./bnb-file.ts";
 export {
   loadFourBit,
-  quantiseCheckpoint,
+  quantizeCheckpoint,
   selectFrom,
-  writeQuantisedCheckpoint,
-  writeQuantisedModel,
+  writeQuantizedCheckpoint,
+  writeQuantizedModel,
   type CheckpointPart,
   type LoadFourBitOptions,
-  type QuantiseCheckpointOptions,
+  type QuantizeCheckpointOptions,
   type TensorReader,
 } from "./checkpoint.ts";
 export {
@@ -21,26 +21,26 @@ export {
   quantizedConfigFile,
   readQuantizationConfig,
   skipModules,
-  type QuantisationChoice,
+  type QuantizationChoice,
   type QuantizedConfigOptions,
 } from "./config-file.ts";
-export type { QuantisedFormat } from "./format.ts";
+export type { QuantizedFormat } from "./format.ts";
 export { fourBit, FourBitWeight } from "./four-bit.ts";
 export type { Factors } from "./init/factors.ts";
 export { loftq, type LoftqOptions } from "./init/loftq.ts";
-export { pissa, quantisedPissa, type PissaOptions, type PissaStart } from "./init/pissa.ts";
-export { dequantiseRows, eightBit, Int8Weight, llmInt8, quantiseRows, type Int8Rows } from "./int8.ts";
+export { pissa, quantizedPissa, type PissaOptions, type PissaStart } from "./init/pissa.ts";
+export { dequantizeRows, eightBit, Int8Weight, llmInt8, quantizeRows, type Int8Rows } from "./int8.ts";
 export { NESTED_BLOCK, nestScales, unnestScales, type NestedScales } from "./nested.ts";
-export { quantiseBlocksOnDevice, quantiseFourBitOnDevice, type BlockTensors } from "./on-device.ts";
+export { quantizeBlocksOnDevice, quantizeFourBitOnDevice, type BlockTensors } from "./on-device.ts";
 export {
   codesPerBlock,
-  planQuantisation,
-  quantise,
-  quantisedModules,
-  type QuantisationPlan,
-  type QuantisedModule,
-  type QuantiseOptions,
-} from "./quantise.ts";
+  planQuantization,
+  quantize,
+  quantizedModules,
+  type QuantizationPlan,
+  type QuantizedModule,
+  type QuantizeOptions,
+} from "./quantize.ts";
 export { sizeReport, type SizeReport, type WeightSize } from "./size-report.ts";
-export { dequantiseFourBit, fourBitBytes, quantiseFourBit, type FourBitOptions, type FourBitState } from "./state.ts";
+export { dequantizeFourBit, fourBitBytes, quantizeFourBit, type FourBitOptions, type FourBitState } from "./state.ts";
 export { codeBooks, dynamicMap, type FourBitType } from "./tables.ts";

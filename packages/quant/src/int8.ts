@@ -4,7 +4,7 @@
  */
 import type { WeightForm } from "@lowrank/nn";
 import { NumericsError, ops, ShapeError, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
-import { transposeOf, type QuantisedFormat } from "./format.ts";
+import { transposeOf, type QuantizedFormat } from "./format.ts";
 
 export interface Int8Rows {
   readonly codes: Int8Array;
@@ -13,7 +13,7 @@ export interface Int8Rows {
 }
 
 /** round(127·x/absmax) to nearest even, row by row of [rows, cols]. A row of zeros stays zeros. */
-export function quantiseRows(
+export function quantizeRows(
   values: Float32Array,
   rows: number,
   cols: number,
@@ -29,7 +29,7 @@ export function quantiseRows(
     for (let c = 0; c < cols; c++) {
       const x = values[r * cols + c]!;
       if (!Number.isFinite(x))
-        throw new NumericsError(`${name}: element ${r * cols + c} is ${x}; only finite weights can be quantised`);
+        throw new NumericsError(`${name}: element ${r * cols + c} is ${x}; only finite weights can be quantized`);
       if (!skip(c)) largest = Math.max(largest, Math.abs(x));
     }
     absmax[r] = largest;
@@ -40,9 +40,9 @@ export function quantiseRows(
   return { codes, absmax };
 }
 
-export function dequantiseRows({ codes, absmax }: Int8Rows, cols: number): Float32Array {
+export function dequantizeRows({ codes, absmax }: Int8Rows, cols: number): Float32Array {
   if (codes.length !== absmax.length * cols)
-    throw new ShapeError(`dequantiseRows: ${codes.length} codes are not ${absmax.length} rows of ${cols}`);
+    throw new ShapeError(`dequantizeRows: ${codes.length} codes are not ${absmax.length} rows of ${cols}`);
   return Float32Array.from(codes, (q, i) => Math.fround(q * absmax[Math.floor(i / cols)]!) / 127);
 }
 
@@ -65,8 +65,8 @@ export function llmInt8(
           Array.from({ length: m }).some((_, r) => Math.abs(a[r * k + c]!) >= threshold),
         );
   const out = new Set(outliers);
-  const left = quantiseRows(a, m, k, "activations", (c) => out.has(c));
-  const right = quantiseRows(b, n, k, "weight");
+  const left = quantizeRows(a, m, k, "activations", (c) => out.has(c));
+  const right = quantizeRows(b, n, k, "weight");
   const product = new Float32Array(m * n);
   for (let i = 0; i < m; i++) {
     for (let j = 0; j < n; j++) {
@@ -127,16 +127,16 @@ export class Int8Weight implements WeightForm {
 }
 
 /** One scale per output. `transposed` weights are turned from [in, out] first. */
-export function eightBit(transposed = false): QuantisedFormat {
+export function eightBit(transposed = false): QuantizedFormat {
   return {
     kind: "int8",
     transposed,
     keep(device, name, shape, values) {
       const [rows, cols] = shape as [number, number];
-      if (!transposed) return new Int8Weight(device, quantiseRows(values, rows, values.length / rows, name), shape);
+      if (!transposed) return new Int8Weight(device, quantizeRows(values, rows, values.length / rows, name), shape);
       return new Int8Weight(
         device,
-        quantiseRows(transposeOf(values, rows, cols), cols, rows, name),
+        quantizeRows(transposeOf(values, rows, cols), cols, rows, name),
         [cols, rows],
         true,
       );

@@ -1,5 +1,5 @@
 /**
- * Double quantisation: the scales of blocks, less their mean, in 8 bits: the bytes that bitsandbytes 0.50 makes on an x86 CPU.
+ * Double quantization: the scales of blocks, less their mean, in 8 bits: the bytes that bitsandbytes 0.50 makes on an x86 CPU.
  *
  * Two things there are not what the formula says. The mean is an f32 sum, whose last bits depend on the order of additions
  * (`torchMean`). And a code is looked up on a grid of 65,536 points in [−1, 1], so it is the code nearest to the nearest grid point: off
@@ -37,13 +37,13 @@ const midpoints: Float32Array = Float32Array.from(
 export function nestScales(
   scales: Float32Array,
   offset: number = torchMean(scales),
-  name = "double quantisation",
+  name = "double quantization",
 ): NestedScales {
   const bad = scales.findIndex((s) => !Number.isFinite(s));
-  if (bad >= 0) throw new NumericsError(`${name}: scale ${bad} is ${scales[bad]}; only finite scales can be quantised`);
+  if (bad >= 0) throw new NumericsError(`${name}: scale ${bad} is ${scales[bad]}; only finite scales can be quantized`);
   if (!Number.isFinite(offset))
     throw new NumericsError(
-      `${name}: the scales add up to more than f32 holds, so their mean is ${offset}; quantise without doubleQuantisation`,
+      `${name}: the scales add up to more than f32 holds, so their mean is ${offset}; quantize without doubleQuantization`,
     );
   const codes = new Uint8Array(scales.length);
   const absmax = new Float32Array(Math.ceil(scales.length / NESTED_BLOCK));

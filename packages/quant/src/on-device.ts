@@ -1,5 +1,5 @@
 /**
- * Four-bit quantisation as ops, for weights that are on a device already. The same f32 operations in the same order as the host's,
+ * Four-bit quantization as ops, for weights that are on a device already. The same f32 operations in the same order as the host's,
  * so the same bytes; scales of scales stay with the host, because a mean depends on the order of its sum.
  */
 import { NumericsError, ops, ShapeError, type Parameter, type Tensor } from "@lowrank/tensor";
@@ -15,20 +15,20 @@ export interface BlockTensors {
 }
 
 /** @param x any float tensor of n > 0 elements; read in row-major order as f32 */
-export function quantiseBlocksOnDevice(x: Tensor, type: FourBitType, blockSize = 64): BlockTensors {
+export function quantizeBlocksOnDevice(x: Tensor, type: FourBitType, blockSize = 64): BlockTensors {
   checkBlockSize(blockSize);
   const n = x.size;
   if (n === 0)
-    throw new ShapeError("quantiseBlocksOnDevice: there is nothing to quantise in a tensor without elements");
+    throw new ShapeError("quantizeBlocksOnDevice: there is nothing to quantize in a tensor without elements");
   const flat = ops.cast(ops.reshape(x, [n]), "f32");
   const whole = n - (n % blockSize);
   const parts: BlockTensors[] = [];
-  if (whole > 0) parts.push(quantiseRows(ops.reshape(ops.slice(flat, 0, 0, whole), [-1, blockSize]), type, "multiply"));
+  if (whole > 0) parts.push(quantizeRows(ops.reshape(ops.slice(flat, 0, 0, whole), [-1, blockSize]), type, "multiply"));
   if (whole < n) {
     const rest = n - whole;
     // an odd length is filled up with the code of zero, which is what a zero gets
     parts.push(
-      quantiseRows(
+      quantizeRows(
         ops.pad(ops.reshape(ops.slice(flat, 0, whole, n), [1, rest]), [
           [0, 0],
           [0, rest % 2],
@@ -43,7 +43,7 @@ export function quantiseBlocksOnDevice(x: Tensor, type: FourBitType, blockSize =
 }
 
 /** Blocks as rows [count, size], size even. A partial block is divided by its scale, a whole one multiplied by the rounded reciprocal. */
-function quantiseRows(rows: Tensor, type: FourBitType, how: "multiply" | "divide"): BlockTensors {
+function quantizeRows(rows: Tensor, type: FourBitType, how: "multiply" | "divide"): BlockTensors {
   const [count, size] = rows.shape as [number, number];
   const absmax = ops.amax(ops.abs(rows), [1], true);
   const clamped = ops.maximum(absmax, LEAST);
@@ -70,7 +70,7 @@ export interface CodesOnDevice {
 /** @throws NumericsError naming `name` and the first element that is not finite */
 export async function findCodes(x: Tensor, type: FourBitType, blockSize: number, name: string): Promise<CodesOnDevice> {
   const { device } = x;
-  const found = quantiseBlocksOnDevice(x, type, blockSize);
+  const found = quantizeBlocksOnDevice(x, type, blockSize);
   const codes = device.parameter(new Uint8Array(found.codes.size), found.codes.shape, "u8");
   const scales = device.parameter(new Float32Array(found.absmax.size), found.absmax.shape, "f32");
   codes.assign(found.codes);
@@ -86,18 +86,18 @@ export async function findCodes(x: Tensor, type: FourBitType, blockSize: number,
   );
   const at = block.findIndex((v) => !Number.isFinite(v));
   throw new NumericsError(
-    `${name}: element ${bad * blockSize + at} is ${block[at]}; only finite weights can be quantised`,
+    `${name}: element ${bad * blockSize + at} is ${block[at]}; only finite weights can be quantized`,
   );
 }
 
-/** As `quantiseFourBit`, with the search for codes on the device `x` is on; codes and scales are read back. */
-export async function quantiseFourBitOnDevice(
+/** As `quantizeFourBit`, with the search for codes on the device `x` is on; codes and scales are read back. */
+export async function quantizeFourBitOnDevice(
   x: Tensor,
   options: FourBitOptions = {},
   name = "tensor",
   sourceDType = "float32",
 ): Promise<FourBitState> {
-  const { type, blockSize, doubleQuantisation } = fourBitOptions("quantiseFourBitOnDevice", options);
+  const { type, blockSize, doubleQuantization } = fourBitOptions("quantizeFourBitOnDevice", options);
   const { codes, absmax } = await findCodes(x, type, blockSize, name);
   const bytes = (await codes.data()) as Uint8Array;
   codes.dispose();
@@ -106,7 +106,7 @@ export async function quantiseFourBitOnDevice(
     blockSize,
     shape: x.shape,
     codes: bytes,
-    scales: storedScales(absmax, doubleQuantisation, name, sourceDType),
+    scales: storedScales(absmax, doubleQuantization, name, sourceDType),
     sourceDType,
   };
 }

@@ -9,7 +9,7 @@ export const BLOCK_SIZE: Rule<number> = oneOf(...BLOCK_SIZES);
 export const FOUR_BIT: Rules<FourBitOptions> = {
   type: optional(oneOf("nf4", "fp4")),
   blockSize: optional(BLOCK_SIZE),
-  doubleQuantisation: optional(flag),
+  doubleQuantization: optional(flag),
 };
 
 /** bitsandbytes' and transformers' words, and the other spelling. */
@@ -19,11 +19,11 @@ export const FOUR_BIT_SPELT: Readonly<Record<string, string>> = {
   bnb_4bit_quant_type: "type",
   blocksize: "blockSize",
   block_size: "blockSize",
-  doubleQuantization: "doubleQuantisation",
-  double_quant: "doubleQuantisation",
-  bnb_4bit_use_double_quant: "doubleQuantisation",
-  compress_statistics: "doubleQuantisation",
-  compressStatistics: "doubleQuantisation",
+  doubleQuantisation: "doubleQuantization",
+  double_quant: "doubleQuantization",
+  bnb_4bit_use_double_quant: "doubleQuantization",
+  compress_statistics: "doubleQuantization",
+  compressStatistics: "doubleQuantization",
 };
 
 /** A dotted suffix of module paths, or a pattern. */

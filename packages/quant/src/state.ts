@@ -1,7 +1,7 @@
-/** A weight in four bits on the host, with quantised scales where that is asked for: what bitsandbytes calls QuantState, and its codes. */
+/** A weight in four bits on the host, with quantized scales where that is asked for: what bitsandbytes calls QuantState, and its codes. */
 import { NumericsError, ShapeError, sizeOf } from "@lowrank/tensor";
 import { checkOptions, fields, type Rule } from "@lowrank/tensor/check";
-import { dequantiseBlocks, quantiseBlocks } from "./blockwise.ts";
+import { dequantizeBlocks, quantizeBlocks } from "./blockwise.ts";
 import { NESTED_BLOCK, nestScales, unnestScales, type NestedScales } from "./nested.ts";
 import { FOUR_BIT, FOUR_BIT_SPELT } from "./options.ts";
 import type { FourBitType } from "./tables.ts";
@@ -11,8 +11,8 @@ export interface FourBitOptions {
   readonly type?: FourBitType;
   /** Elements that share a scale. Default 64. */
   readonly blockSize?: number;
-  /** Whether scales are quantised too: 4.13 instead of 4.5 bits an element. Default true. */
-  readonly doubleQuantisation?: boolean;
+  /** Whether scales are quantized too: 4.13 instead of 4.5 bits an element. Default true. */
+  readonly doubleQuantization?: boolean;
 }
 
 /** A four-bit tensor on the host: what a bitsandbytes file holds. */
@@ -21,7 +21,7 @@ export interface FourBitState {
   readonly blockSize: number;
   readonly shape: readonly number[];
   readonly codes: Uint8Array;
-  /** Plain scales, or quantised ones. */
+  /** Plain scales, or quantized ones. */
   readonly scales: Float32Array | NestedScales;
   /** dtype of the weight before, as torch spells it. */
   readonly sourceDType: string;
@@ -31,27 +31,27 @@ const OPTIONS: Rule<FourBitOptions> = fields(FOUR_BIT, { spelt: FOUR_BIT_SPELT }
 
 /** With the defaults filled in. @throws LowrankError (ConfigError) naming the key that is wrong */
 export function fourBitOptions(source: string, options: FourBitOptions): Required<FourBitOptions> {
-  return { type: "nf4", blockSize: 64, doubleQuantisation: true, ...checkOptions(source, OPTIONS, options) };
+  return { type: "nf4", blockSize: 64, doubleQuantization: true, ...checkOptions(source, OPTIONS, options) };
 }
 
 /** @throws NumericsError naming `name` and the element that is not finite, or the scale that decodes to more than `sourceDType` holds */
-export function quantiseFourBit(
+export function quantizeFourBit(
   values: Float32Array,
   shape: readonly number[],
   options: FourBitOptions = {},
   name = "tensor",
   sourceDType = "float32",
 ): FourBitState {
-  const { type, blockSize, doubleQuantisation } = fourBitOptions("quantiseFourBit", options);
+  const { type, blockSize, doubleQuantization } = fourBitOptions("quantizeFourBit", options);
   if (values.length !== sizeOf(shape))
-    throw new ShapeError(`quantiseFourBit: ${name} has ${values.length} values and the shape [${shape.join(", ")}]`);
-  const { codes, absmax } = quantiseBlocks(values, type, blockSize, name);
+    throw new ShapeError(`quantizeFourBit: ${name} has ${values.length} values and the shape [${shape.join(", ")}]`);
+  const { codes, absmax } = quantizeBlocks(values, type, blockSize, name);
   return {
     type,
     blockSize,
     shape,
     codes,
-    scales: storedScales(absmax, doubleQuantisation, name, sourceDType),
+    scales: storedScales(absmax, doubleQuantization, name, sourceDType),
     sourceDType,
   };
 }
@@ -66,30 +66,30 @@ const LARGEST: Readonly<Record<string, number>> = {
 /** Scales as they are kept. What they decode to is checked, since it is that, and not the scale, which has to fit the weight's dtype. */
 export function storedScales(
   absmax: Float32Array,
-  doubleQuantisation: boolean,
+  doubleQuantization: boolean,
   name: string,
   sourceDType: string,
 ): Float32Array | NestedScales {
-  const scales = doubleQuantisation ? nestScales(absmax, undefined, name) : absmax;
+  const scales = doubleQuantization ? nestScales(absmax, undefined, name) : absmax;
   const decoded = scales instanceof Float32Array ? scales : unnestScales(scales);
   const largest = LARGEST[sourceDType] ?? Infinity;
   const bad = decoded.findIndex((s) => !(Math.abs(s) <= largest));
   if (bad >= 0)
     throw new NumericsError(
-      `${name}: the scale of block ${bad} decodes to ${decoded[bad]}, and ${sourceDType} ends at ${largest}; ${doubleQuantisation ? "quantise without doubleQuantisation" : "give the weight as float32"}`,
+      `${name}: the scale of block ${bad} decodes to ${decoded[bad]}, and ${sourceDType} ends at ${largest}; ${doubleQuantization ? "quantize without doubleQuantization" : "give the weight as float32"}`,
     );
   return scales;
 }
 
 /** The numbers a state stands for, in f32, row-major in its shape. */
-export function dequantiseFourBit({ type, blockSize, shape, codes, scales }: FourBitState): Float32Array {
+export function dequantizeFourBit({ type, blockSize, shape, codes, scales }: FourBitState): Float32Array {
   const absmax = scales instanceof Float32Array ? scales : unnestScales(scales);
-  return dequantiseBlocks({ codes, absmax }, type, sizeOf(shape), blockSize);
+  return dequantizeBlocks({ codes, absmax }, type, sizeOf(shape), blockSize);
 }
 
 /** Bytes of codes and scales for n elements, without the tables every weight shares. */
 export function fourBitBytes(n: number, options: FourBitOptions = {}): number {
-  const { blockSize, doubleQuantisation } = fourBitOptions("fourBitBytes", options);
+  const { blockSize, doubleQuantization } = fourBitOptions("fourBitBytes", options);
   const blocks = Math.ceil(n / blockSize);
-  return Math.ceil(n / 2) + (doubleQuantisation ? blocks + 4 * Math.ceil(blocks / NESTED_BLOCK) + 4 : 4 * blocks);
+  return Math.ceil(n / 2) + (doubleQuantization ? blocks + 4 * Math.ceil(blocks / NESTED_BLOCK) + 4 : 4 * blocks);
 }

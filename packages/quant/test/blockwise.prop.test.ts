@@ -4,12 +4,12 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   codeBooks,
-  dequantiseBlocks,
-  dequantiseRows,
+  dequantizeBlocks,
+  dequantizeRows,
   llmInt8,
   nestScales,
-  quantiseBlocks,
-  quantiseRows,
+  quantizeBlocks,
+  quantizeRows,
   unnestScales,
   type FourBitType,
 } from "../src/index.ts";
@@ -32,8 +32,8 @@ describe.each(types)("%s", (type) => {
   it("Q1: decodes within half the widest gap", () => {
     fc.assert(
       fc.property(data, blockSize, (x, size) => {
-        const blocks = quantiseBlocks(x, type, size);
-        dequantiseBlocks(blocks, type, x.length, size).forEach((y, i) =>
+        const blocks = quantizeBlocks(x, type, size);
+        dequantizeBlocks(blocks, type, x.length, size).forEach((y, i) =>
           expect(Math.abs(y - x[i]!)).toBeLessThanOrEqual(
             BOUND[type] * blocks.absmax[Math.floor(i / size)]! * (1 + 4 * U),
           ),
@@ -42,12 +42,12 @@ describe.each(types)("%s", (type) => {
     );
   });
 
-  it("Q2: so it does with quantised scales, plus the scale's own error", () => {
+  it("Q2: so it does with quantized scales, plus the scale's own error", () => {
     fc.assert(
       fc.property(data, (x) => {
-        const blocks = quantiseBlocks(x, type, 64);
+        const blocks = quantizeBlocks(x, type, 64);
         const nested = nestScales(blocks.absmax);
-        const y = dequantiseBlocks({ ...blocks, absmax: unnestScales(nested) }, type, x.length, 64);
+        const y = dequantizeBlocks({ ...blocks, absmax: unnestScales(nested) }, type, x.length, 64);
         y.forEach((v, i) => {
           const block = Math.floor(i / 64);
           expect(Math.abs(v - x[i]!)).toBeLessThanOrEqual(
@@ -60,11 +60,11 @@ describe.each(types)("%s", (type) => {
     );
   });
 
-  it("Q3: quantising what was decoded gives the same codes and scales", () => {
+  it("Q3: quantizing what was decoded gives the same codes and scales", () => {
     fc.assert(
       fc.property(data, blockSize, (x, size) => {
-        const once = quantiseBlocks(x, type, size);
-        const again = quantiseBlocks(dequantiseBlocks(once, type, x.length, size), type, size);
+        const once = quantizeBlocks(x, type, size);
+        const again = quantizeBlocks(dequantizeBlocks(once, type, x.length, size), type, size);
         expect(again.absmax).toEqual(once.absmax);
         const decoded = (codes: Uint8Array): number[] => Array.from(x, (_, i) => codeBooks[type][codeAt(codes, i)]!);
         expect(decoded(again.codes)).toEqual(decoded(once.codes));
@@ -75,8 +75,8 @@ describe.each(types)("%s", (type) => {
   it("Q4: a power of two changes the scales and nothing else", () => {
     fc.assert(
       fc.property(data, fc.integer({ min: -8, max: 8 }), (x, k) => {
-        const once = quantiseBlocks(x, type, 64);
-        const scaled = quantiseBlocks(
+        const once = quantizeBlocks(x, type, 64);
+        const scaled = quantizeBlocks(
           x.map((v) => v * 2 ** k),
           type,
           64,
@@ -91,7 +91,7 @@ describe.each(types)("%s", (type) => {
     fc.assert(
       fc.property(fc.array(value, { minLength: 2, maxLength: 64 }), (x) => {
         const sorted = Float32Array.from(x).sort();
-        const y = dequantiseBlocks(quantiseBlocks(sorted, type, 64), type, sorted.length, 64);
+        const y = dequantizeBlocks(quantizeBlocks(sorted, type, 64), type, sorted.length, 64);
         for (let i = 1; i < y.length; i++) expect(y[i]!).toBeGreaterThanOrEqual(y[i - 1]!);
       }),
     );
@@ -102,7 +102,7 @@ describe.each(types)("%s", (type) => {
       fc.property(fc.array(fc.nat({ max: 15 }), { minLength: 1, maxLength: 65 }), (codes) => {
         // the largest code first makes the scale 1, so every table entry is its own nearest
         const x = Float32Array.from([1, ...codes.map((c) => codeBooks[type][c]!)]);
-        const packed = quantiseBlocks(x, type, 128);
+        const packed = quantizeBlocks(x, type, 128);
         expect(packed.codes.length).toBe(Math.ceil(x.length / 2));
         expect(Array.from(x, (_, i) => codeBooks[type][codeAt(packed.codes, i)]!)).toEqual([...x]);
       }),
@@ -117,7 +117,7 @@ describe.each(types)("%s", (type) => {
     const order = [...book].sort((a, b) => a - b);
     for (let from = 0; from < x.length; from += 63) {
       const block = Float32Array.of(1, ...x.subarray(from, from + 63));
-      const { codes } = quantiseBlocks(block, type, 64);
+      const { codes } = quantizeBlocks(block, type, 64);
       block.forEach((v, i) => {
         const best = order.reduce((a, b) => (Math.abs(v - b) < Math.abs(v - a) ? b : a));
         expect(Math.abs(book[codeAt(codes, i)]! - best)).toBeLessThanOrEqual(
@@ -128,14 +128,14 @@ describe.each(types)("%s", (type) => {
   });
 
   it("Q8: zeros stay zeros, and what is not finite is refused by name and place", () => {
-    expect([...dequantiseBlocks(quantiseBlocks(new Float32Array(70), type), type, 70)].every((v) => v === 0)).toBe(
+    expect([...dequantizeBlocks(quantizeBlocks(new Float32Array(70), type), type, 70)].every((v) => v === 0)).toBe(
       true,
     );
     for (const bad of [NaN, Infinity, -Infinity])
-      expect(() => quantiseBlocks(Float32Array.of(1, 2, bad), type, 64, "h.0.weight")).toThrow(
-        new NumericsError(`h.0.weight: element 2 is ${bad}; only finite weights can be quantised`),
+      expect(() => quantizeBlocks(Float32Array.of(1, 2, bad), type, 64, "h.0.weight")).toThrow(
+        new NumericsError(`h.0.weight: element 2 is ${bad}; only finite weights can be quantized`),
       );
-    expect(() => quantiseBlocks(new Float32Array(4), type, 48)).toThrow("block size 48 is not one of 32, 64");
+    expect(() => quantizeBlocks(new Float32Array(4), type, 48)).toThrow("block size 48 is not one of 32, 64");
   });
 
   it("Q13: the mean error on normal numbers is the published one, within 7σ", () => {
@@ -148,7 +148,7 @@ describe.each(types)("%s", (type) => {
       { length: 1 << 20 },
       () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()),
     );
-    const y = dequantiseBlocks(quantiseBlocks(x, type), type, x.length);
+    const y = dequantizeBlocks(quantizeBlocks(x, type), type, x.length);
     const mean = x.reduce((s, v, i) => s + Math.abs(v - y[i]!), 0) / x.length;
     // σ of the mean of 2²⁰ errors whose own deviation is below 0.1; a linear congruence is a little worse than independent
     expect(Math.abs(mean - (type === "nf4" ? 0.072798 : 0.096543))).toBeLessThan(7 * (0.1 / 1024) + 2e-4);
@@ -157,8 +157,8 @@ describe.each(types)("%s", (type) => {
 
 it("a whole block is multiplied by the rounded reciprocal and a partial one divided, which differ on some ties", () => {
   const [largest, tie] = [1.0002000331878662, 0.03979811072349548];
-  const partial = quantiseBlocks(Float32Array.of(largest, tie), "nf4", 32);
-  const whole = quantiseBlocks(
+  const partial = quantizeBlocks(Float32Array.of(largest, tie), "nf4", 32);
+  const whole = quantizeBlocks(
     Float32Array.from({ length: 32 }, (_, i) => (i % 2 === 0 ? largest : tie)),
     "nf4",
     32,
@@ -170,7 +170,7 @@ it("Q12: FP4 treats both signs alike", () => {
   fc.assert(
     fc.property(data, (x) => {
       const decode = (v: Float32Array): number[] =>
-        [...dequantiseBlocks(quantiseBlocks(v, "fp4"), "fp4", v.length)].map(Math.abs);
+        [...dequantizeBlocks(quantizeBlocks(v, "fp4"), "fp4", v.length)].map(Math.abs);
       const [plus, minus] = [decode(x), decode(x.map((v) => -v))];
       // a tie goes down, so it may go to either side of zero: one gap apart, and only there
       plus.forEach((v, i) => {
@@ -185,8 +185,8 @@ describe("int8", () => {
   it("decodes rows within half a step", () => {
     fc.assert(
       fc.property(fc.array(value, { minLength: 12, maxLength: 12 }), (x) => {
-        const q = quantiseRows(Float32Array.from(x), 3, 4);
-        dequantiseRows(q, 4).forEach((y, i) =>
+        const q = quantizeRows(Float32Array.from(x), 3, 4);
+        dequantizeRows(q, 4).forEach((y, i) =>
           expect(Math.abs(y - x[i]!)).toBeLessThanOrEqual(
             (0.5 / 127) * q.absmax[Math.floor(i / 4)]! * (1 + 8 * U) + 2 * U,
           ),

@@ -16,18 +16,18 @@ import {
   fourBitBytes,
   fromEntries,
   loadFourBit,
-  planQuantisation,
-  quantise,
-  quantiseCheckpoint,
-  quantiseFourBit,
+  planQuantization,
+  quantize,
+  quantizeCheckpoint,
+  quantizeFourBit,
   quantizedConfigFile,
   readQuantizationConfig,
   selectFrom,
   sizeReport,
   skipModules,
   toEntries,
-  writeQuantisedCheckpoint,
-  writeQuantisedModel,
+  writeQuantizedCheckpoint,
+  writeQuantizedModel,
   type FourBitWeight,
   type TensorReader,
 } from "../src/index.ts";
@@ -70,23 +70,23 @@ describe("a checkpoint", () => {
       },
     };
     let taken = 0;
-    for await (const part of quantiseCheckpoint(reader, { select: selectFrom(planQuantisation(new Net())) })) {
+    for await (const part of quantizeCheckpoint(reader, { select: selectFrom(planQuantization(new Net())) })) {
       expect(reads).toBe(++taken);
-      expect(part.quantised).toBe(/^(first|second)\.weight$/.test(part.name));
+      expect(part.quantized).toBe(/^(first|second)\.weight$/.test(part.name));
     }
     expect(taken).toBe(file.names.length);
   });
 
-  it("written in four bits loads into a model that holds what quantising the model gives", async () => {
+  it("written in four bits loads into a model that holds what quantizing the model gives", async () => {
     const { net, file } = await netFile();
     const small = await collect((sink) =>
-      writeQuantisedCheckpoint(file, sink, { select: selectFrom(planQuantisation(net)) }),
+      writeQuantizedCheckpoint(file, sink, { select: selectFrom(planQuantization(net)) }),
     );
     const device = await init({ device: "wasm", threads: 1 });
     const loaded = new Net();
     expect(await loadFourBit(loaded, small, device)).toEqual(["first.weight", "second.weight"]);
     await loaded.materialize({ device, values: small });
-    await quantise(net);
+    await quantize(net);
     for (const layer of ["first", "second"] as const) {
       const [a, b] = await Promise.all([net, loaded].map((m) => (m[layer].weight.form as FourBitWeight).read()));
       expect(b).toEqual(a);
@@ -96,14 +96,14 @@ describe("a checkpoint", () => {
     }
     expect((await loaded.head.weight.read()).data).toEqual((await net.head.weight.read()).data);
     // and saved from the model, it is the same file
-    const again = await collect((sink) => writeQuantisedModel(loaded, sink));
+    const again = await collect((sink) => writeQuantizedModel(loaded, sink));
     expect([...again.names].sort()).toEqual([...small.names].sort());
     for (const name of small.names)
       expect({ name, ...(await again.read(name)) }).toEqual({ name, ...(await small.read(name)) });
     device.close();
   });
 
-  it("says what dtype the source had, and quantises f16 by its values", async () => {
+  it("says what dtype the source had, and quantizes f16 by its values", async () => {
     const data = f32ToF16(random(640));
     const entries: StoredTensor = { dtype: "f16", shape: [10, 64], data };
     const reader: TensorReader = {
@@ -111,7 +111,7 @@ describe("a checkpoint", () => {
       info: () => ({ dtype: "F16", shape: [10, 64] }),
       read: () => Promise.resolve(entries),
     };
-    for await (const { entries: made } of quantiseCheckpoint(reader, { select: () => true }))
+    for await (const { entries: made } of quantizeCheckpoint(reader, { select: () => true }))
       expect(fromEntries("w", made)).toMatchObject({ sourceDType: "float16", shape: [10, 64] });
   });
 
@@ -122,10 +122,10 @@ describe("a checkpoint", () => {
       read: () => Promise.resolve(tensor),
     });
     const drain = async (tensor: StoredTensor, how: true | "transposed"): Promise<void> => {
-      for await (const part of quantiseCheckpoint(one(tensor), { select: () => how })) void part;
+      for await (const part of quantizeCheckpoint(one(tensor), { select: () => how })) void part;
     };
     await expect(drain({ dtype: "f32", shape: [3], data: Float32Array.of(1, NaN, 2) }, true)).rejects.toThrow(
-      new NumericsError("h.0.weight: element 1 is NaN; only finite weights can be quantised"),
+      new NumericsError("h.0.weight: element 1 is NaN; only finite weights can be quantized"),
     );
     // f64 is narrowed on the way: what is checked is what is kept
     await expect(drain({ dtype: "f64", shape: [2], data: Float64Array.of(1, 1e300) }, true)).rejects.toThrow(
@@ -142,7 +142,7 @@ describe("a checkpoint", () => {
   it("of another shape is refused by name", async () => {
     const device = await init({ device: "wasm", threads: 1 });
     const file = await SafetensorsFile.open(
-      fromBytes(serialize(toEntries("first.weight", quantiseFourBit(random(33 * 71), [33, 71])))),
+      fromBytes(serialize(toEntries("first.weight", quantizeFourBit(random(33 * 71), [33, 71])))),
     );
     await expect(loadFourBit(new Net(), file, device)).rejects.toThrow(
       "first.weight: the file has [33, 71] in four bits, the model wants [33, 70]",
@@ -155,25 +155,25 @@ describe("what was said and does nothing", () => {
   it("is an error: a choice that takes no tensor, a file without a weight of the model, a model without four bits", async () => {
     const device = await init({ device: "wasm", threads: 1 });
     const { net, file } = await netFile();
-    await expect(writeQuantisedCheckpoint(file, () => undefined, { select: () => false })).rejects.toThrow(
-      'writeQuantisedCheckpoint: "select" chose none of the 8 tensors; they are called',
+    await expect(writeQuantizedCheckpoint(file, () => undefined, { select: () => false })).rejects.toThrow(
+      'writeQuantizedCheckpoint: "select" chose none of the 8 tensors; they are called',
     );
     await expect(
       (async () => {
-        for await (const part of quantiseCheckpoint(file, { select: () => false })) void part;
+        for await (const part of quantizeCheckpoint(file, { select: () => false })) void part;
       })(),
     ).rejects.toThrow("chose none of the 8 tensors");
     await expect(loadFourBit(new Net(), file, device)).rejects.toThrow(
       "loadFourBit: the file holds no weight in four bits",
     );
     const other = await SafetensorsFile.open(
-      fromBytes(serialize(toEntries("bert.first.weight", quantiseFourBit(random(33 * 70), [33, 70])))),
+      fromBytes(serialize(toEntries("bert.first.weight", quantizeFourBit(random(33 * 70), [33, 70])))),
     );
     await expect(loadFourBit(new Net(), other, device)).rejects.toThrow(
       "none of the file's 1 four-bit weights is one of the model's: it has \"bert.first.weight\"",
     );
     expect(await loadFourBit(new Net(), other, device, { nameOf: (n) => `bert.${n}` })).toEqual(["first.weight"]);
-    expect(() => quantizedConfigFile(net, {})).toThrow("no weight of the model is in four bits; quantise it first");
+    expect(() => quantizedConfigFile(net, {})).toThrow("no weight of the model is in four bits; quantize it first");
     device.close();
   });
 
@@ -188,19 +188,19 @@ describe("what was said and does nothing", () => {
     const device = await init({ device: "wasm", threads: 1 });
     const net = new WithAdapter();
     await net.materialize({ device });
-    await quantise(net, { include: ["first"] });
-    await expect(writeQuantisedModel(net, () => undefined)).rejects.toThrow(
-      "writeQuantisedModel: the model carries adapters (first.lora_A.0.weight); save them with saveAdapter, or call mergeAndUnload first",
+    await quantize(net, { include: ["first"] });
+    await expect(writeQuantizedModel(net, () => undefined)).rejects.toThrow(
+      "writeQuantizedModel: the model carries adapters (first.lora_A.0.weight); save them with saveAdapter, or call mergeAndUnload first",
     );
     expect(() => quantizedConfigFile(net, {})).toThrow("carries adapters");
     device.close();
   });
 });
 
-describe("config.json of a quantised model", () => {
+describe("config.json of a quantized model", () => {
   it("has floats where Python wants floats, and the type and skip list that the weights have", async () => {
     const { net } = await netFile();
-    await quantise(net, { format: "fp4", doubleQuantisation: false });
+    await quantize(net, { format: "fp4", doubleQuantization: false });
     const text = quantizedConfigFile(
       net,
       { model_type: "net", id2label: { 0: "a", 1: "b" } },
@@ -219,11 +219,11 @@ describe("config.json of a quantised model", () => {
     });
     expect(readQuantizationConfig(JSON.parse(text) as Record<string, unknown>)).toEqual({
       format: "fp4",
-      doubleQuantisation: false,
+      doubleQuantization: false,
       computeDType: "bfloat16",
       skip: ["head"],
     });
-    await quantise(net.freeze(), { include: ["head"] });
+    await quantize(net.freeze(), { include: ["head"] });
     expect(() => quantizedConfigFile(net, {})).toThrow("some weights are nf4 and some fp4");
   });
 
@@ -235,7 +235,7 @@ describe("config.json of a quantised model", () => {
     const device = await init({ device: "wasm", threads: 1 });
     const net = new TwoStep();
     await net.materialize({ device });
-    await quantise(net, { include: ["pre_classifier"] });
+    await quantize(net, { include: ["pre_classifier"] });
     const skip = skipModules(net);
     // should_convert_module of transformers 5
     const skipped = (path: string): boolean =>
@@ -257,7 +257,7 @@ describe("config.json of a quantised model", () => {
 });
 
 describe("size", () => {
-  it("BERT-base's 73 projections take 44.2 MB in NF4 with quantised scales, 1 % either way", async () => {
+  it("BERT-base's 73 projections take 44.2 MB in NF4 with quantized scales, 1 % either way", async () => {
     const square: StoredTensor = { dtype: "f32", shape: [768, 768], data: random(768 * 768) };
     const [up, down] = [
       [3072, 768],
@@ -275,7 +275,7 @@ describe("size", () => {
       read: (n) => Promise.resolve(tensors.get(n)!),
     };
     let [bytes, bare] = [0, 0];
-    for await (const { name, entries } of quantiseCheckpoint(reader, { select: () => true })) {
+    for await (const { name, entries } of quantizeCheckpoint(reader, { select: () => true })) {
       for (const { data } of entries.values()) bytes += data.byteLength;
       bare += fourBitBytes(tensors.get(name)!.data.length);
     }
@@ -296,7 +296,7 @@ describe("size", () => {
 
   it("a report sums what the weights take on the device", async () => {
     const { net } = await netFile();
-    await quantise(net);
+    await quantize(net);
     const { weights, bytes, kinds } = sizeReport(net);
     expect(weights.map((w) => w.name)).toEqual([...net.namedWeights()].map(([n]) => n));
     expect(bytes).toBe(weights.reduce((s, w) => s + w.bytes, 0));
@@ -313,14 +313,14 @@ describe("size", () => {
 });
 
 it("a scale offset that is a whole number is written as Python writes a float", () => {
-  const state = toEntries("w", quantiseFourBit(new Float32Array(64), [64])).get("w.quant_state.bitsandbytes__nf4")!;
+  const state = toEntries("w", quantizeFourBit(new Float32Array(64), [64])).get("w.quant_state.bitsandbytes__nf4")!;
   expect(String.fromCharCode(...state.data)).toBe(
     '{"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [64], "nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 0.0}',
   );
 });
 
 describe("files that are damaged", () => {
-  const good = (): Map<string, StoredTensor> => toEntries("w", quantiseFourBit(random(64 * 10), [10, 64]));
+  const good = (): Map<string, StoredTensor> => toEntries("w", quantizeFourBit(random(64 * 10), [10, 64]));
   const withState = (json: string): Map<string, StoredTensor> =>
     good().set("w.quant_state.bitsandbytes__nf4", {
       dtype: "u8",
@@ -349,7 +349,7 @@ describe("files that are damaged", () => {
     );
     expect(() =>
       fromEntries("w", good().set("w.absmax", { dtype: "f32", shape: [10], data: new Float32Array(10) })),
-    ).toThrow("absmax is f32, quantised scales are u8");
+    ).toThrow("absmax is f32, quantized scales are u8");
     expect(() =>
       fromEntries("w", good().set("w.quant_map", { dtype: "f32", shape: [16], data: new Float32Array(16) })),
     ).toThrow("quant_map is not the table");
@@ -372,7 +372,7 @@ describe("files that are damaged", () => {
 
   it("with scales that are no magnitudes are refused by name, plain and nested, unless that is asked for", () => {
     const plain = (): Map<string, StoredTensor> =>
-      toEntries("w", quantiseFourBit(random(64 * 10), [10, 64], { doubleQuantisation: false }));
+      toEntries("w", quantizeFourBit(random(64 * 10), [10, 64], { doubleQuantization: false }));
     for (const bad of [NaN, Infinity, -1]) {
       for (const [key, entries] of [
         ["absmax", plain()],

@@ -4,10 +4,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import {
-  dequantiseBlocks,
+  dequantizeBlocks,
   dynamicMap,
   nestScales,
-  quantiseBlocks,
+  quantizeBlocks,
   unnestScales,
   type FourBitType,
 } from "../src/index.ts";
@@ -52,21 +52,21 @@ describe.skipIf(!here)("bitsandbytes' golden cases", () => {
   it.each(cases)("%s", (key, golden) => {
     const type = key.split("|")[0] as FourBitType;
     const x = input(golden.n);
-    const blocks = quantiseBlocks(x, type, golden.blocksize);
+    const blocks = quantizeBlocks(x, type, golden.blocksize);
     expect(sha(blocks.codes)).toBe(golden.packed_sha256);
     if (golden.offset === undefined) {
       expect(sha(blocks.absmax)).toBe(golden.absmax_sha256);
-      expect(sha(dequantiseBlocks(blocks, type, golden.n, golden.blocksize))).toBe(golden.dequant_sha256_f32);
+      expect(sha(dequantizeBlocks(blocks, type, golden.n, golden.blocksize))).toBe(golden.dequant_sha256_f32);
     } else {
       const nested = nestScales(blocks.absmax, golden.offset);
       expect(sha(nested.codes)).toBe(golden.absmax_sha256);
       golden.nested_absmax!.forEach((a, i) => expect(nested.absmax[i]).toBe(f(a)));
-      expect(sha(dequantiseBlocks({ ...blocks, absmax: unnestScales(nested) }, type, golden.n, golden.blocksize))).toBe(
+      expect(sha(dequantizeBlocks({ ...blocks, absmax: unnestScales(nested) }, type, golden.n, golden.blocksize))).toBe(
         golden.dequant_sha256_f32,
       );
       expect(nestScales(blocks.absmax).offset).toBe(golden.offset);
     }
-    const back = dequantiseBlocks(blocks, type, golden.n, golden.blocksize);
+    const back = dequantizeBlocks(blocks, type, golden.n, golden.blocksize);
     if (golden.offset === undefined)
       expect(
         Math.abs(x.reduce((s, v, i) => s + Math.abs(v - back[i]!), 0) / golden.n - golden.mean_abs_err),

@@ -1,8 +1,8 @@
-/** Starts of adapters over quantised bases. */
+/** Starts of adapters over quantized bases. */
 import { topSvd } from "@lowrank/tensor";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { dequantiseFourBit, loftq, pissa, quantiseFourBit, quantisedPissa, type Factors } from "../src/index.ts";
+import { dequantizeFourBit, loftq, pissa, quantizeFourBit, quantizedPissa, type Factors } from "../src/index.ts";
 
 const shape = fc.tuple(fc.integer({ min: 6, max: 40 }), fc.integer({ min: 6, max: 40 }));
 const matrix = (out: number, into: number, seed: number): Float32Array =>
@@ -49,20 +49,20 @@ describe("PiSSA", () => {
     );
   });
 
-  it("over a quantised residual is nearer to the weight than the quantised weight, where the weight has a strong principal part", () => {
+  it("over a quantized residual is nearer to the weight than the quantized weight, where the weight has a strong principal part", () => {
     const [out, into, rank] = [96, 128, 8];
     const noise = matrix(out, into, 3);
     const weight = Float32Array.from(noise, (v, i) => v * 0.2 + Math.sin(Math.floor(i / into)) * Math.cos(i % into));
-    const { base, ...factors } = quantisedPissa(weight, [out, into], { rank, scale: 2 });
-    const plain = dequantiseFourBit(quantiseFourBit(weight, [out, into]));
-    expect(norm(error(weight, dequantiseFourBit(base), factors, [out, into], 2))).toBeLessThan(
+    const { base, ...factors } = quantizedPissa(weight, [out, into], { rank, scale: 2 });
+    const plain = dequantizeFourBit(quantizeFourBit(weight, [out, into]));
+    expect(norm(error(weight, dequantizeFourBit(base), factors, [out, into], 2))).toBeLessThan(
       0.5 * norm(plain.map((v, i) => v - weight[i]!)),
     );
   });
 });
 
 describe("LoftQ", () => {
-  it("is nearer to the weight than quantisation alone, by exactly the singular values its product takes", () => {
+  it("is nearer to the weight than quantization alone, by exactly the singular values its product takes", () => {
     fc.assert(
       fc.property(
         shape,
@@ -72,7 +72,7 @@ describe("LoftQ", () => {
         ([out, into], rank, scale, seed) => {
           const weight = matrix(out, into, seed);
           const { base, ...factors } = loftq(weight, [out, into], { rank, scale });
-          const decoded = dequantiseFourBit(base);
+          const decoded = dequantizeFourBit(base);
           const lost = Float64Array.from(weight, (w, i) => w - decoded[i]!);
           // Eckart–Young: what is left is the tail of the singular values
           const tail = norm(topSvd(lost, out, into, Math.min(out, into)).s.slice(rank));
@@ -86,7 +86,7 @@ describe("LoftQ", () => {
   it("without a scale gives PEFT's factors: one iteration is the SVD of what plain NF4 loses", () => {
     const weight = matrix(24, 40, 7);
     const { a, b, base } = loftq(weight, [24, 40], { rank: 3 });
-    expect(base).toEqual(quantiseFourBit(weight, [24, 40], { doubleQuantisation: false }));
+    expect(base).toEqual(quantizeFourBit(weight, [24, 40], { doubleQuantization: false }));
     // singular values are shared evenly: rows of A and columns of B have the same length
     for (let k = 0; k < 3; k++)
       expect(norm(a.subarray(k * 40, (k + 1) * 40))).toBeCloseTo(
@@ -97,7 +97,7 @@ describe("LoftQ", () => {
     scaled.a.forEach((v, i) => expect(2 * v).toBeCloseTo(a[i]!, 6));
   });
 
-  it("each further iteration quantises the weight less the product of the one before", () => {
+  it("each further iteration quantizes the weight less the product of the one before", () => {
     fc.assert(
       fc.property(
         shape,
@@ -112,8 +112,8 @@ describe("LoftQ", () => {
             error(weight, new Float32Array(weight.length), before, [out, into], scale),
             (v) => -v,
           );
-          const wanted = dequantiseFourBit(quantiseFourBit(target, [out, into], { doubleQuantisation: false }));
-          const decoded = dequantiseFourBit(
+          const wanted = dequantizeFourBit(quantizeFourBit(target, [out, into], { doubleQuantization: false }));
+          const decoded = dequantizeFourBit(
             loftq(weight, [out, into], { rank: 2, scale, iterations: iterations + 1 }).base,
           );
           // both targets are the same f64 numbers but for the order of their sums: one rounding of f32 apart, save where that crosses a threshold

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Linear, Module } from "@lowrank/nn";
 import { fromBytes, init, SafetensorsFile } from "@lowrank/tensor";
 import { describe, expect, it } from "vitest";
-import { loadFourBit, writeQuantisedModel, type FourBitWeight } from "../src/index.ts";
+import { loadFourBit, writeQuantizedModel, type FourBitWeight } from "../src/index.ts";
 
 const folder = join(
   process.env["LOWRANK_FIXTURES"] ?? join(import.meta.dirname, "../../../../shared/fixtures"),
@@ -30,9 +30,9 @@ describe.skipIf(!existsSync(folder))("Linear4bit", () => {
       const net = new Net();
       expect(await loadFourBit(net, file, device)).toEqual(["lin.weight"]);
       await net.materialize({ device, values: file, dtype: "f32" });
-      expect((net.lin.weight.form as FourBitWeight).doubleQuantised).toBe(nested === "True");
+      expect((net.lin.weight.form as FourBitWeight).doubleQuantized).toBe(nested === "True");
       const parts: Uint8Array[] = [];
-      await writeQuantisedModel(net, (part) => {
+      await writeQuantizedModel(net, (part) => {
         parts.push(part.slice());
       });
       expect(Buffer.compare(Buffer.concat(parts), Buffer.from(bytes))).toBe(0);

@@ -1,4 +1,4 @@
-/** Quantised weights in models and products, and their files. */
+/** Quantized weights in models and products, and their files. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Conv1D, Embedding, Linear, Module } from "@lowrank/nn";
@@ -17,16 +17,16 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   codesPerBlock,
-  dequantiseBlocks,
-  dequantiseRows,
+  dequantizeBlocks,
+  dequantizeRows,
   fourBit,
   FourBitWeight,
   fromEntries,
-  planQuantisation,
-  quantise,
-  quantisedModules,
-  quantiseFourBit,
-  quantiseRows,
+  planQuantization,
+  quantize,
+  quantizedModules,
+  quantizeFourBit,
+  quantizeRows,
   toEntries,
   unnestScales,
 } from "../src/index.ts";
@@ -58,10 +58,10 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
   it("stands for exactly what the host decodes", async () => {
     const [rows, cols] = [48, 100];
     const x = random(rows * cols);
-    for (const doubleQuantisation of [false, true]) {
+    for (const doubleQuantization of [false, true]) {
       for (const type of ["nf4", "fp4"] as const) {
-        const state = quantiseFourBit(x, [rows, cols], { type, doubleQuantisation });
-        const want = dequantiseBlocks(
+        const state = quantizeFourBit(x, [rows, cols], { type, doubleQuantization });
+        const want = dequantizeBlocks(
           {
             codes: state.codes,
             absmax: state.scales instanceof Float32Array ? state.scales : unnestScales(state.scales),
@@ -98,20 +98,20 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
     expect(await run(form.value())).toEqual(await run(decoded.value));
   });
 
-  it("quantises what transformers would, [in, out] weights along their input, and computes what the decoded model computes", async () => {
-    const [plain, quantised] = [new Toy(), new Toy()];
+  it("quantizes what transformers would, [in, out] weights along their input, and computes what the decoded model computes", async () => {
+    const [plain, quantized] = [new Toy(), new Toy()];
     await plain.materialize({ device, seed: 4 });
-    await quantised.materialize({ device, seed: 4 });
-    const report = await quantise(quantised);
+    await quantized.materialize({ device, seed: 4 });
+    const report = await quantize(quantized);
     expect(report.map((m) => m.path)).toEqual(["first", "second"]);
-    expect(report).toEqual(quantisedModules(quantised));
-    expect(await codesPerBlock(quantised.first.weight.form as FourBitWeight)).toMatchObject({
+    expect(report).toEqual(quantizedModules(quantized));
+    expect(await codesPerBlock(quantized.first.weight.form as FourBitWeight)).toMatchObject({
       most: expect.toSatisfy((n: number) => n <= 16 && n > 4) as number,
     });
     const streamed = new Toy();
-    await streamed.materialize({ device, seed: 4, storage: planQuantisation(streamed).storage });
+    await streamed.materialize({ device, seed: 4, storage: planQuantization(streamed).storage });
     const ids = device.tensor(Int32Array.of(1, 5, 7, 19), [4]);
-    const [a, b, c] = await Promise.all([plain, quantised, streamed].map((m) => device.readFloats(m.forward(ids))));
+    const [a, b, c] = await Promise.all([plain, quantized, streamed].map((m) => device.readFloats(m.forward(ids))));
     expect([...c!]).toEqual([...b!]);
     const far = Math.max(...a!.map((v, i) => Math.abs(v - b![i]!)));
     expect(far).toBeGreaterThan(0);
@@ -121,13 +121,13 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
     const turned = Float32Array.from({ length: 192 * 128 }, (_, i) =>
       Number(w.data[(i % 192) * 128 + Math.floor(i / 192)]),
     );
-    const state = quantiseFourBit(turned, [128, 192]);
-    expect((await (quantised.second.weight.form as FourBitWeight).read()).codes).toEqual(state.codes);
+    const state = quantizeFourBit(turned, [128, 192]);
+    expect((await (quantized.second.weight.form as FourBitWeight).read()).codes).toEqual(state.codes);
   });
 
   it("an embedding table in four bits is looked up row by row, and is what was decoded", async () => {
     const model = new Toy();
-    await model.materialize({ device, seed: 4, storage: planQuantisation(model, { embeddings: "nf4" }).storage });
+    await model.materialize({ device, seed: 4, storage: planQuantization(model, { embeddings: "nf4" }).storage });
     expect(model.table.weight.form!.kind).toBe("nf4");
     const ids = Int32Array.of(3, 19, 3, 0);
     const whole = await device.readFloats(model.table.weight.value);
@@ -137,16 +137,16 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
 
   it("include and exclude choose modules, and nothing left is an error", async () => {
     const model = new Toy();
-    expect([...planQuantisation(model, { include: ["head", /sec/] }).modules.keys()]).toEqual(["second", "head"]);
-    expect([...planQuantisation(model, { exclude: ["first"] }).modules.keys()]).toEqual(["second"]);
-    expect(() => planQuantisation(model, { include: ["query"] })).toThrow(
-      'quantise: "include" has "query", which matches no projection of the model; known: first, second, head',
+    expect([...planQuantization(model, { include: ["head", /sec/] }).modules.keys()]).toEqual(["second", "head"]);
+    expect([...planQuantization(model, { exclude: ["first"] }).modules.keys()]).toEqual(["second"]);
+    expect(() => planQuantization(model, { include: ["query"] })).toThrow(
+      'quantize: "include" has "query", which matches no projection of the model; known: first, second, head',
     );
   });
 
-  it("a quantised weight can be read but not trained", async () => {
+  it("a quantized weight can be read but not trained", async () => {
     const model = new Toy();
-    await model.materialize({ device, storage: planQuantisation(model).storage });
+    await model.materialize({ device, storage: planQuantization(model).storage });
     expect(model.first.weight.trainable).toBe(false);
     expect(() => model.first.weight.parameter).toThrow("first.weight is kept as nf4");
   });
@@ -157,8 +157,8 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
     await model.materialize({ device, seed: 4 });
     const w = Float32Array.from(await device.readFloats(model.second.weight.value));
     const turned = Float32Array.from({ length: w.length }, (_, i) => w[(i % into) * out + Math.floor(i / into)]!);
-    const want = dequantiseRows(quantiseRows(turned, out, into), into);
-    await quantise(model, { format: "int8", include: ["second"] });
+    const want = dequantizeRows(quantizeRows(turned, out, into), into);
+    await quantize(model, { format: "int8", include: ["second"] });
     // one rounding for absmax/127 and one for the product
     (await device.readFloats(model.second.weight.value)).forEach((v, i) => {
       const y = want[(i % out) * into + Math.floor(i / out)]!;
@@ -168,8 +168,8 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
 
   it("int8 rows decode as on the host", async () => {
     const x = random(24 * 40);
-    const form = planQuantisation(new Toy(), { format: "int8" }).modules.get("first")!.keep(device, "w", [24, 40], x);
-    const want = dequantiseRows(quantiseRows(x, 24, 40), 40);
+    const form = planQuantization(new Toy(), { format: "int8" }).modules.get("first")!.keep(device, "w", [24, 40], x);
+    const want = dequantizeRows(quantizeRows(x, 24, 40), 40);
     (await device.readFloats(form.value())).forEach((v, i) =>
       expect(Math.abs(v - want[i]!)).toBeLessThanOrEqual(2 * 2 ** -24 * 0.05),
     );
@@ -198,8 +198,8 @@ it("the weight at full width is never in the arena: only scales are", async () =
 
 describe("Q10: files", () => {
   it("come back as they were", () => {
-    for (const doubleQuantisation of [false, true]) {
-      const state = quantiseFourBit(random(33 * 7), [33, 7], { doubleQuantisation }, "w", "float16");
+    for (const doubleQuantization of [false, true]) {
+      const state = quantizeFourBit(random(33 * 7), [33, 7], { doubleQuantization }, "w", "float16");
       expect(fromEntries("a.weight", toEntries("a.weight", state))).toEqual(state);
     }
   });
@@ -226,7 +226,7 @@ describe("Q10: files", () => {
   );
 
   it("what does not fit is named", () => {
-    const entries = toEntries("w", quantiseFourBit(random(128), [2, 64], { doubleQuantisation: false }));
+    const entries = toEntries("w", quantizeFourBit(random(128), [2, 64], { doubleQuantization: false }));
     const without = (key: string): Map<string, StoredTensor> => new Map([...entries].filter(([k]) => k !== key));
     expect(() => fromEntries("w", without("w.absmax"))).toThrow(
       "w: not a bitsandbytes four-bit weight: absmax missing",

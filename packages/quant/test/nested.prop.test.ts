@@ -92,10 +92,10 @@ it("any backend's mean, whole or halved or off by roundings, decodes within the 
 it("scales whose sum f32 cannot hold are refused with the way out, and infinite ones by name", () => {
   expect(() => nestScales(new Float32Array(4).fill(3e38))).toThrow(
     new NumericsError(
-      "double quantisation: the scales add up to more than f32 holds, so their mean is Infinity; quantise without doubleQuantisation",
+      "double quantization: the scales add up to more than f32 holds, so their mean is Infinity; quantize without doubleQuantization",
     ),
   );
   expect(() => nestScales(Float32Array.of(1, NaN), 0, "h.0.weight")).toThrow(
-    new NumericsError("h.0.weight: scale 1 is NaN; only finite scales can be quantised"),
+    new NumericsError("h.0.weight: scale 1 is NaN; only finite scales can be quantized"),
   );
 });

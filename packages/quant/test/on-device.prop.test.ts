@@ -1,15 +1,15 @@
-/** Quantising on a device gives the host's bytes. */
+/** Quantizing on a device gives the host's bytes. */
 import { Conv1D, Linear, Module } from "@lowrank/nn";
 import { init, NumericsError, type Device } from "@lowrank/tensor";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
-  dequantiseFourBit,
-  quantise,
-  quantiseBlocks,
-  quantiseBlocksOnDevice,
-  quantiseFourBit,
-  quantiseFourBitOnDevice,
+  dequantizeFourBit,
+  quantize,
+  quantizeBlocks,
+  quantizeBlocksOnDevice,
+  quantizeFourBit,
+  quantizeFourBitOnDevice,
   type FourBitType,
   type FourBitWeight,
 } from "../src/index.ts";
@@ -41,7 +41,7 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
     kind: FourBitType,
     size: number,
   ): Promise<{ codes: number[]; absmax: number[] }> => {
-    const { codes, absmax } = quantiseBlocksOnDevice(device.tensor(x, [x.length], "f32"), kind, size);
+    const { codes, absmax } = quantizeBlocksOnDevice(device.tensor(x, [x.length], "f32"), kind, size);
     await device.realize(codes, absmax);
     return { codes: [...(await codes.data())], absmax: [...(await absmax.data())] };
   };
@@ -49,7 +49,7 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
   it("codes and scales are the host's, byte for byte, partial blocks and odd lengths included", async () => {
     await fc.assert(
       fc.asyncProperty(data, type, blockSize, async (x, kind, size) => {
-        const host = quantiseBlocks(x, kind, size);
+        const host = quantizeBlocks(x, kind, size);
         expect(await onDevice(x, kind, size)).toEqual({ codes: [...host.codes], absmax: [...host.absmax] });
       }),
       { numRuns: 60 },
@@ -60,24 +60,24 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
     const pair = [1.0002000331878662, 0.03979811072349548];
     for (const length of [2, 32, 34]) {
       const x = Float32Array.from({ length }, (_, i) => pair[i % 2]!);
-      expect((await onDevice(x, "nf4", 32)).codes).toEqual([...quantiseBlocks(x, "nf4", 32).codes]);
+      expect((await onDevice(x, "nf4", 32)).codes).toEqual([...quantizeBlocks(x, "nf4", 32).codes]);
     }
   });
 
-  it("Q3: quantising what was decoded gives the same scales, and codes that decode alike", async () => {
+  it("Q3: quantizing what was decoded gives the same scales, and codes that decode alike", async () => {
     await fc.assert(
       fc.asyncProperty(normal, type, async (x, kind) => {
-        const first = await quantiseFourBitOnDevice(device.tensor(x, [x.length], "f32"), {
+        const first = await quantizeFourBitOnDevice(device.tensor(x, [x.length], "f32"), {
           type: kind,
-          doubleQuantisation: false,
+          doubleQuantization: false,
         });
-        const decoded = dequantiseFourBit(first);
-        const again = await quantiseFourBitOnDevice(device.tensor(decoded, [x.length], "f32"), {
+        const decoded = dequantizeFourBit(first);
+        const again = await quantizeFourBitOnDevice(device.tensor(decoded, [x.length], "f32"), {
           type: kind,
-          doubleQuantisation: false,
+          doubleQuantization: false,
         });
         expect(again.scales).toEqual(first.scales);
-        expect([...dequantiseFourBit(again)].map(Math.abs)).toEqual([...decoded].map(Math.abs));
+        expect([...dequantizeFourBit(again)].map(Math.abs)).toEqual([...decoded].map(Math.abs));
       }),
       { numRuns: 30 },
     );
@@ -104,18 +104,18 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
     for (const bad of [NaN, Infinity, -Infinity]) {
       const x = new Float32Array(200).fill(0.5);
       x[137] = bad;
-      await expect(quantiseFourBitOnDevice(device.tensor(x, [2, 100], "f32"), {}, "h.0.weight")).rejects.toThrow(
-        new NumericsError(`h.0.weight: element 137 is ${bad}; only finite weights can be quantised`),
+      await expect(quantizeFourBitOnDevice(device.tensor(x, [2, 100], "f32"), {}, "h.0.weight")).rejects.toThrow(
+        new NumericsError(`h.0.weight: element 137 is ${bad}; only finite weights can be quantized`),
       );
     }
   });
 
-  it("a model quantised on the device holds what one quantised on the host holds", async () => {
+  it("a model quantized on the device holds what one quantized on the host holds", async () => {
     const [host, here] = [new Pair(), new Pair()];
     await host.materialize({ device, seed: 3, dtype: "f32" });
     await here.materialize({ device, seed: 3, dtype: "f32" });
-    await quantise(host);
-    await quantise(here, { on: "device" });
+    await quantize(host);
+    await quantize(here, { on: "device" });
     for (const layer of ["first", "second"] as const) {
       const states = await Promise.all([host, here].map((m) => (m[layer].weight.form as FourBitWeight).read()));
       expect(states[1]).toEqual(states[0]);
@@ -124,9 +124,9 @@ describe.each(["wasm", "reference"] as const)("on %s", (name) => {
   });
 });
 
-it("double quantisation is the host's too", async () => {
+it("double quantization is the host's too", async () => {
   const device = await init({ device: "wasm", threads: 1 });
   const x = Float32Array.from({ length: 64 * 300 + 5 }, (_, i) => Math.sin(i * i + 1) * (1 + (i % 977)));
-  expect(await quantiseFourBitOnDevice(device.tensor(x, [x.length], "f32"))).toEqual(quantiseFourBit(x, [x.length]));
+  expect(await quantizeFourBitOnDevice(device.tensor(x, [x.length], "f32"))).toEqual(quantizeFourBit(x, [x.length]));
   device.close();
 });

@@ -2,7 +2,7 @@
 import { Conv1D, Embedding, LayerNorm, Linear, Module, Projection, Weight } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
 import { describe, expect, it } from "vitest";
-import { planQuantisation, quantizationConfig, readQuantizationConfig } from "../src/index.ts";
+import { planQuantization, quantizationConfig, readQuantizationConfig } from "../src/index.ts";
 
 class Base extends Module {
   readonly embeddings: Embedding = new Embedding(12, 8);
@@ -96,7 +96,7 @@ class Repeated extends Module {
   readonly last: Linear[] = [this.first];
 }
 
-const chosen = (model: Module): string[] => [...planQuantisation(model).modules.keys()];
+const chosen = (model: Module): string[] => [...planQuantization(model).modules.keys()];
 const body = ["bert.layer.0", "bert.layer.1", "bert.pooler"];
 
 describe("transformers' default choice", () => {
@@ -123,12 +123,12 @@ describe("transformers' default choice", () => {
     expect(chosen(model)).toEqual(["bert.layer.0", "bert.layer.1"]);
   });
   it("turns [in, out] weights", () => {
-    expect([...planQuantisation(new LanguageModel(true)).modules.values()].map((f) => f.transposed)).toEqual([
+    expect([...planQuantization(new LanguageModel(true)).modules.values()].map((f) => f.transposed)).toEqual([
       true,
       true,
     ]);
     expect(
-      [...planQuantisation(new Classifier(), { format: "int8" }).modules.values()].map((f) => f.transposed),
+      [...planQuantization(new Classifier(), { format: "int8" }).modules.values()].map((f) => f.transposed),
     ).toEqual([false, false, false]);
   });
 });
@@ -136,14 +136,14 @@ describe("transformers' default choice", () => {
 describe("quantization_config", () => {
   it("comes back as it was written", () => {
     for (const format of ["nf4", "fp4"] as const) {
-      for (const doubleQuantisation of [true, false]) {
-        const choice = { format, doubleQuantisation, computeDType: "bfloat16", skip: ["lm_head"] };
+      for (const doubleQuantization of [true, false]) {
+        const choice = { format, doubleQuantization, computeDType: "bfloat16", skip: ["lm_head"] };
         expect(readQuantizationConfig({ quantization_config: quantizationConfig(choice) })).toEqual(choice);
       }
     }
     expect(readQuantizationConfig({ quantization_config: quantizationConfig({ format: "int8" }) })).toEqual({
       format: "int8",
-      doubleQuantisation: false,
+      doubleQuantization: false,
       computeDType: "float32",
     });
   });
@@ -151,7 +151,7 @@ describe("quantization_config", () => {
   it("has transformers' defaults where keys are left out, and is absent where there is none", () => {
     expect(
       readQuantizationConfig({ quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true } }),
-    ).toEqual({ format: "fp4", doubleQuantisation: false, computeDType: "float32" });
+    ).toEqual({ format: "fp4", doubleQuantization: false, computeDType: "float32" });
     expect(readQuantizationConfig({ model_type: "bert" })).toBeUndefined();
   });
 
@@ -169,7 +169,7 @@ describe("quantization_config", () => {
     "refuses %s by name, with what to do",
     (method) => {
       expect(() => readQuantizationConfig({ quantization_config: { quant_method: method, bits: 4 } })).toThrow(
-        `config.json: quantization_config: quant_method is "${method}"; only bitsandbytes is built: take the checkpoint at full width and quantise it here`,
+        `config.json: quantization_config: quant_method is "${method}"; only bitsandbytes is built: take the checkpoint at full width and quantize it here`,
       );
     },
   );

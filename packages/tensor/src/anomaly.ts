@@ -105,7 +105,7 @@ export class AnomalyDetector {
   }
 
   *#valuesOf(node: Node, host: ReadonlyMap<Node, TypedArray>): Waiting<TypedArray> {
-    // a fresh node with the same meaning, so that probing does not mark the original as realised
+    // a fresh node with the same meaning, so that probing does not mark the original as realized
     const program = buildProgram([leafOrCopy(node)], [], true);
     const [data] = yield* this.#compute({ program, prepared: this.#engine.prepare(program) }, host);
     return data!;

@@ -75,7 +75,7 @@ export function checkpoint(body: (...inputs: Tensor[]) => Tensor, inputs: readon
   const result = body(...inputs);
   const output = ops.make.node(identity, [result], {}, result.shape, result.dtype);
   const closedOver = storedLeaves(result, inputs);
-  return ops.make.withVjp(output, [...inputs, ...closedOver], (g) => {
+  return ops.make.customVjp(output, [...inputs, ...closedOver], (g) => {
     const again = inputs.map((x) => (isFloat(x.dtype) ? ops.barrier(x, g) : x));
     return grad(body(...again), [...again, ...closedOver], g);
   });

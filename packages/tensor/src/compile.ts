@@ -5,7 +5,7 @@
  * function: if the two graphs or the values they close over differ, something changed in between and would have been frozen.
  *
  * A capture is made again when what it was made from has changed: `structureState` is another (an adapter was merged, a module put
- * into training, a weight quantised), another precision policy is in force, or a parameter was disposed.
+ * into training, a weight quantized), another precision policy is in force, or a parameter was disposed.
  */
 import type { StepTiming } from "./backends/backend.ts";
 import type { Device } from "./device.ts";

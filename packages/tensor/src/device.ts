@@ -72,7 +72,7 @@ export class Device {
 
   /** 0, 1, … n − 1. */
   arange(n: number, dtype: DType = "i32"): Tensor {
-    return ops.cast(ops.coordinate(this.full([n], 0, "i32"), 0), dtype);
+    return ops.cast(ops.iota(this.full([n], 0, "i32"), 0), dtype);
   }
 
   /**
@@ -146,7 +146,7 @@ export class Device {
    * of a step that failed are dropped.
    */
   async realize(...tensors: readonly Tensor[]): Promise<void> {
-    this.refuseInTrace("values are read or realised");
+    this.refuseInTrace("values are read or realized");
     this.checkUsable();
     for (const x of tensors) sameDevice("realize", this, x.device);
     const outputs = tensors.map((x) => x.node).filter((n) => n.leaf === undefined);

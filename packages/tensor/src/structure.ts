@@ -15,7 +15,7 @@ export interface StructureSwitch {
   readonly low: number;
 }
 
-/** Finaliser of MurmurHash3: a bijection of 32 bits that mixes them well. */
+/** Finalizer of MurmurHash3: a bijection of 32 bits that mixes them well. */
 function mix(x: number): number {
   let h = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);

@@ -73,7 +73,7 @@ describe("a function that cannot be captured is refused by name", () => {
       return { x: x! };
     });
     await f({ x: host(1) });
-    await expect(reads[0]).rejects.toThrow("compile: values are read or realised inside the function");
+    await expect(reads[0]).rejects.toThrow("compile: values are read or realized inside the function");
     const inner = compile(device, ({ x }) => ({ x: x! }));
     for (let i = 0; i < 3; i++) await inner({ x: host(1) });
     const calls: Promise<unknown>[] = [];

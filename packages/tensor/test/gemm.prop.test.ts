@@ -102,7 +102,7 @@ const computed = fc.record({
   turnA: fc.boolean(),
   turnB: fc.boolean(),
   kindA: fc.constantFrom("plain", "f16", "masked"),
-  kindB: fc.constantFrom("plain", "bf16", "masked", "dequantised"),
+  kindB: fc.constantFrom("plain", "bf16", "masked", "dequantized"),
   seed: fc.nat({ max: 999 }),
 });
 
@@ -125,8 +125,8 @@ it("operands that are computed while packing give what they give from memory, wh
           values([Math.ceil(shape.reduce((a, b) => a * b, 1) / 64)]),
         ];
         return (device) => {
-          if (kind === "dequantised")
-            return ops.dequantise(
+          if (kind === "dequantized")
+            return ops.dequantize(
               device.tensor(c, [c.length], "u8"),
               device.tensor(scales),
               device.tensor(table),
@@ -156,7 +156,7 @@ it("operands that are computed while packing give what they give from memory, wh
           : ops.matmul(left(two), turnB ? ops.transpose(right(two)) : right(two))
       ).data();
       expect(again).toEqual(fused);
-      // both sum k products of the same numbers, perhaps in another order: 2·γ_k·Σ|a||b| with |normal| ≤ 6, |dequantised| ≤ 36, |masked| ≤ 9
+      // both sum k products of the same numbers, perhaps in another order: 2·γ_k·Σ|a||b| with |normal| ≤ 6, |dequantized| ≤ 36, |masked| ≤ 9
       fused!.forEach((y, i) =>
         expect(Math.abs(y - apart![i]!)).toBeLessThanOrEqual(2 * (k + 1) * 2 ** -24 * k * 36 * 9),
       );

@@ -51,7 +51,7 @@ describe("sizes and positions that are no whole numbers", () => {
     ],
     ["a shape of NaN", (x) => x.reshape([NaN]), "reshape: [3] has 3 elements"],
     ["a dimension between two", (x) => x.permute([0.5]), "permute: dimension 0.5 does not exist"],
-    ["a coordinate of no dimension", (x) => ops.coordinate(x, 3), "coordinate: dimension 3 does not exist"],
+    ["a coordinate of no dimension", (x) => ops.iota(x, 3), "iota: dimension 3 does not exist"],
     [
       "random bits of half a size",
       () => ops.randomBits([1.5], { words: of("u32", 1, 2), site: 0 }),

@@ -42,7 +42,7 @@ const names = z.union([z.array(z.string()).min(1), z.string().min(1)], {
 const numerics = {
   storage: z.enum(["f32", "f16", "bf16", "nf4", "fp4", "int8"]).default("f32"),
   precision: z.enum(["f32", "mixed-f16", "mixed-bf16"]).default("f32"),
-  recompute: z.boolean().default(false),
+  gradientCheckpointing: z.boolean().default(false),
 };
 
 const targets = {

@@ -19,7 +19,7 @@ export interface TrainOptions {
 
 export type TrainOverrides = { readonly [K in keyof TrainOptions]?: TrainOptions[K] | undefined };
 
-/** How the frozen base is kept: at full width, in half precision, or quantised (bitsandbytes' formats, double quantisation on). */
+/** How the frozen base is kept: at full width, in half precision, or quantized (bitsandbytes' formats, double quantization on). */
 export type Storage = "f32" | "f16" | "bf16" | "nf4" | "fp4" | "int8";
 
 /** What products compute in. `mixed-f16` scales the loss. */
@@ -30,7 +30,7 @@ export interface NumericsOptions {
   readonly storage: Storage;
   readonly precision: Precision;
   /** Whether layers are computed again in the backward pass, for less memory. */
-  readonly recompute: boolean;
+  readonly gradientCheckpointing: boolean;
 }
 
 /** Everything frozen but the named modules. */

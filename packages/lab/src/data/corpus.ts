@@ -37,7 +37,7 @@ export function loadCorpus(options: CorpusOptions, tokenizer: WordTokenizer): To
       options.length,
       options.megabytes ?? null,
     ]);
-    return cachedTokenSet(options.cacheFolder, key, () => tokenise(source, files, options, tokenizer));
+    return cachedTokenSet(options.cacheFolder, key, () => tokenize(source, files, options, tokenizer));
   });
   return concatenate(sets);
 }
@@ -67,7 +67,7 @@ function sourceFiles(source: CorpusName, folder: string): string[] {
   return files.map((name) => join(books, name));
 }
 
-function tokenise(
+function tokenize(
   source: CorpusName,
   files: readonly string[],
   options: CorpusOptions,

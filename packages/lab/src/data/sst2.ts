@@ -31,7 +31,7 @@ export interface Sst2Options {
   readonly say?: ((line: string) => void) | undefined;
 }
 
-/** Reads, checks and tokenises both splits (cached). */
+/** Reads, checks and tokenizes both splits (cached). */
 export async function loadSst2(options: Sst2Options): Promise<Sst2> {
   const files = ["train.tsv", "dev.tsv"].map((file) => requireFile(options.dataFolder, "sst2-glue", file));
   sayMarks(files, options.say);

@@ -1,6 +1,6 @@
 /**
  * GLUE's tab-separated files, read strictly: exact header, exact number of columns, labels in range. GLUE writes no quoting: quotes belong
- * to the text. pandas' `to_csv(sep="\t")` does quote a field that holds one, and doubles those inside; a file that it wrote is recognised
+ * to the text. pandas' `to_csv(sep="\t")` does quote a field that holds one, and doubles those inside; a file that it wrote is recognized
  * as a whole and read as it was meant.
  */
 import { quote } from "@lowrank/tensor";

@@ -1,6 +1,6 @@
 /** BERT with its masked-language-modelling head, the step that trains it and its files. */
 import { BertForMaskedLM, parseBertConfig, savePretrained } from "@lowrank/models";
-import { AdamW, clipGradNorm, decayGroups, DropoutKeys, gradNorm } from "@lowrank/nn";
+import { AdamW, clipGradNorm, decayGroups, Rngs, gradNorm } from "@lowrank/nn";
 import { grad, ops, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
 import { IGNORED } from "../data/classification.ts";
 import { deriveSeed } from "../random/seeds.ts";
@@ -9,14 +9,14 @@ import type { PretrainConfig } from "./config.ts";
 export class MaskedModel {
   readonly model: BertForMaskedLM;
   readonly optimizer: AdamW;
-  private readonly keys: DropoutKeys;
+  private readonly keys: Rngs;
   private readonly clip: number | null;
 
   private constructor(model: BertForMaskedLM, config: PretrainConfig, lr: (step: number) => number, device: Device) {
     this.model = model;
     const { betas, eps, weightDecay, clip } = config.train;
     this.optimizer = new AdamW(decayGroups(model.namedWeights(), weightDecay), { lr, betas, eps });
-    this.keys = new DropoutKeys(device, deriveSeed(config.seed, "dropout"));
+    this.keys = new Rngs(device, deriveSeed(config.seed, "dropout"));
     this.clip = clip;
   }
 
@@ -57,7 +57,7 @@ export class MaskedModel {
     return this.model.forward({ inputIds, attentionMask, positions, labels }).loss!;
   }
 
-  /** One optimiser step; for `compile`. */
+  /** One optimizer step; for `compile`. */
   trainStep(inputs: Record<string, Tensor>): { loss: Tensor; norm: Tensor } {
     this.model.train(this.keys);
     const loss = this.loss(inputs);

@@ -1,5 +1,5 @@
 /**
- * Resumable training state in `<out>/state`: parameters, optimiser moments, counters. Replaced as a whole folder by renames,
+ * Resumable training state in `<out>/state`: parameters, optimizer moments, counters. Replaced as a whole folder by renames,
  * so there is always one complete state however the process ends.
  */
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";

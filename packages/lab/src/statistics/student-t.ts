@@ -13,7 +13,7 @@ function logGamma(x: number): number {
 const MOST_TERMS = 10_000;
 
 /**
- * I_x(a, b), regularised, with y = 1 − x given apart so that x near 1 keeps its digits: the continued fraction DLMF 8.17.22 by Lentz's
+ * I_x(a, b), regularized, with y = 1 − x given apart so that x near 1 keeps its digits: the continued fraction DLMF 8.17.22 by Lentz's
  * method, on the side where it converges fast.
  */
 function incompleteBeta(x: number, y: number, a: number, b: number): number {

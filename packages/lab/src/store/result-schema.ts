@@ -33,7 +33,7 @@ const allocation = z.object({
   choices: z.array(z.tuple([z.number(), z.number()])),
   initialBudget: z.number(),
   targetBudget: z.number(),
-  finalisedAt: z.number().nullable(),
+  finalizedAt: z.number().nullable(),
   kept: size,
   modules: z.array(z.looseObject({ module: text, kept: size, mask: z.array(z.boolean()) })),
 });

@@ -34,7 +34,7 @@ export function spread(values: readonly number[]): Spread {
 }
 
 /** One row per config, in the order in which configs first appear. */
-export function summarise(results: readonly RunResult[]): SummaryRow[] {
+export function summarize(results: readonly RunResult[]): SummaryRow[] {
   const configs = [...new Set(results.map((result) => result.config))];
   return configs.map((config) => {
     const runs = results.filter((result) => result.config === config);

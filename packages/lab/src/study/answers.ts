@@ -22,7 +22,7 @@ const SIGNIFICANT = 0.05;
 const EQUAL_POINTS = 1;
 /** Correlation above which ranks count as found, at the lower end of the interval. */
 const FOUND = 0.5;
-const QUANTISED: ReadonlySet<string> = new Set(["nf4", "fp4", "int8"]);
+const QUANTizED: ReadonlySet<string> = new Set(["nf4", "fp4", "int8"]);
 const LISTED = 3;
 
 /** Questions that these results can be asked; none where there is nothing to compare. */
@@ -75,16 +75,16 @@ function undecided(n: number): string {
   return `not decidable with ${n} seed${n === 1 ? "" : "s"}`;
 }
 
-/** Pairs of configs that differ in their base's storage alone, one of them quantised. */
+/** Pairs of configs that differ in their base's storage alone, one of them quantized. */
 function fourBits(results: readonly RunResult[]): Answer[] {
   const methods = new Map(results.map((r) => [r.config, r.resolved.method]));
   const rest = (config: string): string => JSON.stringify({ ...methods.get(config), storage: null });
-  const quantised = (config: string): boolean => QUANTISED.has(methods.get(config)?.storage ?? "");
+  const quantized = (config: string): boolean => QUANTizED.has(methods.get(config)?.storage ?? "");
   const pairs = configsOf(results)
-    .filter(quantised)
+    .filter(quantized)
     .flatMap((a) =>
       configsOf(results)
-        .filter((b) => !quantised(b) && rest(a) === rest(b))
+        .filter((b) => !quantized(b) && rest(a) === rest(b))
         .map((b) => [a, b] as const),
     );
   const verdicts = compare(results, pairs).map((pair) => {

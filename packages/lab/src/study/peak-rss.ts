@@ -3,7 +3,7 @@
  *
  * - *process*: Node, the library, worker threads and the prepared data. Measured before the first run, since a bundle, a source
  *   loader or another version of Node moves it by tens of megabytes.
- * - *device*: the linear memory, which never shrinks. Weights, optimiser state, arena and packing scratch are planned bytes.
+ * - *device*: the linear memory, which never shrinks. Weights, optimizer state, arena and packing scratch are planned bytes.
  * - *plans*: tracing, scheduling and generating code leave garbage on the JavaScript heap, and the heap grows by it before V8 collects.
  * - *host*: copies of weights outside that heap, for a file or a fingerprint.
  *
@@ -12,9 +12,9 @@
 import type { CompiledInfo, Device } from "@lowrank/tensor";
 
 export interface PlannedMemory {
-  /** Weights, adapters and optimiser state. */
+  /** Weights, adapters and optimizer state. */
   readonly persistentBytes: number;
-  /** Weights as they are loaded, where that is more: a quantised base is compared with the one at full width. */
+  /** Weights as they are loaded, where that is more: a quantized base is compared with the one at full width. */
   readonly loadedBytes: number;
   /** Whether weights are drawn at random instead of read from a file. */
   readonly drawn: boolean;

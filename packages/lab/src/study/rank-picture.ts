@@ -22,7 +22,7 @@ export interface RecoverySummary {
 }
 
 /** One entry per config whose runs searched for planted ranks. */
-export function summariseRecovery(results: readonly RunResult[]): RecoverySummary[] {
+export function summarizeRecovery(results: readonly RunResult[]): RecoverySummary[] {
   return [...new Set(results.map((r) => r.config))].flatMap((config) => {
     const found = results.flatMap((r) => (r.config === config && r.rankRecovery !== undefined ? [r.rankRecovery] : []));
     const [first] = found;

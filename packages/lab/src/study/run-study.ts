@@ -6,7 +6,7 @@ import { InputError } from "../errors.ts";
 import type { Environment } from "../store/environment.ts";
 import type { RunResult } from "../store/result.ts";
 import type { RunStore } from "../store/run-store.ts";
-import { indistinguishable, resultsCsv, summarise, type SummaryRow, type TwinRuns } from "../store/summary.ts";
+import { indistinguishable, resultsCsv, summarize, type SummaryRow, type TwinRuns } from "../store/summary.ts";
 import { prepareTask } from "../tasks/prepare.ts";
 import type { PreparedTask, TaskEnvironment } from "../tasks/task.ts";
 import { formatDuration, formatNumber } from "../text/format.ts";
@@ -16,7 +16,7 @@ import { executeRun, totalSteps } from "../train/run.ts";
 import type { StudyRun } from "./plan-study.ts";
 import { ProcessMemory, startMemory } from "./peak-rss.ts";
 import { answers, type Answer } from "./answers.ts";
-import { rankPicture, summariseRecovery, type RecoverySummary } from "./rank-picture.ts";
+import { rankPicture, summarizeRecovery, type RecoverySummary } from "./rank-picture.ts";
 
 export interface StudyContext {
   readonly out: string;
@@ -127,12 +127,12 @@ function publish(
   results: readonly RunResult[],
   failures: readonly FailedRun[],
 ): StudyOutcome {
-  const rankRecovery = summariseRecovery(results);
+  const rankRecovery = summarizeRecovery(results);
   const outcome: StudyOutcome = {
     study,
     results,
     failures,
-    summary: summarise(results),
+    summary: summarize(results),
     indistinguishable: indistinguishable(results),
     rankRecovery,
     answers: answers(results, rankRecovery),

@@ -19,7 +19,7 @@ export function prepareTask(
     : preparePlantedRank(config.task, config, device);
 }
 
-/** Content of everything a run of this config reads; part of the run id. Cheap: no tokenising, no device. */
+/** Content of everything a run of this config reads; part of the run id. Cheap: no tokenizing, no device. */
 export function dataIdentity(config: ResolvedConfig, environment: TaskEnvironment): string {
   const base = config.base === null ? "random" : hashFiles(baseFiles(config.base));
   return config.task.name === "sst2"

@@ -1,7 +1,7 @@
 /** Turns a base into what a method trains: which weights move, which stay, and what that amounts to. */
 import { join } from "node:path";
 import { BertForSequenceClassification, directory, savePretrained, type BertConfig } from "@lowrank/models";
-import { recomputeBlocks } from "@lowrank/nn";
+import { gradientCheckpointing } from "@lowrank/nn";
 import {
   adaLora,
   adaLoraConfig,
@@ -45,7 +45,7 @@ export interface AdaptedClassifier {
 
 /**
  * @param seed root seed of the run; adapters start from its `init` stream
- * @param totalSteps optimiser steps of the run, which rank schedules are made for
+ * @param totalSteps optimizer steps of the run, which rank schedules are made for
  */
 export async function adaptClassifier(
   classifier: Classifier,
@@ -55,7 +55,7 @@ export async function adaptClassifier(
 ): Promise<AdaptedClassifier> {
   const { model, device } = classifier;
   classifier.precision = precisionPolicy(method.precision);
-  if (method.recompute) recomputeBlocks(model);
+  if (method.gradientCheckpointing) gradientCheckpointing(model);
   if (method.method === "adalora") return adaLoraClassifier(classifier, method, seed, totalSteps);
   if (method.method === "lora") {
     const adapter = await adapt(model, peftConfig(method), { device, seed: deriveSeed(seed, "init") });

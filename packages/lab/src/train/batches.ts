@@ -33,7 +33,7 @@ export function* evaluationBatches(set: ClassificationSet, options: BatchOptions
     yield classificationBatch(set, group, options);
 }
 
-/** Optimiser steps in one pass. */
+/** Optimizer steps in one pass. */
 export function stepsPerEpoch(set: ClassificationSet, rows: number): number {
   return Math.ceil(exampleCount(set) / rows);
 }

@@ -1,28 +1,28 @@
 /** Proofs that storage, precision and rank allocation were on where the config says so, and off where it does not. */
 import { Projection } from "@lowrank/nn";
 import type { AllocationRecord } from "@lowrank/peft";
-import { codesPerBlock, FourBitWeight, quantisedModules } from "@lowrank/quant";
+import { codesPerBlock, FourBitWeight, quantizedModules } from "@lowrank/quant";
 import type { DType, DTypeTrace } from "@lowrank/tensor";
 import type { MethodConfig } from "../config/study.ts";
 import type { Proof } from "../store/result.ts";
 import type { Classifier } from "./classifier.ts";
-import { isQuantised } from "./storage.ts";
+import { isQuantized } from "./storage.ts";
 
-/** ‖quantised − full‖ / ‖full‖ of logits: NF4's weights are off by about a tenth of their size, so a model that agrees with its base is far below 1. */
+/** ‖quantized − full‖ / ‖full‖ of logits: NF4's weights are off by about a tenth of their size, so a model that agrees with its base is far below 1. */
 const LOGIT_BOUND = 1;
 
-/** The modules that should be quantised are, with at most 16 codes a block; without quantisation none is. */
-export async function quantisationProof(
+/** The modules that should be quantized are, with at most 16 codes a block; without quantization none is. */
+export async function quantizationProof(
   classifier: Classifier,
   method: MethodConfig,
   full: Float64Array | undefined,
   now: Float64Array | undefined,
 ): Promise<Proof> {
-  const modules = quantisedModules(classifier.model);
+  const modules = quantizedModules(classifier.model);
   const bytes = modules.reduce((sum, m) => sum + m.bytes, 0);
-  if (!isQuantised(method.storage))
+  if (!isQuantized(method.storage))
     return {
-      name: "quantisation",
+      name: "quantization",
       holds: modules.length === 0,
       detail: { storage: method.storage, modules: modules.length },
     };
@@ -43,7 +43,7 @@ export async function quantisationProof(
     relative > 0 &&
     relative < LOGIT_BOUND;
   return {
-    name: "quantisation",
+    name: "quantization",
     holds,
     detail: {
       storage: method.storage,
@@ -69,7 +69,7 @@ export function dtypeProof(trace: DTypeTrace | undefined, method: MethodConfig):
     trace.products.filter(test).reduce((sum, p) => sum + p.count, 0);
   const all = count(() => true);
   const inHalf = count((p) => p.operands.every((d) => d === half));
-  const narrow = (isQuantised(method.storage) ? "u8" : method.storage) as DType;
+  const narrow = (isQuantized(method.storage) ? "u8" : method.storage) as DType;
   const fromNarrow = narrow === "f32" ? 0 : count((p) => p.stored.includes(narrow));
   const strange = narrow === "f32" ? count((p) => p.stored.some((d) => d === "u8" || d === "f16" || d === "bf16")) : 0;
   // attention's scores and an allocator's own products stay at full precision; everything a layer multiplies is in half
@@ -92,7 +92,7 @@ export function dtypeProof(trace: DTypeTrace | undefined, method: MethodConfig):
   };
 }
 
-/** The allocator ran once per optimiser step and ended with exactly its budget. Fixed ranks have no record. */
+/** The allocator ran once per optimizer step and ended with exactly its budget. Fixed ranks have no record. */
 export function allocationProof(record: AllocationRecord | undefined, method: MethodConfig, steps: number): Proof {
   const wanted = method.method === "adalora" && method.allocator !== false;
   if (record === undefined)
@@ -102,20 +102,20 @@ export function allocationProof(record: AllocationRecord | undefined, method: Me
     record.compat === "strict" ? record.kept === record.targetBudget : record.kept <= record.targetBudget;
   return {
     name: "rank-allocation",
-    holds: wanted && record.calls === steps && record.finalisedAt !== null && enforced && falls,
+    holds: wanted && record.calls === steps && record.finalizedAt !== null && enforced && falls,
     detail: {
       calls: record.calls,
       steps,
       kept: record.kept,
       budget: record.targetBudget,
       initialBudget: record.initialBudget,
-      finalisedAt: record.finalisedAt,
+      finalizedAt: record.finalizedAt,
       choices: record.choices.length,
     },
   };
 }
 
-/** The regulariser was part of the objective at every step, and the loss that is reported holds none of it. */
+/** The regularizer was part of the objective at every step, and the loss that is reported holds none of it. */
 export function objectiveProof(method: MethodConfig, regularizers: readonly number[]): Proof {
   // deciding by size needs no orthonormal factors
   const wanted =
@@ -125,11 +125,11 @@ export function objectiveProof(method: MethodConfig, regularizers: readonly numb
     method.orthRegWeight > 0;
   const on = regularizers.filter((r) => r > 0).length;
   return {
-    name: "regulariser-in-training-only",
+    name: "regularizer-in-training-only",
     holds: wanted ? on === regularizers.length : on === 0,
     detail: {
       steps: regularizers.length,
-      withRegulariser: on,
+      withRegularizer: on,
       first: regularizers[0] ?? 0,
       last: regularizers.at(-1) ?? 0,
     },

@@ -30,21 +30,21 @@ export function moduleTableProof(actual: readonly ModuleRow[], predicted: Predic
   };
 }
 
-/** Counts reported by the adapter, counted on the parameters that the optimiser holds, and predicted from the config are one number. */
+/** Counts reported by the adapter, counted on the parameters that the optimizer holds, and predicted from the config are one number. */
 export function parameterCountProof(
   counts: ParameterCounts,
-  optimised: readonly NamedWeight[],
+  optimized: readonly NamedWeight[],
   predicted: Prediction,
 ): Proof {
-  const inOptimiser = optimised.reduce((sum, { weight }) => sum + weight.size, 0);
+  const inOptimizer = optimized.reduce((sum, { weight }) => sum + weight.size, 0);
   const holds =
-    counts.trainable === predicted.trainable && inOptimiser === predicted.trainable && counts.total === predicted.total;
+    counts.trainable === predicted.trainable && inOptimizer === predicted.trainable && counts.total === predicted.total;
   return {
     name: "parameter-counts",
     holds,
     detail: {
       trainable: counts.trainable,
-      inOptimiser,
+      inOptimizer,
       predictedTrainable: predicted.trainable,
       total: counts.total,
       predictedTotal: predicted.total,
@@ -97,7 +97,7 @@ export function movementProof(
   };
 }
 
-/** f32 sums of a few thousand terms differ from f64 by about √n ulp ≈ 1e-5 relative; a regulariser would show as percent. */
+/** f32 sums of a few thousand terms differ from f64 by about √n ulp ≈ 1e-5 relative; a regularizer would show as percent. */
 const LOSS_TOLERANCE = 1e-4;
 
 /** The evaluation loss is the cross-entropy of the saved logits and nothing more. */

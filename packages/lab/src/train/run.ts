@@ -23,7 +23,7 @@ import { adaptClassifier, type AdaptedClassifier } from "./adapt.ts";
 import { batchInputs, epochBatches, evaluationBatches, stepsPerEpoch } from "./batches.ts";
 import type { Classifier, NamedWeight } from "./classifier.ts";
 import { evaluator, predictionLines, type Scores } from "./evaluate.ts";
-import { allocationProof, dtypeProof, objectiveProof, quantisationProof } from "./numerics-proofs.ts";
+import { allocationProof, dtypeProof, objectiveProof, quantizationProof } from "./numerics-proofs.ts";
 import { predictParameters } from "./predict.ts";
 import {
   demand,
@@ -35,7 +35,7 @@ import {
   taskLossProof,
 } from "./proofs.ts";
 import { scheduleOf, trainingStep } from "./step.ts";
-import { baseStorage, isQuantised } from "./storage.ts";
+import { baseStorage, isQuantized } from "./storage.ts";
 
 export interface RunRequest {
   readonly id: string;
@@ -46,7 +46,7 @@ export interface RunRequest {
   readonly seed: number;
 }
 
-/** Optimiser steps of a run. */
+/** Optimizer steps of a run. */
 export function totalSteps(config: ResolvedConfig, task: PreparedTask): number {
   return Math.max(1, Math.round(config.train.epochs * stepsPerEpoch(task.train, config.train.batchSize)));
 }
@@ -71,7 +71,7 @@ export async function executeRun(
   const keepsBase = config.base === null && (method.method === "lora" || method.method === "adalora");
   const keep = async ({ model: base }: Classifier): Promise<void> =>
     keepsBase ? savePretrained(base, join(folder.path, BASE)) : undefined;
-  const fullLogits = isQuantised(method.storage)
+  const fullLogits = isQuantized(method.storage)
     ? await probeFullBase(task, deriveSeed(seed, "init"), keep)
     : undefined;
   const model = await asInput(() => task.base(deriveSeed(seed, "init"), baseStorage(method)));
@@ -81,7 +81,7 @@ export async function executeRun(
     // as the adapter's file names it, which stands in a folder beside it
     if (keepsBase) model.model.origin = `../${BASE}`;
     const predicted = predictParameters(model.sizes, method);
-    const quantisation = await quantisationProof(
+    const quantization = await quantizationProof(
       model,
       method,
       fullLogits,
@@ -91,7 +91,7 @@ export async function executeRun(
     const before = [
       moduleTableProof(adapted.modules, predicted),
       parameterCountProof(adapted.counts, adapted.trainable, predicted),
-      quantisation,
+      quantization,
     ];
     folder.event("adapted", { fresh: model.fresh, modules: adapted.modules, counts: adapted.counts, proofs: before });
     demand(before);
@@ -252,7 +252,7 @@ export function plannedMemory(
   const atFullWidth = [...adapted.frozen, ...adapted.trainable].reduce((sum, { weight }) => sum + 4 * weight.size, 0);
   return {
     persistentBytes,
-    loadedBytes: isQuantised(method.storage) ? atFullWidth : 0,
+    loadedBytes: isQuantized(method.storage) ? atFullWidth : 0,
     drawn: base === null,
     trainableBytes: weightBytes(adapted.trainable),
     plans,

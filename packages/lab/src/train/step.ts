@@ -3,7 +3,7 @@ import {
   AdamW,
   clipGradNorm,
   decayGroups,
-  DropoutKeys,
+  Rngs,
   gradNorm,
   constantSchedule,
   cosineSchedule,
@@ -51,9 +51,9 @@ export interface TrainingStep {
   /** dtypes of the step that ran, read off its graph; undefined before the first. */
   dtypes(): DTypeTrace | undefined;
   readonly scaler: LossScaler | undefined;
-  /** Bytes of the optimiser's moments and the allocator's averages. */
+  /** Bytes of the optimizer's moments and the allocator's averages. */
   stateBytes(): number;
-  /** Frees the optimiser's state. */
+  /** Frees the optimizer's state. */
   dispose(): void;
 }
 
@@ -72,7 +72,7 @@ export function trainingStep(
   device: Device,
 ): TrainingStep {
   const { classifier } = adapted;
-  const keys = new DropoutKeys(device, dropoutSeed);
+  const keys = new Rngs(device, dropoutSeed);
   const optimizer = new AdamW(
     decayGroups(
       adapted.trainable.map(({ name, weight }) => [name, weight] as const),

@@ -1,7 +1,7 @@
 /** From the words of a study to how weights are kept and what products compute in. */
 import type { LoadOptions } from "@lowrank/models";
 import { Projection, type Module } from "@lowrank/nn";
-import { planQuantisation } from "@lowrank/quant";
+import { planQuantization } from "@lowrank/quant";
 import { mixedBf16, mixedF16, type PrecisionPolicy } from "@lowrank/tensor";
 import type { MethodConfig, Precision, Storage } from "../config/study.ts";
 
@@ -26,7 +26,7 @@ export function baseStorage(method: MethodConfig): BaseStorage | undefined {
     };
   }
   return (model) =>
-    planQuantisation(model, { format: storage, embeddings: "f16", exclude: projectionsUnder(model, isWhole) }).storage;
+    planQuantization(model, { format: storage, embeddings: "f16", exclude: projectionsUnder(model, isWhole) }).storage;
 }
 
 function projectionsUnder(model: Module, wanted: (path: string) => boolean): string[] {
@@ -44,6 +44,6 @@ export function precisionPolicy(precision: Precision): PrecisionPolicy | undefin
 }
 
 /** Kept in four or eight bits. */
-export function isQuantised(storage: Storage): boolean {
+export function isQuantized(storage: Storage): boolean {
   return storage === "nf4" || storage === "fp4" || storage === "int8";
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { architectureFor, loadTokenizer, metaModel, readConfig, type Files } from "@lowrank/models";
 import { attach, loadMlxAdapter, parseAdapterConfig, readAdapterConfig } from "@lowrank/peft";
-import { fromEntries, quantiseFourBit, readQuantizationConfig, toEntries } from "@lowrank/quant";
+import { fromEntries, quantizeFourBit, readQuantizationConfig, toEntries } from "@lowrank/quant";
 import { fromBytes, init, SafetensorsFile, serialize, type RandomStream, type StoredTensor } from "@lowrank/tensor";
 import { parse as parseYamlText, stringify } from "yaml";
 import { loadStudy } from "../../src/config/load.ts";
@@ -495,7 +495,7 @@ const safetensorsFile: FuzzFormat = {
   senseless: (bytes) => unsound(bytes),
 };
 
-const quantisationConfig: FuzzFormat = {
+const quantizationConfig: FuzzFormat = {
   name: "quantization_config",
   draw: (random) =>
     damaged(
@@ -533,7 +533,7 @@ const quantisationConfig: FuzzFormat = {
 
 const FOUR_BIT = toEntries(
   "w",
-  quantiseFourBit(
+  quantizeFourBit(
     Float32Array.from({ length: 192 }, (_, i) => Math.sin(i)),
     [3, 64],
   ),
@@ -821,7 +821,7 @@ export const FORMATS: readonly FuzzFormat[] = [
   tokenizerJson,
   tokenizerConfig,
   safetensorsFile,
-  quantisationConfig,
+  quantizationConfig,
   bnbEntries,
   mlxAdapter,
   study,

@@ -1,4 +1,4 @@
-/** BERT's embeddings: words, positions and token types, added and normalised. */
+/** BERT's embeddings: words, positions and token types, added and normalized. */
 import { Dropout, Embedding, LayerNorm, Module, type Init } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
 import { paddingIndex } from "../shared/config.ts";

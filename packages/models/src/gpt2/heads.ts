@@ -81,12 +81,12 @@ export class GPT2ForSequenceClassification extends GPT2Task {
         "GPT2ForSequenceClassification: config.json has no pad_token_id, so the last token of a text is known in batches of one only; set it",
       );
     const rows = ops.reshape(base.lastHiddenState, [batch * length, hiddenSize]);
-    const at = ops.coordinate(inputIds, 1);
+    const at = ops.iota(inputIds, 1);
     const last =
       padTokenId === undefined
         ? ops.slice(at, 1, length - 1, length)
         : ops.amax(ops.mul(at, ops.cast(ops.ne(inputIds, padTokenId), "i32")), 1, true);
-    const flat = ops.reshape(ops.add(last, ops.mul(ops.coordinate(inputIds, 0), length)), [batch]);
+    const flat = ops.reshape(ops.add(last, ops.mul(ops.iota(inputIds, 0), length)), [batch]);
     const logits = this.score.forward(ops.gatherRows(rows, flat));
     return { ...base, logits, loss: classificationLoss(logits, inputs.labels, this.config) };
   }

@@ -107,9 +107,9 @@ export function causalWeights(
     withPrecision(undefined, () => ops.matmul(wide(q), ops.transpose(wide(k)))),
     scale,
   );
-  const past = ops.le(ops.coordinate(scores, -1), ops.add(ops.coordinate(scores, -2), from));
+  const past = ops.le(ops.iota(scores, -1), ops.add(ops.iota(scores, -2), from));
   // score + most negative number rounds to that number, and the gradient of an addition is the identity all the same
-  const seen = ops.make.withVjp(ops.where(blind, 0, scores), [scores], (g) => [g]);
+  const seen = ops.make.customVjp(ops.where(blind, 0, scores), [scores], (g) => [g]);
   const visible = ops.logicalAnd(keys, past);
   return ops.softmax(
     seen,

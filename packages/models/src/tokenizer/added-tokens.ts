@@ -3,7 +3,7 @@ import { quote } from "@lowrank/tensor";
 import { absent, fields, flag, listOf, refuse, type Place, type Rule } from "@lowrank/tensor/check";
 import { alignedText, slice, type AlignedText } from "./aligned-text.ts";
 import { WORD_CLASS } from "./characters.ts";
-import type { Normaliser } from "./normaliser.ts";
+import type { Normalizer } from "./normalizer.ts";
 import { tokenId, type Vocabulary } from "./vocabulary.ts";
 
 export interface AddedToken {
@@ -14,7 +14,7 @@ export interface AddedToken {
   /** White space before it belongs to it. */
   readonly lstrip: boolean;
   readonly rstrip: boolean;
-  /** Looked for in the normalised text, in its own normalised form. */
+  /** Looked for in the normalized text, in its own normalized form. */
   readonly normalized: boolean;
   /** Left out by decoding. */
   readonly special: boolean;
@@ -123,14 +123,14 @@ class Finder {
 
 export class AddedTokens {
   readonly #raw: Finder;
-  readonly #normalised: Finder;
+  readonly #normalized: Finder;
   readonly #byContent = new Map<string, AddedToken>();
   readonly #byId = new Map<number, AddedToken>();
-  /** Normalised forms that differ from the content: what decoding shows. */
+  /** Normalized forms that differ from the content: what decoding shows. */
   readonly #forms = new Map<number, string>();
 
   /** @throws LowrankError where tokens contradict each other or the vocabulary */
-  constructor(tokens: readonly AddedToken[], vocabulary: Vocabulary, normalise: Normaliser, at: Place) {
+  constructor(tokens: readonly AddedToken[], vocabulary: Vocabulary, normalize: Normalizer, at: Place) {
     for (const token of tokens) {
       const known = vocabulary.ids.get(token.content);
       if (known !== undefined && known !== token.id)
@@ -145,12 +145,12 @@ export class AddedTokens {
       this.#byContent.set(token.content, token);
       this.#byId.set(token.id, token);
       if (token.normalized) {
-        const form = normalise(alignedText(token.content)).text;
+        const form = normalize(alignedText(token.content)).text;
         if (form !== token.content) this.#forms.set(token.id, form);
       }
     }
     this.#raw = new Finder(tokens.filter((t) => !t.normalized).map((token) => ({ find: token.content, token })));
-    this.#normalised = new Finder(
+    this.#normalized = new Finder(
       tokens.filter((t) => t.normalized).map((token) => ({ find: this.#forms.get(token.id) ?? token.content, token })),
     );
   }
@@ -169,12 +169,12 @@ export class AddedTokens {
     return this.#forms.get(token.id) ?? token.content;
   }
 
-  /** Stretches of the input, normalised but for tokens; each is normalised by itself, none is empty. */
-  extract(input: AlignedText, normalise: Normaliser): Stretch[] {
+  /** Stretches of the input, normalized but for tokens; each is normalized by itself, none is empty. */
+  extract(input: AlignedText, normalize: Normalizer): Stretch[] {
     const stretches: Stretch[] = [];
     for (const stretch of this.#raw.split(input)) {
       if (stretch.token !== undefined) stretches.push(stretch);
-      else stretches.push(...this.#normalised.split(normalise(stretch.text)));
+      else stretches.push(...this.#normalized.split(normalize(stretch.text)));
     }
     return stretches;
   }

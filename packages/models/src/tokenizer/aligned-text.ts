@@ -1,5 +1,5 @@
 /**
- * A text on its way through normalisers, with the place in the input that each of its UTF-16 units came from. Places are kept only
+ * A text on its way through normalizers, with the place in the input that each of its UTF-16 units came from. Places are kept only
  * where they are not simply one after the other, which for most texts is nowhere.
  */
 export interface AlignedText {

@@ -9,7 +9,7 @@ export type Decoder = (tokens: readonly string[]) => string;
 /** Without a decoder tokens are words. */
 export const WORDS: Decoder = (tokens) => tokens.join(" ");
 
-/** Spaces that tokenising puts before punctuation and contractions; transformers' list. */
+/** Spaces that tokenizing puts before punctuation and contractions; transformers' list. */
 export function cleanUp(dirty: string): string {
   return CONTRACTIONS.reduce((t, word) => t.replaceAll(` ${word}`, word), withoutSpaces(dirty));
 }

@@ -4,7 +4,7 @@ import { absent, anything, checkFile, fields, flag, leaf, oneOf, type Rule } fro
 import { AddedTokens, addedTokenList, type AddedToken } from "./added-tokens.ts";
 import { bytePair } from "./byte-pair.ts";
 import { decoder, WORDS, type Decoder } from "./decoder.ts";
-import { normaliser, type Normaliser } from "./normaliser.ts";
+import { normalizer, type Normalizer } from "./normalizer.ts";
 import { partOf, type Part } from "./parts.ts";
 import { PLAIN, postProcessor, type PostProcessor } from "./post-processor.ts";
 import { preTokenizer, type PreTokenizer } from "./pre-tokenizer.ts";
@@ -15,8 +15,8 @@ import { wordPiece } from "./word-piece.ts";
 /** The parts of a tokenizer, in the order in which a text goes through them. */
 export interface TokenizerParts {
   readonly added: AddedTokens;
-  readonly normalise: Normaliser;
-  readonly preTokenise: PreTokenizer;
+  readonly normalize: Normalizer;
+  readonly preTokenize: PreTokenizer;
   readonly model: SubwordModel;
   readonly postProcessor: PostProcessor;
   readonly decode: Decoder;
@@ -27,7 +27,7 @@ interface TokenizerFile {
   truncation: unknown;
   padding: unknown;
   added_tokens: AddedToken[] | undefined;
-  normalizer: Normaliser | undefined;
+  normalizer: Normalizer | undefined;
   pre_tokenizer: PreTokenizer | undefined;
   model: SubwordModel;
   post_processor: PostProcessor | undefined;
@@ -44,7 +44,7 @@ const TOKENIZER: Rule<TokenizerFile> = fields<TokenizerFile>({
   truncation: absent(anything()),
   padding: absent(anything()),
   added_tokens: addedTokenList,
-  normalizer: absent(normaliser),
+  normalizer: absent(normalizer),
   pre_tokenizer: absent(preTokenizer),
   model: partOf("model", () => MODELS, modelType),
   post_processor: absent(postProcessor),
@@ -56,17 +56,17 @@ export function readTokenizer(value: unknown, source: string, config: TokenizerC
   const file = checkFile(source, TOKENIZER, value);
   mustAgree(value as object, source, config);
   const { model } = file;
-  const normalise: Normaliser = file.normalizer ?? ((text) => text);
-  const preTokenise: PreTokenizer = file.pre_tokenizer ?? ((text) => [text]);
-  const added = new AddedTokens(file.added_tokens ?? [], model.vocabulary, normalise, {
+  const normalize: Normalizer = file.normalizer ?? ((text) => text);
+  const preTokenize: PreTokenizer = file.pre_tokenizer ?? ((text) => [text]);
+  const added = new AddedTokens(file.added_tokens ?? [], model.vocabulary, normalize, {
     source,
     path: [],
     code: "FormatError",
   });
   return {
     added,
-    normalise,
-    preTokenise,
+    normalize,
+    preTokenize,
     model,
     postProcessor: file.post_processor ?? PLAIN,
     decode: file.decoder ?? WORDS,

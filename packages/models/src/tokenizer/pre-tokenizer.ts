@@ -1,4 +1,4 @@
-/** Pre-tokenizers: where a normalised text is cut before the model sees it. Names and rules are those of Hugging Face's `tokenizers`. */
+/** Pre-tokenizers: where a normalized text is cut before the model sees it. Names and rules are those of Hugging Face's `tokenizers`. */
 import { quote } from "@lowrank/tensor";
 import {
   anyOf,

@@ -1,5 +1,5 @@
 /**
- * The split patterns that tokenizers in the wild use, recognised by their text and written for JavaScript. They look ahead, which no linear
+ * The split patterns that tokenizers in the wild use, recognized by their text and written for JavaScript. They look ahead, which no linear
  * matcher does; each of these takes linear time because its alternatives consume what they have read. A pattern from a file that is
  * not here is refused by name: it could take exponential time, or mean something else in Oniguruma's syntax.
  *

@@ -212,7 +212,7 @@ class FileTokenizer implements Tokenizer {
 
   /** Tokens of one text or word. `wordId` is the word's index; undefined: pieces are counted. */
   #append(out: Encoding, source: string, sequence: number, wordId: number | undefined): void {
-    const { added, normalise, preTokenise, model } = this.#parts;
+    const { added, normalize, preTokenize, model } = this.#parts;
     let piece = 0;
     const push = (id: number, token: string, place: [number, number]): void => {
       out.ids.push(id);
@@ -223,13 +223,13 @@ class FileTokenizer implements Tokenizer {
       out.wordIds.push(wordId ?? piece);
       out.sequenceIds.push(sequence);
     };
-    for (const { text, token } of added.extract(alignedText(source), normalise)) {
+    for (const { text, token } of added.extract(alignedText(source), normalize)) {
       if (token !== undefined) {
         push(token.id, text.text, originOf(text, 0, text.text.length));
         piece++;
         continue;
       }
-      for (const word of preTokenise(text)) {
+      for (const word of preTokenize(text)) {
         const { ids, ends } = model.pieces(word.text);
         let start = 0;
         for (let i = 0; i < ids.length; i++) {

@@ -1,6 +1,6 @@
 /**
  * AdaLoRA's importance (Zhang et al. 2023, "Adaptive Budget Allocation for Parameter-Efficient Fine-Tuning", arXiv:2303.10512, §3.2):
- * sensitivity |p·∂L/∂p| smoothed over steps, times its smoothed uncertainty. p is the value after the optimiser's step, as in PEFT and
+ * sensitivity |p·∂L/∂p| smoothed over steps, times its smoothed uncertainty. p is the value after the optimizer's step, as in PEFT and
  * in the authors' code.
  */
 import type { Weight } from "@lowrank/nn";
@@ -18,7 +18,7 @@ export interface AdaLoraOptions extends AllocatorOptions {
   readonly beta1?: number;
   /** Decay of the smoothed uncertainty. Default 0.85. */
   readonly beta2?: number;
-  /** Weight of the orthogonality regulariser. Default 0.5, PEFT's; the authors' scripts use 0.1. */
+  /** Weight of the orthogonality regularizer. Default 0.5, PEFT's; the authors' scripts use 0.1. */
   readonly orthRegWeight?: number;
 }
 

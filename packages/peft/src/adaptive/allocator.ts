@@ -1,5 +1,5 @@
 /**
- * The part that all allocators share: after each optimiser step scores are made, and where the schedule says so as many triplets stay
+ * The part that all allocators share: after each optimizer step scores are made, and where the schedule says so as many triplets stay
  * as the budget allows; E of the others becomes 0. Everything runs on the device as part of the training step. The host feeds the
  * schedule's numbers live and gets four numbers back, which say what was found wrong.
  */
@@ -187,7 +187,7 @@ export class BudgetAllocator implements AdaptiveMethod {
       const grid = ops.expand(owner, [modules, size.size]);
       const reach = ops.amax(
         ops.where(
-          ops.eq(grid, ops.coordinate(grid, 0)),
+          ops.eq(grid, ops.iota(grid, 0)),
           ops.expand(ops.reshape(this.#seen.value, [1, size.size]), grid.shape),
           0,
         ),
@@ -195,7 +195,7 @@ export class BudgetAllocator implements AdaptiveMethod {
       );
       // the first unreached module has the largest distance from the end
       const distance = ops.amax(
-        ops.where(ops.gt(reach, 0), 0, ops.cast(ops.sub(modules, ops.coordinate(reach, 0)), scores.dtype)),
+        ops.where(ops.gt(reach, 0), 0, ops.cast(ops.sub(modules, ops.iota(reach, 0)), scores.dtype)),
       );
       const unreached = ops.gt(distance, 0);
       module = ops.where(unreached, ops.sub(modules, distance), 0);
@@ -267,7 +267,7 @@ export class BudgetAllocator implements AdaptiveMethod {
       choices: this.#choices,
       initialBudget: this.initialBudget,
       targetBudget: this.targetBudget,
-      finalisedAt: this.steps >= finalStep ? finalStep : null,
+      finalizedAt: this.steps >= finalStep ? finalStep : null,
       kept: modules.reduce((n, m) => n + m.kept, 0),
       modules,
     };

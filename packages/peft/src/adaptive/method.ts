@@ -31,7 +31,7 @@ export interface AllocationRecord {
   readonly method: string;
   readonly reference: string;
   readonly compat: "strict" | "peft";
-  /** Times the allocator ran; equals the optimiser's steps. */
+  /** Times the allocator ran; equals the optimizer's steps. */
   readonly calls: number;
   /** Budget after each step. */
   readonly budgets: readonly number[];
@@ -40,7 +40,7 @@ export interface AllocationRecord {
   readonly initialBudget: number;
   readonly targetBudget: number;
   /** Step of the final choice, or null where training ended before it. */
-  readonly finalisedAt: number | null;
+  readonly finalizedAt: number | null;
   readonly kept: number;
   readonly modules: readonly ModuleAllocation[];
 }
@@ -62,7 +62,7 @@ export interface AdaptiveMethod {
   regularizer(): Tensor | undefined;
 
   /**
-   * To be called in the training step, after the optimiser's update, with the gradients of that step. Builds graph only: what depends
+   * To be called in the training step, after the optimizer's update, with the gradients of that step. Builds graph only: what depends
    * on the step is fed live, so the step may be compiled.
    * @param when bool scalar: where it is false nothing changes; tell `revoke` afterwards
    * @returns a report to be returned from the compiled step and given to `check`

@@ -1,4 +1,4 @@
-/** AdaLoRA's regulariser (Zhang et al. 2023, eq. 4, with PEFT's Frobenius norm unsquared): how far A's rows and B's columns are from orthonormal. */
+/** AdaLoRA's regularizer (Zhang et al. 2023, eq. 4, with PEFT's Frobenius norm unsquared): how far A's rows and B's columns are from orthonormal. */
 import { ops, type Tensor } from "@lowrank/tensor";
 import type { Triplets } from "./method.ts";
 
@@ -20,7 +20,7 @@ export function orthogonality(layers: readonly Triplets[]): Tensor {
 
 /** ‖M − I‖_F */
 function distance(product: Tensor): Tensor {
-  const one = ops.cast(ops.eq(ops.coordinate(product, 0), ops.coordinate(product, 1)), product.dtype);
+  const one = ops.cast(ops.eq(ops.iota(product, 0), ops.iota(product, 1)), product.dtype);
   const squares = ops.sum(ops.square(ops.sub(product, one)));
   const positive = ops.gt(squares, 0);
   // √ has no slope at 0: there the branch that is not taken must stay finite too

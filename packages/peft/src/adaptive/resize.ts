@@ -20,7 +20,7 @@ export function tripletsOf(adapter: LoraAdapter): Triplets[] {
 
 /**
  * Leaves only what `masks` keep: rows of A and E, columns of B. The scale stays that of the initial rank. Fills in the adapter's rank
- * mask and its table. Optimisers and compiled steps made before hold the old tensors and must be made anew.
+ * mask and its table. Optimizers and compiled steps made before hold the old tensors and must be made anew.
  * @param masks by module path, as `AdaptiveMethod.masks` gives them; triplets left out must have E = 0
  */
 export async function resizeAdapter(

@@ -1,5 +1,5 @@
 /**
- * What one allocator is: a way of scoring triplets. Budgets, selection, masking, checks and finalisation are the same for all and live
+ * What one allocator is: a way of scoring triplets. Budgets, selection, masking, checks and finalization are the same for all and live
  * in `allocator.ts`, so that a new allocator is one file with one class.
  */
 import type { Weight } from "@lowrank/nn";

@@ -1,13 +1,13 @@
 /**
  * How many singular triplets may live at each step: AdaLoRA's cubic schedule (Zhang et al. 2023, eq. 10), with PEFT's rounding.
- * Steps count from 1, as the allocator is called after the optimiser's step. Pure numbers, no tensors.
+ * Steps count from 1, as the allocator is called after the optimizer's step. Pure numbers, no tensors.
  */
 import { LowrankError } from "@lowrank/tensor";
 import { checkOptions } from "@lowrank/tensor/check";
 import { SCHEDULE_RULES } from "./options.ts";
 
 export interface ScheduleOptions {
-  /** Optimiser steps of the whole training. */
+  /** Optimizer steps of the whole training. */
   readonly totalSteps: number;
   /** Steps at the full budget: a whole number, or a fraction of the training below 1. Default 0. */
   readonly tinit?: number | undefined;
@@ -17,7 +17,7 @@ export interface ScheduleOptions {
   readonly deltaT?: number | undefined;
 }
 
-/** What happens after one optimiser step. */
+/** What happens after one optimizer step. */
 export interface ScheduledStep {
   readonly step: number;
   readonly budget: number;
@@ -60,7 +60,7 @@ export class BudgetSchedule {
     return this.totalSteps - this.tfinal;
   }
 
-  /** @param step finished optimiser steps, from 1 */
+  /** @param step finished optimizer steps, from 1 */
   at(step: number, initial: number, target: number): ScheduledStep {
     const { tinit, finalStep, deltaT } = this;
     const phase = { step, observe: step < finalStep, hold: step > finalStep };

@@ -29,7 +29,7 @@ export function aboveThreshold(scores: Tensor, removed: Tensor): Tensor {
  */
 export function bestOf(scores: Tensor, budget: Tensor): Tensor {
   const { own, other } = grid(scores);
-  const earlier = ops.lt(ops.coordinate(other, 1), ops.coordinate(other, 0));
+  const earlier = ops.lt(ops.iota(other, 1), ops.iota(other, 0));
   const ahead = ops.logicalOr(ops.gt(other, own), ops.logicalAnd(ops.eq(other, own), earlier));
   return ops.lt(count(ahead, scores), budget);
 }

@@ -16,8 +16,8 @@ import type { NamedUpdateWeight, Update, UpdateBase } from "./update.ts";
 export interface MergeOptions {
   /** Checks every result, as it will be stored, before anything is written. */
   readonly safe?: boolean;
-  /** Needed for a quantised base: its place is taken by the dequantised matrix, which is what the adapter was trained on, plus the update. */
-  readonly into?: "dequantised";
+  /** Needed for a quantized base: its place is taken by the dequantized matrix, which is what the adapter was trained on, plus the update. */
+  readonly into?: "dequantized";
 }
 
 /** Largest change that rounding to the base's dtype made, and where. */
@@ -40,7 +40,7 @@ export class Adapters {
   #active: readonly string[] = [];
   readonly #off = new Set<string>();
   readonly #base: () => AdaptedBase;
-  /** Values from before a merge, so that undoing it is exact; undefined where the base was quantised. */
+  /** Values from before a merge, so that undoing it is exact; undefined where the base was quantized. */
   #pristine: (readonly [Parameter, TypedArray])[] | undefined;
   #merged = false;
 
@@ -62,7 +62,7 @@ export class Adapters {
     return this.#merged;
   }
 
-  /** Merged into a base that was quantised: that stays. */
+  /** Merged into a base that was quantized: that stays. */
   get final(): boolean {
     return this.#merged && this.#pristine === undefined;
   }
@@ -110,10 +110,10 @@ export class Adapters {
   async checkMerge(options: MergeOptions): Promise<void> {
     if (this.#merged || this.taking.length === 0) return;
     const { weight } = this.#base();
-    if (weight.form !== undefined && options.into !== "dequantised")
+    if (weight.form !== undefined && options.into !== "dequantized")
       throw new LowrankError(
         "MergeError",
-        `merge: ${weight.name} is kept as ${weight.form.kind}; say merge({ into: "dequantised" }) to put the dequantised matrix in its place, or load the original base and merge there`,
+        `merge: ${weight.name} is kept as ${weight.form.kind}; say merge({ into: "dequantized" }) to put the dequantized matrix in its place, or load the original base and merge there`,
       );
     const results = this.#results();
     if (options.safe !== true) return;
@@ -132,7 +132,7 @@ export class Adapters {
     await this.checkMerge(options);
     const { weight } = this.#base();
     const results = this.#results();
-    const quantised = weight.form !== undefined;
+    const quantized = weight.form !== undefined;
     const pristine: [Parameter, TypedArray][] = [];
     let rounding = 0;
     for (const [target, value] of results) {
@@ -153,7 +153,7 @@ export class Adapters {
       }
       rounding = exact.reduce((most, v, i) => Math.max(most, Math.abs(v - stored[i]!)), rounding);
     }
-    this.#pristine = quantised ? undefined : pristine;
+    this.#pristine = quantized ? undefined : pristine;
     this.#merged = true;
     structureChanged();
     return { module: weight.name, rounding };
@@ -165,7 +165,7 @@ export class Adapters {
     if (this.#pristine === undefined)
       throw new LowrankError(
         "MergeError",
-        `unmerge: ${this.#base().weight.name} was quantised before the merge; load the base again`,
+        `unmerge: ${this.#base().weight.name} was quantized before the merge; load the base again`,
       );
     for (const [parameter, values] of this.#pristine) parameter.write(values);
     this.#pristine = undefined;

@@ -28,7 +28,7 @@ export class DoraUpdate extends LoraUpdate {
     ];
   }
 
-  override async initialise(): Promise<void> {
+  override async initialize(): Promise<void> {
     const { parameter } = this.magnitude;
     parameter.write(toMemory(parameter.dtype, await this.#norm().floats(), "f64"));
   }

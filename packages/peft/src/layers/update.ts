@@ -71,7 +71,7 @@ export abstract class Update {
   abstract mergedInto(matrix: Tensor): Tensor;
 
   /** Values that depend on the base, once both have memory. */
-  async initialise(): Promise<void> {
+  async initialize(): Promise<void> {
     /* most methods have none */
   }
 }

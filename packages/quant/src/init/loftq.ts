@@ -1,14 +1,14 @@
 /**
- * LoftQ (Li et al. 2023): the adapter starts as the best product of rank r for what quantisation loses, so that base and adapter
- * together begin near the weight. Each further iteration quantises the weight less the product found so far; nothing makes the error
+ * LoftQ (Li et al. 2023): the adapter starts as the best product of rank r for what quantization loses, so that base and adapter
+ * together begin near the weight. Each further iteration quantizes the weight less the product found so far; nothing makes the error
  * fall with each of them, and on some weights it rises a little.
  */
 import { checkOptions, fields, optional, positive, size, type Rule } from "@lowrank/tensor/check";
 import { BLOCK_SIZE, checkMatrix, FOUR_BIT, FOUR_BIT_SPELT } from "../options.ts";
-import { dequantiseFourBit, quantiseFourBit, type FourBitOptions, type FourBitState } from "../state.ts";
+import { dequantizeFourBit, quantizeFourBit, type FourBitOptions, type FourBitState } from "../state.ts";
 import { bestFactors, checkRank, without, type Factors } from "./factors.ts";
 
-export interface LoftqOptions extends Omit<FourBitOptions, "doubleQuantisation"> {
+export interface LoftqOptions extends Omit<FourBitOptions, "doubleQuantization"> {
   readonly rank: number;
   /** Default 1, as in PEFT. */
   readonly iterations?: number;
@@ -55,8 +55,8 @@ export function loftq(
   checkRank("loftq", rank, shape);
   let target = weight;
   for (let i = 1; ; i++) {
-    const base = quantiseFourBit(target, shape, { ...format, doubleQuantisation: false }, name);
-    const decoded = dequantiseFourBit(base);
+    const base = quantizeFourBit(target, shape, { ...format, doubleQuantization: false }, name);
+    const decoded = dequantizeFourBit(base);
     const factors = bestFactors(
       Float64Array.from(weight, (w, j) => w - decoded[j]!),
       out,

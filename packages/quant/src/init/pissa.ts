@@ -1,10 +1,10 @@
 /**
- * PiSSA (Meng et al. 2024): the adapter starts as the principal part of the weight and the base keeps the rest. Quantised, the rest
- * has a narrower range than the weight, so less is lost than by quantising the weight itself.
+ * PiSSA (Meng et al. 2024): the adapter starts as the principal part of the weight and the base keeps the rest. Quantized, the rest
+ * has a narrower range than the weight, so less is lost than by quantizing the weight itself.
  */
 import { checkOptions, fields, positive, size, type Rule, type Rules } from "@lowrank/tensor/check";
 import { checkMatrix, FOUR_BIT, FOUR_BIT_SPELT } from "../options.ts";
-import { quantiseFourBit, type FourBitOptions, type FourBitState } from "../state.ts";
+import { quantizeFourBit, type FourBitOptions, type FourBitState } from "../state.ts";
 import { bestFactors, checkFinite, checkRank, without, type Factors } from "./factors.ts";
 
 export interface PissaOptions {
@@ -21,7 +21,7 @@ export interface PissaStart extends Factors {
 const RULES: Rules<PissaOptions> = { rank: size, scale: positive };
 const SPELT = { r: "rank", scaling: "scale" };
 const OPTIONS: Rule<PissaOptions> = fields<PissaOptions>(RULES, { spelt: SPELT });
-const QUANTISED_OPTIONS: Rule<PissaOptions & FourBitOptions> = fields<PissaOptions & FourBitOptions>(
+const QUANTizED_OPTIONS: Rule<PissaOptions & FourBitOptions> = fields<PissaOptions & FourBitOptions>(
   { ...RULES, ...FOUR_BIT },
   { spelt: { ...SPELT, ...FOUR_BIT_SPELT } },
 );
@@ -46,13 +46,13 @@ export function pissa(
 }
 
 /** As `pissa`, with the residual in four bits. */
-export function quantisedPissa(
+export function quantizedPissa(
   weight: Float32Array,
   shape: readonly [out: number, into: number],
   options: PissaOptions & FourBitOptions,
   name = "tensor",
 ): Factors & { readonly base: FourBitState } {
-  const { rank, scale, ...format } = checkOptions("quantisedPissa", QUANTISED_OPTIONS, options);
+  const { rank, scale, ...format } = checkOptions("quantizedPissa", QUANTizED_OPTIONS, options);
   const { a, b, residual } = pissa(weight, shape, { rank, scale }, name);
-  return { a, b, base: quantiseFourBit(residual, shape, format, name) };
+  return { a, b, base: quantizeFourBit(residual, shape, format, name) };
 }

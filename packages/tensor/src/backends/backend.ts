@@ -16,7 +16,7 @@ export interface Executable {
 }
 
 export interface MemoryInfo {
-  /** Bytes in buffers that somebody holds (parameters, optimiser state, realised tensors). */
+  /** Bytes in buffers that somebody holds (parameters, optimizer state, realized tensors). */
   readonly persistent: number;
   /** Bytes of the shared arena that plans run in: the largest plan so far. */
   readonly arena: number;

@@ -1,4 +1,4 @@
-/** Persistent device storage behind parameters and realised tensors. `version` counts in-place writes. */
+/** Persistent device storage behind parameters and realized tensors. `version` counts in-place writes. */
 import type { DType } from "../dtype.ts";
 import type { Engine, Storage } from "../engine.ts";
 

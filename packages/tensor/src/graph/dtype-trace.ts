@@ -9,14 +9,14 @@ export interface ProductTrace {
   /** dtypes of both operands and of the result. Products accumulate in f32 (f64 on `reference`). */
   readonly operands: readonly [DType, DType];
   readonly result: DType;
-  /** What the operands are in memory where they are weights: `u8` under dequantisation; undefined for activations. */
+  /** What the operands are in memory where they are weights: `u8` under dequantization; undefined for activations. */
   readonly stored: readonly [DType | undefined, DType | undefined];
   readonly count: number;
 }
 
 export interface DTypeTrace {
   readonly products: readonly ProductTrace[];
-  /** Bytes of parameters and optimiser state the program touches, by dtype. */
+  /** Bytes of parameters and optimizer state the program touches, by dtype. */
   readonly storage: Readonly<Partial<Record<DType, number>>>;
   /** Reductions (norms, softmax, losses) by the dtype they are carried in. */
   readonly reductions: Readonly<Partial<Record<DType, number>>>;
@@ -45,12 +45,12 @@ export function traceDTypes(program: Program): DTypeTrace {
   return { products: [...products.values()].sort((x, y) => y.count - x.count), storage, reductions };
 }
 
-/** The dtype of the parameter behind views, casts and dequantisation. */
+/** The dtype of the parameter behind views, casts and dequantization. */
 function storedAs(node: Node): DType | undefined {
   let at = node;
   while (at.leaf === undefined) {
     const { class: kind } = at.record.lowering;
-    if (kind !== "view" && kind !== "cast" && kind !== "dequantise") return undefined;
+    if (kind !== "view" && kind !== "cast" && kind !== "dequantize") return undefined;
     at = at.inputs[0]!;
   }
   return at.leaf.kind === "cell" ? at.dtype : undefined;

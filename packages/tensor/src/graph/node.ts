@@ -38,7 +38,7 @@ export class Node {
   readonly dtype: DType;
   /** Module path at creation, for error messages and profiles. */
   readonly scope: string = scopeStack.join(".");
-  /** Present on leaves; set on any node once it has been realised. */
+  /** Present on leaves; set on any node once it has been realized. */
   leaf: Leaf | undefined;
   vjp: CustomVjp | undefined;
 

@@ -55,7 +55,7 @@ function checkVersion(node: Node, cell: Cell, version: number): void {
   }
 }
 
-/** Depth-first, iterative: graphs of a training step are deeper than the call stack. Realised nodes count as leaves. */
+/** Depth-first, iterative: graphs of a training step are deeper than the call stack. Realized nodes count as leaves. */
 export function topological(roots: readonly Node[], inputsOf: (node: Node) => readonly Node[] = graphInputs): Node[] {
   const order: Node[] = [];
   const state = new Map<Node, "open" | "done">();

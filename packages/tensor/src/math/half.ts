@@ -3,7 +3,7 @@
 const word = new Uint32Array(1);
 const real = new Float32Array(word.buffer);
 
-/** f16 bits → f32 bits. Subnormals are renormalised by arithmetic: fraction · 2⁻²⁴ is exact in f32. */
+/** f16 bits → f32 bits. Subnormals are renormalized by arithmetic: fraction · 2⁻²⁴ is exact in f32. */
 function widen(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;

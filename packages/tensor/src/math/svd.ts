@@ -1,6 +1,6 @@
 /**
  * Singular values on the host, in f64: one-sided Jacobi (Hestenes 1958; accurate, cubic with a large constant) for all of them, and
- * Lanczos bidiagonalisation (Golub & Kahan 1965) for the largest few.
+ * Lanczos bidiagonalization (Golub & Kahan 1965) for the largest few.
  */
 import { ShapeError } from "../errors.ts";
 import { RandomStream } from "../random/stream.ts";
@@ -26,7 +26,7 @@ export function svd(a: ArrayLike<number>, m: number, n: number): Svd {
   const rows = wide ? Float64Array.from(a) : transposed(a, m, n);
   const turns = new Float64Array(k * k);
   for (let i = 0; i < k; i++) turns[i * k + i] = 1;
-  for (let sweep = 0; sweep < MAX_SWEEPS && orthogonalise(rows, turns, k, length); sweep++);
+  for (let sweep = 0; sweep < MAX_SWEEPS && orthogonalize(rows, turns, k, length); sweep++);
   const norms = Float64Array.from({ length: k }, (_, i) => Math.sqrt(dot(rows, i, i, length)));
   const order = Array.from(norms, (_, i) => i).sort((i, j) => norms[j]! - norms[i]!);
   const long = new Float64Array(length * k);
@@ -41,7 +41,7 @@ export function svd(a: ArrayLike<number>, m: number, n: number): Svd {
 }
 
 /** One sweep over all pairs of rows. Returns whether any pair had to be turned. */
-function orthogonalise(rows: Float64Array, turns: Float64Array, k: number, length: number): boolean {
+function orthogonalize(rows: Float64Array, turns: Float64Array, k: number, length: number): boolean {
   let turned = false;
   for (let p = 0; p < k - 1; p++) {
     for (let q = p + 1; q < k; q++) {
@@ -73,7 +73,7 @@ function turn(rows: Float64Array, p: number, q: number, length: number, cos: num
 }
 
 /**
- * The `rank` largest singular values of `a` [m, n], row-major, by Lanczos steps with full orthogonalisation, until what they leave out
+ * The `rank` largest singular values of `a` [m, n], row-major, by Lanczos steps with full orthogonalization, until what they leave out
  * is below `tolerance` times the largest; where that takes as many steps as there are values, the result is exact. A value that
  * occurs several times may be found fewer times.
  * @param tolerance default 1e-10

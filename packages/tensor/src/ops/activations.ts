@@ -19,7 +19,7 @@ export const relu: OpRecord<[x: Tensor]> = {
   tolerance: "exact",
   differentiable: true,
   sample: (g) => [g.tensor(g.shape(), { avoid: [0], gap: 1e-2 })],
-  call: (t, x) => t.make.withVjp(t.maximum(x, 0), [x], (dy) => [t.where(t.gt(x, 0), dy, 0)]),
+  call: (t, x) => t.make.customVjp(t.maximum(x, 0), [x], (dy) => [t.where(t.gt(x, 0), dy, 0)]),
 };
 
 /** 1 − σ(x) = σ(−x) for s = σ(x): the difference cancels where x > 0, e^−x·s overflows where x < 0. */
@@ -46,7 +46,7 @@ export const sigmoid: OpRecord<[x: Tensor]> = {
   ],
   call: (t, x) => {
     const y = t.reciprocal(t.add(t.exp(t.neg(x)), 1));
-    return t.make.withVjp(y, [x], (dy) => [t.mul(dy, t.mul(y, complement(t, x, y)))]);
+    return t.make.customVjp(y, [x], (dy) => [t.mul(dy, t.mul(y, complement(t, x, y)))]);
   },
 };
 
@@ -69,7 +69,7 @@ export const silu: OpRecord<[x: Tensor]> = {
   ],
   call: (t, x) => {
     const s = t.sigmoid(x);
-    return t.make.withVjp(t.mul(x, s), [x], (dy) => [t.mul(dy, t.mul(s, t.add(t.mul(x, complement(t, x, s)), 1)))]);
+    return t.make.customVjp(t.mul(x, s), [x], (dy) => [t.mul(dy, t.mul(s, t.add(t.mul(x, complement(t, x, s)), 1)))]);
   },
 };
 
@@ -110,7 +110,7 @@ export const gelu: OpRecord<[x: Tensor, approximate?: GeluForm]> = {
     if (geluFormOf(approximate) === "none") {
       const cdf = t.normalCdf(x);
       // d/dx x·Φ(x) = Φ(x) + x·φ(x), φ(x) = e^(−x²/2)/√(2π)
-      return t.make.withVjp(t.mul(x, cdf), [x], (dy) => {
+      return t.make.customVjp(t.mul(x, cdf), [x], (dy) => {
         const pdf = t.mul(t.exp(t.mul(t.mul(x, x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
         return [t.mul(dy, t.add(cdf, t.mul(x, pdf)))];
       });
@@ -118,7 +118,7 @@ export const gelu: OpRecord<[x: Tensor, approximate?: GeluForm]> = {
     // (1 + tanh v)/2 = σ(2v), which does not cancel
     const w = t.mul(t.mul(x, 2 * TANH_SCALE), t.add(t.mul(t.mul(x, x), TANH_CUBIC), 1));
     const s = t.sigmoid(w);
-    return t.make.withVjp(t.mul(x, s), [x], (dy) => {
+    return t.make.customVjp(t.mul(x, s), [x], (dy) => {
       const slope = t.mul(t.add(t.mul(t.mul(x, x), 3 * TANH_CUBIC), 1), 2 * TANH_SCALE);
       // σ′ is 0 where x² could overflow; choosing by that keeps 0·∞ out
       const steep = t.mul(s, complement(t, w, s));

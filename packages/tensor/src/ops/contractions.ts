@@ -165,7 +165,7 @@ export const embedding: OpRecord<[weight: Tensor, ids: Tensor, paddingIndex?: nu
     if (paddingIndex === undefined) return y;
     // −1 lies outside the table, where scatter drops it
     const counted = t.where(t.eq(ids, paddingIndex), t.make.scalar(-1, ids, "i32"), t.cast(ids, "i32"));
-    return t.make.withVjp(y, [weight], (g) => [t.scatterRows(counted, g, weight.shape[0]!)]);
+    return t.make.customVjp(y, [weight], (g) => [t.scatterRows(counted, g, weight.shape[0]!)]);
   },
 };
 
@@ -178,7 +178,7 @@ function flatPositions(t: Toolbox, shape: readonly number[], d: number, wanted: 
   const index = t.cast(asked(t, wanted, shape[d]!, op, "index"), "i32");
   let at = t.mul(index, strides[d]!);
   for (let i = 0; i < shape.length; i++)
-    if (i !== d && index.shape[i]! > 1) at = t.add(at, t.mul(t.coordinate(index, i), strides[i]!));
+    if (i !== d && index.shape[i]! > 1) at = t.add(at, t.mul(t.iota(index, i), strides[i]!));
   return knownOnHost(wanted.node) ? at : t.where(t.logicalAnd(t.ge(index, 0), t.lt(index, shape[d]!)), at, -1);
 }
 

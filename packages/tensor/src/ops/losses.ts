@@ -43,7 +43,7 @@ export const crossEntropy: OpRecord<[logits: Tensor, labels: Tensor, options?: C
     const checked = t.checkIndices(labels, { size: classes, ignore: ignoreIndex, op: "crossEntropy", name: "label" });
     const label = t.unsqueeze(t.cast(checked, "i32"), 1);
     const counted = t.ne(label, ignoreIndex);
-    const hit = t.eq(t.coordinate(logits, 1), label);
+    const hit = t.eq(t.iota(logits, 1), label);
     const logp = t.logSoftmax(logits, 1);
     let row = t.neg(t.sum(t.where(hit, logp, 0), 1, true));
     if (epsilon !== 0) row = t.add(t.mul(row, 1 - epsilon), t.mul(t.sum(logp, 1, true), -epsilon / classes));
@@ -53,7 +53,7 @@ export const crossEntropy: OpRecord<[logits: Tensor, labels: Tensor, options?: C
       : t.gatherRows(t.expand(t.make.scalar(0, logits), [classes]), t.where(counted, label, 0));
     const orNaN = (x: Tensor): Tensor => (none === undefined ? x : t.add(x, none));
     const kept = t.where(counted, orNaN(row), 0);
-    const each = t.make.withVjp(kept, [logits], (dy) => {
+    const each = t.make.customVjp(kept, [logits], (dy) => {
       // d/dx_j = softmax_j − (1 − ε)[j = label] − ε/classes, and 0 for ignored rows
       const target = t.where(
         hit,
@@ -126,14 +126,18 @@ export const binaryCrossEntropy: OpRecord<[logits: Tensor, targets: Tensor, redu
     const y = t.cast(targets, logits.dtype);
     // max(x, 0) − x·y + log(1 + e^−|x|)
     const e = t.exp(t.neg(t.abs(logits)));
-    const each = t.make.withVjp(t.add(t.sub(t.maximum(logits, 0), t.mul(logits, y)), t.log1p(e)), [logits, y], (dy) => {
-      // σ(x) − y, from σ(−|x|): the difference from 1 would cancel
-      const small = t.div(e, t.add(e, 1));
-      return [
-        t.mul(dy, t.where(t.ge(logits, 0), t.sub(t.sub(1, y), small), t.sub(small, y))),
-        t.neg(t.mul(dy, logits)),
-      ];
-    });
+    const each = t.make.customVjp(
+      t.add(t.sub(t.maximum(logits, 0), t.mul(logits, y)), t.log1p(e)),
+      [logits, y],
+      (dy) => {
+        // σ(x) − y, from σ(−|x|): the difference from 1 would cancel
+        const small = t.div(e, t.add(e, 1));
+        return [
+          t.mul(dy, t.where(t.ge(logits, 0), t.sub(t.sub(1, y), small), t.sub(small, y))),
+          t.neg(t.mul(dy, logits)),
+        ];
+      },
+    );
     return reduced(t, "binaryCrossEntropy", each, reduction);
   },
 };

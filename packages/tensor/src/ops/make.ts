@@ -36,7 +36,7 @@ export function makeToolbox(
       checkSizes(primitive.name, shape);
       return wrap(new Node(primitive, [], attrs, shape, dtype), device);
     },
-    withVjp(output, inputs, rule) {
+    customVjp(output, inputs, rule) {
       invariant(output.node.vjp === undefined, "a node has one gradient rule");
       output.node.vjp = { inputs: inputs.map((x) => x.node), rule };
       return output;

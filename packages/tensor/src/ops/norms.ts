@@ -26,7 +26,7 @@ export const layerNorm: OpRecord<[x: Tensor, weight: Tensor, bias: Tensor, eps: 
     const centred = t.sub(rough, t.mean(rough, -1, true));
     const rstd = t.rsqrt(t.add(t.mean(t.square(centred), -1, true), eps));
     const normal = t.mul(centred, rstd);
-    return t.make.withVjp(t.add(t.mul(normal, weight), bias), [x, weight, bias], (dy) => {
+    return t.make.customVjp(t.add(t.mul(normal, weight), bias), [x, weight, bias], (dy) => {
       const g = t.mul(dy, weight);
       // dx = rstd·(g − mean(g) − x̂·mean(g⊙x̂))
       const dx = t.mul(rstd, t.sub(t.sub(g, t.mean(g, -1, true)), t.mul(normal, t.mean(t.mul(g, normal), -1, true))));
@@ -48,7 +48,7 @@ export const rmsNorm: OpRecord<[x: Tensor, weight: Tensor, eps: number]> = {
   call: (t, x, weight, eps) => {
     const rstd = t.rsqrt(t.add(t.mean(t.square(x), -1, true), eps));
     const normal = t.mul(x, rstd);
-    return t.make.withVjp(t.mul(normal, weight), [x, weight], (dy) => {
+    return t.make.customVjp(t.mul(normal, weight), [x, weight], (dy) => {
       const g = t.mul(dy, weight);
       return [t.mul(rstd, t.sub(g, t.mul(normal, t.mean(t.mul(g, normal), -1, true)))), sumRows(t, t.mul(dy, normal))];
     });

@@ -67,7 +67,7 @@ export const concat: OpRecord<[parts: readonly Tensor[], dim?: number]> = {
         part.shape.map((s, i) => (i === d ? ([start, total - start - s] as const) : ([0, 0] as const))),
       );
       // chosen by position, not added: NaN or −0 in one part never touches another
-      out = out === undefined ? placed : t.where(t.lt(t.coordinate(placed, d), start), out, placed);
+      out = out === undefined ? placed : t.where(t.lt(t.iota(placed, d), start), out, placed);
       start += part.shape[d]!;
     }
     return out!;

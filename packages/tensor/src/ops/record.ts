@@ -90,7 +90,7 @@ export type Lowering =
   | { readonly class: "constant" }
   | { readonly class: "iota" }
   | { readonly class: "random" }
-  | { readonly class: "dequantise" }
+  | { readonly class: "dequantize" }
   | { readonly class: "view"; readonly view: "reshape" | "permute" | "expand" | "slice" | "pad" | "alias" }
   | { readonly class: "reduce"; readonly combine: "sum" | "max" }
   | { readonly class: "matmul" }

@@ -139,7 +139,7 @@ export const cumsum: OpRecord<[x: Tensor, dim: number]> = {
     const last = t.transpose(x, d, -1);
     const n = last.shape[last.rank - 1]!;
     const grid = t.expand(t.reshape(last, [...last.shape.slice(0, -1), 1, n]), [...last.shape.slice(0, -1), n, n]);
-    const kept = t.le(t.coordinate(grid, -1), t.coordinate(grid, -2));
+    const kept = t.le(t.iota(grid, -1), t.iota(grid, -2));
     return t.transpose(t.sum(t.where(kept, grid, 0), -1), d, -1);
   },
 };
@@ -156,7 +156,7 @@ function order(t: Toolbox, x: Tensor, descending: boolean): { rank: Tensor } {
   const i = t.reshape(x, [...lead, n, 1]);
   const j = t.reshape(x, [...lead, 1, n]);
   const grid = t.expand(j, [...lead, n, n]);
-  const earlier = t.lt(t.coordinate(grid, -1), t.coordinate(grid, -2));
+  const earlier = t.lt(t.iota(grid, -1), t.iota(grid, -2));
   const [ahead, behind] = descending ? [less(t, i, j), less(t, j, i)] : [less(t, j, i), less(t, i, j)];
   const before = t.logicalOr(ahead, t.logicalAnd(t.logicalNot(behind), earlier));
   return { rank: t.sum(t.cast(before, "i32"), -1) };
@@ -181,11 +181,7 @@ export const sort: OpRecord<[x: Tensor, dim?: number, descending?: boolean], Sor
     const rank = t.reshape(order(t, t.detach(last), descending).rank, [...lead, 1, n]);
     const grid = t.expand(rank, [...lead, n, n]);
     // index at place p = Σ_i [rank_i = p] · i
-    const place = t.where(
-      t.eq(grid, t.coordinate(grid, -2)),
-      t.expand(t.coordinate(grid, -1), grid.shape),
-      t.make.scalar(0, rank),
-    );
+    const place = t.where(t.eq(grid, t.iota(grid, -2)), t.expand(t.iota(grid, -1), grid.shape), t.make.scalar(0, rank));
     const indices = t.sum(place, -1);
     return { values: t.transpose(t.gather(last, -1, indices), dim, -1), indices: t.transpose(indices, dim, -1) };
   },
@@ -213,7 +209,7 @@ export const topk: OpRecord<[x: Tensor, k: number, dim?: number], Sorted> = {
 function firstPlace(t: Toolbox, hit: Tensor, d: number): Tensor {
   const n = hit.shape[d]!;
   // the first hit is the one with the largest n − index
-  const score = t.sub(n, t.coordinate(hit, d));
+  const score = t.sub(n, t.iota(hit, d));
   return t.sub(n, t.amax(t.where(hit, t.expand(score, hit.shape), t.make.scalar(0, score)), d));
 }
 

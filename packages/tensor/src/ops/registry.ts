@@ -5,11 +5,11 @@ import * as contractions from "./contractions.ts";
 import { checkIndices } from "./indices.ts";
 import * as losses from "./losses.ts";
 import * as norms from "./norms.ts";
-import * as quantised from "./quantised.ts";
+import * as quantized from "./quantized.ts";
 import * as rearrange from "./rearrange.ts";
 import * as reductions from "./reductions.ts";
 import * as softmaxes from "./softmax.ts";
-import { cast, coordinate, randomBits, where } from "./sources.ts";
+import { cast, iota, randomBits, where } from "./sources.ts";
 import * as transformer from "./transformer.ts";
 import * as unary from "./unary.ts";
 import * as views from "./views.ts";
@@ -19,7 +19,7 @@ type Records = typeof activations &
   typeof contractions &
   typeof losses &
   typeof norms &
-  typeof quantised &
+  typeof quantized &
   typeof rearrange &
   typeof reductions &
   typeof softmaxes &
@@ -27,7 +27,7 @@ type Records = typeof activations &
   typeof unary &
   typeof views & {
     cast: typeof cast;
-    coordinate: typeof coordinate;
+    iota: typeof iota;
     randomBits: typeof randomBits;
     where: typeof where;
     checkIndices: typeof checkIndices;
@@ -38,13 +38,13 @@ export const records: Records = {
   ...binary,
   ...views,
   cast,
-  coordinate,
+  iota,
   randomBits,
   where,
   checkIndices,
   ...reductions,
   ...contractions,
-  ...quantised,
+  ...quantized,
   ...rearrange,
   ...activations,
   ...softmaxes,

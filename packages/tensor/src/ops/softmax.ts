@@ -51,7 +51,7 @@ export const softmax: OpRecord<[x: Tensor, dim?: number, mask?: Tensor]> = {
     const total = t.sum(e, d, true);
     const y = t.mul(e, t.where(t.eq(total, 0), 0, t.reciprocal(total)));
     // dx = y ⊙ (dy − Σ dy⊙y)
-    return t.make.withVjp(y, [x], (dy) => [t.mul(y, t.sub(dy, t.sum(t.mul(dy, y), d, true)))]);
+    return t.make.customVjp(y, [x], (dy) => [t.mul(y, t.sub(dy, t.sum(t.mul(dy, y), d, true)))]);
   },
 };
 
@@ -66,7 +66,7 @@ export const logsumexp: OpRecord<[x: Tensor, dim?: number, keepdim?: boolean]> =
     const d = resolveDim("logsumexp", dim, x.rank);
     const m = shift(t, x, d);
     const y = t.add(t.log(t.sum(t.exp(t.sub(x, m)), d, true)), m);
-    const out = t.make.withVjp(y, [x], (dy) => [t.mul(dy, t.exp(t.sub(x, t.where(t.isfinite(y), y, 0))))]);
+    const out = t.make.customVjp(y, [x], (dy) => [t.mul(dy, t.exp(t.sub(x, t.where(t.isfinite(y), y, 0))))]);
     return keepdim ? out : t.squeeze(out, d);
   },
 };
@@ -83,6 +83,6 @@ export const logSoftmax: OpRecord<[x: Tensor, dim?: number]> = {
     // (x − m) first: x − (m + log Σ) would lose the small difference when m is large
     const centred = t.sub(x, shift(t, x, d));
     const y = t.sub(centred, t.log(t.sum(t.exp(centred), d, true)));
-    return t.make.withVjp(y, [x], (dy) => [t.sub(dy, t.mul(t.exp(y), t.sum(dy, d, true)))]);
+    return t.make.customVjp(y, [x], (dy) => [t.sub(dy, t.mul(t.exp(y), t.sum(dy, d, true)))]);
   },
 };

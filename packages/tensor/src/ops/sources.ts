@@ -29,14 +29,14 @@ export const iotaPrimitive: Primitive = {
   reference: (_inputs, _attrs, shape) => Float64Array.from({ length: shape[0]! }, (_, i) => i),
 };
 /** 0, 1, … along dimension `dim` of something shaped like `x`, i32, broadcastable against it. */
-export const coordinate: OpRecord<[like: Tensor, dim: number]> = {
-  name: "coordinate",
+export const iota: OpRecord<[like: Tensor, dim: number]> = {
+  name: "iota",
   doc: "0, 1, … along one dimension of x, shaped to broadcast against it, i32",
   tolerance: "exact",
   differentiable: false,
   sample: (g) => [g.tensor(g.shape({ minRank: 1 })), -1],
   call: (t, like, dim) => {
-    const d = resolveDim("coordinate", dim, like.rank);
+    const d = resolveDim("iota", dim, like.rank);
     const n = like.shape[d]!;
     const line = t.make.source(iotaPrimitive, like.device, {}, [n], "i32");
     return t.reshape(

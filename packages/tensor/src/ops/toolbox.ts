@@ -16,7 +16,7 @@ export interface Builders {
   /** A node without inputs. */
   source(primitive: Primitive, device: Device, attrs: Attrs, shape: readonly number[], dtype: DType): Tensor;
   /** Gives `output` a gradient rule of its own with respect to `inputs`. Returns `output`. */
-  withVjp(output: Tensor, inputs: readonly Tensor[], rule: (g: Tensor) => readonly (Tensor | undefined)[]): Tensor;
+  customVjp(output: Tensor, inputs: readonly Tensor[], rule: (g: Tensor) => readonly (Tensor | undefined)[]): Tensor;
   /** A number as a tensor of `like`'s dtype and device, shape []. */
   scalar(value: number, like: Tensor, dtype?: DType): Tensor;
   /** A tensor as it is, a number as `scalar` has it. `like` is a tensor wherever `x` is a number. @throws DTypeError naming `op` on anything else, and on a number that the dtype does not hold */

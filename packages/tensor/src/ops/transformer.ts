@@ -86,7 +86,7 @@ export const attentionWeights: OpRecord<[q: Tensor, k: Tensor, options?: Attenti
     if (options.causal === true) {
       // keys may run ahead of queries by what a cache holds: query i sees keys ≤ i + (keys − queries)
       const ahead = scores.shape[scores.rank - 1]! - scores.shape[scores.rank - 2]!;
-      const causal = t.le(t.coordinate(scores, -1), t.add(t.coordinate(scores, -2), ahead));
+      const causal = t.le(t.iota(scores, -1), t.add(t.iota(scores, -2), ahead));
       mask = mask === undefined ? causal : t.logicalAnd(mask, causal);
     }
     return t.softmax(scores, -1, mask);

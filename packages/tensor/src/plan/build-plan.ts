@@ -4,7 +4,7 @@ import { invariant } from "../errors.ts";
 import type { Cell } from "../graph/cell.ts";
 import type { Program } from "../graph/program.ts";
 import type { Kernel } from "../ir/kernel.ts";
-import type { GNode } from "../schedule/graph.ts";
+import type { ScheduleNode } from "../schedule/graph.ts";
 import { schedule, type ScheduleOptions } from "../schedule/schedule.ts";
 import { sizeOf } from "../shape.ts";
 import { placeBuffers, type Lifetime } from "./arena.ts";
@@ -17,7 +17,7 @@ export function buildPlan(program: Program, options: ScheduleOptions): Plan {
   const cells = program.cells.length;
 
   /** What two nodes must share to be one buffer. */
-  const homeOf = (node: GNode): unknown => {
+  const homeOf = (node: ScheduleNode): unknown => {
     if (node.leaf?.kind === "cell") return slotOfCell.get(node.leaf.cell)!;
     const home = homes.get(node);
     return home === undefined ? node : typeof home === "number" ? cells + home : slotOfCell.get(home)!;
@@ -25,7 +25,7 @@ export function buildPlan(program: Program, options: ScheduleOptions): Plan {
   const finished = drafts.map((draft) => ({ draft, ...draft.finish(homeOf) }));
 
   // lifetimes of what lives in the arena; uploads are there from the start
-  const lifetimes = new Map<GNode, { first: number; last: number }>();
+  const lifetimes = new Map<ScheduleNode, { first: number; last: number }>();
   const uploadNodes = program.hostLeaves.map((origin) => leaves.find((l) => l.origin === origin));
   uploadNodes.forEach((node) => {
     if (node !== undefined) lifetimes.set(node, { first: -1, last: -1 });
@@ -41,7 +41,7 @@ export function buildPlan(program: Program, options: ScheduleOptions): Plan {
   const arenaNodes = [...lifetimes.keys()];
   const layout = placeBuffers(arenaNodes.map((n): Lifetime => ({ bytes: bytesFor(n), ...lifetimes.get(n)! })));
   const offsetOf = new Map(arenaNodes.map((n, i) => [n, layout.offsets[i]!]));
-  const refOf = (node: GNode): BufferRef => {
+  const refOf = (node: ScheduleNode): BufferRef => {
     const home = homeOf(node);
     if (typeof home === "number") return { kind: "bound", slot: home, bytes: bytesFor(node) };
     const offset = offsetOf.get(node);
@@ -77,7 +77,7 @@ export function buildPlan(program: Program, options: ScheduleOptions): Plan {
   return { kernels, steps, arenaBytes: layout.bytes, uploads, bound };
 }
 
-function bytesFor(node: GNode): number {
+function bytesFor(node: ScheduleNode): number {
   return node.size * bytesOf(node.dtype);
 }
 

@@ -6,7 +6,7 @@ import type { Kernel } from "../ir/kernel.ts";
 export type BufferRef =
   /** Inside the plan's arena. */
   | { readonly kind: "arena"; readonly offset: number; readonly bytes: number }
-  /** The `slot`-th buffer bound at run time: a parameter, a realised tensor, an output. */
+  /** The `slot`-th buffer bound at run time: a parameter, a realized tensor, an output. */
   | { readonly kind: "bound"; readonly slot: number; readonly bytes: number };
 
 export interface Step {

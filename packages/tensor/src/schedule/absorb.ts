@@ -2,21 +2,21 @@
  * Kernels with several results. When a kernel reads a stored node at every point it computes, it may as well compute that node
  * and write it out for the others: AdamW's moments with the update, a residual sum with the layer norm that follows.
  */
-import type { GNode } from "./graph.ts";
+import type { ScheduleNode } from "./graph.ts";
 import { KernelLinks } from "./links.ts";
 import { lowerLoop, type KernelDraft } from "./lower.ts";
 
 export interface AbsorbOptions {
   /** Whether a node must be written whoever reads it. */
-  readonly isResult: (node: GNode) => boolean;
+  readonly isResult: (node: ScheduleNode) => boolean;
   /** Whether a node must stay in a kernel of its own. */
-  readonly isAside: (node: GNode) => boolean;
+  readonly isAside: (node: ScheduleNode) => boolean;
   readonly maxArgs: number;
 }
 
 export function absorb(
   drafts: readonly KernelDraft[],
-  stored: ReadonlySet<GNode>,
+  stored: ReadonlySet<ScheduleNode>,
   { isResult, isAside, maxArgs }: AbsorbOptions,
 ): KernelDraft[] {
   const links = new KernelLinks(drafts);
@@ -55,7 +55,7 @@ function tryMerge(
   consumer: KernelDraft,
   producer: KernelDraft,
   keep: boolean,
-  stored: ReadonlySet<GNode>,
+  stored: ReadonlySet<ScheduleNode>,
   maxArgs: number,
 ): KernelDraft | undefined {
   const inside = new Set(consumer.writes);

@@ -7,7 +7,7 @@ import type { DType } from "../dtype.ts";
 import { invariant } from "../errors.ts";
 import type { Instr, ValueId, ValueType } from "../ir/kernel.ts";
 import type { RandomWidth } from "../random/threefry.ts";
-import type { GNode } from "./graph.ts";
+import type { ScheduleNode } from "./graph.ts";
 import {
   delinearize,
   factorForm,
@@ -27,7 +27,7 @@ export type DraftInstr =
   | {
       readonly op: "load";
       readonly type: ValueType;
-      readonly source: GNode;
+      readonly source: ScheduleNode;
       readonly index: LinearForm;
       readonly guards: readonly DraftGuard[];
     }
@@ -40,7 +40,7 @@ export interface DraftGuard {
 }
 
 export interface DraftStore {
-  readonly target: GNode;
+  readonly target: ScheduleNode;
   readonly index: LinearForm;
   readonly value: ValueId;
 }
@@ -56,16 +56,16 @@ export class SplitSignal extends Error {
 
 export interface BuilderOptions {
   /** Nodes that live in memory. */
-  readonly stored: (node: GNode) => boolean;
+  readonly stored: (node: ScheduleNode) => boolean;
   /** Nodes that this kernel computes and also writes out for others. */
-  readonly absorbed: ReadonlySet<GNode>;
+  readonly absorbed: ReadonlySet<ScheduleNode>;
   /** Whether dimensions may be cut; products have fixed ones. */
   readonly mayReduce: boolean;
   readonly maySplit: (dim: number) => boolean;
   /** Factors of dimensions that reductions append, by order of appearance. */
   readonly innerFactors: readonly (readonly number[])[];
   /** Products that this kernel accumulates itself, and where; `at` is the position of a result's element over the kernel's dimensions. */
-  readonly accumulators?: { readonly index: ReadonlyMap<GNode, number>; readonly at: LinearForm };
+  readonly accumulators?: { readonly index: ReadonlyMap<ScheduleNode, number>; readonly at: LinearForm };
 }
 
 export function valueTypeOf(dtype: DType): ValueType {
@@ -88,10 +88,10 @@ export function valueTypeOf(dtype: DType): ValueType {
 export class KernelBuilder {
   readonly sizes: number[];
   readonly body: DraftInstr[] = [];
-  readonly refused: Set<GNode> = new Set();
+  readonly refused: Set<ScheduleNode> = new Set();
   readonly extraStores: DraftStore[] = [];
   /** Nodes that must have been computed before this kernel starts. */
-  readonly waits: Set<GNode> = new Set();
+  readonly waits: Set<ScheduleNode> = new Set();
   /** Dimensions that reductions run over; undefined until the first reduction. */
   inner: number[] | undefined;
   /** How many dimensions of the root came first; reductions may append more. */
@@ -111,7 +111,7 @@ export class KernelBuilder {
   emit(instr: DraftInstr): ValueId {
     const key = JSON.stringify(instr, (name, v: unknown) =>
       name === "source" || name === "target"
-        ? (v as GNode).id
+        ? (v as ScheduleNode).id
         : typeof v === "number" && (!Number.isFinite(v) || Object.is(v, -0))
           ? `${Object.is(v, -0) ? "-0" : v}`
           : v,
@@ -128,7 +128,12 @@ export class KernelBuilder {
   }
 
   /** The value of `node` at `coords`, valid wherever `guards` hold. */
-  value(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[] = [], isRoot = false): ValueId {
+  value(
+    node: ScheduleNode,
+    coords: readonly LinearForm[],
+    guards: readonly DraftGuard[] = [],
+    isRoot = false,
+  ): ValueId {
     const key = pullKey(node, coords, guards, isRoot);
     const before = this.#pulled.get(key);
     if (before !== undefined) return before;
@@ -138,7 +143,7 @@ export class KernelBuilder {
     return id;
   }
 
-  #compute(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[], isRoot: boolean): ValueId {
+  #compute(node: ScheduleNode, coords: readonly LinearForm[], guards: readonly DraftGuard[], isRoot: boolean): ValueId {
     const type = valueTypeOf(node.dtype);
     if (node.constant !== undefined) return this.constant(type, node.constant);
     if (!isRoot && !this.#options.absorbed.has(node) && this.#isMemory(node)) return this.#load(node, coords, guards);
@@ -157,8 +162,8 @@ export class KernelBuilder {
         return this.emit({ op: "affine", type: "i32", form: coords[0]! });
       case "random":
         return this.#random(node, coords);
-      case "dequantise":
-        return this.#dequantise(node, coords, guards);
+      case "dequantize":
+        return this.#dequantize(node, coords, guards);
       case "view":
         return this.#view(node, lowering.view, coords, guards);
       case "reduce":
@@ -176,17 +181,17 @@ export class KernelBuilder {
     }
   }
 
-  #isMemory(node: GNode): boolean {
+  #isMemory(node: ScheduleNode): boolean {
     return node.leaf !== undefined || this.refused.has(node) || this.#options.stored(node);
   }
 
   /** `node` cannot be computed here: read it, and tell the scheduler. */
-  #refuse(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+  #refuse(node: ScheduleNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
     this.refused.add(node);
     return this.#load(node, coords, guards);
   }
 
-  #accumulator(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+  #accumulator(node: ScheduleNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
     const { index, at } = this.#options.accumulators ?? {};
     const found = index?.get(node);
     if (found === undefined || guards.length > 0 || !sameForm(linearize(coords, node.shape), at!, this.sizes))
@@ -197,11 +202,11 @@ export class KernelBuilder {
       : sum;
   }
 
-  #load(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+  #load(node: ScheduleNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
     return this.#loadAt(node, linearize(coords, node.shape), guards);
   }
 
-  #loadAt(source: GNode, index: LinearForm, guards: readonly DraftGuard[]): ValueId {
+  #loadAt(source: ScheduleNode, index: LinearForm, guards: readonly DraftGuard[]): ValueId {
     return this.emit({
       op: "load",
       type: valueTypeOf(source.dtype),
@@ -216,7 +221,7 @@ export class KernelBuilder {
     return range !== undefined && range[0] >= 0 && range[1] < guard.size;
   }
 
-  #absorb(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[], value: ValueId): void {
+  #absorb(node: ScheduleNode, coords: readonly LinearForm[], guards: readonly DraftGuard[], value: ValueId): void {
     if (guards.length > 0 || coords.some((c) => c.dynamic !== undefined)) {
       this.refused.add(node);
       return;
@@ -227,7 +232,7 @@ export class KernelBuilder {
   }
 
   /** f16 and bf16 results are rounded where hardware would store them; moving or choosing values needs no rounding. */
-  #rounded(node: GNode, value: ValueId): ValueId {
+  #rounded(node: ScheduleNode, value: ValueId): ValueId {
     const { dtype, lowering } = node;
     if (dtype === "u8") return this.emit({ op: "and", type: "u32", a: value, b: this.constant("u32", 255) });
     if (dtype !== "f16" && dtype !== "bf16") return value;
@@ -252,7 +257,7 @@ export class KernelBuilder {
     return out;
   }
 
-  #random(node: GNode, coords: readonly LinearForm[]): ValueId {
+  #random(node: ScheduleNode, coords: readonly LinearForm[]): ValueId {
     const words = node.inputs[0]!;
     const [k0, k1] = [0, 1].map((i) => this.value(words, [{ offset: i, strides: [] }]));
     const index = this.emit({ op: "affine", type: "u32", form: linearize(coords, node.shape) });
@@ -269,10 +274,10 @@ export class KernelBuilder {
   }
 
   /** table[code] · scale, all three found from the element's row-major position. */
-  #dequantise(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
-    const [codes, scales, table] = node.inputs as [GNode, GNode, GNode];
+  #dequantize(node: ScheduleNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+    const [codes, scales, table] = node.inputs as [ScheduleNode, ScheduleNode, ScheduleNode];
     const position = this.emit({ op: "affine", type: "u32", form: linearize(coords, node.shape) });
-    const at = (source: GNode, value: ValueId): ValueId =>
+    const at = (source: ScheduleNode, value: ValueId): ValueId =>
       this.value(source, [{ offset: 0, strides: [], dynamic: [{ value, stride: 1 }] }], guards);
     const shifted = (value: ValueId, by: number): ValueId =>
       this.emit({ op: "shr", type: "u32", a: value, b: this.constant("u32", by) });
@@ -285,7 +290,7 @@ export class KernelBuilder {
     return this.emit({ op: "mul", type: "f32", a: at(table, code), b: scale });
   }
 
-  #view(node: GNode, view: string, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+  #view(node: ScheduleNode, view: string, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
     const x = node.inputs[0]!;
     switch (view) {
       case "alias":
@@ -336,7 +341,7 @@ export class KernelBuilder {
     }
   }
 
-  #reshape(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+  #reshape(node: ScheduleNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
     const x = node.inputs[0]!;
     const direct = regroup(node.shape, x.shape, coords);
     if (direct !== undefined) return this.value(x, direct, guards);
@@ -361,8 +366,8 @@ export class KernelBuilder {
     return undefined;
   }
 
-  #gather(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
-    const [table, ids] = node.inputs as [GNode, GNode];
+  #gather(node: ScheduleNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+    const [table, ids] = node.inputs as [ScheduleNode, ScheduleNode];
     const id = this.value(ids, coords.slice(0, ids.shape.length), guards);
     const row: LinearForm = { offset: 0, strides: [], dynamic: [{ value: id, stride: 1 }] };
     const inRange = { form: row, size: table.shape[0]! };
@@ -378,7 +383,12 @@ export class KernelBuilder {
     });
   }
 
-  #reduce(node: GNode, combine: "sum" | "max", coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+  #reduce(
+    node: ScheduleNode,
+    combine: "sum" | "max",
+    coords: readonly LinearForm[],
+    guards: readonly DraftGuard[],
+  ): ValueId {
     const x = node.inputs[0]!;
     const dims = node.attrs["dims"] as number[];
     const sizes = dims.map((d) => x.shape[d]!);
@@ -434,7 +444,12 @@ export class KernelBuilder {
   }
 }
 
-function pullKey(node: GNode, coords: readonly LinearForm[], guards: readonly DraftGuard[], isRoot: boolean): string {
+function pullKey(
+  node: ScheduleNode,
+  coords: readonly LinearForm[],
+  guards: readonly DraftGuard[],
+  isRoot: boolean,
+): string {
   return `${node.id}|${isRoot}|${JSON.stringify(coords)}|${guards.length === 0 ? "" : JSON.stringify(guards)}`;
 }
 

@@ -6,51 +6,51 @@
  */
 import { valueTypeOf } from "./builder.ts";
 import { fanOf, type Fan } from "./fan.ts";
-import { isReshape, type GNode } from "./graph.ts";
+import { isReshape, type ScheduleNode } from "./graph.ts";
 import { delinearize, factorForm, linearize, stride, ZERO, type LinearForm, type SplitRequest } from "./linear-form.ts";
 
 /** A product and its chain. */
 export interface ProductChain {
-  readonly matmul: GNode;
-  readonly chain: readonly GNode[];
+  readonly matmul: ScheduleNode;
+  readonly chain: readonly ScheduleNode[];
 }
 
 /** Products of one kernel. The last one's chain ends in what is stored, or fans out to it; the others' lead into it. */
 export interface GemmChain {
   readonly products: readonly ProductChain[];
   /** What is stored: the end of the last chain, or what is computed from it. */
-  readonly results: readonly GNode[];
+  readonly results: readonly ScheduleNode[];
   /** Nodes computed between the end of the last chain and the results. */
-  readonly beyond: readonly GNode[];
+  readonly beyond: readonly ScheduleNode[];
   /** The product's dimensions, cut where views of its result ask for it. */
   readonly factors: readonly (readonly number[])[];
   /** Coordinates of the stored nodes over those factors. */
   readonly coords: readonly LinearForm[];
   /** The node before the first view that asked for a cut. */
-  readonly cutAfter: GNode | undefined;
+  readonly cutAfter: ScheduleNode | undefined;
 }
 
 /** Where a product's chain ends: what its kernel stores, unless it fans out, or what it hands over to another chain. */
-export function rootOf({ matmul, chain }: ProductChain): GNode {
+export function rootOf({ matmul, chain }: ProductChain): ScheduleNode {
   return chain[chain.length - 1] ?? matmul;
 }
 
 interface Walk extends Omit<GemmChain, "products" | "results" | "beyond"> {
-  readonly matmul: GNode;
-  readonly chain: GNode[];
+  readonly matmul: ScheduleNode;
+  readonly chain: ScheduleNode[];
   readonly fan: Fan | undefined;
   /** The node of another chain that takes this one's result. */
-  readonly meets: GNode | undefined;
+  readonly meets: ScheduleNode | undefined;
 }
 
 /** Keyed by the product whose chain ends in the stored node. */
 export function findChains(
-  live: readonly GNode[],
-  stored: ReadonlySet<GNode>,
-  inLive: ReadonlySet<GNode>,
-  packed: ReadonlySet<GNode>,
-): Map<GNode, GemmChain> {
-  const takenBy = new Map<GNode, Walk>();
+  live: readonly ScheduleNode[],
+  stored: ReadonlySet<ScheduleNode>,
+  inLive: ReadonlySet<ScheduleNode>,
+  packed: ReadonlySet<ScheduleNode>,
+): Map<ScheduleNode, GemmChain> {
+  const takenBy = new Map<ScheduleNode, Walk>();
   const walks: Walk[] = [];
   // later products first: where two meet in one sum, the one computed last takes it
   for (let i = live.length - 1; i >= 0; i--) {
@@ -85,17 +85,17 @@ export function findChains(
 }
 
 function follow(
-  matmul: GNode,
-  stored: ReadonlySet<GNode>,
-  inLive: ReadonlySet<GNode>,
-  packed: ReadonlySet<GNode>,
-  takenBy: ReadonlyMap<GNode, Walk>,
+  matmul: ScheduleNode,
+  stored: ReadonlySet<ScheduleNode>,
+  inLive: ReadonlySet<ScheduleNode>,
+  packed: ReadonlySet<ScheduleNode>,
+  takenBy: ReadonlyMap<ScheduleNode, Walk>,
 ): Walk {
-  const chain: GNode[] = [];
+  const chain: ScheduleNode[] = [];
   let cut = matmul.shape.map((s) => [s]);
   let coords = unitsOf(cut);
-  let cutAfter: GNode | undefined;
-  let meets: GNode | undefined;
+  let cutAfter: ScheduleNode | undefined;
+  let meets: ScheduleNode | undefined;
   for (let last = matmul; !stored.has(last);) {
     const users = last.users.filter((u) => inLive.has(u));
     const next = users[0];
@@ -123,7 +123,7 @@ function follow(
     chain.push(next);
     last = next;
   }
-  const last = (): GNode => chain[chain.length - 1] ?? matmul;
+  const last = (): ScheduleNode => chain[chain.length - 1] ?? matmul;
   // rows that are stored in pieces are not worth it
   if (meets === undefined && cutAfter !== undefined && !joins(linearize(coords, last().shape), cut)) {
     chain.length = chain.indexOf(cutAfter) + 1;
@@ -145,7 +145,7 @@ function follow(
 }
 
 /** Coordinates at the end of a chain. */
-function along(chain: readonly GNode[], cut: readonly (readonly number[])[]): LinearForm[] {
+function along(chain: readonly ScheduleNode[], cut: readonly (readonly number[])[]): LinearForm[] {
   return chain.reduce<LinearForm[]>((at, node) => throughView(node, at, cut.flat()) as LinearForm[], unitsOf(cut));
 }
 
@@ -163,7 +163,7 @@ export function joins(form: LinearForm, factors: readonly (readonly number[])[])
 const LEAST_SHARED = 256;
 
 /** Products without a batch that give results of one shape. */
-function canShare(a: GNode, b: GNode): boolean {
+function canShare(a: ScheduleNode, b: ScheduleNode): boolean {
   const lengths = [a, b].map((x) => x.inputs[0]!.shape.at(-1)!);
   return (
     a.shape.length === 2 &&
@@ -198,7 +198,7 @@ function splitFactor(cut: number[][], { dim, factor }: SplitRequest): boolean {
   return false;
 }
 
-function continuesChain(node: GNode, previous: GNode): boolean {
+function continuesChain(node: ScheduleNode, previous: ScheduleNode): boolean {
   const { lowering } = node;
   if (lowering.class === "view") return lowering.view === "permute" || lowering.view === "reshape";
   if (lowering.class === "cast") return valueTypeOf(node.dtype) === "f32";
@@ -208,7 +208,7 @@ function continuesChain(node: GNode, previous: GNode): boolean {
 
 /** Coordinates after a view that a product's result passes through on its way to memory, or the cut that would make them linear. */
 function throughView(
-  view: GNode,
+  view: ScheduleNode,
   coords: readonly LinearForm[],
   sizes: readonly number[],
 ): LinearForm[] | SplitRequest | undefined {

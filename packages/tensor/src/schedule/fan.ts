@@ -3,21 +3,21 @@
  * product, and what leaves the kernel is what they come to; the result itself is never stored.
  */
 import { valueTypeOf } from "./builder.ts";
-import { isReshape, type GNode } from "./graph.ts";
+import { isReshape, type ScheduleNode } from "./graph.ts";
 import { sameShape } from "../shape.ts";
 
 export interface Fan {
   /** Everything computed beyond the result, inputs first. */
-  readonly nodes: readonly GNode[];
+  readonly nodes: readonly ScheduleNode[];
   /** Those of them that are stored. */
-  readonly results: readonly GNode[];
+  readonly results: readonly ScheduleNode[];
 }
 
 export interface FanOptions {
-  readonly stored: ReadonlySet<GNode>;
-  readonly isLive: (node: GNode) => boolean;
+  readonly stored: ReadonlySet<ScheduleNode>;
+  readonly isLive: (node: ScheduleNode) => boolean;
   /** Nodes that other kernels compute. */
-  readonly isTaken: (node: GNode) => boolean;
+  readonly isTaken: (node: ScheduleNode) => boolean;
 }
 
 /** More stored results than this, and keeping the one they come from is the cheaper thing to do. */
@@ -25,11 +25,15 @@ const MAX_RESULTS = 2;
 /** Beyond what any activation and its slope take. */
 const MAX_NODES = 64;
 
-export function fanOf(source: GNode, matmul: GNode, { stored, isLive, isTaken }: FanOptions): Fan | undefined {
+export function fanOf(
+  source: ScheduleNode,
+  matmul: ScheduleNode,
+  { stored, isLive, isTaken }: FanOptions,
+): Fan | undefined {
   if (stored.has(source)) return undefined;
-  const inside = new Set<GNode>([source]);
+  const inside = new Set<ScheduleNode>([source]);
   const waiting = new Set(source.users.filter(isLive));
-  const joins = (node: GNode): boolean =>
+  const joins = (node: ScheduleNode): boolean =>
     isElementwise(node) &&
     sameShape(node.shape, source.shape) &&
     !isTaken(node) &&
@@ -43,7 +47,8 @@ export function fanOf(source: GNode, matmul: GNode, { stored, isLive, isTaken }:
     if (inside.size > MAX_NODES) return undefined;
     if (!stored.has(node)) for (const user of node.users) if (isLive(user)) waiting.add(user);
   }
-  const leaves = (node: GNode): boolean => stored.has(node) || node.users.some((u) => isLive(u) && !inside.has(u));
+  const leaves = (node: ScheduleNode): boolean =>
+    stored.has(node) || node.users.some((u) => isLive(u) && !inside.has(u));
   if (leaves(source)) return undefined;
   inside.delete(source);
   const nodes = [...inside];
@@ -54,7 +59,7 @@ export function fanOf(source: GNode, matmul: GNode, { stored, isLive, isTaken }:
   return { nodes, results };
 }
 
-function isElementwise({ lowering, dtype, constant }: GNode): boolean {
+function isElementwise({ lowering, dtype, constant }: ScheduleNode): boolean {
   return (
     constant === undefined &&
     valueTypeOf(dtype) === "f32" &&
@@ -63,7 +68,7 @@ function isElementwise({ lowering, dtype, constant }: GNode): boolean {
 }
 
 /** Whether a node is there when the product starts: it was built before, or is a view of what was. */
-function isReady(node: GNode, matmul: GNode): boolean {
+function isReady(node: ScheduleNode, matmul: ScheduleNode): boolean {
   if (node.constant !== undefined || node.leaf !== undefined || node.id < matmul.id) return true;
   const { lowering } = node;
   return (

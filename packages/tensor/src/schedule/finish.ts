@@ -4,21 +4,21 @@
  */
 import type { Arg, Guard, Index, Instr, Store, ValueId } from "../ir/kernel.ts";
 import type { DraftGuard, DraftInstr, DraftStore } from "./builder.ts";
-import type { GNode } from "./graph.ts";
+import type { ScheduleNode } from "./graph.ts";
 import { stride, type LinearForm } from "./linear-form.ts";
 
 /** Kernel arguments in order of first use. Nodes that live in the same storage share one. */
 export class ArgList {
-  readonly nodes: GNode[] = [];
+  readonly nodes: ScheduleNode[] = [];
   readonly #byHome = new Map<unknown, number>();
   readonly #access: { read: boolean; write: boolean }[] = [];
-  readonly #homeOf: (node: GNode) => unknown;
+  readonly #homeOf: (node: ScheduleNode) => unknown;
 
-  constructor(homeOf: (node: GNode) => unknown) {
+  constructor(homeOf: (node: ScheduleNode) => unknown) {
     this.#homeOf = homeOf;
   }
 
-  add(node: GNode, access: "read" | "write"): number {
+  add(node: ScheduleNode, access: "read" | "write"): number {
     const home = this.#homeOf(node);
     let at = this.#byHome.get(home);
     if (at === undefined) {

@@ -10,11 +10,11 @@ import { roundTo } from "../memory-form.ts";
 import type { Lowering, Primitive } from "../ops/record.ts";
 import { sameShape, sizeOf } from "../shape.ts";
 
-export interface GNode {
+export interface ScheduleNode {
   readonly id: number;
   readonly primitive: Primitive;
   readonly lowering: Lowering;
-  readonly inputs: readonly GNode[];
+  readonly inputs: readonly ScheduleNode[];
   readonly attrs: Attrs;
   readonly shape: readonly number[];
   readonly size: number;
@@ -24,16 +24,16 @@ export interface GNode {
   readonly origin: Node;
   /** The value when every element is the same known number. */
   readonly constant: number | undefined;
-  readonly users: GNode[];
+  readonly users: ScheduleNode[];
   readonly scope: string;
   /** Nodes that must have been computed before this one is (recomputation barriers). */
-  readonly after: GNode | undefined;
+  readonly after: ScheduleNode | undefined;
 }
 
 export interface ScheduleGraph {
-  readonly nodes: readonly GNode[];
-  readonly outputs: readonly GNode[];
-  readonly assignments: readonly { readonly cell: Cell; readonly value: GNode }[];
+  readonly nodes: readonly ScheduleNode[];
+  readonly outputs: readonly ScheduleNode[];
+  readonly assignments: readonly { readonly cell: Cell; readonly value: ScheduleNode }[];
 }
 
 /** A full reduction of at least this many elements is done in two stages. */
@@ -41,14 +41,14 @@ const SPLIT_REDUCTION = 1 << 15;
 const REDUCTION_PARTS = 128;
 
 export function buildScheduleGraph(program: Program, simplify: boolean): ScheduleGraph {
-  const known = new Map<string, GNode>();
-  const nodes: GNode[] = [];
-  const mapped = new Map<Node, GNode>();
+  const known = new Map<string, ScheduleNode>();
+  const nodes: ScheduleNode[] = [];
+  const mapped = new Map<Node, ScheduleNode>();
 
-  function intern(node: Omit<GNode, "id" | "users" | "size">, key: string): GNode {
+  function intern(node: Omit<ScheduleNode, "id" | "users" | "size">, key: string): ScheduleNode {
     const before = known.get(key);
     if (before !== undefined) return before;
-    const made: GNode = { ...node, id: nodes.length, users: [], size: sizeOf(node.shape) };
+    const made: ScheduleNode = { ...node, id: nodes.length, users: [], size: sizeOf(node.shape) };
     nodes.push(made);
     known.set(key, made);
     for (const input of new Set(node.inputs)) input.users.push(made);
@@ -58,12 +58,12 @@ export function buildScheduleGraph(program: Program, simplify: boolean): Schedul
 
   function derive(
     primitive: Primitive,
-    inputs: readonly GNode[],
+    inputs: readonly ScheduleNode[],
     attrs: Attrs,
     shape: readonly number[],
     dtype: DType,
     origin: Node,
-  ): GNode {
+  ): ScheduleNode {
     const lowering = primitive.lowering;
     const constant = foldConstant(primitive, inputs, attrs, shape, dtype);
     const key =
@@ -88,7 +88,7 @@ export function buildScheduleGraph(program: Program, simplify: boolean): Schedul
     );
   }
 
-  function twoStage(node: Node, input: GNode): GNode | undefined {
+  function twoStage(node: Node, input: ScheduleNode): ScheduleNode | undefined {
     if (node.record.lowering.class !== "reduce" || sizeOf(node.shape) !== 1 || input.size < SPLIT_REDUCTION)
       return undefined;
     const parts = largestDivisor(input.size, REDUCTION_PARTS);
@@ -101,7 +101,7 @@ export function buildScheduleGraph(program: Program, simplify: boolean): Schedul
 
   for (const node of program.nodes) mapped.set(node, convert(node));
 
-  function convert(node: Node): GNode {
+  function convert(node: Node): ScheduleNode {
     if (node.leaf !== undefined) {
       const key = node.leaf.kind === "cell" ? `cell ${program.cells.indexOf(node.leaf.cell)}` : `leaf ${nodes.length}`;
       return intern(
@@ -162,7 +162,7 @@ const reshapeLike: Primitive = {
 };
 
 /** What a reshape of reshapes is a reshape of: only the last shape matters. */
-function beforeReshapes(node: Node, input: GNode): GNode {
+function beforeReshapes(node: Node, input: ScheduleNode): ScheduleNode {
   let at = input;
   if (isReshape(node.record.lowering))
     while (at.leaf === undefined && at.constant === undefined && isReshape(at.lowering)) at = at.inputs[0]!;
@@ -174,7 +174,7 @@ export function isReshape(lowering: Lowering): boolean {
 }
 
 /** x·1, x/1 and reshapes to the same shape are x. */
-function identityOf(node: Node, inputs: readonly GNode[]): GNode | undefined {
+function identityOf(node: Node, inputs: readonly ScheduleNode[]): ScheduleNode | undefined {
   const { lowering } = node.record;
   const [a, b] = inputs;
   if (isReshape(lowering) && sameShape(a!.shape, node.shape)) return a;
@@ -187,7 +187,7 @@ function identityOf(node: Node, inputs: readonly GNode[]): GNode | undefined {
 
 function foldConstant(
   primitive: Primitive,
-  inputs: readonly GNode[],
+  inputs: readonly ScheduleNode[],
   attrs: Attrs,
   shape: readonly number[],
   dtype: DType,

@@ -2,15 +2,15 @@
  * Who writes and who reads what, while kernels are being merged. Every kernel has a level above those of all it depends on, so
  * that most questions of dependence are answered without a search.
  */
-import type { GNode } from "./graph.ts";
+import type { ScheduleNode } from "./graph.ts";
 import type { KernelDraft } from "./lower.ts";
 
 export class KernelLinks {
   readonly alive: Set<KernelDraft>;
-  readonly #writer = new Map<GNode, KernelDraft>();
-  readonly #readers = new Map<GNode, Set<KernelDraft>>();
+  readonly #writer = new Map<ScheduleNode, KernelDraft>();
+  readonly #readers = new Map<ScheduleNode, Set<KernelDraft>>();
   /** Kernels that wait for a node without reading it: recomputations. */
-  readonly #waiters = new Map<GNode, Set<KernelDraft>>();
+  readonly #waiters = new Map<ScheduleNode, Set<KernelDraft>>();
   readonly #level = new Map<KernelDraft, number>();
 
   constructor(drafts: readonly KernelDraft[]) {
@@ -20,20 +20,20 @@ export class KernelLinks {
     for (const draft of drafts) this.#place(draft);
   }
 
-  writerOf(node: GNode): KernelDraft | undefined {
+  writerOf(node: ScheduleNode): KernelDraft | undefined {
     return this.#writer.get(node);
   }
-  readersOf(node: GNode): ReadonlySet<KernelDraft> {
+  readersOf(node: ScheduleNode): ReadonlySet<KernelDraft> {
     return this.#readers.get(node) ?? NOBODY;
   }
 
   /** What a recomputation waits for stays in the kernel that makes it first: in a later one it might come too late. */
-  isAwaited(node: GNode): boolean {
+  isAwaited(node: ScheduleNode): boolean {
     return this.#waiters.has(node);
   }
 
   /** Whether another reader of `node` comes before `consumer`: to compute `node` in `consumer` would then make a circle. */
-  feeds(node: GNode, consumer: KernelDraft): boolean {
+  feeds(node: ScheduleNode, consumer: KernelDraft): boolean {
     const others = new Set([...this.readersOf(node)].filter((d) => d !== consumer));
     if (others.size === 0) return false;
     const lowest = Math.min(...[...others].map((d) => this.#level.get(d)!));
@@ -116,7 +116,7 @@ export class KernelLinks {
   }
 
   /** Written nodes that must be there before a recomputation starts. */
-  *#awaitedBy(draft: KernelDraft): Generator<GNode> {
+  *#awaitedBy(draft: KernelDraft): Generator<ScheduleNode> {
     const pending = [...draft.waits];
     while (pending.length > 0) {
       const node = pending.pop()!;
@@ -128,7 +128,7 @@ export class KernelLinks {
 
 const NOBODY: ReadonlySet<KernelDraft> = new Set();
 
-function put(map: Map<GNode, Set<KernelDraft>>, node: GNode, draft: KernelDraft): void {
+function put(map: Map<ScheduleNode, Set<KernelDraft>>, node: ScheduleNode, draft: KernelDraft): void {
   const set = map.get(node);
   if (set === undefined) map.set(node, new Set([draft]));
   else set.add(draft);

@@ -6,7 +6,7 @@ import { shareAccumulators } from "./accumulate.ts";
 import { KernelBuilder, type DraftStore } from "./builder.ts";
 import { joins, rootOf, unitsOf, type GemmChain } from "./chains.ts";
 import { ArgList, Finisher, formsOf, mergeDims } from "./finish.ts";
-import type { GNode } from "./graph.ts";
+import type { ScheduleNode } from "./graph.ts";
 import { linearize, unitForm, type LinearForm } from "./linear-form.ts";
 import { fixedOptions, labelOf, readsOf, type KernelDraft, type LowerContext } from "./lower.ts";
 
@@ -46,7 +46,7 @@ export function lowerGemm(
   }));
   const label = labelOfChain([...products.flatMap((p) => p.chain), ...beyond], root, products.length);
   const builders = [...drafts.flatMap(({ a, b }) => [a.builder, b.builder]), epilogue];
-  const finish = (homeOf: (node: GNode) => unknown): { kernel: GemmKernel; args: readonly GNode[] } => {
+  const finish = (homeOf: (node: ScheduleNode) => unknown): { kernel: GemmKernel; args: readonly ScheduleNode[] } => {
     const args = new ArgList(homeOf);
     // batch dimensions merge only if all parts agree; m and n stay apart, and what a view cut them into comes together again
     const rank = batch.length;
@@ -102,12 +102,12 @@ export function lowerGemm(
   };
 }
 
-function draftProduct(matmul: GNode, context: LowerContext): ProductDraft {
-  const [left, right] = matmul.inputs as [GNode, GNode];
+function draftProduct(matmul: ScheduleNode, context: LowerContext): ProductDraft {
+  const [left, right] = matmul.inputs as [ScheduleNode, ScheduleNode];
   const batch = matmul.shape.slice(0, -2);
   const [m, n] = matmul.shape.slice(-2) as [number, number];
   const k = left.shape[left.shape.length - 1]!;
-  const side = (node: GNode, rows: number, columns: number): Side => {
+  const side = (node: ScheduleNode, rows: number, columns: number): Side => {
     const builder = new KernelBuilder([...batch, rows, columns], fixedOptions(context));
     return {
       builder,
@@ -121,7 +121,7 @@ function draftProduct(matmul: GNode, context: LowerContext): ProductDraft {
 }
 
 /** `bert.encoder.layer.0.intermediate 2 matmul+add`: operations in the order in which they are met. */
-function labelOfChain(chain: readonly GNode[], root: GNode, count: number): string {
+function labelOfChain(chain: readonly ScheduleNode[], root: ScheduleNode, count: number): string {
   if (chain.length === 0) return labelOf(root);
   const names = [...new Set(chain.filter((c) => c.lowering.class !== "view").map((c) => c.primitive.name))];
   return `${root.scope === "" ? "" : `${root.scope} `}${count === 1 ? "" : `${count} `}matmul+${names.join("+") || "view"}`;

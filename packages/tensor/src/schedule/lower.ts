@@ -3,7 +3,7 @@ import { InvariantError } from "../errors.ts";
 import type { Kernel, LoopKernel, ScatterKernel, ValueId } from "../ir/kernel.ts";
 import { KernelBuilder, SplitSignal, valueTypeOf, type BuilderOptions, type DraftStore } from "./builder.ts";
 import { ArgList, Finisher, formsOf, mergeDims } from "./finish.ts";
-import type { GNode } from "./graph.ts";
+import type { ScheduleNode } from "./graph.ts";
 import {
   delinearize,
   factorForm,
@@ -17,33 +17,33 @@ import {
 
 /** A kernel before its buffers are known. */
 export interface KernelDraft {
-  readonly root: GNode;
+  readonly root: ScheduleNode;
   readonly kind: Kernel["kind"];
   /** Every node it writes: the root and what it absorbed. */
-  readonly writes: readonly GNode[];
+  readonly writes: readonly ScheduleNode[];
   /** Every stored node it reads. */
-  readonly reads: ReadonlySet<GNode>;
+  readonly reads: ReadonlySet<ScheduleNode>;
   /** Where each read happens, to tell whether writing in place is safe. */
-  readonly readsOnlyAt: (source: GNode, sameAs: GNode) => boolean;
-  readonly refused: ReadonlySet<GNode>;
+  readonly readsOnlyAt: (source: ScheduleNode, sameAs: ScheduleNode) => boolean;
+  readonly refused: ReadonlySet<ScheduleNode>;
   /** Nodes that must have been computed before it starts. */
-  readonly waits: ReadonlySet<GNode>;
+  readonly waits: ReadonlySet<ScheduleNode>;
   /** Whether every store writes each element of its node exactly once. */
   readonly coversAll: boolean;
   readonly label: string;
   /** Stored nodes that merging made unnecessary to store. */
-  readonly inlined?: ReadonlySet<GNode>;
-  finish(homeOf: (node: GNode) => unknown): { kernel: Kernel; args: readonly GNode[] };
+  readonly inlined?: ReadonlySet<ScheduleNode>;
+  finish(homeOf: (node: ScheduleNode) => unknown): { kernel: Kernel; args: readonly ScheduleNode[] };
 }
 
 export interface LowerContext {
-  readonly stored: (node: GNode) => boolean;
-  readonly absorbed: ReadonlySet<GNode>;
+  readonly stored: (node: ScheduleNode) => boolean;
+  readonly absorbed: ReadonlySet<ScheduleNode>;
 }
 
 const MAX_SPLITS = 24;
 
-export function lowerLoop(root: GNode, context: LowerContext): KernelDraft {
+export function lowerLoop(root: ScheduleNode, context: LowerContext): KernelDraft {
   const rootFactors = root.shape.map((s) => [s]);
   const innerFactors: number[][] = [];
   for (let attempt = 0; attempt < MAX_SPLITS; attempt++) {
@@ -85,7 +85,7 @@ function splitAt(factors: number[], position: number, factor: number): void {
 /** Appended dimensions are numbered through all reduced dimensions; find which one `index` belongs to. */
 function splitInner(
   innerFactors: number[][],
-  root: GNode,
+  root: ScheduleNode,
   builder: KernelBuilder,
   index: number,
   factor: number,
@@ -105,7 +105,7 @@ function splitInner(
   throw new InvariantError(`${root.primitive.name}: no inner dimension ${index}`);
 }
 
-function finishLoop(root: GNode, builder: KernelBuilder, stores: readonly DraftStore[]): KernelDraft {
+function finishLoop(root: ScheduleNode, builder: KernelBuilder, stores: readonly DraftStore[]): KernelDraft {
   const inner = builder.inner ?? [];
   const dims = builder.sizes.map((_, d) => d).filter((d) => builder.sizes[d] !== 1);
   const order = [...dims.filter((d) => !inner.includes(d)), ...dims.filter((d) => inner.includes(d))];
@@ -167,11 +167,11 @@ function covers({ target, index }: DraftStore, sizes: readonly number[], inner: 
   return step === target.size;
 }
 
-export function readsOf(...builders: readonly KernelBuilder[]): Set<GNode> {
+export function readsOf(...builders: readonly KernelBuilder[]): Set<ScheduleNode> {
   return new Set(builders.flatMap((b) => b.body.flatMap((i) => (i.op === "load" ? [i.source] : []))));
 }
 
-export function labelOf(root: GNode): string {
+export function labelOf(root: ScheduleNode): string {
   return root.scope === "" ? root.primitive.name : `${root.scope} ${root.primitive.name}`;
 }
 
@@ -179,8 +179,8 @@ export function fixedOptions(context: LowerContext): BuilderOptions {
   return { ...context, absorbed: new Set(), mayReduce: false, maySplit: () => false, innerFactors: [] };
 }
 
-export function lowerScatter(root: GNode, context: LowerContext): KernelDraft {
-  const [idNode, source] = root.inputs as [GNode, GNode];
+export function lowerScatter(root: ScheduleNode, context: LowerContext): KernelDraft {
+  const [idNode, source] = root.inputs as [ScheduleNode, ScheduleNode];
   const rows = root.shape[0]!;
   const count = idNode.size;
   const cols = root.size / Math.max(rows, 1);
@@ -221,7 +221,7 @@ export function lowerScatter(root: GNode, context: LowerContext): KernelDraft {
 }
 
 /** The element of `node` at a row-major position, for kernels whose dimensions are fixed. */
-function pullFlat(builder: KernelBuilder, node: GNode, position: LinearForm): ValueId {
+function pullFlat(builder: KernelBuilder, node: ScheduleNode, position: LinearForm): ValueId {
   const coords = delinearize(position, node.shape, builder.sizes);
   if (coords !== undefined && !("dim" in coords)) return builder.value(node, coords);
   builder.refused.add(node);

@@ -3,21 +3,21 @@
  * live in memory?) have the same answers and its products have the same chains. Rounds differ in a few nodes, so most kernels are lowered once.
  */
 import type { GemmChain } from "./chains.ts";
-import type { GNode } from "./graph.ts";
+import type { ScheduleNode } from "./graph.ts";
 import type { KernelDraft, LowerContext } from "./lower.ts";
 
 interface Entry {
   readonly draft: KernelDraft;
   readonly chain: string;
-  readonly answers: ReadonlyMap<GNode, boolean>;
+  readonly answers: ReadonlyMap<ScheduleNode, boolean>;
 }
 
 export class LoweredKernels {
-  readonly #entries = new Map<GNode, Entry>();
+  readonly #entries = new Map<ScheduleNode, Entry>();
 
   /** The kernel that `lower` makes for `root`; `chain` where it is one of products. */
   get(
-    root: GNode,
+    root: ScheduleNode,
     stored: LowerContext["stored"],
     lower: (context: LowerContext) => KernelDraft,
     chain?: GemmChain,
@@ -25,8 +25,8 @@ export class LoweredKernels {
     const spelled = chain === undefined ? "" : spell(chain);
     const before = this.#entries.get(root);
     if (before !== undefined && before.chain === spelled && holds(before.answers, stored)) return before.draft;
-    const answers = new Map<GNode, boolean>();
-    const ask = (node: GNode): boolean => {
+    const answers = new Map<ScheduleNode, boolean>();
+    const ask = (node: ScheduleNode): boolean => {
       const answer = stored(node);
       answers.set(node, answer);
       return answer;
@@ -37,12 +37,12 @@ export class LoweredKernels {
   }
 }
 
-function holds(answers: ReadonlyMap<GNode, boolean>, stored: LowerContext["stored"]): boolean {
+function holds(answers: ReadonlyMap<ScheduleNode, boolean>, stored: LowerContext["stored"]): boolean {
   for (const [node, answer] of answers) if (stored(node) !== answer) return false;
   return true;
 }
 
 function spell({ products, results, beyond, factors, cutAfter }: GemmChain): string {
-  const ids = (nodes: readonly GNode[]): string => nodes.map((n) => n.id).join(" ");
+  const ids = (nodes: readonly ScheduleNode[]): string => nodes.map((n) => n.id).join(" ");
   return `${products.map(({ matmul, chain }) => ids([matmul, ...chain])).join("+")} ${ids(beyond)} → ${ids(results)} ${JSON.stringify(factors)} ${cutAfter?.id}`;
 }

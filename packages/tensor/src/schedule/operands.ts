@@ -1,52 +1,52 @@
 /**
  * What a product finds in memory and what it computes while it packs an operand. Packing touches every element anyway, so views,
- * casts and a few operations on the way cost little, and what they would have stored is never written: a widened or dequantised
+ * casts and a few operations on the way cost little, and what they would have stored is never written: a widened or dequantized
  * weight, an input after dropout.
  */
 import { bytesOf } from "../dtype.ts";
 import { valueTypeOf } from "./builder.ts";
-import type { GNode } from "./graph.ts";
+import type { ScheduleNode } from "./graph.ts";
 
 export interface Operands {
   /** Nodes that must be in memory. */
-  readonly stored: Set<GNode>;
+  readonly stored: Set<ScheduleNode>;
   /** Nodes that are computed while packing, by each product that wants them. */
-  readonly packed: Set<GNode>;
+  readonly packed: Set<ScheduleNode>;
 }
 
-export function placeOperand(node: GNode, { stored, packed }: Operands): void {
+export function placeOperand(node: ScheduleNode, { stored, packed }: Operands): void {
   if (inMemory(node, stored) || node.lowering.class === "matmul") return;
-  const visit = (inputs: readonly GNode[]): void => {
+  const visit = (inputs: readonly ScheduleNode[]): void => {
     packed.add(node);
     for (const x of inputs) placeOperand(x, { stored, packed });
   };
   const { lowering } = node;
   if (passesThrough(node)) return visit([node.inputs[0]!]);
-  if (lowering.class === "dequantise") return visit(node.inputs);
+  if (lowering.class === "dequantize") return visit(node.inputs);
   if (lowering.class === "select" && isMasked(node))
     return visit(node.inputs.filter((x) => x.constant === undefined).map((x) => scaled(x, packed)));
   if (isNarrow(node, stored)) return visit(node.inputs);
   stored.add(node);
 }
 
-function inMemory(node: GNode, stored: ReadonlySet<GNode>): boolean {
+function inMemory(node: ScheduleNode, stored: ReadonlySet<ScheduleNode>): boolean {
   return node.leaf !== undefined || node.constant !== undefined || stored.has(node);
 }
 
 /** Views, and casts that only widen. */
-function passesThrough({ lowering, inputs }: GNode): boolean {
+function passesThrough({ lowering, inputs }: ScheduleNode): boolean {
   if (lowering.class === "view") return lowering.view !== "pad" && lowering.view !== "alias";
   return lowering.class === "cast" && valueTypeOf(inputs[0]!.dtype) === "f32";
 }
 
 /** A value or a constant, chosen by a mask: dropout. */
-function isMasked({ inputs }: GNode): boolean {
+function isMasked({ inputs }: ScheduleNode): boolean {
   const [mask, a, b] = inputs;
   return mask!.dtype === "bool" && (a!.constant === undefined) !== (b!.constant === undefined);
 }
 
 /** x of x·c, since the factor is free. */
-function scaled(node: GNode, packed: Set<GNode>): GNode {
+function scaled(node: ScheduleNode, packed: Set<ScheduleNode>): ScheduleNode {
   const { lowering, inputs } = node;
   if (lowering.class !== "binary" || lowering.op !== "mul" || inputs[1]!.constant === undefined) return node;
   packed.add(node);
@@ -54,12 +54,12 @@ function scaled(node: GNode, packed: Set<GNode>): GNode {
 }
 
 /** Arithmetic on parameters and inputs that are narrower than its result: integers times a scale per row. */
-function isNarrow(node: GNode, stored: ReadonlySet<GNode>): boolean {
+function isNarrow(node: ScheduleNode, stored: ReadonlySet<ScheduleNode>): boolean {
   const bytes = bytesRead(node, stored, node.size);
   return bytes !== undefined && bytes < bytesOf(node.dtype) * node.size;
 }
 
-function bytesRead(node: GNode, stored: ReadonlySet<GNode>, limit: number): number | undefined {
+function bytesRead(node: ScheduleNode, stored: ReadonlySet<ScheduleNode>, limit: number): number | undefined {
   if (node.constant !== undefined) return 0;
   if (inMemory(node, stored)) return Math.min(node.size, limit) * bytesOf(node.dtype);
   const { lowering } = node;

@@ -1,15 +1,15 @@
 /** Puts kernels in an order: writers before readers, readers of a parameter's old value before the kernel that overwrites it, otherwise results first and the rest as built. */
 import type { Cell } from "../graph/cell.ts";
-import type { GNode } from "./graph.ts";
+import type { ScheduleNode } from "./graph.ts";
 import type { KernelDraft } from "./lower.ts";
 
 /** The order, or the parameter update that stands in a circle and must be computed aside first. */
 export function orderKernels(
   drafts: readonly KernelDraft[],
-  homes: ReadonlyMap<GNode, Cell | number>,
-): KernelDraft[] | { readonly conflict: GNode } {
-  const writer = new Map<GNode, KernelDraft>();
-  const overwriter = new Map<Cell, { draft: KernelDraft; node: GNode }>();
+  homes: ReadonlyMap<ScheduleNode, Cell | number>,
+): KernelDraft[] | { readonly conflict: ScheduleNode } {
+  const writer = new Map<ScheduleNode, KernelDraft>();
+  const overwriter = new Map<Cell, { draft: KernelDraft; node: ScheduleNode }>();
   for (const draft of drafts) {
     for (const node of draft.writes) {
       writer.set(node, draft);
@@ -71,9 +71,9 @@ function inCircle(draft: KernelDraft, after: ReadonlyMap<KernelDraft, ReadonlySe
 
 /** Everything `node` stands for has been computed before `then` starts. */
 function barrier(
-  node: GNode,
+  node: ScheduleNode,
   then: KernelDraft,
-  writer: ReadonlyMap<GNode, KernelDraft>,
+  writer: ReadonlyMap<ScheduleNode, KernelDraft>,
   edge: (a: KernelDraft, b: KernelDraft) => void,
 ): void {
   const from = writer.get(node);

@@ -9,7 +9,7 @@ import type { Node } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
 import type { Primitive } from "../ops/record.ts";
 import { absorb } from "./absorb.ts";
-import { buildScheduleGraph, type GNode, type ScheduleGraph } from "./graph.ts";
+import { buildScheduleGraph, type ScheduleNode, type ScheduleGraph } from "./graph.ts";
 import { findChains } from "./chains.ts";
 import { lowerGemm } from "./lower-gemm.ts";
 import { lowerLoop, lowerScatter, type KernelDraft } from "./lower.ts";
@@ -27,16 +27,16 @@ export interface ScheduleOptions {
 export interface Schedule {
   readonly kernels: readonly KernelDraft[];
   /** Where a stored node lives: a parameter's cell, the n-th output, or (absent) the arena. */
-  readonly homes: ReadonlyMap<GNode, Cell | number>;
-  readonly leaves: readonly GNode[];
+  readonly homes: ReadonlyMap<ScheduleNode, Cell | number>;
+  readonly leaves: readonly ScheduleNode[];
 }
 
 /** Far more rounds than refusals and detours of any graph need. */
 const MAX_ROUNDS = 1000;
 
 interface Roots {
-  readonly homes: Map<GNode, Cell | number>;
-  readonly roots: GNode[];
+  readonly homes: Map<ScheduleNode, Cell | number>;
+  readonly roots: ScheduleNode[];
 }
 
 const copyPrimitive: Primitive = {
@@ -50,8 +50,8 @@ export function schedule(program: Program, options: ScheduleOptions): Schedule {
   const graph = buildScheduleGraph(program, options.fusion);
   const { homes, roots } = claimRoots(graph);
   const live = reachable(roots);
-  const stored = new Set<GNode>(roots);
-  const packed = new Set<GNode>();
+  const stored = new Set<ScheduleNode>(roots);
+  const packed = new Set<ScheduleNode>();
   for (const node of live) {
     if (node.leaf !== undefined || node.constant !== undefined) continue;
     const isView = node.lowering.class === "view";
@@ -59,7 +59,7 @@ export function schedule(program: Program, options: ScheduleOptions): Schedule {
     if (node.lowering.class === "matmul") node.inputs.forEach((x) => placeOperand(x, { stored, packed }));
   }
   /** Results that must be computed aside and copied: merging the two again would bring the hazard back. */
-  const aside = new Set<GNode>();
+  const aside = new Set<ScheduleNode>();
   const lowered = new LoweredKernels();
   for (let round = 0; ; round++) {
     invariant(round < MAX_ROUNDS, "the scheduler goes round in circles");
@@ -94,9 +94,9 @@ export function schedule(program: Program, options: ScheduleOptions): Schedule {
 
 /** Gives every result a node of its own to be written by: leaves, constants and nodes wanted twice get a copy. */
 function claimRoots(graph: ScheduleGraph): Roots {
-  const homes = new Map<GNode, Cell | number>();
-  const roots: GNode[] = [];
-  const claim = (node: GNode, home: Cell | number): void => {
+  const homes = new Map<ScheduleNode, Cell | number>();
+  const roots: ScheduleNode[] = [];
+  const claim = (node: ScheduleNode, home: Cell | number): void => {
     const root = node.leaf !== undefined || node.constant !== undefined || homes.has(node) ? copyOf(node) : node;
     homes.set(root, home);
     roots.push(root);
@@ -108,8 +108,8 @@ function claimRoots(graph: ScheduleGraph): Roots {
 
 let copies = 0;
 
-function copyOf(node: GNode): GNode {
-  const copy: GNode = {
+function copyOf(node: ScheduleNode): ScheduleNode {
+  const copy: ScheduleNode = {
     id: 1e9 + copies++,
     primitive: copyPrimitive,
     lowering: copyPrimitive.lowering,
@@ -131,11 +131,11 @@ function copyOf(node: GNode): GNode {
 
 /** Computes into the arena first and copies at the end, where writing in place would disturb a reader. */
 function detour(
-  node: GNode,
-  homes: Map<GNode, Cell | number>,
-  live: GNode[],
-  stored: Set<GNode>,
-  aside: Set<GNode>,
+  node: ScheduleNode,
+  homes: Map<ScheduleNode, Cell | number>,
+  live: ScheduleNode[],
+  stored: Set<ScheduleNode>,
+  aside: Set<ScheduleNode>,
 ): void {
   aside.add(node);
   const copy = copyOf(node);
@@ -146,8 +146,8 @@ function detour(
 }
 
 /** Nodes that the roots need, inputs first. */
-function reachable(roots: readonly GNode[]): GNode[] {
-  const seen = new Set<GNode>();
+function reachable(roots: readonly ScheduleNode[]): ScheduleNode[] {
+  const seen = new Set<ScheduleNode>();
   const stack = [...roots];
   while (stack.length > 0) {
     const node = stack.pop()!;
@@ -160,33 +160,33 @@ function reachable(roots: readonly GNode[]): GNode[] {
 
 interface Attempt {
   readonly drafts: KernelDraft[];
-  readonly shared: Set<GNode>;
+  readonly shared: Set<ScheduleNode>;
 }
 
 function attempt(
-  live: readonly GNode[],
-  stored: ReadonlySet<GNode>,
-  packed: ReadonlySet<GNode>,
+  live: readonly ScheduleNode[],
+  stored: ReadonlySet<ScheduleNode>,
+  packed: ReadonlySet<ScheduleNode>,
   options: ScheduleOptions,
   lowered: LoweredKernels,
 ): Attempt {
   const inLive = new Set(live);
   const chains = findChains(live, stored, inLive, packed);
-  const kernelOf = new Map<GNode, Set<GNode>>();
-  const shared = new Set<GNode>();
-  const owner = new Map<GNode, GNode>();
-  const results = new Set<GNode>();
+  const kernelOf = new Map<ScheduleNode, Set<ScheduleNode>>();
+  const shared = new Set<ScheduleNode>();
+  const owner = new Map<ScheduleNode, ScheduleNode>();
+  const results = new Set<ScheduleNode>();
   for (const chain of chains.values()) {
     for (const node of [...chain.products.flatMap((p) => [p.matmul, ...p.chain]), ...chain.beyond])
       owner.set(node, chain.results[0]!);
     for (const node of chain.results) results.add(node);
   }
-  const isRoot = (n: GNode): boolean => stored.has(n) || results.has(n);
+  const isRoot = (n: ScheduleNode): boolean => stored.has(n) || results.has(n);
   // users before inputs: which kernels would compute each node
   for (let i = live.length - 1; i >= 0; i--) {
     const node = live[i]!;
     if (node.leaf !== undefined || node.constant !== undefined) continue;
-    const within = new Set<GNode>();
+    const within = new Set<ScheduleNode>();
     const own = owner.get(node);
     if (own !== undefined) within.add(own);
     else if (isRoot(node)) within.add(node);
@@ -197,7 +197,7 @@ function attempt(
       kernelOf.set(node, new Set([node]));
     }
   }
-  const isStored = (n: GNode): boolean => isRoot(n) || shared.has(n);
+  const isStored = (n: ScheduleNode): boolean => isRoot(n) || shared.has(n);
   const drafts: KernelDraft[] = [];
   for (const node of live) {
     if (node.size === 0 || node.leaf !== undefined) continue;
@@ -212,7 +212,7 @@ function attempt(
 }
 
 /** Cheap enough to compute in every kernel that wants it: one real input, one arithmetic operation, no wider result to read back. */
-function worthRepeating(node: GNode): boolean {
+function worthRepeating(node: ScheduleNode): boolean {
   const { lowering } = node;
   if (lowering.class === "view" || lowering.class === "iota" || lowering.class === "constant") return true;
   if (
@@ -232,21 +232,21 @@ function worthRepeating(node: GNode): boolean {
 }
 
 /** A single stored number seen through views: every kernel can read it for nothing. */
-function isScalarView(node: GNode): boolean {
+function isScalarView(node: ScheduleNode): boolean {
   let at = node;
   while (at.leaf === undefined && at.lowering.class === "view") at = at.inputs[0]!;
   return at.size === 1 && at.leaf !== undefined;
 }
 
 /** Where to cut a kernel that touches too many buffers: the computed node whose own reads are the most that still fit. */
-function cutPoint(draft: KernelDraft, stored: ReadonlySet<GNode>): GNode {
+function cutPoint(draft: KernelDraft, stored: ReadonlySet<ScheduleNode>): ScheduleNode {
   const budget = Math.max(2, Math.ceil(draft.reads.size / 2));
-  let best: { node: GNode; reads: number } | undefined;
-  const cache = new Map<GNode, Set<GNode>>();
-  const readsOf = (node: GNode): Set<GNode> => {
+  let best: { node: ScheduleNode; reads: number } | undefined;
+  const cache = new Map<ScheduleNode, Set<ScheduleNode>>();
+  const readsOf = (node: ScheduleNode): Set<ScheduleNode> => {
     const known = cache.get(node);
     if (known !== undefined) return known;
-    const reads = new Set<GNode>();
+    const reads = new Set<ScheduleNode>();
     cache.set(node, reads);
     for (const input of node.inputs) {
       if (draft.reads.has(input)) reads.add(input);
@@ -268,8 +268,11 @@ function cutPoint(draft: KernelDraft, stored: ReadonlySet<GNode>): GNode {
 }
 
 /** Parameters written by a kernel that also reads their old values elsewhere than where it writes. */
-function homesThatMustMove(drafts: readonly KernelDraft[], homes: ReadonlyMap<GNode, Cell | number>): GNode[] {
-  const out: GNode[] = [];
+function homesThatMustMove(
+  drafts: readonly KernelDraft[],
+  homes: ReadonlyMap<ScheduleNode, Cell | number>,
+): ScheduleNode[] {
+  const out: ScheduleNode[] = [];
   for (const draft of drafts) {
     for (const node of draft.writes) {
       const home = homes.get(node);

@@ -1,6 +1,6 @@
 /**
  * The WebGPU device: plans become pipelines, a run is one command buffer with one compute pass, and the plan's arena is one buffer.
- * Queue order is the only synchronisation: uploads, runs and reads happen in the order they were asked for. What is wrong with a
+ * Queue order is the only synchronization: uploads, runs and reads happen in the order they were asked for. What is wrong with a
  * call is told by that call, or by whoever uses its buffer, and by nobody else.
  */
 import type { TypedArray } from "../../dtype.ts";

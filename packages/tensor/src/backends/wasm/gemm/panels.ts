@@ -1,5 +1,5 @@
 /**
- * How panels of an operand come into tile order. A plain f32 operand is copied; anything else (a cast, dequantisation, a dropout
+ * How panels of an operand come into tile order. A plain f32 operand is copied; anything else (a cast, dequantization, a dropout
  * mask) is computed on the way, so that the operand itself never exists in memory.
  */
 import { invariant } from "../../../errors.ts";

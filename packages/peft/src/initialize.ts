@@ -15,7 +15,7 @@ export interface Start {
   readonly rank: number;
 }
 
-export async function initialise(
+export async function initialize(
   { model, updates, config }: LoraAdapter,
   path: string,
   layer: Layer,
@@ -37,12 +37,12 @@ export async function initialise(
       if (layer.weight.form !== undefined)
         throw new LowrankError(
           "AdapterError",
-          `init_lora_weights "${initLora}" writes what is left over into the base, but ${path} is kept as ${layer.weight.form.kind}; start from the unquantised base`,
+          `init_lora_weights "${initLora}" writes what is left over into the base, but ${path} is kept as ${layer.weight.form.kind}; start from the unquantized base`,
         );
       start = await fromBase(path, layer, update, initLora);
     }
   }
-  await update.initialise();
+  await update.initialize();
   return start;
 }
 

@@ -4,7 +4,7 @@
  */
 import { LowrankError, ops, quote, type Device, type RandomKey, type Tensor } from "@lowrank/tensor";
 
-export class DropoutKeys {
+export class Rngs {
   readonly #words: Tensor;
   #current: Tensor;
   #site = 0;
@@ -13,7 +13,7 @@ export class DropoutKeys {
 
   constructor(device: Device, seed: number) {
     if (!Number.isSafeInteger(seed))
-      throw new LowrankError("RandomError", `DropoutKeys: the seed must be a whole number, got ${quote(seed)}`);
+      throw new LowrankError("RandomError", `Rngs: the seed must be a whole number, got ${quote(seed)}`);
     this.#words = device.live(
       [2],
       "u32",

@@ -1,15 +1,15 @@
-/** Which weights of a model are quantised, and doing it: while a checkpoint loads, or in a model that is loaded. */
+/** Which weights of a model are quantized, and doing it: while a checkpoint loads, or in a model that is loaded. */
 import { Embedding, Projection, Weight, type Module, type WeightFormat } from "@lowrank/nn";
 import { LowrankError, quote, type DType } from "@lowrank/tensor";
 import { checkOptions, fields, listOf, oneOf, optional, suggestion, type Rule } from "@lowrank/tensor/check";
 import { fourBit, type FourBitWeight } from "./four-bit.ts";
-import type { QuantisedFormat } from "./format.ts";
+import type { QuantizedFormat } from "./format.ts";
 import { eightBit } from "./int8.ts";
 import { FILTER, FOUR_BIT, FOUR_BIT_SPELT } from "./options.ts";
 import type { FourBitOptions } from "./state.ts";
 import type { FourBitType } from "./tables.ts";
 
-export interface QuantiseOptions extends Omit<FourBitOptions, "type"> {
+export interface QuantizeOptions extends Omit<FourBitOptions, "type"> {
   /** Default nf4. */
   readonly format?: "nf4" | "fp4" | "int8";
   /** Dotted suffixes or patterns of modules, each of which must match; default all that transformers would convert. */
@@ -17,16 +17,16 @@ export interface QuantiseOptions extends Omit<FourBitOptions, "type"> {
   readonly exclude?: readonly (string | RegExp)[];
   /** dtype of embedding tables, which are only looked up in, or a four-bit format for them. Default: as loaded. */
   readonly embeddings?: DType | FourBitType;
-  /** Where codes are looked for when a loaded model is quantised: the bytes are the same. Default host, the only place int8 is made. */
+  /** Where codes are looked for when a loaded model is quantized: the bytes are the same. Default host, the only place int8 is made. */
   readonly on?: "host" | "device";
 }
 
-const { blockSize: BLOCK, doubleQuantisation: DOUBLE } = FOUR_BIT;
-const OPTIONS: Rule<QuantiseOptions> = fields<QuantiseOptions>(
+const { blockSize: BLOCK, doubleQuantization: DOUBLE } = FOUR_BIT;
+const OPTIONS: Rule<QuantizeOptions> = fields<QuantizeOptions>(
   {
     format: optional(oneOf("nf4", "fp4", "int8")),
     blockSize: BLOCK,
-    doubleQuantisation: DOUBLE,
+    doubleQuantization: DOUBLE,
     include: optional(listOf(FILTER)),
     exclude: optional(listOf(FILTER)),
     embeddings: optional(oneOf("f64", "f32", "f16", "bf16", "nf4", "fp4")),
@@ -49,14 +49,14 @@ const OPTIONS: Rule<QuantiseOptions> = fields<QuantiseOptions>(
   },
 );
 
-function checked(source: string, options: QuantiseOptions): QuantiseOptions {
+function checked(source: string, options: QuantizeOptions): QuantizeOptions {
   const read = checkOptions(source, OPTIONS, options);
   if (read.format === "int8") {
     const wrong =
       read.blockSize !== undefined
         ? "blockSize"
-        : read.doubleQuantisation === true
-          ? "doubleQuantisation"
+        : read.doubleQuantization === true
+          ? "doubleQuantization"
           : read.on === "device"
             ? "on"
             : undefined;
@@ -70,8 +70,8 @@ function checked(source: string, options: QuantiseOptions): QuantiseOptions {
 }
 
 /** module path → how its weight is kept. */
-export interface QuantisationPlan {
-  readonly modules: ReadonlyMap<string, QuantisedFormat>;
+export interface QuantizationPlan {
+  readonly modules: ReadonlyMap<string, QuantizedFormat>;
   /** For `materialize` and `fromPretrained`. */
   readonly storage: (name: string, weight: Weight) => WeightFormat | DType | undefined;
 }
@@ -81,18 +81,18 @@ export interface QuantisationPlan {
  * weight, which is the head if there is one; and, in a model with frozen weights, whatever trains. GPT-2's [in, out] weights are turned
  * to [out, in] first, so that blocks run along the input.
  */
-export function planQuantisation(model: Module, options: QuantiseOptions = {}): QuantisationPlan {
+export function planQuantization(model: Module, options: QuantizeOptions = {}): QuantizationPlan {
   const {
     format = "nf4",
     include,
     exclude = [],
     embeddings,
     blockSize,
-    doubleQuantisation,
-  } = checked("quantise", options);
+    doubleQuantization,
+  } = checked("quantize", options);
   const fourBits = {
     ...(blockSize === undefined ? {} : { blockSize }),
-    ...(doubleQuantisation === undefined ? {} : { doubleQuantisation }),
+    ...(doubleQuantization === undefined ? {} : { doubleQuantization }),
   };
   const tables = new Set([...model.namedModules()].flatMap(([, m]) => (m instanceof Embedding ? [m.weight] : [])));
   // before anything is frozen, everything trains
@@ -110,30 +110,30 @@ export function planQuantisation(model: Module, options: QuantiseOptions = {}): 
       projections.map(([path]) => path),
       known,
     );
-  const modules = new Map<string, QuantisedFormat>();
+  const modules = new Map<string, QuantizedFormat>();
   const formats = new Map<Weight, WeightFormat | DType>();
   for (const [path, module] of projections) {
     const wanted =
       include === undefined ? head !== path && !head.startsWith(`${path}.`) : include.some((f) => matches(f, path));
     if (!wanted || exclude.some((f) => matches(f, path))) continue;
     const transposed = module.fanInFanOut;
-    const chosen: QuantisedFormat =
+    const chosen: QuantizedFormat =
       format === "int8" ? eightBit(transposed) : fourBit({ ...fourBits, type: format }, transposed);
     modules.set(path, chosen);
     formats.set(module.weight, chosen);
   }
   if (modules.size === 0)
     throw new LowrankError(
-      "QuantisationError",
-      `nothing to quantise: no projection matches include ${JSON.stringify(include?.map(String) ?? "(all)")} and exclude ${JSON.stringify(exclude.map(String))}; the model has ${projections
+      "QuantizationError",
+      `nothing to quantize: no projection matches include ${JSON.stringify(include?.map(String) ?? "(all)")} and exclude ${JSON.stringify(exclude.map(String))}; the model has ${projections
         .slice(0, 3)
         .map(([p]) => p)
         .join(", ")}, …`,
     );
   if (embeddings !== undefined && tables.size === 0)
     throw new LowrankError(
-      "QuantisationError",
-      `quantise: "embeddings" is ${quote(embeddings)}, and the model has no embedding table`,
+      "QuantizationError",
+      `quantize: "embeddings" is ${quote(embeddings)}, and the model has no embedding table`,
     );
   if (embeddings !== undefined)
     for (const table of tables)
@@ -166,16 +166,16 @@ function lastModule(model: Module): string {
   return last;
 }
 
-export interface QuantisedModule {
+export interface QuantizedModule {
   readonly path: string;
   readonly kind: string;
   readonly elements: number;
   readonly bytes: number;
 }
 
-/** Quantises a loaded model in place, one weight at a time. */
-export async function quantise(model: Module, options: QuantiseOptions = {}): Promise<QuantisedModule[]> {
-  const { modules } = planQuantisation(model, options);
+/** Quantizes a loaded model in place, one weight at a time. */
+export async function quantize(model: Module, options: QuantizeOptions = {}): Promise<QuantizedModule[]> {
+  const { modules } = planQuantization(model, options);
   for (const [path, format] of modules) {
     const { weight } = model.getModule(path) as Projection;
     const { device } = weight.parameter;
@@ -185,11 +185,11 @@ export async function quantise(model: Module, options: QuantiseOptions = {}): Pr
       form ??
       format.keep(device, name, weight.shape, Float32Array.from(await device.readFloats(weight.parameter.value)));
   }
-  return quantisedModules(model);
+  return quantizedModules(model);
 }
 
-/** What is quantised now: read off the weights, not off an option. */
-export function quantisedModules(model: Module): QuantisedModule[] {
+/** What is quantized now: read off the weights, not off an option. */
+export function quantizedModules(model: Module): QuantizedModule[] {
   return distinctProjections(model).flatMap(([path, { weight }]) =>
     weight.form === undefined
       ? []
@@ -211,20 +211,20 @@ export async function codesPerBlock(weight: FourBitWeight): Promise<{ readonly m
   return { most, mean: sum / blocks };
 }
 
-/** @param all with those that may not be quantised */
+/** @param all with those that may not be quantized */
 function mustMatch(key: string, filter: string | RegExp, paths: readonly string[], all = paths): void {
   if (paths.some((path) => matches(filter, path))) return;
   const shown = filter instanceof RegExp ? String(filter) : quote(filter);
   const held = all.find((path) => matches(filter, path));
   if (held !== undefined)
     throw new LowrankError(
-      "QuantisationError",
-      `quantise: "${key}" has ${shown}, which matches only what cannot be quantised: ${held} shares its weight with an embedding table, or trains`,
+      "QuantizationError",
+      `quantize: "${key}" has ${shown}, which matches only what cannot be quantized: ${held} shares its weight with an embedding table, or trains`,
     );
   const names = [...new Set(all.map((path) => path.slice(path.lastIndexOf(".") + 1)))];
   throw new LowrankError(
-    "QuantisationError",
-    `quantise: "${key}" has ${shown}, which matches no projection of the model${suggestion(filter instanceof RegExp ? filter.source : filter, names)}`,
+    "QuantizationError",
+    `quantize: "${key}" has ${shown}, which matches no projection of the model${suggestion(filter instanceof RegExp ? filter.source : filter, names)}`,
   );
 }
 

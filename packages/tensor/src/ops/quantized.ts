@@ -4,9 +4,9 @@ import { formatShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { OpRecord, Primitive } from "./record.ts";
 
-const dequantisePrimitive: Primitive = {
-  name: "dequantise",
-  lowering: { class: "dequantise" },
+const dequantizePrimitive: Primitive = {
+  name: "dequantize",
+  lowering: { class: "dequantize" },
   cost: 6,
   reference: ([codes, scales, table], attrs, shape) => {
     const blockSize = attrs["blockSize"] as number;
@@ -19,12 +19,12 @@ const dequantisePrimitive: Primitive = {
 
 /**
  * Element i (row-major) of the result is table[code i] · scales[⌊i / blockSize⌋]; code 0 is the high half of byte 0, as bitsandbytes packs them.
- * The result is f32. No gradient flows to the codes, the scales or the table: a quantised weight is frozen.
+ * The result is f32. No gradient flows to the codes, the scales or the table: a quantized weight is frozen.
  */
-export const dequantise: OpRecord<
+export const dequantize: OpRecord<
   [codes: Tensor, scales: Tensor, table: Tensor, shape: readonly number[], blockSize: number]
 > = {
-  name: "dequantise",
+  name: "dequantize",
   doc: "codes u8 [⌈n/2⌉], scales [⌈n/blockSize⌉], table [16] → shape of n elements: table[code] · scale of its block",
   tolerance: "arithmetic",
   differentiable: false,
@@ -44,17 +44,17 @@ export const dequantise: OpRecord<
     const n = sizeOf(shape);
     if (codes.dtype !== "u8" || (scales.dtype !== "f32" && scales.dtype !== "f64") || table.dtype !== scales.dtype)
       throw new DTypeError(
-        `dequantise: needs u8 codes and f32 scales and table, got ${codes.dtype}, ${scales.dtype} and ${table.dtype}`,
+        `dequantize: needs u8 codes and f32 scales and table, got ${codes.dtype}, ${scales.dtype} and ${table.dtype}`,
       );
     if (!Number.isInteger(Math.log2(blockSize)))
-      throw new ShapeError(`dequantise: the block size must be a power of two, got ${blockSize}`);
+      throw new ShapeError(`dequantize: the block size must be a power of two, got ${blockSize}`);
     if (codes.size !== Math.ceil(n / 2) || scales.size !== Math.ceil(n / blockSize) || table.size !== 16) {
       throw new ShapeError(
-        `dequantise: ${formatShape(shape)} in blocks of ${blockSize} needs ${Math.ceil(n / 2)} bytes, ${Math.ceil(n / blockSize)} scales and a table of 16, got ${codes.size}, ${scales.size} and ${table.size}`,
+        `dequantize: ${formatShape(shape)} in blocks of ${blockSize} needs ${Math.ceil(n / 2)} bytes, ${Math.ceil(n / blockSize)} scales and a table of 16, got ${codes.size}, ${scales.size} and ${table.size}`,
       );
     }
     return t.make.node(
-      dequantisePrimitive,
+      dequantizePrimitive,
       [t.reshape(codes, [-1]), t.reshape(scales, [-1]), t.reshape(table, [-1])],
       { blockSize },
       [...shape],
