@@ -1,13 +1,11 @@
 /** A model of a family: its configuration, the names of its checkpoint, and the checks that each call begins with. */
-import { Module } from "@lowrank/nn";
+import { Module, type FamilyFacts } from "@lowrank/nn";
 import { checkOptions, type Rule } from "@lowrank/tensor/check";
 import type { ConfigSource } from "./shared/config-table.ts";
 import { requireBuilt, type ConfigOverrides, type ModelConfig } from "./shared/config.ts";
 
 /** What is true of all models of a family, and how its `config.json` is read and written. */
-export interface ModelFamily<Config> {
-  /** `model_type` of the file. */
-  readonly modelType: string;
+export interface ModelFamily<Config> extends FamilyFacts {
   /** What a model with a head puts before the names of its base, such as `bert.`; a checkpoint of the bare base leaves it out. */
   readonly basePrefix: string;
   /** Keys of the file that decide sizes; all of them must stand in a file that names neither its family nor its class. */
@@ -27,6 +25,11 @@ export abstract class PretrainedModel<
   constructor(config: Config) {
     super();
     this.config = config;
+  }
+
+  /** The family's record, which every class of it names as its static `family`. */
+  override get family(): ModelFamily<Config> {
+    return (this.constructor as unknown as { readonly family: ModelFamily<Config> }).family;
   }
 
   /** `bert.`: what a checkpoint of the bare base model leaves out of its names; empty for the bare base itself. */

@@ -31,6 +31,7 @@ import {
   optional,
   whole,
 } from "@lowrank/tensor/check";
+import type { FamilyFacts } from "./family.ts";
 import type { Rngs } from "./rngs.ts";
 import { Weight, type Init, type WeightFormat, type WeightKind } from "./weight.ts";
 
@@ -63,6 +64,11 @@ export abstract class Module {
   #label = "";
   /** Where the model was loaded from: a directory, or another name of its files. Adapters name it as their base. */
   origin: string | undefined;
+
+  /** What is true of all models like this one; undefined for modules of no known family. */
+  get family(): FamilyFacts | undefined {
+    return undefined;
+  }
 
   get training(): boolean {
     return this.#training;

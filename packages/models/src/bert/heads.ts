@@ -8,7 +8,8 @@ import { answerLoss, classificationLoss, flatCrossEntropy } from "../shared/loss
 import { splitAnswer, type AnswerOutputs, type HeadOutputs } from "../shared/outputs.ts";
 import type { BertConfig } from "./config.ts";
 import { initOf, type BertInputs } from "./embeddings.ts";
-import { BERT, BertModel, type BertOutputs } from "./model.ts";
+import { BERT } from "./family.ts";
+import { BertModel, type BertOutputs } from "./model.ts";
 
 export type TaskOutputs = BertOutputs & HeadOutputs;
 

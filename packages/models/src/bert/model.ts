@@ -4,22 +4,15 @@ import type { Tensor } from "@lowrank/tensor";
 import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
 import { anyTensor, inputsRule } from "../shared/inputs.ts";
 import type { HiddenOutputs } from "../shared/outputs.ts";
-import { bertConfigFile, parseBertConfig, type BertConfig } from "./config.ts";
+import type { BertConfig } from "./config.ts";
 import { BertEmbeddings, type BertInputs } from "./embeddings.ts";
 import { BertEncoder, BertPooler } from "./encoder.ts";
+import { BERT } from "./family.ts";
 
 export interface BertOutputs extends HiddenOutputs {
   /** [batch, hidden]; undefined without a pooler. */
   readonly pooled: Tensor | undefined;
 }
-
-export const BERT: ModelFamily<BertConfig> = {
-  modelType: "bert",
-  basePrefix: "bert.",
-  sizeKeys: [["vocab_size"], ["hidden_size"], ["num_hidden_layers"], ["num_attention_heads"]],
-  parse: parseBertConfig,
-  file: bertConfigFile,
-};
 
 const INPUTS = inputsRule<BertInputs>({ tokenTypeIds: anyTensor });
 

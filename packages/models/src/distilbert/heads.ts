@@ -7,7 +7,8 @@ import { classificationLoss } from "../shared/losses.ts";
 import { anyTensor, firstToken, inputsRule, type TextInputs } from "../shared/inputs.ts";
 import type { HeadOutputs, HiddenOutputs } from "../shared/outputs.ts";
 import type { DistilBertConfig } from "./config.ts";
-import { DISTILBERT, DistilBertModel, initOf } from "./model.ts";
+import { DISTILBERT } from "./family.ts";
+import { DistilBertModel, initOf } from "./model.ts";
 
 export interface DistilBertClassificationInputs extends TextInputs {
   /** i32 [batch]; floats [batch] when there is one label (regression); floats [batch, labels] when each is a question of its own. */

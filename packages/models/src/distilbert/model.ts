@@ -17,20 +17,8 @@ import { attend, encoderWeights, keyMask, splitHeads } from "../shared/attention
 import { paddingIndex } from "../shared/config.ts";
 import { checkBeside, inputsRule, textShape, type TextInputs } from "../shared/inputs.ts";
 import { runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
-import { distilBertConfigFile, parseDistilBertConfig, type DistilBertConfig } from "./config.ts";
-
-export const DISTILBERT: ModelFamily<DistilBertConfig> = {
-  modelType: "distilbert",
-  basePrefix: "distilbert.",
-  sizeKeys: [
-    ["vocab_size"],
-    ["dim", "hidden_size"],
-    ["n_layers", "num_hidden_layers"],
-    ["n_heads", "num_attention_heads"],
-  ],
-  parse: parseDistilBertConfig,
-  file: distilBertConfigFile,
-};
+import type { DistilBertConfig } from "./config.ts";
+import { DISTILBERT } from "./family.ts";
 
 const INPUTS = inputsRule<TextInputs>({});
 

@@ -8,7 +8,8 @@ import { anyTensor, inputsRule } from "../shared/inputs.ts";
 import { classificationLoss, nextTokenLoss } from "../shared/losses.ts";
 import type { HeadOutputs, HiddenOutputs } from "../shared/outputs.ts";
 import type { GPT2Config } from "./config.ts";
-import { GPT2, GPT2Model, initOf, type GPT2Inputs } from "./model.ts";
+import { GPT2 } from "./family.ts";
+import { GPT2Model, initOf, type GPT2Inputs } from "./model.ts";
 
 export interface CausalInputs extends GPT2Inputs {
   /** i32 [batch, length], the tokens themselves; they are shifted inside. −100 counts for nothing. */

@@ -17,20 +17,8 @@ import { attend, splitHeads } from "../shared/attention.ts";
 import { causalMask, causalWeights, type CausalMask } from "../shared/causal.ts";
 import { anyTensor, checkBeside, inputsRule, textShape, type TextInputs } from "../shared/inputs.ts";
 import { runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
-import { gpt2ConfigFile, parseGPT2Config, type GPT2Config } from "./config.ts";
-
-export const GPT2: ModelFamily<GPT2Config> = {
-  modelType: "gpt2",
-  basePrefix: "transformer.",
-  sizeKeys: [
-    ["vocab_size"],
-    ["n_embd", "hidden_size"],
-    ["n_layer", "num_hidden_layers"],
-    ["n_head", "num_attention_heads"],
-  ],
-  parse: parseGPT2Config,
-  file: gpt2ConfigFile,
-};
+import type { GPT2Config } from "./config.ts";
+import { GPT2 } from "./family.ts";
 
 export interface GPT2Inputs extends TextInputs {
   /** i32 [batch, length]. Default 0, 1, … whatever the mask says, as in transformers; under left padding give `positionsOf(attentionMask)`. Where they start again a new text begins, which sees none before it. */

@@ -20,15 +20,8 @@ import { anyTensor, checkBeside, inputsRule, textShape, type TextInputs } from "
 import { nextTokenLoss } from "../shared/losses.ts";
 import { runLayers, type HeadOutputs, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
 import { rotaryTables, rotate, type RotaryTables } from "../shared/rotary.ts";
-import { llamaConfigFile, parseLlamaConfig, type LlamaConfig } from "./config.ts";
-
-export const LLAMA: ModelFamily<LlamaConfig> = {
-  modelType: "llama",
-  basePrefix: "model.",
-  sizeKeys: [["vocab_size"], ["hidden_size"], ["num_hidden_layers"], ["num_attention_heads"]],
-  parse: parseLlamaConfig,
-  file: llamaConfigFile,
-};
+import type { LlamaConfig } from "./config.ts";
+import { LLAMA } from "./family.ts";
 
 export interface LlamaInputs extends TextInputs {
   /** i32 [batch, length]. Default 0, 1, …; under left padding give `positionsOf(attentionMask)`. Where they start again a new text begins, which sees none before it. */

@@ -18,7 +18,8 @@ import { firstToken } from "../shared/inputs.ts";
 import { answerLoss, classificationLoss, flatCrossEntropy } from "../shared/losses.ts";
 import { splitAnswer } from "../shared/outputs.ts";
 import type { RobertaConfig } from "./config.ts";
-import { ROBERTA, RobertaModel } from "./model.ts";
+import { ROBERTA } from "./family.ts";
+import { RobertaModel } from "./model.ts";
 
 abstract class RobertaTask<Inputs extends BertInputs, Outputs> extends PretrainedModel<RobertaConfig, Inputs, Outputs> {
   static readonly family: ModelFamily<RobertaConfig> = ROBERTA;

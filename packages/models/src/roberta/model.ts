@@ -4,15 +4,8 @@ import { BertEmbeddings } from "../bert/embeddings.ts";
 import { BertBody } from "../bert/model.ts";
 import type { ModelFamily } from "../pretrained.ts";
 import { textShape } from "../shared/inputs.ts";
-import { parseRobertaConfig, robertaConfigFile, type RobertaConfig } from "./config.ts";
-
-export const ROBERTA: ModelFamily<RobertaConfig> = {
-  modelType: "roberta",
-  basePrefix: "roberta.",
-  sizeKeys: [["vocab_size"], ["hidden_size"], ["num_hidden_layers"], ["num_attention_heads"]],
-  parse: parseRobertaConfig,
-  file: robertaConfigFile,
-};
+import type { RobertaConfig } from "./config.ts";
+import { ROBERTA } from "./family.ts";
 
 class RobertaEmbeddings extends BertEmbeddings {
   constructor(config: RobertaConfig) {

@@ -1,0 +1,25 @@
+/** What is true of every DistilBERT. */
+import type { ModelFamily } from "../pretrained.ts";
+import { distilBertConfigFile, parseDistilBertConfig, type DistilBertConfig } from "./config.ts";
+
+export const DISTILBERT: ModelFamily<DistilBertConfig> = {
+  modelType: "distilbert",
+  basePrefix: "distilbert.",
+  sizeKeys: [
+    ["vocab_size"],
+    ["dim", "hidden_size"],
+    ["n_layers", "num_hidden_layers"],
+    ["n_heads", "num_attention_heads"],
+  ],
+  parse: parseDistilBertConfig,
+  file: distilBertConfigFile,
+  // PEFT has no defaults for it
+  targets: { lora: [] },
+  parts: { attention: ["attention\\.(q_lin|k_lin|v_lin|out_lin)"], ffn: ["ffn\\.lin[12]"] },
+  inputEmbeddings: ["word_embeddings"],
+  outputEmbeddings: ["vocab_projector"],
+  slicedTables: ["position_embeddings"],
+  // as BERT's
+  gradientFree: ["attention.k_lin.bias"],
+  heads: { SEQ_CLS: ["pre_classifier", "classifier"] },
+};

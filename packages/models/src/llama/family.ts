@@ -1,0 +1,25 @@
+/** What is true of every Llama. */
+import type { ModelFamily } from "../pretrained.ts";
+import { llamaConfigFile, parseLlamaConfig, type LlamaConfig } from "./config.ts";
+
+export const LLAMA: ModelFamily<LlamaConfig> = {
+  modelType: "llama",
+  basePrefix: "model.",
+  sizeKeys: [["vocab_size"], ["hidden_size"], ["num_hidden_layers"], ["num_attention_heads"]],
+  parse: parseLlamaConfig,
+  file: llamaConfigFile,
+  targets: {
+    lora: ["q_proj", "v_proj"],
+    ia3: ["k_proj", "v_proj", "down_proj"],
+    ia3Feedforward: ["down_proj"],
+    vera: ["q_proj", "v_proj"],
+    adalora: ["q_proj", "v_proj"],
+  },
+  parts: { attention: ["self_attn\\.[qkvo]_proj"], ffn: ["mlp\\.(gate|up|down)_proj"] },
+  inputEmbeddings: ["embed_tokens"],
+  outputEmbeddings: ["lm_head"],
+  slicedTables: [],
+  // keys are turned by their position after the bias, so that it does not cancel
+  gradientFree: [],
+  heads: {},
+};

@@ -1,0 +1,13 @@
+/** What is true of every RoBERTa: BERT's modules under another configuration. */
+import { BERT } from "../bert/family.ts";
+import type { ModelFamily } from "../pretrained.ts";
+import { parseRobertaConfig, robertaConfigFile, type RobertaConfig } from "./config.ts";
+
+export const ROBERTA: ModelFamily<RobertaConfig> = {
+  ...BERT,
+  modelType: "roberta",
+  basePrefix: "roberta.",
+  parse: parseRobertaConfig,
+  file: robertaConfigFile,
+  targets: { ...BERT.targets, adalora: ["query", "key", "value", "dense"] },
+};
