@@ -50,7 +50,7 @@ export abstract class PretrainedModel<
     requireBuilt(this.config);
     const { architecture } = this.constructor as unknown as { readonly architecture: string };
     const checked = checkOptions(`${architecture}.forward`, this.inputsRule, inputs);
-    this.keys?.restart();
+    this.rngs?.restart();
     return this.compute(checked);
   }
 

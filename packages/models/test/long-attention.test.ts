@@ -66,7 +66,7 @@ it("a training step on 1,024 tokens with dropout needs less than one score matri
   dropout.train(new Rngs(wasm, 1));
   const shape = [batch, heads, length, d];
   const step = compile(wasm, ({ q, k, v }) => {
-    dropout.keys!.restart();
+    dropout.rngs!.restart();
     const { hidden } = attend(q!, k!, v!, {
       weights: (a, b, from) => causalWeights(a, b, { keys: undefined, blind: undefined }, undefined, from),
       causal: true,

@@ -18,16 +18,16 @@ export abstract class Block extends Module {
   /** Runs `body`, a function of `x` and of weights only, as a checkpoint where that is asked for. Masks drawn again are the same. */
   run(x: Tensor, body: (x: Tensor) => Tensor): Tensor {
     if (!this.gradientCheckpointing || !this.training) return body(x);
-    const { keys } = this;
-    const site = keys?.site ?? 0;
+    const { rngs } = this;
+    const site = rngs?.site ?? 0;
     let first = true;
     return checkpoint(
       (input) => {
-        if (first || keys === undefined) {
+        if (first || rngs === undefined) {
           first = false;
           return body(input);
         }
-        return keys.replay(site, input, () => body(input));
+        return rngs.replay(site, input, () => body(input));
       },
       [x],
     );

@@ -139,14 +139,14 @@ export class Dropout extends Module {
   }
 
   /** The arguments of `ops.dropout` for the next site, or undefined when nothing is to be dropped. */
-  draw(): { p: number; key: ReturnType<NonNullable<Module["keys"]>["next"]> } | undefined {
+  draw(): { p: number; key: ReturnType<NonNullable<Module["rngs"]>["next"]> } | undefined {
     if (!this.active) return undefined;
-    if (this.keys === undefined)
+    if (this.rngs === undefined)
       throw new LowrankError(
         "RandomError",
         "dropout is on but has no random keys; call model.train(new Rngs(device, seed))",
       );
-    return { p: this.p, key: this.keys.next() };
+    return { p: this.p, key: this.rngs.next() };
   }
 
   forward(x: Tensor): Tensor {

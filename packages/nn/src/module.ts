@@ -60,7 +60,7 @@ const MATERIALIZE = fields<MaterializeOptions>({
 export abstract class Module {
   #training = false;
   readonly #mode = structureSwitch();
-  #keys: Rngs | undefined;
+  #rngs: Rngs | undefined;
   #label = "";
   /** Where the model was loaded from: a directory, or another name of its files. Adapters name it as their base. */
   origin: string | undefined;
@@ -79,14 +79,14 @@ export abstract class Module {
     this.#training = on;
   }
 
-  /** Random keys of dropout; set on the whole tree by `train`. */
-  get keys(): Rngs | undefined {
-    return this.#keys;
+  /** What dropout draws its masks from; set on the whole tree by `train`. */
+  get rngs(): Rngs | undefined {
+    return this.#rngs;
   }
 
-  set keys(keys: Rngs | undefined) {
-    if (keys !== this.#keys) structureChanged();
-    this.#keys = keys;
+  set rngs(rngs: Rngs | undefined) {
+    if (rngs !== this.#rngs) structureChanged();
+    this.#rngs = rngs;
   }
 
   /** Direct children, by property name; lists give `name.index`. */
@@ -159,11 +159,11 @@ export abstract class Module {
     return (owner as unknown as Record<string, Module[]>)[path.slice(dot + 1)]!;
   }
 
-  /** Turns on dropout in the whole tree, with these random keys. */
-  train(keys?: Rngs): this {
+  /** Turns on dropout in the whole tree, with masks drawn from `rngs`. */
+  train(rngs?: Rngs): this {
     for (const [, m] of this.namedModules()) {
       m.training = true;
-      m.keys = keys;
+      m.rngs = rngs;
     }
     return this;
   }

@@ -36,7 +36,7 @@ async function trained(
   if (recompute) gradientCheckpointing(model);
   const optimizer = new AdamW(model.trainableWeights(), { lr: 1e-2 });
   const step = compile(device, ({ x }) => {
-    model.keys!.restart();
+    model.rngs!.restart();
     const y = model.forward(x!);
     const loss = ops.mean(ops.mul(y, y));
     optimizer.step(grad(loss, optimizer.parameters));

@@ -9,14 +9,14 @@ import type { PretrainConfig } from "./config.ts";
 export class MaskedModel {
   readonly model: BertForMaskedLM;
   readonly optimizer: AdamW;
-  private readonly keys: Rngs;
+  private readonly rngs: Rngs;
   private readonly clip: number | null;
 
   private constructor(model: BertForMaskedLM, config: PretrainConfig, lr: (step: number) => number, device: Device) {
     this.model = model;
     const { betas, eps, weightDecay, clip } = config.train;
     this.optimizer = new AdamW(decayGroups(model.namedWeights(), weightDecay), { lr, betas, eps });
-    this.keys = new Rngs(device, deriveSeed(config.seed, "dropout"));
+    this.rngs = new Rngs(device, deriveSeed(config.seed, "dropout"));
     this.clip = clip;
   }
 
@@ -59,7 +59,7 @@ export class MaskedModel {
 
   /** One optimizer step; for `compile`. */
   trainStep(inputs: Record<string, Tensor>): { loss: Tensor; norm: Tensor } {
-    this.model.train(this.keys);
+    this.model.train(this.rngs);
     const loss = this.loss(inputs);
     const gradients = grad(loss, this.optimizer.parameters);
     const { grads, norm } =
@@ -92,7 +92,7 @@ export class MaskedModel {
   /** Continues counting where a saved state stopped. */
   resume(step: number): void {
     this.optimizer.steps = step;
-    this.keys.step = step;
+    this.rngs.step = step;
   }
 
   /** Hugging Face files in `folder`. */

@@ -72,7 +72,7 @@ export function trainingStep(
   device: Device,
 ): TrainingStep {
   const { classifier } = adapted;
-  const keys = new Rngs(device, dropoutSeed);
+  const rngs = new Rngs(device, dropoutSeed);
   const optimizer = new AdamW(
     decayGroups(
       adapted.trainable.map(({ name, weight }) => [name, weight] as const),
@@ -88,7 +88,7 @@ export function trainingStep(
   // small gradients of half-precision products would be rounded to nothing; bf16 has f32's range
   const scaler = classifier.precision?.compute === "f16" ? new LossScaler() : undefined;
   const update = (inputs: Record<string, Tensor>): StepOutputs => {
-    classifier.model.train(keys);
+    classifier.model.train(rngs);
     const loss = ops.crossEntropy(classifier.logits(inputs["inputIds"]!, inputs["attentionMask"]!), inputs["labels"]!);
     const extra = allocator?.regularizer();
     const objective = extra === undefined ? loss : ops.add(loss, extra);
