@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { architectures, fromPretrained, metaModel, savePretrained, type TaskModel } from "@lowrank/models";
+import { Embedding, endsIn } from "@lowrank/nn";
 import { adapt, attach } from "@lowrank/peft";
 import { init, RandomStream, toMemory, type Device, type Tensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -85,12 +86,34 @@ it("what would change a table that the output layer shares is refused", async ()
 });
 
 it.each([
-  ["BertForSequenceClassification", { model_type: "bert" }, "position_embeddings"],
-  ["GPT2LMHeadModel", { model_type: "gpt2" }, "wpe"],
-] as const)("%s: a table that is never looked up takes no adapter", (name, config, target) => {
-  expect(() => attach(metaModel(name, config), { targetModules: [target] })).toThrow(
-    `${target} cannot take an adapter`,
-  );
+  ["BertForSequenceClassification", { model_type: "bert", ...small }],
+  ["RobertaForSequenceClassification", { model_type: "roberta", ...small, pad_token_id: 1 }],
+  [
+    "DistilBertForSequenceClassification",
+    { model_type: "distilbert", dim: 8, n_heads: 2, n_layers: 1, vocab_size: 20 },
+  ],
+  ["GPT2ForSequenceClassification", gpt2],
+  ["LlamaForCausalLM", { model_type: "llama", ...small }],
+] as const)("%s: an adapter on a table has an effect, or the table takes none", async (name, config) => {
+  const model = metaModel(name, config) as TaskModel;
+  await model.materialize({ device, seed: 1 });
+  const before = await logits(model);
+  const tables = [...model.namedModules()].flatMap(([path, m]) => (m instanceof Embedding ? [path] : []));
+  const refused: string[] = [];
+  for (const path of tables) {
+    const options = { r: 2, targetModules: [path] };
+    if (endsIn(path, model.family.slicedTables)) {
+      refused.push(path);
+      expect(() => attach(model, options)).toThrow(`${path} cannot take an adapter`);
+      continue;
+    }
+    const adapter = await adapt(model, options, { device, seed: 2 });
+    for (const { weights } of adapter.updates.values())
+      for (const { weight } of weights) weight.parameter.write(new Float64Array(weight.size).fill(0.3));
+    expect([...(await logits(model))], path).not.toEqual([...before]);
+    await adapter.delete();
+  }
+  expect(refused.length).toBe(model.family.slicedTables.length);
 });
 
 it("a table that the output layer reads whenever it computes is not trained on a copy", () => {

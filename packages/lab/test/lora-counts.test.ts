@@ -1,5 +1,5 @@
 /** Parameter counts of BERT-base as real PEFT prints them (peft 0.21, param_counts.txt of the golden numbers), without a byte of weights. */
-import { metaModel } from "@lowrank/models";
+import { BertForSequenceClassification, metaModel } from "@lowrank/models";
 import { adaLoraConfig, attach, familyRanks, type LoraConfig } from "@lowrank/peft";
 import { expect, it } from "vitest";
 
@@ -96,7 +96,7 @@ const ROWS: readonly (readonly [string, Partial<LoraConfig>, number, number, num
   ],
   [
     "attention 6, feed-forward 10, in words",
-    { targetModules: target, rankPattern: familyRanks("bert", { attention: 6, ffn: 10 }) },
+    { targetModules: target, rankPattern: familyRanks(BertForSequenceClassification, { attention: 6, ffn: 10 }) },
     1_377_794,
     110_861_572,
     73,

@@ -1,4 +1,5 @@
 /** Rank patterns in words, for people who think of attention and feed-forward parts rather than of module names. */
+import type { FamilyFacts } from "@lowrank/nn";
 import { LowrankError } from "@lowrank/tensor";
 import { checkOptions, fields, optional, size } from "@lowrank/tensor/check";
 
@@ -9,19 +10,16 @@ export interface PartRanks {
   readonly ffn?: number;
 }
 
-/** Ends of module paths, as regular expressions, by `model_type`. Both parts of BERT end in "output.dense": the dotted boundary tells them apart. */
-const PARTS: Readonly<Record<string, { readonly attention: readonly string[]; readonly ffn: readonly string[] }>> = {
-  bert: {
-    attention: ["attention\\.self\\.(query|key|value)", "attention\\.output\\.dense"],
-    ffn: ["layer\\.\\d+\\.(intermediate|output)\\.dense"],
-  },
-  distilbert: { attention: ["attention\\.(q_lin|k_lin|v_lin|out_lin)"], ffn: ["ffn\\.lin[12]"] },
-  gpt2: { attention: ["attn\\.c_(attn|proj)"], ffn: ["mlp\\.c_(fc|proj)"] },
-  llama: { attention: ["self_attn\\.[qkvo]_proj"], ffn: ["mlp\\.(gate|up|down)_proj"] },
-};
-
-/** A `rank_pattern` for a model family. Give it to `rankPattern` (or, for alphas, to `alphaPattern`); targets that match neither part keep the default rank. */
-export function familyRanks(modelType: string, ranks: PartRanks): Record<string, number> {
+/**
+ * A `rank_pattern` for a model's family. Give it to `rankPattern` (or, for alphas, to `alphaPattern`); targets that match neither part keep
+ * the default rank.
+ * @param of a model, or its class
+ * @throws LowrankError (PatternError) where the model is of no known family
+ */
+export function familyRanks(
+  of: { readonly family: Pick<FamilyFacts, "parts"> | undefined },
+  ranks: PartRanks,
+): Record<string, number> {
   checkOptions(
     "familyRanks",
     fields<PartRanks>(
@@ -30,11 +28,11 @@ export function familyRanks(modelType: string, ranks: PartRanks): Record<string,
     ),
     ranks,
   );
-  const parts = PARTS[modelType === "roberta" ? "bert" : modelType];
+  const parts = of?.family?.parts;
   if (parts === undefined)
     throw new LowrankError(
       "PatternError",
-      `no words for the parts of "${modelType}"; known are ${[...Object.keys(PARTS), "roberta"].join(", ")}. Write a rank pattern of module names instead`,
+      "familyRanks: the model says no family, so its parts have no words; write a rank pattern of module names instead",
     );
   return Object.fromEntries(
     (["attention", "ffn"] as const).flatMap((part) =>

@@ -2,7 +2,7 @@
  * Which tensor of a file belongs where: the adapter's own, base weights that PEFT saved along (embeddings and heads), and what the model has
  * no place for. What the adapter's function needs must be there and fit; the rest is listed.
  */
-import type { Module, Weight } from "@lowrank/nn";
+import { endsIn, type Module, type Weight } from "@lowrank/nn";
 import { LowrankError, type StoredTensor } from "@lowrank/tensor";
 import type { LoraAdapter } from "./adapter.ts";
 import { endsAtDot, savedMatcher } from "./names.ts";
@@ -25,22 +25,23 @@ const PREFIX = "base_model.model.";
 const OWN = /\.lora_(A|B|E|embedding_A|embedding_B|magnitude_vector)(\.|$)/;
 /** PEFT writes some saved modules a second and third time: biases with `bias: "all"`, resized embeddings with all they have. */
 const TWICE = /\.(original_module|modules_to_save)\.(?=(.*\.)?(weight|bias)$)/;
-/** Modules whose size is the vocabulary's, which people enlarge before they train. */
-const VOCABULARY =
-  /(^|\.)(embed_tokens|word_embeddings|wte|lm_head|decoder|vocab_projector)\.((base_layer|original_module)\.)?(weight|lora_embedding_A|lora_B\.weight)$/;
+/** Tensors of a module that grow with its number of rows. */
+const ROWS = /\.((base_layer|original_module)\.)?(weight|lora_embedding_A|lora_B\.weight)$/;
 
 /** @param shapes of the file's tensors. @throws LowrankError (AdapterError) listing what is missing, has no place or another shape */
 export function fitTensors(adapter: LoraAdapter, shapes: ReadonlyMap<string, readonly number[]>): Fit {
   const own = adapter.fileWeights();
   const tied = (adapter.model as Module & Tied).tied ?? new Map<string, string>();
   const rest = baseWeights(adapter.model, tied);
+  const { inputEmbeddings = [], outputEmbeddings = [] } = adapter.model.family ?? {};
+  const vocabulary = [...inputEmbeddings, ...outputEmbeddings];
   const [problems, warnings]: [string[], string[]] = [[], []];
   const places = new Map<string, Place>();
   for (const [name, shape] of shapes) {
     const inside = name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name;
     const weight = own.get(name) ?? own.get(olderBias(name));
     if (weight !== undefined) {
-      const dim = placeIn(shape, weight, inside, adapter.config.dora);
+      const dim = placeIn(shape, weight, inside, adapter.config.dora ? [] : vocabulary);
       if (dim === undefined)
         problems.push(`${name} is [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
       else places.set(name, { weight, base: false, ...(dim === "all" ? {} : { dim }) });
@@ -65,7 +66,7 @@ export function fitTensors(adapter: LoraAdapter, shapes: ReadonlyMap<string, rea
       continue;
     }
     const base = rest.get(inside.replace(/\.(base_layer|original_module)\./, "."));
-    const dim = base === undefined || base.form !== undefined ? undefined : placeIn(shape, base, inside, false);
+    const dim = base === undefined || base.form !== undefined ? undefined : placeIn(shape, base, inside, vocabulary);
     if (base === undefined) warnings.push(`${name} has no place in this model; it is left out`);
     else if (dim === undefined)
       warnings.push(
@@ -119,15 +120,19 @@ function olderBias(name: string): string {
   return name.replace(/\.bias$/, ".base_layer.bias");
 }
 
-/** Whether a tensor is taken whole, from its beginning along one dimension (a larger vocabulary), or not. */
+/**
+ * Whether a tensor is taken whole, from its beginning along one dimension (a larger vocabulary), or not.
+ * @param vocabulary modules with a row for each word, which people enlarge before they train
+ */
 function placeIn(
   shape: readonly number[],
   { shape: wanted }: Weight,
   name: string,
-  dora: boolean,
+  vocabulary: readonly string[],
 ): "all" | 0 | 1 | undefined {
   if (shape.join() === wanted.join()) return "all";
-  if (shape.length !== 2 || wanted.length !== 2 || dora || !VOCABULARY.test(name)) return undefined;
+  if (shape.length !== 2 || wanted.length !== 2) return undefined;
+  if (!ROWS.test(name) || !endsIn(name.replace(ROWS, ""), vocabulary)) return undefined;
   const dim = name.endsWith("lora_embedding_A") ? 1 : 0;
   return shape[1 - dim] === wanted[1 - dim] && shape[dim]! > wanted[dim]! ? dim : undefined;
 }

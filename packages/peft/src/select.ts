@@ -1,5 +1,5 @@
 /** Which modules an adapter touches and with what rank: PEFT's rules to the letter, and nothing that is named is passed over in silence. */
-import { Embedding, Projection, type Module } from "@lowrank/nn";
+import { Embedding, endsIn, Projection, type Module } from "@lowrank/nn";
 import { LowrankError, quote } from "@lowrank/tensor";
 import { strangeKeys } from "./config-file.ts";
 import { adaLoraIgnores, evenAlpha, headsOf, isAllLinear, scaleOf, type LoraConfig } from "./config.ts";
@@ -53,7 +53,9 @@ export function select(model: Module, config: LoraConfig): Selection {
   const unmatched = new Unmatched(config);
   const { targetModules: wanted } = config;
   const rule = isAllLinear(wanted)
-    ? all.flatMap(([path, module]) => (module instanceof Projection && !OUTPUT.test(path) ? [path] : []))
+    ? all.flatMap(([path, module]) =>
+        module instanceof Projection && !endsIn(path, model.family?.outputEmbeddings ?? []) ? [path] : [],
+      )
     : (wanted ?? defaultTargets(model, config.adaLora !== undefined, paths));
   const chosen = choose(model, all, rule, config, unmatched);
   if (typeof wanted === "object")
@@ -106,7 +108,8 @@ function choose(
         : `target modules ${quote(said)}`;
     throw new LowrankError("PatternError", `LoRA: ${what} ${why}`);
   }
-  const unread = chosen.find(([path, target]) => target instanceof Embedding && READ_DIRECTLY.test(path));
+  const sliced = model.family?.slicedTables ?? [];
+  const unread = chosen.find(([path, target]) => target instanceof Embedding && endsIn(path, sliced));
   if (unread !== undefined)
     throw new LowrankError(
       "PatternError",
@@ -216,12 +219,6 @@ function rowsOf(chosen: readonly [string, Target][], config: LoraConfig, unmatch
 function maskedRank({ adaLora }: LoraConfig, module: string): number {
   return adaLora!.rankMask?.[`${module}.lora_E`]?.filter(Boolean).length ?? adaLora!.initR;
 }
-
-/** Tables whose rows models slice instead of looking them up. */
-const READ_DIRECTLY = /(^|\.)(position_embeddings|token_type_embeddings|wpe)$/;
-
-/** Output embeddings of language models, which all-linear leaves alone. Other heads are layers like any other, unless the task trains them whole. */
-const OUTPUT = /(^|\.)(lm_head|decoder|vocab_projector)$/;
 
 function checkPatterns(
   what: string,

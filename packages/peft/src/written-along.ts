@@ -1,16 +1,15 @@
 /** Base weights that PEFT writes beside an adapter. The adapter's function does not need them; with them our files are PEFT's to the byte. */
-import type { Weight } from "@lowrank/nn";
+import { endsIn, type Weight } from "@lowrank/nn";
 import type { LoraAdapter } from "./adapter.ts";
-import { endsAtDot, savedMatcher } from "./names.ts";
+import { savedMatcher } from "./names.ts";
 
-/** With one of these among the targets PEFT saves the tables and output layers that carry the adapter. */
+/** With one of these among the targets, whatever the model, PEFT saves the tables and output layers that carry the adapter (its `EMBEDDING_LAYER_NAMES`). */
 const EMBEDDING_NAMES = ["embed_tokens", "lm_head"];
-const TABLES = [...EMBEDDING_NAMES, "wte", "word_embeddings"];
 
 const PREFIX = "base_model.model.";
 
 /** By their names in the file. */
-export function writtenAlong({ config, sites, saved, copies, baseFromFile }: LoraAdapter): Map<string, Weight> {
+export function writtenAlong({ model, config, sites, saved, copies, baseFromFile }: LoraAdapter): Map<string, Weight> {
   const out = new Map(baseFromFile);
   const { targetModules } = config;
   if (
@@ -18,8 +17,9 @@ export function writtenAlong({ config, sites, saved, copies, baseFromFile }: Lor
     targetModules !== undefined &&
     EMBEDDING_NAMES.some((name) => targetModules.includes(name))
   ) {
+    const { inputEmbeddings = [], outputEmbeddings = [] } = model.family ?? {};
     for (const [path, { weight }] of sites)
-      if (weight.form === undefined && TABLES.some((name) => endsAtDot(path, name)))
+      if (weight.form === undefined && endsIn(path, [...inputEmbeddings, ...outputEmbeddings]))
         out.set(`${PREFIX}${path}.base_layer.weight`, weight);
   }
   if (config.bias !== "all") return out;

@@ -1,8 +1,9 @@
 /** Files as PEFT really writes them: what the adapter needs must fit, what the base has is taken, the rest is listed. */
-import { Embedding, LayerNorm, Linear, Module, type Projection } from "@lowrank/nn";
+import { Embedding, LayerNorm, Linear, Module, type FamilyFacts, type Projection } from "@lowrank/nn";
 import { init, ops, SafetensorsFile, serialize, type Device, type StoredTensor, type Tensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { adapt, loadAdapter, saveAdapter, type LoraConfig } from "../src/index.ts";
+import { DECODER } from "./family.ts";
 import { enlarge, random, stir } from "./helpers.ts";
 import { MemoryFiles } from "./memory-files.ts";
 
@@ -19,6 +20,9 @@ class Llama extends Module {
   model: Decoder = new Decoder();
   pre_classifier: Projection = new Linear(4, 4);
   lm_head: Projection = new Linear(4, 10, { bias: false });
+  override get family(): FamilyFacts {
+    return DECODER;
+  }
   forward(ids: Tensor): Tensor {
     const [layer] = this.model.layers;
     return this.lm_head.forward(

@@ -262,7 +262,7 @@ it("every function names a key that it does not know", async () => {
   expect(() => magnitudeBudget(layers, { totalSteps: 4, beta1: 0.5 } as never)).toThrow(
     'magnitudeBudget: has an unknown key "beta1"',
   );
-  expect(() => familyRanks("bert", { attn: 4 } as never)).toThrow('familyRanks: has an unknown key "attn"');
+  expect(() => familyRanks(model, { attn: 4 } as never)).toThrow('familyRanks: has an unknown key "attn"');
   expect(() => adapter.scaleBy("2" as never)).toThrow('scaleBy: "factor" must be a finite number');
   expect(() => activate(model, "nobody")).toThrow("no adapter called nobody; it has default");
   device.close();

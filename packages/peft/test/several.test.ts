@@ -145,7 +145,7 @@ it("alpha is kept, or the scale is, under a rank pattern", () => {
     );
   expect(table({})).toEqual([4, 2, 4, 2]);
   expect(table({ alphaMode: "constantScaling" })).toEqual([2, 2, 2, 2]);
-  expect(() => familyRanks("t5", { attention: 1 })).toThrow('no words for the parts of "t5"');
+  expect(() => familyRanks(new Toy(4), { attention: 1 })).toThrow("the model says no family");
 });
 
 it("biases train as asked, and never that of a saved module's original", () => {

@@ -1,5 +1,5 @@
 /** An adapter leaves no trace where it does not take part, is refused, or is gone; what could have no effect is refused. */
-import { Embedding, Module } from "@lowrank/nn";
+import { Embedding, Module, type FamilyFacts } from "@lowrank/nn";
 import { init, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
@@ -16,6 +16,7 @@ import {
   type LoraConfig,
   type SvdUpdate,
 } from "../src/index.ts";
+import { familyOf } from "./family.ts";
 import { enlarge, input, stir } from "./helpers.ts";
 import { MemoryFiles } from "./memory-files.ts";
 import { Toy } from "./toy.ts";
@@ -166,8 +167,14 @@ it("a constant scale under a rank pattern holds for rsLoRA too, and in files, wh
 it.each(["position_embeddings", "token_type_embeddings", "wpe"])(
   "%s is never looked up by models, so it takes no adapter",
   (name) => {
-    const model = new (class extends Module {})() as Module & Record<string, Module>;
-    model[name] = new Embedding(4, 3);
+    class Sliced extends Module {
+      readonly inner: Module & Record<string, Module> = new (class extends Module {})() as never;
+      override get family(): FamilyFacts {
+        return familyOf({ slicedTables: [name] });
+      }
+    }
+    const model = new Sliced();
+    model.inner[name] = new Embedding(4, 3);
     expect(() => attach(model, { targetModules: [name] })).toThrow(`${name} cannot take an adapter`);
   },
 );

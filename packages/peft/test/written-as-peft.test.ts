@@ -1,10 +1,11 @@
 /** What PEFT writes beside an adapter, and the words that its configuration has for it: our files are PEFT's to the byte. */
-import { Embedding, Linear, Module, type Weight } from "@lowrank/nn";
+import { Embedding, Linear, Module, type FamilyFacts, type Weight } from "@lowrank/nn";
 import { f32ToBf16, init, SafetensorsFile, serialize, type StoredTensor } from "@lowrank/tensor";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { adapt, loadAdapter, parseAdapterConfig, saveAdapter, type LoraConfig } from "../src/index.ts";
 import { shortestNames } from "../src/shortest-names.ts";
+import { DECODER } from "./family.ts";
 import { MemoryFiles } from "./memory-files.ts";
 import { Toy } from "./toy.ts";
 
@@ -12,12 +13,18 @@ class Decoder extends Module {
   readonly embed_tokens: Embedding = new Embedding(7, 4);
   readonly layer: Linear[] = [new Linear(4, 4), new Linear(4, 4)];
   readonly lm_head: Linear = new Linear(4, 7, { bias: false });
+  override get family(): FamilyFacts {
+    return DECODER;
+  }
 }
 
 /** As a family says it: the output layer is the table. */
 class TiedDecoder extends Module {
   readonly embed_tokens: Embedding = new Embedding(7, 4);
   readonly layer: Linear[] = [new Linear(4, 4), new Linear(4, 4)];
+  override get family(): FamilyFacts {
+    return DECODER;
+  }
   get tied(): ReadonlyMap<string, string> {
     return new Map([["embed_tokens.weight", "lm_head.weight"]]);
   }

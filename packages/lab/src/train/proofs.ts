@@ -3,6 +3,7 @@
  * promises with what the model really has and did; a proof that does not hold stops the run.
  */
 import { createHash } from "node:crypto";
+import { endsIn } from "@lowrank/nn";
 import { RunError } from "../errors.ts";
 import type { ModuleRow, ParameterCounts, Proof } from "../store/result.ts";
 import type { NamedWeight } from "./classifier.ts";
@@ -67,23 +68,25 @@ export async function fingerprints(weights: readonly NamedWeight[]): Promise<Map
   return hashes;
 }
 
-/** Softmax does not change when a constant is added to a row, so a key bias has no gradient but rounding. */
-const GRADIENT_FREE = /attention\.self\.key\.bias$/;
+/** Trainable weights that may be as they were. */
+export interface MayStay {
+  /** Names of those that an allocator set back to the zeros they began as. */
+  readonly emptied?: ReadonlySet<string>;
+  /** Ends of the names of those whose gradient is zero whatever the loss. */
+  readonly gradientFree?: readonly string[];
+}
 
-/**
- * Frozen parameters have the bytes they had; every trainable one that has a gradient has moved.
- * @param emptied weights that an allocator set back to the zeros they began as
- */
+/** Frozen parameters have the bytes they had; every trainable one that has a gradient has moved. */
 export function movementProof(
   frozenBefore: ReadonlyMap<string, string>,
   frozenAfter: ReadonlyMap<string, string>,
   trainableBefore: ReadonlyMap<string, string>,
   trainableAfter: ReadonlyMap<string, string>,
-  emptied: ReadonlySet<string> = new Set(),
+  { emptied = new Set(), gradientFree = [] }: MayStay = {},
 ): Proof {
   const moved = [...frozenBefore].filter(([name, hash]) => frozenAfter.get(name) !== hash).map(([name]) => name);
   const still = [...trainableBefore]
-    .filter(([name, hash]) => trainableAfter.get(name) === hash && !GRADIENT_FREE.test(name) && !emptied.has(name))
+    .filter(([name, hash]) => trainableAfter.get(name) === hash && !endsIn(name, gradientFree) && !emptied.has(name))
     .map(([name]) => name);
   return {
     name: "frozen-stays-trainable-moves",

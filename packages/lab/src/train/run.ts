@@ -105,7 +105,10 @@ export async function executeRun(
         await fingerprints(adapted.frozen),
         trainableBefore,
         await fingerprints(adapted.trainable),
-        emptied(trained.allocation),
+        {
+          emptied: emptied(trained.allocation),
+          gradientFree: adapted.classifier.model.family.gradientFree,
+        },
       ),
       taskLossProof(trained.scores),
       await finiteProof(trained.steps, adapted.trainable, trained.scores),

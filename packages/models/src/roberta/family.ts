@@ -9,5 +9,7 @@ export const ROBERTA: ModelFamily<RobertaConfig> = {
   basePrefix: "roberta.",
   parse: parseRobertaConfig,
   file: robertaConfigFile,
+  // positions are looked up: they depend on the ids
+  slicedTables: ["token_type_embeddings"],
   targets: { ...BERT.targets, adalora: ["query", "key", "value", "dense"] },
 };
