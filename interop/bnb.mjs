@@ -40,14 +40,14 @@ for (const name of existsSync(root) ? readdirSync(root).sort() : []) {
     report(`B/bnb-fromPretrained/${name}`, c.relative <= TOLERANCE ? "PASS" : "FAIL", figure(c));
     model.dispose();
   });
-  // the long way: loadFourBit, then materialize from the same file
-  await guarded(report, `B/bnb-loadFourBit/${name}`, async () => {
+  // the long way: loadQuantized, then materialize from the same file
+  await guarded(report, `B/bnb-loadQuantized/${name}`, async () => {
     const config = readJson(join(folder, "config.json"));
     const choice = quant.readQuantizationConfig(config);
     const model = lr.models.metaModel(lr.models.architectureFor(config), config);
     const source = await lr.tensor.openFile(join(folder, "model.safetensors"));
     const file = await lr.tensor.SafetensorsFile.open(source);
-    const loaded = await quant.loadFourBit(model, file, device);
+    const loaded = await quant.loadQuantized(model, file, device);
     const tied = model.tied;
     const place = (n) => (file.has(n) ? n : tied.has(n) && file.has(tied.get(n)) ? tied.get(n) : undefined);
     const { fresh } = await model.materialize({
@@ -65,7 +65,7 @@ for (const name of existsSync(root) ? readdirSync(root).sort() : []) {
         .join() === info.modules.join();
     const loose = name.includes("bf16") && !name.includes("storage") ? 2e-2 : 1e-4;
     report(
-      `B/bnb-loadFourBit/${name}`,
+      `B/bnb-loadQuantized/${name}`,
       c.relative <= loose && fresh.length === 0 && same ? "PASS" : "FAIL",
       `${figure(c)}; against dequantized ${d.relative.toExponential(1)}`,
       short(

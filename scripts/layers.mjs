@@ -4,7 +4,7 @@
 export const PACKAGES = {
   tensor: [],
   nn: ["tensor"],
-  models: ["tensor", "nn"],
+  models: ["tensor", "nn", "quant"],
   quant: ["tensor", "nn"],
   peft: ["tensor", "nn"],
   numerics: ["tensor"],

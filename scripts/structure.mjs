@@ -15,8 +15,7 @@ const MOST_LINES = 350;
 function sources(folder) {
   return readdirSync(folder, { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
+    .map((entry) => join(entry.parentPath, entry.name));
 }
 
 /** What a file imports or exports again, as written. Statements begin a line, which comments and strings do not do. */
@@ -44,7 +43,7 @@ export function circles(graph) {
     }
     if (low.get(node) !== index.get(node)) return;
     const members = stack.splice(stack.indexOf(node));
-    if (members.length > 1 || graph.get(node)?.includes(node)) found.push(members.sort());
+    if (members.length > 1 || graph.get(node)?.includes(node)) found.push(members.sort((a, b) => (a < b ? -1 : 1)));
   };
   for (const node of graph.keys()) if (!index.has(node)) visit(node);
   return found;

@@ -65,7 +65,7 @@ it.each([
     await adapter.mergeAndUnload();
     await savePretrained(model, where);
     const { model: plain, report } = await fromPretrained(where, architectures[name]!, { device });
-    expect(report).toEqual({ fresh: [], unused: [] });
+    expect(report).toEqual({ fresh: [], unused: [], forms: new Map() });
     expect([...plain.namedWeights()].map(([n]) => n)).toEqual(names);
     // f64 all the way; the two add up in different orders
     (await logits(plain)).forEach((v, i) => expect(Math.abs(v - adapted[i]!)).toBeLessThanOrEqual(1e-10));

@@ -1,7 +1,7 @@
 /** Which family and class a `config.json` is of. A file is what it says, or it is refused. */
 import { LowrankError, quote } from "@lowrank/tensor";
 import { editDistance, parseJson, suggestion } from "@lowrank/tensor/check";
-import type { Files } from "./files.ts";
+import type { Files } from "@lowrank/tensor";
 import type { ConfigSource } from "./shared/config-table.ts";
 import type { ModelFamily } from "./pretrained.ts";
 
@@ -73,21 +73,6 @@ export function requireFamily(
       "FormatError",
       `${where}: config.json has no "model_type" and no "${absent[0]}": it is no configuration of a ${as.architecture}`,
     );
-}
-
-/** A checkpoint whose weights are quantized is read by another function; its tensors would only seem to have wrong sizes. */
-export function requireFullWidth(config: ConfigSource, where: string): void {
-  const quantization = config["quantization_config"];
-  if (quantization === undefined || quantization === null) return;
-  const { quant_method: method, load_in_4bit: four, load_in_8bit: eight } = configObject(quantization);
-  const form =
-    method === "bitsandbytes" || four === true || eight === true
-      ? `bitsandbytes' ${four === true ? "4-bit" : eight === true ? "8-bit" : "quantized"} form`
-      : `the quantized form ${quote(method)}`;
-  throw new LowrankError(
-    "FormatError",
-    `${where}: config.json has a quantization_config: the weights are in ${form}${four === true ? "; loadFourBit of @lowrank/quant reads them" : ", which is not read"}, or save the model without quantization`,
-  );
 }
 
 /** What to say of a class that is not built: one of the same family whose name is near, else what there is. */

@@ -20,7 +20,7 @@ export { BertModel, type BertOutputs } from "./bert/model.ts";
 export { parseDistilBertConfig, type DistilBertConfig } from "./distilbert/config.ts";
 export { DistilBertForSequenceClassification, type DistilBertClassificationInputs } from "./distilbert/heads.ts";
 export { DistilBertModel } from "./distilbert/model.ts";
-export { directory, type Files } from "./files.ts";
+export { directory, type Files } from "@lowrank/tensor";
 export { parseGPT2Config, type GPT2Config } from "./gpt2/config.ts";
 export {
   GPT2ForSequenceClassification,

@@ -1,18 +1,26 @@
 /** Filling a model from `model.safetensors`: which tensor goes where, what is missing, and whether it is what a weight can be. */
-import type { MaterializeOptions, Module, Weight } from "@lowrank/nn";
+import {
+  Projection,
+  type Format,
+  type LoadTarget,
+  type MaterializeOptions,
+  type Module,
+  type Weight,
+  type WeightForm,
+} from "@lowrank/nn";
 import {
   LowrankError,
   NumericsError,
   quote,
-  SafetensorsFile,
+  readTensor,
   ShapeError,
   toMemory,
   type Device,
   type DType,
   type StoredTensor,
 } from "@lowrank/tensor";
-import type { Files } from "./files.ts";
-import type { ModelFamily, PretrainedModel } from "./pretrained.ts";
+import type { PretrainedModel } from "./pretrained.ts";
+import type { WeightsFile } from "./weights-file.ts";
 
 export interface LoadOptions {
   readonly device: Device;
@@ -26,6 +34,8 @@ export interface LoadOptions {
   readonly missing?: "refuse" | "draw";
   /** Whether weights may hold infinities and NaN. Default false. */
   readonly allowNonFinite?: boolean;
+  /** Forms of the caller's own that a file may keep weights in, asked before those that are built in. */
+  readonly formats?: readonly Format[];
 }
 
 export interface LoadReport {
@@ -33,90 +43,15 @@ export interface LoadReport {
   readonly fresh: readonly string[];
   /** Tensors of the checkpoint the model has no place for. */
   readonly unused: readonly string[];
-}
-
-/** Older TensorFlow names that transformers renames on load. */
-function modernName(name: string): string {
-  return name.replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias");
-}
-
-/** Buffers that old checkpoints carry and no model needs: positions, GPT-2's causal masks, rotary frequencies. */
-const BUFFERS = /(^|\.)(position_ids|attn\.(masked_)?bias|rotary_emb\.inv_freq)$/;
-/** What bitsandbytes writes beside a weight that it keeps in four or eight bits. */
-const QUANTizED = /\.(quant_state\.|absmax$|quant_map$|nested_absmax$|SCB$)/;
-
-/** A checkpoint's weights under the names that a model gives them. */
-export class WeightsFile {
-  readonly file: SafetensorsFile;
-  readonly where: string;
-  readonly #stored: ReadonlyMap<string, string>;
-
-  private constructor(file: SafetensorsFile, where: string) {
-    this.file = file;
-    this.where = where;
-    this.#stored = new Map(file.names.filter((n) => !BUFFERS.test(n)).map((n) => [modernName(n), n]));
-  }
-
-  /** Opens the file, gives it to `body` and closes it. */
-  static async use<T>(files: Files, body: (file: WeightsFile) => Promise<T>): Promise<T> {
-    if (!(await files.exists("model.safetensors"))) {
-      const shards = await files.exists("model.safetensors.index.json");
-      throw new LowrankError(
-        "FileError",
-        `${files.where}: there is no model.safetensors; ${shards ? "its weights lie in shards, which are not read: save the model in one file" : "give the folder of a Hugging Face checkpoint"}`,
-      );
-    }
-    const source = await files.open("model.safetensors");
-    try {
-      return await body(new WeightsFile(await SafetensorsFile.open(source), files.where));
-    } finally {
-      await source.close?.();
-    }
-  }
-
-  /** Names in the file that the model has no place for, given those it took. */
-  unused(taken: ReadonlySet<string>): string[] {
-    return [...this.#stored.values()].filter((n) => !taken.has(n));
-  }
-
-  get quantized(): string | undefined {
-    return this.file.names.find((n) => QUANTizED.test(n));
-  }
-
-  /** Where the file keeps a weight under its own name: a head's file may leave the base's prefix out, and a bare base is read from a model with a head. */
-  own(model: PretrainedModel, name: string): string | undefined {
-    const { family } = model.constructor as unknown as { readonly family: ModelFamily<unknown> };
-    const { basePrefix } = family;
-    const prefixed = [...this.#stored.keys()].some((n) => n.startsWith(basePrefix));
-    if (model.basePrefix === "") return this.#stored.get(prefixed ? `${basePrefix}${name}` : name);
-    return (
-      this.#stored.get(name) ??
-      (!prefixed && name.startsWith(basePrefix) ? this.#stored.get(name.slice(basePrefix.length)) : undefined)
-    );
-  }
-
-  /** The same, or under a second name. */
-  place(model: PretrainedModel, name: string): string | undefined {
-    const second = model.tied.get(name);
-    return this.own(model, name) ?? (second === undefined ? undefined : this.#stored.get(second));
-  }
-
-  /** Whether the file holds two different tensors where the model has one: then they are not tied, whatever the config says. */
-  async untied(model: PretrainedModel): Promise<boolean> {
-    for (const [name, second] of model.tied) {
-      const [a, b] = [this.own(model, name), this.#stored.get(second)];
-      if (a === undefined || b === undefined) continue;
-      const [x, y] = [await this.file.read(a), await this.file.read(b)];
-      if (x.dtype !== y.dtype || x.shape.join() !== y.shape.join() || x.data.some((v, i) => v !== y.data[i]))
-        return true;
-    }
-    return false;
-  }
+  /** Weights that are kept in the file's own form, by name: "nf4", "int8". */
+  readonly forms: ReadonlyMap<string, string>;
 }
 
 export interface FillOptions extends LoadOptions {
   /** The head is a new one: where the file's has another size, it is drawn. */
   readonly newHead?: boolean;
+  /** The form that config.json says the weights are in. */
+  readonly said?: string | undefined;
 }
 
 /**
@@ -126,32 +61,32 @@ export interface FillOptions extends LoadOptions {
 export async function fill(
   model: PretrainedModel,
   file: WeightsFile,
-  { missing = "refuse", allowNonFinite = false, newHead = false, storage, ...options }: FillOptions,
+  { missing = "refuse", allowNonFinite = false, newHead = false, storage, said, formats: _, ...options }: FillOptions,
 ): Promise<LoadReport> {
   const { where } = file;
   const weights = new Map(model.namedWeights());
   const inHead = (name: string): boolean => model.basePrefix !== "" && !name.startsWith(model.basePrefix);
   const misfits = [...weights].flatMap(([name, w]) => {
     const at = file.place(model, name);
-    const shape = at === undefined ? undefined : file.file.info(at).shape;
+    // what is kept in a form says its shape when it is read
+    const shape = at === undefined || file.formOf(at) !== undefined ? undefined : file.file.info(at).shape;
     return shape !== undefined && shape.join() !== w.shape.join()
       ? [{ name, message: `${name} is [${shape.join(", ")}] in the file and [${w.shape.join(", ")}] in the model` }]
       : [];
   });
   const redrawn = new Set(newHead ? misfits.map((m) => m.name).filter(inHead) : []);
   const wrong = misfits.filter((m) => !redrawn.has(m.name)).map((m) => m.message);
-  const { quantized } = file;
-  if (quantized !== undefined)
-    throw new LowrankError(
-      "FormatError",
-      `${where}: model.safetensors keeps weights in bitsandbytes' quantized form (${quantized}); loadFourBit of @lowrank/quant reads it, or save the model without quantization`,
-    );
   if (wrong.length > 0)
     throw new ShapeError(
       `${where}: checkpoint and config.json disagree: ${wrong.slice(0, 4).join("; ")}${wrong.length > 4 ? `; and ${wrong.length - 4} more` : ""}; check vocab_size, hidden_size, intermediate_size and the number of labels`,
     );
   const place = (name: string): string | undefined => (redrawn.has(name) ? undefined : file.place(model, name));
-  const used = new Set([...weights.keys()].flatMap((name) => file.place(model, name) ?? []));
+  const used = new Set(
+    [...weights.keys()].flatMap((name) => {
+      const at = file.place(model, name);
+      return at === undefined ? [] : file.entries(at);
+    }),
+  );
   if (used.size === 0)
     throw new LowrankError(
       "NameError",
@@ -176,27 +111,75 @@ export async function fill(
     const how = kept?.(name, weights.get(name)!) ?? options.dtype ?? options.device.defaultFloat;
     return typeof how === "string" ? how : "f32";
   };
-  const read = async (name: string): Promise<StoredTensor> =>
-    inMemory(`${where}: ${place(name)!}`, await file.file.read(place(name)!), target(name), allowNonFinite);
-  for (const name of weights.keys()) requireFloat(file, place(name));
+  const turned = new Set(
+    [...model.namedModules()].flatMap(([, m]) => (m instanceof Projection && m.fanInFanOut ? [m.weight] : [])),
+  );
+  const loadTarget = (name: string): LoadTarget => {
+    const weight = weights.get(name)!;
+    return { shape: weight.shape, transposed: turned.has(weight), allowNonFinite };
+  };
+  const read = async (name: string): Promise<StoredTensor> => {
+    const at = place(name)!;
+    const stored =
+      (await file.formOf(at)?.decode(file.file, at, loadTarget(name))) ?? (await readTensor(file.file, at));
+    return inMemory(`${where}: ${at}`, stored, target(name), allowNonFinite);
+  };
+  const forms = new Map<string, string>();
+  const form = (name: string): Promise<WeightForm> | undefined => {
+    const at = place(name)!;
+    const format = file.formOf(at);
+    if (format !== undefined) forms.set(name, format.name);
+    return format?.load(options.device, file.file, at, loadTarget(name));
+  };
+  for (const name of weights.keys()) requireNumbers(file, place(name));
+  requireWhole(file, used);
+  requireSaid(file, said, [...weights.keys()].map(place));
   const doubles = new Set(model.tied.values());
   const { fresh } = await model.materialize({
     ...options,
-    values: { has: (name) => place(name) !== undefined, read },
+    values: { has: (name) => place(name) !== undefined, read, form },
     ...(kept === undefined ? {} : { storage: kept }),
   });
-  return { fresh, unused: file.unused(used).filter((n) => !doubles.has(n)) };
+  return { fresh, unused: file.unused(used).filter((n) => !doubles.has(n)), forms };
+}
+
+/** Config and weights must tell the same story. A config that says nothing is believed less than the entries, which say everything. */
+function requireSaid(file: WeightsFile, said: string | undefined, places: readonly (string | undefined)[]): void {
+  if (said === undefined) return;
+  const found = new Set(places.flatMap((at) => (at === undefined ? [] : (file.formOf(at)?.name ?? []))));
+  if (found.size === 1 && found.has(said)) return;
+  throw new LowrankError(
+    "FormatError",
+    `${file.where}: config.json says in quantization_config that weights are kept as ${said}, and model.safetensors keeps ${found.size === 0 ? "none so" : `some as ${[...found].join(" and ")}`}`,
+  );
+}
+
+/** What is written beside a weight that is kept in four or eight bits. */
+const BESIDE = /^(.*\.weight)\.(quant_state\..*|absmax|quant_map|nested_absmax|nested_quant_map)$|^(.*\.)SCB$/;
+
+/** Half of a quantized form must not be taken for a weight of plain numbers that lies beside it. */
+function requireWhole({ file, where }: WeightsFile, used: ReadonlySet<string>): void {
+  for (const name of file.names) {
+    if (used.has(name)) continue;
+    const [, four, , eight] = BESIDE.exec(name) ?? [];
+    const weight = four ?? (eight === undefined ? undefined : `${eight}weight`);
+    if (weight !== undefined && used.has(weight))
+      throw new LowrankError(
+        "FormatError",
+        `${where}: model.safetensors has ${name}, a part of bitsandbytes' quantized form, and ${weight} is not kept in one: the other parts are missing`,
+      );
+  }
 }
 
 const FLOATS = ["F64", "F32", "F16", "BF16"];
 
-function requireFloat({ file, where }: WeightsFile, name: string | undefined): void {
-  if (name === undefined) return;
-  const { dtype } = file.info(name);
+function requireNumbers(file: WeightsFile, name: string | undefined): void {
+  if (name === undefined || file.formOf(name) !== undefined) return;
+  const { dtype } = file.file.info(name);
   if (!FLOATS.includes(dtype))
     throw new LowrankError(
       "FormatError",
-      `${where}: ${name} is ${dtype} in model.safetensors; a weight is one of ${FLOATS.join(", ")}`,
+      `${file.where}: ${name} is ${dtype} in model.safetensors; a weight is one of ${FLOATS.join(", ")}`,
     );
 }
 

@@ -1,6 +1,18 @@
 /** Architectures by the names that checkpoints carry. */
-import { LowrankError, quote } from "@lowrank/tensor";
-import { device as aDevice, callback, checkOptions, fields, flag, oneOf, optional, whole } from "@lowrank/tensor/check";
+import { readQuantizationConfig } from "@lowrank/quant";
+import { directory, LowrankError, quote, type Files, type WritableFiles } from "@lowrank/tensor";
+import {
+  device as aDevice,
+  anything,
+  callback,
+  checkOptions,
+  fields,
+  flag,
+  listOf,
+  oneOf,
+  optional,
+  whole,
+} from "@lowrank/tensor/check";
 import {
   BertForMaskedLM,
   BertForQuestionAnswering,
@@ -10,12 +22,11 @@ import {
 import { BertModel } from "./bert/model.ts";
 import { DistilBertForSequenceClassification } from "./distilbert/heads.ts";
 import { DistilBertModel } from "./distilbert/model.ts";
-import { directory, type Files } from "./files.ts";
 import { GPT2ForSequenceClassification, GPT2LMHeadModel } from "./gpt2/heads.ts";
 import { GPT2Model } from "./gpt2/model.ts";
-import { identityOf, nearClass, readConfig, requireFamily, requireFullWidth } from "./identity.ts";
+import { identityOf, nearClass, readConfig, requireFamily } from "./identity.ts";
 import { LlamaForCausalLM, LlamaModel } from "./llama/model.ts";
-import { fill, WeightsFile, type LoadOptions, type LoadReport } from "./load.ts";
+import { fill, type LoadOptions, type LoadReport } from "./load.ts";
 import type { ModelFamily, PretrainedModel } from "./pretrained.ts";
 import {
   RobertaForQuestionAnswering,
@@ -27,6 +38,7 @@ import { requirePlain, saveModel } from "./save.ts";
 import type { ConfigSource } from "./shared/config-table.ts";
 import { requireBuilt, type ConfigOverrides, type ModelConfig } from "./shared/config.ts";
 import { LABEL_OPTIONS, LABEL_SPELLINGS, type LabelOverrides } from "./shared/labels.ts";
+import { WeightsFile } from "./weights-file.ts";
 
 export type BareModel = BertModel | DistilBertModel | GPT2Model | LlamaModel | RobertaModel;
 export type BertTaskModel =
@@ -162,6 +174,7 @@ const OPTIONS = fields<PretrainedOptions>(
     storage: optional(callback()),
     missing: optional(oneOf("refuse", "draw")),
     allowNonFinite: optional(flag),
+    formats: optional(listOf(anything())),
     ...LABEL_OPTIONS,
   },
   { spelt: { ...LABEL_SPELLINGS, torch_dtype: "dtype", torchDtype: "dtype", ignore_mismatched_sizes: "labels" } },
@@ -182,17 +195,21 @@ export async function fromPretrained<M extends AnyModel>(
   const files = typeof from === "string" ? directory(from) : from;
   const source = await readConfig(files);
   requireFamily(source, as, ALL, files.where);
-  requireFullWidth(source, files.where);
+  const quantization = readQuantizationConfig(source);
   const overrides: ConfigOverrides = {
     ...(labels === undefined ? {} : { labels }),
     ...(problem === undefined ? {} : { problemType: problem }),
   };
-  return WeightsFile.use(files, async (file) => {
+  return WeightsFile.use(files, how.formats, async (file) => {
     let model = build(as, source, overrides);
     requireBuilt(model.config);
     if (await file.untied(model as unknown as PretrainedModel))
       model = build(as, source, { ...overrides, tieWordEmbeddings: false });
-    const report = await fill(model as unknown as PretrainedModel, file, { ...how, newHead: labels !== undefined });
+    const report = await fill(model as unknown as PretrainedModel, file, {
+      ...how,
+      newHead: labels !== undefined,
+      said: quantization?.format,
+    });
     model.origin = files.where;
     return { model, report };
   });
@@ -202,7 +219,7 @@ export async function fromPretrained<M extends AnyModel>(
  * Writes a checkpoint that transformers loads.
  * @throws LowrankError (AdapterError) while the model carries adapters, merged or not
  */
-export async function savePretrained(model: AnyModel, to: string | Files): Promise<void> {
+export async function savePretrained(model: AnyModel, to: string | WritableFiles): Promise<void> {
   const files = typeof to === "string" ? directory(to) : to;
   const as = model.constructor as unknown as TaskClass<AnyModel>;
   const { config } = model;

@@ -1,7 +1,6 @@
 /** Writing a model in the form of Hugging Face: `config.json` and `model.safetensors`. */
-import { LowrankError, writeSafetensors } from "@lowrank/tensor";
+import { encodeUtf8, LowrankError, writeSafetensors, type WritableFiles } from "@lowrank/tensor";
 import { pythonJson } from "@lowrank/tensor/check";
-import type { Files } from "./files.ts";
 import { dtypeOf } from "./load.ts";
 import type { PretrainedModel } from "./pretrained.ts";
 
@@ -50,7 +49,7 @@ const FLOATS: ReadonlySet<string> = new Set([
 /** Tensors are read from the device one at a time. */
 export async function saveModel(
   model: PretrainedModel,
-  files: Files,
+  files: WritableFiles,
   config: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const weights = new Map(
@@ -69,9 +68,8 @@ export async function saveModel(
     ),
   );
   await files.write("config.json", async (sink) => {
-    const { TextEncoder } = globalThis as unknown as { TextEncoder: new () => { encode(t: string): Uint8Array } };
     await sink(
-      new TextEncoder().encode(
+      encodeUtf8(
         `${pythonJson({ ...config, dtype: dtypeOf(weights.values()) }, { floats: FLOATS, indent: 2, sortKeys: true })}\n`,
       ),
     );

@@ -100,7 +100,7 @@ describe.each(Object.keys(SMALL))("%s", (name) => {
     const [one, two] = [join(folder, `${name}-1`), join(folder, `${name}-2`)];
     await savePretrained(model, one);
     const { model: again, report } = await fromPretrained(one, architectures[name]!, { device, seed: seed + 1 });
-    expect(report).toEqual({ fresh: [], unused: [] });
+    expect(report).toEqual({ fresh: [], unused: [], forms: new Map() });
     const [a, b] = [
       await model.forward(batch(model)).lastHiddenState.data(),
       await again.forward(batch(again)).lastHiddenState.data(),
@@ -206,7 +206,7 @@ describe("a tied output layer", () => {
       tensors.set("transformer.h.0.attn.bias", { dtype: "u8", shape: [1, 1, 6, 6], data: new Uint8Array(36) });
       writeFileSync(join(path, "model.safetensors"), serialize(tensors));
       const { model: again, report } = await fromPretrained(path, GPT2LMHeadModel, { device });
-      expect(report).toEqual({ fresh: [], unused: [] });
+      expect(report).toEqual({ fresh: [], unused: [], forms: new Map() });
       expect(
         await again
           .forward({

@@ -54,7 +54,7 @@ describe("a checkpoint", () => {
   it("comes back bit for bit, with the config's unknown keys", async () => {
     const path = await saved("round");
     const { model, report } = await fromPretrained(path, BertForSequenceClassification, { device });
-    expect(report).toEqual({ fresh: [], unused: [] });
+    expect(report).toEqual({ fresh: [], unused: [], forms: new Map() });
     await savePretrained(model, join(folder, "again"));
     expect(
       readFileSync(join(folder, "again", "model.safetensors")).equals(readFileSync(join(path, "model.safetensors"))),
@@ -87,7 +87,11 @@ describe("a checkpoint", () => {
       BertForSequenceClassification,
       { device },
     );
-    expect(old.report).toEqual({ fresh: ["classifier.weight", "classifier.bias"], unused: ["cls.predictions.bias"] });
+    expect(old.report).toEqual({
+      fresh: ["classifier.weight", "classifier.bias"],
+      unused: ["cls.predictions.bias"],
+      forms: new Map(),
+    });
     const x = { inputIds: ids([[1, 5, 9]]) };
     expect(await old.model.forward(x).lastHiddenState.data()).toEqual(
       await plain.model.forward(x).lastHiddenState.data(),

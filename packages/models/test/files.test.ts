@@ -1,15 +1,17 @@
 /** Checkpoints that are not what they seem, and what is written: never a weight unseen, never a file that nothing reads. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Linear, Projection } from "@lowrank/nn";
 import {
+  directory,
   fromBytes,
   init,
   SafetensorsFile,
   serialize,
   type Device,
   type DType,
+  type Files,
   type StoredTensor,
   type Tensor,
 } from "@lowrank/tensor";
@@ -120,18 +122,22 @@ describe("weights of a checkpoint", () => {
     expect(new Set(model.weights().map((w) => w.parameter.dtype))).toEqual(new Set(["f16"]));
   });
 
-  it("in a quantized form are read by another function, which is named", async () => {
-    const path = await saved("bnb", "BertForSequenceClassification", () => {}, {
-      quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true },
-    });
-    await expect(fromPretrained(path, BertForSequenceClassification, { device })).rejects.toThrow(
-      "the weights are in bitsandbytes' 4-bit form; loadFourBit of @lowrank/quant reads them",
+  it("in a quantized form are what config.json says, whole, and of a form that is read", async () => {
+    const said = async (name: string, quantization: object, change = (_: Map<string, StoredTensor>): void => {}) =>
+      fromPretrained(
+        await saved(name, "BertForSequenceClassification", change, { quantization_config: quantization }),
+        BertForSequenceClassification,
+        { device },
+      );
+    await expect(said("bnb", { quant_method: "bitsandbytes", load_in_4bit: true })).rejects.toThrow(
+      "config.json says in quantization_config that weights are kept as fp4, and model.safetensors keeps none so",
     );
+    await expect(said("gptq", { quant_method: "gptq" })).rejects.toThrow('quant_method is "gptq"');
     const unsaid = await saved("bnb-unsaid", "BertForSequenceClassification", (t) => {
       t.set("bert.pooler.dense.weight.absmax", { dtype: "f32", shape: [1], data: new Float32Array(1) });
     });
     await expect(fromPretrained(unsaid, BertForSequenceClassification, { device })).rejects.toThrow(
-      "bitsandbytes' quantized form (bert.pooler.dense.weight.absmax); loadFourBit",
+      "has bert.pooler.dense.weight.absmax, a part of bitsandbytes' quantized form, and bert.pooler.dense.weight is not kept in one",
     );
   });
 
@@ -176,12 +182,13 @@ describe("weights of a checkpoint", () => {
     expect(report).toEqual({
       fresh: [],
       unused: ["classifier.bias", "classifier.weight"].filter((n) => report.unused.includes(n)),
+      forms: new Map(),
     });
     expect(report.unused).toHaveLength(2);
     await savePretrained(model, join(folder, "bare"));
     expect(configIn(join(folder, "bare"))).toMatchObject({ architectures: ["BertModel"], model_type: "bert" });
     const again = await fromPretrained(join(folder, "bare"), BertForSequenceClassification, { device });
-    expect(again.report).toEqual({ fresh: ["classifier.weight", "classifier.bias"], unused: [] });
+    expect(again.report).toEqual({ fresh: ["classifier.weight", "classifier.bias"], unused: [], forms: new Map() });
     expect(await again.model.forward({ inputIds: ids() }).lastHiddenState.data()).toEqual(
       await model.forward({ inputIds: ids() }).lastHiddenState.data(),
     );
@@ -214,7 +221,7 @@ describe("what is written", () => {
         ]);
         const again = await fromPretrained(join(folder, "labels"), architectures[name]!, { device });
         expect([again.report, again.model.config.numLabels, again.model.config.id2label]).toEqual([
-          { fresh: [], unused: [] },
+          { fresh: [], unused: [], forms: new Map() },
           written.length,
           names,
         ]);
@@ -341,4 +348,29 @@ describe("names of inputs and options", () => {
     } as never) as { logits: Tensor };
     await expect(logits.data()).rejects.toThrow(/token type 1 .* lies outside \[0, 1\)/);
   });
+});
+
+it("loading asks for one weight's bytes after another, each once, and for nothing of what it has no place for", async () => {
+  const root = await saved("ranges", "BertForSequenceClassification");
+  let [open, most, read] = [0, 0, 0];
+  const files = directory(root);
+  const spied: Files = {
+    ...files,
+    open: async (name) => {
+      const file = await files.open(name);
+      return {
+        ...file,
+        async read(begin, end) {
+          most = Math.max(most, ++open);
+          read += end - begin;
+          const bytes = await file.read(begin, end);
+          open--;
+          return bytes;
+        },
+      };
+    },
+  };
+  await fromPretrained(spied, BertForSequenceClassification, { device });
+  expect(most).toBe(1);
+  expect(read).toBe(statSync(join(root, "model.safetensors")).size);
 });

@@ -18,9 +18,11 @@ export {
   Projection,
   RMSNorm,
 } from "./layers.ts";
+export { readEntries, type Format, type LoadTarget } from "./format.ts";
 export { LossScaler, type LossScalerOptions, type LossScalerState } from "./loss-scaler.ts";
 export { binaryCrossEntropy, crossEntropy, mse } from "./losses.ts";
-export { Module, nearest, type MaterializeOptions, type NameFilter } from "./module.ts";
+export type { MaterializeOptions, WeightValues } from "./materialize.ts";
+export { Module, nearest, type NameFilter } from "./module.ts";
 export {
   AdamW,
   decayGroups,

@@ -3,59 +3,19 @@
  * of Hugging Face, so that a path in the tree is a key in a checkpoint.
  */
 import {
-  bytesOf,
-  type Device,
-  dtypes,
-  floatsOf,
   LowrankError,
-  NumericsError,
-  RandomStream,
-  ShapeError,
   structureChanged,
   structureSwitch,
   structureSwitched,
-  toMemory,
   withScope,
-  type DType,
   type StoredTensor,
-  type TypedArray,
 } from "@lowrank/tensor";
-import {
-  device as aDevice,
-  anything,
-  callback,
-  checkOptions,
-  fields,
-  flag,
-  oneOf,
-  optional,
-  whole,
-} from "@lowrank/tensor/check";
 import type { FamilyFacts } from "./family.ts";
+import { loadStateDict, materialize, type MaterializeOptions } from "./materialize.ts";
 import type { Rngs } from "./rngs.ts";
-import { Weight, type Init, type WeightFormat, type WeightKind } from "./weight.ts";
+import { Weight, type WeightKind } from "./weight.ts";
 
 export type NameFilter = string | RegExp | ((name: string) => boolean);
-
-export interface MaterializeOptions {
-  readonly device: Device;
-  /** dtype of the weights. Default: the device's float. */
-  readonly dtype?: DType;
-  /** How a weight is kept, where that is narrower than what it computes in: f16, bf16 or a quantized format, for frozen ones. Default: `dtype`. */
-  readonly storage?: (name: string, weight: Weight) => DType | WeightFormat | undefined;
-  /** Fresh values depend on this and on the weight's name only. Default 0. */
-  readonly seed?: number;
-  /** Stored values by name; whatever is missing is drawn fresh. Read one at a time. */
-  readonly values?: { has(name: string): boolean; read(name: string): Promise<StoredTensor> };
-}
-
-const MATERIALIZE = fields<MaterializeOptions>({
-  device: aDevice,
-  dtype: optional(oneOf(...(Object.keys(dtypes) as DType[]))),
-  storage: optional(callback()),
-  seed: optional(whole(0)),
-  values: optional(anything()),
-});
 
 export abstract class Module {
   #training = false;
@@ -219,50 +179,9 @@ export abstract class Module {
    * @returns the names that were drawn fresh
    * @throws LowrankError: NumericsError on a stored value that a weight's narrower dtype cannot hold
    */
-  async materialize(options: MaterializeOptions): Promise<{ fresh: string[] }> {
-    const { device, values, seed = 0 } = checkOptions("materialize", MATERIALIZE, options);
-    const dtype = options.dtype ?? device.defaultFloat;
+  materialize(options: MaterializeOptions): Promise<{ fresh: string[] }> {
     this.labelTree();
-    const fresh: string[] = [];
-    const wanted = new Map<Weight, { name: string; kept: DType | WeightFormat }>();
-    for (const [name, weight] of this.namedWeights()) {
-      weight.name ||= name;
-      if (!weight.materialized && !wanted.has(weight))
-        wanted.set(weight, { name, kept: options.storage?.(name, weight) ?? dtype });
-    }
-    device.ensureRoom(
-      [...wanted].reduce(
-        (sum, [weight, { kept }]) => sum + (typeof kept === "string" ? bytesOf(kept) * weight.size : 0),
-        0,
-      ),
-    );
-    for (const [weight, { name, kept }] of wanted) {
-      const target = typeof kept === "string" ? kept : "f32";
-      const initial = await this.#initial(weight, name, seed, target, values);
-      if (initial.fresh) fresh.push(name);
-      const stored = fitting(name, target, initial);
-      if (typeof kept !== "string") {
-        weight.form = kept.keep(device, name, weight.shape, toMemory("f32", stored.data, stored.dtype) as Float32Array);
-        continue;
-      }
-      weight.computesIn = kept === dtype ? undefined : dtype;
-      weight.parameter = device.parameter(stored.data, weight.shape, kept, stored.dtype);
-    }
-    return { fresh };
-  }
-
-  async #initial(
-    weight: Weight,
-    name: string,
-    seed: number,
-    dtype: DType,
-    values: MaterializeOptions["values"],
-  ): Promise<{ data: TypedArray; dtype: DType; fresh: boolean }> {
-    if (values?.has(name) !== true) return { data: drawFresh(weight, seed, name, dtype), dtype, fresh: true };
-    const { data, shape, dtype: stored } = await values.read(name);
-    if (shape.join() !== weight.shape.join())
-      throw new ShapeError(`${name}: the file has [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
-    return { data, dtype: stored, fresh: false };
+    return materialize(this.namedWeights(), options);
   }
 
   /** Tells each module its name, for scopes in error messages and profiles. */
@@ -298,26 +217,7 @@ export abstract class Module {
     values: ReadonlyMap<string, StoredTensor>,
     options: { strict?: boolean } = {},
   ): { missing: string[]; unexpected: string[] } {
-    checkOptions("loadStateDict", fields<{ strict?: boolean }>({ strict: optional(flag) }), options);
-    const weights = new Map(this.namedWeights());
-    const missing = [...weights.keys()].filter((n) => !values.has(n));
-    const unexpected = [...values.keys()].filter((n) => !weights.has(n));
-    if (options.strict !== false && missing.length + unexpected.length > 0) {
-      throw new LowrankError(
-        "NameError",
-        `loadStateDict: missing ${missing.slice(0, 5).join(", ") || "nothing"}; unexpected ${unexpected.slice(0, 5).join(", ") || "nothing"}`,
-      );
-    }
-    for (const [name, { data, shape, dtype }] of values) {
-      const weight = weights.get(name);
-      if (weight === undefined) continue;
-      if (shape.join() !== weight.shape.join())
-        throw new ShapeError(`${name}: values are [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
-      const { dtype: kept } = weight.parameter;
-      const fit = fitting(name, kept, { data, dtype });
-      weight.parameter.write(toMemory(kept, fit.data, fit.dtype));
-    }
-    return { missing, unexpected };
+    return loadStateDict(new Map(this.namedWeights()), values, options);
   }
 
   dispose(): void {
@@ -329,43 +229,6 @@ function matches(filter: NameFilter, name: string): boolean {
   if (typeof filter === "function") return filter(name);
   if (filter instanceof RegExp) return name.search(filter) >= 0;
   return `.${name}.`.includes(`.${filter}.`);
-}
-
-/** Stored numbers, narrowed where `kept` is narrower. @throws NumericsError naming the first that it cannot hold */
-function fitting(
-  name: string,
-  kept: DType,
-  stored: Pick<StoredTensor, "data" | "dtype">,
-): Pick<StoredTensor, "data" | "dtype"> {
-  const { data, dtype } = stored;
-  // f16 ends at 65504, below whole numbers that promote to it
-  if (dtypes[kept].rank >= dtypes[dtype].rank && (kept !== "f16" || dtype === "f16")) return stored;
-  const memory = toMemory(kept, data, dtype);
-  const [before, after] = [floatsOf(dtype, data), floatsOf(kept, memory)];
-  const lost = after.findIndex((v, i) => !Number.isFinite(v) && Number.isFinite(before[i]));
-  if (lost >= 0)
-    throw new NumericsError(
-      `${name}: element ${lost}, ${before[lost]}, is too large for ${kept}, in which the weight is kept`,
-    );
-  return { data: memory, dtype: kept };
-}
-
-/** Values are drawn in f64 and rounded piece by piece, so that a large weight never stands in memory at full width. */
-const DRAW_PIECE = 1 << 16;
-
-function drawFresh(weight: Weight, seed: number, name: string, dtype: DType): TypedArray {
-  const out = new dtypes[dtype].array(new ArrayBuffer(weight.size * dtypes[dtype].bytes));
-  const { init }: { init: Init } = weight;
-  if (init.kind === "zeros") return out;
-  const stream = new RandomStream(seed, `init/${name}`);
-  for (let from = 0; from < weight.size; from += DRAW_PIECE) {
-    const piece = new Float64Array(Math.min(DRAW_PIECE, weight.size - from));
-    if (init.kind === "ones") piece.fill(1);
-    else if (init.kind === "normal") stream.fillNormal(piece, 0, init.std);
-    else stream.fillUniform(piece, -init.bound, init.bound);
-    out.set(toMemory(dtype, piece, "f64"), from);
-  }
-  return out;
 }
 
 /** Names that share the longest run of letters with `wanted`; for error messages. */

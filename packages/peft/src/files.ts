@@ -1,11 +1,12 @@
 /** Adapter directories: `adapter_config.json` and `adapter_model.safetensors`. */
 import {
+  encodeUtf8,
   LowrankError,
   quote,
   SafetensorsFile,
   writeSafetensors,
-  type ByteSink,
-  type RandomAccess,
+  type Files,
+  type WritableFiles,
 } from "@lowrank/tensor";
 import {
   device as aDevice,
@@ -26,15 +27,6 @@ import { adapterConfigFile, CONFIG_FILE, parseAdapterConfig } from "./config-fil
 import { fitTensors, readTensors, writeTensors } from "./fit.ts";
 import { savedConfig, tensorsToSave, unmergedWhile } from "./saving.ts";
 import { FLOATS, type ValueOptions } from "./values.ts";
-
-/** The part of a file store that adapters need; `directory` of @lowrank/models is one. */
-export interface AdapterFiles {
-  readonly where: string;
-  exists(name: string): Promise<boolean>;
-  text(name: string): Promise<string>;
-  open(name: string): Promise<RandomAccess>;
-  write(name: string, produce: (sink: ByteSink) => Promise<void>): Promise<void>;
-}
 
 export interface LoadAdapterOptions extends AdaptOptions, ValueOptions {}
 export const LOAD_RULES: Rule<LoadAdapterOptions> = fields<LoadAdapterOptions>({
@@ -57,16 +49,16 @@ const SAVE_RULES = fields<SaveAdapterOptions>(
 const TENSORS = "adapter_model.safetensors";
 
 /** @throws LowrankError (ConfigError) on what is no store, such as a path */
-export function requireFiles(source: string, files: AdapterFiles): void {
-  if (typeof (files as Partial<AdapterFiles> | undefined)?.exists !== "function")
+export function requireFiles(source: string, files: Files): void {
+  if (typeof (files as Partial<Files> | undefined)?.exists !== "function")
     throw new LowrankError(
       "ConfigError",
-      `${source}: "files" must be a store of files, such as directory(path) of @lowrank/models gives, got ${quote(files)}`,
+      `${source}: "files" must be a store of files, such as directory(path) gives, got ${quote(files)}`,
     );
 }
 
 /** @throws LowrankError (FileError, FormatError) naming the directory */
-export async function readAdapterConfig(files: AdapterFiles): Promise<Record<string, unknown>> {
+export async function readAdapterConfig(files: Files): Promise<Record<string, unknown>> {
   requireFiles("readAdapterConfig", files);
   if (!(await files.exists(CONFIG_FILE)))
     throw new LowrankError(
@@ -86,7 +78,7 @@ export async function readAdapterConfig(files: AdapterFiles): Promise<Record<str
  * configuration that match nothing.
  * @throws LowrankError where the adapter does not fit, listing what differs, and on values that are not finite; the model is then as it was
  */
-export async function loadAdapter(model: Module, files: AdapterFiles, where: LoadAdapterOptions): Promise<LoraAdapter> {
+export async function loadAdapter(model: Module, files: Files, where: LoadAdapterOptions): Promise<LoraAdapter> {
   const {
     name: called = "default",
     allowNonFinite = false,
@@ -129,7 +121,7 @@ export async function loadAdapter(model: Module, files: AdapterFiles, where: Loa
  */
 export async function saveAdapter(
   adapter: LoraAdapter,
-  files: AdapterFiles,
+  files: WritableFiles,
   options: SaveAdapterOptions = {},
 ): Promise<void> {
   const { baseModel, allowNonFinite = false } = checkOptions("saveAdapter", SAVE_RULES, options);
@@ -143,9 +135,8 @@ export async function saveAdapter(
       ),
     );
   });
-  const { TextEncoder } = globalThis as unknown as { TextEncoder: new () => { encode(t: string): Uint8Array } };
   const text = JSON.stringify(adapterConfigFile(config, facts), null, 2);
   await files.write(CONFIG_FILE, async (sink) => {
-    await sink(new TextEncoder().encode(text));
+    await sink(encodeUtf8(text));
   });
 }

@@ -12,7 +12,6 @@ export {
   loadAdapter,
   readAdapterConfig,
   saveAdapter,
-  type AdapterFiles,
   type LoadAdapterOptions,
   type SaveAdapterOptions,
 } from "./files.ts";

@@ -1,5 +1,5 @@
 /** Adapters that Apple's mlx-lm wrote: `lora_a` [in, r], `lora_b` [r, out], DoRA's magnitudes `m` [out], one absolute scale for all. */
-import { FormatError, LowrankError, SafetensorsFile, type StoredTensor } from "@lowrank/tensor";
+import { FormatError, LowrankError, SafetensorsFile, type Files, type StoredTensor } from "@lowrank/tensor";
 import {
   absent,
   checkFile,
@@ -16,7 +16,7 @@ import { nearest, type Module } from "@lowrank/nn";
 import type { LoraAdapter } from "./adapter.ts";
 import { filled, plan } from "./attach.ts";
 import { CONFIG_FILE } from "./config-file.ts";
-import { LOAD_RULES, requireFiles, type AdapterFiles, type LoadAdapterOptions } from "./files.ts";
+import { LOAD_RULES, requireFiles, type LoadAdapterOptions } from "./files.ts";
 import { fitTensors, readTensors, writeTensors } from "./fit.ts";
 import { targetsOf } from "./layers/walk.ts";
 
@@ -59,11 +59,7 @@ const PARTS: Readonly<Record<string, string>> = {
  * Attaches an mlx-lm adapter. A = lora_aᵀ, B = lora_bᵀ, alpha = scale · r.
  * @throws LowrankError where the folder's type and tensors disagree, or name what the model does not have; the model is then as it was
  */
-export async function loadMlxAdapter(
-  model: Module,
-  files: AdapterFiles,
-  where: LoadAdapterOptions,
-): Promise<LoraAdapter> {
+export async function loadMlxAdapter(model: Module, files: Files, where: LoadAdapterOptions): Promise<LoraAdapter> {
   const {
     name: called = "default",
     allowNonFinite = false,

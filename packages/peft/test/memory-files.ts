@@ -1,8 +1,7 @@
 /** A file store in memory. */
-import { fromBytes, type ByteSink, type RandomAccess } from "@lowrank/tensor";
-import type { AdapterFiles } from "../src/index.ts";
+import { fromBytes, type ByteSink, type RandomAccess, type WritableFiles } from "@lowrank/tensor";
 
-export class MemoryFiles implements AdapterFiles {
+export class MemoryFiles implements WritableFiles {
   readonly where = "memory";
   readonly content: Map<string, Uint8Array>;
   constructor(content: Iterable<readonly [string, Uint8Array]> = []) {

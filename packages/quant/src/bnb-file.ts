@@ -20,7 +20,7 @@ import { BLOCK_SIZE } from "./options.ts";
 import type { FourBitState } from "./state.ts";
 import { codeBooks, dynamicMap, type FourBitType } from "./tables.ts";
 
-const STATE = "quant_state.bitsandbytes__";
+export const STATE = "quant_state.bitsandbytes__";
 const KNOWN = new Set(["absmax", "quant_map", "nested_absmax", "nested_quant_map"]);
 
 /** Entries under the weight's name, in the order bitsandbytes writes them. */

@@ -1,30 +1,25 @@
-/** Whole checkpoints in four bits: made tensor by tensor from one at full width, loaded into a model and saved from it. */
-import { Projection, type Module, type Weight } from "@lowrank/nn";
+/** Whole checkpoints in four bits: made tensor by tensor from one at full width, and saved from a model. */
+import type { Module, Weight } from "@lowrank/nn";
 import {
   LowrankError,
   quote,
+  readTensor,
   toMemory,
   writeSafetensors,
   type ByteSink,
-  type Device,
   type DType,
   type StoredTensor,
   type TensorPlan,
+  type TensorSource,
 } from "@lowrank/tensor";
-import { callback, checkOptions, fields, flag, optional, suggestion, type Rule } from "@lowrank/tensor/check";
-import { fromEntries, isFourBit, toEntries, type ReadOptions } from "./bnb-file.ts";
-import { FourBitWeight } from "./four-bit.ts";
+import { callback, checkOptions, fields, type Rule } from "@lowrank/tensor/check";
+import { toEntries } from "./bnb-file.ts";
 import { transposeOf } from "./format.ts";
+import { formats } from "./formats/registry.ts";
 import { FOUR_BIT, FOUR_BIT_SPELT } from "./options.ts";
 import { requirePlain } from "./plain.ts";
-import { quantizeFourBit, type FourBitOptions } from "./state.ts";
-
-/** What a SafetensorsFile is to this module. */
-export interface TensorReader {
-  readonly names: readonly string[];
-  info(name: string): { readonly dtype: string; readonly shape: readonly number[] };
-  read(name: string): Promise<StoredTensor>;
-}
+import { quantizeFourBit } from "./state.ts";
+import type { FourBitOptions } from "./options.ts";
 
 export interface QuantizeCheckpointOptions extends FourBitOptions {
   /** Whether a tensor is quantized; "transposed" where it lies [in, out] and is turned to [out, in] first. See `selectFrom`. */
@@ -68,33 +63,33 @@ export function selectFrom({
  * @throws NumericsError naming the tensor and element that is not finite
  */
 export async function* quantizeCheckpoint(
-  reader: TensorReader,
+  source: TensorSource,
   options: QuantizeCheckpointOptions,
 ): AsyncGenerator<CheckpointPart, void, undefined> {
   const read = checkOptions("quantizeCheckpoint", OPTIONS, options);
   let done = 0;
-  for (const name of reader.names) {
-    const part = await quantizePart(reader, name, read);
+  for (const name of source.names) {
+    const part = await quantizePart(source, name, read);
     if (part.quantized) done++;
     yield part;
   }
-  if (done === 0) nothingChosen("quantizeCheckpoint", reader);
+  if (done === 0) nothingChosen("quantizeCheckpoint", source);
 }
 
-function nothingChosen(source: string, { names }: TensorReader): never {
+function nothingChosen(what: string, { names }: TensorSource): never {
   throw new LowrankError(
     "QuantizationError",
-    `${source}: "select" chose none of the ${names.length} tensors; they are called ${names.slice(0, 3).map(quote).join(", ")}, …`,
+    `${what}: "select" chose none of the ${names.length} tensors; they are called ${names.slice(0, 3).map(quote).join(", ")}, …`,
   );
 }
 
 async function quantizePart(
-  reader: TensorReader,
+  source: TensorSource,
   name: string,
   { select, ...format }: QuantizeCheckpointOptions,
 ): Promise<CheckpointPart> {
-  const how = select(name, reader.info(name).shape);
-  const stored = await reader.read(name);
+  const how = select(name, source.info(name).shape);
+  const stored = await readTensor(source, name);
   if (how === false) return { name, quantized: false, entries: new Map([[name, stored]]) };
   const sourceDType = TORCH_NAMES[stored.dtype];
   if (sourceDType === undefined)
@@ -131,25 +126,25 @@ const READ_AS: Readonly<Record<string, DType>> = {
  * @returns names of the tensors that were quantized
  */
 export async function writeQuantizedCheckpoint(
-  reader: TensorReader,
+  source: TensorSource,
   sink: ByteSink,
   options: QuantizeCheckpointOptions,
 ): Promise<string[]> {
   const read = checkOptions("writeQuantizedCheckpoint", OPTIONS, options);
   const done: string[] = [];
   const parts: Part[] = [];
-  for (const name of reader.names) {
-    const { dtype, shape } = reader.info(name);
+  for (const name of source.names) {
+    const { dtype, shape } = source.info(name);
     if (read.select(name, shape) === false) {
       const as = READ_AS[dtype];
       if (as === undefined) throw new LowrankError("FormatError", `${name} is ${dtype}, which cannot be copied`);
-      parts.push([name, { dtype: as, shape, load: () => reader.read(name) }]);
+      parts.push([name, { dtype: as, shape, load: () => readTensor(source, name) }]);
       continue;
     }
     done.push(name);
-    for (const [key, tensor] of (await quantizePart(reader, name, read)).entries) parts.push(held(key, tensor));
+    for (const [key, tensor] of (await quantizePart(source, name, read)).entries) parts.push(held(key, tensor));
   }
-  if (done.length === 0) nothingChosen("writeQuantizedCheckpoint", reader);
+  if (done.length === 0) nothingChosen("writeQuantizedCheckpoint", source);
   await writeParts(sink, parts);
   return done;
 }
@@ -167,17 +162,25 @@ export async function writeQuantizedModel(model: Module, sink: ByteSink): Promis
     if (seen.has(weight)) continue;
     seen.add(weight);
     const { form } = weight;
-    if (form instanceof FourBitWeight)
-      for (const [key, tensor] of toEntries(name, await form.read())) parts.push(held(key, tensor));
-    else if (form !== undefined)
+    if (form === undefined) {
+      parts.push([name, { dtype: weight.parameter.dtype, shape: weight.shape, load: () => weight.read() }]);
+      continue;
+    }
+    const encode = formats.find((format) => format.name === form.kind)?.encode;
+    if (encode === undefined)
       throw new LowrankError(
         "FormatError",
-        `${name} is kept as ${form.kind}; only nf4 and fp4 can be written; quantize the model with one of these to save it in four bits`,
+        `${name} is kept as ${form.kind}; only ${WRITTEN} can be written; quantize the model with one of these to save it in four bits`,
       );
-    else parts.push([name, { dtype: weight.parameter.dtype, shape: weight.shape, load: () => weight.read() }]);
+    for (const [key, tensor] of await encode(name, form)) parts.push(held(key, tensor));
   }
   await writeParts(sink, parts);
 }
+
+const WRITTEN = formats
+  .filter((format) => format.encode !== undefined)
+  .map((format) => format.name)
+  .join(" and ");
 
 type Part = readonly [name: string, TensorPlan & { readonly load: () => Promise<StoredTensor> }];
 
@@ -188,77 +191,4 @@ function held(name: string, tensor: StoredTensor): Part {
 function writeParts(sink: ByteSink, parts: readonly Part[]): Promise<void> {
   const plan = new Map(parts);
   return writeSafetensors(sink, plan, (name) => plan.get(name)!.load());
-}
-
-export interface LoadFourBitOptions extends ReadOptions {
-  /** Name in the file of a weight of the model. Default: the same. */
-  readonly nameOf?: (name: string) => string;
-}
-
-const LOAD_OPTIONS: Rule<LoadFourBitOptions> = fields<LoadFourBitOptions>({
-  nameOf: optional(callback()),
-  allowNonFinite: optional(flag),
-});
-
-/**
- * Gives each projection whose weight `reader` holds in four bits its codes and scales as they are in the file; `materialize` then fills
- * the rest. To be called before it.
- * @returns names of the weights, in the model
- * @throws LowrankError (FormatError) on entries that are damaged or of another shape, naming them, and where no four-bit weight of the file
- * is one of the model's
- */
-export async function loadFourBit(
-  model: Module,
-  reader: TensorReader,
-  device: Device,
-  options: LoadFourBitOptions = {},
-): Promise<string[]> {
-  const { nameOf = (name: string): string => name, ...read } = checkOptions("loadFourBit", LOAD_OPTIONS, options);
-  const held = entriesOf(reader.names);
-  const loaded: string[] = [];
-  const wanted: string[] = [];
-  for (const [path, module] of model.namedModules()) {
-    if (!(module instanceof Projection)) continue;
-    const stored = nameOf(`${path}.weight`);
-    wanted.push(stored);
-    const own = held.get(stored);
-    if (own === undefined || module.weight.materialized) continue;
-    if (!isFourBit(stored, own))
-      throw new LowrankError("FormatError", `${stored}: its quant_state is not bitsandbytes'`);
-    const entries = new Map<string, StoredTensor>();
-    for (const name of own) entries.set(name, await reader.read(name));
-    const state = fromEntries(stored, entries, read);
-    const shape = [module.outFeatures, module.inFeatures];
-    if (state.shape.join() !== shape.join())
-      throw new LowrankError(
-        "FormatError",
-        `${stored}: the file has [${state.shape.join(", ")}] in four bits, the model wants [${shape.join(", ")}]`,
-      );
-    module.weight.form = new FourBitWeight(device, state, module.fanInFanOut);
-    loaded.push(`${path}.weight`);
-  }
-  if (loaded.length === 0) {
-    const [first] = held.keys();
-    throw new LowrankError(
-      "FormatError",
-      first === undefined
-        ? "loadFourBit: the file holds no weight in four bits; weights at full width or in eight bits are not its business"
-        : `loadFourBit: none of the file's ${held.size} four-bit weights is one of the model's: it has ${quote(first)}${suggestion(first, wanted.slice(0, 50))}`,
-    );
-  }
-  return loaded;
-}
-
-/** Names of each four-bit weight's entries, by the weight's name. */
-function entriesOf(names: readonly string[]): Map<string, string[]> {
-  const held = new Map(
-    names
-      .filter((n) => n.includes(".quant_state."))
-      .map((n): [string, string[]] => [n.slice(0, n.indexOf(".quant_state.")), []]),
-  );
-  for (const name of names) {
-    // a weight's own entry, or one under its name: `weight.absmax`, `weight.quant_state.…`
-    for (let end = name.length; end > 0; end = name.lastIndexOf(".", end - 1)) held.get(name.slice(0, end))?.push(name);
-  }
-  return held;
 }

@@ -19,7 +19,7 @@ import {
 import { FourBitWeight } from "./four-bit.ts";
 import { FOUR_BIT_SPELT } from "./options.ts";
 import { requirePlain } from "./plain.ts";
-import type { FourBitOptions } from "./state.ts";
+import type { FourBitOptions } from "./options.ts";
 
 export interface QuantizationChoice extends Omit<FourBitOptions, "type" | "blockSize"> {
   /** Default nf4. */

@@ -1,12 +1,28 @@
 /** What the quantized formats share: the ways to make one, and turning GPT-2's [in, out] weights, whose blocks and scales belong to outputs. */
-import type { WeightForm, WeightFormat } from "@lowrank/nn";
+import type { Format, WeightForm, WeightFormat } from "@lowrank/nn";
 import type { Tensor } from "@lowrank/tensor";
+import type { FourBitOptions } from "./options.ts";
 
 /** A format that can also take a weight from where it is on a device. */
 export interface QuantizedFormat extends WeightFormat {
   /** Whether the weight is turned from [in, out] to [out, in] first. */
   readonly transposed: boolean;
   keepFrom?(name: string, value: Tensor): Promise<WeightForm>;
+}
+
+/** A form of files that is also made here, from numbers. */
+export interface QuantizableFormat extends Format {
+  readonly quantizer?: {
+    /** Which of the options it understands. */
+    readonly takes: readonly (keyof QuantizerOptions)[];
+    make(options: QuantizerOptions, transposed: boolean): QuantizedFormat;
+  };
+}
+
+/** What may be said of how numbers become codes. */
+export interface QuantizerOptions extends Omit<FourBitOptions, "type"> {
+  /** Where codes are looked for when a loaded model is quantized: the bytes are the same. Default host. */
+  readonly on?: "host" | "device";
 }
 
 /** x [rows, cols] → [cols, rows]. */

@@ -4,7 +4,8 @@ import { ops, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
 import { transposeOf, type QuantizedFormat } from "./format.ts";
 import { NESTED_BLOCK } from "./nested.ts";
 import { findCodes } from "./on-device.ts";
-import { fourBitOptions, quantizeFourBit, storedScales, type FourBitOptions, type FourBitState } from "./state.ts";
+import { fourBitOptions, quantizeFourBit, storedScales, type FourBitState } from "./state.ts";
+import type { FourBitOptions } from "./options.ts";
 import { codeBooks, dynamicMap } from "./tables.ts";
 
 export class FourBitWeight implements WeightForm {

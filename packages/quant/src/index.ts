@@ -5,15 +5,12 @@
 export { BLOCK_SIZES, checkBlockSize, dequantizeBlocks, quantizeBlocks, type Blocks } from "./blockwise.ts";
 export { fromEntries, isFourBit, toEntries, type ReadOptions } from "./bnb-file.ts";
 export {
-  loadFourBit,
   quantizeCheckpoint,
   selectFrom,
   writeQuantizedCheckpoint,
   writeQuantizedModel,
   type CheckpointPart,
-  type LoadFourBitOptions,
   type QuantizeCheckpointOptions,
-  type TensorReader,
 } from "./checkpoint.ts";
 export {
   CONFIG_FLOATS,
@@ -24,7 +21,9 @@ export {
   type QuantizationChoice,
   type QuantizedConfigOptions,
 } from "./config-file.ts";
-export type { QuantizedFormat } from "./format.ts";
+export type { QuantizableFormat, QuantizedFormat, QuantizerOptions } from "./format.ts";
+export { formatOf, formats } from "./formats/registry.ts";
+export { loadQuantized, type LoadQuantizedOptions } from "./load.ts";
 export { fourBit, FourBitWeight } from "./four-bit.ts";
 export type { Factors } from "./init/factors.ts";
 export { loftq, type LoftqOptions } from "./init/loftq.ts";
@@ -42,5 +41,6 @@ export {
   type QuantizeOptions,
 } from "./quantize.ts";
 export { sizeReport, type SizeReport, type WeightSize } from "./size-report.ts";
-export { dequantizeFourBit, fourBitBytes, quantizeFourBit, type FourBitOptions, type FourBitState } from "./state.ts";
+export { dequantizeFourBit, fourBitBytes, quantizeFourBit, type FourBitState } from "./state.ts";
+export type { FourBitOptions } from "./options.ts";
 export { codeBooks, dynamicMap, type FourBitType } from "./tables.ts";

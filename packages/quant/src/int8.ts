@@ -40,10 +40,11 @@ export function quantizeRows(
   return { codes, absmax };
 }
 
+/** code · (absmax / 127), each step in f32: the numbers that the weight has on a device. */
 export function dequantizeRows({ codes, absmax }: Int8Rows, cols: number): Float32Array {
   if (codes.length !== absmax.length * cols)
     throw new ShapeError(`dequantizeRows: ${codes.length} codes are not ${absmax.length} rows of ${cols}`);
-  return Float32Array.from(codes, (q, i) => Math.fround(q * absmax[Math.floor(i / cols)]!) / 127);
+  return Float32Array.from(codes, (q, i) => q * Math.fround(absmax[Math.floor(i / cols)]! / 127));
 }
 
 /**

@@ -4,7 +4,8 @@
  */
 import { NumericsError, ops, ShapeError, type Parameter, type Tensor } from "@lowrank/tensor";
 import { checkBlockSize, LEAST } from "./blockwise.ts";
-import { fourBitOptions, storedScales, type FourBitOptions, type FourBitState } from "./state.ts";
+import { fourBitOptions, storedScales, type FourBitState } from "./state.ts";
+import type { FourBitOptions } from "./options.ts";
 import { ascending, midpoints, type FourBitType } from "./tables.ts";
 
 export interface BlockTensors {

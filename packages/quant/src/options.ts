@@ -2,7 +2,16 @@
 import { LowrankError } from "@lowrank/tensor";
 import { anyOf, flag, instance, name, oneOf, optional, type Rule, type Rules } from "@lowrank/tensor/check";
 import { BLOCK_SIZES } from "./blockwise.ts";
-import type { FourBitOptions } from "./state.ts";
+import type { FourBitType } from "./tables.ts";
+
+export interface FourBitOptions {
+  /** Default nf4. */
+  readonly type?: FourBitType;
+  /** Elements that share a scale. Default 64. */
+  readonly blockSize?: number;
+  /** Whether scales are quantized too: 4.13 instead of 4.5 bits an element. Default true. */
+  readonly doubleQuantization?: boolean;
+}
 
 export const BLOCK_SIZE: Rule<number> = oneOf(...BLOCK_SIZES);
 

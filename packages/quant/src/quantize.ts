@@ -2,34 +2,36 @@
 import { Embedding, Projection, Weight, type Module, type WeightFormat } from "@lowrank/nn";
 import { LowrankError, quote, type DType } from "@lowrank/tensor";
 import { checkOptions, fields, listOf, oneOf, optional, suggestion, type Rule } from "@lowrank/tensor/check";
-import { fourBit, type FourBitWeight } from "./four-bit.ts";
-import type { QuantizedFormat } from "./format.ts";
-import { eightBit } from "./int8.ts";
+import type { QuantizableFormat, QuantizedFormat, QuantizerOptions } from "./format.ts";
+import { formats } from "./formats/registry.ts";
+import type { FourBitWeight } from "./four-bit.ts";
 import { FILTER, FOUR_BIT, FOUR_BIT_SPELT } from "./options.ts";
-import type { FourBitOptions } from "./state.ts";
-import type { FourBitType } from "./tables.ts";
 
-export interface QuantizeOptions extends Omit<FourBitOptions, "type"> {
+/** Forms that are made here; a form that is registered beside these is taken by its name too. */
+export type QuantizedName = "nf4" | "fp4" | "int8" | (string & {});
+
+export interface QuantizeOptions extends QuantizerOptions {
   /** Default nf4. */
-  readonly format?: "nf4" | "fp4" | "int8";
+  readonly format?: QuantizedName;
   /** Dotted suffixes or patterns of modules, each of which must match; default all that transformers would convert. */
   readonly include?: readonly (string | RegExp)[];
   readonly exclude?: readonly (string | RegExp)[];
-  /** dtype of embedding tables, which are only looked up in, or a four-bit format for them. Default: as loaded. */
-  readonly embeddings?: DType | FourBitType;
-  /** Where codes are looked for when a loaded model is quantized: the bytes are the same. Default host, the only place int8 is made. */
-  readonly on?: "host" | "device";
+  /** dtype of embedding tables, which are only looked up in, or a quantized format for them. Default: as loaded. */
+  readonly embeddings?: DType | QuantizedName;
 }
+
+const MADE: readonly QuantizableFormat[] = formats.filter(({ quantizer }) => quantizer !== undefined);
+const NAMES = MADE.map(({ name }) => name);
 
 const { blockSize: BLOCK, doubleQuantization: DOUBLE } = FOUR_BIT;
 const OPTIONS: Rule<QuantizeOptions> = fields<QuantizeOptions>(
   {
-    format: optional(oneOf("nf4", "fp4", "int8")),
+    format: optional(oneOf(...NAMES)),
     blockSize: BLOCK,
     doubleQuantization: DOUBLE,
     include: optional(listOf(FILTER)),
     exclude: optional(listOf(FILTER)),
-    embeddings: optional(oneOf("f64", "f32", "f16", "bf16", "nf4", "fp4")),
+    embeddings: optional(oneOf("f64", "f32", "f16", "bf16", ...NAMES)),
     on: optional(oneOf("host", "device")),
   },
   {
@@ -51,22 +53,26 @@ const OPTIONS: Rule<QuantizeOptions> = fields<QuantizeOptions>(
 
 function checked(source: string, options: QuantizeOptions): QuantizeOptions {
   const read = checkOptions(source, OPTIONS, options);
-  if (read.format === "int8") {
-    const wrong =
-      read.blockSize !== undefined
-        ? "blockSize"
-        : read.doubleQuantization === true
-          ? "doubleQuantization"
-          : read.on === "device"
-            ? "on"
-            : undefined;
-    if (wrong !== undefined)
-      throw new LowrankError(
-        "ConfigError",
-        `${source}: "${wrong}" is ${quote(read[wrong])}, but int8 has one plain scale a row, made on the host; leave it out, or take format "nf4" or "fp4"`,
-      );
+  const { name, quantizer } = quantizable(read.format ?? "nf4");
+  const wrong = QUANTIZER_KEYS.find(
+    (key) => read[key] !== undefined && read[key] !== PLAINEST[key] && !quantizer.takes.includes(key),
+  );
+  if (wrong !== undefined) {
+    const others = MADE.filter((other) => other.quantizer!.takes.includes(wrong)).map((other) => quote(other.name));
+    throw new LowrankError(
+      "ConfigError",
+      `${source}: "${wrong}" is ${quote(read[wrong])}, and ${name} has no such choice; leave it out, or take format ${others.join(" or ")}`,
+    );
   }
   return read;
+}
+
+const QUANTIZER_KEYS = ["blockSize", "doubleQuantization", "on"] as const;
+/** What says nothing to a format without the choice. */
+const PLAINEST: QuantizerOptions = { doubleQuantization: false, on: "host" };
+
+function quantizable(name: string): QuantizableFormat & Required<Pick<QuantizableFormat, "quantizer">> {
+  return MADE.find((format) => format.name === name) as ReturnType<typeof quantizable>;
 }
 
 /** module path → how its weight is kept. */
@@ -90,7 +96,7 @@ export function planQuantization(model: Module, options: QuantizeOptions = {}): 
     blockSize,
     doubleQuantization,
   } = checked("quantize", options);
-  const fourBits = {
+  const how: QuantizerOptions = {
     ...(blockSize === undefined ? {} : { blockSize }),
     ...(doubleQuantization === undefined ? {} : { doubleQuantization }),
   };
@@ -111,16 +117,15 @@ export function planQuantization(model: Module, options: QuantizeOptions = {}): 
       known,
     );
   const modules = new Map<string, QuantizedFormat>();
-  const formats = new Map<Weight, WeightFormat | DType>();
+  const kept = new Map<Weight, WeightFormat | DType>();
   for (const [path, module] of projections) {
     const wanted =
       include === undefined ? head !== path && !head.startsWith(`${path}.`) : include.some((f) => matches(f, path));
     if (!wanted || exclude.some((f) => matches(f, path))) continue;
     const transposed = module.fanInFanOut;
-    const chosen: QuantizedFormat =
-      format === "int8" ? eightBit(transposed) : fourBit({ ...fourBits, type: format }, transposed);
+    const chosen = quantizable(format).quantizer.make(how, transposed);
     modules.set(path, chosen);
-    formats.set(module.weight, chosen);
+    kept.set(module.weight, chosen);
   }
   if (modules.size === 0)
     throw new LowrankError(
@@ -137,11 +142,11 @@ export function planQuantization(model: Module, options: QuantizeOptions = {}): 
     );
   if (embeddings !== undefined)
     for (const table of tables)
-      formats.set(
+      kept.set(
         table,
-        embeddings === "nf4" || embeddings === "fp4" ? fourBit({ ...fourBits, type: embeddings }) : embeddings,
+        NAMES.includes(embeddings) ? quantizable(embeddings).quantizer.make(how, false) : (embeddings as DType),
       );
-  return { modules, storage: (_name, weight) => formats.get(weight) };
+  return { modules, storage: (_name, weight) => kept.get(weight) };
 }
 
 /** An adapter and the layer under it share a weight; the adapter's path, which comes first, is the one the checkpoint knows. */

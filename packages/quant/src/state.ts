@@ -3,17 +3,8 @@ import { NumericsError, ShapeError, sizeOf } from "@lowrank/tensor";
 import { checkOptions, fields, type Rule } from "@lowrank/tensor/check";
 import { dequantizeBlocks, quantizeBlocks } from "./blockwise.ts";
 import { NESTED_BLOCK, nestScales, unnestScales, type NestedScales } from "./nested.ts";
-import { FOUR_BIT, FOUR_BIT_SPELT } from "./options.ts";
+import { FOUR_BIT, FOUR_BIT_SPELT, type FourBitOptions } from "./options.ts";
 import type { FourBitType } from "./tables.ts";
-
-export interface FourBitOptions {
-  /** Default nf4. */
-  readonly type?: FourBitType;
-  /** Elements that share a scale. Default 64. */
-  readonly blockSize?: number;
-  /** Whether scales are quantized too: 4.13 instead of 4.5 bits an element. Default true. */
-  readonly doubleQuantization?: boolean;
-}
 
 /** A four-bit tensor on the host: what a bitsandbytes file holds. */
 export interface FourBitState {

@@ -1,6 +1,8 @@
 /** Checkpoints in four bits: one tensor at a time, files that come back, and their size. */
 import { Conv1D, LayerNorm, Linear, Module } from "@lowrank/nn";
 import {
+  fromTensors,
+  type TensorSource,
   f32ToF16,
   FormatError,
   fromBytes,
@@ -15,7 +17,7 @@ import { describe, expect, it } from "vitest";
 import {
   fourBitBytes,
   fromEntries,
-  loadFourBit,
+  loadQuantized,
   planQuantization,
   quantize,
   quantizeCheckpoint,
@@ -29,7 +31,6 @@ import {
   writeQuantizedCheckpoint,
   writeQuantizedModel,
   type FourBitWeight,
-  type TensorReader,
 } from "../src/index.ts";
 
 class Net extends Module {
@@ -61,12 +62,13 @@ describe("a checkpoint", () => {
   it("is read one tensor at a time, each when it is asked for", async () => {
     const { file } = await netFile();
     let reads = 0;
-    const reader: TensorReader = {
+    const reader: TensorSource = {
       names: file.names,
+      has: (n) => file.has(n),
       info: (n) => file.info(n),
-      read: (n) => {
+      range: (n) => {
         reads++;
-        return file.read(n);
+        return file.range(n);
       },
     };
     let taken = 0;
@@ -84,7 +86,7 @@ describe("a checkpoint", () => {
     );
     const device = await init({ device: "wasm", threads: 1 });
     const loaded = new Net();
-    expect(await loadFourBit(loaded, small, device)).toEqual(["first.weight", "second.weight"]);
+    expect(await loadQuantized(loaded, small, device)).toEqual(["first.weight", "second.weight"]);
     await loaded.materialize({ device, values: small });
     await quantize(net);
     for (const layer of ["first", "second"] as const) {
@@ -106,21 +108,13 @@ describe("a checkpoint", () => {
   it("says what dtype the source had, and quantizes f16 by its values", async () => {
     const data = f32ToF16(random(640));
     const entries: StoredTensor = { dtype: "f16", shape: [10, 64], data };
-    const reader: TensorReader = {
-      names: ["w"],
-      info: () => ({ dtype: "F16", shape: [10, 64] }),
-      read: () => Promise.resolve(entries),
-    };
+    const reader = fromTensors({ w: entries });
     for await (const { entries: made } of quantizeCheckpoint(reader, { select: () => true }))
       expect(fromEntries("w", made)).toMatchObject({ sourceDType: "float16", shape: [10, 64] });
   });
 
   it("names the tensor and element that is not finite, and refuses what is no float or matrix", async () => {
-    const one = (tensor: StoredTensor): TensorReader => ({
-      names: ["h.0.weight"],
-      info: () => ({ dtype: "F32", shape: tensor.shape }),
-      read: () => Promise.resolve(tensor),
-    });
+    const one = (tensor: StoredTensor): TensorSource => fromTensors({ "h.0.weight": tensor });
     const drain = async (tensor: StoredTensor, how: true | "transposed"): Promise<void> => {
       for await (const part of quantizeCheckpoint(one(tensor), { select: () => how })) void part;
     };
@@ -144,7 +138,7 @@ describe("a checkpoint", () => {
     const file = await SafetensorsFile.open(
       fromBytes(serialize(toEntries("first.weight", quantizeFourBit(random(33 * 71), [33, 71])))),
     );
-    await expect(loadFourBit(new Net(), file, device)).rejects.toThrow(
+    await expect(loadQuantized(new Net(), file, device)).rejects.toThrow(
       "first.weight: the file has [33, 71] in four bits, the model wants [33, 70]",
     );
     device.close();
@@ -163,16 +157,16 @@ describe("what was said and does nothing", () => {
         for await (const part of quantizeCheckpoint(file, { select: () => false })) void part;
       })(),
     ).rejects.toThrow("chose none of the 8 tensors");
-    await expect(loadFourBit(new Net(), file, device)).rejects.toThrow(
-      "loadFourBit: the file holds no weight in four bits",
+    await expect(loadQuantized(new Net(), file, device)).rejects.toThrow(
+      "loadQuantized: the file holds no weight in a quantized form",
     );
     const other = await SafetensorsFile.open(
       fromBytes(serialize(toEntries("bert.first.weight", quantizeFourBit(random(33 * 70), [33, 70])))),
     );
-    await expect(loadFourBit(new Net(), other, device)).rejects.toThrow(
-      "none of the file's 1 four-bit weights is one of the model's: it has \"bert.first.weight\"",
+    await expect(loadQuantized(new Net(), other, device)).rejects.toThrow(
+      "none of the file's 1 quantized weights is one of the model's: it has \"bert.first.weight\"",
     );
-    expect(await loadFourBit(new Net(), other, device, { nameOf: (n) => `bert.${n}` })).toEqual(["first.weight"]);
+    expect(await loadQuantized(new Net(), other, device, { nameOf: (n) => `bert.${n}` })).toEqual(["first.weight"]);
     expect(() => quantizedConfigFile(net, {})).toThrow("no weight of the model is in four bits; quantize it first");
     device.close();
   });
@@ -269,11 +263,7 @@ describe("size", () => {
         tensors.set(`${layer}.${i}`, tensor);
     }
     expect(tensors.size).toBe(73);
-    const reader: TensorReader = {
-      names: [...tensors.keys()],
-      info: (n) => ({ dtype: "F32", shape: tensors.get(n)!.shape }),
-      read: (n) => Promise.resolve(tensors.get(n)!),
-    };
+    const reader = fromTensors(tensors);
     let [bytes, bare] = [0, 0];
     for await (const { name, entries } of quantizeCheckpoint(reader, { select: () => true })) {
       for (const { data } of entries.values()) bytes += data.byteLength;

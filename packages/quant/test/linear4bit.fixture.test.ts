@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Linear, Module } from "@lowrank/nn";
 import { fromBytes, init, SafetensorsFile } from "@lowrank/tensor";
 import { describe, expect, it } from "vitest";
-import { loadFourBit, writeQuantizedModel, type FourBitWeight } from "../src/index.ts";
+import { loadQuantized, writeQuantizedModel, type FourBitWeight } from "../src/index.ts";
 
 const folder = join(
   process.env["LOWRANK_FIXTURES"] ?? join(import.meta.dirname, "../../../../shared/fixtures"),
@@ -28,7 +28,7 @@ describe.skipIf(!existsSync(folder))("Linear4bit", () => {
       const file = await SafetensorsFile.open(fromBytes(bytes));
       const device = await init({ device: name, threads: 1 });
       const net = new Net();
-      expect(await loadFourBit(net, file, device)).toEqual(["lin.weight"]);
+      expect(await loadQuantized(net, file, device)).toEqual(["lin.weight"]);
       await net.materialize({ device, values: file, dtype: "f32" });
       expect((net.lin.weight.form as FourBitWeight).doubleQuantized).toBe(nested === "True");
       const parts: Uint8Array[] = [];

@@ -1,6 +1,6 @@
 /** Options of every public function: unknown keys, wrong kinds, names that match nothing, and values that contradict each other. */
 import { Embedding, Linear, Module } from "@lowrank/nn";
-import { f32ToF16, NumericsError, type StoredTensor } from "@lowrank/tensor";
+import { fromTensors, f32ToF16, NumericsError, type StoredTensor } from "@lowrank/tensor";
 import { describe, expect, it } from "vitest";
 import {
   dequantizeBlocks,
@@ -19,7 +19,6 @@ import {
   toEntries,
   unnestScales,
   type QuantizeOptions,
-  type TensorReader,
 } from "../src/index.ts";
 
 class Toy extends Module {
@@ -31,11 +30,7 @@ class Toy extends Module {
 
 const x = new Float32Array(64 * 64).fill(0.5);
 const square = [64, 64] as const;
-const reader: TensorReader = {
-  names: [],
-  info: () => ({ dtype: "F32", shape: [] }),
-  read: () => Promise.reject(new Error("not read")),
-};
+const reader = fromTensors({});
 
 /** Each function with some options that are right for it. */
 const FUNCTIONS: Readonly<Record<string, (options: object) => unknown>> = {
@@ -114,7 +109,7 @@ describe("names in a plan", () => {
       ["on", "device"],
     ] as const)
       expect(() => plan({ format: "int8", [key]: value })).toThrow(
-        `quantize: "${key}" is ${typeof value === "string" ? '"device"' : value}, but int8 has one plain scale a row`,
+        `quantize: "${key}" is ${typeof value === "string" ? '"device"' : value}, and int8 has no such choice; leave it out, or take format "nf4" or "fp4"`,
       );
     expect(plan({ format: "int8", doubleQuantization: false })).toEqual(["query", "value"]);
     class NoTable extends Module {
@@ -167,11 +162,7 @@ describe("values", () => {
       (_, i) => ({ 7: 65504, 8: 14160 })[Math.floor(i / 64)] ?? 40000,
     );
     const half: StoredTensor = { dtype: "f16", shape: [256, 64], data: f32ToF16(values) };
-    const file: TensorReader = {
-      names: ["w"],
-      info: () => ({ dtype: "F16", shape: half.shape }),
-      read: () => Promise.resolve(half),
-    };
+    const file = fromTensors({ w: half });
     const drain = async (doubleQuantization: boolean): Promise<void> => {
       for await (const part of quantizeCheckpoint(file, { select: () => true, doubleQuantization })) void part;
     };

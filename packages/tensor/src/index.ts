@@ -39,10 +39,20 @@ export { Parameter } from "./parameter.ts";
 export type { Profile, ProfileRow } from "./profile.ts";
 export { measureFmaPeak, type PeakMeasurement } from "./backends/wasm/peak.ts";
 export { RandomStream, type RandomState } from "./random/stream.ts";
-export { SafetensorsFile, type StoredTensor } from "./safetensors/file.ts";
-export { openFile } from "./safetensors/node-file.ts";
-export { fromBlob, fromBytes, type RandomAccess } from "./safetensors/source.ts";
-export { serialize, writeSafetensors, type ByteSink, type TensorPlan } from "./safetensors/writer.ts";
+export { directory } from "./files/directory.ts";
+export { openFile } from "./files/open-file.ts";
+export { fromBlob, fromBytes, type RandomAccess } from "./files/random-access.ts";
+export type { ByteSink, Files, WritableFiles } from "./files/store.ts";
+export {
+  fromTensors,
+  readTensor,
+  type StoredTensor,
+  type TensorInfo,
+  type TensorSource,
+} from "./files/tensor-source.ts";
+export { SafetensorsFile } from "./safetensors/file.ts";
+export { serialize, writeSafetensors, type TensorPlan } from "./safetensors/writer.ts";
+export { decodeUtf8, encodeUtf8, tryDecodeUtf8 } from "./utf8.ts";
 export { threefry2x32 } from "./random/threefry.ts";
 export { broadcastShapes, formatShape, resolveDim, sameShape, sizeOf, stridesOf } from "./shape.ts";
 export { structureChanged, structureSwitch, structureSwitched, type StructureSwitch } from "./structure.ts";

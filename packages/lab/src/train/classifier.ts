@@ -148,6 +148,11 @@ export async function loadClassifier(
       seed,
       ...(storage === undefined ? {} : { storage }),
     });
+    const [kept] = report.forms.values();
+    if (kept !== undefined)
+      throw new InputError(
+        `${folder}: the base keeps its weights as ${kept}, and the configuration asks for another storage; say storage: ${kept}, or give the base at full width`,
+      );
     return new Classifier(model, device, report.fresh);
   });
 }

@@ -33,7 +33,6 @@ function memory(files: Readonly<Record<string, Uint8Array>>): Files {
     exists: (name) => Promise.resolve(Object.hasOwn(files, name)),
     text: (name) => Promise.resolve(textOf(files[name]!)),
     open: (name) => Promise.resolve(fromBytes(files[name]!)),
-    write: () => Promise.reject(new Error("not written")),
   };
 }
 

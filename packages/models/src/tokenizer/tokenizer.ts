@@ -1,7 +1,7 @@
 /** Tokenizers of Hugging Face's tokenizer.json: WordPiece and byte-level BPE, token for token what `tokenizers` gives. */
 import { LowrankError, quote } from "@lowrank/tensor";
 import { checkOptions, fields, flag, oneOf, optional, parseJson, whole, type Rule } from "@lowrank/tensor/check";
-import { directory, type Files } from "../files.ts";
+import { directory, type Files } from "@lowrank/tensor";
 import { alignedText, originOf } from "./aligned-text.ts";
 import { cleanUp } from "./decoder.ts";
 import { emptyEncoding, type Encoding } from "./encoding.ts";

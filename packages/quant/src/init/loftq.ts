@@ -5,7 +5,8 @@
  */
 import { checkOptions, fields, optional, positive, size, type Rule } from "@lowrank/tensor/check";
 import { BLOCK_SIZE, checkMatrix, FOUR_BIT, FOUR_BIT_SPELT } from "../options.ts";
-import { dequantizeFourBit, quantizeFourBit, type FourBitOptions, type FourBitState } from "../state.ts";
+import { dequantizeFourBit, quantizeFourBit, type FourBitState } from "../state.ts";
+import type { FourBitOptions } from "../options.ts";
 import { bestFactors, checkRank, without, type Factors } from "./factors.ts";
 
 export interface LoftqOptions extends Omit<FourBitOptions, "doubleQuantization"> {

@@ -4,7 +4,8 @@
  */
 import { checkOptions, fields, positive, size, type Rule, type Rules } from "@lowrank/tensor/check";
 import { checkMatrix, FOUR_BIT, FOUR_BIT_SPELT } from "../options.ts";
-import { quantizeFourBit, type FourBitOptions, type FourBitState } from "../state.ts";
+import { quantizeFourBit, type FourBitState } from "../state.ts";
+import type { FourBitOptions } from "../options.ts";
 import { bestFactors, checkFinite, checkRank, without, type Factors } from "./factors.ts";
 
 export interface PissaOptions {

@@ -15,6 +15,7 @@ import {
   type Rule,
 } from "../check/index.ts";
 import { FormatError, quote } from "../errors.ts";
+import { tryDecodeUtf8 } from "../utf8.ts";
 import { MAX_RANK, scanHeader } from "./header-scan.ts";
 
 /** Dtypes in files, with bits per element, in the order HF writes them. One that is not here is listed, and refused when it is read. */
@@ -50,9 +51,10 @@ export interface TensorEntry {
   readonly name: string;
   readonly dtype: string;
   readonly shape: readonly number[];
-  /** Bytes in the file, from its beginning. */
+  /** Where its bytes are in the file, from its beginning. */
   readonly begin: number;
   readonly end: number;
+  readonly bytes: number;
 }
 
 export interface SafetensorsHeader {
@@ -120,19 +122,10 @@ export function parseHeader(json: Uint8Array, fileSize: number): SafetensorsHead
   return { entries, metadata, dataStart };
 }
 
-interface TextDecoderLike {
-  decode(bytes: Uint8Array): string;
-}
-const { TextDecoder } = globalThis as unknown as {
-  TextDecoder: new (encoding: string, options: { fatal: boolean }) => TextDecoderLike;
-};
-
 function decode(json: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(json);
-  } catch (cause) {
-    throw new FormatError("safetensors: the header is not valid UTF-8", { cause });
-  }
+  const text = tryDecodeUtf8(json);
+  if (text === undefined) throw new FormatError("safetensors: the header is not valid UTF-8");
+  return text;
 }
 
 function readEntry(name: string, value: unknown, dataStart: number, fileSize: number): TensorEntry {
@@ -153,7 +146,7 @@ function readEntry(name: string, value: unknown, dataStart: number, fileSize: nu
     if (bytes !== to - from)
       return fail(`${dtype} [${shape.join(", ")}] needs ${bytes} bytes, data_offsets give ${to - from}`);
   }
-  return { name, dtype, shape, begin: dataStart + from, end: dataStart + to };
+  return { name, dtype, shape, begin: dataStart + from, end: dataStart + to, bytes: to - from };
 }
 
 /** Their product; each step may overflow, whatever comes after. */

@@ -2,19 +2,11 @@
 import { dtypes, type DType } from "../dtype.ts";
 import { FormatError, quote, ShapeError } from "../errors.ts";
 import { sizeOf } from "../shape.ts";
-import type { StoredTensor } from "./file.ts";
+import { encodeUtf8 } from "../utf8.ts";
+import type { ByteSink } from "../files/store.ts";
+import { PLAIN_NAMES, type StoredTensor } from "../files/tensor-source.ts";
 import { FILE_DTYPES } from "./header.ts";
 
-const FILE_NAMES: Readonly<Record<DType, string>> = {
-  f64: "F64",
-  f32: "F32",
-  f16: "F16",
-  bf16: "BF16",
-  i32: "I32",
-  u32: "U32",
-  u8: "U8",
-  bool: "BOOL",
-};
 const RANK = new Map(Object.keys(FILE_DTYPES).map((name, i) => [name, i]));
 
 /** What has to be known before the first byte is written. */
@@ -22,8 +14,6 @@ export interface TensorPlan {
   readonly dtype: DType;
   readonly shape: readonly number[];
 }
-
-export type ByteSink = (bytes: Uint8Array) => Promise<void> | void;
 
 /**
  * Writes tensors one at a time; `load` is called in file order and only one tensor is in memory at once.
@@ -71,11 +61,9 @@ function bytesOf(name: string, { dtype, data }: StoredTensor, wanted: TensorPlan
 }
 
 function fileOrder(plan: ReadonlyMap<string, TensorPlan>): string[] {
-  const rank = (name: string): number => RANK.get(FILE_NAMES[plan.get(name)!.dtype])!;
+  const rank = (name: string): number => RANK.get(PLAIN_NAMES[plan.get(name)!.dtype])!;
   return [...plan.keys()].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
 }
-
-const { TextEncoder } = globalThis as unknown as { TextEncoder: new () => { encode(text: string): Uint8Array } };
 
 /** Names a reader would take for something else, or that UTF-8 cannot hold. */
 function checkName(name: string): string {
@@ -101,11 +89,11 @@ function headerBytes(
     const { dtype, shape } = plan.get(name)!;
     const end = offset + sizeOf(shape) * dtypes[dtype].bytes;
     entries.push(
-      `${JSON.stringify(checkName(name))}:${JSON.stringify({ dtype: FILE_NAMES[dtype], shape, data_offsets: [offset, end] })}`,
+      `${JSON.stringify(checkName(name))}:${JSON.stringify({ dtype: PLAIN_NAMES[dtype], shape, data_offsets: [offset, end] })}`,
     );
     offset = end;
   }
-  const json = new TextEncoder().encode(`{${entries.join(",")}}`);
+  const json = encodeUtf8(`{${entries.join(",")}}`);
   const padded = Math.ceil(json.length / 8) * 8;
   const out = new Uint8Array(8 + padded).fill(0x20);
   new DataView(out.buffer).setBigUint64(0, BigInt(padded), true);

@@ -1,15 +1,8 @@
-/** Where a checkpoint's files are: a directory, or anything that can name files and give their bytes. */
-import { LowrankError, openFile, type ByteSink, type RandomAccess } from "@lowrank/tensor";
-
-export interface Files {
-  /** For messages. */
-  readonly where: string;
-  exists(name: string): Promise<boolean>;
-  text(name: string): Promise<string>;
-  open(name: string): Promise<RandomAccess>;
-  /** Writes a file whole or not at all. */
-  write(name: string, produce: (sink: ByteSink) => Promise<void>): Promise<void>;
-}
+/** A directory on disk as a store of files, in Node, Deno and Bun. */
+import { DeviceError } from "../errors.ts";
+import { decodeUtf8 } from "../utf8.ts";
+import { openFile } from "./open-file.ts";
+import type { WritableFiles } from "./store.ts";
 
 interface WriteHandle {
   write(bytes: Uint8Array): Promise<unknown>;
@@ -23,32 +16,25 @@ interface Fs {
   open(path: string, flags: string): Promise<WriteHandle>;
   rename(from: string, to: string): Promise<void>;
   rm(path: string, options: { force: boolean }): Promise<void>;
+  readdir(path: string): Promise<string[]>;
 }
 
 /** A whole text file. @throws LowrankError where it is no regular file or is not UTF-8 */
 async function textOf(path: string): Promise<string> {
   const file = await openFile(path);
   try {
-    const { TextDecoder } = globalThis as unknown as {
-      TextDecoder: new (label: string, options: { fatal: boolean }) => { decode(bytes: Uint8Array): string };
-    };
-    const bytes = await file.read(0, file.size);
-    try {
-      return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    } catch (cause) {
-      throw new LowrankError("FormatError", `${path}: is not UTF-8 text`, { cause });
-    }
+    return decodeUtf8(await file.read(0, file.size), path);
   } finally {
     await file.close?.();
   }
 }
 
 /** A directory on disk, in Node, Deno and Bun. */
-export function directory(path: string): Files {
+export function directory(path: string): WritableFiles {
   const { process } = globalThis as unknown as { process?: { getBuiltinModule?(name: string): unknown; pid: number } };
   const fs = process?.getBuiltinModule?.("node:fs/promises") as Fs | undefined;
   if (fs === undefined)
-    throw new LowrankError("FileError", `${path}: there is no file system here; pass the files themselves`);
+    throw new DeviceError(`directory: there is no file system here to look for ${path} in; pass the files themselves`);
   const at = (name: string): string => `${path}/${name}`;
   return {
     where: path,
@@ -59,6 +45,7 @@ export function directory(path: string): Files {
       ),
     text: (name) => textOf(at(name)),
     open: (name) => openFile(at(name)),
+    list: async () => (await fs.readdir(path)).sort(),
     async write(name, produce) {
       await fs.mkdir(path, { recursive: true });
       const draft = at(`.${name}.${process?.pid ?? 0}.part`);

@@ -1,6 +1,6 @@
 /** A file on disk as a RandomAccess, in Node, Deno and Bun. Ranges are read when asked for; the file is never read whole. */
 import { DeviceError, FormatError, LowrankError } from "../errors.ts";
-import type { RandomAccess } from "./source.ts";
+import type { RandomAccess } from "./random-access.ts";
 
 interface FileHandle {
   stat(): Promise<{ size: number }>;

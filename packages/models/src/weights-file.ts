@@ -1,0 +1,94 @@
+/** A checkpoint's weights under the names that a model gives them, and the forms they are kept in. */
+import type { Format } from "@lowrank/nn";
+import { formatOf } from "@lowrank/quant";
+import { LowrankError, readTensor, SafetensorsFile, type Files, type TensorSource } from "@lowrank/tensor";
+import type { ModelFamily, PretrainedModel } from "./pretrained.ts";
+
+/** Older TensorFlow names that transformers renames on load. */
+function modernName(name: string): string {
+  return name.replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias");
+}
+
+/** Buffers that old checkpoints carry and no model needs: positions, GPT-2's causal masks, rotary frequencies. */
+const BUFFERS = /(^|\.)(position_ids|attn\.(masked_)?bias|rotary_emb\.inv_freq)$/;
+/** A checkpoint's weights under the names that a model gives them. */
+export class WeightsFile {
+  readonly file: TensorSource;
+  readonly where: string;
+  readonly #stored: ReadonlyMap<string, string>;
+  readonly #own: readonly Format[];
+
+  constructor(file: TensorSource, where: string, own: readonly Format[] = []) {
+    this.file = file;
+    this.where = where;
+    this.#own = own;
+    this.#stored = new Map(file.names.filter((n) => !BUFFERS.test(n)).map((n) => [modernName(n), n]));
+  }
+
+  /** Opens the file, gives it to `body` and closes it. */
+  static async use<T>(
+    files: Files,
+    own: readonly Format[] | undefined,
+    body: (file: WeightsFile) => Promise<T>,
+  ): Promise<T> {
+    if (!(await files.exists("model.safetensors"))) {
+      const shards = await files.exists("model.safetensors.index.json");
+      throw new LowrankError(
+        "FileError",
+        `${files.where}: there is no model.safetensors; ${shards ? "its weights lie in shards, which are not read: save the model in one file" : "give the folder of a Hugging Face checkpoint"}`,
+      );
+    }
+    const source = await files.open("model.safetensors");
+    try {
+      return await body(new WeightsFile(await SafetensorsFile.open(source), files.where, own));
+    } finally {
+      await source.close?.();
+    }
+  }
+
+  /** Names in the file that the model has no place for, given those it took. */
+  unused(taken: ReadonlySet<string>): string[] {
+    return [...this.#stored.values()].filter((n) => !taken.has(n));
+  }
+
+  /** The form that the file keeps a tensor in, where these are no plain numbers. */
+  formOf(name: string): Format | undefined {
+    return formatOf(this.file, name, this.#own);
+  }
+
+  /** Every entry that holds a tensor. */
+  entries(name: string): readonly string[] {
+    return this.formOf(name)?.matches(this.file, name) ?? [name];
+  }
+
+  /** Where the file keeps a weight under its own name: a head's file may leave the base's prefix out, and a bare base is read from a model with a head. */
+  own(model: PretrainedModel, name: string): string | undefined {
+    const { family } = model.constructor as unknown as { readonly family: ModelFamily<unknown> };
+    const { basePrefix } = family;
+    const prefixed = [...this.#stored.keys()].some((n) => n.startsWith(basePrefix));
+    if (model.basePrefix === "") return this.#stored.get(prefixed ? `${basePrefix}${name}` : name);
+    return (
+      this.#stored.get(name) ??
+      (!prefixed && name.startsWith(basePrefix) ? this.#stored.get(name.slice(basePrefix.length)) : undefined)
+    );
+  }
+
+  /** The same, or under a second name. */
+  place(model: PretrainedModel, name: string): string | undefined {
+    const second = model.tied.get(name);
+    return this.own(model, name) ?? (second === undefined ? undefined : this.#stored.get(second));
+  }
+
+  /** Whether the file holds two different tensors where the model has one: then they are not tied, whatever the config says. */
+  async untied(model: PretrainedModel): Promise<boolean> {
+    for (const [name, second] of model.tied) {
+      const [a, b] = [this.own(model, name), this.#stored.get(second)];
+      if (a === undefined || b === undefined) continue;
+      if (this.formOf(a) !== this.formOf(b)) return true;
+      const [x, y] = [await readTensor(this.file, a), await readTensor(this.file, b)];
+      if (x.dtype !== y.dtype || x.shape.join() !== y.shape.join() || x.data.some((v, i) => v !== y.data[i]))
+        return true;
+    }
+    return false;
+  }
+}

@@ -1,0 +1,44 @@
+/** NF4 and FP4 as bitsandbytes keeps them: codes under the weight's name, scales, tables and a state beside it. */
+import { readEntries, type LoadTarget, type WeightForm } from "@lowrank/nn";
+import { LowrankError, readTensor, type TensorSource } from "@lowrank/tensor";
+import { fromEntries, STATE, toEntries } from "../bnb-file.ts";
+import { fourBit, FourBitWeight } from "../four-bit.ts";
+import { transposeOf, type QuantizableFormat } from "../format.ts";
+import { dequantizeFourBit, type FourBitState } from "../state.ts";
+import type { FourBitType } from "../tables.ts";
+
+export function bnbFourBit(type: FourBitType): QuantizableFormat {
+  const matches = (source: TensorSource, name: string): readonly string[] | undefined =>
+    source.has(name) && source.has(`${name}.${STATE}${type}`)
+      ? [name, ...source.names.filter((n) => n.startsWith(`${name}.`))]
+      : undefined;
+  const stateOf = async (source: TensorSource, name: string, target: LoadTarget): Promise<FourBitState> => {
+    const { allowNonFinite, shape, transposed } = target;
+    const entries = await readEntries((n) => readTensor(source, n), matches(source, name)!);
+    const state = fromEntries(name, entries, { allowNonFinite });
+    const wanted = transposed ? [...shape].reverse() : shape;
+    if (state.shape.join() !== wanted.join())
+      throw new LowrankError(
+        "FormatError",
+        `${name}: the file has [${state.shape.join(", ")}] in four bits, the model wants [${wanted.join(", ")}]`,
+      );
+    return state;
+  };
+  return {
+    name: type,
+    matches,
+    load: async (device, source, name, target) =>
+      new FourBitWeight(device, await stateOf(source, name, target), target.transposed),
+    async decode(source, name, target) {
+      const state = await stateOf(source, name, target);
+      const data = dequantizeFourBit(state);
+      const [out, into] = state.shape as [number, number];
+      return { dtype: "f32", shape: target.shape, data: target.transposed ? transposeOf(data, out, into) : data };
+    },
+    encode: async (name, form: WeightForm) => toEntries(name, await (form as FourBitWeight).read()),
+    quantizer: {
+      takes: ["blockSize", "doubleQuantization", "on"],
+      make: ({ on: _, ...options }, transposed) => fourBit({ ...options, type }, transposed),
+    },
+  };
+}
