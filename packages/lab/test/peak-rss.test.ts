@@ -41,8 +41,8 @@ const planned = {
   drawn: false,
   trainableBytes: 1e6,
   plans: [
-    { arenaBytes: 10e6, nodes: 1000, kernels: 10 },
-    { arenaBytes: 30e6, nodes: 1000, kernels: 10 },
+    { arenaBytes: 10e6, constantBytes: 0, nodes: 1000, kernels: 10 },
+    { arenaBytes: 30e6, constantBytes: 5e6, nodes: 1000, kernels: 10 },
   ],
 };
 const start = { processBytes: 100e6, deviceBytes: 4e6 };
@@ -51,8 +51,8 @@ it("parts of the peak add up; runs of one process share its memory and add their
   const device = await init({ device: "wasm", threads: 1 });
   const memory = new ProcessMemory(device, start);
   const alone = memory.with("a", planned)!;
-  // weights, the largest arena and the first one, which was outgrown
-  expect(alone.deviceBytes).toBe(40e6 + 30e6 + 10e6);
+  // weights, constants, the largest arena and the first one, which was outgrown
+  expect(alone.deviceBytes).toBe(40e6 + 5e6 + 30e6 + 10e6);
   expect(alone.totalBytes).toBe(alone.processBytes + alone.deviceBytes + alone.planBytes + alone.hostBytes);
   expect(memory.with("a", planned)).toEqual(alone);
   const both = memory.with("b", planned)!;

@@ -8,7 +8,7 @@ import { isFloat, type TypedArray } from "./dtype.ts";
 import type { Engine, Prepared } from "./engine.ts";
 import { NumericsError } from "./errors.ts";
 import { Node, type Leaf } from "./graph/node.ts";
-import { buildProgram, topological, type Program } from "./graph/program.ts";
+import { buildProgram, storagesOf, topological, type Program } from "./graph/program.ts";
 import { floatsOf } from "./memory-form.ts";
 import { withPrecision } from "./precision.ts";
 import { formatShape, sizeOf } from "./shape.ts";
@@ -63,6 +63,7 @@ export class AnomalyDetector {
   *#inspect(program: Program, check: Check, values: readonly TypedArray[], step: string): Waiting<void> {
     const host = new Map(program.hostLeaves.map((node, i) => [node, values[i]!]));
     const { leaves } = check;
+    for (const [node, leaf] of leaves) if (leaf.kind === "constant") host.set(node, leaf.constant.data);
     const flags = yield* this.#compute(check, host);
     const set = (i: number): boolean => flags[i]!.some((v) => v !== 0);
     const flagged = new Map(check.watched.map((node, i) => [node, set(i)]));
@@ -145,7 +146,7 @@ export class AnomalyDetector {
       this.#engine.execute(
         prepared,
         program.hostLeaves.map((node) => host.get(node)!),
-        program.cells.map((c) => c.storage),
+        storagesOf(program),
         { ran: () => undefined },
       ),
     );

@@ -11,8 +11,9 @@ import type { StepTiming } from "./backends/backend.ts";
 import type { Device } from "./device.ts";
 import type { DType } from "./dtype.ts";
 import type { Prepared, Result } from "./engine.ts";
-import { DTypeError, LowrankError, quote } from "./errors.ts";
+import { DTypeError, invariant, LowrankError, quote } from "./errors.ts";
 import { traceDTypes, type DTypeTrace } from "./graph/dtype-trace.ts";
+import { outgrown } from "./graph/index-checks.ts";
 import { Node } from "./graph/node.ts";
 import { buildProgram, type Program } from "./graph/program.ts";
 import { signatureOf } from "./graph/signature.ts";
@@ -38,6 +39,8 @@ export type CompileInputs = Record<string, HostTensor>;
 export interface CompiledInfo {
   /** Bytes of intermediates a run needs, known before it runs. */
   readonly arenaBytes: number;
+  /** Bytes of the constants that a run reads; they stay on the device, shared with whatever else reads them. */
+  readonly constantBytes: number;
   /** Milliseconds of the first call's preparation: tracing, scheduling, planning, generating code. */
   readonly compileMs: number;
   readonly kernels: number;
@@ -138,7 +141,12 @@ export function compile<Out extends Record<string, Tensor>>(
         hostValue(`compiled input "${name}"`, dtype, shape, inputs[name]!.data),
       ]),
     );
-    const captured = capture(keyOf(specs), specs);
+    const key = keyOf(specs);
+    let captured = capture(key, specs);
+    if (outgrown(captured.program.indexChecks, values)) {
+      captured = capture(key, specs);
+      invariant(!outgrown(captured.program.indexChecks, values), "a table was asked to grow and did not");
+    }
     const timings: StepTiming[] | undefined = call.onTimings === undefined ? undefined : [];
     const results = await device.launch(captured.prepared, captured.program, values, timings);
     // a run may have ended before the device was closed; whoever still waited for it is told all the same
@@ -245,6 +253,9 @@ function difference(first: Trace, second: Trace): string | undefined {
   const cell = first.program.cells.findIndex((c, i) => c !== second.program.cells[i]);
   if (cell >= 0)
     return `the function read another tensor ${formatShape(second.program.cells[cell]!.shape)} the second time, and the first would have been frozen`;
+  const constant = first.program.constants.findIndex((c, i) => c !== second.program.constants[i]);
+  if (constant >= 0)
+    return `the function read another constant ${formatShape(second.program.constants[constant]!.shape)} the second time, and the first would have been frozen`;
   const changed = first.program.hostLeaves.find((node, i) => !sameLeaf(node, second.program.hostLeaves[i]!));
   return changed === undefined
     ? undefined
@@ -261,6 +272,7 @@ function describe(signature: string, { prepared, program, compileMs }: Captured)
   const { arenaBytes, kernels, steps } = prepared;
   return {
     arenaBytes,
+    constantBytes: program.constants.reduce((sum, { data }) => sum + data.byteLength, 0),
     compileMs,
     kernels,
     steps,

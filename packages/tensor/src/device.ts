@@ -6,6 +6,7 @@ import type { Engine, Prepared, Result } from "./engine.ts";
 import { DTypeError, LowrankError, sameDevice } from "./errors.ts";
 import { Executor } from "./executor.ts";
 import { Cell } from "./graph/cell.ts";
+import { Constants } from "./graph/constant.ts";
 import { Node, type Leaf } from "./graph/node.ts";
 import { buildProgram, type Assignment, type Program } from "./graph/program.ts";
 import { checkDType, checkShape, hostValue, inferShape, naturalDType, type HostData } from "./host-values.ts";
@@ -29,6 +30,7 @@ export class Device {
   anomalyDetection = false;
   readonly #steps: Executor;
   readonly #anomalies: AnomalyDetector;
+  readonly #constants: Constants;
   #profiled: StepTiming[][] | undefined;
   /** Whose compiled function is being captured; its body is synchronous, so there is one at most. */
   static #traced: Device | undefined;
@@ -37,6 +39,7 @@ export class Device {
     this.engine = engine;
     this.#steps = new Executor(engine);
     this.#anomalies = new AnomalyDetector(this);
+    this.#constants = new Constants(engine);
   }
 
   get name(): string {
@@ -58,6 +61,23 @@ export class Device {
     const memory = hostValue("tensor", wanted, dims, values);
     // the caller's array may change before the tensor is read
     return this.#leaf("tensor", { kind: "host", data: memory === values ? memory.slice() : memory }, dims, wanted);
+  }
+
+  /**
+   * Host values that never change, in device memory once for all plans: a table that every step reads. Equal values of one dtype and
+   * shape are one constant of the device. It is copied there when a run first reads it, and its memory is freed once neither a tensor nor
+   * a compiled function refers to it.
+   * @param dtype default and conversions as for `tensor`
+   * @throws ShapeError, DTypeError
+   */
+  constant(values: HostData, shape?: readonly number[], dtype?: DType): Tensor {
+    const dims = shape ?? inferShape("constant", values);
+    const wanted = dtype ?? this.storable("constant", values);
+    const memory = hostValue("constant", wanted, dims, values);
+    this.checkUsable();
+    this.#checkSupport("constant", wanted);
+    const constant = this.#constants.of(wanted, dims, memory === values ? memory.slice() : memory);
+    return this.#leaf("constant", { kind: "constant", constant }, dims, wanted);
   }
 
   full(shape: readonly number[], value: number, dtype: DType = this.defaultFloat): Tensor {
@@ -240,6 +260,7 @@ export class Device {
     await this.realize(x);
     const leaf = x.node.leaf!;
     if (leaf.kind === "host") return leaf.data.slice();
+    if (leaf.kind === "constant") return leaf.constant.data.slice();
     if (leaf.kind === "live") {
       const values = leaf.produce();
       // a look counts for nothing
@@ -262,16 +283,17 @@ export class Device {
     return floatsOf(x.dtype, await this.read(x));
   }
 
-  /** Runs `body` and tells where the time of its kernels went. */
+  /** Runs `body` and tells where the time of its kernels went, and how much was copied to the device. */
   async profile(body: () => Promise<unknown>): Promise<Profile> {
     const runs: StepTiming[][] = [];
+    const before = this.engine.uploadedBytes;
     this.#profiled = runs;
     try {
       await body();
     } finally {
       this.#profiled = undefined;
     }
-    return makeProfile(runs);
+    return makeProfile(runs, this.engine.uploadedBytes - before);
   }
 
   /** @throws DisposedError after `close`, DeviceLostError after a run that died half-way; so does every use of the device and of its parameters */

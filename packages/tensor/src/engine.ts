@@ -5,11 +5,7 @@
 import type { BackendInfo, MemoryInfo, StepTiming } from "./backends/backend.ts";
 import type { DType, TypedArray } from "./dtype.ts";
 import type { Program } from "./graph/program.ts";
-
-/** Opaque device storage of one tensor. */
-export interface Storage {
-  readonly bytes: number;
-}
+import type { Storage, StorageOwner } from "./graph/storage.ts";
 
 export interface Prepared {
   readonly program: Program;
@@ -30,21 +26,18 @@ export interface ExecuteOptions {
   readonly ran: () => void;
 }
 
-export interface Engine {
+export interface Engine extends StorageOwner {
   readonly name: string;
   /** f64 on the reference engine, f32 elsewhere. */
   readonly defaultFloat: DType;
   supports(dtype: DType): boolean;
-  allocate(dtype: DType, size: number): Storage;
   /** Throws when so many more bytes cannot be had, as far as that can be known; allocates nothing. */
   ensureRoom(bytes: number): void;
-  write(storage: Storage, dtype: DType, data: TypedArray): void;
   /** Elements as the memory form of `dtype`; f16/bf16 as raw bits. At once where memory is shared with the host. */
   read(storage: Storage, dtype: DType, size: number): TypedArray | Promise<TypedArray>;
-  release(storage: Storage): void;
   prepare(program: Program): Prepared;
   /**
-   * `values` and `storages` are in the order of `program.hostLeaves` and `program.cells`.
+   * `values` are in the order of `program.hostLeaves`, `storages` in that of `storagesOf(program)`.
    * @throws DeviceLostError where it failed half-way. Anything else that is thrown before `ran` was called has changed nothing.
    */
   execute(
@@ -53,6 +46,8 @@ export interface Engine {
     storages: readonly Storage[],
     options: ExecuteOptions,
   ): Result[] | Promise<Result[]>;
+  /** Bytes copied from the host since the device was opened: what was written into storage, and the host values of every run. */
+  readonly uploadedBytes: number;
   memory(): MemoryInfo;
   info(): BackendInfo;
   close(): void;

@@ -12,7 +12,7 @@ import { invariant, LowrankError } from "./errors.ts";
 import type { Cell } from "./graph/cell.ts";
 import { checkIndices } from "./graph/index-checks.ts";
 import type { Node } from "./graph/node.ts";
-import type { Program } from "./graph/program.ts";
+import { storagesOf, type Program } from "./graph/program.ts";
 
 export interface RunOptions {
   readonly timings?: StepTiming[] | undefined;
@@ -120,19 +120,14 @@ export class Executor {
       return this.#noted(error);
     };
     const execute = (): Result[] | Promise<Result[]> =>
-      this.#engine.execute(
-        prepared,
-        values,
-        program.cells.map((c) => c.storage),
-        {
-          timings: options.timings,
-          ran: () => {
-            ran = true;
-            if (!told) announce(program);
-            if (program.assignments.length > 0) this.updates++;
-          },
+      this.#engine.execute(prepared, values, storagesOf(program), {
+        timings: options.timings,
+        ran: () => {
+          ran = true;
+          if (!told) announce(program);
+          if (program.assignments.length > 0) this.updates++;
         },
-      );
+      });
     try {
       checkIndices(program.indexChecks, values);
       const inspected = options.inspect?.(values);

@@ -32,7 +32,7 @@ export { floatsOf, roundTo, toMemory } from "./memory-form.ts";
 export type { OpRecord, SampleSource, TensorSample, TensorSpec, ToleranceClass } from "./ops/record.ts";
 export { records } from "./ops/registry.ts";
 export type { AttentionOptions, AttentionWeightsOptions } from "./ops/transformer.ts";
-export type { IndexRange } from "./graph/index-checks.ts";
+export { largestIndex, type IndexRange } from "./graph/index-checks.ts";
 export type { CrossEntropyOptions, Reduction } from "./ops/losses.ts";
 export type { Operand, RandomKey, Toolbox } from "./ops/toolbox.ts";
 export { Parameter } from "./parameter.ts";

@@ -14,6 +14,8 @@ export interface Profile {
   readonly rows: readonly ProfileRow[];
   /** Milliseconds in kernels. */
   readonly total: number;
+  /** Bytes copied from the host to the device: inputs, live values, parameters that were written, constants that were new. */
+  readonly uploadedBytes: number;
   /** The rows as text, the longest first. */
   table(limit?: number): string;
   /** Trace event JSON (the "X" events of the Trace Event Format); times in microseconds. */
@@ -21,7 +23,7 @@ export interface Profile {
 }
 
 /** @param runs the timings of each plan run, in order */
-export function makeProfile(runs: readonly (readonly StepTiming[])[]): Profile {
+export function makeProfile(runs: readonly (readonly StepTiming[])[], uploadedBytes: number): Profile {
   const byLabel = new Map<string, { calls: number; total: number }>();
   let total = 0;
   for (const { label, duration } of runs.flat()) {
@@ -37,6 +39,7 @@ export function makeProfile(runs: readonly (readonly StepTiming[])[]): Profile {
   return {
     rows,
     total,
+    uploadedBytes,
     table(limit = 30) {
       const lines = rows
         .slice(0, limit)

@@ -3,7 +3,7 @@
  *
  * - *process*: Node, the library, worker threads and the prepared data. Measured before the first run, since a bundle, a source
  *   loader or another version of Node moves it by tens of megabytes.
- * - *device*: the linear memory, which never shrinks. Weights, optimizer state, arena and packing scratch are planned bytes.
+ * - *device*: the linear memory, which never shrinks. Weights, optimizer state, constants, arena and packing scratch are planned bytes.
  * - *plans*: tracing, scheduling and generating code leave garbage on the JavaScript heap, and the heap grows by it before V8 collects.
  * - *host*: copies of weights outside that heap, for a file or a fingerprint.
  *
@@ -24,7 +24,7 @@ export interface PlannedMemory {
   readonly plans: readonly PlanSize[];
 }
 
-export type PlanSize = Pick<CompiledInfo, "arenaBytes" | "nodes" | "kernels">;
+export type PlanSize = Pick<CompiledInfo, "arenaBytes" | "constantBytes" | "nodes" | "kernels">;
 
 export interface PeakRss {
   readonly totalBytes: number;
@@ -90,7 +90,11 @@ export class ProcessMemory {
     this.#deviceBytes = Math.max(
       this.#deviceBytes,
       loadedBytes,
-      persistentBytes + largest + outgrown + this.#device.memory().scratch,
+      persistentBytes +
+        Math.max(0, ...plans.map((plan) => plan.constantBytes)) +
+        largest +
+        outgrown +
+        this.#device.memory().scratch,
     );
     // values and the file made of them
     const copies = drawn

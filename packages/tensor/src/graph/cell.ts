@@ -1,6 +1,7 @@
 /** Persistent device storage behind parameters and realized tensors. `version` counts in-place writes. */
 import type { DType } from "../dtype.ts";
-import type { Engine, Storage } from "../engine.ts";
+import type { Engine } from "../engine.ts";
+import type { Storage } from "./storage.ts";
 
 export class Cell {
   readonly dtype: DType;

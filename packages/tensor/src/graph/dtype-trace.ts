@@ -9,14 +9,14 @@ export interface ProductTrace {
   /** dtypes of both operands and of the result. Products accumulate in f32 (f64 on `reference`). */
   readonly operands: readonly [DType, DType];
   readonly result: DType;
-  /** What the operands are in memory where they are weights: `u8` under dequantization; undefined for activations. */
+  /** What the operands are in memory where they are weights or constants: `u8` under dequantization; undefined for activations. */
   readonly stored: readonly [DType | undefined, DType | undefined];
   readonly count: number;
 }
 
 export interface DTypeTrace {
   readonly products: readonly ProductTrace[];
-  /** Bytes of parameters and optimizer state the program touches, by dtype. */
+  /** Bytes of parameters, optimizer state and constants the program touches, by dtype. */
   readonly storage: Readonly<Partial<Record<DType, number>>>;
   /** Reductions (norms, softmax, losses) by the dtype they are carried in. */
   readonly reductions: Readonly<Partial<Record<DType, number>>>;
@@ -26,8 +26,8 @@ export function traceDTypes(program: Program): DTypeTrace {
   const products = new Map<string, ProductTrace>();
   const storage: Partial<Record<DType, number>> = {};
   const reductions: Partial<Record<DType, number>> = {};
-  for (const cell of program.cells)
-    storage[cell.dtype] = (storage[cell.dtype] ?? 0) + bytesOf(cell.dtype) * sizeOf(cell.shape);
+  for (const { dtype, shape } of [...program.cells, ...program.constants])
+    storage[dtype] = (storage[dtype] ?? 0) + bytesOf(dtype) * sizeOf(shape);
   for (const node of program.nodes) {
     if (node.leaf !== undefined) continue;
     const { lowering } = node.record;
@@ -45,7 +45,7 @@ export function traceDTypes(program: Program): DTypeTrace {
   return { products: [...products.values()].sort((x, y) => y.count - x.count), storage, reductions };
 }
 
-/** The dtype of the parameter behind views, casts and dequantization. */
+/** The dtype of the parameter or constant behind views, casts and dequantization. */
 function storedAs(node: Node): DType | undefined {
   let at = node;
   while (at.leaf === undefined) {
@@ -53,5 +53,5 @@ function storedAs(node: Node): DType | undefined {
     if (kind !== "view" && kind !== "cast" && kind !== "dequantize") return undefined;
     at = at.inputs[0]!;
   }
-  return at.leaf.kind === "cell" ? at.dtype : undefined;
+  return at.leaf.kind === "cell" || at.leaf.kind === "constant" ? at.dtype : undefined;
 }

@@ -19,6 +19,11 @@ export interface IndexRange {
   readonly op: string;
   /** What one is called: `label`. */
   readonly name: string;
+  /**
+   * Where `size` is that of a table which was made for the indices so far and can be longer: indices below `limit` are right. Before a compiled
+   * function runs on inputs that go beyond `size`, `to` is told the size they need, and the function is captured again.
+   */
+  readonly grows?: { readonly limit: number; readonly to: (size: number) => void };
 }
 
 /** The index operand itself; `attrs` is its IndexRange. */
@@ -61,13 +66,53 @@ export function knownOnHost(node: Node): boolean {
   return found !== undefined && found.source.leaf?.kind !== "live";
 }
 
+/** Whether its values are part of the graph. */
+function fixed({ leaf }: Node): boolean {
+  return leaf === undefined || leaf.kind === "host" || leaf.kind === "constant";
+}
+
+/**
+ * The largest value of a tensor as far as the host can tell before anything runs: a bound where its values are part of the graph, "input" where
+ * they are those of a compiled input, which every call looks at, undefined where they are computed on the device or live.
+ */
+export function largestIndex({ node }: { readonly node: Node }): number | "input" | undefined {
+  const found = follow(node);
+  if (found === undefined) return undefined;
+  if (!fixed(found.source)) return found.source.leaf?.kind === "input" ? "input" : undefined;
+  let largest = -Infinity;
+  const look = (v: number): void => {
+    largest = Math.max(largest, v);
+  };
+  Array.prototype.forEach.call(numbersOf(found.source, undefined), look);
+  for (const { attrs } of found.path) if (typeof attrs["value"] === "number") look(attrs["value"]);
+  return largest;
+}
+
+/** Whether inputs go beyond a table that can grow; it has grown then, and what was captured with it must be captured again. */
+export function outgrown(checks: readonly IndexCheck[], inputs: ReadonlyMap<string, TypedArray>): boolean {
+  let any = false;
+  for (const check of checks) {
+    const { grows, size } = check.range;
+    const { leaf } = check.source;
+    if (grows === undefined || leaf?.kind !== "input") continue;
+    let needed = 0;
+    eachIndex(check, inputs.get(leaf.name)!, (index) => {
+      // whatever is wrong for good is told by `checkIndices`
+      if (index < grows.limit) needed = Math.max(needed, index + 1);
+    });
+    if (needed <= size) continue;
+    grows.to(needed);
+    any = true;
+  }
+  return any;
+}
+
 export function indexChecks(nodes: readonly Node[], hostLeaves: readonly Node[]): IndexCheck[] {
   return nodes.flatMap((node) => {
     if (node.record !== indexCheckPrimitive || node.leaf !== undefined) return [];
     const found = follow(node.inputs[0]!);
     const leaf = found === undefined ? -1 : hostLeaves.indexOf(found.source);
-    if (found === undefined || (leaf < 0 && found.source.leaf !== undefined && found.source.leaf.kind !== "host"))
-      return [];
+    if (found === undefined || (leaf < 0 && !fixed(found.source))) return [];
     return [{ range: node.attrs as unknown as IndexRange, scope: node.scope, ...found, leaf }];
   });
 }
@@ -75,27 +120,33 @@ export function indexChecks(nodes: readonly Node[], hostLeaves: readonly Node[])
 /** @param values of the program's host leaves, in order. @throws ValueError naming the op, the index and where it stands */
 export function checkIndices(checks: readonly IndexCheck[], values: readonly TypedArray[]): void {
   for (const check of checks) {
-    const {
-      source,
-      range: { size, ignore },
-    } = check;
-    const numbers = numbersOf(source, check.leaf < 0 ? undefined : values[check.leaf]!);
-    const { positions, constants } = (check.selection ??= select(check));
-    const count = positions?.length ?? numbers.length;
-    for (let i = 0; i < count; i++) {
-      const at = positions?.[i] ?? i;
-      const value = at < 0 ? constants[-1 - at]! : numbers[at]!;
+    const { size, ignore } = check.range;
+    eachIndex(check, check.leaf < 0 ? undefined : values[check.leaf]!, (value, at) => {
       if (!((value >= 0 && value < size) || value === ignore)) refuse(check, value, at);
-    }
+    });
+  }
+}
+
+/** @param visit gets every index, and where in the source it is, −1 − i for `constants[i]` */
+function eachIndex(check: IndexCheck, data: TypedArray | undefined, visit: (index: number, at: number) => void): void {
+  const numbers = numbersOf(check.source, data);
+  const { positions, constants } = (check.selection ??= select(check));
+  const count = positions?.length ?? numbers.length;
+  for (let i = 0; i < count; i++) {
+    const at = positions?.[i] ?? i;
+    visit(at < 0 ? constants[-1 - at]! : numbers[at]!, at);
   }
 }
 
 function numbersOf(source: Node, value: TypedArray | undefined): ArrayLike<number> {
-  const data =
-    value ??
-    (source.leaf?.kind === "host" ? source.leaf.data : source.record.reference([], source.attrs, source.shape));
+  const data = value ?? fixedValues(source);
   // as the cast to i32 has it
   return isFloat(source.dtype) ? floatsOf(source.dtype, data).map((v) => (Number.isNaN(v) ? 0 : Math.trunc(v))) : data;
+}
+
+function fixedValues({ leaf, record, attrs, shape }: Node): TypedArray {
+  if (leaf?.kind === "host") return leaf.data;
+  return leaf?.kind === "constant" ? leaf.constant.data : record.reference([], attrs, shape);
 }
 
 /** Runs the views on positions instead of values. */
@@ -121,13 +172,15 @@ function inOrder({ record: { lowering } }: Node): boolean {
   return lowering.class === "view" && (lowering.view === "reshape" || lowering.view === "alias");
 }
 
-function refuse({ range: { size, ignore, op, name }, scope, source }: IndexCheck, value: number, at: number): never {
+function refuse({ range, scope, source }: IndexCheck, value: number, at: number): never {
   const where =
     at < 0
       ? "in padding"
       : source.shape.length === 0
         ? `in ${nameOf(source)}`
         : `${source.shape.length === 1 ? `in row ${at}` : `at ${formatShape(unravel(at, source.shape))}`} of ${nameOf(source)}`;
+  const { ignore, op, name } = range;
+  const size = range.grows?.limit ?? range.size;
   const bounds = size === Infinity ? "is negative" : `lies outside [0, ${size})`;
   throw new LowrankError(
     "ValueError",

@@ -6,6 +6,7 @@ import type { DType, TypedArray } from "../dtype.ts";
 import type { PrimitiveRecord } from "../ops/record.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Cell } from "./cell.ts";
+import type { Constant } from "./constant.ts";
 
 export type Attrs = Readonly<Record<string, unknown>>;
 
@@ -13,6 +14,8 @@ export type Attrs = Readonly<Record<string, unknown>>;
 export type Leaf =
   /** Host data, copied in by every plan that reads it. */
   | { readonly kind: "host"; data: TypedArray }
+  /** Host data that stays on the device once it is there. */
+  | { readonly kind: "constant"; readonly constant: Constant }
   /** A persistent buffer; `version` is the cell's version this node was made for. */
   | { readonly kind: "cell"; readonly cell: Cell; readonly version: number }
   /** Host values produced anew at every execution, so that a replayed plan cannot freeze them. */

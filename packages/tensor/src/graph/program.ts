@@ -1,8 +1,10 @@
 /** A program: the part of the graph that a set of results needs, in topological order, with its leaves listed. */
 import { LowrankError } from "../errors.ts";
 import type { Cell } from "./cell.ts";
+import type { Constant } from "./constant.ts";
 import { indexChecks, type IndexCheck } from "./index-checks.ts";
 import type { Node } from "./node.ts";
+import type { Storage } from "./storage.ts";
 
 export interface Assignment {
   readonly cell: Cell;
@@ -18,6 +20,8 @@ export interface Program {
   readonly hostLeaves: readonly Node[];
   /** Persistent storage that is read or written, each once. */
   readonly cells: readonly Cell[];
+  /** Constants that are read, each once. */
+  readonly constants: readonly Constant[];
   /** Ranges that host values must keep to, looked at before every run. */
   readonly indexChecks: readonly IndexCheck[];
 }
@@ -30,18 +34,34 @@ export function buildProgram(outputs: readonly Node[], assignments: readonly Ass
   const nodes = topological([...outputs, ...assignments.map((a) => a.value)]);
   const hostLeaves: Node[] = [];
   const cells = new Set<Cell>();
+  const constants = new Set<Constant>();
   for (const node of nodes) {
     const leaf = node.leaf;
     if (leaf === undefined) continue;
     if (leaf.kind === "cell") {
       checkVersion(node, leaf.cell, replayed ? leaf.cell.version : leaf.version);
       cells.add(leaf.cell);
+    } else if (leaf.kind === "constant") {
+      constants.add(leaf.constant);
     } else {
       hostLeaves.push(node);
     }
   }
   for (const { cell } of assignments) cells.add(cell);
-  return { nodes, outputs, assignments, hostLeaves, cells: [...cells], indexChecks: indexChecks(nodes, hostLeaves) };
+  return {
+    nodes,
+    outputs,
+    assignments,
+    hostLeaves,
+    cells: [...cells],
+    constants: [...constants],
+    indexChecks: indexChecks(nodes, hostLeaves),
+  };
+}
+
+/** What a run binds: the storage of the program's cells, in order, then of its constants, which are copied to the device where they are not yet. */
+export function storagesOf({ cells, constants }: Program): Storage[] {
+  return [...cells, ...constants].map((x) => x.storage);
 }
 
 function checkVersion(node: Node, cell: Cell, version: number): void {

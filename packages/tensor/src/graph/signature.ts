@@ -5,6 +5,7 @@ import type { Program } from "./program.ts";
 export function signatureOf(program: Program): string {
   const ids = new Map<Node, number>();
   const cells = new Map(program.cells.map((cell, i) => [cell, i]));
+  const constants = new Map(program.constants.map((constant, i) => [constant, i]));
   const lines: string[] = [];
   program.nodes.forEach((node, i) => {
     ids.set(node, i);
@@ -14,7 +15,9 @@ export function signatureOf(program: Program): string {
         ? `${node.record.name}(${node.inputs.map((n) => ids.get(n)).join(",")})${attributes(node)}`
         : leaf.kind === "cell"
           ? `cell${cells.get(leaf.cell)}`
-          : "host";
+          : leaf.kind === "constant"
+            ? `constant${constants.get(leaf.constant)}`
+            : "host";
     lines.push(`${what}:${node.dtype}[${node.shape.join(",")}]`);
   });
   lines.push(`out ${program.outputs.map((n) => ids.get(n)).join(",")}`);

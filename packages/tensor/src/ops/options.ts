@@ -1,5 +1,6 @@
 /** What options and switches of ops may be, looked at when an op is built, never when it runs. Each throws ConfigError naming the op, the key and what it should be. */
 import {
+  anything,
   checkOptions,
   fields,
   flag,
@@ -59,6 +60,7 @@ const range = fields<IndexRange>({
   ignore: optional(integer),
   op: name,
   name,
+  grows: optional(fields<NonNullable<IndexRange["grows"]>>({ limit: integer, to: anything() })),
 });
 
 export function crossEntropyOptions(options: unknown): CrossEntropyOptions {

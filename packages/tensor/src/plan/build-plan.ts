@@ -10,17 +10,19 @@ import { sizeOf } from "../shape.ts";
 import { placeBuffers, type Lifetime } from "./arena.ts";
 import type { BufferRef, Plan, Step, Upload } from "./plan.ts";
 
-/** Bound slots are the program's cells, in order, then its outputs, in order. */
+/** Bound slots are the program's cells, in order, then its constants, then its outputs. */
 export function buildPlan(program: Program, options: ScheduleOptions): Plan {
   const { kernels: drafts, homes, leaves } = schedule(program, options);
   const slotOfCell = new Map(program.cells.map((cell, i) => [cell, i]));
-  const cells = program.cells.length;
+  const slotOfConstant = new Map(program.constants.map((constant, i) => [constant, program.cells.length + i]));
+  const firstOutput = program.cells.length + program.constants.length;
 
   /** What two nodes must share to be one buffer. */
   const homeOf = (node: ScheduleNode): unknown => {
     if (node.leaf?.kind === "cell") return slotOfCell.get(node.leaf.cell)!;
+    if (node.leaf?.kind === "constant") return slotOfConstant.get(node.leaf.constant)!;
     const home = homes.get(node);
-    return home === undefined ? node : typeof home === "number" ? cells + home : slotOfCell.get(home)!;
+    return home === undefined ? node : typeof home === "number" ? firstOutput + home : slotOfCell.get(home)!;
   };
   const finished = drafts.map((draft) => ({ draft, ...draft.finish(homeOf) }));
 
@@ -72,6 +74,7 @@ export function buildPlan(program: Program, options: ScheduleOptions): Plan {
       bytes: sizeOf(cell.shape) * bytesOf(cell.dtype),
       access: written.has(cell) ? ("readwrite" as const) : ("read" as const),
     })),
+    ...program.constants.map(({ data }) => ({ bytes: data.byteLength, access: "read" as const })),
     ...program.outputs.map((node) => ({ bytes: sizeOf(node.shape) * bytesOf(node.dtype), access: "write" as const })),
   ];
   return { kernels, steps, arenaBytes: layout.bytes, uploads, bound };

@@ -1,7 +1,8 @@
 /** Runs programs on a backend: lowers them once per structure, keeps the plans, binds buffers at every run. */
 import type { Backend, BackendInfo, DeviceBuffer, Executable, MemoryInfo } from "../backends/backend.ts";
 import { bytesOf, viewAs, type DType, type TypedArray } from "../dtype.ts";
-import type { Engine, ExecuteOptions, Prepared, Result, Storage } from "../engine.ts";
+import type { Engine, ExecuteOptions, Prepared, Result } from "../engine.ts";
+import type { Storage } from "../graph/storage.ts";
 import { invariant, LowrankError } from "../errors.ts";
 import type { Node } from "../graph/node.ts";
 import { signatureOf } from "../graph/signature.ts";
@@ -37,6 +38,7 @@ export class PlanEngine implements Engine {
   readonly #plans = new Recent<Executable>();
   /** Reused for small results, by size. */
   readonly #spare = new Map<number, DeviceBuffer[]>();
+  uploadedBytes = 0;
 
   constructor(backend: Backend, options: PlanOptions) {
     this.backend = backend;
@@ -58,6 +60,7 @@ export class PlanEngine implements Engine {
 
   write(storage: Storage, _dtype: DType, data: TypedArray): void {
     this.backend.upload(storage, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    this.uploadedBytes += data.byteLength;
   }
 
   read(storage: Storage, dtype: DType, size: number): TypedArray | Promise<TypedArray> {
@@ -104,6 +107,7 @@ export class PlanEngine implements Engine {
     };
     const finish = (): Result[] => {
       ran();
+      for (const { ref } of executable.plan.uploads) this.uploadedBytes += ref.bytes;
       return this.#collect(results);
     };
     let running: void | Promise<void>;

@@ -99,11 +99,17 @@ export function buildScheduleGraph(program: Program, simplify: boolean): Schedul
     return derive(reshapeLike, [total], {}, node.shape, node.dtype, node);
   }
 
+  /** Host values may differ from run to run where they are equal now; what lives on the device is itself. */
+  const leafKey = (leaf: Leaf): string => {
+    if (leaf.kind === "cell") return `cell ${program.cells.indexOf(leaf.cell)}`;
+    return leaf.kind === "constant" ? `constant ${program.constants.indexOf(leaf.constant)}` : `leaf ${nodes.length}`;
+  };
+
   for (const node of program.nodes) mapped.set(node, convert(node));
 
   function convert(node: Node): ScheduleNode {
     if (node.leaf !== undefined) {
-      const key = node.leaf.kind === "cell" ? `cell ${program.cells.indexOf(node.leaf.cell)}` : `leaf ${nodes.length}`;
+      const key = leafKey(node.leaf);
       return intern(
         {
           primitive: node.record,

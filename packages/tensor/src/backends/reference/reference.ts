@@ -4,7 +4,8 @@
  */
 import type { BackendInfo, MemoryInfo } from "../backend.ts";
 import { bytesOf, type DType, type TypedArray } from "../../dtype.ts";
-import type { Engine, ExecuteOptions, Prepared, Result, Storage } from "../../engine.ts";
+import type { Engine, ExecuteOptions, Prepared, Result } from "../../engine.ts";
+import type { Storage } from "../../graph/storage.ts";
 import type { Node } from "../../graph/node.ts";
 import type { Program } from "../../graph/program.ts";
 import { floatsOf, roundTo, toMemory } from "../../memory-form.ts";
@@ -19,6 +20,7 @@ export class ReferenceEngine implements Engine {
   readonly name = "reference";
   readonly defaultFloat: DType = "f64";
   readonly #live = new Set<HostStorage>();
+  uploadedBytes = 0;
 
   supports(): boolean {
     return true;
@@ -36,6 +38,7 @@ export class ReferenceEngine implements Engine {
 
   write(storage: Storage, dtype: DType, data: TypedArray): void {
     (storage as HostStorage).values = Float64Array.from(floatsOf(dtype, data));
+    this.uploadedBytes += data.byteLength;
   }
 
   read(storage: Storage, dtype: DType): TypedArray {
@@ -61,12 +64,15 @@ export class ReferenceEngine implements Engine {
     program.hostLeaves.forEach((node, i) =>
       computed.set(node, { shape: node.shape, data: floatsOf(node.dtype, values[i]!) }),
     );
-    const storageOf = new Map(program.cells.map((cell, i) => [cell, storages[i] as HostStorage]));
+    const storageOf = new Map(
+      [...program.cells, ...program.constants].map((holder, i) => [holder, storages[i] as HostStorage]),
+    );
     for (const node of program.nodes) {
       if (computed.has(node)) continue;
       const leaf = node.leaf;
-      if (leaf?.kind === "cell") {
-        computed.set(node, { shape: node.shape, data: storageOf.get(leaf.cell)!.values });
+      if (leaf?.kind === "cell" || leaf?.kind === "constant") {
+        const holder = leaf.kind === "cell" ? leaf.cell : leaf.constant;
+        computed.set(node, { shape: node.shape, data: storageOf.get(holder)!.values });
       } else {
         const data = node.record.reference(
           node.inputs.map((n) => computed.get(n)!),
@@ -83,6 +89,7 @@ export class ReferenceEngine implements Engine {
     const written = program.assignments.map(({ cell, value }) => ({ cell, data: computed.get(value)!.data.slice() }));
     for (const { cell, data } of written) storageOf.get(cell)!.values = data;
     ran();
+    for (const { byteLength } of values) this.uploadedBytes += byteLength;
     return program.outputs.map((node) => {
       const storage = this.allocate(node.dtype, sizeOf(node.shape)) as HostStorage;
       storage.values = computed.get(node)!.data.slice();
