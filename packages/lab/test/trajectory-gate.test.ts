@@ -2,7 +2,7 @@
  * The gate for every optimization: thirty training steps with dropout, warm-up and AdamW must come out the same with compile, plan
  * cache, fusion and threads on or off, and follow the reference. One step would never run a replayed plan.
  */
-import { BertForSequenceClassification, parseBertConfig } from "@lowrank/models";
+import { BertForSequenceClassification, LlamaForCausalLM, parseBertConfig, parseLlamaConfig } from "@lowrank/models";
 import { AdamW, clipGradNorm, Rngs, grad, linearSchedule } from "@lowrank/nn";
 import { adapt } from "@lowrank/peft";
 import { compile, init, type HostTensor, type InitOptions, type MemoryInfo } from "@lowrank/tensor";
@@ -141,6 +141,96 @@ describe.each([
     }
     // the interpreters are slow by design: half a minute here, three times that on a machine with other work
   }, 600_000);
+});
+
+/** Twelve steps of LoRA without dropout on a small Llama; with positions that are an input, those of row r start at 5r. Bits of the losses. */
+async function trainLlama(where: InitOptions, positions: boolean): Promise<{ fma: boolean; bits: string[] }> {
+  const device = await init(where);
+  try {
+    const model = new LlamaForCausalLM(
+      parseLlamaConfig({
+        vocab_size: 50,
+        hidden_size: 32,
+        num_hidden_layers: 2,
+        num_attention_heads: 4,
+        num_key_value_heads: 2,
+        intermediate_size: 64,
+        max_position_embeddings: 64,
+      }),
+    );
+    await model.materialize({ device, seed: 5 });
+    await adapt(
+      model,
+      {
+        r: 4,
+        alpha: 8,
+        dropout: 0,
+        targetModules: ["q_proj", "k_proj", "v_proj", "o_proj"],
+        taskType: "CAUSAL_LM",
+      },
+      { device, seed: 5 },
+    );
+    model.train(new Rngs(device, 11));
+    const optimizer = new AdamW(model.trainableWeights(), { lr: 3e-3 });
+    const step = compile(device, ({ ids, mask, labels, at }) => {
+      const { loss } = model.forward({
+        inputIds: ids!,
+        attentionMask: mask!,
+        labels: labels!,
+        ...(positions ? { positionIds: at! } : {}),
+      });
+      optimizer.step(clipGradNorm(grad(loss!, optimizer.parameters), 1).grads);
+      return { loss: loss! };
+    });
+    const [batch, length] = [4, 12];
+    const shape = [batch, length];
+    const real = (i: number): boolean => i % length < 7 + (Math.floor(i / length) % 6);
+    const losses: number[] = [];
+    for (let t = 0; t < 12; t++) {
+      const ids = Int32Array.from({ length: batch * length }, (_, i) => 1 + ((i * 31 + t * 7) % 49));
+      const { loss } = await step({
+        ids: { data: ids, shape },
+        mask: { data: Uint8Array.from(ids, (_, i) => Number(real(i))), shape, dtype: "bool" },
+        labels: { data: ids.map((id, i) => (real(i) ? id : -100)), shape },
+        ...(positions ? { at: { data: ids.map((_, i) => 5 * Math.floor(i / length) + (i % length)), shape } } : {}),
+      });
+      losses.push(await loss.item());
+    }
+    const bits = Array.from(new Uint32Array(Float32Array.from(losses).buffer), (word) => word.toString(16));
+    return { fma: device.info().description.includes("multiply-add"), bits };
+  } finally {
+    device.close();
+  }
+}
+
+describe.each([
+  ["0, 1, …", false],
+  ["an input", true],
+] as const)("LoRA on Llama, positions %s", (_, positions) => {
+  // recorded before rotary tables became constants; a fused multiply-add rounds once where two operations round twice
+  const RECORDED: Record<"fused" | "plain", string> = positions
+    ? {
+        fused:
+          "407b724f 407a9502 4078fa8d 40777fd6 4078c217 40796c8f 407977c9 40779f0d 40763b8d 40755beb 4074feb1 4075b231",
+        plain:
+          "407b724f 407a9502 4078fa8d 40777fd6 4078c219 40796c8f 407977c9 40779f0d 40763b8d 40755beb 4074feb0 4075b231",
+      }
+    : {
+        fused:
+          "407b724f 407a9502 4078fa8d 40777fd6 4078c219 40796c8f 407977c9 40779f0d 40763b8d 40755beb 4074feb0 4075b231",
+        plain:
+          "407b724f 407a9502 4078fa8e 40777fd6 4078c219 40796c8f 407977c9 40779f0d 40763b8d 40755beb 4074feb1 4075b231",
+      };
+
+  it.each([1, 2])("has the recorded bits with %d threads", async (threads) => {
+    const { fma, bits } = await trainLlama({ device: "wasm", threads }, positions);
+    expect(bits.join(" ")).toBe(RECORDED[fma ? "fused" : "plain"]);
+  });
+
+  it("has them without a plan cache, too", async () => {
+    const { fma, bits } = await trainLlama({ ...wasm, planCache: false }, positions);
+    expect(bits.join(" ")).toBe(RECORDED[fma ? "fused" : "plain"]);
+  });
 });
 
 it("a schedule is followed, not frozen at the step that was captured", async () => {

@@ -160,7 +160,17 @@ const BUILD: Readonly<Record<string, Build>> = {
       causal: p.causal,
       ...(x["mask"] === undefined ? {} : { mask: ops.cast(x["mask"], "bool") }),
     }),
-  rope: (x, p) => ops.rope(x["x"]!, p.theta),
+  rope: (x, p) => {
+    const [length, d] = x["x"]!.shape.slice(-2) as [number, number];
+    const table = (f: (angle: number) => number): Tensor =>
+      x["x"]!.device.constant(
+        Float64Array.from({ length: length * d }, (_, i) =>
+          f(Math.floor(i / d) * p.theta ** (-(i % (d / 2)) / (d / 2))),
+        ),
+        [length, d],
+      );
+    return ops.rope(x["x"]!, table(Math.cos), table(Math.sin));
+  },
 };
 
 /** Elements further than 1e-9 relative or 1e-12 absolute, beyond what the golden number itself can be off by. */

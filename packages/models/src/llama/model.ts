@@ -19,7 +19,7 @@ import { paddingIndex } from "../shared/config.ts";
 import { anyTensor, checkBeside, inputsRule, textShape, type TextInputs } from "../shared/inputs.ts";
 import { nextTokenLoss } from "../shared/losses.ts";
 import { runLayers, type HeadOutputs, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
-import { rotaryTables, rotate, type RotaryTables } from "../shared/rotary.ts";
+import { Rotary, type RotaryTables } from "../shared/rotary.ts";
 import type { LlamaConfig } from "./config.ts";
 import { LLAMA } from "./family.ts";
 
@@ -33,7 +33,7 @@ const INPUTS = inputsRule<LlamaInputs>({ positionIds: anyTensor });
 /** What a layer needs besides the hidden state; the same for all of them. */
 interface Context {
   readonly mask: CausalMask;
-  readonly tables: RotaryTables;
+  readonly rotary: RotaryTables;
 }
 
 function initOf(config: LlamaConfig): Init {
@@ -61,11 +61,11 @@ class LlamaAttention extends Module {
     this.#keyHeads = config.numKeyValueHeads;
   }
 
-  forward(x: Tensor, { mask, tables }: Context): LayerOutput {
+  forward(x: Tensor, { mask, rotary: { cos, sin } }: Context): LayerOutput {
     return this.scoped(() => {
       const times = this.#heads / this.#keyHeads;
-      const q = rotate(splitHeads(this.q_proj.forward(x), this.#heads), tables);
-      const k = repeatHeads(rotate(splitHeads(this.k_proj.forward(x), this.#keyHeads), tables), times);
+      const q = ops.rope(splitHeads(this.q_proj.forward(x), this.#heads), cos, sin);
+      const k = repeatHeads(ops.rope(splitHeads(this.k_proj.forward(x), this.#keyHeads), cos, sin), times);
       const v = repeatHeads(splitHeads(this.v_proj.forward(x), this.#keyHeads), times);
       const { hidden, weights } = attend(q, k, v, {
         weights: (bq, bk, from) => causalWeights(bq, bk, mask, undefined, from),
@@ -130,6 +130,7 @@ export class LlamaModel extends PretrainedModel<LlamaConfig, LlamaInputs, Hidden
   readonly embed_tokens: Embedding;
   readonly layers: LlamaLayer[];
   readonly norm: RMSNorm;
+  readonly #rotary: Rotary;
 
   constructor(config: LlamaConfig) {
     super(config);
@@ -141,6 +142,8 @@ export class LlamaModel extends PretrainedModel<LlamaConfig, LlamaInputs, Hidden
     );
     this.layers = Array.from({ length: config.numHiddenLayers }, () => new LlamaLayer(config));
     this.norm = new RMSNorm(config.hiddenSize, config.rmsNormEps);
+    const { ropeTheta: theta, headDim: width, maxPositionEmbeddings: maxPositions } = config;
+    this.#rotary = new Rotary({ theta, width, maxPositions });
   }
 
   get inputsRule(): Rule<LlamaInputs> {
@@ -150,13 +153,12 @@ export class LlamaModel extends PretrainedModel<LlamaConfig, LlamaInputs, Hidden
   /** Of the hidden states the last is after the final norm. */
   compute({ inputIds, attentionMask, positionIds }: LlamaInputs): HiddenOutputs {
     return this.scoped(() => {
-      const { maxPositionEmbeddings, ropeTheta: theta, headDim: width } = this.config;
-      textShape(inputIds, positionIds === undefined ? maxPositionEmbeddings : Infinity);
+      textShape(inputIds, positionIds === undefined ? this.config.maxPositionEmbeddings : Infinity);
       checkBeside({ attentionMask, positionIds }, inputIds);
       const x = this.embed_tokens.forward(inputIds);
       const context = {
         mask: causalMask(attentionMask, positionIds),
-        tables: rotaryTables(x, positionIds, { theta, width, maxPositions: maxPositionEmbeddings }),
+        rotary: this.#rotary.tables(x, positionIds),
       };
       const { hiddenStates, attentions } = runLayers(x, this.layers, context);
       const lastHiddenState = this.norm.forward(hiddenStates[hiddenStates.length - 1]!);

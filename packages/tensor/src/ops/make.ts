@@ -4,12 +4,11 @@ import { dtypes } from "../dtype.ts";
 import { DTypeError, invariant, sameDevice } from "../errors.ts";
 import { Node } from "../graph/node.ts";
 import { checkNumber, checkSizes } from "../host-values.ts";
-import { toMemory } from "../memory-form.ts";
 import { atPrecision } from "../precision.ts";
 import type { Tensor } from "../tensor.ts";
 import type { OpRecord } from "./record.ts";
 import { records } from "./registry.ts";
-import { constantPrimitive, leafPrimitive } from "./sources.ts";
+import { constantPrimitive } from "./sources.ts";
 import type { BoundOps, Builders, Toolbox } from "./toolbox.ts";
 
 export function makeToolbox(
@@ -53,11 +52,6 @@ export function makeToolbox(
       checkNumber(op, dtype, typeof x !== "number" || isTensor(like) ? x : like);
       return make.scalar(x, like, dtype);
     },
-    host: (device, data, shape, dtype) =>
-      wrap(
-        new Node(leafPrimitive, [], {}, shape, dtype, { kind: "host", data: toMemory(dtype, data, undefined) }),
-        device,
-      ),
   };
   const toolbox: Record<string, unknown> = { make };
   for (const [name, record] of Object.entries(records)) {

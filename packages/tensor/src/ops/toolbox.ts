@@ -1,5 +1,5 @@
 /** The set of all ops bound to a way of making tensors. Records call each other through it, so that op files never import one another. */
-import type { DType, TypedArray } from "../dtype.ts";
+import type { DType } from "../dtype.ts";
 import type { Attrs } from "../graph/node.ts";
 import type { Device } from "../device.ts";
 import type { Tensor } from "../tensor.ts";
@@ -21,8 +21,6 @@ export interface Builders {
   scalar(value: number, like: Tensor, dtype?: DType): Tensor;
   /** A tensor as it is, a number as `scalar` has it. `like` is a tensor wherever `x` is a number. @throws DTypeError naming `op` on anything else, and on a number that the dtype does not hold */
   operand(op: string, x: Operand, like: Tensor, dtype?: DType): Tensor;
-  /** Host values computed once, as a tensor. */
-  host(device: Device, data: TypedArray, shape: readonly number[], dtype: DType): Tensor;
 }
 
 export type Toolbox = BoundOps & { readonly make: Builders };

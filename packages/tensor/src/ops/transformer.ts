@@ -4,7 +4,7 @@ import { chance } from "../random/chance.ts";
 import { formatShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { attentionOptions, attentionWeightsOptions, randomKeyOf } from "./options.ts";
-import type { OpRecord } from "./record.ts";
+import type { OpRecord, TensorSpec } from "./record.ts";
 import type { RandomKey } from "./toolbox.ts";
 
 export const linear: OpRecord<[x: Tensor, weight: Tensor, bias?: Tensor]> = {
@@ -114,29 +114,20 @@ export const attention: OpRecord<[q: Tensor, k: Tensor, v: Tensor, options?: Att
   },
 };
 
-export const rope: OpRecord<[x: Tensor, theta?: number, start?: number]> = {
+export const rope: OpRecord<[x: Tensor, cos: Tensor, sin: Tensor]> = {
   name: "rope",
-  doc: "rotary position embedding of x [batch, heads, length, d], half-rotate layout, positions start, start + 1, …",
+  doc: "rotary position embedding of x [batch, heads, length, d], half-rotate layout, by tables that broadcast to it: x·cos + (−x₂, x₁)·sin for the halves x₁, x₂ of x",
   tolerance: "row",
   differentiable: true,
-  sample: (g) => [g.tensor([1, g.size(2), g.size(5), g.pick([2, 4, 8])]), 10000],
-  call: (t, x, theta = 10000, start = 0) => {
-    const [length, d] = x.shape.slice(-2) as [number, number];
+  sample: (g) => {
+    const [b, h, s, d] = [g.size(2), g.size(2), g.size(5), g.pick([2, 4, 8])];
+    const table = (): TensorSpec => g.tensor(g.boolean() ? [s, d] : [b, 1, s, d], { min: -1, max: 1 });
+    return [g.tensor([b, h, s, d]), table(), table()];
+  },
+  call: (t, x, cos, sin) => {
+    const d = x.shape[x.rank - 1] ?? 1;
     if (d % 2 !== 0) throw new ShapeError(`rope: the last dimension must be even, got ${formatShape(x.shape)}`);
-    const half = d / 2;
-    const angle = (i: number): number => (start + Math.floor(i / d)) * theta ** (-(i % half) / half);
-    const table = (f: (a: number) => number): Tensor =>
-      t.cast(
-        t.make.host(
-          x.device,
-          Float64Array.from({ length: length * d }, (_, i) => f(angle(i))),
-          [length, d],
-          x.device.defaultFloat,
-        ),
-        x.dtype,
-      );
-    const [lower, upper] = [t.slice(x, -1, 0, half), t.slice(x, -1, half, d)];
-    const rotated = t.concat([t.neg(upper), lower], -1);
-    return t.add(t.mul(x, table(Math.cos)), t.mul(rotated, table(Math.sin)));
+    const turned = t.concat([t.neg(t.slice(x, -1, d / 2, d)), t.slice(x, -1, 0, d / 2)], -1);
+    return t.add(t.mul(x, cos), t.mul(turned, sin));
   },
 };
