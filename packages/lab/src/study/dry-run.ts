@@ -11,7 +11,8 @@ import { batchInputs, epochBatches, evaluationBatches } from "../train/batches.t
 import { evaluator } from "../train/evaluate.ts";
 import { predictParameters } from "../train/predict.ts";
 import { moduleTableProof, parameterCountProof, demand } from "../train/proofs.ts";
-import { plannedMemory, totalSteps } from "../train/run.ts";
+import { totalSteps } from "../train/loop.ts";
+import { plannedMemory } from "../train/memory.ts";
 import { trainingStep } from "../train/step.ts";
 import { baseStorage } from "../train/storage.ts";
 import { moduleTable } from "./module-table.ts";

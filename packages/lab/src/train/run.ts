@@ -4,27 +4,27 @@
  */
 import { join } from "node:path";
 import { savePretrained } from "@lowrank/models";
-import type { AllocationRecord, AllocationStep } from "@lowrank/peft";
-import { NumericsError, type CompiledInfo, type Device, type DTypeTrace, type HostTensor } from "@lowrank/tensor";
+import type { AllocationRecord } from "@lowrank/peft";
+import type { Device } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
 import { copyTokenizer } from "../data/word-piece.ts";
-import { asInput, RunError } from "../errors.ts";
+import { asInput } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
-import type { Evaluation, Proof, RunResult } from "../store/result.ts";
+import type { Proof, RunResult } from "../store/result.ts";
 import { BASE, type RunFolder } from "../store/run-store.ts";
+import type { ProcessMemory } from "../study/peak-rss.ts";
 import { EFFECTIVE_RANK, effectiveRanks, rankRecovery, type RankRecovery } from "../study/rank-recovery.ts";
-import type { PlannedMemory, ProcessMemory } from "../study/peak-rss.ts";
 import { plantedRank } from "../tasks/planted-rank.ts";
 import type { PreparedTask } from "../tasks/task.ts";
-import { breather } from "../text/breath.ts";
-import { formatNumber } from "../text/format.ts";
 import type { Progress } from "../text/progress.ts";
 import { adaptClassifier, type AdaptedClassifier } from "./adapt.ts";
-import { batchInputs, epochBatches, evaluationBatches, stepsPerEpoch } from "./batches.ts";
-import type { Classifier, NamedWeight } from "./classifier.ts";
-import { evaluator, predictionLines, type Scores } from "./evaluate.ts";
+import type { Classifier } from "./classifier.ts";
+import { predictionLines } from "./evaluate.ts";
+import { LAST_GOOD, totalSteps, train } from "./loop.ts";
+import { plannedMemory, weightBytes } from "./memory.ts";
 import { allocationProof, dtypeProof, objectiveProof, quantizationProof } from "./numerics-proofs.ts";
 import { predictParameters } from "./predict.ts";
+import { probe, probeFullBase } from "./probe.ts";
 import {
   demand,
   fingerprints,
@@ -34,7 +34,6 @@ import {
   parameterCountProof,
   taskLossProof,
 } from "./proofs.ts";
-import { scheduleOf, trainingStep } from "./step.ts";
 import { baseStorage, isQuantized } from "./storage.ts";
 
 export interface RunRequest {
@@ -44,11 +43,6 @@ export interface RunRequest {
   readonly study: string;
   readonly config: ResolvedConfig;
   readonly seed: number;
-}
-
-/** Optimizer steps of a run. */
-export function totalSteps(config: ResolvedConfig, task: PreparedTask): number {
-  return Math.max(1, Math.round(config.train.epochs * stepsPerEpoch(task.train, config.train.batchSize)));
 }
 
 /**
@@ -195,77 +189,6 @@ async function recoveredRanks(
   return rankRecovery(EFFECTIVE_RANK, truth, effectiveRanks(await adapted.spectra()));
 }
 
-interface Trained {
-  readonly steps: number;
-  readonly final: Evaluation;
-  readonly best: Evaluation;
-  readonly scores: Scores;
-  readonly trainingSeconds: number;
-  readonly medianStepSeconds: number;
-  readonly arenaBytes: number;
-  /** Of training, then of evaluation. */
-  readonly plans: readonly CompiledInfo[];
-  readonly persistentBytes: number;
-  readonly stateBytes: number;
-  readonly dtypes: DTypeTrace | undefined;
-  readonly allocation: AllocationRecord | undefined;
-  readonly regularizers: readonly number[];
-  readonly skippedSteps: number;
-  readonly lossScale: number | undefined;
-}
-
-/** Rows that storage is compared on. */
-const PROBE_ROWS = 16;
-
-/** Logits of the first rows of the development set. */
-async function probe(classifier: Classifier, task: PreparedTask): Promise<Float64Array> {
-  const [batch] = evaluationBatches(task.dev, { rows: PROBE_ROWS, multiple: task.multiple, padId: task.padId });
-  const { inputIds, attentionMask } = batchInputs(batch!) as Record<string, HostTensor>;
-  const { device } = classifier;
-  classifier.model.eval();
-  return classifier
-    .logits(
-      device.tensor(inputIds!.data, inputIds!.shape, inputIds!.dtype),
-      device.tensor(attentionMask!.data, attentionMask!.shape, attentionMask!.dtype),
-    )
-    .floats();
-}
-
-async function probeFullBase(
-  task: PreparedTask,
-  initSeed: number,
-  keep: (full: Classifier) => Promise<void>,
-): Promise<Float64Array> {
-  const full = await task.base(initSeed);
-  try {
-    await keep(full);
-    return await probe(full, task);
-  } finally {
-    full.dispose();
-  }
-}
-
-/** What the process's peak is told from: for a run that was made, and for one that is planned. */
-export function plannedMemory(
-  adapted: AdaptedClassifier,
-  { method, base }: Pick<ResolvedConfig, "method" | "base">,
-  persistentBytes: number,
-  plans: PlannedMemory["plans"],
-): PlannedMemory {
-  const atFullWidth = [...adapted.frozen, ...adapted.trainable].reduce((sum, { weight }) => sum + 4 * weight.size, 0);
-  return {
-    persistentBytes,
-    loadedBytes: isQuantized(method.storage) ? atFullWidth : 0,
-    drawn: base === null,
-    trainableBytes: weightBytes(adapted.trainable),
-    plans,
-  };
-}
-
-function weightBytes(weights: readonly NamedWeight[]): number {
-  return weights.reduce((sum, { weight }) => sum + weight.bytes, 0);
-}
-
 /** Singular values of modules that were left without a rank: they began as zero and are zero again. */
 function emptied(record: AllocationRecord | undefined): Set<string> {
   return new Set(record?.modules.filter((m) => m.kept === 0).map((m) => `${m.module}.lora_E.default`));
@@ -279,145 +202,4 @@ function effectiveCount({ counts, modules }: AdaptedClassifier, record: Allocati
     counts.trainable -
     modules.reduce((sum, m) => sum + (m.rank - (kept.get(m.module) ?? m.rank)) * (m.in + m.out + 1), 0)
   );
-}
-
-/** Trainable weights at the last evaluation; kept only when a run fails. */
-const LAST_GOOD = "last-good.safetensors";
-const RANKS = "ranks.csv";
-const CSV_HEADER = "step,epoch,lr,train_loss,grad_norm,eval_loss,accuracy,f1,seconds";
-
-async function train(
-  request: RunRequest,
-  task: PreparedTask,
-  adapted: AdaptedClassifier,
-  device: Device,
-  folder: RunFolder,
-  progress: Progress,
-): Promise<Trained> {
-  const { config, seed } = request;
-  const options = config.train;
-  const perEpoch = stepsPerEpoch(task.train, options.batchSize);
-  const total = totalSteps(config, task);
-  const factor = scheduleOf(options.schedule, total, Math.round(options.warmup * total));
-  const batchOptions = { rows: options.batchSize, multiple: task.multiple, padId: task.padId };
-  let step = 0;
-  const training = trainingStep(
-    adapted,
-    options,
-    (finished) => options.lr * factor(finished),
-    deriveSeed(seed, "dropout"),
-    device,
-  );
-  const evaluation = evaluator(adapted.classifier, task.dev, task.labels, batchOptions, device);
-  folder.append("metrics.csv", CSV_HEADER);
-  const started = performance.now();
-  const durations: number[] = [];
-  let evaluations: Evaluation[] = [];
-  let scores: Scores | undefined;
-  let lossSum = 0;
-  let lossCount = 0;
-  const regularizers: number[] = [];
-
-  const evaluateNow = async (lr: number, norm: number): Promise<void> => {
-    scores = await evaluation.run();
-    const { loss, accuracy, f1, f1Classes } = scores;
-    if (!Number.isFinite(loss)) throw diverged(step, `the evaluation loss is ${loss}`, evaluations.at(-1));
-    const now = { step, epoch: step / perEpoch, loss, accuracy, f1, f1Classes, examples: scores.predicted.length };
-    evaluations = [...evaluations, now];
-    const trainLoss = lossSum / Math.max(1, lossCount);
-    [lossSum, lossCount] = [0, 0];
-    const elapsed = (performance.now() - started) / 1000;
-    folder.append(
-      "metrics.csv",
-      [step, now.epoch, lr, trainLoss, norm, loss, accuracy, f1, elapsed.toFixed(3)].join(","),
-    );
-    folder.event("evaluated", { ...now, trainLoss });
-    folder.write(LAST_GOOD, await adapted.trainableBytes());
-    progress.line(
-      `epoch ${now.epoch.toFixed(2)} · train loss ${formatNumber(trainLoss, 4)} · dev loss ${formatNumber(loss, 4)} · accuracy ${formatNumber(100 * accuracy, 2)} % · F1 ${formatNumber(100 * f1, 2)} %`,
-    );
-  };
-
-  const breathe = breather();
-  for (let epoch = 0; step < total; epoch++) {
-    for (const batch of epochBatches(task.train, batchOptions, seed, epoch)) {
-      await breathe();
-      const lr = options.lr * factor(step);
-      const before = performance.now();
-      const { loss, norm, regularizer, skipped, allocation } = await training
-        .run(batchInputs(batch))
-        .catch((error: unknown) => {
-          throw error instanceof NumericsError
-            ? new RunError(`step ${step + 1}: ${error.message}`, { cause: error })
-            : error;
-        });
-      durations.push((performance.now() - before) / 1000);
-      // a step that loss scaling skipped changed nothing and does not count; the next batch is tried at half the scale
-      if (skipped) {
-        folder.event("skipped", { afterStep: step, scale: training.scaler?.scale });
-        continue;
-      }
-      step++;
-      regularizers.push(regularizer);
-      if (!Number.isFinite(loss)) throw diverged(step, `the loss is ${loss}`, evaluations.at(-1));
-      if (!Number.isFinite(norm)) throw diverged(step, `the gradient norm is ${norm}`, evaluations.at(-1));
-      // the last batch of a pass may be smaller: rows are counted, not batches
-      lossSum += loss * batch.members.length;
-      lossCount += batch.members.length;
-      if (allocation?.selected === true) await recordRanks(folder, adapted, allocation);
-      progress.update(step, `loss ${loss.toFixed(4)}`);
-      const atEpochEnd = step % perEpoch === 0;
-      const due = options.evalEvery === "epoch" ? atEpochEnd : step % options.evalEvery === 0;
-      if (due || step === total) await evaluateNow(lr, norm);
-      if (step === total) break;
-    }
-  }
-  const persistentBytes = device.memory().persistent;
-  const allocation = await adapted.allocator?.finish();
-  const plans = [...training.plans(), ...evaluation.plans()];
-  const [dtypes, stateBytes] = [training.dtypes(), training.stateBytes()];
-  training.dispose();
-  const best = evaluations.reduce((a, b) => (b.accuracy > a.accuracy ? b : a));
-  return {
-    steps: step,
-    final: evaluations.at(-1)!,
-    best,
-    scores: scores!,
-    trainingSeconds: (performance.now() - started) / 1000,
-    medianStepSeconds: median(durations),
-    arenaBytes: Math.max(...plans.map((plan) => plan.arenaBytes)),
-    plans,
-    persistentBytes,
-    stateBytes,
-    dtypes,
-    allocation,
-    regularizers,
-    skippedSteps: training.scaler?.skipped ?? 0,
-    lossScale: training.scaler?.scale,
-  };
-}
-
-/** One line in `ranks.csv`: budget and ranks after a choice. */
-async function recordRanks(
-  folder: RunFolder,
-  adapted: AdaptedClassifier,
-  { step, budget, kept }: AllocationStep,
-): Promise<void> {
-  const masks = await adapted.allocator!.masks();
-  if (!folder.has(RANKS)) folder.append(RANKS, ["step", "budget", "kept", ...masks.keys()].join(","));
-  folder.append(
-    RANKS,
-    [step, budget, kept, ...[...masks.values()].map((mask) => mask.filter(Boolean).length)].join(","),
-  );
-}
-
-/** A value that is not finite ends the run: nothing that comes after it means anything. */
-function diverged(step: number, what: string, lastGood: Evaluation | undefined): RunError {
-  const kept =
-    lastGood === undefined ? "no evaluation had succeeded before" : `${LAST_GOOD} holds step ${lastGood.step}`;
-  return new RunError(`step ${step}: ${what}; ${kept}; --detect-anomaly names the operation`);
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
 }
