@@ -9,6 +9,7 @@ export const PACKAGES = {
   peft: ["tensor", "nn"],
   numerics: ["tensor"],
   lab: ["tensor", "nn", "models", "peft", "quant"],
+  lowrank: ["tensor", "nn", "models", "peft", "quant", "numerics", "lab"],
 };
 
 /** Layers within a package, lowest first. A part ending in / is a folder. A file imports from its own layer and from those before it. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** Entry of the `lowrank` command. */
+/** The `lowrank` command: importing it runs it, which is what the package `lowrank` does for its `bin`. */
 import { main } from "./cli/main.ts";
 import { guardOutputs } from "./cli/signals.ts";
 

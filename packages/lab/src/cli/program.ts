@@ -1,4 +1,5 @@
 /** The commands and their options. What they do is in the `*-command.ts` files, loaded only when used. */
+import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { PRESETS } from "../config/presets.ts";
 import { PRETRAIN_PRESETS } from "../pretrain/presets.ts";
@@ -23,7 +24,7 @@ export type Exit = (code: number) => void;
 export function buildProgram(exit: Exit): Command {
   const program = new Command("lowrank")
     .description("Fine-tune transformers with low-rank adapters, on any device, with numbers you can check.")
-    .version("0.0.0")
+    .version(packageVersion())
     .exitOverride()
     // Usage errors are printed once, by main().
     .configureOutput({ outputError: () => {} })
@@ -37,6 +38,12 @@ export function buildProgram(exit: Exit): Command {
   addDoctor(program, exit);
   for (const command of program.commands) refuseRepetition(command.option("--verbose", "print stack traces"));
   return program;
+}
+
+/** Of the package that this file is part of: two folders up, in sources and in `dist`. */
+function packageVersion(): string {
+  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(manifest) as { version: string }).version;
 }
 
 function device(command: Command): Command {

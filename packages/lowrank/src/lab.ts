@@ -1,0 +1,5 @@
+/**
+ * @module
+ * Tasks, studies, runs; for Node: all of `@lowrank/lab`.
+ */
+export * from "@lowrank/lab";

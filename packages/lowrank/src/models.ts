@@ -1,0 +1,5 @@
+/**
+ * @module
+ * Transformers, checkpoints, tokenizers: all of `@lowrank/models`.
+ */
+export * from "@lowrank/models";

@@ -1,0 +1,5 @@
+/**
+ * @module
+ * Modules, layers, optimizers, schedules: all of `@lowrank/nn`.
+ */
+export * from "@lowrank/nn";

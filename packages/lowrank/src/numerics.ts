@@ -1,0 +1,5 @@
+/**
+ * @module
+ * Checks of a device: all of `@lowrank/numerics`.
+ */
+export * from "@lowrank/numerics";

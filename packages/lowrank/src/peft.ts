@@ -1,0 +1,5 @@
+/**
+ * @module
+ * Adapters and their files: all of `@lowrank/peft`.
+ */
+export * from "@lowrank/peft";

@@ -1,0 +1,5 @@
+/**
+ * @module
+ * Tensors, gradients, `compile`, devices, safetensors: all of `@lowrank/tensor`.
+ */
+export * from "@lowrank/tensor";

@@ -1,0 +1,50 @@
+/** Runs where the tarballs are installed: writes the small checkpoint that examples read as `path/to/checkpoint`. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { BertForSequenceClassification, init, parseBertConfig, savePretrained } from "lowrank";
+
+const words = "[PAD] [UNK] [CLS] [SEP] [MASK] what is it ? a token ##izer .".split(" ");
+const special = (content) => ({
+  id: words.indexOf(content),
+  content,
+  single_word: false,
+  lstrip: false,
+  rstrip: false,
+  normalized: false,
+  special: true,
+});
+const tokenizer = {
+  version: "1.0",
+  truncation: null,
+  padding: null,
+  added_tokens: words.slice(0, 5).map(special),
+  normalizer: {
+    type: "BertNormalizer",
+    clean_text: true,
+    handle_chinese_chars: true,
+    strip_accents: null,
+    lowercase: true,
+  },
+  pre_tokenizer: { type: "BertPreTokenizer" },
+  post_processor: {
+    type: "BertProcessing",
+    sep: ["[SEP]", 3],
+    cls: ["[CLS]", 2],
+  },
+  decoder: { type: "WordPiece", prefix: "##", cleanup: true },
+  model: {
+    type: "WordPiece",
+    unk_token: "[UNK]",
+    continuing_subword_prefix: "##",
+    max_input_chars_per_word: 100,
+    vocab: Object.fromEntries(words.map((word, id) => [word, id])),
+  },
+};
+
+const device = await init({ device: "wasm" });
+const sizes = { hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 64 };
+const model = new BertForSequenceClassification(parseBertConfig({ vocab_size: words.length, ...sizes }));
+await model.materialize({ device, seed: 13 });
+mkdirSync("path/to/checkpoint", { recursive: true });
+await savePretrained(model, "path/to/checkpoint");
+writeFileSync("path/to/checkpoint/tokenizer.json", JSON.stringify(tokenizer));
+device.close();
