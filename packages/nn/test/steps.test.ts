@@ -42,7 +42,7 @@ interface Scene {
 
 async function scene(backend: Backend, how: "compiled" | "eager"): Promise<Scene> {
   const faulty = new Faulty(backend);
-  const device = new Device(new PlanEngine(faulty.backend, { fusion: true, planCache: true, maxArgs: 8 }));
+  const device = new Device(new PlanEngine(faulty.backend, { fusion: true, planCache: true }));
   open.push(device);
   const model = new Toy();
   await model.materialize({ device });

@@ -5,7 +5,7 @@
  */
 import type { Device } from "./device.ts";
 import { isFloat, type TypedArray } from "./dtype.ts";
-import type { Engine, Prepared } from "./engine.ts";
+import type { Engine, Planned } from "./engine.ts";
 import { NumericsError } from "./errors.ts";
 import { Node, type Leaf } from "./graph/node.ts";
 import { buildProgram, storagesOf, topological, type Program } from "./graph/program.ts";
@@ -31,8 +31,7 @@ export function tolerateNonFinite(kept: Tensor, loss: Tensor | undefined, handle
 }
 
 interface Check {
-  readonly program: Program;
-  readonly prepared: Prepared;
+  readonly planned: Planned;
   readonly watched: readonly Node[];
   /** What the run has when it starts: nodes that it computes may have become leaves when it is looked at. */
   readonly leaves: ReadonlyMap<Node, Leaf>;
@@ -64,7 +63,7 @@ export class AnomalyDetector {
     const host = new Map(program.hostLeaves.map((node, i) => [node, values[i]!]));
     const { leaves } = check;
     for (const [node, leaf] of leaves) if (leaf.kind === "constant") host.set(node, leaf.constant.data);
-    const flags = yield* this.#compute(check, host);
+    const flags = yield* this.#compute(check.planned, host);
     const set = (i: number): boolean => flags[i]!.some((v) => v !== 0);
     const flagged = new Map(check.watched.map((node, i) => [node, set(i)]));
     const bad = new Set<Node>();
@@ -108,7 +107,7 @@ export class AnomalyDetector {
   *#valuesOf(node: Node, host: ReadonlyMap<Node, TypedArray>): Waiting<TypedArray> {
     // a fresh node with the same meaning, so that probing does not mark the original as realized
     const program = buildProgram([leafOrCopy(node)], [], true);
-    const [data] = yield* this.#compute({ program, prepared: this.#engine.prepare(program) }, host);
+    const [data] = yield* this.#compute(this.#engine.plan(program), host);
     return data!;
   }
 
@@ -133,18 +132,17 @@ export class AnomalyDetector {
     const leaves = new Map(
       program.nodes.flatMap((node): [Node, Leaf][] => (node.leaf === undefined ? [] : [[node, node.leaf]])),
     );
-    const check = { program: own, prepared: this.#engine.prepare(own), watched, leaves, guard };
+    const check = { planned: this.#engine.plan(own), watched, leaves, guard };
     this.#checks.set(program, check);
     return check;
   }
 
-  *#compute(
-    { program, prepared }: { readonly program: Program; readonly prepared: Prepared },
-    host: ReadonlyMap<Node, TypedArray>,
-  ): Waiting<TypedArray[]> {
+  *#compute(planned: Planned, host: ReadonlyMap<Node, TypedArray>): Waiting<TypedArray[]> {
+    const { program } = planned;
+    yield* wait(this.#engine.prepare(planned));
     const results = yield* wait(
       this.#engine.execute(
-        prepared,
+        planned,
         program.hostLeaves.map((node) => host.get(node)!),
         storagesOf(program),
         { ran: () => undefined },

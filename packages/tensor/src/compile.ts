@@ -8,9 +8,10 @@
  * into training, a weight quantized), another precision policy is in force, or a parameter was disposed.
  */
 import type { StepTiming } from "./backends/backend.ts";
+import { now } from "./clock.ts";
 import type { Device } from "./device.ts";
 import type { DType } from "./dtype.ts";
-import type { Prepared, Result } from "./engine.ts";
+import type { Planned, Result } from "./engine.ts";
 import { DTypeError, invariant, LowrankError, quote } from "./errors.ts";
 import { traceDTypes, type DTypeTrace } from "./graph/dtype-trace.ts";
 import { outgrown } from "./graph/index-checks.ts";
@@ -75,8 +76,9 @@ interface Trace {
 const KEPT_STATES = 8;
 
 interface Captured extends Trace {
-  readonly prepared: Prepared;
-  readonly compileMs: number;
+  readonly planned: Planned;
+  /** What making it took; counted again once the code is there, where that takes its time. */
+  readonly made: { ms: number };
   readonly verified: boolean;
 }
 
@@ -117,13 +119,21 @@ export function compile<Out extends Record<string, Tensor>>(
         known !== undefined && known.policy === traced.policy && difference(known, traced) === undefined
           ? [...traced.states, ...known.states].slice(0, KEPT_STATES)
           : traced.states;
-      captured = {
+      const planned = device.plan(traced.program);
+      const preparing = device.prepare(planned);
+      const fresh: Captured = {
         ...traced,
         states,
-        prepared: device.prepare(traced.program),
-        compileMs: now() - started,
+        planned,
+        made: { ms: now() - started },
         verified: known?.verified === true && known.graph === traced.graph,
       };
+      // a failure is told to the call that runs it
+      preparing?.then(
+        () => (fresh.made.ms = now() - started),
+        () => undefined,
+      );
+      captured = fresh;
     }
     captures.set(key, captured);
     return captured;
@@ -148,7 +158,7 @@ export function compile<Out extends Record<string, Tensor>>(
       invariant(!outgrown(captured.program.indexChecks, values), "a table was asked to grow and did not");
     }
     const timings: StepTiming[] | undefined = call.onTimings === undefined ? undefined : [];
-    const results = await device.launch(captured.prepared, captured.program, values, timings);
+    const results = await device.launch(captured.planned, values, timings);
     // a run may have ended before the device was closed; whoever still waited for it is told all the same
     device.checkUsable();
     if (timings !== undefined) call.onTimings?.(timings);
@@ -268,12 +278,12 @@ function sameLeaf({ leaf: a }: Node, { leaf: b }: Node): boolean {
   return a?.kind === b?.kind && (a?.kind !== "input" || a.name === (b as { readonly name: string }).name);
 }
 
-function describe(signature: string, { prepared, program, compileMs }: Captured): CompiledInfo {
-  const { arenaBytes, kernels, steps } = prepared;
+function describe(signature: string, { planned, program, made }: Captured): CompiledInfo {
+  const { arenaBytes, kernels, steps } = planned;
   return {
     arenaBytes,
     constantBytes: program.constants.reduce((sum, { data }) => sum + data.byteLength, 0),
-    compileMs,
+    compileMs: made.ms,
     kernels,
     steps,
     nodes: program.nodes.length,
@@ -298,8 +308,4 @@ function specOf(device: Device, name: string, x: HostTensor): { shape: readonly 
 function resultTensor(device: Device, like: Node, result: Result): Tensor {
   const leaf = device.resultLeaf(result, like);
   return new Tensor(new Node(leafPrimitive, [], {}, like.shape, like.dtype, leaf), device);
-}
-
-function now(): number {
-  return (globalThis as { performance?: { now(): number } }).performance?.now() ?? 0;
 }

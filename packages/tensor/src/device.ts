@@ -2,7 +2,7 @@
 import { AnomalyDetector } from "./anomaly.ts";
 import type { BackendInfo, MemoryInfo, StepTiming } from "./backends/backend.ts";
 import { dtypes, type DType, type TypedArray } from "./dtype.ts";
-import type { Engine, Prepared, Result } from "./engine.ts";
+import type { Engine, Planned, Result } from "./engine.ts";
 import { DTypeError, LowrankError, sameDevice } from "./errors.ts";
 import { Executor } from "./executor.ts";
 import { Cell } from "./graph/cell.ts";
@@ -172,7 +172,7 @@ export class Device {
     const outputs = tensors.map((x) => x.node).filter((n) => n.leaf === undefined);
     if (outputs.length === 0 && this.pending.size === 0) return;
     const program = this.#eagerProgram(outputs);
-    const results = await this.launch(this.prepare(program), program, new Map());
+    const results = await this.launch(this.plan(program), new Map());
     this.checkUsable();
     program.outputs.forEach((node, i) => {
       node.leaf = this.resultLeaf(results[i]!, node);
@@ -229,17 +229,22 @@ export class Device {
     return assignments;
   }
 
-  prepare(program: Program): Prepared {
-    return this.#steps.use(() => this.engine.prepare(program));
+  plan(program: Program): Planned {
+    return this.#steps.use(() => this.engine.plan(program));
   }
 
-  /** Runs a prepared program; what the outputs are is returned, in order. */
+  /** Begins to make what runs it. Undefined where that is done when this returns. */
+  prepare(planned: Planned): void | Promise<void> {
+    return this.#steps.use(() => this.engine.prepare(planned));
+  }
+
+  /** Runs a planned program, as soon as it is prepared; what the outputs are is returned, in order. */
   launch(
-    prepared: Prepared,
-    program: Program,
+    planned: Planned,
     inputs: ReadonlyMap<string, TypedArray>,
     wanted?: StepTiming[],
   ): Result[] | Promise<Result[]> {
+    const { program } = planned;
     const timings = wanted ?? (this.#profiled === undefined ? undefined : []);
     if (timings !== undefined) this.#profiled?.push(timings);
     const step = program.assignments.length === 0 ? "" : `, in step ${this.#steps.updates + 1}`;
@@ -247,7 +252,7 @@ export class Device {
     const inspect = this.anomalyDetection
       ? this.#steps.use(() => this.#anomalies.inspection(program, step))
       : undefined;
-    return this.#steps.run(prepared, program, inputs, { timings, inspect });
+    return this.#steps.run(planned, inputs, { timings, inspect });
   }
 
   resultLeaf(result: Result, node: Node): Leaf {

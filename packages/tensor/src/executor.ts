@@ -7,7 +7,7 @@
  */
 import type { StepTiming } from "./backends/backend.ts";
 import type { TypedArray } from "./dtype.ts";
-import type { Engine, Prepared, Result } from "./engine.ts";
+import type { Engine, Planned, Result } from "./engine.ts";
 import { invariant, LowrankError } from "./errors.ts";
 import type { Cell } from "./graph/cell.ts";
 import { checkIndices } from "./graph/index-checks.ts";
@@ -70,18 +70,23 @@ export class Executor {
     this.#engine.close();
   }
 
+  /** Where its code is still being made, the step waits for that in its turn: those after it come after it. */
   run(
-    prepared: Prepared,
-    program: Program,
+    planned: Planned,
     inputs: ReadonlyMap<string, TypedArray>,
     options: RunOptions = {},
   ): Result[] | Promise<Result[]> {
-    this.checkUsable();
-    if (this.#busy === undefined) return this.#start(prepared, program, inputs, options, false);
+    const preparing = this.use(() => this.#engine.prepare(planned));
+    if (this.#busy === undefined && preparing === undefined) return this.#start(planned, inputs, options, false);
+    const { program } = planned;
     announce(program);
     // the caller's arrays may change before its turn comes
     const own = new Map([...inputs].map(([name, data]) => [name, data.slice()]));
-    return this.#queue(after(this.#busy, program, () => this.#start(prepared, program, own, options, true)));
+    const ready = preparing === undefined ? undefined : this.during(preparing);
+    // looked at when its turn comes; until then nobody does
+    ready?.catch(() => undefined);
+    const turn = (this.#busy ?? Promise.resolve()).then(() => ready);
+    return this.#queue(after(turn, program, () => this.#start(planned, own, options, true)));
   }
 
   #queue<T>(whole: Promise<T>): Promise<T> {
@@ -104,13 +109,13 @@ export class Executor {
 
   /** @param announced whether those who read the program's parameters know already that they read what it writes */
   #start(
-    prepared: Prepared,
-    program: Program,
+    planned: Planned,
     inputs: ReadonlyMap<string, TypedArray>,
     options: RunOptions,
     announced: boolean,
   ): Result[] | Promise<Result[]> {
     this.checkUsable();
+    const { program } = planned;
     const { values: given, revoke } = produce(program.hostLeaves, inputs);
     const values = options.inspect === undefined ? given : given.map((data) => data.slice());
     let ran = false;
@@ -120,7 +125,7 @@ export class Executor {
       return this.#noted(error);
     };
     const execute = (): Result[] | Promise<Result[]> =>
-      this.#engine.execute(prepared, values, storagesOf(program), {
+      this.#engine.execute(planned, values, storagesOf(program), {
         timings: options.timings,
         ran: () => {
           ran = true;

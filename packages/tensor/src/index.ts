@@ -24,7 +24,7 @@ export {
 } from "./errors.ts";
 export { withScope } from "./graph/node.ts";
 export type { HostData, NestedArray } from "./host-values.ts";
-export { init, type DeviceName, type InitOptions } from "./init.ts";
+export { init, type DeviceName, type InitOptions, type KnownDevice } from "./init.ts";
 export { erf, erfc } from "./math/erf.ts";
 export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "./math/half.ts";
 export { svd, topSvd, type Svd } from "./math/svd.ts";

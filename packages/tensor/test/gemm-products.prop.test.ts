@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { f32ToF16 } from "../src/math/half.ts";
-import { interpret } from "../src/ir/interpret.ts";
+import { interpretKernel } from "../src/ir/interpret.ts";
 import { productsKernel, productSpecs } from "./support/products.ts";
 import { array, compileKernel } from "./wasm-run.ts";
 
@@ -23,7 +23,7 @@ it("give the sums of their products, whichever accumulators these share and wher
           return data;
         });
         const expected = buffers.map((b) => b.slice());
-        interpret(kernel, expected, { precision: "f32" });
+        interpretKernel(kernel, expected, { precision: "f32" });
         expect(compileKernel(kernel).run(buffers, cuts).at(-1)).toEqual(expected.at(-1));
       },
     ),

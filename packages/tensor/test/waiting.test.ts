@@ -4,12 +4,14 @@ import { InterpreterBackend } from "../src/backends/interpreter/interpreter.ts";
 import type { Backend, DeviceBuffer, Executable } from "../src/backends/backend.ts";
 import type { TypedArray } from "../src/dtype.ts";
 import { compile, Device, init, ops, type Compiled, type Parameter, type Tensor } from "../src/index.ts";
+import { baseTarget } from "../src/ir/target.ts";
 import { PlanEngine } from "../src/plan/plan-engine.ts";
 
 /** In queue order, and told later, as on WebGPU. Freed memory is handed on and forgets what was in it. */
 class LateBackend implements Backend {
-  readonly name = "webgpu";
+  readonly name = "late";
   readonly synchronous = false;
+  readonly target = baseTarget;
   readonly #inner = new InterpreterBackend();
   alloc(bytes: number): DeviceBuffer {
     return this.#inner.alloc(bytes);
@@ -51,7 +53,7 @@ const later = <T>(value: T): Promise<T> =>
 
 const open = (name: string): Promise<Device> =>
   name === "late"
-    ? Promise.resolve(new Device(new PlanEngine(new LateBackend(), { fusion: true, planCache: true, maxArgs: 8 })))
+    ? Promise.resolve(new Device(new PlanEngine(new LateBackend(), { fusion: true, planCache: true })))
     : init({ device: name as "wasm", threads: 1 });
 
 let device: Device;

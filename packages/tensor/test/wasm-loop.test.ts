@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { DType, TypedArray } from "../src/dtype.ts";
-import { interpret } from "../src/ir/interpret.ts";
+import { interpretKernel } from "../src/ir/interpret.ts";
 import type {
   Arg,
   Guard,
@@ -365,7 +365,7 @@ describe("random loop kernels", () => {
         fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 3 }),
         ({ kernel, buffers }, cuts) => {
           const expected = buffers.map((b) => b.slice());
-          interpret(kernel, expected, { precision: "f32" });
+          interpretKernel(kernel, expected, { precision: "f32" });
           const actual = compileKernel(kernel).run(buffers, cuts);
           kernel.args.forEach((arg, i) =>
             expect(plain(actual[i]!, arg.dtype), `argument ${i} (${arg.dtype})`).toEqual(
@@ -409,7 +409,7 @@ describe("maxima", () => {
             return row.every((x) => x === -1) ? -1 : 0;
           });
           const interpreted = [data, new Float32Array(rows)];
-          interpret(kernel, interpreted, { precision: "f32" });
+          interpretKernel(kernel, interpreted, { precision: "f32" });
           expect(Array.from(interpreted[1]!)).toEqual(expected);
           expect(Array.from(compileKernel(kernel).run([data, new Float32Array(rows)])[1]!)).toEqual(expected);
         },
@@ -465,7 +465,7 @@ describe("scatter-add", () => {
           };
           const buffers = [ids, src, array("f32", rows * cols)];
           const expected = buffers.map((b) => b.slice());
-          interpret(kernel, expected);
+          interpretKernel(kernel, expected);
           expect(Array.from(compileKernel(kernel).run(buffers, cuts)[2]!)).toEqual(Array.from(expected[2]!));
         },
       ),

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { afterAll, describe, expect, it, type TestContext } from "vitest";
 import { dtypes, type DType, type TypedArray } from "../src/dtype.ts";
-import { interpret } from "../src/ir/interpret.ts";
+import { interpretKernel } from "../src/ir/interpret.ts";
 import type { GemmKernel, Index, Instr, Kernel, LoopKernel, ScatterKernel, ValueType } from "../src/ir/kernel.ts";
 import { f32ToBf16, f32ToF16 } from "../src/math/half.ts";
 import { productsKernel, productSpecs } from "./support/products.ts";
@@ -40,7 +40,7 @@ async function expectLikeInterpreter(
 ): Promise<TypedArray[]> {
   const actual = await runKernel(await webgpuOrSkip(ctx), kernel, buffers);
   const expected = buffers.map((b) => b.slice());
-  interpret(kernel, expected, { precision: "f32" });
+  interpretKernel(kernel, expected, { precision: "f32" });
   expected.forEach((e, i) => expect(Array.from(actual[i]!), `argument ${i} of ${kernel.label}`).toEqual(Array.from(e)));
   return actual;
 }

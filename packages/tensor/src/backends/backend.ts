@@ -1,8 +1,10 @@
 /**
- * What a device must do. A backend is not a tensor library: it knows no graph, no gradient and no op name.
- * It owns memory and runs plans. What differs between two devices fits in their two folders.
+ * The lower of the two seams: what a device must do to run plans. A backend is not a tensor library: it knows no graph, no gradient and no
+ * op name. It owns memory and runs plans. What differs between two devices fits in their two folders. A device that wants whole graphs
+ * instead (a runtime with a graph compiler of its own) implements `Engine`.
  */
 import type { TypedArray } from "../dtype.ts";
+import type { Target } from "../ir/target.ts";
 import type { Plan } from "../plan/plan.ts";
 
 /** Device memory owned by whoever holds it; freed by `Backend.free`. */
@@ -36,7 +38,10 @@ export interface StepTiming {
 }
 
 export interface Backend {
-  readonly name: "wasm" | "webgpu" | "interpreter";
+  /** What `device.name` says. */
+  readonly name: string;
+  /** What it can and what things cost on it; the same for as long as it is open. */
+  readonly target: Target;
   /** True when `readSync` works: memory is shared with the host. */
   readonly synchronous: boolean;
   alloc(bytes: number): DeviceBuffer;
@@ -47,7 +52,11 @@ export interface Backend {
   read(buffer: DeviceBuffer): Promise<Uint8Array>;
   /** A copy of the bytes; only where `synchronous`. */
   readSync?(buffer: DeviceBuffer): Uint8Array;
-  prepare(plan: Plan): Executable;
+  /**
+   * Makes what runs a plan. It may take its time: a step that needs it then waits in its turn, and those after it wait for the step.
+   * @throws (or rejects with) a LowrankError where the plan cannot be run. Nothing has changed then, and it is asked again next time
+   */
+  prepare(plan: Plan): Executable | Promise<Executable>;
   /**
    * Runs a prepared plan. `uploads` are in the order of `plan.uploads`, `bound` in the order of `plan.bound`.
    * Returns when the work is done (synchronous backends) or queued; later reads see its results either way.

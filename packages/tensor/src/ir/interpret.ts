@@ -30,7 +30,7 @@ export interface InterpretOptions {
 }
 
 /** Runs `kernel` on `buffers` (one per argument, in memory form). Sums accumulate in double precision either way. */
-export function interpret(kernel: Kernel, buffers: readonly TypedArray[], options: InterpretOptions = {}): void {
+export function interpretKernel(kernel: Kernel, buffers: readonly TypedArray[], options: InterpretOptions = {}): void {
   const machine: Machine = { args: kernel.args, buffers, round: options.precision === "f32" ? Math.fround : (x) => x };
   if (kernel.kind === "loop") interpretLoop(kernel, machine);
   else if (kernel.kind === "gemm") interpretGemm(kernel, machine);

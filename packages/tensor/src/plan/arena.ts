@@ -2,8 +2,6 @@
  * Places buffers with known lifetimes in one arena: the largest first, each at the lowest offset where it overlaps nothing that
  * lives at the same time (Pisarchyk & Lee 2020, greedy by size).
  */
-import { ARENA_ALIGNMENT } from "./plan.ts";
-
 export interface Lifetime {
   readonly bytes: number;
   /** First and last step that touch it, both inclusive. */
@@ -16,7 +14,9 @@ export interface ArenaLayout {
   readonly bytes: number;
 }
 
-export function placeBuffers(buffers: readonly Lifetime[]): ArenaLayout {
+/** @param alignment of every offset, in bytes */
+export function placeBuffers(buffers: readonly Lifetime[], alignment: number): ArenaLayout {
+  const align = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
   const offsets = new Array<number>(buffers.length).fill(0);
   const order = buffers
     .map((_, i) => i)
@@ -38,8 +38,4 @@ export function placeBuffers(buffers: readonly Lifetime[]): ArenaLayout {
     total = Math.max(total, align(offset + mine.bytes));
   }
   return { offsets, bytes: total };
-}
-
-function align(bytes: number): number {
-  return Math.ceil(bytes / ARENA_ALIGNMENT) * ARENA_ALIGNMENT;
 }

@@ -41,7 +41,10 @@ export function buildPlan(program: Program, options: ScheduleOptions): Plan {
     }
   });
   const arenaNodes = [...lifetimes.keys()];
-  const layout = placeBuffers(arenaNodes.map((n): Lifetime => ({ bytes: bytesFor(n), ...lifetimes.get(n)! })));
+  const layout = placeBuffers(
+    arenaNodes.map((n): Lifetime => ({ bytes: bytesFor(n), ...lifetimes.get(n)! })),
+    options.target.arenaAlignment,
+  );
   const offsetOf = new Map(arenaNodes.map((n, i) => [n, layout.offsets[i]!]));
   const refOf = (node: ScheduleNode): BufferRef => {
     const home = homeOf(node);

@@ -1,7 +1,7 @@
 /** Runs programs on a backend: lowers them once per structure, keeps the plans, binds buffers at every run. */
 import type { Backend, BackendInfo, DeviceBuffer, Executable, MemoryInfo } from "../backends/backend.ts";
 import { bytesOf, viewAs, type DType, type TypedArray } from "../dtype.ts";
-import type { Engine, ExecuteOptions, Prepared, Result } from "../engine.ts";
+import type { Engine, ExecuteOptions, Planned, Result } from "../engine.ts";
 import type { Storage } from "../graph/storage.ts";
 import { invariant, LowrankError } from "../errors.ts";
 import type { Node } from "../graph/node.ts";
@@ -9,12 +9,12 @@ import { signatureOf } from "../graph/signature.ts";
 import type { Program } from "../graph/program.ts";
 import { formatShape, sizeOf } from "../shape.ts";
 import { buildPlan } from "./build-plan.ts";
+import type { Plan } from "./plan.ts";
 import { Recent } from "./recent.ts";
 
 export interface PlanOptions {
   readonly fusion: boolean;
   readonly planCache: boolean;
-  readonly maxArgs: number;
 }
 
 interface ResultBuffer {
@@ -23,19 +23,24 @@ interface ResultBuffer {
   readonly buffer: DeviceBuffer;
 }
 
-interface PlanPrepared extends Prepared {
-  readonly executable: Executable;
+/** A plan and what runs it, shared by equal programs. */
+interface Entry {
+  readonly plan: Plan;
+  executable: Executable | undefined;
+  /** While the backend makes the executable: whoever else wants it waits for the same. */
+  preparing: Promise<void> | undefined;
 }
 
-/** Results up to this size come straight to the host where memory is shared: a loss needs no buffer of its own. */
-const HOST_RESULT_BYTES = 4096;
+interface EntryPlanned extends Planned {
+  readonly entry: Entry;
+}
 
 export class PlanEngine implements Engine {
   readonly name: string;
   readonly defaultFloat: DType = "f32";
   readonly backend: Backend;
   readonly #options: PlanOptions;
-  readonly #plans = new Recent<Executable>();
+  readonly #plans = new Recent<Entry>();
   /** Reused for small results, by size. */
   readonly #spare = new Map<number, DeviceBuffer[]>();
   uploadedBytes = 0;
@@ -72,28 +77,54 @@ export class PlanEngine implements Engine {
     this.backend.free(storage);
   }
 
-  prepare(program: Program): Prepared {
+  plan(program: Program): Planned {
+    const entry = this.#entryOf(program);
+    const { arenaBytes, kernels, steps } = entry.plan;
+    const planned: EntryPlanned = { program, entry, arenaBytes, kernels: kernels.length, steps: steps.length };
+    return planned;
+  }
+
+  #entryOf(program: Program): Entry {
     const key = this.#options.planCache ? signatureOf(program) : "";
     const known = key === "" ? undefined : this.#plans.get(key);
-    const executable = known ?? this.backend.prepare(buildPlan(program, this.#options));
-    if (known === undefined && key !== "") this.#plans.set(key, executable);
-    const { plan } = executable;
-    return {
-      program,
-      executable,
-      arenaBytes: plan.arenaBytes,
-      kernels: plan.kernels.length,
-      steps: plan.steps.length,
-    } as PlanPrepared;
+    if (known !== undefined) return known;
+    const plan = buildPlan(program, { fusion: this.#options.fusion, target: this.backend.target });
+    const entry: Entry = { plan, executable: undefined, preparing: undefined };
+    if (key !== "") this.#plans.set(key, entry);
+    return entry;
+  }
+
+  prepare(planned: Planned): void | Promise<void> {
+    const { entry } = planned as EntryPlanned;
+    if (entry.executable !== undefined) return undefined;
+    return (entry.preparing ??= this.#make(entry));
+  }
+
+  #make(entry: Entry): Promise<void> | undefined {
+    const made = this.backend.prepare(entry.plan);
+    if (!(made instanceof Promise)) {
+      entry.executable = made;
+      return undefined;
+    }
+    const done = (): void => {
+      entry.preparing = undefined;
+    };
+    return made
+      .then((executable) => {
+        entry.executable = executable;
+      })
+      .finally(done);
   }
 
   execute(
-    prepared: Prepared,
+    planned: Planned,
     values: readonly TypedArray[],
     storages: readonly Storage[],
     { timings, ran }: ExecuteOptions,
   ): Result[] | Promise<Result[]> {
-    const { executable, program } = prepared as PlanPrepared;
+    const { entry, program } = planned as EntryPlanned;
+    const { executable } = entry;
+    invariant(executable !== undefined, "a plan runs before it was prepared");
     program.hostLeaves.forEach((node, i) => {
       invariant(
         values[i]!.byteLength === sizeOf(node.shape) * bytesOf(node.dtype),
@@ -133,7 +164,7 @@ export class PlanEngine implements Engine {
     try {
       for (const node of program.outputs) {
         const bytes = sizeOf(node.shape) * bytesOf(node.dtype);
-        const small = this.backend.synchronous && bytes <= HOST_RESULT_BYTES;
+        const small = this.backend.synchronous && bytes <= this.backend.target.hostResultBytes;
         results.push({
           node,
           small,

@@ -33,6 +33,3 @@ export interface Plan {
   /** Bytes of each bound slot. */
   readonly bound: readonly { readonly bytes: number; readonly access: "read" | "write" | "readwrite" }[];
 }
-
-/** Arena offsets are multiples of this: WebGPU's storage buffer offset alignment, and more than a cache line. */
-export const ARENA_ALIGNMENT = 256;

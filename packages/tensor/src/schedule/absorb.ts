@@ -11,13 +11,14 @@ export interface AbsorbOptions {
   readonly isResult: (node: ScheduleNode) => boolean;
   /** Whether a node must stay in a kernel of its own. */
   readonly isAside: (node: ScheduleNode) => boolean;
-  readonly maxArgs: number;
+  /** Most distinct buffers that a kernel may touch. */
+  readonly maxArguments: number;
 }
 
 export function absorb(
   drafts: readonly KernelDraft[],
   stored: ReadonlySet<ScheduleNode>,
-  { isResult, isAside, maxArgs }: AbsorbOptions,
+  { isResult, isAside, maxArguments }: AbsorbOptions,
 ): KernelDraft[] {
   const links = new KernelLinks(drafts);
   for (let i = drafts.length - 1; i >= 0; i--) {
@@ -39,7 +40,7 @@ export function absorb(
         if (links.feeds(node, consumer)) continue;
         // nobody else wants it: computed in passing, it need not be stored at all
         const keep = isResult(node) || links.readersOf(node).size > 1;
-        const merged = tryMerge(consumer, producer, keep, stored, maxArgs);
+        const merged = tryMerge(consumer, producer, keep, stored, maxArguments);
         if (merged === undefined) continue;
         links.replace([consumer, producer], merged);
         consumer = merged;
@@ -56,7 +57,7 @@ function tryMerge(
   producer: KernelDraft,
   keep: boolean,
   stored: ReadonlySet<ScheduleNode>,
-  maxArgs: number,
+  maxArguments: number,
 ): KernelDraft | undefined {
   const inside = new Set(consumer.writes);
   inside.delete(consumer.root);
@@ -73,6 +74,6 @@ function tryMerge(
     once.size === merged.writes.length &&
     once.size === inside.size + 1 &&
     merged.coversAll;
-  if (!complete || new Set([...merged.reads, ...merged.writes]).size > maxArgs) return undefined;
+  if (!complete || new Set([...merged.reads, ...merged.writes]).size > maxArguments) return undefined;
   return { ...merged, inlined: new Set([...(consumer.inlined ?? []), ...(keep ? [] : [producer.root])]) };
 }

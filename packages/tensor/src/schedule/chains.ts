@@ -4,6 +4,7 @@
  * tensor that several layers read), the two products become one kernel. Where it ends in a node that only elementwise nodes want, these
  * are computed with it.
  */
+import type { Target } from "../ir/target.ts";
 import { valueTypeOf } from "./builder.ts";
 import { fanOf, type Fan } from "./fan.ts";
 import { isReshape, type ScheduleNode } from "./graph.ts";
@@ -43,20 +44,23 @@ interface Walk extends Omit<GemmChain, "products" | "results" | "beyond"> {
   readonly meets: ScheduleNode | undefined;
 }
 
+export interface ChainOptions {
+  readonly stored: ReadonlySet<ScheduleNode>;
+  /** Nodes that products compute while they read their operands. */
+  readonly packed: ReadonlySet<ScheduleNode>;
+  readonly isLive: (node: ScheduleNode) => boolean;
+  readonly target: Target;
+}
+
 /** Keyed by the product whose chain ends in the stored node. */
-export function findChains(
-  live: readonly ScheduleNode[],
-  stored: ReadonlySet<ScheduleNode>,
-  inLive: ReadonlySet<ScheduleNode>,
-  packed: ReadonlySet<ScheduleNode>,
-): Map<ScheduleNode, GemmChain> {
+export function findChains(live: readonly ScheduleNode[], options: ChainOptions): Map<ScheduleNode, GemmChain> {
   const takenBy = new Map<ScheduleNode, Walk>();
   const walks: Walk[] = [];
   // later products first: where two meet in one sum, the one computed last takes it
   for (let i = live.length - 1; i >= 0; i--) {
     const matmul = live[i]!;
     if (matmul.lowering.class !== "matmul") continue;
-    const walk = follow(matmul, stored, inLive, packed, takenBy);
+    const walk = follow(matmul, options, takenBy);
     for (const node of [...walk.chain, ...(walk.fan?.nodes ?? [])]) takenBy.set(node, walk);
     walks.push(walk);
   }
@@ -84,20 +88,15 @@ export function findChains(
   );
 }
 
-function follow(
-  matmul: ScheduleNode,
-  stored: ReadonlySet<ScheduleNode>,
-  inLive: ReadonlySet<ScheduleNode>,
-  packed: ReadonlySet<ScheduleNode>,
-  takenBy: ReadonlyMap<ScheduleNode, Walk>,
-): Walk {
+function follow(matmul: ScheduleNode, options: ChainOptions, takenBy: ReadonlyMap<ScheduleNode, Walk>): Walk {
+  const { stored, packed, isLive, target } = options;
   const chain: ScheduleNode[] = [];
   let cut = matmul.shape.map((s) => [s]);
   let coords = unitsOf(cut);
   let cutAfter: ScheduleNode | undefined;
   let meets: ScheduleNode | undefined;
   for (let last = matmul; !stored.has(last);) {
-    const users = last.users.filter((u) => inLive.has(u));
+    const users = last.users.filter(isLive);
     const next = users[0];
     if (
       users.length !== 1 ||
@@ -109,7 +108,7 @@ function follow(
       break;
     const other = takenBy.get(next);
     if (other !== undefined) {
-      if (canShare(matmul, other.matmul)) meets = next;
+      if (canShare(matmul, other.matmul, target)) meets = next;
       break;
     }
     let through = throughView(next, coords, cut.flat());
@@ -134,8 +133,9 @@ function follow(
     meets !== undefined
       ? undefined
       : fanOf(last(), matmul, {
+          target,
           stored,
-          isLive: (n) => inLive.has(n),
+          isLive,
           isTaken: (n) => takenBy.has(n) || packed.has(n),
         });
   // views at the end are free for the reader unless the result must be stored under that view
@@ -159,18 +159,15 @@ export function joins(form: LinearForm, factors: readonly (readonly number[])[])
   });
 }
 
-/** Products with fewer multiply-adds are left alone: devices may sum tiny ones in an order of their own, which company must not change. */
-const LEAST_SHARED = 256;
-
-/** Products without a batch that give results of one shape. */
-function canShare(a: ScheduleNode, b: ScheduleNode): boolean {
+/** Products without a batch that give results of one shape, and are not too small for company. */
+function canShare(a: ScheduleNode, b: ScheduleNode, { leastSharedProduct }: Target): boolean {
   const lengths = [a, b].map((x) => x.inputs[0]!.shape.at(-1)!);
   return (
     a.shape.length === 2 &&
     b.shape.length === 2 &&
     a.shape.every((s, d) => s === b.shape[d]) &&
     Math.min(...lengths) > 0 &&
-    a.size * Math.max(...lengths) >= LEAST_SHARED
+    a.size * Math.max(...lengths) >= leastSharedProduct
   );
 }
 

@@ -2,6 +2,7 @@
  * Where a product's result is wanted several times over, by elementwise nodes alone: x of GELU(x) and of its slope. They are computed beside the
  * product, and what leaves the kernel is what they come to; the result itself is never stored.
  */
+import type { Target } from "../ir/target.ts";
 import { valueTypeOf } from "./builder.ts";
 import { isReshape, type ScheduleNode } from "./graph.ts";
 import { sameShape } from "../shape.ts";
@@ -14,21 +15,20 @@ export interface Fan {
 }
 
 export interface FanOptions {
+  readonly target: Target;
   readonly stored: ReadonlySet<ScheduleNode>;
   readonly isLive: (node: ScheduleNode) => boolean;
   /** Nodes that other kernels compute. */
   readonly isTaken: (node: ScheduleNode) => boolean;
 }
 
-/** More stored results than this, and keeping the one they come from is the cheaper thing to do. */
-const MAX_RESULTS = 2;
-/** Beyond what any activation and its slope take. */
+/** Where the search ends: beyond what any activation and its slope take. */
 const MAX_NODES = 64;
 
 export function fanOf(
   source: ScheduleNode,
   matmul: ScheduleNode,
-  { stored, isLive, isTaken }: FanOptions,
+  { target, stored, isLive, isTaken }: FanOptions,
 ): Fan | undefined {
   if (stored.has(source)) return undefined;
   const inside = new Set<ScheduleNode>([source]);
@@ -53,9 +53,9 @@ export function fanOf(
   inside.delete(source);
   const nodes = [...inside];
   const results = nodes.filter(leaves);
-  if (results.length === 0 || results.length > MAX_RESULTS) return undefined;
+  if (results.length === 0 || results.length > target.maxProductResults) return undefined;
   // cheap arithmetic is better done again by each that wants it
-  if (results.length > 1 && nodes.every((n) => n.primitive.cost <= 3)) return undefined;
+  if (results.length > 1 && nodes.every((n) => n.primitive.cost <= target.repeatCost)) return undefined;
   return { nodes, results };
 }
 

@@ -6,6 +6,7 @@ import { dtypes, type DType } from "../dtype.ts";
 import type { Attrs, Leaf, Node } from "../graph/node.ts";
 import type { Assignment, Program } from "../graph/program.ts";
 import type { Cell } from "../graph/cell.ts";
+import type { Target } from "../ir/target.ts";
 import { roundTo } from "../memory-form.ts";
 import type { Lowering, Primitive } from "../ops/record.ts";
 import { sameShape, sizeOf } from "../shape.ts";
@@ -36,11 +37,7 @@ export interface ScheduleGraph {
   readonly assignments: readonly { readonly cell: Cell; readonly value: ScheduleNode }[];
 }
 
-/** A full reduction of at least this many elements is done in two stages. */
-const SPLIT_REDUCTION = 1 << 15;
-const REDUCTION_PARTS = 128;
-
-export function buildScheduleGraph(program: Program, simplify: boolean): ScheduleGraph {
+export function buildScheduleGraph(program: Program, target: Target, simplify: boolean): ScheduleGraph {
   const known = new Map<string, ScheduleNode>();
   const nodes: ScheduleNode[] = [];
   const mapped = new Map<Node, ScheduleNode>();
@@ -89,9 +86,9 @@ export function buildScheduleGraph(program: Program, simplify: boolean): Schedul
   }
 
   function twoStage(node: Node, input: ScheduleNode): ScheduleNode | undefined {
-    if (node.record.lowering.class !== "reduce" || sizeOf(node.shape) !== 1 || input.size < SPLIT_REDUCTION)
+    if (node.record.lowering.class !== "reduce" || sizeOf(node.shape) !== 1 || input.size < target.splitReductionFrom)
       return undefined;
-    const parts = largestDivisor(input.size, REDUCTION_PARTS);
+    const parts = largestDivisor(input.size, target.reductionParts);
     if (parts < 2) return undefined;
     const rows = derive(reshapeLike, [input], {}, [parts, input.size / parts], node.dtype, node);
     const partial = derive(node.record, [rows], { dims: [1] }, [parts, 1], node.dtype, node);

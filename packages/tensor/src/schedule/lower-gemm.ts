@@ -2,6 +2,7 @@
 import { accumulators } from "../ir/facts.ts";
 import type { GemmKernel, Operand, ValueId } from "../ir/kernel.ts";
 import { turned } from "../ir/swap.ts";
+import type { Target } from "../ir/target.ts";
 import { shareAccumulators } from "./accumulate.ts";
 import { KernelBuilder, type DraftStore } from "./builder.ts";
 import { joins, rootOf, unitsOf, type GemmChain } from "./chains.ts";
@@ -9,9 +10,6 @@ import { ArgList, Finisher, formsOf, mergeDims } from "./finish.ts";
 import type { ScheduleNode } from "./graph.ts";
 import { linearize, unitForm, type LinearForm } from "./linear-form.ts";
 import { fixedOptions, labelOf, readsOf, type KernelDraft, type LowerContext } from "./lower.ts";
-
-/** Accumulators that a kernel may have apart from each other: they share a thread's cache. */
-const MAX_ACCUMULATORS = 4;
 
 interface Side {
   readonly builder: KernelBuilder;
@@ -26,6 +24,7 @@ interface ProductDraft {
 export function lowerGemm(
   { products, results, beyond, factors, coords, cutAfter }: GemmChain,
   context: LowerContext,
+  { maxAccumulators }: Target,
 ): KernelDraft {
   const { matmul } = products.at(-1)!;
   const root = results[0]!;
@@ -86,7 +85,7 @@ export function lowerGemm(
 
   const refused = new Set(builders.flatMap((b) => [...b.refused]));
   if (cutAfter !== undefined && !formsOf(epilogue.body, stores).every((f) => joins(f, factors))) refused.add(cutAfter);
-  else if (products.length > 1 && refused.size === 0 && accumulators(finish((node) => node).kernel) > MAX_ACCUMULATORS)
+  else if (products.length > 1 && refused.size === 0 && accumulators(finish((node) => node).kernel) > maxAccumulators)
     refused.add(rootOf(products[0]!));
   return {
     root,

@@ -4,6 +4,7 @@
  * weight, an input after dropout.
  */
 import { bytesOf } from "../dtype.ts";
+import type { Target } from "../ir/target.ts";
 import { valueTypeOf } from "./builder.ts";
 import type { ScheduleNode } from "./graph.ts";
 
@@ -14,18 +15,20 @@ export interface Operands {
   readonly packed: Set<ScheduleNode>;
 }
 
-export function placeOperand(node: ScheduleNode, { stored, packed }: Operands): void {
+export function placeOperand(node: ScheduleNode, operands: Operands, target: Target): void {
+  const { stored, packed } = operands;
   if (inMemory(node, stored) || node.lowering.class === "matmul") return;
   const visit = (inputs: readonly ScheduleNode[]): void => {
     packed.add(node);
-    for (const x of inputs) placeOperand(x, { stored, packed });
+    for (const x of inputs) placeOperand(x, operands, target);
   };
   const { lowering } = node;
   if (passesThrough(node)) return visit([node.inputs[0]!]);
+  if (!target.computesOperands) return void stored.add(node);
   if (lowering.class === "dequantize") return visit(node.inputs);
   if (lowering.class === "select" && isMasked(node))
     return visit(node.inputs.filter((x) => x.constant === undefined).map((x) => scaled(x, packed)));
-  if (isNarrow(node, stored)) return visit(node.inputs);
+  if (isNarrow(node, stored, target.repeatCost)) return visit(node.inputs);
   stored.add(node);
 }
 
@@ -54,12 +57,20 @@ function scaled(node: ScheduleNode, packed: Set<ScheduleNode>): ScheduleNode {
 }
 
 /** Arithmetic on parameters and inputs that are narrower than its result: integers times a scale per row. */
-function isNarrow(node: ScheduleNode, stored: ReadonlySet<ScheduleNode>): boolean {
-  const bytes = bytesRead(node, stored, node.size);
+function isNarrow(node: ScheduleNode, stored: ReadonlySet<ScheduleNode>, repeatCost: number): boolean {
+  const bytes = bytesRead(node, { stored, limit: node.size, repeatCost });
   return bytes !== undefined && bytes < bytesOf(node.dtype) * node.size;
 }
 
-function bytesRead(node: ScheduleNode, stored: ReadonlySet<ScheduleNode>, limit: number): number | undefined {
+interface Reading {
+  readonly stored: ReadonlySet<ScheduleNode>;
+  /** Elements of the result. */
+  readonly limit: number;
+  readonly repeatCost: number;
+}
+
+function bytesRead(node: ScheduleNode, reading: Reading): number | undefined {
+  const { stored, limit, repeatCost } = reading;
   if (node.constant !== undefined) return 0;
   if (inMemory(node, stored)) return Math.min(node.size, limit) * bytesOf(node.dtype);
   const { lowering } = node;
@@ -68,10 +79,10 @@ function bytesRead(node: ScheduleNode, stored: ReadonlySet<ScheduleNode>, limit:
     lowering.class === "binary" ||
     lowering.class === "cast" ||
     (lowering.class === "view" && lowering.view !== "pad" && lowering.view !== "alias");
-  if (!simple || node.primitive.cost > 3) return undefined;
+  if (!simple || node.primitive.cost > repeatCost) return undefined;
   let sum = 0;
   for (const input of node.inputs) {
-    const bytes = bytesRead(input, stored, limit);
+    const bytes = bytesRead(input, reading);
     if (bytes === undefined) return undefined;
     sum += bytes;
   }

@@ -7,6 +7,7 @@ import { invariant } from "../errors.ts";
 import type { Cell } from "../graph/cell.ts";
 import type { Node } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
+import type { Target } from "../ir/target.ts";
 import type { Primitive } from "../ops/record.ts";
 import { absorb } from "./absorb.ts";
 import { buildScheduleGraph, type ScheduleNode, type ScheduleGraph } from "./graph.ts";
@@ -20,8 +21,7 @@ import { orderKernels } from "./order.ts";
 export interface ScheduleOptions {
   /** Off: every operation is a kernel of its own. */
   readonly fusion: boolean;
-  /** Most distinct buffers one kernel may touch. */
-  readonly maxArgs: number;
+  readonly target: Target;
 }
 
 export interface Schedule {
@@ -47,7 +47,8 @@ const copyPrimitive: Primitive = {
 };
 
 export function schedule(program: Program, options: ScheduleOptions): Schedule {
-  const graph = buildScheduleGraph(program, options.fusion);
+  const { target } = options;
+  const graph = buildScheduleGraph(program, target, options.fusion);
   const { homes, roots } = claimRoots(graph);
   const live = reachable(roots);
   const stored = new Set<ScheduleNode>(roots);
@@ -56,7 +57,7 @@ export function schedule(program: Program, options: ScheduleOptions): Schedule {
     if (node.leaf !== undefined || node.constant !== undefined) continue;
     const isView = node.lowering.class === "view";
     if (node.lowering.class === "scatter" || (!options.fusion && !isView)) stored.add(node);
-    if (node.lowering.class === "matmul") node.inputs.forEach((x) => placeOperand(x, { stored, packed }));
+    if (node.lowering.class === "matmul") node.inputs.forEach((x) => placeOperand(x, { stored, packed }, target));
   }
   /** Results that must be computed aside and copied: merging the two again would bring the hazard back. */
   const aside = new Set<ScheduleNode>();
@@ -69,13 +70,13 @@ export function schedule(program: Program, options: ScheduleOptions): Schedule {
     for (const node of plan.shared) stored.add(node);
     if (stored.size === before)
       for (const draft of plan.drafts)
-        if (draft.reads.size + draft.writes.length > options.maxArgs) stored.add(cutPoint(draft, stored));
+        if (draft.reads.size + draft.writes.length > target.maxArguments) stored.add(cutPoint(draft, stored));
     if (stored.size !== before) continue;
     const merged = options.fusion
       ? absorb(plan.drafts, stored, {
           isResult: (n) => homes.has(n),
           isAside: (n) => aside.has(n),
-          maxArgs: options.maxArgs,
+          maxArguments: target.maxArguments,
         })
       : plan.drafts;
     const hazard = homesThatMustMove(merged, homes);
@@ -171,7 +172,8 @@ function attempt(
   lowered: LoweredKernels,
 ): Attempt {
   const inLive = new Set(live);
-  const chains = findChains(live, stored, inLive, packed);
+  const { target } = options;
+  const chains = findChains(live, { stored, packed, isLive: (n) => inLive.has(n), target });
   const kernelOf = new Map<ScheduleNode, Set<ScheduleNode>>();
   const shared = new Set<ScheduleNode>();
   const owner = new Map<ScheduleNode, ScheduleNode>();
@@ -192,7 +194,7 @@ function attempt(
     else if (isRoot(node)) within.add(node);
     else for (const user of node.users) if (inLive.has(user)) for (const k of kernelOf.get(user) ?? []) within.add(k);
     kernelOf.set(node, within);
-    if (within.size > 1 && !isRoot(node) && !packed.has(node) && !worthRepeating(node)) {
+    if (within.size > 1 && !isRoot(node) && !packed.has(node) && !worthRepeating(node, target)) {
       shared.add(node);
       kernelOf.set(node, new Set([node]));
     }
@@ -202,7 +204,8 @@ function attempt(
   for (const node of live) {
     if (node.size === 0 || node.leaf !== undefined) continue;
     const chain = chains.get(node);
-    if (chain !== undefined) drafts.push(lowered.get(node, isStored, (context) => lowerGemm(chain, context), chain));
+    if (chain !== undefined)
+      drafts.push(lowered.get(node, isStored, (context) => lowerGemm(chain, context, target), chain));
     else if (owner.has(node)) continue;
     else if (node.lowering.class === "scatter")
       drafts.push(lowered.get(node, isStored, (context) => lowerScatter(node, context)));
@@ -212,7 +215,7 @@ function attempt(
 }
 
 /** Cheap enough to compute in every kernel that wants it: one real input, one arithmetic operation, no wider result to read back. */
-function worthRepeating(node: ScheduleNode): boolean {
+function worthRepeating(node: ScheduleNode, { repeatCost }: Target): boolean {
   const { lowering } = node;
   if (lowering.class === "view" || lowering.class === "iota" || lowering.class === "constant") return true;
   if (
@@ -223,7 +226,7 @@ function worthRepeating(node: ScheduleNode): boolean {
   )
     return false;
   const real = node.inputs.filter((x) => x.constant === undefined && !isScalarView(x));
-  if (real.length > 1 || node.primitive.cost > 3) return false;
+  if (real.length > 1 || node.primitive.cost > repeatCost) return false;
   const [input] = real;
   // a narrow result of something that would have to be stored anyway (a dropout mask) is the better thing to store
   return (

@@ -11,7 +11,6 @@ export async function openWasm(threads: number, hook?: string): Promise<Device> 
     new PlanEngine(await createWasmBackend(threads, { fma: enableRelaxedSimd() }, hook), {
       fusion: true,
       planCache: true,
-      maxArgs: 24,
     }),
   );
 }

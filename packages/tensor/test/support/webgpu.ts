@@ -50,7 +50,7 @@ export async function runKernel(
     backend.upload(buffer, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     return buffer;
   });
-  await backend.run(backend.prepare(plan), [], held);
+  await backend.run(await backend.prepare(plan), [], held);
   const results = await Promise.all(held.map((buffer) => backend.read(buffer)));
   held.forEach((buffer) => backend.free(buffer));
   return results.map((bytes, i) => viewAs(kernel.args[i]!.dtype, bytes.slice()));

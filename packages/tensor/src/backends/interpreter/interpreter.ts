@@ -1,7 +1,10 @@
 /** A device that runs plans through the kernel IR's definition: the scheduler, the memory plan and the IR, without a code generator. For tests and debugging. */
 import type { Backend, BackendInfo, DeviceBuffer, Executable, MemoryInfo, StepTiming } from "../backend.ts";
+import { threadOptions } from "../open-options.ts";
+import { checkOptions } from "../../check/rules.ts";
 import { viewAs, type TypedArray } from "../../dtype.ts";
-import { interpret } from "../../ir/interpret.ts";
+import { interpretKernel } from "../../ir/interpret.ts";
+import { baseTarget, type Target } from "../../ir/target.ts";
 import type { BufferRef, Plan } from "../../plan/plan.ts";
 
 interface HostBuffer extends DeviceBuffer {
@@ -10,6 +13,8 @@ interface HostBuffer extends DeviceBuffer {
 
 export class InterpreterBackend implements Backend {
   readonly name = "interpreter";
+  /** It has no limits of its own: its plans are those of the narrowest device. */
+  readonly target: Target = baseTarget;
   readonly synchronous = true;
   #arena = new Uint8Array(0);
   readonly #live = new Set<DeviceBuffer>();
@@ -58,7 +63,7 @@ export class InterpreterBackend implements Backend {
     });
     for (const step of plan.steps) {
       const kernel = plan.kernels[step.kernel]!;
-      interpret(
+      interpretKernel(
         kernel,
         step.args.map((ref, i) => viewAs(kernel.args[i]!.dtype, bytesOf(ref))),
         { precision: "f32" },
@@ -85,4 +90,9 @@ export class InterpreterBackend implements Backend {
   close(): void {
     this.#live.clear();
   }
+}
+
+export function openInterpreter(options: Readonly<Record<string, unknown>>): InterpreterBackend {
+  checkOptions("init", threadOptions, options);
+  return new InterpreterBackend();
 }

@@ -3,8 +3,10 @@
  * result to the node's dtype. Slow on purpose; no fusion, no plan, nothing shared with the other devices but the op records.
  */
 import type { BackendInfo, MemoryInfo } from "../backend.ts";
+import { threadOptions } from "../open-options.ts";
+import { checkOptions } from "../../check/rules.ts";
 import { bytesOf, type DType, type TypedArray } from "../../dtype.ts";
-import type { Engine, ExecuteOptions, Prepared, Result } from "../../engine.ts";
+import type { Engine, ExecuteOptions, Planned, Result } from "../../engine.ts";
 import type { Storage } from "../../graph/storage.ts";
 import type { Node } from "../../graph/node.ts";
 import type { Program } from "../../graph/program.ts";
@@ -49,17 +51,20 @@ export class ReferenceEngine implements Engine {
     this.#live.delete(storage as HostStorage);
   }
 
-  prepare(program: Program): Prepared {
+  plan(program: Program): Planned {
     return { program, arenaBytes: 0, kernels: 0, steps: program.nodes.length };
   }
 
+  prepare(): void {
+    /* there is no code to be made */
+  }
+
   execute(
-    prepared: Prepared,
+    { program }: Planned,
     values: readonly TypedArray[],
     storages: readonly Storage[],
     { ran }: ExecuteOptions,
   ): Result[] {
-    const { program } = prepared;
     const computed = new Map<Node, NdArray>();
     program.hostLeaves.forEach((node, i) =>
       computed.set(node, { shape: node.shape, data: floatsOf(node.dtype, values[i]!) }),
@@ -110,4 +115,9 @@ export class ReferenceEngine implements Engine {
   close(): void {
     this.#live.clear();
   }
+}
+
+export function openReference(options: Readonly<Record<string, unknown>>): ReferenceEngine {
+  checkOptions("init", threadOptions, options);
+  return new ReferenceEngine();
 }

@@ -1,7 +1,9 @@
 /** The wasm backend: one shared memory, kernels compiled from the IR once per kernel, plans run by all threads in step. */
 import type { Backend, BackendInfo, DeviceBuffer, Executable, MemoryInfo, StepTiming } from "../backend.ts";
+import { now } from "../../clock.ts";
 import type { TypedArray } from "../../dtype.ts";
 import { invariant, LowrankError } from "../../errors.ts";
+import type { Target } from "../../ir/target.ts";
 import { kernelKey } from "../../plan/build-plan.ts";
 import type { BufferRef, Plan } from "../../plan/plan.ts";
 import { wordAt } from "./address.ts";
@@ -9,9 +11,10 @@ import { ModuleBuilder } from "./asm/index.ts";
 import { emitKernel, type WasmFeatures } from "./emit.ts";
 import { Heap } from "./heap.ts";
 import type { KernelCode } from "./kernel-code.ts";
-import { now, wasmApi, type WasmFunction, type WasmModule } from "./platform.ts";
+import { wasmApi, type WasmFunction, type WasmModule } from "./platform.ts";
 import { WorkerPool } from "./pool.ts";
 import { runTable } from "./run-table.ts";
+import { wasmTarget } from "./target.ts";
 import { SPINS } from "./worker-source.ts";
 
 interface HeapBuffer extends DeviceBuffer {
@@ -62,6 +65,7 @@ const NOTHING: Region = { at: 0, bytes: 0 };
 export class WasmBackend implements Backend {
   readonly name = "wasm";
   readonly synchronous = true;
+  readonly target: Target;
   readonly #heap: Heap;
   readonly #pool: WorkerPool;
   readonly #features: WasmFeatures;
@@ -77,6 +81,7 @@ export class WasmBackend implements Backend {
     this.#heap = heap;
     this.#pool = pool;
     this.#features = features;
+    this.target = wasmTarget(features);
   }
 
   get threads(): number {

@@ -1,7 +1,8 @@
 /** What one core can do at most: a loop of multiply-adds on registers, nothing else. Benchmarks are quoted as fractions of it. */
+import { now } from "../../clock.ts";
 import { Code } from "./loop/code.ts";
 import { ModuleBuilder } from "./asm/index.ts";
-import { now, wasmApi, type WasmFunction } from "./platform.ts";
+import { wasmApi, type WasmFunction } from "./platform.ts";
 import { enableRelaxedSimd } from "./relaxed-simd.ts";
 
 /** Independent chains: more than latency (4) times throughput (2) of any current core, fewer than the registers. */

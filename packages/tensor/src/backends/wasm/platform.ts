@@ -27,7 +27,6 @@ interface Host {
   readonly WebAssembly?: WasmApi;
   readonly crossOriginIsolated?: boolean;
   readonly navigator?: { readonly hardwareConcurrency?: number };
-  readonly performance?: { now(): number };
   readonly process?: { getBuiltinModule?(name: string): unknown };
   readonly Worker?: new (url: string) => BrowserWorker;
   readonly Blob?: new (parts: string[], options: { type: string }) => unknown;
@@ -55,10 +54,6 @@ const host = globalThis as unknown as Host;
 export function wasmApi(): WasmApi {
   if (host.WebAssembly === undefined) throw new DeviceError("wasm: this JavaScript engine has no WebAssembly");
   return host.WebAssembly;
-}
-
-export function now(): number {
-  return host.performance?.now() ?? 0;
 }
 
 /** A built-in module of Node, Deno or Bun; undefined in browsers. */

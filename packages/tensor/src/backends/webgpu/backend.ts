@@ -3,15 +3,17 @@
  * Queue order is the only synchronization: uploads, runs and reads happen in the order they were asked for. What is wrong with a
  * call is told by that call, or by whoever uses its buffer, and by nobody else.
  */
+import { now } from "../../clock.ts";
 import type { TypedArray } from "../../dtype.ts";
 import { DeviceError, invariant, LowrankError } from "../../errors.ts";
+import type { Target } from "../../ir/target.ts";
 import type { BufferRef, Plan } from "../../plan/plan.ts";
 import type { Backend, BackendInfo, DeviceBuffer, Executable, MemoryInfo, StepTiming } from "../backend.ts";
-import { now } from "../wasm/platform.ts";
 import { readBuffer, requestGpuDevice, type OpenDevice } from "./device.ts";
 import { inErrorScope } from "./error-scope.ts";
 import { BufferUsage, type GpuBindGroup, type GpuBinding, type GpuBuffer, type GpuComputePass } from "./gpu-types.ts";
 import { PipelineCache, type Pipeline } from "./pipelines.ts";
+import { webGpuTarget } from "./target.ts";
 
 interface WebGpuBuffer extends DeviceBuffer {
   readonly gpu: GpuBuffer;
@@ -22,8 +24,6 @@ interface WebGpuBuffer extends DeviceBuffer {
 interface WebGpuExecutable extends Executable {
   /** One per step; undefined where there is nothing to do. */
   readonly pipelines: readonly (Pipeline | undefined)[];
-  /** What is wrong with its pipelines; known a little after `prepare`. */
-  readonly failure: Promise<string | undefined>;
   /** The last bind group of each step, with the buffers it binds: most steps bind the arena alone, run after run. */
   readonly groups: ({ readonly buffers: readonly GpuBuffer[]; readonly group: GpuBindGroup } | undefined)[];
 }
@@ -38,6 +38,7 @@ export async function createWebGpuBackend(): Promise<WebGpuBackend> {
 export class WebGpuBackend implements Backend {
   readonly name = "webgpu";
   readonly synchronous = false;
+  readonly target: Target;
   readonly #open: OpenDevice;
   readonly #pipelines: PipelineCache;
   readonly #live = new Set<WebGpuBuffer>();
@@ -53,6 +54,7 @@ export class WebGpuBackend implements Backend {
 
   constructor(open: OpenDevice) {
     this.#open = open;
+    this.target = webGpuTarget(open.device);
     this.#pipelines = new PipelineCache(open.device);
     open.device.onuncapturederror = (event) => {
       // reported by the next call instead of on the console
@@ -119,18 +121,19 @@ export class WebGpuBackend implements Backend {
     return bytes.subarray(0, buffer.bytes);
   }
 
-  prepare(plan: Plan): Executable {
+  /** At once where all its kernels were compiled before. */
+  prepare(plan: Plan): Executable | Promise<Executable> {
     this.#checkUsable();
     for (const step of plan.steps) checkAliases(step.args, step.label);
-    const { value: pipelines, failure } = inErrorScope(this.#open.device, () => {
-      const kernels = plan.kernels.map((kernel) => this.#pipelines.get(kernel));
-      return plan.steps.map((step) => kernels[step.kernel]);
+    const kernels = plan.kernels.map((kernel) => this.#pipelines.get(kernel));
+    const made = (ready: readonly (Pipeline | undefined)[]): WebGpuExecutable => ({
+      plan,
+      pipelines: plan.steps.map((step) => ready[step.kernel]),
+      groups: plan.steps.map(() => undefined),
     });
-    void failure.then((wrong) => {
-      if (wrong !== undefined) this.#pipelines.clear();
-    });
-    const executable: WebGpuExecutable = { plan, pipelines, failure, groups: plan.steps.map(() => undefined) };
-    return executable;
+    if (kernels.some((kernel) => kernel instanceof Promise))
+      return Promise.all(kernels.map((kernel) => Promise.resolve(kernel))).then(made);
+    return made(kernels as readonly (Pipeline | undefined)[]);
   }
 
   /** One submission, which runs as a whole or, where anything about it is wrong, not at all. Resolves when it is known to be right. */
@@ -162,12 +165,11 @@ export class WebGpuBackend implements Backend {
     // looked at below; until then it may fail
     value?.catch(() => undefined);
     const wrong = await failure;
-    const reason = wrong === undefined ? undefined : ((await prepared.failure) ?? wrong);
     await value;
     this.#checkUsable();
-    if (reason === undefined) return;
+    if (wrong === undefined) return;
     this.#forget(prepared);
-    throw new DeviceError(`webgpu: ${reason}`);
+    throw new DeviceError(`webgpu: ${wrong}`);
   }
 
   memory(): MemoryInfo {
@@ -197,8 +199,6 @@ export class WebGpuBackend implements Backend {
     const { device } = this.#open;
     const { queue } = device;
     await queue.onSubmittedWorkDone();
-    const broken = await executable.failure;
-    if (broken !== undefined) throw new DeviceError(`webgpu: ${broken}`);
     const origin = now();
     for (const [i, step] of executable.plan.steps.entries()) {
       const start = now();

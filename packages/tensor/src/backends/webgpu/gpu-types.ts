@@ -26,6 +26,7 @@ export interface GpuLimits {
 }
 
 export interface GpuDevice {
+  readonly features: Iterable<string>;
   readonly limits: GpuLimits;
   readonly queue: GpuQueue;
   readonly lost: Promise<{ readonly reason: string; readonly message: string }>;
@@ -47,6 +48,12 @@ export interface GpuDevice {
     readonly compute: { readonly module: GpuShaderModule; readonly entryPoint: string };
     readonly label?: string;
   }): GpuPipeline;
+  /** Rejects where the pipeline is wrong, and tells no error scope. */
+  createComputePipelineAsync(descriptor: {
+    readonly layout: GpuPipelineLayout;
+    readonly compute: { readonly module: GpuShaderModule; readonly entryPoint: string };
+    readonly label?: string;
+  }): Promise<GpuPipeline>;
   createBindGroup(descriptor: {
     readonly layout: GpuBindGroupLayout;
     readonly entries: readonly { readonly binding: number; readonly resource: GpuBinding }[];

@@ -1,6 +1,7 @@
-/** Compute pipelines by source: equal kernels of different plans are compiled once per device. */
+/** Compute pipelines by source: equal kernels of different plans are compiled once per device, beside whatever the host does meanwhile. */
 import { DeviceError } from "../../errors.ts";
 import type { Kernel } from "../../ir/kernel.ts";
+import { inErrorScope } from "./error-scope.ts";
 import { COMPUTE_STAGE, type GpuBindGroupLayout, type GpuDevice, type GpuPipeline } from "./gpu-types.ts";
 import { printKernel } from "./wgsl/print.ts";
 
@@ -17,7 +18,8 @@ interface Compiled {
 
 export class PipelineCache {
   readonly #device: GpuDevice;
-  readonly #byCode = new Map<string, Compiled>();
+  /** A promise while it is being compiled. What turned out wrong is not kept. */
+  readonly #byCode = new Map<string, Compiled | Promise<Compiled>>();
   /** One layout per number of arguments: every binding is a writable storage buffer. */
   readonly #layouts: GpuBindGroupLayout[] = [];
 
@@ -25,8 +27,11 @@ export class PipelineCache {
     this.#device = device;
   }
 
-  /** Undefined for a kernel that has nothing to do. */
-  get(kernel: Kernel): Pipeline | undefined {
+  /**
+   * Undefined for a kernel that has nothing to do; at once where it was compiled before.
+   * @throws (or rejects with) a DeviceError naming the kernel
+   */
+  get(kernel: Kernel): Pipeline | undefined | Promise<Pipeline> {
     const { code, workgroups } = printKernel(kernel);
     if (workgroups === 0) return undefined;
     const limit = this.#device.limits.maxComputeWorkgroupsPerDimension;
@@ -36,28 +41,48 @@ export class PipelineCache {
       throw new DeviceError(
         `webgpu: ${kernel.label} needs ${workgroups} workgroups, more than the grid of ${limit}² holds`,
       );
-    return { ...this.#compile(code, kernel), grid: [x, y] };
+    const compiled = this.#byCode.get(code) ?? this.#compile(code, kernel);
+    const grid: Pipeline["grid"] = [x, y];
+    return compiled instanceof Promise ? compiled.then((c) => ({ ...c, grid })) : { ...compiled, grid };
   }
 
-  /** Forgets what was compiled, broken pipelines with it. */
-  clear(): void {
-    this.#byCode.clear();
+  #compile(code: string, kernel: Kernel): Promise<Compiled> {
+    const { value, failure } = inErrorScope(this.#device, () => this.#create(code, kernel));
+    const compiling = Promise.allSettled([value.pipeline, failure]).then(([made, wrong]) => {
+      const reason =
+        (wrong.status === "fulfilled" ? wrong.value : undefined) ??
+        (made.status === "rejected" ? messageOf(made.reason) : undefined);
+      if (reason !== undefined || made.status === "rejected") {
+        this.#byCode.delete(code);
+        throw new DeviceError(`webgpu: ${kernel.label} could not be compiled: ${reason}`);
+      }
+      const compiled = { pipeline: made.value, layout: value.layout };
+      this.#byCode.set(code, compiled);
+      return compiled;
+    });
+    // whoever wants it looks at it; a plan that was refused for another reason does not
+    compiling.catch(() => undefined);
+    this.#byCode.set(code, compiling);
+    return compiling;
   }
 
-  #compile(code: string, { args, label }: Kernel): Compiled {
-    const known = this.#byCode.get(code);
-    if (known !== undefined) return known;
+  #create(
+    code: string,
+    { args, label }: Kernel,
+  ): { readonly layout: GpuBindGroupLayout; readonly pipeline: Promise<GpuPipeline> } {
     const layout = (this.#layouts[args.length] ??= this.#device.createBindGroupLayout({
       entries: args.map((_, binding) => ({ binding, visibility: COMPUTE_STAGE, buffer: { type: "storage" as const } })),
     }));
     const module = this.#device.createShaderModule({ code, label });
-    const pipeline = this.#device.createComputePipeline({
+    const pipeline = this.#device.createComputePipelineAsync({
       label,
       layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: { module, entryPoint: "main" },
     });
-    const compiled = { pipeline, layout };
-    this.#byCode.set(code, compiled);
-    return compiled;
+    return { layout, pipeline };
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

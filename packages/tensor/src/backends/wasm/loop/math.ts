@@ -17,7 +17,7 @@ import {
   NORMAL_CDF_END,
   SIN,
   TANH,
-} from "./math-constants.ts";
+} from "../../../math/approximations.ts";
 
 /** Adding and subtracting 1.5·2²³ rounds to the nearest integer, which then sits in the low bits of the sum. */
 const ROUND_MAGIC = 12582912;

@@ -16,7 +16,7 @@ import {
   NORMAL_CDF_END,
   SIN,
   TANH,
-} from "../../wasm/loop/math-constants.ts";
+} from "../../../math/approximations.ts";
 
 interface Helper {
   readonly code: string;

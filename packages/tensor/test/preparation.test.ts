@@ -1,0 +1,161 @@
+/** Devices whose code takes time to be made: the steps that wait for it keep their order and their values, and a failure leaves nothing behind. */
+import { afterEach, describe, expect, it } from "vitest";
+import { InterpreterBackend } from "../src/backends/interpreter/interpreter.ts";
+import type { Backend, Executable } from "../src/backends/backend.ts";
+import { compile, Device, DeviceError, ops, type LowrankError } from "../src/index.ts";
+import { PlanEngine } from "../src/plan/plan-engine.ts";
+import type { Plan } from "../src/plan/plan.ts";
+
+/** Every preparation takes a while, longer for the first ones; or fails. Runs end at once, as on wasm. */
+class Slow {
+  prepared = 0;
+  failing = false;
+  delay = 20;
+  readonly backend: Backend;
+  constructor() {
+    const inner = new InterpreterBackend();
+    const prepare = async (plan: Plan): Promise<Executable> => {
+      this.prepared++;
+      const fails = this.failing;
+      await new Promise((resolve) => setTimeout(resolve, (this.delay = this.delay / 2)));
+      if (fails) throw new DeviceError("slow: no room for code");
+      return { plan };
+    };
+    this.backend = new Proxy<Backend>(inner, {
+      get: (target, name) => {
+        if (name === "prepare") return prepare;
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === "function" ? (value as () => unknown).bind(target) : value;
+      },
+    });
+  }
+}
+
+let slow: Slow;
+let device: Device;
+function open(): Device {
+  slow = new Slow();
+  return (device = new Device(new PlanEngine(slow.backend, { fusion: true, planCache: true })));
+}
+afterEach(() => {
+  device.close();
+});
+
+const codeOf = (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => "done",
+    (error: LowrankError) => error.code,
+  );
+
+describe("steps whose code is being made", () => {
+  it("run in the order in which they were asked for, and each kind is made once", async () => {
+    open();
+    const p = device.parameter([1]);
+    const times = compile(device, ({ x }) => {
+      p.assign(ops.mul(p.value, x!));
+      return {};
+    });
+    const plus = compile(device, ({ x }) => {
+      p.assign(ops.add(p.value, x!));
+      return { y: ops.mul(p.value, 1) };
+    });
+    const x = (value: number) => ({ x: { data: [value], shape: [1] } });
+    // the second kind is ready first
+    const runs = [times(x(2)), times(x(3)), plus(x(1)), times(x(10)), plus(x(5))];
+    expect(() => {
+      p.write([7]);
+    }).toThrow("was started and has not run yet");
+    const read = p.value.floats();
+    await Promise.all(runs);
+    expect([...(await read)]).toEqual([75]);
+    expect(slow.prepared).toBe(2);
+    // both are ready now: a step has run when its call returns
+    const last = plus(x(1));
+    p.write([0]);
+    const { y } = (await last) as { y: { floats(): Promise<Float64Array> } };
+    expect([...(await y.floats())]).toEqual([76]);
+    expect([...(await p.value.floats())]).toEqual([0]);
+  });
+
+  it.each([false, true])("keep what they were given (anomaly detection %s)", async (detect) => {
+    open();
+    device.anomalyDetection = detect;
+    const p = device.parameter([1]);
+    const step = compile(device, ({ x }) => {
+      p.assign(ops.add(p.value, x!));
+      return { y: ops.mul(p.value, 2) };
+    });
+    const data = Float32Array.of(1);
+    const run = step({ x: { data, shape: [1] } });
+    data[0] = 1000;
+    p.dispose();
+    expect([...(await (await run).y.floats())]).toEqual([4]);
+  });
+
+  it("are rejected when the device is closed, and never run", async () => {
+    open();
+    const p = device.parameter([1]);
+    p.assign(ops.add(p.value, 1));
+    const work = [device.realize(), ops.mul(p.value, 2).floats()].map(codeOf);
+    device.close();
+    expect(await Promise.all(work)).toEqual(["DisposedError", "DisposedError"]);
+  });
+});
+
+describe("a preparation that fails", () => {
+  it("leaves parameters and live values as before the step, is not kept, and the next steps go on", async () => {
+    open();
+    const p = device.parameter([1]);
+    let n = 0;
+    const live = device.live(
+      [1],
+      "f32",
+      () => [++n],
+      () => n--,
+    );
+    const step = compile(device, () => {
+      p.assign(ops.add(ops.mul(p.value, 10), live));
+      return {};
+    });
+    const other = compile(device, () => ({ y: ops.add(p.value, 0.5) }));
+    await other({});
+    slow.failing = true;
+    const runs = [codeOf(step({})), codeOf(step({}))];
+    const beside = other({});
+    expect(await Promise.all(runs)).toEqual(["DeviceError", "DeviceError"]);
+    expect([n, ...(await (await beside).y.floats()), ...(await p.value.floats())]).toEqual([0, 1.5, 1]);
+    slow.failing = false;
+    await step({});
+    await step({});
+    expect([n, ...(await p.value.floats())]).toEqual([2, 112]);
+  });
+
+  it("of an anomaly check stops the step that it was for", async () => {
+    open();
+    const p = device.parameter([1]);
+    const step = compile(device, () => {
+      p.assign(ops.add(p.value, 1));
+      return {};
+    });
+    await step({});
+    device.anomalyDetection = true;
+    slow.failing = true;
+    expect(await codeOf(step({}))).toBe("DeviceError");
+    slow.failing = false;
+    expect([...(await p.value.floats())]).toEqual([2]);
+    await step({});
+    expect([...(await p.value.floats())]).toEqual([3]);
+  });
+});
+
+describe("what compile tells", () => {
+  it("of a plan is there before its code, and the time counts the code", async () => {
+    open();
+    slow.delay = 100;
+    const step = compile(device, ({ x }) => ({ y: ops.exp(x!) }));
+    const info = step.plan({ x: { shape: [8], dtype: "f32" } });
+    expect([info.kernels, info.steps]).toEqual([1, 1]);
+    await step({ x: { data: new Float32Array(8), shape: [8] } });
+    expect(step.info()[0]!.compileMs).toBeGreaterThan(40);
+  });
+});
