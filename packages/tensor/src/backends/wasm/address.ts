@@ -8,7 +8,7 @@
  * In emitted code an `Address` is not a `Push`: instructions cannot be put on it by mistake, only what `AddressCode` offers. Distances in bytes are
  * addresses too. Sums wrap around, so partial sums may be anything as long as the whole is an address.
  */
-import type { Code, Local, Push } from "./loop/code.ts";
+import type { Emitter, Local, Push } from "./loop/push.ts";
 
 /** What can be addressed, in bytes. */
 export const ADDRESS_SPACE: number = 2 ** 32;
@@ -32,9 +32,9 @@ export interface AddressLocal {
 
 /** Arithmetic on addresses in emitted code. Indices and counts are i32. */
 export class AddressCode {
-  readonly #c: Code;
+  readonly #c: Emitter;
 
-  constructor(code: Code) {
+  constructor(code: Emitter) {
     this.#c = code;
   }
 

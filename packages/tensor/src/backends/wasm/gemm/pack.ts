@@ -3,7 +3,8 @@
  * Destination: k-major, `lanes` f32 per k, zeros beyond the matrix.
  */
 import type { Address, AddressLocal } from "../address.ts";
-import type { Code, Push } from "../loop/code.ts";
+import type { Code } from "../loop/code.ts";
+import type { Push } from "../loop/push.ts";
 
 export interface PackSource {
   /** Byte strides from lane to lane and from k to k. */

@@ -1,7 +1,8 @@
 /** One product inside the blocked nest: packs its operands and runs its tiles, from nothing or on top of what the accumulators hold. */
 import type { GemmKernel } from "../../../ir/kernel.ts";
 import type { Address, AddressLocal } from "../address.ts";
-import type { Code, Local, Push } from "../loop/code.ts";
+import type { Code } from "../loop/code.ts";
+import type { Local, Push } from "../loop/push.ts";
 import { computedPanels, directPanels, directStrides, STAGE_K, type KRange, type Panels } from "./panels.ts";
 import type { Blocking, DirectOperand, ProductShape } from "./shape.ts";
 

@@ -1,7 +1,8 @@
 /** The end of a product: rows of the accumulator blocks, vector by vector, through the epilogue to where they are stored. */
 import type { GemmKernel } from "../../../ir/kernel.ts";
 import type { Address } from "../address.ts";
-import type { Code, Local, Push } from "../loop/code.ts";
+import type { Code } from "../loop/code.ts";
+import type { Local, Push } from "../loop/push.ts";
 import { ExpressionEmitter, type Scope } from "../loop/expression.ts";
 
 /** Where the accumulators of a block of rows and panels are. */

@@ -2,7 +2,8 @@
 import { invariant } from "../../../errors.ts";
 import type { Guard, Index, Instr, Store } from "../../../ir/kernel.ts";
 import type { Address, AddressLocal } from "../address.ts";
-import type { Code, Push } from "./code.ts";
+import type { Code } from "./code.ts";
+import type { Push } from "./push.ts";
 import { moved, type Place } from "./memory.ts";
 import { lane, splat } from "./ops.ts";
 import { guardStream, indexStream, type Stream } from "./stream.ts";

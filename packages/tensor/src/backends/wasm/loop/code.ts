@@ -4,13 +4,7 @@
  */
 import { AddressCode, type Address, type AddressLocal } from "../address.ts";
 import type { FunctionBuilder, ModuleBuilder } from "../asm/index.ts";
-import { mathFunctions } from "./math.ts";
-
-export type Push = () => void;
-export type WasmType = "i32" | "f32" | "v128";
-
-/** A local of the function under construction. */
-export type Local = number;
+import type { Emitter, Local, Push, WasmType } from "./push.ts";
 
 export interface CodeOptions {
   /** Whether exp, tanh, … are calls of one function per module (short code) or written out where they are used (fast). Default: written out. */
@@ -19,7 +13,7 @@ export interface CodeOptions {
   readonly fma?: boolean;
 }
 
-export class Code {
+export class Code implements Emitter {
   readonly #f: FunctionBuilder;
   readonly #module: ModuleBuilder;
   readonly #options: CodeOptions;
@@ -252,19 +246,20 @@ export class Code {
 
   // --- functions
 
-  math(name: keyof typeof mathFunctions, x: Push): Push {
-    if (!this.#options.mathCalls) return mathFunctions[name](this, x);
+  /** f(x): written out here or, with `mathCalls`, a call of one function per module and `name`. */
+  math(name: string, f: (inside: Code, x: Push) => Push, x: Push): Push {
+    if (!this.#options.mathCalls) return f(this, x);
     let helper = this.#module.helpers.get(name);
     if (helper === undefined) {
       helper = this.#module.func(undefined, ["v128"], ["v128"]);
       this.#module.helpers.set(name, helper);
       const inside = new Code(this.#module, helper, [], this.#options);
-      mathFunctions[name](inside, inside.get(0))();
+      f(inside, inside.get(0))();
     }
-    const f = helper;
+    const called = helper;
     return () => {
       x();
-      this.#f.call(f);
+      this.#f.call(called);
     };
   }
 }

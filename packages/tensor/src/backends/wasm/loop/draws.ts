@@ -2,7 +2,8 @@
 import { affine } from "../../../ir/affine.ts";
 import type { Instr } from "../../../ir/kernel.ts";
 import type { RandomWidth } from "../../../random/threefry.ts";
-import type { Code, Push } from "./code.ts";
+import type { Code } from "./code.ts";
+import type { Push } from "./push.ts";
 
 export type Random = Extract<Instr, { op: "random" }>;
 

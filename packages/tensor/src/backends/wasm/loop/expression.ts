@@ -13,7 +13,8 @@ import { invariant } from "../../../errors.ts";
 import { isNeverPositive } from "../../../ir/facts.ts";
 import type { Instr, Store, ValueId } from "../../../ir/kernel.ts";
 import { Addresses } from "./addresses.ts";
-import type { Code, Local, Push } from "./code.ts";
+import type { Code } from "./code.ts";
+import type { Local, Push } from "./push.ts";
 import { counters, unpack, vectorsPerCall, type Random, type Shared } from "./draws.ts";
 import {
   loadIntoLane,

@@ -1,5 +1,6 @@
 /** f16 and bf16 ↔ f32 on four lanes: exact widening, rounding to nearest even; subnormals, infinities and NaN included. */
-import type { Code, Push } from "./code.ts";
+import type { Code } from "./code.ts";
+import type { Push } from "./push.ts";
 
 /** `bits`: four f16 in the low halves of i32 lanes. */
 export function widenF16(c: Code, bits: Push): Push {

@@ -1,5 +1,6 @@
 /** The loop along which lanes run, in up to three forms: unrolled vectors, single vectors, single elements. */
-import type { Code, Local, Push } from "./code.ts";
+import type { Code } from "./code.ts";
+import type { Local, Push } from "./push.ts";
 
 /**
  * Runs `body` with `coord` over [from, to): first `copies` vectors a round, then one vector, then one element. `lengths` are the values

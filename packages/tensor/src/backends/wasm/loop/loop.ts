@@ -4,29 +4,22 @@
  */
 import { invariant } from "../../../errors.ts";
 import { storesElements } from "../../../ir/facts.ts";
-import type { LoopKernel, Store, ValueId } from "../../../ir/kernel.ts";
+import type { LoopKernel, Store } from "../../../ir/kernel.ts";
 import type { KernelCode } from "../kernel-code.ts";
 import { arrange, type Arrangement } from "./arrange.ts";
-import { Code, type CodeOptions, type Local, type Push } from "./code.ts";
-import { vectorsPerCall, type Random } from "./draws.ts";
+import { Code, type CodeOptions } from "./code.ts";
+import type { Local, Push } from "./push.ts";
 import { ExpressionEmitter, type Scope } from "./expression.ts";
 import { chunkLengths, emitLanes } from "./lanes.ts";
 import { planPasses, type Pass, type Passes } from "./kept.ts";
-import type { Place } from "./memory.ts";
 import { Accumulator, acrossLanes, combine } from "./reduction.ts";
+import { KeptSlots } from "./slots.ts";
+import { copiesOf, sumBlock } from "./unroll.ts";
 import { instrWeight } from "./weight.ts";
 import type { ModuleBuilder } from "../asm/index.ts";
 
 /** Longest row whose values may be kept in scratch, in bytes of one slot: beyond, L2 no longer holds it. */
 const KEEP_BYTES = 256 * 1024;
-/** Least block of a blocked sum, in additions of one accumulator. */
-const SUM_BLOCK = 32;
-/** Passes heavier than this (ns per element) are unrolled less: their latency hides itself and their code is long. */
-const HEAVY_PASS = 1.5;
-/** Passes as light as this (a load and an addition) down columns wait for memory: the wider the strip, the longer the runs they read. */
-const LIGHT_PASS = 0.4;
-/** Heavy passes over rows of this many elements overlap best when unrolled by four; over a quarter of it, by two; short rows overlap with each other. */
-const LONG_RUN = 256;
 const UNIT_COST = 60;
 
 /** Emits `kernel` as function `exportPrefix` of the signature in `kernel-code.ts`. */
@@ -64,7 +57,8 @@ class LoopEmitter {
   readonly #rowStores: readonly Store[];
   readonly #passes: Passes;
   readonly #innerCount: number;
-  readonly #slotBytes: number;
+  readonly #copies: number;
+  readonly #slots: KeptSlots;
 
   constructor(kernel: LoopKernel, at: Arrangement, code: Code) {
     this.#kernel = kernel;
@@ -85,42 +79,23 @@ class LoopEmitter {
     this.#elementStores = kernel.stores.filter((s) => storesElements(s, at.facts, kernel.outer.length));
     this.#rowStores = kernel.stores.filter((s) => !this.#elementStores.includes(s));
     this.#innerCount = kernel.inner.reduce((n, size) => n * size, 1);
-    this.#slotBytes = Math.ceil((this.#innerCount * (at.laneInner ? 4 : 16 * this.#copies())) / 64) * 64;
+    this.#copies = copiesOf(kernel, at);
+    const pitch = at.laneInner ? 4 : 16 * this.#copies;
+    const slotBytes = Math.ceil((this.#innerCount * pitch) / 64) * 64;
     const finalRoots = this.#elementStores.flatMap((s) => [s.value, ...(s.index.dynamic ?? []).map((t) => t.value)]);
-    this.#passes = planPasses(kernel, at, finalRoots, this.#slotBytes <= KEEP_BYTES);
+    this.#passes = planPasses(kernel, at, finalRoots, slotBytes <= KEEP_BYTES);
+    const strides = at.innerDims.map((dim) => ({ coord: this.#coords[dim]!, size: this.#shape[dim]! }));
+    this.#slots = new KeptSlots(code, this.#expr, {
+      kept: this.#passes.kept,
+      body: kernel.body,
+      strides,
+      pitch,
+      slotBytes,
+    });
   }
 
   get scratchBytes(): number {
-    return this.#passes.kept.length * this.#slotBytes;
-  }
-
-  #copies(): number {
-    const { body, args } = this.#kernel;
-    const weight = body.reduce((sum, instr, v) => (this.#at.live[v] ? sum + instrWeight(instr, args) : sum), 0);
-    if (this.#kernel.inner.length > 0) {
-      const run = this.#shape[this.#at.innerDims.at(-1)!]!;
-      if (!this.#at.laneInner) return weight <= LIGHT_PASS ? 8 : weight <= HEAVY_PASS ? 4 : 2;
-      // decides the order of sums, so it must not depend on what else the kernel computes
-      return run >= LONG_RUN ? 4 : run >= LONG_RUN / 4 ? 2 : 1;
-    }
-    const draws = body.filter((instr, v): instr is Random => this.#at.live[v]! && instr.op === "random");
-    if (draws.length > 0)
-      return this.#copiesDrawn(
-        draws,
-        draws.reduce((rest, draw) => rest - instrWeight(draw, args), weight),
-      );
-    return weight > HEAVY_PASS ? 1 : 2;
-  }
-
-  /**
-   * Two calls of Threefry a round overlap. One is enough beside `rest` that is heavy itself; and short rows that two do not divide would go
-   * vector by vector at their ends.
-   */
-  #copiesDrawn(draws: readonly Random[], rest: number): number {
-    const { laneDim } = this.#at;
-    const perCall = Math.max(...draws.map((draw) => vectorsPerCall(this.#kernel.body, draw, laneDim)));
-    const run = this.#shape[laneDim] ?? 0;
-    return rest <= HEAVY_PASS && (run >= LONG_RUN || run % (8 * perCall) === 0) ? 2 * perCall : Math.max(2, perCall);
+    return this.#slots.bytes;
   }
 
   emit(): void {
@@ -157,7 +132,7 @@ class LoopEmitter {
       at.units.chunks === 1
         ? c.i32(size)
         : c.let("i32", c.minimum(c.op("i32.add", from, c.i32(at.units.chunk)), c.i32(size)));
-    this.#lanes(row, at.laneDim, from, to, this.#copies(), (scope) => this.#passesIn(scope));
+    this.#lanes(row, at.laneDim, from, to, this.#copies, (scope) => this.#passesIn(scope));
   }
 
   /** Coordinates of the row dimensions from the row's number. */
@@ -205,12 +180,12 @@ class LoopEmitter {
     const { body } = this.#kernel;
     const { laneInner, innerDims, facts, live } = this.#at;
     const ids = body.flatMap((instr, v) => (live[v] && instr.op === "reduce" && facts.stage[v] === p + 1 ? [v] : []));
-    const block = this.#sumBlock();
+    const block = sumBlock(this.#innerCount, laneInner ? 4 * this.#copies : 1);
     const reductions = ids.map((v) => {
       const instr = body[v]!;
       invariant(instr.op === "reduce", "ids name reductions");
       const vector = laneInner || this.#expr.isVector(base, instr.a);
-      const count = laneInner ? this.#copies() : vector ? base.copies : 1;
+      const count = laneInner ? this.#copies : vector ? base.copies : 1;
       const make = (wide: boolean): Accumulator =>
         new Accumulator(c, instr.combine, instr.type, wide, block !== undefined);
       return {
@@ -272,13 +247,6 @@ class LoopEmitter {
     }
   }
 
-  /** Additions of one accumulator after which it goes to the second level; undefined for sums too short to need one. About √n, so both levels are alike. */
-  #sumBlock(): number | undefined {
-    const { laneInner } = this.#at;
-    const steps = this.#innerCount / (laneInner ? 4 * this.#copies() : 1);
-    return steps <= 2 * SUM_BLOCK ? undefined : Math.max(SUM_BLOCK, Math.ceil(Math.sqrt(steps)));
-  }
-
   /** The loops over `dims` inside `scope`; `visit` runs in the innermost, after what the pass needs has been computed there. */
   #inner(
     scope: Scope,
@@ -298,9 +266,9 @@ class LoopEmitter {
     const coord = this.#coords[dim]!;
     const size = this.#shape[dim]!;
     const enter = (child: Scope): void => {
-      if (rest.length === 0) this.#readKept(child, pass.reads);
+      if (rest.length === 0) this.#slots.read(child, pass.reads);
       this.#expr.enter(child, pass.needed, stores, stage);
-      if (rest.length === 0) this.#writeKept(child, pass.keeps);
+      if (rest.length === 0) this.#slots.write(child, pass.keeps);
     };
     if (rest.length > 0) {
       const child = this.#expr.scope(scope, scope.depth + 1);
@@ -311,10 +279,10 @@ class LoopEmitter {
       return;
     }
     const laneInner = dim === this.#at.laneDim;
-    const step = laneInner ? 4 * this.#copies() : 1;
+    const step = laneInner ? 4 * this.#copies : 1;
     const run = (from: Push, to: Push): void => {
       if (laneInner) {
-        this.#lanes(scope, dim, from, to, this.#copies(), (child) => {
+        this.#lanes(scope, dim, from, to, this.#copies, (child) => {
           enter(child);
           visit(child);
         });
@@ -347,46 +315,6 @@ class LoopEmitter {
     c.if(c.op("i32.ge_u", c.get(sum.runs), c.i32(runs)), () => {
       sum.flush();
       c.set(sum.runs, c.i32(0));
-    });
-  }
-
-  // --- scratch
-
-  #slotPlace(v: ValueId, copy: number): Place {
-    const { laneInner, innerDims } = this.#at;
-    const c = this.#c;
-    const pitch = laneInner ? 4 : 16 * this.#copies();
-    let stride = pitch;
-    let base = c.thread;
-    for (const dim of [...innerDims].reverse()) {
-      base = c.at.plus(base, c.at.times(c.get(this.#coords[dim]!), stride));
-      stride *= this.#shape[dim]!;
-    }
-    const slot = this.#passes.kept.indexOf(v) * this.#slotBytes;
-    return { base, offset: slot + copy * 16 };
-  }
-
-  #eachKept(
-    scope: Scope,
-    ids: readonly ValueId[],
-    visit: (v: ValueId, copy: number, place: Place, type: "v128" | "f32" | "i32") => void,
-  ): void {
-    for (const v of ids) {
-      const vector = this.#expr.isVector(scope, v);
-      const type = vector ? "v128" : this.#kernel.body[v]!.type === "f32" ? "f32" : "i32";
-      for (let u = 0; u < (vector ? scope.copies : 1); u++) visit(v, u, this.#slotPlace(v, u), type);
-    }
-  }
-
-  #readKept(scope: Scope, ids: readonly ValueId[]): void {
-    this.#eachKept(scope, ids, (v, u, { base, offset }, type) => {
-      this.#expr.hold(scope, v, u, this.#c.keep(type, this.#c.load(`${type}.load`, base, offset)));
-    });
-  }
-
-  #writeKept(scope: Scope, ids: readonly ValueId[]): void {
-    this.#eachKept(scope, ids, (v, u, { base, offset }, type) => {
-      this.#c.store(`${type}.store`, base, offset, this.#expr.value(scope, v, u));
     });
   }
 }

@@ -3,7 +3,8 @@
  * reduction below is exact either way. Errors, with and without fusing, were measured over dense samples of the whole range
  * (test/wasm-math.test.ts holds them): in units of the last place, exp 1.2 (1.3 for x ≤ 0 with subnormal results as 0), log 0.9, log1p 1.5, tanh 1.4, erf 1.2, normalCdf 5.3, sin and cos 1.6 for |x| ≤ 1e5.
  */
-import type { Code, Push } from "./code.ts";
+import type { Code } from "./code.ts";
+import type { Push } from "./push.ts";
 import {
   COS,
   ERF,

@@ -3,7 +3,8 @@ import { bytesOf, type DType } from "../../../dtype.ts";
 import { DTypeError, invariant } from "../../../errors.ts";
 import type { ValueType } from "../../../ir/kernel.ts";
 import type { Address } from "../address.ts";
-import type { Code, Push } from "./code.ts";
+import type { Code } from "./code.ts";
+import type { Push } from "./push.ts";
 import { narrowBf16, narrowF16, widenBf16, widenF16 } from "./half.ts";
 
 /** Register type of a memory format. */

@@ -1,7 +1,8 @@
 /** One IR operation as WebAssembly, on four lanes or on one. Functions without a scalar instruction run on a splat, so both forms give the same bits. */
 import { invariant } from "../../../errors.ts";
 import type { BinaryOp, UnaryOp, ValueType } from "../../../ir/kernel.ts";
-import type { Code, Push } from "./code.ts";
+import type { Code } from "./code.ts";
+import type { Push } from "./push.ts";
 import { narrowBf16, narrowF16, widenBf16, widenF16 } from "./half.ts";
 import { mathFunctions } from "./math.ts";
 
@@ -33,7 +34,8 @@ function onSplat(c: Code, x: Push, f: (x: Push) => Push): Push {
 
 export function unary(c: Code, op: UnaryOp | "expBelow0", type: ValueType, x: Push, vector: boolean): Push {
   if (Object.hasOwn(mathFunctions, op)) {
-    return vector ? c.math(op as MathName, x) : onSplat(c, x, (v) => c.math(op as MathName, v));
+    const f = mathFunctions[op as MathName];
+    return vector ? c.math(op, f, x) : onSplat(c, x, (v) => c.math(op, f, v));
   }
   const f = vector ? "f32x4" : "f32";
   const integer = type !== "f32";

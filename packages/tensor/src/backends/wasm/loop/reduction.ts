@@ -1,6 +1,7 @@
 /** Accumulators of one reduction: several of them, added in a fixed order, and for long sums a second level that takes them up block by block. */
 import type { ValueType } from "../../../ir/kernel.ts";
-import type { Code, Local, Push } from "./code.ts";
+import type { Code } from "./code.ts";
+import type { Local, Push } from "./push.ts";
 import { splat } from "./ops.ts";
 
 export type Combine = "sum" | "max";

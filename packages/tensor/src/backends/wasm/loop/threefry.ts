@@ -1,5 +1,6 @@
 /** Threefry-2x32-20 on four lanes. Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3". */
-import type { Code, Push } from "./code.ts";
+import type { Code } from "./code.ts";
+import type { Push } from "./push.ts";
 
 const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24] as const;
 const KEY_PARITY = 0x1bd11bda;

@@ -3,7 +3,8 @@ import { invariant } from "../../../errors.ts";
 import { bodyFacts, type BodyFacts } from "../../../ir/facts.ts";
 import type { Arg, Instr, ValueId } from "../../../ir/kernel.ts";
 import type { AddressLocal } from "../address.ts";
-import type { Code, Local, Push } from "./code.ts";
+import type { Code } from "./code.ts";
+import type { Local, Push } from "./push.ts";
 import { constant, splat } from "./ops.ts";
 
 export interface Nest {
