@@ -10,6 +10,9 @@ import {
   type OpRecord,
   type TensorSpec,
 } from "@lowrank/tensor";
+import type { Arithmetic } from "./bounds/arithmetic.ts";
+import type { Enclosure } from "./bounds/enclosure.ts";
+import { errorBound } from "./bounds/error-bound.ts";
 
 export type AnyRecord = OpRecord<readonly unknown[], unknown>;
 
@@ -40,21 +43,8 @@ export function makeArguments(args: unknown, device: Device, leaves: Tensor[]): 
   return args;
 }
 
-/** Largest sum of magnitudes over the sampled float tensors, and at least 1: the scale that reductions are measured against. */
-export function scaleOf(args: unknown): number {
-  if (isSpec(args))
-    return args.dtype === "f32"
-      ? Math.max(
-          1,
-          args.data.reduce((s, v) => s + Math.abs(v), 0),
-        )
-      : 1;
-  if (typeof args !== "object" || args === null) return 1;
-  return Math.max(1, ...Object.values(args).map(scaleOf));
-}
-
-export function callOp(name: string, args: readonly unknown[]): Tensor[] {
-  const out = (ops as unknown as Record<string, (...a: unknown[]) => unknown>)[name]!(...args);
+export function callOp(name: string, args: readonly unknown[], implementation?: Implementation): Tensor[] {
+  const out = (implementation ?? (ops as unknown as Record<string, Implementation>)[name]!)(...args);
   return out instanceof Tensor ? [out] : Object.values(out as Record<string, Tensor>);
 }
 
@@ -65,20 +55,61 @@ export function weightedSum(y: Tensor): Tensor {
   return ops.sum(ops.mul(flat, weights));
 }
 
+/** What runs in the place of an op: the op itself, or what a test wants to see refused. */
+export type Implementation = (...args: unknown[]) => unknown;
+
+/** The outputs of one sampled op and the gradients of its first one; nothing has run. */
+export interface BuiltOp {
+  readonly outputs: readonly Tensor[];
+  readonly gradients: readonly Tensor[];
+}
+
+export function buildOp(
+  name: string,
+  record: AnyRecord,
+  sample: readonly unknown[],
+  device: Device,
+  implementation?: Implementation,
+): BuiltOp {
+  const leaves: Tensor[] = [];
+  const outputs = callOp(name, makeArguments(sample, device, leaves) as unknown[], implementation);
+  const first = outputs[0]!;
+  const gradients =
+    record.differentiable && leaves.length > 0 && isFloat(first.dtype) ? grad(weightedSum(first), leaves) : [];
+  return { outputs, gradients };
+}
+
 export async function runOp(
   name: string,
   record: AnyRecord,
   sample: readonly unknown[],
   device: Device,
+  implementation?: Implementation,
 ): Promise<OpResult> {
-  const leaves: Tensor[] = [];
-  const outputs = callOp(name, makeArguments(sample, device, leaves) as unknown[]);
-  const first = outputs[0]!;
-  const gradients =
-    record.differentiable && leaves.length > 0 && isFloat(first.dtype) ? grad(weightedSum(first), leaves) : [];
+  const { outputs, gradients } = buildOp(name, record, sample, device, implementation);
   await device.realize(...outputs, ...gradients);
   const read = (list: readonly Tensor[]): Promise<Float64Array[]> => Promise.all(list.map((x) => x.floats()));
   return { outputs: await read(outputs), gradients: await read(gradients) };
+}
+
+export interface OpBounds {
+  readonly outputs: readonly Enclosure[];
+  readonly gradients: readonly Enclosure[];
+}
+
+/** The same on the reference device, with how far another device may be off. */
+export async function boundOp(
+  name: string,
+  record: AnyRecord,
+  sample: readonly unknown[],
+  reference: Device,
+  arithmetic: Arithmetic,
+): Promise<OpBounds> {
+  const { outputs, gradients } = buildOp(name, record, sample, reference);
+  // arguments that ops refuse only when they run are refused here
+  await reference.realize(...outputs, ...gradients);
+  const bounds = await errorBound([...outputs, ...gradients], { arithmetic });
+  return { outputs: bounds.slice(0, outputs.length), gradients: bounds.slice(outputs.length) };
 }
 
 export interface TailResult {

@@ -1,15 +1,30 @@
 /** Does a device compute what the records define? Every op, forward and gradient, from its own record. */
 import { LowrankError, type Device } from "@lowrank/tensor";
 import fc from "fast-check";
-import { runOp, runTails, scaleOf, type AnyRecord, type OpResult } from "./op-case.ts";
+import { arithmeticOf, type Arithmetic } from "./bounds/arithmetic.ts";
+import type { Enclosure } from "./bounds/enclosure.ts";
+import { boundOp, runOp, runTails, type AnyRecord, type Implementation } from "./op-case.ts";
 import { sampleSource, type Gen, type SampleOptions } from "./sample-source.ts";
-import { findMismatch, findTailMismatch, GRADIENT_TOLERANCE, TOLERANCES } from "./tolerance.ts";
+import {
+  findOutside,
+  findTailMismatch,
+  GRADIENT_TOLERANCE,
+  largestShare,
+  TOLERANCES,
+  type Mismatch,
+} from "./tolerance.ts";
 
 export interface ParityOptions extends SampleOptions {
   /** Samples per op. Default 8. */
   readonly runs?: number;
   /** Seed of the samples; printed by fast-check when a case fails. */
   readonly seed?: number;
+  /** What the device promises of single operations. Default: WGSL's table on `webgpu`, else IEEE 754's. */
+  readonly arithmetic?: Arithmetic;
+  /** Runs on the device in the place of the op: tests of the check itself pass wrong ones. */
+  readonly implementation?: Implementation;
+  /** Called for each result: the largest part of what its elements may be off that one of them is off. */
+  readonly onShare?: (kind: "forward" | "gradient", share: number) => void;
 }
 
 /** Throws with the op, its arguments and the worst element when `device` strays from `reference`. */
@@ -23,24 +38,27 @@ export async function checkOpParity(
   await fc.assert(
     fc.asyncProperty(fc.gen(), async (gen) => {
       const sample = record.sample(sampleSource(gen as unknown as Gen, options));
-      const [want, got] = [await attempt(name, record, sample, reference), await attempt(name, record, sample, device)];
+      const [want, got] = [
+        await attempt(() => boundOp(name, record, sample, reference, options.arithmetic ?? arithmeticOf(device))),
+        await attempt(() => runOp(name, record, sample, device, options.implementation)),
+      ];
       if (want instanceof LowrankError || got instanceof LowrankError) {
         // only a size of 0 may be too little to say anything about
         if (options.empty !== true || (want as LowrankError).code !== (got as LowrankError).code)
           throw want instanceof LowrankError ? want : (got as LowrankError);
         return;
       }
-      const scale = scaleOf(sample);
-      want.outputs.forEach((values, i) =>
-        fail(name, `output ${i}`, findMismatch(got.outputs[i]!, values, TOLERANCES[record.tolerance], scale)),
-      );
-      want.gradients.forEach((values, i) =>
-        fail(
-          name,
-          `gradient ${i}`,
-          findMismatch(got.gradients[i]!, values, GRADIENT_TOLERANCE, scale + largest(values)),
-        ),
-      );
+      const compare = (
+        kind: "forward" | "gradient",
+        values: readonly Float64Array[],
+        bounds: readonly Enclosure[],
+      ): void =>
+        bounds.forEach((bound, i) => {
+          fail(name, `${kind === "forward" ? "output" : "gradient"} ${i}`, findOutside(values[i]!, bound));
+          options.onShare?.(kind, largestShare(values[i]!, bound));
+        });
+      compare("forward", got.outputs, want.outputs);
+      compare("gradient", got.gradients, want.gradients);
     }),
     { numRuns: options.runs ?? 8, ...(options.seed === undefined ? {} : { seed: options.seed }) },
   );
@@ -75,25 +93,16 @@ export async function checkOpTails(
   );
 }
 
-async function attempt(
-  name: string,
-  record: AnyRecord,
-  sample: readonly unknown[],
-  device: Device,
-): Promise<OpResult | LowrankError> {
+async function attempt<T>(body: () => Promise<T>): Promise<T | LowrankError> {
   try {
-    return await runOp(name, record, sample, device);
+    return await body();
   } catch (error) {
     if (error instanceof LowrankError) return error;
     throw error;
   }
 }
 
-function largest(values: Float64Array): number {
-  return values.reduce((m, v) => (Number.isFinite(v) ? Math.max(m, Math.abs(v)) : m), 0);
-}
-
-function fail(name: string, what: string, mismatch: ReturnType<typeof findMismatch>): void {
+function fail(name: string, what: string, mismatch: Mismatch | undefined): void {
   if (mismatch !== undefined)
     throw new Error(
       `${name}: ${what}[${mismatch.index}] is ${mismatch.got}, the reference has ${mismatch.want}; ${mismatch.allowed.toExponential(2)} is allowed`,

@@ -1,43 +1,30 @@
 /**
- * How far a device may be from f64, by kind of op. One table for every test.
+ * When a result is wrong. Everywhere: when it lies outside of its enclosure (`errorBound`), element by element.
  *
- * u = 2⁻²⁴ is half a unit in the last place of f32. With S the sum of magnitudes that flow into a result:
- * - exact: bits are moved, nothing is computed;
- * - arithmetic: a few correctly rounded operations, each off by u relative;
- * - transcendental: documented bounds are at most 2.4 ulp (wasm, WebGPU); 4 ulp = 8u is the gate;
- * - reduction: a sum of n terms in blocks is off by at most (block + n/block)·u·Σ|x|, 16u·Σ|x| for the sizes sampled here;
- * - row: exponentials, sums and divisions one after another, each amplifying what came before by a small factor.
- * Results below the smallest normal f32 may be flushed to zero: WebGPU allows it.
- *
- * In the tails of an elementwise function (`TensorSample.tails`), where it is small or close to a limit, a sum of magnitudes would excuse the
- * loss of every digit (1 + erf x, 1 − tanh² x). There a result must be right relative to itself: within (1 + κ)·tail·u of it, where the
- * condition number κ = |x·f′(x)/f(x)| is what one rounding of the argument costs (−x²/2 before e^x: κ ≈ x²). The factor is that of the class:
- * 8 for a function that meets it by itself, 16 and 32 for the few roundings on the way of a composition and of its gradient.
+ * In the tails of an elementwise function (`TensorSample.tails`), where it is small or close to a limit, the enclosure would excuse a
+ * composition that loses every digit (1 + erf x, 1 − tanh² x), since it bounds what was written. There a result must also be right relative to
+ * itself: within (1 + κ)·tail·u of it, where the condition number κ = |x·f′(x)/f(x)| is what one rounding of the argument costs (−x²/2 before
+ * e^x: κ ≈ x²). The factor is that of the class: 8 for a function that meets it by itself (4 ulp, documented bounds are below 2.4), 16 and 32
+ * for the few roundings on the way of a composition and of its gradient.
  */
 import type { ToleranceClass } from "@lowrank/tensor";
+import { SMALLEST_NORMAL, UNIT, type Enclosure } from "./bounds/enclosure.ts";
 
-export const UNIT: number = 2 ** -24;
-export const SMALLEST_NORMAL: number = 2 ** -126;
-
-interface Bound {
-  /** Of the result, in u. */
-  readonly relative: number;
-  /** Of the magnitudes that went in, in u. */
-  readonly scale: number;
+interface TailBound {
   /** Of the result in a function's tails, in (1 + κ)·u. */
   readonly tail: number;
 }
 
-export const TOLERANCES: Readonly<Record<ToleranceClass, Bound>> = {
-  exact: { relative: 0, scale: 0, tail: 0 },
-  arithmetic: { relative: 4, scale: 0, tail: 4 },
-  transcendental: { relative: 8, scale: 1, tail: 8 },
-  reduction: { relative: 8, scale: 16, tail: 16 },
-  row: { relative: 16, scale: 16, tail: 16 },
+export const TOLERANCES: Readonly<Record<ToleranceClass, TailBound>> = {
+  exact: { tail: 0 },
+  arithmetic: { tail: 4 },
+  transcendental: { tail: 8 },
+  reduction: { tail: 16 },
+  row: { tail: 16 },
 };
 
 /** Gradients are compositions whatever the op is. */
-export const GRADIENT_TOLERANCE: Bound = { relative: 32, scale: 32, tail: 32 };
+export const GRADIENT_TOLERANCE: TailBound = { tail: 32 };
 
 export interface Mismatch {
   readonly index: number;
@@ -46,43 +33,65 @@ export interface Mismatch {
   readonly allowed: number;
 }
 
-/**
- * The worst element outside the bound, or undefined.
- * @param scale magnitude of what went into the result
- */
-export function findMismatch(got: Float64Array, want: Float64Array, bound: Bound, scale: number): Mismatch | undefined {
-  return worstOf(got, want, (w) => UNIT * (bound.relative * Math.abs(w) + bound.scale * scale));
+/** What a device's rounding to f32 has where f64 still has a number. */
+const LARGEST = 3.4028234e38;
+
+/** The element that is furthest outside of its enclosure, as a multiple of what it may be off; undefined where all are inside. */
+export function findOutside(got: Float64Array, bound: Enclosure): Mismatch | undefined {
+  const { value, low, high } = bound;
+  return worstOf(got, value, (i) => {
+    const g = got[i]!;
+    if (low[i] === -Infinity && high[i] === Infinity) return undefined;
+    if (Number.isNaN(low[i])) return Number.isNaN(g) ? undefined : 0;
+    if (g >= low[i]! && g <= high[i]!) return undefined;
+    return Math.max(high[i]! - value[i]!, value[i]! - low[i]!);
+  });
 }
 
 /** The same in a function's tails. @param condition κ of each element */
 export function findTailMismatch(
   got: Float64Array,
   want: Float64Array,
-  bound: Bound,
+  bound: TailBound,
   condition: Float64Array,
 ): Mismatch | undefined {
-  return worstOf(got, want, (w, i) => UNIT * bound.tail * (1 + condition[i]!) * Math.abs(w));
+  return worstOf(got, want, (i) => {
+    const [g, w] = [got[i]!, want[i]!];
+    if (g === w || (Number.isNaN(g) && Number.isNaN(w))) return undefined;
+    if (Math.abs(w) > LARGEST && g === Math.sign(w) * Infinity) return undefined;
+    // results below the smallest normal f32 may be flushed to zero
+    const allowed = UNIT * bound.tail * (1 + condition[i]!) * Math.abs(w) + SMALLEST_NORMAL;
+    return Math.abs(g - w) <= allowed ? undefined : allowed;
+  });
 }
 
+/** @param allowed what element i may be off where it is off by more, else undefined */
 function worstOf(
   got: Float64Array,
   want: Float64Array,
-  bound: (want: number, index: number) => number,
+  allowed: (index: number) => number | undefined,
 ): Mismatch | undefined {
   if (got.length !== want.length) return { index: -1, got: got.length, want: want.length, allowed: 0 };
   let worst: Mismatch | undefined;
-  let excess = 0;
+  let excess = -1;
   want.forEach((w, index) => {
-    const g = got[index]!;
-    if (Object.is(g, w) || g === w || (Number.isNaN(g) && Number.isNaN(w))) return;
-    // beyond the range of f32 the device has infinity where f64 still has a number
-    if (Math.abs(w) > 3.4028234e38 && g === Math.sign(w) * Infinity) return;
-    const allowed = bound(w, index) + SMALLEST_NORMAL;
-    const over = Math.abs(g - w) - allowed;
-    if (over > excess || Number.isNaN(over)) {
-      excess = Number.isNaN(over) ? Infinity : over;
-      worst = { index, got: g, want: w, allowed };
+    const may = allowed(index);
+    if (may === undefined) return;
+    const off = Math.abs(got[index]! - w) / may;
+    const over = Number.isNaN(off) ? Infinity : off;
+    if (over > excess) {
+      excess = over;
+      worst = { index, got: got[index]!, want: w, allowed: may };
     }
   });
   return worst;
+}
+
+/** The part of what it may be off that each element is off, the largest of them; 0 where all are exact. */
+export function largestShare(got: Float64Array, { value, low, high }: Enclosure): number {
+  return value.reduce((most, v, i) => {
+    const may = got[i]! > v ? high[i]! - v : v - low[i]!;
+    const off = Math.abs(got[i]! - v);
+    return off > 0 && may > 0 && Number.isFinite(may) ? Math.max(most, off / may) : most;
+  }, 0);
 }

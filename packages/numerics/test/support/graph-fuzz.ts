@@ -1,0 +1,42 @@
+/** Random graphs on a device against their bounds: the last value and its gradients, so that everything between may be fused away. */
+import { grad, type Device, type Tensor } from "@lowrank/tensor";
+import fc from "fast-check";
+import { errorBound, findOutside } from "../../src/index.ts";
+import { weightedSum } from "../../src/op-case.ts";
+import { buildGraph, nameSteps, recipes, type Recipe } from "./random-graph.ts";
+
+function wanted(recipe: Recipe, device: Device): readonly Tensor[] {
+  const { leaves, values } = buildGraph(recipe, device);
+  const last = values.at(-1);
+  return last === undefined ? [] : [last, ...grad(weightedSum(last), leaves)];
+}
+
+async function run(recipe: Recipe, device: Device): Promise<Float64Array[]> {
+  const tensors = wanted(recipe, device);
+  await device.realize(...tensors);
+  return Promise.all(tensors.map((x) => x.floats()));
+}
+
+/** @param same devices that promise each other's bits */
+export async function fuzzGraphs(
+  reference: Device,
+  groups: readonly { readonly name: string; readonly same: readonly Device[] }[],
+  options: { readonly runs: number; readonly steps: number },
+): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(recipes(options.steps), async (recipe) => {
+      const bounds = await errorBound(wanted(recipe, reference));
+      for (const { name, same } of groups) {
+        const [first, ...others] = await Promise.all(same.map((device) => run(recipe, device)));
+        bounds.forEach((bound, i) => {
+          const what = `${name}: ${i === 0 ? "the value" : `gradient ${i - 1}`} of ${nameSteps(recipe)}`;
+          const outside = findOutside(first![i]!, bound);
+          if (outside !== undefined) throw new Error(`${what} is outside of its bound: ${JSON.stringify(outside)}`);
+          for (const other of others)
+            if (!other[i]!.every((v, k) => Object.is(v, first![i]![k]))) throw new Error(`${what} has other bits`);
+        });
+      }
+    }),
+    { numRuns: options.runs },
+  );
+}
