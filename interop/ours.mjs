@@ -225,7 +225,10 @@ for (const [name, base, options, extra = {}] of CASES) {
     const allocator =
       extra.ada === undefined
         ? undefined
-        : lr.peft.adaLora(lr.peft.tripletsOf(adapter), lr.peft.adaLoraOptions(adapter.config.adaLora));
+        : lr.peft.adaLora(
+            lr.peft.tripletsOf(adapter),
+            lr.peft.adaLoraOptions(adapter.configOf(lr.peft.adalora).adaLora),
+          );
     const losses = await trainSteps(lr, model, inputs, device, {
       steps: extra.ada?.totalStep ?? 6,
       rate: base === "real_cls" ? 2e-3 : 1e-2,

@@ -19,7 +19,7 @@ import {
   type Tensor,
 } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { adaLora, adaLoraOptions, loadAdapter, tripletsOf } from "@lowrank/peft";
+import { adalora, adaLora, adaLoraOptions, loadAdapter, tripletsOf } from "@lowrank/peft";
 
 const folder = resolve(
   import.meta.dirname,
@@ -220,7 +220,7 @@ describe.each([["reference"], ["wasm"]] as const)("golden models on %s", (name) 
       spec.initialAdapter === null
         ? undefined
         : await loadAdapter(model, directory(join(folder, c.folder, spec.initialAdapter)), { device });
-    const ada = adapter?.config.adaLora;
+    const ada = adapter?.configOf(adalora)?.adaLora;
     // In a run whose ranknum moved, ranknum was trained like any other weight
     await withData(c, async (file) => {
       for (const [n, w] of model.namedWeights()) {

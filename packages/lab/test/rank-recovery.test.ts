@@ -224,7 +224,7 @@ describe("a study on planted ranks", () => {
       await model.materialize({ device });
       const adapter = await loadAdapter(model, directory(join(folder, "adapter")), { device });
       for (const { module, kept } of run.allocation!.modules) {
-        const update = adapter.updates.get(module)!;
+        const update = adapter.updates.get(module)!.lowRank!;
         expect(update.rank).toBe(kept);
         const [rows, columns] = update.delta().shape as [number, number];
         const values = svd(await update.delta().floats(), rows, columns).s;

@@ -2,22 +2,19 @@
 import { LowrankError, type Device, type DType } from "@lowrank/tensor";
 import { device as aDevice, checkOptions, fields, flag, oneOf, optional, real, whole } from "@lowrank/tensor/check";
 import type { Module, Weight } from "@lowrank/nn";
-import { scaleOf, type LoraConfig } from "./config.ts";
-import { initialize, restore, type Start } from "./initialize.ts";
+import { AdaptedProjection } from "./layers/adapted-projection.ts";
 import type { MergeOptions, MergeReport } from "./layers/adapters.ts";
-import { LoraProjection } from "./layers/projection.ts";
-import { SvdUpdate } from "./layers/svd.ts";
 import type { Update } from "./layers/update.ts";
 import { baseBiases, copiesOf, layersOf, sharerOf, type Layer } from "./layers/walk.ts";
+import type { AdapterConfig, Method, TargetRow } from "./methods/method.ts";
 import { parameterReport, type ParameterReport } from "./report.ts";
 import type { SavedCopy } from "./saved-copy.ts";
-import type { TargetRow } from "./select.ts";
 import { FLOATS } from "./values.ts";
 
 export interface AdapterParts {
   readonly model: Module;
   readonly name: string;
-  readonly config: LoraConfig;
+  readonly config: AdapterConfig;
   readonly table: readonly TargetRow[];
   readonly sites: ReadonlyMap<string, Layer>;
   readonly updates: ReadonlyMap<string, Update>;
@@ -35,19 +32,19 @@ interface Memory {
 }
 const MEMORY_RULES = fields<Memory>({ device: aDevice, seed: optional(whole(0)), dtype: optional(FLOATS) });
 
-const adapters = /* @__PURE__ */ new WeakMap<Module, Map<string, LoraAdapter>>();
+const adapters = /* @__PURE__ */ new WeakMap<Module, Map<string, Adapter>>();
 
 /** Adapters by name that were attached to a model and not deleted. */
-export function register(model: Module): Map<string, LoraAdapter> {
-  const found = adapters.get(model) ?? new Map<string, LoraAdapter>();
+export function register(model: Module): Map<string, Adapter> {
+  const found = adapters.get(model) ?? new Map<string, Adapter>();
   adapters.set(model, found);
   return found;
 }
 
-export class LoraAdapter {
+export class Adapter {
   readonly model: Module;
   readonly name: string;
-  config: LoraConfig;
+  config: AdapterConfig;
   /** What was resolved: module, size, rank, alpha, scale, parameters. */
   table: readonly TargetRow[];
   readonly sites: ReadonlyMap<string, Layer>;
@@ -58,8 +55,8 @@ export class LoraAdapter {
   /** What a file says and nothing comes of: names without a module, tensors without a place. For whoever loads it to print. */
   readonly warnings: string[];
   readonly #updates: Map<string, Update>;
-  /** What A and B took from the base, by module, to be given back by `delete`. */
-  readonly #starts = new Map<string, Start>();
+  /** Gives the base back what starts took from it; for `delete`. */
+  #restores: (() => Promise<void>)[] = [];
   /** Product of what `scaleBy` was given. */
   #strength = 1;
   #on = true;
@@ -83,10 +80,19 @@ export class LoraAdapter {
     this.warnings = [...warnings];
   }
 
+  get method(): Method {
+    return this.config.method;
+  }
+
+  /** The configuration, where the adapter is of this method. */
+  configOf<C extends AdapterConfig>(method: Method<C>): C | undefined {
+    return (this.method as unknown) === method ? (this.config as C) : undefined;
+  }
+
   /** The projections this adapter sits on. */
-  get layers(): ReadonlyMap<string, LoraProjection> {
+  get layers(): ReadonlyMap<string, AdaptedProjection> {
     return new Map(
-      [...this.sites].filter((entry): entry is [string, LoraProjection] => entry[1] instanceof LoraProjection),
+      [...this.sites].filter((entry): entry is [string, AdaptedProjection] => entry[1] instanceof AdaptedProjection),
     );
   }
 
@@ -124,9 +130,12 @@ export class LoraAdapter {
     }
     await this.model.materialize({ device, dtype, seed });
     for (const [name, weight] of this.model.namedWeights()) weight.name = name;
+    const { model, config, method } = this;
     for (const [path, layer] of this.sites) {
-      const start = await initialize(this, path, layer, seed);
-      if (start !== undefined) this.#starts.set(path, start);
+      const update = this.#updates.get(path)!;
+      const restore = await method.start?.({ model, config, path, layer, update, seed, device, dtype });
+      if (restore !== undefined) this.#restores.push(restore);
+      await update.initialize();
     }
   }
 
@@ -185,7 +194,8 @@ export class LoraAdapter {
     for (const [path, layer] of layersOf(this.model)) {
       const report = await layer.adapters.merge(options);
       if (report !== undefined) reports.push(report);
-      for (const update of layer.updates.values()) for (const { weight } of update.weights) weight.dispose();
+      for (const { weights, shared } of layer.updates.values())
+        for (const { weight } of [...weights, ...shared]) weight.dispose();
       this.model.setModule(path, layer.base);
     }
     for (const [path, saved] of copiesOf(this.model)) {
@@ -234,19 +244,22 @@ export class LoraAdapter {
     for (const saved of this.saved.values()) saved.switch(this.name, on);
   }
 
-  /** Multiplies the strength of this adapter. A merged adapter is unmerged first. Saving writes the strength into alpha. */
+  /**
+   * Multiplies the strength of this adapter. A merged adapter is unmerged first. Saving writes the strength into alpha.
+   * @throws LowrankError (AdapterError) where the method has no scale
+   */
   scaleBy(factor: number): void {
     checkOptions("scaleBy", fields<{ factor: number }>({ factor: real() }), { factor });
+    const { method, config } = this;
+    if (method.scaled === undefined)
+      throw new LowrankError(
+        "AdapterError",
+        `scaleBy: ${method.label} has no scale, in PEFT's files neither; change its values, or train it longer`,
+      );
     this.unmerge();
     this.#strength *= factor;
-    for (const { module, alpha, rank } of this.table) {
-      const update = this.updates.get(module)!;
-      // as a file will say it, so that what is loaded has the same bits
-      update.scale =
-        update instanceof SvdUpdate
-          ? (alpha > 0 ? alpha : update.initialRank) * this.#strength
-          : scaleOf(this.config, alpha * this.#strength, rank);
-    }
+    // as a file will say it, so that what is loaded has the same bits
+    for (const row of this.table) this.updates.get(row.module)!.scale = method.scaled(config, row, this.#strength);
   }
 
   /**
@@ -254,14 +267,11 @@ export class LoraAdapter {
    * what a start like PiSSA took from it (to rounding). No other adapter becomes active by itself.
    */
   async delete(): Promise<void> {
-    for (const [path, layer] of this.sites) {
-      layer.adapters.remove(this.name);
-      const start = this.#starts.get(path);
-      if (start !== undefined) await restore(layer as LoraProjection, start);
-      for (const { weight } of this.updates.get(path)!.weights) weight.dispose();
-      if (layer.updates.size === 0) this.model.setModule(path, layer.base);
-    }
-    this.#starts.clear();
+    for (const layer of this.sites.values()) layer.adapters.remove(this.name);
+    for (const restore of this.#restores) await restore();
+    this.#restores = [];
+    for (const weight of this.#weights()) weight.dispose();
+    for (const [path, layer] of this.sites) if (layer.updates.size === 0) this.model.setModule(path, layer.base);
     for (const [path, saved] of this.saved) {
       saved.copies.get(this.name)?.dispose();
       saved.remove(this.name);
@@ -270,14 +280,23 @@ export class LoraAdapter {
     if (register(this.model).get(this.name) === this) register(this.model).delete(this.name);
   }
 
+  /** All weights of the updates, each once. */
+  #weights(): Set<Weight> {
+    return new Set(
+      [...this.#updates.values()].flatMap(({ weights, shared }) => [...weights, ...shared].map(({ weight }) => weight)),
+    );
+  }
+
   /** Tensors under the names of `adapter_model.safetensors`. */
   fileWeights(): Map<string, Weight> {
     const out = new Map<string, Weight>();
     const set = (name: string, weight: Weight): unknown => out.set(`base_model.model.${name}`, weight);
     for (const [path, layer] of this.sites) {
-      for (const { file, weight } of this.updates.get(path)!.weights.map((w) => layer.rename(w)))
+      const { weights, shared } = this.updates.get(path)!;
+      for (const { file, weight } of weights.map((w) => layer.rename(w)))
         if (file !== "") set(`${path}.${file}`, weight);
-      if (this.config.bias === "lora_only" && layer instanceof LoraProjection && layer.bias !== undefined)
+      for (const { file, weight } of shared) if (file !== "") out.set(file, weight);
+      if (this.config.bias.endsWith("_only") && layer instanceof AdaptedProjection && layer.bias !== undefined)
         set(`${path}.base_layer.bias`, layer.bias);
     }
     if (this.config.bias === "all")

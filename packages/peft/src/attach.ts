@@ -2,17 +2,15 @@
 import { Embedding, type Module, type Projection } from "@lowrank/nn";
 import { type Device, LowrankError, quote, type DType } from "@lowrank/tensor";
 import { device as aDevice, checkOptions, fields, optional, text, whole } from "@lowrank/tensor/check";
-import { LoraAdapter, register } from "./adapter.ts";
-import { loraConfig, type LoraConfig } from "./config.ts";
-import { DoraUpdate } from "./layers/dora.ts";
-import { LoraEmbedding } from "./layers/embedding.ts";
-import { LoraUpdate, type LoraOptions } from "./layers/lora.ts";
-import { LoraProjection } from "./layers/projection.ts";
-import { SvdUpdate } from "./layers/svd.ts";
+import { Adapter, register } from "./adapter.ts";
+import { AdaptedEmbedding } from "./layers/adapted-embedding.ts";
+import { AdaptedProjection } from "./layers/adapted-projection.ts";
 import type { Update } from "./layers/update.ts";
 import { copiesOf, isLayer, layersOf, sharerOf, type Layer } from "./layers/walk.ts";
+import type { AdapterConfig, Method, OptionsOf } from "./methods/method.ts";
+import { adapterConfig, type AdapterOptions } from "./methods/registry.ts";
 import { emptyCopy, leavesOf, SavedCopy } from "./saved-copy.ts";
-import { select, type TargetRow } from "./select.ts";
+import { select } from "./select.ts";
 import { snapshot } from "./snapshot.ts";
 import { FLOATS } from "./values.ts";
 
@@ -27,6 +25,9 @@ export interface AdaptOptions {
   readonly name?: string;
 }
 
+/** Options of a method given as a record. */
+export type OptionsFor<C extends AdapterConfig> = OptionsOf<C> & { readonly method: Method<C> };
+
 const ADAPT_RULES = fields<AdaptOptions>({
   device: aDevice,
   seed: optional(whole(0)),
@@ -38,12 +39,20 @@ const ADAPT_RULES = fields<AdaptOptions>({
  * Attaches an adapter to a model, structure only: works on models without memory. It becomes the active one; everything else is frozen.
  * @throws LowrankError naming the option or the module; the model is then as it was
  */
-export function attach(model: Module, options: Partial<LoraConfig>, name = "default"): LoraAdapter {
+export function attach(model: Module, options: AdapterOptions, name?: string): Adapter;
+export function attach<C extends AdapterConfig>(model: Module, options: OptionsFor<C>, name?: string): Adapter;
+export function attach(model: Module, options: AdapterOptions, name = "default"): Adapter {
   return install(plan(model, options, name));
 }
 
 /** Attaches an adapter to a model in memory. Where its start is refused, the model is as it was. */
-export async function adapt(model: Module, options: Partial<LoraConfig>, where: AdaptOptions): Promise<LoraAdapter> {
+export async function adapt(model: Module, options: AdapterOptions, where: AdaptOptions): Promise<Adapter>;
+export async function adapt<C extends AdapterConfig>(
+  model: Module,
+  options: OptionsFor<C>,
+  where: AdaptOptions,
+): Promise<Adapter>;
+export async function adapt(model: Module, options: AdapterOptions, where: AdaptOptions): Promise<Adapter> {
   const { name, ...memory } = checkOptions("adapt", ADAPT_RULES, where);
   const adapter = plan(model, options, name ?? "default");
   await filled(adapter, () => adapter.materialize(memory));
@@ -51,7 +60,7 @@ export async function adapt(model: Module, options: Partial<LoraConfig>, where: 
 }
 
 /** Installs a planned adapter and fills it; where that fails, the model is as it was. */
-export async function filled(adapter: LoraAdapter, fill: () => Promise<void>): Promise<void> {
+export async function filled(adapter: Adapter, fill: () => Promise<void>): Promise<void> {
   const restore = snapshot(adapter.model);
   install(adapter);
   try {
@@ -64,13 +73,14 @@ export async function filled(adapter: LoraAdapter, fill: () => Promise<void>): P
 }
 
 /** An adapter with its layers, which does not stand in the model yet. */
-export function plan(model: Module, options: Partial<LoraConfig>, name: string): LoraAdapter {
+export function plan(model: Module, options: AdapterOptions, name: string): Adapter {
   if (typeof name !== "string" || !/^[\w-]+$/.test(name))
     throw new LowrankError(
       "AdapterError",
       `${quote(name)} is no name for an adapter; letters, digits, "_" and "-" are`,
     );
-  const { rows, config, saved, warnings } = select(model, loraConfig(options));
+  const { rows, config, saved, warnings } = select(model, adapterConfig(options));
+  const make = config.method.make(config, rows);
   const sites = new Map<string, Layer>();
   const updates = new Map<string, Update>();
   for (const row of rows) {
@@ -83,15 +93,17 @@ export function plan(model: Module, options: Partial<LoraConfig>, name: string):
     const layer = isLayer(before)
       ? before
       : before instanceof Embedding
-        ? new LoraEmbedding(before)
-        : new LoraProjection(before as Projection);
+        ? new AdaptedEmbedding(before)
+        : new AdaptedProjection(before as Projection);
     if (layer.updates.has(name))
       throw new LowrankError(
         "AdapterError",
         `there is an adapter "${name}" on ${row.module} already; give this one another name`,
       );
     sites.set(row.module, layer);
-    updates.set(row.module, makeUpdate(layer, row, config));
+    const update = make(row, layer);
+    requireSameKind(row.module, layer, update);
+    updates.set(row.module, update);
   }
   requireOneWithBiases(model, config);
   if (register(model).has(name))
@@ -116,7 +128,7 @@ export function plan(model: Module, options: Partial<LoraConfig>, name: string):
     copies.set(path, copy);
   }
   const own = new Map([...copies].map(([path, { original }]) => [path, emptyCopy(path, original)]));
-  return new LoraAdapter({
+  return new Adapter({
     model,
     name,
     config,
@@ -127,6 +139,16 @@ export function plan(model: Module, options: Partial<LoraConfig>, name: string):
     copies: own,
     warnings: [...warnings, ...biasesOfOthers(model)],
   });
+}
+
+/** What scales and what adds would depend on their order on a layer; PEFT has one method a model. */
+function requireSameKind(path: string, { updates }: Layer, update: Update): void {
+  for (const [name, other] of updates)
+    if ((other.lowRank === undefined) !== (update.lowRank === undefined))
+      throw new LowrankError(
+        "AdapterError",
+        `${path} carries adapter ${name}, which is ${other.kind}, and ${update.kind} on the same layer would depend on their order; delete one of the two, or leave ${path} out`,
+      );
 }
 
 /** An output layer that takes its weight from the table whenever it computes would compute with the copy; PEFT leaves it the original. */
@@ -145,7 +167,7 @@ function requireOwnReaders(model: Module, path: string, place: Module): void {
 }
 
 /** Biases are the base's: an adapter that trains them changes every other. */
-function requireOneWithBiases(model: Module, { bias }: LoraConfig): void {
+function requireOneWithBiases(model: Module, { bias }: AdapterConfig): void {
   const [other] = register(model).keys();
   if (bias !== "none" && other !== undefined)
     throw new LowrankError(
@@ -165,7 +187,7 @@ function biasesOfOthers(model: Module): string[] {
 }
 
 /** Puts a planned adapter into its model. */
-function install(adapter: LoraAdapter): LoraAdapter {
+function install(adapter: Adapter): Adapter {
   const { model, name, sites, saved } = adapter;
   model.freeze();
   // the others rest everywhere, also where this one has no layer
@@ -185,43 +207,4 @@ function install(adapter: LoraAdapter): LoraAdapter {
   model.labelTree();
   register(model).set(name, adapter);
   return adapter;
-}
-
-function makeUpdate(layer: Layer, row: TargetRow, config: LoraConfig): Update {
-  const { site } = layer;
-  const embedding = layer instanceof LoraEmbedding;
-  const options: LoraOptions = { rank: row.rank, scale: row.scale, dropout: config.dropout, loraBias: config.loraBias };
-  if (config.adaLora !== undefined) {
-    const { initR } = config.adaLora;
-    if (embedding)
-      throw new LowrankError(
-        "NotBuiltError",
-        `AdaLoRA on the embedding ${row.module} is not built; name projections only`,
-      );
-    return new SvdUpdate(site, {
-      ...options,
-      scale: row.alpha > 0 ? row.alpha : initR,
-      initialRank: initR,
-      identity: config.initLora !== false,
-    });
-  }
-  if (embedding && config.loraBias)
-    throw new LowrankError("ConfigError", `lora_bias: the embedding ${row.module} can have none`);
-  if (config.initLora === "olora" && !embedding && (layer as LoraProjection).fanInFanOut)
-    throw new LowrankError(
-      "NotBuiltError",
-      `init_lora_weights "olora" on ${row.module}, a Conv1D: PEFT factorizes its weight the wrong way round and cannot read such an adapter; start with "pissa", which it reads`,
-    );
-  const Method = config.dora ? DoraUpdate : LoraUpdate;
-  return new Method(site, {
-    ...options,
-    ...(embedding ? { initA: { kind: "zeros" }, initB: { kind: "normal", std: 1 } } : startOf(config, row.rank)),
-  });
-}
-
-/** What a start draws; starts that need the base are `initialize`'s. */
-function startOf({ initLora }: LoraConfig, rank: number): Partial<LoraOptions> {
-  if (initLora === "gaussian") return { initA: { kind: "normal", std: 1 / rank } };
-  // without PEFT's reset B keeps the values of a fresh linear layer
-  return initLora === false ? { initB: { kind: "uniform", bound: 1 / Math.sqrt(rank) } } : {};
 }

@@ -21,10 +21,11 @@ import {
   type Rule,
 } from "@lowrank/tensor/check";
 import type { Module, Weight } from "@lowrank/nn";
-import type { LoraAdapter } from "./adapter.ts";
+import type { Adapter } from "./adapter.ts";
 import { filled, plan, type AdaptOptions } from "./attach.ts";
-import { adapterConfigFile, CONFIG_FILE, parseAdapterConfig } from "./config-file.ts";
+import { adapterConfigFile, parseAdapterConfig } from "./config-file.ts";
 import { fitTensors, readTensors, writeTensors } from "./fit.ts";
+import { CONFIG_FILE } from "./methods/file-parts.ts";
 import { savedConfig, tensorsToSave, unmergedWhile } from "./saving.ts";
 import { FLOATS, type ValueOptions } from "./values.ts";
 
@@ -78,7 +79,7 @@ export async function readAdapterConfig(files: Files): Promise<Record<string, un
  * configuration that match nothing.
  * @throws LowrankError where the adapter does not fit, listing what differs, and on values that are not finite; the model is then as it was
  */
-export async function loadAdapter(model: Module, files: Files, where: LoadAdapterOptions): Promise<LoraAdapter> {
+export async function loadAdapter(model: Module, files: Files, where: LoadAdapterOptions): Promise<Adapter> {
   const {
     name: called = "default",
     allowNonFinite = false,
@@ -120,7 +121,7 @@ export async function loadAdapter(model: Module, files: Files, where: LoadAdapte
  * @throws LowrankError where PEFT could not read the same function from the file
  */
 export async function saveAdapter(
-  adapter: LoraAdapter,
+  adapter: Adapter,
   files: WritableFiles,
   options: SaveAdapterOptions = {},
 ): Promise<void> {

@@ -4,7 +4,9 @@
  */
 import { endsIn, type Module, type Weight } from "@lowrank/nn";
 import { LowrankError, type StoredTensor } from "@lowrank/tensor";
-import type { LoraAdapter } from "./adapter.ts";
+import type { Adapter } from "./adapter.ts";
+import { adapterWeights } from "./layers/walk.ts";
+import { isAdapterTensor } from "./methods/registry.ts";
 import { endsAtDot, savedMatcher } from "./names.ts";
 import { converted, cut, type ValueOptions } from "./values.ts";
 
@@ -21,15 +23,13 @@ export interface Fit {
 }
 
 const PREFIX = "base_model.model.";
-/** Parts of an adapter: without a place for them the adapter is another's. */
-const OWN = /\.lora_(A|B|E|embedding_A|embedding_B|magnitude_vector)(\.|$)/;
 /** PEFT writes some saved modules a second and third time: biases with `bias: "all"`, resized embeddings with all they have. */
 const TWICE = /\.(original_module|modules_to_save)\.(?=(.*\.)?(weight|bias)$)/;
 /** Tensors of a module that grow with its number of rows. */
 const ROWS = /\.((base_layer|original_module)\.)?(weight|lora_embedding_A|lora_B\.weight)$/;
 
 /** @param shapes of the file's tensors. @throws LowrankError (AdapterError) listing what is missing, has no place or another shape */
-export function fitTensors(adapter: LoraAdapter, shapes: ReadonlyMap<string, readonly number[]>): Fit {
+export function fitTensors(adapter: Adapter, shapes: ReadonlyMap<string, readonly number[]>): Fit {
   const own = adapter.fileWeights();
   const tied = (adapter.model as Module & Tied).tied ?? new Map<string, string>();
   const rest = baseWeights(adapter.model, tied);
@@ -41,14 +41,15 @@ export function fitTensors(adapter: LoraAdapter, shapes: ReadonlyMap<string, rea
     const inside = name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name;
     const weight = own.get(name) ?? own.get(olderBias(name));
     if (weight !== undefined) {
-      const dim = placeIn(shape, weight, inside, adapter.config.dora ? [] : vocabulary);
+      const dim = placeIn(shape, weight, inside, adapter.method.cutsVocabulary ? vocabulary : []);
       if (dim === undefined)
         problems.push(`${name} is [${shape.join(", ")}], the model wants [${weight.shape.join(", ")}]`);
       else places.set(name, { weight, base: false, ...(dim === "all" ? {} : { dim }) });
       if (typeof dim === "number") warnings.push(partly(name, shape, weight));
       continue;
     }
-    if (OWN.test(name)) {
+    // a part of an adapter without a place: the file is another model's
+    if (isAdapterTensor(name)) {
       problems.push(`${name} has no place in this model`);
       continue;
     }
@@ -59,7 +60,7 @@ export function fitTensors(adapter: LoraAdapter, shapes: ReadonlyMap<string, rea
     )
       continue;
     const plain = inside.replace(/\.weight$/, "");
-    if ([...tied.values()].includes(inside) && savedMatcher(adapter.config)(plain)) {
+    if ([...tied.values()].includes(inside) && savedMatcher(adapter.config.modulesToSave)(plain)) {
       problems.push(
         `${name} was trained apart (modules_to_save), and this base has it as the embedding table: untie the two first`,
       );
@@ -108,9 +109,8 @@ interface Tied {
 
 /** Weights of the base by the names that a checkpoint has for them. */
 function baseWeights(model: Module, tied: ReadonlyMap<string, string>): Map<string, Weight> {
-  const out = new Map(
-    [...model.namedWeights()].filter(([name]) => !/\.(lora_\w+|modules_to_save|ranknum)\./.test(name)),
-  );
+  const added = adapterWeights(model);
+  const out = new Map([...model.namedWeights()].filter(([, weight]) => !added.has(weight)));
   for (const [name, second] of tied) if (out.has(name) && !out.has(second)) out.set(second, out.get(name)!);
   return out;
 }

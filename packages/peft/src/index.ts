@@ -2,11 +2,9 @@
  * @module
  * Adapters with the methods, module selection, scales and files of Python's PEFT.
  */
-export { LoraAdapter, type AdapterParts } from "./adapter.ts";
-export { adaLoraConfig, stepsOf, type AdaLoraConfig } from "./adalora-config.ts";
-export { adapt, attach, type AdaptOptions } from "./attach.ts";
+export { Adapter, type AdapterParts } from "./adapter.ts";
+export { adapt, attach, type AdaptOptions, type OptionsFor } from "./attach.ts";
 export { adapterConfigFile, parseAdapterConfig, type WrittenFacts } from "./config-file.ts";
-export { loraConfig, type InitLora, type LoraConfig, type TaskType } from "./config.ts";
 export { familyRanks, type PartRanks } from "./family-ranks.ts";
 export {
   loadAdapter,
@@ -15,18 +13,39 @@ export {
   type LoadAdapterOptions,
   type SaveAdapterOptions,
 } from "./files.ts";
+export { AdaptedEmbedding } from "./layers/adapted-embedding.ts";
+export { AdaptedProjection } from "./layers/adapted-projection.ts";
+export { Adapters, type AdaptedBase, type MergeOptions, type MergeReport } from "./layers/adapters.ts";
 export { DoraUpdate } from "./layers/dora.ts";
 export { LoraUpdate, type LoraOptions } from "./layers/lora.ts";
-export { Adapters, type AdaptedBase, type MergeOptions, type MergeReport } from "./layers/adapters.ts";
-export { LoraEmbedding } from "./layers/embedding.ts";
-export { LoraProjection } from "./layers/projection.ts";
+export { LowRankUpdate, type LowRankOptions } from "./layers/low-rank.ts";
 export { SvdUpdate, type SvdOptions } from "./layers/svd.ts";
+export { Update, type LowRank, type NamedUpdateWeight, type Ranks, type UpdateBase } from "./layers/update.ts";
 export type { Layer, Target } from "./layers/walk.ts";
-export { Update, type NamedUpdateWeight, type UpdateBase, type UpdateOptions } from "./layers/update.ts";
 export { qr } from "./linear-algebra.ts";
+export { adaLoraConfig, stepsOf, type AdaLoraConfig } from "./lora/adalora-config.ts";
+export type { AdaLoraAdapterConfig, InitLora, LoraConfig } from "./lora/config.ts";
+export { adalora } from "./methods/adalora.ts";
+export { COMMON_RULES, COMMON_SPELT, commonConfig, LAYER_RULES } from "./methods/common.ts";
+export { dora } from "./methods/dora.ts";
+export { lora } from "./methods/lora.ts";
+export type {
+  AdapterConfig,
+  ChosenTarget,
+  FileCommon,
+  FileKeys,
+  Method,
+  OptionsOf,
+  SavedRow,
+  StartContext,
+  TargetRow,
+  TaskType,
+} from "./methods/method.ts";
+export { adapterConfig, registerMethod, type AdapterOptions } from "./methods/registry.ts";
 export { loadMlxAdapter } from "./mlx.ts";
+export type { Unmatched } from "./names.ts";
 export { parameterReport, type ParameterReport } from "./report.ts";
 export { SavedCopy } from "./saved-copy.ts";
-export { lookUpPattern, resolveTargets, type TargetRow } from "./select.ts";
+export { lookUpPattern, resolveTargets } from "./select.ts";
 export { activate, combine } from "./several.ts";
 export * from "./adaptive/index.ts";

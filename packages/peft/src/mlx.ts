@@ -13,12 +13,12 @@ import {
   type Rule,
 } from "@lowrank/tensor/check";
 import { nearest, type Module } from "@lowrank/nn";
-import type { LoraAdapter } from "./adapter.ts";
+import type { Adapter } from "./adapter.ts";
 import { filled, plan } from "./attach.ts";
-import { CONFIG_FILE } from "./config-file.ts";
 import { LOAD_RULES, requireFiles, type LoadAdapterOptions } from "./files.ts";
 import { fitTensors, readTensors, writeTensors } from "./fit.ts";
 import { targetsOf } from "./layers/walk.ts";
+import { CONFIG_FILE } from "./methods/file-parts.ts";
 
 const TENSORS = "adapters.safetensors";
 
@@ -59,7 +59,7 @@ const PARTS: Readonly<Record<string, string>> = {
  * Attaches an mlx-lm adapter. A = lora_aᵀ, B = lora_bᵀ, alpha = scale · r.
  * @throws LowrankError where the folder's type and tensors disagree, or name what the model does not have; the model is then as it was
  */
-export async function loadMlxAdapter(model: Module, files: Files, where: LoadAdapterOptions): Promise<LoraAdapter> {
+export async function loadMlxAdapter(model: Module, files: Files, where: LoadAdapterOptions): Promise<Adapter> {
   const {
     name: called = "default",
     allowNonFinite = false,

@@ -1,15 +1,14 @@
 /** How names and patterns of a configuration match module paths: PEFT's rules, and what is said of those that match nothing. */
 import { LowrankError, quote } from "@lowrank/tensor";
 import { nearestName, pattern } from "@lowrank/tensor/check";
-import type { LoraConfig } from "./config.ts";
 
 /** Whether a path is meant. */
 export type Matcher = (path: string) => boolean;
 
 /** A list matches names or dotted suffixes; a string is a regular expression for the whole path. */
-export function matcherOf(rule: readonly string[] | string, key: string): Matcher {
+export function matcherOf(rule: readonly string[] | string, label: string, key: string): Matcher {
   if (typeof rule !== "string") return (path) => rule.some((name) => endsAtDot(path, name));
-  const expression = pattern(rule, `LoRA: ${key}`);
+  const expression = pattern(rule, `${label}: ${key}`);
   return (path) => expression.fullMatch(path);
 }
 
@@ -23,25 +22,23 @@ export function patternKeys(
   what: string,
 ): { first: (path: string) => string | undefined; matches: (key: string, path: string) => boolean } {
   const expressions = new Map(
-    Object.keys(patterns).map((key) => [key, pattern(`(.*\\.)?(${key})$`, `LoRA: ${what} ${quote(key)}`)]),
+    Object.keys(patterns).map((key) => [key, pattern(`(.*\\.)?(${key})$`, `${what} ${quote(key)}`)]),
   );
   const matches = (key: string, path: string): boolean => expressions.get(key)!.fullMatch(path);
   return { matches, first: (path) => [...expressions.keys()].find((key) => matches(key, path)) };
 }
 
 /** Modules that are copied whole, and everything in them, take no adapter. */
-export function savedMatcher({ modulesToSave }: LoraConfig): Matcher {
+export function savedMatcher(modulesToSave: readonly string[]): Matcher {
   const expressions = modulesToSave.map((name) =>
-    pattern(`(^|.*\\.)${name}($|\\..*)`, `LoRA: modules_to_save ${quote(name)}`),
+    pattern(`(^|.*\\.)${name}($|\\..*)`, `modules_to_save ${quote(name)}`),
   );
   return (path) => expressions.some((expression) => expression.fullMatch(path));
 }
 
 /** The number of the layer a path lies in, as PEFT finds it. */
-export function layerNumbers({ layersPattern }: LoraConfig): (path: string) => number | undefined {
-  const expressions = layersPattern?.map((name) =>
-    pattern(`(?:^|.*?\\.)${name}`, `LoRA: layers_pattern ${quote(name)}`),
-  );
+export function layerNumbers(layersPattern: readonly string[] | undefined): (path: string) => number | undefined {
+  const expressions = layersPattern?.map((name) => pattern(`(?:^|.*?\\.)${name}`, `layers_pattern ${quote(name)}`));
   return (path) => {
     const parts = path.split(".");
     // a number with a name before it and one behind it; without a pattern two names stand before it
@@ -62,10 +59,13 @@ const LISTED = 8;
 /** Names that matched nothing: the first is an error, or all become warnings. */
 export class Unmatched {
   readonly warnings: string[] = [];
+  readonly #label: string;
   readonly #strict: boolean;
 
-  constructor({ onUnmatchedPattern }: LoraConfig) {
-    this.#strict = onUnmatchedPattern === "error";
+  /** @param label the method's, for messages */
+  constructor(label: string, onUnmatched: "error" | "warn") {
+    this.#label = label;
+    this.#strict = onUnmatched === "error";
   }
 
   /** @param paths what the name could have matched */
@@ -80,7 +80,7 @@ export class Unmatched {
   }
 
   say(what: string): void {
-    if (this.#strict) throw new LowrankError("PatternError", `LoRA: ${what}`);
+    if (this.#strict) throw new LowrankError("PatternError", `${this.#label}: ${what}`);
     this.warnings.push(what);
   }
 }

@@ -1,6 +1,6 @@
 /** Counting parameters as PEFT counts them. Works on models without memory. */
 import type { Module } from "@lowrank/nn";
-import type { TargetRow } from "./select.ts";
+import type { TargetRow } from "./methods/method.ts";
 
 export interface ParameterReport {
   readonly trainable: number;
@@ -11,7 +11,7 @@ export interface ParameterReport {
   /** 100 · trainable / total. */
   readonly percent: number;
   readonly table: readonly TargetRow[];
-  /** What the configuration says and nothing comes of; see `LoraAdapter.warnings`. */
+  /** What the configuration says and nothing comes of; see `Adapter.warnings`. */
   readonly warnings: readonly string[];
 }
 

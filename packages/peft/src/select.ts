@@ -2,28 +2,17 @@
 import { Embedding, endsIn, Projection, type Module } from "@lowrank/nn";
 import { LowrankError, quote } from "@lowrank/tensor";
 import { strangeKeys } from "./config-file.ts";
-import { adaLoraIgnores, evenAlpha, headsOf, isAllLinear, scaleOf, type LoraConfig } from "./config.ts";
 import { defaultTargets, modelTypeOf } from "./default-targets.ts";
 import { placesOf, targetsOf, type Target } from "./layers/walk.ts";
+import { headsOf, isAllLinear } from "./methods/common.ts";
+import type { AdapterConfig, TargetRow } from "./methods/method.ts";
 import { endsAtDot, layerNumbers, matcherOf, patternKeys, savedMatcher, Unmatched } from "./names.ts";
-
-/** One line of the resolved table. */
-export interface TargetRow {
-  readonly module: string;
-  readonly inFeatures: number;
-  readonly outFeatures: number;
-  readonly rank: number;
-  readonly alpha: number;
-  readonly scale: number;
-  /** Trained values: rank · (in + out), and what the method adds. */
-  readonly parameters: number;
-}
 
 /** What a configuration comes to on a model. */
 export interface Selection {
   readonly rows: readonly TargetRow[];
   /** The configuration with the targets spelt out, as PEFT writes them into a file. */
-  readonly config: LoraConfig;
+  readonly config: AdapterConfig;
   /** Paths of the modules that are trained whole. */
   readonly saved: readonly string[];
   /** Names of the configuration that match nothing, where that is no error. */
@@ -42,21 +31,21 @@ export function lookUpPattern(pattern: Readonly<Record<string, number>>, path: s
 }
 
 /** Resolves a config against a model. The table is a value: print it, save it, assert it. */
-export function resolveTargets(model: Module, config: LoraConfig): TargetRow[] {
+export function resolveTargets(model: Module, config: AdapterConfig): TargetRow[] {
   return [...select(model, config).rows];
 }
 
 /** @throws LowrankError (PatternError) on a name that matches nothing, where the config does not say `warn`, and where no target is left */
-export function select(model: Module, config: LoraConfig): Selection {
+export function select(model: Module, config: AdapterConfig): Selection {
   const all = targetsOf(model);
   const paths = all.map(([path]) => path);
-  const unmatched = new Unmatched(config);
+  const unmatched = new Unmatched(config.method.label, config.onUnmatchedPattern);
   const { targetModules: wanted } = config;
   const rule = isAllLinear(wanted)
     ? all.flatMap(([path, module]) =>
         module instanceof Projection && !endsIn(path, model.family?.outputEmbeddings ?? []) ? [path] : [],
       )
-    : (wanted ?? defaultTargets(model, config.adaLora !== undefined, paths));
+    : (wanted ?? defaultTargets(model, config.method.targets, paths));
   const chosen = choose(model, all, rule, config, unmatched);
   if (typeof wanted === "object")
     for (const name of wanted)
@@ -69,14 +58,17 @@ export function select(model: Module, config: LoraConfig): Selection {
       "AdapterError",
       `modules_to_save takes ${both[0]} whole (names match the end of a path, at a dot or not, as in PEFT), and it is a target module too; exclude it from the targets`,
     );
-  const rows = rowsOf(chosen, config, unmatched);
-  const idle = adaLoraIgnores(config).map((what) => `${what}; it is ignored, as in PEFT`);
-  return {
-    rows,
-    saved,
-    config: { ...config, targetModules: rule },
-    warnings: [...strangeKeys(config.source), ...idle, ...unmatched.warnings],
-  };
+  const { method } = config;
+  const named: AdapterConfig = { ...config, targetModules: rule };
+  const resolved = method.chosen?.(named, model) ?? named;
+  const rows = method.resolve(
+    chosen.map(([path, target]) => ({ path, target, ...sizeOfTarget(target) })),
+    resolved,
+    unmatched,
+  );
+  const idle = (method.idle?.(config) ?? []).map((what) => `${what}; it is ignored, as in PEFT`);
+  const strange = Object.keys(config.source).length === 0 ? [] : strangeKeys(method, config.source);
+  return { rows, saved, config: resolved, warnings: [...strange, ...idle, ...unmatched.warnings] };
 }
 
 /** Targets that are wanted, not excluded, not trained whole and in a wanted layer. */
@@ -84,12 +76,17 @@ function choose(
   model: Module,
   all: readonly [string, Target][],
   rule: readonly string[] | string,
-  config: LoraConfig,
+  config: AdapterConfig,
   unmatched: Unmatched,
 ): [string, Target][] {
-  const [isWanted, isSaved, layerOf] = [matcherOf(rule, "target_modules"), savedMatcher(config), layerNumbers(config)];
+  const { label } = config.method;
+  const [isWanted, isSaved, layerOf] = [
+    matcherOf(rule, label, "target_modules"),
+    savedMatcher(config.modulesToSave),
+    layerNumbers(config.layersPattern),
+  ];
   const isExcluded =
-    config.excludeModules === undefined ? () => false : matcherOf(config.excludeModules, "exclude_modules");
+    config.excludeModules === undefined ? () => false : matcherOf(config.excludeModules, label, "exclude_modules");
   const named = all.filter(([path]) => isWanted(path));
   const layers = config.layersToTransform;
   const chosen = named.filter(
@@ -106,14 +103,14 @@ function choose(
       config.targetModules === undefined
         ? `no target modules are given, and PEFT's defaults for ${modelTypeOf(model) === undefined ? "models that say no type" : `model type "${modelTypeOf(model)}"`} (${said || "none"})`
         : `target modules ${quote(said)}`;
-    throw new LowrankError("PatternError", `LoRA: ${what} ${why}`);
+    throw new LowrankError("PatternError", `${label}: ${what} ${why}`);
   }
   const sliced = model.family?.slicedTables ?? [];
   const unread = chosen.find(([path, target]) => target instanceof Embedding && endsIn(path, sliced));
   if (unread !== undefined)
     throw new LowrankError(
       "PatternError",
-      `LoRA: ${unread[0]} cannot take an adapter: models slice this table and never call the module, so the adapter would have no effect`,
+      `${label}: ${unread[0]} cannot take an adapter: models slice this table and never call the module, so the adapter would have no effect`,
     );
   const numbers = new Set(named.map(([path]) => layerOf(path)));
   for (const layer of layers ?? [])
@@ -122,7 +119,7 @@ function choose(
         `layers_to_transform ${layer} matches nothing; the targets lie in layers ${[...numbers].filter((n) => n !== undefined).join(", ")}`,
       );
   for (const name of config.layersPattern ?? []) {
-    const alone = layerNumbers({ ...config, layersPattern: [name] });
+    const alone = layerNumbers([name]);
     if (!named.some(([path]) => alone(path) !== undefined))
       unmatched.name(
         "layers_pattern",
@@ -133,19 +130,23 @@ function choose(
   return chosen;
 }
 
-function checkExclusions({ excludeModules: rule }: LoraConfig, paths: readonly string[], unmatched: Unmatched): void {
+function checkExclusions(
+  { excludeModules: rule, method }: AdapterConfig,
+  paths: readonly string[],
+  unmatched: Unmatched,
+): void {
   if (rule === undefined) return;
   if (typeof rule !== "string") {
     for (const name of rule)
       if (!paths.some((path) => endsAtDot(path, name))) unmatched.name("exclude_modules", name, paths);
-  } else if (!paths.some(matcherOf(rule, "exclude_modules")))
+  } else if (!paths.some(matcherOf(rule, method.label, "exclude_modules")))
     unmatched.say(
       `exclude_modules ${quote(rule)} matches nothing; a string is a regular expression for the whole path, such as ${paths[0]}`,
     );
 }
 
 /** Paths that end in a name of `modules_to_save`, at a dot or not. Names that the task brings need not match. */
-function chooseSaved(model: Module, config: LoraConfig, unmatched: Unmatched): string[] {
+function chooseSaved(model: Module, config: AdapterConfig, unmatched: Unmatched): string[] {
   const modules = placesOf(model, () => true).filter(([, module]) => module.weights().length > 0);
   const found = new Set<string>();
   for (const name of config.modulesToSave) {
@@ -159,79 +160,4 @@ function chooseSaved(model: Module, config: LoraConfig, unmatched: Unmatched): s
       );
   }
   return [...found];
-}
-
-/** Ranks beyond min(in, out) add nothing, but PEFT takes them, and a default rank on a narrow layer is common; this many times the layer's width is a slip. */
-const WIDEST = 64;
-
-function rowsOf(chosen: readonly [string, Target][], config: LoraConfig, unmatched: Unmatched): TargetRow[] {
-  const paths = chosen.map(([path]) => path);
-  const [ranks, alphas] = [
-    patternKeys(config.rankPattern, "rank_pattern"),
-    patternKeys(config.alphaPattern, "alpha_pattern"),
-  ];
-  if (config.adaLora === undefined) {
-    checkPatterns("rank_pattern", config.rankPattern, ranks, paths, unmatched);
-    checkPatterns("alpha_pattern", config.alphaPattern, alphas, paths, unmatched);
-  } else
-    for (const key of Object.keys(config.adaLora.rankMask ?? {}))
-      if (!paths.includes(key.replace(/\.lora_E$/, "")))
-        unmatched.name(
-          "rank_pattern",
-          key,
-          paths.map((path) => `${path}.lora_E`),
-        );
-  return chosen.map(([module, target]) => {
-    const { inFeatures, outFeatures } = sizeOfTarget(target);
-    const rankKey = ranks.first(module);
-    const rank =
-      config.adaLora !== undefined
-        ? maskedRank(config, module)
-        : rankKey === undefined
-          ? config.r
-          : config.rankPattern[rankKey]!;
-    if (rank > WIDEST * Math.max(inFeatures, outFeatures))
-      throw new LowrankError(
-        "ConfigError",
-        `LoRA: rank ${rank} on ${module}, which is ${inFeatures} × ${outFeatures}: ranks above ${Math.min(inFeatures, outFeatures)} add nothing to it, and above ${WIDEST * Math.max(inFeatures, outFeatures)} are refused; give a smaller r`,
-      );
-    const usual =
-      config.alphaMode === "constantScaling" && config.adaLora === undefined ? evenAlpha(config, rank) : config.alpha;
-    const alphaKey = config.adaLora === undefined ? alphas.first(module) : undefined;
-    const alpha = alphaKey === undefined ? usual : config.alphaPattern[alphaKey]!;
-    const extra =
-      (config.adaLora !== undefined ? rank : 0) +
-      (config.dora ? outFeatures : 0) +
-      (config.loraBias && config.adaLora === undefined ? outFeatures : 0);
-    return {
-      module,
-      inFeatures,
-      outFeatures,
-      rank,
-      alpha,
-      scale: scaleOf(config, alpha, rank),
-      parameters: rank * (inFeatures + outFeatures) + extra,
-    };
-  });
-}
-
-/** Kept ranks of a finished adapter, the initial rank otherwise. */
-function maskedRank({ adaLora }: LoraConfig, module: string): number {
-  return adaLora!.rankMask?.[`${module}.lora_E`]?.filter(Boolean).length ?? adaLora!.initR;
-}
-
-function checkPatterns(
-  what: string,
-  patterns: Readonly<Record<string, number>>,
-  { first, matches }: ReturnType<typeof patternKeys>,
-  paths: readonly string[],
-  unmatched: Unmatched,
-): void {
-  const used = new Set(paths.map(first));
-  for (const key of Object.keys(patterns)) {
-    if (used.has(key)) continue;
-    const shadowed = paths.some((path) => matches(key, path));
-    if (shadowed) unmatched.say(`${what} ${quote(key)} only matches modules that an earlier key takes; put it first`);
-    else unmatched.name(what, key, paths, "matches no target module; a key is the end of a path at a dot");
-  }
 }

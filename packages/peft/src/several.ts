@@ -2,10 +2,9 @@
 import type { Module } from "@lowrank/nn";
 import { type Device, LowrankError, toMemory } from "@lowrank/tensor";
 import { device as aDevice, checkOptions, fields, listOf, real } from "@lowrank/tensor/check";
-import { register, type LoraAdapter } from "./adapter.ts";
+import { register, type Adapter } from "./adapter.ts";
 import { adapt } from "./attach.ts";
-import { LoraUpdate } from "./layers/lora.ts";
-import { SvdUpdate } from "./layers/svd.ts";
+import type { LowRank, Update } from "./layers/update.ts";
 import { copiesOf, layersOf } from "./layers/walk.ts";
 
 /**
@@ -25,8 +24,7 @@ export function activate(model: Module, ...names: readonly string[]): void {
   for (const [, { adapters, updates }] of layers) {
     adapters.activate(names);
     for (const [name, update] of updates)
-      for (const { weight } of update.weights)
-        weight.trainable = names.includes(name) && !(update instanceof SvdUpdate && weight === update.ranknum);
+      for (const { weight, fixed } of update.weights) weight.trainable = names.includes(name) && fixed !== true;
   }
   for (const [, saved] of copies) {
     saved.active = names;
@@ -44,10 +42,10 @@ export function activate(model: Module, ...names: readonly string[]): void {
  * adapts is adapted. The result becomes the active adapter; saved modules are not combined.
  */
 export async function combine(
-  adapters: readonly (readonly [LoraAdapter, number])[],
+  adapters: readonly (readonly [Adapter, number])[],
   name: string,
   where: { device: Device },
-): Promise<LoraAdapter> {
+): Promise<Adapter> {
   checkOptions("combine", fields<{ weights: number[] }>({ weights: listOf(real()) }), {
     weights: adapters.map(([, weight]) => weight),
   });
@@ -63,14 +61,15 @@ export async function combine(
       adapters.flatMap(([a, weight]) => {
         const update = a.updates.get(path);
         if (update === undefined) return [];
-        if (!(update instanceof LoraUpdate) || update.kind !== "lora" || update.bias !== undefined)
+        const { factors, rank } = update.lowRank ?? {};
+        if (factors === undefined)
           throw new LowrankError("AdapterError", `combine: ${path} is not a plain LoRA in all of them`);
-        return [{ update, factor: weight * update.scale }];
+        return [{ ...factors, rank: rank!, factor: weight * factors.scale }];
       }),
     ]),
   );
   const escaped = (path: string): string => path.replaceAll(".", "\\.");
-  const ranks = paths.map((path) => parts.get(path)!.reduce((sum, { update }) => sum + update.rank, 0));
+  const ranks = paths.map((path) => parts.get(path)!.reduce((sum, { rank }) => sum + rank, 0));
   const rankPattern = Object.fromEntries(paths.map((path, i) => [escaped(path), ranks[i]!]));
   const out = await adapt(
     first.model,
@@ -83,24 +82,32 @@ export async function combine(
     },
     { ...where, name },
   );
-  for (const [path, update] of out.updates) await concatenate(update as LoraUpdate, parts.get(path)!);
+  for (const [path, update] of out.updates) await concatenate(update, parts.get(path)!);
   return out;
+}
+
+interface Part extends NonNullable<LowRank["factors"]> {
+  readonly rank: number;
+  /** What B is multiplied by. */
+  readonly factor: number;
 }
 
 /** Rows of A and columns of B side by side; factors go into B. */
 async function concatenate(
-  { a, b, rank, base: { inFeatures, outFeatures } }: LoraUpdate,
-  parts: readonly { readonly update: LoraUpdate; readonly factor: number }[],
+  { lowRank, base: { inFeatures, outFeatures } }: Update,
+  parts: readonly Part[],
 ): Promise<void> {
+  const { rank, factors } = lowRank!;
   const [rows, columns] = [new Float64Array(rank * inFeatures), new Float64Array(outFeatures * rank)];
   let at = 0;
-  for (const { update, factor } of parts) {
-    rows.set(await update.a.value.floats(), at * inFeatures);
-    const from = await update.b.value.floats();
+  for (const { a, b, rank: own, factor } of parts) {
+    rows.set(await a.value.floats(), at * inFeatures);
+    const from = await b.value.floats();
     for (let o = 0; o < outFeatures; o++)
-      for (let k = 0; k < update.rank; k++) columns[o * rank + at + k] = factor * from[o * update.rank + k]!;
-    at += update.rank;
+      for (let k = 0; k < own; k++) columns[o * rank + at + k] = factor * from[o * own + k]!;
+    at += own;
   }
+  const { a, b } = factors!;
   a.parameter.write(toMemory(a.parameter.dtype, rows, "f64"));
   b.parameter.write(toMemory(b.parameter.dtype, columns, "f64"));
 }

@@ -1,6 +1,6 @@
 /** Base weights that PEFT writes beside an adapter. The adapter's function does not need them; with them our files are PEFT's to the byte. */
 import { endsIn, type Weight } from "@lowrank/nn";
-import type { LoraAdapter } from "./adapter.ts";
+import type { Adapter } from "./adapter.ts";
 import { savedMatcher } from "./names.ts";
 
 /** With one of these among the targets, whatever the model, PEFT saves the tables and output layers that carry the adapter (its `EMBEDDING_LAYER_NAMES`). */
@@ -9,7 +9,7 @@ const EMBEDDING_NAMES = ["embed_tokens", "lm_head"];
 const PREFIX = "base_model.model.";
 
 /** By their names in the file. */
-export function writtenAlong({ model, config, sites, saved, copies, baseFromFile }: LoraAdapter): Map<string, Weight> {
+export function writtenAlong({ model, config, sites, saved, copies, baseFromFile }: Adapter): Map<string, Weight> {
   const out = new Map(baseFromFile);
   const { targetModules } = config;
   if (
@@ -24,7 +24,7 @@ export function writtenAlong({ model, config, sites, saved, copies, baseFromFile
   }
   if (config.bias !== "all") return out;
   // every name with "bias" in it: those of modules trained whole stand there three times
-  const named = savedMatcher(config);
+  const named = savedMatcher(config.modulesToSave);
   for (const [path, { original }] of saved) {
     const parts = path.split(".");
     const root = parts.map((_, i) => parts.slice(0, i + 1).join(".")).find(named) ?? path;

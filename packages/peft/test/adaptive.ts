@@ -10,12 +10,12 @@ import {
   type HostTensor,
   type Tensor,
 } from "@lowrank/tensor";
-import { LoraProjection, SvdUpdate, type AdaptiveMethod, type StepGradients, type Triplets } from "../src/index.ts";
+import { AdaptedProjection, SvdUpdate, type AdaptiveMethod, type StepGradients, type Triplets } from "../src/index.ts";
 
 /** b(tanh(a(x))). */
 export class Pair extends Module {
-  a: LoraProjection;
-  b: LoraProjection;
+  a: AdaptedProjection;
+  b: AdaptedProjection;
 
   constructor(sizes: readonly [number, number, number], ranks: readonly [number, number], scale = 4) {
     super();
@@ -35,13 +35,13 @@ export class Pair extends Module {
   }
 }
 
-function svd(base: Linear, rank: number, scale: number): LoraProjection {
-  const layer = new LoraProjection(base);
+function svd(base: Linear, rank: number, scale: number): AdaptedProjection {
+  const layer = new AdaptedProjection(base);
   layer.add("default", new SvdUpdate(layer.site, { rank, scale, dropout: 0 }));
   return layer;
 }
 
-export function triplets(name: string, layer: LoraProjection): Triplets {
+export function triplets(name: string, layer: AdaptedProjection): Triplets {
   const { a, b, e } = layer.updates.get("default") as SvdUpdate;
   return { name, a, b, e };
 }

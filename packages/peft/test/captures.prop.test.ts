@@ -4,7 +4,7 @@ import { Rngs, Linear, Module } from "@lowrank/nn";
 import { quantize } from "@lowrank/quant";
 import { compile, grad, init, mixedBf16, ops, withPrecision, type Device, type Tensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { activate, adapt, type LoraAdapter } from "../src/index.ts";
+import { activate, adapt, type Adapter } from "../src/index.ts";
 import { enlarge, random, stir } from "./helpers.ts";
 
 class Two extends Module {
@@ -18,11 +18,11 @@ class Two extends Module {
 interface Scene {
   readonly device: Device;
   readonly model: Two;
-  readonly adapters: Map<string, LoraAdapter>;
+  readonly adapters: Map<string, Adapter>;
   made: number;
 }
 
-const any = (scene: Scene): LoraAdapter | undefined =>
+const any = (scene: Scene): Adapter | undefined =>
   [...scene.adapters.values()][scene.made % Math.max(1, scene.adapters.size)];
 
 /** What can be done to a model with adapters. Those that do not apply just now do nothing. */

@@ -1,7 +1,7 @@
 /** Random values for models in tests. */
 import type { Weight } from "@lowrank/nn";
 import { RandomStream, type Device, type Tensor } from "@lowrank/tensor";
-import type { LoraAdapter } from "../src/index.ts";
+import type { Adapter } from "../src/index.ts";
 
 export function random(count: number, seed: number, factor = 1): Float64Array {
   const out = new Float64Array(count);
@@ -24,7 +24,7 @@ export function enlarge(weights: readonly Weight[], factor = 0.4): void {
 }
 
 /** Gives every trained part of an adapter values, so that it does something. Magnitudes stay positive. */
-export function stir(adapter: LoraAdapter, seed: number): void {
+export function stir(adapter: Adapter, seed: number): void {
   for (const { weights } of adapter.updates.values()) {
     weights.forEach(({ weight, memory }, i) => {
       if (memory.startsWith("ranknum")) return;

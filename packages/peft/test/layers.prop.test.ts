@@ -4,7 +4,15 @@ import { quantize } from "@lowrank/quant";
 import { grad, init, ops, svd, type Device, type Tensor } from "@lowrank/tensor";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { adaLoraConfig, adapt, attach, DoraUpdate, type LoraConfig, type LoraUpdate } from "../src/index.ts";
+import {
+  adaLoraConfig,
+  adapt,
+  attach,
+  DoraUpdate,
+  type LoraConfig,
+  type LoraUpdate,
+  type LowRankUpdate,
+} from "../src/index.ts";
 import { enlarge, input, stir, write } from "./helpers.ts";
 
 class One extends Module {
@@ -71,9 +79,9 @@ describe.each([
         const biasBefore = await model.l.bias!.parameter.data();
         // |Δ| ≤ (γ_in + γ_r + …)·(|W||x| + |s||B||A||x| + |b|): what rounding can do to either order of sums (Higham 2002, chapter 3)
         const site = adapter.layers.get("l")!;
-        const update = adapter.updates.get("l")!;
+        const update = adapter.updates.get("l") as LowRankUpdate;
         const bulk = ops.add(absolute(site.site.matrix()), absolute(update.delta()));
-        const biases = ops.add(absolute(model.l.bias!.value), absolute(update.biasDelta() ?? model.l.bias!.value));
+        const biases = ops.add(absolute(model.l.bias!.value), absolute(update.mergedBias(model.l.bias!.value)));
         const factor =
           update instanceof DoraUpdate
             ? 4 *

@@ -3,7 +3,7 @@ import { Conv1D, Linear, type Projection } from "@lowrank/nn";
 import { grad, init, ops, RandomStream, type Device, type Tensor } from "@lowrank/tensor";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { adapt, attach, LoraProjection } from "../src/index.ts";
+import { adapt, AdaptedProjection, attach, LoraUpdate } from "../src/index.ts";
 import { Toy } from "./toy.ts";
 
 const shape = fc.record({
@@ -13,6 +13,9 @@ const shape = fc.record({
   seed: fc.nat({ max: 1000 }),
   conv: fc.boolean(),
 });
+
+/** A and B of the one adapter on a layer. */
+const factors = (layer: AdaptedProjection): LoraUpdate => layer.updates.get("default") as LoraUpdate;
 
 describe.each([
   ["reference", 1e-12],
@@ -37,9 +40,10 @@ describe.each([
   }
 
   /** Gives B values too, so that the adapter does something. */
-  function stir(layers: Iterable<LoraProjection>, seed: number): void {
+  function stir(layers: Iterable<AdaptedProjection>, seed: number): void {
     const stream = new RandomStream(seed, "stir");
-    for (const { b } of layers) b.parameter.write(memory(b.size, () => 0.5 * stream.normal()));
+    for (const layer of layers)
+      factors(layer).b.parameter.write(memory(factors(layer).b.size, () => 0.5 * stream.normal()));
   }
 
   const close = (a: Float64Array, b: Float64Array): boolean =>
@@ -97,7 +101,7 @@ describe.each([
         const x = input(2, size, seed);
         const base = await layer.base.forward(x).floats();
         const once = (await layer.forward(x).floats()).map((v, i) => v - base[i]!);
-        layer.scale *= 2;
+        layer.updates.get("default")!.scale *= 2;
         const twice = (await layer.forward(x).floats()).map((v, i) => v - base[i]!);
         expect(
           close(
@@ -118,8 +122,9 @@ describe.each([
     await conv.materialize({ device, seed: 1 });
     const w = await linear.weight.value.floats();
     conv.weight.parameter.write(memory(24, (i) => w[(i % 6) * 4 + Math.floor(i / 6)]!));
-    const wrap = async (base: Projection): Promise<LoraProjection> => {
-      const layer = new LoraProjection(base, { rank: 2, scale: 1.5, dropout: 0 });
+    const wrap = async (base: Projection): Promise<AdaptedProjection> => {
+      const layer = new AdaptedProjection(base);
+      layer.add("default", new LoraUpdate(layer.site, { rank: 2, scale: 1.5, dropout: 0 }));
       await layer.materialize({ device, seed: 9 });
       stir([layer], 4);
       return layer;
@@ -138,7 +143,8 @@ describe.each([
     const adapter = await adapt(model, { r: 1, alpha: 1, targetModules: ["up"] }, { device, seed: 1 });
     const layer = adapter.layers.get("layer.0.up")!;
     const before = await layer.weight.parameter.data();
-    layer.b.parameter.write(memory(layer.b.size, () => NaN));
+    const { b } = factors(layer);
+    b.parameter.write(memory(b.size, () => NaN));
     await expect(adapter.merge({ safe: true })).rejects.toThrow(/would hold values that are not finite/);
     expect(await layer.weight.parameter.data()).toEqual(before);
   });
@@ -146,9 +152,10 @@ describe.each([
 
 it("an update of rank r has rank r: its (r + 1)-minors vanish", async () => {
   const device = await init({ device: "reference" });
-  const layer = new LoraProjection(new Linear(5, 4), { rank: 1, scale: 2, dropout: 0 });
+  const layer = new AdaptedProjection(new Linear(5, 4));
+  layer.add("default", new LoraUpdate(layer.site, { rank: 1, scale: 2, dropout: 0 }));
   await layer.materialize({ device, seed: 3 });
-  layer.b.parameter.write(Float64Array.of(1, -2, 0.5, 3));
+  factors(layer).b.parameter.write(Float64Array.of(1, -2, 0.5, 3));
   const d = await layer.delta().floats();
   for (let i = 0; i < 3; i++)
     for (let j = 0; j < 4; j++)
@@ -163,10 +170,9 @@ it("gives gradients to the adapter alone: none are built for the frozen base", a
   await model.materialize({ device, seed: 1 });
   const adapter = await adapt(model, { r: 2, targetModules: ["up"] }, { device, seed: 1 });
   const loss = ops.sum(ops.square(model.forward(device.full([2, 3], 0.5))));
-  const a = adapter.layers.get("layer.0.up")!.a.parameter;
-  expect((await grad(loss, [a])[0]!.floats()).every((v) => v === 0)).toBe(true); // B is zero
-  const b = adapter.layers.get("layer.0.up")!.b.parameter;
-  expect((await grad(loss, [b])[0]!.floats()).some((v) => v !== 0)).toBe(true);
+  const { a, b } = factors(adapter.layers.get("layer.0.up")!);
+  expect((await grad(loss, [a.parameter])[0]!.floats()).every((v) => v === 0)).toBe(true); // B is zero
+  expect((await grad(loss, [b.parameter])[0]!.floats()).some((v) => v !== 0)).toBe(true);
 });
 
 it("attaching twice to a name that is gone is an error that lists what there is", () => {

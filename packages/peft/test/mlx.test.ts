@@ -2,7 +2,7 @@
 import { Linear, Module, type Projection } from "@lowrank/nn";
 import { init, serialize, type StoredTensor } from "@lowrank/tensor";
 import { expect, it } from "vitest";
-import { loadMlxAdapter, type DoraUpdate } from "../src/index.ts";
+import { dora, loadMlxAdapter, lora, type DoraUpdate } from "../src/index.ts";
 import { random } from "./helpers.ts";
 import { MemoryFiles } from "./memory-files.ts";
 
@@ -44,8 +44,8 @@ it.each([["lora"], ["dora"]])(
       const model = new Model();
       await model.materialize({ device });
       const adapter = await loadMlxAdapter(model, folder(type, module), { device });
-      expect([adapter.config.alpha, adapter.table[0]!.scale]).toEqual([10, 5]);
-      const delta = await adapter.updates.get("transformer.up")!.delta().floats();
+      expect([adapter.configOf(type === "dora" ? dora : lora)!.alpha, adapter.table[0]!.scale]).toEqual([10, 5]);
+      const delta = await adapter.layers.get("transformer.up")!.delta().floats();
       for (let o = 0; o < 12; o++)
         for (let i = 0; i < 6; i++)
           expect(delta[o * 6 + i]).toBeCloseTo(5 * (a[i * 2]! * b[o]! + a[i * 2 + 1]! * b[12 + o]!), 12);

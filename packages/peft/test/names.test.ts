@@ -1,7 +1,8 @@
 /** Every name that a configuration gives must match something by itself; in files what matches nothing is listed. */
-import { Embedding, LayerNorm, Linear, Module, type Projection } from "@lowrank/nn";
+import { Embedding, type FamilyFacts, LayerNorm, Linear, Module, type Projection } from "@lowrank/nn";
 import { expect, it } from "vitest";
 import { attach, parseAdapterConfig, type LoraConfig } from "../src/index.ts";
+import { familyOf } from "./family.ts";
 
 class Block extends Module {
   query: Projection = new Linear(4, 4);
@@ -90,7 +91,9 @@ it("defaults that match nothing are called defaults, with the type they are for"
     l: Projection = new Linear(2, 2);
   }
   class Gpt2 extends Plain {
-    static readonly family = { modelType: "gpt2" };
+    override get family(): FamilyFacts {
+      return familyOf({ modelType: "gpt2", targets: { lora: ["c_attn"] } });
+    }
   }
   expect(() => attach(new Plain(), {})).toThrow(
     "LoRA: no target modules are given, and PEFT's defaults for models that say no type (none) match nothing; the model has l",

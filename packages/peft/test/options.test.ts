@@ -14,7 +14,7 @@ import {
   inputDirections,
   loadAdapter,
   loadMlxAdapter,
-  loraConfig,
+  adapterConfig,
   magnitudeBudget,
   parseAdapterConfig,
   saveAdapter,
@@ -38,7 +38,7 @@ const input = (body: () => unknown): unknown => {
 };
 
 it.each<[Record<string, unknown>, string]>([
-  [{ lora_alpha: 8 }, 'loraConfig: has an unknown key "lora_alpha"; did you mean "alpha"?'],
+  [{ lora_alpha: 8 }, 'LoRA: has an unknown key "lora_alpha"; did you mean "alpha"?'],
   [{ target_modules: ["l"] }, 'did you mean "targetModules"?'],
   [{ targetModule: ["l"] }, 'did you mean "targetModules"?'],
   [{ r: "8" }, '"r" must be a positive whole number'],
@@ -71,7 +71,7 @@ it.each<[Record<string, unknown>, string]>([
   [{ adaLora: { totalStep: 10 }, loraBias: true }, "lora_bias has no meaning under AdaLoRA"],
   [{ adaLora: { totalStep: 10, beta1: 1 } }, '"adaLora.beta1" must be'],
 ])("loraConfig(%j)", (options, message) => {
-  expect(input(() => loraConfig(options as never))).toContain(message);
+  expect(input(() => adapterConfig(options as never))).toContain(message);
 });
 
 it("a rank that the layer cannot use is one line, before anything is made", () => {
@@ -180,7 +180,7 @@ it("a path where a store of files is meant is one line that says so", async () =
   const [device, model] = [await init({ device: "reference" }), new One()];
   await model.materialize({ device });
   const adapter = await adapt(model, { targetModules: ["l"] }, { device });
-  const line = '"files" must be a store of files, such as directory(path) of @lowrank/models gives, got "/tmp/x"';
+  const line = '"files" must be a store of files, such as directory(path) gives, got "/tmp/x"';
   const wrong = "/tmp/x" as never;
   for (const call of [
     () => saveAdapter(adapter, wrong),
@@ -202,7 +202,7 @@ it("what PEFT takes is taken: null for absent, EVA's values, starts in any case"
       init_lora_weights: "eva",
     } as never),
   ).toMatchObject({ r: 8, targetModules: undefined, dora: false, initLora: true });
-  expect(parseAdapterConfig({ peft_type: "LORA", init_lora_weights: "OLoRA" }).initLora).toBe("olora");
+  expect(parseAdapterConfig({ peft_type: "LORA", init_lora_weights: "OLoRA" })).toMatchObject({ initLora: "olora" });
   expect(
     attach(
       new One(),

@@ -2,7 +2,7 @@
 import { Linear, Module } from "@lowrank/nn";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { attach, loraConfig, lookUpPattern, resolveTargets } from "../src/index.ts";
+import { attach, adapterConfig, lookUpPattern, resolveTargets } from "../src/index.ts";
 
 class Node extends Module {}
 
@@ -76,12 +76,12 @@ it("takes names and dotted suffixes, leaves out exclusions and other layers; eac
 it("a string must match the whole path", () => {
   const tree = treeOf(["encoder.layer.0.query", "encoder.layer.1.query"]);
   expect(
-    resolveTargets(tree, loraConfig({ targetModules: "encoder\\.layer\\.1\\.query" })).map((r) => r.module),
+    resolveTargets(tree, adapterConfig({ targetModules: "encoder\\.layer\\.1\\.query" })).map((r) => r.module),
   ).toEqual(["encoder.layer.1.query"]);
-  expect(() => resolveTargets(tree, loraConfig({ targetModules: "query" }))).toThrow(
+  expect(() => resolveTargets(tree, adapterConfig({ targetModules: "query" }))).toThrow(
     /a string is a regular expression for the whole path/,
   );
-  expect(() => resolveTargets(tree, loraConfig({ targetModules: "(" }))).toThrow(/"\(" is not a regular expression/);
+  expect(() => resolveTargets(tree, adapterConfig({ targetModules: "(" }))).toThrow(/"\(" is not a regular expression/);
 });
 
 it("the first pattern that matches the end of the path at a dot wins", () => {
@@ -95,7 +95,7 @@ it("the first pattern that matches the end of the path at a dot wins", () => {
 it("ranks, alphas and scales of the table follow the patterns", () => {
   const rows = resolveTargets(
     treeOf(["a.query", "a.dense"]),
-    loraConfig({
+    adapterConfig({
       r: 8,
       alpha: 16,
       targetModules: ["query", "dense"],

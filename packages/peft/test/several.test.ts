@@ -139,7 +139,7 @@ describe.each([
 });
 
 it("alpha is kept, or the scale is, under a rank pattern", () => {
-  const table = (config: Partial<LoraConfig>): number[] =>
+  const table = (config: Partial<LoraConfig>): unknown[] =>
     attach(new Toy(4), { r: 8, alpha: 16, targetModules: ["up", "down"], rankPattern: { up: 4 }, ...config }).table.map(
       (r) => r.scale,
     );

@@ -3,7 +3,7 @@ import { LayerNorm, Linear, Module, type Projection } from "@lowrank/nn";
 import { init, ops, type Device, type Tensor } from "@lowrank/tensor";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { activate, adapt, attach, type LoraAdapter } from "../src/index.ts";
+import { activate, adapt, attach, type Adapter } from "../src/index.ts";
 import { enlarge, input, stir } from "./helpers.ts";
 import { Toy } from "./toy.ts";
 
@@ -93,7 +93,7 @@ it("disabling lies in disabling, and takes one adapter of several", async () => 
         const x = input(device, 2, 4);
         const value = async (): Promise<number[]> => [...(await model.forward(x).floats())];
         const results = new Map([["", await value()]]);
-        const adapters = new Map<string, LoraAdapter>();
+        const adapters = new Map<string, Adapter>();
         for (const [i, name] of ["a", "b"].entries()) {
           const adapter = await adapt(
             model,

@@ -4,10 +4,12 @@ import { attach, parseAdapterConfig } from "@lowrank/peft";
 import { quote } from "@lowrank/tensor";
 import { readText, statOf } from "../data/read-file.ts";
 import { asInput, InputError } from "../errors.ts";
+import type { ModuleRow } from "../store/result.ts";
 import { moduleTable } from "../study/module-table.ts";
 import { formatCount } from "../text/format.ts";
 import { parseJson } from "@lowrank/tensor/check";
 import { cut } from "../text/shown.ts";
+import { moduleRows } from "../train/module-rows.ts";
 import { EXIT_OK } from "./outcome.ts";
 
 /** Configurations are a few kilobytes; what is larger is another file. */
@@ -55,14 +57,7 @@ export interface ParamsReport {
   readonly effective: number;
   readonly total: number;
   readonly percent: number;
-  readonly modules: readonly {
-    readonly module: string;
-    readonly in: number;
-    readonly out: number;
-    readonly rank: number;
-    readonly scale: number;
-    readonly parameters: number;
-  }[];
+  readonly modules: readonly ModuleRow[];
   /** What the adapter's file says and nothing comes of: names and patterns that match no module. */
   readonly warnings: readonly string[];
 }
@@ -79,15 +74,7 @@ export function count(
       metaModel(architecture, modelConfig),
       config,
     ).report();
-    const modules = table.map(({ module, inFeatures, outFeatures, rank, scale, parameters }) => ({
-      module,
-      in: inFeatures,
-      out: outFeatures,
-      rank,
-      scale,
-      parameters,
-    }));
-    return { architecture, trainable, effective, total, percent, modules, warnings };
+    return { architecture, trainable, effective, total, percent, modules: moduleRows(table), warnings };
   });
 }
 

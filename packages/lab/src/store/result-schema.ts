@@ -22,7 +22,15 @@ const evaluation = z.object({
   f1Classes: z.array(size),
   examples: size,
 });
-const module = z.object({ module: text, in: size, out: size, rank: size, scale: z.number(), parameters: size });
+const module = z.object({
+  module: text,
+  in: size,
+  out: size,
+  rank: size.optional(),
+  scale: z.number().optional(),
+  scales: z.enum(["input", "output"]).optional(),
+  parameters: size,
+});
 const rankRow = z.object({ module: text, truth: size, found: size });
 const allocation = z.object({
   method: z.string(),

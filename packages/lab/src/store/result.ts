@@ -53,8 +53,11 @@ export interface ModuleRow {
   readonly module: string;
   readonly in: number;
   readonly out: number;
-  readonly rank: number;
-  readonly scale: number;
+  /** Where the update is a product of low rank. */
+  readonly rank?: number | undefined;
+  readonly scale?: number | undefined;
+  /** Where the update scales the module's input or output instead. */
+  readonly scales?: "input" | "output" | undefined;
   readonly parameters: number;
 }
 

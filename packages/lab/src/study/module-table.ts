@@ -7,7 +7,7 @@ import { renderTable } from "../text/table.ts";
 export function moduleTable(rows: readonly ModuleRow[]): string {
   const groups = new Map<string, { row: ModuleRow; count: number }>();
   for (const row of rows) {
-    const key = `${row.module.replace(/\.\d+\./g, ".*.")}|${row.rank}|${row.scale}`;
+    const key = `${row.module.replace(/\.\d+\./g, ".*.")}|${row.rank}|${row.scale}|${row.scales}`;
     const known = groups.get(key);
     groups.set(key, { row, count: (known?.count ?? 0) + 1 });
   }
@@ -24,8 +24,8 @@ export function moduleTable(rows: readonly ModuleRow[]): string {
       row.module.replace(/\.\d+\./g, ".*."),
       String(count),
       `${row.in} → ${row.out}`,
-      String(row.rank),
-      String(Number(row.scale.toPrecision(6))),
+      row.rank === undefined ? (row.scales ?? "") : String(row.rank),
+      row.scale === undefined ? "" : String(Number(row.scale.toPrecision(6))),
       formatCount(row.parameters * count),
     ]),
   );

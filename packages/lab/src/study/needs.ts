@@ -51,7 +51,7 @@ export function requireTrainingMemory(
   storage: Storage,
   device: string,
 ): void {
-  const rank = modules.reduce((most, module) => Math.max(most, module.rank), 0);
+  const rank = modules.reduce((most, module) => Math.max(most, module.rank ?? 0), 0);
   const weights = TRAINED * trainable + STORED[storage] * (total - trainable);
   requireMemory(weights, device, `${formatCount(trainable)} trainable parameters with gradients and Adam's moments`);
   const widest = Math.max(hidden, intermediate, rank);

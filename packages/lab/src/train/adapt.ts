@@ -15,7 +15,7 @@ import {
   tripletsOf,
   type AdaptiveMethod,
   type AllocationRecord,
-  type LoraAdapter,
+  type Adapter,
   type LoraConfig,
 } from "@lowrank/peft";
 import { LowrankError, serialize, topSvd, type StoredTensor } from "@lowrank/tensor";
@@ -25,6 +25,7 @@ import { InputError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { ModuleRow, ParameterCounts } from "../store/result.ts";
 import type { Classifier, NamedWeight } from "./classifier.ts";
+import { moduleRows } from "./module-rows.ts";
 import { precisionPolicy } from "./storage.ts";
 
 export interface AdaptedClassifier {
@@ -37,7 +38,7 @@ export interface AdaptedClassifier {
   readonly allocator?: AdaptiveMethod;
   /** Writes `adapter/` in PEFT form, or `checkpoint/` in Hugging Face form. Ranks that an allocation did not keep are cut off first, for good. */
   save(folder: string, allocation?: AllocationRecord): Promise<void>;
-  /** Singular values of each module's update, as many as it has ranks, largest first; none without adapters. */
+  /** Singular values of each module's update of low rank, as many as it has ranks, largest first; none without such. */
   spectra(): Promise<ReadonlyMap<string, Float64Array>>;
   /** The trainable weights as a safetensors file. */
   trainableBytes(): Promise<Uint8Array>;
@@ -61,7 +62,7 @@ export async function adaptClassifier(
     const adapter = await adapt(model, peftConfig(method), { device, seed: deriveSeed(seed, "init") });
     return describe(
       classifier,
-      rowsOf(adapter),
+      moduleRows(adapter.table),
       (folder) => saveAdapter(adapter, directory(join(folder, "adapter"))),
       adapter,
     );
@@ -131,26 +132,19 @@ async function adaLoraClassifier(
       await resizeAdapter(adapter, new Map(allocation.modules.map(({ module, mask }) => [module, mask])));
     await saveAdapter(adapter, directory(join(folder, "adapter")));
   };
-  return { ...describe(classifier, rowsOf(adapter), save, adapter), ...(allocator === undefined ? {} : { allocator }) };
+  return {
+    ...describe(classifier, moduleRows(adapter.table), save, adapter),
+    ...(allocator === undefined ? {} : { allocator }),
+  };
 }
 
-function rowsOf(adapter: LoraAdapter): ModuleRow[] {
-  return adapter.table.map(({ module, inFeatures, outFeatures, rank, scale, parameters }) => ({
-    module,
-    in: inFeatures,
-    out: outFeatures,
-    rank,
-    scale,
-    parameters,
-  }));
-}
-
-async function spectraOf(adapter: LoraAdapter): Promise<Map<string, Float64Array>> {
+async function spectraOf(adapter: Adapter): Promise<Map<string, Float64Array>> {
   const spectra = new Map<string, Float64Array>();
-  for (const [path, update] of adapter.updates) {
-    const delta = update.delta();
+  for (const [path, { lowRank }] of adapter.updates) {
+    if (lowRank === undefined) continue;
+    const delta = lowRank.delta();
     const [out, inner] = delta.shape as [number, number];
-    spectra.set(path, topSvd(await delta.floats(), out, inner, Math.min(update.rank, out, inner)).s);
+    spectra.set(path, topSvd(await delta.floats(), out, inner, Math.min(lowRank.rank, out, inner)).s);
   }
   return spectra;
 }
@@ -178,7 +172,7 @@ function describe(
   classifier: Classifier,
   modules: readonly ModuleRow[],
   save: AdaptedClassifier["save"],
-  adapter?: LoraAdapter,
+  adapter?: Adapter,
 ): AdaptedClassifier {
   const weights = classifier.weights();
   const trainable = weights.filter(({ weight }) => weight.trainable);

@@ -20,7 +20,7 @@ export function demand(proofs: readonly Proof[]): void {
 /** Every adapted module has the rank and scale that the config promises, and no other module is adapted. */
 export function moduleTableProof(actual: readonly ModuleRow[], predicted: Prediction): Proof {
   const line = (row: ModuleRow): string =>
-    `${row.module} r=${row.rank} scale=${row.scale.toPrecision(6)} ${row.in}→${row.out}`;
+    `${row.module} ${row.scales ?? `r=${row.rank} scale=${row.scale?.toPrecision(6)}`} ${row.in}→${row.out}`;
   const [have, want] = [new Set(actual.map(line)), new Set(predicted.modules.map(line))];
   const missing = [...want].filter((text) => !have.has(text));
   const unexpected = [...have].filter((text) => !want.has(text));

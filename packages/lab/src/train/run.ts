@@ -200,6 +200,6 @@ function effectiveCount({ counts, modules }: AdaptedClassifier, record: Allocati
   const kept = new Map(record.modules.map((m) => [m.module, m.kept]));
   return (
     counts.trainable -
-    modules.reduce((sum, m) => sum + (m.rank - (kept.get(m.module) ?? m.rank)) * (m.in + m.out + 1), 0)
+    modules.reduce((sum, m) => sum + (m.rank! - (kept.get(m.module) ?? m.rank!)) * (m.in + m.out + 1), 0)
   );
 }

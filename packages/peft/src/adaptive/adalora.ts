@@ -6,7 +6,7 @@
 import type { Weight } from "@lowrank/nn";
 import { LowrankError, ops, type Parameter, type Tensor } from "@lowrank/tensor";
 import { checkOptions } from "@lowrank/tensor/check";
-import { stepsOf, type AdaLoraConfig } from "../adalora-config.ts";
+import { stepsOf, type AdaLoraConfig } from "../lora/adalora-config.ts";
 import { BudgetAllocator, type AllocatorOptions } from "./allocator.ts";
 import type { Triplets } from "./method.ts";
 import { ADALORA_OPTION_RULES } from "./options.ts";

@@ -180,11 +180,10 @@ export class Adapters {
     const dtype = updates[0]!.weights[0]!.weight.value.dtype;
     const wide = updates.reduce((w, update) => update.mergedInto(w), ops.cast(site.matrix(), dtype));
     const results: [Weight, Tensor][] = [[weight, transposed ? ops.transpose(wide) : wide]];
-    const shifts = updates.map((u) => u.biasDelta()).filter((d) => d !== undefined);
-    if (shifts.length > 0) {
+    if (updates.some((u) => u.changesBias)) {
       if (bias === undefined)
         throw new LowrankError("MergeError", `merge: ${weight.name} has no bias that could take lora_B's`);
-      results.push([bias, shifts.reduce((a, b) => ops.add(a, b), ops.cast(bias.value, dtype))]);
+      results.push([bias, updates.reduce((b, update) => update.mergedBias(b), ops.cast(bias.value, dtype))]);
     }
     return results;
   }

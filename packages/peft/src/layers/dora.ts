@@ -7,9 +7,12 @@
  * `saveAdapter` writes such a row with m = 0 beside a B that is not 0, which is the same function and one that PEFT reads without NaN.
  */
 import { Weight } from "@lowrank/nn";
-import { ops, toMemory, type Tensor } from "@lowrank/tensor";
+import { LowrankError, ops, toMemory, type StoredTensor, type Tensor } from "@lowrank/tensor";
 import { LoraUpdate, type LoraOptions } from "./lora.ts";
-import type { NamedUpdateWeight, UpdateBase } from "./update.ts";
+import type { LowRank, NamedUpdateWeight, UpdateBase } from "./update.ts";
+
+/** A row of A whose square does not vanish in f32. */
+const TINY = 1e-15;
 
 export class DoraUpdate extends LoraUpdate {
   override readonly kind = "dora";
@@ -19,6 +22,15 @@ export class DoraUpdate extends LoraUpdate {
   constructor(base: UpdateBase, options: LoraOptions) {
     super(base, options);
     this.magnitude = new Weight([base.outFeatures], { kind: "ones" });
+  }
+
+  /** What is added is no product: rows are rescaled with the base in them. */
+  override get factors(): LowRank["factors"] {
+    return undefined;
+  }
+
+  override get readsBase(): boolean {
+    return true;
   }
 
   override get weights(): readonly NamedUpdateWeight[] {
@@ -72,5 +84,32 @@ export class DoraUpdate extends LoraUpdate {
   override mergedInto(matrix: Tensor): Tensor {
     const factor = ops.reshape(this.#factor(), [-1, 1]);
     return ops.cast(ops.mul(factor, ops.add(ops.cast(matrix, factor.dtype), this.delta())), matrix.dtype);
+  }
+
+  /**
+   * Rows of W + sBA that are exactly 0: PEFT would divide 0 by their norm. With m = 0 and any B that is not 0 it reads a row of
+   * zeros, which is what ours is.
+   */
+  override async saved(path: string): Promise<ReadonlyMap<Weight, StoredTensor>> {
+    const rows = [...(await this.zeroRows().floats())].flatMap((zero, row) => (zero === 0 ? [] : [row]));
+    if (rows.length === 0) return new Map();
+    const [a, b, m] = await Promise.all([this.a.value.floats(), this.b.value.floats(), this.magnitude.value.floats()]);
+    const inner = this.base.inFeatures;
+    const moves = Array.from({ length: this.rank }, (_, k) => k).find((k) =>
+      a.subarray(k * inner, (k + 1) * inner).some((v) => Math.abs(v) > TINY),
+    );
+    if (moves === undefined || this.scale === 0)
+      throw new LowrankError(
+        "AdapterError",
+        `saveAdapter: row ${rows[0]} of ${path} is exactly zero, base and update, and PEFT would read NaN there; leave ${path} out of the targets, or save without DoRA`,
+      );
+    for (const row of rows) {
+      b[row * this.rank + moves] = 1;
+      m[row] = 0;
+    }
+    return new Map<Weight, StoredTensor>([
+      [this.b, { dtype: "f64", shape: this.b.shape, data: b }],
+      [this.magnitude, { dtype: "f64", shape: this.magnitude.shape, data: m }],
+    ]);
   }
 }

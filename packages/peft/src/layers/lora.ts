@@ -1,9 +1,10 @@
 /** LoRA (Hu et al. 2022): y + s·B(A(dropout(x))), A [r, in], B [out, r]. B starts at zero, so nothing changes at first. */
-import { Dropout, Weight, type Init } from "@lowrank/nn";
+import { Weight, type Init } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
-import { Update, type NamedUpdateWeight, type UpdateBase, type UpdateOptions } from "./update.ts";
+import { LowRankUpdate, type LowRankOptions } from "./low-rank.ts";
+import type { LowRank, NamedUpdateWeight, UpdateBase } from "./update.ts";
 
-export interface LoraOptions extends UpdateOptions {
+export interface LoraOptions extends LowRankOptions {
   /** Default: U(±1/√in), which is PEFT's kaiming_uniform(a = √5). */
   readonly initA?: Init;
   readonly initB?: Init;
@@ -11,22 +12,25 @@ export interface LoraOptions extends UpdateOptions {
   readonly loraBias?: boolean;
 }
 
-export class LoraUpdate extends Update {
-  readonly kind: "lora" | "dora" = "lora";
-  readonly dropout: Dropout;
+export class LoraUpdate extends LowRankUpdate {
+  readonly kind: string = "lora";
   readonly a: Weight;
   readonly b: Weight;
   readonly bias: Weight | undefined;
 
   constructor(base: UpdateBase, options: LoraOptions) {
     super(base, options);
-    this.dropout = new Dropout(options.dropout);
     this.a = new Weight(
       [options.rank, base.inFeatures],
       options.initA ?? { kind: "uniform", bound: 1 / Math.sqrt(base.inFeatures) },
     );
     this.b = new Weight([base.outFeatures, options.rank], options.initB ?? { kind: "zeros" });
     this.bias = options.loraBias === true ? new Weight([base.outFeatures], { kind: "zeros" }) : undefined;
+  }
+
+  /** A bias of B's own cannot be said by two factors. */
+  get factors(): LowRank["factors"] {
+    return this.bias === undefined ? { a: this.a, b: this.b, scale: this.scale } : undefined;
   }
 
   get weights(): readonly NamedUpdateWeight[] {
@@ -60,13 +64,13 @@ export class LoraUpdate extends Update {
     return ops.add(y, this.lookUp(ids, paddingIndex));
   }
 
-  override biasDelta(): Tensor | undefined {
-    return this.bias === undefined ? undefined : ops.mul(this.bias.value, this.scale);
+  override get changesBias(): boolean {
+    return this.bias !== undefined;
+  }
+  override mergedBias(bias: Tensor): Tensor {
+    return this.bias === undefined ? bias : ops.add(bias, ops.mul(this.bias.value, this.scale));
   }
   delta(): Tensor {
     return ops.mul(ops.matmul(this.b.value, this.a.value), this.scale);
-  }
-  mergedInto(matrix: Tensor): Tensor {
-    return ops.add(matrix, ops.cast(this.delta(), matrix.dtype));
   }
 }

@@ -1,12 +1,14 @@
-/** What one adapter adds to one layer. A method is one file that extends this. */
-import type { Dropout, Weight } from "@lowrank/nn";
-import { LowrankError, structureChanged, type Tensor } from "@lowrank/tensor";
+/** What one adapter does to one layer. A kind of update is one file that extends this; low rank is one of them (`low-rank.ts`). */
+import type { Module, Weight } from "@lowrank/nn";
+import { LowrankError, type StoredTensor, type Tensor } from "@lowrank/tensor";
 
 /** A weight with its names: in memory (`{}` stands for the adapter) and in a file. */
 export interface NamedUpdateWeight {
   readonly memory: string;
   readonly file: string;
   readonly weight: Weight;
+  /** Counted, and never trained. */
+  readonly fixed?: true;
 }
 
 /** The layer under an adapter, with its weight seen as [out, in]. */
@@ -19,39 +21,52 @@ export interface UpdateBase {
   bias(): Tensor | undefined;
 }
 
-export interface UpdateOptions {
+/** What is known of an update that adds a product of low rank. */
+export interface LowRank {
   readonly rank: number;
-  /** Factor of the update. */
-  readonly scale: number;
-  readonly dropout: number;
+  /** What is added to the base's matrix, [out, in]. */
+  delta(): Tensor;
+  /** Where that is scale·B·A and nothing else: A [r, in], B [out, r]. */
+  readonly factors?: { readonly a: Weight; readonly b: Weight; readonly scale: number } | undefined;
+}
+
+/** An update as a sum of rank-one parts that can be dropped one by one: Σ_k e_k · b_k a_kᵀ with A [r, in], B [out, r], E [r, 1]. */
+export interface Ranks {
+  readonly a: Weight;
+  readonly b: Weight;
+  readonly e: Weight;
+  /** The update with these parts only; the old one's memory is freed. */
+  cut(kept: readonly number[]): Promise<Update>;
 }
 
 export abstract class Update {
-  abstract readonly kind: "lora" | "dora" | "svd";
+  /** The method's word. */
+  abstract readonly kind: string;
   readonly base: UpdateBase;
-  readonly rank: number;
-  #scale: number;
-  abstract readonly dropout: Dropout;
 
-  constructor(base: UpdateBase, { rank, scale }: UpdateOptions) {
+  constructor(base: UpdateBase) {
     this.base = base;
-    this.rank = rank;
-    this.#scale = scale;
   }
 
-  /** Factor of the update, built into what is traced. */
-  get scale(): number {
-    return this.#scale;
-  }
-
-  set scale(scale: number) {
-    if (scale !== this.#scale) structureChanged();
-    this.#scale = scale;
-  }
-
+  /** Its own weights. */
   abstract get weights(): readonly NamedUpdateWeight[];
 
-  /** x [n, in], y [n, out] of the base → [n, out]. */
+  /** Weights that all updates of the adapter read, never trained and counted by no one; whole names. */
+  get shared(): readonly NamedUpdateWeight[] {
+    return [];
+  }
+
+  /** Modules with a mode or random numbers, by their names in the tree. @param _adapter its name */
+  modules(_adapter: string): readonly [string, Module][] {
+    return [];
+  }
+
+  /** What the layer sees instead of x […, in]. */
+  input(x: Tensor): Tensor {
+    return x;
+  }
+
+  /** x [n, in] as the layer was given it, y [n, out] of the layer below this update → [n, out]. */
   abstract forward(x: Tensor, y: Tensor): Tensor;
 
   /** ids […], y […, out] of an embedding → […, out]. Methods that have no form for embeddings throw. */
@@ -59,16 +74,48 @@ export abstract class Update {
     throw new LowrankError("NotBuiltError", `${this.kind} on an embedding is not built`);
   }
 
-  /** The low-rank product itself, [out, in]. */
-  abstract delta(): Tensor;
+  /** The base's matrix [out, in] with this update worked in. */
+  abstract mergedInto(matrix: Tensor): Tensor;
 
-  /** What merging adds to the base's bias, [out]. */
-  biasDelta(): Tensor | undefined {
+  /** Whether merging changes the base's bias. */
+  get changesBias(): boolean {
+    return false;
+  }
+
+  /** The base's bias [out] with this update worked in. */
+  mergedBias(bias: Tensor): Tensor {
+    return bias;
+  }
+
+  /** Factor of the update, built into what is traced. @throws LowrankError (AdapterError) on setting it where the method has none */
+  get scale(): number {
+    return 1;
+  }
+
+  set scale(_: number) {
+    throw new LowrankError(
+      "AdapterError",
+      `${this.kind} has no scale that could be changed; PEFT's files of it have no word for one`,
+    );
+  }
+
+  get lowRank(): LowRank | undefined {
     return undefined;
   }
 
-  /** The base's matrix [out, in] with this update worked in. */
-  abstract mergedInto(matrix: Tensor): Tensor;
+  get ranks(): Ranks | undefined {
+    return undefined;
+  }
+
+  /** Whether what is saved is computed from the base, which must then be unmerged. */
+  get readsBase(): boolean {
+    return false;
+  }
+
+  /** Values to be saved instead of those in memory, where a file must say the same function in other numbers. @param _path for messages */
+  saved(_path: string): Promise<ReadonlyMap<Weight, StoredTensor>> {
+    return Promise.resolve(new Map());
+  }
 
   /** Values that depend on the base, once both have memory. */
   async initialize(): Promise<void> {

@@ -1,17 +1,17 @@
 /** Looking through a model at its adapted layers and at what adapters can sit on. */
 import { Embedding, Projection, type Module, type Weight } from "@lowrank/nn";
 import { SavedCopy } from "../saved-copy.ts";
-import { LoraEmbedding } from "./embedding.ts";
-import { LoraProjection } from "./projection.ts";
+import { AdaptedEmbedding } from "./adapted-embedding.ts";
+import { AdaptedProjection } from "./adapted-projection.ts";
 
 /** What adapters can sit on: projections, and embedding tables where they are named. */
 export type Target = Projection | Embedding;
 
 /** A layer with adapters on it. */
-export type Layer = LoraProjection | LoraEmbedding;
+export type Layer = AdaptedProjection | AdaptedEmbedding;
 
 export function isLayer(module: Module): module is Layer {
-  return module instanceof LoraProjection || module instanceof LoraEmbedding;
+  return module instanceof AdaptedProjection || module instanceof AdaptedEmbedding;
 }
 
 /** Modules that `wanted` takes, with their paths, as they stand in the tree; adapted layers and copies are not looked into. */
@@ -51,6 +51,16 @@ export function sharerOf(model: Module, path: string, weight: Weight): string | 
   return targetsOf(model).find(([other, target]) => other !== path && target.weight === weight)?.[0];
 }
 
+/** Weights that adapters brought: those of updates and of copies. */
+export function adapterWeights(model: Module): Set<Weight> {
+  return new Set([
+    ...layersOf(model).flatMap(([, { updates }]) =>
+      [...updates.values()].flatMap((update) => update.weights.map(({ weight }) => weight)),
+    ),
+    ...copiesOf(model).flatMap(([, { copies }]) => [...copies.values()].flatMap((copy) => copy.weights())),
+  ]);
+}
+
 /**
  * Biases of the base by their names in an adapter file. A saved module's original is not among them: its copy trains.
  * @param adapted paths of layers that are adapted, or are to be
@@ -60,11 +70,12 @@ export function baseBiases(model: Module, adapted: Iterable<string>, saved: Iter
   const layers = new Set([...layersOf(model).map(([path]) => path), ...adapted]);
   const copied = [...copiesOf(model).map(([path]) => path), ...saved];
   const out = new Map<string, Weight>();
+  const added = adapterWeights(model);
   for (const [name, weight] of model.namedWeights()) {
     const owner = name.slice(0, Math.max(0, name.lastIndexOf(".")));
     if (
       !/(^|\.)bias$/.test(name) ||
-      /(^|\.)lora_/.test(owner) ||
+      added.has(weight) ||
       copied.some((path) => owner === path || owner.startsWith(`${path}.`))
     )
       continue;

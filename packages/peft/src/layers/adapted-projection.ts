@@ -1,16 +1,14 @@
 /** A projection with adapters on it. Several may sit on one layer; those that are active add up in order. */
 import { Projection, type Module, type Weight } from "@lowrank/nn";
-import { ops, type Tensor } from "@lowrank/tensor";
+import { LowrankError, ops, type Tensor } from "@lowrank/tensor";
 import { Adapters } from "./adapters.ts";
-import { LoraUpdate, type LoraOptions } from "./lora.ts";
 import type { NamedUpdateWeight, Update, UpdateBase } from "./update.ts";
 
-export class LoraProjection extends Projection {
+export class AdaptedProjection extends Projection {
   readonly base: Projection;
   readonly adapters: Adapters;
 
-  /** @param options a LoRA update called "default" to begin with */
-  constructor(base: Projection, options?: LoraOptions) {
+  constructor(base: Projection) {
     super();
     this.base = base;
     this.adapters = new Adapters(() => ({
@@ -19,7 +17,6 @@ export class LoraProjection extends Projection {
       bias: base.bias,
       transposed: base.fanInFanOut,
     }));
-    if (options !== undefined) this.adapters.add("default", new LoraUpdate(this.site, options));
   }
 
   get inFeatures(): number {
@@ -64,26 +61,6 @@ export class LoraProjection extends Projection {
     return w;
   }
 
-  /** The first active update's parts, for the common case of one LoRA. */
-  get first(): Update {
-    return this.updates.get(this.adapters.active[0] ?? "default")!;
-  }
-  get a(): Weight {
-    return (this.first as LoraUpdate).a;
-  }
-  get b(): Weight {
-    return (this.first as LoraUpdate).b;
-  }
-  get rank(): number {
-    return this.first.rank;
-  }
-  get scale(): number {
-    return this.first.scale;
-  }
-  set scale(scale: number) {
-    this.first.scale = scale;
-  }
-
   /** The base keeps its checkpoint names; adapters have PEFT's in-memory names. */
   override *namedWeights(prefix = ""): Generator<[string, Weight]> {
     yield* this.base.namedWeights(prefix);
@@ -92,23 +69,38 @@ export class LoraProjection extends Projection {
 
   override *children(): Generator<[string, Module]> {
     yield ["base", this.base];
-    for (const [name, { dropout }] of this.updates) yield [`lora_dropout.${name}`, dropout];
+    for (const [name, update] of this.updates) yield* update.modules(name);
   }
 
+  /** Updates lie around one another: the last one sees x first, and what the layer gives last. */
   forward(x: Tensor): Tensor {
-    const y = this.base.forward(x);
     const { acting } = this.adapters;
-    if (acting.length === 0) return y;
+    if (acting.length === 0) return this.base.forward(x);
+    // what update i sees stands at i + 1, what the base sees at 0
+    const inputs = [x];
+    for (const update of acting.toReversed()) inputs.unshift(this.scoped(() => update.input(inputs[0]!)));
+    const y = this.base.forward(inputs[0]!);
     return this.scoped(() => {
-      const input = ops.reshape(x, [-1, this.inFeatures]);
-      const out = acting.reduce((sum, update) => update.forward(input, sum), ops.reshape(y, [-1, this.outFeatures]));
+      const rows = new Map(inputs.slice(1).map((input) => [input, input]));
+      for (const input of rows.keys()) rows.set(input, ops.reshape(input, [-1, this.inFeatures]));
+      const out = acting.reduce(
+        (sum, update, i) => update.forward(rows.get(inputs[i + 1]!)!, sum),
+        ops.reshape(y, [-1, this.outFeatures]),
+      );
       return ops.reshape(ops.cast(out, y.dtype), y.shape);
     });
   }
 
-  /** Sum of the active low-rank products, in the orientation of the base weight. DoRA's rescaling is not in it. */
+  /** Sum of the active low-rank products, in the orientation of the base weight. DoRA's rescaling is not in it. @throws LowrankError (AdapterError) where one is of another kind */
   delta(): Tensor {
-    const sum = this.adapters.active.map((name) => this.updates.get(name)!.delta()).reduce((a, b) => ops.add(a, b));
+    const sum = this.adapters.active
+      .map((name) => {
+        const { lowRank, kind } = this.updates.get(name)!;
+        if (lowRank === undefined)
+          throw new LowrankError("AdapterError", `delta: adapter ${name} is ${kind}, which is no product of low rank`);
+        return lowRank.delta();
+      })
+      .reduce((a, b) => ops.add(a, b));
     return this.fanInFanOut ? ops.transpose(sum) : sum;
   }
 }

@@ -1,58 +1,49 @@
-/** Starts that depend on the base: DoRA's magnitudes, PiSSA, OLoRA, orthogonal. Everything else is drawn with the weights. */
+/** Starts of A and B that need the base: PiSSA, OLoRA, orthogonal. Everything else is drawn with the weights. */
 import { LowrankError, RandomStream, toMemory, topSvd, type Parameter } from "@lowrank/tensor";
-import type { LoraAdapter } from "./adapter.ts";
-import { LoraUpdate } from "./layers/lora.ts";
-import { LoraProjection } from "./layers/projection.ts";
-import { SvdUpdate } from "./layers/svd.ts";
-import { sharerOf, type Layer } from "./layers/walk.ts";
-import { qr, transpose } from "./linear-algebra.ts";
+import type { AdaptedProjection } from "../layers/adapted-projection.ts";
+import type { LoraUpdate } from "../layers/lora.ts";
+import { sharerOf } from "../layers/walk.ts";
+import { qr, transpose } from "../linear-algebra.ts";
+import type { StartContext } from "../methods/method.ts";
+import type { LoraConfig } from "./config.ts";
 
 /** A [r, in], B [out, r] and s as they started, where W − s·B·A became the base. */
-export interface Start {
+interface Start {
   readonly a: Float64Array;
   readonly b: Float64Array;
   readonly scale: number;
   readonly rank: number;
 }
 
-export async function initialize(
-  { model, updates, config }: LoraAdapter,
-  path: string,
-  layer: Layer,
-  seed: number,
-): Promise<Start | undefined> {
-  let start: Start | undefined;
-  const update = updates.get(path)!;
-  if (update instanceof SvdUpdate) write(update.ranknum.parameter, [update.initialRank]);
-  if (update instanceof LoraUpdate && layer instanceof LoraProjection) {
-    const { initLora } = config;
-    if (initLora === "orthogonal") orthogonal(update, new RandomStream(seed, `orthogonal/${path}`));
-    if (initLora === "pissa" || initLora === "olora") {
-      const sharer = sharerOf(model, path, layer.weight);
-      if (sharer !== undefined)
-        throw new LowrankError(
-          "AdapterError",
-          `init_lora_weights "${initLora}" changes the base of ${path}, which ${sharer} reads as well; leave ${path} out or start it otherwise`,
-        );
-      if (layer.weight.form !== undefined)
-        throw new LowrankError(
-          "AdapterError",
-          `init_lora_weights "${initLora}" writes what is left over into the base, but ${path} is kept as ${layer.weight.form.kind}; start from the unquantized base`,
-        );
-      start = await fromBase(path, layer, update, initLora);
-    }
-  }
-  await update.initialize();
-  return start;
+/** Gives A and B of a projection their start. Returns what gives the base back what they took. */
+export async function startProjection(
+  { model, config: { initLora }, path, seed }: StartContext<LoraConfig>,
+  layer: AdaptedProjection,
+  update: LoraUpdate,
+): Promise<(() => Promise<void>) | undefined> {
+  if (initLora === "orthogonal") orthogonal(update, new RandomStream(seed, `orthogonal/${path}`));
+  if (initLora !== "pissa" && initLora !== "olora") return undefined;
+  const sharer = sharerOf(model, path, layer.weight);
+  if (sharer !== undefined)
+    throw new LowrankError(
+      "AdapterError",
+      `init_lora_weights "${initLora}" changes the base of ${path}, which ${sharer} reads as well; leave ${path} out or start it otherwise`,
+    );
+  if (layer.weight.form !== undefined)
+    throw new LowrankError(
+      "AdapterError",
+      `init_lora_weights "${initLora}" writes what is left over into the base, but ${path} is kept as ${layer.weight.form.kind}; start from the unquantized base`,
+    );
+  const start = await fromBase(path, layer, update, initLora);
+  return () => restore(layer, start);
 }
 
 /** Gives the base back what A and B took: W ← W + s·B·A with their first values. */
-export async function restore(layer: LoraProjection, { a, b, scale, rank }: Start): Promise<void> {
-  const { weight } = layer;
+async function restore(layer: AdaptedProjection, { a, b, scale, rank }: Start): Promise<void> {
   const { inFeatures: n, outFeatures: m } = layer.site;
   const w = await layer.site.matrix().floats();
   addProduct(w, b, a, scale, [m, rank, n]);
-  write(weight.parameter, layer instanceof LoraProjection && layer.fanInFanOut ? transpose(w, m, n) : w);
+  write(layer.weight.parameter, layer.fanInFanOut ? transpose(w, m, n) : w);
 }
 
 /** w [m, n] += factor·b·a with b [m, r], a [r, n]. */
@@ -105,7 +96,7 @@ function orthogonal(update: LoraUpdate, random: RandomStream): void {
  */
 async function fromBase(
   path: string,
-  layer: LoraProjection,
+  layer: AdaptedProjection,
   update: LoraUpdate,
   kind: "pissa" | "olora",
 ): Promise<Start> {

@@ -4,7 +4,7 @@ import { ops, type Tensor } from "@lowrank/tensor";
 import { Adapters } from "./adapters.ts";
 import type { NamedUpdateWeight, Update, UpdateBase } from "./update.ts";
 
-export class LoraEmbedding extends Module {
+export class AdaptedEmbedding extends Module {
   readonly base: Embedding;
   readonly adapters: Adapters;
 
