@@ -1,8 +1,8 @@
 /** Devices whose code takes time to be made: the steps that wait for it keep their order and their values, and a failure leaves nothing behind. */
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { InterpreterBackend } from "../src/backends/interpreter/interpreter.ts";
 import type { Backend, Executable } from "../src/backends/backend.ts";
-import { compile, Device, DeviceError, ops, type LowrankError } from "../src/index.ts";
+import { compile, Device, DeviceError, init, ops, type LowrankError } from "../src/index.ts";
 import { PlanEngine } from "../src/plan/plan-engine.ts";
 import type { Plan } from "../src/plan/plan.ts";
 
@@ -38,6 +38,7 @@ function open(): Device {
   return (device = new Device(new PlanEngine(slow.backend, { fusion: true, planCache: true })));
 }
 afterEach(() => {
+  vi.unstubAllGlobals();
   device.close();
 });
 
@@ -145,6 +146,40 @@ describe("a preparation that fails", () => {
     expect([...(await p.value.floats())]).toEqual([2]);
     await step({});
     expect([...(await p.value.floats())]).toEqual([3]);
+  });
+});
+
+describe("a platform that compiles nothing large on its main thread", () => {
+  it("makes wasm wait for its code, and no longer", async () => {
+    const { Module } = WebAssembly;
+    let refused = 0;
+    vi.stubGlobal(
+      "WebAssembly",
+      Object.assign(Object.create(WebAssembly), {
+        compile: WebAssembly.compile,
+        instantiate: WebAssembly.instantiate,
+        Module: function (bytes: Uint8Array<ArrayBuffer>) {
+          if (bytes.length < 100) return new Module(bytes);
+          refused++;
+          throw new RangeError("WebAssembly.Compile is disallowed on the main thread");
+        },
+      }),
+    );
+    device = await init({ device: "wasm", threads: 2 });
+    const p = device.parameter([1]);
+    const step = compile(device, () => {
+      p.assign(ops.add(p.value, ops.exp(ops.mul(p.value, 0))));
+      return {};
+    });
+    const first = [step({}), step({})];
+    await Promise.all(first);
+    expect(refused).toBe(1);
+    // ready: it has run when the call returns
+    const third = step({});
+    p.write([10]);
+    await third;
+    await step({});
+    expect([...(await p.value.floats())]).toEqual([11]);
   });
 });
 

@@ -11,7 +11,7 @@ import { ModuleBuilder } from "./asm/index.ts";
 import { emitKernel, type WasmFeatures } from "./emit.ts";
 import { Heap } from "./heap.ts";
 import type { KernelCode } from "./kernel-code.ts";
-import { wasmApi, type WasmFunction, type WasmModule } from "./platform.ts";
+import { instantiate, type LoadedModule, type WasmFunction } from "./platform.ts";
 import { WorkerPool } from "./pool.ts";
 import { runTable } from "./run-table.ts";
 import { wasmTarget } from "./target.ts";
@@ -124,9 +124,19 @@ export class WasmBackend implements Backend {
     return this.readSync(buffer);
   }
 
-  prepare(plan: Plan): Executable {
+  /** At once, but where the platform compiles so much code only beside its main thread. */
+  prepare(plan: Plan): Executable | Promise<Executable> {
     this.#check();
-    this.#compileMissing(plan);
+    const compiling = this.#compileMissing(plan);
+    if (compiling === undefined) return this.#link(plan);
+    return compiling.then(() => {
+      this.#check();
+      return this.#link(plan);
+    });
+  }
+
+  /** Code that is there, and a dispatch table for it. */
+  #link(plan: Plan): Executable {
     const kernels = plan.kernels.map((k) => this.#compiled.get(kernelKey(k))!);
     const code = kernels.map((k) => k.code);
     const words = 1 + plan.steps.reduce((n, s) => n + code[s.kernel]!.phases.length * (5 + s.args.length), 0);
@@ -249,25 +259,27 @@ export class WasmBackend implements Backend {
     return this.#gone;
   }
 
-  #compileMissing(plan: Plan): void {
+  #compileMissing(plan: Plan): undefined | Promise<void> {
     const missing = plan.kernels.filter((k) => !this.#compiled.has(kernelKey(k)));
-    if (missing.length === 0) return;
+    if (missing.length === 0) return undefined;
     const builder = new ModuleBuilder({ shared: this.#heap.shared });
     const emitted = missing.map((kernel, i) => ({
       key: kernelKey(kernel),
       code: emitKernel(kernel, builder, `k${i}_`, this.#features),
     }));
-    const api = wasmApi();
-    const module: WasmModule = new api.Module(builder.toBytes());
-    const { exports } = new api.Instance(module, { env: { memory: this.#heap.memory } });
-    const names = emitted.flatMap(({ code }) => code.phases.map((p) => p.exportName));
-    let next = this.#functions.length;
-    for (const { key, code } of emitted) {
-      this.#compiled.set(key, { code, first: next });
-      next += code.phases.length;
-    }
-    for (const name of names) this.#functions.push(exports[name] as WasmFunction);
-    this.#pool.load(module, names);
+    const loaded = instantiate(builder.toBytes(), { env: { memory: this.#heap.memory } });
+    const add = ({ module, instance }: LoadedModule): undefined => {
+      const names = emitted.flatMap(({ code }) => code.phases.map((p) => p.exportName));
+      let next = this.#functions.length;
+      for (const { key, code } of emitted) {
+        this.#compiled.set(key, { code, first: next });
+        next += code.phases.length;
+      }
+      for (const name of names) this.#functions.push(instance.exports[name] as WasmFunction);
+      this.#pool.load(module, names);
+      return undefined;
+    };
+    return loaded instanceof Promise ? loaded.then(add) : add(loaded);
   }
 
   #writeTable(exe: WasmExecutable, address: (ref: BufferRef) => number, shared: number, wantLabels: boolean): string[] {

@@ -16,10 +16,14 @@ interface WasmInstance {
   readonly exports: Record<string, unknown>;
 }
 
+type WasmImports = Record<string, Record<string, unknown>>;
+
 interface WasmApi {
   readonly Memory: new (descriptor: { initial: number; maximum: number; shared: boolean }) => WasmMemory;
   readonly Module: new (bytes: Uint8Array) => WasmModule;
-  readonly Instance: new (module: WasmModule, imports: Record<string, Record<string, unknown>>) => WasmInstance;
+  readonly Instance: new (module: WasmModule, imports: WasmImports) => WasmInstance;
+  compile(bytes: Uint8Array): Promise<WasmModule>;
+  instantiate(module: WasmModule, imports: WasmImports): Promise<WasmInstance>;
   validate(bytes: Uint8Array): boolean;
 }
 
@@ -54,6 +58,23 @@ const host = globalThis as unknown as Host;
 export function wasmApi(): WasmApi {
   if (host.WebAssembly === undefined) throw new DeviceError("wasm: this JavaScript engine has no WebAssembly");
   return host.WebAssembly;
+}
+
+export interface LoadedModule {
+  readonly module: WasmModule;
+  readonly instance: WasmInstance;
+}
+
+/** At once where the platform allows it: a browser's main thread compiles no large module so, but with a RangeError sends us to the other way. */
+export function instantiate(bytes: Uint8Array, imports: WasmImports): LoadedModule | Promise<LoadedModule> {
+  const api = wasmApi();
+  try {
+    const module = new api.Module(bytes);
+    return { module, instance: new api.Instance(module, imports) };
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+  }
+  return api.compile(bytes).then(async (module) => ({ module, instance: await api.instantiate(module, imports) }));
 }
 
 /** A built-in module of Node, Deno or Bun; undefined in browsers. */
