@@ -3,10 +3,19 @@
  * cannot be computed inside this kernel (a product, a reduction over other dimensions, a reshape that is not linear) is recorded
  * in `refused` and read from memory instead: the scheduler then gives it a kernel of its own.
  */
-import type { DType } from "../dtype.ts";
 import { invariant } from "../errors.ts";
-import type { Instr, ValueId, ValueType } from "../ir/kernel.ts";
+import type { ValueId, ValueType } from "../ir/kernel.ts";
 import type { RandomWidth } from "../random/threefry.ts";
+import { castValue, rounded } from "./conversions.ts";
+import { coordsBehind, regroup } from "./view-coords.ts";
+import {
+  SplitSignal,
+  valueTypeOf,
+  type BuilderOptions,
+  type DraftGuard,
+  type DraftInstr,
+  type DraftStore,
+} from "./draft.ts";
 import type { ScheduleNode } from "./graph.ts";
 import {
   delinearize,
@@ -16,74 +25,8 @@ import {
   sameForm,
   scaleForm,
   unitForm,
-  ZERO,
   type LinearForm,
-  type SplitRequest,
 } from "./linear-form.ts";
-
-/** An instruction whose indices are still linear forms over the builder's dimensions. */
-export type DraftInstr =
-  | Exclude<Instr, { op: "load" } | { op: "coord" } | { op: "inbounds" }>
-  | {
-      readonly op: "load";
-      readonly type: ValueType;
-      readonly source: ScheduleNode;
-      readonly index: LinearForm;
-      readonly guards: readonly DraftGuard[];
-    }
-  | { readonly op: "inbounds"; readonly type: "bool"; readonly guards: readonly DraftGuard[] }
-  | { readonly op: "affine"; readonly type: "i32" | "u32"; readonly form: LinearForm };
-
-export interface DraftGuard {
-  readonly form: LinearForm;
-  readonly size: number;
-}
-
-export interface DraftStore {
-  readonly target: ScheduleNode;
-  readonly index: LinearForm;
-  readonly value: ValueId;
-}
-
-/** Thrown to start the kernel again with a dimension cut in two. */
-export class SplitSignal extends Error {
-  readonly request: SplitRequest;
-  constructor(request: SplitRequest) {
-    super("internal: split request");
-    this.request = request;
-  }
-}
-
-export interface BuilderOptions {
-  /** Nodes that live in memory. */
-  readonly stored: (node: ScheduleNode) => boolean;
-  /** Nodes that this kernel computes and also writes out for others. */
-  readonly absorbed: ReadonlySet<ScheduleNode>;
-  /** Whether dimensions may be cut; products have fixed ones. */
-  readonly mayReduce: boolean;
-  readonly maySplit: (dim: number) => boolean;
-  /** Factors of dimensions that reductions append, by order of appearance. */
-  readonly innerFactors: readonly (readonly number[])[];
-  /** Products that this kernel accumulates itself, and where; `at` is the position of a result's element over the kernel's dimensions. */
-  readonly accumulators?: { readonly index: ReadonlyMap<ScheduleNode, number>; readonly at: LinearForm };
-}
-
-export function valueTypeOf(dtype: DType): ValueType {
-  switch (dtype) {
-    case "f64":
-    case "f32":
-    case "f16":
-    case "bf16":
-      return "f32";
-    case "i32":
-      return "i32";
-    case "u32":
-    case "u8":
-      return "u32";
-    case "bool":
-      return "bool";
-  }
-}
 
 export class KernelBuilder {
   readonly sizes: number[];
@@ -134,7 +77,7 @@ export class KernelBuilder {
     guards: readonly DraftGuard[] = [],
     isRoot = false,
   ): ValueId {
-    const key = pullKey(node, coords, guards, isRoot);
+    const key = `${node.id}|${isRoot}|${JSON.stringify(coords)}|${guards.length === 0 ? "" : JSON.stringify(guards)}`;
     const before = this.#pulled.get(key);
     if (before !== undefined) return before;
     const id = this.#compute(node, coords, guards, isRoot);
@@ -151,13 +94,13 @@ export class KernelBuilder {
     const { lowering } = node;
     switch (lowering.class) {
       case "unary":
-        return this.#rounded(node, this.emit({ op: lowering.op, type, a: at(0) }));
+        return rounded(this, node, this.emit({ op: lowering.op, type, a: at(0) }));
       case "binary":
-        return this.#rounded(node, this.emit({ op: lowering.op, type, a: at(0), b: at(1) }));
+        return rounded(this, node, this.emit({ op: lowering.op, type, a: at(0), b: at(1) }));
       case "select":
         return this.emit({ op: "select", type, cond: at(0), a: at(1), b: at(2) });
       case "cast":
-        return this.#cast(at(0), node.inputs[0]!.dtype, node.dtype);
+        return castValue(this, at(0), node.inputs[0]!.dtype, node.dtype);
       case "iota":
         return this.emit({ op: "affine", type: "i32", form: coords[0]! });
       case "random":
@@ -231,32 +174,6 @@ export class KernelBuilder {
       this.extraStores.push({ target: node, index, value });
   }
 
-  /** f16 and bf16 results are rounded where hardware would store them; moving or choosing values needs no rounding. */
-  #rounded(node: ScheduleNode, value: ValueId): ValueId {
-    const { dtype, lowering } = node;
-    if (dtype === "u8") return this.emit({ op: "and", type: "u32", a: value, b: this.constant("u32", 255) });
-    if (dtype !== "f16" && dtype !== "bf16") return value;
-    const exact =
-      (lowering.class === "unary" && (lowering.op === "neg" || lowering.op === "abs" || lowering.op === "floor")) ||
-      (lowering.class === "binary" && (lowering.op === "max" || lowering.op === "min"));
-    return exact ? value : this.emit({ op: "round", type: "f32", to: dtype, a: value });
-  }
-
-  #cast(value: ValueId, from: DType, to: DType): ValueId {
-    const [source, target] = [valueTypeOf(from), valueTypeOf(to)];
-    let out = value;
-    // integers saturate like floats do
-    if (source === "i32" && target === "u32")
-      out = this.emit({ op: "max", type: "i32", a: out, b: this.constant("i32", 0) });
-    if (source === "u32" && target === "i32" && from !== "u8")
-      out = this.emit({ op: "min", type: "u32", a: out, b: this.constant("u32", 2147483647) });
-    if (source !== target) out = this.emit({ op: "cast", type: target, a: out });
-    if (to === "u8" && from !== "u8" && from !== "bool")
-      out = this.emit({ op: "min", type: "u32", a: out, b: this.constant("u32", 255) });
-    if ((to === "f16" || to === "bf16") && from !== to) out = this.emit({ op: "round", type: "f32", to, a: out });
-    return out;
-  }
-
   #random(node: ScheduleNode, coords: readonly LinearForm[]): ValueId {
     const words = node.inputs[0]!;
     const [k0, k1] = [0, 1].map((i) => this.value(words, [{ offset: i, strides: [] }]));
@@ -296,29 +213,10 @@ export class KernelBuilder {
       case "alias":
         if (node.after !== undefined) this.waits.add(node.after);
         return this.value(x, coords, guards);
-      case "permute": {
-        const dims = node.attrs["dims"] as number[];
-        return this.value(
-          x,
-          dims.map((_, d) => coords[dims.indexOf(d)]!),
-          guards,
-        );
-      }
+      case "permute":
       case "expand":
-        return this.value(
-          x,
-          x.shape.map((s, d) => (s === 1 ? ZERO : coords[d]!)),
-          guards,
-        );
-      case "slice": {
-        const starts = node.attrs["starts"] as number[];
-        const steps = node.attrs["steps"] as number[];
-        return this.value(
-          x,
-          coords.map((c, d) => scaleForm(c, steps[d]!, starts[d]!)),
-          guards,
-        );
-      }
+      case "slice":
+        return this.value(x, coordsBehind(node, view, coords), guards);
       case "pad": {
         const low = node.attrs["low"] as number[];
         const moved = coords.map((c, d) => (low[d] === 0 ? c : scaleForm(c, 1, -low[d]!)));
@@ -397,7 +295,7 @@ export class KernelBuilder {
     if (innerCoords === undefined) return this.#refuse(node, coords, guards);
     const full = coords.map((c, d) => (dims.includes(d) ? innerCoords[dims.indexOf(d)]! : c));
     const reduced = this.emit({ op: "reduce", type: valueTypeOf(node.dtype), combine, a: this.value(x, full, guards) });
-    return this.#rounded(node, reduced);
+    return rounded(this, node, reduced);
   }
 
   /** Coordinates that run over the reduced dimensions, if this kernel can make them its inner ones. */
@@ -442,26 +340,4 @@ export class KernelBuilder {
     if (this.#options.maySplit(coords.dim)) throw new SplitSignal(coords);
     return undefined;
   }
-}
-
-function pullKey(
-  node: ScheduleNode,
-  coords: readonly LinearForm[],
-  guards: readonly DraftGuard[],
-  isRoot: boolean,
-): string {
-  return `${node.id}|${isRoot}|${JSON.stringify(coords)}|${guards.length === 0 ? "" : JSON.stringify(guards)}`;
-}
-
-/** Reshapes that only add or drop dimensions of 1 keep every coordinate as it is, dynamic ones too. */
-function regroup(
-  from: readonly number[],
-  to: readonly number[],
-  coords: readonly LinearForm[],
-): LinearForm[] | undefined {
-  const real = from.flatMap((s, d) => (s === 1 ? [] : [d]));
-  const target = to.filter((s) => s !== 1);
-  if (real.length !== target.length || real.some((d, i) => from[d] !== target[i])) return undefined;
-  let next = 0;
-  return to.map((s) => (s === 1 ? ZERO : coords[real[next++]!]!));
 }

@@ -5,7 +5,7 @@
  * are computed with it.
  */
 import type { Target } from "../ir/target.ts";
-import { valueTypeOf } from "./builder.ts";
+import { valueTypeOf } from "./draft.ts";
 import { fanOf, type Fan } from "./fan.ts";
 import { isReshape, type ScheduleNode } from "./graph.ts";
 import { delinearize, factorForm, linearize, stride, ZERO, type LinearForm, type SplitRequest } from "./linear-form.ts";

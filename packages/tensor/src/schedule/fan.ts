@@ -3,7 +3,7 @@
  * product, and what leaves the kernel is what they come to; the result itself is never stored.
  */
 import type { Target } from "../ir/target.ts";
-import { valueTypeOf } from "./builder.ts";
+import { valueTypeOf } from "./draft.ts";
 import { isReshape, type ScheduleNode } from "./graph.ts";
 import { sameShape } from "../shape.ts";
 

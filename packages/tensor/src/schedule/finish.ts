@@ -3,7 +3,7 @@
  * forms become stride vectors and buffers become numbered arguments.
  */
 import type { Arg, Guard, Index, Instr, Store, ValueId } from "../ir/kernel.ts";
-import type { DraftGuard, DraftInstr, DraftStore } from "./builder.ts";
+import type { DraftGuard, DraftInstr, DraftStore } from "./draft.ts";
 import type { ScheduleNode } from "./graph.ts";
 import { stride, type LinearForm } from "./linear-form.ts";
 

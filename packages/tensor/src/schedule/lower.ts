@@ -1,7 +1,8 @@
 /** Makes one kernel out of a root node and everything that can be computed with it. */
 import { InvariantError } from "../errors.ts";
 import type { Kernel, LoopKernel, ScatterKernel, ValueId } from "../ir/kernel.ts";
-import { KernelBuilder, SplitSignal, valueTypeOf, type BuilderOptions, type DraftStore } from "./builder.ts";
+import { KernelBuilder } from "./builder.ts";
+import { SplitSignal, valueTypeOf, type BuilderOptions, type DraftStore } from "./draft.ts";
 import { ArgList, Finisher, formsOf, mergeDims } from "./finish.ts";
 import type { ScheduleNode } from "./graph.ts";
 import {

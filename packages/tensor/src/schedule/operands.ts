@@ -5,7 +5,7 @@
  */
 import { bytesOf } from "../dtype.ts";
 import type { Target } from "../ir/target.ts";
-import { valueTypeOf } from "./builder.ts";
+import { valueTypeOf } from "./draft.ts";
 import type { ScheduleNode } from "./graph.ts";
 
 export interface Operands {
