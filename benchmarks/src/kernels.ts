@@ -12,10 +12,7 @@ function filled(device: Device, shape: readonly number[]): Parameter {
 
 /** One op from parameters into a parameter, replayed. */
 function kernel(
-  name: string,
-  unit: Benchmark["unit"],
-  amount: number,
-  threads: number,
+  { name, unit, amount, threads }: Pick<Benchmark, "name" | "unit" | "amount" | "threads">,
   inputs: readonly (readonly number[])[],
   output: readonly number[],
   body: (x: Tensor[], device: Device) => Tensor,
@@ -52,10 +49,7 @@ function product(
   body: (a: Tensor, b: Tensor, bias: Tensor) => Tensor = (a, b) => ops.matmul(a, ops.transpose(b)),
 ): Benchmark {
   return kernel(
-    `gemm/f32/${name}/t${threads}`,
-    "GFLOP/s",
-    2 * m * k * n,
-    threads,
+    { name: `gemm/f32/${name}/t${threads}`, unit: "GFLOP/s", amount: 2 * m * k * n, threads },
     [[m, k], [n, k], [n]],
     [m, n],
     ([a, b, bias]) => body(a!, b!, bias!),
@@ -73,10 +67,7 @@ export function kernelBenchmarks(threads: readonly number[]): Benchmark[] {
     product("1024x256x8", 1, 1024, 256, 8),
     product("1024x8x256", 1, 1024, 8, 256),
     kernel(
-      "gemm/f32/128x32x64x32-batched/t1",
-      "GFLOP/s",
-      2 * 128 * 32 * 64 * 32,
-      1,
+      { name: "gemm/f32/128x32x64x32-batched/t1", unit: "GFLOP/s", amount: 2 * 128 * 32 * 64 * 32, threads: 1 },
       [
         [128, 32, 64],
         [128, 32, 64],
@@ -84,24 +75,47 @@ export function kernelBenchmarks(threads: readonly number[]): Benchmark[] {
       [128, 32, 32],
       ([a, b]) => ops.matmul(a!, ops.transpose(b!)),
     ),
-    kernel("row/softmax/4096x32/t1", "ns/element", 4096 * 32, 1, [[4096, 32]], [4096, 32], ([x]) => ops.softmax(x!)),
-    kernel("row/softmax/512x768/t1", "ns/element", 512 * 768, 1, [[512, 768]], [512, 768], ([x]) => ops.softmax(x!)),
     kernel(
-      "row/layer-norm/1024x768/t1",
-      "ns/element",
-      1024 * 768,
-      1,
+      { name: "row/softmax/4096x32/t1", unit: "ns/element", amount: 4096 * 32, threads: 1 },
+      [[4096, 32]],
+      [4096, 32],
+      ([x]) => ops.softmax(x!),
+    ),
+    kernel(
+      { name: "row/softmax/512x768/t1", unit: "ns/element", amount: 512 * 768, threads: 1 },
+      [[512, 768]],
+      [512, 768],
+      ([x]) => ops.softmax(x!),
+    ),
+    kernel(
+      { name: "row/layer-norm/1024x768/t1", unit: "ns/element", amount: 1024 * 768, threads: 1 },
       [[1024, 768], [768], [768]],
       [1024, 768],
       ([x, w, b]) => ops.layerNorm(x!, w!, b!, 1e-12),
     ),
-    kernel("elementwise/add/1M/t1", "GB/s", 3 * bytes(million), 1, [[million], [million]], [million], ([a, b]) =>
-      ops.add(a!, b!),
+    kernel(
+      { name: "elementwise/add/1M/t1", unit: "GB/s", amount: 3 * bytes(million), threads: 1 },
+      [[million], [million]],
+      [million],
+      ([a, b]) => ops.add(a!, b!),
     ),
-    kernel("elementwise/gelu/1M/t1", "ns/element", million, 1, [[million]], [million], ([x]) => ops.gelu(x!)),
-    kernel("random/dropout/1M/t1", "ns/element", million, 1, [[million]], [million], ([x], device) =>
-      ops.dropout(x!, 0.1, { words: device.tensor([1, 2], [2], "u32"), site: 0 }),
+    kernel(
+      { name: "elementwise/gelu/1M/t1", unit: "ns/element", amount: million, threads: 1 },
+      [[million]],
+      [million],
+      ([x]) => ops.gelu(x!),
     ),
-    kernel("reduce/columns/1024x768/t1", "GB/s", bytes(1024 * 768), 1, [[1024, 768]], [768], ([x]) => ops.sum(x!, 0)),
+    kernel(
+      { name: "random/dropout/1M/t1", unit: "ns/element", amount: million, threads: 1 },
+      [[million]],
+      [million],
+      ([x], device) => ops.dropout(x!, 0.1, { words: device.tensor([1, 2], [2], "u32"), site: 0 }),
+    ),
+    kernel(
+      { name: "reduce/columns/1024x768/t1", unit: "GB/s", amount: bytes(1024 * 768), threads: 1 },
+      [[1024, 768]],
+      [768],
+      ([x]) => ops.sum(x!, 0),
+    ),
   ];
 }

@@ -115,16 +115,7 @@ function ranksFound(recovery: readonly RecoverySummary[]): Answer[] {
     .filter(({ searched }) => searched)
     .map(({ config, spearman: { mean, sd, n } }) => {
       const half = n < LEAST_PAIRS || sd === null ? undefined : (tCritical(0.05, n - 1) * sd) / Math.sqrt(n);
-      const verdict =
-        half === undefined
-          ? undecided(n)
-          : mean - half > FOUND
-            ? "yes"
-            : mean - half > 0
-              ? "in part"
-              : mean + half < FOUND
-                ? "no"
-                : undecided(n);
+      const verdict = recovered(n, mean, half);
       const interval =
         half === undefined
           ? ""
@@ -135,6 +126,14 @@ function ranksFound(recovery: readonly RecoverySummary[]): Answer[] {
         decided: verdict !== undecided(n),
       };
     });
+}
+
+/** What the interval mean ± half says of recovery. */
+function recovered(n: number, mean: number, half: number | undefined): string {
+  if (half === undefined) return undecided(n);
+  if (mean - half > FOUND) return "yes";
+  if (mean - half > 0) return "in part";
+  return mean + half < FOUND ? "no" : undecided(n);
 }
 
 function anyDifference(results: readonly RunResult[]): Answer[] {

@@ -101,7 +101,7 @@ async function attempt(
       if (!told.has(line)) progress.line(line);
       told.add(line);
     };
-    const result = await executeRun(run, task, context.device, folder, progress, memory, once);
+    const result = await executeRun(run, task, { device: context.device, folder, progress, memory, once });
     progress.stop();
     const first = folder.commit(result);
     context.say(

@@ -45,18 +45,21 @@ export interface RunRequest {
   readonly seed: number;
 }
 
-/**
- * Trains and evaluates; writes everything but `result.json`, which it returns.
- * @param once receives lines about the base, the same for every run
- */
+/** What a run works with and writes to. */
+export interface RunSurroundings {
+  readonly device: Device;
+  readonly folder: RunFolder;
+  readonly progress: Progress;
+  readonly memory: ProcessMemory;
+  /** Receives lines about the base, the same for every run. */
+  readonly once: (line: string) => void;
+}
+
+/** Trains and evaluates; writes everything but `result.json`, which it returns. */
 export async function executeRun(
   request: RunRequest,
   task: PreparedTask,
-  device: Device,
-  folder: RunFolder,
-  progress: Progress,
-  memory: ProcessMemory,
-  once: (line: string) => void,
+  { device, folder, progress, memory, once }: RunSurroundings,
 ): Promise<RunResult> {
   const started = performance.now();
   const { config, seed } = request;

@@ -10,14 +10,14 @@ export function signatureOf(program: Program): string {
   program.nodes.forEach((node, i) => {
     ids.set(node, i);
     const leaf = node.leaf;
+    const leafName = (): string => {
+      if (leaf?.kind === "cell") return `cell${cells.get(leaf.cell)}`;
+      return leaf?.kind === "constant" ? `constant${constants.get(leaf.constant)}` : "host";
+    };
     const what =
-      leaf === undefined
-        ? `${node.record.name}(${node.inputs.map((n) => ids.get(n)).join(",")})${attributes(node)}`
-        : leaf.kind === "cell"
-          ? `cell${cells.get(leaf.cell)}`
-          : leaf.kind === "constant"
-            ? `constant${constants.get(leaf.constant)}`
-            : "host";
+      leaf !== undefined
+        ? leafName()
+        : `${node.record.name}(${node.inputs.map((n) => ids.get(n)).join(",")})${attributes(node)}`;
     lines.push(`${what}:${node.dtype}[${node.shape.join(",")}]`);
   });
   lines.push(`out ${program.outputs.map((n) => ids.get(n)).join(",")}`);

@@ -68,15 +68,12 @@ export function mergeDims(
 
 export function formsOf(body: readonly DraftInstr[], stores: readonly DraftStore[]): LinearForm[] {
   return [
-    ...body.flatMap((i) =>
-      i.op === "load"
-        ? [i.index, ...i.guards.map((g) => g.form)]
-        : i.op === "inbounds"
-          ? i.guards.map((g) => g.form)
-          : i.op === "affine"
-            ? [i.form]
-            : [],
-    ),
+    ...body.flatMap((i) => {
+      if (i.op === "affine") return [i.form];
+      if (i.op !== "load" && i.op !== "inbounds") return [];
+      const guards = i.guards.map((g) => g.form);
+      return i.op === "load" ? [i.index, ...guards] : guards;
+    }),
     ...stores.map((s) => s.index),
   ];
 }

@@ -188,15 +188,9 @@ export class WasmBackend implements Backend {
     const times: number[] | undefined = timings === undefined ? undefined : [];
     try {
       if (parallel) this.#pool.begin(run);
-      runTable(
-        this.#heap.memory.buffer,
-        this.#functions,
-        { ...run, control, claims, tid: 0 },
-        SPINS,
-        watch,
-        times,
-        now,
-      );
+      const own = { ...run, control, claims, tid: 0, spins: SPINS };
+      const recorder = times === undefined ? undefined : { times, clock: now };
+      runTable(this.#heap.memory.buffer, this.#functions, own, watch, recorder);
     } catch (cause) {
       throw this.#lose(cause);
     }

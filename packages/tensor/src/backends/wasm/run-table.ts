@@ -22,6 +22,14 @@ export interface RunOptions {
   readonly threads: number;
   /** Address of this thread's own scratch. */
   readonly scratch: number;
+  /** How often a waiting thread looks before it sleeps: about the length of a short phase, so that no core is spun away. */
+  readonly spins: number;
+}
+
+/** Where the moments at which phases begin are put down. */
+export interface Recorder {
+  readonly times: number[];
+  readonly clock: () => number;
 }
 
 /** How the calling thread, which nobody could tell that another has ended, finds out: `look` throws then. */
@@ -31,17 +39,14 @@ export interface Watch {
   readonly every: number;
 }
 
-/** @param spins how often a waiting thread looks before it sleeps: about the length of a short phase, so that no core is spun away */
 export function runTable(
   buffer: ArrayBufferLike,
   functions: readonly Phase[],
   options: RunOptions,
-  spins: number,
   watch?: Watch,
-  times?: number[],
-  clock?: () => number,
+  recorder?: Recorder,
 ): void {
-  const { tid, threads, scratch, control: c, claims } = options;
+  const { tid, threads, scratch, control: c, claims, spins } = options;
   const words = new Int32Array(buffer);
   let p = options.table;
   const count = words[p++]!;
@@ -52,7 +57,7 @@ export function runTable(
     const shared = words[p + 3]!;
     const n = words[p + 4]!;
     p += 5;
-    if (times !== undefined && clock !== undefined) times.push(clock());
+    if (recorder !== undefined) recorder.times.push(recorder.clock());
     const shares = grain > 0 ? threads : tid === 0 ? 1 : 0;
     // its own share first, whose data may still be in its caches
     for (let t = 0; t < shares; t++) {

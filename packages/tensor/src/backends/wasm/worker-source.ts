@@ -45,7 +45,7 @@ let memory, words, control, claims, lastWords, tid, me, read = 0;
 
 function run() {
   const [table, threads, scratch, own] = [${[CONTROL.table, CONTROL.threads, CONTROL.scratch, CONTROL.threadScratch].join(", ")}].map((at) => Atomics.load(words, control + at));
-  runTable(memory.buffer, functions, { table, control, claims, tid, threads, scratch: scratch + tid * own }, ${SPINS});
+  runTable(memory.buffer, functions, { table, control, claims, tid, threads, scratch: scratch + tid * own, spins: ${SPINS} });
 }
 
 function serve() {

@@ -141,7 +141,7 @@ function multiply(
         body(c.let("i32", c.minimum(c.op("i32.add", c.get(panelBlock), c.i32(blockPanels)), lastPanel)));
       });
     const compute = (endRow: Push, endPanel: Push, originB: Push): void => {
-      each((p, i) => p.tiles(blockOf(i), originB, panelBlock, endPanel, firstRow, endRow));
+      each((p, i) => p.tiles({ out: blockOf(i), originB, panelBlock, endPanel, firstRow, endRow }));
       end.write(firstRow, endRow, panelBlock, endPanel);
     };
     if (packB === "unit" || packB === "piece") {

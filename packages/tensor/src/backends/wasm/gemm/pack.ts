@@ -12,32 +12,40 @@ export interface PackSource {
   readonly k: number;
 }
 
-/** Packs one panel. `first` is the panel's first row or column, `size` how many there are in the matrix. */
-export function packPanel(
-  c: Code,
-  source: PackSource,
-  from: Address,
-  to: Address,
-  lanes: number,
-  k: number,
-  first: Push,
-  size: number,
-): void {
-  const src = c.at.keep(from);
-  const dst = c.at.keep(to);
+export interface PanelCopy {
+  readonly from: Address;
+  readonly to: Address;
+  readonly lanes: number;
+  readonly k: number;
+  /** The panel's first row or column, and how many there are in the matrix. */
+  readonly first: Push;
+  readonly size: number;
+}
+
+/** A panel under way: where it is read and written now. */
+interface Job {
+  readonly c: Code;
+  readonly source: PackSource;
+  readonly src: AddressLocal;
+  readonly dst: AddressLocal;
+  readonly lanes: number;
+  readonly k: number;
+}
+
+/** Packs one panel. */
+export function packPanel(c: Code, source: PackSource, { from, to, lanes, k, first, size }: PanelCopy): void {
+  const job: Job = { c, source, src: c.at.keep(from), dst: c.at.keep(to), lanes, k };
   const full = (): void => {
     for (let g = 0; g < lanes; g += 4) {
       const width = Math.min(4, lanes - g);
-      if (width < 4) packScalars(c, source, src, dst, g, width, lanes, 0, k);
-      else if (source.k === 4 && k >= 4) packTransposed(c, source, src, dst, g, lanes, k);
-      else if (source.lane === 4) packRows(c, source, src, dst, g, lanes, k);
-      else packScalars(c, source, src, dst, g, 4, lanes, 0, k);
+      if (width < 4) packScalars(job, g, width, 0);
+      else if (source.k === 4 && k >= 4) packTransposed(job, g);
+      else if (source.lane === 4) packRows(job, g);
+      else packScalars(job, g, 4, 0);
     }
   };
   if (size % lanes === 0) return full();
-  c.if(c.op("i32.le_s", c.op("i32.add", first, c.i32(lanes)), c.i32(size)), full, () =>
-    packEdge(c, source, src, dst, lanes, k, size % lanes),
-  );
+  c.if(c.op("i32.le_s", c.op("i32.add", first, c.i32(lanes)), c.i32(size)), full, () => packEdge(job, size % lanes));
 }
 
 function at(c: Code, base: AddressLocal, offset: number): Address {
@@ -45,15 +53,7 @@ function at(c: Code, base: AddressLocal, offset: number): Address {
 }
 
 /** Lanes are contiguous in memory: one vector per k. */
-function packRows(
-  c: Code,
-  source: PackSource,
-  src: AddressLocal,
-  dst: AddressLocal,
-  group: number,
-  lanes: number,
-  k: number,
-): void {
+function packRows({ c, source, src, dst, lanes, k }: Job, group: number): void {
   const p = c.at.keep(at(c, src, group * source.lane));
   const q = c.at.keep(at(c, dst, group * 4));
   eachK(c, k, 4, (count) => {
@@ -70,15 +70,8 @@ function packRows(
 }
 
 /** k is contiguous in memory: four rows of four are transposed in registers. */
-function packTransposed(
-  c: Code,
-  source: PackSource,
-  src: AddressLocal,
-  dst: AddressLocal,
-  group: number,
-  lanes: number,
-  k: number,
-): void {
+function packTransposed(job: Job, group: number): void {
+  const { c, source, src, dst, lanes, k } = job;
   const p = c.at.keep(at(c, src, group * source.lane));
   const q = c.at.keep(at(c, dst, group * 4));
   const whole = Math.floor(k / 4);
@@ -103,21 +96,11 @@ function packTransposed(
     c.at.set(p, at(c, p, 16));
     c.at.set(q, at(c, q, lanes * 16));
   });
-  if (k % 4 !== 0) packScalars(c, source, src, dst, group, 4, lanes, whole * 4, k);
+  if (k % 4 !== 0) packScalars(job, group, 4, whole * 4);
 }
 
 /** Anything else, element by element. */
-function packScalars(
-  c: Code,
-  source: PackSource,
-  src: AddressLocal,
-  dst: AddressLocal,
-  group: number,
-  width: number,
-  lanes: number,
-  fromK: number,
-  k: number,
-): void {
+function packScalars({ c, source, src, dst, lanes, k }: Job, group: number, width: number, fromK: number): void {
   const p = c.at.keep(at(c, src, group * source.lane + fromK * source.k));
   const q = c.at.keep(at(c, dst, group * 4 + fromK * lanes * 4));
   eachK(c, k - fromK, 1, () => {
@@ -129,15 +112,7 @@ function packScalars(
 }
 
 /** The last panel: `real` lanes exist, the rest is zero. */
-function packEdge(
-  c: Code,
-  source: PackSource,
-  src: AddressLocal,
-  dst: AddressLocal,
-  lanes: number,
-  k: number,
-  real: number,
-): void {
+function packEdge({ c, source, src, dst, lanes, k }: Job, real: number): void {
   const p = c.at.keep(c.at.get(src));
   const q = c.at.keep(c.at.get(dst));
   eachK(c, k, 1, () => {

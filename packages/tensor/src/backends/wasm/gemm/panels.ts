@@ -52,31 +52,32 @@ export function directPanels(
     enterBatch: () => c.at.set(start, base()),
     pack: (first, to, part = { from: c.i32(0), length: shape.k }) => {
       invariant(typeof part.length === "number", "copies are made for a length that is known");
-      packPanel(
-        c,
-        source,
-        c.at.plus(lineAt(first), c.at.times(part.from, strides.k)),
+      packPanel(c, source, {
+        from: c.at.plus(lineAt(first), c.at.times(part.from, strides.k)),
         to,
-        shape.lanes,
-        part.length,
-        c.get(first),
-        shape.size,
-      );
+        lanes: shape.lanes,
+        k: part.length,
+        first: c.get(first),
+        size: shape.size,
+      });
     },
   };
 }
 
-/** `lineDim` is the operand's dimension that lines are counted in; the other of the last two is k. `stage` is where `lanes · STAGE_K` f32 fit. */
-export function computedPanels(
-  c: Code,
-  kernel: GemmKernel,
-  operand: Operand,
-  side: "a" | "b",
-  batchCoords: readonly Local[],
-  shape: PanelShape,
-  stage: () => Address,
-): Panels {
+export interface ComputedOperand {
+  readonly kernel: GemmKernel;
+  readonly operand: Operand;
+  readonly side: "a" | "b";
+  readonly batchCoords: readonly Local[];
+  readonly shape: PanelShape;
+  /** Where `lanes · STAGE_K` f32 fit. */
+  readonly stage: () => Address;
+}
+
+export function computedPanels(c: Code, computed: ComputedOperand): Panels {
+  const { kernel, operand, side, batchCoords, shape, stage } = computed;
   const rank = kernel.batch.length;
+  // lines are counted in one of the last two dimensions, k in the other
   const [lineDim, kDim] = side === "a" ? [rank, rank + 1] : [rank + 1, rank];
   const along = runsAlongK(operand, lineDim, kDim, shape.lanes) ? "k" : "line";
   const [line, k] = [c.local("i32"), c.local("i32")];
@@ -161,16 +162,8 @@ function packAlongK(w: Writer, entry: Scope, first: Local, to: Address, stage: A
       }
       c.at.advance(out, STAGE_K * 4);
     });
-    packPanel(
-      c,
-      { lane: STAGE_K * 4, k: 4 },
-      base,
-      c.at.plus(target, c.at.times(start, lanes * 4)),
-      lanes,
-      length,
-      c.get(first),
-      size,
-    );
+    const to = c.at.plus(target, c.at.times(start, lanes * 4));
+    packPanel(c, { lane: STAGE_K * 4, k: 4 }, { from: base, to, lanes, k: length, first: c.get(first), size });
   };
   const whole = k - (k % STAGE_K);
   if (whole > 0) {

@@ -23,8 +23,20 @@ export interface ProductCode {
   packA(firstRow: Local, endRow: Push): void;
   /** Panels [from, end) into the thread's scratch. */
   packB(from: Push, end: Push): void;
-  /** All tiles of a block into the accumulators at `out`; `originB` is the panel that packed B begins with. */
-  tiles(out: Address, originB: Push, panelBlock: Local, endPanel: Push, firstRow: Local, endRow: Push): void;
+  /** All tiles of a block into its accumulators. */
+  tiles(block: TileBlock): void;
+}
+
+/** Rows [firstRow, endRow) by panels [panelBlock, endPanel). */
+export interface TileBlock {
+  /** The accumulators. */
+  readonly out: Address;
+  /** The panel that packed B begins with. */
+  readonly originB: Push;
+  readonly panelBlock: Local;
+  readonly endPanel: Push;
+  readonly firstRow: Local;
+  readonly endRow: Push;
 }
 
 /** Part of k that a tile runs over at a time; `fresh` says whether sums begin here. */
@@ -67,13 +79,10 @@ export class ProductEmitter {
     return this.#shape.packA ? Math.ceil(this.#cut.rows / this.#cut.tile.rows) * this.panelA : 0;
   }
   get bytesB(): number {
-    return this.#cut.packB === "batch"
-      ? this.#cut.panels * this.panelB
-      : this.#cut.packB === "unit"
-        ? this.#cut.blockPanels * this.panelB
-        : this.#cut.packB === "piece"
-          ? this.#cut.blockPanels * this.#stepsB.panel
-          : 0;
+    const { packB, panels, blockPanels } = this.#cut;
+    if (packB === "batch") return panels * this.panelB;
+    if (packB === "unit") return blockPanels * this.panelB;
+    return packB === "piece" ? blockPanels * this.#stepsB.panel : 0;
   }
   /** Bytes from k to k and from panel to panel of B as tiles read it. */
   get #stepsB(): { readonly k: number; readonly panel: number } {
@@ -146,6 +155,7 @@ export class ProductEmitter {
     const sourceA = packA ? this.#panels(c, "a", batchCoords, place) : undefined;
     const sourceB = packB === "first" || packB === "never" ? undefined : this.#panels(c, "b", batchCoords, place);
     const [baseA, baseB] = [c.at.local(), c.at.local()];
+    const columns = { step: 1, lines: tile.columns };
     return {
       enterBatch: (batch) => {
         sourceA?.enterBatch();
@@ -165,15 +175,18 @@ export class ProductEmitter {
           );
       },
       packA: (firstRow, endRow) => {
-        if (sourceA !== undefined) packEach(c, sourceA, firstRow, endRow, tile.rows, 1, c.at.get(baseA), this.panelA);
+        if (sourceA === undefined) return;
+        const to = c.at.get(baseA);
+        packEach(c, sourceA, { first: firstRow, end: endRow, step: tile.rows, lines: 1, to, bytes: this.panelA });
       },
       packB: (from, end) => {
         const panel = c.local("i32");
         c.set(panel, from);
         if (sourceB !== undefined && packB !== "piece")
-          packEach(c, sourceB, panel, end, 1, tile.columns, c.at.get(baseB), this.panelB);
+          packEach(c, sourceB, { ...columns, first: panel, end, to: c.at.get(baseB), bytes: this.panelB });
       },
-      tiles: (out, originB, panelBlock, endPanel, firstRow, endRow) => {
+      tiles: (block) => {
+        const { panelBlock, endPanel, firstRow } = block;
         const start = packA
           ? c.at.get(baseA)
           : c.at.let(c.at.plus(c.at.get(baseA), c.at.times(c.get(firstRow), a!.row)));
@@ -181,11 +194,13 @@ export class ProductEmitter {
           packB !== "piece"
             ? undefined
             : (from: Push, to: Push): void =>
-                packEach(c, sourceB!, panelBlock, endPanel, 1, tile.columns, c.at.get(baseB), this.#stepsB.panel, {
-                  from,
-                  length: c.let("i32", c.op("i32.sub", to, from)),
-                });
-        this.#tiles(c, start, c.at.get(baseB), originB, out, panelBlock, endPanel, firstRow, endRow, piecewise);
+                packEach(
+                  c,
+                  sourceB!,
+                  { ...columns, first: panelBlock, end: endPanel, to: c.at.get(baseB), bytes: this.#stepsB.panel },
+                  { from, length: c.let("i32", c.op("i32.sub", to, from)) },
+                );
+        this.#tiles(c, { ...block, start, packedB: c.at.get(baseB), packPiece: piecewise });
       },
     };
   }
@@ -197,9 +212,14 @@ export class ProductEmitter {
     const shape = side === "a" ? { lanes: tile.rows, size: m, k } : { lanes: tile.columns, size: n, k };
     const direct = this.#shape[side];
     if (direct === undefined)
-      return computedPanels(c, this.#kernel, this.#kernel.products[this.#index]![side], side, batchCoords, shape, () =>
-        c.at.plus(c.thread, c.at.bytes(place.stage)),
-      );
+      return computedPanels(c, {
+        kernel: this.#kernel,
+        operand: this.#kernel.products[this.#index]![side],
+        side,
+        batchCoords,
+        shape,
+        stage: () => c.at.plus(c.thread, c.at.bytes(place.stage)),
+      });
     return directPanels(
       c,
       () =>
@@ -216,16 +236,13 @@ export class ProductEmitter {
   /** Each panel of B meets every row of A while it is in the first-level cache. */
   #tiles(
     c: Code,
-    start: Address,
-    packedB: Address,
-    originB: Push,
-    block: Address,
-    panelBlock: Local,
-    endPanel: Push,
-    firstRow: Local,
-    endRow: Push,
-    packPiece?: (from: Push, end: Push) => void,
+    block: TileBlock & {
+      readonly start: Address;
+      readonly packedB: Address;
+      readonly packPiece: ((from: Push, end: Push) => void) | undefined;
+    },
   ): void {
+    const { start, packedB, originB, panelBlock, endPanel, firstRow, endRow, packPiece } = block;
     const { tile } = this.#cut;
     const { k, kPiece, a, packA } = this.#shape;
     const stepsB = this.#stepsB;
@@ -236,7 +253,7 @@ export class ProductEmitter {
       const offset = (base: Address, by: number): Address =>
         kPiece === k ? base : c.at.plus(base, c.at.times(c.get(at.from), by));
       packPiece?.(c.get(at.from), at.end);
-      c.at.set(line, block);
+      c.at.set(line, block.out);
       c.for(panel, c.get(panelBlock), endPanel, 1, () => {
         const first = c.at.plus(packedB, c.at.times(c.op("i32.sub", c.get(panel), originB), stepsB.panel));
         const pb = c.at.let(packPiece === undefined ? offset(first, stepsB.k) : first);
@@ -299,18 +316,17 @@ export class ProductEmitter {
   }
 }
 
-/** Packs panels one after another to `to`; panel p begins at line p · `lines`. */
-function packEach(
-  c: Code,
-  source: Panels,
-  first: Local,
-  end: Push,
-  step: number,
-  lines: number,
-  to: Address,
-  bytes: number,
-  part?: KRange,
-): void {
+/** Panels first, first + step, … below `end`, one after another to `to`, `bytes` apart; panel p begins at line p · `lines`. */
+interface PanelRun {
+  readonly first: Local;
+  readonly end: Push;
+  readonly step: number;
+  readonly lines: number;
+  readonly to: Address;
+  readonly bytes: number;
+}
+
+function packEach(c: Code, source: Panels, { first, end, step, lines, to, bytes }: PanelRun, part?: KRange): void {
   const [at, line] = [c.local("i32"), c.local("i32")];
   const out = c.at.keep(to);
   c.for(at, c.get(first), end, step, () => {

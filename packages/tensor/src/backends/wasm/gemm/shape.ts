@@ -182,15 +182,12 @@ export function chooseBlocking(kernel: GemmKernel, shapes: readonly ProductShape
   const panels = Math.ceil(n / tile.columns);
   const panelBytes = shapes.reduce((sum, { k }) => sum + tile.columns * k * 4, 0);
   const sameB = shapes.every((s) => s.sameB);
-  const packB = never
-    ? "never"
-    : main.walked
-      ? "piece"
-      : !sameB && panels * panelBytes <= LOCAL_B_BYTES
-        ? "batch"
-        : main.b === undefined && batches * panels >= MIN_UNITS
-          ? "unit"
-          : "first";
+  const packB = ((): Blocking["packB"] => {
+    if (never) return "never";
+    if (main.walked) return "piece";
+    if (!sameB && panels * panelBytes <= LOCAL_B_BYTES) return "batch";
+    return main.b === undefined && batches * panels >= MIN_UNITS ? "unit" : "first";
+  })();
   const whole = (rows: number): number => Math.max(1, Math.ceil(rows / tile.rows)) * tile.rows;
   const tall = Math.min(
     MAX_ROWS - (MAX_ROWS % tile.rows),

@@ -132,7 +132,7 @@ export class ExpressionEmitter {
     }
     if ("b" in instr) {
       const shift = this.isVector(scope, instr.b) ? undefined : this.value(scope, instr.b, copy);
-      return binary(c, instr.op, typeOf(instr.a), get(instr.a), get(instr.b), vector, shift);
+      return binary(c, instr.op, typeOf(instr.a), get(instr.a), get(instr.b), { vector, shift });
     }
     const op = instr.op === "exp" && isNeverPositive(this.#nest.body, instr.a) ? "expBelow0" : instr.op;
     return unary(c, op, typeOf(instr.a), get(instr.a), vector);

@@ -2,16 +2,21 @@
 import type { Code } from "./code.ts";
 import type { Local, Push } from "./push.ts";
 
+export interface LaneRange {
+  readonly from: Push;
+  readonly to: Push;
+  /** Values of to − from that can occur. */
+  readonly lengths: readonly number[];
+}
+
 /**
- * Runs `body` with `coord` over [from, to): first `copies` vectors a round, then one vector, then one element. `lengths` are the values
- * of to − from that can occur; forms that none of them needs are left out. Which form an element meets depends on its place in the range.
+ * Runs `body` with `coord` over [from, to): first `copies` vectors a round, then one vector, then one element. Forms that no length needs
+ * are left out. Which form an element meets depends on its place in the range.
  */
 export function emitLanes(
   c: Code,
   coord: Local,
-  from: Push,
-  to: Push,
-  lengths: readonly number[],
+  { from, to, lengths }: LaneRange,
   copies: number,
   body: (lanes: 1 | 4, copies: number) => void,
 ): void {

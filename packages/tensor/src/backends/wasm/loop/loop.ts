@@ -152,7 +152,7 @@ class LoopEmitter {
     const { laneInner, units } = this.#at;
     const size = this.#shape[dim]!;
     const lengths = chunkLengths(size, laneInner ? size : units.chunk);
-    emitLanes(this.#c, this.#coords[dim]!, from, to, lengths, copies, (lanes, unroll) =>
+    emitLanes(this.#c, this.#coords[dim]!, { from, to, lengths }, copies, (lanes, unroll) =>
       body(this.#expr.scope(parent, parent.depth + 1, lanes, unroll, true)),
     );
   }
@@ -164,9 +164,12 @@ class LoopEmitter {
       const final = p === list.length - 1;
       if (!final) this.#reduce(base, pass, p);
       else if (this.#elementStores.length > 0)
-        this.#inner(base, pass, p, this.#at.innerDims, this.#elementStores, (scope) =>
-          this.#storeAll(scope, this.#elementStores),
-        );
+        this.#inner(base, this.#at.innerDims, {
+          pass,
+          stage: p,
+          stores: this.#elementStores,
+          visit: (scope) => this.#storeAll(scope, this.#elementStores),
+        });
     });
     this.#storeAll(base, this.#rowStores);
   }
@@ -203,13 +206,11 @@ class LoopEmitter {
     const flush = (): void => {
       for (const accumulator of all) accumulator.flush();
     };
-    this.#inner(
-      base,
+    this.#inner(base, innerDims, {
       pass,
-      p,
-      innerDims,
-      [],
-      (scope) => {
+      stage: p,
+      stores: [],
+      visit: (scope) => {
         for (const { instr, lanes, single } of reductions) {
           if (scope.lanes === 1 && single !== undefined) single.add(this.#expr.value(scope, instr.a));
           else
@@ -220,8 +221,8 @@ class LoopEmitter {
               );
         }
       },
-      block === undefined ? undefined : { steps: block, runs, flush },
-    );
+      sum: block === undefined ? undefined : { steps: block, runs, flush },
+    });
     flush();
     for (const { v, instr, vector, lanes, single } of reductions) {
       if (single === undefined) {
@@ -248,16 +249,9 @@ class LoopEmitter {
   }
 
   /** The loops over `dims` inside `scope`; `visit` runs in the innermost, after what the pass needs has been computed there. */
-  #inner(
-    scope: Scope,
-    pass: Pass,
-    stage: number,
-    dims: readonly number[],
-    stores: readonly Store[],
-    visit: (scope: Scope) => void,
-    sum?: SumBlocks,
-  ): void {
+  #inner(scope: Scope, dims: readonly number[], inner: InnerLoops): void {
     const c = this.#c;
+    const { pass, stage, stores, visit, sum } = inner;
     const [dim, ...rest] = dims;
     if (dim === undefined) {
       visit(scope);
@@ -274,7 +268,7 @@ class LoopEmitter {
       const child = this.#expr.scope(scope, scope.depth + 1);
       c.for(coord, c.i32(0), c.i32(size), 1, () => {
         enter(child);
-        this.#inner(child, pass, stage, rest, stores, visit, sum);
+        this.#inner(child, rest, inner);
       });
       return;
     }
@@ -317,6 +311,16 @@ class LoopEmitter {
       c.set(sum.runs, c.i32(0));
     });
   }
+}
+
+/** What the loops over a row's inner dimensions are for. */
+interface InnerLoops {
+  readonly pass: Pass;
+  readonly stage: number;
+  readonly stores: readonly Store[];
+  /** Emits the innermost body. */
+  readonly visit: (scope: Scope) => void;
+  readonly sum?: SumBlocks | undefined;
 }
 
 interface SumBlocks {

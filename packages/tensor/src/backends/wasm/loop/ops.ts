@@ -23,7 +23,8 @@ export function lane(c: Code, type: ValueType, x: Push, at: number): Push {
 
 export function constant(c: Code, type: ValueType, value: number, vector: boolean): Push {
   if (type === "f32") return vector ? c.f4const(value) : c.f32(value);
-  const bits = type === "bool" ? (value === 0 ? 0 : vector ? -1 : 1) : value | 0;
+  const truth = vector ? -1 : 1;
+  const bits = type === "bool" ? (value === 0 ? 0 : truth) : value | 0;
   return vector ? c.i4const(bits) : c.i32(bits);
 }
 
@@ -73,15 +74,21 @@ export function unary(c: Code, op: UnaryOp | "expBelow0", type: ValueType, x: Pu
   }
 }
 
-/** `type` is that of the operands. `shift` holds the scalar amount when all lanes shift alike. */
-export function binary(c: Code, op: BinaryOp, type: ValueType, a: Push, b: Push, vector: boolean, shift?: Push): Push {
+interface Lanes {
+  readonly vector: boolean;
+  /** The scalar amount when all lanes shift alike. */
+  readonly shift?: Push | undefined;
+}
+
+/** `type` is that of the operands. */
+export function binary(c: Code, op: BinaryOp, type: ValueType, a: Push, b: Push, { vector, shift }: Lanes): Push {
   if (type === "f32") return binaryFloat(c, op, a, b, vector);
   const simple = vector ? vectorInteger(op, type) : scalarInteger(op, type);
   if (simple !== undefined) return c.op(simple, a, b);
   if (vector) {
     if ((op === "shl" || op === "shr") && shift !== undefined)
       return c.op(`i32x4.${op === "shl" ? "shl" : type === "u32" ? "shr_u" : "shr_s"}`, a, shift);
-    return lanewise(c, type, a, b, (x, y) => binary(c, op, type, x, y, false));
+    return lanewise(c, type, a, b, (x, y) => binary(c, op, type, x, y, { vector: false }));
   }
   const x = c.let("i32", a);
   const y = c.let("i32", b);

@@ -145,17 +145,23 @@ function emitAdd(kernel: ScatterKernel, c: Code): Omit<Phase, "exportName"> {
         const row = expr.scope(root, 1);
         expr.enter(row, needed);
         const target = c.at.let(c.at.plus(c.at.get(c.args[out]!), c.at.times(id, cols * 4)));
-        emitLanes(c, column, firstColumn, endColumn, chunkLengths(cols, colBlock), 4, (lanes, copies) => {
-          const scope = expr.scope(row, 2, lanes, copies);
-          expr.enter(scope, needed);
-          const at = c.at.let(c.at.plus(target, c.at.scaled(c.get(column), 4)));
-          const [load, store, add] =
-            lanes === 4 ? ["v128.load", "v128.store", "f32x4.add"] : ["f32.load", "f32.store", "f32.add"];
-          for (let u = 0; u < copies; u++) {
-            const x: Push = lanes === 4 ? expr.vector(scope, value, u) : expr.value(scope, value);
-            c.store(store!, at, 16 * u, c.op(add!, c.load(load!, at, 16 * u), x));
-          }
-        });
+        emitLanes(
+          c,
+          column,
+          { from: firstColumn, to: endColumn, lengths: chunkLengths(cols, colBlock) },
+          4,
+          (lanes, copies) => {
+            const scope = expr.scope(row, 2, lanes, copies);
+            expr.enter(scope, needed);
+            const at = c.at.let(c.at.plus(target, c.at.scaled(c.get(column), 4)));
+            const [load, store, add] =
+              lanes === 4 ? ["v128.load", "v128.store", "f32x4.add"] : ["f32.load", "f32.store", "f32.add"];
+            for (let u = 0; u < copies; u++) {
+              const x: Push = lanes === 4 ? expr.vector(scope, value, u) : expr.value(scope, value);
+              c.store(store!, at, 16 * u, c.op(add!, c.load(load!, at, 16 * u), x));
+            }
+          },
+        );
       });
     });
   });

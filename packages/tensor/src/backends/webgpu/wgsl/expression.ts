@@ -126,7 +126,9 @@ export function printConstant(module: WgslModule, type: ValueType, value: number
     case "f32": {
       const x = Math.fround(value);
       if (Number.isFinite(x) && !Object.is(x, -0)) return literal(x);
-      const bits = Number.isNaN(x) ? "0x7fc00000u" : x === 0 ? "0x80000000u" : x > 0 ? "0x7f800000u" : "0xff800000u";
+      const infinity = x > 0 ? "0x7f800000u" : "0xff800000u";
+      const unspeakable = x === 0 ? "0x80000000u" : infinity;
+      const bits = Number.isNaN(x) ? "0x7fc00000u" : unspeakable;
       return `bitcast<f32>(${bits} | ${module.use("opaque_zero")})`;
     }
   }

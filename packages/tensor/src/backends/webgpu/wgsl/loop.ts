@@ -9,6 +9,9 @@ import { printConstant, printNeeded, printPlace, printValue, type Scope } from "
 import { decode, product } from "./grid.ts";
 import { WgslModule, WORKGROUP_INDEX, type WgslKernel } from "./module.ts";
 
+/** What a maximum begins with; where it is not here, 0. */
+const LEAST: Partial<Record<ValueType, number>> = { f32: -Infinity, i32: -(2 ** 31) };
+
 const ROWS_PER_GROUP = 64;
 const WIDE_GROUP = 128;
 /** Rows from this length on are shared by a workgroup … */
@@ -190,7 +193,7 @@ class Reduction {
 
   start(): string[] {
     const { type, combine } = this.instr;
-    const empty = combine === "sum" ? 0 : type === "f32" ? -Infinity : type === "i32" ? -(2 ** 31) : 0;
+    const empty = combine === "sum" ? 0 : (LEAST[type] ?? 0);
     const lines = [`var r${this.id}: ${type} = ${printConstant(this.#module, type, empty)};`];
     return this.#blocked ? [...lines, `var p${this.id} = 0.0f;`] : lines;
   }
