@@ -10,6 +10,8 @@ export interface StepShape {
   readonly hidden: number;
   readonly batch: number;
   readonly length: number;
+  /** Words of the vocabulary. Default: BERT's. */
+  readonly vocabulary?: number;
 }
 
 export const SMALL: StepShape = { layers: 4, hidden: 256, batch: 32, length: 32 };
@@ -28,13 +30,13 @@ export function shapeName({ layers, hidden, batch, length }: StepShape): string 
   return `${layers}x${hidden}-b${batch}-s${length}`;
 }
 
-function bert({ layers, hidden }: StepShape): BertConfig {
+function bert({ layers, hidden, vocabulary = 30522 }: StepShape): BertConfig {
   return parseBertConfig({
     hidden_size: hidden,
     num_hidden_layers: layers,
     num_attention_heads: hidden / 64,
     intermediate_size: 4 * hidden,
-    vocab_size: 30522,
+    vocab_size: vocabulary,
   });
 }
 
