@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { architectures, fromPretrained, metaModel, savePretrained, type TaskModel } from "@lowrank/models";
+import { architectures, fromPretrained, metaModel, savePretrained, type PretrainedModel } from "@lowrank/models";
 import { Embedding, endsIn } from "@lowrank/nn";
 import { adapt, attach } from "@lowrank/peft";
 import { init, RandomStream, toMemory, type Device, type Tensor } from "@lowrank/tensor";
@@ -29,7 +29,7 @@ const small = {
   max_position_embeddings: 16,
 };
 const gpt2 = { model_type: "gpt2", n_embd: 8, n_layer: 1, n_head: 2, vocab_size: 20, n_positions: 16, pad_token_id: 0 };
-const logits = async (model: TaskModel): Promise<Float64Array> => {
+const logits = async (model: PretrainedModel): Promise<Float64Array> => {
   const out = model.forward({ inputIds: device.tensor(Int32Array.of(2, 5, 7, 9), [1, 4]) } as never);
   return (out as { logits: Tensor }).logits.floats();
 };
@@ -45,7 +45,7 @@ it.each([
 ] as const)(
   "%s: the merged checkpoint has the base's names and the adapted model's outputs",
   async (name, config, targetModules) => {
-    const model = metaModel(name, config) as TaskModel;
+    const model = metaModel(name, config);
     await model.materialize({ device, seed: 1 });
     const names = [...model.namedWeights()].map(([n]) => n);
     const adapter = await adapt(model, { r: 2, alpha: 4, targetModules, taskType: "SEQ_CLS" }, { device, seed: 2 });
@@ -73,7 +73,7 @@ it.each([
 );
 
 it("what would change a table that the output layer shares is refused", async () => {
-  const model = metaModel("GPT2LMHeadModel", gpt2) as TaskModel;
+  const model = metaModel("GPT2LMHeadModel", gpt2);
   await model.materialize({ device, seed: 1 });
   const before = await logits(model);
   const adapter = await adapt(model, { r: 2, targetModules: ["wte"] }, { device });
@@ -95,7 +95,7 @@ it.each([
   ["GPT2ForSequenceClassification", gpt2],
   ["LlamaForCausalLM", { model_type: "llama", ...small }],
 ] as const)("%s: an adapter on a table has an effect, or the table takes none", async (name, config) => {
-  const model = metaModel(name, config) as TaskModel;
+  const model = metaModel(name, config);
   await model.materialize({ device, seed: 1 });
   const before = await logits(model);
   const tables = [...model.namedModules()].flatMap(([path, m]) => (m instanceof Embedding ? [path] : []));

@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { architectures, directory, fromPretrained, tokenLosses, type TaskModel } from "@lowrank/models";
+import { architectures, directory, fromPretrained, tokenLosses, type PretrainedModel } from "@lowrank/models";
 import { AdamW, clipGradNorm, linearSchedule, type Weight } from "@lowrank/nn";
 import {
   compile,
@@ -105,7 +105,7 @@ function difference(got: Float64Array, want: Float64Array): { worst: number; fou
   return { worst, fourUlp: 4 * scale * 2 ** -23 };
 }
 
-function outputsOf(out: ReturnType<TaskModel["forward"]>): Record<string, Tensor | undefined> {
+function outputsOf(out: ReturnType<PretrainedModel["forward"]>): Record<string, Tensor | undefined> {
   const named: Record<string, Tensor | undefined> = { loss: out.loss };
   if ("logits" in out) named["logits"] = out.logits;
   if ("startLogits" in out) Object.assign(named, { start_logits: out.startLogits, end_logits: out.endLogits });

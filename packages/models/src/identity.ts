@@ -46,19 +46,16 @@ export function identityOf(config: ConfigSource): {
 /**
  * Refuses a file that says it is of another family than `as`. One that says nothing is taken at its word when all of the family's sizes
  * stand in it: what is missing would be taken from a model of which the file says nothing.
+ * @param modelTypeOf the family of an architecture, where it is known
  */
 export function requireFamily(
   config: ConfigSource,
   as: NamedClass,
-  classes: Readonly<Record<string, NamedClass>>,
+  modelTypeOf: (architecture: string) => string | undefined,
   where: string,
 ): void {
   const { modelType, architecture } = identityOf(config);
-  const type =
-    modelType ??
-    (architecture !== undefined && Object.hasOwn(classes, architecture)
-      ? classes[architecture]!.family.modelType
-      : undefined);
+  const type = modelType ?? (architecture === undefined ? undefined : modelTypeOf(architecture));
   if (type !== undefined) {
     if (type !== as.family.modelType)
       throw new LowrankError(
@@ -76,8 +73,7 @@ export function requireFamily(
 }
 
 /** What to say of a class that is not built: one of the same family whose name is near, else what there is. */
-export function nearClass(name: string, classes: Readonly<Record<string, NamedClass>>): string {
-  const known = Object.keys(classes);
+export function nearClass(name: string, known: readonly string[]): string {
   // "ForCausalLM" is half of a name and says nothing about the family
   const family = (n: string): string => n.replace(/(For|LMHead|Model).*$/, "").toLowerCase();
   const near = known.filter((k) => editDistance(family(k), family(name)) <= (family(name).length > 4 ? 1 : 0));

@@ -3,9 +3,11 @@ import { Module, type FamilyFacts } from "@lowrank/nn";
 import { checkOptions, type Rule } from "@lowrank/tensor/check";
 import type { ConfigSource } from "./shared/config-table.ts";
 import { requireBuilt, type ConfigOverrides, type ModelConfig } from "./shared/config.ts";
+import { inputsRule, type InputRules, type ModelInputs } from "./shared/inputs.ts";
+import type { ModelOutputs } from "./shared/outputs.ts";
 
 /** What is true of all models of a family, and how its `config.json` is read and written. */
-export interface ModelFamily<Config> extends FamilyFacts {
+export interface ModelFamily<Config = ModelConfig> extends FamilyFacts {
   /** What a model with a head puts before the names of its base, such as `bert.`; a checkpoint of the bare base leaves it out. */
   readonly basePrefix: string;
   /** Keys of the file that decide sizes; all of them must stand in a file that names neither its family nor its class. */
@@ -15,28 +17,51 @@ export interface ModelFamily<Config> extends FamilyFacts {
   file(config: Config, architecture: string): Record<string, unknown>;
 }
 
+/** A class of models as its constructor: what `fromPretrained` takes. */
+export interface ModelClass<M extends PretrainedModel = PretrainedModel> {
+  /** The class's name at transformers. */
+  readonly architecture: string;
+  readonly family: ModelFamily;
+  /** Takes the config of its own family. */
+  new (config: never): M;
+}
+
+/**
+ * A subclass names its static `architecture` and `family`, says which inputs it has, and computes. Where its class is not known, a model
+ * takes and gives what any of them may.
+ */
 export abstract class PretrainedModel<
   Config extends ModelConfig = ModelConfig,
-  Inputs extends object = never,
-  Outputs = unknown,
+  Inputs extends object = ModelInputs,
+  Outputs = ModelOutputs,
 > extends Module {
   readonly config: Config;
+  #rule: Rule<Inputs> | undefined;
 
   constructor(config: Config) {
     super();
     this.config = config;
   }
 
-  /** The family's record, which every class of it names as its static `family`. */
+  get #class(): { readonly architecture: string; readonly family: ModelFamily<Config> } {
+    return this.constructor as never;
+  }
+
+  get architecture(): string {
+    return this.#class.architecture;
+  }
+
   override get family(): ModelFamily<Config> {
-    return (this.constructor as unknown as { readonly family: ModelFamily<Config> }).family;
+    return this.#class.family;
   }
 
   /** `bert.`: what a checkpoint of the bare base model leaves out of its names; empty for the bare base itself. */
-  abstract readonly basePrefix: string;
+  get basePrefix(): string {
+    return "";
+  }
 
-  /** Which inputs there are. */
-  abstract get inputsRule(): Rule<Inputs>;
+  /** Inputs beside `inputIds` and `attentionMask`, with their rules. */
+  abstract get extraInputs(): InputRules;
 
   /** Weights that a file may hold under a second name, or under that one alone, by name. */
   get tied(): ReadonlyMap<string, string> {
@@ -44,16 +69,17 @@ export abstract class PretrainedModel<
   }
 
   /**
+   * What every call of every model begins with, and then `compute`.
    * @throws LowrankError naming the input that is unknown or missing, or the key of config.json whose function is not built
    */
   forward(inputs: Inputs): Outputs {
     requireBuilt(this.config);
-    const { architecture } = this.constructor as unknown as { readonly architecture: string };
-    const checked = checkOptions(`${architecture}.forward`, this.inputsRule, inputs);
+    this.#rule ??= inputsRule<Inputs>(this.extraInputs);
+    const checked = checkOptions(`${this.architecture}.forward`, this.#rule, inputs);
     this.rngs?.restart();
     return this.compute(checked);
   }
 
-  /** What `forward` computes, without the checks and with dropout's keys where they are: for models that are made of this one. */
+  /** What `forward` computes, without the checks and with dropout's sites numbered on: for models that are made of this one. */
   abstract compute(inputs: Inputs): Outputs;
 }

@@ -2,7 +2,7 @@
 import type { Format } from "@lowrank/nn";
 import { formatOf } from "@lowrank/quant";
 import { LowrankError, readTensor, SafetensorsFile, type Files, type TensorSource } from "@lowrank/tensor";
-import type { ModelFamily, PretrainedModel } from "./pretrained.ts";
+import type { PretrainedModel } from "./pretrained.ts";
 
 /** Older TensorFlow names that transformers renames on load. */
 function modernName(name: string): string {
@@ -63,8 +63,7 @@ export class WeightsFile {
 
   /** Where the file keeps a weight under its own name: a head's file may leave the base's prefix out, and a bare base is read from a model with a head. */
   own(model: PretrainedModel, name: string): string | undefined {
-    const { family } = model.constructor as unknown as { readonly family: ModelFamily<unknown> };
-    const { basePrefix } = family;
+    const { basePrefix } = model.family;
     const prefixed = [...this.#stored.keys()].some((n) => n.startsWith(basePrefix));
     if (model.basePrefix === "") return this.#stored.get(prefixed ? `${basePrefix}${name}` : name);
     return (

@@ -23,7 +23,7 @@ import {
   metaModel,
   savePretrained,
   BertForSequenceClassification,
-  type TaskModel,
+  type PretrainedModel,
 } from "../src/index.ts";
 import { SMALL, type Sizes } from "./small-models.ts";
 
@@ -47,14 +47,14 @@ const sizes: fc.Arbitrary<Sizes> = fc.record({
 });
 const seeds = fc.integer({ min: 0, max: 2 ** 31 });
 
-async function drawn(name: string, s: Sizes, seed: number): Promise<TaskModel> {
-  const model = metaModel(name, { ...SMALL[name]!(s), extra_key: "kept" }) as TaskModel;
+async function drawn(name: string, s: Sizes, seed: number): Promise<PretrainedModel> {
+  const model = metaModel(name, { ...SMALL[name]!(s), extra_key: "kept" });
   await model.materialize({ device, seed });
   return model;
 }
 
 /** Two texts of four tokens, none of them padding, with labels of the right kind. */
-function batch(model: TaskModel): Parameters<TaskModel["forward"]>[0] {
+function batch(model: PretrainedModel): Parameters<PretrainedModel["forward"]>[0] {
   const ids = [2, 3, 4, 5, 6, 2, 7, 3];
   const text = device.tensor(ids, [2, 4], "i32");
   const each = device.tensor([0, 1], [2], "i32");
@@ -64,16 +64,16 @@ function batch(model: TaskModel): Parameters<TaskModel["forward"]>[0] {
     attentionMask: device.tensor(Uint8Array.of(1, 1, 1, 1, 1, 1, 1, 0), [2, 4], "bool"),
   };
   if ("qa_outputs" in model)
-    return { ...inputs, startPositions: each, endPositions: each } as Parameters<TaskModel["forward"]>[0];
+    return { ...inputs, startPositions: each, endPositions: each } as Parameters<PretrainedModel["forward"]>[0];
   const labels = perToken
     ? text
     : model.constructor.name.endsWith("ForTokenClassification")
       ? device.tensor([0, 1, 1, 0, 1, 0, 0, 1], [2, 4], "i32")
       : each;
-  return { ...inputs, labels } as unknown as Parameters<TaskModel["forward"]>[0];
+  return { ...inputs, labels } as unknown as Parameters<PretrainedModel["forward"]>[0];
 }
 
-async function lossAndGradients(model: TaskModel): Promise<Float32Array[]> {
+async function lossAndGradients(model: PretrainedModel): Promise<Float32Array[]> {
   model.train(new Rngs(device, 5));
   const { loss } = model.forward(batch(model)) as { loss: Tensor };
   const all = [
@@ -248,7 +248,9 @@ describe("config.json", () => {
   });
 
   it("names what it may not say", async () => {
-    expect(() => architectureFor({ model_type: "t5" })).toThrow(/model_type "t5" is not built; there are bert, gpt2/);
+    expect(() => architectureFor({ model_type: "t5" })).toThrow(
+      /model_type "t5" is not built; there are bert, distilbert/,
+    );
     expect(() => architectureFor({ model_type: "gpt2", architectures: ["GPT2DoubleHeads"] })).toThrow(
       /"GPT2DoubleHeads" is not built/,
     );

@@ -14,7 +14,7 @@ import {
   fromPretrained,
   savePretrained,
   tokenLosses,
-  type TaskModel,
+  type PretrainedModel,
 } from "../src/index.ts";
 
 const folder = resolve(
@@ -86,7 +86,7 @@ async function inputsOf(
   return inputs;
 }
 
-function outputsOf(out: ReturnType<TaskModel["forward"]>): Record<string, Tensor | undefined> {
+function outputsOf(out: ReturnType<PretrainedModel["forward"]>): Record<string, Tensor | undefined> {
   const named: Record<string, Tensor | undefined> = { loss: out.loss };
   if ("logits" in out) named["logits"] = out.logits;
   if ("startLogits" in out) Object.assign(named, { start_logits: out.startLogits, end_logits: out.endLogits });
@@ -120,7 +120,7 @@ function check(
 }
 
 /** Of a weight's numbers, f32, little endian, [out, in]. */
-async function digestOf(model: TaskModel, name: string): Promise<string> {
+async function digestOf(model: PretrainedModel, name: string): Promise<string> {
   const { data } = await new Map(model.namedWeights()).get(name)!.read();
   return createHash("sha256").update(Float32Array.from(data)).digest("hex");
 }
@@ -169,7 +169,7 @@ describe.each([["reference"], ["wasm"]] as const)("golden families on %s", (name
       expect(form).toBe(kind === "quantized" && name !== "reference" ? spec.quantization : undefined);
       await withData(at, async (file) => {
         const inputs = await inputsOf(file, spec.inputs ?? ["input_ids", "position_ids", "labels"], device);
-        const out = model.forward(inputs as never) as ReturnType<TaskModel["forward"]>;
+        const out = model.forward(inputs as never) as ReturnType<PretrainedModel["forward"]>;
         const named = outputsOf(out);
         if (file.has("out.token_nll") && "logits" in out)
           named["token_nll"] = tokenLosses(out.logits, inputs["inputIds"]!);

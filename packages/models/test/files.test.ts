@@ -25,8 +25,7 @@ import {
   GPT2LMHeadModel,
   metaModel,
   savePretrained,
-  type AnyModel,
-  type TaskModel,
+  type PretrainedModel,
 } from "../src/index.ts";
 import { SMALL, type Sizes } from "./small-models.ts";
 
@@ -46,7 +45,7 @@ const ids = (): Tensor => device.tensor(Int32Array.of(2, 3, 4, 5), [1, 4]);
 const configIn = (path: string): Record<string, unknown> =>
   JSON.parse(readFileSync(join(path, "config.json"), "utf8")) as Record<string, unknown>;
 
-async function drawn(name: string, config: Record<string, unknown> = {}, dtype?: DType): Promise<AnyModel> {
+async function drawn(name: string, config: Record<string, unknown> = {}, dtype?: DType): Promise<PretrainedModel> {
   const model = metaModel(name, { ...SMALL[name]!(SIZES), ...config });
   await model.materialize({ device, seed: 3, ...(dtype === undefined ? {} : { dtype }) });
   return model;
@@ -162,7 +161,7 @@ describe("weights of a checkpoint", () => {
           },
           { tie_word_embeddings: true },
         );
-      const { model, report } = await fromPretrained<AnyModel>(await other(false), as, { device });
+      const { model, report } = await fromPretrained<PretrainedModel>(await other(false), as, { device });
       expect([
         model.config.tieWordEmbeddings,
         [...report.fresh, ...report.unused],
@@ -170,9 +169,9 @@ describe("weights of a checkpoint", () => {
       ]).toEqual([false, [], true]);
       await savePretrained(model, join(folder, `${at}-again`));
       expect(configIn(join(folder, `${at}-again`))["tie_word_embeddings"]).toBe(false);
-      expect((await fromPretrained<AnyModel>(await other(true), as, { device })).model.config.tieWordEmbeddings).toBe(
-        true,
-      );
+      expect(
+        (await fromPretrained<PretrainedModel>(await other(true), as, { device })).model.config.tieWordEmbeddings,
+      ).toBe(true);
     }
   });
 
@@ -317,7 +316,7 @@ describe("what stands in the place of a file", () => {
 
 describe("names of inputs and options", () => {
   it("are checked, and foreign spellings get the right one", async () => {
-    const model = (await drawn("BertForSequenceClassification")) as TaskModel;
+    const model = await drawn("BertForSequenceClassification");
     for (const [key, meant] of [
       ["input_ids", "inputIds"],
       ["attention_mask", "attentionMask"],
@@ -341,7 +340,7 @@ describe("names of inputs and options", () => {
   });
 
   it("a token type outside the table is an error before anything runs", async () => {
-    const model = (await drawn("RobertaForSequenceClassification")) as TaskModel;
+    const model = await drawn("RobertaForSequenceClassification");
     const { logits } = model.forward({
       inputIds: ids(),
       tokenTypeIds: device.tensor(Int32Array.of(0, 0, 1, 1), [1, 4]),

@@ -41,7 +41,7 @@ describe.each([
     const causal = causalMask(mask);
     const weights = (a: Tensor, b: Tensor, from: number): Tensor =>
       kind === "causal"
-        ? causalWeights(a, b, causal, undefined, from)
+        ? causalWeights(a, b, causal, { from })
         : encoderWeights(a, b, mask === undefined ? undefined : ops.reshape(mask, [1, 1, 1, length]));
     const { hidden, weights: whole } = attend(q, k, v, {
       weights,
@@ -68,7 +68,7 @@ it("a training step on 1,024 tokens with dropout needs less than one score matri
   const step = compile(wasm, ({ q, k, v }) => {
     dropout.rngs!.restart();
     const { hidden } = attend(q!, k!, v!, {
-      weights: (a, b, from) => causalWeights(a, b, { keys: undefined, blind: undefined }, undefined, from),
+      weights: (a, b, from) => causalWeights(a, b, { keys: undefined, blind: undefined }, { from }),
       causal: true,
       dropout,
     });

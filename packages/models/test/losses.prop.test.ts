@@ -3,7 +3,7 @@ import { fc, test } from "@fast-check/vitest";
 import { decayGroups } from "@lowrank/nn";
 import { grad, init, ops, type Device, type Tensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { metaModel, perplexityParts, tokenLosses, type TaskModel } from "../src/index.ts";
+import { metaModel, perplexityParts, tokenLosses } from "../src/index.ts";
 import { answerLoss, classificationLoss, flatCrossEntropy, nextTokenLoss } from "../src/shared/losses.ts";
 import type { LabelFields, ProblemType } from "../src/shared/labels.ts";
 import { SMALL } from "./small-models.ts";
@@ -170,7 +170,11 @@ it("labels of another shape than the positions are refused, also where their num
       );
   }
   expect(() =>
-    answerLoss(device.zeros([2, 4]), device.zeros([2, 4]), device.tensor(Int32Array.of(0, 1), [2]), undefined, "X"),
+    answerLoss(
+      { startLogits: device.zeros([2, 4]), endLogits: device.zeros([2, 4]) },
+      { startPositions: device.tensor(Int32Array.of(0, 1), [2]) },
+      "X",
+    ),
   ).toThrow("X: an answer has a start and an end");
 });
 
@@ -209,7 +213,7 @@ describe("texts in one row", () => {
       const model = metaModel(name, {
         ...SMALL[name]!({ vocab: 9, heads: 2, width: 4, layers: 2, positions: 16 }),
         pad_token_id: null,
-      }) as TaskModel;
+      });
       await model.materialize({ device, seed: 5 });
       const logitsOf = async (
         rows: readonly number[],
@@ -254,7 +258,7 @@ describe("texts in one row", () => {
       const model = metaModel(name, {
         ...SMALL[name]!({ vocab: 9, heads: 1, width: 4, layers: 1, positions: 500 }),
         pad_token_id: null,
-      }) as TaskModel;
+      });
       await model.materialize({ device, seed: 5 });
       const lastOf = async (lengths: readonly number[]): Promise<Float64Array> => {
         const length = lengths.reduce((a, b) => a + b, 0);

@@ -8,8 +8,7 @@ import {
   parseGPT2Config,
   positionsOf,
   tokenLosses,
-  type CausalModel,
-  type TaskModel,
+  type PretrainedModel,
 } from "../src/index.ts";
 import { SMALL, type Sizes } from "./small-models.ts";
 
@@ -24,12 +23,12 @@ const ENCODERS = [
 const PAD: Readonly<Record<string, number>> = { RobertaForSequenceClassification: 1 };
 
 let device: Device;
-const models = new Map<string, TaskModel>();
+const models = new Map<string, PretrainedModel>();
 // f64: what is left of a difference is rounding, and the tolerance below is far from any real one
 beforeAll(async () => {
   device = await init({ device: "reference" });
   for (const name of [...CAUSAL, ...ENCODERS, "GPT2ForSequenceClassification"]) {
-    const model = metaModel(name, SMALL[name]!(SIZES)) as TaskModel;
+    const model = metaModel(name, SMALL[name]!(SIZES));
     await model.materialize({ device, seed: 7 });
     models.set(name, model);
   }
@@ -105,17 +104,17 @@ describe.each(CAUSAL)("%s", (name) => {
   test.prop([fc.array(token, { minLength: 2, maxLength: 8 })], { numRuns: 10 })(
     "has the mean of the token losses as its loss",
     async (words) => {
-      const model = models.get(name) as CausalModel;
+      const model = models.get(name)!;
       const inputIds = ids([words]);
       const { logits, loss } = model.forward({ inputIds, labels: inputIds });
-      const each = await tokenLosses(logits, inputIds).floats();
+      const each = await tokenLosses(logits!, inputIds).floats();
       expect(each.length).toBe(words.length - 1);
       expectSame([await loss!.item()], [each.reduce((a, b) => a + b, 0) / each.length]);
     },
   );
 
   it("attends evenly where there is only padding, and its gradients are finite", async () => {
-    const model = models.get(name) as CausalModel;
+    const model = models.get(name)!;
     const attentionMask = mask([[0, 0, 1, 1]]);
     const { attentions, loss } = model.forward({
       inputIds: ids([[2, 3, 4, 5]]),

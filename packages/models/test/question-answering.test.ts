@@ -1,17 +1,17 @@
 /** Which answers of question answering count: transformers' rule, and what it would pass over in silence. */
 import { init, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { metaModel, type TaskModel } from "../src/index.ts";
+import { metaModel, type PretrainedModel } from "../src/index.ts";
 import { SMALL } from "./small-models.ts";
 
 let device: Device;
-let model: TaskModel;
+let model: PretrainedModel;
 beforeAll(async () => {
   device = await init({ device: "reference" });
   model = metaModel(
     "BertForQuestionAnswering",
     SMALL["BertForQuestionAnswering"]!({ vocab: 19, heads: 2, width: 4, layers: 1, positions: 8 }),
-  ) as TaskModel;
+  );
   await model.materialize({ device, seed: 1 });
   model.eval();
 });

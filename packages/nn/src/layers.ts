@@ -110,18 +110,25 @@ export class LayerNorm extends Norm {
   }
 }
 
+/** x / √(mean x² + eps) · (weight + offset). */
 export class RMSNorm extends Norm {
   readonly weight: Weight;
   readonly eps: number;
+  /** 1 in Gemma, whose weights then begin at 0 and say how far a scale is from 1. */
+  readonly offset: number;
 
-  constructor(size: number, eps = 1e-6) {
+  constructor(size: number, eps = 1e-6, offset = 0) {
     super();
-    this.weight = new Weight([size], { kind: "ones" });
+    this.weight = new Weight([size], { kind: offset === 0 ? "ones" : "zeros" });
     this.eps = eps;
+    this.offset = offset;
   }
 
   forward(x: Tensor): Tensor {
-    return this.scoped(() => ops.rmsNorm(x, this.weight.value, this.eps));
+    return this.scoped(() => {
+      const { value } = this.weight;
+      return ops.rmsNorm(x, this.offset === 0 ? value : ops.add(value, this.offset), this.eps);
+    });
   }
 }
 

@@ -83,7 +83,7 @@ export function emptyCopy(path: string, original: Module): Leaf {
       original.paddingIndex,
     );
   if (original instanceof LayerNorm) return new LayerNorm(original.weight.size, original.eps);
-  if (original instanceof RMSNorm) return new RMSNorm(original.weight.size, original.eps);
+  if (original instanceof RMSNorm) return new RMSNorm(original.weight.size, original.eps, original.offset);
   throw new LowrankError(
     "AdapterError",
     `modules_to_save: ${path} is no layer that can be copied; projections, embeddings, LayerNorm and RMSNorm can`,

@@ -1,17 +1,13 @@
 /** BERT's embeddings: words, positions and token types, added and normalized. */
-import { Dropout, Embedding, LayerNorm, Module, type Init } from "@lowrank/nn";
+import { Dropout, Embedding, LayerNorm, Module } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
-import { paddingIndex } from "../shared/config.ts";
+import { initOf, paddingIndex } from "../shared/config.ts";
 import { checkBeside, textShape, type TextInputs } from "../shared/inputs.ts";
 import type { BertConfig } from "./config.ts";
 
 export interface BertInputs extends TextInputs {
   /** i32 [batch, length]. Default 0. */
   readonly tokenTypeIds?: Tensor;
-}
-
-export function initOf(config: BertConfig): Init {
-  return { kind: "normal", std: config.initializerRange };
 }
 
 export class BertEmbeddings extends Module {

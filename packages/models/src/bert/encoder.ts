@@ -2,10 +2,10 @@
 import { activation, Block, Dropout, LayerNorm, Linear, Module, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
 import { attend, encoderWeights, keyMask, splitHeads } from "../shared/attention.ts";
+import { initOf } from "../shared/config.ts";
 import { firstToken } from "../shared/inputs.ts";
 import { runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
 import type { BertConfig } from "./config.ts";
-import { initOf } from "./embeddings.ts";
 
 class BertSelfAttention extends Module {
   readonly query: Projection;
@@ -123,7 +123,8 @@ export class BertEncoder extends Module {
   /** x [batch, length, hidden], attentionMask [batch, length]. */
   forward(x: Tensor, attentionMask: Tensor | undefined): HiddenOutputs {
     return this.scoped(() => {
-      const { hiddenStates, attentions } = runLayers(x, this.layer, keyMask(attentionMask));
+      const mask = keyMask(attentionMask);
+      const { hiddenStates, attentions } = runLayers(x, this.layer, () => mask);
       return { lastHiddenState: hiddenStates[hiddenStates.length - 1]!, hiddenStates, attentions };
     });
   }

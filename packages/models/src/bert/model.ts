@@ -1,8 +1,7 @@
 /** The bare BERT: embeddings, encoder and, for tasks that look at a whole text, a pooler. */
-import type { Rule } from "@lowrank/tensor/check";
 import type { Tensor } from "@lowrank/tensor";
 import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
-import { anyTensor, inputsRule } from "../shared/inputs.ts";
+import { anyTensor, type InputRules } from "../shared/inputs.ts";
 import type { HiddenOutputs } from "../shared/outputs.ts";
 import type { BertConfig } from "./config.ts";
 import { BertEmbeddings, type BertInputs } from "./embeddings.ts";
@@ -14,11 +13,8 @@ export interface BertOutputs extends HiddenOutputs {
   readonly pooled: Tensor | undefined;
 }
 
-const INPUTS = inputsRule<BertInputs>({ tokenTypeIds: anyTensor });
-
 /** Encoder and pooler behind the embeddings of a family: BERT's own, or RoBERTa's, whose positions count otherwise. */
 export abstract class BertBody<C extends BertConfig> extends PretrainedModel<C, BertInputs, BertOutputs> {
-  readonly basePrefix = "";
   readonly embeddings: BertEmbeddings;
   readonly encoder: BertEncoder;
   readonly pooler: BertPooler | undefined;
@@ -30,8 +26,8 @@ export abstract class BertBody<C extends BertConfig> extends PretrainedModel<C, 
     this.pooler = pooler ? new BertPooler(config) : undefined;
   }
 
-  get inputsRule(): Rule<BertInputs> {
-    return INPUTS;
+  get extraInputs(): InputRules {
+    return { tokenTypeIds: anyTensor };
   }
 
   compute(inputs: BertInputs): BertOutputs {

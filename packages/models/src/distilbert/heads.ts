@@ -1,45 +1,39 @@
 /** DistilBERT with a classifier on top. */
 import { Dropout, Linear, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
-import type { Rule } from "@lowrank/tensor/check";
-import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
+import type { ModelFamily } from "../pretrained.ts";
+import { initOf } from "../shared/config.ts";
+import { firstToken, type TextInputs } from "../shared/inputs.ts";
 import { classificationLoss } from "../shared/losses.ts";
-import { anyTensor, firstToken, inputsRule, type TextInputs } from "../shared/inputs.ts";
+import { ModelWithHead } from "../shared/model-with-head.ts";
 import type { HeadOutputs, HiddenOutputs } from "../shared/outputs.ts";
 import type { DistilBertConfig } from "./config.ts";
 import { DISTILBERT } from "./family.ts";
-import { DistilBertModel, initOf } from "./model.ts";
+import { DistilBertModel } from "./model.ts";
 
 export interface DistilBertClassificationInputs extends TextInputs {
   /** i32 [batch]; floats [batch] when there is one label (regression); floats [batch, labels] when each is a question of its own. */
   readonly labels?: Tensor;
 }
 
-const INPUTS = inputsRule<DistilBertClassificationInputs>({ labels: anyTensor });
-
-export class DistilBertForSequenceClassification extends PretrainedModel<
+export class DistilBertForSequenceClassification extends ModelWithHead<
   DistilBertConfig,
   DistilBertClassificationInputs,
+  HiddenOutputs,
   HiddenOutputs & HeadOutputs
 > {
   static readonly family: ModelFamily<DistilBertConfig> = DISTILBERT;
   static readonly architecture = "DistilBertForSequenceClassification";
-  readonly basePrefix: string = DISTILBERT.basePrefix;
-  readonly distilbert: DistilBertModel;
+  declare readonly distilbert: DistilBertModel;
   readonly pre_classifier: Projection;
   readonly classifier: Projection;
   readonly dropout: Dropout;
 
   constructor(config: DistilBertConfig) {
-    super(config);
-    this.distilbert = new DistilBertModel(config);
+    super(config, new DistilBertModel(config));
     this.pre_classifier = new Linear(config.hiddenSize, config.hiddenSize, { init: initOf(config) });
     this.classifier = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
     this.dropout = new Dropout(config.seqClassifDropout);
-  }
-
-  get inputsRule(): Rule<DistilBertClassificationInputs> {
-    return INPUTS;
   }
 
   /** logits [batch, labels], from the first token. */

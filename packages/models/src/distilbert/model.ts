@@ -1,33 +1,16 @@
 /** DistilBERT (Sanh et al. 2019): half of BERT's layers, no token types, no pooler, names of its own. */
-import {
-  activation,
-  Block,
-  Dropout,
-  Embedding,
-  LayerNorm,
-  Linear,
-  Module,
-  type Init,
-  type Projection,
-} from "@lowrank/nn";
+import { activation, Block, Dropout, Embedding, LayerNorm, Linear, Module, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
-import type { Rule } from "@lowrank/tensor/check";
 import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
 import { attend, encoderWeights, keyMask, splitHeads } from "../shared/attention.ts";
-import { paddingIndex } from "../shared/config.ts";
-import { checkBeside, inputsRule, textShape, type TextInputs } from "../shared/inputs.ts";
+import { initOf, paddingIndex } from "../shared/config.ts";
+import { checkBeside, textShape, type InputRules, type TextInputs } from "../shared/inputs.ts";
 import { runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
 import type { DistilBertConfig } from "./config.ts";
 import { DISTILBERT } from "./family.ts";
 
-const INPUTS = inputsRule<TextInputs>({});
-
 /** DistilBERT's config has no key for it. */
 const EPS = 1e-12;
-
-export function initOf(config: DistilBertConfig): Init {
-  return { kind: "normal", std: config.initializerRange };
-}
 
 class DistilBertEmbeddings extends Module {
   readonly word_embeddings: Embedding;
@@ -147,7 +130,8 @@ class Transformer extends Module {
 
   forward(x: Tensor, attentionMask: Tensor | undefined): HiddenOutputs {
     return this.scoped(() => {
-      const { hiddenStates, attentions } = runLayers(x, this.layer, keyMask(attentionMask));
+      const mask = keyMask(attentionMask);
+      const { hiddenStates, attentions } = runLayers(x, this.layer, () => mask);
       return { lastHiddenState: hiddenStates[hiddenStates.length - 1]!, hiddenStates, attentions };
     });
   }
@@ -156,7 +140,6 @@ class Transformer extends Module {
 export class DistilBertModel extends PretrainedModel<DistilBertConfig, TextInputs, HiddenOutputs> {
   static readonly family: ModelFamily<DistilBertConfig> = DISTILBERT;
   static readonly architecture = "DistilBertModel";
-  readonly basePrefix = "";
   readonly embeddings: DistilBertEmbeddings;
   readonly transformer: Transformer;
 
@@ -166,8 +149,8 @@ export class DistilBertModel extends PretrainedModel<DistilBertConfig, TextInput
     this.transformer = new Transformer(config);
   }
 
-  get inputsRule(): Rule<TextInputs> {
-    return INPUTS;
+  get extraInputs(): InputRules {
+    return {};
   }
 
   compute(inputs: TextInputs): HiddenOutputs {

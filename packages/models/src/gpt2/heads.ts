@@ -1,15 +1,15 @@
 /** GPT-2 with a task on top. Losses are transformers' defaults. */
 import { Linear, type Projection } from "@lowrank/nn";
 import { LowrankError, ops, type Tensor } from "@lowrank/tensor";
-import type { Rule } from "@lowrank/tensor/check";
-import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
-import { outputLayer } from "../shared/causal.ts";
-import { anyTensor, inputsRule } from "../shared/inputs.ts";
-import { classificationLoss, nextTokenLoss } from "../shared/losses.ts";
+import type { ModelFamily } from "../pretrained.ts";
+import { initOf } from "../shared/config.ts";
+import { CausalHead } from "../shared/heads.ts";
+import { classificationLoss } from "../shared/losses.ts";
+import { ModelWithHead } from "../shared/model-with-head.ts";
 import type { HeadOutputs, HiddenOutputs } from "../shared/outputs.ts";
 import type { GPT2Config } from "./config.ts";
 import { GPT2 } from "./family.ts";
-import { GPT2Model, initOf, type GPT2Inputs } from "./model.ts";
+import { GPT2Model, type GPT2Inputs } from "./model.ts";
 
 export interface CausalInputs extends GPT2Inputs {
   /** i32 [batch, length], the tokens themselves; they are shifted inside. −100 counts for nothing. */
@@ -23,50 +23,29 @@ export interface GPT2ClassificationInputs extends GPT2Inputs {
 
 export type CausalOutputs = HiddenOutputs & HeadOutputs;
 
-const INPUTS = inputsRule<CausalInputs>({ positionIds: anyTensor, labels: anyTensor });
-
-abstract class GPT2Task extends PretrainedModel<GPT2Config, CausalInputs, CausalOutputs> {
+export class GPT2LMHeadModel extends CausalHead<GPT2Config, CausalInputs, HiddenOutputs> {
   static readonly family: ModelFamily<GPT2Config> = GPT2;
-  readonly basePrefix: string = GPT2.basePrefix;
-  readonly transformer: GPT2Model;
-
-  constructor(config: GPT2Config) {
-    super(config);
-    this.transformer = new GPT2Model(config);
-  }
-
-  get inputsRule(): Rule<CausalInputs> {
-    return INPUTS;
-  }
-}
-
-export class GPT2LMHeadModel extends GPT2Task {
   static readonly architecture = "GPT2LMHeadModel";
-  readonly lm_head: Projection;
+  declare readonly transformer: GPT2Model;
 
   constructor(config: GPT2Config) {
-    super(config);
-    this.lm_head = outputLayer(this.transformer.wte.weight, config.tieWordEmbeddings, initOf(config));
-  }
-
-  override get tied(): ReadonlyMap<string, string> {
-    return new Map(this.config.tieWordEmbeddings ? [["transformer.wte.weight", "lm_head.weight"]] : []);
-  }
-
-  /** logits [batch, length, vocab]. */
-  compute(inputs: CausalInputs): CausalOutputs {
-    const base = this.transformer.compute(inputs);
-    const logits = this.lm_head.forward(base.lastHiddenState);
-    return { ...base, logits, loss: nextTokenLoss(logits, inputs.labels) };
+    super(config, new GPT2Model(config), "wte");
   }
 }
 
-export class GPT2ForSequenceClassification extends GPT2Task {
+export class GPT2ForSequenceClassification extends ModelWithHead<
+  GPT2Config,
+  GPT2ClassificationInputs,
+  HiddenOutputs,
+  CausalOutputs
+> {
+  static readonly family: ModelFamily<GPT2Config> = GPT2;
   static readonly architecture = "GPT2ForSequenceClassification";
+  declare readonly transformer: GPT2Model;
   readonly score: Projection;
 
   constructor(config: GPT2Config) {
-    super(config);
+    super(config, new GPT2Model(config));
     this.score = new Linear(config.hiddenSize, config.numLabels, { bias: false, init: initOf(config) });
   }
 

@@ -11,11 +11,11 @@ import {
   type Projection,
 } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
-import type { Rule } from "@lowrank/tensor/check";
 import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
 import { attend, splitHeads } from "../shared/attention.ts";
 import { causalMask, causalWeights, type CausalMask } from "../shared/causal.ts";
-import { anyTensor, checkBeside, inputsRule, textShape, type TextInputs } from "../shared/inputs.ts";
+import { initOf } from "../shared/config.ts";
+import { anyTensor, checkBeside, textShape, type InputRules, type TextInputs } from "../shared/inputs.ts";
 import { runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
 import type { GPT2Config } from "./config.ts";
 import { GPT2 } from "./family.ts";
@@ -23,12 +23,6 @@ import { GPT2 } from "./family.ts";
 export interface GPT2Inputs extends TextInputs {
   /** i32 [batch, length]. Default 0, 1, … whatever the mask says, as in transformers; under left padding give `positionsOf(attentionMask)`. Where they start again a new text begins, which sees none before it. */
   readonly positionIds?: Tensor;
-}
-
-const INPUTS = inputsRule<GPT2Inputs>({ positionIds: anyTensor });
-
-export function initOf(config: GPT2Config): Init {
-  return { kind: "normal", std: config.initializerRange };
 }
 
 /** Projections that end in the residual stream start smaller by the root of their number. */
@@ -64,7 +58,7 @@ class GPT2Attention extends Module {
         splitHeads(ops.slice(all, -1, i * width, (i + 1) * width), this.#heads),
       ) as [Tensor, Tensor, Tensor];
       const { hidden, weights } = attend(q, k, v, {
-        weights: (bq, bk, from) => causalWeights(bq, bk, mask, this.#scale, from),
+        weights: (bq, bk, from) => causalWeights(bq, bk, mask, { scale: this.#scale, from }),
         causal: mask.blind === undefined,
         dropout: this.attn_dropout,
       });
@@ -118,7 +112,6 @@ class GPT2Block extends Block {
 export class GPT2Model extends PretrainedModel<GPT2Config, GPT2Inputs, HiddenOutputs> {
   static readonly family: ModelFamily<GPT2Config> = GPT2;
   static readonly architecture = "GPT2Model";
-  readonly basePrefix = "";
   readonly wte: Embedding;
   readonly wpe: Embedding;
   readonly drop: Dropout;
@@ -134,8 +127,8 @@ export class GPT2Model extends PretrainedModel<GPT2Config, GPT2Inputs, HiddenOut
     this.ln_f = new LayerNorm(config.hiddenSize, config.layerNormEps);
   }
 
-  get inputsRule(): Rule<GPT2Inputs> {
-    return INPUTS;
+  get extraInputs(): InputRules {
+    return { positionIds: anyTensor };
   }
 
   /** Of the hidden states the last is after the final norm. */
@@ -147,7 +140,7 @@ export class GPT2Model extends PretrainedModel<GPT2Config, GPT2Inputs, HiddenOut
         positionIds === undefined ? ops.slice(this.wpe.weight.value, 0, 0, length) : this.wpe.forward(positionIds);
       const x = this.drop.forward(ops.add(this.wte.forward(inputIds), positions));
       const mask = causalMask(attentionMask, positionIds);
-      const { hiddenStates, attentions } = runLayers(x, this.h, mask);
+      const { hiddenStates, attentions } = runLayers(x, this.h, () => mask);
       const lastHiddenState = this.ln_f.forward(hiddenStates[hiddenStates.length - 1]!);
       return { lastHiddenState, hiddenStates: [...hiddenStates.slice(0, -1), lastHiddenState], attentions };
     });

@@ -38,7 +38,7 @@ export interface LlamaConfig extends ModelConfig {
   readonly padTokenId: number | undefined;
 }
 
-interface LlamaValues {
+export interface LlamaValues {
   readonly vocabSize: number;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
@@ -85,30 +85,45 @@ export const LLAMA_TABLE: ConfigTable<LlamaValues> = {
 };
 
 export function parseLlamaConfig(source: ConfigSource, overrides: ConfigOverrides = {}): LlamaConfig {
-  const { numKeyValueHeads: keyValueHeads, headDim: headWidth, ...base } = readBase(LLAMA_TABLE, source, overrides);
-  const numKeyValueHeads = keyValueHeads ?? base.numAttentionHeads;
-  checkHeads(base.numAttentionHeads, "num_attention_heads", numKeyValueHeads, "num_key_value_heads");
-  if (headWidth === null) checkHeads(base.hiddenSize, "hidden_size", base.numAttentionHeads, "num_attention_heads");
+  return parseLlamaAs(LLAMA_TABLE, source, overrides);
+}
+
+/** For families whose files have Llama's keys, and maybe some of their own. */
+export function parseLlamaAs<Values extends LlamaValues>(
+  table: ConfigTable<Values>,
+  source: ConfigSource,
+  overrides: ConfigOverrides,
+): LlamaConfig & Omit<Values, keyof LlamaValues> {
+  const base = readBase(table, source, overrides);
+  const { hiddenSize, numAttentionHeads, headDim } = base;
+  const numKeyValueHeads = base.numKeyValueHeads ?? numAttentionHeads;
+  checkHeads(numAttentionHeads, "num_attention_heads", numKeyValueHeads, "num_key_value_heads");
+  if (headDim === null) checkHeads(hiddenSize, "hidden_size", numAttentionHeads, "num_attention_heads");
   const { ropeTheta, notBuilt } = readRope(source);
-  return {
-    ...base,
+  const own = {
     numKeyValueHeads,
-    headDim: headWidth ?? base.hiddenSize / base.numAttentionHeads,
+    headDim: headDim ?? hiddenSize / numAttentionHeads,
     attentionDropout: base.attentionDropout ?? 0,
     ropeTheta,
     padTokenId: presentId(base.padTokenId),
     notBuilt: [...base.notBuilt, ...notBuilt, ...builtActivation("hidden_act", base.hiddenAct)],
   };
+  return { ...base, ...own };
 }
 
 export function llamaConfigFile(config: LlamaConfig, architecture: string): Record<string, unknown> {
-  const { rope_scaling: _, ...file } = writeBase(
-    LLAMA_TABLE,
-    { ...config, padTokenId: config.padTokenId ?? null },
-    config,
-    "llama",
-    architecture,
-  );
+  return llamaFileAs(LLAMA_TABLE, config, "llama", architecture);
+}
+
+/** The same, with the keys of a family's own table. */
+export function llamaFileAs<Values extends LlamaValues>(
+  table: ConfigTable<Values>,
+  config: LlamaConfig & Omit<Values, keyof LlamaValues>,
+  modelType: string,
+  architecture: string,
+): Record<string, unknown> {
+  const values = { ...config, padTokenId: config.padTokenId ?? null } as unknown as Values;
+  const { rope_scaling: _, ...file } = writeBase(table, values, config, modelType, architecture);
   // both forms: each version of transformers reads its own
   return {
     ...file,

@@ -1,153 +1,63 @@
-/** Llama (Touvron et al. 2023): RMS norm before each half, rotary positions, shared key heads, a gated feed-forward. Property names are checkpoint names. */
-import {
-  activation,
-  Block,
-  Dropout,
-  Embedding,
-  Linear,
-  Module,
-  RMSNorm,
-  type Init,
-  type Projection,
-} from "@lowrank/nn";
+/** Llama (Touvron et al. 2023): a decoder of pre-norm blocks with rotary positions. Property names are checkpoint names. */
+import { Embedding, RMSNorm } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
-import type { Rule } from "@lowrank/tensor/check";
 import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
-import { attend, repeatHeads, splitHeads } from "../shared/attention.ts";
-import { causalMask, causalWeights, outputLayer, type CausalMask } from "../shared/causal.ts";
-import { paddingIndex } from "../shared/config.ts";
-import { anyTensor, checkBeside, inputsRule, textShape, type TextInputs } from "../shared/inputs.ts";
-import { nextTokenLoss } from "../shared/losses.ts";
-import { runLayers, type HeadOutputs, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
-import { Rotary, type RotaryTables } from "../shared/rotary.ts";
+import { causalMask } from "../shared/causal.ts";
+import { initOf, paddingIndex } from "../shared/config.ts";
+import { anyTensor, checkBeside, textShape, type InputRules, type TextInputs } from "../shared/inputs.ts";
+import { runLayers, type HiddenOutputs } from "../shared/outputs.ts";
+import { Rotary } from "../shared/rotary.ts";
+import type { LlamaContext } from "./attention.ts";
 import type { LlamaConfig } from "./config.ts";
 import { LLAMA } from "./family.ts";
+import { LlamaLayer } from "./layer.ts";
+import type { LlamaVariant } from "./variant.ts";
 
 export interface LlamaInputs extends TextInputs {
   /** i32 [batch, length]. Default 0, 1, …; under left padding give `positionsOf(attentionMask)`. Where they start again a new text begins, which sees none before it. */
   readonly positionIds?: Tensor;
 }
 
-const INPUTS = inputsRule<LlamaInputs>({ positionIds: anyTensor });
-
-/** What a layer needs besides the hidden state; the same for all of them. */
-interface Context {
-  readonly mask: CausalMask;
-  readonly rotary: RotaryTables;
+/** A layer's window and rotary angles. */
+interface LayerKind {
+  readonly window: number | undefined;
+  readonly rotary: Rotary;
 }
 
-function initOf(config: LlamaConfig): Init {
-  return { kind: "normal", std: config.initializerRange };
+/** Rotary angles of a config's heads. @param theta their base */
+export function rotaryOf(config: LlamaConfig, theta: number = config.ropeTheta): Rotary {
+  return new Rotary({ theta, width: config.headDim, maxPositions: config.maxPositionEmbeddings });
 }
 
-class LlamaAttention extends Module {
-  readonly q_proj: Projection;
-  readonly k_proj: Projection;
-  readonly v_proj: Projection;
-  readonly o_proj: Projection;
-  readonly dropout: Dropout;
-  readonly #heads: number;
-  readonly #keyHeads: number;
-
-  constructor(config: LlamaConfig) {
-    super();
-    const options = { bias: config.attentionBias, init: initOf(config) };
-    this.q_proj = new Linear(config.hiddenSize, config.numAttentionHeads * config.headDim, options);
-    this.k_proj = new Linear(config.hiddenSize, config.numKeyValueHeads * config.headDim, options);
-    this.v_proj = new Linear(config.hiddenSize, config.numKeyValueHeads * config.headDim, options);
-    this.o_proj = new Linear(config.numAttentionHeads * config.headDim, config.hiddenSize, options);
-    this.dropout = new Dropout(config.attentionDropout);
-    this.#heads = config.numAttentionHeads;
-    this.#keyHeads = config.numKeyValueHeads;
-  }
-
-  forward(x: Tensor, { mask, rotary: { cos, sin } }: Context): LayerOutput {
-    return this.scoped(() => {
-      const times = this.#heads / this.#keyHeads;
-      const q = ops.rope(splitHeads(this.q_proj.forward(x), this.#heads), cos, sin);
-      const k = repeatHeads(ops.rope(splitHeads(this.k_proj.forward(x), this.#keyHeads), cos, sin), times);
-      const v = repeatHeads(splitHeads(this.v_proj.forward(x), this.#keyHeads), times);
-      const { hidden, weights } = attend(q, k, v, {
-        weights: (bq, bk, from) => causalWeights(bq, bk, mask, undefined, from),
-        causal: mask.blind === undefined,
-        dropout: this.dropout,
-      });
-      return { hidden: this.o_proj.forward(hidden), weights };
-    });
-  }
-}
-
-class LlamaMLP extends Module {
-  readonly gate_proj: Projection;
-  readonly up_proj: Projection;
-  readonly down_proj: Projection;
-  readonly #activation: (x: Tensor) => Tensor;
-
-  constructor(config: LlamaConfig) {
-    super();
-    const options = { bias: config.mlpBias, init: initOf(config) };
-    this.gate_proj = new Linear(config.hiddenSize, config.intermediateSize, options);
-    this.up_proj = new Linear(config.hiddenSize, config.intermediateSize, options);
-    this.down_proj = new Linear(config.intermediateSize, config.hiddenSize, options);
-    this.#activation = (x) => activation(config.hiddenAct)(x);
-  }
-
-  /** down(act(gate(x)) ⊙ up(x)) (Shazeer 2020). */
-  forward(x: Tensor): Tensor {
-    return this.scoped(() =>
-      this.down_proj.forward(ops.mul(this.#activation(this.gate_proj.forward(x)), this.up_proj.forward(x))),
-    );
-  }
-}
-
-class LlamaLayer extends Block {
-  readonly self_attn: LlamaAttention;
-  readonly mlp: LlamaMLP;
-  readonly input_layernorm: RMSNorm;
-  readonly post_attention_layernorm: RMSNorm;
-
-  constructor(config: LlamaConfig) {
-    super();
-    this.self_attn = new LlamaAttention(config);
-    this.mlp = new LlamaMLP(config);
-    this.input_layernorm = new RMSNorm(config.hiddenSize, config.rmsNormEps);
-    this.post_attention_layernorm = new RMSNorm(config.hiddenSize, config.rmsNormEps);
-  }
-
-  forward(x: Tensor, context: Context): LayerOutput {
-    return this.scoped(() => {
-      const { hidden, weights } = this.self_attn.forward(this.input_layernorm.forward(x), context);
-      const middle = ops.add(x, hidden);
-      return { hidden: ops.add(middle, this.mlp.forward(this.post_attention_layernorm.forward(middle))), weights };
-    });
-  }
-}
-
-export class LlamaModel extends PretrainedModel<LlamaConfig, LlamaInputs, HiddenOutputs> {
-  static readonly family: ModelFamily<LlamaConfig> = LLAMA;
-  static readonly architecture = "LlamaModel";
-  readonly basePrefix = "";
+/** Llama's body, and with a variant that of the families that follow it. */
+export abstract class LlamaBody<Config extends LlamaConfig> extends PretrainedModel<
+  Config,
+  LlamaInputs,
+  HiddenOutputs
+> {
   readonly embed_tokens: Embedding;
   readonly layers: LlamaLayer[];
   readonly norm: RMSNorm;
-  readonly #rotary: Rotary;
+  readonly #kinds: readonly LayerKind[];
+  readonly #embeddingScale: number | undefined;
 
-  constructor(config: LlamaConfig) {
+  constructor(config: Config, variant: LlamaVariant = {}) {
     super(config);
-    this.embed_tokens = new Embedding(
-      config.vocabSize,
-      config.hiddenSize,
-      initOf(config),
-      paddingIndex(config.padTokenId, config.vocabSize),
-    );
-    this.layers = Array.from({ length: config.numHiddenLayers }, () => new LlamaLayer(config));
-    this.norm = new RMSNorm(config.hiddenSize, config.rmsNormEps);
-    const { ropeTheta: theta, headDim: width, maxPositionEmbeddings: maxPositions } = config;
-    this.#rotary = new Rotary({ theta, width, maxPositions });
+    const { vocabSize, hiddenSize, padTokenId } = config;
+    const numbers = Array.from({ length: config.numHiddenLayers }, (_, i) => i);
+    this.embed_tokens = new Embedding(vocabSize, hiddenSize, initOf(config), paddingIndex(padTokenId, vocabSize));
+    this.layers = numbers.map(() => new LlamaLayer(config, variant));
+    this.norm = new RMSNorm(hiddenSize, config.rmsNormEps, variant.normOffset);
+    const usual = rotaryOf(config);
+    this.#kinds = numbers.map((i) => {
+      const { window, rotary = usual } = variant.layer?.(i) ?? {};
+      return { window, rotary };
+    });
+    this.#embeddingScale = variant.embeddingScale;
   }
 
-  get inputsRule(): Rule<LlamaInputs> {
-    return INPUTS;
+  get extraInputs(): InputRules {
+    return { positionIds: anyTensor };
   }
 
   /** Of the hidden states the last is after the final norm. */
@@ -155,50 +65,37 @@ export class LlamaModel extends PretrainedModel<LlamaConfig, LlamaInputs, Hidden
     return this.scoped(() => {
       textShape(inputIds, positionIds === undefined ? this.config.maxPositionEmbeddings : Infinity);
       checkBeside({ attentionMask, positionIds }, inputIds);
-      const x = this.embed_tokens.forward(inputIds);
-      const context = {
-        mask: causalMask(attentionMask, positionIds),
-        rotary: this.#rotary.tables(x, positionIds),
-      };
-      const { hiddenStates, attentions } = runLayers(x, this.layers, context);
+      const words = this.embed_tokens.forward(inputIds);
+      const x = this.#embeddingScale === undefined ? words : ops.mul(words, this.#embeddingScale);
+      const contexts = this.#contexts(x, attentionMask, positionIds);
+      const { hiddenStates, attentions } = runLayers(x, this.layers, (i) => contexts[i]!);
       const lastHiddenState = this.norm.forward(hiddenStates[hiddenStates.length - 1]!);
       return { lastHiddenState, hiddenStates: [...hiddenStates.slice(0, -1), lastHiddenState], attentions };
     });
   }
+
+  /** One for each layer; masks and tables are made once for all layers that share them, and before any layer runs. */
+  #contexts(x: Tensor, attentionMask: Tensor | undefined, positionIds: Tensor | undefined): readonly LlamaContext[] {
+    const masks = once(this.#kinds, "window", (window) => causalMask(attentionMask, positionIds, window));
+    const tables = once(this.#kinds, "rotary", (rotary) => rotary.tables(x, positionIds));
+    return this.#kinds.map(({ window, rotary }) => ({ mask: masks.get(window)!, rotary: tables.get(rotary)! }));
+  }
 }
 
-export interface LlamaCausalInputs extends LlamaInputs {
-  /** i32 [batch, length], the tokens themselves; they are shifted inside. −100 counts for nothing. */
-  readonly labels?: Tensor;
+/** What `make` gives for each value that some layer has. */
+function once<K extends keyof LayerKind, T>(
+  kinds: readonly LayerKind[],
+  key: K,
+  make: (value: LayerKind[K]) => T,
+): Map<LayerKind[K], T> {
+  return new Map([...new Set(kinds.map((kind) => kind[key]))].map((value) => [value, make(value)]));
 }
 
-const CAUSAL_INPUTS = inputsRule<LlamaCausalInputs>({ positionIds: anyTensor, labels: anyTensor });
-
-export class LlamaForCausalLM extends PretrainedModel<LlamaConfig, LlamaCausalInputs, HiddenOutputs & HeadOutputs> {
+export class LlamaModel extends LlamaBody<LlamaConfig> {
   static readonly family: ModelFamily<LlamaConfig> = LLAMA;
-  static readonly architecture = "LlamaForCausalLM";
-  readonly basePrefix: string = LLAMA.basePrefix;
-  readonly model: LlamaModel;
-  readonly lm_head: Projection;
+  static readonly architecture = "LlamaModel";
 
   constructor(config: LlamaConfig) {
     super(config);
-    this.model = new LlamaModel(config);
-    this.lm_head = outputLayer(this.model.embed_tokens.weight, config.tieWordEmbeddings, initOf(config));
-  }
-
-  override get tied(): ReadonlyMap<string, string> {
-    return new Map(this.config.tieWordEmbeddings ? [["model.embed_tokens.weight", "lm_head.weight"]] : []);
-  }
-
-  get inputsRule(): Rule<LlamaCausalInputs> {
-    return CAUSAL_INPUTS;
-  }
-
-  /** logits [batch, length, vocab]. */
-  compute(inputs: LlamaCausalInputs): HiddenOutputs & HeadOutputs {
-    const base = this.model.compute(inputs);
-    const logits = this.lm_head.forward(base.lastHiddenState);
-    return { ...base, logits, loss: nextTokenLoss(logits, inputs.labels) };
   }
 }

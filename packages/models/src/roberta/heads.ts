@@ -1,36 +1,23 @@
 /** RoBERTa with a task on top. Losses are transformers' defaults. */
 import { Linear, Module, type Dropout, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
-import type { Rule } from "@lowrank/tensor/check";
-import { initOf, type BertInputs } from "../bert/embeddings.ts";
 import {
   headDropout,
-  LABELLED,
-  QUESTIONS,
   type QuestionInputs,
-  type QuestionOutputs,
   type SequenceInputs,
   type TaskOutputs,
   type TokenInputs,
 } from "../bert/heads.ts";
-import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
+import type { BertOutputs } from "../bert/model.ts";
+import type { ModelFamily } from "../pretrained.ts";
+import { initOf } from "../shared/config.ts";
+import { QuestionAnswering, TokenClassification } from "../shared/heads.ts";
 import { firstToken } from "../shared/inputs.ts";
-import { answerLoss, classificationLoss, flatCrossEntropy } from "../shared/losses.ts";
-import { splitAnswer } from "../shared/outputs.ts";
+import { classificationLoss } from "../shared/losses.ts";
+import { ModelWithHead } from "../shared/model-with-head.ts";
 import type { RobertaConfig } from "./config.ts";
 import { ROBERTA } from "./family.ts";
 import { RobertaModel } from "./model.ts";
-
-abstract class RobertaTask<Inputs extends BertInputs, Outputs> extends PretrainedModel<RobertaConfig, Inputs, Outputs> {
-  static readonly family: ModelFamily<RobertaConfig> = ROBERTA;
-  readonly basePrefix: string = ROBERTA.basePrefix;
-  readonly roberta: RobertaModel;
-
-  constructor(config: RobertaConfig) {
-    super(config);
-    this.roberta = new RobertaModel(config, { pooler: false });
-  }
-}
 
 class RobertaHead extends Module {
   readonly dense: Projection;
@@ -52,17 +39,20 @@ class RobertaHead extends Module {
   }
 }
 
-export class RobertaForSequenceClassification extends RobertaTask<SequenceInputs, TaskOutputs> {
+export class RobertaForSequenceClassification extends ModelWithHead<
+  RobertaConfig,
+  SequenceInputs,
+  BertOutputs,
+  TaskOutputs
+> {
+  static readonly family: ModelFamily<RobertaConfig> = ROBERTA;
   static readonly architecture = "RobertaForSequenceClassification";
+  declare readonly roberta: RobertaModel;
   readonly classifier: RobertaHead;
 
   constructor(config: RobertaConfig) {
-    super(config);
+    super(config, new RobertaModel(config, { pooler: false }));
     this.classifier = new RobertaHead(config);
-  }
-
-  get inputsRule(): Rule<SequenceInputs> {
-    return LABELLED;
   }
 
   /** logits [batch, labels], from the first token. */
@@ -73,57 +63,22 @@ export class RobertaForSequenceClassification extends RobertaTask<SequenceInputs
   }
 }
 
-export class RobertaForTokenClassification extends RobertaTask<TokenInputs, TaskOutputs> {
+export class RobertaForTokenClassification extends TokenClassification<RobertaConfig, TokenInputs, BertOutputs> {
+  static readonly family: ModelFamily<RobertaConfig> = ROBERTA;
   static readonly architecture = "RobertaForTokenClassification";
-  readonly dropout: Dropout;
-  readonly classifier: Projection;
+  declare readonly roberta: RobertaModel;
 
   constructor(config: RobertaConfig) {
-    super(config);
-    this.dropout = headDropout(config);
-    this.classifier = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
-  }
-
-  get inputsRule(): Rule<TokenInputs> {
-    return LABELLED;
-  }
-
-  /** logits [batch, length, labels]. */
-  compute(inputs: TokenInputs): TaskOutputs {
-    const base = this.roberta.compute(inputs);
-    const logits = this.classifier.forward(this.dropout.forward(base.lastHiddenState));
-    return { ...base, logits, loss: flatCrossEntropy(logits, inputs.labels) };
+    super(config, new RobertaModel(config, { pooler: false }), headDropout(config));
   }
 }
 
-export class RobertaForQuestionAnswering extends RobertaTask<QuestionInputs, QuestionOutputs> {
+export class RobertaForQuestionAnswering extends QuestionAnswering<RobertaConfig, QuestionInputs, BertOutputs> {
+  static readonly family: ModelFamily<RobertaConfig> = ROBERTA;
   static readonly architecture = "RobertaForQuestionAnswering";
-  readonly qa_outputs: Projection;
+  declare readonly roberta: RobertaModel;
 
   constructor(config: RobertaConfig) {
-    super(config);
-    // as many as labels, in transformers too; only two are a start and an end
-    this.qa_outputs = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
-  }
-
-  get inputsRule(): Rule<QuestionInputs> {
-    return QUESTIONS;
-  }
-
-  compute(inputs: QuestionInputs): QuestionOutputs {
-    const base = this.roberta.compute(inputs);
-    const { startLogits, endLogits } = splitAnswer(this.qa_outputs.forward(base.lastHiddenState));
-    return {
-      ...base,
-      startLogits,
-      endLogits,
-      loss: answerLoss(
-        startLogits,
-        endLogits,
-        inputs.startPositions,
-        inputs.endPositions,
-        RobertaForQuestionAnswering.architecture,
-      ),
-    };
+    super(config, new RobertaModel(config, { pooler: false }));
   }
 }

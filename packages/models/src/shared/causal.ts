@@ -16,17 +16,21 @@ export interface CausalMask {
   readonly blind: Tensor | undefined;
   /** i32 [batch, length]: which text of its row a token belongs to. Undefined: there is one a row. */
   readonly texts?: Tensor | undefined;
+  /** How many keys a query sees at most: its own and those just before it. Undefined: all before it. */
+  readonly window?: number | undefined;
 }
 
-/** For attentionMask and positionIds [batch, length]; made once and used by every layer. */
-export function causalMask(attentionMask: Tensor | undefined, positionIds?: Tensor): CausalMask {
+/** For attentionMask and positionIds [batch, length]; made once and used by every layer with the same window. */
+export function causalMask(attentionMask: Tensor | undefined, positionIds?: Tensor, window?: number): CausalMask {
   const keys = keyMask(attentionMask);
   const texts = positionIds === undefined ? undefined : textsOf(positionIds, attentionMask);
-  if (attentionMask === undefined || keys === undefined) return { keys: undefined, blind: undefined, texts };
+  if (attentionMask === undefined || keys === undefined) return { keys: undefined, blind: undefined, texts, window };
+  const [batch, length] = attentionMask.shape as [number, number];
   return {
     keys,
-    blind: ops.reshape(ops.eq(tokensSoFar(attentionMask), 0), [attentionMask.shape[0]!, 1, attentionMask.shape[1]!, 1]),
+    blind: ops.reshape(ops.eq(tokensSeen(attentionMask, window), 0), [batch, 1, length, 1]),
     texts,
+    window,
   };
 }
 
@@ -72,25 +76,60 @@ function tokensSoFar(attentionMask: Tensor): Tensor {
   return ops.cumsum(ops.cast(ops.cast(attentionMask, "bool"), "i32"), 1);
 }
 
+/** How many tokens that are no padding a query sees: i32 [batch, length]. */
+function tokensSeen(attentionMask: Tensor, window = Infinity): Tensor {
+  const all = tokensSoFar(attentionMask);
+  const length = attentionMask.shape[1]!;
+  if (window >= length) return all;
+  const behind = ops.pad(ops.slice(all, 1, 0, length - window), [
+    [0, 0],
+    [window, 0],
+  ]);
+  return ops.sub(all, behind);
+}
+
+/** Whether a key is no further back than the window reaches: bool [queries, keys]; undefined where it reaches all of them. */
+function nearEnough(
+  like: Tensor,
+  [n, m]: readonly [number, number],
+  from: number,
+  window = Infinity,
+): Tensor | undefined {
+  if (window >= from + n) return undefined;
+  const { device } = like;
+  return ops.gt(ops.reshape(device.arange(m), [1, m]), ops.add(ops.reshape(device.arange(n), [n, 1]), from - window));
+}
+
+function both(a: Tensor | undefined, b: Tensor | undefined): Tensor | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : ops.logicalAnd(a, b);
+}
+
 /** Positions that count tokens and skip padding on the left: i32 [batch, length], 0 at the padding. What generation gives to `positionIds`. */
 export function positionsOf(attentionMask: Tensor): Tensor {
   return ops.maximum(ops.sub(tokensSoFar(attentionMask), 1), 0);
 }
 
+export interface CausalOptions {
+  /** Of the scores. Default 1/√d. */
+  readonly scale?: number | undefined;
+  /** Position of the first query. Default 0. */
+  readonly from?: number;
+}
+
 /**
- * softmax(q·kᵀ·scale) over the keys at or before each query: [batch, heads, queries, keys]. Default scale 1/√d.
+ * softmax(q·kᵀ·scale) over the keys at or before each query: [batch, heads, queries, keys].
  * Queries are those from position `from` on, keys the first ones up to the last query at least.
  */
 export function causalWeights(
   q: Tensor,
   k: Tensor,
-  { keys: allKeys, blind: allBlind, texts }: CausalMask,
-  scale: number = 1 / Math.sqrt(q.shape[q.rank - 1]!),
-  from = 0,
+  { keys: allKeys, blind: allBlind, texts, window }: CausalMask,
+  { scale = 1 / Math.sqrt(q.shape[q.rank - 1]!), from = 0 }: CausalOptions = {},
 ): Tensor {
   const [n, m] = [q.shape[2]!, k.shape[2]!];
+  const near = nearEnough(q, [n, m], from, window);
+  const same = both(texts === undefined ? undefined : sameText(texts, from, n, m), near);
   if (allKeys === undefined || allBlind === undefined) {
-    const same = texts === undefined ? undefined : sameText(texts, from, n, m);
     // `causal` counts from the end: it lets the last query see the last key
     if (m === from + n)
       return ops.attentionWeights(q, k, { causal: true, ...(same === undefined ? {} : { mask: same }), scale });
@@ -111,11 +150,7 @@ export function causalWeights(
   // score + most negative number rounds to that number, and the gradient of an addition is the identity all the same
   const seen = ops.make.customVjp(ops.where(blind, 0, scores), [scores], (g) => [g]);
   const visible = ops.logicalAnd(keys, past);
-  return ops.softmax(
-    seen,
-    -1,
-    ops.logicalOr(texts === undefined ? visible : ops.logicalAnd(visible, sameText(texts, from, n, m)), blind),
-  );
+  return ops.softmax(seen, -1, ops.logicalOr(same === undefined ? visible : ops.logicalAnd(visible, same), blind));
 }
 
 /** An output layer that has no weight of its own: it uses the embedding table [vocab, hidden]. */

@@ -1,5 +1,5 @@
 /** What every configuration has, whatever its file calls it, and how families read and write theirs. */
-import { activationNames } from "@lowrank/nn";
+import { activationNames, type Init } from "@lowrank/nn";
 import { LowrankError, quote } from "@lowrank/tensor";
 import { checkOptions, fields, flag, optional } from "@lowrank/tensor/check";
 import { readTable, writeTable, type ConfigSource, type ConfigTable } from "./config-table.ts";
@@ -35,6 +35,11 @@ export interface ModelConfig extends LabelFields {
   readonly notBuilt: readonly string[];
   /** The file as it was read. */
   readonly source: ConfigSource;
+}
+
+/** How weights begin. */
+export function initOf({ initializerRange }: Pick<ModelConfig, "initializerRange">): Init {
+  return { kind: "normal", std: initializerRange };
 }
 
 /** A table's values with what all configurations have. @throws LowrankError naming the key of the file, or of the options */

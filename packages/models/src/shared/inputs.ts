@@ -9,6 +9,19 @@ export interface TextInputs {
   readonly attentionMask?: Tensor;
 }
 
+/** Inputs of any model: each class has some of them. */
+export interface ModelInputs extends TextInputs {
+  readonly tokenTypeIds?: Tensor;
+  readonly positionIds?: Tensor;
+  readonly labels?: Tensor;
+  readonly positions?: Tensor;
+  readonly startPositions?: Tensor;
+  readonly endPositions?: Tensor;
+}
+
+/** Rules by the name of an input. */
+export type InputRules = Readonly<Record<string, Rule<unknown>>>;
+
 const tensor: Rule<Tensor> = instance(Tensor);
 export const anyTensor: Rule<Tensor | undefined> = optional(tensor);
 
@@ -25,9 +38,7 @@ const SPELT = {
 };
 
 /** A rule for inputs that are texts and, by name, whatever else `extra` allows. */
-export function inputsRule<T extends TextInputs>(extra: {
-  readonly [K in Exclude<keyof T, keyof TextInputs>]-?: Rule<T[K]>;
-}): Rule<T> {
+export function inputsRule<T extends object>(extra: InputRules): Rule<T> {
   return fields<T>({ inputIds: tensor, attentionMask: anyTensor, ...extra } as unknown as Rules<T>, { spelt: SPELT });
 }
 

@@ -1,17 +1,13 @@
 /** transformers' default losses. */
 import { isFloat, LowrankError, ops, ShapeError, type Tensor } from "@lowrank/tensor";
 import type { LabelFields, ProblemType } from "./labels.ts";
+import type { AnswerOutputs } from "./outputs.ts";
 
 /** The problem a classifier solves: what its config says, else one label is a regression, whole numbers are classes, and floats are labels each by itself. */
 function problemOf({ numLabels, problemType }: LabelFields, labels: Tensor): ProblemType {
-  return (
-    problemType ??
-    (numLabels === 1
-      ? "regression"
-      : isFloat(labels.dtype)
-        ? "multi_label_classification"
-        : "single_label_classification")
-  );
+  if (problemType !== undefined) return problemType;
+  if (numLabels === 1) return "regression";
+  return isFloat(labels.dtype) ? "multi_label_classification" : "single_label_classification";
 }
 
 /**
@@ -72,16 +68,19 @@ export function flatCrossEntropy(logits: Tensor, labels: Tensor | undefined): Te
   return ops.crossEntropy(ops.reshape(logits, [-1, logits.shape[logits.rank - 1]!]), ops.reshape(labels, [-1]));
 }
 
+export interface AnswerPositions {
+  readonly startPositions?: Tensor;
+  readonly endPositions?: Tensor;
+}
+
 /**
  * Mean of the cross-entropies of start and end, logits [batch, length] with positions [batch]. Positions at or beyond the length count
  * for nothing, and neither does −100; other negative ones are an error.
  * @param op whose positions they are, for the error
  */
 export function answerLoss(
-  startLogits: Tensor,
-  endLogits: Tensor,
-  startPositions: Tensor | undefined,
-  endPositions: Tensor | undefined,
+  { startLogits, endLogits }: Omit<AnswerOutputs, "loss">,
+  { startPositions, endPositions }: AnswerPositions,
   op: string,
 ): Tensor | undefined {
   if (startPositions === undefined && endPositions === undefined) return undefined;

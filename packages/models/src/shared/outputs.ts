@@ -31,6 +31,9 @@ export interface AnswerOutputs {
   readonly loss: Tensor | undefined;
 }
 
+/** Outputs of any model: each class has some of the optional ones. */
+export type ModelOutputs = HiddenOutputs & Partial<HeadOutputs & AnswerOutputs>;
+
 /** [batch, length, 2] → two of [batch, length]. */
 export function splitAnswer(both: Tensor): { readonly startLogits: Tensor; readonly endLogits: Tensor } {
   const labels = both.shape[2]!;
@@ -43,15 +46,19 @@ export function splitAnswer(both: Tensor): { readonly startLogits: Tensor; reado
   return { startLogits: part(0), endLogits: part(1) };
 }
 
-/** Runs blocks one after the other; those that recompute keep their input only. */
+/**
+ * Runs blocks one after the other; those that recompute keep their input only.
+ * @param contextOf what layer i needs besides the hidden state
+ */
 export function runLayers<Context>(
   x: Tensor,
   layers: readonly (Module & { forward(x: Tensor, context: Context): LayerOutput })[],
-  context: Context,
+  contextOf: (layer: number) => Context,
 ): { hiddenStates: Tensor[]; attentions: Tensor[] } {
   const hiddenStates = [x];
   const attentions: Tensor[] = [];
-  for (const layer of layers) {
+  for (const [i, layer] of layers.entries()) {
+    const context = contextOf(i);
     let weights: Tensor | undefined;
     const body = (input: Tensor): Tensor => {
       const out = layer.forward(input, context);

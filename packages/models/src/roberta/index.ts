@@ -1,0 +1,28 @@
+/** RoBERTa: its classes by what they are for, and what it shows of itself. */
+import type { FamilyModels } from "../family-models.ts";
+import { ROBERTA } from "./family.ts";
+import {
+  RobertaForQuestionAnswering,
+  RobertaForSequenceClassification,
+  RobertaForTokenClassification,
+} from "./heads.ts";
+import { RobertaModel } from "./model.ts";
+
+export const robertaModels: FamilyModels = {
+  family: ROBERTA,
+  base: RobertaModel,
+  tasks: {
+    SEQ_CLS: RobertaForSequenceClassification,
+    TOKEN_CLS: RobertaForTokenClassification,
+    QUESTION_ANS: RobertaForQuestionAnswering,
+  },
+};
+
+export { parseRobertaConfig, type RobertaConfig } from "./config.ts";
+export {
+  ROBERTA,
+  RobertaForQuestionAnswering,
+  RobertaForSequenceClassification,
+  RobertaForTokenClassification,
+  RobertaModel,
+};

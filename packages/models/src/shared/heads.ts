@@ -1,0 +1,101 @@
+/** Heads that families share. Losses are transformers' defaults. */
+import { Linear, type Dropout, type Embedding, type Projection } from "@lowrank/nn";
+import type { Tensor } from "@lowrank/tensor";
+import { outputLayer } from "./causal.ts";
+import { initOf, type ModelConfig } from "./config.ts";
+import { anyTensor, type InputRules, type TextInputs } from "./inputs.ts";
+import { answerLoss, flatCrossEntropy, nextTokenLoss } from "./losses.ts";
+import { ModelWithHead, type Base } from "./model-with-head.ts";
+import { splitAnswer, type AnswerOutputs, type HeadOutputs, type HiddenOutputs } from "./outputs.ts";
+
+export interface LabelledInputs extends TextInputs {
+  readonly labels?: Tensor;
+}
+
+/** A label a token. Labels i32 [batch, length]; −100 counts for nothing. */
+export abstract class TokenClassification<
+  Config extends ModelConfig,
+  Inputs extends LabelledInputs,
+  Hidden extends HiddenOutputs,
+> extends ModelWithHead<Config, Inputs, Hidden, Hidden & HeadOutputs> {
+  readonly dropout: Dropout;
+  readonly classifier: Projection;
+
+  constructor(config: Config, base: Base<Inputs, Hidden>, dropout: Dropout) {
+    super(config, base);
+    this.dropout = dropout;
+    this.classifier = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
+  }
+
+  /** logits [batch, length, labels]. */
+  compute(inputs: Inputs): Hidden & HeadOutputs {
+    const base = this.base.compute(inputs);
+    const logits = this.classifier.forward(this.dropout.forward(base.lastHiddenState));
+    return { ...base, logits, loss: flatCrossEntropy(logits, inputs.labels) };
+  }
+}
+
+export interface AnswerInputs extends TextInputs {
+  /**
+   * i32 [batch]: first and last token of the answer. Positions at or beyond the length count for nothing, as in transformers (the answer
+   * was cut off), and so does −100, where transformers would train on position 0. Other negative ones are an error.
+   */
+  readonly startPositions?: Tensor;
+  readonly endPositions?: Tensor;
+}
+
+/** The first and the last token of an answer. */
+export abstract class QuestionAnswering<
+  Config extends ModelConfig,
+  Inputs extends AnswerInputs,
+  Hidden extends HiddenOutputs,
+> extends ModelWithHead<Config, Inputs, Hidden, Hidden & AnswerOutputs> {
+  readonly qa_outputs: Projection;
+
+  constructor(config: Config, base: Base<Inputs, Hidden>) {
+    super(config, base);
+    // as many as labels, in transformers too; only two are a start and an end
+    this.qa_outputs = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
+  }
+
+  override get extraInputs(): InputRules {
+    return { ...this.base.extraInputs, startPositions: anyTensor, endPositions: anyTensor };
+  }
+
+  compute(inputs: Inputs): Hidden & AnswerOutputs {
+    const base = this.base.compute(inputs);
+    const { startLogits, endLogits } = splitAnswer(this.qa_outputs.forward(base.lastHiddenState));
+    const loss = answerLoss({ startLogits, endLogits }, inputs, this.architecture);
+    return { ...base, startLogits, endLogits, loss };
+  }
+}
+
+/** The next token. Labels are the tokens themselves, i32 [batch, length]; they are shifted inside, and −100 counts for nothing. */
+export abstract class CausalHead<
+  Config extends ModelConfig,
+  Inputs extends LabelledInputs,
+  Hidden extends HiddenOutputs,
+> extends ModelWithHead<Config, Inputs, Hidden, Hidden & HeadOutputs> {
+  readonly lm_head: Projection;
+  readonly #table: string;
+
+  /** @param table path in the base of the embedding table that the output layer may share */
+  constructor(config: Config, base: Base<Inputs, Hidden>, table: string) {
+    super(config, base);
+    const { weight } = base.getModule(table) as Embedding;
+    this.lm_head = outputLayer(weight, config.tieWordEmbeddings, initOf(config));
+    this.#table = table;
+  }
+
+  override get tied(): ReadonlyMap<string, string> {
+    const table = `${this.basePrefix}${this.#table}.weight`;
+    return new Map(this.config.tieWordEmbeddings ? [[table, "lm_head.weight"]] : []);
+  }
+
+  /** logits [batch, length, vocab]. */
+  compute(inputs: Inputs): Hidden & HeadOutputs {
+    const base = this.base.compute(inputs);
+    const logits = this.lm_head.forward(base.lastHiddenState);
+    return { ...base, logits, loss: nextTokenLoss(logits, inputs.labels) };
+  }
+}
