@@ -5,7 +5,12 @@ import { bnbFourBit } from "./bnb-four-bit.ts";
 import { bnbInt8 } from "./bnb-int8.ts";
 import type { QuantizableFormat } from "../format.ts";
 
-export const formats: readonly QuantizableFormat[] = [bnbFourBit("nf4"), bnbFourBit("fp4"), bnbInt8];
+export const formats: readonly QuantizableFormat[] = [
+  bnbFourBit("nf4"),
+  bnbFourBit("fp4"),
+  // a line each
+  bnbInt8,
+];
 
 /**
  * The form that a source keeps a weight in; undefined where these are plain numbers, or nothing that is known.
