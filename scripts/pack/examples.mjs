@@ -74,11 +74,13 @@ export function compile(folder, project) {
   runIn(folder, process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", `tsconfig.${project}.json`]);
 }
 
-/** Runs the compiled example and holds what it prints to what its page says. */
+/** Runs the example as JavaScript, and as TypeScript where Node itself takes the types off; holds what it prints to what its page says. */
 export function runExample(folder, { name, expected }) {
-  const lines = runIn(folder, process.execPath, [`js/${name}.js`])
-    .trim()
-    .split("\n");
+  const forms = [`js/${name}.js`, ...(process.features.typescript ? [`ts/${name}.ts`] : [])];
+  for (const form of forms) check(runIn(folder, process.execPath, [form]).trim().split("\n"), name, expected);
+}
+
+function check(lines, name, expected) {
   let at = 0;
   for (const value of expected) {
     at = lines.indexOf(value, at) + 1;

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { root } from "../tools.mjs";
+import { readJson } from "./packages.mjs";
 
 /** What npm says where no registry answers; anything else is a fault of ours. */
 const UNREACHABLE =
@@ -37,9 +38,11 @@ export function runIn(folder, command, args) {
 /** Installs the tarballs, third parties from npm's cache first. Returns false where no registry can be reached. @throws Error for anything else */
 export function installTarballs(folder, tarballs) {
   writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
-  const quick = ["--fetch-retries=1", "--fetch-timeout=30000", "--no-audit", "--no-fund", "--loglevel=error"];
+  // npm would wait minutes for a registry that is not there
+  const quick = ["--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-timeout=20000"];
+  const quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
   try {
-    runIn(folder, "npm", ["install", "--prefer-offline", ...quick, ...tarballs]);
+    runIn(folder, "npm", ["install", "--prefer-offline", ...quick, ...quiet, ...tarballs]);
     return true;
   } catch (error) {
     if (UNREACHABLE.test(error.message)) return false;
@@ -54,3 +57,9 @@ export const installed = (folder) =>
     .flatMap((name) =>
       name.startsWith("@") ? readdirSync(join(folder, "node_modules", name)).map((part) => `${name}/${part}`) : [name],
     );
+
+/** Packages that run something when they are installed, or that are for one platform only. */
+export const scripted = (folder) =>
+  Object.entries(readJson(join(folder, "package-lock.json")).packages)
+    .filter(([, entry]) => entry.hasInstallScript || entry.os !== undefined || entry.cpu !== undefined)
+    .map(([path]) => path);

@@ -18,7 +18,8 @@ export const packages = readdirSync(join(root, "packages"))
   .filter(({ manifest }) => manifest.private !== true)
   .map((entry) => ({ ...entry, name: entry.manifest.name }));
 
-export const tarballName = (name) => `${name.replace("@", "").replace("/", "-")}-${version}.tgz`;
+/** As npm and pnpm name it. */
+export const tarballName = ({ name, manifest }) => `${name.replace("@", "").replace("/", "-")}-${manifest.version}.tgz`;
 
 /** Packs all packages into the folder. @throws Error with what pnpm and `prepack` said */
 export function packAll(folder) {
