@@ -1,6 +1,12 @@
 /**
  * Places buffers with known lifetimes in one arena: the largest first, each at the lowest offset where it overlaps nothing that
  * lives at the same time (Pisarchyk & Lee 2020, greedy by size).
+ *
+ *   bytes         step 0   step 1   step 2   step 3
+ *   512 … 767              b        b                   b  256 bytes, steps 1 to 2
+ *     0 … 511     a        a        c        c          a  512 bytes, steps 0 to 1;  c  512 bytes, steps 2 to 3
+ *
+ *   In the order a, c, b: c goes where a was, b above both.
  */
 export interface Lifetime {
   readonly bytes: number;

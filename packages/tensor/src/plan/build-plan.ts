@@ -1,4 +1,13 @@
-/** From a schedule to a plan: buffers get addresses, equal kernels are kept once. */
+/**
+ * From a schedule to a plan: buffers get addresses, equal kernels are kept once.
+ *
+ *   schedule, all [8, 8]             plan
+ *   H  h = x·w                       kernels  [product 8 × 8 × 8]          H and Y differ in nothing but their labels
+ *   Y  y = h·v, the output           steps    0 (bound 0, bound 1, arena + 0)
+ *                                             0 (arena + 0, bound 2, bound 3)
+ *                                    bound    x, w, v: parameters, in order; then y
+ *                                    arena    256 bytes: h, alive from step 0 to step 1
+ */
 import { bytesOf } from "../dtype.ts";
 import { invariant } from "../errors.ts";
 import type { Cell } from "../graph/cell.ts";

@@ -1,6 +1,12 @@
 /**
  * Kernels with several results. When a kernel reads a stored node at every point it computes, it may as well compute that node
  * and write it out for the others: AdamW's moments with the update, a residual sum with the layer norm that follows.
+ *
+ *   before                                              after
+ *   M   m′ = 0.9 · m + g      reads m g,  writes m′     MW   m′ = 0.9 · m + g
+ *   W   w′ = w − 0.1 · m′     reads w m′, writes w′          w′ = w − 0.1 · m′     reads m g w, writes m′ w′
+ *
+ *   If m′ were no result and only W read it, it would be computed in passing and written nowhere.
  */
 import type { ScheduleNode } from "./graph.ts";
 import { KernelLinks } from "./links.ts";

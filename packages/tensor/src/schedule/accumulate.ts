@@ -1,4 +1,15 @@
-/** Accumulators that only meet in one sum become one: the products are then added in registers, tile by tile, instead of by the epilogue. */
+/**
+ * Accumulators that only meet in one sum become one: the products are then added in registers, tile by tile, instead of by the epilogue.
+ *
+ *   x·w + h·b + bias
+ *   epilogue   v0 = acc 0                    v0 = acc 0
+ *              v1 = acc 1                    v1 = load bias
+ *              v2 = add v0 v1         →      v2 = add v0 v1
+ *              v3 = load bias
+ *              v4 = add v2 v3
+ *   products   x·w → acc 0, h·b → acc 1      x·w → acc 0, h·b → acc 0
+ *   x·w + 2 · (h·b) keeps two: acc 1 is multiplied before it is added.
+ */
 import { accumulators, indexOperands, operands, reachable } from "../ir/facts.ts";
 import { mapIndex, mapInstr } from "../ir/map.ts";
 import type { GemmKernel, Instr, ValueId } from "../ir/kernel.ts";

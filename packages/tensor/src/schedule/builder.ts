@@ -2,6 +2,12 @@
  * Turns graph nodes into kernel instructions at given coordinates. Views are composed into index arithmetic on the way; whatever
  * cannot be computed inside this kernel (a product, a reduction over other dimensions, a reshape that is not linear) is recorded
  * in `refused` and read from memory instead: the scheduler then gives it a kernel of its own.
+ *
+ *   relu(xᵀ) + b, x [4, 6], b [4], wanted at (i, j)
+ *     relu(xᵀ) at (i, j) ─ xᵀ at (i, j) ─ x at (j, i)       v0 = load x[6·j + i], v1 = const 0, v2 = max v0 v1
+ *     b at j                                                v3 = load b[j]
+ *                                                           v4 = add v2 v3
+ *   Were x a product, v0 would be the same load, and x would be in `refused`.
  */
 import { invariant } from "../errors.ts";
 import type { ValueId, ValueType } from "../ir/kernel.ts";

@@ -3,6 +3,11 @@
  * ends in a node of another product's chain (both summands of a sum are products: a base weight and its adapter, the gradients of a
  * tensor that several layers read), the two products become one kernel. Where it ends in a node that only elementwise nodes want, these
  * are computed with it.
+ *
+ *   x ─── matmul w ─────┐                     one kernel of two products
+ *                      add ─── add ─── y        x·w: its chain is empty, it meets that of h·b at the first add
+ *   h ─── matmul b ─────┘      bias             h·b, built last: its chain is add, add
+ *                                               what is stored: y
  */
 import type { Target } from "../ir/target.ts";
 import { valueTypeOf } from "./draft.ts";

@@ -1,6 +1,12 @@
 /**
  * Where a product's result is wanted several times over, by elementwise nodes alone: x of GELU(x) and of its slope. They are computed beside the
  * product, and what leaves the kernel is what they come to; the result itself is never stored.
+ *
+ *              ┌─ y = h · Φ(h) ──────────── the next layer          gemm x·w
+ *   h = x·w ───┤                                                      epilogue  h, Φ(h), y, φ(h), g
+ *              └─ g = Φ(h) + h · φ(h) ───── the backward pass         stores    y, g
+ *
+ *   Φ(h) is computed once for both. If a product or a reduction wanted h itself, h would be stored, and this would not be done.
  */
 import type { Target } from "../ir/target.ts";
 import { valueTypeOf } from "./draft.ts";

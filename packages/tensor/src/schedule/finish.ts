@@ -1,6 +1,11 @@
 /**
  * From drafts to kernels: dimensions of 1 are gone already, neighbours that every index walks through as one are merged, linear
  * forms become stride vectors and buffers become numbered arguments.
+ *
+ *   draft over dimensions [4, 8, 16]            kernel
+ *   x[128·i + 16·j + k] + 1                     one dimension [512]:     arg 0 at n, + 1
+ *   x[128·i + 16·j + k] + b[k]                  two of them [32, 16]:    arg 0 at 16·n + k, + arg 1 at k; b does not move with i and j
+ *   w[…] − g[…] stored to w[…]                  w is one argument, "readwrite"
  */
 import type { Arg, Guard, Index, Instr, Store, ValueId } from "../ir/kernel.ts";
 import type { DraftGuard, DraftInstr, DraftStore } from "./draft.ts";

@@ -1,6 +1,13 @@
 /**
  * The scheduler's copy of a program: equal expressions are one node, constants are folded, aliases are gone, long full
  * reductions are cut in two so that threads can share them.
+ *
+ *   program                          schedule graph
+ *   a = x + y                        a = x + y
+ *   b = x + y                        c = a · a              b is a, and so is b · 1
+ *   c = a · (b · 1)
+ *   d = 2 · (1 + 2)                  d = 6                  a constant of d's shape
+ *   s = sum(x), x [2²⁰]              r = reshape x [128, 8192], p = sum(r, 1), t = sum(p, 0), s = reshape t
  */
 import { dtypes, type DType } from "../dtype.ts";
 import type { Attrs, Leaf, Node } from "../graph/node.ts";

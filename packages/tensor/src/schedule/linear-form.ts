@@ -1,6 +1,13 @@
 /**
  * Linear forms over a kernel's iteration dimensions: offset + Σ strides[d]·coord[d] (+ dynamic values). Views become arithmetic
  * on these; what stays linear costs nothing at run time.
+ *
+ *   x [4, 6], read at kernel coordinates (i, j)      element of x
+ *   xᵀ over [6, 4]                                   6·j + i
+ *   x[1:3] over [2, 6]                               6·i + j + 6
+ *   reshape x [24] over [24]                         i
+ *   reshape x [2, 12], over x's own (i: 4, j: 6)     6·i + j is no linear place in [2, 12] until i is cut into (a: 2, b: 2):
+ *                                                    then it is (a, 6·b + j)
  */
 import type { DynamicTerm } from "../ir/kernel.ts";
 import { stridesOf } from "../shape.ts";

@@ -1,4 +1,12 @@
-/** Makes one kernel of products and of the elementwise nodes between them and what is stored. */
+/**
+ * Makes one kernel of products and of the elementwise nodes between them and what is stored.
+ *
+ *   y = tanh(x · wᵀ + b)                              gemm kernel, m 32, n 16, one product of k 64
+ *     left operand, x [32, 64] at (i, k)                a: v0 = load x[64·i + k]
+ *     right operand, wᵀ of w [16, 64] at (k, j)         b: v0 = load w[k + 64·j]
+ *     chain: add, tanh at (i, j)                        epilogue: v0 = acc 0, v1 = load b[j], v2 = add v0 v1, v3 = tanh v2
+ *                                                       store y[16·i + j] = v3
+ */
 import { accumulators } from "../ir/facts.ts";
 import type { GemmKernel, Operand, ValueId } from "../ir/kernel.ts";
 import { turned } from "../ir/swap.ts";

@@ -1,4 +1,12 @@
-/** Makes one kernel out of a root node and everything that can be computed with it. */
+/**
+ * Makes one kernel out of a root node and everything that can be computed with it.
+ *
+ *   y = x / sum(x, 1), x [4, 8]                       loop kernel, outer [4], inner [8]
+ *     y at (i, j), stored densely                       v0 = load x[8·i + j]
+ *       x at (i, j)                                     v1 = reduce sum v0
+ *       sum at i: it runs over j, which becomes         v2 = div v0 v1
+ *       the inner dimension                             store y[8·i + j] = v2
+ */
 import { InvariantError } from "../errors.ts";
 import type { Kernel, LoopKernel, ScatterKernel, ValueId } from "../ir/kernel.ts";
 import { KernelBuilder } from "./builder.ts";

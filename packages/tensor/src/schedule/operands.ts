@@ -2,6 +2,12 @@
  * What a product finds in memory and what it computes while it packs an operand. Packing touches every element anyway, so views,
  * casts and a few operations on the way cost little, and what they would have stored is never written: a widened or dequantized
  * weight, an input after dropout.
+ *
+ *   operand of a product                        in memory                         computed while packing
+ *   transpose(cast(w, f32)), w in f16           w                                 widening, transpose
+ *   where(r ≤ p, x · c, 0), dropout             the mask r ≤ p, x                 · c, the choice
+ *   cast(q, f32) · scale [n, 1], q in u8        q, scale                          both operations
+ *   exp(x)                                      exp(x), by a kernel of its own    nothing
  */
 import { bytesOf } from "../dtype.ts";
 import type { Target } from "../ir/target.ts";

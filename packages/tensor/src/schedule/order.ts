@@ -1,4 +1,14 @@
-/** Puts kernels in an order: writers before readers, readers of a parameter's old value before the kernel that overwrites it, otherwise results first and the rest as built. */
+/**
+ * Puts kernels in an order: writers before readers, readers of a parameter's old value before the kernel that overwrites it, otherwise
+ * results first and the rest as built.
+ *
+ *   as built             who waits for whom                              order
+ *   Y  y = x·w           L for Y, since it reads y                       Y
+ *   G  g = …             W for G, since it reads g                       L   a result, and y may be forgotten after it
+ *   L  loss = sum(y)     W for Y, which reads the w that W overwrites    G
+ *   W  w ← w − g                                                         W
+ *   If Y read g and G read w′, the three would stand in a circle: w′ is then computed aside and copied into w at the end.
+ */
 import type { Cell } from "../graph/cell.ts";
 import type { ScheduleNode } from "./graph.ts";
 import type { KernelDraft } from "./lower.ts";

@@ -2,6 +2,14 @@
  * Decides what is stored and what is fused. A node is stored when a result, when it is a product or a scatter, when kernels that
  * share it would have to repeat real work, or when a kernel that wanted to compute it in passing refused. Kernels are lowered
  * optimistically; every refusal adds to the stored set and the schedule is made again, which ends because the set only grows.
+ *
+ *   x [4, 8] ─ m = max(x, 1) ─ e = exp(x − m) ─ s = sum(e, 1) ─ e / s ─ c = sum(e / s, 0), the result
+ *
+ *   round   stored       what happens
+ *   1       c            the kernel of c sums columns: m and s, which run along rows, are refused
+ *   2       c m s        two kernels want e, and exp is too dear to be repeated
+ *   3       c m s e      nothing is refused; e / s is computed in passing
+ *   absorb               one kernel x → e, s with m on its way, and one e, s → c
  */
 import { invariant } from "../errors.ts";
 import type { Cell } from "../graph/cell.ts";
