@@ -35,7 +35,7 @@ export interface BertConfig extends ModelConfig {
   readonly padTokenId: number | undefined;
 }
 
-interface BertValues {
+export interface BertValues {
   readonly vocabSize: number;
   readonly hiddenSize: number;
   readonly numHiddenLayers: number;
@@ -89,21 +89,36 @@ export const BERT_TABLE: ConfigTable<BertValues> = {
 };
 
 export function parseBertConfig(source: ConfigSource, overrides: ConfigOverrides = {}): BertConfig {
-  return parseAs(BERT_TABLE, source, overrides);
+  return parseBertAs(BERT_TABLE, source, overrides);
 }
 
-/** For families whose files have BERT's keys. */
-export function parseAs(table: ConfigTable<BertValues>, source: ConfigSource, overrides: ConfigOverrides): BertConfig {
+/** For families whose files have BERT's keys, and maybe some of their own. */
+export function parseBertAs<Values extends BertValues>(
+  table: ConfigTable<Values>,
+  source: ConfigSource,
+  overrides: ConfigOverrides,
+): BertConfig & Omit<Values, keyof BertValues> {
   const base = readBase(table, source, overrides);
   checkHeads(base.hiddenSize, "hidden_size", base.numAttentionHeads, "num_attention_heads");
-  return {
-    ...base,
+  const own = {
     padTokenId: presentId(base.padTokenId),
     notBuilt: [...base.notBuilt, ...builtActivation("hidden_act", base.hiddenAct)],
   };
+  return { ...base, ...own };
 }
 
 /** The config as a file for `architecture`. */
-export function bertConfigFile(config: BertConfig, architecture: string, modelType = "bert"): Record<string, unknown> {
-  return writeBase(BERT_TABLE, { ...config, padTokenId: config.padTokenId ?? null }, config, modelType, architecture);
+export function bertConfigFile(config: BertConfig, architecture: string): Record<string, unknown> {
+  return bertFileAs(BERT_TABLE, config, "bert", architecture);
+}
+
+/** The same, with the keys of a family's own table. */
+export function bertFileAs<Values extends BertValues>(
+  table: ConfigTable<Values>,
+  config: BertConfig & Omit<Values, keyof BertValues>,
+  modelType: string,
+  architecture: string,
+): Record<string, unknown> {
+  const values = { ...config, padTokenId: config.padTokenId ?? null } as unknown as Values;
+  return writeBase(table, values, config, modelType, architecture);
 }

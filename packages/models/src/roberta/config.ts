@@ -1,5 +1,5 @@
 /** RoBERTa's configuration: BERT's keys, other defaults. */
-import { BERT_TABLE, bertConfigFile, parseAs, type BertConfig } from "../bert/config.ts";
+import { BERT_TABLE, bertFileAs, parseBertAs, type BertConfig } from "../bert/config.ts";
 import type { ConfigSource } from "../shared/config-table.ts";
 import type { ConfigOverrides } from "../shared/config.ts";
 
@@ -13,7 +13,7 @@ export const ROBERTA_TABLE: typeof BERT_TABLE = {
 };
 
 export function parseRobertaConfig(source: ConfigSource, overrides: ConfigOverrides = {}): RobertaConfig {
-  const config = parseAs(ROBERTA_TABLE, source, overrides);
+  const config = parseBertAs(ROBERTA_TABLE, source, overrides);
   return config.padTokenId === undefined
     ? {
         ...config,
@@ -26,5 +26,5 @@ export function parseRobertaConfig(source: ConfigSource, overrides: ConfigOverri
 }
 
 export function robertaConfigFile(config: RobertaConfig, architecture: string): Record<string, unknown> {
-  return bertConfigFile(config, architecture, "roberta");
+  return bertFileAs(ROBERTA_TABLE, config, "roberta", architecture);
 }

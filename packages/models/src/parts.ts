@@ -1,0 +1,61 @@
+/**
+ * @module
+ * What families are made of: for those who write one. Models themselves are in `@lowrank/models`.
+ */
+export { BERT_TABLE, bertFileAs, parseBertAs, type BertValues } from "./bert/config.ts";
+export { BertEmbeddings } from "./bert/embeddings.ts";
+export { BertEncoder, BertPooler } from "./bert/encoder.ts";
+export { headDropout } from "./bert/heads.ts";
+export { BertBody } from "./bert/model.ts";
+export { LlamaAttention, type LlamaContext } from "./llama/attention.ts";
+export { LLAMA_TABLE, llamaFileAs, parseLlamaAs, type LlamaValues } from "./llama/config.ts";
+export { LlamaCausalHead } from "./llama/heads.ts";
+export { LlamaLayer, LlamaMLP } from "./llama/layer.ts";
+export { LlamaBody, rotaryOf } from "./llama/model.ts";
+export type { LayerVariant, LlamaVariant } from "./llama/variant.ts";
+export {
+  attend,
+  encoderWeights,
+  keyMask,
+  mergeHeads,
+  repeatHeads,
+  splitHeads,
+  type Attending,
+} from "./shared/attention.ts";
+export {
+  causalMask,
+  causalWeights,
+  outputLayer,
+  positionsOf,
+  TiedLinear,
+  type CausalMask,
+  type CausalOptions,
+} from "./shared/causal.ts";
+export {
+  activationName,
+  depth,
+  key,
+  orNull,
+  spread,
+  tokenId,
+  type ConfigKey,
+  type ConfigSource,
+  type ConfigTable,
+} from "./shared/config-table.ts";
+export {
+  builtActivation,
+  checkHeads,
+  initOf,
+  paddingIndex,
+  presentId,
+  readBase,
+  writeBase,
+  type ConfigOverrides,
+  type ModelConfig,
+} from "./shared/config.ts";
+export { CausalHead, QuestionAnswering, TokenClassification } from "./shared/heads.ts";
+export { anyTensor, checkBeside, firstToken, textShape, type InputRules, type TextInputs } from "./shared/inputs.ts";
+export { answerLoss, classificationLoss, flatCrossEntropy, nextTokenLoss } from "./shared/losses.ts";
+export { ModelWithHead, type Base } from "./shared/model-with-head.ts";
+export { runLayers, splitAnswer, type HeadOutputs, type HiddenOutputs, type LayerOutput } from "./shared/outputs.ts";
+export { Rotary, type RotaryOptions, type RotaryTables } from "./shared/rotary.ts";
