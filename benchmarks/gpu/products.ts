@@ -64,11 +64,11 @@ export async function timeProducts(context: Context): Promise<void> {
 const WORTH_A_CALL = 4e9;
 const MOST_AT_A_TIME = 16;
 
-async function timeProduct(device: Device, product: Product, { small, spent }: Context): Promise<Row> {
+async function timeProduct(device: Device, product: Product, context: Context): Promise<Row> {
   const { batch = 1, m, k, n, transposed = false } = product;
   const flops = 2 * batch * m * k * n;
   const bytes = 4 * batch * (m * k + k * n + m * n);
-  const times = small ? 1 : Math.max(1, Math.min(MOST_AT_A_TIME, Math.floor(WORTH_A_CALL / flops)));
+  const times = context.small ? 1 : Math.max(1, Math.min(MOST_AT_A_TIME, Math.floor(WORTH_A_CALL / flops)));
   const wait = fence(device);
   const filled = (shape: readonly number[]): Parameter => {
     const size = shape.reduce((a, b) => a * b, 1);
@@ -92,7 +92,7 @@ async function timeProduct(device: Device, product: Product, { small, spent }: C
     await step({});
     await wait();
     const first = performance.now() - began;
-    const ms = (await timeCalls(() => step({}), wait, { prepared: 1, spent })) / times;
+    const ms = (await timeCalls(() => step({}), wait, context)) / times;
     const dispatches = step.info()[0]!.steps;
     return {
       name: productName(product),

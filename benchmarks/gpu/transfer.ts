@@ -5,7 +5,8 @@ import { fence, timeCalls } from "./timing.ts";
 
 const MEBIBYTE = 1 << 20;
 
-export async function timeTransfers({ small, report, spent, cut }: Context): Promise<void> {
+export async function timeTransfers(context: Context): Promise<void> {
+  const { small, report, spent, cut } = context;
   const device = await init({ device: "webgpu" });
   const wait = fence(device);
   const sizes = small ? [4096, MEBIBYTE] : [4096, MEBIBYTE, 16 * MEBIBYTE, 256 * MEBIBYTE];
@@ -15,11 +16,7 @@ export async function timeTransfers({ small, report, spent, cut }: Context): Pro
     try {
       const values = Float32Array.from({ length: bytes / 4 }, (_, i) => i % 8191);
       const parameter = device.parameter(values, [values.length]);
-      const up = await timeCalls(() => Promise.resolve(parameter.write(values)), wait, {
-        prepared: 1,
-        most: 20,
-        spent,
-      });
+      const up = await timeCalls(() => Promise.resolve(parameter.write(values)), wait, context, { most: 20 });
       report({ name: `upload/${name}`, value: bytes / up / 1e6, unit: "GB/s", ms: up });
       const samples: number[] = [];
       let back = await parameter.data();
