@@ -13,7 +13,7 @@ export const LINTERS = {
     const bytes = tarball.buffer.slice(tarball.byteOffset, tarball.byteOffset + tarball.byteLength);
     const { messages } = await publint({ pack: { tarball: bytes }, strict: true });
     none(
-      messages.filter(({ type }) => type !== "suggestion").map((message) => formatMessage(message, manifest)),
+      messages.map((message) => formatMessage(message, manifest)),
       "publint",
     );
   },
