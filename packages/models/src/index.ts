@@ -22,15 +22,9 @@ export type { ConfigSource } from "./shared/config-table.ts";
 export type { ConfigOverrides, ModelConfig } from "./shared/config.ts";
 export type { ModelInputs, TextInputs } from "./shared/inputs.ts";
 export type { ProblemType } from "./shared/labels.ts";
-export { perplexityParts, tokenLosses, type PerplexityParts } from "./shared/losses.ts";
+export { perplexityParts, tokenLosses, type PerplexityParts } from "./shared/token-losses.ts";
 export type { AnswerOutputs, HeadOutputs, HiddenOutputs, ModelOutputs } from "./shared/outputs.ts";
 export type { Encoding } from "./tokenizer/encoding.ts";
-export {
-  loadTokenizer,
-  parseTokenizer,
-  type DecodeOptions,
-  type EncodeOptions,
-  type Tokenizer,
-  type TokenizerInput,
-} from "./tokenizer/tokenizer.ts";
+export type { DecodeOptions, EncodeOptions, Tokenizer, TokenizerInput } from "./tokenizer/options.ts";
+export { loadTokenizer, parseTokenizer } from "./tokenizer/tokenizer.ts";
 export type { TruncationSide, TruncationStrategy } from "./tokenizer/truncation.ts";

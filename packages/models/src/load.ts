@@ -140,7 +140,7 @@ export async function fill(
     values: { has: (name) => place(name) !== undefined, read, form },
     ...(kept === undefined ? {} : { storage: kept }),
   });
-  return { fresh, unused: file.unused(used).filter((n) => !doubles.has(n)), forms };
+  return { fresh, unused: file.unused(model, used).filter((n) => !doubles.has(n)), forms };
 }
 
 /** Config and weights must tell the same story. A config that says nothing is believed less than the entries, which say everything. */

@@ -22,22 +22,12 @@ export {
   splitHeads,
   type Attending,
 } from "./shared/attention.ts";
+export { causalMask, causalWeights, positionsOf, type CausalMask, type CausalOptions } from "./shared/causal.ts";
+export { activationName, depth, orNull, spread, tokenId } from "./shared/config-rules.ts";
 export {
-  causalMask,
-  causalWeights,
-  outputLayer,
-  positionsOf,
-  TiedLinear,
-  type CausalMask,
-  type CausalOptions,
-} from "./shared/causal.ts";
-export {
-  activationName,
-  depth,
+  floatKey,
+  floatKeys,
   key,
-  orNull,
-  spread,
-  tokenId,
   type ConfigKey,
   type ConfigSource,
   type ConfigTable,
@@ -57,5 +47,6 @@ export { CausalHead, QuestionAnswering, TokenClassification } from "./shared/hea
 export { anyTensor, checkBeside, firstToken, textShape, type InputRules, type TextInputs } from "./shared/inputs.ts";
 export { answerLoss, classificationLoss, flatCrossEntropy, nextTokenLoss } from "./shared/losses.ts";
 export { ModelWithHead, type Base } from "./shared/model-with-head.ts";
+export { outputLayer, TiedLinear } from "./shared/output-layer.ts";
 export { runLayers, splitAnswer, type HeadOutputs, type HiddenOutputs, type LayerOutput } from "./shared/outputs.ts";
 export { Rotary, type RotaryOptions, type RotaryTables } from "./shared/rotary.ts";

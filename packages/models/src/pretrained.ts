@@ -12,6 +12,8 @@ export interface ModelFamily<Config = ModelConfig> extends FamilyFacts {
   readonly basePrefix: string;
   /** Keys of the file that decide sizes; all of them must stand in a file that names neither its family nor its class. */
   readonly sizeKeys: readonly (readonly string[])[];
+  /** Keys of the file whose numbers are floats: 1.0 for 1. */
+  readonly floatKeys: readonly string[];
   parse(source: ConfigSource, overrides?: ConfigOverrides): Config;
   /** The config as a file for one architecture. */
   file(config: Config, architecture: string): Record<string, unknown>;

@@ -26,26 +26,6 @@ export function requirePlain(model: PretrainedModel, plain: PretrainedModel): vo
     );
 }
 
-/** Numbers that transformers' classes declare as floats, and check on reading: there 1 is none. */
-const FLOATS: ReadonlySet<string> = new Set([
-  "attention_dropout",
-  "attention_probs_dropout_prob",
-  "attn_pdrop",
-  "classifier_dropout",
-  "dropout",
-  "embd_pdrop",
-  "hidden_dropout_prob",
-  "initializer_range",
-  "layer_norm_eps",
-  "layer_norm_epsilon",
-  "qa_dropout",
-  "resid_pdrop",
-  "rms_norm_eps",
-  "rope_theta",
-  "seq_classif_dropout",
-  "summary_first_dropout",
-]);
-
 /** Tensors are read from the device one at a time. */
 export async function saveModel(
   model: PretrainedModel,
@@ -70,7 +50,7 @@ export async function saveModel(
   await files.write("config.json", async (sink) => {
     await sink(
       encodeUtf8(
-        `${pythonJson({ ...config, dtype: dtypeOf(weights.values()) }, { floats: FLOATS, indent: 2, sortKeys: true })}\n`,
+        `${pythonJson({ ...config, dtype: dtypeOf(weights.values()) }, { floats: new Set(model.family.floatKeys), indent: 2, sortKeys: true })}\n`,
       ),
     );
   });

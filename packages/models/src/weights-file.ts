@@ -1,5 +1,5 @@
 /** A checkpoint's weights under the names that a model gives them, and the forms they are kept in. */
-import type { Format } from "@lowrank/nn";
+import { endsIn, type Format } from "@lowrank/nn";
 import { formatOf } from "@lowrank/quant";
 import { LowrankError, readTensor, SafetensorsFile, type Files, type TensorSource } from "@lowrank/tensor";
 import type { PretrainedModel } from "./pretrained.ts";
@@ -9,8 +9,6 @@ function modernName(name: string): string {
   return name.replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias");
 }
 
-/** Buffers that old checkpoints carry and no model needs: positions, GPT-2's causal masks, rotary frequencies. */
-const BUFFERS = /(^|\.)(position_ids|attn\.(masked_)?bias|rotary_emb\.inv_freq)$/;
 /** A checkpoint's weights under the names that a model gives them. */
 export class WeightsFile {
   readonly file: TensorSource;
@@ -22,7 +20,7 @@ export class WeightsFile {
     this.file = file;
     this.where = where;
     this.#own = own;
-    this.#stored = new Map(file.names.filter((n) => !BUFFERS.test(n)).map((n) => [modernName(n), n]));
+    this.#stored = new Map(file.names.map((n) => [modernName(n), n]));
   }
 
   /** Opens the file, gives it to `body` and closes it. */
@@ -46,9 +44,9 @@ export class WeightsFile {
     }
   }
 
-  /** Names in the file that the model has no place for, given those it took. */
-  unused(taken: ReadonlySet<string>): string[] {
-    return [...this.#stored.values()].filter((n) => !taken.has(n));
+  /** Names in the file that the model has no place for, given those it took; buffers, which are no weights, are none of them. */
+  unused({ family }: PretrainedModel, taken: ReadonlySet<string>): string[] {
+    return [...this.#stored.values()].filter((n) => !taken.has(n) && !endsIn(n, family.buffers));
   }
 
   /** The form that the file keeps a tensor in, where these are no plain numbers. */

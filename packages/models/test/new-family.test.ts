@@ -27,6 +27,7 @@ import {
   BertEmbeddings,
   BertEncoder,
   bertFileAs,
+  floatKeys,
   type BertValues,
   headDropout,
   initOf,
@@ -53,6 +54,7 @@ const TABLE: ConfigTable<BertValues & { readonly embeddingSize: number }> = {
   },
   // of a head that looks at the first token only
   harmless: ["summary_activation", "summary_last_dropout", "summary_type", "summary_use_proj"],
+  harmlessFloats: ["summary_last_dropout"],
 };
 
 // family.ts: what is true of all its models
@@ -61,6 +63,7 @@ const ELECTRA: ModelFamily<ElectraConfig> = {
   ...BERT,
   modelType: "electra",
   basePrefix: "electra.",
+  floatKeys: floatKeys(TABLE),
   parse: (source, overrides = {}) => parseBertAs(TABLE, source, overrides),
   file: (config, architecture) => bertFileAs(TABLE, config, "electra", architecture),
   // PEFT has defaults for LoRA and VeRA only

@@ -34,6 +34,8 @@ export interface FamilyFacts {
   readonly slicedTables: readonly string[];
   /** Weights whose gradient is zero whatever the loss: the end of a weight's name, at a dot. */
   readonly gradientFree: readonly string[];
+  /** Tensors of old checkpoints that are no weights and that no model needs: the end of a name, at a dot. */
+  readonly buffers: readonly string[];
   /** Modules of a task's head, by PEFT's task type. */
   readonly heads: Readonly<Record<string, readonly string[]>>;
 }

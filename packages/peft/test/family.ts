@@ -11,6 +11,7 @@ export function familyOf(facts: Partial<FamilyFacts>): FamilyFacts {
     outputEmbeddings: [],
     slicedTables: [],
     gradientFree: [],
+    buffers: [],
     heads: {},
     ...facts,
   };

@@ -1,17 +1,7 @@
 /** BERT's configuration: `config.json` with its snake_case keys, checked and with transformers' defaults filled in. */
 import { positive, size } from "@lowrank/tensor/check";
-import {
-  activationName,
-  depth,
-  flag,
-  key,
-  orNull,
-  probability,
-  spread,
-  tokenId,
-  type ConfigSource,
-  type ConfigTable,
-} from "../shared/config-table.ts";
+import { activationName, depth, flag, orNull, probability, spread, tokenId } from "../shared/config-rules.ts";
+import { floatKey, key, type ConfigSource, type ConfigTable } from "../shared/config-table.ts";
 import {
   builtActivation,
   checkHeads,
@@ -63,13 +53,13 @@ export const BERT_TABLE: ConfigTable<BertValues> = {
     numAttentionHeads: key("num_attention_heads", size, 12),
     intermediateSize: key("intermediate_size", size, 3072),
     hiddenAct: key("hidden_act", activationName, "gelu"),
-    hiddenDropoutProb: key("hidden_dropout_prob", probability, 0.1),
-    attentionProbsDropoutProb: key("attention_probs_dropout_prob", probability, 0.1),
-    classifierDropout: key("classifier_dropout", orNull(probability), null),
+    hiddenDropoutProb: floatKey("hidden_dropout_prob", probability, 0.1),
+    attentionProbsDropoutProb: floatKey("attention_probs_dropout_prob", probability, 0.1),
+    classifierDropout: floatKey("classifier_dropout", orNull(probability), null),
     maxPositionEmbeddings: key("max_position_embeddings", size, 512),
     typeVocabSize: key("type_vocab_size", size, 2),
-    initializerRange: key("initializer_range", spread, 0.02),
-    layerNormEps: key("layer_norm_eps", positive, 1e-12),
+    initializerRange: floatKey("initializer_range", spread, 0.02),
+    layerNormEps: floatKey("layer_norm_eps", positive, 1e-12),
     padTokenId: key("pad_token_id", tokenId, 0),
     tieWordEmbeddings: key("tie_word_embeddings", flag, true),
   },

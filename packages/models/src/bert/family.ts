@@ -1,11 +1,13 @@
 /** What is true of every BERT. */
 import type { ModelFamily } from "../pretrained.ts";
-import { bertConfigFile, parseBertConfig, type BertConfig } from "./config.ts";
+import { floatKeys } from "../shared/config-table.ts";
+import { BERT_TABLE, bertConfigFile, parseBertConfig, type BertConfig } from "./config.ts";
 
 export const BERT: ModelFamily<BertConfig> = {
   modelType: "bert",
   basePrefix: "bert.",
   sizeKeys: [["vocab_size"], ["hidden_size"], ["num_hidden_layers"], ["num_attention_heads"]],
+  floatKeys: floatKeys(BERT_TABLE),
   parse: parseBertConfig,
   file: bertConfigFile,
   targets: {
@@ -25,5 +27,6 @@ export const BERT: ModelFamily<BertConfig> = {
   slicedTables: ["position_embeddings", "token_type_embeddings"],
   // softmax does not change when a constant is added to a row, so a key's bias has no gradient but rounding
   gradientFree: ["attention.self.key.bias"],
+  buffers: ["position_ids"],
   heads: { SEQ_CLS: ["classifier"], TOKEN_CLS: ["classifier"], QUESTION_ANS: ["qa_outputs"] },
 };

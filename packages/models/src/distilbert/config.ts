@@ -1,16 +1,7 @@
 /** DistilBERT's configuration: `config.json` with its own key names, checked and with transformers' defaults filled in. */
 import { size } from "@lowrank/tensor/check";
-import {
-  activationName,
-  depth,
-  flag,
-  key,
-  probability,
-  spread,
-  tokenId,
-  type ConfigSource,
-  type ConfigTable,
-} from "../shared/config-table.ts";
+import { activationName, depth, flag, probability, spread, tokenId } from "../shared/config-rules.ts";
+import { floatKey, key, type ConfigSource, type ConfigTable } from "../shared/config-table.ts";
 import {
   builtActivation,
   checkHeads,
@@ -58,10 +49,10 @@ export const DISTILBERT_TABLE: ConfigTable<DistilBertValues> = {
     numAttentionHeads: key("n_heads", size, 12),
     intermediateSize: key("hidden_dim", size, 3072),
     hiddenAct: key("activation", activationName, "gelu"),
-    dropout: key("dropout", probability, 0.1),
-    attentionDropout: key("attention_dropout", probability, 0.1),
-    seqClassifDropout: key("seq_classif_dropout", probability, 0.2),
-    initializerRange: key("initializer_range", spread, 0.02),
+    dropout: floatKey("dropout", probability, 0.1),
+    attentionDropout: floatKey("attention_dropout", probability, 0.1),
+    seqClassifDropout: floatKey("seq_classif_dropout", probability, 0.2),
+    initializerRange: floatKey("initializer_range", spread, 0.02),
     padTokenId: key("pad_token_id", tokenId, 0),
     tieWordEmbeddings: key("tie_word_embeddings", flag, true),
   },
@@ -70,6 +61,7 @@ export const DISTILBERT_TABLE: ConfigTable<DistilBertValues> = {
   shapes: { sinusoidal_pos_embds: false },
   functions: {},
   harmless: ["qa_dropout", "tie_weights_"],
+  harmlessFloats: ["qa_dropout"],
 };
 
 export function parseDistilBertConfig(source: ConfigSource, overrides: ConfigOverrides = {}): DistilBertConfig {

@@ -1,6 +1,7 @@
 /** What is true of every DistilBERT. */
 import type { ModelFamily } from "../pretrained.ts";
-import { distilBertConfigFile, parseDistilBertConfig, type DistilBertConfig } from "./config.ts";
+import { floatKeys } from "../shared/config-table.ts";
+import { DISTILBERT_TABLE, distilBertConfigFile, parseDistilBertConfig, type DistilBertConfig } from "./config.ts";
 
 export const DISTILBERT: ModelFamily<DistilBertConfig> = {
   modelType: "distilbert",
@@ -11,6 +12,7 @@ export const DISTILBERT: ModelFamily<DistilBertConfig> = {
     ["n_layers", "num_hidden_layers"],
     ["n_heads", "num_attention_heads"],
   ],
+  floatKeys: floatKeys(DISTILBERT_TABLE),
   parse: parseDistilBertConfig,
   file: distilBertConfigFile,
   // PEFT has no defaults for it
@@ -21,5 +23,6 @@ export const DISTILBERT: ModelFamily<DistilBertConfig> = {
   slicedTables: ["position_embeddings"],
   // as BERT's
   gradientFree: ["attention.k_lin.bias"],
+  buffers: ["position_ids"],
   heads: { SEQ_CLS: ["pre_classifier", "classifier"] },
 };

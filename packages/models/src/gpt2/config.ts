@@ -1,17 +1,7 @@
 /** GPT-2's configuration: `config.json` with its own key names, checked and with transformers' defaults filled in. */
 import { positive, size } from "@lowrank/tensor/check";
-import {
-  activationName,
-  depth,
-  flag,
-  key,
-  orNull,
-  probability,
-  spread,
-  tokenId,
-  type ConfigSource,
-  type ConfigTable,
-} from "../shared/config-table.ts";
+import { activationName, depth, flag, orNull, probability, spread, tokenId } from "../shared/config-rules.ts";
+import { floatKey, key, type ConfigSource, type ConfigTable } from "../shared/config-table.ts";
 import {
   builtActivation,
   checkHeads,
@@ -67,11 +57,11 @@ export const GPT2_TABLE: ConfigTable<GPT2Values> = {
     numAttentionHeads: key("n_head", size, 12),
     intermediateSize: key("n_inner", orNull(size), null),
     hiddenAct: key("activation_function", activationName, "gelu_new"),
-    residPdrop: key("resid_pdrop", probability, 0.1),
-    embdPdrop: key("embd_pdrop", probability, 0.1),
-    attnPdrop: key("attn_pdrop", probability, 0.1),
-    layerNormEps: key("layer_norm_epsilon", positive, 1e-5),
-    initializerRange: key("initializer_range", spread, 0.02),
+    residPdrop: floatKey("resid_pdrop", probability, 0.1),
+    embdPdrop: floatKey("embd_pdrop", probability, 0.1),
+    attnPdrop: floatKey("attn_pdrop", probability, 0.1),
+    layerNormEps: floatKey("layer_norm_epsilon", positive, 1e-5),
+    initializerRange: floatKey("initializer_range", spread, 0.02),
     scaleAttnWeights: key("scale_attn_weights", flag, true),
     scaleAttnByInverseLayerIdx: key("scale_attn_by_inverse_layer_idx", flag, false),
     padTokenId: key("pad_token_id", tokenId, null),
@@ -97,6 +87,7 @@ export const GPT2_TABLE: ConfigTable<GPT2Values> = {
     "output_past",
     "task_specific_params",
   ],
+  harmlessFloats: ["summary_first_dropout"],
 };
 
 const DERIVED = { source: "config.json", path: ["n_inner, which is 4 · n_embd,"], code: "FormatError" } as const;

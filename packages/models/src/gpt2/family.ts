@@ -1,6 +1,7 @@
 /** What is true of every GPT-2. */
 import type { ModelFamily } from "../pretrained.ts";
-import { gpt2ConfigFile, parseGPT2Config, type GPT2Config } from "./config.ts";
+import { floatKeys } from "../shared/config-table.ts";
+import { GPT2_TABLE, gpt2ConfigFile, parseGPT2Config, type GPT2Config } from "./config.ts";
 
 export const GPT2: ModelFamily<GPT2Config> = {
   modelType: "gpt2",
@@ -11,6 +12,7 @@ export const GPT2: ModelFamily<GPT2Config> = {
     ["n_layer", "num_hidden_layers"],
     ["n_head", "num_attention_heads"],
   ],
+  floatKeys: floatKeys(GPT2_TABLE),
   parse: parseGPT2Config,
   file: gpt2ConfigFile,
   targets: {
@@ -26,5 +28,7 @@ export const GPT2: ModelFamily<GPT2Config> = {
   slicedTables: ["wpe"],
   // a key's bias has no gradient, but here it is a third of c_attn's
   gradientFree: [],
+  // causal masks
+  buffers: ["attn.bias", "attn.masked_bias"],
   heads: { SEQ_CLS: ["score"] },
 };

@@ -1,17 +1,7 @@
 /** Llama's configuration, checked and with transformers' defaults filled in. */
 import { positive, size } from "@lowrank/tensor/check";
-import {
-  activationName,
-  depth,
-  flag,
-  key,
-  orNull,
-  probability,
-  spread,
-  tokenId,
-  type ConfigSource,
-  type ConfigTable,
-} from "../shared/config-table.ts";
+import { activationName, depth, flag, orNull, probability, spread, tokenId } from "../shared/config-rules.ts";
+import { floatKey, key, type ConfigSource, type ConfigTable } from "../shared/config-table.ts";
 import {
   builtActivation,
   checkHeads,
@@ -69,9 +59,9 @@ export const LLAMA_TABLE: ConfigTable<LlamaValues> = {
     headDim: key("head_dim", orNull(size), null),
     hiddenAct: key("hidden_act", activationName, "silu"),
     maxPositionEmbeddings: key("max_position_embeddings", size, 2048),
-    initializerRange: key("initializer_range", spread, 0.02),
-    rmsNormEps: key("rms_norm_eps", positive, 1e-6),
-    attentionDropout: key("attention_dropout", orNull(probability), 0),
+    initializerRange: floatKey("initializer_range", spread, 0.02),
+    rmsNormEps: floatKey("rms_norm_eps", positive, 1e-6),
+    attentionDropout: floatKey("attention_dropout", orNull(probability), 0),
     attentionBias: key("attention_bias", flag, false),
     mlpBias: key("mlp_bias", flag, false),
     padTokenId: key("pad_token_id", tokenId, null),
@@ -82,6 +72,7 @@ export const LLAMA_TABLE: ConfigTable<LlamaValues> = {
   functions: {},
   // how many pieces products were cut into while training; the rotary keys are read apart, in all their spellings
   harmless: ["pretraining_tp", "rope_parameters", "rope_scaling", "rope_theta", "partial_rotary_factor"],
+  harmlessFloats: ["rope_theta"],
 };
 
 export function parseLlamaConfig(source: ConfigSource, overrides: ConfigOverrides = {}): LlamaConfig {

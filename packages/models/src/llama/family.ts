@@ -1,11 +1,13 @@
 /** What is true of every Llama. */
 import type { ModelFamily } from "../pretrained.ts";
-import { llamaConfigFile, parseLlamaConfig, type LlamaConfig } from "./config.ts";
+import { floatKeys } from "../shared/config-table.ts";
+import { LLAMA_TABLE, llamaConfigFile, parseLlamaConfig, type LlamaConfig } from "./config.ts";
 
 export const LLAMA: ModelFamily<LlamaConfig> = {
   modelType: "llama",
   basePrefix: "model.",
   sizeKeys: [["vocab_size"], ["hidden_size"], ["num_hidden_layers"], ["num_attention_heads"]],
+  floatKeys: floatKeys(LLAMA_TABLE),
   parse: parseLlamaConfig,
   file: llamaConfigFile,
   targets: {
@@ -21,5 +23,6 @@ export const LLAMA: ModelFamily<LlamaConfig> = {
   slicedTables: [],
   // keys are turned by their position after the bias, so that it does not cancel
   gradientFree: [],
+  buffers: ["rotary_emb.inv_freq"],
   heads: {},
 };

@@ -4,7 +4,8 @@
  */
 import { LowrankError, quote } from "@lowrank/tensor";
 import { checkFile, fields, optional, positive, text } from "@lowrank/tensor/check";
-import { orNull, type ConfigSource } from "../shared/config-table.ts";
+import { orNull } from "../shared/config-rules.ts";
+import type { ConfigSource } from "../shared/config-table.ts";
 
 const OPTIONS = fields<{
   rope_theta: number | null | undefined;

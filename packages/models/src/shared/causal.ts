@@ -1,11 +1,10 @@
 /**
- * Causal attention under padding, positions, and the output layer of language models.
+ * Causal attention under padding, in windows and over packed texts.
  *
  * A query with nothing but padding at or before it (left padding) attends all keys evenly, as in transformers' own implementation,
  * which adds the most negative number to every score. Its output means nothing, but transformers' loss counts the last padding
  * position, which is asked for the first token, so the values and their gradients are part of what is reproduced.
  */
-import { Linear, Projection, type Init, type Weight } from "@lowrank/nn";
 import { ops, withPrecision, type Tensor } from "@lowrank/tensor";
 import { keyMask } from "./attention.ts";
 
@@ -151,34 +150,4 @@ export function causalWeights(
   const seen = ops.make.customVjp(ops.where(blind, 0, scores), [scores], (g) => [g]);
   const visible = ops.logicalAnd(keys, past);
   return ops.softmax(seen, -1, ops.logicalOr(same === undefined ? visible : ops.logicalAnd(visible, same), blind));
-}
-
-/** An output layer that has no weight of its own: it uses the embedding table [vocab, hidden]. */
-export class TiedLinear extends Projection {
-  readonly #table: Weight;
-  readonly bias = undefined;
-  readonly fanInFanOut = false;
-
-  constructor(table: Weight) {
-    super();
-    this.#table = table;
-  }
-
-  get weight(): Weight {
-    return this.#table;
-  }
-  get inFeatures(): number {
-    return this.#table.shape[1]!;
-  }
-  get outFeatures(): number {
-    return this.#table.shape[0]!;
-  }
-
-  forward(x: Tensor): Tensor {
-    return this.scoped(() => ops.linear(x, this.#table.value));
-  }
-}
-
-export function outputLayer(table: Weight, tied: boolean, init: Init): Projection {
-  return tied ? new TiedLinear(table) : new Linear(table.shape[1]!, table.shape[0]!, { bias: false, init });
 }

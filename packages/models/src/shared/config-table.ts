@@ -3,18 +3,7 @@
  * transformers' class that are built in one form only; keys that change nothing here. Everything else is kept as it is.
  */
 import { LowrankError, quote } from "@lowrank/tensor";
-import {
-  anything,
-  checkFile,
-  fields,
-  flag,
-  leaf,
-  optional,
-  probability,
-  real,
-  type Rule,
-  type Rules,
-} from "@lowrank/tensor/check";
+import { anything, checkFile, fields, optional, type Rule, type Rules } from "@lowrank/tensor/check";
 
 export type ConfigSource = Readonly<Record<string, unknown>>;
 
@@ -24,6 +13,8 @@ export interface ConfigKey<T> {
   readonly rule: Rule<T>;
   /** transformers' default. */
   readonly fallback: T;
+  /** Declared a float by transformers, which checks that on reading: there 1 is none. */
+  readonly float?: true;
 }
 
 export interface ConfigTable<Values> {
@@ -39,6 +30,8 @@ export interface ConfigTable<Values> {
   readonly functions: ConfigSource;
   /** Keys of the class that change neither: token ids for generation, unused halves, switches of outputs. */
   readonly harmless: readonly string[];
+  /** Those of them that transformers declares as floats. */
+  readonly harmlessFloats?: readonly string[];
 }
 
 /** Keys that every configuration class of transformers has, now or in older versions, and that change nothing here. */
@@ -73,55 +66,15 @@ export function key<T>(name: string, rule: Rule<T>, fallback: T): ConfigKey<T> {
   return { key: name, rule, fallback };
 }
 
-/** For keys whose type in transformers is "… or None". */
-export function orNull<T>(rule: Rule<T>): Rule<T | null> {
-  return { expects: `${rule.expects} or null`, read: (value, at) => (value === null ? null : rule.read(value, at)) };
+export function floatKey<T>(name: string, rule: Rule<T>, fallback: T): ConfigKey<T> {
+  return { key: name, rule, fallback, float: true };
 }
 
-/** More layers than any model has; each takes memory for itself. */
-const MOST_LAYERS = 8192;
-export const depth: Rule<number> = leaf(
-  `a positive whole number up to ${MOST_LAYERS}, beyond which no memory holds the layers`,
-  (v) => Number.isSafeInteger(v) && (v as number) >= 1 && (v as number) <= MOST_LAYERS,
-);
-/** transformers' files write −1 for "none" too. */
-export const tokenId: Rule<number | null> = orNull(leaf("a whole number", Number.isSafeInteger));
-export const spread: Rule<number> = real({ min: 0 });
-export { flag, probability };
-
-/** transformers' names of activations. */
-const ACTIVATIONS = [
-  "gelu",
-  "gelu_10",
-  "gelu_fast",
-  "gelu_new",
-  "gelu_python",
-  "gelu_pytorch_tanh",
-  "gelu_python_tanh",
-  "gelu_accurate",
-  "laplace",
-  "hardswish",
-  "leaky_relu",
-  "linear",
-  "mish",
-  "quick_gelu",
-  "relu",
-  "relu2",
-  "relu6",
-  "sigmoid",
-  "silu",
-  "sqrtsoftplus",
-  "swish",
-  "tanh",
-  "prelu",
-  "xielu",
-];
-export const activationName: Rule<string> = leaf(
-  `the name of an activation, such as ${ACTIVATIONS.slice(0, 4)
-    .map((a) => `"${a}"`)
-    .join(", ")}`,
-  (v) => ACTIVATIONS.includes(v as string),
-);
+/** Keys of a family's files that are written as floats, 1.0 for 1. */
+export function floatKeys<Values>({ keys, harmlessFloats = [] }: ConfigTable<Values>): readonly string[] {
+  const read = Object.values(keys) as ConfigKey<unknown>[];
+  return [...read.flatMap((k) => (k.float === true ? [k.key] : [])), ...harmlessFloats];
+}
 
 /** What a table reads, and which keys ask for something else than is built. */
 export interface ReadConfig<Values> {

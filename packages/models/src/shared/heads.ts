@@ -1,11 +1,11 @@
 /** Heads that families share. Losses are transformers' defaults. */
 import { Linear, type Dropout, type Embedding, type Projection } from "@lowrank/nn";
 import type { Tensor } from "@lowrank/tensor";
-import { outputLayer } from "./causal.ts";
 import { initOf, type ModelConfig } from "./config.ts";
 import { anyTensor, type InputRules, type TextInputs } from "./inputs.ts";
 import { answerLoss, flatCrossEntropy, nextTokenLoss } from "./losses.ts";
 import { ModelWithHead, type Base } from "./model-with-head.ts";
+import { outputLayer } from "./output-layer.ts";
 import { splitAnswer, type AnswerOutputs, type HeadOutputs, type HiddenOutputs } from "./outputs.ts";
 
 export interface LabelledInputs extends TextInputs {

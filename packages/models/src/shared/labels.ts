@@ -12,7 +12,8 @@ import {
   type Place,
   type Rule,
 } from "@lowrank/tensor/check";
-import { orNull, type ConfigSource } from "./config-table.ts";
+import { orNull } from "./config-rules.ts";
+import type { ConfigSource } from "./config-table.ts";
 
 const PROBLEMS = ["regression", "single_label_classification", "multi_label_classification"] as const;
 /** Which loss a classifier has: mean squared error, cross-entropy, or one binary cross-entropy a label. */

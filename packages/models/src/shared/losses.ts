@@ -56,7 +56,7 @@ export function classificationLoss(
 }
 
 /** @throws ShapeError unless there is one value for each position */
-function requireShape(what: string, x: Tensor, shape: readonly number[]): void {
+export function requireShape(what: string, x: Tensor, shape: readonly number[]): void {
   if (x.shape.join() !== shape.join())
     throw new ShapeError(`${what} must be [${shape.join(", ")}], one for each position, got [${x.shape.join(", ")}]`);
 }
@@ -101,7 +101,7 @@ export function answerLoss(
 }
 
 /** Labels [batch, length] moved one to the left, so that position i is asked for token i + 1; the last position is asked for nothing. */
-function nextTokens(labels: Tensor): Tensor {
+export function nextTokens(labels: Tensor): Tensor {
   return ops.pad(
     ops.slice(signed(labels), 1, 1, labels.shape[1]!),
     [
@@ -113,7 +113,7 @@ function nextTokens(labels: Tensor): Tensor {
 }
 
 /** Whole numbers in a type that holds −100. */
-function signed(ids: Tensor): Tensor {
+export function signed(ids: Tensor): Tensor {
   return ids.dtype === "u8" || ids.dtype === "u32" ? ops.cast(ids, "i32") : ids;
 }
 
@@ -123,42 +123,4 @@ export function nextTokenLoss(logits: Tensor, labels: Tensor | undefined): Tenso
   // before the shift, which would take another shape's rows apart
   requireShape("labels", labels, logits.shape.slice(0, -1));
   return flatCrossEntropy(logits, nextTokens(labels));
-}
-
-/** Targets that count, bool [batch, length − 1]: tokens that are no padding and are asked for by one that is none. */
-function countedTargets(attentionMask: Tensor, shape: readonly number[]): Tensor {
-  requireShape("attentionMask", attentionMask, shape);
-  const real = ops.cast(attentionMask, "bool");
-  const length = shape[1]!;
-  return ops.logicalAnd(ops.slice(real, 1, 1, length), ops.slice(real, 1, 0, length - 1));
-}
-
-/**
- * −log p of each token after the first under logits [batch, length, vocab]: [batch, length − 1], in nats. With `attentionMask`
- * [batch, length], 0 at padding and at what padding is asked for; their mean then is no perplexity, see `perplexityParts`.
- */
-export function tokenLosses(logits: Tensor, inputIds: Tensor, attentionMask?: Tensor): Tensor {
-  const [batch, length, vocab] = logits.shape as [number, number, number];
-  requireShape("inputIds", inputIds, [batch, length]);
-  const each = ops.crossEntropy(ops.reshape(logits, [-1, vocab]), ops.reshape(nextTokens(inputIds), [-1]), {
-    reduction: "none",
-  });
-  const losses = ops.slice(ops.reshape(each, [batch, length]), 1, 0, length - 1);
-  return attentionMask === undefined ? losses : ops.where(countedTargets(attentionMask, inputIds.shape), losses, 0);
-}
-
-export interface PerplexityParts {
-  /** Sum of −log p over the counted targets, []. */
-  readonly sum: Tensor;
-  /** How many they are, []. */
-  readonly count: Tensor;
-}
-
-/** What a perplexity over many batches is made of: add up both parts, then exp(sum / count). Padding counts in neither, and neither does a token −100. */
-export function perplexityParts(logits: Tensor, inputIds: Tensor, attentionMask?: Tensor): PerplexityParts {
-  const sum = ops.sum(tokenLosses(logits, inputIds, attentionMask));
-  const tokens = ops.ne(ops.slice(signed(inputIds), 1, 1, inputIds.shape[1]!), -100);
-  const counted =
-    attentionMask === undefined ? tokens : ops.logicalAnd(tokens, countedTargets(attentionMask, inputIds.shape));
-  return { sum, count: ops.cast(ops.sum(ops.cast(counted, "i32")), logits.dtype) };
 }
