@@ -13,4 +13,27 @@ export const PACKAGES = {
 };
 
 /** Layers within a package, lowest first. A part ending in / is a folder. A file imports from its own layer and from those before it. */
-export const LAYERS = {};
+export const LAYERS = {
+  tensor: [
+    ["dtype.ts", "errors.ts", "shape.ts", "utf8.ts", "clock.ts", "structure.ts", "math/", "random/"],
+    [
+      "check/json.ts",
+      "check/nearest.ts",
+      "check/pattern-syntax.ts",
+      "check/pattern.ts",
+      "check/python-json.ts",
+      "check/rules.ts",
+    ],
+    ["memory-form.ts", "host-values.ts", "tracing.ts", "precision.ts"],
+    ["primitives/", "ir/"],
+    ["graph/"],
+    ["engine.ts", "executor.ts", "schedule/", "plan/", "backends/"],
+    ["tensor.ts"],
+    ["ops/"],
+    ["records.ts", "tensor-methods.ts", "gradients.ts"],
+    ["parameter.ts", "autodiff.ts", "anomaly.ts", "profile.ts", "device.ts", "compile.ts", "init.ts"],
+    ["check/device.ts", "check/index.ts"],
+    ["files/", "safetensors/"],
+    ["backend.ts", "index.ts"],
+  ],
+};

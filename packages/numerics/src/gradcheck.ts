@@ -3,7 +3,8 @@
  * rounding about 2⁻⁵³·|f|/h ≈ 1e-10·|f|: 1e-7 absolute (times the size of f) and 1e-5 relative leave room for both. Samples keep
  * away from kinks.
  */
-import { grad, type Device, type Tensor, type TensorSpec } from "@lowrank/tensor";
+import { grad, type Device, type Tensor } from "@lowrank/tensor";
+import type { TensorSpec } from "@lowrank/tensor/records";
 import fc from "fast-check";
 import { callOp, makeArguments, weightedSum, type AnyRecord } from "./op-case.ts";
 import { sampleSource, type Gen } from "./sample-source.ts";

@@ -1,24 +1,15 @@
 /** Running one sampled op on a device: forward, and the gradient of a weighted sum of its first result. */
-import {
-  grad,
-  isFloat,
-  ops,
-  records,
-  sameShape,
-  Tensor,
-  type Device,
-  type OpRecord,
-  type TensorSpec,
-} from "@lowrank/tensor";
+import { grad, isFloat, ops, sameShape, Tensor, type Device } from "@lowrank/tensor";
+import { records, type OpRecord, type TensorSpec } from "@lowrank/tensor/records";
 import type { Arithmetic } from "./bounds/arithmetic.ts";
 import type { Enclosure } from "./bounds/enclosure.ts";
 import { errorBound } from "./bounds/error-bound.ts";
 
-export type AnyRecord = OpRecord<readonly unknown[], unknown>;
+export type AnyRecord = OpRecord;
 
 /** Every op record by name. */
 export function allRecords(): [string, AnyRecord][] {
-  return Object.entries(records) as unknown as [string, AnyRecord][];
+  return Object.entries(records);
 }
 
 export interface OpResult {

@@ -1,5 +1,6 @@
 /** Sampling op arguments with fast-check: shapes and choices shrink; values come from a seed that fast-check draws and prints. */
-import { RandomStream, sizeOf, type SampleSource, type TensorSample, type TensorSpec } from "@lowrank/tensor";
+import { RandomStream, sizeOf } from "@lowrank/tensor";
+import type { SampleSource, TensorSample, TensorSpec } from "@lowrank/tensor/records";
 import fc from "fast-check";
 
 /** What `fc.gen()` hands to a property. */

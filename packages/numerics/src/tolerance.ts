@@ -7,7 +7,7 @@
  * e^x: κ ≈ x²). The factor is that of the class: 8 for a function that meets it by itself (4 ulp, documented bounds are below 2.4), 16 and 32
  * for the few roundings on the way of a composition and of its gradient.
  */
-import type { ToleranceClass } from "@lowrank/tensor";
+import type { ToleranceClass } from "@lowrank/tensor/records";
 import { SMALLEST_NORMAL, UNIT, type Enclosure } from "./bounds/enclosure.ts";
 
 interface TailBound {

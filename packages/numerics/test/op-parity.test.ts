@@ -1,5 +1,5 @@
 /** Every op on every device against the reference, from the op's own record: there is no per-op test file to forget. */
-import { init, type Device, type InitOptions } from "@lowrank/tensor";
+import { init, ops, type Device, type InitOptions } from "@lowrank/tensor";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { swiftShaderAvailable } from "../../tensor/test/support/swiftshader.ts";
@@ -52,11 +52,11 @@ describe.each(devices)("ops on %s", (_, options) => {
 });
 
 describe("the registry", () => {
-  it("gives every op a description and a sample", () => {
-    for (const [name, record] of allRecords()) {
-      expect(record.name).not.toBe("");
-      expect(record.doc.length, name).toBeGreaterThan(0);
-      expect(typeof record.sample, name).toBe("function");
-    }
+  it("has a record for every op", () => {
+    expect(
+      allRecords()
+        .map(([name]) => name)
+        .sort(),
+    ).toEqual(Object.keys(ops).sort());
   });
 });

@@ -3,16 +3,18 @@
  * host values, one flag for every node of the first; the run itself stays as it is, so it has the same bits with detection on and off.
  * It costs one more forward and backward pass, with a reduction for each operation.
  */
-import type { Device } from "./device.ts";
 import { isFloat, type TypedArray } from "./dtype.ts";
 import type { Engine, Planned } from "./engine.ts";
 import { NumericsError } from "./errors.ts";
 import { Node, type Leaf } from "./graph/node.ts";
 import { buildProgram, storagesOf, topological, type Program } from "./graph/program.ts";
 import { floatsOf } from "./memory-form.ts";
+import { amax } from "./ops/reductions.ts";
+import { cast } from "./ops/sources.ts";
+import { isfinite, logicalNot } from "./ops/unary.ts";
 import { withPrecision } from "./precision.ts";
 import { formatShape, sizeOf } from "./shape.ts";
-import { ops, Tensor } from "./tensor.ts";
+import { Tensor, type TensorHost } from "./tensor.ts";
 
 interface Guard {
   readonly loss: Node | undefined;
@@ -41,12 +43,12 @@ interface Check {
 
 export class AnomalyDetector {
   readonly #engine: Engine;
-  readonly #device: Device;
+  readonly #device: TensorHost;
   readonly #checks = new WeakMap<Program, Check>();
 
-  constructor(device: Device) {
+  constructor(engine: Engine, device: TensorHost) {
+    this.#engine = engine;
     this.#device = device;
-    this.#engine = device.engine;
   }
 
   /**
@@ -124,9 +126,7 @@ export class AnomalyDetector {
     );
     const guard = program.nodes.find((node) => guards.has(node));
     const flags = withPrecision(undefined, () =>
-      watched.map(
-        (node) => ops.amax(ops.cast(ops.logicalNot(ops.isfinite(new Tensor(node, this.#device))), "i32")).node,
-      ),
+      watched.map((node) => amax(cast(logicalNot(isfinite(new Tensor(node, this.#device))), "i32")).node),
     );
     const own = buildProgram([...flags, ...(guard === undefined ? [] : [leafOrCopy(guard)])], [], true);
     const leaves = new Map(

@@ -4,16 +4,28 @@
  */
 import { isFloat } from "./dtype.ts";
 import { DTypeError, ShapeError } from "./errors.ts";
+import { gradientRule } from "./gradients.ts";
 import { withScope, type Node } from "./graph/node.ts";
 import { topological } from "./graph/program.ts";
-import type { Primitive } from "./ops/record.ts";
+import { add } from "./ops/binary.ts";
+import { customVjp, makeNode, scalar } from "./ops/make.ts";
+import { barrier, expand } from "./ops/views.ts";
 import { Parameter } from "./parameter.ts";
+import type { Primitive } from "./primitives/primitive.ts";
 import { formatShape, sameShape } from "./shape.ts";
-import { ops, Tensor } from "./tensor.ts";
+import { Tensor } from "./tensor.ts";
 
 /** What a gradient flows to: a custom rule's inputs instead of the primitives behind it. A value that was read keeps its history; `detach` drops it. */
 function gradientInputs(node: Node): readonly Node[] {
-  return node.vjp?.inputs ?? (node.record.vjp === undefined ? [] : node.inputs);
+  return node.vjp?.inputs ?? (gradientRule(node.record) === undefined ? [] : node.inputs);
+}
+
+function byTable(node: Node, g: Tensor): readonly (Tensor | undefined)[] {
+  return gradientRule(node.record)!(g, {
+    inputs: node.inputs.map((n) => new Tensor(n, g.device)),
+    output: new Tensor(node, g.device),
+    attrs: node.attrs,
+  });
 }
 
 /**
@@ -34,7 +46,7 @@ export function grad(loss: Tensor, wrt: readonly (Tensor | Parameter)[], seed?: 
   for (const node of order) if (gradientInputs(node).some((input) => leads.has(input))) leads.add(node);
 
   const gradients = new Map<Node, Tensor>();
-  gradients.set(loss.node, seed ?? ops.expand(ops.make.scalar(1, loss), loss.shape));
+  gradients.set(loss.node, seed ?? expand(scalar(1, loss), loss.shape));
   for (let i = order.length - 1; i >= 0; i--) {
     const node = order[i]!;
     const g = gradients.get(node);
@@ -42,23 +54,17 @@ export function grad(loss: Tensor, wrt: readonly (Tensor | Parameter)[], seed?: 
     const inputs = gradientInputs(node);
     if (!inputs.some((input) => leads.has(input))) continue;
     const parts = withScope(node.scope === "" ? "grad" : `grad(${node.scope})`, () =>
-      node.vjp !== undefined
-        ? node.vjp.rule(g)
-        : node.record.vjp!(ops, g, {
-            inputs: node.inputs.map((n) => new Tensor(n, device)),
-            output: new Tensor(node, device),
-            attrs: node.attrs,
-          }),
+      node.vjp === undefined ? byTable(node, g) : node.vjp.rule(g.node).map((part) => part && new Tensor(part, device)),
     );
     inputs.forEach((input, k) => {
       const part = parts[k];
       if (part === undefined || !leads.has(input) || !isFloat(input.dtype)) return;
-      const shaped = sameShape(part.shape, input.shape) ? part : ops.expand(part, input.shape);
+      const shaped = sameShape(part.shape, input.shape) ? part : expand(part, input.shape);
       const before = gradients.get(input);
-      gradients.set(input, before === undefined ? shaped : ops.add(before, shaped));
+      gradients.set(input, before === undefined ? shaped : add(before, shaped));
     });
   }
-  return targets.map((w) => gradients.get(w.node) ?? ops.expand(ops.make.scalar(0, w), w.shape));
+  return targets.map((w) => gradients.get(w.node) ?? expand(scalar(0, w), w.shape));
 }
 
 /** The loss together with its gradients. */
@@ -73,10 +79,10 @@ export function valueAndGrad(loss: Tensor, wrt: readonly (Tensor | Parameter)[])
  */
 export function checkpoint(body: (...inputs: Tensor[]) => Tensor, inputs: readonly Tensor[]): Tensor {
   const result = body(...inputs);
-  const output = ops.make.node(identity, [result], {}, result.shape, result.dtype);
+  const output = makeNode(identity, [result], {}, result.shape, result.dtype);
   const closedOver = storedLeaves(result, inputs);
-  return ops.make.customVjp(output, [...inputs, ...closedOver], (g) => {
-    const again = inputs.map((x) => (isFloat(x.dtype) ? ops.barrier(x, g) : x));
+  return customVjp(output, [...inputs, ...closedOver], (g) => {
+    const again = inputs.map((x) => (isFloat(x.dtype) ? barrier(x, g) : x));
     return grad(body(...again), [...again, ...closedOver], g);
   });
 }

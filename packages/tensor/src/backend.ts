@@ -17,7 +17,7 @@ export type { Engine, ExecuteOptions, Planned, Result } from "./engine.ts";
 export { DeviceError, invariant, LowrankError } from "./errors.ts";
 export type { Cell } from "./graph/cell.ts";
 export type { IndexCheck, IndexRange } from "./graph/index-checks.ts";
-export type { Attrs, Leaf, Node } from "./graph/node.ts";
+export type { Leaf, Node } from "./graph/node.ts";
 export type { Storage, StorageOwner } from "./graph/storage.ts";
 export type { Constant } from "./graph/constant.ts";
 export { storagesOf, type Assignment, type Program } from "./graph/program.ts";
@@ -42,6 +42,6 @@ export type {
 } from "./ir/kernel.ts";
 export { baseTarget, type Target } from "./ir/target.ts";
 export { floatsOf, roundTo, toMemory } from "./memory-form.ts";
-export type { Lowering, NdArray, Primitive } from "./ops/record.ts";
 export { kernelKey } from "./plan/build-plan.ts";
 export type { BufferRef, Plan, Step, Upload } from "./plan/plan.ts";
+export type { Attrs, Lowering, NdArray, Primitive } from "./primitives/primitive.ts";

@@ -19,13 +19,14 @@ import { Node } from "./graph/node.ts";
 import { buildProgram, type Program } from "./graph/program.ts";
 import { signatureOf } from "./graph/signature.ts";
 import { hostValue, type HostData } from "./host-values.ts";
-import { leafPrimitive } from "./ops/sources.ts";
+import { leaf as leafPrimitive } from "./primitives/sources.ts";
 import { Parameter } from "./parameter.ts";
 import { Recent } from "./plan/recent.ts";
 import { currentPrecision, type PrecisionPolicy } from "./precision.ts";
 import { formatShape } from "./shape.ts";
 import { structureState } from "./structure.ts";
 import { Tensor } from "./tensor.ts";
+import { refuseInTrace, trace } from "./tracing.ts";
 
 /** Values of one input, on the host. */
 export interface HostTensor {
@@ -103,7 +104,7 @@ export function compile<Out extends Record<string, Tensor>>(
     const current = known !== undefined && isCurrent(known);
     if (current && known.verified) return known;
     const started = now();
-    const traced = trace(device, fn, specs);
+    const traced = traceOf(device, fn, specs);
     let captured: Captured;
     if (current) {
       const changed = difference(known, traced);
@@ -140,7 +141,7 @@ export function compile<Out extends Record<string, Tensor>>(
   }
 
   const call = async (inputs: CompileInputs): Promise<Out> => {
-    device.refuseInTrace("another compiled function is called");
+    refuseInTrace("another compiled function is called");
     device.checkUsable();
     const entries = Object.entries(inputs).map(([name, x]) => [name, specOf(device, name, x)] as const);
     const specs = Object.fromEntries(entries);
@@ -184,7 +185,7 @@ function isCurrent({ states, policy, program }: Trace): boolean {
 }
 
 /** Runs `fn` on placeholders. Whatever it throws, no assignment of its stays behind. */
-function trace(device: Device, fn: (inputs: Record<string, Tensor>) => unknown, specs: Specs): Trace {
+function traceOf(device: Device, fn: (inputs: Record<string, Tensor>) => unknown, specs: Specs): Trace {
   device.checkUsable();
   if (device.pending.size > 0)
     throw new LowrankError(
@@ -199,7 +200,7 @@ function trace(device: Device, fn: (inputs: Record<string, Tensor>) => unknown, 
   try {
     const results = namedResults(
       device,
-      device.trace(() => fn(placeholders)),
+      trace(device, () => fn(placeholders)),
     );
     const assignments = device.takePending();
     if (results.length + assignments.length === 0)

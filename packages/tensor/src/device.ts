@@ -11,18 +11,25 @@ import { Node, type Leaf } from "./graph/node.ts";
 import { buildProgram, type Assignment, type Program } from "./graph/program.ts";
 import { checkDType, checkShape, hostValue, inferShape, naturalDType, type HostData } from "./host-values.ts";
 import { floatsOf } from "./memory-form.ts";
-import { leafPrimitive } from "./ops/sources.ts";
-import { Parameter } from "./parameter.ts";
+import { scalar } from "./ops/make.ts";
+import { cast, iota } from "./ops/sources.ts";
+import { expand } from "./ops/views.ts";
+import { Parameter, type ParameterHost, type PendingWrite } from "./parameter.ts";
+import { leaf as leafPrimitive } from "./primitives/sources.ts";
 import { makeProfile, type Profile } from "./profile.ts";
 import { formatShape } from "./shape.ts";
-import { ops, Tensor } from "./tensor.ts";
+import { addMethods } from "./tensor-methods.ts";
+import { Tensor } from "./tensor.ts";
+import { refuseInTrace } from "./tracing.ts";
 
-export interface PendingWrite {
-  readonly parameter: Parameter;
-  readonly value: Node;
+addMethods();
+
+declare module "./tensor.ts" {
+  /** What a tensor's device is to whoever holds the tensor: all of it. */
+  interface TensorHost extends Device {}
 }
 
-export class Device {
+export class Device implements ParameterHost {
   readonly engine: Engine;
   /** Parameters assigned since the last run. */
   readonly pending: Map<Cell, PendingWrite> = new Map();
@@ -32,13 +39,11 @@ export class Device {
   readonly #anomalies: AnomalyDetector;
   readonly #constants: Constants;
   #profiled: StepTiming[][] | undefined;
-  /** Whose compiled function is being captured; its body is synchronous, so there is one at most. */
-  static #traced: Device | undefined;
 
   constructor(engine: Engine) {
     this.engine = engine;
     this.#steps = new Executor(engine);
-    this.#anomalies = new AnomalyDetector(this);
+    this.#anomalies = new AnomalyDetector(engine, this);
     this.#constants = new Constants(engine);
   }
 
@@ -83,7 +88,7 @@ export class Device {
   full(shape: readonly number[], value: number, dtype: DType = this.defaultFloat): Tensor {
     checkShape("full", shape);
     hostValue("full", dtype, [], value);
-    return ops.expand(ops.make.scalar(value, this.#anchor("full", dtype), dtype), shape);
+    return expand(scalar(value, this.#anchor("full", dtype), dtype), shape);
   }
 
   zeros(shape: readonly number[], dtype: DType = this.defaultFloat): Tensor {
@@ -92,7 +97,7 @@ export class Device {
 
   /** 0, 1, … n − 1. */
   arange(n: number, dtype: DType = "i32"): Tensor {
-    return ops.cast(ops.iota(this.full([n], 0, "i32"), 0), dtype);
+    return cast(iota(this.full([n], 0, "i32"), 0), dtype);
   }
 
   /**
@@ -166,7 +171,7 @@ export class Device {
    * of a step that failed are dropped.
    */
   async realize(...tensors: readonly Tensor[]): Promise<void> {
-    this.refuseInTrace("values are read or realized");
+    refuseInTrace("values are read or realized");
     this.checkUsable();
     for (const x of tensors) sameDevice("realize", this, x.device);
     const outputs = tensors.map((x) => x.node).filter((n) => n.leaf === undefined);
@@ -195,30 +200,6 @@ export class Device {
     }
     this.takePending();
     return program;
-  }
-
-  /** Runs the body of a compiled function: whatever would happen once, now, instead of at every call is refused in it. */
-  trace<T>(body: () => T): T {
-    this.refuseInTrace("another compiled function is called");
-    Device.#traced = this;
-    try {
-      return body();
-    } finally {
-      Device.#traced = undefined;
-    }
-  }
-
-  refuseInTrace(what: string): void {
-    if (Device.#traced !== undefined)
-      throw new LowrankError(
-        "CompileError",
-        `compile: ${what} inside the function, which would happen while it is captured and never again; do it outside`,
-      );
-  }
-
-  /** @throws DeviceError in the body of a compiled function of another device, whose runs would not know what happens to this one */
-  checkTrace(what: string): void {
-    sameDevice(what, this, Device.#traced ?? this);
   }
 
   /** Pending writes as assignments; parameters then read from memory again. */

@@ -1,20 +1,33 @@
 /** A named place in device memory that training updates in place. */
-import type { Device } from "./device.ts";
 import type { DType, TypedArray } from "./dtype.ts";
 import { DTypeError, LowrankError, sameDevice, ShapeError } from "./errors.ts";
 import type { Cell } from "./graph/cell.ts";
 import { Node } from "./graph/node.ts";
 import { hostValue, type HostData } from "./host-values.ts";
-import { leafPrimitive } from "./ops/sources.ts";
+import { leaf } from "./primitives/sources.ts";
 import { formatShape, sameShape, sizeOf } from "./shape.ts";
-import { Tensor } from "./tensor.ts";
+import { Tensor, type TensorHost } from "./tensor.ts";
+import { checkTrace, refuseInTrace } from "./tracing.ts";
+
+export interface PendingWrite {
+  readonly parameter: Parameter;
+  readonly value: Node;
+}
+
+/** Where a parameter lives, as far as it cares: who knows what waits to be written, and whether anything may be. */
+export interface ParameterHost extends TensorHost {
+  /** Parameters assigned since the last run. */
+  readonly pending: Map<Cell, PendingWrite>;
+  checkUsable(): void;
+  writeCell(cell: Cell, memory: TypedArray): void;
+}
 
 export class Parameter {
-  readonly device: Device;
+  readonly device: ParameterHost;
   readonly cell: Cell;
   #current: Tensor;
 
-  constructor(device: Device, cell: Cell) {
+  constructor(device: ParameterHost, cell: Cell) {
     this.device = device;
     this.cell = cell;
     this.#current = this.#stored();
@@ -33,8 +46,8 @@ export class Parameter {
   /** What a reader sees now: the stored values, or the value last assigned in the step being built. */
   get value(): Tensor {
     this.#checkUsable("value");
-    const leaf = this.#current.node.leaf;
-    if (leaf?.kind === "cell" && leaf.cell === this.cell && leaf.version !== this.cell.version)
+    const from = this.#current.node.leaf;
+    if (from?.kind === "cell" && from.cell === this.cell && from.version !== this.cell.version)
       this.#current = this.#stored();
     return this.#current;
   }
@@ -43,7 +56,7 @@ export class Parameter {
   assign(value: Tensor): void {
     this.#checkUsable("assign");
     sameDevice("assign", this.device, value.device);
-    this.device.checkTrace("assign in a compiled function");
+    checkTrace("assign in a compiled function", this.device);
     if (!sameShape(value.shape, this.shape))
       throw new ShapeError(`assign: parameter ${formatShape(this.shape)} cannot hold ${formatShape(value.shape)}`);
     if (value.dtype !== this.dtype)
@@ -64,7 +77,7 @@ export class Parameter {
    */
   write(data: HostData): void {
     this.#checkUsable("write");
-    this.device.refuseInTrace("a parameter is written");
+    refuseInTrace("a parameter is written");
     const memory = hostValue(`write: parameter ${formatShape(this.shape)}`, this.dtype, this.shape, data);
     this.device.writeCell(this.cell, memory);
     this.device.pending.delete(this.cell);
@@ -92,7 +105,7 @@ export class Parameter {
 
   #stored(): Tensor {
     return new Tensor(
-      new Node(leafPrimitive, [], {}, this.cell.shape, this.cell.dtype, {
+      new Node(leaf, [], {}, this.cell.shape, this.cell.dtype, {
         kind: "cell",
         cell: this.cell,
         version: this.cell.version,

@@ -7,8 +7,7 @@
  * With or without a policy, ops that overflow or cancel in half precision (x² of a norm, the exponentials of a softmax) compute at
  * full precision inside.
  */
-import { isFloat, promote, type DType } from "./dtype.ts";
-import type { Tensor } from "./tensor.ts";
+import type { DType } from "./dtype.ts";
 
 /**
  * `compute`: products. `full`: softmax, norms, losses, exponentials, sums: torch's autocast list. `inner`: activations, whose result
@@ -45,29 +44,4 @@ export function withPrecision<T>(policy: PrecisionPolicy | undefined, body: () =
 /** The policy in force. */
 export function currentPrecision(): PrecisionPolicy | undefined {
   return current;
-}
-
-interface Casting {
-  readonly isTensor: (x: unknown) => x is Tensor;
-  readonly cast: (x: Tensor, dtype: DType) => Tensor;
-}
-
-/** Runs an op of class `wanted` on `args` as the policy in force says. */
-export function atPrecision<Out>(
-  wanted: PrecisionClass,
-  args: readonly unknown[],
-  call: (args: readonly unknown[]) => Out,
-  { isTensor, cast }: Casting,
-): Out {
-  const policy = current;
-  const floats = args.filter((x): x is Tensor => isTensor(x) && isFloat(x.dtype));
-  const to = (dtype: DType): readonly unknown[] =>
-    args.map((x) => (isTensor(x) && isFloat(x.dtype) ? cast(x, dtype) : x));
-  if (wanted === "compute") return call(policy === undefined ? args : to(policy.compute));
-  const half = floats.filter((x) => x.dtype === "f16" || x.dtype === "bf16");
-  if (half.length === 0) return policy === undefined ? call(args) : withPrecision(undefined, () => call(args));
-  const full = half[0]!.device.defaultFloat;
-  const out = withPrecision(undefined, () => call(to(full)));
-  if ((policy !== undefined && wanted === "full") || !isTensor(out) || !isFloat(out.dtype)) return out;
-  return cast(out, floats.map((x) => x.dtype).reduce(promote)) as Out;
 }

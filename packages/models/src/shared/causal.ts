@@ -5,7 +5,7 @@
  * which adds the most negative number to every score. Its output means nothing, but transformers' loss counts the last padding
  * position, which is asked for the first token, so the values and their gradients are part of what is reproduced.
  */
-import { ops, withPrecision, type Tensor } from "@lowrank/tensor";
+import { customVjp, ops, withPrecision, type Tensor } from "@lowrank/tensor";
 import { keyMask } from "./attention.ts";
 
 export interface CausalMask {
@@ -147,7 +147,7 @@ export function causalWeights(
   );
   const past = ops.le(ops.iota(scores, -1), ops.add(ops.iota(scores, -2), from));
   // score + most negative number rounds to that number, and the gradient of an addition is the identity all the same
-  const seen = ops.make.customVjp(ops.where(blind, 0, scores), [scores], (g) => [g]);
+  const seen = customVjp(ops.where(blind, 0, scores), [scores], (g) => [g]);
   const visible = ops.logicalAnd(keys, past);
   return ops.softmax(seen, -1, ops.logicalOr(same === undefined ? visible : ops.logicalAnd(visible, same), blind));
 }

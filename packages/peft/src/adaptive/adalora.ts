@@ -7,20 +7,11 @@ import type { Weight } from "@lowrank/nn";
 import { LowrankError, ops, type Parameter, type Tensor } from "@lowrank/tensor";
 import { checkOptions } from "@lowrank/tensor/check";
 import { stepsOf, type AdaLoraConfig } from "../lora/adalora-config.ts";
-import { BudgetAllocator, type AllocatorOptions } from "./allocator.ts";
+import { BudgetAllocator } from "./allocator.ts";
 import type { Triplets } from "./method.ts";
-import { ADALORA_OPTION_RULES } from "./options.ts";
+import { ADALORA_OPTION_RULES, type AdaLoraOptions } from "./options.ts";
 import { orthogonality } from "./orthogonality.ts";
 import { joined, joinedE, zerosLike, type ScoreContext, type ScoreRule } from "./rule.ts";
-
-export interface AdaLoraOptions extends AllocatorOptions {
-  /** Decay of the smoothed sensitivity. Default 0.85. */
-  readonly beta1?: number;
-  /** Decay of the smoothed uncertainty. Default 0.85. */
-  readonly beta2?: number;
-  /** Weight of the orthogonality regularizer. Default 0.5, PEFT's; the authors' scripts use 0.1. */
-  readonly orthRegWeight?: number;
-}
 
 interface Averages {
   readonly sensitivity: Parameter;

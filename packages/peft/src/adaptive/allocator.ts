@@ -7,21 +7,9 @@ import type { Weight } from "@lowrank/nn";
 import { LowrankError, ops, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
 import type { AdaptiveMethod, AllocationRecord, AllocationStep, StepGradients, Triplets } from "./method.ts";
 import { joinedE, zerosLike, type ScoreRule } from "./rule.ts";
-import { BudgetSchedule, type ScheduledStep, type ScheduleOptions } from "./schedule.ts";
+import type { AllocatorOptions } from "./options.ts";
+import { BudgetSchedule, type ScheduledStep } from "./schedule.ts";
 import { aboveThreshold, bestOf } from "./selection.ts";
-
-export interface AllocatorOptions extends ScheduleOptions {
-  /** Triplets per module that stay, on average. Default 8. */
-  readonly targetRank?: number;
-  /**
-   * `strict` (default): exactly the budget stays (best score first, of equal ones the earlier module's, then the lower index), and
-   * gradients that are missing or zero, scores that are all zero or not finite, and training that ends before the final choice are
-   * errors. Gradients are those before clipping.
-   * `peft`: PEFT's masks to the bit. Everything up to the k-th smallest score goes, ties included, whatever the scores are.
-   * Gradients are those after clipping, which is what PEFT finds in `.grad` under a Trainer.
-   */
-  readonly compat?: "strict" | "peft";
-}
 
 /** What the device can find wrong, by code. */
 const ALARMS: readonly ((module: string) => string)[] = [

@@ -8,9 +8,9 @@
 import { Projection, type Module, type Weight } from "@lowrank/nn";
 import { LowrankError, ops, toMemory, topSvd, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
 import { callback, checkOptions, fields, leaf, optional, whole } from "@lowrank/tensor/check";
-import { BudgetAllocator, type AllocatorOptions } from "./allocator.ts";
+import { BudgetAllocator } from "./allocator.ts";
 import type { Triplets } from "./method.ts";
-import { ALLOCATOR_RULES } from "./options.ts";
+import { ALLOCATOR_RULES, type AllocatorOptions } from "./options.ts";
 import type { ScoreRule } from "./rule.ts";
 
 /** The leading directions of one module's inputs. */

@@ -1,6 +1,7 @@
 /** Methods that decide ranks while they train. */
-export { adaLora, adaLoraOptions, SensitivityRule, type AdaLoraOptions } from "./adalora.ts";
-export { BudgetAllocator, type AllocatorOptions } from "./allocator.ts";
+export { adaLora, adaLoraOptions, SensitivityRule } from "./adalora.ts";
+export { BudgetAllocator } from "./allocator.ts";
+export type { AdaLoraOptions, AllocatorOptions, ScheduleOptions } from "./options.ts";
 export {
   explainedVariance,
   ExplainedVarianceRule,
@@ -20,4 +21,4 @@ export type {
 export { orthogonality } from "./orthogonality.ts";
 export { resizeAdapter, tripletsOf } from "./resize.ts";
 export type { ScoreContext, ScoreRule } from "./rule.ts";
-export { BudgetSchedule, type ScheduledStep, type ScheduleOptions } from "./schedule.ts";
+export { BudgetSchedule, type ScheduledStep } from "./schedule.ts";

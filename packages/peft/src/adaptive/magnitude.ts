@@ -6,9 +6,9 @@
  */
 import { ops, type Parameter, type Tensor } from "@lowrank/tensor";
 import { checkOptions } from "@lowrank/tensor/check";
-import { BudgetAllocator, type AllocatorOptions } from "./allocator.ts";
+import { BudgetAllocator } from "./allocator.ts";
 import type { Triplets } from "./method.ts";
-import { ALLOCATOR_RULES } from "./options.ts";
+import { ALLOCATOR_RULES, type AllocatorOptions } from "./options.ts";
 import { joined, joinedE, type ScoreRule } from "./rule.ts";
 
 export class MagnitudeRule implements ScoreRule {

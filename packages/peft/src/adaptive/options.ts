@@ -1,8 +1,38 @@
 /** Which options allocators take. What their numbers may be depends on one another, and is checked where they are used. */
 import { fields, oneOf, optional, real, type Rule } from "@lowrank/tensor/check";
-import type { AdaLoraOptions } from "./adalora.ts";
-import type { AllocatorOptions } from "./allocator.ts";
-import type { ScheduleOptions } from "./schedule.ts";
+
+export interface ScheduleOptions {
+  /** Optimizer steps of the whole training. */
+  readonly totalSteps: number;
+  /** Steps at the full budget: a whole number, or a fraction of the training below 1. Default 0. */
+  readonly tinit?: number | undefined;
+  /** Steps after the last decision: a whole number, or a fraction of the training below 1. Default 0. */
+  readonly tfinal?: number | undefined;
+  /** Steps between two decisions. Default 1. */
+  readonly deltaT?: number | undefined;
+}
+
+export interface AllocatorOptions extends ScheduleOptions {
+  /** Triplets per module that stay, on average. Default 8. */
+  readonly targetRank?: number;
+  /**
+   * `strict` (default): exactly the budget stays (best score first, of equal ones the earlier module's, then the lower index), and
+   * gradients that are missing or zero, scores that are all zero or not finite, and training that ends before the final choice are
+   * errors. Gradients are those before clipping.
+   * `peft`: PEFT's masks to the bit. Everything up to the k-th smallest score goes, ties included, whatever the scores are.
+   * Gradients are those after clipping, which is what PEFT finds in `.grad` under a Trainer.
+   */
+  readonly compat?: "strict" | "peft";
+}
+
+export interface AdaLoraOptions extends AllocatorOptions {
+  /** Decay of the smoothed sensitivity. Default 0.85. */
+  readonly beta1?: number;
+  /** Decay of the smoothed uncertainty. Default 0.85. */
+  readonly beta2?: number;
+  /** Weight of the orthogonality regularizer. Default 0.5, PEFT's; the authors' scripts use 0.1. */
+  readonly orthRegWeight?: number;
+}
 
 const number = optional(real());
 const schedule = { totalSteps: real(), tinit: number, tfinal: number, deltaT: number } as const;

@@ -4,18 +4,7 @@
  */
 import { LowrankError } from "@lowrank/tensor";
 import { checkOptions } from "@lowrank/tensor/check";
-import { SCHEDULE_RULES } from "./options.ts";
-
-export interface ScheduleOptions {
-  /** Optimizer steps of the whole training. */
-  readonly totalSteps: number;
-  /** Steps at the full budget: a whole number, or a fraction of the training below 1. Default 0. */
-  readonly tinit?: number | undefined;
-  /** Steps after the last decision: a whole number, or a fraction of the training below 1. Default 0. */
-  readonly tfinal?: number | undefined;
-  /** Steps between two decisions. Default 1. */
-  readonly deltaT?: number | undefined;
-}
+import { SCHEDULE_RULES, type ScheduleOptions } from "./options.ts";
 
 /** What happens after one optimizer step. */
 export interface ScheduledStep {

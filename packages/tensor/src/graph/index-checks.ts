@@ -6,7 +6,7 @@
 import { isFloat, type TypedArray } from "../dtype.ts";
 import { LowrankError } from "../errors.ts";
 import { floatsOf } from "../memory-form.ts";
-import type { Primitive } from "../ops/record.ts";
+import { checkIndices as indexCheck } from "../primitives/views.ts";
 import { formatShape, sizeOf } from "../shape.ts";
 import type { Node } from "./node.ts";
 
@@ -25,14 +25,6 @@ export interface IndexRange {
    */
   readonly grows?: { readonly limit: number; readonly to: (size: number) => void };
 }
-
-/** The index operand itself; `attrs` is its IndexRange. */
-export const indexCheckPrimitive: Primitive = {
-  name: "checkIndices",
-  lowering: { class: "view", view: "alias" },
-  cost: 0,
-  reference: ([x]) => x!.data,
-};
 
 /** One operand and how its elements are found in the values of a leaf. */
 export interface IndexCheck {
@@ -109,7 +101,7 @@ export function outgrown(checks: readonly IndexCheck[], inputs: ReadonlyMap<stri
 
 export function indexChecks(nodes: readonly Node[], hostLeaves: readonly Node[]): IndexCheck[] {
   return nodes.flatMap((node) => {
-    if (node.record !== indexCheckPrimitive || node.leaf !== undefined) return [];
+    if (node.record !== indexCheck || node.leaf !== undefined) return [];
     const found = follow(node.inputs[0]!);
     const leaf = found === undefined ? -1 : hostLeaves.indexOf(found.source);
     if (found === undefined || (leaf < 0 && !fixed(found.source))) return [];

@@ -3,12 +3,9 @@
  * The graph is also the tape: gradients are built by walking it backwards. It holds no data except at leaves.
  */
 import type { DType, TypedArray } from "../dtype.ts";
-import type { PrimitiveRecord } from "../ops/record.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Attrs, Primitive } from "../primitives/primitive.ts";
 import type { Cell } from "./cell.ts";
 import type { Constant } from "./constant.ts";
-
-export type Attrs = Readonly<Record<string, unknown>>;
 
 /** Where a leaf's values come from. */
 export type Leaf =
@@ -23,10 +20,10 @@ export type Leaf =
   /** An input of a compiled function; bound at every call. */
   | { readonly kind: "input"; readonly name: string };
 
-/** A gradient that replaces differentiation through a composed op's primitives. */
+/** A gradient that replaces differentiation through a composed op's primitives: from that of the node to those of `inputs`. */
 export interface CustomVjp {
   readonly inputs: readonly Node[];
-  readonly rule: (g: Tensor) => readonly (Tensor | undefined)[];
+  readonly rule: (g: Node) => readonly (Node | undefined)[];
 }
 
 let nextId = 0;
@@ -34,7 +31,7 @@ let scopeStack: string[] = [];
 
 export class Node {
   readonly id: number = nextId++;
-  readonly record: PrimitiveRecord;
+  readonly record: Primitive;
   readonly inputs: readonly Node[];
   readonly attrs: Attrs;
   readonly shape: readonly number[];
@@ -46,7 +43,7 @@ export class Node {
   vjp: CustomVjp | undefined;
 
   constructor(
-    record: PrimitiveRecord,
+    record: Primitive,
     inputs: readonly Node[],
     attrs: Attrs,
     shape: readonly number[],

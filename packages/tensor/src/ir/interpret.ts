@@ -4,8 +4,8 @@
  */
 import type { DType, TypedArray } from "../dtype.ts";
 import { invariant } from "../errors.ts";
-import { erf, normalCdf } from "../math/erf.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../math/half.ts";
+import { scalarFunctions } from "../primitives/scalar.ts";
 import { elementBits, elementHalf } from "../random/threefry.ts";
 import { bodyFacts, storesElements } from "./facts.ts";
 import type {
@@ -235,43 +235,9 @@ function convert(from: ValueType, to: ValueType, x: number, round: (x: number) =
   return Number.isNaN(x) ? 0 : Math.min(hi, Math.max(lo, Math.trunc(x)));
 }
 
+/** The definition, but for the root of `rsqrt`, which a device rounds before it divides. */
 function unary(op: UnaryOp, x: number, round: (x: number) => number): number {
-  switch (op) {
-    case "neg":
-      return -x;
-    case "abs":
-      return Math.abs(x);
-    case "exp":
-      return Math.exp(x);
-    case "log":
-      return Math.log(x);
-    case "log1p":
-      return Math.log1p(x);
-    case "sqrt":
-      return Math.sqrt(x);
-    case "rsqrt":
-      return 1 / round(Math.sqrt(x));
-    case "recip":
-      return 1 / x;
-    case "tanh":
-      return Math.tanh(x);
-    case "erf":
-      return erf(x);
-    case "normalCdf":
-      return normalCdf(x);
-    case "sin":
-      return Math.sin(x);
-    case "cos":
-      return Math.cos(x);
-    case "floor":
-      return Math.floor(x);
-    case "not":
-      return x ? 0 : 1;
-    case "isfinite":
-      return Number.isFinite(x) ? 1 : 0;
-    case "isnan":
-      return Number.isNaN(x) ? 1 : 0;
-  }
+  return op === "rsqrt" ? 1 / round(Math.sqrt(x)) : scalarFunctions[op].f(x);
 }
 
 function binary(op: BinaryOp, type: ValueType, a: number, b: number, round: (x: number) => number): number {

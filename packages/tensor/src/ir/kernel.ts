@@ -6,6 +6,7 @@
  * layer norm, cross entropy, gathers), a matrix product with expression prologues and an epilogue, and scatter-add.
  */
 import type { DType } from "../dtype.ts";
+import type { UnaryOp } from "../primitives/scalar.ts";
 import type { RandomWidth } from "../random/threefry.ts";
 
 /**
@@ -17,24 +18,7 @@ export type ValueType = "f32" | "i32" | "u32" | "bool";
 /** An SSA value: its position in `body`. */
 export type ValueId = number;
 
-export type UnaryOp =
-  | "neg"
-  | "abs"
-  | "exp"
-  | "log"
-  | "log1p"
-  | "sqrt"
-  | "rsqrt"
-  | "recip"
-  | "tanh"
-  | "erf"
-  | "normalCdf"
-  | "sin"
-  | "cos"
-  | "floor"
-  | "not" // bool
-  | "isfinite"
-  | "isnan"; // f32 → bool, by bit pattern
+export type { UnaryOp };
 
 /** Comparisons give `bool`; `and`/`or`/`xor` take bool or integers; `shl`/`shr` take integers. `max`/`min` propagate NaN. */
 export type BinaryOp =

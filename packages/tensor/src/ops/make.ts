@@ -1,68 +1,78 @@
-/** Binds the op records to a Tensor constructor. */
-import type { Device } from "../device.ts";
-import { dtypes } from "../dtype.ts";
+/** How ops make nodes. */
+import { dtypes, type DType } from "../dtype.ts";
 import { DTypeError, invariant, sameDevice } from "../errors.ts";
 import { Node } from "../graph/node.ts";
 import { checkNumber, checkSizes } from "../host-values.ts";
-import { atPrecision } from "../precision.ts";
-import type { Tensor } from "../tensor.ts";
-import type { OpRecord } from "./record.ts";
-import { records } from "./registry.ts";
-import { constantPrimitive } from "./sources.ts";
-import type { BoundOps, Builders, Toolbox } from "./toolbox.ts";
+import type { Attrs, Primitive } from "../primitives/primitive.ts";
+import { constant } from "../primitives/sources.ts";
+import { Tensor, type TensorHost } from "../tensor.ts";
 
-export function makeToolbox(
-  wrap: (node: Node, device: Device) => Tensor,
-  isTensor: (x: unknown) => x is Tensor,
-): Toolbox {
-  const make: Builders = {
-    node(primitive, inputs, attrs, shape, dtype) {
-      const device = inputs[0]!.device;
-      for (const x of inputs) sameDevice(primitive.name, device, x.device);
-      checkSizes(primitive.name, shape);
-      return wrap(
-        new Node(
-          primitive,
-          inputs.map((x) => x.node),
-          attrs,
-          shape,
-          dtype,
-        ),
-        device,
-      );
-    },
-    source(primitive, device, attrs, shape, dtype) {
-      checkSizes(primitive.name, shape);
-      return wrap(new Node(primitive, [], attrs, shape, dtype), device);
-    },
-    customVjp(output, inputs, rule) {
-      invariant(output.node.vjp === undefined, "a node has one gradient rule");
-      output.node.vjp = { inputs: inputs.map((x) => x.node), rule };
-      return output;
-    },
-    scalar(value, like, dtype = like.dtype) {
-      const kind = dtypes[dtype].kind;
-      const stored = kind === "bool" ? Number(value !== 0) : value;
-      return wrap(new Node(constantPrimitive, [], { value: stored }, [], dtype), like.device);
-    },
-    operand(op, x, like, dtype = like?.dtype) {
-      if (isTensor(x)) return x;
-      if (typeof x === "number" && typeof like === "number")
-        throw new DTypeError(`${op}: at least one operand must be a tensor`);
-      checkNumber(op, dtype, typeof x !== "number" || isTensor(like) ? x : like);
-      return make.scalar(x, like, dtype);
-    },
+/** A tensor, or a JavaScript number that takes the other operand's dtype. */
+export type Operand = Tensor | number;
+
+/** @throws DeviceError unless all inputs, one at least, live on one device */
+export function makeNode(
+  primitive: Primitive,
+  inputs: readonly Tensor[],
+  attrs: Attrs,
+  shape: readonly number[],
+  dtype: DType,
+): Tensor {
+  const { device } = inputs[0]!;
+  for (const x of inputs) sameDevice(primitive.name, device, x.device);
+  checkSizes(primitive.name, shape);
+  const nodes = inputs.map((x) => x.node);
+  return new Tensor(new Node(primitive, nodes, attrs, shape, dtype), device);
+}
+
+/** A node without inputs. */
+export function makeSource(
+  primitive: Primitive,
+  device: TensorHost,
+  attrs: Attrs,
+  shape: readonly number[],
+  dtype: DType,
+): Tensor {
+  checkSizes(primitive.name, shape);
+  return new Tensor(new Node(primitive, [], attrs, shape, dtype), device);
+}
+
+/**
+ * Gives `output` a gradient rule of its own with respect to `inputs`, in place of the rules of the primitives behind it.
+ * @param output a tensor that the caller has just made and that has no such rule yet
+ * @param rule from the gradient of `output` to those of `inputs`, in order; undefined where there is none
+ * @returns `output`
+ */
+export function customVjp(
+  output: Tensor,
+  inputs: readonly Tensor[],
+  rule: (g: Tensor) => readonly (Tensor | undefined)[],
+): Tensor {
+  const { node, device } = output;
+  invariant(node.vjp === undefined, "a node has one gradient rule");
+  node.vjp = {
+    inputs: inputs.map((x) => x.node),
+    rule: (g) => rule(new Tensor(g, device)).map((part) => part?.node),
   };
-  const toolbox: Record<string, unknown> = { make };
-  for (const [name, record] of Object.entries(records)) {
-    const { call, precision } = record as unknown as OpRecord<unknown[], unknown>;
-    const bound = toolbox as unknown as Toolbox;
-    const run = (args: readonly unknown[]): unknown => call(bound, ...args);
-    toolbox[name] =
-      precision === undefined
-        ? (...args: unknown[]) => call(bound, ...args)
-        : (...args: unknown[]) =>
-            atPrecision(precision, args, run, { isTensor, cast: (x, dtype) => bound.cast(x, dtype) });
-  }
-  return toolbox as unknown as BoundOps & { make: Builders };
+  return output;
+}
+
+/** A number as a tensor of `like`'s device, and dtype unless another is given; shape []. */
+export function scalar(value: number, like: Tensor, dtype: DType = like.dtype): Tensor {
+  const stored = dtypes[dtype].kind === "bool" ? Number(value !== 0) : value;
+  return new Tensor(new Node(constant, [], { value: stored }, [], dtype), like.device);
+}
+
+/**
+ * A tensor as it is, a number as `scalar` has it.
+ * @param like what stands beside `x`: a tensor wherever `x` is a number
+ * @throws DTypeError naming `op` on anything else, and on a number that the dtype does not hold
+ */
+export function operand(op: string, x: Operand, like: Operand, dtype?: DType): Tensor {
+  if (x instanceof Tensor) return x;
+  if (typeof x === "number" && typeof like === "number")
+    throw new DTypeError(`${op}: at least one operand must be a tensor`);
+  const wanted = dtype ?? (like as Tensor | undefined)?.dtype;
+  checkNumber(op, wanted as DType, typeof x !== "number" || like instanceof Tensor ? x : like);
+  return scalar(x, like as Tensor, wanted);
 }

@@ -1,20 +1,8 @@
 /**
- * What an op is. One record holds everything the rest of the engine wants to know: how to build it, what it means in f64,
- * how it differentiates, how a kernel computes it and how to sample it for tests. Registries, gradient checks, parity tests
- * and the table in the docs are derived from these records.
+ * What tests know of an op: how exact it is, whether it has a gradient, how to draw arguments. Gradient checks and parity tests on every
+ * device are derived from these records. They stand beside the ops but are reached by `@lowrank/tensor/records` alone, so that no bundle holds them.
  */
 import type { DType } from "../dtype.ts";
-import type { Attrs } from "../graph/node.ts";
-import type { BinaryOp, UnaryOp } from "../ir/kernel.ts";
-import type { PrecisionClass } from "../precision.ts";
-import type { Tensor } from "../tensor.ts";
-import type { Toolbox } from "./toolbox.ts";
-
-/** A dense row-major array in f64: integers and booleans as numbers. The reference backend's only value. */
-export interface NdArray {
-  readonly shape: readonly number[];
-  readonly data: Float64Array;
-}
 
 /** Error classes; the numbers and their derivation are in @lowrank/numerics. */
 export type ToleranceClass =
@@ -66,54 +54,13 @@ export interface TensorSpec {
   readonly tails?: boolean;
 }
 
-export interface OpRecord<Args extends readonly unknown[] = readonly never[], Out = Tensor> {
-  readonly name: string;
-  /** One line for the docs, with shapes. */
-  readonly doc: string;
-  /** Builds the op from its arguments; nothing runs. */
-  readonly call: (t: Toolbox, ...args: Args) => Out;
+export interface OpRecord {
   readonly tolerance: ToleranceClass;
-  /** What happens to half-precision operands; absent: nothing. */
-  readonly precision?: PrecisionClass;
   /** False where a gradient does not exist or is not wanted (comparisons, random bits, rounding). */
   readonly differentiable: boolean;
   /** Arguments for one test case; TensorSpec stands for a tensor, at any depth. */
   readonly sample: (g: SampleSource) => readonly unknown[];
 }
 
-/** How a kernel computes a primitive. The scheduler reads this and never the name. */
-export type Lowering =
-  | { readonly class: "unary"; readonly op: UnaryOp }
-  | { readonly class: "binary"; readonly op: BinaryOp }
-  | { readonly class: "select" }
-  | { readonly class: "cast" }
-  | { readonly class: "constant" }
-  | { readonly class: "iota" }
-  | { readonly class: "random" }
-  | { readonly class: "dequantize" }
-  | { readonly class: "view"; readonly view: "reshape" | "permute" | "expand" | "slice" | "pad" | "alias" }
-  | { readonly class: "reduce"; readonly combine: "sum" | "max" }
-  | { readonly class: "matmul" }
-  | { readonly class: "gather" }
-  | { readonly class: "scatter" }
-  | { readonly class: "leaf" };
-
-export interface VjpContext {
-  readonly inputs: readonly Tensor[];
-  readonly output: Tensor;
-  readonly attrs: Attrs;
-}
-
-/** What every node points to: meaning, gradient and kernel form of a primitive. */
-export interface Primitive {
-  readonly name: string;
-  readonly lowering: Lowering;
-  /** Relative cost of recomputing one element: 0 free, 1 arithmetic, 8 and more transcendental. */
-  readonly cost: number;
-  /** The definition, in f64. Results are rounded to the node's dtype by the caller. */
-  readonly reference: (inputs: readonly NdArray[], attrs: Attrs, shape: readonly number[]) => Float64Array;
-  /** Gradient with respect to each input; undefined where there is none. */
-  readonly vjp?: (t: Toolbox, g: Tensor, context: VjpContext) => readonly (Tensor | undefined)[];
-}
-
-export type PrimitiveRecord = Primitive;
+/** By name of the op. */
+export type OpRecords = Readonly<Record<string, OpRecord>>;

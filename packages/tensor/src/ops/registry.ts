@@ -1,54 +1,36 @@
-/** Every op there is. Adding a name here is all that adding a composed op takes besides its own file. */
-import * as activations from "./activations.ts";
-import * as binary from "./binary.ts";
-import * as contractions from "./contractions.ts";
-import { checkIndices } from "./indices.ts";
-import * as losses from "./losses.ts";
-import * as norms from "./norms.ts";
-import * as quantized from "./quantized.ts";
-import * as rearrange from "./rearrange.ts";
-import * as reductions from "./reductions.ts";
-import * as softmaxes from "./softmax.ts";
-import { cast, iota, randomBits, where } from "./sources.ts";
-import * as transformer from "./transformer.ts";
-import * as unary from "./unary.ts";
-import * as views from "./views.ts";
-
-type Records = typeof activations &
-  typeof binary &
-  typeof contractions &
-  typeof losses &
-  typeof norms &
-  typeof quantized &
-  typeof rearrange &
-  typeof reductions &
-  typeof softmaxes &
-  typeof transformer &
-  typeof unary &
-  typeof views & {
-    cast: typeof cast;
-    iota: typeof iota;
-    randomBits: typeof randomBits;
-    where: typeof where;
-    checkIndices: typeof checkIndices;
-  };
-
-export const records: Records = {
-  ...unary,
-  ...binary,
-  ...views,
-  cast,
-  iota,
-  randomBits,
-  where,
-  checkIndices,
-  ...reductions,
-  ...contractions,
-  ...quantized,
-  ...rearrange,
-  ...activations,
-  ...softmaxes,
-  ...losses,
-  ...norms,
-  ...transformer,
-};
+/** Every op there is, by name. Its name here is all that adding a composed op takes besides its own file. */
+export { gelu, relu, sigmoid, silu, square } from "./activations.ts";
+export { add, div, eq, ge, gt, le, logicalAnd, logicalOr, lt, maximum, minimum, mul, ne, sub } from "./binary.ts";
+export { checkIndices } from "./indices.ts";
+export { binaryCrossEntropy, crossEntropy, mse } from "./losses.ts";
+export { matmul } from "./matmul.ts";
+export { layerNorm, rmsNorm } from "./norms.ts";
+export { dequantize } from "./quantized.ts";
+export { dropout, randomBits } from "./random.ts";
+export { concat, flatten, squeeze, stack, unsqueeze } from "./rearrange.ts";
+export { amax, amin, cumsum, mean, sum } from "./reductions.ts";
+export { embedding, gather, gatherRows, indexSelect, scatterAdd, scatterRows } from "./rows.ts";
+export { logSoftmax, logsumexp, softmax } from "./softmax.ts";
+export { argmax, argmin, sort, topk } from "./sorting.ts";
+export { cast, iota, where } from "./sources.ts";
+export { attention, attentionWeights, linear, rope } from "./transformer.ts";
+export {
+  abs,
+  cos,
+  erf,
+  exp,
+  floor,
+  isfinite,
+  isnan,
+  log,
+  log1p,
+  logicalNot,
+  neg,
+  normalCdf,
+  reciprocal,
+  rsqrt,
+  sin,
+  sqrt,
+  tanh,
+} from "./unary.ts";
+export { barrier, detach, expand, pad, permute, reshape, slice, transpose } from "./views.ts";

@@ -5,8 +5,15 @@
 import type { DType } from "../dtype.ts";
 import { broadcastShapes, resolveDim } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import type { OpRecord } from "./record.ts";
-import type { Toolbox } from "./toolbox.ts";
+import { add, eq, maximum, mul, sub } from "./binary.ts";
+import { inPrecision } from "./in-precision.ts";
+import { customVjp, scalar } from "./make.ts";
+import { squeeze } from "./rearrange.ts";
+import type { OpRecords } from "./record.ts";
+import { amax, sum } from "./reductions.ts";
+import { where } from "./sources.ts";
+import { exp, isfinite, log, reciprocal } from "./unary.ts";
+import { detach, expand } from "./views.ts";
 
 /** The lowest finite numbers. */
 const LOWEST: Partial<Record<DType, number>> = {
@@ -17,72 +24,80 @@ const LOWEST: Partial<Record<DType, number>> = {
 };
 
 /** The row maximum, constant for the gradient. Of nothing −∞: there is nothing to be shifted. */
-function peak(t: Toolbox, x: Tensor, d: number): Tensor {
+function peak(x: Tensor, d: number): Tensor {
   return x.shape[d] === 0
-    ? t.expand(
-        t.make.scalar(-Infinity, x),
+    ? expand(
+        scalar(-Infinity, x),
         x.shape.map((s, i) => (i === d ? 1 : s)),
       )
-    : t.amax(t.detach(x), d, true);
+    : amax(detach(x), d, true);
 }
 
 /** The row maximum where it is finite, else 0; constant for the gradient because softmax does not depend on the shift. */
-function shift(t: Toolbox, x: Tensor, d: number): Tensor {
-  const m = peak(t, x, d);
-  return t.where(t.isfinite(m), m, 0);
+function shift(x: Tensor, d: number): Tensor {
+  const m = peak(x, d);
+  return where(isfinite(m), m, 0);
 }
 
-export const softmax: OpRecord<[x: Tensor, dim?: number, mask?: Tensor]> = {
-  name: "softmax",
-  doc: "e^x / Σ e^x along dim; positions where the bool mask is false count as −∞; a fully masked row gives zeros",
-  precision: "full",
-  tolerance: "row",
-  differentiable: true,
-  sample: (g) => {
-    const shape = g.shape({ minRank: 1, maxDim: 9 });
-    return [g.tensor(shape), g.integer(0, shape.length - 1), ...(g.boolean() ? [g.bools(g.broadcastable(shape))] : [])];
-  },
-  call: (t, x, dim = -1, mask) => {
+/** e^x / Σ e^x along dim; positions where the bool mask is false count as −∞; a fully masked row gives zeros. */
+export const softmax: (x: Tensor, dim?: number, mask?: Tensor) => Tensor = /* @__PURE__ */ inPrecision(
+  "full",
+  (x, dim = -1, mask) => {
     const d = resolveDim("softmax", dim, x.rank);
-    const keep = mask === undefined ? undefined : t.expand(mask, broadcastShapes("softmax", x.shape, mask.shape));
-    const seen = keep === undefined ? x : t.where(keep, x, -Infinity);
+    const keep = mask === undefined ? undefined : expand(mask, broadcastShapes("softmax", x.shape, mask.shape));
+    const seen = keep === undefined ? x : where(keep, x, -Infinity);
     // at least the lowest finite number, so that a row of −∞ gives e^−∞ and not NaN; and no less than the maximum, so that no exponent is above 0
-    const e = t.exp(t.sub(seen, t.maximum(peak(t, seen, d), LOWEST[seen.dtype] ?? 0)));
-    const total = t.sum(e, d, true);
-    const y = t.mul(e, t.where(t.eq(total, 0), 0, t.reciprocal(total)));
+    const e = exp(sub(seen, maximum(peak(seen, d), LOWEST[seen.dtype] ?? 0)));
+    const total = sum(e, d, true);
+    const y = mul(e, where(eq(total, 0), 0, reciprocal(total)));
     // dx = y ⊙ (dy − Σ dy⊙y)
-    return t.make.customVjp(y, [x], (dy) => [t.mul(y, t.sub(dy, t.sum(t.mul(dy, y), d, true)))]);
+    return customVjp(y, [x], (dy) => [mul(y, sub(dy, sum(mul(dy, y), d, true)))]);
   },
-};
+);
 
-export const logsumexp: OpRecord<[x: Tensor, dim?: number, keepdim?: boolean]> = {
-  name: "logsumexp",
-  doc: "log Σ e^x along dim; −∞ for a row of −∞ and for an empty one",
-  precision: "full",
-  tolerance: "row",
-  differentiable: true,
-  sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 })), -1, g.boolean()],
-  call: (t, x, dim = -1, keepdim = false) => {
+/** log Σ e^x along dim; −∞ for a row of −∞ and for an empty one. */
+export const logsumexp: (x: Tensor, dim?: number, keepdim?: boolean) => Tensor = /* @__PURE__ */ inPrecision(
+  "full",
+  (x, dim = -1, keepdim = false) => {
     const d = resolveDim("logsumexp", dim, x.rank);
-    const m = shift(t, x, d);
-    const y = t.add(t.log(t.sum(t.exp(t.sub(x, m)), d, true)), m);
-    const out = t.make.customVjp(y, [x], (dy) => [t.mul(dy, t.exp(t.sub(x, t.where(t.isfinite(y), y, 0))))]);
-    return keepdim ? out : t.squeeze(out, d);
+    const m = shift(x, d);
+    const y = add(log(sum(exp(sub(x, m)), d, true)), m);
+    const out = customVjp(y, [x], (dy) => [mul(dy, exp(sub(x, where(isfinite(y), y, 0))))]);
+    return keepdim ? out : squeeze(out, d);
   },
-};
+);
 
-export const logSoftmax: OpRecord<[x: Tensor, dim?: number]> = {
-  name: "logSoftmax",
-  doc: "x − logsumexp(x) along dim",
-  precision: "full",
-  tolerance: "row",
-  differentiable: true,
-  sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 })), -1],
-  call: (t, x, dim = -1) => {
-    const d = resolveDim("logSoftmax", dim, x.rank);
-    // (x − m) first: x − (m + log Σ) would lose the small difference when m is large
-    const centred = t.sub(x, shift(t, x, d));
-    const y = t.sub(centred, t.log(t.sum(t.exp(centred), d, true)));
-    return t.make.customVjp(y, [x], (dy) => [t.sub(dy, t.mul(t.exp(y), t.sum(dy, d, true)))]);
+/** x − logsumexp(x) along dim. */
+export const logSoftmax: (x: Tensor, dim?: number) => Tensor = /* @__PURE__ */ inPrecision("full", (x, dim = -1) => {
+  const d = resolveDim("logSoftmax", dim, x.rank);
+  // (x − m) first: x − (m + log Σ) would lose the small difference when m is large
+  const centred = sub(x, shift(x, d));
+  const y = sub(centred, log(sum(exp(centred), d, true)));
+  return customVjp(y, [x], (dy) => [sub(dy, mul(exp(y), sum(dy, d, true)))]);
+});
+
+/** What tests know of these ops. */
+export const softmaxRecords: OpRecords = {
+  softmax: {
+    tolerance: "row",
+    differentiable: true,
+    sample: (g) => {
+      const shape = g.shape({ minRank: 1, maxDim: 9 });
+      return [
+        g.tensor(shape),
+        g.integer(0, shape.length - 1),
+        ...(g.boolean() ? [g.bools(g.broadcastable(shape))] : []),
+      ];
+    },
+  },
+  logsumexp: {
+    tolerance: "row",
+    differentiable: true,
+    sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 })), -1, g.boolean()],
+  },
+  logSoftmax: {
+    tolerance: "row",
+    differentiable: true,
+    sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 })), -1],
   },
 };

@@ -1,250 +1,146 @@
-/** Elementwise functions of one tensor. Each line is the definition in f64, the kernel instruction, the derivative and the domain to test. */
-import { DTypeError } from "../errors.ts";
+/**
+ * Elementwise functions of one tensor: the ops, their derivatives, and where tests look at them. What each computes is a row of
+ * `primitives/scalar.ts`.
+ */
 import { isFloat } from "../dtype.ts";
-import type { UnaryOp } from "../ir/kernel.ts";
-import { erf as erf64, normalCdf as normalCdf64 } from "../math/erf.ts";
-import type { PrecisionClass } from "../precision.ts";
+import { DTypeError } from "../errors.ts";
+import type { UnaryOp } from "../primitives/scalar.ts";
+import { unary as primitives } from "../primitives/unary.ts";
 import type { Tensor } from "../tensor.ts";
-import type { OpRecord, Primitive, TensorSample, ToleranceClass } from "./record.ts";
-import type { Toolbox } from "./toolbox.ts";
+import { add, div, gt, lt, mul } from "./binary.ts";
+import { inPrecision } from "./in-precision.ts";
+import { makeNode } from "./make.ts";
+import type { OpRecord, OpRecords, TensorSample, ToleranceClass } from "./record.ts";
+import { cast, where } from "./sources.ts";
 
-interface UnarySpec {
-  readonly name: string;
-  readonly doc: string;
-  readonly op: UnaryOp;
-  readonly cost: number;
-  readonly f: (x: number) => number;
-  /** Gradient from (g, x, y). */
-  readonly vjp?: (t: Toolbox, g: Tensor, x: Tensor, y: Tensor) => Tensor;
+type Unary = (x: Tensor) => Tensor;
+
+function unary(op: UnaryOp): Unary {
+  const primitive = primitives[op];
+  return (x) => {
+    if (!isFloat(x.dtype))
+      throw new DTypeError(`${primitive.name}: needs a float tensor, got ${x.dtype}; cast it first`);
+    return makeNode(primitive, [x], {}, x.shape, x.dtype);
+  };
+}
+
+/** −x. */
+export const neg: Unary = /* @__PURE__ */ unary("neg");
+/** |x|. */
+export const abs: Unary = /* @__PURE__ */ unary("abs");
+/** eˣ. */
+export const exp: Unary = /* @__PURE__ */ inPrecision("full", /* @__PURE__ */ unary("exp"));
+/** Natural logarithm. */
+export const log: Unary = /* @__PURE__ */ inPrecision("full", /* @__PURE__ */ unary("log"));
+/** log(1 + x), accurate near 0. */
+export const log1p: Unary = /* @__PURE__ */ inPrecision("full", /* @__PURE__ */ unary("log1p"));
+/** √x. */
+export const sqrt: Unary = /* @__PURE__ */ unary("sqrt");
+/** 1/√x. */
+export const rsqrt: Unary = /* @__PURE__ */ inPrecision("full", /* @__PURE__ */ unary("rsqrt"));
+/** 1/x. */
+export const reciprocal: Unary = /* @__PURE__ */ unary("recip");
+/** Hyperbolic tangent. */
+export const tanh: Unary = /* @__PURE__ */ inPrecision("inner", /* @__PURE__ */ unary("tanh"));
+/** Error function. */
+export const erf: Unary = /* @__PURE__ */ unary("erf");
+/** Φ(x) = erfc(−x/√2)/2, the standard normal distribution function, to full relative accuracy where it is small. */
+export const normalCdf: Unary = /* @__PURE__ */ inPrecision("full", /* @__PURE__ */ unary("normalCdf"));
+/** Sine. */
+export const sin: Unary = /* @__PURE__ */ unary("sin");
+/** Cosine. */
+export const cos: Unary = /* @__PURE__ */ unary("cos");
+/** Largest integer ≤ x. */
+export const floor: Unary = /* @__PURE__ */ unary("floor");
+/** Neither NaN nor ±∞, as bool. */
+export function isfinite(x: Tensor): Tensor {
+  return makeNode(primitives.isfinite, [x], {}, x.shape, "bool");
+}
+/** NaN, as bool. */
+export function isnan(x: Tensor): Tensor {
+  return makeNode(primitives.isnan, [x], {}, x.shape, "bool");
+}
+/** ¬x on bool. */
+export function logicalNot(x: Tensor): Tensor {
+  return makeNode(primitives.not, [cast(x, "bool")], {}, x.shape, "bool");
+}
+
+/** Gradient of x from (g, x, y) for y = f(x): rows of the table in `gradients.ts`, by instruction. */
+export const unaryGradients: Readonly<Partial<Record<UnaryOp, (g: Tensor, x: Tensor, y: Tensor) => Tensor>>> = {
+  neg: (g) => neg(g),
+  // with 0 at 0, as torch has it
+  abs: (g, x) => where(gt(x, 0), g, where(lt(x, 0), neg(g), mul(g, 0))),
+  exp: (g, _x, y) => mul(g, y),
+  log: (g, x) => div(g, x),
+  log1p: (g, x) => div(g, add(x, 1)),
+  sqrt: (g, _x, y) => div(mul(g, 0.5), y),
+  rsqrt: (g, x, y) => div(mul(mul(g, -0.5), y), x),
+  recip: (g, _x, y) => neg(mul(g, mul(y, y))),
+  // 1 − tanh² x, which cancels from |x| = 4 on; = 4e/(1 + e)² with e = e^(−2|x|)
+  tanh: (g, x) => {
+    const e = exp(mul(abs(x), -2));
+    const above = mul(e, 4);
+    const r = reciprocal(add(e, 1));
+    return mul(g, mul(above, mul(r, r)));
+  },
+  // 2/√π · e^(−x²)
+  erf: (g, x) => mul(g, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))),
+  // e^(−x²/2)/√(2π)
+  normalCdf: (g, x) => mul(g, mul(exp(mul(mul(x, x), -0.5)), 1 / Math.sqrt(2 * Math.PI))),
+  sin: (g, x) => mul(g, cos(x)),
+  cos: (g, x) => neg(mul(g, sin(x))),
+};
+
+interface Domain {
   readonly tolerance: ToleranceClass;
-  readonly precision?: PrecisionClass;
   readonly domain?: TensorSample;
+  readonly differentiable?: boolean;
 }
 
-function unary(spec: UnarySpec): OpRecord<[x: Tensor]> {
-  const { vjp } = spec;
-  const primitive: Primitive = {
-    name: spec.name,
-    lowering: { class: "unary", op: spec.op },
-    cost: spec.cost,
-    reference: ([x]) => x!.data.map(spec.f),
-    ...(vjp === undefined ? {} : { vjp: (t, g, { inputs, output }) => [vjp(t, g, inputs[0]!, output)] }),
-  };
-  return {
-    name: spec.name,
-    doc: spec.doc,
-    tolerance: spec.tolerance,
-    differentiable: vjp !== undefined,
-    ...(spec.precision === undefined ? {} : { precision: spec.precision }),
-    sample: (g) => [g.tensor(g.shape(), spec.domain)],
-    call: (t, x) => {
-      if (!isFloat(x.dtype)) throw new DTypeError(`${spec.name}: needs a float tensor, got ${x.dtype}; cast it first`);
-      return t.make.node(primitive, [x], {}, x.shape, x.dtype);
+function elementwise(rows: Readonly<Record<string, Domain>>): OpRecords {
+  return Object.fromEntries(
+    Object.entries(rows).map(([name, { tolerance, domain, differentiable = true }]): [string, OpRecord] => [
+      name,
+      { tolerance, differentiable, sample: (g) => [g.tensor(g.shape(), domain)] },
+    ]),
+  );
+}
+
+/** What tests know of these ops. */
+export const unaryRecords: OpRecords = {
+  logicalNot: { tolerance: "exact", differentiable: false, sample: (g) => [g.bools(g.shape())] },
+  .../* @__PURE__ */ elementwise({
+    neg: { tolerance: "exact" },
+    abs: { tolerance: "exact", domain: { avoid: [0], gap: 1e-2 } },
+    exp: { tolerance: "transcendental" },
+    log: { tolerance: "transcendental", domain: { min: 0.05, max: 20 } },
+    log1p: { tolerance: "transcendental", domain: { min: -0.9, max: 20 } },
+    sqrt: { tolerance: "arithmetic", domain: { min: 0.05, max: 20 } },
+    rsqrt: { tolerance: "transcendental", domain: { min: 0.05, max: 20 } },
+    reciprocal: { tolerance: "arithmetic", domain: { avoid: [0], gap: 0.1 } },
+    tanh: {
+      tolerance: "transcendental",
+      domain: {
+        tails: [
+          [-40, -4],
+          [4, 40],
+        ],
+      },
     },
-  };
-}
-
-export const neg: OpRecord<[x: Tensor]> = unary({
-  name: "neg",
-  doc: "−x",
-  op: "neg",
-  cost: 1,
-  f: (x) => -x,
-  vjp: (t, g) => t.neg(g),
-  tolerance: "exact",
-});
-
-// d|x|/dx = sign x, with 0 at 0 as torch has it.
-export const abs: OpRecord<[x: Tensor]> = unary({
-  name: "abs",
-  doc: "|x|",
-  op: "abs",
-  cost: 1,
-  f: Math.abs,
-  tolerance: "exact",
-  domain: { avoid: [0], gap: 1e-2 },
-  vjp: (t, g, x) => t.where(t.gt(x, 0), g, t.where(t.lt(x, 0), t.neg(g), t.mul(g, 0))),
-});
-
-export const exp: OpRecord<[x: Tensor]> = unary({
-  name: "exp",
-  precision: "full",
-  doc: "eˣ",
-  op: "exp",
-  cost: 8,
-  f: Math.exp,
-  vjp: (t, g, _x, y) => t.mul(g, y),
-  tolerance: "transcendental",
-});
-export const log: OpRecord<[x: Tensor]> = unary({
-  name: "log",
-  precision: "full",
-  doc: "natural logarithm",
-  op: "log",
-  cost: 10,
-  f: Math.log,
-  vjp: (t, g, x) => t.div(g, x),
-  tolerance: "transcendental",
-  domain: { min: 0.05, max: 20 },
-});
-export const log1p: OpRecord<[x: Tensor]> = unary({
-  name: "log1p",
-  precision: "full",
-  doc: "log(1 + x), accurate near 0",
-  op: "log1p",
-  cost: 12,
-  f: Math.log1p,
-  vjp: (t, g, x) => t.div(g, t.add(x, 1)),
-  tolerance: "transcendental",
-  domain: { min: -0.9, max: 20 },
-});
-export const sqrt: OpRecord<[x: Tensor]> = unary({
-  name: "sqrt",
-  doc: "√x",
-  op: "sqrt",
-  cost: 4,
-  f: Math.sqrt,
-  vjp: (t, g, _x, y) => t.div(t.mul(g, 0.5), y),
-  tolerance: "arithmetic",
-  domain: { min: 0.05, max: 20 },
-});
-export const rsqrt: OpRecord<[x: Tensor]> = unary({
-  name: "rsqrt",
-  precision: "full",
-  doc: "1/√x",
-  op: "rsqrt",
-  cost: 6,
-  f: (x) => 1 / Math.sqrt(x),
-  vjp: (t, g, x, y) => t.div(t.mul(t.mul(g, -0.5), y), x),
-  tolerance: "transcendental",
-  domain: { min: 0.05, max: 20 },
-});
-export const reciprocal: OpRecord<[x: Tensor]> = unary({
-  name: "reciprocal",
-  doc: "1/x",
-  op: "recip",
-  cost: 3,
-  f: (x) => 1 / x,
-  vjp: (t, g, _x, y) => t.neg(t.mul(g, t.mul(y, y))),
-  tolerance: "arithmetic",
-  domain: { avoid: [0], gap: 0.1 },
-});
-// d/dx tanh x = 1 − tanh² x, which cancels from |x| = 4 on; = 4e/(1 + e)² with e = e^(−2|x|)
-export const tanh: OpRecord<[x: Tensor]> = unary({
-  name: "tanh",
-  precision: "inner",
-  doc: "hyperbolic tangent",
-  op: "tanh",
-  cost: 12,
-  f: Math.tanh,
-  tolerance: "transcendental",
-  domain: {
-    tails: [
-      [-40, -4],
-      [4, 40],
-    ],
-  },
-  vjp: (t, g, x) => {
-    const e = t.exp(t.mul(t.abs(x), -2));
-    return t.mul(g, t.mul(t.mul(e, 4), t.square(t.reciprocal(t.add(e, 1)))));
-  },
-});
-// d/dx erf x = 2/√π · e^(−x²)
-export const erf: OpRecord<[x: Tensor]> = unary({
-  name: "erf",
-  doc: "error function",
-  op: "erf",
-  cost: 14,
-  f: erf64,
-  vjp: (t, g, x) => t.mul(g, t.mul(t.exp(t.neg(t.mul(x, x))), 2 / Math.sqrt(Math.PI))),
-  tolerance: "transcendental",
-});
-// d/dx Φ x = e^(−x²/2)/√(2π)
-export const normalCdf: OpRecord<[x: Tensor]> = unary({
-  name: "normalCdf",
-  precision: "full",
-  doc: "Φ(x) = erfc(−x/√2)/2, the standard normal distribution function, to full relative accuracy where it is small",
-  op: "normalCdf",
-  cost: 14,
-  f: normalCdf64,
-  tolerance: "transcendental",
-  domain: {
-    tails: [
-      [-12.5, -4],
-      [4, 12.5],
-    ],
-  },
-  vjp: (t, g, x) => t.mul(g, t.mul(t.exp(t.mul(t.mul(x, x), -0.5)), 1 / Math.sqrt(2 * Math.PI))),
-});
-export const sin: OpRecord<[x: Tensor]> = unary({
-  name: "sin",
-  doc: "sine",
-  op: "sin",
-  cost: 14,
-  f: Math.sin,
-  vjp: (t, g, x) => t.mul(g, t.cos(x)),
-  tolerance: "transcendental",
-});
-export const cos: OpRecord<[x: Tensor]> = unary({
-  name: "cos",
-  doc: "cosine",
-  op: "cos",
-  cost: 14,
-  f: Math.cos,
-  vjp: (t, g, x) => t.neg(t.mul(g, t.sin(x))),
-  tolerance: "transcendental",
-});
-export const floor: OpRecord<[x: Tensor]> = unary({
-  name: "floor",
-  doc: "largest integer ≤ x",
-  op: "floor",
-  cost: 1,
-  f: Math.floor,
-  tolerance: "exact",
-  domain: { avoid: [-3, -2, -1, 0, 1, 2, 3], gap: 1e-2 },
-});
-
-const isfinitePrimitive: Primitive = {
-  name: "isfinite",
-  lowering: { class: "unary", op: "isfinite" },
-  cost: 1,
-  reference: ([x]) => x!.data.map((v) => (Number.isFinite(v) ? 1 : 0)),
-};
-export const isfinite: OpRecord<[x: Tensor]> = {
-  name: "isfinite",
-  doc: "neither NaN nor ±∞, as bool",
-  tolerance: "exact",
-  differentiable: false,
-  sample: (g) => [g.tensor(g.shape())],
-  call: (t, x) => t.make.node(isfinitePrimitive, [x], {}, x.shape, "bool"),
-};
-
-const isnanPrimitive: Primitive = {
-  name: "isnan",
-  lowering: { class: "unary", op: "isnan" },
-  cost: 1,
-  reference: ([x]) => x!.data.map((v) => (Number.isNaN(v) ? 1 : 0)),
-};
-export const isnan: OpRecord<[x: Tensor]> = {
-  name: "isnan",
-  doc: "NaN, as bool",
-  tolerance: "exact",
-  differentiable: false,
-  sample: (g) => [g.tensor(g.shape())],
-  call: (t, x) => t.make.node(isnanPrimitive, [x], {}, x.shape, "bool"),
-};
-
-const notPrimitive: Primitive = {
-  name: "logicalNot",
-  lowering: { class: "unary", op: "not" },
-  cost: 1,
-  reference: ([x]) => x!.data.map((v) => (v === 0 ? 1 : 0)),
-};
-export const logicalNot: OpRecord<[x: Tensor]> = {
-  name: "logicalNot",
-  doc: "¬x on bool",
-  tolerance: "exact",
-  differentiable: false,
-  sample: (g) => [g.bools(g.shape())],
-  call: (t, x) => t.make.node(notPrimitive, [t.cast(x, "bool")], {}, x.shape, "bool"),
+    erf: { tolerance: "transcendental" },
+    normalCdf: {
+      tolerance: "transcendental",
+      domain: {
+        tails: [
+          [-12.5, -4],
+          [4, 12.5],
+        ],
+      },
+    },
+    sin: { tolerance: "transcendental" },
+    cos: { tolerance: "transcendental" },
+    floor: { tolerance: "exact", domain: { avoid: [-3, -2, -1, 0, 1, 2, 3], gap: 1e-2 }, differentiable: false },
+    isfinite: { tolerance: "exact", differentiable: false },
+    isnan: { tolerance: "exact", differentiable: false },
+  }),
 };

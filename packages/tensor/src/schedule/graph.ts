@@ -10,12 +10,12 @@
  *   s = sum(x), x [2²⁰]              r = reshape x [128, 8192], p = sum(r, 1), t = sum(p, 0), s = reshape t
  */
 import { dtypes, type DType } from "../dtype.ts";
-import type { Attrs, Leaf, Node } from "../graph/node.ts";
+import type { Leaf, Node } from "../graph/node.ts";
 import type { Assignment, Program } from "../graph/program.ts";
 import type { Cell } from "../graph/cell.ts";
 import type { Target } from "../ir/target.ts";
 import { roundTo } from "../memory-form.ts";
-import type { Lowering, Primitive } from "../ops/record.ts";
+import type { Attrs, Lowering, Primitive } from "../primitives/primitive.ts";
 import { sameShape, sizeOf } from "../shape.ts";
 
 export interface ScheduleNode {

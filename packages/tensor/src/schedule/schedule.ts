@@ -16,7 +16,7 @@ import type { Cell } from "../graph/cell.ts";
 import type { Node } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
 import type { Target } from "../ir/target.ts";
-import type { Primitive } from "../ops/record.ts";
+import type { Primitive } from "../primitives/primitive.ts";
 import { absorb } from "./absorb.ts";
 import { buildScheduleGraph, type ScheduleNode, type ScheduleGraph } from "./graph.ts";
 import { findChains } from "./chains.ts";

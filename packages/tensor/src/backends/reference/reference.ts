@@ -11,7 +11,7 @@ import type { Storage } from "../../graph/storage.ts";
 import type { Node } from "../../graph/node.ts";
 import type { Program } from "../../graph/program.ts";
 import { floatsOf, roundTo, toMemory } from "../../memory-form.ts";
-import type { NdArray } from "../../ops/record.ts";
+import type { NdArray } from "../../primitives/primitive.ts";
 import { sizeOf } from "../../shape.ts";
 
 interface HostStorage extends Storage {
