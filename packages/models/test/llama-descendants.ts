@@ -121,7 +121,8 @@ export const GEMMA3: FamilyModels = sketch({
       normOffset: 1,
       norms: "around",
       scale: scalar ** -0.5,
-      embeddingScale: Math.sqrt(config.hiddenSize),
+      // transformers keeps it in f32
+      embeddingScale: Math.fround(Math.sqrt(config.hiddenSize)),
       layer: (i) => (slides(config, i) ? { window: config.slidingWindow ?? undefined, rotary: local } : {}),
     };
   },
