@@ -55,6 +55,19 @@ export function line(row: Row, peak: Peak | undefined): string {
   return row.wrong === undefined ? text : `${text}\n      WRONG: ${row.wrong}`;
 }
 
+/** How a section ended. */
+export function verdict({ state, seconds, why }: SectionResult): string {
+  return `${state === "done" ? state : state.toUpperCase()} in ${seconds.toFixed(1)} s${why === undefined ? "" : `: ${why}`}`;
+}
+
+/** Everything that was wrong, a line each. */
+export function wrongIn(sections: readonly SectionResult[]): string[] {
+  return sections.flatMap(({ name, state, why, rows }) => [
+    ...rows.flatMap((row) => (row.wrong === undefined ? [] : [`${name}: ${row.name}: ${row.wrong}`])),
+    ...(state === "failed" ? [`${name}: failed: ${why}`] : []),
+  ]);
+}
+
 /** Our figures and PyTorch's of the same work; empty where there are none of its. */
 export function besideTorch(sections: readonly SectionResult[]): string[] {
   const torch = new Map(sections.find(({ name }) => name === "torch")?.rows.map((row) => [row.name, row.ms]));

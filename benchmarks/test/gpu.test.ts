@@ -1,5 +1,5 @@
 /** `bench:gpu` in its small form on a software GPU, and what it does when things go wrong there. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -66,13 +66,13 @@ function run(
   args: readonly string[],
   env: Record<string, string> = {},
 ): { status: number | null; stdout: string } {
-  // the loader lies beside the driver
+  return spawnSync(process.execPath, [program, ...args], { encoding: "utf8", env: { ...environment(), ...env } });
+}
+
+/** The loader lies beside the driver. */
+function environment(): NodeJS.ProcessEnv {
   const driver = dirname(process.env["VK_DRIVER_FILES"] ?? "");
-  const libraries = [driver, process.env["LD_LIBRARY_PATH"] ?? ""].join(":");
-  return spawnSync(process.execPath, [program, ...args], {
-    encoding: "utf8",
-    env: { ...process.env, LD_LIBRARY_PATH: libraries, ...env },
-  });
+  return { ...process.env, LD_LIBRARY_PATH: [driver, process.env["LD_LIBRARY_PATH"] ?? ""].join(":") };
 }
 
 describe("bench:gpu on a software device", () => {
@@ -117,15 +117,40 @@ describe("bench:gpu on a software device", () => {
       [
         "sections.ts",
         "seconds: 12, small: true, run: describeAdapter",
-        "seconds: 2, small: true, run: () => { for (;;); }",
+        "seconds: 1, small: true, run: () => { for (;;); }",
       ],
       ["sections.ts", "run: measureRoofline", 'run: () => process.kill(process.pid, "SIGSEGV")'],
     );
     const { status, stdout } = run(program, ["--only", "adapter,roofline,transfer"]);
-    expect(stdout).toContain("CUT in 2");
+    expect(stdout).toContain("CUT in 3");
     expect(stdout).toMatch(/FAILED in .*its process ended with SIGSEGV/);
     expect(stdout).toMatch(/readback\/4KiB/);
     expect(status).toBe(1);
+  });
+
+  it("stops its sections with itself, and keeps what they found", async ({ skip }) => {
+    if (missing !== undefined) return skip(missing);
+    const program = await bundle("stopped", [
+      "adapter.ts",
+      "  const driver = nvidiaSmi();",
+      "  await new Promise(() => setInterval(() => process.stdout.write(`alive ${process.pid}\\n`), 50));\n  const driver = nvidiaSmi();",
+    ]);
+    const out = join(folder, "stopped.json");
+    const child = spawn(process.execPath, [program, "--out", out], { env: environment() });
+    let stdout = "";
+    let section: number | undefined;
+    child.stdout.on("data", (chunk: Buffer) => {
+      stdout += chunk.toString();
+      section ??= Number(/alive (\d+)\n/.exec(stdout)?.[1]) || undefined;
+      if (section !== undefined) child.kill("SIGTERM");
+    });
+    const status = await new Promise((done) => child.on("close", done));
+    expect(status).toBe(130);
+    expect(() => process.kill(section!, 0)).toThrow(/ESRCH/);
+    const { sections } = JSON.parse(readFileSync(out, "utf8")) as Written;
+    expect(sections.map(({ name, rows }) => `${name} ${rows.map((r) => r.name).join(" ")}`)).toEqual([
+      "adapter adapter features limits",
+    ]);
   });
 
   it("begins nothing where a GPU is required, or where there is no adapter", async ({ skip }) => {
