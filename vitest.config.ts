@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 const conditions = ["@lowrank/source"];
 const set = process.env["LOWRANK_TEST_SET"] ?? "all";
 const include = {
-  all: ["packages/*/test/**/*.test.ts", "benchmarks/test/*.test.ts"],
+  all: ["packages/*/test/**/*.test.ts", "benchmarks/test/*.test.ts", "examples/*/test/*.test.ts"],
   fixtures: ["packages/*/test/**/*.fixture.test.ts"],
   slow: ["packages/*/test/**/*.slow.ts"],
 }[set];

@@ -85,7 +85,8 @@ function copyOfSources(): string {
     cpSync(join(from, "package.json"), join(to, "package.json"));
     symlinkSync(to, join(folder, "node_modules", name === "lowrank" ? name : `@lowrank/${name}`));
   }
-  symlinkSync(join(root, "node_modules/@types/node"), join(folder, "node_modules/@types/node"));
+  for (const name of ["@types/node", "fast-check"])
+    symlinkSync(join(root, "node_modules", name), join(folder, "node_modules", name));
   return folder;
 }
 

@@ -17,7 +17,7 @@ export type { Engine, ExecuteOptions, Planned, Result } from "./engine.ts";
 export { DeviceError, invariant, LowrankError } from "./errors.ts";
 export type { Cell } from "./graph/cell.ts";
 export type { IndexCheck, IndexRange } from "./graph/index-checks.ts";
-export type { Leaf, Node } from "./graph/node.ts";
+export type { Composite, Leaf, Node } from "./graph/node.ts";
 export type { Storage, StorageOwner } from "./graph/storage.ts";
 export type { Constant } from "./graph/constant.ts";
 export { storagesOf, type Assignment, type Program } from "./graph/program.ts";
@@ -32,6 +32,7 @@ export type {
   Instr,
   Kernel,
   LoopKernel,
+  NativeKernel,
   Operand,
   Product,
   ScatterKernel,
@@ -41,6 +42,7 @@ export type {
   ValueType,
 } from "./ir/kernel.ts";
 export { baseTarget, type Target } from "./ir/target.ts";
+export type { CompositeCall, Phase, Phases, Template, TensorForm } from "./ir/template.ts";
 export { floatsOf, roundTo, toMemory } from "./memory-form.ts";
 export { kernelKey } from "./plan/build-plan.ts";
 export type { BufferRef, Plan, Step, Upload } from "./plan/plan.ts";

@@ -32,7 +32,7 @@ export { floatsOf, roundTo, toMemory } from "./memory-form.ts";
 export type { AttentionOptions, AttentionWeightsOptions } from "./ops/transformer.ts";
 export { largestIndex, type IndexRange } from "./graph/index-checks.ts";
 export type { CrossEntropyOptions, Reduction } from "./ops/losses.ts";
-export { customVjp, type Operand } from "./ops/make.ts";
+export { composite, customVjp, type Operand } from "./ops/make.ts";
 export type { RandomKey } from "./ops/random.ts";
 export * as ops from "./ops/registry.ts";
 export type { Sorted } from "./ops/sorting.ts";

@@ -22,7 +22,10 @@ export function array(dtype: DType, size: number): TypedArray {
   return new Type(new ArrayBuffer(size * dtypes[dtype].bytes));
 }
 
-export function compileKernel(kernel: Kernel, options: Parameters<typeof emitLoop>[3] = {}): Program {
+export function compileKernel(
+  kernel: Exclude<Kernel, { kind: "native" }>,
+  options: Parameters<typeof emitLoop>[3] = {},
+): Program {
   const module = new ModuleBuilder();
   const code =
     kernel.kind === "loop"

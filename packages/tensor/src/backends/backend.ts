@@ -5,6 +5,7 @@
  */
 import type { TypedArray } from "../dtype.ts";
 import type { Target } from "../ir/target.ts";
+import type { Template } from "../ir/template.ts";
 import type { Plan } from "../plan/plan.ts";
 
 /** Device memory owned by whoever holds it; freed by `Backend.free`. */
@@ -42,6 +43,8 @@ export interface Backend {
   readonly name: string;
   /** What it can and what things cost on it; the same for as long as it is open. */
   readonly target: Target;
+  /** Its own ways to compute composites and kernels, the first that answers wins. What none takes runs as the kernels that it is made of. */
+  readonly templates?: readonly Template[];
   /** True when `readSync` works: memory is shared with the host. */
   readonly synchronous: boolean;
   alloc(bytes: number): DeviceBuffer;

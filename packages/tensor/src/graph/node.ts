@@ -26,6 +26,20 @@ export interface CustomVjp {
   readonly rule: (g: Node) => readonly (Node | undefined)[];
 }
 
+/**
+ * What a composed op says of the nodes it made, so that a device may compute them as one thing (`Template`). The nodes stand in the graph as
+ * ever: gradients, checks, traces and the reference see them and nothing else, and so does a device that takes nothing. The name is, like
+ * that of a StableHLO composite, a promise of what the outputs are; the nodes between inputs and outputs are its definition.
+ */
+export interface Composite {
+  readonly name: string;
+  /** All tensors that the outputs are made of. */
+  readonly inputs: readonly Node[];
+  readonly outputs: readonly Node[];
+  /** Numbers, words and flags; part of a program's structure. */
+  readonly attrs: Attrs;
+}
+
 let nextId = 0;
 let scopeStack: string[] = [];
 
@@ -41,6 +55,8 @@ export class Node {
   /** Present on leaves; set on any node once it has been realized. */
   leaf: Leaf | undefined;
   vjp: CustomVjp | undefined;
+  /** Composites that it is an output of, inner ones first. */
+  composites: readonly Composite[] | undefined;
 
   constructor(
     record: Primitive,

@@ -1,4 +1,5 @@
 /** The structure of a program as a string: equal strings mean that one plan serves both. */
+import type { Attrs } from "../primitives/primitive.ts";
 import type { Node } from "./node.ts";
 import type { Program } from "./program.ts";
 
@@ -7,6 +8,13 @@ export function signatureOf(program: Program): string {
   const cells = new Map(program.cells.map((cell, i) => [cell, i]));
   const constants = new Map(program.constants.map((constant, i) => [constant, i]));
   const lines: string[] = [];
+  const composites = (node: Node): string =>
+    (node.composites ?? [])
+      .map(({ name, inputs, outputs, attrs }) => {
+        const from = inputs.map((n) => ids.get(n) ?? "-").join(",");
+        return ` ${outputs.indexOf(node)} of ${name}(${from})${attributes(attrs)}`;
+      })
+      .join("");
   program.nodes.forEach((node, i) => {
     ids.set(node, i);
     const leaf = node.leaf;
@@ -17,7 +25,7 @@ export function signatureOf(program: Program): string {
     const what =
       leaf !== undefined
         ? leafName()
-        : `${node.record.name}(${node.inputs.map((n) => ids.get(n)).join(",")})${attributes(node)}`;
+        : `${node.record.name}(${node.inputs.map((n) => ids.get(n)).join(",")})${attributes(node.attrs)}${composites(node)}`;
     lines.push(`${what}:${node.dtype}[${node.shape.join(",")}]`);
   });
   lines.push(`out ${program.outputs.map((n) => ids.get(n)).join(",")}`);
@@ -25,9 +33,7 @@ export function signatureOf(program: Program): string {
   return lines.join("\n");
 }
 
-function attributes(node: Node): string {
+function attributes(attrs: Attrs): string {
   // String(-0) is "0", and JSON has no NaN: spell numbers out
-  return JSON.stringify(node.attrs, (_, v: unknown) =>
-    typeof v === "number" ? (Object.is(v, -0) ? "-0" : String(v)) : v,
-  );
+  return JSON.stringify(attrs, (_, v: unknown) => (typeof v === "number" ? (Object.is(v, -0) ? "-0" : String(v)) : v));
 }

@@ -34,7 +34,8 @@ export function interpretKernel(kernel: Kernel, buffers: readonly TypedArray[], 
   const machine: Machine = { args: kernel.args, buffers, round: options.precision === "f32" ? Math.fround : (x) => x };
   if (kernel.kind === "loop") interpretLoop(kernel, machine);
   else if (kernel.kind === "gemm") interpretGemm(kernel, machine);
-  else interpretScatter(kernel, machine);
+  else if (kernel.kind === "scatter") interpretScatter(kernel, machine);
+  else invariant(false, `${kernel.label} is a kernel of a backend's own, which only that backend can run`);
 }
 
 interface Machine {

@@ -176,4 +176,15 @@ export interface ScatterKernel {
   readonly out: number;
 }
 
-export type Kernel = LoopKernel | GemmKernel | ScatterKernel;
+/** What a template answers with where the three kinds cannot say it. Only the backend whose template it is can run it. */
+export interface NativeKernel {
+  readonly kind: "native";
+  readonly label: string;
+  readonly args: readonly Arg[];
+  /** Equal keys and arguments mean equal code. */
+  readonly key: string;
+  /** Whatever the backend's code generator takes: `WgslKernel` on webgpu, `WasmEmitter` on wasm. */
+  readonly code: unknown;
+}
+
+export type Kernel = LoopKernel | GemmKernel | ScatterKernel | NativeKernel;

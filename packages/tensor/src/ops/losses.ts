@@ -8,7 +8,7 @@ import { square } from "./activations.ts";
 import { add, div, eq, ge, maximum, mul, ne, sub } from "./binary.ts";
 import { inPrecision } from "./in-precision.ts";
 import { checkIndices } from "./indices.ts";
-import { customVjp, scalar } from "./make.ts";
+import { composite, customVjp, scalar } from "./make.ts";
 import { argument, integer, optionsOf } from "./options.ts";
 import { squeeze, unsqueeze } from "./rearrange.ts";
 import type { OpRecords } from "./record.ts";
@@ -77,9 +77,11 @@ export const crossEntropy: (logits: Tensor, labels: Tensor, options?: CrossEntro
       return [where(counted, orNaN(mul(dy, sub(exp(logp), target))), 0)];
     });
     const flat = squeeze(each, 1);
-    if (reduction === "none") return flat;
+    const whole = (loss: Tensor): Tensor =>
+      composite("crossEntropy", loss, [logits, labels], { ignoreIndex, labelSmoothing: epsilon, reduction });
+    if (reduction === "none") return whole(flat);
     const total = sum(flat);
-    return reduction === "sum" ? total : div(total, cast(sum(counted), logits.dtype));
+    return whole(reduction === "sum" ? total : div(total, cast(sum(counted), logits.dtype)));
   });
 
 function reduced(op: string, each: Tensor, wanted: Reduction): Tensor {

@@ -1,7 +1,7 @@
 /** How ops make nodes. */
 import { dtypes, type DType } from "../dtype.ts";
 import { DTypeError, invariant, sameDevice } from "../errors.ts";
-import { Node } from "../graph/node.ts";
+import { Node, type Composite } from "../graph/node.ts";
 import { checkNumber, checkSizes } from "../host-values.ts";
 import type { Attrs, Primitive } from "../primitives/primitive.ts";
 import { constant } from "../primitives/sources.ts";
@@ -54,6 +54,26 @@ export function customVjp(
     inputs: inputs.map((x) => x.node),
     rule: (g) => rule(new Tensor(g, device)).map((part) => part?.node),
   };
+  return output;
+}
+
+/**
+ * Says that `output` is, as a whole, what `name` means of `inputs`: a device may then compute it in a way of its own (`Template` of
+ * `@lowrank/tensor/backend`). Any other computes the nodes behind it, as if nothing had been said. Gradients are not concerned.
+ * @param output one or several tensors that the caller has just made
+ * @param inputs all tensors that they are made of, but for constants of the op itself
+ * @param attrs numbers, words and flags that the name needs
+ * @returns `output`
+ */
+export function composite<Out extends Tensor | readonly Tensor[]>(
+  name: string,
+  output: Out,
+  inputs: readonly Tensor[],
+  attrs: Attrs = {},
+): Out {
+  const outputs = ((output instanceof Tensor ? [output] : output) as readonly Tensor[]).map((x) => x.node);
+  const made: Composite = { name, inputs: inputs.map((x) => x.node), outputs, attrs };
+  for (const node of outputs) node.composites = [...(node.composites ?? []), made];
   return output;
 }
 

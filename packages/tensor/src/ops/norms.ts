@@ -3,7 +3,7 @@ import type { Tensor } from "../tensor.ts";
 import { square } from "./activations.ts";
 import { add, mul, sub } from "./binary.ts";
 import { inPrecision } from "./in-precision.ts";
-import { customVjp } from "./make.ts";
+import { composite, customVjp } from "./make.ts";
 import type { OpRecords } from "./record.ts";
 import { mean, sum } from "./reductions.ts";
 import { rsqrt } from "./unary.ts";
@@ -24,12 +24,13 @@ export const layerNorm: (x: Tensor, weight: Tensor, bias: Tensor, eps: number) =
     const centred = sub(rough, mean(rough, -1, true));
     const rstd = rsqrt(add(mean(square(centred), -1, true), eps));
     const normal = mul(centred, rstd);
-    return customVjp(add(mul(normal, weight), bias), [x, weight, bias], (dy) => {
+    const y = customVjp(add(mul(normal, weight), bias), [x, weight, bias], (dy) => {
       const g = mul(dy, weight);
       // dx = rstd·(g − mean(g) − x̂·mean(g⊙x̂))
       const dx = mul(rstd, sub(sub(g, mean(g, -1, true)), mul(normal, mean(mul(g, normal), -1, true))));
       return [dx, sumRows(mul(dy, normal)), sumRows(dy)];
     });
+    return composite("layerNorm", y, [x, weight, bias], { eps });
   },
 );
 
@@ -39,10 +40,11 @@ export const rmsNorm: (x: Tensor, weight: Tensor, eps: number) => Tensor = /* @_
   (x, weight, eps) => {
     const rstd = rsqrt(add(mean(square(x), -1, true), eps));
     const normal = mul(x, rstd);
-    return customVjp(mul(normal, weight), [x, weight], (dy) => {
+    const y = customVjp(mul(normal, weight), [x, weight], (dy) => {
       const g = mul(dy, weight);
       return [mul(rstd, sub(g, mul(normal, mean(mul(g, normal), -1, true)))), sumRows(mul(dy, normal))];
     });
+    return composite("rmsNorm", y, [x, weight], { eps });
   },
 );
 

@@ -3,7 +3,7 @@ import { DTypeError, ShapeError } from "../errors.ts";
 import { dequantize as primitive } from "../primitives/choices.ts";
 import { formatShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { makeNode } from "./make.ts";
+import { composite, makeNode } from "./make.ts";
 import type { OpRecords } from "./record.ts";
 import { reshape } from "./views.ts";
 
@@ -34,13 +34,14 @@ export function dequantize(
       `dequantize: ${formatShape(shape)} in blocks of ${blockSize} needs ${Math.ceil(n / 2)} bytes, ${Math.ceil(n / blockSize)} scales and a table of 16, got ${codes.size}, ${scales.size} and ${table.size}`,
     );
   }
-  return makeNode(
+  const value = makeNode(
     primitive,
     [reshape(codes, [-1]), reshape(scales, [-1]), reshape(table, [-1])],
     { blockSize },
     [...shape],
     table.dtype,
   );
+  return composite("dequantize", value, [codes, scales, table], { format: "blocks of 4 bits", blockSize });
 }
 
 /** What tests know of these ops. */

@@ -7,7 +7,7 @@ import { broadcastShapes, resolveDim } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add, eq, maximum, mul, sub } from "./binary.ts";
 import { inPrecision } from "./in-precision.ts";
-import { customVjp, scalar } from "./make.ts";
+import { composite, customVjp, scalar } from "./make.ts";
 import { squeeze } from "./rearrange.ts";
 import type { OpRecords } from "./record.ts";
 import { amax, sum } from "./reductions.ts";
@@ -51,7 +51,8 @@ export const softmax: (x: Tensor, dim?: number, mask?: Tensor) => Tensor = /* @_
     const total = sum(e, d, true);
     const y = mul(e, where(eq(total, 0), 0, reciprocal(total)));
     // dx = y ⊙ (dy − Σ dy⊙y)
-    return customVjp(y, [x], (dy) => [mul(y, sub(dy, sum(mul(dy, y), d, true)))]);
+    customVjp(y, [x], (dy) => [mul(y, sub(dy, sum(mul(dy, y), d, true)))]);
+    return composite("softmax", y, mask === undefined ? [x] : [x, mask], { dim: d });
   },
 );
 
@@ -73,7 +74,8 @@ export const logSoftmax: (x: Tensor, dim?: number) => Tensor = /* @__PURE__ */ i
   // (x − m) first: x − (m + log Σ) would lose the small difference when m is large
   const centred = sub(x, shift(x, d));
   const y = sub(centred, log(sum(exp(centred), d, true)));
-  return customVjp(y, [x], (dy) => [sub(dy, mul(exp(y), sum(dy, d, true)))]);
+  customVjp(y, [x], (dy) => [sub(dy, mul(exp(y), sum(dy, d, true)))]);
+  return composite("logSoftmax", y, [x], { dim: d });
 });
 
 /** What tests know of these ops. */

@@ -2,7 +2,10 @@
 import { fields, flag, optional, probability, real } from "../check/rules.ts";
 import { ShapeError } from "../errors.ts";
 import { formatShape, sizeOf } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Composite, Node } from "../graph/node.ts";
+import type { Attrs } from "../primitives/primitive.ts";
+import { Tensor } from "../tensor.ts";
+import { composite } from "./make.ts";
 import { add, le, logicalAnd, mul } from "./binary.ts";
 import { inPrecision } from "./in-precision.ts";
 import { matmul } from "./matmul.ts";
@@ -25,9 +28,25 @@ export const linear: (x: Tensor, weight: Tensor, bias?: Tensor) => Tensor = /* @
         `linear: input ${formatShape(x.shape)} does not fit weight ${formatShape(weight.shape)}: the last dimension must be ${weight.shape[1]}`,
       );
     const flat = matmul(reshape(x, [sizeOf(x.shape.slice(0, -1)), inputs]), transpose(weight));
-    return reshape(bias === undefined ? flat : add(flat, bias), [...x.shape.slice(0, -1), weight.shape[0]!]);
+    const y = reshape(bias === undefined ? flat : add(flat, bias), [...x.shape.slice(0, -1), weight.shape[0]!]);
+    const decoded = decodedFrom(weight.node);
+    if (decoded === undefined) return y;
+    const stored = decoded.inputs.map((node) => new Tensor(node, weight.device));
+    return composite("dequantizedLinear", y, [x, ...stored, ...(bias === undefined ? [] : [bias])], {
+      ...decoded.attrs,
+      outputs: weight.shape[0]!,
+      dtype: weight.dtype,
+      bias: bias !== undefined,
+    });
   },
 );
+
+/** What a weight is decoded from, if it is, seen through casts. */
+function decodedFrom(weight: Node): Composite | undefined {
+  let at = weight;
+  while (at.leaf === undefined && at.record.lowering.class === "cast") at = at.inputs[0]!;
+  return at.composites?.find(({ name }) => name === "dequantize");
+}
 
 export interface AttentionWeightsOptions {
   /** bool, broadcastable to [batch, heads, queries, keys]; true = may be attended. */
@@ -74,8 +93,15 @@ export const attentionWeights: (q: Tensor, k: Tensor, options?: AttentionWeights
       const causal = le(iota(scores, -1), add(iota(scores, -2), ahead));
       mask = mask === undefined ? causal : logicalAnd(mask, causal);
     }
-    return softmax(scores, -1, mask);
+    const weights = softmax(scores, -1, mask);
+    return composite("attentionWeights", weights, [q, k, ...given(options.mask)], attrsOf(q, options));
   });
+
+const given = <T>(x: T | undefined): T[] => (x === undefined ? [] : [x]);
+
+function attrsOf(q: Tensor, { scale, causal = false, mask }: AttentionWeightsOptions): Attrs {
+  return { scale: scale ?? 1 / Math.sqrt(q.shape[q.rank - 1]!), causal, mask: mask !== undefined };
+}
 
 /** softmax(q·kᵀ·scale)·v for q, k, v [batch, heads, length, d]. */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
@@ -85,7 +111,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
       `attention: needs q, k, v [batch, heads, length, d], got ${formatShape(q.shape)}, ${formatShape(k.shape)}, ${formatShape(v.shape)}`,
     );
   const weights = attentionWeights(q, k, masking);
-  return matmul(drop === undefined ? weights : dropout(weights, drop.p, drop.key), v);
+  if (drop !== undefined) return matmul(dropout(weights, drop.p, drop.key), v);
+  return composite("attention", matmul(weights, v), [q, k, v, ...given(masking.mask)], attrsOf(q, masking));
 }
 
 /**

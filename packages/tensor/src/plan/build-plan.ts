@@ -13,7 +13,10 @@ import { invariant } from "../errors.ts";
 import type { Cell } from "../graph/cell.ts";
 import type { Program } from "../graph/program.ts";
 import type { Kernel } from "../ir/kernel.ts";
+import { answerOf } from "../ir/template.ts";
 import type { ScheduleNode } from "../schedule/graph.ts";
+import { bytesFor, finishPhases } from "../schedule/lower-composite.ts";
+import type { FinishedKernel } from "../schedule/lower.ts";
 import { schedule, type ScheduleOptions } from "../schedule/schedule.ts";
 import { sizeOf } from "../shape.ts";
 import { placeBuffers, type Lifetime } from "./arena.ts";
@@ -33,17 +36,21 @@ export function buildPlan(program: Program, options: ScheduleOptions): Plan {
     const home = homes.get(node);
     return home === undefined ? node : typeof home === "number" ? firstOutput + home : slotOfCell.get(home)!;
   };
-  const finished = drafts.map((draft) => ({ draft, ...draft.finish(homeOf) }));
+  const slotOf = (place: Place): number | undefined => {
+    const home = "id" in place ? homeOf(place) : undefined;
+    return typeof home === "number" ? home : undefined;
+  };
+  const finished = drafts.flatMap((draft) => draft.finish(homeOf)).flatMap((made) => replaced(made, options));
 
   // lifetimes of what lives in the arena; uploads are there from the start
-  const lifetimes = new Map<ScheduleNode, { first: number; last: number }>();
+  const lifetimes = new Map<Place, { first: number; last: number }>();
   const uploadNodes = program.hostLeaves.map((origin) => leaves.find((l) => l.origin === origin));
   uploadNodes.forEach((node) => {
     if (node !== undefined) lifetimes.set(node, { first: -1, last: -1 });
   });
   finished.forEach(({ args }, step) => {
     for (const node of args) {
-      if (typeof homeOf(node) === "number") continue;
+      if (slotOf(node) !== undefined) continue;
       const life = lifetimes.get(node);
       if (life === undefined) lifetimes.set(node, { first: step, last: step });
       else life.last = step;
@@ -55,24 +62,24 @@ export function buildPlan(program: Program, options: ScheduleOptions): Plan {
     options.target.arenaAlignment,
   );
   const offsetOf = new Map(arenaNodes.map((n, i) => [n, layout.offsets[i]!]));
-  const refOf = (node: ScheduleNode): BufferRef => {
-    const home = homeOf(node);
-    if (typeof home === "number") return { kind: "bound", slot: home, bytes: bytesFor(node) };
+  const refOf = (node: Place): BufferRef => {
+    const home = slotOf(node);
+    if (home !== undefined) return { kind: "bound", slot: home, bytes: bytesFor(node) };
     const offset = offsetOf.get(node);
-    invariant(offset !== undefined, `${node.primitive.name} has no place in the arena`);
+    invariant(offset !== undefined, "a buffer has no place in the arena");
     return { kind: "arena", offset, bytes: bytesFor(node) };
   };
 
   const kernels: Kernel[] = [];
   const kernelIds = new Map<string, number>();
-  const steps = finished.map(({ kernel, args, draft }): Step => {
+  const steps = finished.map(({ kernel, args, label }): Step => {
     const key = kernelKey(kernel);
     let id = kernelIds.get(key);
     if (id === undefined) {
       id = kernels.push(kernel) - 1;
       kernelIds.set(key, id);
     }
-    return { kernel: id, args: args.map(refOf), label: draft.label };
+    return { kernel: id, args: args.map(refOf), label };
   });
 
   const uploads = program.hostLeaves.map((origin, i): Upload => {
@@ -92,12 +99,21 @@ export function buildPlan(program: Program, options: ScheduleOptions): Plan {
   return { kernels, steps, arenaBytes: layout.bytes, uploads, bound };
 }
 
-function bytesFor(node: ScheduleNode): number {
-  return node.size * bytesOf(node.dtype);
+/** What a kernel's argument is before it has an address. */
+type Place = FinishedKernel["args"][number];
+
+/** The kernel, or the phases of a template that takes it. */
+function replaced(made: FinishedKernel, { templates, target, fusion }: ScheduleOptions): readonly FinishedKernel[] {
+  if (templates.length === 0 || !fusion || made.kernel.kind === "native") return [made];
+  const answer = answerOf(templates, made.kernel, target);
+  return answer === undefined
+    ? [made]
+    : finishPhases(answer.phases, made.args, `${made.label} by ${answer.template.name}`);
 }
 
 /** Equal keys mean equal code. Labels do not count; numbers JSON cannot spell are spelled out. */
 export function kernelKey(kernel: Kernel): string {
+  if (kernel.kind === "native") return `native ${kernel.key} ${JSON.stringify(kernel.args)}`;
   return JSON.stringify(kernel, (name, v: unknown) =>
     name === "label"
       ? undefined

@@ -88,7 +88,8 @@ export class PlanEngine implements Engine {
     const key = this.#options.planCache ? signatureOf(program) : "";
     const known = key === "" ? undefined : this.#plans.get(key);
     if (known !== undefined) return known;
-    const plan = buildPlan(program, { fusion: this.#options.fusion, target: this.backend.target });
+    const { target, templates = [] } = this.backend;
+    const plan = buildPlan(program, { fusion: this.#options.fusion, target, templates });
     const entry: Entry = { plan, executable: undefined, preparing: undefined };
     if (key !== "") this.#plans.set(key, entry);
     return entry;

@@ -124,6 +124,7 @@ export class KernelBuilder {
       case "matmul":
         return this.#accumulator(node, coords, guards);
       case "scatter":
+      case "composite":
         return this.#refuse(node, coords, guards);
       case "constant":
         return this.constant(type, node.attrs["value"] as number);

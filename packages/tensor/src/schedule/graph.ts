@@ -17,11 +17,23 @@ import type { Target } from "../ir/target.ts";
 import { roundTo } from "../memory-form.ts";
 import type { Attrs, Lowering, Primitive } from "../primitives/primitive.ts";
 import { sameShape, sizeOf } from "../shape.ts";
+import type { Template } from "../ir/template.ts";
+import { takeComposites, type TakenComposite } from "./composites.ts";
+
+/** Output number `output` of a composite that a template computes. Outputs of one have the same `group`. */
+export interface CompositeLowering {
+  readonly class: "composite";
+  readonly taken: TakenComposite;
+  readonly output: number;
+  readonly group: string;
+}
+
+export type ScheduleLowering = Lowering | CompositeLowering;
 
 export interface ScheduleNode {
   readonly id: number;
   readonly primitive: Primitive;
-  readonly lowering: Lowering;
+  readonly lowering: ScheduleLowering;
   readonly inputs: readonly ScheduleNode[];
   readonly attrs: Attrs;
   readonly shape: readonly number[];
@@ -44,7 +56,14 @@ export interface ScheduleGraph {
   readonly assignments: readonly { readonly cell: Cell; readonly value: ScheduleNode }[];
 }
 
-export function buildScheduleGraph(program: Program, target: Target, simplify: boolean): ScheduleGraph {
+export interface GraphOptions {
+  readonly target: Target;
+  readonly templates: readonly Template[];
+  /** Off: every node stays, and no template is asked. */
+  readonly simplify: boolean;
+}
+
+export function buildScheduleGraph(program: Program, { target, templates, simplify }: GraphOptions): ScheduleGraph {
   const known = new Map<string, ScheduleNode>();
   const nodes: ScheduleNode[] = [];
   const mapped = new Map<Node, ScheduleNode>();
@@ -73,7 +92,7 @@ export function buildScheduleGraph(program: Program, target: Target, simplify: b
     const key =
       constant !== undefined
         ? `const ${spell(constant)} ${dtype} ${shape.join(",")}`
-        : `${primitive.name} ${inputs.map((i) => i.id).join(",")} ${JSON.stringify(attrs, (_, v: unknown) => (typeof v === "number" ? spell(v) : v))} ${shape.join(",")} ${dtype}`;
+        : `${primitive.name} ${inputs.map((i) => i.id).join(",")} ${spellAttrs(attrs)} ${shape.join(",")} ${dtype}`;
     return intern(
       {
         primitive,
@@ -109,9 +128,48 @@ export function buildScheduleGraph(program: Program, target: Target, simplify: b
     return leaf.kind === "constant" ? `constant ${program.constants.indexOf(leaf.constant)}` : `leaf ${nodes.length}`;
   };
 
-  for (const node of program.nodes) mapped.set(node, convert(node));
+  const taking = simplify ? takeComposites(program, templates, target) : undefined;
+  for (const node of program.nodes)
+    if (taking === undefined || taking.needed.has(node)) mapped.set(node, convert(node));
+
+  /** An output of a composite. Its inputs are what phases find in memory, each by itself: what comes twice is copied. */
+  function whole(node: Node, taken: TakenComposite): ScheduleNode {
+    const { name, inputs, outputs, attrs } = taken.composite;
+    const from: ScheduleNode[] = [];
+    inputs.forEach((input, i) => {
+      const x = mapped.get(input)!;
+      from.push(from.includes(x) ? copyOf(x, i) : x);
+    });
+    const group = `composite ${name} ${from.map((i) => i.id).join(",")} ${spellAttrs(attrs)}`;
+    const output = outputs.indexOf(node);
+    return intern(
+      {
+        ...plain(node),
+        primitive: { ...node.record, name },
+        lowering: { class: "composite", taken, output, group },
+        inputs: from,
+      },
+      `${group} ${output} ${node.shape.join(",")} ${node.dtype}`,
+    );
+  }
+
+  function copyOf(x: ScheduleNode, place: number): ScheduleNode {
+    return intern(
+      {
+        ...plain(x.origin),
+        primitive: copyPrimitive,
+        lowering: copyPrimitive.lowering,
+        inputs: [x],
+        shape: x.shape,
+        dtype: x.dtype,
+      },
+      `copy ${x.id} ${place}`,
+    );
+  }
 
   function convert(node: Node): ScheduleNode {
+    const taken = taking?.taken.get(node);
+    if (taken !== undefined) return whole(node, taken);
     if (node.leaf !== undefined) {
       const key = leafKey(node.leaf);
       return intern(
@@ -164,6 +222,19 @@ export function buildScheduleGraph(program: Program, target: Target, simplify: b
   return { nodes, outputs: program.outputs.map((n) => mapped.get(n)!), assignments };
 }
 
+/** What a node brings along, whatever computes it. */
+function plain(node: Node): Omit<ScheduleNode, "id" | "users" | "size" | "primitive" | "lowering" | "inputs"> {
+  const { shape, dtype, scope } = node;
+  return { attrs: {}, shape, dtype, leaf: undefined, origin: node, constant: undefined, scope, after: undefined };
+}
+
+export const copyPrimitive: Primitive = {
+  name: "copy",
+  lowering: { class: "view", view: "alias" },
+  cost: 0,
+  reference: ([x]) => x!.data,
+};
+
 const reshapeLike: Primitive = {
   name: "reshape",
   lowering: { class: "view", view: "reshape" },
@@ -179,7 +250,7 @@ function beforeReshapes(node: Node, input: ScheduleNode): ScheduleNode {
   return at;
 }
 
-export function isReshape(lowering: Lowering): boolean {
+export function isReshape(lowering: ScheduleLowering): boolean {
   return lowering.class === "view" && lowering.view === "reshape";
 }
 
@@ -227,6 +298,10 @@ function foldConstant(
 function largestDivisor(n: number, limit: number): number {
   for (let d = Math.min(limit, n); d > 1; d--) if (n % d === 0) return d;
   return 1;
+}
+
+function spellAttrs(attrs: Attrs): string {
+  return JSON.stringify(attrs, (_, v: unknown) => (typeof v === "number" ? spell(v) : v));
 }
 
 function spell(v: number): string {

@@ -106,7 +106,7 @@ export function lowerGemm(
     refused,
     waits: new Set(builders.flatMap((b) => [...b.waits])),
     coversAll: true,
-    finish,
+    finish: (homeOf) => [{ ...finish(homeOf), label }],
   };
 }
 

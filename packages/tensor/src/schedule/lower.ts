@@ -27,7 +27,7 @@ import {
 /** A kernel before its buffers are known. */
 export interface KernelDraft {
   readonly root: ScheduleNode;
-  readonly kind: Kernel["kind"];
+  readonly kind: Kernel["kind"] | "composite";
   /** Every node it writes: the root and what it absorbed. */
   readonly writes: readonly ScheduleNode[];
   /** Every stored node it reads. */
@@ -42,7 +42,21 @@ export interface KernelDraft {
   readonly label: string;
   /** Stored nodes that merging made unnecessary to store. */
   readonly inlined?: ReadonlySet<ScheduleNode>;
-  finish(homeOf: (node: ScheduleNode) => unknown): { kernel: Kernel; args: readonly ScheduleNode[] };
+  /** The kernels that it becomes, in order: one, but for what a template computes in several phases. */
+  finish(homeOf: (node: ScheduleNode) => unknown): readonly FinishedKernel[];
+}
+
+/** Memory of one draft's kernels, in which they hand results to each other. */
+export interface Scratch {
+  readonly bytes: number;
+}
+
+export interface FinishedKernel {
+  readonly kernel: Kernel;
+  /** What its arguments are. */
+  readonly args: readonly (ScheduleNode | Scratch)[];
+  /** For profiles and errors. */
+  readonly label: string;
 }
 
 export interface LowerContext {
@@ -156,7 +170,7 @@ function finishLoop(root: ScheduleNode, builder: KernelBuilder, stores: readonly
         body,
         stores: kernelStores,
       };
-      return { kernel, args: args.nodes };
+      return [{ kernel, args: args.nodes, label }];
     },
   };
 }
@@ -224,7 +238,7 @@ export function lowerScatter(root: ScheduleNode, context: LowerContext): KernelD
         src: { body: src.body, value: src.at(srcValue) },
         out,
       };
-      return { kernel, args: args.nodes };
+      return [{ kernel, args: args.nodes, label }];
     },
   };
 }

@@ -16,10 +16,11 @@ import type { Cell } from "../graph/cell.ts";
 import type { Node } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
 import type { Target } from "../ir/target.ts";
-import type { Primitive } from "../primitives/primitive.ts";
+import type { Template } from "../ir/template.ts";
 import { absorb } from "./absorb.ts";
-import { buildScheduleGraph, type ScheduleNode, type ScheduleGraph } from "./graph.ts";
+import { buildScheduleGraph, copyPrimitive, type ScheduleNode, type ScheduleGraph } from "./graph.ts";
 import { findChains } from "./chains.ts";
+import { lowerComposite } from "./lower-composite.ts";
 import { lowerGemm } from "./lower-gemm.ts";
 import { lowerLoop, lowerScatter, type KernelDraft } from "./lower.ts";
 import { placeOperand } from "./operands.ts";
@@ -30,6 +31,8 @@ export interface ScheduleOptions {
   /** Off: every operation is a kernel of its own. */
   readonly fusion: boolean;
   readonly target: Target;
+  /** The backend's own ways to compute composites and kernels; none are asked where fusion is off. */
+  readonly templates: readonly Template[];
 }
 
 export interface Schedule {
@@ -47,16 +50,9 @@ interface Roots {
   readonly roots: ScheduleNode[];
 }
 
-const copyPrimitive: Primitive = {
-  name: "copy",
-  lowering: { class: "view", view: "alias" },
-  cost: 0,
-  reference: ([x]) => x!.data,
-};
-
 export function schedule(program: Program, options: ScheduleOptions): Schedule {
   const { target } = options;
-  const graph = buildScheduleGraph(program, target, options.fusion);
+  const graph = buildScheduleGraph(program, { target, templates: options.templates, simplify: options.fusion });
   const { homes, roots } = claimRoots(graph);
   const live = reachable(roots);
   const stored = new Set<ScheduleNode>(roots);
@@ -65,6 +61,8 @@ export function schedule(program: Program, options: ScheduleOptions): Schedule {
     if (node.leaf !== undefined || node.constant !== undefined) continue;
     const isView = node.lowering.class === "view";
     if (node.lowering.class === "scatter" || (!options.fusion && !isView)) stored.add(node);
+    if (node.lowering.class === "composite")
+      for (const x of [node, ...node.inputs]) if (x.leaf === undefined) stored.add(x);
     if (node.lowering.class === "matmul") node.inputs.forEach((x) => placeOperand(x, { stored, packed }, target));
   }
   /** Results that must be computed aside and copied: merging the two again would bring the hazard back. */
@@ -78,7 +76,8 @@ export function schedule(program: Program, options: ScheduleOptions): Schedule {
     for (const node of plan.shared) stored.add(node);
     if (stored.size === before)
       for (const draft of plan.drafts)
-        if (draft.reads.size + draft.writes.length > target.maxArguments) stored.add(cutPoint(draft, stored));
+        if (draft.kind !== "composite" && draft.reads.size + draft.writes.length > target.maxArguments)
+          stored.add(cutPoint(draft, stored));
     if (stored.size !== before) continue;
     const merged = options.fusion
       ? absorb(plan.drafts, stored, {
@@ -215,7 +214,11 @@ function attempt(
     if (chain !== undefined)
       drafts.push(lowered.get(node, isStored, (context) => lowerGemm(chain, context, target), chain));
     else if (owner.has(node)) continue;
-    else if (node.lowering.class === "scatter")
+    else if (node.lowering.class === "composite") {
+      const { group } = node.lowering;
+      const wanted = live.filter((n) => n.lowering.class === "composite" && n.lowering.group === group);
+      if (wanted[0] === node) drafts.push(lowerComposite(wanted));
+    } else if (node.lowering.class === "scatter")
       drafts.push(lowered.get(node, isStored, (context) => lowerScatter(node, context)));
     else if (isStored(node)) drafts.push(lowered.get(node, isStored, (context) => lowerLoop(node, context)));
   }

@@ -12,7 +12,7 @@ interface HostBuffer extends DeviceBuffer {
 }
 
 export class InterpreterBackend implements Backend {
-  readonly name = "interpreter";
+  readonly name: string = "interpreter";
   /** It has no limits of its own: its plans are those of the narrowest device. */
   readonly target: Target = baseTarget;
   readonly synchronous = true;

@@ -4,6 +4,7 @@ import { now } from "../../clock.ts";
 import type { TypedArray } from "../../dtype.ts";
 import { invariant, LowrankError } from "../../errors.ts";
 import type { Target } from "../../ir/target.ts";
+import type { Template } from "../../ir/template.ts";
 import { kernelKey } from "../../plan/build-plan.ts";
 import type { BufferRef, Plan } from "../../plan/plan.ts";
 import { wordAt } from "./address.ts";
@@ -15,6 +16,7 @@ import { instantiate, type LoadedModule, type WasmFunction } from "./platform.ts
 import { WorkerPool } from "./pool.ts";
 import { runTable } from "./run-table.ts";
 import { wasmTarget } from "./target.ts";
+import { wasmTemplates } from "./templates.ts";
 import { SPINS } from "./worker-source.ts";
 
 interface HeapBuffer extends DeviceBuffer {
@@ -66,6 +68,7 @@ export class WasmBackend implements Backend {
   readonly name = "wasm";
   readonly synchronous = true;
   readonly target: Target;
+  readonly templates: readonly Template[] = wasmTemplates;
   readonly #heap: Heap;
   readonly #pool: WorkerPool;
   readonly #features: WasmFeatures;

@@ -12,6 +12,9 @@ export interface WasmFeatures {
   readonly fma: boolean;
 }
 
+/** The code of a `NativeKernel`: emits functions whose names begin with `prefix`. */
+export type WasmEmitter = (module: ModuleBuilder, prefix: string, features: WasmFeatures) => KernelCode;
+
 /** Coordinates and counts are signed 32-bit integers, and loops may count a block beyond their end. */
 const MOST_ELEMENTS = 2 ** 31 - 2 ** 20;
 
@@ -28,6 +31,8 @@ export function emitKernel(kernel: Kernel, module: ModuleBuilder, prefix: string
       return emitGemm(kernel, module, prefix, features);
     case "scatter":
       return emitScatter(kernel, module, prefix, features);
+    case "native":
+      return (kernel.code as WasmEmitter)(module, prefix, features);
   }
 }
 
@@ -44,5 +49,7 @@ function indexSpaces(kernel: Kernel): number[] {
       ];
     case "scatter":
       return [kernel.rows * kernel.cols, kernel.count * kernel.cols];
+    case "native":
+      return kernel.args.map(({ size }) => size);
   }
 }

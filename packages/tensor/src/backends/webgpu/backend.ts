@@ -7,6 +7,7 @@ import { now } from "../../clock.ts";
 import type { TypedArray } from "../../dtype.ts";
 import { DeviceError, invariant, LowrankError } from "../../errors.ts";
 import type { Target } from "../../ir/target.ts";
+import type { Template } from "../../ir/template.ts";
 import type { BufferRef, Plan } from "../../plan/plan.ts";
 import type { Backend, BackendInfo, DeviceBuffer, Executable, MemoryInfo, StepTiming } from "../backend.ts";
 import { readBuffer, requestGpuDevice, type OpenDevice } from "./device.ts";
@@ -14,6 +15,7 @@ import { inErrorScope } from "./error-scope.ts";
 import { BufferUsage, type GpuBindGroup, type GpuBinding, type GpuBuffer, type GpuComputePass } from "./gpu-types.ts";
 import { PipelineCache, type Pipeline } from "./pipelines.ts";
 import { webGpuTarget } from "./target.ts";
+import { webGpuTemplates } from "./templates.ts";
 
 interface WebGpuBuffer extends DeviceBuffer {
   readonly gpu: GpuBuffer;
@@ -39,6 +41,7 @@ export class WebGpuBackend implements Backend {
   readonly name = "webgpu";
   readonly synchronous = false;
   readonly target: Target;
+  readonly templates: readonly Template[] = webGpuTemplates;
   readonly #open: OpenDevice;
   readonly #pipelines: PipelineCache;
   readonly #live = new Set<WebGpuBuffer>();

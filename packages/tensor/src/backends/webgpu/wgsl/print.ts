@@ -15,6 +15,8 @@ export function printKernel(kernel: Kernel): WgslKernel {
       return product([...kernel.batch, kernel.m, kernel.n]) === 0 ? nothing : printGemm(kernel);
     case "scatter":
       return kernel.rows * kernel.cols === 0 ? nothing : printScatter(kernel);
+    case "native":
+      return kernel.code as WgslKernel;
   }
 }
 

@@ -1,0 +1,59 @@
+/** A composite that a template took, as a draft whose kernels are the template's phases. */
+import { bytesOf } from "../dtype.ts";
+import { invariant } from "../errors.ts";
+import type { Kernel } from "../ir/kernel.ts";
+import type { Phases } from "../ir/template.ts";
+import { labelOf, type FinishedKernel, type KernelDraft, type Scratch } from "./lower.ts";
+import type { CompositeLowering, ScheduleNode } from "./graph.ts";
+
+/** @param wanted its outputs that are, the first of which stands for all */
+export function lowerComposite(wanted: readonly ScheduleNode[]): KernelDraft {
+  const root = wanted[0]!;
+  const { taken } = root.lowering as CompositeLowering;
+  const { composite, phases, by } = taken;
+  const outputs = composite.outputs.map(
+    (node, i): ScheduleNode | Scratch =>
+      wanted.find((w) => (w.lowering as CompositeLowering).output === i) ?? {
+        bytes: bytesOf(node.dtype) * node.shape.reduce((a, b) => a * b, 1),
+      },
+  );
+  const label = labelOf(root);
+  return {
+    root,
+    kind: "composite",
+    label,
+    writes: wanted,
+    reads: new Set(root.inputs),
+    readsOnlyAt: () => false,
+    refused: new Set(),
+    waits: new Set(),
+    coversAll: true,
+    finish: () => finishPhases(phases, [...root.inputs, ...outputs], `${label} by ${by}`),
+  };
+}
+
+/** @param operands what phases number as their arguments, without the scratch */
+export function finishPhases(
+  { phases, scratch = [] }: Phases,
+  operands: readonly (ScheduleNode | Scratch)[],
+  label: string,
+): FinishedKernel[] {
+  const places = [...operands, ...scratch.map((bytes): Scratch => ({ bytes }))];
+  return phases.map(({ kernel, args }) => {
+    invariant(
+      args.length === kernel.args.length &&
+        new Set(args).size === args.length &&
+        args.every((at, i) => places[at] !== undefined && fits(kernel, i, places[at])),
+      `${label}: arguments [${args.join(", ")}] do not fit ${kernel.label}`,
+    );
+    return { kernel, args: args.map((at) => places[at]!), label: `${label}: ${kernel.label}` };
+  });
+}
+
+function fits({ args }: Kernel, i: number, place: ScheduleNode | Scratch): boolean {
+  return args[i]!.size * bytesOf(args[i]!.dtype) <= bytesFor(place);
+}
+
+export function bytesFor(place: ScheduleNode | Scratch): number {
+  return "bytes" in place ? place.bytes : place.size * bytesOf(place.dtype);
+}
