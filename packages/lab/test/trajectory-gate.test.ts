@@ -4,7 +4,7 @@
  */
 import { BertForSequenceClassification, LlamaForCausalLM, parseBertConfig, parseLlamaConfig } from "@lowrank/models";
 import { AdamW, clipGradNorm, Rngs, grad, linearSchedule } from "@lowrank/nn";
-import { adapt } from "@lowrank/peft";
+import { adapt, type AdapterOptions } from "@lowrank/peft";
 import { compile, init, type HostTensor, type InitOptions, type MemoryInfo } from "@lowrank/tensor";
 import { describe, expect, it } from "vitest";
 import { swiftShaderAvailable } from "../../tensor/test/support/swiftshader.ts";
@@ -15,7 +15,7 @@ interface Options {
   readonly batch?: number;
   readonly steps?: number;
   readonly compiled?: boolean;
-  readonly lora?: boolean;
+  readonly adapter?: AdapterOptions | undefined;
   readonly constantLr?: boolean;
 }
 
@@ -47,7 +47,7 @@ async function train({
   batch = 8,
   steps = 30,
   compiled = true,
-  lora = false,
+  adapter,
   constantLr = false,
 }: Options): Promise<Trajectory> {
   const device = await init(where);
@@ -63,12 +63,7 @@ async function train({
       }),
     );
     await model.materialize({ device, seed: 5 });
-    if (lora)
-      await adapt(
-        model,
-        { r: 4, alpha: 8, dropout: 0.1, targetModules: ["query", "key", "value", "dense"], taskType: "SEQ_CLS" },
-        { device, seed: 5 },
-      );
+    if (adapter !== undefined) await adapt(model, { taskType: "SEQ_CLS", ...adapter }, { device, seed: 5 });
     for (const [name, w] of model.namedWeights()) w.name = name;
     model.train(new Rngs(device, 11));
     const factor = linearSchedule({ warmupSteps: 5, totalSteps: 40 });
@@ -118,14 +113,19 @@ function apart(a: Trajectory, b: Trajectory): number {
   return Math.max(...a.losses.map((l, i) => Math.abs(l - b.losses[i]!) / Math.abs(l)));
 }
 
-describe.each([
-  ["full fine-tuning", false],
-  ["LoRA", true],
-] as const)("thirty steps of %s", (_, lora) => {
+const targetModules = ["query", "key", "value", "dense"];
+
+describe.each<[string, AdapterOptions | undefined]>([
+  ["full fine-tuning", undefined],
+  ["LoRA", { r: 4, alpha: 8, dropout: 0.1, targetModules }],
+  ["IA³", { method: "ia3" }],
+  // layers of three sizes that take their parts of one pair of projections
+  ["VeRA", { method: "vera", r: 6, dropout: 0.1, targetModules }],
+])("thirty steps of %s", (_, adapter) => {
   it("have the same bits replayed, uncompiled and without a plan cache", async () => {
-    const replayed = await train({ device: wasm, lora });
-    const uncompiled = await train({ device: wasm, lora, compiled: false });
-    const uncached = await train({ device: { ...wasm, planCache: false }, lora, compiled: false });
+    const replayed = await train({ device: wasm, adapter });
+    const uncompiled = await train({ device: wasm, adapter, compiled: false });
+    const uncached = await train({ device: { ...wasm, planCache: false }, adapter, compiled: false });
     expect(uncompiled.losses).toEqual(replayed.losses);
     expect(uncached.losses).toEqual(replayed.losses);
     expect(uncompiled.weights).toEqual(replayed.weights);
@@ -135,9 +135,9 @@ describe.each([
   // Differently fused sums round differently, 6e-8 a step; Adam's division by √v lets a difference grow while v is still small,
   // by less than a factor of two a step over the ten steps of that.
   it("agree without fusion, on the interpreter and with the reference", async () => {
-    const fused = await train({ device: wasm, lora });
+    const fused = await train({ device: wasm, adapter });
     for (const other of [{ ...wasm, fusion: false }, { device: "interpreter" }, { device: "reference" }] as const) {
-      expect(apart(fused, await train({ device: other, lora })), JSON.stringify(other)).toBeLessThan(1e-4);
+      expect(apart(fused, await train({ device: other, adapter })), JSON.stringify(other)).toBeLessThan(1e-4);
     }
     // the interpreters are slow by design: half a minute here, three times that on a machine with other work
   }, 600_000);
@@ -243,10 +243,14 @@ it("a schedule is followed, not frozen at the step that was captured", async () 
   expect(apart(followed, frozen)).toBeGreaterThan(1e-3);
 });
 
-it("one thread and two write the same bytes", async () => {
+it.each<[string, number, AdapterOptions | undefined]>([
+  ["full fine-tuning", 30, undefined],
+  ["IA³", 10, { method: "ia3" }],
+  ["VeRA", 10, { method: "vera", r: 64, targetModules }],
+])("one thread and two write the same bytes: %s", async (_, steps, adapter) => {
   const [one, two] = [
-    await train({ device: { device: "wasm", threads: 1 }, hidden: 128, batch: 32 }),
-    await train({ device: { device: "wasm", threads: 2 }, hidden: 128, batch: 32 }),
+    await train({ device: { device: "wasm", threads: 1 }, hidden: 128, batch: 32, steps, adapter }),
+    await train({ device: { device: "wasm", threads: 2 }, hidden: 128, batch: 32, steps, adapter }),
   ];
   expect(two.losses).toEqual(one.losses);
   expect(two.weights).toEqual(one.weights);

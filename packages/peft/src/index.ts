@@ -17,10 +17,12 @@ export { AdaptedEmbedding } from "./layers/adapted-embedding.ts";
 export { AdaptedProjection } from "./layers/adapted-projection.ts";
 export { Adapters, type AdaptedBase, type MergeOptions, type MergeReport } from "./layers/adapters.ts";
 export { DoraUpdate } from "./layers/dora.ts";
+export { Ia3Update, type Ia3UpdateOptions } from "./layers/ia3.ts";
 export { LoraUpdate, type LoraOptions } from "./layers/lora.ts";
 export { LowRankUpdate, type LowRankOptions } from "./layers/low-rank.ts";
 export { SvdUpdate, type SvdOptions } from "./layers/svd.ts";
 export { Update, type LowRank, type NamedUpdateWeight, type Ranks, type UpdateBase } from "./layers/update.ts";
+export { Projections, VeraUpdate, type VeraUpdateOptions } from "./layers/vera.ts";
 export type { Layer, Target } from "./layers/walk.ts";
 export { qr } from "./linear-algebra.ts";
 export { adaLoraConfig, stepsOf, type AdaLoraConfig } from "./lora/adalora-config.ts";
@@ -28,6 +30,7 @@ export type { AdaLoraAdapterConfig, InitLora, LoraConfig } from "./lora/config.t
 export { adalora } from "./methods/adalora.ts";
 export { COMMON_RULES, COMMON_SPELT, commonConfig, LAYER_RULES } from "./methods/common.ts";
 export { dora } from "./methods/dora.ts";
+export { ia3, type Ia3Config } from "./methods/ia3.ts";
 export { lora } from "./methods/lora.ts";
 export type {
   AdapterConfig,
@@ -42,6 +45,7 @@ export type {
   TaskType,
 } from "./methods/method.ts";
 export { adapterConfig, registerMethod, type AdapterOptions } from "./methods/registry.ts";
+export { vera, type VeraConfig } from "./methods/vera.ts";
 export { loadMlxAdapter } from "./mlx.ts";
 export type { Unmatched } from "./names.ts";
 export { parameterReport, type ParameterReport } from "./report.ts";

@@ -45,7 +45,7 @@ export function select(model: Module, config: AdapterConfig): Selection {
     ? all.flatMap(([path, module]) =>
         module instanceof Projection && !endsIn(path, model.family?.outputEmbeddings ?? []) ? [path] : [],
       )
-    : (wanted ?? defaultTargets(model, config.method.targets, paths));
+    : (wanted ?? defaultTargets(model, config.method, paths));
   const chosen = choose(model, all, rule, config, unmatched);
   if (typeof wanted === "object")
     for (const name of wanted)
@@ -60,12 +60,9 @@ export function select(model: Module, config: AdapterConfig): Selection {
     );
   const { method } = config;
   const named: AdapterConfig = { ...config, targetModules: rule };
-  const resolved = method.chosen?.(named, model) ?? named;
-  const rows = method.resolve(
-    chosen.map(([path, target]) => ({ path, target, ...sizeOfTarget(target) })),
-    resolved,
-    unmatched,
-  );
+  const targets = chosen.map(([path, target]) => ({ path, target, ...sizeOfTarget(target) }));
+  const resolved = method.completed?.(named, model, targets, unmatched) ?? named;
+  const rows = method.resolve(targets, resolved, unmatched);
   const idle = (method.idle?.(config) ?? []).map((what) => `${what}; it is ignored, as in PEFT`);
   const strange = Object.keys(config.source).length === 0 ? [] : strangeKeys(method, config.source);
   return { rows, saved, config: resolved, warnings: [...strange, ...idle, ...unmatched.warnings] };

@@ -8,7 +8,7 @@ import { adaLoraIdle, loraConfig, type AdaLoraAdapterConfig } from "../lora/conf
 import { LORA_FILE, parseLora, writeLora, type LoraFile } from "../lora/file.ts";
 import { rankRow } from "../lora/rows.ts";
 import { refuseScale, timesStrength } from "../lora/scales.ts";
-import { lora } from "./lora.ts";
+import { ATTENTION_NAMES, lora } from "./lora.ts";
 import type { ChosenTarget, FileKeys, Method, OptionsOf, SavedRow, TargetRow } from "./method.ts";
 import type { Unmatched } from "../names.ts";
 
@@ -52,6 +52,7 @@ export const adalora: Method<AdaLoraAdapterConfig> = {
   file: FILE,
   tensors: lora.tensors,
   targets: "adalora",
+  usualNames: ATTENTION_NAMES,
   cutsVocabulary: true,
   defaults: complete,
   parse: (file: AdaLoraFile, common) => {

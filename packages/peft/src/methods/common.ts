@@ -12,9 +12,18 @@ const aMethod: Rule<Method | string> = leaf(
 
 /** Of every method. */
 export const COMMON_RULES: Rules<
-  "method" | "targetModules" | "excludeModules" | "modulesToSave" | "taskType" | "onUnmatchedPattern" | "source"
+  | "method"
+  | "bias"
+  | "targetModules"
+  | "excludeModules"
+  | "modulesToSave"
+  | "taskType"
+  | "onUnmatchedPattern"
+  | "source"
 > = {
   method: optional(aMethod),
+  // methods that train biases of the base allow more
+  bias: optional(oneOf<AdapterConfig["bias"]>("none")),
   targetModules: optional(names),
   excludeModules: optional(names),
   modulesToSave: optional(listOf(name)),

@@ -10,6 +10,9 @@ import { savedScales } from "../lora/scales.ts";
 import { startProjection } from "../lora/start.ts";
 import type { Method, StartContext, TargetRow } from "./method.ts";
 
+/** Attention's projections by the names they have in most models. */
+export const ATTENTION_NAMES: readonly (readonly string[])[] = [["query", "value"], ["c_attn"], ["q_proj", "v_proj"]];
+
 export const lora: Method<LoraConfig> = {
   name: "lora",
   label: "LoRA",
@@ -17,6 +20,7 @@ export const lora: Method<LoraConfig> = {
   file: LORA_FILE,
   tensors: /\.lora_(A|B|E|embedding_A|embedding_B|magnitude_vector)(\.|$)/,
   targets: "lora",
+  usualNames: ATTENTION_NAMES,
   cutsVocabulary: true,
   defaults: (options) => loraConfig(lora, options),
   parse: (file, common) => loraConfig(lora, parseLora(file, common)),

@@ -124,6 +124,8 @@ export interface Method<C extends AdapterConfig = AdapterConfig> {
   readonly tensors: RegExp;
   /** The family's list of modules that are taken where nothing is said. */
   readonly targets: keyof AdapterTargets;
+  /** The same for models of no family: the first of these lists that names something. */
+  readonly usualNames?: readonly (readonly string[])[];
   /** Whether a table for a larger vocabulary may be cut to the model's: not where the method computes with all of its rows. */
   readonly cutsVocabulary: boolean;
 
@@ -140,8 +142,8 @@ export interface Method<C extends AdapterConfig = AdapterConfig> {
   /** Values that depend on the base, once both have memory. What the base lost by it is given back by the function that is returned. */
   start?(context: StartContext<C>): Promise<(() => Promise<void>) | undefined>;
 
-  /** The configuration with the targets that were chosen. */
-  chosen?(config: C, model: Module): C;
+  /** The configuration with what the model says where nothing was said. Names that match nothing are told to `unmatched`. */
+  completed?(config: C, model: Module, chosen: readonly ChosenTarget[], unmatched: Unmatched): C;
   /** What is said and has no meaning. */
   idle?(config: C): string[];
   /** The scale of an update at `strength`; a method without has no scale to change. */

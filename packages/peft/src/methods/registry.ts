@@ -4,13 +4,15 @@ import { nearestName } from "@lowrank/tensor/check";
 import type { LoraConfig } from "../lora/config.ts";
 import { adalora } from "./adalora.ts";
 import { dora } from "./dora.ts";
+import { ia3, type Ia3Config } from "./ia3.ts";
 import { lora } from "./lora.ts";
 import type { AdapterConfig, Method, OptionsOf } from "./method.ts";
+import { vera, type VeraConfig } from "./vera.ts";
 
-const methods: Method[] = [lora, dora, adalora];
+const methods: Method[] = [lora, dora, adalora, ia3, vera];
 
 /** Options of the methods that are built in, or a complete configuration of any. */
-export type AdapterOptions = OptionsOf<LoraConfig> | AdapterConfig;
+export type AdapterOptions = OptionsOf<LoraConfig> | OptionsOf<Ia3Config> | OptionsOf<VeraConfig> | AdapterConfig;
 
 /**
  * Adds a method: options may name it, and files with its `peftType` are read as its.
