@@ -79,7 +79,13 @@ describe("a study file", () => {
       `"study.yaml: "configs.lora.method" is "lorra"; did you mean "lora"?"`,
     );
     expect(errorOf(MINIMAL, ["configs.head.method=adapters"])).toMatchInlineSnapshot(
-      `"study.yaml: "configs.head.method" is "adapters"; known: head, lora, adalora, full"`,
+      `"study.yaml: "configs.head.method" is "adapters"; known: head, lora, adalora, ia3, vera, full"`,
+    );
+    expect(errorOf(MINIMAL, ["configs.v={method: vera, target: [query], alpha: 3}"])).toMatchInlineSnapshot(
+      `"study.yaml: unknown key "configs.v.alpha"; known: method, r, dropout, dInitial, projectionPrngKey, saveProjection, target, modulesToSave, storage, precision, gradientCheckpointing, train"`,
+    );
+    expect(errorOf(MINIMAL, ["configs.i={method: ia3, target: [query], feedforward: null}"])).toMatchInlineSnapshot(
+      `"study.yaml: "configs.i.feedforward" is null; expected a list of module names, which may be empty, or one regular expression"`,
     );
     expect(errorOf(MINIMAL, ["train.lr=fast"])).toMatchInlineSnapshot(
       `"study.yaml: "train.lr" is "fast"; expected number, received string"`,

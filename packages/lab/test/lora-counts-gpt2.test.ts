@@ -57,6 +57,15 @@ it.each([
   expect([report.trainable, report.total]).toEqual([trainable, total]);
 });
 
+// PEFT 0.21.2, get_nb_trainable_parameters
+it.each([
+  ["IA3", 64_512, 24],
+  ["VERA", 30_720, 12],
+] as const)("%s, architecture default", (peft_type, trainable, modules) => {
+  const report = count({ model_type: "gpt2" }, { peft_type, task_type: "CAUSAL_LM" });
+  expect([report.trainable, report.total, report.modules.length]).toEqual([trainable, base + trainable, modules]);
+});
+
 it("a classifier trains a copy of its head", () => {
   const report = count(
     { model_type: "gpt2" },

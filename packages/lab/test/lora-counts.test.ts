@@ -1,6 +1,6 @@
 /** Parameter counts of BERT-base as real PEFT prints them (peft 0.21, param_counts.txt of the golden numbers), without a byte of weights. */
 import { BertForSequenceClassification, metaModel } from "@lowrank/models";
-import { adaLoraConfig, attach, familyRanks, type LoraConfig } from "@lowrank/peft";
+import { adaLoraConfig, attach, familyRanks, type AdapterOptions, type LoraConfig } from "@lowrank/peft";
 import { expect, it } from "vitest";
 
 const target = ["query", "key", "value", "dense"];
@@ -120,6 +120,23 @@ it.each(ROWS)("%s", (_, config, trainable, total, modules) => {
   const report = adapter.report();
   expect([report.trainable, report.total, report.table.length]).toEqual([trainable, total, modules]);
   expect(report.percent).toBeCloseTo((100 * trainable) / total, 10);
+});
+
+// PEFT 0.21.2, get_nb_trainable_parameters
+it.each<[string, AdapterOptions, number, number, number]>([
+  ["IA³, architecture default", { method: "ia3" }, 66_050, 109_549_828, 48],
+  [
+    "IA³ on what query and value give",
+    { method: "ia3", targetModules: ["query", "value"], feedforwardModules: [] },
+    19_970,
+    109_503_748,
+    24,
+  ],
+  ["VeRA, architecture default: projections are buffers", { method: "vera" }, 26_114, 109_509_892, 24],
+  ["VeRA of rank 64", { method: "vera", r: 64, targetModules: ["query", "dense"] }, 69_954, 109_553_732, 49],
+])("%s", (_, config, trainable, total, modules) => {
+  const report = attach(metaModel("BertForSequenceClassification", {}), { ...config, taskType: "SEQ_CLS" }).report();
+  expect([report.trainable, report.total, report.table.length]).toEqual([trainable, total, modules]);
 });
 
 it("the pattern keys that most likely did nothing in the study are an error here", () => {

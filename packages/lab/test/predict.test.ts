@@ -87,6 +87,25 @@ describe("predicted parameter counts of BERT-base", () => {
     expect(predictParameters(bertBase, method)).toMatchObject({ trainable: 2_011_502, total: 111_495_353 });
   });
 
+  it("counts IA³'s vectors by what they scale, and VeRA's vectors without its projections", () => {
+    const common = { modulesToSave: ["classifier"], ...plain };
+    const ia3 = { method: "ia3", target: ["key", "value", "output.dense"], ...common } as const;
+    expect(predictParameters(bertBase, ia3)).toMatchObject({ trainable: 66_050, total: 109_549_828 });
+    const outputs = { ...ia3, target: ["query", "value"], feedforward: [] };
+    expect(predictParameters(bertBase, outputs)).toMatchObject({ trainable: 19_970, total: 109_503_748 });
+    const vera = { r: 256, dropout: 0, dInitial: 0.1, projectionPrngKey: 0, saveProjection: true, ...common } as const;
+    expect(predictParameters(bertBase, { method: "vera", target: ["query", "value"], ...vera })).toMatchObject({
+      trainable: 26_114,
+      total: 109_509_892,
+    });
+    expect(() => predictParameters(bertBase, { ...ia3, feedforward: ["dense"] })).toThrow(
+      '"feedforward" "dense" must stand in "target" too',
+    );
+    expect(() => predictParameters(bertBase, { ...ia3, feedforward: "query" })).toThrow(
+      '"feedforward" "query" matches none of the adapted modules',
+    );
+  });
+
   it("refuses a pattern or a target that matches nothing", () => {
     expect(() => predictParameters(bertBase, lora({ rankPattern: { attention: 6 } }))).toThrow(
       /pattern "attention" matches none of the adapted modules/,

@@ -90,6 +90,41 @@ describe("a study", () => {
     model.dispose();
   });
 
+  it("runs with IA³ and VeRA: every proof holds, and what they save loads as what was trained", async () => {
+    const out = temporary();
+    const set = [
+      ...SMALL,
+      // λ_d of VeRA has no gradient before λ_b has moved, which the first step, at rate 0, does not do
+      "train.epochs=2",
+      "configs={ia3: {method: ia3, target: [key, value, output.dense]}, outputs: {method: ia3, target: [query], feedforward: []}, vera: {method: vera, r: 4, target: all-linear}, drawn: {method: vera, r: 4, target: [query, intermediate.dense], saveProjection: false, dropout: 0.1}}",
+    ];
+    const { results, failures } = await execute(out, plan(out, "planted", { set, seeds: [1] }));
+    expect(failures).toEqual([]);
+    expect(results.flatMap((run) => run.proofs.filter((proof) => !proof.holds))).toEqual([]);
+    // the head has 8·2 + 2
+    expect(Object.fromEntries(results.map((run) => [run.config, run.parameters.trainable - 18]))).toEqual({
+      ia3: 4 * 8,
+      outputs: 8,
+      vera: 7 * (4 + 8),
+      drawn: 2 * (4 + 8),
+    });
+    for (const run of results) {
+      const model = metaModel("BertForSequenceClassification", {
+        vocab_size: 64,
+        hidden_size: 8,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        intermediate_size: 8,
+        max_position_embeddings: 6,
+      });
+      await model.materialize({ device });
+      const adapter = await loadAdapter(model, directory(join(out, "runs", run.name, "adapter")), { device });
+      expect(adapter.table.map(({ module }) => module)).toEqual(run.modules.map(({ module }) => module));
+      expect(adapter.warnings).toEqual([]);
+      model.dispose();
+    }
+  });
+
   it("trains to the same bits with anomaly detection on, and names what goes wrong", async () => {
     const set = [
       ...SMALL,

@@ -230,6 +230,26 @@ it("takes the family's modules where nothing is said, and files may leave them o
   }
 });
 
+it("beside targets in other words the family's names are written as an expression, which PEFT reads", async () => {
+  class Known extends Toy {
+    override get family() {
+      return familyOf({ targets: { lora: [], ia3Feedforward: ["layer.0.down", "1.down"] } });
+    }
+  }
+  const device = await init({ device: "reference" });
+  const [model, other, files] = [new Known(4), new Toy(4), new MemoryFiles()];
+  for (const one of [model, other]) await one.materialize({ device, seed: 1 });
+  await saveAdapter(await adapt(model, { method: "ia3", targetModules: ["down"] }, { device }), files);
+  const config = JSON.parse(await files.text("adapter_config.json")) as Record<string, unknown>;
+  expect(config["feedforward_modules"]).toBe(".*(layer\\.0\\.down|1\\.down)");
+  const loaded = await loadAdapter(other, files, { device });
+  expect(loaded.table.map((row) => row.scales)).toEqual(["input", "input"]);
+  // what PEFT writes there and refuses itself
+  const theirs = parseAdapterConfig({ ...config, feedforward_modules: ["0.down"] });
+  expect(attach(new Toy(4), theirs).table.map((row) => row.scales)).toEqual(["input", "output"]);
+  device.close();
+});
+
 it("has no scale, is no sum, has no form for embeddings and does not share a layer with what adds", async () => {
   const device = await init({ device: "reference" });
   const model = new Toy(4);

@@ -45,13 +45,9 @@ const numerics = {
   gradientCheckpointing: z.boolean().default(false),
 };
 
-const targets = {
-  alpha: positive.default(16),
-  dropout: probability.default(0),
-  target: names,
-  exclude: names.optional(),
-  modulesToSave: z.array(z.string()).default(["classifier"]),
-};
+const modulesToSave = z.array(z.string()).default(["classifier"]);
+const targets = { target: names, exclude: names.optional(), modulesToSave };
+const scaled = { alpha: positive.default(16), dropout: probability.default(0), ...targets };
 
 /** A number of steps, or a fraction of the training. */
 const steps = z
@@ -72,7 +68,7 @@ const method = z.discriminatedUnion("method", [
   z.strictObject({
     method: z.literal("lora"),
     r: count.default(8),
-    ...targets,
+    ...scaled,
     ...numerics,
     dora: z.boolean().default(false),
     rankPattern: z.record(z.string(), count).default({}),
@@ -96,7 +92,30 @@ const method = z.discriminatedUnion("method", [
         error: `expected true, false, "sensitivity" or "magnitude"`,
       })
       .default(true),
+    ...scaled,
+    ...numerics,
+    train: train.default({}),
+  }),
+  z.strictObject({
+    method: z.literal("ia3"),
     ...targets,
+    feedforward: z
+      .union([z.array(z.string()), z.string().min(1)], {
+        error: "expected a list of module names, which may be empty, or one regular expression",
+      })
+      .optional(),
+    ...numerics,
+    train: train.default({}),
+  }),
+  z.strictObject({
+    method: z.literal("vera"),
+    r: count.default(256),
+    dropout: probability.default(0),
+    dInitial: z.number().default(0.1),
+    projectionPrngKey: seed.default(0),
+    saveProjection: z.boolean().default(true),
+    target: names,
+    modulesToSave,
     ...numerics,
     train: train.default({}),
   }),

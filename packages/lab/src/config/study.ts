@@ -44,6 +44,9 @@ export interface HeadMethod extends NumericsOptions {
 /** Low-rank adapters on the modules named by `target`; names and meaning as in PEFT's LoraConfig. */
 export interface LoraMethod extends NumericsOptions, TargetOptions {
   readonly method: "lora";
+  readonly alpha: number;
+  readonly dropout: number;
+  readonly exclude?: string | readonly string[] | undefined;
   readonly r: number;
   /** Magnitude and direction apart (DoRA). */
   readonly dora: boolean;
@@ -55,10 +58,7 @@ export interface LoraMethod extends NumericsOptions, TargetOptions {
 
 /** Where adapters sit. */
 export interface TargetOptions {
-  readonly alpha: number;
-  readonly dropout: number;
   readonly target: string | readonly string[];
-  readonly exclude?: string | readonly string[] | undefined;
   /** Trained in full beside the adapters: PEFT's modules_to_save. */
   readonly modulesToSave: readonly string[];
 }
@@ -66,6 +66,9 @@ export interface TargetOptions {
 /** Ranks that are decided while training (Zhang et al. 2023). Steps may be fractions of the training. */
 export interface AdaLoraMethod extends NumericsOptions, TargetOptions {
   readonly method: "adalora";
+  readonly alpha: number;
+  readonly dropout: number;
+  readonly exclude?: string | readonly string[] | undefined;
   readonly initR: number;
   readonly targetR: number;
   readonly tinit: number;
@@ -80,13 +83,44 @@ export interface AdaLoraMethod extends NumericsOptions, TargetOptions {
   readonly train: TrainOverrides;
 }
 
+/** Vectors that scale what modules give, or in feed-forward modules what they get (Liu et al. 2022); names and meaning as in PEFT's IA3Config. */
+export interface Ia3Method extends NumericsOptions, TargetOptions {
+  readonly method: "ia3";
+  readonly exclude?: string | readonly string[] | undefined;
+  /** Of the targets those whose input is scaled. Left out: what PEFT takes for the architecture. */
+  readonly feedforward?: string | readonly string[] | undefined;
+  readonly train: TrainOverrides;
+}
+
+/** One random pair of projections for all modules, two trained vectors for each (Kopiczko et al. 2024); names and meaning as in PEFT's VeraConfig. */
+export interface VeraMethod extends NumericsOptions, TargetOptions {
+  readonly method: "vera";
+  readonly r: number;
+  readonly dropout: number;
+  readonly dInitial: number;
+  /** What the projections are drawn from, whatever the run's seed. */
+  readonly projectionPrngKey: number;
+  readonly saveProjection: boolean;
+  readonly train: TrainOverrides;
+}
+
 /** Every parameter trained. */
 export interface FullMethod extends NumericsOptions {
   readonly method: "full";
   readonly train: TrainOverrides;
 }
 
-export type MethodConfig = HeadMethod | LoraMethod | AdaLoraMethod | FullMethod;
+/** Methods whose result is an adapter beside its base. */
+export type AdapterMethod = LoraMethod | AdaLoraMethod | Ia3Method | VeraMethod;
+
+export type MethodConfig = HeadMethod | AdapterMethod | FullMethod;
+
+const ADAPTER_METHODS: readonly string[] = ["lora", "adalora", "ia3", "vera"] satisfies AdapterMethod["method"][];
+
+/** Whether runs of a method leave an adapter, and not a checkpoint. */
+export function leavesAdapter(method: string): boolean {
+  return ADAPTER_METHODS.includes(method);
+}
 
 /** BERT sizes of a base that is made from a seed instead of read from a checkpoint. */
 export interface ModelOptions {

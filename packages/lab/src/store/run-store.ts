@@ -19,6 +19,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { quote } from "@lowrank/tensor";
 import { parseJson } from "@lowrank/tensor/check";
+import { leavesAdapter } from "../config/study.ts";
 import { validate } from "../config/validate.ts";
 import { readText, statOf } from "../data/read-file.ts";
 import { asInput, InputError } from "../errors.ts";
@@ -117,14 +118,13 @@ function hasResult(folder: string): boolean {
 /** What every finished run of the method has. */
 function filesOf({ method, resolved }: Pick<RunResult, "method" | "resolved">): string[] {
   const weights = ["config.json", "model.safetensors"];
-  const trained =
-    method === "lora" || method === "adalora"
-      ? [
-          "adapter/adapter_config.json",
-          "adapter/adapter_model.safetensors",
-          ...(resolved.base === null ? weights.map((file) => `${BASE}/${file}`) : []),
-        ]
-      : weights.map((file) => `checkpoint/${file}`);
+  const trained = leavesAdapter(method)
+    ? [
+        "adapter/adapter_config.json",
+        "adapter/adapter_model.safetensors",
+        ...(resolved.base === null ? weights.map((file) => `${BASE}/${file}`) : []),
+      ]
+    : weights.map((file) => `checkpoint/${file}`);
   return ["config.json", "env.json", "events.jsonl", "metrics.csv", "predictions.jsonl", ...trained];
 }
 

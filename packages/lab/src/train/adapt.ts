@@ -15,12 +15,14 @@ import {
   tripletsOf,
   type AdaptiveMethod,
   type AllocationRecord,
+  type OptionsOf,
   type Adapter,
-  type LoraConfig,
+  type AdapterConfig,
+  type AdapterOptions,
 } from "@lowrank/peft";
 import { LowrankError, serialize, topSvd, type StoredTensor } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
-import type { AdaLoraMethod, LoraMethod, MethodConfig, TargetOptions } from "../config/study.ts";
+import type { AdaLoraMethod, AdapterMethod, MethodConfig, TargetOptions } from "../config/study.ts";
 import { InputError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { ModuleRow, ParameterCounts } from "../store/result.ts";
@@ -57,21 +59,27 @@ export async function adaptClassifier(
   const { model, device } = classifier;
   classifier.precision = precisionPolicy(method.precision);
   if (method.gradientCheckpointing) gradientCheckpointing(model);
-  if (method.method === "adalora") return adaLoraClassifier(classifier, method, seed, totalSteps);
-  if (method.method === "lora") {
-    const adapter = await adapt(model, peftConfig(method), { device, seed: deriveSeed(seed, "init") });
-    return describe(
-      classifier,
-      moduleRows(adapter.table),
-      (folder) => saveAdapter(adapter, directory(join(folder, "adapter"))),
-      adapter,
-    );
-  }
+  if (method.method === "full") return describe(classifier, [], saveCheckpoint(classifier));
   if (method.method === "head") {
     model.freeze();
     model.unfreeze(method.modules);
+    return describe(classifier, [], saveCheckpoint(classifier));
   }
-  return describe(classifier, [], (folder) => savePretrained(model, join(folder, "checkpoint")));
+  const adapter = await adapt(model, peftOptions(method, totalSteps), { device, seed: deriveSeed(seed, "init") });
+  const allocator = method.method === "adalora" ? allocatorOf(adapter, method, totalSteps) : undefined;
+  const save = async (folder: string, allocation?: AllocationRecord): Promise<void> => {
+    if (allocation !== undefined)
+      await resizeAdapter(adapter, new Map(allocation.modules.map(({ module, mask }) => [module, mask])));
+    await saveAdapter(adapter, directory(join(folder, "adapter")));
+  };
+  return {
+    ...describe(classifier, moduleRows(adapter.table), save, adapter),
+    ...(allocator === undefined ? {} : { allocator }),
+  };
+}
+
+function saveCheckpoint({ model }: Classifier): AdaptedClassifier["save"] {
+  return (folder) => savePretrained(model, join(folder, "checkpoint"));
 }
 
 /** AdaLoRA's config in PEFT's words. @throws LowrankError for a schedule that does not fit the steps */
@@ -84,13 +92,10 @@ function adaLoraSchedule(
 
 /** Attaches the method's adapter to the base's shapes. @throws LowrankError naming what the base cannot have: a rank above a module's width */
 export function requireAttachable(base: BertConfig, method: MethodConfig): void {
-  if (method.method === "lora") attach(new BertForSequenceClassification(base), peftConfig(method));
+  if (method.method === "full" || method.method === "head") return;
   // steps are known with the data only: the shortest schedule stands for all
-  if (method.method === "adalora")
-    attach(new BertForSequenceClassification(base), {
-      ...commonConfig(method),
-      adaLora: adaLoraSchedule({ ...method, tinit: 0, tfinal: 0, deltaT: 1 }, 1),
-    });
+  const shortest = method.method === "adalora" ? { ...method, tinit: 0, tfinal: 0, deltaT: 1 } : method;
+  attach(new BertForSequenceClassification(base), peftOptions(shortest, 1));
 }
 
 /** Throws InputError for a rank schedule that does not fit the run's steps. */
@@ -106,36 +111,17 @@ export function checkSchedule({ name, method }: Pick<ResolvedConfig, "name" | "m
   }
 }
 
-async function adaLoraClassifier(
-  classifier: Classifier,
-  method: AdaLoraMethod,
-  seed: number,
-  totalSteps: number,
-): Promise<AdaptedClassifier> {
-  const { model, device } = classifier;
+/** What decides ranks while training, where something does. */
+function allocatorOf(adapter: Adapter, method: AdaLoraMethod, totalSteps: number): AdaptiveMethod | undefined {
   const { targetR, tinit, tfinal, deltaT, beta1, beta2, orthRegWeight, compat } = method;
-  const adapter = await adapt(
-    model,
-    { ...commonConfig(method), adaLora: adaLoraSchedule(method, totalSteps) },
-    { device, seed: deriveSeed(seed, "init") },
-  );
   const budget = { totalSteps, targetRank: targetR, compat, tinit, tfinal, deltaT };
   const sensitivity = (): AdaptiveMethod => adaLora(tripletsOf(adapter), { ...budget, beta1, beta2, orthRegWeight });
-  const allocator = {
+  return {
     true: sensitivity,
     sensitivity,
     magnitude: () => magnitudeBudget(tripletsOf(adapter), budget),
     false: undefined,
   }[`${method.allocator}`]?.();
-  const save = async (folder: string, allocation?: AllocationRecord): Promise<void> => {
-    if (allocation !== undefined)
-      await resizeAdapter(adapter, new Map(allocation.modules.map(({ module, mask }) => [module, mask])));
-    await saveAdapter(adapter, directory(join(folder, "adapter")));
-  };
-  return {
-    ...describe(classifier, moduleRows(adapter.table), save, adapter),
-    ...(allocator === undefined ? {} : { allocator }),
-  };
 }
 
 async function spectraOf(adapter: Adapter): Promise<Map<string, Float64Array>> {
@@ -150,21 +136,37 @@ async function spectraOf(adapter: Adapter): Promise<Map<string, Float64Array>> {
 }
 
 /** The study's words in PEFT's. */
-function peftConfig(method: LoraMethod): Partial<LoraConfig> {
-  const { r, rankPattern, alphaPattern, rsLora, dora } = method;
-  return { ...commonConfig(method), r, rankPattern, alphaPattern, rsLora, dora };
+function peftOptions(method: AdapterMethod, totalSteps: number): AdapterOptions {
+  const common = commonOptions(method);
+  switch (method.method) {
+    case "lora": {
+      const { r, alpha, dropout, exclude, rankPattern, alphaPattern, rsLora, dora } = method;
+      return { ...common, r, alpha, dropout, excludeModules: exclude, rankPattern, alphaPattern, rsLora, dora };
+    }
+    case "adalora": {
+      const { alpha, dropout, exclude } = method;
+      return { ...common, alpha, dropout, excludeModules: exclude, adaLora: adaLoraSchedule(method, totalSteps) };
+    }
+    case "ia3": {
+      const { exclude, feedforward } = method;
+      return { ...common, method: "ia3", excludeModules: exclude, feedforwardModules: feedforward };
+    }
+    case "vera": {
+      const { r, dropout, dInitial, projectionPrngKey, saveProjection } = method;
+      return { ...common, method: "vera", r, dropout, dInitial, projectionPrngKey, saveProjection };
+    }
+  }
 }
 
-function commonConfig({ alpha, dropout, target, exclude, modulesToSave }: TargetOptions): Partial<LoraConfig> {
-  const classifies = modulesToSave.includes("classifier");
+function commonOptions({
+  target,
+  modulesToSave,
+}: TargetOptions): Pick<OptionsOf<AdapterConfig>, "targetModules" | "modulesToSave" | "taskType"> {
   return {
-    alpha,
-    dropout,
     targetModules: target,
-    excludeModules: exclude,
     modulesToSave: modulesToSave.filter((name) => name !== "classifier"),
     // Sequence classification brings the classifier along, as in PEFT.
-    taskType: classifies ? "SEQ_CLS" : undefined,
+    taskType: modulesToSave.includes("classifier") ? "SEQ_CLS" : undefined,
   };
 }
 

@@ -7,7 +7,7 @@ import { quote } from "@lowrank/tensor";
 import { pattern, suggestion } from "@lowrank/tensor/check";
 import { InputError } from "../errors.ts";
 import { cut } from "../text/shown.ts";
-import type { AdaLoraMethod, LoraMethod, MethodConfig } from "../config/study.ts";
+import type { AdapterMethod, Ia3Method, LoraMethod, MethodConfig } from "../config/study.ts";
 import type { ModuleRow } from "../store/result.ts";
 
 /** Sizes as in a Hugging Face BERT `config.json`. */
@@ -83,12 +83,9 @@ export function predictParameters(sizes: BertSizes, method: MethodConfig): Predi
   return { trainable: adapterCount + keptCount, total: base + adapterCount + frozen + keptCount, modules };
 }
 
-function targeted(
-  linears: readonly Linear[],
-  method: LoraMethod | AdaLoraMethod,
-  kept: readonly Linear[],
-): readonly Linear[] {
-  const { target, exclude } = method;
+function targeted(linears: readonly Linear[], method: AdapterMethod, kept: readonly Linear[]): readonly Linear[] {
+  const { target } = method;
+  const exclude = method.method === "vera" ? undefined : method.exclude;
   // each name by itself: a slip beside a name that matches would go unseen
   for (const [key, names] of [
     ["target", target],
@@ -115,25 +112,61 @@ function targeted(
   return found;
 }
 
-function adapters(
-  linears: readonly Linear[],
-  method: LoraMethod | AdaLoraMethod,
-  kept: readonly Linear[],
-): ModuleRow[] {
-  if (method.method === "adalora") {
-    const { initR: rank, alpha } = method;
-    // one singular value per rank beside the two matrices; alpha is divided by the initial rank
-    return targeted(linears, method, kept).map((linear) => ({
-      module: linear.path,
-      in: linear.in,
-      out: linear.out,
-      rank,
-      scale: alpha / (rank + 1e-5),
-      parameters: rank * (linear.in + linear.out + 1),
-    }));
+function adapters(linears: readonly Linear[], method: AdapterMethod, kept: readonly Linear[]): ModuleRow[] {
+  const found = targeted(linears, method, kept);
+  switch (method.method) {
+    case "lora":
+      return loraRows(found, method);
+    case "ia3":
+      return ia3Rows(found, method);
+    case "adalora": {
+      const { initR: rank, alpha } = method;
+      // one singular value per rank beside the two matrices; alpha is divided by the initial rank
+      return found.map((linear) => ({
+        module: linear.path,
+        in: linear.in,
+        out: linear.out,
+        rank,
+        scale: alpha / (rank + 1e-5),
+        parameters: rank * (linear.in + linear.out + 1),
+      }));
+    }
+    case "vera":
+      // two vectors; the projections are buffers and nobody's parameters
+      return found.map((linear) => ({
+        module: linear.path,
+        in: linear.in,
+        out: linear.out,
+        rank: method.r,
+        parameters: method.r + linear.out,
+      }));
   }
+}
+
+/** What PEFT takes for BERT. */
+const FEEDFORWARD = ["output.dense"];
+
+/** One value for each input of a feed-forward module, for each output of another. Names match the end of a path, at a dot or not. */
+function ia3Rows(found: readonly Linear[], { target, feedforward = FEEDFORWARD }: Ia3Method): ModuleRow[] {
+  const fits = (path: string, rule: string | readonly string[]): boolean =>
+    typeof rule === "string" ? pattern(rule, "feedforward").fullMatch(path) : rule.some((name) => path.endsWith(name));
+  for (const name of feedforward === FEEDFORWARD ? [] : typeof feedforward === "string" ? [feedforward] : feedforward) {
+    const one = typeof feedforward === "string" ? name : [name];
+    if (!found.some((linear) => fits(linear.path, one)))
+      throw new InputError(`"feedforward" ${quote(name)} matches none of the adapted modules`);
+    if (typeof feedforward !== "string" && typeof target !== "string" && !target.includes(name))
+      throw new InputError(`"feedforward" ${quote(name)} must stand in "target" too, in the same words`);
+  }
+  return found.map((linear) => {
+    const scales = fits(linear.path, feedforward) ? "input" : "output";
+    const parameters = scales === "input" ? linear.in : linear.out;
+    return { module: linear.path, in: linear.in, out: linear.out, scales, parameters };
+  });
+}
+
+function loraRows(found: readonly Linear[], method: LoraMethod): ModuleRow[] {
   const used = new Set<string>();
-  const rows = targeted(linears, method, kept).map((linear) => {
+  const rows = found.map((linear) => {
     const rank = patternValue(method.rankPattern, linear.path, used) ?? method.r;
     const alpha = patternValue(method.alphaPattern, linear.path, used) ?? method.alpha;
     const scale = method.rsLora ? alpha / Math.sqrt(rank) : alpha / rank;

@@ -7,6 +7,7 @@ import { savePretrained } from "@lowrank/models";
 import type { AllocationRecord } from "@lowrank/peft";
 import type { Device } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
+import { leavesAdapter } from "../config/study.ts";
 import { copyTokenizer } from "../data/word-piece.ts";
 import { asInput } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
@@ -65,7 +66,7 @@ export async function executeRun(
   const { config, seed } = request;
   const { method } = config;
   // a base that is drawn is nowhere else: it is kept beside the adapter, at full width where the run has it in fewer bits
-  const keepsBase = config.base === null && (method.method === "lora" || method.method === "adalora");
+  const keepsBase = config.base === null && leavesAdapter(method.method);
   const keep = async ({ model: base }: Classifier): Promise<void> =>
     keepsBase ? savePretrained(base, join(folder.path, BASE)) : undefined;
   const fullLogits = isQuantized(method.storage)

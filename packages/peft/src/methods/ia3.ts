@@ -74,7 +74,7 @@ export const ia3: Method<Ia3Config> = {
     }),
   write: (config) => ({
     exclude_modules: sortedNames(config.excludeModules),
-    feedforward_modules: sortedNames(config.feedforwardModules),
+    feedforward_modules: writtenFeedforward(config),
     init_ia3_weights: config.initIa3,
   }),
   completed,
@@ -102,17 +102,29 @@ function complete(options: OptionsOf<Ia3Config>): Ia3Config {
     feedforwardModules: given.feedforwardModules,
     initIa3: given.initIa3 ?? true,
   };
-  const { targetModules, feedforwardModules } = config;
-  const stray =
-    typeof targetModules === "object" && typeof feedforwardModules === "object"
-      ? feedforwardModules.find((module) => !targetModules.includes(module))
-      : undefined;
+  // PEFT writes files that it refuses for this
+  const [stray] = config.onUnmatchedPattern === "error" ? straysOf(config) : [];
   if (stray !== undefined)
     throw new LowrankError(
       "ConfigError",
-      `IA³: feedforward_modules ${quote(stray)} is not among the target modules ${(targetModules as readonly string[]).join(", ")}; name it there too, in the same words`,
+      `IA³: feedforward_modules ${quote(stray)} is not among the target modules ${(config.targetModules as readonly string[]).join(", ")}; name it there too, in the same words`,
     );
   return config;
+}
+
+/** Names of feed-forward modules that PEFT does not find among the names of targets; it looks where both are lists. */
+function straysOf({ targetModules, feedforwardModules }: Ia3Config): readonly string[] {
+  return typeof targetModules === "object" && typeof feedforwardModules === "object"
+    ? feedforwardModules.filter((module) => !targetModules.includes(module))
+    : [];
+}
+
+/** The family's names beside targets in other words, as a regular expression: a list PEFT would not read. */
+function writtenFeedforward(config: Ia3Config): unknown {
+  const { feedforwardModules: list } = config;
+  if (straysOf(config).length === 0) return sortedNames(list);
+  const ends = (list as readonly string[]).map((name) => name.replace(/[^\w-]/g, "\\$&"));
+  return `.*(${ends.join("|")})`;
 }
 
 /** A list matches the end of a path, at a dot or not; a string is a regular expression for the whole path (PEFT). */
