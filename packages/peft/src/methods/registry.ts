@@ -9,7 +9,15 @@ import { lora } from "./lora.ts";
 import type { AdapterConfig, Method, OptionsOf } from "./method.ts";
 import { vera, type VeraConfig } from "./vera.ts";
 
-const methods: Method[] = [lora, dora, adalora, ia3, vera];
+const methods: Method[] = [
+  // those that add to a weight
+  lora,
+  dora,
+  adalora,
+  vera,
+  // those that scale it
+  ia3,
+];
 
 /** Options of the methods that are built in, or a complete configuration of any. */
 export type AdapterOptions = OptionsOf<LoraConfig> | OptionsOf<Ia3Config> | OptionsOf<VeraConfig> | AdapterConfig;
