@@ -100,12 +100,18 @@ export function reachable(body: readonly Instr[], roots: Iterable<ValueId>): boo
 export function isNeverPositive(body: readonly Instr[], v: ValueId): boolean {
   const difference = body[v]!;
   if (difference.op !== "sub") return false;
-  const isMaximum = (id: ValueId): boolean => {
+  if (difference.type !== "f32") return false;
+  const seen = new Set<ValueId>();
+  const pending = [difference.b];
+  while (pending.length > 0) {
+    const id = pending.pop()!;
     const instr = body[id]!;
-    if (instr.op === "reduce") return instr.combine === "max" && instr.a === difference.a;
-    return instr.op === "max" && (isMaximum(instr.a) || isMaximum(instr.b));
-  };
-  return difference.type === "f32" && isMaximum(difference.b);
+    if (seen.has(id)) continue;
+    seen.add(id);
+    if (instr.op === "reduce" && instr.combine === "max" && instr.a === difference.a) return true;
+    if (instr.op === "max") pending.push(instr.a, instr.b);
+  }
+  return false;
 }
 
 /** How many accumulators a product's epilogue may read. */

@@ -39,9 +39,19 @@ export function placeBuffers(buffers: readonly Lifetime[], alignment: number): A
       offset = Math.max(offset, align(offsets[j]! + other.bytes));
     }
     offsets[i] = offset;
-    placed.push(i);
-    placed.sort((a, b) => offsets[a]! - offsets[b]!);
+    placed.splice(placeFor(placed, offsets, offset), 0, i);
     total = Math.max(total, align(offset + mine.bytes));
   }
   return { offsets, bytes: total };
+}
+
+/** Where to put one more into a list that is sorted by offset: after those at the same. */
+function placeFor(placed: readonly number[], offsets: readonly number[], offset: number): number {
+  let [low, high] = [0, placed.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (offsets[placed[middle]!]! <= offset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -11,8 +11,9 @@
  */
 import { invariant } from "../errors.ts";
 import type { ValueId, ValueType } from "../ir/kernel.ts";
-import type { RandomWidth } from "../random/threefry.ts";
 import { castValue, rounded } from "./conversions.ts";
+import { dequantized, randomBits } from "./by-position.ts";
+import { TALLEST } from "./tallest.ts";
 import { coordsBehind, regroup } from "./view-coords.ts";
 import {
   SplitSignal,
@@ -34,6 +35,12 @@ import {
   type LinearForm,
 } from "./linear-form.ts";
 
+interface Pulled {
+  readonly id: ValueId;
+  /** How many nodes stand on one another in it. */
+  readonly height: number;
+}
+
 export class KernelBuilder {
   readonly sizes: number[];
   readonly body: DraftInstr[] = [];
@@ -49,7 +56,13 @@ export class KernelBuilder {
   appended = false;
   readonly #options: BuilderOptions;
   readonly #known = new Map<string, ValueId>();
-  readonly #pulled = new Map<string, ValueId>();
+  readonly #pulled = new Map<string, Pulled>();
+  /** Whether something was refused because too much stood on it. */
+  tooTall = false;
+  /** Nodes that are being computed, each for the one before. */
+  #depth = 0;
+  /** Height of the tallest value among those that the present node has asked for. */
+  #below = 0;
 
   constructor(sizes: readonly number[], options: BuilderOptions) {
     this.sizes = [...sizes];
@@ -84,12 +97,32 @@ export class KernelBuilder {
     isRoot = false,
   ): ValueId {
     const key = `${node.id}|${isRoot}|${JSON.stringify(coords)}|${guards.length === 0 ? "" : JSON.stringify(guards)}`;
-    const before = this.#pulled.get(key);
-    if (before !== undefined) return before;
-    const id = this.#compute(node, coords, guards, isRoot);
-    this.#pulled.set(key, id);
-    if (this.#options.absorbed.has(node) && !isRoot) this.#absorb(node, coords, guards, id);
+    const known = this.#pulled.get(key);
+    const { id, height } = known ?? this.#pull(node, coords, guards, isRoot);
+    if (known === undefined) {
+      this.#pulled.set(key, { id, height });
+      if (this.#options.absorbed.has(node) && !isRoot) this.#absorb(node, coords, guards, id);
+    }
+    this.#below = Math.max(this.#below, height);
     return id;
+  }
+
+  /** Computes `node`, unless it stands on so much that it gets a kernel of its own. */
+  #pull(node: ScheduleNode, coords: readonly LinearForm[], guards: readonly DraftGuard[], isRoot: boolean): Pulled {
+    if (this.#depth === TALLEST) return this.#cut(node, coords, guards);
+    const outer = this.#below;
+    this.#depth++;
+    this.#below = 0;
+    const id = this.#compute(node, coords, guards, isRoot);
+    const height = this.#below + 1;
+    this.#depth--;
+    this.#below = outer;
+    return height > TALLEST && !isRoot ? this.#cut(node, coords, guards) : { id, height };
+  }
+
+  #cut(node: ScheduleNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): Pulled {
+    this.tooTall = true;
+    return { id: this.#refuse(node, coords, guards), height: 1 };
   }
 
   #compute(node: ScheduleNode, coords: readonly LinearForm[], guards: readonly DraftGuard[], isRoot: boolean): ValueId {
@@ -110,9 +143,9 @@ export class KernelBuilder {
       case "iota":
         return this.emit({ op: "affine", type: "i32", form: coords[0]! });
       case "random":
-        return this.#random(node, coords);
+        return randomBits(this, node, coords);
       case "dequantize":
-        return this.#dequantize(node, coords, guards);
+        return dequantized(this, node, coords, guards);
       case "view":
         return this.#view(node, lowering.view, coords, guards);
       case "reduce":
@@ -179,39 +212,6 @@ export class KernelBuilder {
     const index = linearize(coords, node.shape);
     if (!this.extraStores.some((s) => s.target === node && JSON.stringify(s.index) === JSON.stringify(index)))
       this.extraStores.push({ target: node, index, value });
-  }
-
-  #random(node: ScheduleNode, coords: readonly LinearForm[]): ValueId {
-    const words = node.inputs[0]!;
-    const [k0, k1] = [0, 1].map((i) => this.value(words, [{ offset: i, strides: [] }]));
-    const index = this.emit({ op: "affine", type: "u32", form: linearize(coords, node.shape) });
-    const bits = node.attrs["bits"] as RandomWidth;
-    return this.emit({
-      op: "random",
-      type: "u32",
-      bits,
-      k0: k0!,
-      k1: k1!,
-      index,
-      site: this.constant("u32", node.attrs["site"] as number),
-    });
-  }
-
-  /** table[code] · scale, all three found from the element's row-major position. */
-  #dequantize(node: ScheduleNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
-    const [codes, scales, table] = node.inputs as [ScheduleNode, ScheduleNode, ScheduleNode];
-    const position = this.emit({ op: "affine", type: "u32", form: linearize(coords, node.shape) });
-    const at = (source: ScheduleNode, value: ValueId): ValueId =>
-      this.value(source, [{ offset: 0, strides: [], dynamic: [{ value, stride: 1 }] }], guards);
-    const shifted = (value: ValueId, by: number): ValueId =>
-      this.emit({ op: "shr", type: "u32", a: value, b: this.constant("u32", by) });
-    const masked = (value: ValueId, bits: number): ValueId =>
-      this.emit({ op: "and", type: "u32", a: value, b: this.constant("u32", bits) });
-    const byte = at(codes, shifted(position, 1));
-    const odd = this.emit({ op: "eq", type: "bool", a: masked(position, 1), b: this.constant("u32", 1) });
-    const code = this.emit({ op: "select", type: "u32", cond: odd, a: masked(byte, 15), b: shifted(byte, 4) });
-    const scale = at(scales, shifted(position, Math.log2(node.attrs["blockSize"] as number)));
-    return this.emit({ op: "mul", type: "f32", a: at(table, code), b: scale });
   }
 
   #view(node: ScheduleNode, view: string, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {

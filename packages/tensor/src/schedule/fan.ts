@@ -75,11 +75,13 @@ function isElementwise({ lowering, dtype, constant }: ScheduleNode): boolean {
 
 /** Whether a node is there when the product starts: it was built before, or is a view of what was. */
 function isReady(node: ScheduleNode, matmul: ScheduleNode): boolean {
-  if (node.constant !== undefined || node.leaf !== undefined || node.id < matmul.id) return true;
-  const { lowering } = node;
-  return (
-    lowering.class === "view" &&
-    (isReshape(lowering) || lowering.view === "expand" || lowering.view === "permute") &&
-    isReady(node.inputs[0]!, matmul)
-  );
+  for (let at = node; ; at = at.inputs[0]!) {
+    if (at.constant !== undefined || at.leaf !== undefined || at.id < matmul.id) return true;
+    const { lowering } = at;
+    if (
+      lowering.class !== "view" ||
+      !(isReshape(lowering) || lowering.view === "expand" || lowering.view === "permute")
+    )
+      return false;
+  }
 }

@@ -116,12 +116,27 @@ export class KernelLinks {
   }
 
   /** Written nodes that must be there before a recomputation starts. */
-  *#awaitedBy(draft: KernelDraft): Generator<ScheduleNode> {
-    const pending = [...draft.waits];
-    while (pending.length > 0) {
-      const node = pending.pop()!;
-      if (this.#writer.has(node)) yield node;
-      else if (node.leaf === undefined) pending.push(...node.inputs);
+  #awaitedBy(draft: KernelDraft): Iterable<ScheduleNode> {
+    return writtenBelow(draft.waits, this.#writer);
+  }
+}
+
+/** What must have been written where these nodes are to be known: themselves, or else what they are made of. */
+export function* writtenBelow(
+  nodes: ReadonlySet<ScheduleNode>,
+  writer: ReadonlyMap<ScheduleNode, unknown>,
+): Generator<ScheduleNode> {
+  const seen = new Set(nodes);
+  const pending = [...nodes];
+  while (pending.length > 0) {
+    const node = pending.pop()!;
+    if (writer.has(node)) yield node;
+    else if (node.leaf === undefined) {
+      for (const input of node.inputs) {
+        if (seen.has(input)) continue;
+        seen.add(input);
+        pending.push(input);
+      }
     }
   }
 }

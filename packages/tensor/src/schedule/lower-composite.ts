@@ -26,6 +26,7 @@ export function lowerComposite(wanted: readonly ScheduleNode[]): KernelDraft {
     reads: new Set(root.inputs),
     readsOnlyAt: () => false,
     refused: new Set(),
+    tooTall: false,
     waits: new Set(),
     coversAll: true,
     finish: () => finishPhases(phases, [...root.inputs, ...outputs], `${label} by ${by}`),

@@ -104,6 +104,7 @@ export function lowerGemm(
     reads: readsOf(...builders),
     readsOnlyAt: () => false,
     refused,
+    tooTall: builders.some((b) => b.tooTall),
     waits: new Set(builders.flatMap((b) => [...b.waits])),
     coversAll: true,
     finish: (homeOf) => [{ ...finish(homeOf), label }],

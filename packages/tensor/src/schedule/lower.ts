@@ -35,6 +35,8 @@ export interface KernelDraft {
   /** Where each read happens, to tell whether writing in place is safe. */
   readonly readsOnlyAt: (source: ScheduleNode, sameAs: ScheduleNode) => boolean;
   readonly refused: ReadonlySet<ScheduleNode>;
+  /** Whether it refused something because too much stood on it. */
+  readonly tooTall: boolean;
   /** Nodes that must have been computed before it starts. */
   readonly waits: ReadonlySet<ScheduleNode>;
   /** Whether every store writes each element of its node exactly once. */
@@ -154,6 +156,7 @@ function finishLoop(root: ScheduleNode, builder: KernelBuilder, stores: readonly
       );
     },
     refused: builder.refused,
+    tooTall: builder.tooTall,
     waits: builder.waits,
     coversAll: stores.every((s) => covers(s, builder.sizes, inner)),
     finish(homeOf) {
@@ -220,6 +223,7 @@ export function lowerScatter(root: ScheduleNode, context: LowerContext): KernelD
     reads: readsOf(idBuilder, srcBuilder),
     readsOnlyAt: () => false,
     refused: new Set([...idBuilder.refused, ...srcBuilder.refused]),
+    tooTall: idBuilder.tooTall || srcBuilder.tooTall,
     waits: new Set([...idBuilder.waits, ...srcBuilder.waits]),
     coversAll: true,
     finish(homeOf) {

@@ -21,21 +21,37 @@ export interface Operands {
   readonly packed: Set<ScheduleNode>;
 }
 
-export function placeOperand(node: ScheduleNode, operands: Operands, target: Target): void {
-  const { stored, packed } = operands;
-  if (inMemory(node, stored) || node.lowering.class === "matmul") return;
-  const visit = (inputs: readonly ScheduleNode[]): void => {
-    packed.add(node);
-    for (const x of inputs) placeOperand(x, operands, target);
-  };
+export function placeOperand(operand: ScheduleNode, { stored, packed }: Operands, target: Target): void {
+  const seen = new Set<ScheduleNode>();
+  const pending = [operand];
+  while (pending.length > 0) {
+    const node = pending.pop()!;
+    if (seen.has(node) || inMemory(node, stored) || node.lowering.class === "matmul") continue;
+    seen.add(node);
+    const inputs = packable(node, stored, packed, target);
+    if (inputs === undefined) {
+      stored.add(node);
+    } else {
+      packed.add(node);
+      pending.push(...inputs.toReversed());
+    }
+  }
+}
+
+/** What an operand that is computed while packing is computed from; undefined where it must be stored. */
+function packable(
+  node: ScheduleNode,
+  stored: ReadonlySet<ScheduleNode>,
+  packed: Set<ScheduleNode>,
+  target: Target,
+): readonly ScheduleNode[] | undefined {
   const { lowering } = node;
-  if (passesThrough(node)) return visit([node.inputs[0]!]);
-  if (!target.computesOperands) return void stored.add(node);
-  if (lowering.class === "dequantize") return visit(node.inputs);
+  if (passesThrough(node)) return [node.inputs[0]!];
+  if (!target.computesOperands) return undefined;
+  if (lowering.class === "dequantize") return node.inputs;
   if (lowering.class === "select" && isMasked(node))
-    return visit(node.inputs.filter((x) => x.constant === undefined).map((x) => scaled(x, packed)));
-  if (isNarrow(node, stored, target.repeatCost)) return visit(node.inputs);
-  stored.add(node);
+    return node.inputs.filter((x) => x.constant === undefined).map((x) => scaled(x, packed));
+  return isNarrow(node, stored, target.repeatCost) ? node.inputs : undefined;
 }
 
 function inMemory(node: ScheduleNode, stored: ReadonlySet<ScheduleNode>): boolean {
@@ -64,7 +80,7 @@ function scaled(node: ScheduleNode, packed: Set<ScheduleNode>): ScheduleNode {
 
 /** Arithmetic on parameters and inputs that are narrower than its result: integers times a scale per row. */
 function isNarrow(node: ScheduleNode, stored: ReadonlySet<ScheduleNode>, repeatCost: number): boolean {
-  const bytes = bytesRead(node, { stored, limit: node.size, repeatCost });
+  const bytes = bytesRead(node, { stored, limit: node.size, repeatCost, known: new Map() }, MOST_STEPS);
   return bytes !== undefined && bytes < bytesOf(node.dtype) * node.size;
 }
 
@@ -73,9 +89,20 @@ interface Reading {
   /** Elements of the result. */
   readonly limit: number;
   readonly repeatCost: number;
+  readonly known: Map<ScheduleNode, number | undefined>;
 }
 
-function bytesRead(node: ScheduleNode, reading: Reading): number | undefined {
+/** Operations one after another that packing may do at most: more than any format's decoding takes. */
+const MOST_STEPS = 64;
+
+/** Bytes behind `node`, each as often as it is asked for; undefined where that is no small matter. */
+function bytesRead(node: ScheduleNode, reading: Reading, steps: number): number | undefined {
+  const { known } = reading;
+  if (!known.has(node)) known.set(node, steps === 0 ? undefined : countBytes(node, reading, steps));
+  return known.get(node);
+}
+
+function countBytes(node: ScheduleNode, reading: Reading, steps: number): number | undefined {
   const { stored, limit, repeatCost } = reading;
   if (node.constant !== undefined) return 0;
   if (inMemory(node, stored)) return Math.min(node.size, limit) * bytesOf(node.dtype);
@@ -88,7 +115,7 @@ function bytesRead(node: ScheduleNode, reading: Reading): number | undefined {
   if (!simple || node.primitive.cost > repeatCost) return undefined;
   let sum = 0;
   for (const input of node.inputs) {
-    const bytes = bytesRead(input, reading);
+    const bytes = bytesRead(input, reading, steps - 1);
     if (bytes === undefined) return undefined;
     sum += bytes;
   }

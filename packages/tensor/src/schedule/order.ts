@@ -11,6 +11,7 @@
  */
 import type { Cell } from "../graph/cell.ts";
 import type { ScheduleNode } from "./graph.ts";
+import { writtenBelow } from "./links.ts";
 import type { KernelDraft } from "./lower.ts";
 
 /** The order, or the parameter update that stands in a circle and must be computed aside first. */
@@ -41,7 +42,7 @@ export function orderKernels(
       const overwritten = read.leaf?.kind === "cell" ? overwriter.get(read.leaf.cell) : undefined;
       if (overwritten !== undefined) edge(draft, overwritten.draft);
     }
-    for (const node of draft.waits) barrier(node, draft, writer, edge);
+    for (const node of writtenBelow(draft.waits, writer)) edge(writer.get(node)!, draft);
   }
   // results as soon as they can be had, for what they read may then be forgotten; the others as they were built: `grad` makes each weight's
   // gradient next to where its operands are last needed otherwise
@@ -77,18 +78,6 @@ function inCircle(draft: KernelDraft, after: ReadonlyMap<KernelDraft, ReadonlySe
     }
   }
   return false;
-}
-
-/** Everything `node` stands for has been computed before `then` starts. */
-function barrier(
-  node: ScheduleNode,
-  then: KernelDraft,
-  writer: ReadonlyMap<ScheduleNode, KernelDraft>,
-  edge: (a: KernelDraft, b: KernelDraft) => void,
-): void {
-  const from = writer.get(node);
-  if (from !== undefined) edge(from, then);
-  else if (node.leaf === undefined) node.inputs.forEach((input) => barrier(input, then, writer, edge));
 }
 
 /** Keeps `ready` sorted with the smallest rank last. */

@@ -26,6 +26,7 @@ import { lowerLoop, lowerScatter, type KernelDraft } from "./lower.ts";
 import { placeOperand } from "./operands.ts";
 import { LoweredKernels } from "./lowered.ts";
 import { orderKernels } from "./order.ts";
+import { cutsOf } from "./tallest.ts";
 
 export interface ScheduleOptions {
   /** Off: every operation is a kernel of its own. */
@@ -74,6 +75,8 @@ export function schedule(program: Program, options: ScheduleOptions): Schedule {
     const before = stored.size;
     for (const draft of plan.drafts) for (const node of draft.refused) if (node !== draft.root) stored.add(node);
     for (const node of plan.shared) stored.add(node);
+    // all cuts of a graph at once, and not one a round
+    if (plan.drafts.some((draft) => draft.tooTall)) for (const node of cutsOf(live, stored)) stored.add(node);
     if (stored.size === before)
       for (const draft of plan.drafts)
         if (draft.kind !== "composite" && draft.reads.size + draft.writes.length > target.maxArguments)
