@@ -1,6 +1,6 @@
 /**
- * "Does my device compute what it should?" in one call: every op forward, its gradients, its tails, sizes of 0, and how far functions of
- * one number are off. The suite that holds our own devices, as data and as a table.
+ * "Does my device compute what it should?" in one call: every op forward, its gradients, its tails, other dtypes, views, sizes of 0, and
+ * how far functions of one number are off. The suite that holds our own devices, as data and as a table.
  */
 import { init, type Device } from "@lowrank/tensor";
 import { arithmeticOf, type Arithmetic } from "./bounds/arithmetic.ts";
@@ -85,6 +85,9 @@ async function checkOp(
     share[kind] = Math.max(share[kind], part);
   };
   await attempt(() => checkOpParity(name, record, device, reference, { ...options, onShare }));
+  await attempt(() =>
+    checkOpParity(name, record, device, reference, { ...options, dtypes: true, layouts: true, onShare }),
+  );
   await attempt(() => checkOpParity(name, record, device, reference, { ...options, empty: true }));
   await attempt(() => checkOpTails(name, record, device, reference, options));
   return { op: name, ...share, failures };

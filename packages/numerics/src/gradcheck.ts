@@ -32,6 +32,7 @@ export async function checkGradient(
   await fc.assert(
     fc.asyncProperty(fc.gen(), async (gen) => {
       const sample = record.sample(sampleSource(gen as unknown as Gen));
+      if (record.isDerivative?.(sample) === false) return;
       const specs = floatSpecs(sample);
       const leaves: Tensor[] = [];
       const output = callOp(name, makeArguments(sample, device, leaves) as unknown[])[0]!;

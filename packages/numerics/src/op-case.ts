@@ -4,6 +4,7 @@ import { records, type OpRecord, type TensorSpec } from "@lowrank/tensor/records
 import type { Arithmetic } from "./bounds/arithmetic.ts";
 import type { Enclosure } from "./bounds/enclosure.ts";
 import { errorBound } from "./bounds/error-bound.ts";
+import { makeTensor } from "./layouts.ts";
 
 export type AnyRecord = OpRecord;
 
@@ -24,8 +25,8 @@ function isSpec(value: unknown): value is TensorSpec {
 /** Puts tensors in the place of specs; float tensors are collected for differentiation. */
 export function makeArguments(args: unknown, device: Device, leaves: Tensor[]): unknown {
   if (isSpec(args)) {
-    const tensor = device.tensor(args.data, args.shape, args.dtype === "f32" ? device.defaultFloat : args.dtype);
-    if (args.dtype === "f32") leaves.push(tensor);
+    const tensor = makeTensor(args, device, args.dtype === "f32" ? device.defaultFloat : args.dtype);
+    if (isFloat(args.dtype)) leaves.push(tensor);
     return tensor;
   }
   if (Array.isArray(args)) return args.map((a) => makeArguments(a, device, leaves));

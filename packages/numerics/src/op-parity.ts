@@ -1,5 +1,6 @@
 /** Does a device compute what the records define? Every op, forward and gradient, from its own record. */
-import { LowrankError, type Device } from "@lowrank/tensor";
+import { isFloat, LowrankError, type Device, type DType } from "@lowrank/tensor";
+import { FLOATS } from "@lowrank/tensor/records";
 import fc from "fast-check";
 import { arithmeticOf, type Arithmetic } from "./bounds/arithmetic.ts";
 import type { Enclosure } from "./bounds/enclosure.ts";
@@ -14,7 +15,9 @@ import {
   type Mismatch,
 } from "./tolerance.ts";
 
-export interface ParityOptions extends SampleOptions {
+export interface ParityOptions extends Omit<SampleOptions, "dtype" | "wide"> {
+  /** Draws each sample's dtype among those that the record names besides f32. Default false. */
+  readonly dtypes?: boolean;
   /** Samples per op. Default 8. */
   readonly runs?: number;
   /** Seed of the samples; printed by fast-check when a case fails. */
@@ -37,7 +40,11 @@ export async function checkOpParity(
 ): Promise<void> {
   await fc.assert(
     fc.asyncProperty(fc.gen(), async (gen) => {
-      const sample = record.sample(sampleSource(gen as unknown as Gen, options));
+      const draw = gen as unknown as Gen;
+      const dtype = options.dtypes === true ? draw(fc.constantFrom, ...otherDTypes(record, device)) : "f32";
+      const sample = record.sample(
+        sampleSource(draw, { ...options, dtype, wide: record.tolerance === "exact" && !isFloat(dtype) }),
+      );
       const [want, got] = [
         await attempt(() => boundOp(name, record, sample, reference, options.arithmetic ?? arithmeticOf(device))),
         await attempt(() => runOp(name, record, sample, device, options.implementation)),
@@ -91,6 +98,12 @@ export async function checkOpTails(
     }),
     { numRuns: options.runs ?? 8, ...(options.seed === undefined ? {} : { seed: options.seed }) },
   );
+}
+
+/** f32 where there is no other. */
+function otherDTypes(record: AnyRecord, device: Device): readonly DType[] {
+  const others = (record.dtypes ?? FLOATS).filter((dtype) => dtype !== "f32" && device.engine.supports(dtype));
+  return others.length === 0 ? ["f32"] : others;
 }
 
 async function attempt<T>(body: () => Promise<T>): Promise<T | LowrankError> {

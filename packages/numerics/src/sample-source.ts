@@ -1,7 +1,8 @@
 /** Sampling op arguments with fast-check: shapes and choices shrink; values come from a seed that fast-check draws and prints. */
-import { RandomStream, sizeOf } from "@lowrank/tensor";
+import { isFloat, RandomStream, roundTo, sizeOf, type DType } from "@lowrank/tensor";
 import type { SampleSource, TensorSample, TensorSpec } from "@lowrank/tensor/records";
 import fc from "fast-check";
+import { LAYOUTS, repeatAlong, type LaidOutSpec } from "./layouts.ts";
 
 /** What `fc.gen()` hands to a property. */
 export type Gen = <T, Args extends unknown[]>(arbitrary: (...args: Args) => fc.Arbitrary<T>, ...args: Args) => T;
@@ -16,6 +17,21 @@ export interface SampleOptions {
   readonly tails?: boolean;
   /** Sizes may be 0. Default false. */
   readonly empty?: boolean;
+  /** What f32 tensors are drawn as. Default f32. */
+  readonly dtype?: DType;
+  /** Integers of 32 bits may have any size: where nothing is computed. Default false. */
+  readonly wide?: boolean;
+  /** Tensors may be views of others. Default false. */
+  readonly layouts?: boolean;
+}
+
+/** An integer or bool in the place of a float of a few units. */
+function asDType(dtype: DType, x: number, wide: boolean): number {
+  if (isFloat(dtype)) return x;
+  if (dtype === "bool") return Number(x > 0);
+  const whole = Math.trunc(7 * x) * (wide && dtype !== "u8" ? 2 ** 24 + 1 : 1);
+  const signed = Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, whole));
+  return dtype === "i32" ? signed : Math.min(Math.abs(whole), dtype === "u8" ? 255 : 2 ** 32 - 1);
 }
 
 export function sampleSource(gen: Gen, options: SampleOptions = {}): SampleSource {
@@ -25,12 +41,22 @@ export function sampleSource(gen: Gen, options: SampleOptions = {}): SampleSourc
   const size = (max: number, min = 1): number =>
     max < min || (options.empty === true && integer(0, 3) === 0) ? 0 : integer(min, max);
   const boolean = (): boolean => gen(fc.boolean);
-  const spec = (shape: readonly number[], dtype: TensorSpec["dtype"], draw: (i: number) => number): TensorSpec => ({
-    spec: true,
-    shape,
-    dtype,
-    data: Float64Array.from({ length: sizeOf(shape) }, (_, i) => draw(i)),
-  });
+  const spec = (shape: readonly number[], dtype: DType, draw: (i: number) => number): LaidOutSpec => {
+    const data = Float64Array.from({ length: sizeOf(shape) }, (_, i) => draw(i));
+    const plain: LaidOutSpec = { spec: true, shape, dtype, data };
+    if (options.layouts !== true || shape.length === 0) return plain;
+    const laidOut = { ...plain, layout: LAYOUTS[integer(0, LAYOUTS.length - 1)]!, along: integer(0, shape.length - 1) };
+    if (laidOut.layout === "repeated") repeatAlong(laidOut, laidOut.along);
+    return laidOut;
+  };
+  const as = options.dtype ?? "f32";
+  /** As floats that the dtype holds, or integers. */
+  const drawn = (shape: readonly number[], draw: (i: number) => number): TensorSpec => {
+    const wide = options.wide === true && stream.integer(2) === 0;
+    const made = spec(shape, as, (i) => asDType(as, draw(i), wide));
+    made.data.set(roundTo(as, made.data));
+    return made;
+  };
   return {
     integer,
     boolean,
@@ -53,7 +79,7 @@ export function sampleSource(gen: Gen, options: SampleOptions = {}): SampleSourc
           tails: true,
         };
       }
-      return spec(shape, "f32", () => {
+      return drawn(shape, () => {
         if (free && options.nasty === true && stream.integer(3) === 0)
           return Math.fround(NASTY[stream.integer(NASTY.length)]!);
         for (let attempt = 0; ; attempt++) {

@@ -40,6 +40,20 @@ const MUTANTS: readonly (readonly [string, string, Implementation])[] = [
   ],
   [
     "softmax",
+    "no maximum subtracted",
+    mutant((x: T, d: number, m?: T) => {
+      const e = ops.exp(m === undefined ? x : ops.where(m, x, -Infinity));
+      const total = ops.sum(e, d, true);
+      return ops.mul(e, ops.where(ops.eq(total, 0), 0, ops.reciprocal(total)));
+    }),
+  ],
+  [
+    "logsumexp",
+    "a maximum that is not put back in",
+    mutant((x: T, d: number, keep?: boolean) => ops.log(ops.sum(ops.exp(x), d, keep))),
+  ],
+  [
+    "softmax",
     "a masked position counts a little",
     mutant((x: T, d: number, m?: T) => ops.softmax(m === undefined ? x : ops.where(m, x, -10), d)),
   ],
@@ -134,6 +148,20 @@ const MUTANTS: readonly (readonly [string, string, Implementation])[] = [
     "embedding",
     "ids off by one",
     mutant((w: T, ids: T, p?: number) => ops.embedding(w, ops.maximum(ops.sub(ids, 1), 0), p)),
+  ],
+  ["embedding", "gradients of the padding row", mutant((w: T, ids: T) => ops.embedding(w, ids))],
+  ["concat", "the last two parts swapped", mutant((parts: T[], dim?: number) => ops.concat([...parts].reverse(), dim))],
+  [
+    "attention",
+    "dropout left out",
+    mutant((q: T, k: T, v: T, { dropout: _, ...o }: { dropout?: object }) => ops.attention(q, k, v, o)),
+  ],
+  [
+    "attention",
+    "the scale squared",
+    mutant((q: T, k: T, v: T, o: { scale?: number }) =>
+      ops.attention(q, k, v, o.scale === undefined ? o : { ...o, scale: o.scale * Math.abs(o.scale) }),
+    ),
   ],
   ["mean", "over n − 1", mutant((x: T, d?: number[], keep?: boolean) => spoil(ops.mean(x, d, keep), 1.01))],
   [

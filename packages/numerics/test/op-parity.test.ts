@@ -34,6 +34,12 @@ describe.each(devices)("ops on %s", (_, options) => {
     await checkOpTails(name, record, device, reference, { seed, runs });
   });
 
+  it.for(allRecords())("%s of other dtypes, of views", async ([name, record], { skip }) => {
+    if (device === undefined) return skip(reason ?? "no device");
+    const runs = options.device === "webgpu" ? 1 : 4;
+    await checkOpParity(name, record, device, reference, { seed, runs, dtypes: true, layouts: true });
+  });
+
   it.for(allRecords())("%s of tensors without elements", async ([name, record], { skip }) => {
     if (device === undefined) return skip(reason ?? "no device");
     await checkOpParity(name, record, device, reference, {

@@ -21,7 +21,16 @@ import { unaryRecords } from "./ops/unary.ts";
 import { viewsRecords } from "./ops/views.ts";
 import type { OpRecords } from "./ops/record.ts";
 
-export type { OpRecord, OpRecords, SampleSource, TensorSample, TensorSpec, ToleranceClass } from "./ops/record.ts";
+export { ALL_DTYPES, FLOATS, NUMBERS } from "./ops/record.ts";
+export type {
+  OpRecord,
+  OpRecords,
+  Refusal,
+  SampleSource,
+  TensorSample,
+  TensorSpec,
+  ToleranceClass,
+} from "./ops/record.ts";
 
 export const records: OpRecords = {
   ...activationsRecords,

@@ -5,7 +5,7 @@ import { add, gt, maximum, mul, sub } from "./binary.ts";
 import { inPrecision } from "./in-precision.ts";
 import { customVjp } from "./make.ts";
 import { argument } from "./options.ts";
-import type { OpRecords } from "./record.ts";
+import { NUMBERS, type OpRecords } from "./record.ts";
 import { where } from "./sources.ts";
 import { exp, neg, normalCdf, reciprocal } from "./unary.ts";
 
@@ -74,11 +74,13 @@ export const gelu: (x: Tensor, approximate?: GeluForm) => Tensor = /* @__PURE__ 
 export const activationsRecords: OpRecords = {
   square: {
     tolerance: "arithmetic",
+    dtypes: NUMBERS,
     differentiable: true,
     sample: (g) => [g.tensor(g.shape())],
   },
   relu: {
     tolerance: "exact",
+    dtypes: NUMBERS,
     differentiable: true,
     sample: (g) => [g.tensor(g.shape(), { avoid: [0], gap: 1e-2 })],
   },
@@ -113,6 +115,7 @@ export const activationsRecords: OpRecords = {
   gelu: {
     tolerance: "row",
     differentiable: true,
+    refuses: (g) => [["a form that there is not", "ConfigError", [g.tensor([2]), "sigmoid"]]],
     sample: (g) => {
       const approximate = g.pick(["none", "tanh"] as const);
       // beyond, results leave the range of f32

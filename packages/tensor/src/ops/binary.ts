@@ -2,14 +2,24 @@
  * Elementwise functions of two tensors; shapes broadcast, dtypes meet by promotion, numbers take the other side's
  * dtype.
  */
-import { isFloat, promote } from "../dtype.ts";
+import { isFloat, promote, type DType } from "../dtype.ts";
 import { DTypeError, sameDevice } from "../errors.ts";
 import * as primitives from "../primitives/binary.ts";
 import type { Primitive } from "../primitives/primitive.ts";
 import { broadcastShapes } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { makeNode, operand, type Operand } from "./make.ts";
-import type { OpRecord, OpRecords, SampleSource, TensorSample, ToleranceClass } from "./record.ts";
+import {
+  ALL_DTYPES,
+  FLOATS,
+  NUMBERS,
+  type OpRecord,
+  type OpRecords,
+  type Refusal,
+  type SampleSource,
+  type TensorSample,
+  type ToleranceClass,
+} from "./record.ts";
 import { cast } from "./sources.ts";
 import { expand } from "./views.ts";
 
@@ -99,10 +109,31 @@ export function logicalOr(a: Operand, b: Operand): Tensor {
   return truth(primitives.logicalOr, "bool", a, b);
 }
 
-function sampled(tolerance: ToleranceClass, differentiable: boolean, right?: TensorSample): OpRecord {
+const DTYPES: Readonly<Record<Domain, readonly DType[]>> = {
+  float: FLOATS,
+  number: NUMBERS,
+  any: ALL_DTYPES,
+  bool: FLOATS,
+};
+
+function refusals(domain: Domain): (g: SampleSource) => readonly Refusal[] {
+  return (g) => [
+    ["shapes that do not broadcast", "ShapeError", [g.tensor([2, 3]), g.tensor([2])]],
+    ["two numbers", "DTypeError", [1, 2]],
+    ...(domain === "float" || domain === "number"
+      ? ([["bools", "DTypeError", [g.bools([2]), g.bools([2])]]] as const)
+      : []),
+    ...(domain === "float" ? ([["integers", "DTypeError", [g.ints([2], 1, 3), 2]]] as const) : []),
+    ...(domain === "number" ? ([["a fraction beside integers", "DTypeError", [g.ints([2], 1, 3), 0.5]]] as const) : []),
+  ];
+}
+
+function sampled(tolerance: ToleranceClass, domain: Domain, right?: TensorSample): OpRecord {
   return {
     tolerance,
-    differentiable,
+    differentiable: tolerance !== "exact",
+    dtypes: DTYPES[domain],
+    refuses: refusals(domain),
     sample: (g) => {
       const shape = g.shape();
       return [g.tensor(shape), g.tensor(g.broadcastable(shape), right)];
@@ -123,19 +154,39 @@ function sampleBools(g: SampleSource): readonly unknown[] {
   return [g.bools(shape), g.bools(g.broadcastable(shape))];
 }
 
+function extremum(): OpRecord {
+  return {
+    tolerance: "exact",
+    differentiable: true,
+    dtypes: NUMBERS,
+    sample: sampleApart,
+    refuses: refusals("number"),
+  };
+}
+
 export const binaryRecords: OpRecords = {
-  add: /* @__PURE__ */ sampled("arithmetic", true),
-  sub: /* @__PURE__ */ sampled("arithmetic", true),
-  mul: /* @__PURE__ */ sampled("arithmetic", true),
-  div: /* @__PURE__ */ sampled("arithmetic", true, { avoid: [0], gap: 0.2 }),
-  maximum: { tolerance: "exact", differentiable: true, sample: sampleApart },
-  minimum: { tolerance: "exact", differentiable: true, sample: sampleApart },
-  lt: /* @__PURE__ */ sampled("exact", false),
-  le: /* @__PURE__ */ sampled("exact", false),
-  eq: /* @__PURE__ */ sampled("exact", false),
-  ne: /* @__PURE__ */ sampled("exact", false),
-  gt: /* @__PURE__ */ sampled("exact", false),
-  ge: /* @__PURE__ */ sampled("exact", false),
-  logicalAnd: { tolerance: "exact", differentiable: false, sample: sampleBools },
-  logicalOr: { tolerance: "exact", differentiable: false, sample: sampleBools },
+  add: /* @__PURE__ */ sampled("arithmetic", "number"),
+  sub: /* @__PURE__ */ sampled("arithmetic", "number"),
+  mul: /* @__PURE__ */ sampled("arithmetic", "number"),
+  div: /* @__PURE__ */ sampled("arithmetic", "float", { avoid: [0], gap: 0.2 }),
+  maximum: /* @__PURE__ */ extremum(),
+  minimum: /* @__PURE__ */ extremum(),
+  lt: /* @__PURE__ */ sampled("exact", "any"),
+  le: /* @__PURE__ */ sampled("exact", "any"),
+  eq: /* @__PURE__ */ sampled("exact", "any"),
+  ne: /* @__PURE__ */ sampled("exact", "any"),
+  gt: /* @__PURE__ */ sampled("exact", "any"),
+  ge: /* @__PURE__ */ sampled("exact", "any"),
+  logicalAnd: {
+    tolerance: "exact",
+    differentiable: false,
+    sample: sampleBools,
+    refuses: /* @__PURE__ */ refusals("bool"),
+  },
+  logicalOr: {
+    tolerance: "exact",
+    differentiable: false,
+    sample: sampleBools,
+    refuses: /* @__PURE__ */ refusals("bool"),
+  },
 };

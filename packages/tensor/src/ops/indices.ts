@@ -37,6 +37,11 @@ export const indicesRecords: OpRecords = {
   checkIndices: {
     tolerance: "exact",
     differentiable: false,
+    refuses: (g) => [
+      ["ids that are no integers", "DTypeError", [g.tensor([2]), { size: 5, op: "checkIndices", name: "id" }]],
+      ["an id outside", "ValueError", [g.ints([2], 5, 5), { size: 5, op: "checkIndices", name: "id" }]],
+      ["a range without a size", "ConfigError", [g.ints([2], 0, 1), { op: "checkIndices", name: "id" }]],
+    ],
     sample: (g) => [g.ints(g.shape(), 0, 4), { size: 5, ignore: -100, op: "checkIndices", name: "id" }],
   },
 };

@@ -11,7 +11,7 @@ import { checkIndices } from "./indices.ts";
 import { composite, customVjp, scalar } from "./make.ts";
 import { argument, integer, optionsOf } from "./options.ts";
 import { squeeze, unsqueeze } from "./rearrange.ts";
-import type { OpRecords } from "./record.ts";
+import type { OpRecords, Refusal, SampleSource } from "./record.ts";
 import { mean, sum } from "./reductions.ts";
 import { gatherRows } from "./rows.ts";
 import { logSoftmax } from "./softmax.ts";
@@ -124,17 +124,31 @@ export const binaryCrossEntropy: (logits: Tensor, targets: Tensor, reduction?: R
     return reduced("binaryCrossEntropy", each, reduction);
   });
 
+function refuseLoss(g: SampleSource): readonly Refusal[] {
+  return [
+    ["shapes that differ", "ShapeError", [g.tensor([2, 3]), g.tensor([3])]],
+    ["a reduction that there is not", "ConfigError", [g.tensor([2]), g.tensor([2]), "average"]],
+  ];
+}
+
 /** What tests know of these ops. */
 export const lossesRecords: OpRecords = {
   crossEntropy: {
     tolerance: "row",
     differentiable: true,
+    refuses: (g) => [
+      ["labels of another length", "ShapeError", [g.tensor([2, 3]), g.ints([3], 0, 2)]],
+      ["labels that are no integers", "DTypeError", [g.tensor([2, 3]), g.tensor([2])]],
+      ["a label that is no class", "ValueError", [g.tensor([2, 3]), { ...g.ints([2], 3, 3) }]],
+      ["smoothing beyond 1", "ConfigError", [g.tensor([2, 3]), g.ints([2], 0, 2), { labelSmoothing: 1.5 }]],
+    ],
     sample: (g) => {
       const [n, classes] = [g.size(6), g.size(9)];
       const labels = g.ints([n], 0, classes - 1);
       if (n > 1 && g.boolean()) labels.data[0] = -100;
       return [
-        g.tensor([n, classes], { min: -5, max: 5 }),
+        // e^x of the large ones overflows
+        g.tensor([n, classes], g.integer(0, 3) === 0 ? { min: -200, max: 200 } : { min: -5, max: 5 }),
         labels,
         { reduction: g.pick(["mean", "sum", "none"] as const), labelSmoothing: g.pick([0, 0.1]) },
       ];
@@ -143,6 +157,7 @@ export const lossesRecords: OpRecords = {
   mse: {
     tolerance: "reduction",
     differentiable: true,
+    refuses: refuseLoss,
     sample: (g) => {
       const shape = g.shape();
       return [g.tensor(shape), g.tensor(shape), g.pick(["mean", "sum", "none"] as const)];
@@ -151,6 +166,7 @@ export const lossesRecords: OpRecords = {
   binaryCrossEntropy: {
     tolerance: "row",
     differentiable: true,
+    refuses: refuseLoss,
     sample: (g) => {
       const shape = g.shape();
       return [

@@ -47,6 +47,12 @@ export const matmulRecords: OpRecords = {
   matmul: {
     tolerance: "reduction",
     differentiable: true,
+    refuses: (g) => [
+      ["inner dimensions that differ", "ShapeError", [g.tensor([4, 3]), g.tensor([5, 2])]],
+      ["a scalar", "ShapeError", [g.tensor([]), g.tensor([2])]],
+      ["integers", "DTypeError", [g.ints([2, 2], 0, 3), g.ints([2, 2], 0, 3)]],
+      ["batches that do not broadcast", "ShapeError", [g.tensor([2, 4, 3]), g.tensor([3, 3, 2])]],
+    ],
     sample: (g) => {
       const [m, k, n] = [g.size(9), g.size(9), g.size(9)];
       const batch = g.shape({ maxRank: 2, maxDim: 3 });

@@ -49,6 +49,12 @@ export const quantizedRecords: OpRecords = {
   dequantize: {
     tolerance: "arithmetic",
     differentiable: false,
+    dtypes: ["f32"],
+    refuses: (g) => [
+      ["codes that are no bytes", "DTypeError", [g.ints([1], 0, 9), g.tensor([1]), g.tensor([16]), [2], 2]],
+      ["blocks of three", "ShapeError", [{ ...g.ints([3], 0, 9), dtype: "u8" }, g.tensor([2]), g.tensor([16]), [6], 3]],
+      ["too few scales", "ShapeError", [{ ...g.ints([2], 0, 9), dtype: "u8" }, g.tensor([1]), g.tensor([16]), [4], 2]],
+    ],
     sample: (g) => {
       const shape = g.shape({ minRank: 1 });
       const n = shape.reduce((a, b) => a * b, 1);

@@ -58,6 +58,13 @@ export const randomRecords: OpRecords = {
   dropout: {
     tolerance: "arithmetic",
     differentiable: true,
+    refuses: (g) => {
+      const key = { words: { ...g.ints([2], 0, 9), dtype: "u32" }, site: 0 };
+      return [
+        ["a probability of 1", "DTypeError", [g.tensor([2]), 1, key]],
+        ["a key without a site", "ConfigError", [g.tensor([2]), 0.5, { words: key.words }]],
+      ];
+    },
     sample: (g) => [
       g.tensor(g.shape()),
       g.pick([0, 0.001, 0.1, 0.5]),

@@ -3,7 +3,7 @@ import { ShapeError } from "../errors.ts";
 import { formatShape, resolveDim } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { lt } from "./binary.ts";
-import type { OpRecords } from "./record.ts";
+import { ALL_DTYPES, type OpRecords } from "./record.ts";
 import { iota, where } from "./sources.ts";
 import { pad, reshape } from "./views.ts";
 
@@ -65,32 +65,55 @@ export const rearrangeRecords: OpRecords = {
   unsqueeze: {
     tolerance: "exact",
     differentiable: true,
-    sample: (g) => [g.tensor(g.shape()), 0],
+    dtypes: ALL_DTYPES,
+    sample: (g) => {
+      const shape = g.shape();
+      return [g.tensor(shape), g.integer(-shape.length - 1, shape.length)];
+    },
+    refuses: (g) => [["a dimension that there is not", "ShapeError", [g.tensor([2]), 2]]],
   },
   squeeze: {
     tolerance: "exact",
     differentiable: true,
-    sample: (g) => [g.tensor([...g.shape(), 1]), -1],
+    dtypes: ALL_DTYPES,
+    sample: (g) => {
+      const shape = g.shape();
+      const d = g.integer(0, shape.length);
+      return [g.tensor([...shape.slice(0, d), 1, ...shape.slice(d)]), d];
+    },
+    refuses: (g) => [["a dimension that is not 1", "ShapeError", [g.tensor([1, 2]), 1]]],
   },
   flatten: {
     tolerance: "exact",
     differentiable: true,
+    dtypes: ALL_DTYPES,
     sample: (g) => [g.tensor(g.shape())],
   },
   concat: {
     tolerance: "exact",
     differentiable: true,
+    dtypes: ALL_DTYPES,
     sample: (g) => {
       const shape = g.shape({ minRank: 1 });
-      return [[g.tensor(shape), g.tensor(shape.map((d, i) => (i === 0 ? d + 1 : d))), g.tensor(shape)], 0];
+      const dim = g.integer(-shape.length, shape.length - 1);
+      const at = dim < 0 ? dim + shape.length : dim;
+      const longer = shape.map((d, i) => (i === at ? d + 1 : d));
+      return [[shape, longer, shape].slice(0, g.integer(1, 3)).map((s) => g.tensor(s)), dim];
     },
+    refuses: (g) => [
+      ["nothing", "ShapeError", [[]]],
+      ["parts that differ elsewhere", "ShapeError", [[g.tensor([2, 3]), g.tensor([2, 4])], 0]],
+      ["parts of another rank", "ShapeError", [[g.tensor([2, 3]), g.tensor([2])], 0]],
+    ],
   },
   stack: {
     tolerance: "exact",
     differentiable: true,
+    dtypes: ALL_DTYPES,
     sample: (g) => {
       const shape = g.shape();
-      return [[g.tensor(shape), g.tensor(shape)], 0];
+      return [[g.tensor(shape), g.tensor(shape)], g.integer(0, shape.length)];
     },
+    refuses: (g) => [["parts of different shapes", "ShapeError", [[g.tensor([2]), g.tensor([3])]]]],
   },
 };

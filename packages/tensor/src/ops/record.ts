@@ -3,6 +3,7 @@
  * device are derived from these records. They stand beside the ops but are reached by `@lowrank/tensor/records` alone, so that no bundle holds them.
  */
 import type { DType } from "../dtype.ts";
+import type { ErrorCode } from "../errors.ts";
 
 /** Error classes; the numbers and their derivation are in @lowrank/numerics. */
 export type ToleranceClass =
@@ -58,9 +59,22 @@ export interface OpRecord {
   readonly tolerance: ToleranceClass;
   /** False where a gradient does not exist or is not wanted (comparisons, random bits, rounding). */
   readonly differentiable: boolean;
+  /** Whether the gradient of these arguments is meant to be the derivative. Default: it always is. */
+  readonly isDerivative?: (args: readonly unknown[]) => boolean;
   /** Arguments for one test case; TensorSpec stands for a tensor, at any depth. */
   readonly sample: (g: SampleSource) => readonly unknown[];
+  /** What the f32 tensors of a sample may be instead, all at once. Default `FLOATS`. */
+  readonly dtypes?: readonly DType[];
+  /** Calls that the op refuses, one for each of its checks. */
+  readonly refuses?: (g: SampleSource) => readonly Refusal[];
 }
+
+/** What is wrong with a call, what the error is, the arguments as in `sample`. */
+export type Refusal = readonly [why: string, code: ErrorCode, args: readonly unknown[]];
+
+export const FLOATS: readonly DType[] = ["f32", "f16", "bf16"];
+export const NUMBERS: readonly DType[] = [...FLOATS, "i32", "u32", "u8"];
+export const ALL_DTYPES: readonly DType[] = [...NUMBERS, "bool"];
 
 /** By name of the op. */
 export type OpRecords = Readonly<Record<string, OpRecord>>;

@@ -9,7 +9,7 @@ import { le, mul, sub } from "./binary.ts";
 import { inPrecision } from "./in-precision.ts";
 import { makeNode } from "./make.ts";
 import { flagOf } from "./options.ts";
-import type { OpRecords, SampleSource } from "./record.ts";
+import { ALL_DTYPES, type OpRecords, type Refusal, type SampleSource } from "./record.ts";
 import { cast, iota, where } from "./sources.ts";
 import { logicalNot } from "./unary.ts";
 import { expand, reshape, transpose } from "./views.ts";
@@ -93,31 +93,57 @@ export function cumsum(x: Tensor, dim: number): Tensor {
   return transpose(sum(where(kept, grid, 0), -1), d, -1);
 }
 
+function refuseReduction(g: SampleSource): readonly Refusal[] {
+  return [
+    ["a dimension that there is not", "ShapeError", [g.tensor([2, 3]), 2]],
+    ["a dimension named twice", "ShapeError", [g.tensor([2, 3]), [1, -1]]],
+    ["dims that are no numbers", "ShapeError", [g.tensor([2, 3]), "1"]],
+    ["keepdim that is no switch", "ConfigError", [g.tensor([2, 3]), 1, "yes"]],
+  ];
+}
+
+function refuseExtremum(g: SampleSource): readonly Refusal[] {
+  return [...refuseReduction(g), ["nothing to choose from", "ShapeError", [g.tensor([2, 0]), 1]]];
+}
+
 /** What tests know of these ops. */
 export const reductionsRecords: OpRecords = {
   sum: {
     tolerance: "reduction",
     differentiable: true,
+    dtypes: ALL_DTYPES,
     sample: sampleReduction,
+    refuses: refuseReduction,
   },
   amax: {
     tolerance: "exact",
     differentiable: true,
+    dtypes: ALL_DTYPES,
     sample: sampleReduction,
+    refuses: refuseExtremum,
   },
   amin: {
     tolerance: "exact",
     differentiable: true,
+    dtypes: ALL_DTYPES,
     sample: sampleReduction,
+    refuses: refuseExtremum,
   },
   mean: {
     tolerance: "reduction",
     differentiable: true,
+    dtypes: ALL_DTYPES,
     sample: sampleReduction,
+    refuses: refuseReduction,
   },
   cumsum: {
     tolerance: "reduction",
     differentiable: true,
-    sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 })), g.pick([0, -1])],
+    dtypes: ALL_DTYPES,
+    sample: (g) => {
+      const shape = g.shape({ minRank: 1, maxDim: 9 });
+      return [g.tensor(shape), g.integer(-shape.length, shape.length - 1)];
+    },
+    refuses: (g) => [["a dimension that there is not", "ShapeError", [g.tensor([2, 3]), 2]]],
   },
 };

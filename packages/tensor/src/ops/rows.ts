@@ -1,5 +1,6 @@
 /** Gathers and scatters: what picks rows by index and puts them back. */
-import { ShapeError } from "../errors.ts";
+import { isFloat } from "../dtype.ts";
+import { DTypeError, ShapeError } from "../errors.ts";
 import { knownOnHost } from "../graph/index-checks.ts";
 import * as primitives from "../primitives/products.ts";
 import { checkIndices as indexCheck } from "../primitives/views.ts";
@@ -8,7 +9,7 @@ import type { Tensor } from "../tensor.ts";
 import { add, eq, ge, logicalAnd, lt, mul } from "./binary.ts";
 import { checkIndices } from "./indices.ts";
 import { customVjp, makeNode, scalar } from "./make.ts";
-import type { OpRecord, OpRecords } from "./record.ts";
+import { ALL_DTYPES, type OpRecords, type Refusal, type SampleSource, type TensorSpec } from "./record.ts";
 import { cast, iota, where } from "./sources.ts";
 import { reshape, transpose } from "./views.ts";
 
@@ -31,7 +32,7 @@ export function gatherRows(table: Tensor, ids: Tensor): Tensor {
 
 /**
  * ids [n…], source [n…, …rest] → [rows, …rest]: rows with the same id are added up; an id outside that the device
- * computed is dropped.
+ * computed is dropped. Floats only; half precision is added up in full and rounded once.
  */
 export function scatterRows(ids: Tensor, source: Tensor, rows: number): Tensor {
   const n = ids.rank;
@@ -39,13 +40,19 @@ export function scatterRows(ids: Tensor, source: Tensor, rows: number): Tensor {
     throw new ShapeError(
       `scatterRows: source ${formatShape(source.shape)} must begin with the shape of ids ${formatShape(ids.shape)}`,
     );
-  return makeNode(
+  if (!isFloat(source.dtype))
+    throw new DTypeError(`scatterRows: the source must be float, got ${source.dtype}; cast it first`);
+  // rows are added up in full precision whatever they are made of, and rounded once
+  const half = source.dtype === "f16" || source.dtype === "bf16";
+  const wide = half ? cast(source, source.device.defaultFloat) : source;
+  const total = makeNode(
     primitives.scatterRows,
-    [cast(asked(ids, rows, "scatterRows", "id"), "i32"), source],
+    [cast(asked(ids, rows, "scatterRows", "id"), "i32"), wide],
     { rows },
     [rows, ...source.shape.slice(n)],
-    source.dtype,
+    wide.dtype,
   );
+  return cast(total, source.dtype);
 }
 
 /**
@@ -53,6 +60,7 @@ export function scatterRows(ids: Tensor, source: Tensor, rows: number): Tensor {
  * none (torch's padding_idx).
  */
 export function embedding(weight: Tensor, wanted: Tensor, paddingIndex?: number): Tensor {
+  if (weight.rank === 0) throw new ShapeError("embedding: the weight needs at least one dimension");
   const ids = asked(wanted, weight.shape[0]!, "embedding", "id");
   const y = gatherRows(weight, ids);
   if (paddingIndex === undefined) return y;
@@ -106,31 +114,62 @@ export function indexSelect(x: Tensor, dim: number, index: Tensor): Tensor {
   );
 }
 
-const lookup: OpRecord = {
-  tolerance: "exact",
-  differentiable: true,
-  sample: (g) => {
-    const rows = g.size(6);
-    return [g.tensor([rows, ...g.shape({ maxRank: 2 })]), g.ints(g.shape({ maxRank: 2 }), 0, rows - 1)];
-  },
-};
+function sampleLookup(g: SampleSource): readonly unknown[] {
+  const rows = g.size(6);
+  return [g.tensor([rows, ...g.shape({ maxRank: 2 })]), g.ints(g.shape({ maxRank: 2 }), 0, rows - 1)];
+}
+
+function refuseLookup(g: SampleSource): readonly Refusal[] {
+  return [
+    ["a table without rows", "ShapeError", [g.tensor([]), g.ints([2], 0, 1)]],
+    ["ids that are no integers", "DTypeError", [g.tensor([3, 2]), g.tensor([2])]],
+    ["an id outside", "ValueError", [g.tensor([3, 2]), g.ints([2], 3, 3)]],
+  ];
+}
 
 /** What tests know of these ops. */
 export const rowsRecords: OpRecords = {
-  gatherRows: lookup,
+  gatherRows: {
+    tolerance: "exact",
+    differentiable: true,
+    dtypes: ALL_DTYPES,
+    sample: sampleLookup,
+    refuses: refuseLookup,
+  },
   scatterRows: {
     tolerance: "reduction",
     differentiable: true,
+    refuses: (g) => [
+      ["a source that does not begin as the ids", "ShapeError", [g.ints([2], 0, 1), g.tensor([3, 2]), 2]],
+      ["an id outside", "ValueError", [g.ints([2], 2, 2), g.tensor([2, 2]), 2]],
+      ["integers to add up", "DTypeError", [g.ints([2], 0, 1), g.ints([2, 2], 0, 3), 2]],
+    ],
     sample: (g) => {
       const rows = g.size(6);
       const lead = g.shape({ maxRank: 2 });
       return [g.ints(lead, 0, rows - 1), g.tensor([...lead, ...g.shape({ maxRank: 1 })]), rows];
     },
   },
-  embedding: lookup,
+  embedding: {
+    tolerance: "exact",
+    differentiable: true,
+    // the row of paddingIndex gets no gradient though it is looked up
+    isDerivative: (args) => args.length < 3,
+    sample: (g) => {
+      const [weight, ids] = sampleLookup(g) as [TensorSpec, TensorSpec];
+      return [weight, ids, ...(g.boolean() ? [g.integer(0, Math.max(0, weight.shape[0]! - 1))] : [])];
+    },
+    refuses: refuseLookup,
+  },
   gather: {
     tolerance: "exact",
     differentiable: true,
+    dtypes: ALL_DTYPES,
+    refuses: (g) => [
+      ["an index of another rank", "ShapeError", [g.tensor([2, 3]), 1, g.ints([2], 0, 1)]],
+      ["an index outside", "ValueError", [g.tensor([2, 3]), 1, g.ints([2, 1], 3, 3)]],
+      ["a dimension that there is not", "ShapeError", [g.tensor([2, 3]), 2, g.ints([2, 3], 0, 1)]],
+    ],
     sample: (g) => {
       const shape = g.shape({ minRank: 1 });
       const d = g.integer(0, shape.length - 1);
@@ -148,6 +187,10 @@ export const rowsRecords: OpRecords = {
   scatterAdd: {
     tolerance: "reduction",
     differentiable: true,
+    refuses: (g) => [
+      ["a source of another shape", "ShapeError", [g.tensor([2, 3]), 1, g.ints([2, 1], 0, 1), g.tensor([2, 2])]],
+      ["an index outside", "ValueError", [g.tensor([2, 3]), 1, g.ints([2, 1], 3, 3), g.tensor([2, 1])]],
+    ],
     sample: (g) => {
       const shape = g.shape({ minRank: 1 });
       const d = g.integer(0, shape.length - 1);
@@ -158,6 +201,8 @@ export const rowsRecords: OpRecords = {
   indexSelect: {
     tolerance: "exact",
     differentiable: true,
+    dtypes: ALL_DTYPES,
+    refuses: (g) => [["an index outside", "ValueError", [g.tensor([2, 3]), 1, g.ints([2], 3, 3)]]],
     sample: (g) => {
       const shape = g.shape({ minRank: 1 });
       const d = g.integer(0, shape.length - 1);

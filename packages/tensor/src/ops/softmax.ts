@@ -9,7 +9,7 @@ import { add, eq, maximum, mul, sub } from "./binary.ts";
 import { inPrecision } from "./in-precision.ts";
 import { composite, customVjp, scalar } from "./make.ts";
 import { squeeze } from "./rearrange.ts";
-import type { OpRecords } from "./record.ts";
+import type { OpRecords, Refusal, SampleSource, TensorSpec } from "./record.ts";
 import { amax, sum } from "./reductions.ts";
 import { where } from "./sources.ts";
 import { exp, isfinite, log, reciprocal } from "./unary.ts";
@@ -78,15 +78,25 @@ export const logSoftmax: (x: Tensor, dim?: number) => Tensor = /* @__PURE__ */ i
   return composite("logSoftmax", y, [x], { dim: d });
 });
 
+/** Of ordinary size, or so large that e^x overflows. */
+function logits(g: SampleSource, shape: readonly number[]): TensorSpec {
+  return g.tensor(shape, g.integer(0, 3) === 0 ? { min: -200, max: 200 } : {});
+}
+
+function refuseDim(g: SampleSource): readonly Refusal[] {
+  return [["a dimension that there is not", "ShapeError", [g.tensor([2, 3]), 2]]];
+}
+
 /** What tests know of these ops. */
 export const softmaxRecords: OpRecords = {
   softmax: {
     tolerance: "row",
     differentiable: true,
+    refuses: (g) => [...refuseDim(g), ["a mask that does not fit", "ShapeError", [g.tensor([2, 3]), 1, g.bools([2])]]],
     sample: (g) => {
       const shape = g.shape({ minRank: 1, maxDim: 9 });
       return [
-        g.tensor(shape),
+        logits(g, shape),
         g.integer(0, shape.length - 1),
         ...(g.boolean() ? [g.bools(g.broadcastable(shape))] : []),
       ];
@@ -95,11 +105,19 @@ export const softmaxRecords: OpRecords = {
   logsumexp: {
     tolerance: "row",
     differentiable: true,
-    sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 })), -1, g.boolean()],
+    sample: (g) => {
+      const shape = g.shape({ minRank: 1, maxDim: 9 });
+      return [logits(g, shape), g.integer(0, shape.length - 1), g.boolean()];
+    },
+    refuses: refuseDim,
   },
   logSoftmax: {
     tolerance: "row",
     differentiable: true,
-    sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 })), -1],
+    sample: (g) => {
+      const shape = g.shape({ minRank: 1, maxDim: 9 });
+      return [logits(g, shape), g.integer(0, shape.length - 1)];
+    },
+    refuses: refuseDim,
   },
 };

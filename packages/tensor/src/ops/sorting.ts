@@ -7,7 +7,7 @@ import type { Tensor } from "../tensor.ts";
 import { eq, logicalAnd, logicalOr, lt, sub } from "./binary.ts";
 import { scalar } from "./make.ts";
 import { flagOf } from "./options.ts";
-import type { OpRecords, SampleSource } from "./record.ts";
+import { NUMBERS, type OpRecords, type SampleSource } from "./record.ts";
 import { amax, least, reduce, sum } from "./reductions.ts";
 import { gather } from "./rows.ts";
 import { cast, iota, where } from "./sources.ts";
@@ -80,7 +80,8 @@ function attained(x: Tensor, best: Tensor): Tensor {
 }
 
 function sampleAlong(g: SampleSource): readonly unknown[] {
-  return [g.tensor(g.shape({ minRank: 1, maxDim: 9 }), { distinct: true, gap: 1e-2 }), -1];
+  const shape = g.shape({ minRank: 1, maxDim: 9 });
+  return [g.tensor(shape, { distinct: true, gap: 1e-2 }), g.integer(-shape.length, shape.length - 1)];
 }
 
 /** i32 index of the first maximum along dim, of the first NaN where there is one. */
@@ -99,24 +100,33 @@ export const sortingRecords: OpRecords = {
   sort: {
     tolerance: "exact",
     differentiable: true,
-    sample: (g) => [g.tensor(g.shape({ minRank: 1, maxDim: 9 }), { distinct: true, gap: 1e-2 }), -1, g.boolean()],
+    dtypes: NUMBERS,
+    sample: (g) => [...sampleAlong(g), g.boolean()],
+    refuses: (g) => [["a switch that is none", "ConfigError", [g.tensor([3]), 0, "down"]]],
   },
   topk: {
     tolerance: "exact",
     differentiable: true,
     sample: (g) => {
       const shape = g.shape({ minRank: 1, maxDim: 9 });
-      return [g.tensor(shape, { distinct: true, gap: 1e-2 }), g.size(shape[shape.length - 1]!), -1];
+      const dim = g.integer(0, shape.length - 1);
+      return [g.tensor(shape, { distinct: true, gap: 1e-2 }), g.size(shape[dim]!), dim];
     },
+    dtypes: NUMBERS,
+    refuses: (g) => [["more than there are", "ShapeError", [g.tensor([3]), 4]]],
   },
   argmax: {
     tolerance: "exact",
     differentiable: false,
+    dtypes: NUMBERS,
     sample: sampleAlong,
+    refuses: (g) => [["nothing to choose from", "ShapeError", [g.tensor([2, 0])]]],
   },
   argmin: {
     tolerance: "exact",
     differentiable: false,
+    dtypes: NUMBERS,
     sample: sampleAlong,
+    refuses: (g) => [["nothing to choose from", "ShapeError", [g.tensor([2, 0])]]],
   },
 };

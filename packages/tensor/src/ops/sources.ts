@@ -7,7 +7,7 @@ import { iota as iotaPrimitive } from "../primitives/sources.ts";
 import { broadcastShapes, resolveDim } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { makeNode, makeSource, type Operand, operand } from "./make.ts";
-import type { OpRecords } from "./record.ts";
+import { ALL_DTYPES, type OpRecords } from "./record.ts";
 import { expand, reshape } from "./views.ts";
 
 /** 0, 1, … along dimension `dim` of something shaped like `like`, i32, broadcastable against it. */
@@ -50,19 +50,31 @@ export const sourcesRecords: OpRecords = {
   iota: {
     tolerance: "exact",
     differentiable: false,
-    sample: (g) => [g.tensor(g.shape({ minRank: 1 })), -1],
+    dtypes: ALL_DTYPES,
+    sample: (g) => {
+      const shape = g.shape({ minRank: 1 });
+      return [g.tensor(shape), g.integer(-shape.length, shape.length - 1)];
+    },
+    refuses: (g) => [["a dimension that there is not", "ShapeError", [g.tensor([2]), 1]]],
   },
   cast: {
     tolerance: "exact",
     differentiable: true,
     sample: (g) => [
       g.tensor(g.shape(), { min: -100, max: 100, gap: 1e-2, avoid: [-2, -1, 0, 1, 2] }),
-      g.pick(["f32", "i32", "bool"] as const),
+      g.pick(["f32", "f16", "bf16", "i32", "u32", "u8", "bool"] as const),
     ],
+    dtypes: ALL_DTYPES,
+    refuses: (g) => [["a dtype that there is not", "DTypeError", [g.tensor([2]), "f8"]]],
   },
   where: {
     tolerance: "exact",
     differentiable: true,
+    dtypes: ALL_DTYPES,
+    refuses: (g) => [
+      ["a condition that is no bool", "ShapeError", [g.tensor([2]), g.tensor([2]), g.tensor([2])]],
+      ["shapes that do not broadcast", "ShapeError", [g.bools([2]), g.tensor([3]), g.tensor([2])]],
+    ],
     sample: (g) => {
       const shape = g.shape();
       return [g.bools(g.broadcastable(shape)), g.tensor(shape), g.tensor(g.broadcastable(shape))];

@@ -12,7 +12,7 @@ import { matmul } from "./matmul.ts";
 import { optionsOf, tensor } from "./options.ts";
 import { dropout, type RandomKey, randomKey } from "./random.ts";
 import { concat } from "./rearrange.ts";
-import type { OpRecords, TensorSpec } from "./record.ts";
+import type { OpRecords, Refusal, SampleSource, TensorSpec } from "./record.ts";
 import { softmax } from "./softmax.ts";
 import { iota } from "./sources.ts";
 import { neg } from "./unary.ts";
@@ -126,11 +126,27 @@ export function rope(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
   return add(mul(x, cos), mul(turned, sin));
 }
 
+/** Options of attention. @param mask its shape */
+function attending(g: SampleSource, mask: readonly number[]): Record<string, unknown> {
+  return {
+    causal: g.boolean(),
+    ...(g.boolean() ? { mask: g.bools(mask) } : {}),
+    ...(g.boolean() ? { scale: g.pick([0.3, 1, -0.5]) } : {}),
+  };
+}
+
+/** @param parts how many tensors come before the options */
+function refuseOption(g: SampleSource, parts: number): readonly Refusal[] {
+  const tensors = Array.from({ length: parts }, () => g.tensor([1, 1, 2, 2]));
+  return [["an option that there is not", "ConfigError", [...tensors, { is_causal: true }]]];
+}
+
 /** What tests know of these ops. */
 export const transformerRecords: OpRecords = {
   linear: {
     tolerance: "reduction",
     differentiable: true,
+    refuses: (g) => [["a weight that does not fit", "ShapeError", [g.tensor([2, 3]), g.tensor([3, 2])]]],
     sample: (g) => {
       const [inputs, outputs] = [g.size(9), g.size(9)];
       return [
@@ -148,22 +164,37 @@ export const transformerRecords: OpRecords = {
       return [
         g.tensor([b, h, s, d], { min: -2, max: 2 }),
         g.tensor([b, h, s, d], { min: -2, max: 2 }),
-        { causal: g.boolean(), ...(g.boolean() ? { mask: g.bools([b, 1, 1, s]) } : {}) },
+        attending(g, [b, 1, 1, s]),
       ];
     },
+    refuses: (g) => refuseOption(g, 2),
   },
   attention: {
     tolerance: "row",
     differentiable: true,
     sample: (g) => {
       const [b, h, s, d] = [g.size(2), g.size(2), g.size(6), g.integer(1, 5)];
-      const part = () => g.tensor([b, h, s, d], { min: -2, max: 2 });
-      return [part(), part(), part(), { causal: g.boolean(), ...(g.boolean() ? { mask: g.bools([b, 1, s, s]) } : {}) }];
+      // more keys than queries, as behind a cache
+      const keys = s + (g.boolean() ? g.size(3) : 0);
+      const part = (length: number) => g.tensor([b, h, length, d], { min: -2, max: 2 });
+      const words = { ...g.ints([2], 0, 1_000_000), dtype: "u32" };
+      const dropout = { p: g.pick([0.1, 0.5]), key: { words, site: g.integer(0, 100) } };
+      return [
+        part(s),
+        part(keys),
+        part(keys),
+        { ...attending(g, [b, 1, s, keys]), ...(g.boolean() ? { dropout } : {}) },
+      ];
     },
+    refuses: (g) => [
+      ...refuseOption(g, 3),
+      ["three dimensions", "ShapeError", [g.tensor([2, 3, 4]), g.tensor([2, 3, 4]), g.tensor([2, 3, 4])]],
+    ],
   },
   rope: {
     tolerance: "row",
     differentiable: true,
+    refuses: (g) => [["an odd dimension", "ShapeError", [g.tensor([2, 3]), g.tensor([3]), g.tensor([3])]]],
     sample: (g) => {
       const [b, h, s, d] = [g.size(2), g.size(2), g.size(5), g.pick([2, 4, 8])];
       const table = (): TensorSpec => g.tensor(g.boolean() ? [s, d] : [b, 1, s, d], { min: -1, max: 1 });

@@ -18,10 +18,13 @@ type Unary = (x: Tensor) => Tensor;
 function unary(op: UnaryOp): Unary {
   const primitive = primitives[op];
   return (x) => {
-    if (!isFloat(x.dtype))
-      throw new DTypeError(`${primitive.name}: needs a float tensor, got ${x.dtype}; cast it first`);
+    needsFloat(primitive.name, x);
     return makeNode(primitive, [x], {}, x.shape, x.dtype);
   };
+}
+
+function needsFloat(op: string, x: Tensor): void {
+  if (!isFloat(x.dtype)) throw new DTypeError(`${op}: needs a float tensor, got ${x.dtype}; cast it first`);
 }
 
 /** −x. */
@@ -54,10 +57,12 @@ export const cos: Unary = /* @__PURE__ */ unary("cos");
 export const floor: Unary = /* @__PURE__ */ unary("floor");
 /** Neither NaN nor ±∞, as bool. */
 export function isfinite(x: Tensor): Tensor {
+  needsFloat("isfinite", x);
   return makeNode(primitives.isfinite, [x], {}, x.shape, "bool");
 }
 /** NaN, as bool. */
 export function isnan(x: Tensor): Tensor {
+  needsFloat("isnan", x);
   return makeNode(primitives.isnan, [x], {}, x.shape, "bool");
 }
 /** ¬x on bool. */
@@ -101,7 +106,12 @@ function elementwise(rows: Readonly<Record<string, Domain>>): OpRecords {
   return Object.fromEntries(
     Object.entries(rows).map(([name, { tolerance, domain, differentiable = true }]): [string, OpRecord] => [
       name,
-      { tolerance, differentiable, sample: (g) => [g.tensor(g.shape(), domain)] },
+      {
+        tolerance,
+        differentiable,
+        sample: (g) => [g.tensor(g.shape(), domain)],
+        refuses: (g) => [["integers", "DTypeError", [g.ints([2], 1, 3)]]],
+      },
     ]),
   );
 }

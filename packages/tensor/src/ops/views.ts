@@ -5,7 +5,7 @@ import * as primitives from "../primitives/views.ts";
 import { broadcastShapes, formatShape, resolveDim, sameShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { makeNode } from "./make.ts";
-import type { OpRecords } from "./record.ts";
+import { ALL_DTYPES, type OpRecords } from "./record.ts";
 
 /** The same elements in row-major order under another shape; one dimension may be −1. */
 export function reshape(x: Tensor, wanted: readonly number[]): Tensor {
@@ -117,37 +117,55 @@ export const viewsRecords: OpRecords = {
   reshape: {
     tolerance: "exact",
     differentiable: true,
+    dtypes: ALL_DTYPES,
     sample: (g) => {
       const shape = g.shape({ minRank: 1 });
       return [g.tensor(shape), g.boolean() ? [-1] : [...shape].reverse()];
     },
+    refuses: (g) => [
+      ["another number of elements", "ShapeError", [g.tensor([2, 3]), [4]]],
+      ["a negative dimension", "ShapeError", [g.tensor([2, 3]), [-2, -3]]],
+    ],
   },
   permute: {
     tolerance: "exact",
     differentiable: true,
+    dtypes: ALL_DTYPES,
     sample: (g) => {
       const shape = g.shape({ minRank: 1 });
       const dims = shape.map((_, i) => i);
       const by = g.integer(0, shape.length - 1);
       return [g.tensor(shape), [...dims.slice(by), ...dims.slice(0, by)]];
     },
+    refuses: (g) => [
+      ["a dimension named twice", "ShapeError", [g.tensor([2, 3]), [1, 1]]],
+      ["a dimension left out", "ShapeError", [g.tensor([2, 3]), [0]]],
+    ],
   },
   transpose: {
     tolerance: "exact",
     differentiable: true,
-    sample: (g) => [g.tensor(g.shape({ minRank: 2 })), -1, 0],
+    dtypes: ALL_DTYPES,
+    sample: (g) => {
+      const shape = g.shape({ minRank: 2 });
+      return [g.tensor(shape), g.integer(-shape.length, shape.length - 1), g.integer(0, shape.length - 1)];
+    },
+    refuses: (g) => [["a dimension that there is not", "ShapeError", [g.tensor([2, 3]), 0, 2]]],
   },
   expand: {
     tolerance: "exact",
     differentiable: true,
+    dtypes: ALL_DTYPES,
     sample: (g) => {
       const shape = g.shape();
       return [g.tensor(shape.map((d) => (g.boolean() ? 1 : d))), [2, ...shape]];
     },
+    refuses: (g) => [["a shape that it does not fit", "ShapeError", [g.tensor([2, 3]), [2, 4]]]],
   },
   slice: {
     tolerance: "exact",
     differentiable: true,
+    dtypes: ALL_DTYPES,
     sample: (g) => {
       const shape = g.shape({ minRank: 1 });
       const dim = g.integer(0, shape.length - 1);
@@ -157,23 +175,37 @@ export const viewsRecords: OpRecords = {
       const start = g.integer(0, n - 1);
       return [g.tensor(shape), dim, start, g.integer(start + 1, n), g.integer(1, 3)];
     },
+    refuses: (g) => [
+      ["steps of 0", "ShapeError", [g.tensor([3]), 0, 0, 2, 0]],
+      ["a start that is no whole number", "ShapeError", [g.tensor([3]), 0, 0.5, 2]],
+      ["a start outside", "ShapeError", [g.tensor([3]), 0, 3, -1, -1]],
+      ["backwards to a negative end", "ShapeError", [g.tensor([3]), 0, 2, -2, -1]],
+    ],
   },
   pad: {
     tolerance: "exact",
     differentiable: true,
+    dtypes: ALL_DTYPES,
     sample: (g) => {
       const shape = g.shape();
-      return [g.tensor(shape), shape.map(() => [g.integer(0, 2), g.integer(0, 2)]), 0.5];
+      return [g.tensor(shape), shape.map(() => [g.integer(0, 2), g.integer(0, 2)]), g.pick([0, 1])];
     },
+    refuses: (g) => [
+      ["a pair too few", "ShapeError", [g.tensor([2, 3]), [[1, 1]]]],
+      ["a negative amount", "ShapeError", [g.tensor([2]), [[-1, 0]]]],
+      ["a fraction in a tensor of integers", "DTypeError", [g.ints([2], 0, 3), [[1, 1]], 0.5]],
+    ],
   },
   detach: {
     tolerance: "exact",
     differentiable: false,
+    dtypes: ALL_DTYPES,
     sample: (g) => [g.tensor(g.shape())],
   },
   barrier: {
     tolerance: "exact",
     differentiable: true,
+    dtypes: ALL_DTYPES,
     sample: (g) => [g.tensor(g.shape()), g.tensor([]), 0],
   },
 };

@@ -136,7 +136,10 @@ ${this.#lines.map((l) => `  ${l}\n`).join("")}}\n`;
       reductions.flatMap((r) => r.start()),
     );
     for (const r of reductions) {
-      if (!this.#wide) this.#lines.push(`let v${r.id} = ${r.result()};`);
+      // compilers that see a sum of nothing take 0 / x for 0, which it is not where x is 0; this 0 they do not see
+      const nothing = this.#elements === 0 && r.instr.type === "f32";
+      const result = nothing ? `${r.result()} + f32(local >> 31u)` : r.result();
+      if (!this.#wide) this.#lines.push(`let v${r.id} = ${result};`);
       else {
         this.#shared.add(r.instr.type === "bool" ? "u32" : r.instr.type);
         this.#lines.push(...r.meet());
