@@ -71,7 +71,7 @@ export async function ulpHistogram(device: Device, op: UlpOp, options: UlpOption
   const arithmetic = options.arithmetic ?? arithmeticOf(device);
   const x = pointsOf(DOMAINS[op], options.points ?? POINTS);
   const y = ops[op](device.tensor(x, [x.length], "f32"));
-  const { lowering, reference } = y.node.record;
+  const { lowering, reference } = y.node.primitive;
   const instruction = (lowering as { op: UnaryOp }).op;
   const want = reference([{ shape: [x.length], data: Float64Array.from(x) }], {}, [x.length]);
   const got = await y.floats();

@@ -99,7 +99,7 @@ export class AnomalyDetector {
     const leaf = leaves.get(node);
     const what =
       leaf === undefined
-        ? `${node.record.name}${formatShape(node.shape)}`
+        ? `${node.primitive.name}${formatShape(node.shape)}`
         : `${leaf.kind === "cell" ? "a parameter" : leaf.kind === "input" ? `input "${leaf.name}"` : `a ${leaf.kind} value`} ${formatShape(node.shape)}`;
     return new NumericsError(
       `${what} in ${scope || "(top level)"} ${leaf === undefined ? "made" : "holds"} the first non-finite value, ${data[at]} at element ${at}${step}`,
@@ -121,7 +121,7 @@ export class AnomalyDetector {
         isFloat(node.dtype) &&
         sizeOf(node.shape) > 0 &&
         (node.leaf === undefined
-          ? !isView(node) && node.record.lowering.class !== "constant"
+          ? !isView(node) && node.primitive.lowering.class !== "constant"
           : node.leaf.kind === "cell"),
     );
     const guard = program.nodes.find((node) => guards.has(node));
@@ -176,13 +176,13 @@ function drive<T>(steps: Waiting<T>, given?: unknown): T | Promise<T> {
 }
 
 function isView(node: Node): boolean {
-  return node.leaf === undefined && node.record.lowering.class === "view";
+  return node.leaf === undefined && node.primitive.lowering.class === "view";
 }
 
 function leafOrCopy(node: Node): Node {
   return node.leaf === undefined
-    ? new Node(node.record, node.inputs, node.attrs, node.shape, node.dtype)
-    : new Node(node.record, [], node.attrs, node.shape, node.dtype, node.leaf);
+    ? new Node(node.primitive, node.inputs, node.attrs, node.shape, node.dtype)
+    : new Node(node.primitive, [], node.attrs, node.shape, node.dtype, node.leaf);
 }
 
 function isBad(
@@ -196,15 +196,15 @@ function isBad(
   if (data !== undefined) return floatsOf(node.dtype, data).some((v) => !Number.isFinite(v));
   if (leaves.has(node)) return flagged.get(node) === true;
   if ("value" in node.attrs && !Number.isFinite(node.attrs["value"])) return true;
-  return node.record.lowering.class === "view" ? bad.has(node.inputs[0]!) : flagged.get(node) === true;
+  return node.primitive.lowering.class === "view" ? bad.has(node.inputs[0]!) : flagged.get(node) === true;
 }
 
 /** Whether its value is non-finite though what it was made from is not. A mask's −∞ is meant; what the host feeds live is a schedule's number. */
 function isMaker(node: Node, leaves: Leaves, bad: ReadonlySet<Node>): boolean {
-  const { record, inputs } = node;
+  const { primitive, inputs } = node;
   const leaf = leaves.get(node);
   if (leaf !== undefined) return leaf.kind === "live";
-  const kind = record.lowering.class;
+  const kind = primitive.lowering.class;
   return kind !== "constant" && kind !== "view" && kind !== "select" && !inputs.some((input) => bad.has(input));
 }
 

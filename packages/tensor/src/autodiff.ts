@@ -17,11 +17,11 @@ import { Tensor } from "./tensor.ts";
 
 /** What a gradient flows to: a custom rule's inputs instead of the primitives behind it. A value that was read keeps its history; `detach` drops it. */
 function gradientInputs(node: Node): readonly Node[] {
-  return node.vjp?.inputs ?? (gradientRule(node.record) === undefined ? [] : node.inputs);
+  return node.vjp?.inputs ?? (gradientRule(node.primitive) === undefined ? [] : node.inputs);
 }
 
 function byTable(node: Node, g: Tensor): readonly (Tensor | undefined)[] {
-  return gradientRule(node.record)!(g, {
+  return gradientRule(node.primitive)!(g, {
     inputs: node.inputs.map((n) => new Tensor(n, g.device)),
     output: new Tensor(node, g.device),
     attrs: node.attrs,

@@ -6,7 +6,7 @@
 import type { Tensor } from "@lowrank/tensor";
 
 export type Node = Tensor["node"];
-type Lowering = Node["record"]["lowering"];
+type Lowering = Node["primitive"]["lowering"];
 export type UnaryOp = Extract<Lowering, { class: "unary" }>["op"];
 export type BinaryOp = Extract<Lowering, { class: "binary" }>["op"];
 

@@ -46,7 +46,7 @@ function fitsInteger([l, h]: Pair): Pair {
 
 export const binaryRule: Rule = ({ node, inputs, value, arithmetic }) => {
   const [a, b] = inputs as [Enclosure, Enclosure];
-  const { lowering } = node.record;
+  const { lowering } = node.primitive;
   const op = (lowering as Extract<typeof lowering, { class: "binary" }>).op;
   const image = IMAGES[op] ?? (() => NEITHER);
   const square = op === "mul" && node.inputs[0] === node.inputs[1];

@@ -15,7 +15,7 @@ import type { Rule } from "./site.ts";
 import { matmulRule, reduceRule, scatterRule } from "./sums.ts";
 import { unaryRule } from "./unary.ts";
 
-type LoweringClass = Node["record"]["lowering"]["class"];
+type LoweringClass = Node["primitive"]["lowering"]["class"];
 
 interface Entry {
   readonly rule: Rule;
@@ -43,7 +43,7 @@ const RULES: Readonly<Record<LoweringClass, Entry>> = {
 /** Moving a sign or choosing one of two is not arithmetic. */
 const MOVES = new Set<string>(["neg", "abs", "max", "min"]);
 
-function computes({ record: { lowering } }: Node): boolean {
+function computes({ primitive: { lowering } }: Node): boolean {
   if (lowering.class === "unary" || lowering.class === "binary") return !MOVES.has(lowering.op);
   if (lowering.class === "reduce") return lowering.combine === "sum";
   return RULES[lowering.class].computes;
@@ -67,8 +67,8 @@ export async function errorBound(
   for (const node of inOrder(tensors.map((x) => x.node))) {
     const inputs = node.inputs.map((n) => enclosed.get(n)!);
     const value =
-      node.record.lowering.class === "leaf" ? await leafValues(node, tensors[0]!.device) : evaluate(node, inputs);
-    const ends = RULES[node.record.lowering.class].rule({ node, inputs, value, arithmetic });
+      node.primitive.lowering.class === "leaf" ? await leafValues(node, tensors[0]!.device) : evaluate(node, inputs);
+    const ends = RULES[node.primitive.lowering.class].rule({ node, inputs, value, arithmetic });
     enclosed.set(node, settle(node.shape, node.dtype, value, ends, computes(node) && isFloat(node.dtype)));
   }
   return tensors.map((x) => enclosed.get(x.node)!);
@@ -76,12 +76,12 @@ export async function errorBound(
 
 /** As the reference engine has it. */
 function evaluate(node: Node, inputs: readonly Enclosure[]): Float64Array {
-  const data = node.record.reference(
+  const data = node.primitive.reference(
     inputs.map((x) => ({ shape: x.shape, data: x.value })),
     node.attrs,
     node.shape,
   );
-  return node.record.lowering.class === "view" ? data : roundTo(node.dtype, data);
+  return node.primitive.lowering.class === "view" ? data : roundTo(node.dtype, data);
 }
 
 async function leafValues(node: Node, device: Tensor["device"]): Promise<Float64Array> {

@@ -9,7 +9,7 @@ export const givenRule: Rule = ({ value }) => exactly(value);
 export const viewRule: Rule = ({ node, inputs }) => {
   const x = inputs[0]!;
   const move = (data: Float64Array): Float64Array =>
-    node.record.reference([{ shape: x.shape, data }], node.attrs, node.shape).slice();
+    node.primitive.reference([{ shape: x.shape, data }], node.attrs, node.shape).slice();
   return { low: move(x.low), high: move(x.high) };
 };
 
@@ -18,7 +18,7 @@ export const castRule: Rule = ({ node, inputs, value }) => {
   const to = node.attrs["to"] as DType;
   if (isFloat(to)) return { low: x.low.slice(), high: x.high.slice() };
   const cast = (data: Float64Array): Float64Array =>
-    node.record.reference([{ shape: x.shape, data }], node.attrs, node.shape).slice();
+    node.primitive.reference([{ shape: x.shape, data }], node.attrs, node.shape).slice();
   // → int truncates and saturates, which is monotone; → bool is ≠ 0, which is not
   if (to !== "bool") return { low: cast(x.low), high: cast(x.high) };
   const ends = makeEnds(value.length);
@@ -54,7 +54,7 @@ export const selectRule: Rule = ({ inputs }) => {
 export const gatherRule: Rule = ({ node, inputs, value }) => {
   const [table, ids] = inputs as [Enclosure, Enclosure];
   const move = (data: Float64Array): Float64Array =>
-    node.record.reference(
+    node.primitive.reference(
       [
         { shape: table.shape, data },
         { shape: ids.shape, data: ids.value },
@@ -72,7 +72,7 @@ export const gatherRule: Rule = ({ node, inputs, value }) => {
 export const dequantizeRule: Rule = ({ node, inputs, value }) => {
   const [codes, scales, table] = inputs as [Enclosure, Enclosure, Enclosure];
   const at = (s: Float64Array, t: Float64Array): Float64Array =>
-    node.record.reference(
+    node.primitive.reference(
       [
         { shape: codes.shape, data: codes.value },
         { shape: scales.shape, data: s },

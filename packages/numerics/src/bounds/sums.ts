@@ -74,7 +74,7 @@ function* targets(from: readonly number[], shape: readonly number[]): Generator<
 
 export const reduceRule: Rule = ({ node, inputs, value }) => {
   const x = inputs[0]!;
-  const { lowering } = node.record;
+  const { lowering } = node.primitive;
   // integers are known or not; wrapping is the reference's business
   if (dtypes[node.dtype].kind !== "float" && x.value.every((_, i) => isPoint(x, i))) return exactly(value);
   if ((lowering as Extract<typeof lowering, { class: "reduce" }>).combine === "sum") {

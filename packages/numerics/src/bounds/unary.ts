@@ -59,11 +59,11 @@ const IMAGES: Readonly<Record<Shape, (site: Site, f: (x: Float64Array) => Float6
 export const unaryRule: Rule = (site) => {
   const { node, inputs, arithmetic } = site;
   const x = inputs[0]!;
-  const { lowering } = node.record;
+  const { lowering } = node.primitive;
   const op = (lowering as Extract<typeof lowering, { class: "unary" }>).op;
   const shape = SHAPES[op];
   const image = IMAGES[shape](site, (data) =>
-    node.record.reference([{ shape: x.shape, data }], node.attrs, node.shape),
+    node.primitive.reference([{ shape: x.shape, data }], node.attrs, node.shape),
   );
   if (node.dtype === "bool") return image;
   const units = ULPS[arithmetic][op] ?? 0;

@@ -34,9 +34,9 @@ export function evaluateCarelessly(
     shuffled(terms, stream).reduce((s, t, i) => (i === 0 ? Math.fround(t) : Math.fround(s + t)), 0);
 
   const compute = (node: Node): Float64Array => {
-    const { lowering } = node.record;
+    const { lowering } = node.primitive;
     const inputs = node.inputs.map((n) => ({ shape: n.shape, data: values.get(n)! }));
-    const plain = (): Float64Array => node.record.reference(inputs, node.attrs, node.shape);
+    const plain = (): Float64Array => node.primitive.reference(inputs, node.attrs, node.shape);
     if (lowering.class === "leaf") return floatsOf(node.dtype, (node.leaf as unknown as { data: TypedArray }).data);
     if (lowering.class === "unary") {
       const units = ULPS[arithmetic][lowering.op] ?? 0;
@@ -80,7 +80,7 @@ export function evaluateCarelessly(
 
   for (const node of [...all].sort((a, b) => a.id - b.id)) {
     const y = compute(node);
-    values.set(node, node.record.lowering.class === "view" ? y : single(node.dtype, y.slice()));
+    values.set(node, node.primitive.lowering.class === "view" ? y : single(node.dtype, y.slice()));
   }
   return tensors.map((x) => values.get(x.node)!);
 }

@@ -30,7 +30,7 @@ export function traceDTypes(program: Program): DTypeTrace {
     storage[dtype] = (storage[dtype] ?? 0) + bytesOf(dtype) * sizeOf(shape);
   for (const node of program.nodes) {
     if (node.leaf !== undefined) continue;
-    const { lowering } = node.record;
+    const { lowering } = node.primitive;
     if (lowering.class === "reduce") reductions[node.dtype] = (reductions[node.dtype] ?? 0) + 1;
     if (lowering.class !== "matmul") continue;
     const [a, b] = node.inputs as [Node, Node];
@@ -49,7 +49,7 @@ export function traceDTypes(program: Program): DTypeTrace {
 function storedAs(node: Node): DType | undefined {
   let at = node;
   while (at.leaf === undefined) {
-    const { class: kind } = at.record.lowering;
+    const { class: kind } = at.primitive.lowering;
     if (kind !== "view" && kind !== "cast" && kind !== "dequantize") return undefined;
     at = at.inputs[0]!;
   }

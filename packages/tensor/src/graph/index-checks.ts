@@ -43,7 +43,7 @@ export interface IndexCheck {
 function follow(node: Node): { source: Node; path: Node[] } | undefined {
   const path: Node[] = [];
   for (let at = node; ; at = at.inputs[0]!) {
-    const { class: kind } = at.record.lowering;
+    const { class: kind } = at.primitive.lowering;
     if ((at.leaf !== undefined && at.leaf.kind !== "cell") || kind === "constant" || kind === "iota")
       return { source: at, path: path.reverse() };
     // a narrower cast could bring a value from outside into the range
@@ -101,7 +101,7 @@ export function outgrown(checks: readonly IndexCheck[], inputs: ReadonlyMap<stri
 
 export function indexChecks(nodes: readonly Node[], hostLeaves: readonly Node[]): IndexCheck[] {
   return nodes.flatMap((node) => {
-    if (node.record !== indexCheck || node.leaf !== undefined) return [];
+    if (node.primitive !== indexCheck || node.leaf !== undefined) return [];
     const found = follow(node.inputs[0]!);
     const leaf = found === undefined ? -1 : hostLeaves.indexOf(found.source);
     if (found === undefined || (leaf < 0 && !fixed(found.source))) return [];
@@ -136,21 +136,21 @@ function numbersOf(source: Node, value: TypedArray | undefined): ArrayLike<numbe
   return isFloat(source.dtype) ? floatsOf(source.dtype, data).map((v) => (Number.isNaN(v) ? 0 : Math.trunc(v))) : data;
 }
 
-function fixedValues({ leaf, record, attrs, shape }: Node): TypedArray {
+function fixedValues({ leaf, primitive, attrs, shape }: Node): TypedArray {
   if (leaf?.kind === "host") return leaf.data;
-  return leaf?.kind === "constant" ? leaf.constant.data : record.reference([], attrs, shape);
+  return leaf?.kind === "constant" ? leaf.constant.data : primitive.reference([], attrs, shape);
 }
 
 /** Runs the views on positions instead of values. */
 function select({ source, path }: IndexCheck): NonNullable<IndexCheck["selection"]> {
-  const moving = path.filter((n) => n.record.lowering.class === "view" && !inOrder(n));
+  const moving = path.filter((n) => n.primitive.lowering.class === "view" && !inOrder(n));
   if (moving.length === 0) return { positions: undefined, constants: [] };
   const constants: number[] = [];
   let data = Float64Array.from({ length: sizeOf(source.shape) }, (_, i) => i);
   let shape = source.shape;
   for (const node of path) {
     if (moving.includes(node))
-      data = node.record.reference(
+      data = node.primitive.reference(
         [{ shape, data }],
         "value" in node.attrs ? { ...node.attrs, value: -constants.push(node.attrs["value"] as number) } : node.attrs,
         node.shape,
@@ -160,7 +160,7 @@ function select({ source, path }: IndexCheck): NonNullable<IndexCheck["selection
   return { positions: data, constants };
 }
 
-function inOrder({ record: { lowering } }: Node): boolean {
+function inOrder({ primitive: { lowering } }: Node): boolean {
   return lowering.class === "view" && (lowering.view === "reshape" || lowering.view === "alias");
 }
 

@@ -45,7 +45,7 @@ let scopeStack: string[] = [];
 
 export class Node {
   readonly id: number = nextId++;
-  readonly record: Primitive;
+  readonly primitive: Primitive;
   readonly inputs: readonly Node[];
   readonly attrs: Attrs;
   readonly shape: readonly number[];
@@ -59,14 +59,14 @@ export class Node {
   composites: readonly Composite[] | undefined;
 
   constructor(
-    record: Primitive,
+    primitive: Primitive,
     inputs: readonly Node[],
     attrs: Attrs,
     shape: readonly number[],
     dtype: DType,
     leaf?: Leaf,
   ) {
-    this.record = record;
+    this.primitive = primitive;
     this.inputs = inputs;
     this.attrs = attrs;
     this.shape = shape;

@@ -25,7 +25,7 @@ export function signatureOf(program: Program): string {
     const what =
       leaf !== undefined
         ? leafName()
-        : `${node.record.name}(${node.inputs.map((n) => ids.get(n)).join(",")})${attributes(node.attrs)}${composites(node)}`;
+        : `${node.primitive.name}(${node.inputs.map((n) => ids.get(n)).join(",")})${attributes(node.attrs)}${composites(node)}`;
     lines.push(`${what}:${node.dtype}[${node.shape.join(",")}]`);
   });
   lines.push(`out ${program.outputs.map((n) => ids.get(n)).join(",")}`);

@@ -15,7 +15,7 @@ import { reshape, transpose } from "./views.ts";
 
 /** Ids that the host knows are checked before each run, once. */
 function asked(ids: Tensor, size: number, op: string, name: string): Tensor {
-  return ids.node.record === indexCheck ? ids : checkIndices(ids, { size, op, name });
+  return ids.node.primitive === indexCheck ? ids : checkIndices(ids, { size, op, name });
 }
 
 /** table [rows, …rest] at ids […ids] → […ids, …rest]; an id outside that the device computed gives NaN. */

@@ -44,7 +44,7 @@ export const linear: (x: Tensor, weight: Tensor, bias?: Tensor) => Tensor = /* @
 /** What a weight is decoded from, if it is, seen through casts. */
 function decodedFrom(weight: Node): Composite | undefined {
   let at = weight;
-  while (at.leaf === undefined && at.record.lowering.class === "cast") at = at.inputs[0]!;
+  while (at.leaf === undefined && at.primitive.lowering.class === "cast") at = at.inputs[0]!;
   return at.composites?.find(({ name }) => name === "dequantize");
 }
 

@@ -112,13 +112,17 @@ export function buildScheduleGraph(program: Program, { target, templates, simpli
   }
 
   function twoStage(node: Node, input: ScheduleNode): ScheduleNode | undefined {
-    if (node.record.lowering.class !== "reduce" || sizeOf(node.shape) !== 1 || input.size < target.splitReductionFrom)
+    if (
+      node.primitive.lowering.class !== "reduce" ||
+      sizeOf(node.shape) !== 1 ||
+      input.size < target.splitReductionFrom
+    )
       return undefined;
     const parts = largestDivisor(input.size, target.reductionParts);
     if (parts < 2) return undefined;
     const rows = derive(reshapeLike, [input], {}, [parts, input.size / parts], node.dtype, node);
-    const partial = derive(node.record, [rows], { dims: [1] }, [parts, 1], node.dtype, node);
-    const total = derive(node.record, [partial], { dims: [0] }, [1, 1], node.dtype, node);
+    const partial = derive(node.primitive, [rows], { dims: [1] }, [parts, 1], node.dtype, node);
+    const total = derive(node.primitive, [partial], { dims: [0] }, [1, 1], node.dtype, node);
     return derive(reshapeLike, [total], {}, node.shape, node.dtype, node);
   }
 
@@ -145,7 +149,7 @@ export function buildScheduleGraph(program: Program, { target, templates, simpli
     return intern(
       {
         ...plain(node),
-        primitive: { ...node.record, name },
+        primitive: { ...node.primitive, name },
         lowering: { class: "composite", taken, output, group },
         inputs: from,
       },
@@ -174,7 +178,7 @@ export function buildScheduleGraph(program: Program, { target, templates, simpli
       const key = leafKey(node.leaf);
       return intern(
         {
-          primitive: node.record,
+          primitive: node.primitive,
           lowering: { class: "leaf" },
           inputs: [],
           attrs: {},
@@ -190,13 +194,13 @@ export function buildScheduleGraph(program: Program, { target, templates, simpli
       );
     }
     const inputs = node.inputs.map((n) => (simplify ? beforeReshapes(node, mapped.get(n)!) : mapped.get(n)!));
-    const { lowering } = node.record;
+    const { lowering } = node.primitive;
     if (lowering.class === "view" && lowering.view === "alias") {
       const after = inputs[1];
       if (after === undefined) return inputs[0]!;
       return intern(
         {
-          primitive: node.record,
+          primitive: node.primitive,
           lowering,
           inputs: [inputs[0]!],
           attrs: node.attrs,
@@ -215,7 +219,7 @@ export function buildScheduleGraph(program: Program, { target, templates, simpli
       const same = identityOf(node, inputs) ?? twoStage(node, inputs[0]!);
       if (same !== undefined) return same;
     }
-    return derive(node.record, inputs, node.attrs, node.shape, node.dtype, node);
+    return derive(node.primitive, inputs, node.attrs, node.shape, node.dtype, node);
   }
 
   const assignments = program.assignments.map(({ cell, value }: Assignment) => ({ cell, value: mapped.get(value)! }));
@@ -245,7 +249,7 @@ const reshapeLike: Primitive = {
 /** What a reshape of reshapes is a reshape of: only the last shape matters. */
 function beforeReshapes(node: Node, input: ScheduleNode): ScheduleNode {
   let at = input;
-  if (isReshape(node.record.lowering))
+  if (isReshape(node.primitive.lowering))
     while (at.leaf === undefined && at.constant === undefined && isReshape(at.lowering)) at = at.inputs[0]!;
   return at;
 }
@@ -256,7 +260,7 @@ export function isReshape(lowering: ScheduleLowering): boolean {
 
 /** x·1, x/1 and reshapes to the same shape are x. */
 function identityOf(node: Node, inputs: readonly ScheduleNode[]): ScheduleNode | undefined {
-  const { lowering } = node.record;
+  const { lowering } = node.primitive;
   const [a, b] = inputs;
   if (isReshape(lowering) && sameShape(a!.shape, node.shape)) return a;
   if (lowering.class === "binary") {

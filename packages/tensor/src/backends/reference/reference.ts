@@ -79,14 +79,14 @@ export class ReferenceEngine implements Engine {
         const holder = leaf.kind === "cell" ? leaf.cell : leaf.constant;
         computed.set(node, { shape: node.shape, data: storageOf.get(holder)!.values });
       } else {
-        const data = node.record.reference(
+        const data = node.primitive.reference(
           node.inputs.map((n) => computed.get(n)!),
           node.attrs,
           node.shape,
         );
         computed.set(node, {
           shape: node.shape,
-          data: node.record.lowering.class === "view" ? data : roundTo(node.dtype, data),
+          data: node.primitive.lowering.class === "view" ? data : roundTo(node.dtype, data),
         });
       }
     }
