@@ -14,7 +14,7 @@ import {
 } from "@lowrank/tensor/check";
 import { COMMON_RULES, COMMON_SPELT, commonConfig, LAYER_RULES, layersProblem } from "../methods/common.ts";
 import type { AdapterConfig, Method, OptionsOf } from "../methods/method.ts";
-import { ADALORA_RULES, completeAdaLora, requireShrinking, type AdaLoraConfig } from "./adalora-config.ts";
+import { ADALORA_RULES, completeAdaLora, type AdaLoraConfig } from "./adalora-config.ts";
 
 const STARTS = [true, false, "gaussian", "orthogonal", "pissa", "olora"] as const;
 /** How A and B start. `true` is PEFT's default; `false` gives B values too, for tests. */
@@ -113,45 +113,7 @@ export function loraConfig(method: Method, options: OptionsOf<LoraConfig>): Lora
     fail("lora_bias goes with neither DoRA nor a start other than true or false");
   const problem = layersProblem(config);
   if (problem !== undefined) fail(problem);
-  if (config.onUnmatchedPattern === "error") {
-    const idle = adaLoraIdle(config).find((what) => !what.startsWith("r ("));
-    if (idle !== undefined) fail(idle);
-    if (config.adaLora !== undefined) requireShrinking(config.adaLora);
-  }
   return config;
-}
-
-/** What is said and has no meaning under AdaLoRA. PEFT warns of the first and ignores the others without a word. */
-export function adaLoraIdle({
-  adaLora,
-  r,
-  rsLora,
-  loraBias,
-  initLora,
-  alphaMode,
-  rankPattern,
-  alphaPattern,
-}: LoraConfig): string[] {
-  if (adaLora === undefined) return [];
-  const idle: readonly (readonly [string, boolean])[] = [
-    [
-      `r (${r}) has no meaning beside AdaLoRA, whose modules start with init_r ${adaLora.initR}`,
-      r !== 8 && r !== adaLora.initR,
-    ],
-    ["use_rslora has no meaning under AdaLoRA, whose scale is alpha/init_r", rsLora],
-    ["lora_bias has no meaning under AdaLoRA", loraBias],
-    [
-      `init_lora_weights ${JSON.stringify(initLora)} has no meaning under AdaLoRA, which starts from small random factors and zeros`,
-      typeof initLora === "string",
-    ],
-    ["alphaMode has no meaning under AdaLoRA, where all modules have one scale", alphaMode !== "constant"],
-    ["rank_pattern has no meaning under AdaLoRA, which decides ranks itself", Object.keys(rankPattern).length > 0],
-    [
-      "alpha_pattern has no meaning under AdaLoRA, where all modules have one alpha",
-      Object.keys(alphaPattern).length > 0,
-    ],
-  ];
-  return idle.flatMap(([what, said]) => (said ? [what] : []));
 }
 
 /** The alpha that gives rank `rank` the scale of the default rank. */

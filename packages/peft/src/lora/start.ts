@@ -1,5 +1,5 @@
 /** Starts of A and B that need the base: PiSSA, OLoRA, orthogonal. Everything else is drawn with the weights. */
-import { LowrankError, RandomStream, toMemory, topSvd, type Parameter } from "@lowrank/tensor";
+import { addProduct, bestFactors, LowrankError, RandomStream, toMemory, type Parameter } from "@lowrank/tensor";
 import type { AdaptedProjection } from "../layers/adapted-projection.ts";
 import type { LoraUpdate } from "../layers/lora.ts";
 import { sharerOf } from "../layers/walk.ts";
@@ -12,7 +12,6 @@ interface Start {
   readonly a: Float64Array;
   readonly b: Float64Array;
   readonly scale: number;
-  readonly rank: number;
 }
 
 /** Gives A and B of a projection their start. Returns what gives the base back what they took. */
@@ -39,23 +38,11 @@ export async function startProjection(
 }
 
 /** Gives the base back what A and B took: W ← W + s·B·A with their first values. */
-async function restore(layer: AdaptedProjection, { a, b, scale, rank }: Start): Promise<void> {
+async function restore(layer: AdaptedProjection, { a, b, scale }: Start): Promise<void> {
   const { inFeatures: n, outFeatures: m } = layer.site;
   const w = await layer.site.matrix().floats();
-  addProduct(w, b, a, scale, [m, rank, n]);
+  addProduct(w, { a, b }, n, scale);
   write(layer.weight.parameter, layer.fanInFanOut ? transpose(w, m, n) : w);
-}
-
-/** w [m, n] += factor·b·a with b [m, r], a [r, n]. */
-function addProduct(
-  w: Float64Array,
-  b: Float64Array,
-  a: Float64Array,
-  factor: number,
-  [m, r, n]: readonly [number, number, number],
-): void {
-  for (let o = 0; o < m; o++)
-    for (let i = 0; i < r; i++) for (let c = 0; c < n; c++) w[o * n + c]! += factor * b[o * r + i]! * a[i * n + c]!;
 }
 
 function write(parameter: Parameter, values: ArrayLike<number>): void {
@@ -116,31 +103,25 @@ async function fromBase(
       `init_lora_weights "pissa" divides by alpha, which must be above 0 for ${path}`,
     );
   const w = await update.base.matrix().floats();
-  const a = new Float64Array(r * n);
-  const b = new Float64Array(m * r);
-  if (kind === "pissa") {
-    const { u, s, v } = topSvd(w, m, n, r);
-    for (let i = 0; i < r; i++) {
-      const root = Math.sqrt(s[i]! / scale);
-      for (let c = 0; c < n; c++) a[i * n + c] = root * v[c * r + i]!;
-      for (let o = 0; o < m; o++) b[o * r + i] = root * u[o * r + i]!;
-    }
-  } else {
-    // the first r columns of Q come from the first r columns of W alone, and the first r rows of R are Qᵀ·W
-    const { q } = qr(
-      Float64Array.from({ length: m * r }, (_, i) => w[Math.floor(i / r) * n + (i % r)]!),
-      m,
-      r,
-    );
-    b.set(q);
-    for (let i = 0; i < r; i++)
-      for (let o = 0; o < m; o++) for (let c = 0; c < n; c++) a[i * n + c]! += q[o * r + i]! * w[o * n + c]!;
-  }
+  const { a, b } = kind === "pissa" ? bestFactors(w, m, n, r, scale) : firstOfQr(w, m, n, r);
   write(update.a.parameter, a);
   write(update.b.parameter, b);
   // what was stored, not what was meant: the two differ by a rounding
-  const start = { a: await update.a.value.floats(), b: await update.b.value.floats(), scale, rank: r };
-  addProduct(w, start.b, start.a, -scale, [m, r, n]);
+  const start = { a: await update.a.value.floats(), b: await update.b.value.floats(), scale };
+  addProduct(w, start, n, -scale);
   write(layer.weight.parameter, layer.fanInFanOut ? transpose(w, m, n) : w);
   return start;
+}
+
+/** The first r columns of Q come from the first r columns of W alone, and the first r rows of R are Qᵀ·W. */
+function firstOfQr(w: Float64Array, m: number, n: number, r: number): { a: Float64Array; b: Float64Array } {
+  const { q } = qr(
+    Float64Array.from({ length: m * r }, (_, i) => w[Math.floor(i / r) * n + (i % r)]!),
+    m,
+    r,
+  );
+  const a = new Float64Array(r * n);
+  for (let i = 0; i < r; i++)
+    for (let o = 0; o < m; o++) for (let c = 0; c < n; c++) a[i * n + c]! += q[o * r + i]! * w[o * n + c]!;
+  return { a, b: q };
 }

@@ -3,8 +3,16 @@ import { LowrankError } from "@lowrank/tensor";
 import { absent, real, size, whole } from "@lowrank/tensor/check";
 import { AdaptedEmbedding } from "../layers/adapted-embedding.ts";
 import { SvdUpdate } from "../layers/svd.ts";
-import { decay, maskRule, stepsOf, stepsOrFraction, type AdaLoraConfig } from "../lora/adalora-config.ts";
-import { adaLoraIdle, loraConfig, type AdaLoraAdapterConfig } from "../lora/config.ts";
+import {
+  decay,
+  maskRule,
+  requireShrinking,
+  stepsOf,
+  stepsOrFraction,
+  type AdaLoraConfig,
+} from "../lora/adalora-config.ts";
+import { adaLoraIdle } from "../lora/adalora-idle.ts";
+import { loraConfig, type AdaLoraAdapterConfig } from "../lora/config.ts";
 import { LORA_FILE, parseLora, writeLora, type LoraFile } from "../lora/file.ts";
 import { rankRow } from "../lora/rows.ts";
 import { refuseScale, timesStrength } from "../lora/scales.ts";
@@ -110,7 +118,13 @@ function complete(options: OptionsOf<AdaLoraAdapterConfig>): AdaLoraAdapterConfi
     );
   if (config.dora)
     throw new LowrankError("ConfigError", "AdaLoRA: DoRA has no singular values to rank; choose one of the two");
-  return config as AdaLoraAdapterConfig;
+  const complete = config as AdaLoraAdapterConfig;
+  if (config.onUnmatchedPattern === "error") {
+    const idle = adaLoraIdle(complete).find((what) => !what.startsWith("r ("));
+    if (idle !== undefined) throw new LowrankError("ConfigError", `AdaLoRA: ${idle}`);
+    requireShrinking(complete.adaLora);
+  }
+  return complete;
 }
 
 function scheduleOf(file: AdaLoraFile): Omit<AdaLoraConfig, "rankMask"> {

@@ -1,5 +1,5 @@
-/** The best product B·A of rank r for a matrix, its singular values shared evenly. */
-import { LowrankError, NumericsError, topSvd } from "@lowrank/tensor";
+/** What starts in four bits have in common. */
+import { addProduct, bestFactors, LowrankError, NumericsError } from "@lowrank/tensor";
 
 /** An adapter's start: the layer computes x·(base + s·B·A)ᵀ. */
 export interface Factors {
@@ -22,34 +22,15 @@ export function checkFinite(weight: Float32Array, name: string): void {
   if (bad >= 0) throw new NumericsError(`${name}: element ${bad} is ${weight[bad]}; only finite weights have factors`);
 }
 
-/** A = √S_r·V_rᵀ, B = U_r·√S_r of `matrix` [out, in]; the matrix is divided by `scale` first. */
-export function bestFactors(matrix: ArrayLike<number>, out: number, into: number, rank: number, scale = 1): Factors {
-  const { u, s, v } = topSvd(matrix, out, into, rank);
-  const roots = s.map((x) => Math.sqrt(x / scale));
-  return {
-    a: Float32Array.from(
-      { length: rank * into },
-      (_, i) => roots[Math.floor(i / into)]! * v[(i % into) * rank + Math.floor(i / into)]!,
-    ),
-    b: Float32Array.from({ length: out * rank }, (_, i) => u[i]! * roots[i % rank]!),
-  };
+/** The best product of rank r for `matrix` [out, in] divided by `scale`, rounded to what an adapter holds. */
+export function roundedFactors(matrix: ArrayLike<number>, out: number, into: number, rank: number, scale = 1): Factors {
+  const { a, b } = bestFactors(matrix, out, into, rank, scale);
+  return { a: Float32Array.from(a), b: Float32Array.from(b) };
 }
 
 /** matrix − scale·B·A, in f64 from the rounded factors. */
-export function without(
-  matrix: ArrayLike<number>,
-  { a, b }: Factors,
-  out: number,
-  into: number,
-  scale = 1,
-): Float64Array {
-  const rank = a.length / into;
+export function without(matrix: ArrayLike<number>, factors: Factors, into: number, scale = 1): Float64Array {
   const rest = Float64Array.from(matrix);
-  for (let o = 0; o < out; o++) {
-    for (let k = 0; k < rank; k++) {
-      const factor = scale * b[o * rank + k]!;
-      for (let i = o * into, j = k * into, end = i + into; i < end; i++, j++) rest[i]! -= factor * a[j]!;
-    }
-  }
+  addProduct(rest, factors, into, -scale);
   return rest;
 }

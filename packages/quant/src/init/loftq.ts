@@ -7,7 +7,7 @@ import { checkOptions, fields, optional, positive, size, type Rule } from "@lowr
 import { BLOCK_SIZE, checkMatrix, FOUR_BIT, FOUR_BIT_SPELT } from "../options.ts";
 import { dequantizeFourBit, quantizeFourBit, type FourBitState } from "../state.ts";
 import type { FourBitOptions } from "../options.ts";
-import { bestFactors, checkRank, without, type Factors } from "./factors.ts";
+import { roundedFactors, checkRank, without, type Factors } from "./factors.ts";
 
 export interface LoftqOptions extends Omit<FourBitOptions, "doubleQuantization"> {
   readonly rank: number;
@@ -58,7 +58,7 @@ export function loftq(
   for (let i = 1; ; i++) {
     const base = quantizeFourBit(target, shape, { ...format, doubleQuantization: false }, name);
     const decoded = dequantizeFourBit(base);
-    const factors = bestFactors(
+    const factors = roundedFactors(
       Float64Array.from(weight, (w, j) => w - decoded[j]!),
       out,
       into,
@@ -66,6 +66,6 @@ export function loftq(
       scale,
     );
     if (i >= iterations) return { ...factors, base };
-    target = Float32Array.from(without(weight, factors, out, into, scale));
+    target = Float32Array.from(without(weight, factors, into, scale));
   }
 }

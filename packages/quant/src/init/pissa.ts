@@ -6,7 +6,7 @@ import { checkOptions, fields, positive, size, type Rule, type Rules } from "@lo
 import { checkMatrix, FOUR_BIT, FOUR_BIT_SPELT } from "../options.ts";
 import { quantizeFourBit, type FourBitState } from "../state.ts";
 import type { FourBitOptions } from "../options.ts";
-import { bestFactors, checkFinite, checkRank, without, type Factors } from "./factors.ts";
+import { checkFinite, checkRank, roundedFactors, without, type Factors } from "./factors.ts";
 
 export interface PissaOptions {
   readonly rank: number;
@@ -42,8 +42,8 @@ export function pissa(
   checkMatrix(`pissa: ${name}`, weight, shape);
   checkRank("pissa", rank, shape);
   checkFinite(weight, name);
-  const factors = bestFactors(weight, out, into, rank, scale);
-  return { ...factors, residual: Float32Array.from(without(weight, factors, out, into, scale)) };
+  const factors = roundedFactors(weight, out, into, rank, scale);
+  return { ...factors, residual: Float32Array.from(without(weight, factors, into, scale)) };
 }
 
 /** As `pissa`, with the residual in four bits. */
