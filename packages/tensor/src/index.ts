@@ -59,5 +59,7 @@ export { threefry2x32 } from "./random/threefry.ts";
 export { broadcastShapes, formatShape, resolveDim, sameShape, sizeOf, stridesOf } from "./shape.ts";
 export { structureChanged, structureSwitch, structureSwitched, type StructureSwitch } from "./structure.ts";
 export { Tensor, type TensorHost } from "./tensor.ts";
+// its declaration file is what gives Tensor its methods in the eyes of who compiles against the package
+export type { TensorMethods } from "./tensor-methods.ts";
 export { mixedBf16, mixedF16, withPrecision, type PrecisionClass, type PrecisionPolicy } from "./precision.ts";
 export type { DTypeTrace, ProductTrace } from "./graph/dtype-trace.ts";
