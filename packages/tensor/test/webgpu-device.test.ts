@@ -71,7 +71,7 @@ describe("choosing a device", () => {
     // stands in for a browser on this machine's own adapter, whose description says what it is
     const info = { vendor: "google", architecture: "swiftshader", device: "", description: "" };
     const requestDevice = adapter!.requestDevice.bind(adapter);
-    for (const found of [null, { info, limits: adapter!.limits, requestDevice }]) {
+    for (const found of [null, { info, limits: adapter!.limits, features: adapter!.features, requestDevice }]) {
       vi.stubGlobal("navigator", { gpu: { requestAdapter: () => Promise.resolve(found) } });
       const device = await init({ threads: 1 });
       expect(device.name).toBe("wasm");
@@ -224,6 +224,26 @@ describe("a WebGPU device", () => {
     expect(await Promise.all(pending)).toEqual(["DisposedError", "DisposedError", "DisposedError"]);
     await expect(step({})).rejects.toMatchObject({ code: "DisposedError" });
     expect(() => p.value).toThrow("webgpu: the device was closed; open another with init");
+  });
+
+  it("can be closed while its kernels are being compiled", async (ctx) => {
+    await webgpuOrSkip(ctx);
+    for (let i = 0; i < 8; i++) {
+      const device = await init({ device: "webgpu" });
+      const x = device.tensor(Float32Array.from({ length: 100 + i }, (_, k) => k));
+      const work = [1, 2, 3, 4, 5].map((k) =>
+        ops
+          .softmax(ops.mul(ops.exp(x), k))
+          .data()
+          .then(
+            () => "done",
+            (e: LowrankError) => e.code,
+          ),
+      );
+      if (i % 2 === 1) await new Promise((resolve) => setTimeout(resolve, i));
+      device.close();
+      for (const end of await Promise.all(work)) expect(["done", "DisposedError"]).toContain(end);
+    }
   });
 
   it("runs steps in the order in which they were asked for, waited for or not", async (ctx) => {

@@ -194,7 +194,13 @@ export class WebGpuBackend implements Backend {
     for (const gpu of [...this.#spare.values()].flat()) gpu.destroy();
     this.#arena?.destroy();
     this.#empty?.destroy();
-    this.#open.close();
+    // Dawn's compiler threads use the device until they are done
+    const compiling = this.#pipelines.settled();
+    if (compiling === undefined) this.#open.close();
+    else
+      void compiling.then(() => {
+        this.#open.close();
+      });
   }
 
   /** One submission per step, each waited for: slower than a real run, but every step's time is its own. */

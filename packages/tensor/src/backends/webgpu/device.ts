@@ -21,6 +21,8 @@ export interface OpenDevice {
 
 /** Limits whose defaults are small; everything else stays at what every WebGPU device offers. */
 const WANTED_LIMITS = ["maxBufferSize", "maxStorageBufferBindingSize"] as const;
+/** Taken where they are to be had, for templates that require them. */
+const WANTED_FEATURES = ["shader-f16", "subgroups"];
 
 /** Throws DeviceError, naming the fix, when there is no adapter or when it does not compute. */
 export async function requestGpuDevice(): Promise<OpenDevice> {
@@ -30,6 +32,7 @@ export async function requestGpuDevice(): Promise<OpenDevice> {
   if (adapter === null) throw new DeviceError(`webgpu: ${NO_ADAPTER}`);
   const device = await adapter.requestDevice({
     requiredLimits: Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])),
+    requiredFeatures: WANTED_FEATURES.filter((name) => adapter.features.has(name)),
   });
   const close = (): void => {
     device.destroy();

@@ -15,7 +15,11 @@ export interface GpuAdapter {
     readonly description: string;
   };
   readonly limits: GpuLimits;
-  requestDevice(descriptor: { readonly requiredLimits: Readonly<Record<string, number>> }): Promise<GpuDevice>;
+  readonly features: { has(name: string): boolean };
+  requestDevice(descriptor: {
+    readonly requiredLimits: Readonly<Record<string, number>>;
+    readonly requiredFeatures: readonly string[];
+  }): Promise<GpuDevice>;
 }
 
 export interface GpuLimits {

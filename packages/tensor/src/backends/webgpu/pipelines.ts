@@ -20,6 +20,7 @@ export class PipelineCache {
   readonly #device: GpuDevice;
   /** A promise while it is being compiled. What turned out wrong is not kept. */
   readonly #byCode = new Map<string, Compiled | Promise<Compiled>>();
+  readonly #compiling = new Set<Promise<unknown>>();
   /** One layout per number of arguments: every binding is a writable storage buffer. */
   readonly #layouts: GpuBindGroupLayout[] = [];
 
@@ -46,6 +47,11 @@ export class PipelineCache {
     return compiled instanceof Promise ? compiled.then((c) => ({ ...c, grid })) : { ...compiled, grid };
   }
 
+  /** Undefined where nothing is being compiled; else when that has ended. */
+  settled(): Promise<unknown> | undefined {
+    return this.#compiling.size === 0 ? undefined : Promise.all(this.#compiling);
+  }
+
   #compile(code: string, kernel: Kernel): Promise<Compiled> {
     const { value, failure } = inErrorScope(this.#device, () => this.#create(code, kernel));
     const compiling = Promise.allSettled([value.pipeline, failure]).then(([made, wrong]) => {
@@ -61,7 +67,12 @@ export class PipelineCache {
       return compiled;
     });
     // whoever wants it looks at it; a plan that was refused for another reason does not
-    compiling.catch(() => undefined);
+    const over = compiling
+      .catch(() => undefined)
+      .finally(() => {
+        this.#compiling.delete(over);
+      });
+    this.#compiling.add(over);
     this.#byCode.set(code, compiling);
     return compiling;
   }
