@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
 
 const root = join(import.meta.dirname, "../../..");
 const page = readFileSync(join(root, "docs/extending.md"), "utf8");
@@ -84,6 +84,13 @@ function copyOfSources(): string {
     cpSync(join(from, "src"), join(to, "src"), { recursive: true });
     cpSync(join(from, "package.json"), join(to, "package.json"));
     symlinkSync(to, join(folder, "node_modules", name === "lowrank" ? name : `@lowrank/${name}`));
+    const { dependencies = {} } = JSON.parse(readFileSync(join(from, "package.json"), "utf8")) as {
+      dependencies?: Record<string, string>;
+    };
+    for (const other of Object.keys(dependencies).filter((d) => !d.startsWith("@lowrank/"))) {
+      mkdirSync(join(to, "node_modules"), { recursive: true });
+      symlinkSync(join(from, "node_modules", other), join(to, "node_modules", other));
+    }
   }
   for (const name of ["@types/node", "fast-check"])
     symlinkSync(join(root, "node_modules", name), join(folder, "node_modules", name));
@@ -101,25 +108,25 @@ function run(folder: string, command: string, args: readonly string[]): void {
 
 describe("docs/extending.md", () => {
   const sections = sectionsOf(page);
-  const folders: string[] = [];
   beforeAll(() => {
     expect(sections.length).toBeGreaterThan(0);
   });
-  afterAll(() => {
-    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-  });
+  let folder: string | undefined;
+  afterEach(() => {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  }, 60_000);
 
   it("has an example of everything in its table", () => {
     expect(sections.map(({ title }) => title.replace(/^An? /, ""))).toEqual([...promised.keys()]);
   });
 
   it.each(sections)("$title", ({ title, steps }) => {
-    const folder = copyOfSources();
-    folders.push(folder);
+    const copy = copyOfSources();
+    folder = copy;
     const [fresh, changed] = [new Set<string>(), new Set<string>()];
     const checks: string[] = [];
     for (const { kind, path, code } of steps) {
-      const at = join(folder, path);
+      const at = join(copy, path);
       if (kind === "check") checks.push(code);
       else if (kind === "new") {
         expect(existsSync(at), `${path} is there already`).toBe(false);
@@ -133,18 +140,18 @@ describe("docs/extending.md", () => {
     }
     expect({ fresh: fresh.size, changed: changed.size }).toEqual(promised.get(title.replace(/^An? /, "")));
     expect(checks.length, "an example runs").toBeGreaterThan(0);
-    checks.forEach((code, i) => writeFileSync(join(folder, `check-${i}.ts`), code));
+    checks.forEach((code, i) => writeFileSync(join(copy, `check-${i}.ts`), code));
     const options = { ...JSON.parse(readFileSync(join(root, "tsconfig.test.json"), "utf8")).compilerOptions };
-    writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+    writeFileSync(join(copy, "package.json"), '{ "type": "module" }');
     writeFileSync(
-      join(folder, "tsconfig.json"),
+      join(copy, "tsconfig.json"),
       JSON.stringify({
         extends: join(root, "tsconfig.base.json"),
         compilerOptions: { ...options, customConditions: ["@lowrank/source"] },
         include: ["check-*.ts", ...fresh],
       }),
     );
-    run(folder, "tsc", ["-p", "."]);
-    checks.forEach((_, i) => run(folder, "tsx", ["--conditions=@lowrank/source", `check-${i}.ts`]));
+    run(copy, "tsc", ["-p", "."]);
+    checks.forEach((_, i) => run(copy, "tsx", ["--conditions=@lowrank/source", `check-${i}.ts`]));
   });
 });

@@ -1,6 +1,6 @@
 /** Functions of one number on a device, in units of the last place: how many results are how far off, and whether any is beyond what is documented. */
 import { ops, type Device } from "@lowrank/tensor";
-import { arithmeticOf, CIRCULAR_FLOOR, ULPS, type Arithmetic, type UnaryOp } from "./bounds/arithmetic.ts";
+import { arithmeticOf, CIRCULAR_FLOOR, unitsOf, type Arithmetic, type UnaryOp } from "./bounds/arithmetic.ts";
 import { SMALLEST_NORMAL, ulp } from "./bounds/enclosure.ts";
 
 /** A bar of the histogram is half a unit wide: the first holds what is correctly rounded. */
@@ -88,7 +88,7 @@ export async function ulpHistogram(device: Device, op: UlpOp, options: UlpOption
     bars[bar]!++;
     if (ulps > worst.ulps) worst = { ulps, at: x[i]!, got: got[i]!, want: w };
   });
-  return { op, points: x.length, bars, worst, documented: ULPS[arithmetic][instruction] ?? BAR };
+  return { op, points: x.length, bars, worst, documented: unitsOf(instruction, arithmetic) || BAR };
 }
 
 /** A line for each bar that holds something: its lower end in units, a bar of 40 characters at most, how many results. */

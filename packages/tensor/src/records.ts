@@ -27,6 +27,8 @@ export type {
   OpRecords,
   Refusal,
   SampleSource,
+  ScalarPromise,
+  ScalarShape,
   TensorSample,
   TensorSpec,
   ToleranceClass,

@@ -34,7 +34,7 @@ export function headDropout(config: BertConfig): Dropout {
 
 export class BertForSequenceClassification extends ModelWithHead<BertConfig, SequenceInputs, BertOutputs, TaskOutputs> {
   static readonly family: ModelFamily<BertConfig> = BERT;
-  static readonly architecture = "BertForSequenceClassification";
+  static readonly architecture: string = "BertForSequenceClassification";
   declare readonly bert: BertModel;
   readonly dropout: Dropout;
   readonly classifier: Projection;
@@ -55,7 +55,7 @@ export class BertForSequenceClassification extends ModelWithHead<BertConfig, Seq
 
 export class BertForTokenClassification extends TokenClassification<BertConfig, TokenInputs, BertOutputs> {
   static readonly family: ModelFamily<BertConfig> = BERT;
-  static readonly architecture = "BertForTokenClassification";
+  static readonly architecture: string = "BertForTokenClassification";
   declare readonly bert: BertModel;
 
   constructor(config: BertConfig) {
@@ -65,7 +65,7 @@ export class BertForTokenClassification extends TokenClassification<BertConfig, 
 
 export class BertForQuestionAnswering extends QuestionAnswering<BertConfig, QuestionInputs, BertOutputs> {
   static readonly family: ModelFamily<BertConfig> = BERT;
-  static readonly architecture = "BertForQuestionAnswering";
+  static readonly architecture: string = "BertForQuestionAnswering";
   declare readonly bert: BertModel;
 
   constructor(config: BertConfig) {

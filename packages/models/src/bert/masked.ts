@@ -78,7 +78,7 @@ export interface MaskedInputs extends BertInputs {
 
 export class BertForMaskedLM extends ModelWithHead<BertConfig, MaskedInputs, BertOutputs, TaskOutputs> {
   static readonly family: ModelFamily<BertConfig> = BERT;
-  static readonly architecture = "BertForMaskedLM";
+  static readonly architecture: string = "BertForMaskedLM";
   declare readonly bert: BertModel;
   readonly cls: MaskedHead;
 

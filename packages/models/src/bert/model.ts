@@ -40,7 +40,7 @@ export abstract class BertBody<C extends BertConfig> extends PretrainedModel<C, 
 
 export class BertModel extends BertBody<BertConfig> {
   static readonly family: ModelFamily<BertConfig> = BERT;
-  static readonly architecture = "BertModel";
+  static readonly architecture: string = "BertModel";
 
   constructor(config: BertConfig, options: { pooler?: boolean } = {}) {
     super(config, new BertEmbeddings(config), options);

@@ -23,7 +23,7 @@ export class DistilBertForSequenceClassification extends ModelWithHead<
   HiddenOutputs & HeadOutputs
 > {
   static readonly family: ModelFamily<DistilBertConfig> = DISTILBERT;
-  static readonly architecture = "DistilBertForSequenceClassification";
+  static readonly architecture: string = "DistilBertForSequenceClassification";
   declare readonly distilbert: DistilBertModel;
   readonly pre_classifier: Projection;
   readonly classifier: Projection;

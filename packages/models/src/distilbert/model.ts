@@ -139,7 +139,7 @@ class Transformer extends Module {
 
 export class DistilBertModel extends PretrainedModel<DistilBertConfig, TextInputs, HiddenOutputs> {
   static readonly family: ModelFamily<DistilBertConfig> = DISTILBERT;
-  static readonly architecture = "DistilBertModel";
+  static readonly architecture: string = "DistilBertModel";
   readonly embeddings: DistilBertEmbeddings;
   readonly transformer: Transformer;
 

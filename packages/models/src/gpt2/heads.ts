@@ -25,7 +25,7 @@ export type CausalOutputs = HiddenOutputs & HeadOutputs;
 
 export class GPT2LMHeadModel extends CausalHead<GPT2Config, CausalInputs, HiddenOutputs> {
   static readonly family: ModelFamily<GPT2Config> = GPT2;
-  static readonly architecture = "GPT2LMHeadModel";
+  static readonly architecture: string = "GPT2LMHeadModel";
   declare readonly transformer: GPT2Model;
 
   constructor(config: GPT2Config) {
@@ -40,7 +40,7 @@ export class GPT2ForSequenceClassification extends ModelWithHead<
   CausalOutputs
 > {
   static readonly family: ModelFamily<GPT2Config> = GPT2;
-  static readonly architecture = "GPT2ForSequenceClassification";
+  static readonly architecture: string = "GPT2ForSequenceClassification";
   declare readonly transformer: GPT2Model;
   readonly score: Projection;
 

@@ -111,7 +111,7 @@ class GPT2Block extends Block {
 
 export class GPT2Model extends PretrainedModel<GPT2Config, GPT2Inputs, HiddenOutputs> {
   static readonly family: ModelFamily<GPT2Config> = GPT2;
-  static readonly architecture = "GPT2Model";
+  static readonly architecture: string = "GPT2Model";
   readonly wte: Embedding;
   readonly wpe: Embedding;
   readonly drop: Dropout;

@@ -27,7 +27,7 @@ export abstract class LlamaCausalHead<Config extends LlamaConfig> extends Causal
 
 export class LlamaForCausalLM extends LlamaCausalHead<LlamaConfig> {
   static readonly family: ModelFamily<LlamaConfig> = LLAMA;
-  static readonly architecture = "LlamaForCausalLM";
+  static readonly architecture: string = "LlamaForCausalLM";
   declare readonly model: LlamaModel;
 
   constructor(config: LlamaConfig) {

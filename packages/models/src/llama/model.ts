@@ -93,7 +93,7 @@ function once<K extends keyof LayerKind, T>(
 
 export class LlamaModel extends LlamaBody<LlamaConfig> {
   static readonly family: ModelFamily<LlamaConfig> = LLAMA;
-  static readonly architecture = "LlamaModel";
+  static readonly architecture: string = "LlamaModel";
 
   constructor(config: LlamaConfig) {
     super(config);

@@ -46,7 +46,7 @@ export class RobertaForSequenceClassification extends ModelWithHead<
   TaskOutputs
 > {
   static readonly family: ModelFamily<RobertaConfig> = ROBERTA;
-  static readonly architecture = "RobertaForSequenceClassification";
+  static readonly architecture: string = "RobertaForSequenceClassification";
   declare readonly roberta: RobertaModel;
   readonly classifier: RobertaHead;
 
@@ -65,7 +65,7 @@ export class RobertaForSequenceClassification extends ModelWithHead<
 
 export class RobertaForTokenClassification extends TokenClassification<RobertaConfig, TokenInputs, BertOutputs> {
   static readonly family: ModelFamily<RobertaConfig> = ROBERTA;
-  static readonly architecture = "RobertaForTokenClassification";
+  static readonly architecture: string = "RobertaForTokenClassification";
   declare readonly roberta: RobertaModel;
 
   constructor(config: RobertaConfig) {
@@ -75,7 +75,7 @@ export class RobertaForTokenClassification extends TokenClassification<RobertaCo
 
 export class RobertaForQuestionAnswering extends QuestionAnswering<RobertaConfig, QuestionInputs, BertOutputs> {
   static readonly family: ModelFamily<RobertaConfig> = ROBERTA;
-  static readonly architecture = "RobertaForQuestionAnswering";
+  static readonly architecture: string = "RobertaForQuestionAnswering";
   declare readonly roberta: RobertaModel;
 
   constructor(config: RobertaConfig) {

@@ -24,7 +24,7 @@ class RobertaEmbeddings extends BertEmbeddings {
 
 export class RobertaModel extends BertBody<RobertaConfig> {
   static readonly family: ModelFamily<RobertaConfig> = ROBERTA;
-  static readonly architecture = "RobertaModel";
+  static readonly architecture: string = "RobertaModel";
 
   constructor(config: RobertaConfig, options: { pooler?: boolean } = {}) {
     super(config, new RobertaEmbeddings(config), options);

@@ -1,9 +1,6 @@
-/**
- * How far functions of one number may be off on a device, in units of the last place of the result. `ieee` is what CPUs and the interpreter
- * keep: + − · / √ correctly rounded, the rest as measured over dense samples in wasm/loop/math.ts and held by tests. `wgsl` is WGSL's
- * accuracy table for what is built in, and for the rest the same polynomials.
- */
-import type { Tensor } from "@lowrank/tensor";
+/** What kinds of arithmetic promise of single operations. `ieee` is what CPUs and the interpreter keep: + − · / √ correctly rounded. */
+import { invariant, type Tensor } from "@lowrank/tensor";
+import { records, type ScalarPromise } from "@lowrank/tensor/records";
 
 export type Node = Tensor["node"];
 type Lowering = Node["primitive"]["lowering"];
@@ -12,48 +9,26 @@ export type BinaryOp = Extract<Lowering, { class: "binary" }>["op"];
 
 export type Arithmetic = "ieee" | "wgsl";
 
-/** 0 where the result is exact or correctly rounded: the rounding itself is `settle`'s. */
-export const ULPS: Readonly<Record<Arithmetic, Partial<Record<UnaryOp | "div", number>>>> = {
-  ieee: {
-    exp: 1.3,
-    log: 0.9,
-    log1p: 1.5,
-    tanh: 1.4,
-    erf: 1.2,
-    normalCdf: 5.3,
-    sin: 1.6,
-    cos: 1.6,
-    // 1/√x: the root is half a unit off, which is up to one of the quotient's, and the quotient another half
-    rsqrt: 1.5,
-  },
-  wgsl: {
-    div: 2.5,
-    recip: 2.5,
-    exp: 2,
-    log: 2,
-    // 1 + x is rounded once where |ln(1 + x)| ≥ 0.34: 0.5·2⁻²³/0.34 more
-    log1p: 3.5,
-    tanh: 3,
-    erf: 2,
-    // two exponentials and a division
-    normalCdf: 8,
-    sin: 2,
-    cos: 2,
-    // WGSL inherits √x from 1/inverseSqrt(x): 2 units and a division
-    sqrt: 5,
-    rsqrt: 7.5,
-  },
-};
+/** What is promised of functions of one number, by instruction: the ops' records say it. */
+const PROMISES: ReadonlyMap<string, ScalarPromise> = new Map(
+  Object.entries(records).flatMap(([name, { scalar }]): [string, ScalarPromise][] =>
+    scalar === undefined ? [] : [[scalar.instruction ?? name, scalar]],
+  ),
+);
 
-/** What no rounding crosses: each implementation keeps to it. */
-export const LIMITS: Partial<Record<UnaryOp, readonly [number, number]>> = {
-  exp: [0, Infinity],
-  sqrt: [0, Infinity],
-  rsqrt: [0, Infinity],
-  tanh: [-1, 1],
-  erf: [-1, 1],
-  normalCdf: [0, 1],
-};
+export function promiseOf(op: UnaryOp): ScalarPromise {
+  const promise = PROMISES.get(op);
+  invariant(promise !== undefined, `no op's record promises anything of ${op}; give it a "scalar"`);
+  return promise;
+}
+
+/** Units that a function may be off; 0 where it is exact or correctly rounded: the rounding itself is `settle`'s. */
+export function unitsOf(op: UnaryOp, arithmetic: Arithmetic): number {
+  return promiseOf(op).units?.[arithmetic === "ieee" ? 0 : 1] ?? 0;
+}
+
+/** Units of a quotient. */
+export const DIVISION: Readonly<Record<Arithmetic, number>> = { ieee: 0, wgsl: 2.5 };
 
 /**
  * Where a compiler may reassociate (WGSL: "implementations may reassociate"; drivers fold constants of x·c·d), an exact operation may be

@@ -1,6 +1,6 @@
 /** Functions of two numbers. */
 import { isFloat } from "@lowrank/tensor";
-import { REASSOCIATES, ULPS, type BinaryOp } from "./arithmetic.ts";
+import { DIVISION, REASSOCIATES, type BinaryOp } from "./arithmetic.ts";
 import { claimNothing, isPoint, makeEnds, ulp, UNIT, unclaimed, type Enclosure } from "./enclosure.ts";
 import type { Rule } from "./site.ts";
 
@@ -50,7 +50,7 @@ export const binaryRule: Rule = ({ node, inputs, value, arithmetic }) => {
   const op = (lowering as Extract<typeof lowering, { class: "binary" }>).op;
   const image = IMAGES[op] ?? (() => NEITHER);
   const square = op === "mul" && node.inputs[0] === node.inputs[1];
-  const units = op === "div" ? (ULPS[arithmetic].div ?? 0) : 0;
+  const units = op === "div" ? DIVISION[arithmetic] : 0;
   const moved = REASSOCIATES[arithmetic] && isFloat(node.dtype) && (op === "mul" || op === "add" || op === "sub");
   const ends = makeEnds(value.length);
   for (let i = 0; i < value.length; i++) {

@@ -1,32 +1,11 @@
 /** Functions of one number: the ends through the definition, then the units that an implementation may be off. */
-import { CIRCULAR_FLOOR, CIRCULAR_RANGE, LIMITS, ULPS, type UnaryOp } from "./arithmetic.ts";
+import type { ScalarShape } from "@lowrank/tensor/records";
+import { CIRCULAR_FLOOR, CIRCULAR_RANGE, promiseOf, unitsOf } from "./arithmetic.ts";
 import { claimNothing, isPoint, makeEnds, ulp, unclaimed, type Ends } from "./enclosure.ts";
 import type { Rule, Site } from "./site.ts";
 
-type Shape = "increasing" | "decreasing" | "circular" | "magnitude" | "inverse" | "finite" | "nan";
-
-const SHAPES: Readonly<Record<UnaryOp, Shape>> = {
-  exp: "increasing",
-  log: "increasing",
-  log1p: "increasing",
-  sqrt: "increasing",
-  tanh: "increasing",
-  erf: "increasing",
-  normalCdf: "increasing",
-  floor: "increasing",
-  neg: "decreasing",
-  not: "decreasing",
-  rsqrt: "decreasing",
-  recip: "inverse",
-  abs: "magnitude",
-  sin: "circular",
-  cos: "circular",
-  isfinite: "finite",
-  isnan: "nan",
-};
-
 /** Ends of f over [low, high], as if f were computed exactly. Functions outside of their domain give NaN, which claims nothing. */
-const IMAGES: Readonly<Record<Shape, (site: Site, f: (x: Float64Array) => Float64Array) => Ends>> = {
+const IMAGES: Readonly<Record<ScalarShape, (site: Site, f: (x: Float64Array) => Float64Array) => Ends>> = {
   increasing: ({ inputs: [x] }, f) => ({ low: f(x!.low), high: f(x!.high) }),
   decreasing: ({ inputs: [x] }, f) => ({ low: f(x!.high), high: f(x!.low) }),
   // |f′| ≤ 1
@@ -61,13 +40,12 @@ export const unaryRule: Rule = (site) => {
   const x = inputs[0]!;
   const { lowering } = node.primitive;
   const op = (lowering as Extract<typeof lowering, { class: "unary" }>).op;
-  const shape = SHAPES[op];
+  const { shape, limits: [least, most] = [-Infinity, Infinity] } = promiseOf(op);
   const image = IMAGES[shape](site, (data) =>
     node.primitive.reference([{ shape: x.shape, data }], node.attrs, node.shape),
   );
   if (node.dtype === "bool") return image;
-  const units = ULPS[arithmetic][op] ?? 0;
-  const [least, most] = LIMITS[op] ?? [-Infinity, Infinity];
+  const units = unitsOf(op, arithmetic);
   const floor = shape === "circular" ? CIRCULAR_FLOOR[arithmetic] : 0;
   const ends = makeEnds(image.low.length);
   for (let i = 0; i < image.low.length; i++) {

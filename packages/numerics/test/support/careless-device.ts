@@ -4,7 +4,7 @@
  * that table.
  */
 import { isFloat, roundTo, type RandomStream, type Tensor, type TypedArray, floatsOf } from "@lowrank/tensor";
-import { LIMITS, ULPS, type Arithmetic, type Node } from "../../src/bounds/arithmetic.ts";
+import { promiseOf, unitsOf, type Arithmetic, type Node } from "../../src/bounds/arithmetic.ts";
 
 function unitOf(x: number): number {
   return x === 0 ? 2 ** -149 : 2 ** (Math.max(Math.floor(Math.log2(Math.abs(x))), -126) - 23);
@@ -39,9 +39,9 @@ export function evaluateCarelessly(
     const plain = (): Float64Array => node.primitive.reference(inputs, node.attrs, node.shape);
     if (lowering.class === "leaf") return floatsOf(node.dtype, (node.leaf as unknown as { data: TypedArray }).data);
     if (lowering.class === "unary") {
-      const units = ULPS[arithmetic][lowering.op] ?? 0;
+      const units = unitsOf(lowering.op, arithmetic);
       return plain().map((y) => {
-        const [least, most] = LIMITS[lowering.op] ?? [-Infinity, Infinity];
+        const [least, most] = promiseOf(lowering.op).limits ?? [-Infinity, Infinity];
         const off = Math.fround(y + (2 * stream.uniform() - 1) * units * unitOf(y));
         return y === 0 || off < least || off > most || Math.abs(off - y) > units * unitOf(y) ? y : off;
       });

@@ -65,8 +65,27 @@ export interface OpRecord {
   readonly sample: (g: SampleSource) => readonly unknown[];
   /** What the f32 tensors of a sample may be instead, all at once. Default `FLOATS`. */
   readonly dtypes?: readonly DType[];
+  /** Of functions of one number. */
+  readonly scalar?: ScalarPromise;
   /** Calls that the op refuses, one for each of its checks. */
   readonly refuses?: (g: SampleSource) => readonly Refusal[];
+}
+
+/** How the image of an interval follows from its ends; `inverse` has a pole at 0, |f′| of a `circular` function is at most 1. */
+export type ScalarShape = "increasing" | "decreasing" | "circular" | "magnitude" | "inverse" | "finite" | "nan";
+
+/** What is promised of a function of one number on every device. */
+export interface ScalarPromise {
+  /** The kernel instruction, where the op has another name. */
+  readonly instruction?: string;
+  readonly shape: ScalarShape;
+  /**
+   * Units of the last place that a result may be off: where arithmetic is IEEE 754's (measured over dense samples), and on WebGPU (WGSL's
+   * accuracy table, or the same polynomials). Default none beyond rounding.
+   */
+  readonly units?: readonly [ieee: number, wgsl: number];
+  /** What no rounding crosses. */
+  readonly limits?: readonly [least: number, most: number];
 }
 
 /** What is wrong with a call, what the error is, the arguments as in `sample`. */

@@ -10,7 +10,7 @@ import type { Tensor } from "../tensor.ts";
 import { add, div, gt, lt, mul } from "./binary.ts";
 import { inPrecision } from "./in-precision.ts";
 import { makeNode } from "./make.ts";
-import type { OpRecord, OpRecords, TensorSample, ToleranceClass } from "./record.ts";
+import type { OpRecord, OpRecords, ScalarPromise, TensorSample, ToleranceClass } from "./record.ts";
 import { cast, where } from "./sources.ts";
 
 type Unary = (x: Tensor) => Tensor;
@@ -96,20 +96,21 @@ export const unaryGradients: Readonly<Partial<Record<UnaryOp, (g: Tensor, x: Ten
   cos: (g, x) => neg(mul(g, sin(x))),
 };
 
-interface Domain {
+interface Row extends ScalarPromise {
   readonly tolerance: ToleranceClass;
   readonly domain?: TensorSample;
   readonly differentiable?: boolean;
 }
 
-/** One call, which bundlers can drop whole: a spread of its result they would keep. */
-function elementwise(rows: Readonly<Record<string, Domain>>, others: OpRecords): OpRecords {
+/** One call, which bundlers can drop whole: a spread of its result, or in its arguments, they would keep. */
+function elementwise(rows: Readonly<Record<string, Row>>, others: OpRecords): OpRecords {
   const records = Object.fromEntries(
-    Object.entries(rows).map(([name, { tolerance, domain, differentiable = true }]): [string, OpRecord] => [
+    Object.entries(rows).map(([name, { tolerance, domain, differentiable = true, ...scalar }]): [string, OpRecord] => [
       name,
       {
         tolerance,
         differentiable,
+        scalar,
         sample: (g) => [g.tensor(g.shape(), domain)],
         refuses: (g) => [["integers", "DTypeError", [g.ints([2], 1, 3)]]],
       },
@@ -118,41 +119,79 @@ function elementwise(rows: Readonly<Record<string, Domain>>, others: OpRecords):
   return { ...records, ...others };
 }
 
+/** Steps, and a distance from them. */
+const STEPS: TensorSample = { avoid: [-3, -2, -1, 0, 1, 2, 3], gap: 1e-2 };
+
+/** Where it is small, both ways. */
+function tails(from: number, to: number): TensorSample {
+  return {
+    tails: [
+      [-to, -from],
+      [from, to],
+    ],
+  };
+}
+
 /** What tests know of these ops. */
 export const unaryRecords: OpRecords = /* @__PURE__ */ elementwise(
   {
-    neg: { tolerance: "exact" },
-    abs: { tolerance: "exact", domain: { avoid: [0], gap: 1e-2 } },
-    exp: { tolerance: "transcendental" },
-    log: { tolerance: "transcendental", domain: { min: 0.05, max: 20 } },
-    log1p: { tolerance: "transcendental", domain: { min: -0.9, max: 20 } },
-    sqrt: { tolerance: "arithmetic", domain: { min: 0.05, max: 20 } },
-    rsqrt: { tolerance: "transcendental", domain: { min: 0.05, max: 20 } },
-    reciprocal: { tolerance: "arithmetic", domain: { avoid: [0], gap: 0.1 } },
+    neg: { tolerance: "exact", shape: "decreasing" },
+    abs: { tolerance: "exact", shape: "magnitude", domain: { avoid: [0], gap: 1e-2 } },
+    exp: { tolerance: "transcendental", shape: "increasing", units: [1.3, 2], limits: [0, Infinity] },
+    log: { tolerance: "transcendental", shape: "increasing", units: [0.9, 2], domain: { min: 0.05, max: 20 } },
+    // on WebGPU 1 + x is rounded once where |ln(1 + x)| ≥ 0.34: 0.5·2⁻²³/0.34 more
+    log1p: { tolerance: "transcendental", shape: "increasing", units: [1.5, 3.5], domain: { min: -0.9, max: 20 } },
+    // WGSL inherits √x from 1/inverseSqrt(x): 2 units and a division
+    sqrt: {
+      tolerance: "arithmetic",
+      shape: "increasing",
+      units: [0, 5],
+      limits: [0, Infinity],
+      domain: { min: 0.05, max: 20 },
+    },
+    // 1/√x: the root is half a unit off, which is up to one of the quotient's, and the quotient another half
+    rsqrt: {
+      tolerance: "transcendental",
+      shape: "decreasing",
+      units: [1.5, 7.5],
+      limits: [0, Infinity],
+      domain: { min: 0.05, max: 20 },
+    },
+    reciprocal: {
+      instruction: "recip",
+      tolerance: "arithmetic",
+      shape: "inverse",
+      units: [0, 2.5],
+      domain: { avoid: [0], gap: 0.1 },
+    },
     tanh: {
       tolerance: "transcendental",
-      domain: {
-        tails: [
-          [-40, -4],
-          [4, 40],
-        ],
-      },
+      shape: "increasing",
+      units: [1.4, 3],
+      limits: [-1, 1],
+      domain: /* @__PURE__ */ tails(4, 40),
     },
-    erf: { tolerance: "transcendental" },
+    erf: { tolerance: "transcendental", shape: "increasing", units: [1.2, 2], limits: [-1, 1] },
+    // on WebGPU two exponentials and a division
     normalCdf: {
       tolerance: "transcendental",
-      domain: {
-        tails: [
-          [-12.5, -4],
-          [4, 12.5],
-        ],
-      },
+      shape: "increasing",
+      units: [5.3, 8],
+      limits: [0, 1],
+      domain: /* @__PURE__ */ tails(4, 12.5),
     },
-    sin: { tolerance: "transcendental" },
-    cos: { tolerance: "transcendental" },
-    floor: { tolerance: "exact", domain: { avoid: [-3, -2, -1, 0, 1, 2, 3], gap: 1e-2 }, differentiable: false },
-    isfinite: { tolerance: "exact", differentiable: false },
-    isnan: { tolerance: "exact", differentiable: false },
+    sin: { tolerance: "transcendental", shape: "circular", units: [1.6, 2] },
+    cos: { tolerance: "transcendental", shape: "circular", units: [1.6, 2] },
+    floor: { tolerance: "exact", shape: "increasing", domain: STEPS, differentiable: false },
+    isfinite: { tolerance: "exact", shape: "finite", differentiable: false },
+    isnan: { tolerance: "exact", shape: "nan", differentiable: false },
   },
-  { logicalNot: { tolerance: "exact", differentiable: false, sample: (g) => [g.bools(g.shape())] } },
+  {
+    logicalNot: {
+      tolerance: "exact",
+      differentiable: false,
+      scalar: { instruction: "not", shape: "decreasing" },
+      sample: (g) => [g.bools(g.shape())],
+    },
+  },
 );

@@ -219,3 +219,28 @@ function packAlongLines(w: Writer, entry: Scope, first: Local, to: Address, { fr
 export function directStrides(operand: DirectOperand, side: "a" | "b"): { line: number; k: number } {
   return side === "a" ? { line: operand.row, k: operand.col } : { line: operand.col, k: operand.row };
 }
+
+/** Panels first, first + step, … below `end`, one after another to `to`, `bytes` apart; panel p begins at line p · `lines`. */
+export interface PanelRun {
+  readonly first: Local;
+  readonly end: Push;
+  readonly step: number;
+  readonly lines: number;
+  readonly to: Address;
+  readonly bytes: number;
+}
+
+export function packEach(
+  c: Code,
+  source: Panels,
+  { first, end, step, lines, to, bytes }: PanelRun,
+  part?: KRange,
+): void {
+  const [at, line] = [c.local("i32"), c.local("i32")];
+  const out = c.at.keep(to);
+  c.for(at, c.get(first), end, step, () => {
+    c.set(line, lines === 1 ? c.get(at) : c.op("i32.mul", c.get(at), c.i32(lines)));
+    source.pack(line, c.at.get(out), part);
+    c.at.advance(out, bytes);
+  });
+}

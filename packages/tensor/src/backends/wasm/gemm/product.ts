@@ -3,7 +3,7 @@ import type { GemmKernel } from "../../../ir/kernel.ts";
 import type { Address, AddressLocal } from "../address.ts";
 import type { Code } from "../loop/code.ts";
 import type { Local, Push } from "../loop/push.ts";
-import { computedPanels, directPanels, directStrides, STAGE_K, type KRange, type Panels } from "./panels.ts";
+import { computedPanels, directPanels, directStrides, packEach, STAGE_K, type Panels } from "./panels.ts";
 import type { Blocking, DirectOperand, ProductShape } from "./shape.ts";
 
 /** Where a product finds its scratch, in bytes. */
@@ -314,26 +314,6 @@ export class ProductEmitter {
     });
     each((local, offset) => c.store("v128.store", out, offset, c.get(local)));
   }
-}
-
-/** Panels first, first + step, … below `end`, one after another to `to`, `bytes` apart; panel p begins at line p · `lines`. */
-interface PanelRun {
-  readonly first: Local;
-  readonly end: Push;
-  readonly step: number;
-  readonly lines: number;
-  readonly to: Address;
-  readonly bytes: number;
-}
-
-function packEach(c: Code, source: Panels, { first, end, step, lines, to, bytes }: PanelRun, part?: KRange): void {
-  const [at, line] = [c.local("i32"), c.local("i32")];
-  const out = c.at.keep(to);
-  c.for(at, c.get(first), end, step, () => {
-    c.set(line, lines === 1 ? c.get(at) : c.op("i32.mul", c.get(at), c.i32(lines)));
-    source.pack(line, c.at.get(out), part);
-    c.at.advance(out, bytes);
-  });
 }
 
 /** Rows of A lie a fixed distance apart, so one pointer serves them all; constant offsets cannot be negative. */

@@ -6,8 +6,6 @@ import type { Push } from "./push.ts";
 import { narrowBf16, narrowF16, widenBf16, widenF16 } from "./half.ts";
 import { mathFunctions } from "./math.ts";
 
-type MathName = keyof typeof mathFunctions;
-
 /** A value of `type` on all lanes; bools become masks. */
 export function splat(c: Code, type: ValueType, x: Push): Push {
   if (type === "f32") return c.op("f32x4.splat", x);
@@ -33,11 +31,12 @@ function onSplat(c: Code, x: Push, f: (x: Push) => Push): Push {
   return c.lane("f32x4.extract_lane", f(c.let4(c.op("f32x4.splat", x))), 0);
 }
 
+/** Functions of floats that are one instruction, scalar and vector alike, under their own names. */
+const INSTRUCTIONS: ReadonlySet<string> = new Set(["sqrt", "floor"]);
+
 export function unary(c: Code, op: UnaryOp | "expBelow0", type: ValueType, x: Push, vector: boolean): Push {
-  if (Object.hasOwn(mathFunctions, op)) {
-    const f = mathFunctions[op as MathName];
-    return vector ? c.math(op, f, x) : onSplat(c, x, (v) => c.math(op, f, v));
-  }
+  const written = mathFunctions[op];
+  if (written !== undefined) return vector ? c.math(op, written, x) : onSplat(c, x, (v) => c.math(op, written, v));
   const f = vector ? "f32x4" : "f32";
   const integer = type !== "f32";
   switch (op) {
@@ -51,10 +50,6 @@ export function unary(c: Code, op: UnaryOp | "expBelow0", type: ValueType, x: Pu
       const value = c.let("i32", x);
       return c.select(c.op("i32.sub", c.i32(0), value), value, c.op("i32.lt_s", value, c.i32(0)));
     }
-    case "sqrt":
-      return c.op(`${f}.sqrt`, x);
-    case "floor":
-      return c.op(`${f}.floor`, x);
     case "recip":
       return c.op(`${f}.div`, constant(c, "f32", 1, vector), x);
     case "rsqrt":
@@ -70,7 +65,8 @@ export function unary(c: Code, op: UnaryOp | "expBelow0", type: ValueType, x: Pu
       return c.op(`${f}.ne`, value, value);
     }
     default:
-      invariant(false, `no code for ${op}`);
+      invariant(INSTRUCTIONS.has(op), `no code for ${op}`);
+      return c.op(`${f}.${op}`, x);
   }
 }
 

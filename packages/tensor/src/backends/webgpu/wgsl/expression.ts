@@ -146,10 +146,6 @@ function printUnary(module: WgslModule, op: UnaryOp, type: ValueType, x: string)
   switch (op) {
     case "neg":
       return type === "u32" ? `(0u - ${x})` : `-${x}`;
-    case "abs":
-      return `abs(${x})`;
-    case "sqrt":
-      return `sqrt(${x})`;
     case "rsqrt":
       return `1.0f / sqrt(${x})`;
     case "recip":
@@ -165,7 +161,7 @@ function printUnary(module: WgslModule, op: UnaryOp, type: ValueType, x: string)
     case "isfinite":
       return `${module.use("is_finite")}(${x})`;
     default:
-      return `${module.use(`${op}_`)}(${x})`;
+      return `${module.function(op)}(${x})`;
   }
 }
 

@@ -2,7 +2,8 @@
 import type { DType } from "../../../dtype.ts";
 import { invariant } from "../../../errors.ts";
 import type { Arg, ValueType } from "../../../ir/kernel.ts";
-import { printHelpers, type HelperName } from "./prelude.ts";
+import type { UnaryOp } from "../../../ir/kernel.ts";
+import { isHelper, printHelpers, type HelperName } from "./prelude.ts";
 
 /** Code of a kernel and how many workgroups it wants; the grid is two-dimensional only because one dimension ends at 65535. */
 export interface WgslKernel {
@@ -25,6 +26,12 @@ export class WgslModule {
   use(name: HelperName): HelperName {
     this.#helpers.add(name);
     return name;
+  }
+
+  /** A function of one number by its instruction: the helper of that name, else WGSL's own. */
+  function(op: UnaryOp): string {
+    const name = `${op}_`;
+    return isHelper(name) ? this.use(name) : op;
   }
 
   /** Element `at` (an i32 expression) of an argument, widened to its register type. */

@@ -264,6 +264,10 @@ export type HelperName =
   | "element_bits"
   | "element_half";
 
+export function isHelper(name: string): name is HelperName {
+  return Object.hasOwn(helpers, name);
+}
+
 /** Source of the named helpers and of what they call, in a fixed order. */
 export function printHelpers(wanted: ReadonlySet<HelperName>): string {
   const table: Readonly<Record<HelperName, Helper>> = helpers;
