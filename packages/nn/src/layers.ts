@@ -1,5 +1,5 @@
 /** The layers transformers are made of. Weight layouts and defaults are torch's. */
-import { LowrankError, ops, quote, type Tensor } from "@lowrank/tensor";
+import { LowrankError, ops, quote, type RandomLayout, type Tensor } from "@lowrank/tensor";
 import { suggestion } from "@lowrank/tensor/check";
 import { anything, checkOptions, fields, flag, optional } from "@lowrank/tensor/check";
 import { Module } from "./module.ts";
@@ -156,9 +156,10 @@ export class Dropout extends Module {
     return { p: this.p, key: this.rngs.next() };
   }
 
-  forward(x: Tensor): Tensor {
+  /** @param layout what counts examples and places in them; default: the first dimension examples, the others places */
+  forward(x: Tensor, layout?: RandomLayout): Tensor {
     const drawn = this.draw();
-    return drawn === undefined ? x : this.scoped(() => ops.dropout(x, drawn.p, drawn.key));
+    return drawn === undefined ? x : this.scoped(() => ops.dropout(x, drawn.p, drawn.key, layout));
   }
 }
 

@@ -55,6 +55,7 @@ export {
 export { SafetensorsFile } from "./safetensors/file.ts";
 export { serialize, writeSafetensors, type TensorPlan } from "./safetensors/writer.ts";
 export { decodeUtf8, encodeUtf8, tryDecodeUtf8 } from "./utf8.ts";
+export { attentionLayout, type RandomLayout } from "./random/layout.ts";
 export { threefry2x32 } from "./random/threefry.ts";
 export { broadcastShapes, formatShape, resolveDim, sameShape, sizeOf, stridesOf } from "./shape.ts";
 export { structureChanged, structureSwitch, structureSwitched, type StructureSwitch } from "./structure.ts";

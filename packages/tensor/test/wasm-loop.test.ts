@@ -237,7 +237,7 @@ class Builder {
           k0: word(),
           k1: word(),
           index,
-          site: word(),
+          row: word(),
         });
         return;
       }

@@ -289,7 +289,7 @@ describe("random bits", () => {
       { op: "const", type: "i32", value: start },
       { op: "add", type: "i32", a: 7, b: 8 },
       { op: "cast", type: "u32", a: 9 },
-      { op: "random", type: "u32", bits, k0: 0, k1: 1, index: 10, site: 2 },
+      { op: "random", type: "u32", bits, k0: 0, k1: 1, index: 10, row: 2 },
     ];
     const store = { arg: 0, index: { offset: 0, strides: [row, 1] }, value: 11 };
     const kernel: LoopKernel = {
@@ -355,8 +355,8 @@ describe("random bits", () => {
         { op: "coord", type: "i32", dim: 0 },
         { op: "cast", type: "u32", a: 0 },
         { op: "const", type: "u32", value: 7 },
-        { op: "random", type: "u32", bits, k0: 1, k1: 2, index: 1, site: 2 },
-        { op: "random", type: "u32", bits, k0: 2, k1: 1, index: 2, site: 1 },
+        { op: "random", type: "u32", bits, k0: 1, k1: 2, index: 1, row: 2 },
+        { op: "random", type: "u32", bits, k0: 2, k1: 1, index: 2, row: 1 },
       ];
       const args = [
         { dtype: "u32", access: "write", size },
@@ -398,7 +398,7 @@ describe("random bits", () => {
       { op: "mul", type: "i32", a: 4, b: 5 },
       { op: "add", type: "i32", a: 3, b: 6 },
       { op: "cast", type: "u32", a: 7 },
-      { op: "random", type: "u32", bits: 16, k0: 0, k1: 0, index: 8, site: 0 },
+      { op: "random", type: "u32", bits: 16, k0: 0, k1: 0, index: 8, row: 0 },
       { op: "reduce", type: "u32", combine: "sum", a: 9 },
     ];
     const kernel: LoopKernel = {

@@ -182,7 +182,7 @@ describe("random bits in WGSL", () => {
       { op: "coord", type: "i32", dim: 0 },
       { op: "cast", type: "u32", a: 2 },
       { op: "const", type: "u32", value: 0xffffffff },
-      { op: "random", type: "u32", bits, k0: 0, k1: 1, index: 3, site: 4 },
+      { op: "random", type: "u32", bits, k0: 0, k1: 1, index: 3, row: 4 },
     ];
     const kernel: LoopKernel = {
       kind: "loop",

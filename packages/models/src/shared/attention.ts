@@ -1,6 +1,6 @@
 /** Attention between heads: what all architectures share. Projections, and where they come from, are theirs. */
 import type { Dropout } from "@lowrank/nn";
-import { checkpoint, ops, type Tensor } from "@lowrank/tensor";
+import { attentionLayout, checkpoint, ops, type Tensor } from "@lowrank/tensor";
 
 /** [batch, length, heads · d] → [batch, heads, length, d]. */
 export function splitHeads(x: Tensor, heads: number): Tensor {
@@ -52,18 +52,18 @@ export function attend(
 ): { hidden: Tensor; weights: Tensor } {
   const length = q.shape[2]!;
   const whole = weights(q, k, 0);
-  if (length <= WHOLE) return { hidden: mergeHeads(ops.matmul(dropout.forward(whole), v)), weights: whole };
-  const mixed = (block: Tensor, keys: Tensor, values: Tensor, from: number): Tensor => {
-    // drawn once: the second time the same weights must be dropped
-    const drawn = dropout.draw();
-    return checkpoint(
+  if (length <= WHOLE)
+    return { hidden: mergeHeads(ops.matmul(dropout.forward(whole, attentionLayout()), v)), weights: whole };
+  // drawn once: blocks are parts of one matrix, and when weights are computed again the same must be dropped
+  const drawn = dropout.draw();
+  const mixed = (block: Tensor, keys: Tensor, values: Tensor, from: number): Tensor =>
+    checkpoint(
       (bq, bk, bv) => {
         const w = weights(bq, bk, from);
-        return ops.matmul(drawn === undefined ? w : ops.dropout(w, drawn.p, drawn.key), bv);
+        return ops.matmul(drawn === undefined ? w : ops.dropout(w, drawn.p, drawn.key, attentionLayout(from)), bv);
       },
       [block, keys, values],
     );
-  };
   const parts: Tensor[] = [];
   for (let from = 0; from < length; from += BLOCK) {
     const to = Math.min(length, from + BLOCK);

@@ -27,7 +27,7 @@ export function operands(instr: Instr): readonly ValueId[] {
     case "select":
       return [instr.cond, instr.a, instr.b];
     case "random":
-      return [instr.k0, instr.k1, instr.index, instr.site];
+      return [instr.k0, instr.k1, instr.index, instr.row];
     default:
       return "b" in instr ? [instr.a, instr.b] : [instr.a];
   }

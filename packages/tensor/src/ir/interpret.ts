@@ -184,7 +184,7 @@ function evaluateOne(
       return (instr.bits === 16 ? elementHalf : elementBits)(
         [values[instr.k0]!, values[instr.k1]!],
         values[instr.index]!,
-        values[instr.site]!,
+        values[instr.row]!,
       );
     default: {
       const from = body[instr.a]!.type;

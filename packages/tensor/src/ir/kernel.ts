@@ -81,7 +81,7 @@ export type Instr =
   | { readonly op: "cast"; readonly type: ValueType; readonly a: ValueId }
   /** Rounds an f32 to the nearest f16 or bf16 value and widens it again. */
   | { readonly op: "round"; readonly type: "f32"; readonly to: "f16" | "bf16"; readonly a: ValueId }
-  /** Random bits of element `index` at `site` under key (k0, k1), as `elementBits` (32) and `elementHalf` (16) in random/threefry.ts have them; all u32. */
+  /** Random bits of element `index` of row `row` under key (k0, k1), as `elementBits` (32) and `elementHalf` (16) in random/threefry.ts have them; all u32. */
   | {
       readonly op: "random";
       readonly type: "u32";
@@ -89,7 +89,7 @@ export type Instr =
       readonly k0: ValueId;
       readonly k1: ValueId;
       readonly index: ValueId;
-      readonly site: ValueId;
+      readonly row: ValueId;
     }
   /** Reduction of `a` over the inner dimensions; the result is the same for the whole row. An f32 result that is zero is +0 (WGSL promises no sign). */
   | { readonly op: "reduce"; readonly type: ValueType; readonly combine: "sum" | "max"; readonly a: ValueId }

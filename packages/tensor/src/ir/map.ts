@@ -46,7 +46,7 @@ export function mapInstr(instr: Instr, to: Mapping): Instr {
     case "select":
       return { ...instr, cond: at(instr.cond), a: at(instr.a), b: at(instr.b) };
     case "random":
-      return { ...instr, k0: at(instr.k0), k1: at(instr.k1), index: at(instr.index), site: at(instr.site) };
+      return { ...instr, k0: at(instr.k0), k1: at(instr.k1), index: at(instr.index), row: at(instr.row) };
     default:
       return "b" in instr ? { ...instr, a: at(instr.a), b: at(instr.b) } : { ...instr, a: at(instr.a) };
   }

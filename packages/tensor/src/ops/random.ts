@@ -1,47 +1,79 @@
 /** Random bits, the same on every device, and what is made of them. */
-import { fields, type Rule } from "../check/rules.ts";
-import { DTypeError } from "../errors.ts";
+import { anyOf, fields, listOf, oneOf, optional, whole, type Rule } from "../check/rules.ts";
+import { DTypeError, ShapeError } from "../errors.ts";
+import { checkSizes } from "../host-values.ts";
 import { randomBits as randomBitsPrimitive } from "../primitives/sources.ts";
 import { chance } from "../random/chance.ts";
+import { randomAttrs, type RandomLayout } from "../random/layout.ts";
 import type { RandomWidth } from "../random/threefry.ts";
+import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { ge, mul } from "./binary.ts";
 import { makeNode, scalar } from "./make.ts";
-import { argument, integer, tensor } from "./options.ts";
-import type { OpRecords } from "./record.ts";
+import { argument, integer, optionsOf, tensor } from "./options.ts";
+import type { OpRecords, SampleSource } from "./record.ts";
 import { where } from "./sources.ts";
 
 /**
- * Where random bits come from: two key words (usually live: seed and step) and a constant that tells call sites apart.
+ * Where random bits come from: key words (usually live, as nn's `Rngs` makes them) and a constant that tells call sites apart.
  */
 export interface RandomKey {
-  /** u32 [2]. */
+  /** u32 [2], or [3]: then the last is the row of the effective batch that the tensor's first row is. */
   readonly words: Tensor;
   readonly site: number;
 }
 
 export const randomKey: Rule<RandomKey> = /* @__PURE__ */ fields<RandomKey>({ words: tensor, site: integer });
 
+const layoutOf = optionsOf<RandomLayout>("randomBits", () =>
+  fields<RandomLayout>({
+    row: optional(anyOf(oneOf(null), whole(0))),
+    group: optional(whole(0)),
+    strides: optional(listOf(whole(0))),
+    start: optional(whole(0)),
+  }),
+);
+
 /**
- * 32 (default) or 16 random bits as u32: words of Threefry-2x32-20, or halves of them, under key `words` at counters
- * of (linear index, site); the same on every device.
+ * 32 (default) or 16 random bits as u32: words of Threefry-2x32-20, or halves of them, at counters of (place in the row, row) under `words`,
+ * moved by the site. They are the same on every device, however far a batch is padded and however it is cut.
+ * @param layout which dimensions count rows and places; by default the first counts rows, and the others are dense
+ * @throws ShapeError where elements would share bits
  */
-export function randomBits(shape: readonly number[], key: RandomKey, bits: RandomWidth = 32): Tensor {
-  return makeNode(randomBitsPrimitive, [key.words], { site: key.site, bits }, shape, "u32");
+export function randomBits(
+  shape: readonly number[],
+  key: RandomKey,
+  bits: RandomWidth = 32,
+  layout: RandomLayout = {},
+): Tensor {
+  const { words, site } = argument("randomBits", "key", randomKey, key);
+  const size = words.rank === 1 ? words.size : 0;
+  if (words.dtype !== "u32" || (size !== 2 && size !== 3))
+    throw new ShapeError(
+      `randomBits: the words of a key are u32 [2], or [3] with the row of the first example, got ${words.dtype} ${formatShape(words.shape)}`,
+    );
+  checkSizes("randomBits", shape);
+  const attrs = randomAttrs("randomBits", shape, bits, site, layoutOf(layout));
+  return makeNode(randomBitsPrimitive, [words], { ...attrs }, shape, "u32");
 }
 
 /**
  * Zeroes elements with probability q and scales the others by 1/(1 − q); q is p to 32 bits, or to 16 where that
- * changes p and 1 − p by at most a thousandth (0.1 becomes 6554/65536).
+ * changes p and 1 − p by at most a thousandth (0.1 becomes 6554/65536). Bits and `layout` are those of `randomBits`.
  */
-export function dropout(x: Tensor, p: number, key: RandomKey): Tensor {
+export function dropout(x: Tensor, p: number, key: RandomKey, layout?: RandomLayout): Tensor {
   if (!(p >= 0 && p < 1)) throw new DTypeError(`dropout: p must lie in [0, 1), got ${p}`);
   argument("dropout", "key", randomKey, key);
   if (p === 0) return x;
   const drop = chance(p);
-  const bits = randomBits(x.shape, key, drop.bits);
+  const bits = randomBits(x.shape, key, drop.bits, layout);
   const kept = ge(bits, scalar(drop.below, bits, "u32"));
   return where(kept, mul(x, 1 / (1 - drop.probability)), 0);
+}
+
+/** Two words, or three. */
+function sampleKey(g: SampleSource, sites: number): unknown {
+  return { words: { ...g.ints([g.integer(2, 3)], 0, 1_000_000), dtype: "u32" }, site: g.integer(0, sites) };
 }
 
 /** What tests know of these ops. */
@@ -49,11 +81,7 @@ export const randomRecords: OpRecords = {
   randomBits: {
     tolerance: "exact",
     differentiable: false,
-    sample: (g) => [
-      g.shape(),
-      { words: { ...g.ints([2], 0, 1_000_000), dtype: "u32" }, site: g.integer(0, 1000) },
-      g.pick([16, 32] as const),
-    ],
+    sample: (g) => [g.shape(), sampleKey(g, 1000), g.pick([16, 32] as const)],
   },
   dropout: {
     tolerance: "arithmetic",
@@ -65,10 +93,6 @@ export const randomRecords: OpRecords = {
         ["a key without a site", "ConfigError", [g.tensor([2]), 0.5, { words: key.words }]],
       ];
     },
-    sample: (g) => [
-      g.tensor(g.shape()),
-      g.pick([0, 0.001, 0.1, 0.5]),
-      { words: { ...g.ints([2], 0, 1_000_000), dtype: "u32" }, site: g.integer(0, 100) },
-    ],
+    sample: (g) => [g.tensor(g.shape()), g.pick([0, 0.001, 0.1, 0.5]), sampleKey(g, 100)],
   },
 };

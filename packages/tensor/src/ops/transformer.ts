@@ -1,6 +1,7 @@
 /** The compositions transformers are made of. */
 import { fields, flag, optional, probability, real } from "../check/rules.ts";
 import { ShapeError } from "../errors.ts";
+import { attentionLayout } from "../random/layout.ts";
 import { formatShape, sizeOf } from "../shape.ts";
 import type { Composite, Node } from "../graph/node.ts";
 import type { Attrs } from "../primitives/primitive.ts";
@@ -111,7 +112,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
       `attention: needs q, k, v [batch, heads, length, d], got ${formatShape(q.shape)}, ${formatShape(k.shape)}, ${formatShape(v.shape)}`,
     );
   const weights = attentionWeights(q, k, masking);
-  if (drop !== undefined) return matmul(dropout(weights, drop.p, drop.key), v);
+  if (drop !== undefined) return matmul(dropout(weights, drop.p, drop.key, attentionLayout()), v);
   return composite("attention", matmul(weights, v), [q, k, v, ...given(masking.mask)], attrsOf(q, masking));
 }
 

@@ -1,6 +1,5 @@
 /** Where values come from without an input tensor: leaves, constants, coordinates, random bits. */
-import { elementBits, elementHalf } from "../random/threefry.ts";
-import { sizeOf } from "../shape.ts";
+import { drawnBits, type RandomAttrs } from "../random/layout.ts";
 import type { Primitive } from "./primitive.ts";
 
 export const leaf: Primitive = {
@@ -28,10 +27,5 @@ export const randomBits: Primitive = {
   name: "randomBits",
   lowering: { class: "random" },
   cost: 40,
-  reference: ([words], attrs, shape) => {
-    const site = attrs["site"] as number;
-    const key: [number, number] = [words!.data[0]!, words!.data[1]!];
-    const draw = attrs["bits"] === 16 ? elementHalf : elementBits;
-    return Float64Array.from({ length: sizeOf(shape) }, (_, i) => draw(key, i, site));
-  },
+  reference: ([words], attrs, shape) => drawnBits(words!.data, attrs as unknown as RandomAttrs, shape),
 };

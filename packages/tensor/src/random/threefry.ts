@@ -26,21 +26,21 @@ export function threefry2x32(key: readonly [number, number], counter: readonly [
 }
 
 /**
- * 32 random bits of element `index` of the tensor drawn at `site`. Both words of a counter are used: of eight consecutive elements the
+ * 32 random bits of element `index` of row `row`. Both words of a counter are used: of eight consecutive elements the
  * first four take the first words of counters 4⌊index/8⌋ + 0…3, the others their second words, so four lanes need one call for two vectors.
  */
-export function elementBits(key: readonly [number, number], index: number, site: number): number {
-  const words = threefry2x32(key, [((index >>> 3) << 2) | (index & 3), site]);
+export function elementBits(key: readonly [number, number], index: number, row: number): number {
+  const words = threefry2x32(key, [((index >>> 3) << 2) | (index & 3), row]);
   return words[(index >>> 2) & 1]!;
 }
 
 /**
- * 16 random bits of element `index` of the tensor drawn at `site`, 0 … 65535. Both halves of both words are used: sixteen consecutive
+ * 16 random bits of element `index` of row `row`, 0 … 65535. Both halves of both words are used: sixteen consecutive
  * elements share the four counters 4⌊index/16⌋ + 0…3 and take, four at a time, the lower halves of the first and of the second words,
  * then the upper halves, so four lanes need one call for four vectors.
  */
-export function elementHalf(key: readonly [number, number], index: number, site: number): number {
-  const words = threefry2x32(key, [((index >>> 4) << 2) | (index & 3), site]);
+export function elementHalf(key: readonly [number, number], index: number, row: number): number {
+  const words = threefry2x32(key, [((index >>> 4) << 2) | (index & 3), row]);
   const word = words[(index >>> 2) & 1]!;
   return (index & 8) === 0 ? word & 0xffff : word >>> 16;
 }

@@ -1,23 +1,39 @@
-/** Values found from the row-major position of their element: random bits, weights in four bits. */
+/** Values found from the position of their element: random bits, weights in four bits. */
 import type { ValueId } from "../ir/kernel.ts";
-import type { RandomWidth } from "../random/threefry.ts";
+import { siteKey, type RandomAttrs } from "../random/layout.ts";
 import type { Emitter } from "./conversions.ts";
 import type { DraftGuard } from "./draft.ts";
 import type { ScheduleNode } from "./graph.ts";
-import { linearize, type LinearForm } from "./linear-form.ts";
+import { addForms, linearize, scaleForm, type LinearForm } from "./linear-form.ts";
 
 /** Whatever collects instructions and knows how to compute other nodes. */
 export interface Puller extends Emitter {
   value(node: ScheduleNode, coords: readonly LinearForm[], guards?: readonly DraftGuard[]): ValueId;
 }
 
+/** Counter and key as `random/layout.ts` has them: the place and the row are linear in the coordinates. */
 export function randomBits(to: Puller, node: ScheduleNode, coords: readonly LinearForm[]): ValueId {
   const words = node.inputs[0]!;
-  const [k0, k1] = [0, 1].map((i) => to.value(words, [{ offset: i, strides: [] }]));
-  const index = to.emit({ op: "affine", type: "u32", form: linearize(coords, node.shape) });
-  const bits = node.attrs["bits"] as RandomWidth;
-  const site = to.constant("u32", node.attrs["site"] as number);
-  return to.emit({ op: "random", type: "u32", bits, k0: k0!, k1: k1!, index, site });
+  const { bits, start, strides, rows, perExample, site } = node.attrs as unknown as RandomAttrs;
+  const word = (i: number): ValueId => to.value(words, [{ offset: i, strides: [] }]);
+  const along = (steps: readonly number[], offset: number): ValueId => {
+    const form = steps.reduce<LinearForm>(
+      (sum, step, d) => (step === 0 || node.shape[d] === 1 ? sum : addForms(sum, scaleForm(coords[d]!, step))),
+      { offset, strides: [] },
+    );
+    return to.emit({ op: "affine", type: "u32", form });
+  };
+  const u32 = (op: "add" | "mul", a: ValueId, b: ValueId): ValueId => to.emit({ op, type: "u32", a, b });
+  const first = (): ValueId => (perExample === 1 ? word(2) : u32("mul", word(2), to.constant("u32", perExample)));
+  return to.emit({
+    op: "random",
+    type: "u32",
+    bits,
+    k0: u32("add", word(0), to.constant("u32", siteKey(site))),
+    k1: word(1),
+    index: along(strides, start),
+    row: words.size > 2 ? u32("add", along(rows, 0), first()) : along(rows, 0),
+  });
 }
 
 /** table[code] · scale. */

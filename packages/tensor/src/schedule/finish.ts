@@ -128,7 +128,7 @@ export class Finisher {
       case "select":
         return push({ ...instr, cond: at(instr.cond), a: at(instr.a), b: at(instr.b) });
       case "random":
-        return push({ ...instr, k0: at(instr.k0), k1: at(instr.k1), index: at(instr.index), site: at(instr.site) });
+        return push({ ...instr, k0: at(instr.k0), k1: at(instr.k1), index: at(instr.index), row: at(instr.row) });
       default:
         return push("b" in instr ? { ...instr, a: at(instr.a), b: at(instr.b) } : { ...instr, a: at(instr.a) });
     }

@@ -140,7 +140,7 @@ export class ExpressionEmitter {
 
   /** Random bits of every copy. */
   #draw(scope: Scope, instr: Random): readonly Push[] {
-    const own = [instr.k0, instr.k1, instr.site].some((v) => this.#values.varies(v));
+    const own = [instr.k0, instr.k1, instr.row].some((v) => this.#values.varies(v));
     const most = scope.aligned && !own ? vectorsPerCall(this.#nest.body, instr, this.#nest.laneDim) : 1;
     const count = ([4, 2, 1] as const).find((n) => n <= most && scope.copies % n === 0)!;
     const starts = Array.from({ length: scope.copies / count }, (_, i) => i * count);
@@ -150,18 +150,18 @@ export class ExpressionEmitter {
     );
   }
 
-  /** Random bits of `count` copies from each of `starts` on, a call for each; the copies have key and site in common. */
+  /** Random bits of `count` copies from each of `starts` on, a call for each; the copies have key and row in common. */
   #drawFrom(scope: Scope, instr: Random, starts: readonly number[], count: Shared): readonly Push[] {
     const c = this.#c;
     const at = (id: ValueId, copy: number): Push => c.let4(this.#values.vector4(scope, id, copy));
     const indices = starts.map((copy) => at(instr.index, copy));
-    const [k0, k1, site] = [instr.k0, instr.k1, instr.site].map((id) => at(id, starts[0]!)) as [Push, Push, Push];
+    const [k0, k1, row] = [instr.k0, instr.k1, instr.row].map((id) => at(id, starts[0]!)) as [Push, Push, Push];
     const words = threefry(
       c,
       k0,
       k1,
       indices.map((index) => counters(c, instr.bits, index)),
-      site,
+      row,
     );
     return words.flatMap((pair, i) => unpack(c, instr.bits, pair, indices[i]!, count));
   }

@@ -91,7 +91,7 @@ function printInstr(module: WgslModule, body: readonly Instr[], instr: Instr, sc
         ? `${module.use("widen_f16")}(${module.use("narrow_f16")}(${name(instr.a)}))`
         : `${module.use("widen_bf16")}(${module.use("narrow_bf16")}(${name(instr.a)}))`;
     case "random":
-      return `${module.use(instr.bits === 16 ? "element_half" : "element_bits")}(${[instr.k0, instr.k1, instr.index, instr.site].map((k) => printCast(module, body[k]!.type, "u32", name(k))).join(", ")})`;
+      return `${module.use(instr.bits === 16 ? "element_half" : "element_bits")}(${[instr.k0, instr.k1, instr.index, instr.row].map((k) => printCast(module, body[k]!.type, "u32", name(k))).join(", ")})`;
     case "load":
     case "reduce":
     case "acc":

@@ -200,16 +200,16 @@ const helpers = {
   /** `elementBits` of random/threefry.ts. */
   element_bits: {
     uses: ["threefry"],
-    code: `fn element_bits(k0: u32, k1: u32, index: u32, site: u32) -> u32 {
-  let words = threefry(k0, k1, ((index >> 3u) << 2u) | (index & 3u), site);
+    code: `fn element_bits(k0: u32, k1: u32, index: u32, row: u32) -> u32 {
+  let words = threefry(k0, k1, ((index >> 3u) << 2u) | (index & 3u), row);
   return select(words.x, words.y, (index & 4u) != 0u);
 }`,
   },
   /** `elementHalf` of random/threefry.ts. */
   element_half: {
     uses: ["threefry"],
-    code: `fn element_half(k0: u32, k1: u32, index: u32, site: u32) -> u32 {
-  let words = threefry(k0, k1, ((index >> 4u) << 2u) | (index & 3u), site);
+    code: `fn element_half(k0: u32, k1: u32, index: u32, row: u32) -> u32 {
+  let words = threefry(k0, k1, ((index >> 4u) << 2u) | (index & 3u), row);
   let word = select(words.x, words.y, (index & 4u) != 0u);
   return select(word & 0xffffu, word >> 16u, (index & 8u) != 0u);
 }`,
