@@ -1,5 +1,5 @@
 /** The layers transformers are made of. Weight layouts and defaults are torch's. */
-import { LowrankError, ops, quote, type RandomLayout, type Tensor } from "@lowrank/tensor";
+import { LowrankError, ops, quote, type DropoutLayout, type Tensor } from "@lowrank/tensor";
 import { suggestion } from "@lowrank/tensor/check";
 import { anything, checkOptions, fields, flag, optional } from "@lowrank/tensor/check";
 import { Module } from "./module.ts";
@@ -157,7 +157,7 @@ export class Dropout extends Module {
   }
 
   /** @param layout what counts examples and places in them; default: the first dimension examples, the others places */
-  forward(x: Tensor, layout?: RandomLayout): Tensor {
+  forward(x: Tensor, layout?: DropoutLayout): Tensor {
     const drawn = this.draw();
     return drawn === undefined ? x : this.scoped(() => ops.dropout(x, drawn.p, drawn.key, layout));
   }

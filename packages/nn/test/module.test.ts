@@ -182,6 +182,31 @@ describe("dropout", () => {
     device.close();
   });
 
+  it("draws what a whole batch would where its parts say where they begin and in which step", async () => {
+    const device = await init({ device: "wasm", threads: 1 });
+    const keys = new Rngs(device, 3);
+    const drop = new Dropout(0.5).train(keys);
+    const draw = compile(device, ({ x }) => {
+      keys.restart();
+      return { y: drop.forward(x!) };
+    });
+    const rows = async (first: number, count: number, step: number): Promise<number[]> => {
+      [keys.step, keys.firstRow] = [step, first];
+      const { y } = await draw({ x: { data: new Float32Array(count * 10).fill(1), shape: [count, 10] } });
+      expect(keys.step).toBe(step + 1);
+      return [...(await y.floats())];
+    };
+    const whole = await rows(0, 6, 4);
+    expect([...(await rows(0, 2, 4)), ...(await rows(2, 4, 4))]).toEqual(whole);
+    expect(await rows(0, 6, 5)).not.toEqual(whole);
+    expect(draw.info()).toHaveLength(3);
+    for (const bad of [-1, 0.5, 2 ** 31, NaN])
+      expect(() => {
+        keys.firstRow = bad;
+      }).toThrow(`the first row must be a whole number below 2^31, got ${bad}`);
+    device.close();
+  });
+
   it("gives the same masks on the reference", async () => {
     const masks = [];
     for (const name of ["wasm", "reference"] as const) {

@@ -34,7 +34,7 @@ export type { AttentionOptions, AttentionWeightsOptions } from "./ops/transforme
 export { largestIndex, type IndexRange } from "./graph/index-checks.ts";
 export type { CrossEntropyOptions, Reduction } from "./ops/losses.ts";
 export { composite, customVjp, type Operand } from "./ops/make.ts";
-export type { RandomKey } from "./ops/random.ts";
+export type { DropoutLayout, RandomKey } from "./ops/random.ts";
 export * as ops from "./ops/registry.ts";
 export type { Sorted } from "./ops/sorting.ts";
 export { Parameter, type ParameterHost } from "./parameter.ts";

@@ -5,6 +5,11 @@ import { chance } from "../src/random/chance.ts";
 import { elementBits, elementHalf } from "../src/random/threefry.ts";
 import { init, ops, RandomStream, threefry2x32 } from "../src/index.ts";
 
+/** Sites move the first word by multiples of 2³²/φ. */
+function keyAt(first: number, second: number, site: number): [number, number] {
+  return [(first + Math.imul(site, 0x9e3779b9)) >>> 0, second];
+}
+
 describe("Threefry-2x32-20", () => {
   // Random123 1.14, tests/kat_vectors
   it.each([
@@ -58,7 +63,10 @@ describe("Threefry-2x32-20", () => {
     "gives the same %i bits on every device as on the host: %j",
     async (bits, shape) => {
       const size = shape.reduce((n, s) => n * s, 1);
-      const want = Array.from({ length: size }, (_, i) => (bits === 16 ? elementHalf : elementBits)([123, 456], i, 9));
+      const perRow = shape.length > 1 ? size / shape[0]! : size;
+      const want = Array.from({ length: size }, (_, i) =>
+        (bits === 16 ? elementHalf : elementBits)(keyAt(123, 456, 9), i % perRow, 70 + Math.floor(i / perRow)),
+      );
       const last = shape.at(-1)!;
       const rows = size / last;
       for (const [name, threads] of [
@@ -68,7 +76,7 @@ describe("Threefry-2x32-20", () => {
         ["reference", 1],
       ] as const) {
         const device = await init({ device: name, threads });
-        const key = { words: device.tensor([123, 456], [2], "u32"), site: 9 };
+        const key = { words: device.tensor([123, 456, 70], [3], "u32"), site: 9 };
         const drawn = ops.randomBits(shape, key, bits);
         expect([...(await drawn.data())]).toEqual(want);
         expect([...(await ops.transpose(ops.reshape(drawn, [rows, last])).data())]).toEqual(
@@ -102,7 +110,7 @@ describe("dropout", () => {
   const n = 1 << 18;
   const half = 1 - chance(0.1).probability;
   const kept = (site: number): Float64Array =>
-    Float64Array.from({ length: n }, (_, i) => (elementHalf([2026, 17], i, site) >= chance(0.1).below ? 1 : 0));
+    Float64Array.from({ length: n }, (_, i) => (elementHalf(keyAt(2026, 17, site), i, 0) >= chance(0.1).below ? 1 : 0));
   /** Of two sequences of independent draws it is 0 with standard deviation 1/√count. */
   const correlation = (a: Float64Array, b: Float64Array): number =>
     a.reduce((sum, x, i) => sum + (x - half) * (b[i]! - half), 0) / a.length / (half * (1 - half));
@@ -138,7 +146,7 @@ describe("dropout", () => {
   it.each([0.1, 0.001, 0.3, 0.25])("zeroes with the probability whose inverse scales the rest: p = %d", async (p) => {
     const { bits, below, probability } = chance(p);
     const want = Array.from({ length: 5000 }, (_, i) =>
-      (bits === 16 ? elementHalf : elementBits)([1, 2], i, 3) < below ? 0 : Math.fround(1 / (1 - probability)),
+      (bits === 16 ? elementHalf : elementBits)(keyAt(1, 2, 3), i, 0) < below ? 0 : Math.fround(1 / (1 - probability)),
     );
     for (const name of ["wasm", "interpreter", "reference"] as const) {
       const device = await init({ device: name, threads: 1 });

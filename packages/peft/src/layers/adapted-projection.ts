@@ -84,7 +84,7 @@ export class AdaptedProjection extends Projection {
       const rows = new Map(inputs.slice(1).map((input) => [input, input]));
       for (const input of rows.keys()) rows.set(input, ops.reshape(input, [-1, this.inFeatures]));
       const out = acting.reduce(
-        (sum, update, i) => update.forward(rows.get(inputs[i + 1]!)!, sum),
+        (sum, update, i) => update.forward(rows.get(inputs[i + 1]!)!, sum, inputs[i + 1]!.shape),
         ops.reshape(y, [-1, this.outFeatures]),
       );
       return ops.reshape(ops.cast(out, y.dtype), y.shape);

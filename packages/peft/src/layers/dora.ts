@@ -64,9 +64,9 @@ export class DoraUpdate extends LoraUpdate {
     return ops.where(zero, 1, ops.div(this.magnitude.value, ops.where(zero, 1, norm)));
   }
 
-  override forward(x: Tensor, y: Tensor): Tensor {
+  override forward(x: Tensor, y: Tensor, shape: readonly number[]): Tensor {
     const factor = this.#factor();
-    const input = this.dropout.forward(ops.cast(x, this.a.value.dtype));
+    const input = this.dropout.forward(ops.cast(x, this.a.value.dtype), { shape });
     const bias = this.base.bias();
     // under dropout the base's part of the update sees the dropped-out input too
     const plain = this.dropout.active

@@ -48,8 +48,8 @@ export class LoraUpdate extends LowRankUpdate {
     return this.bias === undefined ? up : ops.add(up, ops.mul(this.bias.value, this.scale));
   }
 
-  forward(x: Tensor, y: Tensor): Tensor {
-    return ops.add(y, this.product(this.dropout.forward(ops.cast(x, this.a.value.dtype))));
+  forward(x: Tensor, y: Tensor, shape: readonly number[]): Tensor {
+    return ops.add(y, this.product(this.dropout.forward(ops.cast(x, this.a.value.dtype), { shape })));
   }
 
   /** s·B·(column of A), looked up by id; embeddings have no dropout (PEFT). */

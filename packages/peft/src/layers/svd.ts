@@ -52,8 +52,8 @@ export class SvdUpdate extends LowRankUpdate implements Ranks {
     return ops.div(this.scale, ops.add(this.ranknum.value, RANKNUM_EPS));
   }
 
-  forward(x: Tensor, y: Tensor): Tensor {
-    const input = this.dropout.forward(ops.cast(x, this.a.value.dtype));
+  forward(x: Tensor, y: Tensor, shape: readonly number[]): Tensor {
+    const input = this.dropout.forward(ops.cast(x, this.a.value.dtype), { shape });
     const down = ops.mul(ops.matmul(input, ops.transpose(ops.mul(this.a.value, this.e.value))), this.factor);
     return ops.add(y, ops.matmul(down, ops.transpose(this.b.value)));
   }

@@ -66,8 +66,11 @@ export abstract class Update {
     return x;
   }
 
-  /** x [n, in] as the layer was given it, y [n, out] of the layer below this update → [n, out]. */
-  abstract forward(x: Tensor, y: Tensor): Tensor;
+  /**
+   * x [n, in] as the layer was given it, y [n, out] of the layer below this update → [n, out].
+   * @param shape what x was before its rows were laid out one after another, […, in]: dropout goes by examples and places in them
+   */
+  abstract forward(x: Tensor, y: Tensor, shape: readonly number[]): Tensor;
 
   /** ids […], y […, out] of an embedding → […, out]. Methods that have no form for embeddings throw. */
   embed(_ids: Tensor, _y: Tensor, _paddingIndex: number | undefined): Tensor {

@@ -101,8 +101,8 @@ export class VeraUpdate extends Update implements LowRank {
     return ops.slice(this.projections.b.value, 0, 0, this.base.outFeatures);
   }
 
-  forward(x: Tensor, y: Tensor): Tensor {
-    const input = this.dropout.forward(ops.cast(x, this.d.value.dtype));
+  forward(x: Tensor, y: Tensor, shape: readonly number[]): Tensor {
+    const input = this.dropout.forward(ops.cast(x, this.d.value.dtype), { shape });
     const down = ops.mul(ops.matmul(input, ops.transpose(this.#down)), this.d.value);
     return ops.add(y, ops.mul(ops.matmul(down, ops.transpose(this.#up)), this.b.value));
   }

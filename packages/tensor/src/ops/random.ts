@@ -13,6 +13,7 @@ import { makeNode, scalar } from "./make.ts";
 import { argument, integer, optionsOf, tensor } from "./options.ts";
 import type { OpRecords, SampleSource } from "./record.ts";
 import { where } from "./sources.ts";
+import { reshape } from "./views.ts";
 
 /**
  * Where random bits come from: key words (usually live, as nn's `Rngs` makes them) and a constant that tells call sites apart.
@@ -25,7 +26,7 @@ export interface RandomKey {
 
 export const randomKey: Rule<RandomKey> = /* @__PURE__ */ fields<RandomKey>({ words: tensor, site: integer });
 
-const layoutOf = optionsOf<RandomLayout>("randomBits", () =>
+const layoutOf = /* @__PURE__ */ optionsOf<RandomLayout>("randomBits", () =>
   fields<RandomLayout>({
     row: optional(anyOf(oneOf(null), whole(0))),
     group: optional(whole(0)),
@@ -57,17 +58,23 @@ export function randomBits(
   return makeNode(randomBitsPrimitive, [words], { ...attrs }, shape, "u32");
 }
 
+export interface DropoutLayout extends RandomLayout {
+  /** The shape whose dimensions the layout means, where x is a reshape of it: [batch, length, features] of rows [n, features]. */
+  readonly shape?: readonly number[];
+}
+
 /**
  * Zeroes elements with probability q and scales the others by 1/(1 − q); q is p to 32 bits, or to 16 where that
  * changes p and 1 − p by at most a thousandth (0.1 becomes 6554/65536). Bits and `layout` are those of `randomBits`.
  */
-export function dropout(x: Tensor, p: number, key: RandomKey, layout?: RandomLayout): Tensor {
+export function dropout(x: Tensor, p: number, key: RandomKey, layout: DropoutLayout = {}): Tensor {
   if (!(p >= 0 && p < 1)) throw new DTypeError(`dropout: p must lie in [0, 1), got ${p}`);
   argument("dropout", "key", randomKey, key);
   if (p === 0) return x;
   const drop = chance(p);
-  const bits = randomBits(x.shape, key, drop.bits, layout);
-  const kept = ge(bits, scalar(drop.below, bits, "u32"));
+  const { shape = x.shape, ...places } = layout;
+  const bits = randomBits(shape, key, drop.bits, places);
+  const kept = reshape(ge(bits, scalar(drop.below, bits, "u32")), x.shape);
   return where(kept, mul(x, 1 / (1 - drop.probability)), 0);
 }
 
