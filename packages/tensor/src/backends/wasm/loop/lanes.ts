@@ -1,4 +1,4 @@
-/** The loop along which lanes run, in up to three forms: unrolled vectors, single vectors, single elements. */
+/** The loop along which lanes run, in several forms: unrolled vectors, single vectors, single elements. */
 import type { Code } from "./code.ts";
 import type { Local, Push } from "./push.ts";
 
@@ -10,19 +10,19 @@ export interface LaneRange {
 }
 
 /**
- * Runs `body` with `coord` over [from, to): first `copies` vectors a round, then one vector, then one element. Forms that no length needs
- * are left out. Which form an element meets depends on its place in the range.
+ * Runs `body` with `coord` over [from, to): first as many vectors a round as `unrolls` has first, and so on, then one vector, then one
+ * element. Forms that no length needs are left out. Which form an element meets depends on its place in the range.
  */
 export function emitLanes(
   c: Code,
   coord: Local,
   { from, to, lengths }: LaneRange,
-  copies: number,
+  unrolls: readonly number[],
   body: (lanes: 1 | 4, copies: number) => void,
 ): void {
   c.set(coord, from);
   const forms = [
-    { lanes: 4, unroll: copies },
+    ...unrolls.map((unroll) => ({ lanes: 4, unroll }) as const),
     { lanes: 4, unroll: 1 },
     { lanes: 1, unroll: 1 },
   ] as const;

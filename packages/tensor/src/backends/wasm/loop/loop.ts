@@ -14,7 +14,7 @@ import { chunkLengths, emitLanes } from "./lanes.ts";
 import { planPasses, type Pass, type Passes } from "./kept.ts";
 import { Accumulator, acrossLanes, combine } from "./reduction.ts";
 import { KeptSlots } from "./slots.ts";
-import { copiesOf, sumBlock } from "./unroll.ts";
+import { copiesOf, sumBlock, unrollsOf } from "./unroll.ts";
 import { instrWeight } from "./weight.ts";
 import type { ModuleBuilder } from "../asm/index.ts";
 
@@ -152,7 +152,7 @@ class LoopEmitter {
     const { laneInner, units } = this.#at;
     const size = this.#shape[dim]!;
     const lengths = chunkLengths(size, laneInner ? size : units.chunk);
-    emitLanes(this.#c, this.#coords[dim]!, { from, to, lengths }, copies, (lanes, unroll) =>
+    emitLanes(this.#c, this.#coords[dim]!, { from, to, lengths }, unrollsOf(this.#kernel, copies), (lanes, unroll) =>
       body(this.#expr.scope(parent, parent.depth + 1, lanes, unroll, true)),
     );
   }

@@ -149,7 +149,7 @@ function emitAdd(kernel: ScatterKernel, c: Code): Omit<Phase, "exportName"> {
           c,
           column,
           { from: firstColumn, to: endColumn, lengths: chunkLengths(cols, colBlock) },
-          4,
+          [4],
           (lanes, copies) => {
             const scope = expr.scope(row, 2, lanes, copies);
             expr.enter(scope, needed);

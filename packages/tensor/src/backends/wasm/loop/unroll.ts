@@ -25,12 +25,17 @@ export function copiesOf(kernel: LoopKernel, at: Arrangement): number {
   }
   const draws = body.filter((instr, v): instr is Random => at.live[v]! && instr.op === "random");
   if (draws.length === 0) return weight > HEAVY_PASS ? 1 : 2;
-  // Two calls of Threefry a round overlap. One is enough beside a rest that is heavy itself; and short rows that two do not divide would
-  // go vector by vector at their ends.
+  // two calls of Threefry a round overlap; one is enough beside a rest that is heavy itself
   const rest = draws.reduce((left, draw) => left - instrWeight(draw, args), weight);
   const perCall = Math.max(...draws.map((draw) => vectorsPerCall(body, draw, at.laneDim)));
   const run = shape[at.laneDim] ?? 0;
-  return rest <= HEAVY_PASS && (run >= LONG_RUN || run % (8 * perCall) === 0) ? 2 * perCall : Math.max(2, perCall);
+  return rest <= HEAVY_PASS && run >= 8 * perCall ? 2 * perCall : Math.max(2, perCall);
+}
+
+/** What follows at the end of a run: where random bits are drawn, a call that vectors can share is worth a form of its own. */
+export function unrollsOf({ body, inner }: LoopKernel, copies: number): number[] {
+  const shared = inner.length === 0 && body.some((instr) => instr.op === "random");
+  return shared ? [8, 4, 2].filter((unroll) => unroll === copies || unroll < copies) : [copies];
 }
 
 /**
