@@ -74,7 +74,7 @@ function checkPlaces(op: string, shape: readonly number[], steps: readonly numbe
   let last = 0;
   const inner = shape.flatMap((size, d) => (size === 1 || outer.includes(d) ? [] : [{ size, step: steps[d]! }]));
   for (const { size, step } of inner.sort((a, b) => a.step - b.step)) {
-    if (!(step > last))
+    if (step <= last)
       throw new ShapeError(
         `${op}: with strides ${formatShape(steps)} elements of ${formatShape(shape)} would share random bits: a stride of at least ${last + 1} is needed where it is ${step}`,
       );

@@ -35,7 +35,7 @@ export function copiesOf(kernel: LoopKernel, at: Arrangement): number {
 /** What follows at the end of a run: where random bits are drawn, a call that vectors can share is worth a form of its own. */
 export function unrollsOf({ body, inner }: LoopKernel, copies: number): number[] {
   const shared = inner.length === 0 && body.some((instr) => instr.op === "random");
-  return shared ? [8, 4, 2].filter((unroll) => unroll === copies || unroll < copies) : [copies];
+  return shared ? [8, 4, 2].filter((unroll) => unroll <= copies) : [copies];
 }
 
 /**
