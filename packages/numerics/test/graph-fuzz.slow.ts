@@ -23,6 +23,12 @@ it("2000 random graphs stay within their bounds", { timeout: 1_200_000 }, async 
   await fuzzGraphs(reference, groups, { runs: 1000, steps: 20 });
 });
 
+it("2000 graphs without sums have the same bits with and without fusion", { timeout: 1_200_000 }, async () => {
+  const [one, , plain] = open as [Device, Device, Device];
+  const groups = [{ name: "wasm", same: [one, plain] }];
+  await fuzzGraphs(reference, groups, { runs: 2000, steps: 10, kind: "elementwise" });
+});
+
 it("2000 gradients of gradients agree with differences", { timeout: 1_200_000 }, async () => {
   await checkSecondDerivatives(reference, { runs: 2000, steps: 7 });
 });

@@ -26,4 +26,12 @@ describe("random graphs", () => {
     ];
     await fuzzGraphs(reference, groups, { runs: 100, steps: 8 });
   });
+
+  it("have the same bits with and without fusion where nothing is added up", async () => {
+    const same = [
+      await device({ device: "wasm", threads: 1 }),
+      await device({ device: "wasm", threads: 1, fusion: false }),
+    ];
+    await fuzzGraphs(reference, [{ name: "wasm", same }], { runs: 100, steps: 8, kind: "elementwise" });
+  });
 });

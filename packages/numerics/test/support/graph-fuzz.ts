@@ -3,16 +3,18 @@ import { grad, type Device, type Tensor } from "@lowrank/tensor";
 import fc from "fast-check";
 import { errorBound, findOutside } from "../../src/index.ts";
 import { weightedSum } from "../../src/op-case.ts";
-import { buildGraph, nameSteps, recipes, type Recipe } from "./random-graph.ts";
+import { buildGraph, nameSteps, recipes, type Kind, type Recipe } from "./random-graph.ts";
 
-function wanted(recipe: Recipe, device: Device): readonly Tensor[] {
-  const { leaves, values } = buildGraph(recipe, device);
+/** Without gradients where nothing is to be added up: those of what is repeated are sums. */
+function wanted(recipe: Recipe, device: Device, kind: Kind): readonly Tensor[] {
+  const { leaves, values } = buildGraph(recipe, device, { kind });
   const last = values.at(-1);
-  return last === undefined ? [] : [last, ...grad(weightedSum(last), leaves)];
+  if (last === undefined) return [];
+  return kind === "elementwise" ? [last] : [last, ...grad(weightedSum(last), leaves)];
 }
 
-async function run(recipe: Recipe, device: Device): Promise<Float64Array[]> {
-  const tensors = wanted(recipe, device);
+async function run(recipe: Recipe, device: Device, kind: Kind): Promise<Float64Array[]> {
+  const tensors = wanted(recipe, device, kind);
   await device.realize(...tensors);
   return Promise.all(tensors.map((x) => x.floats()));
 }
@@ -21,15 +23,16 @@ async function run(recipe: Recipe, device: Device): Promise<Float64Array[]> {
 export async function fuzzGraphs(
   reference: Device,
   groups: readonly { readonly name: string; readonly same: readonly Device[] }[],
-  options: { readonly runs: number; readonly steps: number },
+  options: { readonly runs: number; readonly steps: number; readonly kind?: Kind },
 ): Promise<void> {
+  const { kind = "any" } = options;
   await fc.assert(
     fc.asyncProperty(recipes(options.steps), async (recipe) => {
-      const bounds = await errorBound(wanted(recipe, reference));
+      const bounds = await errorBound(wanted(recipe, reference, kind));
       for (const { name, same } of groups) {
-        const [first, ...others] = await Promise.all(same.map((device) => run(recipe, device)));
+        const [first, ...others] = await Promise.all(same.map((device) => run(recipe, device, kind)));
         bounds.forEach((bound, i) => {
-          const what = `${name}: ${i === 0 ? "the value" : `gradient ${i - 1}`} of ${nameSteps(recipe)}`;
+          const what = `${name}: ${i === 0 ? "the value" : `gradient ${i - 1}`} of ${nameSteps(recipe, kind)}`;
           const outside = findOutside(first![i]!, bound);
           if (outside !== undefined) throw new Error(`${what} is outside of its bound: ${JSON.stringify(outside)}`);
           for (const other of others)

@@ -57,9 +57,9 @@ function broadcasts(x: Tensor, y: Tensor): boolean {
     return d === 1 || e === 1 || d === e;
   });
 }
-/** y where the shapes fit, else what y has on average. */
+/** y where the shapes fit, else its first element. */
 function beside(x: Tensor, y: Tensor): Tensor {
-  return broadcasts(x, y) ? y : ops.mean(y);
+  return broadcasts(x, y) ? y : ops.reshape(ops.slice(ops.flatten(y), 0, 0, 1), []);
 }
 function ids(x: Tensor, size: number): Tensor {
   const place = ops.iota(line(ops.flatten(x)), 0);
@@ -134,8 +134,22 @@ const OTHER: Readonly<Record<string, Operation>> = {
   sort: (x) => ops.sort(line(x)).values,
 };
 
-export const OPERATIONS: readonly (readonly [string, Operation])[] = Object.entries({ ...SMOOTH, ...OTHER });
-const SMOOTH_OPERATIONS = Object.entries(SMOOTH);
+/** Each element comes from one element of each operand. */
+const ELEMENTWISE = new Set(
+  "add sub mul div scale tanh sigmoid gelu silu erf sin cos exp log sqrt rsqrt transpose flatten split slice pad concat gather checked abs relu maximum minimum where half brain halfSum".split(
+    " ",
+  ),
+);
+
+/** Which ops a graph is made of: all, those that can be differentiated twice, or those that add nothing up. */
+export type Kind = "any" | "smooth" | "elementwise";
+
+const ALL = Object.entries({ ...SMOOTH, ...OTHER });
+const OPERATIONS: Readonly<Record<Kind, readonly (readonly [string, Operation])[]>> = {
+  any: ALL,
+  smooth: Object.entries(SMOOTH),
+  elementwise: ALL.filter(([name]) => ELEMENTWISE.has(name)),
+};
 
 export interface Graph {
   readonly leaves: readonly Tensor[];
@@ -144,8 +158,8 @@ export interface Graph {
 }
 
 export interface GraphOptions {
-  /** Only what can be differentiated twice. Default false. */
-  readonly smooth?: boolean;
+  /** Default `any`. */
+  readonly kind?: Kind;
   /** Numbers added to the first leaf, one for each of its elements. */
   readonly shift?: Float64Array;
 }
@@ -161,7 +175,7 @@ export function buildGraph(recipe: Recipe, device: Device, options: GraphOptions
   const { rows, cols } = recipe;
   const leaves = [leaf([rows, cols], options.shift), leaf([cols]), leaf([cols, rows])];
   const pool = [...leaves];
-  const operations = options.smooth === true ? SMOOTH_OPERATIONS : OPERATIONS;
+  const operations = OPERATIONS[options.kind ?? "any"];
   for (const at of recipe.steps) {
     // what was made last is taken often, so that graphs are deep
     const x = pool[at.c % 2 === 0 ? pool.length - 1 : at.a % pool.length]!;
@@ -172,7 +186,7 @@ export function buildGraph(recipe: Recipe, device: Device, options: GraphOptions
 }
 
 /** For people: which ops a recipe is made of. */
-export function nameSteps({ steps }: Recipe, smooth = false): string {
-  const operations = smooth ? SMOOTH_OPERATIONS : OPERATIONS;
+export function nameSteps({ steps }: Recipe, kind: Kind = "any"): string {
+  const operations = OPERATIONS[kind];
   return steps.map((s) => operations[s.op % operations.length]![0]).join(" ");
 }

@@ -13,7 +13,7 @@ const RELATIVE = 1e-5;
 
 /** ⟨∇f, w⟩ for the gradient with respect to the first leaf. */
 function slope(recipe: Recipe, device: Device, shift?: Float64Array): { value: Tensor; leaf: Tensor } | undefined {
-  const { leaves, values } = buildGraph(recipe, device, { smooth: true, ...(shift === undefined ? {} : { shift }) });
+  const { leaves, values } = buildGraph(recipe, device, { kind: "smooth", ...(shift === undefined ? {} : { shift }) });
   const last = values.at(-1);
   if (last === undefined) return undefined;
   const leaf = leaves[0]!;
@@ -44,7 +44,7 @@ export async function checkSecondDerivatives(
       const allowed = RELATIVE * Math.max(1, Math.abs(want)) + Math.abs(near - far);
       if (!(Math.abs(got - want) <= allowed))
         throw new Error(
-          `the second derivative of ${nameSteps(recipe, true)} is ${got}, central differences give ${want}; ${allowed} is allowed`,
+          `the second derivative of ${nameSteps(recipe, "smooth")} is ${got}, central differences give ${want}; ${allowed} is allowed`,
         );
     }),
     { numRuns: options.runs },
