@@ -109,3 +109,49 @@ describe.each([false, true])("a model, with positions as an input: %s", (given) 
     expect(await (await callOf())()).toBe(inputs);
   });
 });
+
+it("attention token by token over caches of keys and values is that of the whole text, in one plan for all positions", async () => {
+  const [batch, heads, length, room] = [2, 3, 7, 16];
+  const rotary = new Rotary({ theta: THETA, width: WIDTH, maxPositions: LIMIT });
+  const shape = (n: number): number[] => [batch, heads, n, WIDTH];
+  const size = batch * heads * length * WIDTH;
+  const [q, k, v] = [0, 1, 2].map((s) => Float32Array.from({ length: size }, (_, i) => Math.sin(i * 0.7 + s)));
+  const [tq, tk, tv] = [q!, k!, v!].map((data) => device.tensor(data, shape(length), "f32")) as [
+    Tensor,
+    Tensor,
+    Tensor,
+  ];
+  const { cos, sin } = rotary.tables(device.zeros([batch, length, 1], "f32"), undefined);
+  const want = await ops
+    .matmul(ops.attentionWeights(ops.rope(tq, cos, sin), ops.rope(tk, cos, sin), { causal: true }), tv)
+    .floats();
+
+  const [keys, values] = [0, 1].map(() =>
+    device.parameter(new Float32Array(batch * heads * room * WIDTH), shape(room), "f32"),
+  );
+  const step = compile(device, ({ query, key, value, at }) => {
+    const turned = rotary.tables(ops.cast(at!, "f32"), at!);
+    // one place for all texts: that of the first
+    const place = ops.slice(ops.reshape(at!, [batch]), 0, 0, 1);
+    keys!.assignRows(place, ops.rope(key!, turned.cos, turned.sin), 2);
+    values!.assignRows(place, value!, 2);
+    const seen = ops.le(ops.reshape(device.arange(room), [1, 1, 1, room]), ops.reshape(at!, [batch, 1, 1, 1]));
+    const weights = ops.attentionWeights(ops.rope(query!, turned.cos, turned.sin), keys!.value, { mask: seen });
+    return { mixed: ops.matmul(weights, values!.value) };
+  });
+  const token = (data: Float32Array, t: number): HostTensor => ({
+    data: Float32Array.from(
+      { length: batch * heads * WIDTH },
+      (_, i) => data[(Math.floor(i / WIDTH) * length + t) * WIDTH + (i % WIDTH)]!,
+    ),
+    shape: shape(1),
+  });
+  for (let t = 0; t < length; t++) {
+    const at = { data: new Int32Array(batch).fill(t), shape: [batch, 1] };
+    const { mixed } = await step({ query: token(q!, t), key: token(k!, t), value: token(v!, t), at });
+    (await mixed.floats()).forEach((x, i) =>
+      expect(x).toBeCloseTo(want[(Math.floor(i / WIDTH) * length + t) * WIDTH + (i % WIDTH)]!, 5),
+    );
+  }
+  expect(step.info()).toHaveLength(1);
+});

@@ -3,12 +3,13 @@
  * differentiated again. A primitive without a row passes no gradient on.
  */
 import { isFloat } from "./dtype.ts";
-import { div, eq, gt, lt, mul } from "./ops/binary.ts";
+import { add, div, eq, gt, lt, mul } from "./ops/binary.ts";
+import { dynamicUpdate } from "./ops/dynamic-update.ts";
 import { scalar } from "./ops/make.ts";
 import { matmul } from "./ops/matmul.ts";
 import { sum } from "./ops/reductions.ts";
-import { gatherRows, scatterRows } from "./ops/rows.ts";
-import { cast, where } from "./ops/sources.ts";
+import { gatherRows, indexSelect, scatterRows } from "./ops/rows.ts";
+import { cast, iota, where } from "./ops/sources.ts";
 import { neg, unaryGradients } from "./ops/unary.ts";
 import { expand, pad, permute, reshape, slice, transpose } from "./ops/views.ts";
 import * as binary from "./primitives/binary.ts";
@@ -105,6 +106,15 @@ const rules: ReadonlyMap<Primitive, GradientRule> = new Map<Primitive, GradientR
   // dA = G·Bᵀ, dB = Aᵀ·G
   [products.matmul, (g, { inputs: [a, b] }) => [matmul(g, transpose(b!)), matmul(transpose(a!), g)]],
   [products.gatherRows, (g, { inputs: [table, ids] }) => [scatterRows(ids!, g, table!.shape[0]!), undefined]],
+  [
+    products.dynamicUpdate,
+    (g, { inputs: [, block, at], attrs }) => {
+      const dim = attrs["dim"] as number;
+      const nothing = expand(scalar(0, g), block!.shape);
+      const places = add(at!, reshape(iota(block!, dim), [block!.shape[dim]!]));
+      return [dynamicUpdate(g, nothing, at!, dim), indexSelect(g, dim, places), undefined];
+    },
+  ],
   [products.scatterRows, (g, { inputs: [ids] }) => [undefined, gatherRows(g, ids!)]],
 ]);
 

@@ -4,6 +4,7 @@ import { DTypeError, LowrankError, sameDevice, ShapeError } from "./errors.ts";
 import type { Cell } from "./graph/cell.ts";
 import { Node } from "./graph/node.ts";
 import { hostValue, type HostData } from "./host-values.ts";
+import { dynamicUpdate } from "./ops/dynamic-update.ts";
 import { leaf } from "./primitives/sources.ts";
 import { formatShape, sameShape, sizeOf } from "./shape.ts";
 import { Tensor, type TensorHost } from "./tensor.ts";
@@ -63,6 +64,16 @@ export class Parameter {
       throw new DTypeError(`assign: parameter is ${this.dtype}, value is ${value.dtype}; cast it first`);
     this.#current = value;
     this.device.pending.set(this.cell, { parameter: this, value: value.node });
+  }
+
+  /**
+   * Replaces `rows` of the parameter from position `at` on; the rest stays where it is, untouched. The position is a value, so a compiled
+   * function serves all positions: what a cache of keys and values needs.
+   * @param at integer, [] or [1]; see `ops.dynamicUpdate` for positions at which the rows do not fit
+   * @param rows of the parameter's dtype and shape, but for its size along `dim`
+   */
+  assignRows(at: Tensor, rows: Tensor, dim: number = 0): void {
+    this.assign(dynamicUpdate(this.value, rows, at, dim));
   }
 
   /** Forgets a pending value and returns to what memory holds. */

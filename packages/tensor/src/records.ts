@@ -9,6 +9,7 @@ import { lossesRecords } from "./ops/losses.ts";
 import { matmulRecords } from "./ops/matmul.ts";
 import { normsRecords } from "./ops/norms.ts";
 import { quantizedRecords } from "./ops/quantized.ts";
+import { dynamicUpdateRecords } from "./ops/dynamic-update.ts";
 import { randomRecords } from "./ops/random.ts";
 import { rearrangeRecords } from "./ops/rearrange.ts";
 import { reductionsRecords } from "./ops/reductions.ts";
@@ -42,6 +43,7 @@ export const records: OpRecords = {
   ...matmulRecords,
   ...normsRecords,
   ...quantizedRecords,
+  ...dynamicUpdateRecords,
   ...randomRecords,
   ...rearrangeRecords,
   ...reductionsRecords,

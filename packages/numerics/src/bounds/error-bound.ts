@@ -10,7 +10,16 @@ import { floatsOf, isFloat, roundTo, Tensor, type TypedArray } from "@lowrank/te
 import type { Arithmetic, Node } from "./arithmetic.ts";
 import { binaryRule } from "./binary.ts";
 import { settle, type Enclosure } from "./enclosure.ts";
-import { castRule, dequantizeRule, gatherRule, givenRule, randomRule, selectRule, viewRule } from "./moved.ts";
+import {
+  castRule,
+  dequantizeRule,
+  gatherRule,
+  givenRule,
+  randomRule,
+  selectRule,
+  updateRule,
+  viewRule,
+} from "./moved.ts";
 import type { Rule } from "./site.ts";
 import { matmulRule, reduceRule, scatterRule } from "./sums.ts";
 import { unaryRule } from "./unary.ts";
@@ -30,6 +39,7 @@ const RULES: Readonly<Record<LoweringClass, Entry>> = {
   random: { rule: randomRule, computes: false },
   view: { rule: viewRule, computes: false },
   gather: { rule: gatherRule, computes: false },
+  update: { rule: updateRule, computes: false },
   select: { rule: selectRule, computes: false },
   cast: { rule: castRule, computes: false },
   unary: { rule: unaryRule, computes: true },

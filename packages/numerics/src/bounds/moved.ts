@@ -68,6 +68,24 @@ export const gatherRule: Rule = ({ node, inputs, value }) => {
   return ends;
 };
 
+/** At a known position; at one in doubt any element may be the block's. */
+export const updateRule: Rule = ({ node, inputs, value }) => {
+  const [x, block, at] = inputs as [Enclosure, Enclosure, Enclosure];
+  const put = (data: Float64Array, piece: Float64Array): Float64Array =>
+    node.primitive.reference(
+      [
+        { shape: x.shape, data },
+        { shape: block.shape, data: piece },
+        { shape: at.shape, data: at.value },
+      ],
+      node.attrs,
+      node.shape,
+    );
+  const ends = { low: put(x.low, block.low), high: put(x.high, block.high) };
+  if (!isPoint(at, 0)) value.forEach((_, i) => claimNothing(ends, i));
+  return ends;
+};
+
 /** One product of two numbers that are known; scales in doubt stretch it. */
 export const dequantizeRule: Rule = ({ node, inputs, value }) => {
   const [codes, scales, table] = inputs as [Enclosure, Enclosure, Enclosure];

@@ -6,6 +6,7 @@ export { binaryCrossEntropy, crossEntropy, mse } from "./losses.ts";
 export { matmul } from "./matmul.ts";
 export { layerNorm, rmsNorm } from "./norms.ts";
 export { dequantize } from "./quantized.ts";
+export { dynamicUpdate } from "./dynamic-update.ts";
 export { dropout, randomBits } from "./random.ts";
 export { concat, flatten, squeeze, stack, unsqueeze } from "./rearrange.ts";
 export { amax, amin, cumsum, mean, sum } from "./reductions.ts";

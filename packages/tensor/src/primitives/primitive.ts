@@ -29,6 +29,7 @@ export type Lowering =
   | { readonly class: "matmul" }
   | { readonly class: "gather" }
   | { readonly class: "scatter" }
+  | { readonly class: "update" }
   | { readonly class: "leaf" };
 
 export interface Primitive {

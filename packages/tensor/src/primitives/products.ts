@@ -1,4 +1,4 @@
-/** What moves data between positions: matrix products, gathers and scatters of rows. */
+/** What moves data between positions: matrix products, gathers and scatters of rows, blocks put at a position. */
 import { sizeOf } from "../shape.ts";
 import type { Primitive } from "./primitive.ts";
 
@@ -55,6 +55,26 @@ export const scatterRows: Primitive = {
       if (id < 0 || id >= rows) return;
       for (let c = 0; c < width; c++) out[id * width + c]! += source!.data[i * width + c]!;
     });
+    return out;
+  },
+};
+
+/** x with a block of it replaced, which begins at a position along one dimension; a block that does not fit whole changes nothing. */
+export const dynamicUpdate: Primitive = {
+  name: "dynamicUpdate",
+  lowering: { class: "update" },
+  cost: 2,
+  reference: ([x, block, at], attrs, shape) => {
+    const dim = attrs["dim"] as number;
+    const first = at!.data[0]!;
+    const [size, length] = [shape[dim]!, block!.shape[dim]!];
+    const out = x!.data.slice();
+    if (first < 0 || first + length > size) return out;
+    const inner = sizeOf(shape.slice(dim + 1));
+    for (let outer = 0; outer < sizeOf(shape.slice(0, dim)); outer++) {
+      const piece = block!.data.subarray(outer * length * inner, (outer + 1) * length * inner);
+      out.set(piece, (outer * size + first) * inner);
+    }
     return out;
   },
 };

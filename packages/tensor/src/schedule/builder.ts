@@ -25,6 +25,7 @@ import {
 } from "./draft.ts";
 import type { ScheduleNode } from "./graph.ts";
 import {
+  addForms,
   delinearize,
   factorForm,
   linearize,
@@ -152,6 +153,8 @@ export class KernelBuilder {
         return this.#reduce(node, lowering.combine, coords, guards);
       case "gather":
         return this.#gather(node, coords, guards);
+      case "update":
+        return this.#update(node, coords, guards);
       case "leaf":
         return this.#load(node, coords, guards);
       case "matmul":
@@ -285,6 +288,27 @@ export class KernelBuilder {
       cond: this.emit({ op: "inbounds", type: "bool", guards: [inRange] }),
       a: found,
       b: missing,
+    });
+  }
+
+  /** Anywhere but in the place of x: each element is one of the block's where it lies in that, and the block in x. */
+  #update(node: ScheduleNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
+    const [x, block, at] = node.inputs as [ScheduleNode, ScheduleNode, ScheduleNode];
+    const dim = node.attrs["dim"] as number;
+    const [size, length] = [x.shape[dim]!, block.shape[dim]!];
+    const place = this.value(at, []);
+    const from = (stride: number): LinearForm => ({ offset: 0, strides: [], dynamic: [{ value: place, stride }] });
+    const within = addForms(coords[dim]!, from(-1));
+    const inside = [
+      { form: within, size: length },
+      { form: from(1), size: size - length + 1 },
+    ];
+    return this.emit({
+      op: "select",
+      type: valueTypeOf(node.dtype),
+      cond: this.emit({ op: "inbounds", type: "bool", guards: inside }),
+      a: this.value(block, coords.with(dim, within), [...guards, ...inside]),
+      b: this.value(x, coords, guards),
     });
   }
 

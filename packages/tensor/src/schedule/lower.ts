@@ -14,6 +14,7 @@ import { SplitSignal, valueTypeOf, type BuilderOptions, type DraftStore } from "
 import { ArgList, Finisher, formsOf, mergeDims } from "./finish.ts";
 import type { ScheduleNode } from "./graph.ts";
 import {
+  addForms,
   delinearize,
   factorForm,
   linearize,
@@ -27,7 +28,7 @@ import {
 /** A kernel before its buffers are known. */
 export interface KernelDraft {
   readonly root: ScheduleNode;
-  readonly kind: Kernel["kind"] | "composite";
+  readonly kind: Kernel["kind"] | "composite" | "update";
   /** Every node it writes: the root and what it absorbed. */
   readonly writes: readonly ScheduleNode[];
   /** Every stored node it reads. */
@@ -69,7 +70,52 @@ export interface LowerContext {
 const MAX_SPLITS = 24;
 
 export function lowerLoop(root: ScheduleNode, context: LowerContext): KernelDraft {
-  const rootFactors = root.shape.map((s) => [s]);
+  return lowerOver(root.shape, root, context, (builder, coords) => {
+    const value = builder.value(root, coords, [], true);
+    const stores = [{ target: root, index: linearize(coords, root.shape), value }, ...builder.extraStores];
+    return finishLoop(root, builder, stores, "loop");
+  });
+}
+
+/**
+ * An update that is assigned to the parameter it begins with: only the block is written, at its place, and the rest of the parameter is not
+ * touched. A block that does not fit is not written: its elements are what the parameter has at the nearest place where it would.
+ *
+ *   x.update(block [2, 4], at), x [9, 4]        loop kernel over the block [2, 4]
+ *                                                 v0 = load at, v1 = min(max(v0, 0), 7)
+ *                                                 v2 = v0 = v1 ? load block[4·i + j] : load x[4·i + j + 4·v1]
+ *                                                 store x[4·i + j + 4·v1] = v2
+ */
+export function lowerUpdate(root: ScheduleNode, context: LowerContext): KernelDraft {
+  const [x, block, at] = root.inputs as [ScheduleNode, ScheduleNode, ScheduleNode];
+  const dim = root.attrs["dim"] as number;
+  return lowerOver(block.shape, root, context, (builder, coords) => {
+    const i32 = (op: "min" | "max", a: ValueId, b: number): ValueId =>
+      builder.emit({ op, type: "i32", a, b: builder.constant("i32", b) });
+    const wanted = builder.value(at, []);
+    const place = i32("min", i32("max", wanted, 0), x.shape[dim]! - block.shape[dim]!);
+    const moved = addForms(coords[dim]!, { offset: 0, strides: [], dynamic: [{ value: place, stride: 1 }] });
+    const target = coords.with(dim, moved);
+    const value = builder.emit({
+      op: "select",
+      type: valueTypeOf(root.dtype),
+      cond: builder.emit({ op: "eq", type: "bool", a: wanted, b: place }),
+      a: builder.value(block, coords),
+      b: builder.value(x, target),
+    });
+    const index = linearize(target, root.shape);
+    return finishLoop(root, builder, [{ target: root, index, value }, ...builder.extraStores], "update");
+  });
+}
+
+/** A loop kernel over `shape`, made again with its dimensions cut where something in it asks for that. */
+function lowerOver(
+  shape: readonly number[],
+  root: ScheduleNode,
+  context: LowerContext,
+  body: (builder: KernelBuilder, coords: readonly LinearForm[]) => KernelDraft,
+): KernelDraft {
+  const rootFactors = shape.map((s) => [s]);
   const innerFactors: number[][] = [];
   for (let attempt = 0; attempt < MAX_SPLITS; attempt++) {
     const sizes: number[] = [];
@@ -83,12 +129,7 @@ export function lowerLoop(root: ScheduleNode, context: LowerContext): KernelDraf
     });
     const builder = new KernelBuilder(sizes, { ...context, mayReduce: true, maySplit: () => true, innerFactors });
     try {
-      const value = builder.value(root, coords, [], true);
-      const stores: DraftStore[] = [
-        { target: root, index: linearize(coords, root.shape), value },
-        ...builder.extraStores,
-      ];
-      return finishLoop(root, builder, stores);
+      return body(builder, coords);
     } catch (signal) {
       if (!(signal instanceof SplitSignal)) throw signal;
       const { dim, factor } = signal.request;
@@ -101,6 +142,11 @@ export function lowerLoop(root: ScheduleNode, context: LowerContext): KernelDraf
     }
   }
   throw new InvariantError(`${root.primitive.name} [${root.shape.join(", ")}] kept asking for smaller dimensions`);
+}
+
+/** Whether two forms lead to the same place at every point. */
+function samePlace(a: LinearForm, b: LinearForm, sizes: readonly number[]): boolean {
+  return sameForm(a, b, sizes) || JSON.stringify(a) === JSON.stringify(b);
 }
 
 function splitAt(factors: number[], position: number, factor: number): void {
@@ -130,7 +176,12 @@ function splitInner(
   throw new InvariantError(`${root.primitive.name}: no inner dimension ${index}`);
 }
 
-function finishLoop(root: ScheduleNode, builder: KernelBuilder, stores: readonly DraftStore[]): KernelDraft {
+function finishLoop(
+  root: ScheduleNode,
+  builder: KernelBuilder,
+  stores: readonly DraftStore[],
+  kind: "loop" | "update",
+): KernelDraft {
   const inner = builder.inner ?? [];
   const dims = builder.sizes.map((_, d) => d).filter((d) => builder.sizes[d] !== 1);
   const order = [...dims.filter((d) => !inner.includes(d)), ...dims.filter((d) => inner.includes(d))];
@@ -144,7 +195,7 @@ function finishLoop(root: ScheduleNode, builder: KernelBuilder, stores: readonly
   const label = labelOf(root);
   return {
     root,
-    kind: "loop",
+    kind,
     label,
     writes: stores.map((s) => s.target),
     reads: readsOf(builder),
@@ -152,7 +203,7 @@ function finishLoop(root: ScheduleNode, builder: KernelBuilder, stores: readonly
       const at = stores.find((s) => s.target === sameAs)!.index;
       return builder.body.every(
         (i) =>
-          i.op !== "load" || i.source !== source || (i.guards.length === 0 && sameForm(i.index, at, builder.sizes)),
+          i.op !== "load" || i.source !== source || (i.guards.length === 0 && samePlace(i.index, at, builder.sizes)),
       );
     },
     refused: builder.refused,

@@ -15,14 +15,14 @@ interface Entry {
 export class LoweredKernels {
   readonly #entries = new Map<ScheduleNode, Entry>();
 
-  /** The kernel that `lower` makes for `root`; `chain` where it is one of products. */
+  /** The kernel that `lower` makes for `root`; `chain` where it is one of products, a word where it is made in another way than usual. */
   get(
     root: ScheduleNode,
     stored: LowerContext["stored"],
     lower: (context: LowerContext) => KernelDraft,
-    chain?: GemmChain,
+    chain?: GemmChain | string,
   ): KernelDraft {
-    const spelled = chain === undefined ? "" : spell(chain);
+    const spelled = typeof chain === "object" ? spell(chain) : (chain ?? "");
     const before = this.#entries.get(root);
     if (before !== undefined && before.chain === spelled && holds(before.answers, stored)) return before.draft;
     const answers = new Map<ScheduleNode, boolean>();

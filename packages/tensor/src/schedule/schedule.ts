@@ -22,7 +22,7 @@ import { buildScheduleGraph, copyPrimitive, type ScheduleNode, type ScheduleGrap
 import { findChains } from "./chains.ts";
 import { lowerComposite } from "./lower-composite.ts";
 import { lowerGemm } from "./lower-gemm.ts";
-import { lowerLoop, lowerScatter, type KernelDraft } from "./lower.ts";
+import { lowerLoop, lowerScatter, lowerUpdate, type KernelDraft } from "./lower.ts";
 import { placeOperand } from "./operands.ts";
 import { LoweredKernels } from "./lowered.ts";
 import { orderKernels } from "./order.ts";
@@ -71,7 +71,7 @@ export function schedule(program: Program, options: ScheduleOptions): Schedule {
   const lowered = new LoweredKernels();
   for (let round = 0; ; round++) {
     invariant(round < MAX_ROUNDS, "the scheduler goes round in circles");
-    const plan = attempt(live, stored, packed, options, lowered);
+    const plan = attempt(live, { stored, packed, homes }, options, lowered);
     const before = stored.size;
     for (const draft of plan.drafts) for (const node of draft.refused) if (node !== draft.root) stored.add(node);
     for (const node of plan.shared) stored.add(node);
@@ -169,6 +169,19 @@ function reachable(roots: readonly ScheduleNode[]): ScheduleNode[] {
   return [...seen].sort((a, b) => a.id - b.id);
 }
 
+/** Whether what it writes goes where what it changes already is. */
+function updatesInPlace(node: ScheduleNode, homes: Placed["homes"]): boolean {
+  if (node.lowering.class !== "update") return false;
+  const { leaf } = node.inputs[0]!;
+  return leaf?.kind === "cell" && leaf.cell === homes.get(node);
+}
+
+interface Placed {
+  readonly stored: ReadonlySet<ScheduleNode>;
+  readonly packed: ReadonlySet<ScheduleNode>;
+  readonly homes: ReadonlyMap<ScheduleNode, Cell | number>;
+}
+
 interface Attempt {
   readonly drafts: KernelDraft[];
   readonly shared: Set<ScheduleNode>;
@@ -176,8 +189,7 @@ interface Attempt {
 
 function attempt(
   live: readonly ScheduleNode[],
-  stored: ReadonlySet<ScheduleNode>,
-  packed: ReadonlySet<ScheduleNode>,
+  { stored, packed, homes }: Placed,
   options: ScheduleOptions,
   lowered: LoweredKernels,
 ): Attempt {
@@ -223,6 +235,8 @@ function attempt(
       if (wanted[0] === node) drafts.push(lowerComposite(wanted));
     } else if (node.lowering.class === "scatter")
       drafts.push(lowered.get(node, isStored, (context) => lowerScatter(node, context)));
+    else if (updatesInPlace(node, homes))
+      drafts.push(lowered.get(node, isStored, (context) => lowerUpdate(node, context), "in place"));
     else if (isStored(node)) drafts.push(lowered.get(node, isStored, (context) => lowerLoop(node, context)));
   }
   return { drafts, shared: options.fusion ? shared : new Set([...shared].filter((n) => n.lowering.class !== "view")) };
