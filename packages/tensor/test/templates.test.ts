@@ -5,7 +5,7 @@ import { InterpreterBackend } from "../src/backends/interpreter/interpreter.ts";
 import { buildProgram } from "../src/graph/program.ts";
 import { signatureOf } from "../src/graph/signature.ts";
 import { composite, grad, init, ops, type Tensor } from "../src/index.ts";
-import { on, opened } from "./support/templates.ts";
+import { adder, on, opened } from "./support/templates.ts";
 
 /** A template that takes nothing and remembers what it was asked. */
 let asked: CompositeCall[];
@@ -20,45 +20,6 @@ beforeEach(() => {
   asked = [];
 });
 const names = (): string[] => asked.map(({ name }) => name);
-
-/** Answers composites of these names by loops that add up all inputs, all of one shape, into every output. */
-const adder = (...taken: readonly string[]): Template => ({
-  name: "adder",
-  match(subject) {
-    if (subject.kind !== "composite" || !taken.includes(subject.name)) return undefined;
-    const size = subject.inputs[0]!.shape.reduce((a, b) => a * b, 1);
-    const place = { offset: 0, strides: [1] };
-    const kernel: Kernel = {
-      kind: "loop",
-      label: "sum",
-      args: [...subject.inputs, ...subject.outputs].map((_, i) => ({
-        dtype: "f32",
-        access: i < subject.inputs.length ? "read" : "write",
-        size,
-      })),
-      outer: [size],
-      inner: [],
-      body: [
-        ...subject.inputs.map((_, arg) => ({ op: "load", type: "f32", arg, index: place }) as const),
-        ...subject.inputs.slice(1).map(
-          (_, i) =>
-            ({
-              op: "add",
-              type: "f32",
-              a: i === 0 ? 0 : subject.inputs.length + i - 1,
-              b: i + 1,
-            }) as const,
-        ),
-      ],
-      stores: subject.outputs.map((_, i) => ({
-        arg: subject.inputs.length + i,
-        index: place,
-        value: 2 * subject.inputs.length - 2,
-      })),
-    };
-    return { phases: [{ kernel, args: [...kernel.args.keys()] }] };
-  },
-});
 
 /** What is wrong with the definition shows who computed: 100 more than the sum that templates give. */
 const marked = (name: string, ...inputs: readonly Tensor[]): Tensor =>
