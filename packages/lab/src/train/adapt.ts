@@ -1,6 +1,12 @@
 /** Turns a base into what a method trains: which weights move, which stay, and what that amounts to. */
 import { join } from "node:path";
-import { BertForSequenceClassification, directory, savePretrained, type BertConfig } from "@lowrank/models";
+import {
+  BertForSequenceClassification,
+  directory,
+  savePretrained,
+  type BertConfig,
+  type PretrainedModel,
+} from "@lowrank/models";
 import { gradientCheckpointing } from "@lowrank/nn";
 import {
   adaLora,
@@ -65,7 +71,10 @@ export async function adaptClassifier(
     model.unfreeze(method.modules);
     return describe(classifier, [], saveCheckpoint(classifier));
   }
-  const adapter = await adapt(model, peftOptions(method, totalSteps), { device, seed: deriveSeed(seed, "init") });
+  const adapter = await adapt(model, peftOptions(model, method, totalSteps), {
+    device,
+    seed: deriveSeed(seed, "init"),
+  });
   const allocator = method.method === "adalora" ? allocatorOf(adapter, method, totalSteps) : undefined;
   const save = async (folder: string, allocation?: AllocationRecord): Promise<void> => {
     if (allocation !== undefined)
@@ -95,7 +104,8 @@ export function requireAttachable(base: BertConfig, method: MethodConfig): void 
   if (method.method === "full" || method.method === "head") return;
   // steps are known with the data only: the shortest schedule stands for all
   const shortest = method.method === "adalora" ? { ...method, tinit: 0, tfinal: 0, deltaT: 1 } : method;
-  attach(new BertForSequenceClassification(base), peftOptions(shortest, 1));
+  const model = new BertForSequenceClassification(base);
+  attach(model, peftOptions(model, shortest, 1));
 }
 
 /** Throws InputError for a rank schedule that does not fit the run's steps. */
@@ -136,8 +146,8 @@ async function spectraOf(adapter: Adapter): Promise<Map<string, Float64Array>> {
 }
 
 /** The study's words in PEFT's. */
-function peftOptions(method: AdapterMethod, totalSteps: number): AdapterOptions {
-  const common = commonOptions(method);
+function peftOptions({ family }: PretrainedModel, method: AdapterMethod, totalSteps: number): AdapterOptions {
+  const common = commonOptions(method, family.heads["SEQ_CLS"] ?? []);
   switch (method.method) {
     case "lora": {
       const { r, alpha, dropout, exclude, rankPattern, alphaPattern, rsLora, dora } = method;
@@ -158,15 +168,17 @@ function peftOptions(method: AdapterMethod, totalSteps: number): AdapterOptions 
   }
 }
 
-function commonOptions({
-  target,
-  modulesToSave,
-}: TargetOptions): Pick<OptionsOf<AdapterConfig>, "targetModules" | "modulesToSave" | "taskType"> {
+/** @param head modules of the head that the task trains */
+function commonOptions(
+  { target, modulesToSave }: TargetOptions,
+  head: readonly string[],
+): Pick<OptionsOf<AdapterConfig>, "targetModules" | "modulesToSave" | "taskType"> {
+  // with the task's type PEFT trains the head by itself
+  const trained = head.length > 0 && head.every((name) => modulesToSave.includes(name));
   return {
     targetModules: target,
-    modulesToSave: modulesToSave.filter((name) => name !== "classifier"),
-    // Sequence classification brings the classifier along, as in PEFT.
-    taskType: modulesToSave.includes("classifier") ? "SEQ_CLS" : undefined,
+    modulesToSave: trained ? modulesToSave.filter((name) => !head.includes(name)) : modulesToSave,
+    taskType: trained ? "SEQ_CLS" : undefined,
   };
 }
 
