@@ -37,3 +37,14 @@ export const LAYERS = {
     ["backend.ts", "index.ts"],
   ],
 };
+
+/** What does not know each other within a layer: files below the first import none below the second. */
+export const APART = {
+  tensor: [
+    ["backends/wasm/", "backends/webgpu/"],
+    ["backends/webgpu/", "backends/wasm/"],
+    ["backends/", "schedule/"],
+    ["schedule/", "backends/"],
+    ["schedule/", "plan/"],
+  ],
+};

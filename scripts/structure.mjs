@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { PACKAGES, LAYERS } from "./layers.mjs";
+import { APART, LAYERS, PACKAGES } from "./layers.mjs";
 import { root } from "./tools.mjs";
 
 const MEDIAN_LINES = 150;
@@ -96,9 +96,13 @@ function upwards(name, base, file, imports) {
   const at = (path) => layerOf(layers, relative(base, path));
   const mine = at(file);
   if (mine < 0) return [`${relative(root, file)}: in no layer; give it one in scripts/layers.mjs`];
-  return imports
-    .filter((other) => at(other) > mine)
-    .map((other) => `${relative(root, file)}: imports ${relative(base, other)}, which is above it`);
+  const path = relative(base, file);
+  return imports.flatMap((other) => {
+    const to = relative(base, other);
+    const apart = APART[name]?.some(([from, kept]) => path.startsWith(from) && to.startsWith(kept));
+    if (at(other) > mine) return [`${relative(root, file)}: imports ${to}, which is above it`];
+    return apart ? [`${relative(root, file)}: imports ${to}, of which it must not know`] : [];
+  });
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {

@@ -17,6 +17,7 @@ const STAGES = [
   { name: "build", body: build },
   { name: "format", body: () => run("oxfmt", ["--check"]) },
   { name: "lint", body: () => run("oxlint", ["--type-aware", "--quiet"]) },
+  { name: "structure", body: () => run(process.execPath, ["scripts/structure.mjs"]) },
   { name: "types of tests", body: () => run("tsc", ["-p", "tsconfig.test.json"]) },
   { name: "tests", counts: true, body: tests },
   { name: "packages", counts: true, body: (env) => run(process.execPath, ["scripts/pack.mjs"], { env }) },
