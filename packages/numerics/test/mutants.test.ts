@@ -175,9 +175,9 @@ const MUTANTS: readonly (readonly [string, string, Implementation])[] = [
 function threefryBits(
   rounds: number,
 ): (shape: readonly number[], key: { words: T; site: number }, bits?: 16 | 32) => T {
-  const word = (k: ArrayLike<number>, c0: number, site: number): [number, number] => {
-    const keys = [k[0]!, k[1]!, 0x1bd11bda ^ k[0]! ^ k[1]!];
-    let [x, y] = [(c0 + keys[0]!) | 0, (site + keys[1]!) | 0];
+  const word = (k: readonly [number, number], place: number, row: number): [number, number] => {
+    const keys = [k[0], k[1], 0x1bd11bda ^ k[0] ^ k[1]];
+    let [x, y] = [(place + keys[0]!) | 0, (row + keys[1]!) | 0];
     for (let round = 0; round < rounds; round++) {
       const by = [13, 15, 26, 6, 17, 29, 16, 24][round % 8]!;
       x = (x + y) | 0;
@@ -190,12 +190,16 @@ function threefryBits(
     return [x >>> 0, y >>> 0];
   };
   return (shape, { words, site }, bits = 32) => {
-    const key = (words.node.leaf as unknown as { data: Uint32Array }).data;
+    const [k0, k1, first = 0] = (words.node.leaf as unknown as { data: Uint32Array }).data;
+    // the key is moved by the call site; dimension 0 counts rows
+    const key = [(k0! + Math.imul(site, 0x9e3779b9)) >>> 0, k1!] as const;
+    const size = shape.length > 1 ? sizeOf(shape.slice(1)) : sizeOf(shape);
     const draw = (i: number): number => {
+      const at = i % size;
       const each = bits === 16 ? 16 : 8;
-      const both = word(key, Math.floor(i / each) * 4 + (i & 3), site);
-      const full = both[(i >> 2) & 1]!;
-      return bits === 32 ? full : (i & 8) === 0 ? full & 0xffff : full >>> 16;
+      const both = word(key, Math.floor(at / each) * 4 + (at & 3), first + Math.floor(i / size));
+      const full = both[(at >> 2) & 1]!;
+      return bits === 32 ? full : (at & 8) === 0 ? full & 0xffff : full >>> 16;
     };
     return words.device.tensor(
       Uint32Array.from({ length: sizeOf(shape) }, (_, i) => draw(i)),
