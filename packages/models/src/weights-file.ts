@@ -1,12 +1,47 @@
 /** A checkpoint's weights under the names that a model gives them, and the forms they are kept in. */
 import { endsIn, type Format } from "@lowrank/nn";
 import { formatOf } from "@lowrank/quant";
-import { LowrankError, readTensor, SafetensorsFile, type Files, type TensorSource } from "@lowrank/tensor";
+import { LowrankError, openShards, readTensor, SafetensorsFile, type Files, type TensorSource } from "@lowrank/tensor";
 import type { PretrainedModel } from "./pretrained.ts";
 
 /** Older TensorFlow names that transformers renames on load. */
 function modernName(name: string): string {
   return name.replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias");
+}
+
+interface OpenWeights {
+  readonly source: TensorSource;
+  close(): Promise<void>;
+}
+
+/** Files that hold pickled Python objects: reading one runs whatever program is in it. */
+const PICKLED = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
+
+/** @throws LowrankError (FileError) where there are no weights that can be read, saying what there is */
+async function openWeights(files: Files): Promise<OpenWeights> {
+  if (await files.exists("model.safetensors")) {
+    const file = await files.open("model.safetensors");
+    try {
+      return { source: await SafetensorsFile.open(file), close: async () => file.close?.() };
+    } catch (error) {
+      await file.close?.();
+      throw error;
+    }
+  }
+  if (await files.exists("model.safetensors.index.json")) {
+    const source = await openShards(files);
+    return { source, close: () => source.close() };
+  }
+  const pickled = await firstOf(files, PICKLED);
+  throw new LowrankError(
+    "FileError",
+    `${files.where}: there is no model.safetensors; ${pickled === undefined ? "give the folder of a Hugging Face checkpoint" : `${pickled} is a pickle, which is a program and never run here: convert it once in Python with AutoModel.from_pretrained(folder).save_pretrained(folder, safe_serialization=True), of the model's own Auto class`}`,
+  );
+}
+
+async function firstOf(files: Files, names: readonly string[]): Promise<string | undefined> {
+  for (const name of names) if (await files.exists(name)) return name;
+  return undefined;
 }
 
 /** A checkpoint's weights under the names that a model gives them. */
@@ -23,24 +58,17 @@ export class WeightsFile {
     this.#stored = new Map(file.names.map((n) => [modernName(n), n]));
   }
 
-  /** Opens the file, gives it to `body` and closes it. */
+  /** Opens the file or its shards, gives them to `body` and closes them. */
   static async use<T>(
     files: Files,
     own: readonly Format[] | undefined,
     body: (file: WeightsFile) => Promise<T>,
   ): Promise<T> {
-    if (!(await files.exists("model.safetensors"))) {
-      const shards = await files.exists("model.safetensors.index.json");
-      throw new LowrankError(
-        "FileError",
-        `${files.where}: there is no model.safetensors; ${shards ? "its weights lie in shards, which are not read: save the model in one file" : "give the folder of a Hugging Face checkpoint"}`,
-      );
-    }
-    const source = await files.open("model.safetensors");
+    const { source, close } = await openWeights(files);
     try {
-      return await body(new WeightsFile(await SafetensorsFile.open(source), files.where, own));
+      return await body(new WeightsFile(source, files.where, own));
     } finally {
-      await source.close?.();
+      await close();
     }
   }
 

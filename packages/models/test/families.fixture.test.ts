@@ -134,7 +134,6 @@ async function digestOf(model: PretrainedModel, name: string): Promise<string> {
 function notBuilt(name: string): string | undefined {
   const spec = specOf(name);
   if (!Object.hasOwn(architectures, spec.architecture)) return `${spec.architecture} is not built yet`;
-  if (!existsSync(join(folder, name, spec.checkpoint, "model.safetensors"))) return "shards are not read yet";
   const rope =
     configOf(folder, name, spec.checkpoint, "config.json")["rope_parameters"] ??
     configOf(folder, name, spec.checkpoint, "config.json")["rope_scaling"];

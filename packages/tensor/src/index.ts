@@ -53,6 +53,7 @@ export {
   type TensorSource,
 } from "./files/tensor-source.ts";
 export { SafetensorsFile } from "./safetensors/file.ts";
+export { openShards, type ShardedSource } from "./safetensors/shards.ts";
 export { serialize, writeSafetensors, type TensorPlan } from "./safetensors/writer.ts";
 export { decodeUtf8, encodeUtf8, tryDecodeUtf8 } from "./utf8.ts";
 export { attentionLayout, type RandomLayout } from "./random/layout.ts";
