@@ -42,5 +42,10 @@ export interface FamilyFacts {
 
 /** Whether a dotted name is one of `ends` or ends in one at a dot. */
 export function endsIn(name: string, ends: readonly string[]): boolean {
-  return ends.some((end) => name === end || name.endsWith(`.${end}`));
+  return ends.some((end) => endsAtDot(name, end));
+}
+
+/** Whether a dotted name is `end` or ends in it at a dot. */
+export function endsAtDot(name: string, end: string): boolean {
+  return name === end || name.endsWith(`.${end}`);
 }

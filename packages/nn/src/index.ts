@@ -4,7 +4,7 @@
  */
 export { Block, gradientCheckpointing } from "./block.ts";
 export { clipGradNorm, gradNorm } from "./clip.ts";
-export { endsIn, type AdapterTargets, type FamilyFacts, type LayerParts } from "./family.ts";
+export { endsAtDot, endsIn, type AdapterTargets, type FamilyFacts, type LayerParts } from "./family.ts";
 export { Rngs } from "./rngs.ts";
 export {
   activation,

@@ -2,12 +2,12 @@
  * Which tensor of a file belongs where: the adapter's own, base weights that PEFT saved along (embeddings and heads), and what the model has
  * no place for. What the adapter's function needs must be there and fit; the rest is listed.
  */
-import { endsIn, type Module, type Weight } from "@lowrank/nn";
+import { endsAtDot, endsIn, type Module, type Weight } from "@lowrank/nn";
 import { LowrankError, type StoredTensor } from "@lowrank/tensor";
 import type { Adapter } from "./adapter.ts";
 import { adapterWeights } from "./layers/walk.ts";
 import { isAdapterTensor } from "./methods/registry.ts";
-import { endsAtDot, savedMatcher } from "./names.ts";
+import { savedMatcher } from "./names.ts";
 import { converted, cut, type ValueOptions } from "./values.ts";
 
 /** A tensor's place: a weight, and along which dimension only its beginning is taken. */

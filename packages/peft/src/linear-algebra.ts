@@ -1,8 +1,9 @@
 /** A thin QR decomposition on the host, in f64, for initializers. Matrices are row-major. */
+import { transposeOf } from "@lowrank/tensor";
 
 /** Thin QR of a [m, n] with m ≥ n by modified Gram–Schmidt, twice, so that Q is orthogonal to rounding. R has a non-negative diagonal. */
 export function qr(a: ArrayLike<number>, m: number, n: number): { q: Float64Array; r: Float64Array } {
-  const q = transpose(a, m, n);
+  const q = transposeOf(Float64Array.from(a), m, n);
   const r = new Float64Array(n * n);
   for (let j = 0; j < n; j++) {
     const column = q.subarray(j * m, (j + 1) * m);
@@ -19,11 +20,5 @@ export function qr(a: ArrayLike<number>, m: number, n: number): { q: Float64Arra
     r[j * n + j] = norm;
     if (norm > 0) for (let i = 0; i < m; i++) column[i]! /= norm;
   }
-  return { q: transpose(q, n, m), r };
-}
-
-export function transpose(a: ArrayLike<number>, rows: number, cols: number): Float64Array {
-  const out = new Float64Array(rows * cols);
-  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) out[j * rows + i] = a[i * cols + j]!;
-  return out;
+  return { q: transposeOf(q, n, m), r };
 }

@@ -1,5 +1,12 @@
 /** Adapters that Apple's mlx-lm wrote: `lora_a` [in, r], `lora_b` [r, out], DoRA's magnitudes `m` [out], one absolute scale for all. */
-import { FormatError, LowrankError, SafetensorsFile, type Files, type StoredTensor } from "@lowrank/tensor";
+import {
+  FormatError,
+  LowrankError,
+  SafetensorsFile,
+  transposeOf,
+  type Files,
+  type StoredTensor,
+} from "@lowrank/tensor";
 import {
   absent,
   checkFile,
@@ -128,7 +135,7 @@ export async function loadMlxAdapter(model: Module, files: Files, where: LoadAda
     );
     const read = async (ours: string): Promise<StoredTensor> => {
       const tensor = await file.read(names.get(ours)!);
-      return turned(ours) ? transposed(tensor) : tensor;
+      return turned(ours) ? turn(tensor) : tensor;
     };
     const tensors = await readTensors(fit, read, { allowNonFinite });
     await filled(adapter, async () => {
@@ -155,9 +162,7 @@ function placeOf(model: Module, module: string): string {
   return found[0]!;
 }
 
-function transposed({ dtype, shape, data }: StoredTensor): StoredTensor {
+function turn({ dtype, shape, data }: StoredTensor): StoredTensor {
   const [rows, cols] = shape as [number, number];
-  const out = data.slice();
-  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) out[c * rows + r] = data[r * cols + c]!;
-  return { dtype, shape: [cols, rows], data: out };
+  return { dtype, shape: [cols, rows], data: transposeOf(data, rows, cols) };
 }

@@ -1,4 +1,5 @@
 /** How names and patterns of a configuration match module paths: PEFT's rules, and what is said of those that match nothing. */
+import { endsAtDot } from "@lowrank/nn";
 import { LowrankError, quote } from "@lowrank/tensor";
 import { nearestName, pattern } from "@lowrank/tensor/check";
 
@@ -10,10 +11,6 @@ export function matcherOf(rule: readonly string[] | string, label: string, key: 
   if (typeof rule !== "string") return (path) => rule.some((name) => endsAtDot(path, name));
   const expression = pattern(rule, `${label}: ${key}`);
   return (path) => expression.fullMatch(path);
-}
-
-export function endsAtDot(path: string, name: string): boolean {
-  return path === name || path.endsWith(`.${name}`);
 }
 
 /** The rank_pattern rule: the first key that, as a regular expression, matches the path's end at a dot. */

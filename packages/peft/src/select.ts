@@ -1,12 +1,12 @@
 /** Which modules an adapter touches and with what rank: PEFT's rules to the letter, and nothing that is named is passed over in silence. */
-import { Embedding, endsIn, Projection, type Module } from "@lowrank/nn";
+import { Embedding, endsAtDot, endsIn, Projection, type Module } from "@lowrank/nn";
 import { LowrankError, quote } from "@lowrank/tensor";
 import { strangeKeys } from "./config-file.ts";
 import { defaultTargets, modelTypeOf } from "./default-targets.ts";
 import { placesOf, targetsOf, type Target } from "./layers/walk.ts";
 import { headsOf, isAllLinear } from "./methods/common.ts";
 import type { AdapterConfig, TargetRow } from "./methods/method.ts";
-import { endsAtDot, layerNumbers, matcherOf, patternKeys, savedMatcher, Unmatched } from "./names.ts";
+import { layerNumbers, matcherOf, patternKeys, savedMatcher, Unmatched } from "./names.ts";
 
 /** What a configuration comes to on a model. */
 export interface Selection {

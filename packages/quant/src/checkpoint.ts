@@ -1,6 +1,7 @@
 /** Whole checkpoints in four bits: made tensor by tensor from one at full width, and saved from a model. */
 import type { Module, Weight } from "@lowrank/nn";
 import {
+  transposeOf,
   LowrankError,
   quote,
   readTensor,
@@ -14,7 +15,6 @@ import {
 } from "@lowrank/tensor";
 import { callback, checkOptions, fields, type Rule } from "@lowrank/tensor/check";
 import { toEntries } from "./bnb-file.ts";
-import { transposeOf } from "./format.ts";
 import { formats } from "./formats/registry.ts";
 import { FOUR_BIT, FOUR_BIT_SPELT } from "./options.ts";
 import { requirePlain } from "./plain.ts";

@@ -1,4 +1,4 @@
-/** What the quantized formats share: the ways to make one, and turning GPT-2's [in, out] weights, whose blocks and scales belong to outputs. */
+/** What the quantized formats share: the ways to make one. */
 import type { Format, WeightForm, WeightFormat } from "@lowrank/nn";
 import type { Tensor } from "@lowrank/tensor";
 import type { FourBitOptions } from "./options.ts";
@@ -23,11 +23,4 @@ export interface QuantizableFormat extends Format {
 export interface QuantizerOptions extends Omit<FourBitOptions, "type"> {
   /** Where codes are looked for when a loaded model is quantized: the bytes are the same. Default host. */
   readonly on?: "host" | "device";
-}
-
-/** x [rows, cols] → [cols, rows]. */
-export function transposeOf(x: Float32Array, rows: number, cols: number): Float32Array {
-  const out = new Float32Array(x.length);
-  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) out[c * rows + r] = x[r * cols + c]!;
-  return out;
 }

@@ -1,7 +1,7 @@
 /** Weights kept in four bits on the device. A product reads them through `dequantize`, so they never exist at full width. */
 import type { WeightForm } from "@lowrank/nn";
-import { ops, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
-import { transposeOf, type QuantizedFormat } from "./format.ts";
+import { transposeOf, ops, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
+import type { QuantizedFormat } from "./format.ts";
 import { NESTED_BLOCK } from "./nested.ts";
 import { findCodes } from "./on-device.ts";
 import { fourBitOptions, quantizeFourBit, storedScales, type FourBitState } from "./state.ts";

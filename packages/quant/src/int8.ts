@@ -3,8 +3,8 @@
  * `llmInt8` is the original's integer product with its outlier columns, on the host.
  */
 import type { WeightForm } from "@lowrank/nn";
-import { NumericsError, ops, ShapeError, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
-import { transposeOf, type QuantizedFormat } from "./format.ts";
+import { transposeOf, NumericsError, ops, ShapeError, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
+import type { QuantizedFormat } from "./format.ts";
 
 export interface Int8Rows {
   readonly codes: Int8Array;

@@ -1,5 +1,5 @@
 /** Which weights of a model are quantized, and doing it: while a checkpoint loads, or in a model that is loaded. */
-import { Embedding, Projection, Weight, type Module, type WeightFormat } from "@lowrank/nn";
+import { Embedding, endsAtDot, Projection, Weight, type Module, type WeightFormat } from "@lowrank/nn";
 import { LowrankError, quote, type DType } from "@lowrank/tensor";
 import { checkOptions, fields, listOf, oneOf, optional, suggestion, type Rule } from "@lowrank/tensor/check";
 import type { QuantizableFormat, QuantizedFormat, QuantizerOptions } from "./format.ts";
@@ -234,5 +234,5 @@ function mustMatch(key: string, filter: string | RegExp, paths: readonly string[
 }
 
 function matches(filter: string | RegExp, path: string): boolean {
-  return typeof filter === "string" ? path === filter || path.endsWith(`.${filter}`) : path.search(filter) >= 0;
+  return typeof filter === "string" ? endsAtDot(path, filter) : path.search(filter) >= 0;
 }

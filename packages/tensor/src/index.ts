@@ -28,6 +28,7 @@ export { init, type DeviceName, type InitOptions, type KnownDevice } from "./ini
 export { erf, erfc } from "./math/erf.ts";
 export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "./math/half.ts";
 export { addProduct, bestFactors, type MatrixFactors } from "./math/factors.ts";
+export { transposeOf } from "./math/transpose.ts";
 export { svd, topSvd, type Svd } from "./math/svd.ts";
 export { floatsOf, roundTo, toMemory } from "./memory-form.ts";
 export type { AttentionOptions, AttentionWeightsOptions } from "./ops/transformer.ts";

@@ -7,6 +7,7 @@
  * from what it is elsewhere, in standard deviations; each example then tells more about the teacher. `noise` of the training labels
  * are replaced by another.
  */
+import { endsAtDot } from "@lowrank/nn";
 import { compile, RandomStream, type Device } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/load.ts";
 import type { PlantedRankTask } from "../config/study.ts";
@@ -99,7 +100,7 @@ export function plantedUpdate(
 
 /** The first entry of the rank map that names the end of `path`. */
 function keyOf(task: Pick<PlantedRankTask, "ranks">, path: string): string | undefined {
-  return Object.keys(task.ranks).find((name) => `.${path}`.endsWith(`.${name}`));
+  return Object.keys(task.ranks).find((name) => endsAtDot(path, name));
 }
 
 /** Rank of what is planted into the module at `path`; 0 where nothing is. */

@@ -3,6 +3,7 @@
  * second time on purpose. A run compares this with what the model really has; it must not share code with what it checks (but the
  * language of regular expressions, whose matcher takes linear time).
  */
+import { endsIn } from "@lowrank/nn";
 import { quote } from "@lowrank/tensor";
 import { pattern, suggestion } from "@lowrank/tensor/check";
 import { InputError } from "../errors.ts";
@@ -192,7 +193,7 @@ function loraRows(found: readonly Linear[], method: LoraMethod): ModuleRow[] {
 function matches(path: string, target: string | readonly string[]): boolean {
   if (target === "all-linear") return path !== "classifier";
   if (typeof target === "string") return pattern(target, "target").fullMatch(path);
-  return target.some((name) => path === name || path.endsWith(`.${name}`));
+  return endsIn(path, target);
 }
 
 /** First key in order whose expression matches the path's end at a dot (PEFT rank_pattern). */

@@ -1,9 +1,17 @@
 /** Starts of A and B that need the base: PiSSA, OLoRA, orthogonal. Everything else is drawn with the weights. */
-import { addProduct, bestFactors, LowrankError, RandomStream, toMemory, type Parameter } from "@lowrank/tensor";
+import {
+  addProduct,
+  bestFactors,
+  LowrankError,
+  RandomStream,
+  toMemory,
+  transposeOf,
+  type Parameter,
+} from "@lowrank/tensor";
 import type { AdaptedProjection } from "../layers/adapted-projection.ts";
 import type { LoraUpdate } from "../layers/lora.ts";
 import { sharerOf } from "../layers/walk.ts";
-import { qr, transpose } from "../linear-algebra.ts";
+import { qr } from "../linear-algebra.ts";
 import type { StartContext } from "../methods/method.ts";
 import type { LoraConfig } from "./config.ts";
 
@@ -42,7 +50,7 @@ async function restore(layer: AdaptedProjection, { a, b, scale }: Start): Promis
   const { inFeatures: n, outFeatures: m } = layer.site;
   const w = await layer.site.matrix().floats();
   addProduct(w, { a, b }, n, scale);
-  write(layer.weight.parameter, layer.fanInFanOut ? transpose(w, m, n) : w);
+  write(layer.weight.parameter, layer.fanInFanOut ? transposeOf(w, m, n) : w);
 }
 
 function write(parameter: Parameter, values: ArrayLike<number>): void {
@@ -109,7 +117,7 @@ async function fromBase(
   // what was stored, not what was meant: the two differ by a rounding
   const start = { a: await update.a.value.floats(), b: await update.b.value.floats(), scale };
   addProduct(w, start, n, -scale);
-  write(layer.weight.parameter, layer.fanInFanOut ? transpose(w, m, n) : w);
+  write(layer.weight.parameter, layer.fanInFanOut ? transposeOf(w, m, n) : w);
   return start;
 }
 

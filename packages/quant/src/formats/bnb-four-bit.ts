@@ -1,9 +1,9 @@
 /** NF4 and FP4 as bitsandbytes keeps them: codes under the weight's name, scales, tables and a state beside it. */
 import { readEntries, type LoadTarget, type WeightForm } from "@lowrank/nn";
-import { LowrankError, readTensor, type TensorSource } from "@lowrank/tensor";
+import { transposeOf, LowrankError, readTensor, type TensorSource } from "@lowrank/tensor";
 import { fromEntries, STATE, toEntries } from "../bnb-file.ts";
 import { fourBit, FourBitWeight } from "../four-bit.ts";
-import { transposeOf, type QuantizableFormat } from "../format.ts";
+import type { QuantizableFormat } from "../format.ts";
 import { dequantizeFourBit, type FourBitState } from "../state.ts";
 import type { FourBitType } from "../tables.ts";
 

@@ -1,7 +1,7 @@
 /** Rows in eight bits as bitsandbytes keeps them: I8 codes under the weight's name, the rows' largest magnitudes as `SCB`. */
 import type { LoadTarget } from "@lowrank/nn";
-import { LowrankError, readTensor, type TensorSource } from "@lowrank/tensor";
-import { transposeOf, type QuantizableFormat } from "../format.ts";
+import { transposeOf, LowrankError, readTensor, type TensorSource } from "@lowrank/tensor";
+import type { QuantizableFormat } from "../format.ts";
 import { dequantizeRows, eightBit, Int8Weight, type Int8Rows } from "../int8.ts";
 
 /** How the codes lie; bitsandbytes writes 0, row after row, since 0.38. */

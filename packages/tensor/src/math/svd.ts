@@ -2,6 +2,7 @@
  * Singular values on the host, in f64: one-sided Jacobi (Hestenes 1958; accurate, cubic with a large constant) for all of them, and
  * Lanczos bidiagonalization (Golub & Kahan 1965) for the largest few.
  */
+import { transposeOf } from "./transpose.ts";
 import { ShapeError } from "../errors.ts";
 import { RandomStream } from "../random/stream.ts";
 
@@ -23,7 +24,7 @@ export function svd(a: ArrayLike<number>, m: number, n: number): Svd {
   checkSize(a, m, n);
   const wide = m <= n;
   const [k, length] = wide ? [m, n] : [n, m];
-  const rows = wide ? Float64Array.from(a) : transposed(a, m, n);
+  const rows = wide ? Float64Array.from(a) : transposeOf(Float64Array.from(a), m, n);
   const turns = new Float64Array(k * k);
   for (let i = 0; i < k; i++) turns[i * k + i] = 1;
   for (let sweep = 0; sweep < MAX_SWEEPS && orthogonalize(rows, turns, k, length); sweep++);
@@ -221,10 +222,4 @@ function cut({ u, s, v }: Svd, m: number, n: number, k: number, rank: number): S
   const columns = (x: Float64Array, rows: number): Float64Array =>
     Float64Array.from({ length: rows * rank }, (_, i) => x[Math.floor(i / rank) * k + (i % rank)]!);
   return { u: columns(u, m), s: s.slice(0, rank), v: columns(v, n) };
-}
-
-function transposed(a: ArrayLike<number>, m: number, n: number): Float64Array {
-  const out = new Float64Array(m * n);
-  for (let i = 0; i < m; i++) for (let j = 0; j < n; j++) out[j * m + i] = a[i * n + j]!;
-  return out;
 }
