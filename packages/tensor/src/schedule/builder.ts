@@ -13,6 +13,7 @@ import { invariant } from "../errors.ts";
 import type { ValueId, ValueType } from "../ir/kernel.ts";
 import { castValue, rounded } from "./conversions.ts";
 import { dequantized, randomBits } from "./by-position.ts";
+import { gathered, updated } from "./by-index.ts";
 import { TALLEST } from "./tallest.ts";
 import { coordsBehind, regroup } from "./view-coords.ts";
 import {
@@ -25,7 +26,6 @@ import {
 } from "./draft.ts";
 import type { ScheduleNode } from "./graph.ts";
 import {
-  addForms,
   delinearize,
   factorForm,
   linearize,
@@ -152,9 +152,9 @@ export class KernelBuilder {
       case "reduce":
         return this.#reduce(node, lowering.combine, coords, guards);
       case "gather":
-        return this.#gather(node, coords, guards);
+        return gathered(this, node, coords, guards);
       case "update":
-        return this.#update(node, coords, guards);
+        return updated(this, node, coords, guards);
       case "leaf":
         return this.#load(node, coords, guards);
       case "matmul":
@@ -272,44 +272,6 @@ export class KernelBuilder {
     if (coords === undefined || !("dim" in coords)) return coords;
     if (this.#options.maySplit(coords.dim)) throw new SplitSignal(coords);
     return undefined;
-  }
-
-  #gather(node: ScheduleNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
-    const [table, ids] = node.inputs as [ScheduleNode, ScheduleNode];
-    const id = this.value(ids, coords.slice(0, ids.shape.length), guards);
-    const row: LinearForm = { offset: 0, strides: [], dynamic: [{ value: id, stride: 1 }] };
-    const inRange = { form: row, size: table.shape[0]! };
-    const found = this.value(table, [row, ...coords.slice(ids.shape.length)], [...guards, inRange]);
-    const type = valueTypeOf(node.dtype);
-    const missing = this.constant(type, type === "f32" ? NaN : 0);
-    return this.emit({
-      op: "select",
-      type,
-      cond: this.emit({ op: "inbounds", type: "bool", guards: [inRange] }),
-      a: found,
-      b: missing,
-    });
-  }
-
-  /** Anywhere but in the place of x: each element is one of the block's where it lies in that, and the block in x. */
-  #update(node: ScheduleNode, coords: readonly LinearForm[], guards: readonly DraftGuard[]): ValueId {
-    const [x, block, at] = node.inputs as [ScheduleNode, ScheduleNode, ScheduleNode];
-    const dim = node.attrs["dim"] as number;
-    const [size, length] = [x.shape[dim]!, block.shape[dim]!];
-    const place = this.value(at, []);
-    const from = (stride: number): LinearForm => ({ offset: 0, strides: [], dynamic: [{ value: place, stride }] });
-    const within = addForms(coords[dim]!, from(-1));
-    const inside = [
-      { form: within, size: length },
-      { form: from(1), size: size - length + 1 },
-    ];
-    return this.emit({
-      op: "select",
-      type: valueTypeOf(node.dtype),
-      cond: this.emit({ op: "inbounds", type: "bool", guards: inside }),
-      a: this.value(block, coords.with(dim, within), [...guards, ...inside]),
-      b: this.value(x, coords, guards),
-    });
   }
 
   #reduce(
