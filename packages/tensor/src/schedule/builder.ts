@@ -53,8 +53,6 @@ export class KernelBuilder {
   inner: number[] | undefined;
   /** How many dimensions of the root came first; reductions may append more. */
   readonly rootDims: number;
-  /** Set once the reduction appended its dimensions instead of using the root's. */
-  appended = false;
   readonly #options: BuilderOptions;
   readonly #known = new Map<string, ValueId>();
   readonly #pulled = new Map<string, Pulled>();
@@ -311,7 +309,6 @@ export class KernelBuilder {
   }
 
   #appendInner(sizes: readonly number[]): LinearForm[] {
-    this.appended = true;
     this.inner = [];
     return sizes.map((size, i) => {
       const factors = this.#options.innerFactors[i] ?? [size];
