@@ -6,6 +6,8 @@ export { fromPretrained, savePretrained, type PretrainedOptions } from "./checkp
 export * from "./families.ts";
 export type { FamilyModels } from "./family-models.ts";
 export { directory, type Files } from "@lowrank/tensor";
+export { blobs, type BlobHandle, type BlobLike } from "./places/blobs.ts";
+export { http, type HttpOptions } from "./places/http.ts";
 export { readConfig } from "./identity.ts";
 export type { LoadOptions, LoadReport } from "./load.ts";
 export { PretrainedModel, type ModelClass, type ModelFamily } from "./pretrained.ts";

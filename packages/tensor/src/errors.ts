@@ -37,7 +37,7 @@ const CODES = {
     "RunError",
     "StaleError",
   ],
-  environment: ["DeviceError", "DeviceLostError"],
+  environment: ["DeviceError", "DeviceLostError", "NetworkError"],
   bug: ["InvariantError"],
 } as const;
 
