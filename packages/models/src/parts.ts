@@ -8,10 +8,18 @@ export { BertEncoder, BertPooler } from "./bert/encoder.ts";
 export { headDropout } from "./bert/heads.ts";
 export { BertBody } from "./bert/model.ts";
 export { LlamaAttention, type LlamaContext } from "./llama/attention.ts";
-export { LLAMA_TABLE, llamaFileAs, parseLlamaAs, type LlamaValues } from "./llama/config.ts";
-export { LlamaCausalHead } from "./llama/heads.ts";
+export {
+  attentionBias,
+  DECODER_TABLE,
+  LLAMA_TABLE,
+  llamaFileAs,
+  parseLlamaAs,
+  type LlamaValues,
+} from "./llama/config.ts";
+export { LlamaCausalHead, LlamaClassificationHead } from "./llama/heads.ts";
 export { LlamaLayer, LlamaMLP } from "./llama/layer.ts";
 export { LlamaBody, rotaryOf } from "./llama/model.ts";
+export type { RopeConfig } from "./llama/rope-config.ts";
 export type { LayerVariant, LlamaVariant } from "./llama/variant.ts";
 export {
   attend,
@@ -43,10 +51,12 @@ export {
   type ConfigOverrides,
   type ModelConfig,
 } from "./shared/config.ts";
-export { CausalHead, QuestionAnswering, TokenClassification } from "./shared/heads.ts";
+export { CausalClassification, CausalHead, QuestionAnswering, TokenClassification } from "./shared/heads.ts";
 export { anyTensor, checkBeside, firstToken, textShape, type InputRules, type TextInputs } from "./shared/inputs.ts";
 export { answerLoss, classificationLoss, flatCrossEntropy, nextTokenLoss } from "./shared/losses.ts";
 export { ModelWithHead, type Base } from "./shared/model-with-head.ts";
 export { outputLayer, TiedLinear } from "./shared/output-layer.ts";
 export { runLayers, splitAnswer, type HeadOutputs, type HiddenOutputs, type LayerOutput } from "./shared/outputs.ts";
-export { Rotary, type RotaryOptions, type RotaryTables } from "./shared/rotary.ts";
+export { DynamicRotary, type DynamicRotaryOptions } from "./shared/dynamic-rotary.ts";
+export type { RopeScaling } from "./shared/rope-scaling.ts";
+export { Rotary, type RotaryAngles, type RotaryOptions, type RotaryTables } from "./shared/rotary.ts";

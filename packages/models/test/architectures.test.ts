@@ -161,6 +161,43 @@ describe("sizes", () => {
     ["DistilBertForSequenceClassification", {}, 66_955_010],
     ["RobertaForSequenceClassification", { max_position_embeddings: 514, type_vocab_size: 1 }, 124_647_170],
     ["LlamaForCausalLM", {}, 6_738_415_616],
+    ["MistralForCausalLM", {}, 7_241_732_096],
+    [
+      "Qwen2ForCausalLM",
+      {
+        hidden_size: 896,
+        num_attention_heads: 14,
+        num_key_value_heads: 2,
+        num_hidden_layers: 24,
+        intermediate_size: 4864,
+        tie_word_embeddings: true,
+      },
+      494_032_768,
+    ],
+    [
+      "Qwen3ForCausalLM",
+      {
+        hidden_size: 1024,
+        num_attention_heads: 16,
+        num_key_value_heads: 8,
+        num_hidden_layers: 28,
+        intermediate_size: 3072,
+        tie_word_embeddings: true,
+      },
+      596_049_920,
+    ],
+    [
+      "Gemma3ForCausalLM",
+      {
+        vocab_size: 262144,
+        hidden_size: 640,
+        intermediate_size: 2048,
+        num_hidden_layers: 18,
+        num_attention_heads: 4,
+        num_key_value_heads: 1,
+      },
+      268_098_176,
+    ],
     [
       "LlamaForCausalLM",
       {

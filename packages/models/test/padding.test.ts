@@ -13,7 +13,14 @@ import {
 import { SMALL, type Sizes } from "./small-models.ts";
 
 const SIZES: Sizes = { vocab: 19, heads: 2, width: 4, layers: 2, positions: 16 };
-const CAUSAL = ["GPT2LMHeadModel", "LlamaForCausalLM"] as const;
+const CAUSAL = [
+  "GPT2LMHeadModel",
+  "LlamaForCausalLM",
+  "MistralForCausalLM",
+  "Qwen2ForCausalLM",
+  "Qwen3ForCausalLM",
+  "Gemma3ForCausalLM",
+] as const;
 const ENCODERS = [
   "BertForSequenceClassification",
   "RobertaForSequenceClassification",

@@ -31,18 +31,16 @@ export const SMALL: Readonly<Record<string, (s: Sizes) => ConfigSource>> = {
   }),
   GPT2LMHeadModel: gpt2,
   GPT2ForSequenceClassification: gpt2,
-  LlamaForCausalLM: (s) => ({
-    model_type: "llama",
-    vocab_size: s.vocab,
-    hidden_size: s.heads * s.width,
-    num_attention_heads: s.heads,
-    num_key_value_heads: 1,
-    num_hidden_layers: s.layers,
-    intermediate_size: 3 * s.heads * s.width,
-    max_position_embeddings: s.positions,
-    initializer_range: 0.3,
-    pad_token_id: 0,
-  }),
+  LlamaForCausalLM: llama,
+  LlamaForSequenceClassification: llama,
+  MistralForCausalLM: mistral,
+  MistralForSequenceClassification: mistral,
+  Qwen2ForCausalLM: (s) => qwen(s, "qwen2"),
+  Qwen2ForSequenceClassification: (s) => qwen(s, "qwen2"),
+  Qwen3ForCausalLM: (s) => qwen(s, "qwen3"),
+  Qwen3ForSequenceClassification: (s) => qwen(s, "qwen3"),
+  Gemma3ForCausalLM: gemma3,
+  Gemma3TextForSequenceClassification: gemma3,
 };
 
 // weights of 0.3 keep attention away from the even one that 0.02 would give in models this small
@@ -81,4 +79,37 @@ function gpt2(s: Sizes): ConfigSource {
     initializer_range: 0.3,
     pad_token_id: 0,
   };
+}
+
+function llama(s: Sizes): ConfigSource {
+  return {
+    model_type: "llama",
+    vocab_size: s.vocab,
+    hidden_size: s.heads * s.width,
+    num_attention_heads: s.heads,
+    num_key_value_heads: 1,
+    num_hidden_layers: s.layers,
+    intermediate_size: 3 * s.heads * s.width,
+    max_position_embeddings: s.positions,
+    initializer_range: 0.3,
+    pad_token_id: 0,
+  };
+}
+
+// windows shorter than the texts of most tests
+
+function mistral(s: Sizes): ConfigSource {
+  return { ...llama(s), model_type: "mistral", sliding_window: 3 };
+}
+
+/** The first layer sees everything, the others have the window. */
+function qwen(s: Sizes, type: string): ConfigSource {
+  const own = type === "qwen3" ? { head_dim: s.width + 2 } : {};
+  return { ...llama(s), ...own, model_type: type, use_sliding_window: true, sliding_window: 3, max_window_layers: 1 };
+}
+
+/** Layers with the window and without it by turns. */
+function gemma3(s: Sizes): ConfigSource {
+  const own = { head_dim: s.width + 2, query_pre_attn_scalar: 13, sliding_window: 3, sliding_window_pattern: 2 };
+  return { ...llama(s), ...own, model_type: "gemma3_text" };
 }

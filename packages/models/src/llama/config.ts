@@ -1,7 +1,7 @@
 /** Llama's configuration, checked and with transformers' defaults filled in. */
 import { positive, size } from "@lowrank/tensor/check";
 import { activationName, depth, flag, orNull, probability, spread, tokenId } from "../shared/config-rules.ts";
-import { floatKey, key, type ConfigSource, type ConfigTable } from "../shared/config-table.ts";
+import { floatKey, key, type ConfigKey, type ConfigSource, type ConfigTable } from "../shared/config-table.ts";
 import {
   builtActivation,
   checkHeads,
@@ -11,7 +11,7 @@ import {
   type ConfigOverrides,
   type ModelConfig,
 } from "../shared/config.ts";
-import { readRope } from "./rope-config.ts";
+import { readRope, ROPE_FLOATS, writeRope, type RopeConfig, type RopePlace } from "./rope-config.ts";
 
 export interface LlamaConfig extends ModelConfig {
   readonly intermediateSize: number;
@@ -22,6 +22,8 @@ export interface LlamaConfig extends ModelConfig {
   readonly hiddenAct: string;
   readonly rmsNormEps: number;
   readonly ropeTheta: number;
+  /** Base and scaling of rotary angles, of layers that see everything where there are two kinds. */
+  readonly rope: RopeConfig;
   readonly attentionDropout: number;
   readonly attentionBias: boolean;
   readonly mlpBias: boolean;
@@ -41,14 +43,15 @@ export interface LlamaValues {
   readonly initializerRange: number;
   readonly rmsNormEps: number;
   readonly attentionDropout: number | null;
-  readonly attentionBias: boolean;
-  readonly mlpBias: boolean;
+  /** Not every family has the keys of biases. */
+  readonly attentionBias?: boolean;
+  readonly mlpBias?: boolean;
   readonly padTokenId: number | null;
   readonly tieWordEmbeddings: boolean;
 }
 
-export const LLAMA_TABLE: ConfigTable<LlamaValues> = {
-  parser: "parseLlamaConfig",
+/** What the tables of Llama and of the families that follow it have in common. */
+export const DECODER_TABLE: Omit<ConfigTable<Omit<LlamaValues, "attentionBias" | "mlpBias">>, "parser"> = {
   keys: {
     vocabSize: key("vocab_size", size, 32000),
     hiddenSize: key("hidden_size", size, 4096),
@@ -62,42 +65,57 @@ export const LLAMA_TABLE: ConfigTable<LlamaValues> = {
     initializerRange: floatKey("initializer_range", spread, 0.02),
     rmsNormEps: floatKey("rms_norm_eps", positive, 1e-6),
     attentionDropout: floatKey("attention_dropout", orNull(probability), 0),
-    attentionBias: key("attention_bias", flag, false),
-    mlpBias: key("mlp_bias", flag, false),
     padTokenId: key("pad_token_id", tokenId, null),
     tieWordEmbeddings: key("tie_word_embeddings", flag, false),
   },
   aliases: {},
   shapes: {},
   functions: {},
-  // how many pieces products were cut into while training; the rotary keys are read apart, in all their spellings
-  harmless: ["pretraining_tp", "rope_parameters", "rope_scaling", "rope_theta", "partial_rotary_factor"],
-  harmlessFloats: ["rope_theta"],
+  // read apart, in all their spellings
+  harmless: ["rope_parameters", "rope_scaling", "rope_theta", "partial_rotary_factor"],
+  harmlessFloats: ROPE_FLOATS,
+};
+
+export const attentionBias: ConfigKey<boolean> = key("attention_bias", flag, false);
+
+export const LLAMA_TABLE: ConfigTable<LlamaValues> = {
+  ...DECODER_TABLE,
+  parser: "parseLlamaConfig",
+  keys: { ...DECODER_TABLE.keys, attentionBias, mlpBias: key("mlp_bias", flag, false) },
+  // how many pieces products were cut into while training
+  harmless: [...DECODER_TABLE.harmless, "pretraining_tp"],
 };
 
 export function parseLlamaConfig(source: ConfigSource, overrides: ConfigOverrides = {}): LlamaConfig {
   return parseLlamaAs(LLAMA_TABLE, source, overrides);
 }
 
-/** For families whose files have Llama's keys, and maybe some of their own. */
+/**
+ * For families whose files have Llama's keys, and maybe some of their own.
+ * @param place where the rotary options are, if not where Llama's are
+ */
 export function parseLlamaAs<Values extends LlamaValues>(
   table: ConfigTable<Values>,
   source: ConfigSource,
   overrides: ConfigOverrides,
+  place?: RopePlace,
 ): LlamaConfig & Omit<Values, keyof LlamaValues> {
   const base = readBase(table, source, overrides);
   const { hiddenSize, numAttentionHeads, headDim } = base;
   const numKeyValueHeads = base.numKeyValueHeads ?? numAttentionHeads;
   checkHeads(numAttentionHeads, "num_attention_heads", numKeyValueHeads, "num_key_value_heads");
   if (headDim === null) checkHeads(hiddenSize, "hidden_size", numAttentionHeads, "num_attention_heads");
-  const { ropeTheta, notBuilt } = readRope(source);
+  const { rope, notBuilt } = readRope(source, base.maxPositionEmbeddings, place);
   const own = {
     numKeyValueHeads,
     headDim: headDim ?? hiddenSize / numAttentionHeads,
     attentionDropout: base.attentionDropout ?? 0,
-    ropeTheta,
+    ropeTheta: rope.theta,
+    rope,
+    attentionBias: base.attentionBias ?? false,
+    mlpBias: base.mlpBias ?? false,
     padTokenId: presentId(base.padTokenId),
-    notBuilt: [...base.notBuilt, ...notBuilt, ...builtActivation("hidden_act", base.hiddenAct)],
+    notBuilt: [...base.notBuilt, ...notBuilt, ...builtActivation(table.keys.hiddenAct.key, base.hiddenAct)],
   };
   return { ...base, ...own };
 }
@@ -115,10 +133,5 @@ export function llamaFileAs<Values extends LlamaValues>(
 ): Record<string, unknown> {
   const values = { ...config, padTokenId: config.padTokenId ?? null } as unknown as Values;
   const { rope_scaling: _, ...file } = writeBase(table, values, config, modelType, architecture);
-  // both forms: each version of transformers reads its own
-  return {
-    ...file,
-    rope_theta: config.ropeTheta,
-    rope_parameters: { rope_theta: config.ropeTheta, rope_type: "default" },
-  };
+  return { ...file, ...writeRope(config.rope) };
 }

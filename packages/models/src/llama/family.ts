@@ -24,5 +24,5 @@ export const LLAMA: ModelFamily<LlamaConfig> = {
   // keys are turned by their position after the bias, so that it does not cancel
   gradientFree: [],
   buffers: ["rotary_emb.inv_freq"],
-  heads: {},
+  heads: { SEQ_CLS: ["score"] },
 };

@@ -6,7 +6,9 @@ import { causalMask } from "../shared/causal.ts";
 import { initOf, paddingIndex } from "../shared/config.ts";
 import { anyTensor, checkBeside, textShape, type InputRules, type TextInputs } from "../shared/inputs.ts";
 import { runLayers, type HiddenOutputs } from "../shared/outputs.ts";
-import { Rotary } from "../shared/rotary.ts";
+import { DynamicRotary } from "../shared/dynamic-rotary.ts";
+import { reach } from "../shared/rope-scaling.ts";
+import { Rotary, type RotaryAngles } from "../shared/rotary.ts";
 import type { LlamaContext } from "./attention.ts";
 import type { LlamaConfig } from "./config.ts";
 import { LLAMA } from "./family.ts";
@@ -21,12 +23,21 @@ export interface LlamaInputs extends TextInputs {
 /** A layer's window and rotary angles. */
 interface LayerKind {
   readonly window: number | undefined;
-  readonly rotary: Rotary;
+  readonly rotary: RotaryAngles;
 }
 
-/** Rotary angles of a config's heads. @param theta their base */
-export function rotaryOf(config: LlamaConfig, theta: number = config.ropeTheta): Rotary {
-  return new Rotary({ theta, width: config.headDim, maxPositions: config.maxPositionEmbeddings });
+/**
+ * Rotary angles of a config's heads.
+ * @param maxPositions how far they reach at most. Default: as far as the scaling does
+ */
+export function rotaryOf(
+  { headDim: width, maxPositionEmbeddings, rope }: Pick<LlamaConfig, "headDim" | "maxPositionEmbeddings" | "rope">,
+  maxPositions: number = reach(maxPositionEmbeddings, rope.scaling),
+): RotaryAngles {
+  const { theta, scaling } = rope;
+  return scaling.kind === "dynamic"
+    ? new DynamicRotary({ theta, width, scaling })
+    : new Rotary({ theta, width, scaling, maxPositions });
 }
 
 /** Llama's body, and with a variant that of the families that follow it. */
@@ -63,7 +74,8 @@ export abstract class LlamaBody<Config extends LlamaConfig> extends PretrainedMo
   /** Of the hidden states the last is after the final norm. */
   compute({ inputIds, attentionMask, positionIds }: LlamaInputs): HiddenOutputs {
     return this.scoped(() => {
-      textShape(inputIds, positionIds === undefined ? this.config.maxPositionEmbeddings : Infinity);
+      const longest = Math.min(...this.#kinds.map(({ rotary }) => rotary.maxPositions));
+      textShape(inputIds, positionIds === undefined ? longest : Infinity);
       checkBeside({ attentionMask, positionIds }, inputIds);
       const words = this.embed_tokens.forward(inputIds);
       const x = this.#embeddingScale === undefined ? words : ops.mul(words, this.#embeddingScale);

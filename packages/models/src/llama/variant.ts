@@ -1,4 +1,4 @@
-import type { Rotary } from "../shared/rotary.ts";
+import type { RotaryAngles } from "../shared/rotary.ts";
 
 /** What varies between Llama and the families that follow it. Left out, everything is as in Llama. */
 export interface LlamaVariant {
@@ -22,6 +22,6 @@ export interface LlamaVariant {
 export interface LayerVariant {
   /** How many keys a query sees at most, its own among them. Default: all before it. */
   readonly window?: number | undefined;
-  /** Its rotary angles; layers with the same ones share the object, and so the tables. Default: those of the config's `ropeTheta`. */
-  readonly rotary?: Rotary | undefined;
+  /** Its rotary angles; layers with the same ones share the object, and so the tables. Default: those of the config's `rope`. */
+  readonly rotary?: RotaryAngles | undefined;
 }

@@ -1,9 +1,9 @@
 /** Heads that families share. Losses are transformers' defaults. */
 import { Linear, type Dropout, type Embedding, type Projection } from "@lowrank/nn";
-import type { Tensor } from "@lowrank/tensor";
+import { LowrankError, ops, type Tensor } from "@lowrank/tensor";
 import { initOf, type ModelConfig } from "./config.ts";
 import { anyTensor, type InputRules, type TextInputs } from "./inputs.ts";
-import { answerLoss, flatCrossEntropy, nextTokenLoss } from "./losses.ts";
+import { answerLoss, classificationLoss, flatCrossEntropy, nextTokenLoss } from "./losses.ts";
 import { ModelWithHead, type Base } from "./model-with-head.ts";
 import { outputLayer } from "./output-layer.ts";
 import { splitAnswer, type AnswerOutputs, type HeadOutputs, type HiddenOutputs } from "./outputs.ts";
@@ -97,5 +97,47 @@ export abstract class CausalHead<
     const base = this.base.compute(inputs);
     const logits = this.lm_head.forward(base.lastHiddenState);
     return { ...base, logits, loss: nextTokenLoss(logits, inputs.labels) };
+  }
+}
+
+/**
+ * A label a text, told by the last token that is not `pad_token_id`, on whichever side the padding is: by its id and not by the mask, as in
+ * transformers. Labels i32 [batch]; floats [batch] when there is one label; floats [batch, labels] when each is a question of its own.
+ */
+export abstract class CausalClassification<
+  Config extends ModelConfig & { readonly padTokenId: number | undefined },
+  Inputs extends LabelledInputs,
+  Hidden extends HiddenOutputs,
+> extends ModelWithHead<Config, Inputs, Hidden, Hidden & HeadOutputs> {
+  readonly score: Projection;
+
+  constructor(config: Config, base: Base<Inputs, Hidden>) {
+    super(config, base);
+    this.score = new Linear(config.hiddenSize, config.numLabels, { bias: false, init: initOf(config) });
+  }
+
+  /** logits [batch, labels]. */
+  compute(inputs: Inputs): Hidden & HeadOutputs {
+    const base = this.base.compute(inputs);
+    const logits = this.score.forward(this.#lastTokens(base.lastHiddenState, inputs.inputIds));
+    return { ...base, logits, loss: classificationLoss(logits, inputs.labels, this.config) };
+  }
+
+  /** [batch, length, hidden] → [batch, hidden]. */
+  #lastTokens(hidden: Tensor, inputIds: Tensor): Tensor {
+    const [batch, length] = inputIds.shape as [number, number];
+    const { padTokenId, hiddenSize } = this.config;
+    if (padTokenId === undefined && batch > 1)
+      throw new LowrankError(
+        "ConfigError",
+        `${this.architecture}: config.json has no pad_token_id, so the last token of a text is known in batches of one only; set it`,
+      );
+    const at = ops.iota(inputIds, 1);
+    const last =
+      padTokenId === undefined
+        ? ops.slice(at, 1, length - 1, length)
+        : ops.amax(ops.mul(at, ops.cast(ops.ne(inputIds, padTokenId), "i32")), 1, true);
+    const flat = ops.reshape(ops.add(last, ops.mul(ops.iota(inputIds, 0), length)), [batch]);
+    return ops.gatherRows(ops.reshape(hidden, [batch * length, hiddenSize]), flat);
   }
 }

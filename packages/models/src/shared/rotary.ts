@@ -3,6 +3,7 @@
  * They are kept in f64 and as long as the positions in use ask for: a power of two, at most as many as the model has.
  */
 import { LowrankError, largestIndex, ops, structureChanged, type Device, type Tensor } from "@lowrank/tensor";
+import { attentionFactor, frequencies, type RopeScaling } from "./rope-scaling.ts";
 
 export interface RotaryTables {
   /** Broadcastable to [batch, heads, length, d]. */
@@ -15,11 +16,30 @@ export interface RotaryOptions {
   /** Width of a head. */
   readonly width: number;
   readonly maxPositions: number;
+  /** Default: none. One that is dynamic has a class of its own, `DynamicRotary`. */
+  readonly scaling?: RopeScaling;
 }
 
-export class Rotary {
+/** Where a layer's angles come from. */
+export interface RotaryAngles {
+  /** Texts without positions of their own may be so long. */
+  readonly maxPositions: number;
+  /**
+   * @param like [batch, length, …], for the device, the lengths and the dtype
+   * @param positionIds [batch, length], values and not part of what is captured; without them positions are 0, 1, …
+   */
+  tables(like: Tensor, positionIds: Tensor | undefined): RotaryTables;
+}
+
+/** @throws LowrankError (ConfigError) where the halves of a head are not equally wide */
+export function requireEvenWidth(width: number): void {
+  if (width % 2 !== 0) throw new LowrankError("ConfigError", `rotary positions need heads of even width, got ${width}`);
+}
+
+export class Rotary implements RotaryAngles {
   readonly #options: RotaryOptions;
   readonly #frequencies: Float64Array;
+  readonly #factor: number;
   #cos: Float64Array<ArrayBufferLike> = new Float64Array(0);
   #sin: Float64Array<ArrayBufferLike> = new Float64Array(0);
   /** Rows that the positions given to compiled functions have needed so far. */
@@ -27,18 +47,18 @@ export class Rotary {
   readonly #onDevice = new WeakMap<Device, Map<number, RotaryTables>>();
 
   constructor(options: RotaryOptions) {
-    const { theta, width } = options;
-    if (width % 2 !== 0)
-      throw new LowrankError("ConfigError", `rotary positions need heads of even width, got ${width}`);
+    const { theta, width, maxPositions, scaling = { kind: "default" } } = options;
+    requireEvenWidth(width);
     this.#options = options;
-    this.#frequencies = Float64Array.from({ length: width / 2 }, (_, i) => 1 / theta ** ((2 * i) / width));
+    this.#frequencies = frequencies(theta, width, scaling, maxPositions);
+    this.#factor = attentionFactor(scaling);
   }
 
-  /**
-   * Angle of element i at position p is p·θ^(−2(i mod d/2)/d).
-   * @param like [batch, length, …], for the device, the lengths and the dtype
-   * @param positionIds [batch, length], values and not part of what is captured; without them positions are 0, 1, …
-   */
+  get maxPositions(): number {
+    return this.#options.maxPositions;
+  }
+
+  /** Angle of element i at position p is p·θ^(−2(i mod d/2)/d), where nothing scales it. */
   tables(like: Tensor, positionIds: Tensor | undefined): RotaryTables {
     const [batch, length] = like.shape as [number, number];
     if (positionIds === undefined) {
@@ -99,7 +119,7 @@ export class Rotary {
     const size = rows * width;
     if (size <= this.#cos.length) return;
     const angle = (i: number): number => Math.floor(i / width) * this.#frequencies[i % (width / 2)]!;
-    this.#cos = Float64Array.from({ length: size }, (_, i) => this.#cos[i] ?? Math.cos(angle(i)));
-    this.#sin = Float64Array.from({ length: size }, (_, i) => this.#sin[i] ?? Math.sin(angle(i)));
+    this.#cos = Float64Array.from({ length: size }, (_, i) => this.#cos[i] ?? this.#factor * Math.cos(angle(i)));
+    this.#sin = Float64Array.from({ length: size }, (_, i) => this.#sin[i] ?? this.#factor * Math.sin(angle(i)));
   }
 }

@@ -1,0 +1,118 @@
+/** What a config.json of Llama and of the families that follow it may say of rotary positions and windows. */
+import { init, type Device } from "@lowrank/tensor";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import {
+  architectureOf,
+  metaModel,
+  parseGemma3Config,
+  parseLlamaConfig,
+  parseQwen2Config,
+  parseQwen3Config,
+  type ConfigSource,
+} from "../src/index.ts";
+
+const small: ConfigSource = {
+  vocab_size: 9,
+  hidden_size: 4,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  intermediate_size: 6,
+};
+
+let device: Device;
+beforeAll(async () => {
+  device = await init({ device: "reference" });
+});
+afterAll(() => device.close());
+const ids = () => device.tensor(Int32Array.of(3, 4, 5), [1, 3]);
+
+it("rotary options count in all their spellings, and disagree in none", () => {
+  expect(
+    parseLlamaConfig({ ...small, rope_parameters: { rope_theta: 5e5, rope_type: "default" }, rope_scaling: null }),
+  ).toMatchObject({ ropeTheta: 5e5, notBuilt: [] });
+  expect(() => parseLlamaConfig({ ...small, rope_theta: 1e4, rope_parameters: { rope_theta: 5e5 } })).toThrow(
+    "rope_theta 10000 and rope_parameters.rope_theta 500000 disagree",
+  );
+  const linear = { type: "linear", factor: 2 };
+  expect(() =>
+    parseLlamaConfig({
+      ...small,
+      rope_parameters: { rope_theta: 1e4, rope_type: "default" },
+      rope_scaling: linear,
+    }),
+  ).toThrow('rope_parameters of rope_type "default" and rope_scaling of rope_type "linear" disagree; keep one');
+  const both = { rope_parameters: { rope_theta: 1e4, rope_type: "linear", factor: 2 }, rope_scaling: linear };
+  expect(parseLlamaConfig({ ...small, ...both }).rope.scaling).toEqual({ kind: "linear", factor: 2 });
+  const unknown = metaModel("LlamaForCausalLM", { ...small, rope_scaling: { rope_type: "longrope" } });
+  expect(() => unknown.forward({ inputIds: ids() } as never)).toThrow(
+    'rope_scaling of rope_type "longrope" is not built; there are default, linear, dynamic, llama3, yarn',
+  );
+});
+
+it.each([
+  [{ rope_scaling: { rope_type: "linear" } }, /rope_scaling: "factor" is missing|rope_scaling: "factor" must be/],
+  [{ rope_scaling: { rope_type: "linear", factor: 0.5 } }, /rope_scaling: "factor" must be a number at least 1/],
+  [{ rope_parameters: { rope_type: "llama3", factor: 8 } }, /rope_parameters: .*"low_freq_factor"/],
+  [{ rope_parameters: { rope_type: "yarn", factor: 4, beta_fast: "32" } }, /rope_parameters: "beta_fast" must be/],
+])("rotary options %j are refused", (source, message) => {
+  expect(() => parseLlamaConfig({ ...small, ...source })).toThrow(message);
+});
+
+it("rotary options are written for each version of transformers, and as they came", () => {
+  const { family } = architectureOf("LlamaForCausalLM");
+  const options = { rope_type: "yarn", factor: 4, original_max_position_embeddings: 10, truncate: false };
+  const written = family.file(
+    family.parse({ ...small, rope_theta: 5e5, rope_scaling: options }) as never,
+    "LlamaForCausalLM",
+  );
+  expect(written).toMatchObject({
+    rope_theta: 5e5,
+    rope_scaling: options,
+    rope_parameters: { ...options, rope_theta: 5e5 },
+  });
+});
+
+it("rotary options of Gemma 3 are two, in both forms", () => {
+  const nested = {
+    rope_parameters: {
+      full_attention: { rope_theta: 1e6, rope_type: "linear", factor: 8 },
+      sliding_attention: { rope_theta: 5e3, rope_type: "default" },
+    },
+  };
+  const flat = { rope_theta: 1e6, rope_local_base_freq: 5e3, rope_scaling: { rope_type: "linear", factor: 8 } };
+  for (const source of [nested, flat, { ...nested, ...flat }])
+    expect(parseGemma3Config({ ...small, ...source })).toMatchObject({
+      rope: { theta: 1e6, scaling: { kind: "linear", factor: 8 } },
+      localRope: { theta: 5e3, scaling: { kind: "default" } },
+    });
+  expect(parseGemma3Config(small)).toMatchObject({ ropeTheta: 1e6, localRope: { theta: 1e4 } });
+  const file = architectureOf("Gemma3ForCausalLM").family.file(
+    parseGemma3Config({ ...small, ...flat }) as never,
+    "Gemma3ForCausalLM",
+  );
+  expect(file).toMatchObject({ ...nested, ...flat });
+  expect(() => parseGemma3Config({ ...small, rope_parameters: { rope_theta: 1e6 } })).toThrow(
+    'config.json: rope_parameters must have an object for each kind of layer, such as "full_attention"',
+  );
+  expect(() => parseGemma3Config({ ...small, ...nested, rope_local_base_freq: 1e4 })).toThrow(
+    "rope_local_base_freq 10000 and rope_parameters.sliding_attention.rope_theta 5000 disagree",
+  );
+});
+
+it("layers have windows as layer_types says, or as older files do", () => {
+  const full = "full_attention";
+  const sliding = "sliding_attention";
+  const three = { ...small, num_hidden_layers: 3 };
+  expect(parseQwen2Config({ ...three, max_window_layers: 1 }).layerTypes).toEqual([full, full, full]);
+  const slides = { use_sliding_window: true, sliding_window: 4, max_window_layers: 1 };
+  expect(parseQwen2Config({ ...three, ...slides }).layerTypes).toEqual([full, sliding, sliding]);
+  expect(parseQwen2Config({ ...three, ...slides, sliding_window: null }).layerTypes).toEqual([full, full, full]);
+  const stated = { ...slides, layer_types: [sliding, full, full] };
+  expect(parseQwen3Config({ ...three, ...stated }).layerTypes).toEqual([sliding, full, full]);
+  expect(parseGemma3Config({ ...three, sliding_window_pattern: 2 }).layerTypes).toEqual([sliding, full, sliding]);
+  expect(() => parseQwen2Config({ ...small, layer_types: [full, full] })).toThrow(
+    "layer_types has 2 entries and num_hidden_layers is 1",
+  );
+  expect(() => parseQwen2Config({ ...small, layer_types: ["chunked_attention"] })).toThrow(/layer_types/);
+});
