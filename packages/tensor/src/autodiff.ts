@@ -2,6 +2,7 @@
  * Symbolic gradients. The graph is the tape: `grad` walks it from the loss towards `wrt` and builds gradient nodes, which are
  * ordinary nodes, so gradients of gradients need nothing more. Nothing is built for inputs that do not lead to `wrt`.
  */
+import { currentPrecision, withPrecision } from "./precision.ts";
 import { isFloat } from "./dtype.ts";
 import { DTypeError, ShapeError } from "./errors.ts";
 import { gradientRule } from "./gradients.ts";
@@ -81,9 +82,15 @@ export function checkpoint(body: (...inputs: Tensor[]) => Tensor, inputs: readon
   const result = body(...inputs);
   const output = makeNode(identity, [result], {}, result.shape, result.dtype);
   const closedOver = storedLeaves(result, inputs);
+  // where `grad` is called, the forward pass's policy is no longer in force
+  const policy = currentPrecision();
   return customVjp(output, [...inputs, ...closedOver], (g) => {
     const again = inputs.map((x) => (isFloat(x.dtype) ? barrier(x, g) : x));
-    return grad(body(...again), [...again, ...closedOver], g);
+    return grad(
+      withPrecision(policy, () => body(...again)),
+      [...again, ...closedOver],
+      g,
+    );
   });
 }
 

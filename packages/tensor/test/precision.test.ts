@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
+  checkpoint,
   compile,
   f16ToF32,
   f32ToF16,
@@ -93,6 +94,28 @@ it("softmax of rows with infinities: zeros where all are masked, NaN where one i
     ]);
     y[5]!.forEach((v, i) => expect(Math.abs(v - [0, 1, 0][i]!)).toBeLessThan(1e-38));
   }
+});
+
+it("a checkpoint is computed again under the policy of its forward pass, wherever grad is called", async () => {
+  const [w, v] = [wasm.parameter([0.3, -0.7, 1.1, 0.2], [2, 2]), wasm.parameter([0.9, 0.1, -0.4, 0.6], [2, 2])];
+  const x = wasm.tensor([0.11, 0.27, -1.3, 0.71], [2, 2]);
+  const body = (input: Tensor): Tensor => ops.matmul(ops.tanh(ops.matmul(input, w.value)), v.value);
+  const gradients = (kept: boolean): Tensor[] => {
+    const y = withPrecision(mixedBf16, () => (kept ? body(x) : checkpoint(body, [x])));
+    return grad(ops.sum(ops.square(ops.cast(y, "f32"))), [w, v]);
+  };
+  const [kept, again] = [gradients(true), gradients(false)];
+  for (const [i, g] of again.entries()) expect(await g.floats()).toEqual(await kept[i]!.floats());
+});
+
+it("the trace sees codes behind whatever decodes them, and no storage behind activations", async () => {
+  const [codes, scales] = [wasm.parameter([1, 2, 3, 4], [2, 2], "u8"), wasm.parameter([0.5, 0.25], [2, 1])];
+  const step = compile(wasm, ({ x }) => {
+    const weight = ops.mul(ops.sub(ops.cast(codes.value, "f32"), 128), scales.value);
+    return { y: ops.matmul(ops.mul(x!, scales.value), weight) };
+  });
+  await step({ x: { data: Float32Array.of(1, 2, 3, 4), shape: [2, 2] } });
+  expect(step.info()[0]?.dtypes.products.map(({ stored }) => stored)).toEqual([[undefined, "u8"]]);
 });
 
 describe("half precision on adversarial inputs stays finite and near f64", () => {

@@ -9,7 +9,7 @@ export interface ProductTrace {
   /** dtypes of both operands and of the result. Products accumulate in f32 (f64 on `reference`). */
   readonly operands: readonly [DType, DType];
   readonly result: DType;
-  /** What the operands are in memory where they are weights or constants: `u8` under dequantization; undefined for activations. */
+  /** What the operands are in memory where they are weights or constants: `u8` where codes are decoded; undefined for activations. */
   readonly stored: readonly [DType | undefined, DType | undefined];
   readonly count: number;
 }
@@ -45,13 +45,34 @@ export function traceDTypes(program: Program): DTypeTrace {
   return { products: [...products.values()].sort((x, y) => y.count - x.count), storage, reductions };
 }
 
-/** The dtype of the parameter or constant behind views, casts and dequantization. */
-function storedAs(node: Node): DType | undefined {
-  let at = node;
-  while (at.leaf === undefined) {
-    const { class: kind } = at.primitive.lowering;
-    if (kind !== "view" && kind !== "cast" && kind !== "dequantize") return undefined;
-    at = at.inputs[0]!;
+/** What a weight may be decoded by: arithmetic and choices, nothing that sums or draws. */
+const DECODES: ReadonlySet<string> = new Set([
+  "unary",
+  "binary",
+  "select",
+  "cast",
+  "constant",
+  "iota",
+  "dequantize",
+  "view",
+  "gather",
+]);
+
+/**
+ * The narrowest dtype of the parameters and constants that a value is made of, where it is made of nothing else: a weight, or codes and the
+ * scales and tables that decode them. Undefined for activations.
+ */
+function storedAs(value: Node): DType | undefined {
+  const seen = new Set<Node>([value]);
+  let narrowest: DType | undefined;
+  for (const node of seen) {
+    if (node.leaf === undefined) {
+      if (!DECODES.has(node.primitive.lowering.class)) return undefined;
+      for (const input of node.inputs) seen.add(input);
+      continue;
+    }
+    if (node.leaf.kind !== "cell" && node.leaf.kind !== "constant") return undefined;
+    if (narrowest === undefined || bytesOf(node.dtype) < bytesOf(narrowest)) narrowest = node.dtype;
   }
-  return at.leaf.kind === "cell" || at.leaf.kind === "constant" ? at.dtype : undefined;
+  return narrowest;
 }
