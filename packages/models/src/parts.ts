@@ -54,6 +54,7 @@ export {
 export { CausalClassification, CausalHead, QuestionAnswering, TokenClassification } from "./shared/heads.ts";
 export { anyTensor, checkBeside, firstToken, textShape, type InputRules, type TextInputs } from "./shared/inputs.ts";
 export { answerLoss, classificationLoss, flatCrossEntropy, nextTokenLoss } from "./shared/losses.ts";
+export { MaskedHead, type MaskedWords } from "./shared/masked-head.ts";
 export { ModelWithHead, type Base } from "./shared/model-with-head.ts";
 export { outputLayer, TiedLinear } from "./shared/output-layer.ts";
 export { runLayers, splitAnswer, type HeadOutputs, type HiddenOutputs, type LayerOutput } from "./shared/outputs.ts";

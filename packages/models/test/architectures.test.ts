@@ -58,7 +58,7 @@ function batch(model: PretrainedModel): Parameters<PretrainedModel["forward"]>[0
   const ids = [2, 3, 4, 5, 6, 2, 7, 3];
   const text = device.tensor(ids, [2, 4], "i32");
   const each = device.tensor([0, 1], [2], "i32");
-  const perToken = "lm_head" in model || "cls" in model;
+  const perToken = "lm_head" in model || model.architecture.endsWith("ForMaskedLM");
   const inputs = {
     inputIds: text,
     attentionMask: device.tensor(Uint8Array.of(1, 1, 1, 1, 1, 1, 1, 0), [2, 4], "bool"),
@@ -159,6 +159,9 @@ describe("sizes", () => {
     ["GPT2LMHeadModel", {}, 124_439_808],
     ["GPT2ForSequenceClassification", {}, 124_441_344],
     ["DistilBertForSequenceClassification", {}, 66_955_010],
+    ["DistilBertForMaskedLM", {}, 66_985_530],
+    ["DistilBertForQuestionAnswering", {}, 66_364_418],
+    ["RobertaForMaskedLM", { max_position_embeddings: 514, type_vocab_size: 1 }, 124_697_433],
     ["RobertaForSequenceClassification", { max_position_embeddings: 514, type_vocab_size: 1 }, 124_647_170],
     ["LlamaForCausalLM", {}, 6_738_415_616],
     ["MistralForCausalLM", {}, 7_241_732_096],

@@ -312,8 +312,8 @@ describe("a file that does not say what it is", () => {
     expect(() => architectureFor({ model_type: "bert", architectures: ["GPT2LMHeadModel"] })).toThrow(
       /model_type "bert" and architecture "GPT2LMHeadModel" disagree/,
     );
-    expect(() => architectureFor({ model_type: "distilbert" }, "TOKEN_CLS")).toThrow(
-      /a distilbert for task "TOKEN_CLS" is not built; there are SEQ_CLS/,
+    expect(() => architectureFor({ model_type: "distilbert" }, "CAUSAL_LM")).toThrow(
+      /a distilbert for task "CAUSAL_LM" is not built; there are SEQ_CLS, TOKEN_CLS, QUESTION_ANS/,
     );
   });
 

@@ -19,16 +19,11 @@ export const SMALL: Readonly<Record<string, (s: Sizes) => ConfigSource>> = {
   RobertaForSequenceClassification: roberta,
   RobertaForTokenClassification: roberta,
   RobertaForQuestionAnswering: roberta,
-  DistilBertForSequenceClassification: (s) => ({
-    model_type: "distilbert",
-    vocab_size: s.vocab,
-    dim: s.heads * s.width,
-    n_heads: s.heads,
-    n_layers: s.layers,
-    hidden_dim: 3 * s.heads * s.width,
-    max_position_embeddings: s.positions,
-    initializer_range: 0.3,
-  }),
+  RobertaForMaskedLM: roberta,
+  DistilBertForSequenceClassification: distilbert,
+  DistilBertForTokenClassification: distilbert,
+  DistilBertForQuestionAnswering: distilbert,
+  DistilBertForMaskedLM: distilbert,
   GPT2LMHeadModel: gpt2,
   GPT2ForSequenceClassification: gpt2,
   LlamaForCausalLM: llama,
@@ -65,6 +60,19 @@ function roberta(s: Sizes): ConfigSource {
     pad_token_id: 1,
     max_position_embeddings: s.positions + 2,
     type_vocab_size: 1,
+  };
+}
+
+function distilbert(s: Sizes): ConfigSource {
+  return {
+    model_type: "distilbert",
+    vocab_size: s.vocab,
+    dim: s.heads * s.width,
+    n_heads: s.heads,
+    n_layers: s.layers,
+    hidden_dim: 3 * s.heads * s.width,
+    max_position_embeddings: s.positions,
+    initializer_range: 0.3,
   };
 }
 

@@ -3,13 +3,10 @@ import { activation, LayerNorm, Linear, Module, Weight, type Projection } from "
 import { ops, type Tensor } from "@lowrank/tensor";
 import type { ModelFamily } from "../pretrained.ts";
 import { initOf } from "../shared/config.ts";
-import { anyTensor, type InputRules } from "../shared/inputs.ts";
-import { flatCrossEntropy } from "../shared/losses.ts";
-import { ModelWithHead } from "../shared/model-with-head.ts";
+import { MaskedHead, type MaskedWords } from "../shared/masked-head.ts";
 import type { BertConfig } from "./config.ts";
 import type { BertInputs } from "./embeddings.ts";
 import { BERT } from "./family.ts";
-import type { TaskOutputs } from "./heads.ts";
 import { BertModel, type BertOutputs } from "./model.ts";
 
 class PredictionTransform extends Module {
@@ -55,7 +52,7 @@ class PredictionHead extends Module {
   }
 }
 
-class MaskedHead extends Module {
+class PredictionHeads extends Module {
   readonly predictions: PredictionHead;
 
   constructor(config: BertConfig) {
@@ -69,22 +66,17 @@ class MaskedHead extends Module {
   }
 }
 
-export interface MaskedInputs extends BertInputs {
-  /** i32 [batch, length], −100 where nothing is predicted; or [slots] together with `positions`. */
-  readonly labels?: Tensor;
-  /** i32 [slots]: flat positions (row · length + column) whose vocabulary logits are wanted. Saves the projection everywhere else. */
-  readonly positions?: Tensor;
-}
+export type MaskedInputs = BertInputs & MaskedWords;
 
-export class BertForMaskedLM extends ModelWithHead<BertConfig, MaskedInputs, BertOutputs, TaskOutputs> {
+export class BertForMaskedLM extends MaskedHead<BertConfig, MaskedInputs, BertOutputs> {
   static readonly family: ModelFamily<BertConfig> = BERT;
   static readonly architecture: string = "BertForMaskedLM";
   declare readonly bert: BertModel;
-  readonly cls: MaskedHead;
+  readonly cls: PredictionHeads;
 
   constructor(config: BertConfig) {
     super(config, new BertModel(config, { pooler: false }));
-    this.cls = new MaskedHead(config);
+    this.cls = new PredictionHeads(config);
   }
 
   override get tied(): ReadonlyMap<string, string> {
@@ -100,19 +92,7 @@ export class BertForMaskedLM extends ModelWithHead<BertConfig, MaskedInputs, Ber
     );
   }
 
-  override get extraInputs(): InputRules {
-    return { ...super.extraInputs, positions: anyTensor };
-  }
-
-  /** logits [batch, length, vocab], or [slots, vocab] with `positions`. */
-  compute(inputs: MaskedInputs): TaskOutputs {
-    const base = this.bert.compute(inputs);
-    const hidden = base.lastHiddenState;
-    const wanted =
-      inputs.positions === undefined
-        ? hidden
-        : ops.gatherRows(ops.reshape(hidden, [-1, this.config.hiddenSize]), inputs.positions);
-    const logits = this.cls.forward(wanted, this.bert.embeddings.word_embeddings.weight);
-    return { ...base, logits, loss: flatCrossEntropy(logits, inputs.labels) };
+  protected score(hidden: Tensor): Tensor {
+    return this.cls.forward(hidden, this.bert.embeddings.word_embeddings.weight);
   }
 }

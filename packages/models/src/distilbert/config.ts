@@ -18,6 +18,7 @@ export interface DistilBertConfig extends ModelConfig {
   readonly dropout: number;
   readonly attentionDropout: number;
   readonly seqClassifDropout: number;
+  readonly qaDropout: number;
   /** Undefined: no id is padding. */
   readonly padTokenId: number | undefined;
 }
@@ -33,6 +34,7 @@ interface DistilBertValues {
   readonly dropout: number;
   readonly attentionDropout: number;
   readonly seqClassifDropout: number;
+  readonly qaDropout: number;
   readonly initializerRange: number;
   readonly padTokenId: number | null;
   readonly tieWordEmbeddings: boolean;
@@ -52,6 +54,7 @@ export const DISTILBERT_TABLE: ConfigTable<DistilBertValues> = {
     dropout: floatKey("dropout", probability, 0.1),
     attentionDropout: floatKey("attention_dropout", probability, 0.1),
     seqClassifDropout: floatKey("seq_classif_dropout", probability, 0.2),
+    qaDropout: floatKey("qa_dropout", probability, 0.1),
     initializerRange: floatKey("initializer_range", spread, 0.02),
     padTokenId: key("pad_token_id", tokenId, 0),
     tieWordEmbeddings: key("tie_word_embeddings", flag, true),
@@ -60,8 +63,7 @@ export const DISTILBERT_TABLE: ConfigTable<DistilBertValues> = {
   // the table of sines would be no weight that trains
   shapes: { sinusoidal_pos_embds: false },
   functions: {},
-  harmless: ["qa_dropout", "tie_weights_"],
-  harmlessFloats: ["qa_dropout"],
+  harmless: ["tie_weights_"],
 };
 
 export function parseDistilBertConfig(source: ConfigSource, overrides: ConfigOverrides = {}): DistilBertConfig {

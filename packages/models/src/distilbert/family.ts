@@ -24,5 +24,5 @@ export const DISTILBERT: ModelFamily<DistilBertConfig> = {
   // as BERT's
   gradientFree: ["attention.k_lin.bias"],
   buffers: ["position_ids"],
-  heads: { SEQ_CLS: ["pre_classifier", "classifier"] },
+  heads: { SEQ_CLS: ["pre_classifier", "classifier"], TOKEN_CLS: ["classifier"], QUESTION_ANS: ["qa_outputs"] },
 };

@@ -1,8 +1,9 @@
-/** DistilBERT with a classifier on top. */
+/** DistilBERT with a task on top. Losses are transformers' defaults. */
 import { Dropout, Linear, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
 import type { ModelFamily } from "../pretrained.ts";
 import { initOf } from "../shared/config.ts";
+import { QuestionAnswering, TokenClassification, type AnswerInputs } from "../shared/heads.ts";
 import { firstToken, type TextInputs } from "../shared/inputs.ts";
 import { classificationLoss } from "../shared/losses.ts";
 import { ModelWithHead } from "../shared/model-with-head.ts";
@@ -43,5 +44,40 @@ export class DistilBertForSequenceClassification extends ModelWithHead<
       this.dropout.forward(ops.relu(this.pre_classifier.forward(firstToken(base.lastHiddenState)))),
     );
     return { ...base, logits, loss: classificationLoss(logits, inputs.labels, this.config) };
+  }
+}
+
+export interface DistilBertTokenInputs extends TextInputs {
+  /** i32 [batch, length]; −100 counts for nothing. */
+  readonly labels?: Tensor;
+}
+
+export class DistilBertForTokenClassification extends TokenClassification<
+  DistilBertConfig,
+  DistilBertTokenInputs,
+  HiddenOutputs
+> {
+  static readonly family: ModelFamily<DistilBertConfig> = DISTILBERT;
+  static readonly architecture: string = "DistilBertForTokenClassification";
+  declare readonly distilbert: DistilBertModel;
+
+  constructor(config: DistilBertConfig) {
+    super(config, new DistilBertModel(config), new Dropout(config.dropout));
+  }
+}
+
+export type DistilBertQuestionInputs = TextInputs & AnswerInputs;
+
+export class DistilBertForQuestionAnswering extends QuestionAnswering<
+  DistilBertConfig,
+  DistilBertQuestionInputs,
+  HiddenOutputs
+> {
+  static readonly family: ModelFamily<DistilBertConfig> = DISTILBERT;
+  static readonly architecture: string = "DistilBertForQuestionAnswering";
+  declare readonly distilbert: DistilBertModel;
+
+  constructor(config: DistilBertConfig) {
+    super(config, new DistilBertModel(config), new Dropout(config.qaDropout));
   }
 }

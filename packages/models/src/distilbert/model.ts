@@ -9,8 +9,8 @@ import { runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outpu
 import type { DistilBertConfig } from "./config.ts";
 import { DISTILBERT } from "./family.ts";
 
-/** DistilBERT's config has no key for it. */
-const EPS = 1e-12;
+/** Of its norms; DistilBERT's config has no key for it. */
+export const EPS = 1e-12;
 
 class DistilBertEmbeddings extends Module {
   readonly word_embeddings: Embedding;

@@ -6,6 +6,7 @@ import {
   RobertaForSequenceClassification,
   RobertaForTokenClassification,
 } from "./heads.ts";
+import { RobertaForMaskedLM } from "./masked.ts";
 import { RobertaModel } from "./model.ts";
 
 export const robertaModels: FamilyModels = {
@@ -16,11 +17,13 @@ export const robertaModels: FamilyModels = {
     TOKEN_CLS: RobertaForTokenClassification,
     QUESTION_ANS: RobertaForQuestionAnswering,
   },
+  others: [RobertaForMaskedLM],
 };
 
 export { parseRobertaConfig, type RobertaConfig } from "./config.ts";
 export {
   ROBERTA,
+  RobertaForMaskedLM,
   RobertaForQuestionAnswering,
   RobertaForSequenceClassification,
   RobertaForTokenClassification,

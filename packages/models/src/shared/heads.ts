@@ -51,11 +51,14 @@ export abstract class QuestionAnswering<
   Hidden extends HiddenOutputs,
 > extends ModelWithHead<Config, Inputs, Hidden, Hidden & AnswerOutputs> {
   readonly qa_outputs: Projection;
+  readonly dropout: Dropout | undefined;
 
-  constructor(config: Config, base: Base<Inputs, Hidden>) {
+  /** @param dropout of the hidden states */
+  constructor(config: Config, base: Base<Inputs, Hidden>, dropout?: Dropout) {
     super(config, base);
     // as many as labels, in transformers too; only two are a start and an end
     this.qa_outputs = new Linear(config.hiddenSize, config.numLabels, { init: initOf(config) });
+    this.dropout = dropout;
   }
 
   override get extraInputs(): InputRules {
@@ -64,7 +67,8 @@ export abstract class QuestionAnswering<
 
   compute(inputs: Inputs): Hidden & AnswerOutputs {
     const base = this.base.compute(inputs);
-    const { startLogits, endLogits } = splitAnswer(this.qa_outputs.forward(base.lastHiddenState));
+    const hidden = this.dropout?.forward(base.lastHiddenState) ?? base.lastHiddenState;
+    const { startLogits, endLogits } = splitAnswer(this.qa_outputs.forward(hidden));
     const loss = answerLoss({ startLogits, endLogits }, inputs, this.architecture);
     return { ...base, startLogits, endLogits, loss };
   }
