@@ -70,6 +70,11 @@ const FILES: Readonly<Record<string, () => unknown>> = {
       pre_tokenizer: { ...(file["pre_tokenizer"] as object), add_prefix_space: true },
       post_processor: { type: "RobertaProcessing", sep: end, cls: end, trim_offsets: true, add_prefix_space: true },
     })),
+  unigram: () => json(fixtures, "unigram.tokenizer.json"),
+  "unigram-unk": () => json(fixtures, "unigram-unk.tokenizer.json"),
+  "spm-precompiled": () => json(fixtures, "spm-precompiled.tokenizer.json"),
+  "llama-legacy": () => json(fixtures, "llama-legacy.tokenizer.json"),
+  "llama-metaspace": () => json(fixtures, "llama-metaspace.tokenizer.json"),
   llama3: () => json(fixtures, "llama3.tokenizer.json"),
   qwen: () => json(fixtures, "qwen.tokenizer.json"),
 };

@@ -149,13 +149,13 @@ describe("a file", () => {
     ["a list", [], "must be an object"],
     [
       "an unbuilt model",
-      change(["model", "type"], "Unigram"),
-      '"model" is of type "Unigram", which is not built; built: WordPiece, BPE',
+      change(["model", "type"], "WordLevel"),
+      '"model" is of type "WordLevel", which is not built; built: WordPiece, BPE, Unigram',
     ],
     [
       "an unbuilt part",
-      change(["pre_tokenizer"], { type: "Metaspace" }),
-      '"pre_tokenizer" is of type "Metaspace", which is not built',
+      change(["pre_tokenizer"], { type: "UnicodeScripts" }),
+      '"pre_tokenizer" is of type "UnicodeScripts", which is not built',
     ],
     ["a type that every object has", change(["normalizer"], { type: "constructor" }), "which is not built"],
     [
@@ -197,9 +197,34 @@ describe("a file", () => {
     ["a merge of three", change(["model", "merges"], ["a b b"]), '"model.merges.0" must be two tokens'],
     ["random merges", change(["model", "dropout"], 0.1), '"model.dropout" must be 0 or null'],
     [
-      "byte fallback",
-      change(["model", "byte_fallback"], true),
-      '"model.byte_fallback" must be false (byte fallback is not built)',
+      "a replaced pattern nobody knows",
+      change(["normalizer"], { type: "Replace", pattern: { Regex: "(a|a)+$" }, content: "" }),
+      'replaces the pattern "(a|a)+$", which is none of the known ones',
+    ],
+    [
+      "a space before the text and none",
+      change(["pre_tokenizer"], {
+        type: "Metaspace",
+        replacement: "▁",
+        add_prefix_space: false,
+        prepend_scheme: "always",
+      }),
+      'has "add_prefix_space": false and "prepend_scheme": "always", which contradict each other',
+    ],
+    [
+      "a character map that is none",
+      change(["normalizer"], { type: "Precompiled", precompiled_charsmap: "AAAA" }),
+      "has a character map of 3 bytes whose index does not fit into it",
+    ],
+    [
+      "an unknown token beyond the vocabulary",
+      change(["model"], { type: "Unigram", unk_id: 1, vocab: [["a", 0]] }),
+      '"model" has 1 tokens, and the unknown one would be number 1',
+    ],
+    [
+      "a token without a score",
+      change(["model"], { type: "Unigram", unk_id: 0, vocab: [["a", "0"]] }),
+      '"model.vocab.0" must be a token of at most 1024 characters and its score, got ["a","0"]',
     ],
     [
       "an unknown token that is none",

@@ -341,11 +341,91 @@ const BPE: Json = {
     ],
   },
 };
-const TEXTS = ["hello world. ab", "a b\tab aab é ²", "", "[CLS] a <|end|>b"];
+const CHARACTER_MAP =
+  "AAQAAAAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAFAACACgUAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAACsCAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAC9BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAcAAIC9BQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIEFAAAAAACAAAAAAMIEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAwAAgIYFAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAADvBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABmaQBmACAAMeKBhDIA";
+/** The 256 bytes, of which damaged files lose some. */
+const BYTES = Array.from({ length: 256 }, (_, i) => `<0x${i.toString(16).toUpperCase().padStart(2, "0")}>`);
+const TURN = {
+  id: 264,
+  content: "<|end|>",
+  single_word: true,
+  lstrip: true,
+  rstrip: true,
+  normalized: true,
+  special: false,
+};
+/** As Llama 2's. */
+const BYTE_FALLBACK: Json = {
+  version: "1.0",
+  truncation: null,
+  padding: null,
+  added_tokens: [TURN],
+  normalizer: {
+    type: "Sequence",
+    normalizers: [
+      { type: "Prepend", prepend: "▁" },
+      { type: "Replace", pattern: { String: " " }, content: "▁" },
+      { type: "Strip", strip_left: false, strip_right: true },
+    ],
+  },
+  pre_tokenizer: { type: "Split", pattern: { String: "▁" }, behavior: "MergedWithNext", invert: false },
+  post_processor: null,
+  decoder: {
+    type: "Sequence",
+    decoders: [
+      { type: "Replace", pattern: { String: "▁" }, content: " " },
+      { type: "ByteFallback" },
+      { type: "Fuse" },
+      { type: "Strip", content: " ", start: 1, stop: 0 },
+    ],
+  },
+  model: {
+    type: "BPE",
+    dropout: null,
+    unk_token: "<unk>",
+    continuing_subword_prefix: null,
+    end_of_word_suffix: null,
+    fuse_unk: true,
+    byte_fallback: true,
+    ignore_merges: false,
+    vocab: Object.fromEntries(["<unk>", "a", "b", "▁", "ab", "▁a", "▁b", "▁ab", ...BYTES].map((t, i) => [t, i])),
+    merges: [
+      ["a", "b"],
+      ["▁", "a"],
+      ["▁", "b"],
+      ["▁", "ab"],
+    ],
+  },
+};
+/** As T5's, with a character map of four entries. */
+const UNIGRAM: Json = {
+  version: "1.0",
+  truncation: null,
+  padding: null,
+  added_tokens: [TURN],
+  normalizer: {
+    type: "Sequence",
+    normalizers: [
+      { type: "Precompiled", precompiled_charsmap: CHARACTER_MAP },
+      { type: "Nmt" },
+      { type: "Replace", pattern: { Regex: " {2,}" }, content: " " },
+    ],
+  },
+  pre_tokenizer: { type: "Metaspace", replacement: "▁", prepend_scheme: "first", split: true },
+  post_processor: null,
+  decoder: { type: "Metaspace", replacement: "▁", prepend_scheme: "first", split: true },
+  model: {
+    type: "Unigram",
+    unk_id: 0,
+    byte_fallback: true,
+    vocab: ["<unk>", "a", "b", "▁", "ab", "▁a", "▁b", "▁ab", ...BYTES].map((t, i) => [t, -(i % 9)]),
+  },
+};
+const TEXTS = ["ab  ﬁ½ 🎬", "hello world. ab", "a b\tab aab é ²", "", "[CLS] a <|end|>b"];
 
 const tokenizerJson: FuzzFormat = {
   name: "tokenizer.json",
-  draw: (random) => damaged(pick(random, [WORDPIECE, BPE]), random),
+  draw: (random) => damaged(pick(random, [WORDPIECE, BPE, BYTE_FALLBACK, UNIGRAM]), random),
   async read(bytes) {
     const tokenizer = await loadTokenizer(memory({ "tokenizer.json": bytes }));
     return TEXTS.map((text) => ({

@@ -28,14 +28,14 @@ export function originOf({ base, spans }: AlignedText, from: number, to: number)
   return from === to ? [spans[2 * from] ?? 0, spans[2 * from] ?? 0] : [spans[2 * from]!, spans[2 * to - 1]!];
 }
 
-/** Replaces each character that `pattern` (global, one character long) finds; what stands for it has its place in the input. */
-export function substitute(from: AlignedText, pattern: RegExp, by: (character: string) => string): AlignedText {
-  /** At, old length, new length of what does not stay one unit (or one pair) long. */
+/** Replaces what `pattern` (global) finds; what stands for it has the place of the last character found. */
+export function substitute(from: AlignedText, pattern: RegExp, by: (found: string) => string): AlignedText {
+  /** At, old length, new length of what is not one unit (or one pair) before and after. */
   const edits: number[] = [];
-  const text = from.text.replace(pattern, (character, at: number) => {
-    const replaced = by(character);
-    if (replaced.length !== character.length || (replaced.length === 2 && replaced.codePointAt(0)! < 0x10000))
-      edits.push(at, character.length, replaced.length);
+  const text = from.text.replace(pattern, (found, at: number) => {
+    const replaced = by(found);
+    if (replaced.length !== found.length || !isCharacter(found) || !isCharacter(replaced))
+      edits.push(at, found.length, replaced.length);
     return replaced;
   });
   if (text === from.text) return from;
@@ -51,7 +51,8 @@ export function substitute(from: AlignedText, pattern: RegExp, by: (character: s
   for (let i = 0; i < edits.length; i += 3) {
     const [at, was, is] = [edits[i]!, edits[i + 1]!, edits[i + 2]!];
     copyTo(at);
-    const [start, end] = originOf(from, at, at + was);
+    const last = was > 1 && from.text.codePointAt(at + was - 2)! > 0xffff ? 2 : 1;
+    const [start, end] = originOf(from, at + was - last, at + was);
     for (let k = 0; k < is; k++, write++) {
       spans[2 * write] = start;
       spans[2 * write + 1] = end;
@@ -60,6 +61,14 @@ export function substitute(from: AlignedText, pattern: RegExp, by: (character: s
   }
   copyTo(from.text.length);
   return { text, base: 0, spans };
+}
+
+const isCharacter = (text: string): boolean =>
+  text.length === 1 || (text.length === 2 && text.codePointAt(0)! > 0xffff);
+
+/** `put` before the text, with the place of its first character; nothing stands before nothing. */
+export function prepend(text: AlignedText, put: string): AlignedText {
+  return substitute(text, /^[^]/gu, (first) => put + first);
 }
 
 /** Spans of a text whose units follow one another; of a surrogate pair both units get the pair's. */

@@ -1,6 +1,7 @@
 /** Byte-pair encoding: of all neighbours the pair that was learnt first becomes one symbol, until none is left. Sennrich et al. 2016. */
 import { quote } from "@lowrank/tensor";
 import { absent, flag, leaf, refuse, text, type Place, type Rule } from "@lowrank/tensor/check";
+import { byteIds, byteLength, placesOfBytes } from "./byte-fallback.ts";
 import { mergeAll, MergeTable } from "./merging.ts";
 import { part, type Part } from "./parts.ts";
 import { remembering, type Pieces, type SubwordModel } from "./subword-model.ts";
@@ -12,7 +13,7 @@ interface BytePairOptions {
   continuing_subword_prefix: string | undefined;
   end_of_word_suffix: string | undefined;
   fuse_unk: boolean | undefined;
-  byte_fallback: false | undefined;
+  byte_fallback: boolean | undefined;
   ignore_merges: boolean | undefined;
   vocab: Vocabulary;
   merges: [string, string][];
@@ -39,6 +40,7 @@ function build(options: BytePairOptions, at: Place): SubwordModel {
     continuing_subword_prefix: prefix = "",
     end_of_word_suffix: suffix = "",
     fuse_unk = false,
+    byte_fallback = false,
     ignore_merges = false,
   } = options;
   const unknown =
@@ -46,26 +48,13 @@ function build(options: BytePairOptions, at: Place): SubwordModel {
       ? undefined
       : (vocab.ids.get(unk_token) ??
         refuse(at, `has the unknown token ${quote(unk_token)}, which is not in its vocabulary`));
+  const bytes = byte_fallback ? byteIds(vocab) : undefined;
   const table = new MergeTable(vocab, options.merges, prefix, at);
 
   const find = (word: string): Pieces => {
     const complete = ignore_merges ? vocab.ids.get(word) : undefined;
     if (complete !== undefined) return { ids: [complete], ends: [word.length] };
-    const symbols: number[] = [];
-    const lengths: number[] = [];
-    let afterUnknown = false;
-    for (let start = 0; start < word.length;) {
-      const character = String.fromCodePoint(word.codePointAt(start)!);
-      const end = start + character.length;
-      const id = vocab.ids.get((start > 0 ? prefix : "") + character + (end === word.length ? suffix : ""));
-      if (id === undefined && afterUnknown && fuse_unk) lengths[lengths.length - 1]! += character.length;
-      else if (id !== undefined || unknown !== undefined) {
-        symbols.push(id ?? unknown!);
-        lengths.push(character.length);
-      }
-      afterUnknown = id === undefined && unknown !== undefined;
-      start = end;
-    }
+    const { symbols, lengths } = symbolsOf(word);
     mergeAll(symbols, lengths, table);
     const ids: number[] = [];
     const ends: number[] = [];
@@ -75,9 +64,56 @@ function build(options: BytePairOptions, at: Place): SubwordModel {
       ids.push(symbols[i]!);
       ends.push((end += length));
     }
-    return { ids, ends };
+    return bytes === undefined ? { ids, ends } : { ids, ...inUnits(word, ends) };
+  };
+
+  /** The characters of a word before any merge. Lengths are in UTF-16 units, with byte fallback in UTF-8 bytes. */
+  const symbolsOf = (word: string): { symbols: number[]; lengths: number[] } => {
+    const symbols: number[] = [];
+    const lengths: number[] = [];
+    const add = (id: number, length: number): void => {
+      symbols.push(id);
+      lengths.push(length);
+    };
+    // what is unknown waits for its unknown neighbours; bytes do not wait for it
+    let waiting = 0;
+    for (let start = 0; start < word.length;) {
+      const point = word.codePointAt(start)!;
+      const character = String.fromCodePoint(point);
+      const end = start + character.length;
+      const length = bytes === undefined ? character.length : byteLength(point);
+      const spelt = (start > 0 ? prefix : "") + character + (end === word.length ? suffix : "");
+      start = end;
+      const id = vocab.ids.get(spelt);
+      if (id !== undefined) {
+        if (waiting > 0) add(unknown!, waiting);
+        waiting = 0;
+        add(id, length);
+        continue;
+      }
+      const fallback = bytes?.(spelt);
+      if (fallback !== undefined) for (const byte of fallback) add(byte, 1);
+      else if (unknown !== undefined) {
+        if (waiting > 0 && !fuse_unk) add(unknown, waiting);
+        waiting = length + (fuse_unk ? waiting : 0);
+      }
+    }
+    if (waiting > 0) add(unknown!, waiting);
+    return { symbols, lengths };
   };
   return { vocabulary: vocab, pieces: remembering(find) };
+}
+
+/** Ends in bytes as places in UTF-16 units: a token of some bytes of a character stands where the character does. */
+function inUnits(word: string, ends: readonly number[]): Pick<Pieces, "starts" | "ends"> {
+  const places = placesOfBytes(word);
+  let from = 0;
+  const starts = ends.map((end) => {
+    const start = places.starts[from] ?? word.length;
+    from = end;
+    return start;
+  });
+  return { starts, ends: ends.map((end) => places.ends[end - 1] ?? word.length) };
 }
 
 export const bytePair: Part<SubwordModel> = part<BytePairOptions, SubwordModel>(
@@ -87,7 +123,7 @@ export const bytePair: Part<SubwordModel> = part<BytePairOptions, SubwordModel>(
     continuing_subword_prefix: absent(text),
     end_of_word_suffix: absent(text),
     fuse_unk: absent(flag),
-    byte_fallback: absent(leaf<false>("false (byte fallback is not built)", (v) => v === false)),
+    byte_fallback: absent(flag),
     ignore_merges: absent(flag),
     vocab: vocabulary,
     merges,

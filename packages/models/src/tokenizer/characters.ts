@@ -50,6 +50,15 @@ export const BERT_CONTROL: RegExp =
 /** White space other than the space; JavaScript's `\s` differs: it has U+FEFF and lacks U+0085. */
 export const OTHER_WHITE_SPACE: RegExp = /(?! )\p{White_Space}/gu;
 
+/** Characters that decompose by today's Unicode, and do not there: its normal forms are those of Unicode 11. */
+export const LATER_DECOMPOSED: RegExp = new RegExp(
+  `[${[
+    String.raw`\u32ff\ua7f1-\ua7f4\uab69\u{105c9}\u{105e4}\u{10781}-\u{107ba}\u{11383}\u{11385}\u{1138e}\u{11391}\u{113c5}\u{113c7}-\u{113c8}\u{11938}`,
+    String.raw`\u{16121}-\u{16128}\u{16d68}-\u{16d6a}\u{1ccd6}-\u{1ccf9}\u{1e030}-\u{1e06d}\u{1f16c}\u{1fbf0}-\u{1fbf9}`,
+  ].join("")}]`,
+  "u",
+);
+
 /** Ideographs around which BERT puts spaces; not Hangul or Kana, whose words are written with spaces or not split at all. */
 export const IDEOGRAPH: RegExp =
   /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/gu;

@@ -10,6 +10,7 @@ import { PLAIN, postProcessor, type PostProcessor } from "./post-processor.ts";
 import { preTokenizer, type PreTokenizer } from "./pre-tokenizer.ts";
 import type { SubwordModel } from "./subword-model.ts";
 import { TRUNCATION_SIDES, type TruncationSide } from "./truncation.ts";
+import { unigram } from "./unigram.ts";
 import { wordPiece } from "./word-piece.ts";
 
 /** The parts of a tokenizer, in the order in which a text goes through them. */
@@ -33,7 +34,7 @@ interface TokenizerFile {
   post_processor: PostProcessor | undefined;
   decoder: Decoder | undefined;
 }
-const MODELS: Readonly<Record<string, Part<SubwordModel>>> = { WordPiece: wordPiece, BPE: bytePair };
+const MODELS: Readonly<Record<string, Part<SubwordModel>>> = { WordPiece: wordPiece, BPE: bytePair, Unigram: unigram };
 /** Files of before 2021 do not name their model's type. */
 const modelType = (value: object): string | undefined =>
   "merges" in value ? "BPE" : "max_input_chars_per_word" in value ? "WordPiece" : undefined;

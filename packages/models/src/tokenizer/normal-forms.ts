@@ -3,16 +3,32 @@
  * went where follows from two facts: equal marks keep their order, and a composed character takes the first of each mark it is made of.
  */
 import { rewrite, type AlignedText } from "./aligned-text.ts";
+import { LATER_DECOMPOSED } from "./characters.ts";
 
 export type NormalForm = "NFC" | "NFD" | "NFKC" | "NFKD";
 
 export function normalForm(from: AlignedText, form: NormalForm): AlignedText {
-  const result = from.text.normalize(form);
-  if (result === from.text) return from;
+  if (from.text.normalize(form) === from.text) return from;
+  const characters: string[] = [];
+  const changes: number[] = [];
+  // a character that stays as it is parts what stands before it from what follows
+  for (const [i, piece] of from.text.split(PARTING).entries()) {
+    if (i % 2 === 0) normalize(piece, form, characters, changes);
+    else {
+      characters.push(piece);
+      changes.push(0);
+    }
+  }
+  return rewrite(from, characters, changes);
+}
+const PARTING = new RegExp(`(${LATER_DECOMPOSED.source})`, "u");
+
+/** Appends the characters of `text` in the form, and the change (see `rewrite`) that each of them is. */
+function normalize(text: string, form: NormalForm, characters: string[], changes: number[]): void {
   const decomposition = form === "NFKC" || form === "NFKD" ? "NFKD" : "NFD";
   /** For each decomposed character, in the order of the input: whether it begins what its source decomposes to (0) or follows (1). */
   const changesOf = new Map<string, { readonly changes: number[]; next: number }>();
-  for (const source of from.text) {
+  for (const source of text) {
     let change = 0;
     for (const part of source < "\x80" ? source : source.normalize(decomposition)) {
       const queue = changesOf.get(part);
@@ -26,12 +42,14 @@ export function normalForm(from: AlignedText, form: NormalForm): AlignedText {
     return queue?.changes[queue.next++] ?? 0;
   };
   const composes = form === "NFC" || form === "NFKC";
-  const characters = [...result];
-  const changes = characters.map((character) => {
-    if (!composes || character < "\x80") return take(character);
+  for (const character of text.normalize(form)) {
+    characters.push(character);
+    if (!composes || character < "\x80") {
+      changes.push(take(character));
+      continue;
+    }
     let change = 1;
     for (const part of character.normalize("NFD")) change += take(part) - 1;
-    return change;
-  });
-  return rewrite(from, characters, changes);
+    changes.push(change);
+  }
 }

@@ -1,21 +1,12 @@
 /** Pre-tokenizers: where a normalized text is cut before the model sees it. Names and rules are those of Hugging Face's `tokenizers`. */
 import { quote } from "@lowrank/tensor";
-import {
-  anyOf,
-  fields,
-  flag,
-  listOf,
-  oneOf,
-  optional,
-  refuse,
-  text as string,
-  type Rule,
-  type Rules,
-} from "@lowrank/tensor/check";
-import { substitute, type AlignedText } from "./aligned-text.ts";
+import { flag, listOf, oneOf, optional, refuse, type Rule, type Rules } from "@lowrank/tensor/check";
+import { prepend, type AlignedText } from "./aligned-text.ts";
 import { toByteCharacters } from "./byte-level.ts";
 import { BERT_WORD, PUNCTUATION, WORD_CLASS } from "./characters.ts";
+import { METASPACE_RULES, metaspace, type MetaspaceOptions } from "./metaspace.ts";
 import { part, partOf, type Part } from "./parts.ts";
+import { literal, searched, type ReplaceOptions } from "./replace.ts";
 import { GPT2_SPLIT, knownSplit } from "./split-patterns.ts";
 import { split, SPLIT_BEHAVIOURS, type SplitBehaviour } from "./split.ts";
 
@@ -35,11 +26,13 @@ export const BYTE_LEVEL_RULES: Rules<ByteLevelOptions> = {
 };
 
 interface SplitOptions {
-  pattern: { String: string } | { Regex: string };
+  pattern: ReplaceOptions["pattern"];
   behavior: SplitBehaviour;
   invert: boolean;
 }
 
+/** Nothing is found; the empty string is not, either. */
+const NOWHERE = /(?!)/gu;
 const behaviour: Rule<SplitBehaviour> = oneOf(...SPLIT_BEHAVIOURS);
 const WORDS = new RegExp(`[${WORD_CLASS}]+|[^${WORD_CLASS}\\p{White_Space}]+`, "gu");
 const ALL_BUT_SPACE = /\P{White_Space}+/gu;
@@ -47,7 +40,7 @@ const ALL_BUT_SPACE = /\P{White_Space}+/gu;
 function byteLevel({ add_prefix_space, use_regex = true }: ByteLevelOptions): PreTokenizer {
   return (text) => {
     // the space has the place of the character that it stands before
-    const prefixed = add_prefix_space && !text.text.startsWith(" ") ? substitute(text, /^[^]/gu, (c) => ` ${c}`) : text;
+    const prefixed = add_prefix_space && !text.text.startsWith(" ") ? prepend(text, " ") : text;
     return (use_regex ? split(prefixed, GPT2_SPLIT, "Isolated") : [prefixed]).map(toByteCharacters);
   };
 }
@@ -70,15 +63,12 @@ const PRE_TOKENIZERS: Readonly<Record<string, Part<PreTokenizer>>> = {
   ),
   Split: part<SplitOptions, PreTokenizer>(
     {
-      pattern: anyOf(fields<{ String: string }>({ String: string }), fields<{ Regex: string }>({ Regex: string })),
+      pattern: searched,
       behavior: behaviour,
       invert: flag,
     },
     ({ pattern, behavior, invert }, at) => {
-      const found =
-        "Regex" in pattern
-          ? knownSplit(pattern.Regex)
-          : new RegExp(pattern.String.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"), "gu");
+      const found = "Regex" in pattern ? knownSplit(pattern.Regex) : (literal(pattern.String) ?? NOWHERE);
       if (found === undefined)
         return refuse(
           at,
@@ -87,6 +77,7 @@ const PRE_TOKENIZERS: Readonly<Record<string, Part<PreTokenizer>>> = {
       return (text) => split(text, found, behavior, invert);
     },
   ),
+  Metaspace: part<MetaspaceOptions, PreTokenizer>(METASPACE_RULES, metaspace),
   Whitespace: part<object, PreTokenizer>({}, () => (text) => split(text, WORDS, "Removed", true)),
   WhitespaceSplit: part<object, PreTokenizer>({}, () => (text) => split(text, ALL_BUT_SPACE, "Removed", true)),
   Sequence: part<{ pretokenizers: PreTokenizer[] }, PreTokenizer>(

@@ -4,8 +4,11 @@ import type { Vocabulary } from "./vocabulary.ts";
 /** Tokens of one word, first to last. Shared between calls: never written to. */
 export interface Pieces {
   readonly ids: readonly number[];
-  /** Where each token ends in the word, in UTF-16 units. */
+  /** Where each token starts in the word, in UTF-16 units; absent: where the one before it ends. */
+  readonly starts?: readonly number[];
   readonly ends: readonly number[];
+  /** How each is spelt; absent: as the vocabulary spells it. */
+  readonly tokens?: readonly string[];
 }
 
 export interface SubwordModel {

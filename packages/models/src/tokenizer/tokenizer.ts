@@ -115,7 +115,7 @@ class FileTokenizer implements Tokenizer {
       const shown = token === undefined ? model.vocabulary.tokens.get(id) : added.shownAs(token);
       if (shown !== undefined) tokens.push(shown);
     }
-    const text = tokens.length === 0 ? "" : decode(tokens);
+    const text = tokens.length === 0 ? "" : decode(tokens).join("");
     return cleanUpSpaces ? cleanUp(text) : text;
   }
 
@@ -147,10 +147,11 @@ class FileTokenizer implements Tokenizer {
         continue;
       }
       for (const word of preTokenize(text)) {
-        const { ids, ends } = model.pieces(word.text);
+        const { ids, starts, ends, tokens } = model.pieces(word.text);
         let start = 0;
         for (let i = 0; i < ids.length; i++) {
-          push(ids[i]!, model.vocabulary.tokens.get(ids[i]!)!, originOf(word, start, ends[i]!));
+          const spelt = tokens?.[i] ?? model.vocabulary.tokens.get(ids[i]!)!;
+          push(ids[i]!, spelt, originOf(word, starts?.[i] ?? start, ends[i]!));
           start = ends[i]!;
         }
         piece++;
