@@ -8,6 +8,8 @@ export type { FamilyModels } from "./family-models.ts";
 export { directory, type Files } from "@lowrank/tensor";
 export { blobs, type BlobHandle, type BlobLike } from "./places/blobs.ts";
 export { http, type HttpOptions } from "./places/http.ts";
+export { GgufFile } from "./gguf/file.ts";
+export type { GgufValue } from "./gguf/values.ts";
 export { readConfig } from "./identity.ts";
 export type { LoadOptions, LoadReport } from "./load.ts";
 export { PretrainedModel, type ModelClass, type ModelFamily } from "./pretrained.ts";

@@ -3,6 +3,7 @@ import type { Format } from "@lowrank/nn";
 import type { TensorSource } from "@lowrank/tensor";
 import { bnbFourBit } from "./bnb-four-bit.ts";
 import { bnbInt8 } from "./bnb-int8.ts";
+import { ggmlFormats } from "./ggml/index.ts";
 import type { QuantizableFormat } from "../format.ts";
 
 export const formats: readonly QuantizableFormat[] = [
@@ -10,6 +11,7 @@ export const formats: readonly QuantizableFormat[] = [
   bnbFourBit("fp4"),
   // a line each
   bnbInt8,
+  ...ggmlFormats,
 ];
 
 /**
