@@ -12,11 +12,12 @@
 import { invariant } from "../errors.ts";
 import type { ValueId, ValueType } from "../ir/kernel.ts";
 import { castValue, rounded } from "./conversions.ts";
-import { dequantized, randomBits } from "./by-position.ts";
 import { gathered, updated } from "./by-index.ts";
+import { coordsByBits, dequantized, randomBits } from "./by-position.ts";
 import { TALLEST } from "./tallest.ts";
-import { coordsBehind, regroup } from "./view-coords.ts";
+import { coordsBehind, coordsInGroups, regroup } from "./view-coords.ts";
 import {
+  keyOf,
   SplitSignal,
   valueTypeOf,
   type BuilderOptions,
@@ -70,13 +71,7 @@ export class KernelBuilder {
   }
 
   emit(instr: DraftInstr): ValueId {
-    const key = JSON.stringify(instr, (name, v: unknown) =>
-      name === "source" || name === "target"
-        ? (v as ScheduleNode).id
-        : typeof v === "number" && (!Number.isFinite(v) || Object.is(v, -0))
-          ? `${Object.is(v, -0) ? "-0" : v}`
-          : v,
-    );
+    const key = keyOf(instr);
     const before = this.#known.get(key);
     if (before !== undefined) return before;
     this.body.push(instr);
@@ -254,7 +249,12 @@ export class KernelBuilder {
     const position = linearize(coords, node.shape);
     if (x.constant === undefined && !this.#options.absorbed.has(x) && this.#isMemory(x))
       return this.#loadAt(x, position, guards);
-    const inside = this.#coordsIn(position, x.shape, guards);
+    const inside =
+      this.#coordsIn(position, x.shape, guards) ??
+      coordsInGroups(node.shape, x.shape, coords, (at, shape) => {
+        const found = this.#coordsIn(at, shape, guards);
+        return found ?? (this.#options.byBits === true && guards.length === 0 ? coordsByBits(this, at, shape) : found);
+      });
     if (inside !== undefined) return this.value(x, inside, guards);
     this.refused.add(x);
     return this.#loadAt(x, position, guards);

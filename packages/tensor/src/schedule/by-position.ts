@@ -36,6 +36,30 @@ export function randomBits(to: Puller, node: ScheduleNode, coords: readonly Line
   });
 }
 
+/**
+ * Coordinates in `shape` of a row-major position, as bits of it: for products, whose dimensions cannot be cut. Undefined where a dimension
+ * but the first is no power of two.
+ */
+export function coordsByBits(
+  to: Emitter,
+  position: LinearForm,
+  shape: readonly number[],
+): readonly LinearForm[] | undefined {
+  if (shape.slice(1).some((size) => !Number.isInteger(Math.log2(size)))) return undefined;
+  const i32 = (op: "shr" | "and", a: ValueId, b: number): ValueId =>
+    to.emit({ op, type: "i32", a, b: to.constant("i32", b) });
+  const place = to.emit({ op: "affine", type: "i32", form: position });
+  let low = 0;
+  const coords = shape.map((_, k) => {
+    const d = shape.length - 1 - k;
+    const shifted = low === 0 ? place : i32("shr", place, low);
+    low += Math.log2(shape[d]!);
+    const value = d === 0 ? shifted : i32("and", shifted, shape[d]! - 1);
+    return { offset: 0, strides: [], dynamic: [{ value, stride: 1 }] };
+  });
+  return coords.toReversed();
+}
+
 /** table[code] · scale. */
 export function dequantized(
   to: Puller,

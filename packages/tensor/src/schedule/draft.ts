@@ -17,6 +17,17 @@ export type DraftInstr =
   | { readonly op: "inbounds"; readonly type: "bool"; readonly guards: readonly DraftGuard[] }
   | { readonly op: "affine"; readonly type: "i32" | "u32"; readonly form: LinearForm };
 
+/** Equal instructions have equal keys. */
+export function keyOf(instr: DraftInstr): string {
+  return JSON.stringify(instr, (name, v: unknown) =>
+    name === "source" || name === "target"
+      ? (v as ScheduleNode).id
+      : typeof v === "number" && (!Number.isFinite(v) || Object.is(v, -0))
+        ? `${Object.is(v, -0) ? "-0" : v}`
+        : v,
+  );
+}
+
 export interface DraftGuard {
   readonly form: LinearForm;
   readonly size: number;
@@ -46,6 +57,8 @@ export interface BuilderOptions {
   /** Whether dimensions may be cut; products have fixed ones. */
   readonly mayReduce: boolean;
   readonly maySplit: (dim: number) => boolean;
+  /** Whether a coordinate that is not linear may be computed from bits of a position: for operands, which are computed while they are packed. */
+  readonly byBits?: boolean;
   /** Factors of dimensions that reductions append, by order of appearance. */
   readonly innerFactors: readonly (readonly number[])[];
   /** Products that this kernel accumulates itself, and where; `at` is the position of a result's element over the kernel's dimensions. */

@@ -117,7 +117,7 @@ function draftProduct(matmul: ScheduleNode, context: LowerContext): ProductDraft
   const [m, n] = matmul.shape.slice(-2) as [number, number];
   const k = left.shape[left.shape.length - 1]!;
   const side = (node: ScheduleNode, rows: number, columns: number): Side => {
-    const builder = new KernelBuilder([...batch, rows, columns], fixedOptions(context));
+    const builder = new KernelBuilder([...batch, rows, columns], { ...fixedOptions(context), byBits: true });
     return {
       builder,
       value: builder.value(

@@ -119,5 +119,6 @@ function countBytes(node: ScheduleNode, reading: Reading, steps: number): number
     if (bytes === undefined) return undefined;
     sum += bytes;
   }
-  return sum;
+  // a slice reads its part
+  return lowering.class === "view" && lowering.view === "slice" ? (sum * node.size) / node.inputs[0]!.size : sum;
 }
