@@ -9,6 +9,8 @@ export { directory, type Files } from "@lowrank/tensor";
 export { blobs, type BlobHandle, type BlobLike } from "./places/blobs.ts";
 export { http, type HttpOptions } from "./places/http.ts";
 export { GgufFile } from "./gguf/file.ts";
+export { openGguf, type GgufCheckpoint } from "./gguf/open.ts";
+export type { GgufMetadata } from "./gguf/metadata.ts";
 export type { GgufValue } from "./gguf/values.ts";
 export { readConfig } from "./identity.ts";
 export type { LoadOptions, LoadReport } from "./load.ts";

@@ -90,7 +90,7 @@ export async function fill(
   if (used.size === 0)
     throw new LowrankError(
       "NameError",
-      `${where}: no tensor of model.safetensors belongs to this model; it has ${file.file.names.slice(0, 3).join(", ")}, …`,
+      `${where}: no tensor of ${file.called} belongs to this model; it has ${file.file.names.slice(0, 3).join(", ")}, …`,
     );
   const pooler = `${model.basePrefix}pooler.`;
   const lacking = [...weights.keys()].filter(
@@ -99,7 +99,7 @@ export async function fill(
   if (lacking.length > 0 && missing === "refuse")
     throw new LowrankError(
       "NameError",
-      `${where}: model.safetensors lacks ${lacking.length} weight${lacking.length > 1 ? "s" : ""} of the base model: ${lacking.slice(0, 4).join(", ")}${lacking.length > 4 ? ", …" : ""}; drawn at random the model is another one, say missing: "draw" if that is meant`,
+      `${where}: ${file.called} lacks ${lacking.length} weight${lacking.length > 1 ? "s" : ""} of the base model: ${lacking.slice(0, 4).join(", ")}${lacking.length > 4 ? ", …" : ""}; drawn at random the model is another one, say missing: "draw" if that is meant`,
     );
   const kept = storage?.(model);
   if (kept !== undefined && typeof kept !== "function")
@@ -150,7 +150,7 @@ function requireSaid(file: WeightsFile, said: string | undefined, places: readon
   if (found.size === 1 && found.has(said)) return;
   throw new LowrankError(
     "FormatError",
-    `${file.where}: config.json says in quantization_config that weights are kept as ${said}, and model.safetensors keeps ${found.size === 0 ? "none so" : `some as ${[...found].join(" and ")}`}`,
+    `${file.where}: config.json says in quantization_config that weights are kept as ${said}, and ${file.called} keeps ${found.size === 0 ? "none so" : `some as ${[...found].join(" and ")}`}`,
   );
 }
 
@@ -179,7 +179,7 @@ function requireNumbers(file: WeightsFile, name: string | undefined): void {
   if (!FLOATS.includes(dtype))
     throw new LowrankError(
       "FormatError",
-      `${file.where}: ${name} is ${dtype} in model.safetensors; a weight is one of ${FLOATS.join(", ")}`,
+      `${file.where}: ${name} is ${dtype} in ${file.called}; a weight is one of ${FLOATS.join(", ")}`,
     );
 }
 

@@ -48,12 +48,15 @@ async function firstOf(files: Files, names: readonly string[]): Promise<string |
 export class WeightsFile {
   readonly file: TensorSource;
   readonly where: string;
+  /** What the file is called in messages. */
+  readonly called: string;
   readonly #stored: ReadonlyMap<string, string>;
   readonly #own: readonly Format[];
 
-  constructor(file: TensorSource, where: string, own: readonly Format[] = []) {
+  constructor(file: TensorSource, where: string, own: readonly Format[] = [], called: string = "model.safetensors") {
     this.file = file;
     this.where = where;
+    this.called = called;
     this.#own = own;
     this.#stored = new Map(file.names.map((n) => [modernName(n), n]));
   }

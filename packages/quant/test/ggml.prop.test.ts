@@ -195,6 +195,33 @@ describe.each(Object.entries(FORMS))("%s", (name, form) => {
     },
   );
 
+  it("is decoded by products while they pack, and by gathers only where they look: no weight at full width", async () => {
+    const shape = [48, 2 * form.elements] as const;
+    const data = Uint8Array.from({ length: 48 * 2 * form.bytes }, (_, i) => (i * 7919 + (i >> 3) * 31) & 0xbb);
+    const wanted = described(form, data);
+    const device = devices[0]!;
+    const weight = await format.load(device, sourceOf(name, shape, data), "w", target(shape));
+    const x = { data: Float32Array.from({ length: 5 * shape[1] }, (_, i) => Math.sin(i)), shape: [5, shape[1]] };
+    const product = compile(device, ({ x: input }) => ({ y: ops.linear(input!, weight.value()) }));
+    const y = await (await product({ x })).y.floats();
+    for (let i = 0; i < 5; i++)
+      for (let r = 0; r < 48; r++) {
+        const terms = Array.from({ length: shape[1] }, (_, c) => wanted[r * shape[1] + c]! * x.data[i * shape[1] + c]!);
+        // f32 sums of n terms, each rounded once more: n units of 2^-24 of their magnitudes
+        const bound = (shape[1] + 2) * 2 ** -24 * terms.reduce((a, t) => a + Math.abs(t), 0);
+        expect(Math.abs(y[48 * i + r]! - terms.reduce((a, t) => a + t, 0))).toBeLessThanOrEqual(bound);
+      }
+    const ids = { data: Int32Array.of(3, 1, 7), shape: [3], dtype: "i32" as const };
+    const rows = compile(device, ({ ids: chosen }) => ({ y: ops.embedding(weight.value(), chosen!) }));
+    expect(same(await (await rows({ ids })).y.floats())).toEqual(
+      same([3, 1, 7].flatMap((r) => [...wanted.subarray(r * shape[1], (r + 1) * shape[1])])),
+    );
+    expect(product.info()[0]!.kernels).toBe(1);
+    expect(rows.info()[0]!.kernels).toBe(1);
+    expect(rows.info()[0]!.arenaBytes).toBeLessThan(wanted.byteLength / 4);
+    weight.dispose();
+  });
+
   it("is read a piece of at most a megabyte at a time, each byte once", async () => {
     const shape = [64, 64 * form.elements] as const;
     const data = new Uint8Array(64 * 64 * form.bytes * 8);

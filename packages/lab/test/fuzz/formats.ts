@@ -18,6 +18,7 @@ import { readCounters, type Counters } from "../../src/pretrain/state.ts";
 import { writeDigests } from "../../src/store/digests.ts";
 import type { RunResult } from "../../src/store/result.ts";
 import { RunStore } from "../../src/store/run-store.ts";
+import { ggufFile } from "./gguf.ts";
 import type { FuzzFormat } from "./judge.ts";
 import { damaged, mutateBytes, mutateJson, type Json } from "./mutate.ts";
 
@@ -900,6 +901,7 @@ export const FORMATS: readonly FuzzFormat[] = [
   tokenizerJson,
   tokenizerConfig,
   safetensorsFile,
+  ggufFile,
   quantizationConfig,
   bnbEntries,
   mlxAdapter,

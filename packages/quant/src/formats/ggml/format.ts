@@ -4,12 +4,12 @@ import {
   f16ToF32,
   FormatError,
   ops,
+  transposeOf,
   type Device,
   type Parameter,
   type Tensor,
   type TensorSource,
 } from "@lowrank/tensor";
-import { transposeOf } from "../../format.ts";
 import type { BlockLayout } from "./layout.ts";
 
 /** Bytes of a file that are asked for at once. */
