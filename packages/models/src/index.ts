@@ -31,6 +31,17 @@ export type { ProblemType } from "./shared/labels.ts";
 export { perplexityParts, tokenLosses, type PerplexityParts } from "./shared/token-losses.ts";
 export type { AnswerOutputs, HeadOutputs, HiddenOutputs, ModelOutputs } from "./shared/outputs.ts";
 export type { Encoding } from "./tokenizer/encoding.ts";
-export type { DecodeOptions, EncodeOptions, Tokenizer, TokenizerInput } from "./tokenizer/options.ts";
+export type {
+  BatchEncoding,
+  BatchOptions,
+  DecodeOptions,
+  DecodeStream,
+  EncodeOptions,
+  NewToken,
+  Padding,
+  SpecialRole,
+  Tokenizer,
+  TokenizerInput,
+} from "./tokenizer/options.ts";
 export { loadTokenizer, parseTokenizer } from "./tokenizer/tokenizer.ts";
 export type { TruncationSide, TruncationStrategy } from "./tokenizer/truncation.ts";

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { gunzipSync } from "node:zlib";
+import { expect } from "vitest";
 import { parseTokenizer, type Encoding, type Tokenizer } from "../src/index.ts";
 
 const root = resolve(import.meta.dirname, "../../..");
@@ -138,4 +139,25 @@ export function expected(row: Recorded, sourceOf: (token: number) => string): Pa
 /** The keys that were recorded. */
 export function part(encoding: Encoding, wanted: Partial<Encoding>): Partial<Encoding> {
   return Object.fromEntries(Object.keys(wanted).map((key) => [key, encoding[key as keyof Encoding]]));
+}
+
+/** The rows that differ: none, or the first few with what they are about. */
+export function differing<T>(all: readonly T[], differs: (row: T) => unknown): unknown[] {
+  expect(all.length).toBeGreaterThan(0);
+  return all
+    .map(differs)
+    .filter((found) => found !== undefined)
+    .slice(0, 3);
+}
+export const unlike = (about: unknown, got: unknown, want: unknown): unknown =>
+  JSON.stringify(got) === JSON.stringify(want) ? undefined : { about, got, want };
+
+/** The code of the error that is thrown, if one is. */
+export function refusal(attempt: () => unknown): string | undefined {
+  try {
+    attempt();
+    return undefined;
+  } catch (error) {
+    return (error as { code?: string }).code;
+  }
 }

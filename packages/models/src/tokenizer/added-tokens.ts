@@ -4,6 +4,7 @@ import { absent, fields, flag, listOf, refuse, type Place, type Rule } from "@lo
 import { alignedText, slice, type AlignedText } from "./aligned-text.ts";
 import { WORD_CLASS } from "./characters.ts";
 import type { Normalizer } from "./normalizer.ts";
+import type { NewToken } from "./options.ts";
 import { tokenId, type Vocabulary } from "./vocabulary.ts";
 
 export interface AddedToken {
@@ -122,6 +123,9 @@ class Finder {
 }
 
 export class AddedTokens {
+  readonly #tokens: readonly AddedToken[];
+  readonly #vocabulary: Vocabulary;
+  readonly #normalize: Normalizer;
   readonly #raw: Finder;
   readonly #normalized: Finder;
   readonly #byContent = new Map<string, AddedToken>();
@@ -131,6 +135,9 @@ export class AddedTokens {
 
   /** @throws LowrankError where tokens contradict each other or the vocabulary */
   constructor(tokens: readonly AddedToken[], vocabulary: Vocabulary, normalize: Normalizer, at: Place) {
+    this.#tokens = tokens;
+    this.#vocabulary = vocabulary;
+    this.#normalize = normalize;
     for (const token of tokens) {
       const known = vocabulary.ids.get(token.content);
       if (known !== undefined && known !== token.id)
@@ -153,6 +160,29 @@ export class AddedTokens {
     this.#normalized = new Finder(
       tokens.filter((t) => t.normalized).map((token) => ({ find: this.#forms.get(token.id) ?? token.content, token })),
     );
+  }
+
+  /** These and more, with the ids behind the largest; a token that there is already keeps its id, and what it was otherwise is gone. */
+  with(tokens: readonly (string | NewToken)[]): AddedTokens {
+    const at: Place = { source: "withTokens", path: [], code: "ConfigError" };
+    const added = new Map(this.#tokens.map((token) => [token.content, token]));
+    let next = 0;
+    for (const id of [...this.#vocabulary.tokens.keys(), ...this.#byId.keys()]) next = Math.max(next, id + 1);
+    for (const token of tokens) {
+      const given: NewToken = typeof token === "string" ? { content: token } : token;
+      const known = this.#vocabulary.ids.get(given.content) ?? added.get(given.content)?.id;
+      const special = given.special ?? false;
+      added.set(given.content, {
+        id: tokenId.read(known ?? next++, at),
+        content: content.read(given.content, at),
+        single_word: given.singleWord ?? false,
+        lstrip: given.lstrip ?? false,
+        rstrip: given.rstrip ?? false,
+        normalized: given.normalized ?? !special,
+        special,
+      });
+    }
+    return new AddedTokens([...added.values()], this.#vocabulary, this.#normalize, at);
   }
 
   get all(): Iterable<AddedToken> {

@@ -1,10 +1,11 @@
 /** The shapes of tokenizer.json and tokenizer_config.json: each is read here and nowhere else. */
 import { FormatError } from "@lowrank/tensor";
-import { absent, anything, checkFile, fields, flag, leaf, oneOf, type Rule } from "@lowrank/tensor/check";
+import { absent, anyOf, anything, checkFile, fields, flag, leaf, oneOf, text, type Rule } from "@lowrank/tensor/check";
 import { AddedTokens, addedTokenList, type AddedToken } from "./added-tokens.ts";
 import { bytePair } from "./byte-pair.ts";
 import { decoder, WORDS, type Decoder } from "./decoder.ts";
 import { normalizer, type Normalizer } from "./normalizer.ts";
+import type { SpecialRole } from "./options.ts";
 import { partOf, type Part } from "./parts.ts";
 import { PLAIN, postProcessor, type PostProcessor } from "./post-processor.ts";
 import { preTokenizer, type PreTokenizer } from "./pre-tokenizer.ts";
@@ -78,10 +79,34 @@ export interface TokenizerConfig {
   /** Longest input of the model; very large where nobody knows. */
   readonly model_max_length?: number | undefined;
   readonly truncation_side?: TruncationSide | undefined;
+  readonly padding_side?: TruncationSide | undefined;
+  readonly bos_token?: NamedToken | undefined;
+  readonly eos_token?: NamedToken | undefined;
+  readonly unk_token?: NamedToken | undefined;
+  readonly sep_token?: NamedToken | undefined;
+  readonly pad_token?: NamedToken | undefined;
+  readonly cls_token?: NamedToken | undefined;
+  readonly mask_token?: NamedToken | undefined;
   readonly do_lower_case?: boolean | undefined;
   readonly strip_accents?: boolean | undefined;
   readonly tokenize_chinese_chars?: boolean | undefined;
   readonly add_prefix_space?: boolean | undefined;
+}
+
+/** A token's text, or the token as `AddedToken` writes it. */
+type NamedToken = string | { readonly content: string };
+const namedToken: Rule<NamedToken | undefined> = absent(
+  anyOf(text, fields<{ readonly content: string }>({ content: text }, { unknown: "keep" })),
+);
+
+/** The special tokens that a tokenizer_config.json names. */
+export function specialTokensOf(config: TokenizerConfig): Partial<Record<SpecialRole, string>> {
+  const out: Partial<Record<SpecialRole, string>> = {};
+  for (const role of ["bos", "eos", "unk", "sep", "pad", "cls", "mask"] as const) {
+    const token = config[`${role}_token`];
+    if (token !== undefined) out[role] = typeof token === "string" ? token : token.content;
+  }
+  return out;
 }
 
 /** 1e30 is whole as well. */
@@ -91,6 +116,14 @@ const CONFIG: Rule<TokenizerConfig> = fields<TokenizerConfig>(
   {
     model_max_length: absent(length),
     truncation_side: absent(oneOf(...TRUNCATION_SIDES)),
+    padding_side: absent(oneOf(...TRUNCATION_SIDES)),
+    bos_token: namedToken,
+    eos_token: namedToken,
+    unk_token: namedToken,
+    sep_token: namedToken,
+    pad_token: namedToken,
+    cls_token: namedToken,
+    mask_token: namedToken,
     do_lower_case: absent(flag),
     strip_accents: absent(flag),
     tokenize_chinese_chars: absent(flag),

@@ -1,20 +1,36 @@
-/** Tokenizers of Hugging Face's tokenizer.json: WordPiece and byte-level BPE, token for token what `tokenizers` gives. */
+/** Tokenizers of Hugging Face's tokenizer.json: token for token what `tokenizers` gives. */
 import { LowrankError, quote } from "@lowrank/tensor";
 import { checkOptions, parseJson } from "@lowrank/tensor/check";
 import { directory, type Files } from "@lowrank/tensor";
-import { alignedText, originOf } from "./aligned-text.ts";
+import { decodeStream } from "./decode-stream.ts";
 import { cleanUp } from "./decoder.ts";
-import { emptyEncoding, type Encoding } from "./encoding.ts";
-import { readTokenizer, readTokenizerConfig, type TokenizerConfig, type TokenizerParts } from "./file.ts";
+import { cut, type Encoding } from "./encoding.ts";
 import {
+  readTokenizer,
+  readTokenizerConfig,
+  specialTokensOf,
+  type TokenizerConfig,
+  type TokenizerParts,
+} from "./file.ts";
+import {
+  BATCH,
   DECODE,
   ENCODE,
   input,
+  NEW_TOKENS,
+  type BatchEncoding,
+  type BatchOptions,
   type DecodeOptions,
+  type DecodeStream,
   type EncodeOptions,
+  type NewToken,
+  type Padding,
+  type SpecialRole,
   type Tokenizer,
   type TokenizerInput,
 } from "./options.ts";
+import { pad, type PaddingPlan } from "./padding.ts";
+import { tokensOf } from "./sequence.ts";
 import { truncate } from "./truncation.ts";
 
 /** Reads `tokenizer.json` (and `tokenizer_config.json` if there is one). @throws LowrankError (FileError, FormatError) */
@@ -66,19 +82,46 @@ class FileTokenizer implements Tokenizer {
     return this.#parts.added.withId(id)?.content ?? this.#parts.model.vocabulary.tokens.get(id);
   }
 
+  get specialTokens(): Readonly<Partial<Record<SpecialRole, string>>> {
+    return specialTokensOf(this.#config);
+  }
+
   encode(text: TokenizerInput, options: EncodeOptions = {}): Encoding {
-    const {
-      pair,
-      specialTokens = true,
-      maxLength,
-      truncation,
-      truncationSide,
-    } = checkOptions("encode", ENCODE, options);
+    const { pair, ...how } = checkOptions("encode", ENCODE, options);
+    return this.#rows(text, pair, how)[0]!;
+  }
+
+  encodeBatch(texts: readonly TokenizerInput[], options: BatchOptions = {}): BatchEncoding {
+    const checked = checkOptions("encodeBatch", BATCH, options);
+    const { pairs, padding, overflow = false, stride = 0, ...how } = checked;
+    if (!Array.isArray(texts))
+      throw new LowrankError("ConfigError", `encodeBatch: the texts must be a list, got ${quote(texts)}`);
+    if (pairs !== undefined && pairs.length !== texts.length)
+      throw new LowrankError("ConfigError", `encodeBatch: there are ${texts.length} texts and ${pairs.length} pairs`);
+    const rows: Encoding[] = [];
+    const sampleOf: number[] = [];
+    for (const [i, text] of (texts as readonly TokenizerInput[]).entries()) {
+      for (const row of this.#rows(text, pairs?.[i], how, overflow ? stride : undefined)) {
+        rows.push(row);
+        sampleOf.push(i);
+      }
+    }
+    if (padding === undefined)
+      return { encodings: rows, attentionMask: rows.map(({ ids }) => ids.map(() => 1)), sampleOf };
+    return { ...pad(rows, this.#padding(padding, checked)), sampleOf };
+  }
+
+  /** What is kept of a text and its pair, then, where there is a stride, what overflows: each part of one with each of the other. */
+  #rows(
+    text: TokenizerInput,
+    pair: TokenizerInput | undefined,
+    { specialTokens = true, maxLength, truncation, truncationSide }: EncodeOptions,
+    stride?: number,
+  ): Encoding[] {
+    const { postProcessor } = this.#parts;
     const sources = (pair === undefined ? [text] : [text, pair]).map((source) =>
       wellFormed(input.read(source, AT_ENCODE)),
     );
-    const encodings = sources.map((source, i) => this.#sequence(source, i));
-    const { postProcessor } = this.#parts;
     const limit = maxLength ?? (truncation === undefined && truncationSide === undefined ? Infinity : this.maxLength);
     if (limit === undefined)
       throw new LowrankError(
@@ -91,16 +134,40 @@ class FileTokenizer implements Tokenizer {
         "ConfigError",
         `encode: maxLength ${limit} has no room for the ${added} special tokens; raise it or pass specialTokens: false`,
       );
-    const cut = truncate(
-      encodings,
+    const [first, second] = truncate(
+      sources.map((source, i) => tokensOf(this.#parts, source, i)),
       limit - added,
       truncation ?? "longest_first",
       truncationSide ?? this.#config.truncation_side ?? "right",
+      stride,
     );
-    return postProcessor.process(
-      cut.map((encoding, i) => ({ encoding, source: sources[i]! })),
-      specialTokens,
+    return combinations(first!, second).map((parts) =>
+      postProcessor.process(
+        parts.map((encoding, i) => ({ encoding, source: sources[i]! })),
+        specialTokens,
+      ),
     );
+  }
+
+  #padding(padding: Padding, options: BatchOptions): PaddingPlan {
+    const token = options.padToken ?? this.specialTokens.pad;
+    const id = token === undefined ? undefined : this.idOf(token);
+    if (token === undefined || id === undefined)
+      throw new LowrankError(
+        "ConfigError",
+        token === undefined
+          ? "encodeBatch: padding needs a token, and tokenizer_config.json has no pad_token; pass padToken"
+          : `encodeBatch: the padding token ${quote(token)} is not in the vocabulary; add it with withTokens`,
+      );
+    return {
+      padding,
+      multipleOf: options.padToMultipleOf ?? 1,
+      side: options.paddingSide ?? this.#config.padding_side ?? "right",
+      token,
+      id,
+      typeId: options.padTypeId ?? 0,
+      maxLength: options.maxLength ?? this.maxLength,
+    };
   }
 
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
@@ -119,45 +186,26 @@ class FileTokenizer implements Tokenizer {
     return cleanUpSpaces ? cleanUp(text) : text;
   }
 
-  /** Tokens of one text, `sequence` 0 or 1, nothing added yet. */
-  #sequence(source: TokenizerInput, sequence: number): Encoding {
-    const out = emptyEncoding();
-    if (typeof source === "string") this.#append(out, source, sequence, undefined);
-    else for (const [i, word] of source.entries()) this.#append(out, word, sequence, i);
-    return out;
+  decodeStream(options: Pick<DecodeOptions, "skipSpecialTokens"> = {}): DecodeStream {
+    const { skipSpecialTokens } = checkOptions("decodeStream", DECODE, options);
+    return decodeStream((ids) => this.decode(ids, { skipSpecialTokens }));
   }
 
-  /** Tokens of one text or word. `wordId` is the word's index; undefined: pieces are counted. */
-  #append(out: Encoding, source: string, sequence: number, wordId: number | undefined): void {
-    const { added, normalize, preTokenize, model } = this.#parts;
-    let piece = 0;
-    const push = (id: number, token: string, place: [number, number]): void => {
-      out.ids.push(id);
-      out.tokens.push(token);
-      out.typeIds.push(sequence);
-      out.specialTokensMask.push(0);
-      out.offsets.push(place);
-      out.wordIds.push(wordId ?? piece);
-      out.sequenceIds.push(sequence);
-    };
-    for (const { text, token } of added.extract(alignedText(source), normalize)) {
-      if (token !== undefined) {
-        push(token.id, text.text, originOf(text, 0, text.text.length));
-        piece++;
-        continue;
-      }
-      for (const word of preTokenize(text)) {
-        const { ids, starts, ends, tokens } = model.pieces(word.text);
-        let start = 0;
-        for (let i = 0; i < ids.length; i++) {
-          const spelt = tokens?.[i] ?? model.vocabulary.tokens.get(ids[i]!)!;
-          push(ids[i]!, spelt, originOf(word, starts?.[i] ?? start, ends[i]!));
-          start = ends[i]!;
-        }
-        piece++;
-      }
-    }
+  withTokens(tokens: readonly (string | NewToken)[]): Tokenizer {
+    const { tokens: checked } = checkOptions("withTokens", NEW_TOKENS, { tokens });
+    return new FileTokenizer({ ...this.#parts, added: this.#parts.added.with(checked) }, this.#config);
   }
+}
+
+/** In the order of `tokenizers`: what is kept; all with later parts of the first; the kept part of the first with later ones of the second. */
+function combinations(first: readonly Encoding[], second: readonly Encoding[] | undefined): Encoding[][] {
+  if (first.length === 1 && (second === undefined || second.length === 1))
+    return [second === undefined ? [first[0]!] : [first[0]!, second[0]!]];
+  // a post-processor writes into what it gets
+  const copy = (e: Encoding): Encoding => cut(e, 0, e.ids.length);
+  if (second === undefined) return first.map((part) => [copy(part)]);
+  const [kept, ...later] = first.map((part) => second.map((other) => [copy(part), copy(other)]));
+  return [kept![0]!, ...later.flat(), ...kept!.slice(1)];
 }
 
 function wellFormed(source: TokenizerInput): TokenizerInput {

@@ -12,19 +12,36 @@ export type TruncationStrategy = (typeof TRUNCATION_STRATEGIES)[number];
 export const TRUNCATION_SIDES = ["right", "left"] as const;
 export type TruncationSide = (typeof TRUNCATION_SIDES)[number];
 
-/** `texts` (one or two) with at most `room` tokens together. @throws LowrankError (ConfigError) where the strategy cannot */
+/**
+ * `texts` (one or two) with at most `room` tokens together: of each first the part that is kept, then, where `stride` is given, the parts
+ * that overflow, each of them with `stride` tokens of the one before it. @throws LowrankError (ConfigError) where the strategy or the stride cannot
+ */
 export function truncate(
   texts: readonly Encoding[],
   room: number,
   strategy: TruncationStrategy,
   side: TruncationSide,
-): Encoding[] {
+  stride?: number,
+): Encoding[][] {
   const lengths = texts.map((t) => t.ids.length);
   const kept = lengthsWithin(lengths, room, strategy);
   return texts.map((text, i) => {
     const [length, keep] = [lengths[i]!, kept[i]!];
-    if (keep >= length) return text;
-    return side === "right" ? cut(text, 0, keep) : cut(text, length - keep, length);
+    if (keep >= length) return [text];
+    if (stride === undefined) return [side === "right" ? cut(text, 0, keep) : cut(text, length - keep, length)];
+    if (keep === 0) return [cut(text, 0, 0), text];
+    if (stride >= keep)
+      throw new LowrankError(
+        "ConfigError",
+        `encode: a stride of ${stride} needs parts of more tokens, and this text is cut to ${keep}; raise maxLength or lower stride`,
+      );
+    const parts: Encoding[] = [];
+    for (let at = 0, end = false; !end; at += keep - stride) {
+      end = at + keep >= length;
+      const to = Math.min(at + keep, length);
+      parts.push(side === "right" ? cut(text, at, to) : cut(text, length - to, length - at));
+    }
+    return parts;
   });
 }
 
