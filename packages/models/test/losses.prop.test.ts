@@ -188,7 +188,7 @@ it.each(Object.keys(SMALL))("%s: norms and biases do not decay, all else does", 
   expect(kept.sort()).toEqual(
     named
       .map(([n]) => n)
-      .filter((n) => /bias$|LayerNorm|layer_norm|layernorm|ln_|^model\.norm/.test(n))
+      .filter((n) => /bias$|LayerNorm|layer_norm|layernorm|ln_|[qk]_norm|^model\.norm/.test(n))
       .sort(),
   );
 });
