@@ -1,5 +1,6 @@
 /** The families that are built, a line each: the registry takes their `FamilyModels` from here, and the package shows the rest. */
 export * from "./bert/index.ts";
+export * from "./deberta-v2/index.ts";
 export * from "./distilbert/index.ts";
 export * from "./gemma3/index.ts";
 export * from "./gpt2/index.ts";

@@ -29,6 +29,7 @@ export {
   repeatHeads,
   splitHeads,
   type Attending,
+  type AttendingBlock,
 } from "./shared/attention.ts";
 export { causalMask, causalWeights, positionsOf, type CausalMask, type CausalOptions } from "./shared/causal.ts";
 export { activationName, depth, orNull, spread, tokenId } from "./shared/config-rules.ts";

@@ -3,6 +3,7 @@ import { fc, test } from "@fast-check/vitest";
 import { init, LowrankError, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BERT_TABLE } from "../src/bert/config.ts";
+import { DEBERTA_V2_TABLE } from "../src/deberta-v2/config.ts";
 import { DISTILBERT_TABLE } from "../src/distilbert/config.ts";
 import { GEMMA3_TABLE } from "../src/gemma3/config.ts";
 import { GPT2_TABLE } from "../src/gpt2/config.ts";
@@ -11,6 +12,7 @@ import {
   architectureOf,
   metaModel,
   parseBertConfig,
+  parseDebertaV2Config,
   parseDistilBertConfig,
   parseGPT2Config,
   parseGemma3Config,
@@ -64,6 +66,13 @@ const FAMILIES = [
     table: LLAMA_TABLE,
     parse: parseLlamaConfig,
     keys: "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads hidden_act max_position_embeddings initializer_range rms_norm_eps use_cache pad_token_id bos_token_id eos_token_id pretraining_tp tie_word_embeddings rope_parameters attention_bias attention_dropout mlp_bias head_dim",
+  },
+  {
+    type: "deberta-v2",
+    head: "DebertaV2ForSequenceClassification",
+    table: DEBERTA_V2_TABLE,
+    parse: parseDebertaV2Config,
+    keys: "vocab_size hidden_size num_hidden_layers num_attention_heads intermediate_size hidden_act hidden_dropout_prob attention_probs_dropout_prob max_position_embeddings type_vocab_size initializer_range layer_norm_eps relative_attention max_relative_positions pad_token_id bos_token_id eos_token_id position_biased_input pos_att_type pooler_dropout pooler_hidden_act legacy tie_word_embeddings pooler_hidden_size",
   },
   {
     type: "mistral",
@@ -261,6 +270,7 @@ describe.each(FAMILIES)("what is said beside a $type config", ({ parse, type }) 
         distilbert: "parseDistilBertConfig",
         gpt2: "parseGPT2Config",
         llama: "parseLlamaConfig",
+        "deberta-v2": "parseDebertaV2Config",
         mistral: "parseMistralConfig",
         qwen2: "parseQwen2Config",
         qwen3: "parseQwen3Config",

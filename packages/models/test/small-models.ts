@@ -24,6 +24,8 @@ export const SMALL: Readonly<Record<string, (s: Sizes) => ConfigSource>> = {
   DistilBertForTokenClassification: distilbert,
   DistilBertForQuestionAnswering: distilbert,
   DistilBertForMaskedLM: distilbert,
+  DebertaV2ForSequenceClassification: deberta,
+  DebertaV2ForTokenClassification: deberta,
   GPT2LMHeadModel: gpt2,
   GPT2ForSequenceClassification: gpt2,
   LlamaForCausalLM: llama,
@@ -73,6 +75,20 @@ function distilbert(s: Sizes): ConfigSource {
     hidden_dim: 3 * s.heads * s.width,
     max_position_embeddings: s.positions,
     initializer_range: 0.3,
+  };
+}
+
+/** All that there may be: distances in both directions with projections of their own, a convolution, types and positions. */
+function deberta(s: Sizes): ConfigSource {
+  return {
+    ...bert(s),
+    model_type: "deberta-v2",
+    type_vocab_size: 2,
+    relative_attention: true,
+    position_buckets: 4,
+    pos_att_type: ["c2p", "p2c"],
+    norm_rel_ebd: "layer_norm",
+    conv_kernel_size: 3,
   };
 }
 

@@ -40,19 +40,33 @@ export function grad(loss: Tensor, wrt: readonly (Tensor | Parameter)[], seed?: 
       `grad: the loss must be a scalar, got ${formatShape(loss.shape)}; reduce it, or pass the gradient of what follows`,
     );
   if (!isFloat(loss.dtype)) throw new DTypeError(`grad: the loss must be a float, got ${loss.dtype}`);
-  const device = loss.device;
-  const targets = wrt.map((w) => (w instanceof Parameter ? w.value : w));
-  const order = topological([loss.node], gradientInputs);
-  const leads = new Set<Node>(targets.map((w) => w.node));
-  for (const node of order) if (gradientInputs(node).some((input) => leads.has(input))) leads.add(node);
+  return gradients(
+    loss,
+    wrt.map((w) => (w instanceof Parameter ? w.value : w)),
+    seed,
+    gradientInputs,
+  );
+}
 
-  const gradients = new Map<Node, Tensor>();
-  gradients.set(loss.node, seed ?? expand(scalar(1, loss), loss.shape));
+/** @param inputsOf what a node's gradient flows to; nowhere behind a node that has none */
+function gradients(
+  loss: Tensor,
+  targets: readonly Tensor[],
+  seed: Tensor | undefined,
+  inputsOf: (node: Node) => readonly Node[],
+): Tensor[] {
+  const device = loss.device;
+  const order = topological([loss.node], inputsOf);
+  const leads = new Set<Node>(targets.map((w) => w.node));
+  for (const node of order) if (inputsOf(node).some((input) => leads.has(input))) leads.add(node);
+
+  const found = new Map<Node, Tensor>();
+  found.set(loss.node, seed ?? expand(scalar(1, loss), loss.shape));
   for (let i = order.length - 1; i >= 0; i--) {
     const node = order[i]!;
-    const g = gradients.get(node);
+    const g = found.get(node);
     if (g === undefined || !leads.has(node)) continue;
-    const inputs = gradientInputs(node);
+    const inputs = inputsOf(node);
     if (!inputs.some((input) => leads.has(input))) continue;
     const parts = withScope(node.scope === "" ? "grad" : `grad(${node.scope})`, () =>
       node.vjp === undefined ? byTable(node, g) : node.vjp.rule(g.node).map((part) => part && new Tensor(part, device)),
@@ -61,11 +75,11 @@ export function grad(loss: Tensor, wrt: readonly (Tensor | Parameter)[], seed?: 
       const part = parts[k];
       if (part === undefined || !leads.has(input) || !isFloat(input.dtype)) return;
       const shaped = sameShape(part.shape, input.shape) ? part : expand(part, input.shape);
-      const before = gradients.get(input);
-      gradients.set(input, before === undefined ? shaped : add(before, shaped));
+      const before = found.get(input);
+      found.set(input, before === undefined ? shaped : add(before, shaped));
     });
   }
-  return targets.map((w) => gradients.get(w.node) ?? expand(scalar(0, w), w.shape));
+  return targets.map((w) => found.get(w.node) ?? expand(scalar(0, w), w.shape));
 }
 
 /** The loss together with its gradients. */
@@ -86,10 +100,13 @@ export function checkpoint(body: (...inputs: Tensor[]) => Tensor, inputs: readon
   const policy = currentPrecision();
   return customVjp(output, [...inputs, ...closedOver], (g) => {
     const again = inputs.map((x) => (isFloat(x.dtype) ? barrier(x, g) : x));
-    return grad(
+    // what lies behind the inputs has gradients of its own: a weight that is used there too must not get them twice
+    const borders = new Set(again.map((x) => x.node));
+    return gradients(
       withPrecision(policy, () => body(...again)),
       [...again, ...closedOver],
       g,
+      (node) => (borders.has(node) ? [] : gradientInputs(node)),
     );
   });
 }

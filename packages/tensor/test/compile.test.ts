@@ -94,28 +94,33 @@ describe.each([["reference"], ["interpreter"], ["wasm"]] as const)("compile on %
     for (let i = 1; i <= 4; i++) expect(await (await step({})).y.item()).toBe(i + 0.5);
   });
 
-  it("checkpoint recomputes: the same loss and gradients", async () => {
-    const x = device.tensor(
-      Array.from({ length: 12 }, (_, i) => Math.sin(i)),
-      [3, 4],
-    );
-    const w = device.parameter(
-      Array.from({ length: 16 }, (_, i) => Math.cos(i)),
-      [4, 4],
-    );
-    const block = (h: Tensor, m: Tensor): Tensor => ops.tanh(ops.matmul(ops.gelu(ops.matmul(h, m)), m));
-    const run = async (wrap: boolean): Promise<[number, number[]]> => {
-      let h: Tensor = x;
-      for (let i = 0; i < 3; i++) h = wrap ? checkpoint(block, [h, w.value]) : block(h, w.value);
-      const loss = ops.mean(ops.square(h));
-      const [g] = grad(loss, [w]);
-      await device.realize(loss, g!);
-      return [await loss.item(), [...(await g!.floats())]];
-    };
-    const [plain, wrapped] = [await run(false), await run(true)];
-    expect(wrapped[0]).toBe(plain[0]);
-    wrapped[1].forEach((v, i) => expect(Math.abs(v - plain[1][i]!)).toBeLessThanOrEqual(1e-6 * (1 + Math.abs(v))));
-  });
+  it.each([true, false])(
+    "checkpoint recomputes: the same loss and gradients, its weight an input: %s",
+    async (given) => {
+      const x = device.tensor(
+        Array.from({ length: 12 }, (_, i) => Math.sin(i)),
+        [3, 4],
+      );
+      const w = device.parameter(
+        Array.from({ length: 16 }, (_, i) => Math.cos(i)),
+        [4, 4],
+      );
+      const block = (h: Tensor, m: Tensor): Tensor => ops.tanh(ops.matmul(ops.gelu(ops.matmul(h, m)), m));
+      const run = async (wrap: boolean): Promise<[number, number[]]> => {
+        let h: Tensor = x;
+        const again = (x: Tensor): Tensor =>
+          given ? checkpoint(block, [x, w.value]) : checkpoint((y) => block(y, w.value), [x]);
+        for (let i = 0; i < 3; i++) h = wrap ? again(h) : block(h, w.value);
+        const loss = ops.mean(ops.square(h));
+        const [g] = grad(loss, [w]);
+        await device.realize(loss, g!);
+        return [await loss.item(), [...(await g!.floats())]];
+      };
+      const [plain, wrapped] = [await run(false), await run(true)];
+      expect(wrapped[0]).toBe(plain[0]);
+      wrapped[1].forEach((v, i) => expect(Math.abs(v - plain[1][i]!)).toBeLessThanOrEqual(1e-6 * (1 + Math.abs(v))));
+    },
+  );
 });
 
 describe("plans on wasm", () => {

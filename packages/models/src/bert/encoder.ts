@@ -42,7 +42,7 @@ class BertSelfAttention extends Module {
 }
 
 /** LayerNorm(residual + dropout(dense(x))): the end of both halves of a block. */
-class BertOutput extends Module {
+export class BertOutput extends Module {
   readonly dense: Projection;
   readonly LayerNorm: LayerNorm;
   readonly dropout: Dropout;
@@ -77,7 +77,7 @@ class BertAttention extends Module {
   }
 }
 
-class BertIntermediate extends Module {
+export class BertIntermediate extends Module {
   readonly dense: Projection;
   readonly #activation: (x: Tensor) => Tensor;
 

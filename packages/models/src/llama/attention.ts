@@ -59,8 +59,10 @@ export class LlamaAttention extends Module {
       const k = repeatHeads(turned(this.k_proj, this.#keyHeads, this.k_norm), times);
       const v = repeatHeads(splitHeads(this.v_proj.forward(x), this.#keyHeads), times);
       const { hidden, weights } = attend(q, k, v, {
-        weights: (bq, bk, from) => causalWeights(bq, bk, mask, { scale: this.#scale, from }),
+        weights: (bq, bk, from, { first }) => causalWeights(bq, bk, mask, { scale: this.#scale, from, first }),
+        // a query that sees padding only attends all keys
         causal: mask.blind === undefined,
+        window: mask.window,
         dropout: this.dropout,
       });
       return { hidden: this.o_proj.forward(hidden), weights };

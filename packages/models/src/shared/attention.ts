@@ -1,6 +1,6 @@
 /** Attention between heads: what all architectures share. Projections, and where they come from, are theirs. */
 import type { Dropout } from "@lowrank/nn";
-import { attentionLayout, checkpoint, ops, type Tensor } from "@lowrank/tensor";
+import { attentionLayout, checkpoint, ops, type DropoutLayout, type Tensor } from "@lowrank/tensor";
 
 /** [batch, length, heads · d] → [batch, heads, length, d]. */
 export function splitHeads(x: Tensor, heads: number): Tensor {
@@ -31,11 +31,23 @@ const WHOLE = 512;
 /** Queries per block beyond it. */
 const BLOCK = 128;
 
+/** What a block of queries is given along. */
+export interface AttendingBlock {
+  /** Position of the first key. */
+  readonly first: number;
+  /** `beside` of `Attending`. */
+  readonly beside: readonly Tensor[];
+}
+
 export interface Attending {
-  /** Weights of queries [batch, heads, n, d] from position `from` on, over keys [batch, heads, m, d] from 0: [batch, heads, n, m]. */
-  readonly weights: (q: Tensor, k: Tensor, from: number) => Tensor;
+  /** Weights of queries [batch, heads, n, d] from position `from` on, over keys [batch, heads, m, d] from `first` on: [batch, heads, n, m]. */
+  readonly weights: (q: Tensor, k: Tensor, from: number, block: AttendingBlock) => Tensor;
   /** Whether a query sees nothing behind it; then later keys need not be looked at. */
   readonly causal: boolean;
+  /** How many keys a query sees at most where it is causal: its own and those just before it. Keys before need not be looked at. Default: all. */
+  readonly window?: number | undefined;
+  /** What else weights are computed from, with gradients of its own. */
+  readonly beside?: readonly Tensor[];
   readonly dropout: Dropout;
 }
 
@@ -48,29 +60,36 @@ export function attend(
   q: Tensor,
   k: Tensor,
   v: Tensor,
-  { weights, causal, dropout }: Attending,
+  { weights, causal, window = Infinity, beside = [], dropout }: Attending,
 ): { hidden: Tensor; weights: Tensor } {
   const length = q.shape[2]!;
-  const whole = weights(q, k, 0);
+  const whole = weights(q, k, 0, { first: 0, beside });
   if (length <= WHOLE)
     return { hidden: mergeHeads(ops.matmul(dropout.forward(whole, attentionLayout()), v)), weights: whole };
   // drawn once: blocks are parts of one matrix, and when weights are computed again the same must be dropped
   const drawn = dropout.draw();
-  const mixed = (block: Tensor, keys: Tensor, values: Tensor, from: number): Tensor =>
+  const mixed = (block: Tensor, keys: Tensor, values: Tensor, from: number, first: number): Tensor =>
     checkpoint(
-      (bq, bk, bv) => {
-        const w = weights(bq, bk, from);
-        return ops.matmul(drawn === undefined ? w : ops.dropout(w, drawn.p, drawn.key, attentionLayout(from)), bv);
+      (bq, bk, bv, ...rest) => {
+        const w = weights(bq!, bk!, from, { first, beside: rest });
+        return ops.matmul(drawn === undefined ? w : ops.dropout(w, drawn.p, drawn.key, blockLayout(from, first)), bv!);
       },
-      [block, keys, values],
+      [block, keys, values, ...beside],
     );
   const parts: Tensor[] = [];
   for (let from = 0; from < length; from += BLOCK) {
     const to = Math.min(length, from + BLOCK);
-    const seen = (x: Tensor): Tensor => (causal ? ops.slice(x, 2, 0, to) : x);
-    parts.push(mixed(ops.slice(q, 2, from, to), seen(k), seen(v), from));
+    const first = causal ? Math.max(0, from + 1 - window) : 0;
+    const seen = (x: Tensor): Tensor => (causal ? ops.slice(x, 2, first, to) : x);
+    parts.push(mixed(ops.slice(q, 2, from, to), seen(k), seen(v), from, first));
   }
   return { hidden: mergeHeads(ops.concat(parts, 2)), weights: whole };
+}
+
+/** Places of a block in the whole matrix: the same are dropped whatever it is cut into. */
+function blockLayout(from: number, first: number): DropoutLayout {
+  const layout = attentionLayout(from);
+  return { ...layout, start: (layout.start ?? 0) + first };
 }
 
 /** A mask [batch, length] against scores [batch, heads, queries, keys]: bool [batch, 1, 1, length]. */

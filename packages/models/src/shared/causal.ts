@@ -5,7 +5,7 @@
  * which adds the most negative number to every score. Its output means nothing, but transformers' loss counts the last padding
  * position, which is asked for the first token, so the values and their gradients are part of what is reproduced.
  */
-import { customVjp, ops, withPrecision, type Tensor } from "@lowrank/tensor";
+import { customVjp, invariant, ops, withPrecision, type Tensor } from "@lowrank/tensor";
 import { keyMask } from "./attention.ts";
 
 export interface CausalMask {
@@ -63,11 +63,11 @@ function textsOf(positionIds: Tensor, attentionMask: Tensor | undefined): Tensor
 }
 
 /** Whether query and key are of one text: bool [batch, 1, queries, keys]. */
-function sameText(texts: Tensor, from: number, queries: number, keys: number): Tensor {
+function sameText(texts: Tensor, [queries, keys]: readonly [number, number], from: number, first: number): Tensor {
   const batch = texts.shape[0]!;
   return ops.eq(
     ops.reshape(ops.slice(texts, 1, from, from + queries), [batch, 1, queries, 1]),
-    ops.reshape(ops.slice(texts, 1, 0, keys), [batch, 1, 1, keys]),
+    ops.reshape(ops.slice(texts, 1, first, first + keys), [batch, 1, 1, keys]),
   );
 }
 
@@ -92,11 +92,15 @@ function nearEnough(
   like: Tensor,
   [n, m]: readonly [number, number],
   from: number,
+  first: number,
   window = Infinity,
 ): Tensor | undefined {
-  if (window >= from + n) return undefined;
+  if (window >= from - first + n) return undefined;
   const { device } = like;
-  return ops.gt(ops.reshape(device.arange(m), [1, m]), ops.add(ops.reshape(device.arange(n), [n, 1]), from - window));
+  return ops.gt(
+    ops.reshape(device.arange(m), [1, m]),
+    ops.add(ops.reshape(device.arange(n), [n, 1]), from - first - window),
+  );
 }
 
 function both(a: Tensor | undefined, b: Tensor | undefined): Tensor | undefined {
@@ -113,31 +117,34 @@ export interface CausalOptions {
   readonly scale?: number | undefined;
   /** Position of the first query. Default 0. */
   readonly from?: number;
+  /** Position of the first key; not 0 only without padding, and where no query sees keys before it. Default 0. */
+  readonly first?: number;
 }
 
 /**
  * softmax(q·kᵀ·scale) over the keys at or before each query: [batch, heads, queries, keys].
- * Queries are those from position `from` on, keys the first ones up to the last query at least.
+ * Queries are those from position `from` on, keys those from `first` on up to the last query at least.
  */
 export function causalWeights(
   q: Tensor,
   k: Tensor,
   { keys: allKeys, blind: allBlind, texts, window }: CausalMask,
-  { scale = 1 / Math.sqrt(q.shape[q.rank - 1]!), from = 0 }: CausalOptions = {},
+  { scale = 1 / Math.sqrt(q.shape[q.rank - 1]!), from = 0, first = 0 }: CausalOptions = {},
 ): Tensor {
   const [n, m] = [q.shape[2]!, k.shape[2]!];
-  const near = nearEnough(q, [n, m], from, window);
-  const same = both(texts === undefined ? undefined : sameText(texts, from, n, m), near);
+  const near = nearEnough(q, [n, m], from, first, window);
+  const same = both(texts === undefined ? undefined : sameText(texts, [n, m], from, first), near);
   if (allKeys === undefined || allBlind === undefined) {
     // `causal` counts from the end: it lets the last query see the last key
-    if (m === from + n)
+    if (m === from + n - first)
       return ops.attentionWeights(q, k, { causal: true, ...(same === undefined ? {} : { mask: same }), scale });
     const past = ops.le(
       ops.reshape(q.device.arange(m), [1, m]),
-      ops.add(ops.reshape(q.device.arange(n), [n, 1]), from),
+      ops.add(ops.reshape(q.device.arange(n), [n, 1]), from - first),
     );
     return ops.attentionWeights(q, k, { mask: same === undefined ? past : ops.logicalAnd(same, past), scale });
   }
+  invariant(first === 0, "padding is told of keys from the first on");
   const [keys, blind] = [ops.slice(allKeys, 3, 0, m), ops.slice(allBlind, 2, from, from + n)];
   // full precision: half could not hold the scores of long vectors
   const wide = (x: Tensor): Tensor => ops.cast(x, x.device.defaultFloat);
