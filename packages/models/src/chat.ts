@@ -1,0 +1,7 @@
+/**
+ * @module
+ * Chats as the text that a model was trained on, by the template of its checkpoint. Apart from `@lowrank/models`, so that only who uses it
+ * bundles the interpreter of templates.
+ */
+export { ChatTemplate, loadChatTemplate } from "./tokenizer/chat/template.ts";
+export type { ChatEncoding, ChatMessage, ChatOptions } from "./tokenizer/chat/template.ts";

@@ -1,0 +1,224 @@
+/** Chat templates: Jinja, interpreted by `@huggingface/jinja`, with what transformers does around it. */
+import { directory, LowrankError, quote, type Files } from "@lowrank/tensor";
+import {
+  absent,
+  anyOf,
+  checkFile,
+  checkOptions,
+  fields,
+  flag,
+  listOf,
+  mapOf,
+  anything,
+  optional,
+  parseJson,
+  text as string,
+  type Rule,
+} from "@lowrank/tensor/check";
+import { parse, Template, tokenize } from "@huggingface/jinja";
+import { readTokenizerConfig, specialTokensOf } from "../file.ts";
+import type { Tokenizer } from "../options.ts";
+import { MARKS, marksNotIn, prepared, takeMarks, type Span } from "./generation.ts";
+import { PRINT, printThrough } from "./printing.ts";
+import { pythonText, type TemplateValue } from "./python-text.ts";
+
+/** Who speaks, what, and whatever else the template reads (`tool_calls`, …). Keys that are null count as absent. */
+export interface ChatMessage {
+  readonly role: string;
+  readonly content?: string | readonly Readonly<Record<string, unknown>>[] | null | undefined;
+  readonly [key: string]: unknown;
+}
+
+export interface ChatOptions {
+  /** End with what begins the assistant's turn; default false. */
+  readonly addGenerationPrompt?: boolean | undefined;
+  /** End within the last message, which the model is to go on with; default false. */
+  readonly continueFinalMessage?: boolean | undefined;
+  /** JSON schemas of functions. */
+  readonly tools?: readonly unknown[] | undefined;
+  readonly documents?: readonly unknown[] | undefined;
+  /** More variables of the template (`enable_thinking`, `date_string`, …). */
+  readonly variables?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface ChatEncoding {
+  readonly ids: number[];
+  /** 1 for tokens of what the assistant wrote: of `{% generation %}` blocks; 0 everywhere where a template has none. */
+  readonly assistantMask: number[];
+}
+
+const OPTIONS: Rule<ChatOptions> = fields<ChatOptions>(
+  {
+    addGenerationPrompt: optional(flag),
+    continueFinalMessage: optional(flag),
+    tools: optional(listOf(anything())),
+    documents: optional(listOf(anything())),
+    variables: optional(mapOf(anything())),
+  },
+  {
+    spelt: {
+      add_generation_prompt: "addGenerationPrompt",
+      continue_final_message: "continueFinalMessage",
+      chat_template_kwargs: "variables",
+    },
+  },
+);
+
+/** Templates in the wild have at most some 20,000 characters. */
+const LONGEST_TEMPLATE = 2 ** 20;
+const TAG = "CONTINUE_FINAL_MESSAGE_TAG ";
+/** Names of what a reasoning model thought, of which templates know one or the other. */
+const REASONING = ["reasoning_content", "thinking", "reasoning"] as const;
+
+/** A template is a program of whoever made the checkpoint: it can read nothing but its variables, but it can run for long. */
+export class ChatTemplate {
+  readonly #source: string;
+  readonly #template: Template;
+  readonly #specialTokens: Readonly<Record<string, string>>;
+
+  /**
+   * `specialTokens` are variables of the template: `bos_token`, `eos_token`, ….
+   * @throws LowrankError (FormatError) where it is no template, or has what is not built
+   */
+  constructor(source: string, specialTokens: Readonly<Record<string, string>> = {}) {
+    if (typeof source !== "string" || source.length > LONGEST_TEMPLATE)
+      throw new LowrankError("FormatError", `chat template: must be a text of at most ${LONGEST_TEMPLATE} characters`);
+    this.#source = source;
+    this.#specialTokens = specialTokens;
+    try {
+      this.#template = new Template("");
+      this.#template.parsed = parse(tokenize(prepared(source)));
+      printThrough(this.#template.parsed);
+    } catch (error) {
+      throw new LowrankError("FormatError", `chat template: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  /** The chat as text. @throws LowrankError (ValueError) where the template refuses the messages */
+  render(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
+    return this.#run(messages, options).text;
+  }
+
+  /** The chat as tokens; the template has put the special ones in. */
+  encode(tokenizer: Tokenizer, messages: readonly ChatMessage[], options: ChatOptions = {}): ChatEncoding {
+    const { text, spans } = this.#run(messages, options);
+    const { ids, offsets } = tokenizer.encode(text, { specialTokens: false });
+    let next = 0;
+    const assistantMask = offsets.map(([from, to]) => {
+      while (next < spans.length && from >= spans[next]![1]) next++;
+      return next < spans.length && to > spans[next]![0] ? 1 : 0;
+    });
+    return { ids, assistantMask };
+  }
+
+  #run(messages: readonly ChatMessage[], options: ChatOptions): { readonly text: string; readonly spans: Span[] } {
+    const {
+      addGenerationPrompt = false,
+      continueFinalMessage = false,
+      tools = null,
+      documents = null,
+      variables = {},
+    } = checkOptions("chat", OPTIONS, options);
+    if (addGenerationPrompt && continueFinalMessage)
+      throw new LowrankError("ConfigError", "chat: addGenerationPrompt and continueFinalMessage contradict each other");
+    const chat = messagesOf(messages);
+    if (continueFinalMessage) tagLast(chat);
+    const given = { messages: chat, tools, documents, ...variables };
+    const marks = marksNotIn(this.#source + JSON.stringify(given));
+    let rendered: string;
+    try {
+      rendered = this.#template.render({
+        ...this.#specialTokens,
+        ...given,
+        add_generation_prompt: addGenerationPrompt,
+        [MARKS[0]]: marks[0],
+        [MARKS[1]]: marks[1],
+        [PRINT]: ([value]: [TemplateValue]) => pythonText(value),
+      });
+    } catch (error) {
+      throw new LowrankError("ValueError", `chat template: ${(error as Error).message}`, { cause: error });
+    }
+    const { text, spans } = takeMarks(rendered, marks);
+    return { text: continueFinalMessage ? cutAtTag(text) : text, spans };
+  }
+}
+
+function messagesOf(messages: readonly ChatMessage[]): Record<string, unknown>[] {
+  if (!Array.isArray(messages) || messages.some((m) => typeof m !== "object" || m === null || Array.isArray(m)))
+    throw new LowrankError("ConfigError", `chat: the messages must be a list of objects, got ${quote(messages)}`);
+  return (messages as readonly ChatMessage[]).map((message) => {
+    const plain = withoutNulls(message) as Record<string, unknown>;
+    const thought = REASONING.map((key) => plain[key]).find((value) => value !== undefined);
+    return thought === undefined ? plain : { thinking: thought, ...plain, reasoning_content: thought };
+  });
+}
+
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, item]) => item !== null && item !== undefined)
+      .map(([key, item]) => [key, withoutNulls(item)]),
+  );
+}
+
+/** Puts a tag behind the content of the last message. */
+function tagLast(chat: Record<string, unknown>[]): void {
+  const last = chat.at(-1);
+  const content = last?.["content"];
+  if (last !== undefined && typeof content === "string") last["content"] = content + TAG;
+  else {
+    const parts = Array.isArray(content) ? (content as Record<string, unknown>[]) : [];
+    const part = parts.findLast((p) => typeof p["text"] === "string");
+    if (part === undefined)
+      throw new LowrankError("ValueError", "chat: continueFinalMessage needs a last message with a text to go on with");
+    part["text"] = `${part["text"] as string}${TAG}`;
+  }
+}
+
+function cutAtTag(text: string): string {
+  const at = text.lastIndexOf(TAG.trim());
+  if (at < 0)
+    throw new LowrankError("ValueError", "chat: the template does not print the last message, so it cannot end in it");
+  // a template that trims the message is followed in that
+  return text.startsWith(TAG, at) ? text.slice(0, at) : text.slice(0, at).trimEnd();
+}
+
+interface NamedTemplate {
+  readonly name: string;
+  readonly template: string;
+}
+const TEMPLATES: Rule<{ readonly chat_template?: string | NamedTemplate[] | undefined }> = fields(
+  { chat_template: absent(anyOf(string, listOf(fields<NamedTemplate>({ name: string, template: string })))) },
+  { unknown: "keep" },
+);
+
+/**
+ * The template of a checkpoint: `chat_template.jinja`, else `chat_template` of tokenizer_config.json, where several may stand by `name`
+ * (default "default"); its special tokens are those of tokenizer_config.json. @throws LowrankError (FileError, FormatError)
+ */
+export async function loadChatTemplate(from: string | Files, name: string = "default"): Promise<ChatTemplate> {
+  const files = typeof from === "string" ? directory(from) : from;
+  const source = `${files.where}/tokenizer_config.json`;
+  const config: unknown = (await files.exists("tokenizer_config.json"))
+    ? parseJson(await files.text("tokenizer_config.json"), source)
+    : {};
+  const tokens = Object.entries(specialTokensOf(readTokenizerConfig(config, source)));
+  const specialTokens = Object.fromEntries(tokens.map(([role, token]) => [`${role}_token`, token]));
+  if (name === "default" && (await files.exists("chat_template.jinja")))
+    return new ChatTemplate(await files.text("chat_template.jinja"), specialTokens);
+  const { chat_template: found } = checkFile(source, TEMPLATES, config);
+  const template =
+    typeof found === "string"
+      ? name === "default"
+        ? found
+        : undefined
+      : found?.find((t) => t.name === name)?.template;
+  if (template === undefined)
+    throw new LowrankError(
+      "FileError",
+      `${files.where}: there is no chat template ${quote(name)}, neither in chat_template.jinja nor in tokenizer_config.json`,
+    );
+  return new ChatTemplate(template, specialTokens);
+}
