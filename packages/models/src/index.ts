@@ -10,6 +10,7 @@ export { blobs, type BlobHandle, type BlobLike } from "./places/blobs.ts";
 export { http, type HttpOptions } from "./places/http.ts";
 export { GgufFile } from "./gguf/file.ts";
 export { openGguf, type GgufCheckpoint } from "./gguf/open.ts";
+export { ggufTokenizer, type GgufTokenizer } from "./gguf/tokenizer.ts";
 export type { GgufMetadata } from "./gguf/metadata.ts";
 export type { GgufValue } from "./gguf/values.ts";
 export { readConfig } from "./identity.ts";

@@ -2,8 +2,8 @@
  * GGUF: a small sound file with fields of its header overwritten, and what a second reader says is in it. That one has the whole file and is
  * naive: lengths are BigInts, whatever is out of bounds throws, and it looks at every bit of what the first has taken.
  */
-import { openGguf, type Files, type GgufFile, type GgufValue } from "@lowrank/models";
-import { fromBytes, type RandomStream } from "@lowrank/tensor";
+import { ggufTokenizer, openGguf, type Files, type GgufFile, type GgufValue } from "@lowrank/models";
+import { fromBytes, LowrankError, type RandomStream } from "@lowrank/tensor";
 import type { FuzzFormat } from "./judge.ts";
 import { mutateBytes } from "./mutate.ts";
 
@@ -57,7 +57,7 @@ function sound(random: RandomStream): Writer {
   const entries = Object.entries(SIZES);
   const withTokens = random.integer(2);
   out.raw(encoder.encode("GGUF")).field(2 + random.integer(2), 4);
-  out.field(TENSORS.length, 8).field(entries.length + 5 + withTokens, 8);
+  out.field(TENSORS.length, 8).field(entries.length + 5 + 2 * withTokens, 8);
   out.text("general.architecture").field(8, 4).text("llama");
   for (const [key, value] of entries) out.text(key).field(U32, 4).number(value, 4);
   out.text("llama.attention.layer_norm_rms_epsilon").field(6, 4).f32(1e-5);
@@ -66,7 +66,8 @@ function sound(random: RandomStream): Writer {
     .text("wide")
     .field(10, 4)
     .number(2n ** BigInt(random.integer(64)), 8);
-  if (withTokens) out.text("tokens").field(9, 4).field(8, 4).field(3, 8).text("a").text("é").text("");
+  if (withTokens) out.text("tokenizer.ggml.model").field(8, 4).text("llama");
+  if (withTokens) out.text("tokenizer.ggml.tokens").field(9, 4).field(8, 4).field(3, 8).text("a").text("é").text("");
   out.text("nested").field(9, 4).field(9, 4).field(2, 8);
   out.field(5, 4).field(2, 8).number(-1, 4).number(7, 4).field(1, 4).field(0, 8);
   let offset = 0;
@@ -285,6 +286,12 @@ export const ggufFile: FuzzFormat = {
     const checkpoint = (await openGguf(filesOf(bytes)))!;
     // what the door makes of it must not fail in another way than by refusing
     for (const name of checkpoint.weights.names) await checkpoint.weights.range(name);
+    try {
+      ggufTokenizer(checkpoint.file);
+    } catch (error) {
+      // most have none
+      if (!(error instanceof LowrankError)) throw error;
+    }
     return seenBy(checkpoint.file);
   },
   senseless(bytes, value: Seen) {

@@ -6,17 +6,6 @@ import { architectureName } from "./metadata.ts";
 import { ggufArchitecture } from "./registry.ts";
 import { RenamedSource } from "./renamed.ts";
 
-export interface GgufCheckpoint {
-  /** The file, for messages. */
-  readonly where: string;
-  readonly name: string;
-  readonly config: ConfigSource;
-  readonly weights: TensorSource;
-  /** Header and tensors as they are in the file. */
-  readonly file: GgufFile;
-  close(): Promise<void>;
-}
-
 interface Place {
   readonly files: Files;
   readonly name: string;
@@ -46,6 +35,34 @@ async function placeOf(from: string | Files): Promise<Place | undefined> {
   return found.length === 0 ? undefined : { files, name: found[0]! };
 }
 
+/** A GGUF file that was found and whose header is sound. To be closed by who opened it. */
+export interface OpenGguf {
+  /** The file, for messages. */
+  readonly where: string;
+  readonly name: string;
+  readonly file: GgufFile;
+}
+
+export interface GgufCheckpoint extends OpenGguf {
+  readonly config: ConfigSource;
+  readonly weights: TensorSource;
+  close(): Promise<void>;
+}
+
+/** As `openGguf`, of any architecture, or none. */
+export async function openGgufFile(from: string | Files): Promise<OpenGguf | undefined> {
+  const place = await placeOf(from);
+  if (place === undefined) return undefined;
+  const { files, name } = place;
+  const source = await files.open(name);
+  try {
+    return { where: `${files.where}/${name}`, name, file: await GgufFile.open(source) };
+  } catch (error) {
+    await source.close?.();
+    throw error;
+  }
+}
+
 /**
  * Opens a GGUF file: its header is read, no tensor yet. To be closed by who opened it.
  * @param from the path of a file, or a folder or files with exactly one; with a `config.json` beside it the folder is a Hugging Face checkpoint
@@ -53,21 +70,16 @@ async function placeOf(from: string | Files): Promise<Place | undefined> {
  * @throws LowrankError FileError where it could be several or is not there, FormatError where it is damaged, NotBuiltError for architectures that are not built
  */
 export async function openGguf(from: string | Files): Promise<GgufCheckpoint | undefined> {
-  const place = await placeOf(from);
-  if (place === undefined) return undefined;
-  const { files, name } = place;
-  const source = await files.open(name);
-  const close = async (): Promise<void> => {
-    await source.close?.();
-  };
+  const opened = await openGgufFile(from);
+  if (opened === undefined) return undefined;
+  const { file } = opened;
   try {
-    const file = await GgufFile.open(source);
     const architecture = ggufArchitecture(architectureName(file));
     const config = architecture.config(file, file);
     const weights = new RenamedSource(file, architecture, config);
-    return { where: `${files.where}/${name}`, name, config, weights, file, close };
+    return { ...opened, config, weights, close: () => file.close() };
   } catch (error) {
-    await close();
+    await file.close();
     throw error;
   }
 }

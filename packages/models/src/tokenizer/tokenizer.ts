@@ -2,6 +2,8 @@
 import { LowrankError, quote } from "@lowrank/tensor";
 import { checkOptions, parseJson } from "@lowrank/tensor/check";
 import { directory, type Files } from "@lowrank/tensor";
+import { openGgufFile } from "../gguf/open.ts";
+import { ggufTokenizer } from "../gguf/tokenizer.ts";
 import { decodeStream } from "./decode-stream.ts";
 import { cleanUp } from "./decoder.ts";
 import { cut, type Encoding } from "./encoding.ts";
@@ -33,9 +35,18 @@ import { pad, type PaddingPlan } from "./padding.ts";
 import { tokensOf } from "./sequence.ts";
 import { truncate } from "./truncation.ts";
 
-/** Reads `tokenizer.json` (and `tokenizer_config.json` if there is one). @throws LowrankError (FileError, FormatError) */
+/** Reads `tokenizer.json` (and `tokenizer_config.json` if there is one), or the tokenizer of a GGUF file. @throws LowrankError (FileError, FormatError) */
 export async function loadTokenizer(from: string | Files): Promise<Tokenizer> {
   const files = typeof from === "string" ? directory(from) : from;
+  const gguf = (await files.exists("tokenizer.json")) ? undefined : await openGgufFile(from);
+  if (gguf !== undefined) {
+    try {
+      const { tokenizer, config } = ggufTokenizer(gguf.file);
+      return parseTokenizer(tokenizer, config, gguf.where);
+    } finally {
+      await gguf.file.close();
+    }
+  }
   if (!(await files.exists("tokenizer.json")))
     throw new LowrankError("FileError", `${files.where}: there is no tokenizer.json; copy it next to the model`);
   const read = async (name: string): Promise<unknown> => parseJson(await files.text(name), `${files.where}/${name}`);
