@@ -1,6 +1,6 @@
 /** Models from Hugging Face's folders and into them. */
 import { readQuantizationConfig } from "@lowrank/quant";
-import { directory, type Files, type WritableFiles } from "@lowrank/tensor";
+import { directory, LowrankError, type Files, type WritableFiles } from "@lowrank/tensor";
 import {
   device as aDevice,
   anything,
@@ -11,27 +11,23 @@ import {
   listOf,
   oneOf,
   optional,
+  text,
   whole,
 } from "@lowrank/tensor/check";
-import { openGguf } from "./gguf/open.ts";
-import { readConfig, requireFamily } from "./identity.ts";
+import { findCheckpoint } from "./found.ts";
+import { requireFamily } from "./identity.ts";
 import { fill, type LoadOptions, type LoadReport } from "./load.ts";
 import type { ModelClass, PretrainedModel } from "./pretrained.ts";
-import { build, modelTypeOf } from "./registry.ts";
+import { placeOf } from "./places/place.ts";
+import { architectureFor, architectureOf, build, modelTypeOf } from "./registry.ts";
 import { requirePlain, saveModel } from "./save.ts";
-import type { ConfigSource } from "./shared/config-table.ts";
 import { requireBuilt, type ConfigOverrides } from "./shared/config.ts";
 import { LABEL_OPTIONS, LABEL_SPELLINGS, type LabelOverrides } from "./shared/labels.ts";
 import { WeightsFile } from "./weights-file.ts";
 
 export interface PretrainedOptions extends LoadOptions, LabelOverrides {}
 
-interface Loaded<M> {
-  readonly model: M;
-  readonly report: LoadReport;
-}
-
-const OPTIONS = fields<PretrainedOptions>(
+const OPTIONS = fields<PretrainedOptions & { readonly task?: string }>(
   {
     device: aDevice,
     dtype: optional(oneOf("f64", "f32", "f16", "bf16")),
@@ -40,50 +36,74 @@ const OPTIONS = fields<PretrainedOptions>(
     missing: optional(oneOf("refuse", "draw")),
     allowNonFinite: optional(flag),
     formats: optional(listOf(anything())),
+    task: optional(text),
     ...LABEL_OPTIONS,
   },
   { spelt: { ...LABEL_SPELLINGS, torch_dtype: "dtype", torchDtype: "dtype", ignore_mismatched_sizes: "labels" } },
 );
 
+/** A model, and what of it the files did not have or had besides. */
+export interface Pretrained<M extends PretrainedModel = PretrainedModel> {
+  readonly model: M;
+  readonly report: LoadReport;
+}
+
 /**
  * Loads a checkpoint. With `labels` its head is a new one where the file's has another size; the report says so.
- * @param from a directory, or files: a Hugging Face checkpoint, or exactly one GGUF file; or the path of a GGUF file
- * @param as the class to load it as; its family must be that of config.json
+ * @param from a folder here, else a model of the Hugging Face hub ("org/name"); a URL; a file that is a checkpoint by itself (GGUF, llama2.c);
+ *   or files (`directory`, `http`, `blobs`, `hub` of `@lowrank/models/hub`)
+ * @param as the class to load it as; its family must be that of config.json. Left out, config.json says which it is, or `task` does
  * @throws LowrankError when the files are not this model's: NotBuiltError for a key of config.json whose function is not built, NameError for weights of the base that are missing
  */
 export async function fromPretrained<M extends PretrainedModel>(
   from: string | Files,
   as: ModelClass<M>,
   options: PretrainedOptions,
-): Promise<Loaded<M>> {
-  const { labels, problemType: problem, ...how } = checkOptions("fromPretrained", OPTIONS, options);
+): Promise<Pretrained<M>>;
+export async function fromPretrained(
+  from: string | Files,
+  options: PretrainedOptions & {
+    /** PEFT's task type, such as "SEQ_CLS": the family's class for it is taken, whatever `architectures` says. */
+    readonly task?: string;
+  },
+): Promise<Pretrained>;
+export async function fromPretrained(
+  from: string | Files,
+  classOrOptions: ModelClass | PretrainedOptions,
+  options?: PretrainedOptions,
+): Promise<Pretrained> {
+  const named = typeof classOrOptions === "function" ? classOrOptions : undefined;
+  const {
+    labels,
+    problemType: problem,
+    task,
+    ...how
+  } = checkOptions("fromPretrained", OPTIONS, named === undefined ? classOrOptions : options);
+  if (named !== undefined && task !== undefined)
+    throw new LowrankError(
+      "ConfigError",
+      `fromPretrained: "task" picks a class, and ${named.architecture} is given: leave one of them out`,
+    );
   const overrides: ConfigOverrides = {
     ...(labels === undefined ? {} : { labels }),
     ...(problem === undefined ? {} : { problemType: problem }),
   };
-  const load = async (file: WeightsFile, source: ConfigSource, said?: string): Promise<Loaded<M>> => {
+  const found = await findCheckpoint(await placeOf(from, "config.json"));
+  try {
+    const { where, called, config: source } = found;
+    const as = named ?? architectureOf(architectureFor(source, task));
+    requireFamily(source, as, modelTypeOf, where);
+    const said = readQuantizationConfig(source)?.format;
+    const file = new WeightsFile(await found.weights(), where, how.formats, called);
     let model = build(as, source, overrides);
     requireBuilt(model.config);
     if (await file.untied(model)) model = build(as, source, { ...overrides, tieWordEmbeddings: false });
     const report = await fill(model, file, { ...how, newHead: labels !== undefined, said });
-    model.origin = file.where;
+    model.origin = where;
     return { model, report };
-  };
-  const gguf = await openGguf(from);
-  if (gguf !== undefined) {
-    const { config, name, weights, where } = gguf;
-    try {
-      requireFamily(config, as, modelTypeOf, where);
-      return await load(new WeightsFile(weights, where, how.formats, name), config);
-    } finally {
-      await gguf.close();
-    }
+  } finally {
+    await found.close();
   }
-  const files = typeof from === "string" ? directory(from) : from;
-  const source = await readConfig(files);
-  requireFamily(source, as, modelTypeOf, files.where);
-  const quantization = readQuantizationConfig(source);
-  return WeightsFile.use(files, how.formats, (file) => load(file, source, quantization?.format));
 }
 
 /**

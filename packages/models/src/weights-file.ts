@@ -9,16 +9,20 @@ function modernName(name: string): string {
   return name.replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias");
 }
 
-interface OpenWeights {
+export interface OpenWeights {
   readonly source: TensorSource;
   close(): Promise<void>;
 }
+
+/** Why a file of Python's own is not read, and what helps. */
+export const pickleRefusal: string =
+  "is a pickle, which is a program and never run here: convert it once in Python with AutoModel.from_pretrained(folder).save_pretrained(folder, safe_serialization=True), of the model's own Auto class";
 
 /** Files that hold pickled Python objects: reading one runs whatever program is in it. */
 const PICKLED = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
 
 /** @throws LowrankError (FileError) where there are no weights that can be read, saying what there is */
-async function openWeights(files: Files): Promise<OpenWeights> {
+export async function openWeights(files: Files): Promise<OpenWeights> {
   if (await files.exists("model.safetensors")) {
     const file = await files.open("model.safetensors");
     try {
@@ -35,7 +39,7 @@ async function openWeights(files: Files): Promise<OpenWeights> {
   const pickled = await firstOf(files, PICKLED);
   throw new LowrankError(
     "FileError",
-    `${files.where}: there is no model.safetensors; ${pickled === undefined ? "give the folder of a Hugging Face checkpoint" : `${pickled} is a pickle, which is a program and never run here: convert it once in Python with AutoModel.from_pretrained(folder).save_pretrained(folder, safe_serialization=True), of the model's own Auto class`}`,
+    `${files.where}: there is no model.safetensors; ${pickled === undefined ? "give the folder of a Hugging Face checkpoint" : `${pickled} ${pickleRefusal}`}`,
   );
 }
 
@@ -59,20 +63,6 @@ export class WeightsFile {
     this.called = called;
     this.#own = own;
     this.#stored = new Map(file.names.map((n) => [modernName(n), n]));
-  }
-
-  /** Opens the file or its shards, gives them to `body` and closes them. */
-  static async use<T>(
-    files: Files,
-    own: readonly Format[] | undefined,
-    body: (file: WeightsFile) => Promise<T>,
-  ): Promise<T> {
-    const { source, close } = await openWeights(files);
-    try {
-      return await body(new WeightsFile(source, files.where, own));
-    } finally {
-      await close();
-    }
   }
 
   /** Names in the file that the model has no place for, given those it took; buffers, which are no weights, are none of them. */

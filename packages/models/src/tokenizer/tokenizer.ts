@@ -1,9 +1,10 @@
 /** Tokenizers of Hugging Face's tokenizer.json: token for token what `tokenizers` gives. */
 import { LowrankError, quote } from "@lowrank/tensor";
 import { checkOptions, parseJson } from "@lowrank/tensor/check";
-import { directory, type Files } from "@lowrank/tensor";
+import type { Files } from "@lowrank/tensor";
 import { openGgufFile } from "../gguf/open.ts";
 import { ggufTokenizer } from "../gguf/tokenizer.ts";
+import { placeOf } from "../places/place.ts";
 import { decodeStream } from "./decode-stream.ts";
 import { cleanUp } from "./decoder.ts";
 import { cut, type Encoding } from "./encoding.ts";
@@ -37,8 +38,9 @@ import { truncate } from "./truncation.ts";
 
 /** Reads `tokenizer.json` (and `tokenizer_config.json` if there is one), or the tokenizer of a GGUF file. @throws LowrankError (FileError, FormatError) */
 export async function loadTokenizer(from: string | Files): Promise<Tokenizer> {
-  const files = typeof from === "string" ? directory(from) : from;
-  const gguf = (await files.exists("tokenizer.json")) ? undefined : await openGgufFile(from);
+  const place = await placeOf(from, "tokenizer.json");
+  const { files, file } = place;
+  const gguf = file === undefined && (await files.exists("tokenizer.json")) ? undefined : await openGgufFile(place);
   if (gguf !== undefined) {
     try {
       const { tokenizer, config } = ggufTokenizer(gguf.file);

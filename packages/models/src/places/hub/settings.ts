@@ -1,6 +1,7 @@
 /** What the environment says of the hub, under the names that huggingface_hub reads. */
 import { LowrankError, quote } from "@lowrank/tensor";
 import { callback, checkOptions, fields, flag, name, optional, whole } from "@lowrank/tensor/check";
+import { HUB_ID } from "../hub-id.ts";
 import { nodeModule, nodeProcess } from "../platform.ts";
 import { TIMEOUT } from "../request.ts";
 
@@ -53,9 +54,6 @@ export interface HubSettings {
   readonly timeout: number;
   readonly onProgress: (progress: HubProgress) => void;
 }
-
-/** `org/name`, or the name alone of the oldest models. */
-export const HUB_ID: RegExp = /^(?:[A-Za-z0-9_][\w.-]{0,95}\/)?[A-Za-z0-9_][\w.-]{0,95}$/;
 
 /** @throws LowrankError where the id or the revision cannot be one */
 export function settingsOf(id: string, options: HubOptions): HubSettings {

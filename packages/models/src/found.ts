@@ -1,0 +1,63 @@
+/** A checkpoint as it is found: a folder with config.json, or one file that says everything. */
+import { LowrankError, quote, type RandomAccess, type TensorSource } from "@lowrank/tensor";
+import { openGguf } from "./gguf/open.ts";
+import { readConfig } from "./identity.ts";
+import { openLlama2c } from "./llama2c/open.ts";
+import type { Place } from "./places/place.ts";
+import type { ConfigSource } from "./shared/config-table.ts";
+import { openWeights, type OpenWeights } from "./weights-file.ts";
+
+/** To be closed by who found it. */
+export interface FoundCheckpoint {
+  readonly where: string;
+  /** The file of the weights, for messages. */
+  readonly called: string;
+  /** As config.json has it. */
+  readonly config: ConfigSource;
+  /** Weights under Hugging Face's names. */
+  weights(): Promise<TensorSource>;
+  close(): Promise<void>;
+}
+
+interface FileContents {
+  readonly config: ConfigSource;
+  readonly weights: TensorSource;
+}
+
+/** Kinds of files besides GGUF that are checkpoints by themselves, by the ends of their names. */
+const KINDS: Readonly<Record<string, (file: RandomAccess, where: string) => Promise<FileContents>>> = {
+  ".bin": openLlama2c,
+};
+
+/** @throws LowrankError where there is no checkpoint, or none that can be read */
+export async function findCheckpoint(place: Place): Promise<FoundCheckpoint> {
+  const { files, file } = place;
+  const gguf = await openGguf(place);
+  if (gguf !== undefined) return { ...gguf, called: gguf.name, weights: () => Promise.resolve(gguf.weights) };
+  if (file === undefined) {
+    let opened: OpenWeights | undefined;
+    return {
+      where: files.where,
+      called: "model.safetensors",
+      config: await readConfig(files),
+      weights: async () => (opened ??= await openWeights(files)).source,
+      close: async () => opened?.close(),
+    };
+  }
+  const where = `${files.where}/${file}`;
+  const open = KINDS[/\.\w+$/.exec(file)?.[0].toLowerCase() ?? ""];
+  if (open === undefined)
+    throw new LowrankError(
+      "FileError",
+      `${where}: ${quote(file)} is no checkpoint by itself; give its folder, or a file that ends in ${[".gguf", ...Object.keys(KINDS)].join(", ")}`,
+    );
+  const bytes = await files.open(file);
+  const close = async (): Promise<void> => bytes.close?.();
+  try {
+    const { config, weights } = await open(bytes, where);
+    return { where, called: file, config, weights: () => Promise.resolve(weights), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

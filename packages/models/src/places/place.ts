@@ -1,0 +1,69 @@
+/** What is meant by a string that says where a checkpoint is: a URL, a folder or file here, or a model of the hub, in this order. */
+import { directory, LowrankError, quote, type Files } from "@lowrank/tensor";
+import { http } from "./http.ts";
+import { HUB_ID } from "./hub-id.ts";
+import { nodeModule } from "./platform.ts";
+
+export interface Place {
+  readonly files: Files;
+  /** The file among them that was named, where it was no folder. */
+  readonly file?: string;
+}
+
+/** Names that are a file's and not a folder's or a model's, whether or not it is there. */
+const FILE = /[^/\\]\.(?:bin|gguf|safetensors|json)$/i;
+
+interface Stats {
+  isFile(): boolean;
+}
+
+/**
+ * @param wanted a file that is looked for first: where the hub is meant only because nothing here has the name, an error says so
+ * @throws LowrankError (FileError) where nothing can be meant
+ */
+export async function placeOf(from: string | Files, wanted: string): Promise<Place> {
+  if (typeof from !== "string") return from.list === undefined ? { files: from } : alone(from);
+  if (/^https?:\/\//i.test(from)) return webPlace(from);
+  const fs = nodeModule<{ stat(path: string): Promise<Stats> }>("node:fs/promises");
+  // without files of its own a page means what lies beside it
+  if (fs === undefined && /^[./]/.test(from)) return webPlace(from);
+  const here = await fs?.stat(from).catch(() => undefined);
+  if (here?.isFile() === true || (here === undefined && FILE.test(from))) {
+    const [, folder = ".", file] = /^(?:(.*)[/\\])?([^/\\]+)$/.exec(from)!;
+    return { files: directory(folder === "" ? "/" : folder), file: file! };
+  }
+  if (here !== undefined || !HUB_ID.test(from)) return { files: directory(from) };
+  return { files: await atHub(from, wanted) };
+}
+
+/** One file without a folder is what was named. */
+async function alone(files: Files): Promise<Place> {
+  const names = await files.list!().catch(() => []);
+  return names.length === 1 ? { files, file: names[0]! } : { files };
+}
+
+function webPlace(url: string): Place {
+  const [, folder, file] = /^([^?#]*)\/([^/?#]+)$/.exec(url) ?? [];
+  return file === undefined || !FILE.test(file)
+    ? { files: http(url) }
+    : { files: http(folder!), file: decodeURIComponent(file) };
+}
+
+/** The hub's client is loaded by whoever needs it. */
+async function atHub(id: string, wanted: string): Promise<Files> {
+  const { hub } = await import("./hub/hub.ts");
+  try {
+    const files = hub(id);
+    await files.exists(wanted);
+    return files;
+  } catch (error) {
+    if (!(error instanceof LowrankError)) throw error;
+    throw new LowrankError(
+      error.code,
+      `there is no folder ${quote(id)} here, and as a model of the hub: ${error.message}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
