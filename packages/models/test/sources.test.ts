@@ -129,14 +129,15 @@ describe("a checkpoint may be", () => {
     expect(await faultOf(fromPretrained("somebody/else", { device }))).toBe(
       `there is no folder "somebody/else" here, and as a model of the hub: somebody/else: ${server.url} has no model of that name, or not for everybody: then it needs a token (HF_TOKEN)`,
     );
-    expect(await faultOf(loadTokenizer("typo"))).toMatch(
-      /^there is no folder "typo" here, and as a model of the hub: typo: /,
+    expect(await faultOf(loadTokenizer("some/typo"))).toMatch(
+      /^there is no folder "some\/typo" here, and as a model of the hub: some\/typo: /,
     );
+    expect(await faultOf(loadTokenizer("typo"))).toMatch(/^typo: there is no tokenizer\.json/);
     for (const path of ["./typo", "/no/such/folder", "a/b/c", "../typo"])
       expect(await faultOf(fromPretrained(path, { device }))).toBe(
         `${path}: there is no config.json; give the folder of a Hugging Face checkpoint`,
       );
-    expect(server.asked.every(({ path }) => /^\/(somebody\/else|typo)\//.test(path))).toBe(true);
+    expect(server.asked.every(({ path }) => /^\/(somebody\/else|some\/typo)\//.test(path))).toBe(true);
     expect(await faultOf(fromPretrained(join(folder, "model", "config.json"), { device }))).toMatch(
       /"config\.json" is no checkpoint by itself; give its folder/,
     );

@@ -1,4 +1,4 @@
-/** What is meant by a string that says where a checkpoint is: a URL, a folder or file here, or a model of the hub, in this order. */
+/** What is meant by a string that says where a checkpoint is: a URL, a folder or file here, or a model of the hub ("org/name"), in this order. */
 import { directory, LowrankError, quote, type Files } from "@lowrank/tensor";
 import { http } from "./http.ts";
 import { HUB_ID } from "./hub-id.ts";
@@ -32,7 +32,8 @@ export async function placeOf(from: string | Files, wanted: string): Promise<Pla
     const [, folder = ".", file] = /^(?:(.*)[/\\])?([^/\\]+)$/.exec(from)!;
     return { files: directory(folder === "" ? "/" : folder), file: file! };
   }
-  if (here !== undefined || !HUB_ID.test(from)) return { files: directory(from) };
+  // a name alone is a folder's: those of the oldest models have their owner's before them too
+  if (here !== undefined || !from.includes("/") || !HUB_ID.test(from)) return { files: directory(from) };
   return { files: await atHub(from, wanted) };
 }
 
