@@ -3,17 +3,24 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { expect, it } from "vitest";
 
+const OPTIONS = {
+  stdin: { contents: "", resolveDir: import.meta.dirname, loader: "ts" },
+  conditions: ["@lowrank/source"],
+  bundle: true,
+  minify: true,
+  format: "esm",
+  platform: "browser",
+  external: ["webgpu", "node:*"],
+  write: false,
+  logLevel: "error",
+} as const;
+
 async function bundle(contents: string): Promise<string> {
   const { outputFiles } = await build({
-    stdin: { contents, resolveDir: import.meta.dirname, loader: "ts" },
-    conditions: ["@lowrank/source"],
-    bundle: true,
-    minify: true,
-    format: "esm",
-    platform: "browser",
-    external: ["webgpu", "node:*"],
-    write: false,
-    logLevel: "error",
+    ...OPTIONS,
+    external: [...OPTIONS.external],
+    conditions: [...OPTIONS.conditions],
+    stdin: { ...OPTIONS.stdin, contents },
   });
   return outputFiles[0]!.text;
 }
@@ -44,4 +51,25 @@ it("leave out ops that nothing names", async () => {
   ];
   for (const words of ["topk:", "attention: needs q, k, v"])
     expect([words, init.includes(words), all.includes(words)]).toEqual([words, false, true]);
+});
+
+it("leave the hub's client to who names one of its models", async () => {
+  // a header of the hub's answers
+  const word = "x-linked-etag";
+  expect((await bundle('export * from "@lowrank/models/hub"')).includes(word)).toBe(true);
+  expect(
+    (await bundle('export { BertModel, GPT2LMHeadModel, http, metaModel } from "@lowrank/models"')).includes(word),
+  ).toBe(false);
+  // a chunk of its own, which is not loaded with the rest
+  const { outputFiles } = await build({
+    ...OPTIONS,
+    external: [...OPTIONS.external],
+    conditions: [...OPTIONS.conditions],
+    stdin: { ...OPTIONS.stdin, contents: 'export { fromPretrained, loadTokenizer } from "@lowrank/models"' },
+    splitting: true,
+    outdir: "out",
+  });
+  const [entry, ...chunks] = outputFiles.map(({ text }) => text);
+  const loaded = chunks.filter((text) => !text.includes(word));
+  expect([entry!.includes(word), chunks.length - loaded.length]).toEqual([false, 1]);
 });

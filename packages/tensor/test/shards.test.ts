@@ -249,3 +249,57 @@ describe("an index that is not of its shards is refused", () => {
     await source.close();
   });
 });
+
+describe("an index with bytes changed", () => {
+  const sound = JSON.stringify({
+    metadata: { total_size: 24 },
+    weight_map: { a: "model-1.safetensors", b: "model-1.safetensors", c: "model-2.safetensors" },
+  });
+  const change = fc.record({
+    at: fc.nat(sound.length),
+    cut: fc.nat(8),
+    put: fc.oneof(
+      fc.string({ unit: "binary", maxLength: 4 }),
+      fc.constantFrom(
+        '"',
+        "{",
+        "}",
+        "[",
+        ",",
+        ":",
+        "..",
+        "/",
+        '"a"',
+        "-1",
+        "1e99",
+        "null",
+        "\\u0061",
+        "__proto__",
+        '"d":"model-2.safetensors",',
+      ),
+    ),
+  });
+  test.prop([fc.array(change, { minLength: 1, maxLength: 3 })], { numRuns: 3000 })(
+    "is refused by one line, or read as it says",
+    async (changes) => {
+      let text = sound;
+      for (const { at, cut, put } of changes) text = text.slice(0, at) + put + text.slice(at + cut);
+      const files = sharded(TWO);
+      files.content.set(INDEX, encodeUtf8(text));
+      const source = await openShards(files).catch((error: unknown) => error as Error);
+      expect(files.open_ === 0 || !(source instanceof Error)).toBe(true);
+      if (source instanceof Error) {
+        expect(source).toBeInstanceOf(LowrankError);
+        expect(source.message).not.toMatch(/\n|^internal/);
+        return;
+      }
+      // a naive reader: what the index names is in the shard that it names
+      const { weight_map } = JSON.parse(text) as { weight_map: Record<string, string> };
+      for (const [name, shard] of Object.entries(weight_map)) {
+        const home = TWO[Number(/^model-(\d)/.exec(shard)![1]) - 1]!;
+        expect(await readTensor(source, name)).toEqual((home as Record<string, StoredTensor>)[name]);
+      }
+      await source.close();
+    },
+  );
+});
