@@ -285,6 +285,20 @@ describe("a bad way there", () => {
     expect((await fault(at({ timeout: 50 }).text("config.json"))).message).toMatch(/no answer for 0\.05 s/);
   }, 20_000);
 
+  it("is not silent because the program was busy", async () => {
+    server.before = (_, response) => {
+      setTimeout(() => {
+        response.writeHead(200).end("{}");
+        // the answer is on its way while nobody can take it
+        const until = performance.now() + 300;
+        while (performance.now() < until);
+      }, 50);
+      return true;
+    };
+    expect(await at({ timeout: 150 }).text("config.json")).toBe("{}");
+    expect(server.asked).toHaveLength(1);
+  });
+
   it("a text that is cut is never taken for a whole one", async () => {
     server.before = (_, response) => {
       cutAfter(response, Buffer.from("[1, 2, 3]"), 5);

@@ -4,6 +4,8 @@ import { sleep, web, type WebReader, type WebRequest, type WebResponse } from ".
 
 /** Silence that is borne, in ms. huggingface_hub waits as long. */
 export const TIMEOUT = 10_000;
+/** Time to take in what has arrived already, in ms. */
+const GRACE = 50;
 /** Attempts without progress. */
 const ATTEMPTS = 5;
 const FIRST_WAIT = 200;
@@ -63,10 +65,12 @@ export async function ask(url: string, init: WebRequest, timeout: number = TIMEO
   let silent = false;
   /** Waits for one step of the exchange. */
   const within = async <T>(step: Promise<T>): Promise<T> => {
-    const timer = web.setTimeout(() => {
+    const giveUp = (): void => {
       silent = true;
       abort.abort();
-    }, timeout);
+    };
+    // a program that computed, or slept, for longer than `timeout` first gets to hear what came meanwhile
+    let timer = web.setTimeout(() => (timer = web.setTimeout(giveUp, GRACE)), timeout);
     try {
       return await step;
     } catch (cause) {

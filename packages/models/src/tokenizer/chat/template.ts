@@ -1,5 +1,5 @@
 /** Chat templates: Jinja, interpreted by `@huggingface/jinja`, with what transformers does around it. */
-import { directory, LowrankError, quote, type Files } from "@lowrank/tensor";
+import { LowrankError, quote, type Files } from "@lowrank/tensor";
 import {
   absent,
   anyOf,
@@ -16,6 +16,7 @@ import {
   type Rule,
 } from "@lowrank/tensor/check";
 import { parse, Template, tokenize } from "@huggingface/jinja";
+import { placeOf } from "../../places/place.ts";
 import { readTokenizerConfig, specialTokensOf } from "../file.ts";
 import type { Tokenizer } from "../options.ts";
 import { MARKS, marksNotIn, prepared, takeMarks, type Span } from "./generation.ts";
@@ -199,7 +200,7 @@ const TEMPLATES: Rule<{ readonly chat_template?: string | NamedTemplate[] | unde
  * (default "default"); its special tokens are those of tokenizer_config.json. @throws LowrankError (FileError, FormatError)
  */
 export async function loadChatTemplate(from: string | Files, name: string = "default"): Promise<ChatTemplate> {
-  const files = typeof from === "string" ? directory(from) : from;
+  const { files } = await placeOf(from, "tokenizer_config.json");
   const source = `${files.where}/tokenizer_config.json`;
   const config: unknown = (await files.exists("tokenizer_config.json"))
     ? parseJson(await files.text("tokenizer_config.json"), source)
