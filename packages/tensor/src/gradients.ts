@@ -3,7 +3,8 @@
  * differentiated again. A primitive without a row passes no gradient on.
  */
 import { isFloat } from "./dtype.ts";
-import { add, div, eq, gt, lt, mul } from "./ops/binary.ts";
+import { knownOnHost } from "./graph/index-checks.ts";
+import { add, div, eq, ge, gt, le, logicalAnd, lt, mul } from "./ops/binary.ts";
 import { dynamicUpdate } from "./ops/dynamic-update.ts";
 import { scalar } from "./ops/make.ts";
 import { matmul } from "./ops/matmul.ts";
@@ -110,9 +111,12 @@ const rules: ReadonlyMap<Primitive, GradientRule> = new Map<Primitive, GradientR
     products.dynamicUpdate,
     (g, { inputs: [, block, at], attrs }) => {
       const dim = attrs["dim"] as number;
+      const length = block!.shape[dim]!;
       const nothing = expand(scalar(0, g), block!.shape);
-      const places = add(at!, reshape(iota(block!, dim), [block!.shape[dim]!]));
-      return [dynamicUpdate(g, nothing, at!, dim), indexSelect(g, dim, places), undefined];
+      const there = indexSelect(g, dim, add(at!, reshape(iota(block!, dim), [length])));
+      // a block that did not fit was not written; where the host knows the position, no run begins with such a one
+      const fits = knownOnHost(at!.node) ? undefined : logicalAnd(ge(at!, 0), le(at!, g.shape[dim]! - length));
+      return [dynamicUpdate(g, nothing, at!, dim), fits === undefined ? there : where(fits, there, nothing), undefined];
     },
   ],
   [products.scatterRows, (g, { inputs: [ids] }) => [undefined, gatherRows(g, ids!)]],

@@ -167,6 +167,27 @@ describe("a position at which the block does not fit", () => {
       }
   });
 
+  it.each([-1, 4, 5, 100, 2 ** 31 - 1, -(2 ** 31)])(
+    "%d gives the block no gradient, and x all of it, where a device computed it",
+    async (at) => {
+      for (const on of devices) {
+        const x = on.parameter(iota([5], 1), [5], "f32");
+        const block = on.parameter(iota([2], 10), [2], "f32");
+        const place = ops.add(on.tensor([at], [1], "i32"), on.tensor([0], [1], "i32"));
+        const y = ops.dynamicUpdate(ops.square(x.value), ops.square(block.value), place);
+        const loss = ops.sum(ops.mul(ops.square(y), on.tensor(iota([5], 1), [5], "f32")));
+        const [gx, gb] = grad(loss, [x, block]);
+        // Σ i·i⁴, so 4i·i³; and once more by i
+        const [hx, hb] = grad(ops.add(ops.sum(gx!), ops.sum(gb!)), [x, block]);
+        await on.realize(gx!, gb!, hx!, hb!);
+        expect([...(await gx!.floats())], on.name).toEqual([4, 64, 324, 1024, 2500]);
+        expect([...(await gb!.floats())], on.name).toEqual([0, 0]);
+        expect([...(await hx!.floats())], on.name).toEqual([12, 96, 324, 768, 1500]);
+        expect([...(await hb!.floats())], on.name).toEqual([0, 0]);
+      }
+    },
+  );
+
   it("is refused by shape, dtype and rank", () => {
     const x = device.full([6, 2], 0);
     const at = device.tensor([0], [1], "i32");

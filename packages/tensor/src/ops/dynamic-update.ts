@@ -14,7 +14,7 @@ import { reshape } from "./views.ts";
  * the parameter that x is the value of (`Parameter.assignRows`), it writes the block and nothing else.
  *
  * A position at which the block does not fit whole is an error before the run where the host knows it (inputs, host tensors, constants);
- * where a device computed it, nothing is written.
+ * where a device computed it, nothing is written, and the block has no gradient.
  * @param block of x's dtype and shape, but for its size along `dim`
  * @param at integer, shape [] or [1]
  * @throws ShapeError, DTypeError
