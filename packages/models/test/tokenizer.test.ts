@@ -140,6 +140,29 @@ describe("a file", () => {
     expect(parseTokenizer(change(["model", "type"], undefined, WORD_PIECE_FILE)).encode("film").ids.length).toBe(3);
   });
 
+  it("cannot blow texts up", () => {
+    const grow = { type: "Replace", pattern: { String: "a" }, content: "a".repeat(16) };
+    const nested = {
+      type: "Sequence",
+      normalizers: [grow, { type: "Sequence", normalizers: [grow, grow, grow, grow] }],
+    };
+    const normalizing = parseTokenizer(change(["normalizer"], nested));
+    expect(normalizing.encode("b").ids.length).toBe(1);
+    expect(() => normalizing.encode("a")).toThrow(
+      'tokenizer.json: "normalizer" makes a text more than 32 times longer',
+    );
+    const decoding = parseTokenizer(change(["decoder"], { type: "Sequence", decoders: [grow, grow, grow, grow] }));
+    expect(() => decoding.decode([1])).toThrow('tokenizer.json: "decoder" makes a text more than 32 times longer');
+    const byteLevel = { type: "ByteLevel", add_prefix_space: true, trim_offsets: false, use_regex: false };
+    const cutting = { type: "Sequence", pretokenizers: Array.from({ length: 30 }, () => byteLevel) };
+    const twice = { type: "Sequence", pretokenizers: [cutting, cutting] };
+    expect(() => parseTokenizer(change(["pre_tokenizer"], twice)).encode("é")).toThrow(
+      'tokenizer.json: "pre_tokenizer" makes a text more than 32 times longer',
+    );
+    const long = { type: "Prepend", prepend: "a".repeat(17) };
+    expect(() => parseTokenizer(change(["normalizer"], long))).toThrow("must be a string of at most 16 characters");
+  });
+
   it("may hold merges as pairs or as strings", () => {
     expect(parseTokenizer(change(["model", "merges"], [["a", "b"]])).encode("ab").tokens).toEqual(["ab"]);
   });

@@ -2,6 +2,7 @@
 import { absent, flag, leaf, listOf, text, whole, type Rule } from "@lowrank/tensor/check";
 import { fromByteTokens } from "./byte-fallback.ts";
 import { fromByteCharacters } from "./byte-level.ts";
+import { inTurn } from "./in-turn.ts";
 import { fromMetaspace, METASPACE_RULES, type MetaspaceOptions } from "./metaspace.ts";
 import { part, partOf, type Part } from "./parts.ts";
 import { BYTE_LEVEL_RULES, type ByteLevelOptions } from "./pre-tokenizer.ts";
@@ -78,9 +79,7 @@ const DECODERS: Readonly<Record<string, Part<Decoder>>> = {
   ),
   Sequence: part<{ decoders: Decoder[] }, Decoder>(
     { decoders: { expects: "a list of decoders", read: (value, at) => listOf(decoder).read(value, at) } },
-    ({ decoders }) =>
-      (tokens) =>
-        decoders.reduce((now, step) => step(now), tokens),
+    ({ decoders }, at) => inTurn(decoders, (tokens) => tokens.reduce((sum, token) => sum + token.length + 1, 0), at),
   ),
 };
 

@@ -1,11 +1,12 @@
 /** Normalizers: what is done to a text before it is cut into words. Rules and their order are those of Hugging Face's `tokenizers`. */
-import { absent, flag, listOf, text, type Rule } from "@lowrank/tensor/check";
+import { absent, flag, listOf, type Rule } from "@lowrank/tensor/check";
 import { prepend, slice, substitute, type AlignedText } from "./aligned-text.ts";
 import { BERT_CONTROL, IDEOGRAPH, NONSPACING_MARK, OTHER_WHITE_SPACE } from "./characters.ts";
+import { inTurn } from "./in-turn.ts";
 import { normalForm, type NormalForm } from "./normal-forms.ts";
 import { part, partOf, type Part } from "./parts.ts";
 import { precompiled } from "./precompiled.ts";
-import { REPLACE_RULES, searchedFor, type ReplaceOptions } from "./replace.ts";
+import { content, REPLACE_RULES, searchedFor, type ReplaceOptions } from "./replace.ts";
 
 export type Normalizer = (text: AlignedText) => AlignedText;
 
@@ -68,7 +69,7 @@ const NORMALizERS: Readonly<Record<string, Part<Normalizer>>> = {
   Nmt: part<object, Normalizer>({}, () => nmt),
   Precompiled: precompiled,
   Prepend: part<{ prepend: string }, Normalizer>(
-    { prepend: text },
+    { prepend: content },
     ({ prepend: put }) =>
       (from) =>
         prepend(from, put),
@@ -83,9 +84,7 @@ const NORMALizERS: Readonly<Record<string, Part<Normalizer>>> = {
   ),
   Sequence: part<{ normalizers: Normalizer[] }, Normalizer>(
     { normalizers: { expects: "a list of normalizers", read: (value, at) => listOf(normalizer).read(value, at) } },
-    ({ normalizers }) =>
-      (text) =>
-        normalizers.reduce((t, normalize) => normalize(t), text),
+    ({ normalizers }, at) => inTurn(normalizers, ({ text }) => text.length, at),
   ),
 };
 

@@ -4,6 +4,7 @@ import { flag, listOf, oneOf, optional, refuse, type Rule, type Rules } from "@l
 import { prepend, type AlignedText } from "./aligned-text.ts";
 import { toByteCharacters } from "./byte-level.ts";
 import { BERT_WORD, PUNCTUATION, WORD_CLASS } from "./characters.ts";
+import { inTurn } from "./in-turn.ts";
 import { METASPACE_RULES, metaspace, type MetaspaceOptions } from "./metaspace.ts";
 import { part, partOf, type Part } from "./parts.ts";
 import { literal, searched, type ReplaceOptions } from "./replace.ts";
@@ -45,6 +46,9 @@ function byteLevel({ add_prefix_space, use_regex = true }: ByteLevelOptions): Pr
   };
 }
 
+/** What sequences do with all pieces at once. */
+const RUNS = new WeakMap<PreTokenizer, (pieces: AlignedText[]) => AlignedText[]>();
+
 const PRE_TOKENIZERS: Readonly<Record<string, Part<PreTokenizer>>> = {
   BertPreTokenizer: part<object, PreTokenizer>({}, () => (text) => split(text, BERT_WORD, "Removed", true)),
   ByteLevel: part<ByteLevelOptions, PreTokenizer>(BYTE_LEVEL_RULES, byteLevel),
@@ -84,9 +88,16 @@ const PRE_TOKENIZERS: Readonly<Record<string, Part<PreTokenizer>>> = {
     {
       pretokenizers: { expects: "a list of pre-tokenizers", read: (value, at) => listOf(preTokenizer).read(value, at) },
     },
-    ({ pretokenizers }) =>
-      (text) =>
-        pretokenizers.reduce((pieces, cut) => pieces.flatMap(cut), [text]),
+    ({ pretokenizers }, at) => {
+      const run = inTurn<AlignedText[]>(
+        pretokenizers.map((cut) => RUNS.get(cut) ?? ((pieces) => pieces.flatMap(cut))),
+        (pieces) => pieces.reduce((sum, piece) => sum + piece.text.length, 0),
+        at,
+      );
+      const cutAll: PreTokenizer = (text) => run([text]);
+      RUNS.set(cutAll, run);
+      return cutAll;
+    },
   ),
 };
 

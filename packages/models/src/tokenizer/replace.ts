@@ -13,9 +13,9 @@ export const searched: Rule<{ String: string } | { Regex: string }> = anyOf(
   fields<{ Regex: string }>({ Regex: string }),
 );
 
-/** A file must not make texts grow without bound: normalizers stand in sequences. */
-const LONGEST_CONTENT = 1024;
-const content: Rule<string> = {
+/** What is put in for something, or before a text; in files one or two characters. */
+const LONGEST_CONTENT = 16;
+export const content: Rule<string> = {
   expects: `a string of at most ${LONGEST_CONTENT} characters`,
   read: (value, at) =>
     typeof value === "string" && value.length <= LONGEST_CONTENT
