@@ -1,7 +1,7 @@
 /** ggml's blocks against a description of them by single bits: on the host, on devices, by rows, turned, and inside products. */
 import { fc, test } from "@fast-check/vitest";
 import type { Format, LoadTarget } from "@lowrank/nn";
-import { compile, init, LowrankError, ops, type Device, type TensorSource } from "@lowrank/tensor";
+import { compile, grad, init, LowrankError, ops, type Device, type TensorSource } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { formatOf, formats } from "../src/index.ts";
 
@@ -219,6 +219,29 @@ describe.each(Object.entries(FORMS))("%s", (name, form) => {
     expect(product.info()[0]!.kernels).toBe(1);
     expect(rows.info()[0]!.kernels).toBe(1);
     expect(rows.info()[0]!.arenaBytes).toBeLessThan(wanted.byteLength / 4);
+    weight.dispose();
+  });
+
+  it("lets gradients through to what is multiplied by it, decoded while packing there too", async () => {
+    const shape = [64, 2 * form.elements] as const;
+    const data = Uint8Array.from({ length: 64 * 2 * form.bytes }, (_, i) => (i * 7919 + (i >> 3) * 31) & 0xbb);
+    const wanted = described(form, data);
+    const device = devices[0]!;
+    const weight = await format.load(device, sourceOf(name, shape, data), "w", target(shape));
+    const x = device.parameter(Float32Array.from({ length: 8 * shape[1] }, Math.cos), [8, shape[1]]);
+    const step = compile(device, ({ up }) => {
+      const [slope] = grad(ops.sum(ops.mul(ops.linear(x.value, weight.value()), up!)), [x]);
+      return { slope: slope! };
+    });
+    const up = { data: Float32Array.from({ length: 8 * 64 }, (_, i) => Math.sin(i)), shape: [8, 64] };
+    const slope = await (await step({ up })).slope.floats();
+    for (let i = 0; i < 8; i++)
+      for (let c = 0; c < shape[1]; c++) {
+        const terms = Array.from({ length: 64 }, (_, r) => wanted[r * shape[1] + c]! * up.data[64 * i + r]!);
+        const bound = (64 + 2) * 2 ** -24 * terms.reduce((a, t) => a + Math.abs(t), 0);
+        expect(Math.abs(slope[i * shape[1] + c]! - terms.reduce((a, t) => a + t, 0))).toBeLessThanOrEqual(bound);
+      }
+    expect(step.info()[0]!.arenaBytes).toBeLessThan(wanted.byteLength);
     weight.dispose();
   });
 

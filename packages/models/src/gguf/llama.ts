@@ -3,6 +3,7 @@ import { LowrankError, type TensorSource } from "@lowrank/tensor";
 import { positive, text, whole } from "@lowrank/tensor/check";
 import type { ConfigSource } from "../shared/config-table.ts";
 import { LLAMA_NAMES, renameBy, type GgufArchitecture } from "./architecture.ts";
+import { ROPE_FACTORS, ropeScalingOf } from "./rope-factors.ts";
 import { decoderSizes, readOne, tokenIds, type GgufMetadata } from "./metadata.ts";
 
 function config(metadata: GgufMetadata, tensors: Pick<TensorSource, "has" | "info">): ConfigSource {
@@ -12,11 +13,6 @@ function config(metadata: GgufMetadata, tensors: Pick<TensorSource, "has" | "inf
     throw new LowrankError(
       "NotBuiltError",
       `GGUF: "llama.expert_count" is ${experts}; mixtures of experts are not built`,
-    );
-  if (tensors.has("rope_freqs.weight"))
-    throw new LowrankError(
-      "NotBuiltError",
-      'GGUF: the file scales its rotary frequencies ("rope_freqs.weight", Llama 3.1 and later), which is not built',
     );
   const rope = { rope_theta: sizes.ropeTheta ?? 10000, ...scaling(metadata) };
   const turned = sizes.rotaryDims ?? sizes.headDim;
@@ -61,6 +57,9 @@ const PAIRED = /^blk\.\d+\.attn_([qk])\.(?:weight|bias)$/;
 export const llama: GgufArchitecture = {
   name: "llama",
   config,
+  async complete(config, tensors) {
+    return tensors.has(ROPE_FACTORS) ? { ...config, rope_scaling: await ropeScalingOf(tensors, config) } : config;
+  },
   rename: renameBy(LLAMA_NAMES),
   pairedHeads(name, { num_attention_heads: heads, num_key_value_heads: keyValueHeads }) {
     const which = PAIRED.exec(name)?.[1];

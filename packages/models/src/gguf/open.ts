@@ -68,7 +68,8 @@ export async function openGguf(from: string | Files | Place): Promise<GgufCheckp
   const { file } = opened;
   try {
     const architecture = ggufArchitecture(architectureName(file));
-    const config = architecture.config(file, file);
+    const said = architecture.config(file, file);
+    const config = (await architecture.complete?.(said, file)) ?? said;
     const weights = new RenamedSource(file, architecture, config);
     return { ...opened, config, weights, close: () => file.close() };
   } catch (error) {

@@ -1,0 +1,45 @@
+/**
+ * Llama 3's rotary scaling, which llama.cpp keeps as what it divides each frequency by (`rope_freqs.weight`) and not as its four options. The
+ * factor is what the lowest frequency is divided by; the others are those of all Llama 3.1 to 3.3, which is looked at. Source:
+ * `generate_extra_tensors` of llama.cpp's conversion, transformers' `_compute_llama3_parameters`.
+ */
+import { floatsOf, LowrankError, readTensor, type TensorSource } from "@lowrank/tensor";
+import type { ConfigSource } from "../shared/config-table.ts";
+
+export const ROPE_FACTORS = "rope_freqs.weight";
+const LOW = 1;
+const HIGH = 4;
+const ORIGINAL = 8192;
+
+/** What frequency `f` (radians a position) is divided by. */
+function divisor(f: number, factor: number): number {
+  // turns that it makes in the original context
+  const turns = (ORIGINAL * f) / (2 * Math.PI);
+  if (turns > HIGH) return 1;
+  if (turns < LOW) return factor;
+  const smooth = (turns - LOW) / (HIGH - LOW);
+  return 1 / ((1 - smooth) / factor + smooth);
+}
+
+/** `rope_scaling` for a config with `head_dim` and `rope_theta`. @throws LowrankError (NotBuiltError) where the factors are others */
+export async function ropeScalingOf(tensors: TensorSource, config: ConfigSource): Promise<ConfigSource> {
+  const { head_dim: width, rope_theta: theta } = config as { head_dim: number; rope_theta: number };
+  const { data, dtype } = await readTensor(tensors, ROPE_FACTORS);
+  const found = floatsOf(dtype, data);
+  const factor = found.at(-1) ?? 0;
+  // f32, and powers that were computed in it
+  const fits = (value: number, i: number): boolean =>
+    Math.abs(value / divisor(theta ** ((-2 * i) / width), factor) - 1) < 1e-3;
+  if (found.length !== width / 2 || !(factor >= 1) || !found.every(fits))
+    throw new LowrankError(
+      "NotBuiltError",
+      `GGUF: "${ROPE_FACTORS}" scales rotary frequencies otherwise than Llama 3.1 to 3.3 do, which is not built`,
+    );
+  return {
+    rope_type: "llama3",
+    factor,
+    low_freq_factor: LOW,
+    high_freq_factor: HIGH,
+    original_max_position_embeddings: ORIGINAL,
+  };
+}
