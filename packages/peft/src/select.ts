@@ -2,9 +2,9 @@
 import { Embedding, endsAtDot, endsIn, Projection, type Module } from "@lowrank/nn";
 import { LowrankError, quote } from "@lowrank/tensor";
 import { strangeKeys } from "./config-file.ts";
-import { defaultTargets, modelTypeOf } from "./default-targets.ts";
+import { defaultTargets, modelTypeOf, taskHeads } from "./default-targets.ts";
 import { placesOf, targetsOf, type Target } from "./layers/walk.ts";
-import { headsOf, isAllLinear } from "./methods/common.ts";
+import { isAllLinear } from "./methods/common.ts";
 import type { AdapterConfig, TargetRow } from "./methods/method.ts";
 import { layerNumbers, matcherOf, patternKeys, savedMatcher, Unmatched } from "./names.ts";
 
@@ -36,7 +36,10 @@ export function resolveTargets(model: Module, config: AdapterConfig): TargetRow[
 }
 
 /** @throws LowrankError (PatternError) on a name that matches nothing, where the config does not say `warn`, and where no target is left */
-export function select(model: Module, config: AdapterConfig): Selection {
+export function select(model: Module, given: AdapterConfig): Selection {
+  const modules = placesOf(model, () => true).flatMap(([path, module]) => (module.weights().length > 0 ? [path] : []));
+  const heads = taskHeads(model, given, modules);
+  const config: AdapterConfig = { ...given, modulesToSave: [...new Set([...given.modulesToSave, ...heads])] };
   const all = targetsOf(model);
   const paths = all.map(([path]) => path);
   const unmatched = new Unmatched(config.method.label, config.onUnmatchedPattern);
@@ -51,7 +54,7 @@ export function select(model: Module, config: AdapterConfig): Selection {
     for (const name of wanted)
       if (!paths.some((path) => endsAtDot(path, name))) unmatched.name("target_modules", name, paths);
   checkExclusions(config, paths, unmatched);
-  const saved = chooseSaved(model, config, unmatched);
+  const saved = chooseSaved(modules, config.modulesToSave, heads, unmatched);
   const both = chosen.find(([path]) => saved.some((other) => path === other || path.startsWith(`${other}.`)));
   if (both !== undefined)
     throw new LowrankError(
@@ -143,18 +146,17 @@ function checkExclusions(
 }
 
 /** Paths that end in a name of `modules_to_save`, at a dot or not. Names that the task brings need not match. */
-function chooseSaved(model: Module, config: AdapterConfig, unmatched: Unmatched): string[] {
-  const modules = placesOf(model, () => true).filter(([, module]) => module.weights().length > 0);
+function chooseSaved(
+  modules: readonly string[],
+  names: readonly string[],
+  heads: readonly string[],
+  unmatched: Unmatched,
+): string[] {
   const found = new Set<string>();
-  for (const name of config.modulesToSave) {
-    const hits = modules.filter(([path]) => path.endsWith(name));
-    for (const [path] of hits) found.add(path);
-    if (hits.length === 0 && !headsOf(config.taskType).includes(name))
-      unmatched.name(
-        "modules_to_save",
-        name,
-        modules.map(([path]) => path),
-      );
+  for (const name of names) {
+    const hits = modules.filter((path) => path.endsWith(name));
+    for (const path of hits) found.add(path);
+    if (hits.length === 0 && !heads.includes(name)) unmatched.name("modules_to_save", name, modules);
   }
   return [...found];
 }

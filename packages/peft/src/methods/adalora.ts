@@ -1,6 +1,7 @@
 /** AdaLoRA (Zhang et al. 2023): LoRA as a singular value decomposition, whose ranks an allocator decides while it trains. */
 import { LowrankError } from "@lowrank/tensor";
 import { absent, real, size, whole } from "@lowrank/tensor/check";
+import { ATTENTION_NAMES } from "../default-targets.ts";
 import { AdaptedEmbedding } from "../layers/adapted-embedding.ts";
 import { SvdUpdate } from "../layers/svd.ts";
 import {
@@ -16,7 +17,7 @@ import { loraConfig, type AdaLoraAdapterConfig } from "../lora/config.ts";
 import { LORA_FILE, parseLora, writeLora, type LoraFile } from "../lora/file.ts";
 import { rankRow } from "../lora/rows.ts";
 import { refuseScale, timesStrength } from "../lora/scales.ts";
-import { ATTENTION_NAMES, lora } from "./lora.ts";
+import { lora } from "./lora.ts";
 import type { ChosenTarget, FileKeys, Method, OptionsOf, SavedRow, TargetRow } from "./method.ts";
 import type { Unmatched } from "../names.ts";
 

@@ -1,6 +1,6 @@
 /** The options that all methods share: how each is checked, and its default. */
 import { anyOf, anything, leaf, listOf, name, oneOf, optional, whole, type Rule } from "@lowrank/tensor/check";
-import { TASK_TYPES, type AdapterConfig, type Method, type OptionsOf, type TaskType } from "./method.ts";
+import { TASK_TYPES, type AdapterConfig, type Method, type OptionsOf } from "./method.ts";
 
 type Rules<K extends keyof OptionsOf<AdapterConfig>> = { [Key in K]-?: Rule<OptionsOf<AdapterConfig>[Key]> };
 
@@ -48,30 +48,19 @@ export const COMMON_SPELT: Readonly<Record<string, string>> = {
   task_type: "taskType",
 };
 
-const HEADS: Readonly<Partial<Record<TaskType, readonly string[]>>> = {
-  SEQ_CLS: ["classifier", "score"],
-  TOKEN_CLS: ["classifier", "score"],
-  QUESTION_ANS: ["qa_outputs"],
-};
-
-/** Modules that a task trains whole without being told. */
-export function headsOf(taskType: TaskType | undefined): readonly string[] {
-  return taskType === undefined ? [] : (HEADS[taskType] ?? []);
-}
-
 /** PEFT's word for every linear layer but the output. */
 export function isAllLinear(rule: readonly string[] | string | undefined): boolean {
   return typeof rule === "string" && rule.toLowerCase() === "all-linear";
 }
 
-/** The shared part of a configuration: defaults, and the heads that the task trains. */
+/** The shared part of a configuration: defaults. Which heads the task trains is known once there is a model. */
 export function commonConfig(method: Method, given: Partial<Omit<AdapterConfig, "method">>): AdapterConfig {
   const some = <T>(list: readonly T[] | undefined): readonly T[] | undefined => (list?.length === 0 ? undefined : list);
   return {
     method,
     targetModules: given.targetModules,
     excludeModules: given.excludeModules,
-    modulesToSave: [...new Set([...(given.modulesToSave ?? []), ...headsOf(given.taskType)])],
+    modulesToSave: [...new Set(given.modulesToSave)],
     layersToTransform: some(given.layersToTransform),
     layersPattern: some(given.layersPattern),
     bias: given.bias ?? "none",

@@ -1,5 +1,6 @@
 /** LoRA (Hu et al. 2022): s·B·A beside the base's weight. */
 import { LowrankError } from "@lowrank/tensor";
+import { ATTENTION_NAMES } from "../default-targets.ts";
 import { AdaptedEmbedding } from "../layers/adapted-embedding.ts";
 import { LoraUpdate, type LoraOptions } from "../layers/lora.ts";
 import type { Layer } from "../layers/walk.ts";
@@ -9,9 +10,6 @@ import { loraRows } from "../lora/rows.ts";
 import { savedScales } from "../lora/scales.ts";
 import { startProjection } from "../lora/start.ts";
 import type { Method, StartContext, TargetRow } from "./method.ts";
-
-/** Attention's projections by the names they have in most models. */
-export const ATTENTION_NAMES: readonly (readonly string[])[] = [["query", "value"], ["c_attn"], ["q_proj", "v_proj"]];
 
 export const lora: Method<LoraConfig> = {
   name: "lora",

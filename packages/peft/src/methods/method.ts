@@ -29,8 +29,8 @@ export interface AdapterConfig {
   readonly targetModules: readonly string[] | string | undefined;
   readonly excludeModules: readonly string[] | string | undefined;
   /**
-   * Modules trained whole, on a copy: every one whose path ends in such a name, at a dot or not, as in PEFT. SEQ_CLS adds `classifier` and
-   * `score`, TOKEN_CLS too, QUESTION_ANS adds `qa_outputs`.
+   * Modules trained whole, on a copy: every one whose path ends in such a name, at a dot or not, as in PEFT. On a model the task's head is
+   * added: what its family says; without a family `classifier` and `score` for SEQ_CLS and TOKEN_CLS, `qa_outputs` for QUESTION_ANS.
    */
   readonly modulesToSave: readonly string[];
   /** Numbers of the layers that are adapted; an empty list is no restriction. */

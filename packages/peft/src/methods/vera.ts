@@ -12,11 +12,11 @@ import {
   size,
   whole,
 } from "@lowrank/tensor/check";
+import { ATTENTION_NAMES } from "../default-targets.ts";
 import { AdaptedEmbedding } from "../layers/adapted-embedding.ts";
 import { Projections, VeraUpdate } from "../layers/vera.ts";
 import { COMMON_RULES, COMMON_SPELT, commonConfig, LAYER_RULES, layersProblem } from "./common.ts";
 import { LAYER_KEYS, parseLayers, writeLayers, type LayerKeys } from "./file-parts.ts";
-import { ATTENTION_NAMES } from "./lora.ts";
 import type { AdapterConfig, FileKeys, Method, OptionsOf } from "./method.ts";
 
 export interface VeraConfig extends AdapterConfig {
