@@ -1,6 +1,6 @@
 /** Templates that take composites: a backend's own way to compute what ops say they are, and what happens where nothing is taken. */
 import { beforeEach, describe, expect, it } from "vitest";
-import type { CompositeCall, Kernel, Plan, Template } from "../src/backend.ts";
+import type { CompositeCall, Kernel, Phases, Plan, Template } from "../src/backend.ts";
 import { InterpreterBackend } from "../src/backends/interpreter/interpreter.ts";
 import { buildProgram } from "../src/graph/program.ts";
 import { signatureOf } from "../src/graph/signature.ts";
@@ -240,18 +240,95 @@ describe("taking a composite", () => {
     const labels = device.tensor([0, 7], [2], "i32");
     await expect(ops.crossEntropy(device.zeros([2, 3]), labels).item()).rejects.toMatchObject({ code: "ValueError" });
   });
+});
 
-  it("names the template where its answer does not fit", async () => {
-    const wrong: Template = {
+describe("an answer that cannot be right", () => {
+  const size = 2;
+  const at = { offset: 0, strides: [1] };
+  const copy = (change: Partial<Kernel["args"][number]> = {}, n = size): Kernel => ({
+    kind: "loop",
+    label: "copy",
+    args: [
+      { dtype: "f32", access: "read", size: n },
+      { dtype: "f32", access: "write", size: n, ...change },
+    ],
+    outer: [n],
+    inner: [],
+    body: [{ op: "load", type: "f32", arg: 0, index: at }],
+    stores: [{ arg: 1, index: at, value: 0 }],
+  });
+  const one = (args: readonly number[], kernel = copy()): unknown => ({ phases: [{ kernel, args }] });
+  const through = (scratch: number): unknown => ({
+    scratch: [scratch],
+    phases: [
+      { kernel: copy(), args: [0, 2] },
+      { kernel: copy(), args: [2, 1] },
+    ],
+  });
+
+  it.each<[what: string, answer: unknown, message: string]>([
+    ["writes an input", one([1, 0]), "phase 0 (copy): argument 0 reads output 0, which no phase before it writes"],
+    [
+      "updates an input",
+      one([0, 1], { ...copy(), args: [{ dtype: "f32", access: "readwrite", size }, copy().args[1]!] }),
+      "argument 0 writes input 0, which is only to be read",
+    ],
+    ["has no phases", { phases: [] }, '"phases" must be a list of at least 1'],
+    ["is empty", {}, '"phases" must be a list of at least 1'],
+    ["is null", null, "must be an object with the keys phases, scratch, got null"],
+    ["is a promise", Promise.resolve(one([0, 1])), "must be an object with the keys phases, scratch"],
+    ["has no kernel", { phases: [{ args: [0, 1] }] }, '"phases.0.kernel" is missing; it must be a kernel'],
+    ["never writes the output", { scratch: [8], ...(one([0, 2]) as object) }, "on c: no phase writes output 0"],
+    ["writes half of the output", one([0, 1], copy({}, 1)), "phases write 4 of 8 bytes of output 0"],
+    ["has another dtype", one([0, 1], copy({ dtype: "i32" })), "argument 1 is i32, and output 0 is f32"],
+    ["goes beyond the operand", one([0, 1], copy({}, 3)), "argument 0 takes 12 bytes of input 0, which has 8"],
+    ["gives an operand twice", one([0, 0]), "arguments 0 and 1 are both input 0"],
+    ["names no operand", one([0, 7]), "argument 1 is operand 7, and there are 2"],
+    ["names a negative one", one([0, -1]), '"phases.0.args.1" must be'],
+    ["names a fraction", one([0, 0.5]), '"phases.0.args.1" must be'],
+    ["gives too few", one([0]), '"args" has 1 operands for a kernel with 2 arguments'],
+    ["has scratch below zero", through(-8), '"scratch.0" must be'],
+    ["has broken scratch", through(8.5), '"scratch.0" must be'],
+    ["has scratch that is no number", through(NaN), '"scratch.0" must be'],
+    ["has more scratch than memory", through(1e12), '"scratch.0" must be'],
+    ["has too little scratch", through(4), "argument 1 takes 8 bytes of scratch 0, which has 4"],
+    [
+      "reads what is nowhere",
+      { scratch: [8], ...(one([2, 1]) as object) },
+      "argument 0 reads scratch 0, which no phase",
+    ],
+  ])("%s: one error before anything runs", async (_, answer, message) => {
+    const bad: Template = {
       name: "clumsy",
-      match: (subject, target) => {
-        const answer = adder("sum").match(subject, target);
-        return answer && { phases: answer.phases.map(({ kernel }) => ({ kernel, args: [0, 0] })) };
-      },
+      match: (subject) => (subject.kind === "composite" ? (answer as Phases) : undefined),
     };
-    const device = on(new InterpreterBackend(), [wrong]);
-    await expect(marked("sum", device.tensor([1])).floats()).rejects.toThrow(
-      "internal: sum by clumsy: arguments [0, 0] do not fit sum",
-    );
+    const device = on(new InterpreterBackend(), [bad]);
+    const p = device.parameter([1, 2]);
+    const error: unknown = await composite("c", ops.mul(p.value, 10), [p.value])
+      .floats()
+      .catch((e: unknown) => e);
+    expect(error).toMatchObject({ code: "ConfigError" });
+    expect(String(error)).toContain('template "clumsy" on c: ');
+    expect(String(error)).toContain(message);
+    expect([...(await p.value.floats())]).toEqual([1, 2]);
+    expect([...(await ops.add(p.value, 1).floats())]).toEqual([2, 3]);
+  });
+
+  it("is found where a kernel was taken, too; the kernel itself is right", async () => {
+    const answers: [(kernel: Kernel) => Phases, string | undefined][] = [
+      [(kernel) => ({ phases: [{ kernel, args: [...kernel.args.keys()] }] }), undefined],
+      [(kernel) => ({ phases: [{ kernel, args: [...kernel.args.keys()].reverse() }] }), "no phase before it writes"],
+      [(kernel) => ({ phases: [{ kernel, args: kernel.args.map(() => 0) }] }), "are both operand 0"],
+      [() => ({ phases: [] }), "must be a list of at least 1"],
+    ];
+    for (const [answer, message] of answers) {
+      const match: Template["match"] = (subject) => (subject.kind === "loop" ? answer(subject) : undefined);
+      const device = on(new InterpreterBackend(), [{ name: "clumsy", match }]);
+      const p = device.parameter([1, 2]);
+      const y = ops.mul(p.value, 10).floats();
+      if (message === undefined) expect([...(await y)]).toEqual([10, 20]);
+      else await expect(y).rejects.toThrow(message);
+      expect([...(await p.value.floats())]).toEqual([1, 2]);
+    }
   });
 });

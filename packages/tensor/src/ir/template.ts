@@ -71,20 +71,11 @@ export interface Template {
   /**
    * How to compute `subject`, or undefined. It is asked once for each place in a plan, and must answer equal questions equally.
    * What it computes is held to the definition by the tolerances of the parity suite.
+   *
+   * An answer that cannot be right is a ConfigError while the plan is made, before anything runs: arguments of another dtype than their
+   * operand or larger than it, an input that is written, an output or scratch that is read though no phase before has written it, an output
+   * that no phase writes. What a kernel does inside is not seen: outputs of which some elements are left out, scratch of which some are read
+   * before they are written.
    */
   match(subject: CompositeCall | Kernel, target: Target): Phases | undefined;
-}
-
-/** The first answer. */
-export function answerOf(
-  templates: readonly Template[],
-  subject: CompositeCall | Kernel,
-  target: Target,
-): { readonly template: Template; readonly phases: Phases } | undefined {
-  for (const template of templates) {
-    if (template.requires?.some((feature) => !target.features.has(feature)) === true) continue;
-    const phases = template.match(subject, target);
-    if (phases !== undefined) return { template, phases };
-  }
-  return undefined;
 }

@@ -13,7 +13,7 @@ import { invariant } from "../errors.ts";
 import type { Cell } from "../graph/cell.ts";
 import type { Program } from "../graph/program.ts";
 import type { Kernel } from "../ir/kernel.ts";
-import { answerOf } from "../ir/template.ts";
+import { answerOf } from "../ir/answer.ts";
 import type { ScheduleNode } from "../schedule/graph.ts";
 import { bytesFor, finishPhases } from "../schedule/lower-composite.ts";
 import type { FinishedKernel } from "../schedule/lower.ts";

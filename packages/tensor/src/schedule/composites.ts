@@ -7,8 +7,9 @@
 import { invariant } from "../errors.ts";
 import type { Composite, Node } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
+import { answerOf } from "../ir/answer.ts";
 import type { Target } from "../ir/target.ts";
-import { answerOf, type CompositeCall, type Phases, type Template } from "../ir/template.ts";
+import type { CompositeCall, Phases, Template } from "../ir/template.ts";
 import { sizeOf } from "../shape.ts";
 
 export interface TakenComposite {

@@ -1,7 +1,5 @@
 /** A composite that a template took, as a draft whose kernels are the template's phases. */
 import { bytesOf } from "../dtype.ts";
-import { invariant } from "../errors.ts";
-import type { Kernel } from "../ir/kernel.ts";
 import type { Phases } from "../ir/template.ts";
 import { labelOf, type FinishedKernel, type KernelDraft, type Scratch } from "./lower.ts";
 import type { CompositeLowering, ScheduleNode } from "./graph.ts";
@@ -33,26 +31,21 @@ export function lowerComposite(wanted: readonly ScheduleNode[]): KernelDraft {
   };
 }
 
-/** @param operands what phases number as their arguments, without the scratch */
+/**
+ * @param phases checked (`answerOf`)
+ * @param operands what they number as their arguments, without the scratch
+ */
 export function finishPhases(
   { phases, scratch = [] }: Phases,
   operands: readonly (ScheduleNode | Scratch)[],
   label: string,
 ): FinishedKernel[] {
   const places = [...operands, ...scratch.map((bytes): Scratch => ({ bytes }))];
-  return phases.map(({ kernel, args }) => {
-    invariant(
-      args.length === kernel.args.length &&
-        new Set(args).size === args.length &&
-        args.every((at, i) => places[at] !== undefined && fits(kernel, i, places[at])),
-      `${label}: arguments [${args.join(", ")}] do not fit ${kernel.label}`,
-    );
-    return { kernel, args: args.map((at) => places[at]!), label: `${label}: ${kernel.label}` };
-  });
-}
-
-function fits({ args }: Kernel, i: number, place: ScheduleNode | Scratch): boolean {
-  return args[i]!.size * bytesOf(args[i]!.dtype) <= bytesFor(place);
+  return phases.map(({ kernel, args }) => ({
+    kernel,
+    args: args.map((at) => places[at]!),
+    label: `${label}: ${kernel.label}`,
+  }));
 }
 
 export function bytesFor(place: ScheduleNode | Scratch): number {
