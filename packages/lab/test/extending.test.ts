@@ -88,7 +88,8 @@ function copyOfSources(): string {
       dependencies?: Record<string, string>;
     };
     for (const other of Object.keys(dependencies).filter((d) => !d.startsWith("@lowrank/"))) {
-      mkdirSync(join(to, "node_modules"), { recursive: true });
+      // the name may have a scope in front
+      mkdirSync(dirname(join(to, "node_modules", other)), { recursive: true });
       symlinkSync(join(from, "node_modules", other), join(to, "node_modules", other));
     }
   }
