@@ -140,6 +140,23 @@ describe("a file", () => {
     expect(parseTokenizer(change(["model", "type"], undefined, WORD_PIECE_FILE)).encode("film").ids.length).toBe(3);
   });
 
+  it("takes of equally good ways through a word the one that it finds first", () => {
+    const scores = [
+      ["<unk>", 0],
+      ["a", -1],
+      ["b", -1],
+      ["ab", -2],
+      ["ba", -2],
+    ];
+    const tied = parseTokenizer({
+      ...change(["model"], { type: "Unigram", unk_id: 0, vocab: scores }),
+      added_tokens: [],
+      pre_tokenizer: null,
+    });
+    expect(tied.encode("ab").tokens).toEqual(["ab"]);
+    expect(tied.encode("aba").tokens).toEqual(["a", "ba"]);
+  });
+
   it("cannot blow texts up", () => {
     const grow = { type: "Replace", pattern: { String: "a" }, content: "a".repeat(16) };
     const nested = {
