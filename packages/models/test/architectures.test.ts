@@ -306,7 +306,7 @@ describe("config.json", () => {
 
   it("names what it may not say", async () => {
     expect(() => architectureFor({ model_type: "t5" })).toThrow(
-      /model_type "t5" is not built; there are bert, distilbert/,
+      /model_type "t5" is not built; there are bert, deberta-v2, distilbert/,
     );
     expect(() => architectureFor({ model_type: "gpt2", architectures: ["GPT2DoubleHeads"] })).toThrow(
       /"GPT2DoubleHeads" is not built/,
