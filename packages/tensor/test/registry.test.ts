@@ -19,6 +19,7 @@ registerBackend("lanes", (options) => {
 });
 registerBackend("graphs", () => new ReferenceEngine());
 
+let number = 0;
 const opened: Device[] = [];
 afterAll(() => {
   for (const device of opened) device.close();
@@ -54,12 +55,30 @@ describe("a registered device", () => {
     expect(() => {
       registerBackend("", () => new InterpreterBackend());
     }).toThrow("registerBackend: a device needs a name");
+    expect(() => {
+      registerBackend("five", 5 as never);
+    }).toThrow('registerBackend: "five" needs a function that opens it, got 5');
   });
 
   it("stands in the list of those there are", async () => {
     await expect(init({ device: "cuda" })).rejects.toThrow(
       'init: "device" must be one of "wasm", "webgpu", "reference", "interpreter", "lanes", "graphs", got "cuda"',
     );
+  });
+
+  it.each<[unknown, string]>([
+    [undefined, "undefined"],
+    [null, "null"],
+    [{}, "{}"],
+    [5, "5"],
+    [{ run: () => undefined }, "{}"],
+  ])("whose opener returns %j is refused in one line", async (value, shown) => {
+    const name = `broken ${String(number++)}`;
+    registerBackend(name, () => value as Backend);
+    await expect(init({ device: name })).rejects.toMatchObject({
+      code: "ConfigError",
+      message: `init: what was registered as device "${name}" opened ${shown}, which is neither a Backend nor an Engine; return one`,
+    });
   });
 });
 

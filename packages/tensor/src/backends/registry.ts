@@ -1,7 +1,7 @@
 /** How devices get their names: openers are registered under them, those of this package like anybody's. */
 import { oneOf } from "../check/rules.ts";
 import type { Engine } from "../engine.ts";
-import { LowrankError } from "../errors.ts";
+import { LowrankError, quote } from "../errors.ts";
 import type { Backend } from "./backend.ts";
 import { openInterpreter } from "./interpreter/interpreter.ts";
 import { openReference } from "./reference/reference.ts";
@@ -30,7 +30,7 @@ const openers = new Map<string, OpenBackend>([
  *     registerBackend("mine", (options) => new MyBackend(checkOptions("init", rules, options)));
  *     const device = await init<MyOptions>({ device: "mine", lanes: 8 });
  *
- * @throws ConfigError where the name is taken
+ * @throws ConfigError where the name is taken, or `open` is no function
  */
 export function registerBackend(name: string, open: OpenBackend): void {
   const before = openers.get(name);
@@ -41,6 +41,11 @@ export function registerBackend(name: string, open: OpenBackend): void {
       name === ""
         ? "registerBackend: a device needs a name"
         : `registerBackend: there is a device "${name}" already; take another name`,
+    );
+  if (typeof open !== "function")
+    throw new LowrankError(
+      "ConfigError",
+      `registerBackend: "${name}" needs a function that opens it, got ${quote(open)}`,
     );
   openers.set(name, open);
 }
