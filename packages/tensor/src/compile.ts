@@ -159,7 +159,7 @@ export function compile<Out extends Record<string, Tensor>>(
       invariant(!outgrown(captured.program.indexChecks, values), "a table was asked to grow and did not");
     }
     const timings: StepTiming[] | undefined = call.onTimings === undefined ? undefined : [];
-    const results = await device.launch(captured.planned, values, timings);
+    const results = await device.launch(captured.planned, values, { timings });
     // a run may have ended before the device was closed; whoever still waited for it is told all the same
     device.checkUsable();
     if (timings !== undefined) call.onTimings?.(timings);

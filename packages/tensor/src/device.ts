@@ -4,7 +4,7 @@ import type { BackendInfo, MemoryInfo, StepTiming } from "./backends/backend.ts"
 import { dtypes, type DType, type TypedArray } from "./dtype.ts";
 import type { Engine, Planned, Result } from "./engine.ts";
 import { DTypeError, LowrankError, sameDevice } from "./errors.ts";
-import { Executor } from "./executor.ts";
+import { Executor, type RunOptions } from "./executor.ts";
 import { Cell } from "./graph/cell.ts";
 import { Constants } from "./graph/constant.ts";
 import { Node, type Leaf } from "./graph/node.ts";
@@ -177,7 +177,7 @@ export class Device implements ParameterHost {
     const outputs = tensors.map((x) => x.node).filter((n) => n.leaf === undefined);
     if (outputs.length === 0 && this.pending.size === 0) return;
     const program = this.#eagerProgram(outputs);
-    const results = await this.launch(this.plan(program), new Map());
+    const results = await this.launch(this.plan(program), new Map(), { eager: true });
     this.checkUsable();
     program.outputs.forEach((node, i) => {
       node.leaf = this.resultLeaf(results[i]!, node);
@@ -219,11 +219,14 @@ export class Device implements ParameterHost {
     return this.#steps.use(() => this.engine.prepare(planned));
   }
 
-  /** Runs a planned program, as soon as it is prepared; what the outputs are is returned, in order. */
+  /**
+   * Runs a planned program, as soon as it is prepared; what the outputs are is returned, in order.
+   * @param options.eager see `RunOptions`
+   */
   launch(
     planned: Planned,
     inputs: ReadonlyMap<string, TypedArray>,
-    wanted?: StepTiming[],
+    { timings: wanted, eager }: Pick<RunOptions, "timings" | "eager"> = {},
   ): Result[] | Promise<Result[]> {
     const { program } = planned;
     const timings = wanted ?? (this.#profiled === undefined ? undefined : []);
@@ -233,13 +236,13 @@ export class Device implements ParameterHost {
     const inspect = this.anomalyDetection
       ? this.#steps.use(() => this.#anomalies.inspection(program, step))
       : undefined;
-    return this.#steps.run(planned, inputs, { timings, inspect });
+    return this.#steps.run(planned, inputs, { timings, inspect, eager });
   }
 
   resultLeaf(result: Result, node: Node): Leaf {
     if (result.kind === "host") return { kind: "host", data: result.data };
     const cell = new Cell(this.engine, node.dtype, node.shape, result.storage);
-    return { kind: "cell", cell, version: 0 };
+    return { kind: "cell", cell, version: cell.version };
   }
 
   async read(x: Tensor): Promise<TypedArray> {
@@ -297,7 +300,7 @@ export class Device implements ParameterHost {
     this.#steps.use(() => {
       this.engine.write(cell.storage, cell.dtype, memory);
     });
-    cell.version++;
+    cell.overwritten();
   }
 
   memory(): MemoryInfo {

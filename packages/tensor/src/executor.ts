@@ -2,8 +2,9 @@
  * Runs programs on an engine, one after the other, each whole or not at all.
  *
  * The rule of a step: what fails before the backend has run its plan leaves parameters, counters and live values as before the step, and
- * drops the step's assignments. Once the plan has run, everything is as after the step, even when reading a result fails. A run that dies
- * half-way loses the device: from then on every use of it, or of its parameters, throws DeviceLostError.
+ * drops the step's assignments. Tensors that were built before it are as good as they were; those that were built on it are stale. Once the
+ * plan has run, everything is as after the step, even when reading a result fails. A run that dies half-way loses the device: from then on
+ * every use of it, or of its parameters, throws DeviceLostError.
  */
 import type { StepTiming } from "./backends/backend.ts";
 import type { TypedArray } from "./dtype.ts";
@@ -12,12 +13,17 @@ import { invariant, LowrankError } from "./errors.ts";
 import type { Cell } from "./graph/cell.ts";
 import { checkIndices } from "./graph/index-checks.ts";
 import type { Node } from "./graph/node.ts";
-import { storagesOf, type Program } from "./graph/program.ts";
+import { builtOn, storagesOf, type Program } from "./graph/program.ts";
 
 export interface RunOptions {
   readonly timings?: StepTiming[] | undefined;
   /** Looks at what will be computed, from the values of the program's host leaves, before it is; throws to stop it. */
   readonly inspect?: ((values: readonly TypedArray[]) => void | Promise<void>) | undefined;
+  /**
+   * Whether the values of parameters that the program reads are those that its tensors were built on, rather than any that it finds: where
+   * a step that waits before it and writes them fails, it fails too.
+   */
+  readonly eager?: boolean | undefined;
 }
 
 export class Executor {
@@ -77,16 +83,26 @@ export class Executor {
     options: RunOptions = {},
   ): Result[] | Promise<Result[]> {
     const preparing = this.use(() => this.#engine.prepare(planned));
-    if (this.#busy === undefined && preparing === undefined) return this.#start(planned, inputs, options, false);
+    if (this.#busy === undefined && preparing === undefined) return this.#start(planned, inputs, options);
     const { program } = planned;
-    announce(program);
+    const checkBuilt = options.eager === true ? builtOn(program) : undefined;
+    const announced = announce(program);
     // the caller's arrays may change before its turn comes
     const own = new Map([...inputs].map(([name, data]) => [name, data.slice()]));
     const ready = preparing === undefined ? undefined : this.during(preparing);
     // looked at when its turn comes; until then nobody does
     ready?.catch(() => undefined);
     const turn = (this.#busy ?? Promise.resolve()).then(() => ready);
-    return this.#queue(after(turn, program, () => this.#start(planned, own, options, true)));
+    const whole = after(turn, program, () => {
+      checkBuilt?.();
+      return this.#start(planned, own, options, announced);
+    });
+    return this.#queue(
+      whole.catch((error: unknown) => {
+        announced.withdraw();
+        throw error;
+      }),
+    );
   }
 
   #queue<T>(whole: Promise<T>): Promise<T> {
@@ -107,12 +123,12 @@ export class Executor {
     while (cell.held > 0) await this.during(this.#busy ?? Promise.resolve());
   }
 
-  /** @param announced whether those who read the program's parameters know already that they read what it writes */
+  /** @param announced where those who read the program's parameters know already that they read what it writes */
   #start(
     planned: Planned,
     inputs: ReadonlyMap<string, TypedArray>,
     options: RunOptions,
-    announced: boolean,
+    announced?: Announcement,
   ): Result[] | Promise<Result[]> {
     this.checkUsable();
     const { program } = planned;
@@ -121,7 +137,10 @@ export class Executor {
     let ran = false;
     let told = announced;
     const failed = (error: unknown): unknown => {
-      if (!ran) revoke();
+      if (!ran) {
+        revoke();
+        told?.withdraw();
+      }
       return this.#noted(error);
     };
     const execute = (): Result[] | Promise<Result[]> =>
@@ -129,7 +148,8 @@ export class Executor {
         timings: options.timings,
         ran: () => {
           ran = true;
-          if (!told) announce(program);
+          told ??= announce(program);
+          told.happened();
           if (program.assignments.length > 0) this.updates++;
         },
       });
@@ -138,12 +158,11 @@ export class Executor {
       const inspected = options.inspect?.(values);
       const running = inspected === undefined ? execute() : after(inspected, program, execute);
       if (!(running instanceof Promise)) return running;
-      if (!told) announce(program);
-      told = true;
+      told ??= announce(program);
       const whole = this.during(running).catch((error: unknown) => {
         throw failed(error);
       });
-      return announced ? whole : this.#queue(whole);
+      return announced === undefined ? this.#queue(whole) : whole;
     } catch (error) {
       throw failed(error);
     }
@@ -181,9 +200,29 @@ function after<T>(before: Promise<unknown>, { cells }: Program, body: () => T | 
   );
 }
 
-/** Tensors made of what the parameters held before must not be read any more. */
-function announce({ assignments }: Program): void {
-  for (const { cell } of assignments) cell.version++;
+interface Announcement {
+  readonly happened: () => void;
+  /** Does nothing after the other. */
+  readonly withdraw: () => void;
+}
+
+/** Tensors made of what the parameters held before must not be read any more, unless the step turns out not to happen. */
+function announce({ assignments }: Program): Announcement {
+  const updates = assignments.map(({ cell }) => ({ cell, version: cell.announce() }));
+  let known = false;
+  const once = (tell: (cell: Cell, version: number) => void) => (): void => {
+    if (known) return;
+    known = true;
+    for (const { cell, version } of updates) tell(cell, version);
+  };
+  return {
+    happened: once((cell, version) => {
+      cell.wrote(version);
+    }),
+    withdraw: once((cell, version) => {
+      cell.withdraw(version);
+    }),
+  };
 }
 
 /** Values for one run, and how to take back that live ones were produced for it. Where one cannot be produced, the others are taken back. */

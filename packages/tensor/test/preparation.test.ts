@@ -10,6 +10,8 @@ import type { Plan } from "../src/plan/plan.ts";
 class Slow {
   prepared = 0;
   failing = false;
+  atOnce = false;
+  error: Error = new DeviceError("slow: no room for code");
   delay = 20;
   readonly backend: Backend;
   constructor() {
@@ -18,12 +20,15 @@ class Slow {
       this.prepared++;
       const fails = this.failing;
       await new Promise((resolve) => setTimeout(resolve, (this.delay = this.delay / 2)));
-      if (fails) throw new DeviceError("slow: no room for code");
+      if (fails) throw this.error;
       return { plan };
+    };
+    const refuse = (): never => {
+      throw this.error;
     };
     this.backend = new Proxy<Backend>(inner, {
       get: (target, name) => {
-        if (name === "prepare") return prepare;
+        if (name === "prepare") return this.atOnce ? refuse : prepare;
         const value: unknown = Reflect.get(target, name, target);
         return typeof value === "function" ? (value as () => unknown).bind(target) : value;
       },
@@ -129,6 +134,82 @@ describe("a preparation that fails", () => {
     await step({});
     await step({});
     expect([n, ...(await p.value.floats())]).toEqual([2, 112]);
+  });
+
+  it("leaves tensors that were built before as good as they were, the step's own result included", async () => {
+    open();
+    const p = device.parameter([5]);
+    const before = ops.mul(p.value, 4);
+    const step = compile(device, () => {
+      p.assign(ops.add(p.value, 1));
+      return {};
+    });
+    slow.failing = true;
+    expect(await codeOf(step({}))).toBe("DeviceError");
+    p.assign(ops.mul(p.value, 3));
+    const result = ops.add(p.value, 2);
+    expect(await codeOf(result.floats())).toBe("DeviceError");
+    slow.failing = false;
+    expect([...(await p.value.floats()), ...(await result.floats()), ...(await before.floats())]).toEqual([5, 17, 20]);
+  });
+
+  it.each([0, 1, 2])("makes tensors stale that were built on the step, for good: %d more steps", async (more) => {
+    open();
+    const p = device.parameter([1]);
+    const step = compile(device, () => {
+      p.assign(ops.add(p.value, 10));
+      return {};
+    });
+    const before = ops.mul(p.value, 2);
+    slow.failing = true;
+    const failing = codeOf(step({}));
+    const meanwhile = ops.mul(p.value, 2);
+    const asked = codeOf(meanwhile.floats());
+    expect(await codeOf(before.floats())).toBe("StaleError");
+    expect(await failing).toBe("DeviceError");
+    expect(await asked).not.toBe("done");
+    slow.failing = false;
+    for (let i = 0; i < more; i++) await step({});
+    expect(await codeOf(meanwhile.floats())).toBe("StaleError");
+    expect(await codeOf(before.floats())).toBe(more === 0 ? "done" : "StaleError");
+    expect([...(await ops.mul(p.value, 1).floats())]).toEqual([1 + 10 * more]);
+  });
+
+  it("stops what was asked for meanwhile and built on it; steps that were asked for before and after go on", async () => {
+    open();
+    const p = device.parameter([1]);
+    const plus = compile(device, ({ x }) => {
+      p.assign(ops.add(p.value, x!));
+      return {};
+    });
+    const x = (value: number) => ({ x: { data: [value], shape: [1] } });
+    const ready = ops.mul(p.value, 7);
+    await ready.floats();
+    await plus(x(1));
+    const first = ops.mul(p.value, 7);
+    const fits = first.floats();
+    slow.failing = true;
+    p.assign(ops.exp(p.value));
+    const failing = codeOf(device.realize());
+    slow.failing = false;
+    // its code is there already: only that what it reads never came to be stops it
+    const onIt = codeOf(ops.mul(p.value, 7).floats());
+    const next = plus(x(3));
+    const onNext = ops.mul(p.value, 7).floats();
+    await next;
+    expect([await failing, await onIt]).toEqual(["DeviceError", "StaleError"]);
+    expect([...(await fits), ...(await onNext), ...(await p.value.floats())]).toEqual([14, 35, 5]);
+  });
+
+  it.each([true, false])("says whose it was where the backend did not (at once: %s)", async (atOnce) => {
+    open();
+    const cause = new Error("boom");
+    Object.assign(slow, { failing: true, atOnce, error: cause });
+    await expect(device.tensor([1]).add(1).data()).rejects.toMatchObject({
+      code: "DeviceError",
+      message: `${device.name}: the code of a plan could not be made (Error: boom); nothing was run`,
+      cause,
+    });
   });
 
   it("of an anomaly check stops the step that it was for", async () => {

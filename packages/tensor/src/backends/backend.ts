@@ -57,7 +57,8 @@ export interface Backend {
   readSync?(buffer: DeviceBuffer): Uint8Array;
   /**
    * Makes what runs a plan. It may take its time: a step that needs it then waits in its turn, and those after it wait for the step.
-   * @throws (or rejects with) a LowrankError where the plan cannot be run. Nothing has changed then, and it is asked again next time
+   * @throws (or rejects with) a LowrankError where the plan cannot be run; whatever else is thrown becomes a DeviceError that names the device.
+   * Nothing has changed then, and it is asked again next time
    */
   prepare(plan: Plan): Executable | Promise<Executable>;
   /**

@@ -64,15 +64,29 @@ export function storagesOf({ cells, constants }: Program): Storage[] {
   return [...cells, ...constants].map((x) => x.storage);
 }
 
+/**
+ * Checks, when a program's turn has come, that the steps which its tensors were built on have happened.
+ * @throws StaleError
+ */
+export function builtOn({ nodes }: Program): () => void {
+  // as they are now: a node that is computed meanwhile becomes a leaf
+  const reads = nodes.flatMap((node) => (node.leaf?.kind === "cell" ? [{ node, ...node.leaf }] : []));
+  return () => {
+    for (const { node, cell, version } of reads) if (!cell.knows(version)) throw stale(node);
+  };
+}
+
 function checkVersion(node: Node, cell: Cell, version: number): void {
   if (cell.disposed)
     throw new LowrankError("DisposedError", `tensor [${node.shape.join(", ")}] was disposed before it was read`);
-  if (cell.version !== version) {
-    throw new LowrankError(
-      "StaleError",
-      `a tensor built from a parameter [${node.shape.join(", ")}] was read after the parameter was updated in place; realize it before the update`,
-    );
-  }
+  if (cell.version !== version) throw stale(node);
+}
+
+function stale({ shape }: Node): LowrankError {
+  return new LowrankError(
+    "StaleError",
+    `a tensor built from a parameter [${shape.join(", ")}] was read after the parameter was updated in place; realize it before the update, or build it again where the step failed that it was built on`,
+  );
 }
 
 /** Depth-first, iterative: graphs of a training step are deeper than the call stack. Realized nodes count as leaves. */

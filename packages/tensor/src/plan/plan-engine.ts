@@ -3,7 +3,7 @@ import type { Backend, BackendInfo, DeviceBuffer, Executable, MemoryInfo } from 
 import { bytesOf, viewAs, type DType, type TypedArray } from "../dtype.ts";
 import type { Engine, ExecuteOptions, Planned, Result } from "../engine.ts";
 import type { Storage } from "../graph/storage.ts";
-import { invariant, LowrankError } from "../errors.ts";
+import { DeviceError, invariant, LowrankError } from "../errors.ts";
 import type { Node } from "../graph/node.ts";
 import { signatureOf } from "../graph/signature.ts";
 import type { Program } from "../graph/program.ts";
@@ -102,7 +102,12 @@ export class PlanEngine implements Engine {
   }
 
   #make(entry: Entry): Promise<void> | undefined {
-    const made = this.backend.prepare(entry.plan);
+    let made: Executable | Promise<Executable>;
+    try {
+      made = this.backend.prepare(entry.plan);
+    } catch (error) {
+      throw unpreparedUnlessSaid(this.name, error);
+    }
     if (!(made instanceof Promise)) {
       entry.executable = made;
       return undefined;
@@ -111,9 +116,14 @@ export class PlanEngine implements Engine {
       entry.preparing = undefined;
     };
     return made
-      .then((executable) => {
-        entry.executable = executable;
-      })
+      .then(
+        (executable) => {
+          entry.executable = executable;
+        },
+        (error: unknown) => {
+          throw unpreparedUnlessSaid(this.name, error);
+        },
+      )
       .finally(done);
   }
 
@@ -223,6 +233,14 @@ export class PlanEngine implements Engine {
   close(): void {
     this.backend.close();
   }
+}
+
+/** Nothing has run yet, so the device is as good as before. */
+function unpreparedUnlessSaid(name: string, error: unknown): unknown {
+  if (error instanceof LowrankError) return error;
+  return new DeviceError(`${name}: the code of a plan could not be made (${String(error)}); nothing was run`, {
+    cause: error,
+  });
 }
 
 /** What a backend did not throw on purpose came from the middle of a run, for all that anybody knows. */
