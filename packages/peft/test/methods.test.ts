@@ -1,5 +1,5 @@
 /** A method of somebody else's: one record is enough for options, files, several adapters, merging and counts. */
-import { Weight } from "@lowrank/nn";
+import { Linear, Module, Weight } from "@lowrank/nn";
 import { init, ops, type Tensor } from "@lowrank/tensor";
 import { absent, checkOptions, fields, optional, real } from "@lowrank/tensor/check";
 import { expect, it } from "vitest";
@@ -118,6 +118,20 @@ it("a registered method is named in options, read from files, merged and counted
   device.close();
 });
 
+it("merging names the method that would change a bias that is not there", async () => {
+  class Bare extends Module {
+    readonly up = new Linear(3, 2, { bias: false });
+  }
+  const device = await init({ device: "reference" });
+  const model = new Bare();
+  await model.materialize({ device, seed: 1 });
+  const adapter = await adapt(model, { method: shift, targetModules: ["up"] }, { device });
+  await expect(adapter.merge()).rejects.toThrow(
+    "merge: up.weight has no bias beside it, and shift would change one; use the adapter unmerged",
+  );
+  device.close();
+});
+
 it("names and files that are taken are refused", () => {
   expect(() => registerMethod({ ...shift, name: "lora" })).toThrow('there is a method "lora" already');
   expect(() => registerMethod({ ...shift, name: "mine", peftType: "LORA" })).toThrow(
@@ -130,6 +144,10 @@ it("options that ask for two methods are refused", () => {
     'the options name method "lora" and are DoRA\'s; choose one of the two',
   );
   expect(() => adapterConfig({ method: "adalora" })).toThrow("AdaLoRA: its schedule must be given");
+  expect(() => adapterConfig({ method: "dora", dora: false })).toThrow(
+    'the options name method "dora" and say dora: false; leave dora out, or name method "lora"',
+  );
+  expect(adapterConfig({ dora: false }).method.name).toBe("lora");
   expect(adapterConfig({ dora: true }).method.name).toBe("dora");
   expect(adapterConfig(adapterConfig({ r: 3 }))).toEqual(adapterConfig({ r: 3 }));
   for (const method of ["ia3", "vera", "dora"])

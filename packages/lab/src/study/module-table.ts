@@ -11,21 +11,31 @@ export function moduleTable(rows: readonly ModuleRow[]): string {
     const known = groups.get(key);
     groups.set(key, { row, count: (known?.count ?? 0) + 1 });
   }
+  // updates that scale have no rank and no factor, but a side
+  const scaling = rows.some(({ rank, scales }) => rank === undefined && scales !== undefined);
   return renderTable(
     [
       { title: "module" },
       { title: "×", align: "right" },
       { title: "in → out", align: "right" },
-      { title: "rank", align: "right" },
-      { title: "scale", align: "right" },
+      ...(scaling
+        ? [{ title: "scales", align: "right" as const }]
+        : [
+            { title: "rank", align: "right" as const },
+            { title: "scale", align: "right" as const },
+          ]),
       { title: "parameters", align: "right" },
     ],
     [...groups.values()].map(({ row, count }) => [
       row.module.replace(/\.\d+\./g, ".*."),
       String(count),
       `${row.in} → ${row.out}`,
-      row.rank === undefined ? (row.scales ?? "") : String(row.rank),
-      row.scale === undefined ? "" : String(Number(row.scale.toPrecision(6))),
+      ...(scaling
+        ? [row.scales ?? ""]
+        : [
+            row.rank === undefined ? "" : String(row.rank),
+            row.scale === undefined ? "" : String(Number(row.scale.toPrecision(6))),
+          ]),
       formatCount(row.parameters * count),
     ]),
   );

@@ -180,9 +180,13 @@ export class Adapters {
     const dtype = updates[0]!.weights[0]!.weight.value.dtype;
     const wide = updates.reduce((w, update) => update.mergedInto(w), ops.cast(site.matrix(), dtype));
     const results: [Weight, Tensor][] = [[weight, transposed ? ops.transpose(wide) : wide]];
-    if (updates.some((u) => u.changesBias)) {
+    const biased = updates.find((u) => u.changesBias);
+    if (biased !== undefined) {
       if (bias === undefined)
-        throw new LowrankError("MergeError", `merge: ${weight.name} has no bias that could take lora_B's`);
+        throw new LowrankError(
+          "MergeError",
+          `merge: ${weight.name} has no bias beside it, and ${biased.kind} would change one; use the adapter unmerged`,
+        );
       results.push([bias, updates.reduce((b, update) => update.mergedBias(b), ops.cast(bias.value, dtype))]);
     }
     return results;
