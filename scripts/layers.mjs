@@ -32,7 +32,7 @@ export const LAYERS = {
     ["ops/"],
     ["records.ts", "tensor-methods.ts", "gradients.ts"],
     ["parameter.ts", "autodiff.ts", "anomaly.ts", "profile.ts", "device.ts", "compile.ts", "init.ts"],
-    ["check/device.ts", "check/index.ts"],
+    ["check/device.ts", "check/files.ts", "check/index.ts"],
     ["files/", "safetensors/"],
     ["backend.ts", "index.ts"],
   ],

@@ -1,9 +1,9 @@
 /** Models from Hugging Face's folders and into them. */
+import { aFormat } from "@lowrank/nn";
 import { readQuantizationConfig } from "@lowrank/quant";
 import { directory, LowrankError, type Files, type WritableFiles } from "@lowrank/tensor";
 import {
   device as aDevice,
-  anything,
   callback,
   checkOptions,
   fields,
@@ -13,12 +13,14 @@ import {
   optional,
   text,
   whole,
+  type Place,
 } from "@lowrank/tensor/check";
+import { aModelClass } from "./family-models.ts";
 import { findCheckpoint } from "./found.ts";
 import { requireFamily } from "./identity.ts";
 import { fill, type LoadOptions, type LoadReport } from "./load.ts";
 import type { ModelClass, PretrainedModel } from "./pretrained.ts";
-import { placeOf } from "./places/place.ts";
+import { PLACE, placeOf } from "./places/place.ts";
 import { architectureFor, architectureOf, build, modelTypeOf } from "./registry.ts";
 import { requirePlain, saveModel } from "./save.ts";
 import { requireBuilt, type ConfigOverrides } from "./shared/config.ts";
@@ -35,7 +37,7 @@ const OPTIONS = fields<PretrainedOptions & { readonly task?: string }>(
     storage: optional(callback()),
     missing: optional(oneOf("refuse", "draw")),
     allowNonFinite: optional(flag),
-    formats: optional(listOf(anything())),
+    formats: optional(listOf(aFormat)),
     task: optional(text),
     ...LABEL_OPTIONS,
   },
@@ -72,7 +74,10 @@ export async function fromPretrained(
   classOrOptions: ModelClass | PretrainedOptions,
   options?: PretrainedOptions,
 ): Promise<Pretrained> {
-  const named = typeof classOrOptions === "function" ? classOrOptions : undefined;
+  const argument = (key: string): Place => ({ source: "fromPretrained", path: [key], code: "ConfigError" });
+  PLACE.read(from, argument("from"));
+  const onlyOptions = options === undefined && typeof classOrOptions === "object";
+  const named = onlyOptions ? undefined : aModelClass.read(classOrOptions, argument("as"));
   const {
     labels,
     problemType: problem,

@@ -1,5 +1,6 @@
 /** Filling a model from `model.safetensors`: which tensor goes where, what is missing, and whether it is what a weight can be. */
 import {
+  loadForm,
   Projection,
   type Format,
   type LoadTarget,
@@ -129,7 +130,7 @@ export async function fill(
     const at = place(name)!;
     const format = file.formOf(at);
     if (format !== undefined) forms.set(name, format.name);
-    return format?.load(options.device, file.file, at, loadTarget(name));
+    return format === undefined ? undefined : loadForm(format, options.device, file.file, at, loadTarget(name));
   };
   for (const name of weights.keys()) requireNumbers(file, place(name));
   requireWhole(file, used);

@@ -1,7 +1,8 @@
 /** Architectures by the names that checkpoints carry: those of the families in `families.ts`, and whatever is registered. */
 import { LowrankError, quote } from "@lowrank/tensor";
+import { checkOptions } from "@lowrank/tensor/check";
 import * as built from "./families.ts";
-import type { FamilyModels } from "./family-models.ts";
+import { FAMILY_MODELS, type FamilyModels } from "./family-models.ts";
 import { identityOf, nearClass } from "./identity.ts";
 import type { ModelClass, PretrainedModel } from "./pretrained.ts";
 import type { ConfigSource } from "./shared/config-table.ts";
@@ -18,10 +19,10 @@ export const bareArchitectures: Readonly<Record<string, ModelClass>> = BARE;
 
 /**
  * Makes a family known by name, as if it were built in: `fromPretrained`, `architectureFor`, `metaModel` and whoever uses them find it.
- * @throws LowrankError (NameError) where another family has its `modelType` or one of its architectures
+ * @throws LowrankError (ConfigError) naming what the record lacks, (NameError) where another family has its `modelType` or one of its architectures
  */
 export function registerFamily(models: FamilyModels): void {
-  const { family, base, tasks, others = [] } = models;
+  const { family, base, tasks, others = [] } = checkOptions("registerFamily", FAMILY_MODELS, models);
   const known = FAMILIES.get(family.modelType);
   if (known === models) return;
   const classes = [...new Set([...Object.values(tasks), ...others])];

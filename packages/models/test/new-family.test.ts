@@ -233,3 +233,38 @@ it("may be registered again, but nobody else under its names", () => {
   );
   expect(() => architectureOf("Stray")).toThrow("is not built");
 });
+
+it.each<[unknown, string]>([
+  [null, "registerFamily: must be a family with its classes (FamilyModels), got null"],
+  [{}, 'registerFamily: "family" is missing; it must be what is true of a family (a ModelFamily)'],
+  [{ ...electraModels, family: {} }, 'registerFamily: "family.modelType" is missing'],
+  [{ ...electraModels, family: { ...ELECTRA, heads: undefined } }, 'registerFamily: "family.heads" must be an object'],
+  [{ ...electraModels, base: "ElectraModel" }, 'registerFamily: "base" must be a class of models, such as BertModel'],
+  [{ family: ELECTRA, base: ElectraModel }, 'registerFamily: "tasks" must be an object'],
+  [{ ...electraModels, tasks: { SEQ_CLS: {} } }, 'registerFamily: "tasks.SEQ_CLS.architecture" is missing'],
+])("a family's record without its parts is refused by name: %#", (record, message) => {
+  expect(() => registerFamily(record as never)).toThrow(
+    expect.objectContaining({ code: "ConfigError", message: expect.stringContaining(message) as string }) as Error,
+  );
+});
+
+it.each<[readonly unknown[], string]>([
+  [
+    [5, ElectraModel],
+    'fromPretrained: "from" must be the path of a folder or file, a URL, a model of the hub, or a store of files',
+  ],
+  [[undefined, ElectraModel], 'fromPretrained: "from" is missing; it must be the path of a folder'],
+  [[{}, ElectraModel], 'fromPretrained: "from.where" is missing; it must be a string'],
+  [
+    ["x", "BertModel"],
+    'fromPretrained: "as" must be a class of models, such as BertModel, got "BertModel"; architectureOf("BertModel") gives it',
+  ],
+  [["x", {}], 'fromPretrained: "as.architecture" is missing'],
+  [["x", undefined], 'fromPretrained: "as" is missing; it must be a class of models'],
+  [["x", ElectraModel, [{}]], 'fromPretrained: "formats.0.name" is missing; it must be a string that is not empty'],
+  [["x", ElectraModel, [null]], 'fromPretrained: "formats.0" must be a form of weights in files (a Format), got null'],
+])("what fromPretrained cannot take is refused by name: %#", async ([from, as, formats], message) => {
+  await expect(fromPretrained(from as never, as as never, { device, formats: formats as never })).rejects.toThrow(
+    expect.objectContaining({ code: "ConfigError", message: expect.stringContaining(message) as string }) as Error,
+  );
+});

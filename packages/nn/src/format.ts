@@ -4,6 +4,8 @@
  * what a weight is otherwise.
  */
 import type { Device, StoredTensor, TensorSource } from "@lowrank/tensor";
+import { callback, having, name, optional, type Rule } from "@lowrank/tensor/check";
+import { checkForm } from "./form.ts";
 import type { WeightForm } from "./weight.ts";
 
 /** The weight that a file's entries are read for. */
@@ -33,6 +35,31 @@ export interface Format {
   decode(source: TensorSource, name: string, target: LoadTarget): Promise<StoredTensor>;
   /** Entries of a file for a weight that is kept in this form; absent where no file can hold it. */
   encode?(name: string, form: WeightForm): Promise<ReadonlyMap<string, StoredTensor>>;
+}
+
+/** A format among options. */
+export const aFormat: Rule<Format> = having<Format>("a form of weights in files (a Format)", {
+  name,
+  matches: callback(),
+  load: callback(),
+  decode: callback(),
+  encode: optional(callback()),
+});
+
+/**
+ * A weight as `format` keeps it, held to what a form must be.
+ * @param name the weight's in the source
+ * @throws LowrankError naming the format and the weight, where what it gives is no form or has another shape
+ */
+export async function loadForm(
+  format: Format,
+  device: Device,
+  source: TensorSource,
+  name: string,
+  target: LoadTarget,
+): Promise<WeightForm> {
+  const form = await format.load(device, source, name, target);
+  return checkForm(`${name}, loaded by the format "${format.name}"`, form, target.shape);
 }
 
 /** The entries of one weight, read. */

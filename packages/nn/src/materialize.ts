@@ -24,6 +24,7 @@ import {
   optional,
   whole,
 } from "@lowrank/tensor/check";
+import { checkForm } from "./form.ts";
 import type { Init, Weight, WeightForm, WeightFormat } from "./weight.ts";
 
 export interface MaterializeOptions {
@@ -79,7 +80,7 @@ export async function materialize(
   for (const [weight, { name, asked }] of wanted) {
     const form = asked === undefined && values?.has(name) === true ? values.form?.(name) : undefined;
     if (form !== undefined) {
-      weight.form = await form;
+      weight.form = checkForm(name, await form, weight.shape);
       continue;
     }
     const kept = asked ?? dtype;
@@ -88,7 +89,9 @@ export async function materialize(
     if (initial === undefined) fresh.push(name);
     const stored = fitting(name, target, initial ?? { data: drawFresh(weight, seed, name, target), dtype: target });
     if (typeof kept !== "string") {
-      weight.form = kept.keep(device, name, weight.shape, toMemory("f32", stored.data, stored.dtype) as Float32Array);
+      const values = toMemory("f32", stored.data, stored.dtype) as Float32Array;
+      const made = kept.keep(device, name, weight.shape, values);
+      weight.form = checkForm(`${name}, kept as ${kept.kind}`, made, weight.shape);
       continue;
     }
     weight.computesIn = kept === dtype ? undefined : dtype;

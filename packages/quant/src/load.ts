@@ -1,17 +1,7 @@
 /** Weights of a model that a source keeps in a quantized form, as they are there. `fromPretrained` of @lowrank/models does this and the rest. */
-import { Projection, type Format, type Module } from "@lowrank/nn";
+import { aFormat, loadForm, Projection, type Format, type Module } from "@lowrank/nn";
 import { LowrankError, quote, type Device, type TensorSource } from "@lowrank/tensor";
-import {
-  anything,
-  callback,
-  checkOptions,
-  fields,
-  flag,
-  listOf,
-  optional,
-  suggestion,
-  type Rule,
-} from "@lowrank/tensor/check";
+import { callback, checkOptions, fields, flag, listOf, optional, suggestion, type Rule } from "@lowrank/tensor/check";
 import type { ReadOptions } from "./bnb-file.ts";
 import { formatOf } from "./formats/registry.ts";
 
@@ -25,7 +15,7 @@ export interface LoadQuantizedOptions extends ReadOptions {
 const LOAD_OPTIONS: Rule<LoadQuantizedOptions> = fields<LoadQuantizedOptions>({
   nameOf: optional(callback()),
   allowNonFinite: optional(flag),
-  formats: optional(listOf(anything())),
+  formats: optional(listOf(aFormat)),
 });
 
 /**
@@ -53,7 +43,7 @@ export async function loadQuantized(
     if (weight.materialized) continue;
     const format = formatOf(source, stored, own);
     if (format === undefined) continue;
-    weight.form = await format.load(device, source, stored, {
+    weight.form = await loadForm(format, device, source, stored, {
       shape: weight.shape,
       transposed: module.fanInFanOut,
       allowNonFinite,

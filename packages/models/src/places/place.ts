@@ -1,5 +1,6 @@
 /** What is meant by a string that says where a checkpoint is: a URL, a folder or file here, or a model of the hub ("org/name"), in this order. */
 import { directory, LowrankError, quote, type Files } from "@lowrank/tensor";
+import { files as aStore, leaf, type Rule } from "@lowrank/tensor/check";
 import { http } from "./http.ts";
 import { HUB_ID } from "./hub-id.ts";
 import { nodeModule } from "./platform.ts";
@@ -9,6 +10,17 @@ export interface Place {
   /** The file among them that was named, where it was no folder. */
   readonly file?: string;
 }
+
+const PATH: Rule<string> = leaf(
+  `the path of a folder or file, a URL, a model of the hub, or ${aStore.expects}`,
+  (v) => typeof v === "string" && v !== "",
+);
+/** What may be said of where files are. */
+export const PLACE: Rule<string | Files> = {
+  expects: PATH.expects,
+  // of a store what it lacks is named
+  read: (value, at) => (typeof value === "object" && value !== null ? aStore : PATH).read(value, at),
+};
 
 /** Names that are a file's and not a folder's or a model's, whether or not it is there. */
 const FILE = /[^/\\]\.(?:bin|gguf|safetensors|json)$/i;

@@ -1,14 +1,11 @@
 /** The options that all methods share: how each is checked, and its default. */
-import { anyOf, anything, leaf, listOf, name, oneOf, optional, whole, type Rule } from "@lowrank/tensor/check";
+import { anyOf, anything, listOf, name, oneOf, optional, whole, type Rule } from "@lowrank/tensor/check";
+import { A_METHOD } from "./method-rule.ts";
 import { TASK_TYPES, type AdapterConfig, type Method, type OptionsOf } from "./method.ts";
 
 type Rules<K extends keyof OptionsOf<AdapterConfig>> = { [Key in K]-?: Rule<OptionsOf<AdapterConfig>[Key]> };
 
 const names: Rule<string | string[]> = anyOf(name, listOf(name));
-const aMethod: Rule<Method | string> = leaf(
-  "the name of an adapter method or its record",
-  (v) => typeof v === "string" || (typeof v === "object" && v !== null && "peftType" in v),
-);
 
 /** Of every method. */
 export const COMMON_RULES: Rules<
@@ -21,7 +18,7 @@ export const COMMON_RULES: Rules<
   | "onUnmatchedPattern"
   | "source"
 > = {
-  method: optional(aMethod),
+  method: optional(A_METHOD),
   // methods that train biases of the base allow more
   bias: optional(oneOf<AdapterConfig["bias"]>("none")),
   targetModules: optional(names),

@@ -1,11 +1,12 @@
 /** The methods there are. A method is one file beside this one and a line in the list; programs add theirs with `registerMethod`. */
 import { LowrankError, quote } from "@lowrank/tensor";
-import { nearestName } from "@lowrank/tensor/check";
+import { checkOptions, nearestName, optional } from "@lowrank/tensor/check";
 import type { LoraConfig } from "../lora/config.ts";
 import { adalora } from "./adalora.ts";
 import { dora } from "./dora.ts";
 import { ia3, type Ia3Config } from "./ia3.ts";
 import { lora } from "./lora.ts";
+import { A_METHOD, METHOD } from "./method-rule.ts";
 import type { AdapterConfig, Method, OptionsOf } from "./method.ts";
 import { vera, type VeraConfig } from "./vera.ts";
 
@@ -24,10 +25,10 @@ export type AdapterOptions = OptionsOf<LoraConfig> | OptionsOf<Ia3Config> | Opti
 
 /**
  * Adds a method: options may name it, and files with its `peftType` are read as its.
- * @throws LowrankError (ConfigError) where its name is taken, or its files are another's
+ * @throws LowrankError (ConfigError) naming what the record lacks, and where its name is taken, or its files are another's
  */
 export function registerMethod<C extends AdapterConfig>(method: Method<C>): void {
-  const record = method as unknown as Method;
+  const record = checkOptions("registerMethod", METHOD, method);
   if (methods.includes(record)) return;
   const { name, peftType, claims } = record;
   if (methods.some((other) => other.name === name))
@@ -63,8 +64,9 @@ export function isAdapterTensor(name: string): boolean {
 }
 
 function methodOfOptions(options: Readonly<Record<string, unknown>>): Method {
-  const named = options["method"];
-  const given = typeof named === "string" ? methodNamed(named) : (named as Method | undefined);
+  const at = { source: "adapter options", path: ["method"], code: "ConfigError" } as const;
+  const named = optional(A_METHOD).read(options["method"], at);
+  const given = typeof named === "string" ? methodNamed(named) : named;
   const meant = methods.filter((method) => method.meantBy?.(options) === true);
   if (given !== undefined) {
     const other = meant.find((method) => method !== given);

@@ -226,6 +226,27 @@ export function fields<T extends object>(
   };
 }
 
+/**
+ * A caller's own object with these members, its own or inherited: a record of functions, an instance of a class, a class. It is given back
+ * as it is, with all else that it has.
+ * @param expects completes "… must be"
+ */
+export function having<T extends object>(expects: string, members: Partial<Rules<T>>): Rule<T> {
+  return {
+    expects,
+    read(value, at) {
+      if (value === null || (typeof value !== "object" && typeof value !== "function"))
+        return refuse(
+          at,
+          value === undefined ? `is missing; it must be ${expects}` : `must be ${expects}, got ${quote(value)}`,
+        );
+      for (const [key, rule] of Object.entries(members))
+        (rule as Rule<unknown>).read((value as Record<string, unknown>)[key], { ...at, path: [...at.path, key] });
+      return value as T;
+    },
+  };
+}
+
 /** Class instances are plain enough when their fields are own properties; null, lists, buffers, and a Map, a Date or a Promise, which keep theirs inside, are not. */
 function isPlainObject(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null || Symbol.iterator in value) return false;

@@ -4,10 +4,12 @@ import { LowrankError, printable, quote } from "@lowrank/tensor";
 import {
   absent,
   anyOf,
+  callback,
   checkFile,
   checkOptions,
   fields,
   flag,
+  having,
   listOf,
   mapOf,
   oneOf,
@@ -142,6 +144,28 @@ describe("declared shapes", () => {
     expect(refusal(() => check([1])).kind).toBe("input");
   });
 
+  it("look into a caller's own object for its parts, and give back that very object", () => {
+    const rule = having<{ name: string; run: () => void }>("a runner", { name: text, run: callback() });
+    class Runner {
+      readonly name: unknown = "own";
+      run(): void {}
+    }
+    const runner = new Runner();
+    expect(checkOptions("start", rule, runner)).toBe(runner);
+    expect(
+      checkOptions(
+        "start",
+        rule,
+        Object.assign(() => 1, { run: () => 2 }),
+      ),
+    ).toBeTypeOf("function");
+    expect(() => checkOptions("start", rule, { name: "own" })).toThrow(
+      'start: "run" is missing; it must be a function',
+    );
+    expect(() => checkOptions("start", rule, null)).toThrow("start: must be a runner, got null");
+    expect(() => checkOptions("start", rule, undefined)).toThrow("start: is missing; it must be a runner");
+    expect(() => checkOptions("start", rule, "own")).toThrow('start: must be a runner, got "own"');
+  });
   it("keep a writer's own keys where the format allows them, and read null as absent", () => {
     const rules = fields<{ r?: number }>({ r: absent(size) }, { unknown: "keep" });
     expect(checkFile("f.json", rules, { r: null, other: 1 })).toEqual({ other: 1 });
