@@ -14,6 +14,7 @@ import type { ValueId, ValueType } from "../ir/kernel.ts";
 import { castValue, rounded } from "./conversions.ts";
 import { gathered, updated } from "./by-index.ts";
 import { coordsByBits, dequantized, randomBits } from "./by-position.ts";
+import { Repeats } from "./repeats.ts";
 import { TALLEST } from "./tallest.ts";
 import { coordsBehind, coordsInGroups, regroup } from "./view-coords.ts";
 import {
@@ -61,6 +62,7 @@ export class KernelBuilder {
   tooTall = false;
   /** Nodes that are being computed, each for the one before. */
   #depth = 0;
+  readonly #repeats = new Repeats((n) => n.constant !== undefined || this.#isMemory(n));
   /** Height of the tallest value among those that the present node has asked for. */
   #below = 0;
 
@@ -101,8 +103,9 @@ export class KernelBuilder {
     return id;
   }
 
-  /** Computes `node`, unless it stands on so much that it gets a kernel of its own. */
+  /** Computes `node`, unless it stands on so much, or is wanted at so many places, that it gets a kernel of its own. */
   #pull(node: ScheduleNode, coords: readonly LinearForm[], guards: readonly DraftGuard[], isRoot: boolean): Pulled {
+    if (!isRoot && this.#repeats.exceeds(node)) return { id: this.#refuse(node, coords, guards), height: 1 };
     if (this.#depth === TALLEST) return this.#cut(node, coords, guards);
     const outer = this.#below;
     this.#depth++;
