@@ -6,7 +6,7 @@ import { currentPrecision, withPrecision } from "./precision.ts";
 import { isFloat } from "./dtype.ts";
 import { DTypeError, ShapeError } from "./errors.ts";
 import { gradientRule } from "./gradients.ts";
-import { withScope, type Node } from "./graph/node.ts";
+import { atScope, withScope, type Node } from "./graph/node.ts";
 import { topological } from "./graph/program.ts";
 import { add } from "./ops/binary.ts";
 import { customVjp, makeNode, scalar } from "./ops/make.ts";
@@ -68,7 +68,7 @@ function gradients(
     if (g === undefined || !leads.has(node)) continue;
     const inputs = inputsOf(node);
     if (!inputs.some((input) => leads.has(input))) continue;
-    const parts = withScope(node.scope === "" ? "grad" : `grad(${node.scope})`, () =>
+    const parts = inGradientOf(node, () =>
       node.vjp === undefined ? byTable(node, g) : node.vjp.rule(g.node).map((part) => part && new Tensor(part, device)),
     );
     inputs.forEach((input, k) => {
@@ -80,6 +80,12 @@ function gradients(
     });
   }
   return targets.map((w) => found.get(w.node) ?? expand(scalar(0, w), w.shape));
+}
+
+/** Nodes of gradients say whose they are. Those of gradients' gradients say no more: names would double with every checkpoint in another. */
+function inGradientOf<T>({ scope }: Node, body: () => T): T {
+  if (/(^|\.)grad(\(|$)/.test(scope)) return atScope(scope, body);
+  return withScope(scope === "" ? "grad" : `grad(${scope})`, body);
 }
 
 /** The loss together with its gradients. */

@@ -75,6 +75,17 @@ export class Node {
   }
 }
 
+/** Nodes made while `body` runs have exactly this scope, wherever it is called. */
+export function atScope<T>(scope: string, body: () => T): T {
+  const saved = scopeStack;
+  scopeStack = [scope];
+  try {
+    return body();
+  } finally {
+    scopeStack = saved;
+  }
+}
+
 /** Nodes made while `body` runs carry `name` in their scope. */
 export function withScope<T>(name: string, body: () => T): T {
   const saved = scopeStack;
