@@ -1,5 +1,13 @@
 /** Writing a model in the form of Hugging Face: `config.json` and `model.safetensors`. */
-import { encodeUtf8, LowrankError, writeSafetensors, type WritableFiles } from "@lowrank/tensor";
+import type { Weight } from "@lowrank/nn";
+import {
+  encodeUtf8,
+  LowrankError,
+  toMemory,
+  writeSafetensors,
+  type StoredTensor,
+  type WritableFiles,
+} from "@lowrank/tensor";
 import { pythonJson } from "@lowrank/tensor/check";
 import { dtypeOf } from "./load.ts";
 import type { PretrainedModel } from "./pretrained.ts";
@@ -26,6 +34,13 @@ export function requirePlain(model: PretrainedModel, plain: PretrainedModel): vo
     );
 }
 
+/** Numbers of a weight that is kept in a form are written in f32, whatever the device computes in. */
+function inFile(stored: StoredTensor, { form }: Weight): StoredTensor {
+  return form === undefined
+    ? stored
+    : { dtype: "f32", shape: stored.shape, data: toMemory("f32", stored.data, stored.dtype) };
+}
+
 /** Tensors are read from the device one at a time. */
 export async function saveModel(
   model: PretrainedModel,
@@ -44,7 +59,7 @@ export async function saveModel(
           { dtype: w.form === undefined ? w.parameter.dtype : "f32", shape: w.shape },
         ]),
       ),
-      (name) => weights.get(name)!.read(),
+      async (name) => inFile(await weights.get(name)!.read(), weights.get(name)!),
     ),
   );
   await files.write("config.json", async (sink) => {

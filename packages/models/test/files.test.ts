@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Linear, Projection } from "@lowrank/nn";
+import { planQuantization } from "@lowrank/quant";
 import {
   directory,
   fromBytes,
@@ -372,4 +373,20 @@ it("loading asks for one weight's bytes after another, each once, and for nothin
   await fromPretrained(spied, BertForSequenceClassification, { device });
   expect(most).toBe(1);
   expect(read).toBe(statSync(join(root, "model.safetensors")).size);
+});
+
+it("a quantized model is written in f32, whatever the device computes in", async () => {
+  const reference = await init({ device: "reference" });
+  const path = await saved("to-quantize", "BertForSequenceClassification");
+  const { model } = await fromPretrained(path, BertForSequenceClassification, {
+    device: reference,
+    storage: (m) => planQuantization(m, { blockSize: 32 }).storage,
+  });
+  await savePretrained(model, join(folder, "quantized"));
+  const again = await fromPretrained(join(folder, "quantized"), BertForSequenceClassification, { device: reference });
+  const weight = model.bert.encoder.layer[0]!.attention.self.query.weight;
+  expect(weight.form?.kind).toBe("nf4");
+  const { data } = await again.model.bert.encoder.layer[0]!.attention.self.query.weight.read();
+  expect(Array.from(data)).toEqual(Array.from((await weight.read()).data, Math.fround));
+  reference.close();
 });

@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import {
   dtypes,
   fromBytes,
+  fromTensors,
   LowrankError,
   openFile,
   SafetensorsFile,
@@ -15,6 +16,7 @@ import {
   type DType,
   type RandomAccess,
   type StoredTensor,
+  type TypedArray,
 } from "../src/index.ts";
 
 const fixtures = resolve(
@@ -368,5 +370,22 @@ describe("safetensors", () => {
       ),
     );
     await expect(wide.read("ids")).rejects.toThrow(/"ids" holds 1099511627776/);
+  });
+});
+
+it("tensors in memory are a source only where their values are what they are said to be", () => {
+  const one = (dtype: DType, shape: number[], data: TypedArray): (() => unknown) => {
+    return () => fromTensors({ a: { dtype, shape, data } });
+  };
+  expect(one("f32", [4], Float64Array.of(1, 2, 3, 4))).toThrow(
+    'fromTensors: "a" is f32, which is held in a Float32Array',
+  );
+  expect(one("f32", [4, 4], new Float32Array(15))).toThrow('fromTensors: "a": 15 values do not fill [4, 4]');
+  expect(one("f32", [2], [1, 2] as never)).toThrow("which is held in a Float32Array");
+  expect(one("f23" as never, [2], new Float32Array(2))).toThrow("there is no dtype");
+  expect(fromTensors({ a: { dtype: "bf16", shape: [2], data: new Uint16Array(2) } }).info("a")).toEqual({
+    dtype: "BF16",
+    shape: [2],
+    bytes: 4,
   });
 });

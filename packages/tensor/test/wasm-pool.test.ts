@@ -1,4 +1,5 @@
 /** Threads are called by a word of shared memory while they are near and by message otherwise; results must not show which, or how many there are. */
+import { execFileSync } from "node:child_process";
 import { compile, init, ops, type Device } from "../src/index.ts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
@@ -51,4 +52,15 @@ describe("threads", () => {
       }
       return out;
     }));
+});
+
+it("start from code that is given on the command line as a module", () => {
+  const code = `
+    import { init } from "@lowrank/tensor";
+    const device = await init({ device: "wasm", threads: 2 });
+    console.log(await device.full([3], 2).data());
+    device.close();`;
+  const flags = ["--conditions=@lowrank/source", "--import", "tsx", "--input-type=module", "-e", code];
+  const said = execFileSync(process.execPath, flags, { cwd: import.meta.dirname, encoding: "utf8" });
+  expect(said).toContain("Float32Array(3) [ 2, 2, 2 ]");
 });

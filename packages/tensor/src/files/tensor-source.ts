@@ -2,8 +2,9 @@
  * Where tensors are: names, what a file says of each, and their bytes by range. A source knows nothing of what bytes mean; that is a
  * format's business (`Format` of @lowrank/nn). One file is a source, and so are the shards of one, or a map in memory.
  */
-import { bytesOf, viewAs, type DType, type TypedArray } from "../dtype.ts";
-import { FormatError, quote } from "../errors.ts";
+import { bytesOf, dtypes, viewAs, type DType, type TypedArray } from "../dtype.ts";
+import { DTypeError, FormatError, quote } from "../errors.ts";
+import { checkDType, hostValue } from "../host-values.ts";
 import { sizeOf } from "../shape.ts";
 
 /** A tensor in host memory; f16 and bf16 as raw bits. */
@@ -63,12 +64,22 @@ export async function readTensor(source: TensorSource, name: string): Promise<St
   return { dtype: readable, shape, data: viewAs(readable, bytes) };
 }
 
-/** Tensors in memory as a source. */
+/**
+ * Tensors in memory as a source.
+ * @throws ShapeError, DTypeError naming a tensor whose values do not fill its shape, or are not held as its dtype is
+ */
 export function fromTensors(
   tensors: ReadonlyMap<string, StoredTensor> | Readonly<Record<string, StoredTensor>>,
 ): TensorSource {
   const map =
     tensors instanceof Map ? (tensors as ReadonlyMap<string, StoredTensor>) : new Map(Object.entries(tensors));
+  for (const [name, { dtype, shape, data }] of map.entries() as Iterable<[string, StoredTensor]>) {
+    const what = `fromTensors: ${quote(name)}`;
+    checkDType(what, dtype);
+    if (!(data instanceof dtypes[dtype].array))
+      throw new DTypeError(`${what} is ${dtype}, which is held in a ${dtypes[dtype].array.name}`);
+    hostValue(what, dtype, shape, data, dtype);
+  }
   const held = (name: string): StoredTensor => {
     const tensor = map.get(name);
     if (tensor === undefined) throw noSuchTensor(name, [...map.keys()]);

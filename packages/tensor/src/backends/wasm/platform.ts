@@ -31,7 +31,7 @@ interface Host {
   readonly WebAssembly?: WasmApi;
   readonly crossOriginIsolated?: boolean;
   readonly navigator?: { readonly hardwareConcurrency?: number };
-  readonly process?: { getBuiltinModule?(name: string): unknown };
+  readonly process?: { getBuiltinModule?(name: string): unknown; readonly execArgv?: readonly string[] };
   readonly Worker?: new (url: string) => BrowserWorker;
   readonly Blob?: new (parts: string[], options: { type: string }) => unknown;
   readonly URL?: { createObjectURL(blob: unknown): string; revokeObjectURL(url: string): void };
@@ -42,6 +42,11 @@ interface BrowserWorker {
   terminate(): void;
   onmessage: ((event: { data: unknown }) => void) | null;
   onerror: ((event: { message?: string }) => void) | null;
+}
+
+interface NodeWorkerOptions {
+  readonly eval: true;
+  readonly execArgv?: readonly string[];
 }
 
 interface NodeWorker {
@@ -109,8 +114,16 @@ export interface ComputeWorker {
 }
 
 export function startWorker(source: string): ComputeWorker {
-  const threads = builtin<{ Worker: new (code: string, options: { eval: true }) => NodeWorker }>("node:worker_threads");
-  return threads === undefined ? browserWorker(source) : nodeWorker(new threads.Worker(source, { eval: true }));
+  const threads = builtin<{ Worker: new (code: string, options: NodeWorkerOptions) => NodeWorker }>(
+    "node:worker_threads",
+  );
+  if (threads === undefined) return browserWorker(source);
+  // `node --input-type=module -e …`: the worker would take its script for a module too
+  const { execArgv = [] } = host.process ?? {};
+  const asModule = execArgv.some(
+    (flag) => flag.startsWith("--input-type") || flag === "--experimental-default-type=module",
+  );
+  return nodeWorker(new threads.Worker(source, { eval: true, ...(asModule ? { execArgv: [] } : {}) }));
 }
 
 function nodeWorker(worker: NodeWorker): ComputeWorker {

@@ -1,0 +1,5 @@
+/**
+ * @module
+ * All of `@lowrank/models/chat`.
+ */
+export * from "@lowrank/models/chat";

@@ -1,0 +1,5 @@
+/**
+ * @module
+ * All of `@lowrank/models/hub`.
+ */
+export * from "@lowrank/models/hub";

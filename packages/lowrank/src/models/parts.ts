@@ -1,0 +1,5 @@
+/**
+ * @module
+ * All of `@lowrank/models/parts`.
+ */
+export * from "@lowrank/models/parts";

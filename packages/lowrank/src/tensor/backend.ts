@@ -1,0 +1,5 @@
+/**
+ * @module
+ * All of `@lowrank/tensor/backend`.
+ */
+export * from "@lowrank/tensor/backend";

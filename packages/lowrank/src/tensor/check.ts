@@ -1,0 +1,5 @@
+/**
+ * @module
+ * All of `@lowrank/tensor/check`.
+ */
+export * from "@lowrank/tensor/check";

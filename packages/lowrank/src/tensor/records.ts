@@ -1,0 +1,5 @@
+/**
+ * @module
+ * All of `@lowrank/tensor/records`.
+ */
+export * from "@lowrank/tensor/records";
