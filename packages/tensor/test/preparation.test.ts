@@ -1,4 +1,5 @@
 /** Devices whose code takes time to be made: the steps that wait for it keep their order and their values, and a failure leaves nothing behind. */
+import { fc, test } from "@fast-check/vitest";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { InterpreterBackend } from "../src/backends/interpreter/interpreter.ts";
 import type { Backend, Executable } from "../src/backends/backend.ts";
@@ -200,6 +201,44 @@ describe("a preparation that fails", () => {
     expect([await failing, await onIt]).toEqual(["DeviceError", "StaleError"]);
     expect([...(await fits), ...(await onNext), ...(await p.value.floats())]).toEqual([14, 35, 5]);
   });
+
+  test.prop([fc.array(fc.record({ fails: fc.boolean(), awaited: fc.boolean() }), { maxLength: 8 })], { numRuns: 60 })(
+    "in any row of steps: in the end tensors can be read that were built on the last one that happened, and no others",
+    async (steps) => {
+      open();
+      slow.delay = 2;
+      const p = device.parameter([0]);
+      const built = [ops.mul(p.value, 2)];
+      const codes: Promise<unknown>[] = [];
+      for (const [i, { fails, awaited }] of steps.entries()) {
+        slow.failing = fails;
+        // other code for each
+        const step = compile(device, () => {
+          p.assign(ops.add(p.value, 2 ** i));
+          return {};
+        });
+        codes.push(codeOf(step({})));
+        built.push(ops.mul(p.value, 2));
+        if (awaited) await codes.at(-1);
+      }
+      slow.failing = false;
+      expect(await Promise.all(codes)).toEqual(steps.map(({ fails }) => (fails ? "DeviceError" : "done")));
+      const total = steps.reduce((sum, { fails }, i) => sum + (fails ? 0 : 2 ** i), 0);
+      const happened = steps.findLastIndex(({ fails }) => !fails);
+      const on = [-1, ...steps.keys()];
+      const read = await Promise.all(
+        built.map((t) =>
+          t.floats().then(
+            ([v]) => v,
+            (e: LowrankError) => e.code,
+          ),
+        ),
+      );
+      expect(read).toEqual(on.map((i) => (i === happened ? 2 * total : "StaleError")));
+      expect([...(await p.value.floats())]).toEqual([total]);
+      device.close();
+    },
+  );
 
   it.each([true, false])("says whose it was where the backend did not (at once: %s)", async (atOnce) => {
     open();
