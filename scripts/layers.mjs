@@ -32,8 +32,9 @@ export const LAYERS = {
     ["ops/"],
     ["records.ts", "tensor-methods.ts", "gradients.ts"],
     ["parameter.ts", "autodiff.ts", "anomaly.ts", "profile.ts", "device.ts", "compile.ts", "init.ts"],
+    ["files/"],
     ["check/device.ts", "check/files.ts", "check/index.ts"],
-    ["files/", "safetensors/"],
+    ["safetensors/"],
     ["backend.ts", "index.ts"],
   ],
 };

@@ -20,7 +20,7 @@ import { findCheckpoint } from "./found.ts";
 import { requireFamily } from "./identity.ts";
 import { fill, type LoadOptions, type LoadReport } from "./load.ts";
 import type { ModelClass, PretrainedModel } from "./pretrained.ts";
-import { PLACE, placeOf } from "./places/place.ts";
+import { placeOf } from "./places/place.ts";
 import { architectureFor, architectureOf, build, modelTypeOf } from "./registry.ts";
 import { requirePlain, saveModel } from "./save.ts";
 import { requireBuilt, type ConfigOverrides } from "./shared/config.ts";
@@ -43,6 +43,8 @@ const OPTIONS = fields<PretrainedOptions & { readonly task?: string }>(
   },
   { spelt: { ...LABEL_SPELLINGS, torch_dtype: "dtype", torchDtype: "dtype", ignore_mismatched_sizes: "labels" } },
 );
+
+const AS: Place = { source: "fromPretrained", path: ["as"], code: "ConfigError" };
 
 /** A model, and what of it the files did not have or had besides. */
 export interface Pretrained<M extends PretrainedModel = PretrainedModel> {
@@ -74,10 +76,8 @@ export async function fromPretrained(
   classOrOptions: ModelClass | PretrainedOptions,
   options?: PretrainedOptions,
 ): Promise<Pretrained> {
-  const argument = (key: string): Place => ({ source: "fromPretrained", path: [key], code: "ConfigError" });
-  PLACE.read(from, argument("from"));
   const onlyOptions = options === undefined && typeof classOrOptions === "object";
-  const named = onlyOptions ? undefined : aModelClass.read(classOrOptions, argument("as"));
+  const named = onlyOptions ? undefined : aModelClass.read(classOrOptions, AS);
   const {
     labels,
     problemType: problem,
@@ -93,7 +93,7 @@ export async function fromPretrained(
     ...(labels === undefined ? {} : { labels }),
     ...(problem === undefined ? {} : { problemType: problem }),
   };
-  const found = await findCheckpoint(await placeOf(from, "config.json"));
+  const found = await findCheckpoint(await placeOf("fromPretrained", from, "config.json"));
   try {
     const { where, called, config: source } = found;
     const as = named ?? architectureOf(architectureFor(source, task));

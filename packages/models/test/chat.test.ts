@@ -1,6 +1,7 @@
 /** Chat templates without recorded cases: masks, what a folder may hold, what is refused. */
 import { describe, expect, it } from "vitest";
 import { ChatTemplate, loadChatTemplate, type ChatMessage } from "../src/chat.ts";
+import { encodeUtf8, fromBytes } from "@lowrank/tensor";
 import { parseTokenizer, type Files } from "../src/index.ts";
 import { BYTE_LEVEL_FILE } from "./small-tokenizers.ts";
 
@@ -70,12 +71,12 @@ describe("a chat template", () => {
 });
 
 describe("a folder's template", () => {
-  const files = (texts: Record<string, string>): Files =>
-    ({
-      where: "here",
-      exists: (name: string) => Promise.resolve(name in texts),
-      text: (name: string) => Promise.resolve(texts[name]!),
-    }) as Files;
+  const files = (texts: Record<string, string>): Files => ({
+    where: "here",
+    exists: (name) => Promise.resolve(name in texts),
+    text: (name) => Promise.resolve(texts[name]!),
+    open: (name) => Promise.resolve(fromBytes(encodeUtf8(texts[name]!))),
+  });
 
   it("stands in a file of its own, or in tokenizer_config.json, alone or with names", async () => {
     const config = {

@@ -11,6 +11,7 @@ import {
   architectureOf,
   BERT,
   fromPretrained,
+  loadTokenizer,
   metaModel,
   PretrainedModel,
   registerFamily,
@@ -218,6 +219,10 @@ it("is found by the names of its files, saved and loaded as those that are built
     ["classifier.bias", "classifier.weight"],
   ]);
   rmSync(folder, { recursive: true });
+});
+
+it("a tokenizer of no place is refused by name", async () => {
+  await expect(loadTokenizer(5 as never)).rejects.toThrow('loadTokenizer: "from" must be the path of a folder or file');
 });
 
 it("may be registered again, but nobody else under its names", () => {

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
+import { encodeUtf8, fromBytes } from "@lowrank/tensor";
 import { loadTokenizer, parseTokenizer, type Files } from "../src/index.ts";
 import { BYTE_LEVEL_FILE, WORD_PIECE_FILE } from "./small-tokenizers.ts";
 
@@ -309,11 +310,12 @@ describe("a file", () => {
       "tokenizer.json": JSON.stringify(WORD_PIECE_FILE),
       "tokenizer_config.json": config,
     };
-    const files = {
+    const files: Files = {
       where: "here",
-      exists: (name: string) => Promise.resolve(name in texts),
-      text: (name: string) => Promise.resolve(texts[name]!),
-    } as Files;
+      exists: (name) => Promise.resolve(name in texts),
+      text: (name) => Promise.resolve(texts[name]!),
+      open: (name) => Promise.resolve(fromBytes(encodeUtf8(texts[name]!))),
+    };
     await expect(loadTokenizer(files)).rejects.toThrow(message);
   });
 

@@ -43,7 +43,7 @@ export interface GgufCheckpoint extends OpenGguf {
 
 /** As `openGguf`, of any architecture, or none. */
 export async function openGgufFile(from: string | Files | Place): Promise<OpenGguf | undefined> {
-  const place = typeof from === "string" || "where" in from ? await placeOf(from, "config.json") : from;
+  const place = typeof from === "string" || "where" in from ? await placeOf("openGguf", from, "config.json") : from;
   const { files } = place;
   const name = await ggufIn(place);
   if (name === undefined) return undefined;

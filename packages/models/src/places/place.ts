@@ -16,7 +16,7 @@ const PATH: Rule<string> = leaf(
   (v) => typeof v === "string" && v !== "",
 );
 /** What may be said of where files are. */
-export const PLACE: Rule<string | Files> = {
+const PLACE: Rule<string | Files> = {
   expects: PATH.expects,
   // of a store what it lacks is named
   read: (value, at) => (typeof value === "object" && value !== null ? aStore : PATH).read(value, at),
@@ -30,10 +30,12 @@ interface Stats {
 }
 
 /**
+ * @param source the function that was called, for messages
  * @param wanted a file that is looked for first: where the hub is meant only because nothing here has the name, an error says so
- * @throws LowrankError (FileError) where nothing can be meant
+ * @throws LowrankError (ConfigError) where `from` is no place, (FileError) where nothing can be meant
  */
-export async function placeOf(from: string | Files, wanted: string): Promise<Place> {
+export async function placeOf(source: string, from: string | Files, wanted: string): Promise<Place> {
+  PLACE.read(from, { source, path: ["from"], code: "ConfigError" });
   if (typeof from !== "string") return from.list === undefined ? { files: from } : alone(from);
   if (/^https?:\/\//i.test(from)) return webPlace(from);
   const fs = nodeModule<{ stat(path: string): Promise<Stats> }>("node:fs/promises");

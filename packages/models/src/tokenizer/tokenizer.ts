@@ -38,7 +38,7 @@ import { truncate } from "./truncation.ts";
 
 /** Reads `tokenizer.json` (and `tokenizer_config.json` if there is one), or the tokenizer of a GGUF file. @throws LowrankError (FileError, FormatError) */
 export async function loadTokenizer(from: string | Files): Promise<Tokenizer> {
-  const place = await placeOf(from, "tokenizer.json");
+  const place = await placeOf("loadTokenizer", from, "tokenizer.json");
   const { files, file } = place;
   const gguf = file === undefined && (await files.exists("tokenizer.json")) ? undefined : await openGgufFile(place);
   if (gguf !== undefined) {

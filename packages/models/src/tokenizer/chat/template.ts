@@ -200,7 +200,7 @@ const TEMPLATES: Rule<{ readonly chat_template?: string | NamedTemplate[] | unde
  * (default "default"); its special tokens are those of tokenizer_config.json. @throws LowrankError (FileError, FormatError)
  */
 export async function loadChatTemplate(from: string | Files, name: string = "default"): Promise<ChatTemplate> {
-  const { files } = await placeOf(from, "tokenizer_config.json");
+  const { files } = await placeOf("loadChatTemplate", from, "tokenizer_config.json");
   const source = `${files.where}/tokenizer_config.json`;
   const config: unknown = (await files.exists("tokenizer_config.json"))
     ? parseJson(await files.text("tokenizer_config.json"), source)
