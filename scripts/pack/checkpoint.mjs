@@ -47,4 +47,8 @@ await model.materialize({ device, seed: 13 });
 mkdirSync("path/to/checkpoint", { recursive: true });
 await savePretrained(model, "path/to/checkpoint");
 writeFileSync("path/to/checkpoint/tokenizer.json", JSON.stringify(tokenizer));
+writeFileSync(
+  "path/to/checkpoint/chat_template.jinja",
+  "{% for m in messages %}[CLS] {% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %} [SEP]{% endfor %}",
+);
 device.close();
