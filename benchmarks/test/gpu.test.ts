@@ -95,7 +95,10 @@ describe("bench:gpu on a software device", () => {
       sections.find((s) => s.name === section)!.rows.find((r) => r.name === name)!;
     expect(row("adapter", "adapter").detail).toHaveProperty("limits.maxBufferSize");
     expect(row("roofline", "peak/fma").value).toBeGreaterThan(0);
-    expect(row("ops", "ops, 1 of each kind").detail).toMatchObject({ looked: 7, failed: 0, of: 7 });
+    // every twelfth of the ops that there are
+    const checked = row("ops", "ops, 1 of each kind").detail as { looked: number; of: number };
+    expect(checked).toMatchObject({ failed: 0, of: checked.looked });
+    expect(checked.looked).toBeGreaterThan(5);
     // equal ones would mean that the device was compared with itself
     expect(row("trajectory", "webgpu beside reference").value).toBeGreaterThan(0);
     expect(row("step", "step/two-layers").ms).toBeGreaterThan(0);
