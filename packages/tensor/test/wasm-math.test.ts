@@ -6,30 +6,12 @@ import type { CodeOptions } from "../src/backends/wasm/loop/code.ts";
 import type { Instr, LoopKernel, UnaryOp } from "../src/ir/kernel.ts";
 import { enableRelaxedSimd } from "../src/backends/wasm/relaxed-simd.ts";
 import { array, compileKernel } from "./wasm-run.ts";
+import { elementwise } from "./support/elementwise.ts";
 
 /** Both forms of a multiply-add, where this machine has both. */
 const forms = enableRelaxedSimd() ? [{ fma: false }, { fma: true }] : [{ fma: false }];
 
 const POINTS = 1 << 20;
-
-function elementwise(size: number, op: UnaryOp): LoopKernel {
-  const index = { offset: 0, strides: [1] };
-  return {
-    kind: "loop",
-    label: op,
-    outer: [size],
-    inner: [],
-    args: [
-      { dtype: "f32", access: "read", size },
-      { dtype: "f32", access: "write", size },
-    ],
-    body: [
-      { op: "load", type: "f32", arg: 0, index },
-      { op, type: "f32", a: 0 },
-    ],
-    stores: [{ arg: 1, index, value: 1 }],
-  };
-}
 
 /** e^(x − max x) over one row. */
 function belowMaximum(x: Float32Array, options: CodeOptions): Float32Array {

@@ -5,6 +5,7 @@ import { erf, normalCdf } from "../src/math/erf.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../src/math/half.ts";
 import type { WebGpuBackend } from "../src/backends/webgpu/backend.ts";
 import { bytesFor, closeWebgpu, runKernel, webgpuOrSkip } from "./support/webgpu.ts";
+import { elementwise } from "./support/elementwise.ts";
 
 afterAll(closeWebgpu);
 
@@ -12,23 +13,7 @@ const POINTS = 1 << 14;
 const index = { offset: 0, strides: [1] };
 
 async function apply(backend: WebGpuBackend, op: UnaryOp, x: Float32Array): Promise<Float32Array> {
-  const size = x.length;
-  const kernel: LoopKernel = {
-    kind: "loop",
-    label: op,
-    outer: [size],
-    inner: [],
-    args: [
-      { dtype: "f32", access: "read", size },
-      { dtype: "f32", access: "write", size },
-    ],
-    body: [
-      { op: "load", type: "f32", arg: 0, index },
-      { op, type: "f32", a: 0 },
-    ],
-    stores: [{ arg: 1, index, value: 1 }],
-  };
-  return (await runKernel(backend, kernel, [x, new Float32Array(size)]))[1] as Float32Array;
+  return (await runKernel(backend, elementwise(x.length, op), [x, new Float32Array(x.length)]))[1] as Float32Array;
 }
 
 function linear(low: number, high: number): Float32Array {

@@ -15,6 +15,24 @@ import type { RandomWidth } from "../random/threefry.ts";
  */
 export type ValueType = "f32" | "i32" | "u32" | "bool";
 
+/** What holds a dtype in a register. */
+export function valueTypeOf(dtype: DType): ValueType {
+  switch (dtype) {
+    case "f64":
+    case "f32":
+    case "f16":
+    case "bf16":
+      return "f32";
+    case "i32":
+      return "i32";
+    case "u32":
+    case "u8":
+      return "u32";
+    case "bool":
+      return "bool";
+  }
+}
+
 /** An SSA value: its position in `body`. */
 export type ValueId = number;
 

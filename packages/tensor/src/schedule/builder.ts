@@ -10,22 +10,14 @@
  *   Were x a product, v0 would be the same load, and x would be in `refused`.
  */
 import { invariant } from "../errors.ts";
-import type { ValueId, ValueType } from "../ir/kernel.ts";
+import { valueTypeOf, type ValueId, type ValueType } from "../ir/kernel.ts";
 import { castValue, rounded } from "./conversions.ts";
 import { gathered, updated } from "./by-index.ts";
 import { coordsByBits, dequantized, randomBits } from "./by-position.ts";
 import { Repeats } from "./repeats.ts";
 import { TALLEST } from "./tallest.ts";
 import { coordsBehind, coordsInGroups, regroup } from "./view-coords.ts";
-import {
-  keyOf,
-  SplitSignal,
-  valueTypeOf,
-  type BuilderOptions,
-  type DraftGuard,
-  type DraftInstr,
-  type DraftStore,
-} from "./draft.ts";
+import { keyOf, SplitSignal, type BuilderOptions, type DraftGuard, type DraftInstr, type DraftStore } from "./draft.ts";
 import type { ScheduleNode } from "./graph.ts";
 import {
   delinearize,

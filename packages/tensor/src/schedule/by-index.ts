@@ -1,7 +1,7 @@
 /** Values found where an index says: rows of a table, a block that was put at a position. */
-import type { ValueId } from "../ir/kernel.ts";
+import { valueTypeOf, type ValueId } from "../ir/kernel.ts";
 import type { Puller } from "./by-position.ts";
-import { valueTypeOf, type DraftGuard } from "./draft.ts";
+import type { DraftGuard } from "./draft.ts";
 import type { ScheduleNode } from "./graph.ts";
 import { addForms, type LinearForm } from "./linear-form.ts";
 

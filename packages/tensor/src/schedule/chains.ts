@@ -10,7 +10,7 @@
  *                                               what is stored: y
  */
 import type { Target } from "../ir/target.ts";
-import { valueTypeOf } from "./draft.ts";
+import { valueTypeOf } from "../ir/kernel.ts";
 import { fanOf, type Fan } from "./fan.ts";
 import { isReshape, type ScheduleNode } from "./graph.ts";
 import { delinearize, factorForm, linearize, stride, ZERO, type LinearForm, type SplitRequest } from "./linear-form.ts";

@@ -1,7 +1,7 @@
 /** Rounding and casts as instructions: what a value of a dtype is in a register. */
 import type { DType } from "../dtype.ts";
-import type { ValueId, ValueType } from "../ir/kernel.ts";
-import { valueTypeOf, type DraftInstr } from "./draft.ts";
+import { valueTypeOf, type ValueId, type ValueType } from "../ir/kernel.ts";
+import type { DraftInstr } from "./draft.ts";
 import type { ScheduleNode } from "./graph.ts";
 
 /** Whatever collects instructions. */

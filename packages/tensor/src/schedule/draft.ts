@@ -1,5 +1,4 @@
 /** Kernels while they are being built: instructions of the kernel IR whose places are linear forms and whose arguments are still nodes. */
-import type { DType } from "../dtype.ts";
 import type { Instr, ValueId, ValueType } from "../ir/kernel.ts";
 import type { ScheduleNode } from "./graph.ts";
 import type { LinearForm, SplitRequest } from "./linear-form.ts";
@@ -63,22 +62,4 @@ export interface BuilderOptions {
   readonly innerFactors: readonly (readonly number[])[];
   /** Products that this kernel accumulates itself, and where; `at` is the position of a result's element over the kernel's dimensions. */
   readonly accumulators?: { readonly index: ReadonlyMap<ScheduleNode, number>; readonly at: LinearForm };
-}
-
-/** What holds a dtype in a register. */
-export function valueTypeOf(dtype: DType): ValueType {
-  switch (dtype) {
-    case "f64":
-    case "f32":
-    case "f16":
-    case "bf16":
-      return "f32";
-    case "i32":
-      return "i32";
-    case "u32":
-    case "u8":
-      return "u32";
-    case "bool":
-      return "bool";
-  }
 }

@@ -9,7 +9,7 @@
  *   Φ(h) is computed once for both. If a product or a reduction wanted h itself, h would be stored, and this would not be done.
  */
 import type { Target } from "../ir/target.ts";
-import { valueTypeOf } from "./draft.ts";
+import { valueTypeOf } from "../ir/kernel.ts";
 import { isReshape, type ScheduleNode } from "./graph.ts";
 import { sameShape } from "../shape.ts";
 

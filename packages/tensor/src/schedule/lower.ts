@@ -8,9 +8,9 @@
  *       the inner dimension                             store y[8·i + j] = v2
  */
 import { InvariantError } from "../errors.ts";
-import type { Kernel, LoopKernel, ScatterKernel, ValueId } from "../ir/kernel.ts";
+import { valueTypeOf, type Kernel, type LoopKernel, type ScatterKernel, type ValueId } from "../ir/kernel.ts";
 import { KernelBuilder } from "./builder.ts";
-import { SplitSignal, valueTypeOf, type BuilderOptions, type DraftStore } from "./draft.ts";
+import { SplitSignal, type BuilderOptions, type DraftStore } from "./draft.ts";
 import { ArgList, Finisher, formsOf, mergeDims } from "./finish.ts";
 import type { ScheduleNode } from "./graph.ts";
 import {

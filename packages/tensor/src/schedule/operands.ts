@@ -11,7 +11,7 @@
  */
 import { bytesOf } from "../dtype.ts";
 import type { Target } from "../ir/target.ts";
-import { valueTypeOf } from "./draft.ts";
+import { valueTypeOf } from "../ir/kernel.ts";
 import type { ScheduleNode } from "./graph.ts";
 
 export interface Operands {

@@ -1,7 +1,7 @@
 /** Loads and stores by memory format: f16/bf16 widen to f32 and round back, bytes widen to u32, bool bytes become masks. */
 import { bytesOf, type DType } from "../../../dtype.ts";
 import { DTypeError, invariant } from "../../../errors.ts";
-import type { ValueType } from "../../../ir/kernel.ts";
+import { valueTypeOf, type ValueType } from "../../../ir/kernel.ts";
 import type { Address } from "../address.ts";
 import type { Code } from "./code.ts";
 import type { Push } from "./push.ts";
@@ -9,21 +9,8 @@ import { narrowBf16, narrowF16, widenBf16, widenF16 } from "./half.ts";
 
 /** Register type of a memory format. */
 export function registerType(dtype: DType): ValueType {
-  switch (dtype) {
-    case "f32":
-    case "f16":
-    case "bf16":
-      return "f32";
-    case "i32":
-      return "i32";
-    case "u32":
-    case "u8":
-      return "u32";
-    case "bool":
-      return "bool";
-    case "f64":
-      throw new DTypeError("wasm: f64 tensors exist on the reference device only; cast to f32 first");
-  }
+  if (dtype === "f64") throw new DTypeError("wasm: f64 tensors exist on the reference device only; cast to f32 first");
+  return valueTypeOf(dtype);
 }
 
 /** Where in memory: an address plus a constant that must not be negative. */
