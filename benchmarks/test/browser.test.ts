@@ -1,5 +1,4 @@
 /** A checkpoint in a real browser, headless Chromium: from blobs, by ranges, and from the hub, with the logits that Node computes. */
-import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +7,7 @@ import { fromPretrained, GPT2LMHeadModel, metaModel, savePretrained } from "@low
 import { build } from "esbuild";
 import { expect, it } from "vitest";
 import { sendFile, serve } from "../../packages/models/test/web-server.ts";
+import { chromium, open } from "./chromium.ts";
 
 const COMMIT = "b".repeat(40);
 const IDS = [1, 5, 9, 2];
@@ -56,14 +56,8 @@ const PAGE = `
   await fetch("/result", { method: "POST", body: JSON.stringify(result) });
 `;
 
-async function executable(): Promise<string | undefined> {
-  if (process.platform !== "linux" || process.arch !== "x64") return undefined;
-  const { default: chromium } = await import("@sparticuz/chromium").catch(() => ({ default: undefined }));
-  return chromium?.executablePath();
-}
-
 it("gives the same logits in Chromium, from wherever", async ({ skip }) => {
-  const browser = await executable();
+  const browser = await chromium();
   if (browser === undefined) return skip("the package @sparticuz/chromium is not installed or not for this machine");
   const folder = mkdtempSync(join(tmpdir(), "lowrank-browser-"));
   const device = await init({ device: "wasm", threads: 1 });
@@ -111,18 +105,7 @@ it("gives the same logits in Chromium, from wherever", async ({ skip }) => {
     done(text);
     return true;
   };
-  const child = spawn(
-    browser,
-    [
-      "--headless",
-      "--no-sandbox",
-      "--no-zygote",
-      "--disable-gpu",
-      `--user-data-dir=${join(folder, "profile")}`,
-      server.url,
-    ],
-    { stdio: "ignore" },
-  );
+  const close = open(browser, server.url);
   try {
     const { error, first, second, kept, ...logits } = JSON.parse(await result) as Record<string, unknown>;
     expect(error).toBeUndefined();
@@ -130,10 +113,9 @@ it("gives the same logits in Chromium, from wherever", async ({ skip }) => {
     // the second time only the size is asked for
     expect([Number(first) > 3, second, Number(kept) > 10]).toEqual([true, 1, true]);
   } finally {
-    child.kill("SIGKILL");
-    await new Promise((resolve) => child.once("exit", resolve));
+    await close();
     await server.close();
     device.close();
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    rmSync(folder, { recursive: true, force: true });
   }
 });
