@@ -29,6 +29,7 @@ export type { ConfigSource } from "./shared/config-table.ts";
 export type { ConfigOverrides, ModelConfig } from "./shared/config.ts";
 export type { ModelInputs, TextInputs } from "./shared/inputs.ts";
 export type { ProblemType } from "./shared/labels.ts";
+export { l2Normalize, meanPooling } from "./shared/pooling.ts";
 export { perplexityParts, tokenLosses, type PerplexityParts } from "./shared/token-losses.ts";
 export type { AnswerOutputs, HeadOutputs, HiddenOutputs, ModelOutputs } from "./shared/outputs.ts";
 export type { Encoding } from "./tokenizer/encoding.ts";
