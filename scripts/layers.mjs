@@ -31,7 +31,7 @@ export const LAYERS = {
     ["tensor.ts"],
     ["ops/"],
     ["records.ts", "tensor-methods.ts", "gradients.ts"],
-    ["parameter.ts", "autodiff.ts", "anomaly.ts", "profile.ts", "device.ts", "compile.ts", "init.ts"],
+    ["parameter.ts", "autodiff.ts", "anomaly.ts", "profile.ts", "device.ts", "compile.ts", "init.ts", "planning.ts"],
     ["files/"],
     ["check/device.ts", "check/files.ts", "check/index.ts"],
     ["safetensors/"],

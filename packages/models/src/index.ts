@@ -14,6 +14,21 @@ export { ggufTokenizer, type GgufTokenizer } from "./gguf/tokenizer.ts";
 export type { GgufMetadata } from "./gguf/metadata.ts";
 export type { GgufValue } from "./gguf/values.ts";
 export { readConfig } from "./identity.ts";
+export { locate, type LocateOptions } from "./places/locate.ts";
+export type { Place } from "./places/place.ts";
+export type {
+  CheckpointFacts,
+  CheckpointForm,
+  DTypeFacts,
+  LoadFacts,
+  ModelSizes,
+  ParameterFacts,
+  RotaryFacts,
+  TensorFacts,
+  TokenizerFacts,
+} from "./inspect/facts.ts";
+export { groupTensors, type TensorGroup } from "./inspect/groups.ts";
+export { inspectCheckpoint, type InspectedCheckpoint, type InspectOptions } from "./inspect/inspect.ts";
 export type { LoadOptions, LoadReport } from "./load.ts";
 export { PretrainedModel, type ModelClass, type ModelFamily } from "./pretrained.ts";
 export {
@@ -23,6 +38,7 @@ export {
   bareArchitectures,
   metaModel,
   registerFamily,
+  taskOf,
 } from "./registry.ts";
 export { positionsOf } from "./shared/causal.ts";
 export type { ConfigSource } from "./shared/config-table.ts";

@@ -14,12 +14,12 @@ import {
   NumericsError,
   quote,
   readTensor,
-  ShapeError,
   toMemory,
   type Device,
   type DType,
   type StoredTensor,
 } from "@lowrank/tensor";
+import { fitWeights, requireFit } from "./fit.ts";
 import type { PretrainedModel } from "./pretrained.ts";
 import type { WeightsFile } from "./weights-file.ts";
 
@@ -66,42 +66,9 @@ export async function fill(
 ): Promise<LoadReport> {
   const { where } = file;
   const weights = new Map(model.namedWeights());
-  const inHead = (name: string): boolean => model.basePrefix !== "" && !name.startsWith(model.basePrefix);
-  const misfits = [...weights].flatMap(([name, w]) => {
-    const at = file.place(model, name);
-    // what is kept in a form says its shape when it is read
-    const shape = at === undefined || file.formOf(at) !== undefined ? undefined : file.file.info(at).shape;
-    return shape !== undefined && shape.join() !== w.shape.join()
-      ? [{ name, message: `${name} is [${shape.join(", ")}] in the file and [${w.shape.join(", ")}] in the model` }]
-      : [];
-  });
-  const redrawn = new Set(newHead ? misfits.map((m) => m.name).filter(inHead) : []);
-  const wrong = misfits.filter((m) => !redrawn.has(m.name)).map((m) => m.message);
-  if (wrong.length > 0)
-    throw new ShapeError(
-      `${where}: checkpoint and config.json disagree: ${wrong.slice(0, 4).join("; ")}${wrong.length > 4 ? `; and ${wrong.length - 4} more` : ""}; check vocab_size, hidden_size, intermediate_size and the number of labels`,
-    );
-  const place = (name: string): string | undefined => (redrawn.has(name) ? undefined : file.place(model, name));
-  const used = new Set(
-    [...weights.keys()].flatMap((name) => {
-      const at = file.place(model, name);
-      return at === undefined ? [] : file.entries(at);
-    }),
-  );
-  if (used.size === 0)
-    throw new LowrankError(
-      "NameError",
-      `${where}: no tensor of ${file.called} belongs to this model; it has ${file.file.names.slice(0, 3).join(", ")}, …`,
-    );
-  const pooler = `${model.basePrefix}pooler.`;
-  const lacking = [...weights.keys()].filter(
-    (name) => place(name) === undefined && !inHead(name) && !name.startsWith(pooler),
-  );
-  if (lacking.length > 0 && missing === "refuse")
-    throw new LowrankError(
-      "NameError",
-      `${where}: ${file.called} lacks ${lacking.length} weight${lacking.length > 1 ? "s" : ""} of the base model: ${lacking.slice(0, 4).join(", ")}${lacking.length > 4 ? ", …" : ""}; drawn at random the model is another one, say missing: "draw" if that is meant`,
-    );
+  const fit = fitWeights(model, file, newHead);
+  requireFit(model, file, fit, { missing, said });
+  const { place } = fit;
   const kept = storage?.(model);
   if (kept !== undefined && typeof kept !== "function")
     throw new LowrankError(
@@ -132,56 +99,12 @@ export async function fill(
     if (format !== undefined) forms.set(name, format.name);
     return format === undefined ? undefined : loadForm(format, options.device, file.file, at, loadTarget(name));
   };
-  for (const name of weights.keys()) requireNumbers(file, place(name));
-  requireWhole(file, used);
-  requireSaid(file, said, [...weights.keys()].map(place));
-  const doubles = new Set(model.tied.values());
   const { fresh } = await model.materialize({
     ...options,
     values: { has: (name) => place(name) !== undefined, read, form },
     ...(kept === undefined ? {} : { storage: kept }),
   });
-  return { fresh, unused: file.unused(model, used).filter((n) => !doubles.has(n)), forms };
-}
-
-/** Config and weights must tell the same story. A config that says nothing is believed less than the entries, which say everything. */
-function requireSaid(file: WeightsFile, said: string | undefined, places: readonly (string | undefined)[]): void {
-  if (said === undefined) return;
-  const found = new Set(places.flatMap((at) => (at === undefined ? [] : (file.formOf(at)?.name ?? []))));
-  if (found.size === 1 && found.has(said)) return;
-  throw new LowrankError(
-    "FormatError",
-    `${file.where}: config.json says in quantization_config that weights are kept as ${said}, and ${file.called} keeps ${found.size === 0 ? "none so" : `some as ${[...found].join(" and ")}`}`,
-  );
-}
-
-/** What is written beside a weight that is kept in four or eight bits. */
-const BESIDE = /^(.*\.weight)\.(quant_state\..*|absmax|quant_map|nested_absmax|nested_quant_map)$|^(.*\.)SCB$/;
-
-/** Half of a quantized form must not be taken for a weight of plain numbers that lies beside it. */
-function requireWhole({ file, where }: WeightsFile, used: ReadonlySet<string>): void {
-  for (const name of file.names) {
-    if (used.has(name)) continue;
-    const [, four, , eight] = BESIDE.exec(name) ?? [];
-    const weight = four ?? (eight === undefined ? undefined : `${eight}weight`);
-    if (weight !== undefined && used.has(weight))
-      throw new LowrankError(
-        "FormatError",
-        `${where}: model.safetensors has ${name}, a part of bitsandbytes' quantized form, and ${weight} is not kept in one: the other parts are missing`,
-      );
-  }
-}
-
-const FLOATS = ["F64", "F32", "F16", "BF16"];
-
-function requireNumbers(file: WeightsFile, name: string | undefined): void {
-  if (name === undefined || file.formOf(name) !== undefined) return;
-  const { dtype } = file.file.info(name);
-  if (!FLOATS.includes(dtype))
-    throw new LowrankError(
-      "FormatError",
-      `${file.where}: ${name} is ${dtype} in ${file.called}; a weight is one of ${FLOATS.join(", ")}`,
-    );
+  return { fresh, unused: fit.unused, forms };
 }
 
 /** The numbers as they will be kept, looked at in that form: a cast to a narrower dtype may overflow. */

@@ -55,6 +55,12 @@ export function modelTypeOf(architecture: string): string | undefined {
   return classNamed(architecture)?.family.modelType;
 }
 
+/** PEFT's task type of a class, such as SEQ_CLS; undefined for those that it has no word for. */
+export function taskOf(architecture: string): string | undefined {
+  const models = FAMILIES.get(modelTypeOf(architecture) ?? "");
+  return Object.entries(models?.tasks ?? {}).find(([, as]) => as.architecture === architecture)?.[0];
+}
+
 /** @throws LowrankError (NotBuiltError) with the nearest names */
 export function architectureOf(name: string): ModelClass {
   const found = classNamed(name);

@@ -2,6 +2,7 @@
 import { endsIn, type Format } from "@lowrank/nn";
 import { formatOf } from "@lowrank/quant";
 import { LowrankError, openShards, readTensor, SafetensorsFile, type Files, type TensorSource } from "@lowrank/tensor";
+import { ofFile } from "./places/place.ts";
 import type { PretrainedModel } from "./pretrained.ts";
 
 /** Older TensorFlow names that transformers renames on load. */
@@ -29,22 +30,23 @@ export async function openWeights(files: Files): Promise<OpenWeights> {
       return { source: await SafetensorsFile.open(file), close: async () => file.close?.() };
     } catch (error) {
       await file.close?.();
-      throw error;
+      throw ofFile(`${files.where}/model.safetensors`, error);
     }
   }
   if (await files.exists("model.safetensors.index.json")) {
     const source = await openShards(files);
     return { source, close: () => source.close() };
   }
-  const pickled = await firstOf(files, PICKLED);
+  const pickled = await pickledIn(files);
   throw new LowrankError(
     "FileError",
     `${files.where}: there is no model.safetensors; ${pickled === undefined ? "give the folder of a Hugging Face checkpoint" : `${pickled} ${pickleRefusal}`}`,
   );
 }
 
-async function firstOf(files: Files, names: readonly string[]): Promise<string | undefined> {
-  for (const name of names) if (await files.exists(name)) return name;
+/** A file of Python's own that holds the weights, where there is one. */
+export async function pickledIn(files: Files): Promise<string | undefined> {
+  for (const name of PICKLED) if (await files.exists(name)) return name;
   return undefined;
 }
 

@@ -125,6 +125,23 @@ describe("a model at the hub", () => {
     ]);
   });
 
+  it("is read by ranges and not kept, where that is said; what the cache has comes from there", async () => {
+    const files = tiny({ ranges: true });
+    const file = await files.open("model.safetensors");
+    expect(file.size).toBe(LARGE.length);
+    expect(Buffer.compare(await file.read(1_000_000, 1_000_016), LARGE.subarray(1_000_000, 1_000_016))).toBe(0);
+    const ranges = cdn.asked.filter(({ method }) => method === "GET").map(({ range }) => /(\d+)-(\d+)/.exec(range!)!);
+    expect(ranges.reduce((sum, [, from, to]) => sum + Number(to) - Number(from), 0)).toBeLessThan(600_000);
+    expect([blobsThere(), cdn.asked.map(({ authorization }) => authorization)]).toEqual([
+      [],
+      cdn.asked.map(() => undefined),
+    ]);
+    await bytesOf(tiny(), "model.safetensors");
+    server.asked.length = cdn.asked.length = 0;
+    await bytesOf(tiny({ ranges: true }), "model.safetensors");
+    expect([server.asked, cdn.asked]).toEqual([[], []]);
+  });
+
   it("is of one commit, also when the branch moves between two files", async () => {
     const files = tiny();
     await files.text("config.json");

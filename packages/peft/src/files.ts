@@ -47,7 +47,7 @@ const SAVE_RULES = fields<SaveAdapterOptions>(
   { spelt: { base: "baseModel", base_model_name_or_path: "baseModel", baseModelNameOrPath: "baseModel" } },
 );
 
-const TENSORS = "adapter_model.safetensors";
+export const TENSORS = "adapter_model.safetensors";
 
 /** @throws LowrankError (ConfigError) on what is no store, such as a path */
 export function requireFiles(source: string, files: Files): void {

@@ -13,6 +13,7 @@ export {
   type LoadAdapterOptions,
   type SaveAdapterOptions,
 } from "./files.ts";
+export { holdsAdapter, inspectAdapter, type AdapterFacts, type AdapterModule } from "./inspect.ts";
 export { AdaptedEmbedding } from "./layers/adapted-embedding.ts";
 export { AdaptedProjection } from "./layers/adapted-projection.ts";
 export { Adapters, type AdaptedBase, type MergeOptions, type MergeReport } from "./layers/adapters.ts";
@@ -44,7 +45,7 @@ export type {
   TargetRow,
   TaskType,
 } from "./methods/method.ts";
-export { adapterConfig, registerMethod, type AdapterOptions } from "./methods/registry.ts";
+export { adapterConfig, adapterMethods, registerMethod, type AdapterOptions } from "./methods/registry.ts";
 export { vera, type VeraConfig } from "./methods/vera.ts";
 export { loadMlxAdapter } from "./mlx.ts";
 export type { Unmatched } from "./names.ts";

@@ -27,23 +27,23 @@ import { fitTensors, readTensors, writeTensors } from "./fit.ts";
 import { targetsOf } from "./layers/walk.ts";
 import { CONFIG_FILE } from "./methods/file-parts.ts";
 
-const TENSORS = "adapters.safetensors";
+export const MLX_TENSORS = "adapters.safetensors";
 
-interface Parameters {
+export interface MlxParameters {
   readonly rank?: number;
   readonly scale?: number;
   readonly dropout?: number;
 }
 interface MlxConfig {
   readonly fine_tune_type?: string;
-  readonly lora_parameters?: Parameters;
+  readonly lora_parameters?: MlxParameters;
 }
 
 const MLX: Rule<MlxConfig> = fields<MlxConfig>(
   {
     fine_tune_type: absent(text),
     lora_parameters: absent(
-      fields<Parameters>(
+      fields<MlxParameters>(
         { rank: absent(size), scale: absent(real()), dropout: absent(probability) },
         { unknown: "keep" },
       ),
@@ -52,8 +52,8 @@ const MLX: Rule<MlxConfig> = fields<MlxConfig>(
   { unknown: "keep" },
 );
 
-/** mlx-lm's default scale. */
-const DEFAULT_SCALE = 20;
+/** mlx-lm's default. */
+export const MLX_SCALE = 20;
 
 /** Their names and ours, by the end of the name. */
 const PARTS: Readonly<Record<string, string>> = {
@@ -62,18 +62,9 @@ const PARTS: Readonly<Record<string, string>> = {
   m: "lora_magnitude_vector",
 };
 
-/**
- * Attaches an mlx-lm adapter. A = lora_aᵀ, B = lora_bᵀ, alpha = scale · r.
- * @throws LowrankError where the folder's type and tensors disagree, or name what the model does not have; the model is then as it was
- */
-export async function loadMlxAdapter(model: Module, files: Files, where: LoadAdapterOptions): Promise<Adapter> {
-  const {
-    name: called = "default",
-    allowNonFinite = false,
-    ...memory
-  } = checkOptions("loadMlxAdapter", LOAD_RULES, where);
-  requireFiles("loadMlxAdapter", files);
-  for (const name of [CONFIG_FILE, TENSORS])
+/** What the folder says of itself. @throws LowrankError (FileError, FormatError, NotBuiltError) naming the folder */
+export async function readMlxConfig(files: Files): Promise<MlxParameters & { readonly type: "lora" | "dora" }> {
+  for (const name of [CONFIG_FILE, MLX_TENSORS])
     if (!(await files.exists(name)))
       throw new LowrankError(
         "FileError",
@@ -91,16 +82,33 @@ export async function loadMlxAdapter(model: Module, files: Files, where: LoadAda
   );
   if (type !== "lora" && type !== "dora")
     throw new LowrankError("NotBuiltError", `${files.where}: fine_tune_type "${type}" is not built; lora and dora are`);
-  const source = await files.open(TENSORS);
+  return { ...parameters, type };
+}
+
+/**
+ * Attaches an mlx-lm adapter. A = lora_aᵀ, B = lora_bᵀ, alpha = scale · r.
+ * @throws LowrankError where the folder's type and tensors disagree, or name what the model does not have; the model is then as it was
+ */
+export async function loadMlxAdapter(model: Module, files: Files, where: LoadAdapterOptions): Promise<Adapter> {
+  const {
+    name: called = "default",
+    allowNonFinite = false,
+    ...memory
+  } = checkOptions("loadMlxAdapter", LOAD_RULES, where);
+  requireFiles("loadMlxAdapter", files);
+  const { type, ...parameters } = await readMlxConfig(files);
+  const source = await files.open(MLX_TENSORS);
   try {
     const file = await SafetensorsFile.open(source);
     const modules = file.names.filter((n) => n.endsWith(".lora_a")).map((n) => n.slice(0, -".lora_a".length));
     if (modules.length === 0)
-      throw new FormatError(`${files.where}: ${TENSORS} holds no lora_a; it has ${file.names.slice(0, 3).join(", ")}`);
+      throw new FormatError(
+        `${files.where}: ${MLX_TENSORS} holds no lora_a; it has ${file.names.slice(0, 3).join(", ")}`,
+      );
     const magnitude = file.names.find((n) => n.endsWith(".m"));
     if (type === "lora" && magnitude !== undefined)
       throw new FormatError(
-        `${files.where}: ${CONFIG_FILE} says fine_tune_type "lora", and ${TENSORS} holds magnitudes (${magnitude}), which only DoRA has; say "dora" if that is what was trained`,
+        `${files.where}: ${CONFIG_FILE} says fine_tune_type "lora", and ${MLX_TENSORS} holds magnitudes (${magnitude}), which only DoRA has; say "dora" if that is what was trained`,
       );
     const places = new Map(modules.map((module) => [module, placeOf(model, module)]));
     const rank = parameters.rank ?? file.info(`${modules[0]!}.lora_a`).shape[1]!;
@@ -108,7 +116,7 @@ export async function loadMlxAdapter(model: Module, files: Files, where: LoadAda
       model,
       {
         r: rank,
-        alpha: (parameters.scale ?? DEFAULT_SCALE) * rank,
+        alpha: (parameters.scale ?? MLX_SCALE) * rank,
         dropout: parameters.dropout ?? 0,
         dora: type === "dora",
         targetModules: [...places.values()].map((path) => path.replaceAll(".", "\\.")).join("|"),

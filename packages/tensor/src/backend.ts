@@ -45,5 +45,6 @@ export { baseTarget, type Target } from "./ir/target.ts";
 export type { CompositeCall, Phase, Phases, Template, TensorForm } from "./ir/template.ts";
 export { floatsOf, roundTo, toMemory } from "./memory-form.ts";
 export { kernelKey } from "./plan/build-plan.ts";
+export { planningDevice } from "./planning.ts";
 export type { BufferRef, Plan, Step, Upload } from "./plan/plan.ts";
 export type { Attrs, Lowering, NdArray, Primitive } from "./primitives/primitive.ts";

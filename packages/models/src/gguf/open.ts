@@ -1,6 +1,6 @@
 /** A GGUF file as a checkpoint: what `config.json` would say, and its weights under Hugging Face's names. */
 import { LowrankError, type Files, type TensorSource } from "@lowrank/tensor";
-import { placeOf, type Place } from "../places/place.ts";
+import { ofFile, placeOf, type Place } from "../places/place.ts";
 import type { ConfigSource } from "../shared/config-table.ts";
 import { GgufFile } from "./file.ts";
 import { architectureName } from "./metadata.ts";
@@ -52,7 +52,7 @@ export async function openGgufFile(from: string | Files | Place): Promise<OpenGg
     return { where: `${files.where}/${name}`, name, file: await GgufFile.open(source) };
   } catch (error) {
     await source.close?.();
-    throw error;
+    throw ofFile(`${files.where}/${name}`, error);
   }
 }
 
@@ -65,15 +65,18 @@ export async function openGgufFile(from: string | Files | Place): Promise<OpenGg
 export async function openGguf(from: string | Files | Place): Promise<GgufCheckpoint | undefined> {
   const opened = await openGgufFile(from);
   if (opened === undefined) return undefined;
-  const { file } = opened;
   try {
-    const architecture = ggufArchitecture(architectureName(file));
-    const said = architecture.config(file, file);
-    const config = (await architecture.complete?.(said, file)) ?? said;
-    const weights = new RenamedSource(file, architecture, config);
-    return { ...opened, config, weights, close: () => file.close() };
+    return { ...opened, ...(await asCheckpoint(opened.file)), close: () => opened.file.close() };
   } catch (error) {
-    await file.close();
+    await opened.file.close();
     throw error;
   }
+}
+
+/** @throws LowrankError (NotBuiltError, FormatError) where it is of no architecture that is built, or its metadata lacks something */
+export async function asCheckpoint(file: GgufFile): Promise<{ config: ConfigSource; weights: TensorSource }> {
+  const architecture = ggufArchitecture(architectureName(file));
+  const said = architecture.config(file, file);
+  const config = (await architecture.complete?.(said, file)) ?? said;
+  return { config, weights: new RenamedSource(file, architecture, config) };
 }

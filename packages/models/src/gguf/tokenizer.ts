@@ -27,16 +27,23 @@ interface Vocabulary {
 const i32s: Rule<Int32Array> = leaf("an array of i32", (v) => v instanceof Int32Array);
 const f32s: Rule<Float32Array> = leaf("an array of f32", (v) => v instanceof Float32Array);
 
+const KINDS: Readonly<Record<string, (metadata: GgufMetadata, vocabulary: Vocabulary) => object>> = {
+  gpt2: byteLevel,
+  llama: sentencePiece,
+};
+/** What `tokenizer.ggml.model` may be. */
+export const ggufTokenizerKinds: readonly string[] = Object.keys(KINDS);
+
 /** @throws FormatError where the metadata is not a vocabulary, NotBuiltError for kinds of tokenizers that are not built */
 export function ggufTokenizer(metadata: GgufMetadata): GgufTokenizer {
   const kind = readOne(metadata, "tokenizer.ggml.model", text);
   if (kind === undefined)
     throw new FormatError('GGUF metadata: "tokenizer.ggml.model" is missing: the file has no tokenizer');
-  const make = { gpt2: byteLevel, llama: sentencePiece }[kind];
+  const make = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
   if (make === undefined)
     throw new LowrankError(
       "NotBuiltError",
-      `GGUF: a tokenizer of kind ${quote(kind)} is not built; there are gpt2, llama`,
+      `GGUF: a tokenizer of kind ${quote(kind)} is not built; there are ${ggufTokenizerKinds.join(", ")}`,
     );
   const vocabulary = readVocabulary(metadata);
   const parts = make(metadata, vocabulary);

@@ -9,6 +9,8 @@ export interface Place {
   readonly files: Files;
   /** The file among them that was named, where it was no folder. */
   readonly file?: string;
+  /** It is a model of the hub. */
+  readonly hub?: true;
 }
 
 const PATH: Rule<string> = leaf(
@@ -29,12 +31,33 @@ interface Stats {
   isFile(): boolean;
 }
 
+/** What is said of the hub, should it be meant. */
+export interface HubChoice {
+  readonly revision?: string;
+  readonly ranges?: boolean;
+}
+
 /**
  * @param source the function that was called, for messages
  * @param wanted a file that is looked for first: where the hub is meant only because nothing here has the name, an error says so
  * @throws LowrankError (ConfigError) where `from` is no place, (FileError) where nothing can be meant
  */
-export async function placeOf(source: string, from: string | Files, wanted: string): Promise<Place> {
+export async function placeOf(
+  source: string,
+  from: string | Files,
+  wanted: string,
+  how: HubChoice = {},
+): Promise<Place> {
+  const found = await meant(source, from, wanted, how);
+  if (how.revision !== undefined && !("hub" in found))
+    throw new LowrankError(
+      "InputError",
+      `${found.files.where}: is no model of the hub, and only those have revisions; leave out ${quote(how.revision)}`,
+    );
+  return found;
+}
+
+async function meant(source: string, from: string | Files, wanted: string, how: HubChoice): Promise<Place> {
   PLACE.read(from, { source, path: ["from"], code: "ConfigError" });
   if (typeof from !== "string") return from.list === undefined ? { files: from } : alone(from);
   if (/^https?:\/\//i.test(from)) return webPlace(from);
@@ -48,7 +71,7 @@ export async function placeOf(source: string, from: string | Files, wanted: stri
   }
   // a name alone is a folder's: those of the oldest models have their owner's before them too
   if (here !== undefined || !from.includes("/") || !HUB_ID.test(from)) return { files: directory(from) };
-  return { files: await atHub(from, wanted) };
+  return { files: await atHub(from, wanted, how), hub: true };
 }
 
 /** One file without a folder is what was named. */
@@ -64,11 +87,17 @@ function webPlace(url: string): Place {
     : { files: http(folder!), file: decodeURIComponent(file) };
 }
 
+/** What is wrong with a file is said with its name. */
+export function ofFile(where: string, error: unknown): unknown {
+  if (!(error instanceof LowrankError) || error.kind !== "input" || error.message.startsWith(where)) return error;
+  return new LowrankError(error.code, `${where}: ${error.message}`, { cause: error });
+}
+
 /** The hub's client is loaded by whoever needs it. */
-async function atHub(id: string, wanted: string): Promise<Files> {
+async function atHub(id: string, wanted: string, how: HubChoice): Promise<Files> {
   const { hub } = await import("./hub/hub.ts");
   try {
-    const files = hub(id);
+    const files = hub(id, how);
     await files.exists(wanted);
     return files;
   } catch (error) {

@@ -53,6 +53,11 @@ export function methodOfFile(source: Readonly<Record<string, unknown>>): Method 
   );
 }
 
+/** Every method there is, those of `registerMethod` among them. */
+export function adapterMethods(): readonly Method[] {
+  return [...methods];
+}
+
 /** Words that `peft_type` may be. */
 export function peftTypes(): string[] {
   return [...new Set(methods.map(({ peftType }) => peftType))];

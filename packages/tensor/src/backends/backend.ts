@@ -61,6 +61,8 @@ export interface Backend {
    * Nothing has changed then, and it is asked again next time
    */
   prepare(plan: Plan): Executable | Promise<Executable>;
+  /** Bytes beside the arena that running a plan takes, told without making its code or taking any memory. Absent: none. */
+  scratchBytes?(plan: Plan): number;
   /**
    * Runs a prepared plan. `uploads` are in the order of `plan.uploads`, `bound` in the order of `plan.bound`.
    * Returns when the work is done (synchronous backends) or queued; later reads see its results either way.

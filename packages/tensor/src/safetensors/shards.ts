@@ -48,13 +48,12 @@ export async function openShards(files: Files, index: string = "model.safetensor
   if (said.size === 0) throw new FormatError(`${source}: "weight_map" names no tensor`);
   const shards = [...new Set(said.values())].sort();
   for (const shard of shards) requireInside(shard, source);
+  await requireThere(files, shards, source);
 
   const handles = new Handles(files, MOST_OPEN);
   try {
     const homes = new Map<string, { readonly shard: string; readonly file: SafetensorsFile }>();
     for (const shard of shards) {
-      if (!(await files.exists(shard)))
-        throw new LowrankError("FileError", `${source}: names ${quote(shard)}, which is not there; copy every shard`);
       const file = await shardOf(handles, shard, `${files.where}/${shard}`);
       for (const name of file.names) {
         const other = homes.get(name);
@@ -90,6 +89,17 @@ export async function openShards(files: Files, index: string = "model.safetensor
     await handles.close();
     throw error;
   }
+}
+
+async function requireThere(files: Files, shards: readonly string[], source: string): Promise<void> {
+  const lost: string[] = [];
+  for (const shard of shards) if (!(await files.exists(shard))) lost.push(quote(shard));
+  if (lost.length === 0) return;
+  const named = `${lost.slice(0, 3).join(", ")}${lost.length > 3 ? ", …" : ""}`;
+  throw new LowrankError(
+    "FileError",
+    `${source}: names ${lost.length === 1 ? `${named}, which is` : `${lost.length} of ${shards.length} files that are`} not there${lost.length === 1 ? "" : ` (${named})`}; copy every shard`,
+  );
 }
 
 /** What is wrong with one of many files is said with its name. */

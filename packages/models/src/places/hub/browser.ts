@@ -1,10 +1,9 @@
 /** The hub in a browser: files of one commit by ranges. Ranges of a commit never change, so what was read once is kept for good. */
 import { decodeUtf8, LowrankError, type Files, type RandomAccess } from "@lowrank/tensor";
 import { parseJson } from "@lowrank/tensor/check";
-import { http } from "../http.ts";
 import { web, type WebCache } from "../platform.ts";
 import { ask, bodyOf, patiently } from "../request.ts";
-import { headersOf, urlOf } from "./remote.ts";
+import { filesOf, folderOf, headersOf } from "./remote.ts";
 import type { HubSettings } from "./settings.ts";
 
 /** As browsers show it to people. */
@@ -12,14 +11,9 @@ const CACHE = "lowrank-hub";
 
 export function browserHub(settings: HubSettings): Files {
   let folder: Promise<{ readonly files: Files; readonly url: string }> | undefined;
-  const { authorization } = headersOf(settings);
   const opened = (): NonNullable<typeof folder> =>
     (folder ??= commitOf(settings)
-      .then((commit) => {
-        const url = urlOf(settings, commit, "").replace(/\/$/, "");
-        const headers = authorization === undefined ? {} : { headers: { authorization } };
-        return { files: http(url, { ...headers, timeout: settings.timeout }), url };
-      })
+      .then((commit) => ({ files: filesOf(settings, commit), url: folderOf(settings, commit) }))
       .catch((error: unknown) => {
         folder = undefined;
         throw error;

@@ -4,7 +4,7 @@ import { nodeModule } from "../platform.ts";
 import { browserHub } from "./browser.ts";
 import { HubCache } from "./cache.ts";
 import { download } from "./download.ts";
-import { remoteFile, type RemoteFile } from "./remote.ts";
+import { filesOf, remoteFile, type RemoteFile } from "./remote.ts";
 import { settingsOf, type HubOptions, type HubSettings } from "./settings.ts";
 
 export type { HubOptions, HubProgress } from "./settings.ts";
@@ -62,6 +62,7 @@ class CachedModel implements Files {
       );
     }
     if (typeof found === "string") return openFile(found);
+    if (this.#settings.ranges) return filesOf(this.#settings, found.commit).open(name);
     await download(this.#cache, this.#settings, name, found);
     return openFile(await this.#cache.link(found.commit, name, found.etag));
   }

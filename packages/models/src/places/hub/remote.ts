@@ -1,5 +1,6 @@
 /** What the hub says of a file: which commit it is of, how long it is, and what its bytes hash to. */
-import { FormatError, LowrankError } from "@lowrank/tensor";
+import { FormatError, LowrankError, type Files } from "@lowrank/tensor";
+import { http } from "../http.ts";
 import { web } from "../platform.ts";
 import { ask, lengthOf, patiently, type Answer } from "../request.ts";
 import type { HubSettings } from "./settings.ts";
@@ -26,6 +27,18 @@ export function urlOf({ endpoint, id }: HubSettings, revision: string, name: str
 
 export function headersOf({ token }: HubSettings): Record<string, string> {
   return { "accept-encoding": "identity", ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
+}
+
+/** Files of one commit, read by ranges. */
+export function filesOf(settings: HubSettings, commit: string): Files {
+  const { authorization } = headersOf(settings);
+  const headers = authorization === undefined ? {} : { headers: { authorization } };
+  return http(folderOf(settings, commit), { ...headers, timeout: settings.timeout });
+}
+
+/** URL of all files of a commit. */
+export function folderOf(settings: HubSettings, commit: string): string {
+  return urlOf(settings, commit, "").replace(/\/$/, "");
 }
 
 /** @throws LowrankError (FileError) where there is no such model or revision, or it is not for everybody */

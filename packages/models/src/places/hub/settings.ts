@@ -25,6 +25,8 @@ export interface HubOptions {
   readonly offline?: boolean;
   /** Asks where the revision points now; else the cache knows it once it has been asked. Default false. */
   readonly refresh?: boolean;
+  /** What the cache does not have is read by ranges and not kept, as for a look at headers. In browsers files are read so anyway. Default false. */
+  readonly ranges?: boolean;
   /** Called as bytes of a file arrive. */
   readonly onProgress?: (progress: HubProgress) => void;
   /** Silence after which a request is given up, in ms. Default 10,000. */
@@ -38,6 +40,7 @@ const OPTIONS = fields<HubOptions>({
   endpoint: optional(name),
   offline: optional(flag),
   refresh: optional(flag),
+  ranges: optional(flag),
   onProgress: optional(callback()),
   timeout: optional(whole(1)),
 });
@@ -51,6 +54,7 @@ export interface HubSettings {
   readonly endpoint: string;
   readonly offline: boolean;
   readonly refresh: boolean;
+  readonly ranges: boolean;
   readonly timeout: number;
   readonly onProgress: (progress: HubProgress) => void;
 }
@@ -72,6 +76,7 @@ export function settingsOf(id: string, options: HubOptions): HubSettings {
     endpoint: (given.endpoint ?? (env["HF_ENDPOINT"] || "https://huggingface.co")).replace(/\/+$/, ""),
     offline: given.offline ?? /^(1|ON|YES|TRUE)$/i.test(env["HF_HUB_OFFLINE"] || env["TRANSFORMERS_OFFLINE"] || ""),
     refresh: given.refresh ?? false,
+    ranges: given.ranges ?? false,
     timeout: given.timeout ?? TIMEOUT,
     onProgress: given.onProgress ?? (() => {}),
   };

@@ -34,8 +34,7 @@ interface WasmExecutable extends Executable {
   /** Address of the dispatch table, and its words. */
   readonly table: number;
   readonly words: number;
-  readonly sharedScratch: number;
-  readonly threadScratch: number;
+  readonly scratch: Scratch;
   /** Estimated nanoseconds of one thread. */
   readonly cost: number;
 }
@@ -63,6 +62,17 @@ interface Region {
 }
 
 const NOTHING: Region = { at: 0, bytes: 0 };
+
+/** Bytes that kernels work in beside the arena: of all threads together, and of each. */
+interface Scratch {
+  readonly shared: number;
+  readonly each: number;
+}
+
+function scratchOf(code: readonly KernelCode[]): Scratch {
+  const most = (bytes: (c: KernelCode) => number): number => Math.ceil(Math.max(0, ...code.map(bytes)) / 64) * 64;
+  return { shared: most((c) => c.sharedScratch), each: most((c) => c.threadScratch) };
+}
 
 export class WasmBackend implements Backend {
   readonly name = "wasm";
@@ -149,13 +159,18 @@ export class WasmBackend implements Backend {
       kernels,
       table,
       words,
-      sharedScratch: Math.max(0, ...code.map((c) => c.sharedScratch)),
-      threadScratch: Math.max(0, ...code.map((c) => c.threadScratch)),
+      scratch: scratchOf(code),
       cost: plan.steps.reduce((sum, s) => sum + code[s.kernel]!.phases.reduce((n, p) => n + p.cost, 0), 0),
     };
     const heap = this.#heap;
     registry.register(executable, () => heap.free(table, words * 4));
     return executable;
+  }
+
+  scratchBytes(plan: Plan): number {
+    const builder = new ModuleBuilder({ shared: this.#heap.shared });
+    const { shared, each } = scratchOf(plan.kernels.map((k, i) => emitKernel(k, builder, `k${i}_`, this.#features)));
+    return shared + each * this.threads;
   }
 
   run(
@@ -167,8 +182,7 @@ export class WasmBackend implements Backend {
     this.#check();
     const exe = executable as WasmExecutable;
     const { plan } = exe;
-    const threadScratch = Math.ceil(exe.threadScratch / 64) * 64;
-    const sharedScratch = Math.ceil(exe.sharedScratch / 64) * 64;
+    const { shared: sharedScratch, each: threadScratch } = exe.scratch;
     this.#makeRoom(plan.arenaBytes, sharedScratch + threadScratch * this.threads);
     const address = (ref: BufferRef): number =>
       ref.kind === "arena" ? this.#arena.at + ref.offset : (bound[ref.slot] as HeapBuffer).at;

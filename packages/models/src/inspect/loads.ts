@@ -1,0 +1,69 @@
+/** What loading a checkpoint would come to: the steps of `fromPretrained` up to the first tensor that is read. */
+import { Embedding, Projection } from "@lowrank/nn";
+import { readQuantizationConfig } from "@lowrank/quant";
+import { fitWeights, requireFit } from "../fit.ts";
+import { identityOf, requireFamily } from "../identity.ts";
+import type { PretrainedModel } from "../pretrained.ts";
+import { architectureFor, architectureOf, build, modelTypeOf, taskOf } from "../registry.ts";
+import { requireBuilt } from "../shared/config.ts";
+import { WeightsFile } from "../weights-file.ts";
+import type { LoadFacts, ParameterFacts } from "./facts.ts";
+import { reasonOf, type Opened } from "./opened.ts";
+
+const UNKNOWN: LoadFacts = {
+  as: null,
+  task: null,
+  refused: null,
+  fresh: [],
+  missing: [],
+  unexpected: [],
+  notBuilt: [],
+  parameters: null,
+};
+
+export interface Loads {
+  readonly facts: LoadFacts;
+  /** With its shape only; undefined where no family has it. */
+  readonly model: PretrainedModel | undefined;
+}
+
+export function loadsAs({ config, weights, where, called, refused }: Opened): Loads {
+  if (config === undefined) return { facts: { ...UNKNOWN, refused: refused ?? null }, model: undefined };
+  let facts: LoadFacts = UNKNOWN;
+  let model: PretrainedModel | undefined;
+  try {
+    // one that is not known by name may still say its family
+    identityOf(config);
+    const as = architectureOf(architectureFor(config));
+    facts = { ...facts, as: as.architecture, task: taskOf(as.architecture) ?? null };
+    requireFamily(config, as, modelTypeOf, where);
+    model = build(as, config);
+    facts = { ...facts, notBuilt: model.config.notBuilt, parameters: parametersOf(model) };
+    if (weights === undefined) return { facts: { ...facts, refused: refused ?? null }, model };
+    const said = readQuantizationConfig(config)?.format;
+    const file = new WeightsFile(weights, where, [], called);
+    const fit = fitWeights(model, file, false);
+    facts = {
+      ...facts,
+      fresh: fit.fresh.filter((name) => !fit.lacking.includes(name)),
+      missing: fit.lacking,
+      unexpected: fit.unused,
+    };
+    requireBuilt(model.config);
+    requireFit(model, file, fit, { missing: "refuse", said });
+    return { facts, model };
+  } catch (error) {
+    return { facts: { ...facts, refused: reasonOf(error) }, model };
+  }
+}
+
+function parametersOf(model: PretrainedModel): ParameterFacts {
+  const modules = [...model.namedModules()].map(([, module]) => module);
+  const tables = new Set(modules.flatMap((m) => (m instanceof Embedding ? [m.weight] : [])));
+  const matrices = new Set(
+    modules.flatMap((m) => (m instanceof Projection && !tables.has(m.weight) ? [m.weight] : [])),
+  );
+  const sum = (weights: Iterable<{ readonly size: number }>): number =>
+    [...weights].reduce((n, { size }) => n + size, 0);
+  return { total: sum(new Set(model.weights())), embedding: sum(tables), linear: sum(matrices) };
+}
