@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
+import { blockBenchmarks } from "./blocks.ts";
 import { epochBenchmarks } from "./epoch.ts";
 import { kernelBenchmarks } from "./kernels.ts";
 import { memoryReadings } from "./memory.ts";
@@ -74,9 +75,12 @@ function line(row: Row): string {
 }
 
 const { json, filter, threads, rounds, list } = options();
-const chosen = [...kernelBenchmarks(threads), ...stepBenchmarks(threads), ...epochBenchmarks(threads)].filter((b) =>
-  filter.test(b.name),
-);
+const chosen = [
+  ...kernelBenchmarks(threads),
+  ...blockBenchmarks(),
+  ...stepBenchmarks(threads),
+  ...epochBenchmarks(threads),
+].filter((b) => filter.test(b.name));
 const readings = memoryReadings().filter((r) => filter.test(r.name));
 if (list) {
   process.stdout.write(

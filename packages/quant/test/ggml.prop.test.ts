@@ -201,16 +201,28 @@ describe.each(Object.entries(FORMS))("%s", (name, form) => {
     const wanted = described(form, data);
     const device = devices[0]!;
     const weight = await format.load(device, sourceOf(name, shape, data), "w", target(shape));
-    const x = { data: Float32Array.from({ length: 5 * shape[1] }, (_, i) => Math.sin(i)), shape: [5, shape[1]] };
     const product = compile(device, ({ x: input }) => ({ y: ops.linear(input!, weight.value()) }));
-    const y = await (await product({ x })).y.floats();
-    for (let i = 0; i < 5; i++)
-      for (let r = 0; r < 48; r++) {
-        const terms = Array.from({ length: shape[1] }, (_, c) => wanted[r * shape[1] + c]! * x.data[i * shape[1] + c]!);
-        // f32 sums of n terms, each rounded once more: n units of 2^-24 of their magnitudes
-        const bound = (shape[1] + 2) * 2 ** -24 * terms.reduce((a, t) => a + Math.abs(t), 0);
-        expect(Math.abs(y[48 * i + r]! - terms.reduce((a, t) => a + t, 0))).toBeLessThanOrEqual(bound);
-      }
+    // one row has code of its own, and few have
+    for (const rows of [1, 5, 20]) {
+      const x = Float32Array.from({ length: rows * shape[1] }, (_, i) => Math.sin(i));
+      const y = await (await product({ x: { data: x, shape: [rows, shape[1]] } })).y.floats();
+      for (let i = 0; i < rows; i++)
+        for (let r = 0; r < 48; r++) {
+          const terms = Array.from({ length: shape[1] }, (_, c) => wanted[r * shape[1] + c]! * x[i * shape[1] + c]!);
+          // f32 sums of n terms, each rounded once more: n units of 2^-24 of their magnitudes
+          const bound = (shape[1] + 2) * 2 ** -24 * terms.reduce((a, t) => a + Math.abs(t), 0);
+          expect(Math.abs(y[48 * i + r]! - terms.reduce((a, t) => a + t, 0))).toBeLessThanOrEqual(bound);
+        }
+      // a row with a single one gives a column, to the bit
+      const column = Float32Array.from(x, (_, i) =>
+        i % shape[1] === (37 * Math.floor(i / shape[1])) % shape[1] ? 1 : 0,
+      );
+      const columns = await (await product({ x: { data: column, shape: [rows, shape[1]] } })).y.floats();
+      const picked = Array.from({ length: rows }, (_, i) =>
+        Array.from({ length: 48 }, (_, r) => wanted[r * shape[1] + ((37 * i) % shape[1])]!),
+      );
+      expect(same(columns)).toEqual(same(picked.flat()));
+    }
     const ids = { data: Int32Array.of(3, 1, 7), shape: [3], dtype: "i32" as const };
     const rows = compile(device, ({ ids: chosen }) => ({ y: ops.embedding(weight.value(), chosen!) }));
     expect(same(await (await rows({ ids })).y.floats())).toEqual(

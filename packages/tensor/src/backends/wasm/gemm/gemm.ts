@@ -5,7 +5,7 @@
  * which the epilogue runs row by row.
  */
 import { accumulators } from "../../../ir/facts.ts";
-import type { GemmKernel } from "../../../ir/kernel.ts";
+import type { GemmKernel, LoopKernel } from "../../../ir/kernel.ts";
 import { turned } from "../../../ir/swap.ts";
 import type { KernelCode, Phase } from "../kernel-code.ts";
 import type { Address } from "../address.ts";
@@ -16,7 +16,8 @@ import { emitLoop } from "../loop/loop.ts";
 import { gemmAsLoop } from "./as-loop.ts";
 import { decodeBatch, ProductEmitter, type ProductCode, type ProductPlace } from "./product.ts";
 import { results } from "./results.ts";
-import { betterTurned, chooseBlocking, productShape, type Blocking } from "./shape.ts";
+import { runOf } from "./slope.ts";
+import { betterTurned, chooseBlocking, directOperand, productShape, type Blocking } from "./shape.ts";
 
 export interface GemmOptions {
   /** Relaxed SIMD's multiply-add; otherwise multiply and add. */
@@ -35,6 +36,8 @@ export function emitGemm(given: GemmKernel, module: ModuleBuilder, prefix: strin
   const k = products.reduce((sum, p) => sum + p.k, 0);
   if (products.length === 1 && (k === 0 || m * n * k < SMALL))
     return emitLoop(gemmAsLoop(kernel), module, prefix, options);
+  const row = oneRow(kernel);
+  if (row !== undefined) return emitLoop(row, module, prefix, options);
   const shapes = products.map((p) => productShape(p, kernel));
   const cut = chooseBlocking(kernel, shapes);
   const pitch = cut.blockPanels * cut.tile.columns * 4;
@@ -60,6 +63,15 @@ export function emitGemm(given: GemmKernel, module: ModuleBuilder, prefix: strin
   });
   multiply(Code.kernel(module, prefix, kernel.args.length, options), kernel, cut, emitters, scratch, pitch);
   return { phases, sharedScratch: scratch.sharedBytes, threadScratch: scratch.threadBytes };
+}
+
+/** One plain row times a weight in blocks is summed where that is decoded, along k: packing it would cost more than the product. */
+function oneRow(kernel: GemmKernel): LoopKernel | undefined {
+  if (kernel.products.length > 1 || (kernel.m > 1 && kernel.n > 1)) return undefined;
+  const flat = kernel.m === 1 ? kernel : turned(kernel);
+  if (directOperand(flat.products[0]!.a, flat) === undefined) return undefined;
+  const { alongK, runsAlongK } = runOf(flat, flat.products[0]!, "b");
+  return runsAlongK && alongK.weights.length > 1 ? gemmAsLoop(flat, alongK.weights) : undefined;
 }
 
 interface Scratch {

@@ -4,14 +4,15 @@
  */
 import { invariant } from "../../../errors.ts";
 import { reachable } from "../../../ir/facts.ts";
-import type { GemmKernel, Operand, ValueId } from "../../../ir/kernel.ts";
-import type { Address } from "../address.ts";
+import type { GemmKernel, Product, ValueId } from "../../../ir/kernel.ts";
+import type { Address, AddressLocal } from "../address.ts";
 import type { Code } from "../loop/code.ts";
 import type { Local, Push } from "../loop/push.ts";
 import { ExpressionEmitter, type Scope } from "../loop/expression.ts";
+import { LONGEST_PIECE, runDim } from "./cut.ts";
 import { packPanel } from "./pack.ts";
 import type { DirectOperand } from "./shape.ts";
-import { runsAlongK } from "./slope.ts";
+import { runOf } from "./slope.ts";
 
 export interface Panels {
   /** To be emitted where the batch coordinates have been set. */
@@ -36,7 +37,7 @@ export interface PanelShape {
 }
 
 /** A panel of an operand that is computed along k is staged in pieces of at most this many elements of each line. */
-export const STAGE_K = 256;
+export const STAGE_K: number = LONGEST_PIECE;
 
 export function directPanels(
   c: Code,
@@ -66,7 +67,7 @@ export function directPanels(
 
 export interface ComputedOperand {
   readonly kernel: GemmKernel;
-  readonly operand: Operand;
+  readonly product: Product;
   readonly side: "a" | "b";
   readonly batchCoords: readonly Local[];
   readonly shape: PanelShape;
@@ -75,27 +76,32 @@ export interface ComputedOperand {
 }
 
 export function computedPanels(c: Code, computed: ComputedOperand): Panels {
-  const { kernel, operand, side, batchCoords, shape, stage } = computed;
+  const { kernel, product, side, batchCoords, shape, stage } = computed;
   const rank = kernel.batch.length;
-  // lines are counted in one of the last two dimensions, k in the other
+  const run = runOf(kernel, product, side);
+  // panels that are no whole vectors wide are computed along k
+  const along = run.runsAlongK || shape.lanes % 4 !== 0 ? "k" : "line";
   const [lineDim, kDim] = side === "a" ? [rank, rank + 1] : [rank + 1, rank];
-  const along = runsAlongK(operand, lineDim, kDim, shape.lanes) ? "k" : "line";
-  const [line, k] = [c.local("i32"), c.local("i32")];
-  const coords = side === "a" ? [...batchCoords, line, k] : [...batchCoords, k, line];
-  const depth = [...batchCoords.map(() => 1), ...(side === "a" ? [2, 3] : [3, 2])];
+  const { body, value } = along === "k" ? run.alongK : product[side];
+  const pieces = along === "k" ? run.alongK.pieces : [shape.k];
+  // lines are counted in one of the last two dimensions, k in the other and, where it is cut, in dimensions of its own
+  const [line, ...k] = [c.local("i32"), ...pieces.map(() => c.local("i32"))];
+  const inner = k.slice(1);
+  const coords = [...batchCoords, ...(side === "a" ? [line, k[0]!] : [k[0]!, line]), ...inner];
+  const depth = [...batchCoords.map(() => 1), ...(side === "a" ? [2, 3] : [3, 2]), ...inner.map((_, i) => 4 + i)];
   const emitter = new ExpressionEmitter(c, {
-    body: operand.body,
+    body,
     args: kernel.args,
     argLocals: c.args,
     coords,
     depth,
-    laneDim: along === "k" ? kDim : lineDim,
+    laneDim: along === "k" ? runDim(run.alongK, rank + 2, kDim) : lineDim,
   });
-  const live = reachable(operand.body, [operand.value]);
+  const live = reachable(body, [value]);
   const root = emitter.scope(undefined, 0, 1, 1);
   emitter.enter(root, live);
   let entry: Scope | undefined;
-  const writer = { c, emitter, live, value: operand.value, line, k, shape };
+  const writer = { c, emitter, live, value, line, k, pieces, shape };
   return {
     across: false,
     enterBatch() {
@@ -116,7 +122,9 @@ interface Writer {
   readonly live: readonly boolean[];
   readonly value: ValueId;
   readonly line: Local;
-  readonly k: Local;
+  /** Coordinates of the pieces that k is cut into, and how many of each there are. */
+  readonly k: readonly Local[];
+  readonly pieces: readonly number[];
   readonly shape: PanelShape;
 }
 
@@ -124,10 +132,12 @@ interface Writer {
 function packAlongK(w: Writer, entry: Scope, first: Local, to: Address, stage: Address): void {
   const {
     c,
-    shape: { lanes, size, k },
+    pieces: [count, ...inner],
+    shape: { lanes, size },
   } = w;
   const base = c.at.let(stage);
   const target = c.at.let(to);
+  const elements = inner.reduce((n, piece) => n * piece, 1);
   const piece = (from: Push, length: number): void => {
     const start = c.let("i32", from);
     const end =
@@ -139,38 +149,60 @@ function packAlongK(w: Writer, entry: Scope, first: Local, to: Address, stage: A
       const row = w.emitter.scope(entry, 2, 1, 1);
       w.emitter.enter(row, w.live);
       const q = c.at.keep(c.at.get(out));
-      c.set(w.k, start);
-      let done = 0;
-      for (const [width, copies] of [
-        [4, 2],
-        [4, 1],
-        [1, 1],
-      ] as const) {
-        const step = width * copies;
-        const upTo = length - (length % step);
-        if (upTo === done) continue;
-        done = upTo;
-        const cell = w.emitter.scope(row, 3, width, copies, true);
-        c.loop(w.k, c.op("i32.add", start, c.i32(upTo)), step, () => {
-          w.emitter.enter(cell, w.live);
-          for (let u = 0; u < copies; u++) {
-            if (width === 4) c.store("v128.store", c.at.get(q), u * 16, w.emitter.vector(cell, w.value, u));
-            else c.store("f32.store", c.at.get(q), 0, w.emitter.value(cell, w.value));
-          }
-          c.at.advance(q, step * 4);
-        });
-      }
+      alongPieces(w, row, [{ from: start, length }, ...inner.map((size) => ({ from: c.i32(0), length: size }))], q);
       c.at.advance(out, STAGE_K * 4);
     });
-    const to = c.at.plus(target, c.at.times(start, lanes * 4));
-    packPanel(c, { lane: STAGE_K * 4, k: 4 }, { from: base, to, lanes, k: length, first: c.get(first), size });
+    const to = c.at.plus(target, c.at.times(start, elements * lanes * 4));
+    packPanel(
+      c,
+      { lane: STAGE_K * 4, k: 4 },
+      { from: base, to, lanes, k: length * elements, first: c.get(first), size },
+    );
   };
-  const whole = k - (k % STAGE_K);
+  const most = STAGE_K / elements;
+  const whole = count! - (count! % most);
   if (whole > 0) {
     const from = c.local("i32");
-    c.for(from, c.i32(0), c.i32(whole), STAGE_K, () => piece(c.get(from), STAGE_K));
+    c.for(from, c.i32(0), c.i32(whole), most, () => piece(c.get(from), most));
   }
-  if (k > whole) piece(c.i32(whole), k - whole);
+  if (count! > whole) piece(c.i32(whole), count! - whole);
+}
+
+/** Computes a part of a line, its pieces one inside the other, and leaves it at `to` and on. */
+function alongPieces(w: Writer, scope: Scope, parts: readonly KRange[], to: AddressLocal): void {
+  const { c, emitter } = w;
+  const [{ from, length } = { from: c.i32(0), length: 0 }, ...rest] = parts;
+  invariant(typeof length === "number", "pieces are as long as code knows");
+  const k = w.k[w.k.length - parts.length]!;
+  if (rest.length > 0) {
+    c.for(k, from, c.op("i32.add", from, c.i32(length)), 1, () => {
+      const piece = emitter.scope(scope, scope.depth + 1);
+      emitter.enter(piece, w.live);
+      alongPieces(w, piece, rest, to);
+    });
+    return;
+  }
+  c.set(k, from);
+  let done = 0;
+  for (const [width, copies] of [
+    [4, 2],
+    [4, 1],
+    [1, 1],
+  ] as const) {
+    const step = width * copies;
+    const upTo = length - (length % step);
+    if (upTo === done) continue;
+    done = upTo;
+    const cell = emitter.scope(scope, scope.depth + 1, width, copies, true);
+    c.loop(k, c.op("i32.add", from, c.i32(upTo)), step, () => {
+      emitter.enter(cell, w.live);
+      for (let u = 0; u < copies; u++) {
+        if (width === 4) c.store("v128.store", c.at.get(to), u * 16, emitter.vector(cell, w.value, u));
+        else c.store("f32.store", c.at.get(to), 0, emitter.value(cell, w.value));
+      }
+      c.at.advance(to, step * 4);
+    });
+  }
 }
 
 /** Vectors run across the lines of the panel: exactly tile order. */
@@ -187,7 +219,7 @@ function packAlongLines(w: Writer, entry: Scope, first: Local, to: Address, { fr
     const row = w.emitter.scope(entry, 2, 4, lanes / 4);
     w.emitter.enter(row, w.live);
     const q = c.at.keep(target);
-    c.for(w.k, from, end, 1, () => {
+    c.for(w.k[0]!, from, end, 1, () => {
       const cell = w.emitter.scope(row, 3);
       w.emitter.enter(cell, w.live);
       for (let u = 0; u < lanes / 4; u++)
@@ -203,7 +235,7 @@ function packAlongLines(w: Writer, entry: Scope, first: Local, to: Address, { fr
       const row = w.emitter.scope(entry, 2, 1, 1);
       w.emitter.enter(row, w.live);
       const q = c.at.keep(c.at.get(out));
-      c.for(w.k, from, end, 1, () => {
+      c.for(w.k[0]!, from, end, 1, () => {
         const cell = w.emitter.scope(row, 3);
         w.emitter.enter(cell, w.live);
         c.store("f32.store", c.at.get(q), 0, w.emitter.value(cell, w.value));

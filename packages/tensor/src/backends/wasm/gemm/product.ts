@@ -214,7 +214,7 @@ export class ProductEmitter {
     if (direct === undefined)
       return computedPanels(c, {
         kernel: this.#kernel,
-        operand: this.#kernel.products[this.#index]![side],
+        product: this.#kernel.products[this.#index]!,
         side,
         batchCoords,
         shape,

@@ -2,7 +2,7 @@
 import { bytesOf } from "../../../dtype.ts";
 import { accumulators, bodyFacts } from "../../../ir/facts.ts";
 import type { GemmKernel, Operand, Product } from "../../../ir/kernel.ts";
-import { runsAlongK } from "./slope.ts";
+import { runOf } from "./slope.ts";
 
 /**
  * Register tiles, rows × columns, with the fraction of the multiply-add peak their inner loop reaches in V8 (measured, see
@@ -139,16 +139,16 @@ export interface ProductShape {
   readonly walked: boolean;
 }
 
-export function productShape({ k, a, b }: Product, kernel: GemmKernel): ProductShape {
+export function productShape(product: Product, kernel: GemmKernel): ProductShape {
+  const { k, a, b } = product;
   const [left, right] = [directOperand(a, kernel), directOperand(b, kernel)];
   const sameB = kernel.batch.every(
     (size, d) => size === 1 || (right === undefined ? !dependsOn(b, d) : right.batch[d] === 0),
   );
   const flat = kernel.m <= SKINNY;
-  const rank = kernel.batch.length;
   const walked =
     inPlace(right, kernel) ||
-    (flat && kernel.products.length === 1 && right === undefined && !runsAlongK(b, rank + 1, rank, 4));
+    (flat && kernel.products.length === 1 && right === undefined && !runOf(kernel, product, "b").runsAlongK);
   return {
     k,
     a: left,
@@ -167,12 +167,11 @@ function inPlace(b: DirectOperand | undefined, { m, n, products }: GemmKernel): 
 
 export function chooseBlocking(kernel: GemmKernel, shapes: readonly ProductShape[]): Blocking {
   const { m, n } = kernel;
-  const rank = kernel.batch.length;
   const batches = kernel.batch.reduce((x, y) => x * y, 1);
   // the longest product decides; adapters beside it follow
   const main = shapes.reduce((longest, shape) => (shape.k > longest.k ? shape : longest));
   // an A that is computed across its rows fills whole vectors of rows
-  const acrossRows = kernel.products.some((p, i) => shapes[i]!.a === undefined && !runsAlongK(p.a, rank, rank + 1, 4));
+  const acrossRows = kernel.products.some((p, i) => shapes[i]!.a === undefined && !runOf(kernel, p, "a").runsAlongK);
   const never = main.walked && main.b !== undefined;
   const tile = chooseTile(
     m,

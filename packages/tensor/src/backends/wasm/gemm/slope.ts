@@ -1,9 +1,22 @@
 /** Which way an operand's memory runs: vectors should be computed along it. */
-import type { Instr, Operand, ValueId } from "../../../ir/kernel.ts";
+import type { GemmKernel, Instr, Product, ValueId } from "../../../ir/kernel.ts";
+import { cutByBits, runDim, type CutOperand } from "./cut.ts";
 
-/** Whether memory that the operand reads runs along k rather than across lines. Panels that are no whole vectors wide must. */
-export function runsAlongK(operand: Operand, lineDim: number, kDim: number, lanes: number): boolean {
-  return lanes % 4 !== 0 || readsAlong(operand.body, kDim) > readsAlong(operand.body, lineDim);
+/** An operand that is computed. */
+export interface Run {
+  readonly alongK: CutOperand;
+  /** Whether memory that it reads runs along k rather than across lines (rows of A, columns of B). */
+  readonly runsAlongK: boolean;
+}
+
+export function runOf({ batch, m, n }: GemmKernel, product: Product, side: "a" | "b"): Run {
+  const { k, [side]: operand } = product;
+  const rank = batch.length;
+  const sizes = side === "a" ? [...batch, m, k] : [...batch, k, n];
+  const [line, along] = side === "a" ? [rank, rank + 1] : [rank + 1, rank];
+  const [alongK, alongLines] = [cutByBits(operand, sizes, along), cutByBits(operand, sizes, line)];
+  const reads = (cut: CutOperand, dim: number): number => readsAlong(cut.body, runDim(cut, sizes.length, dim));
+  return { alongK, runsAlongK: reads(alongK, along) > reads(alongLines, line) };
 }
 
 /** How many loads move by at most one element, but move, per step of dimension `dim`. */

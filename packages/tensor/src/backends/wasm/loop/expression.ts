@@ -120,8 +120,12 @@ export class ExpressionEmitter {
         const [cond, a, b] = [get(instr.cond), get(instr.a), get(instr.b)];
         return vector ? c.v("bitselect", a, b, cond) : c.select(a, b, cond);
       }
-      case "cast":
-        return cast(c, typeOf(instr.a), instr.type, get(instr.a), vector);
+      case "cast": {
+        const from = this.#nest.body[instr.a]!;
+        // a byte is the same number with a sign, which x64 converts in one instruction instead of eight
+        const byte = from.op === "load" && this.#nest.args[from.arg]!.dtype === "u8";
+        return cast(c, byte ? "i32" : from.type, instr.type, get(instr.a), vector);
+      }
       case "round":
         return roundTo(c, instr.to, get(instr.a), vector);
       case "random":
