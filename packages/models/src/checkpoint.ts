@@ -1,7 +1,7 @@
-/** Models from Hugging Face's folders and into them. */
+/** Models from Hugging Face's folders. */
 import { aFormat } from "@lowrank/nn";
 import { readQuantizationConfig } from "@lowrank/quant";
-import { directory, LowrankError, type Files, type WritableFiles } from "@lowrank/tensor";
+import { LowrankError, type Files } from "@lowrank/tensor";
 import {
   device as aDevice,
   callback,
@@ -22,7 +22,6 @@ import { fill, type LoadOptions, type LoadReport } from "./load.ts";
 import type { ModelClass, PretrainedModel } from "./pretrained.ts";
 import { placeOf } from "./places/place.ts";
 import { architectureFor, architectureOf, build, modelTypeOf } from "./registry.ts";
-import { requirePlain, saveModel } from "./save.ts";
 import { requireBuilt, type ConfigOverrides } from "./shared/config.ts";
 import { LABEL_OPTIONS, LABEL_SPELLINGS, type LabelOverrides } from "./shared/labels.ts";
 import { WeightsFile } from "./weights-file.ts";
@@ -109,16 +108,4 @@ export async function fromPretrained(
   } finally {
     await found.close();
   }
-}
-
-/**
- * Writes a checkpoint that transformers loads.
- * @throws LowrankError (AdapterError) while the model carries adapters, merged or not
- */
-export async function savePretrained(model: PretrainedModel, to: string | WritableFiles): Promise<void> {
-  const files = typeof to === "string" ? directory(to) : to;
-  const as = model.constructor as unknown as ModelClass;
-  const { config, family, architecture } = model;
-  requirePlain(model, new as(config as never));
-  await saveModel(model, files, family.file(config, architecture));
 }

@@ -97,19 +97,14 @@ function requireSaid(file: WeightsFile, said: string | undefined, places: readon
   );
 }
 
-/** What is written beside a weight that is kept in four or eight bits. */
-const BESIDE = /^(.*\.weight)\.(quant_state\..*|absmax|quant_map|nested_absmax|nested_quant_map)$|^(.*\.)SCB$/;
-
 /** Half of a quantized form must not be taken for a weight of plain numbers that lies beside it. */
-function requireWhole({ file, where }: WeightsFile, used: ReadonlySet<string>): void {
-  for (const name of file.names) {
-    if (used.has(name)) continue;
-    const [, four, , eight] = BESIDE.exec(name) ?? [];
-    const weight = four ?? (eight === undefined ? undefined : `${eight}weight`);
+function requireWhole(file: WeightsFile, used: ReadonlySet<string>): void {
+  for (const name of file.file.names) {
+    const weight = used.has(name) ? undefined : file.partOf(name);
     if (weight !== undefined && used.has(weight))
       throw new LowrankError(
         "FormatError",
-        `${where}: model.safetensors has ${name}, a part of bitsandbytes' quantized form, and ${weight} is not kept in one: the other parts are missing`,
+        `${file.where}: ${file.called} has ${name}, a part of a quantized weight, and ${weight} is not kept as one: the other parts are missing`,
       );
   }
 }

@@ -2,7 +2,8 @@
  * @module
  * Transformer models with Hugging Face names and files.
  */
-export { fromPretrained, savePretrained, type Pretrained, type PretrainedOptions } from "./checkpoint.ts";
+export { fromPretrained, type Pretrained, type PretrainedOptions } from "./checkpoint.ts";
+export { savePretrained, type SaveOptions } from "./save.ts";
 export * from "./families.ts";
 export type { FamilyModels } from "./family-models.ts";
 export { directory, type Files } from "@lowrank/tensor";

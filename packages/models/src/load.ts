@@ -6,7 +6,6 @@ import {
   type LoadTarget,
   type MaterializeOptions,
   type Module,
-  type Weight,
   type WeightForm,
 } from "@lowrank/nn";
 import {
@@ -124,13 +123,4 @@ function isFinite({ dtype, data }: Pick<StoredTensor, "dtype" | "data">): boolea
   // infinities and NaN have all bits of the exponent set
   const exponent = dtype === "f16" ? 0x7c00 : dtype === "bf16" ? 0x7f80 : 0;
   return exponent === 0 ? data.every((v) => Number.isFinite(v)) : data.every((v) => (v & exponent) !== exponent);
-}
-
-/** The dtype a file is said to have: the widest of its weights', since transformers casts all of them to it. */
-export function dtypeOf(weights: Iterable<Weight>): string {
-  const names = ["bfloat16", "float16", "float32", "float64"];
-  const widest = Math.max(
-    ...[...weights].map((w) => (w.form === undefined ? ["bf16", "f16", "f32", "f64"].indexOf(w.parameter.dtype) : 2)),
-  );
-  return names[widest] ?? "float32";
 }

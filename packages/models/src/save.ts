@@ -1,22 +1,136 @@
-/** Writing a model in the form of Hugging Face: `config.json` and `model.safetensors`. */
-import type { Weight } from "@lowrank/nn";
+/** Writing a model in the form of Hugging Face: `config.json`, and `model.safetensors` or shards with their index. */
+import { aFormat, type Format } from "@lowrank/nn";
+import { CONFIG_FLOATS, writtenModel, type WrittenFloat } from "@lowrank/quant";
 import {
+  directory,
   encodeUtf8,
   LowrankError,
-  toMemory,
-  writeSafetensors,
-  type StoredTensor,
+  quote,
+  writeShards,
+  type DType,
   type WritableFiles,
 } from "@lowrank/tensor";
-import { pythonJson } from "@lowrank/tensor/check";
-import { dtypeOf } from "./load.ts";
-import type { PretrainedModel } from "./pretrained.ts";
+import {
+  anyOf,
+  callback,
+  checkOptions,
+  fields,
+  leaf,
+  listOf,
+  oneOf,
+  optional,
+  pythonJson,
+  whole,
+  writableFiles,
+  type Place,
+  type Rule,
+} from "@lowrank/tensor/check";
+import { PretrainedModel, type ModelClass } from "./pretrained.ts";
+
+export interface SaveOptions {
+  /**
+   * Weights that are kept quantized are written as plain numbers of this dtype: all of them, or by name where a function is given (undefined
+   * leaves a weight in its form). Default: each in its own form, with `quantization_config` in config.json.
+   */
+  readonly dequantize?: WrittenFloat | ((name: string) => WrittenFloat | undefined);
+  /** Bytes of tensors in one file, or "5GB", "500MB", …; what is more is written in shards with an index. Default "50GB", as in transformers. */
+  readonly maxShardSize?: number | string;
+  /** Forms of the caller's own that weights of the model are kept in. */
+  readonly formats?: readonly Format[];
+}
+
+const UNITS: Readonly<Record<string, number>> = { KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 };
+const SIZE = /^(\d+(?:\.\d+)?) ?(KB|MB|GB|TB)$/i;
+const OPTIONS = fields<SaveOptions>(
+  {
+    dequantize: optional(anyOf(oneOf("f32", "f16", "bf16"), callback())) as Rule<SaveOptions["dequantize"]>,
+    maxShardSize: optional(
+      anyOf(
+        whole(1),
+        leaf<string>('a size such as "5GB" or "500MB"', (v) => typeof v === "string" && SIZE.test(v)),
+      ),
+    ),
+    formats: optional(listOf(aFormat)),
+  },
+  { spelt: { max_shard_size: "maxShardSize", maxSize: "maxShardSize", dequantise: "dequantize", dtype: "dequantize" } },
+);
+
+const FOLDER: Rule<string> = leaf(
+  `the path of a folder, or ${writableFiles.expects}`,
+  (v) => typeof v === "string" && v !== "" && !/^[a-z]+:\/\//i.test(v),
+);
+
+/**
+ * Writes a checkpoint that transformers loads: `config.json`, and `model.safetensors` or shards. Weights that are kept in four or eight bits
+ * stay so, and loading the folder gives the same bits; tensors are read from the device one at a time. A folder's earlier checkpoint is
+ * replaced.
+ * @throws LowrankError (AdapterError) while the model carries adapters, merged or not; (FormatError) where a weight is kept in a form that
+ * safetensors files do not hold, such as GGUF's blocks; (QuantizationError) where transformers could not read the forms
+ */
+export async function savePretrained(
+  model: PretrainedModel,
+  to: string | WritableFiles,
+  options: SaveOptions = {},
+): Promise<void> {
+  const { maxShardSize, dequantize, formats } = checkOptions("savePretrained", OPTIONS, options);
+  const files = placeToWrite(to);
+  if (!(model instanceof PretrainedModel))
+    throw new LowrankError(
+      "ConfigError",
+      `savePretrained: "model" must be a model of a family, such as fromPretrained gives, got ${quote(model)}`,
+    );
+  const as = model.constructor as unknown as ModelClass;
+  const { config, family, architecture } = model;
+  requirePlain(model, new as(config as never));
+  const weights = [...new Set(model.weights())];
+  if (dequantize !== undefined && weights.every((w) => w.form === undefined))
+    throw new LowrankError(
+      "ConfigError",
+      `savePretrained: "dequantize" is ${quote(dequantize)}, and no weight of the model is quantized; leave it out`,
+    );
+  const said = config.source["quantization_config"] as Record<string, unknown> | undefined;
+  const written = writtenModel("savePretrained", model, {
+    ...(dequantize === undefined ? {} : { dequantize }),
+    ...(formats === undefined ? {} : { formats }),
+    said,
+  });
+  await writeShards(files, await written.entries(), {
+    maxShardSize: bytesIn(maxShardSize ?? "50GB"),
+    metadata: { total_parameters: weights.reduce((n, w) => n + w.size, 0) },
+  });
+  const file = {
+    ...family.file(config, architecture),
+    dtype: dtypeOf(written.plain),
+    ...(written.config === undefined ? {} : { quantization_config: written.config }),
+  };
+  const floats = new Set([...family.floatKeys, ...CONFIG_FLOATS]);
+  const text = encodeUtf8(`${pythonJson(file, { floats, indent: 2, sortKeys: true })}\n`);
+  await files.write("config.json", async (sink) => sink(text));
+}
+
+function placeToWrite(to: string | WritableFiles): WritableFiles {
+  const at: Place = { source: "savePretrained", path: ["to"], code: "ConfigError" };
+  if (typeof to === "object" && to !== null) return writableFiles.read(to, at);
+  return directory(FOLDER.read(to, at));
+}
+
+function bytesIn(size: number | string): number {
+  if (typeof size === "number") return size;
+  const [, count, unit] = SIZE.exec(size)!;
+  return Math.max(1, Math.floor(Number(count) * UNITS[unit!.toUpperCase()]!));
+}
+
+/** The dtype a file is said to have: the widest of its plain weights', since transformers casts all of them to it. */
+function dtypeOf(plain: ReadonlySet<DType>): string {
+  const widest = (["f64", "f32", "f16", "bf16"] as const).find((dtype) => plain.has(dtype)) ?? "f32";
+  return { f64: "float64", f32: "float32", f16: "float16", bf16: "bfloat16" }[widest];
+}
 
 /**
  * Refuses a model whose weights are not those of its class: adapters on it, merged or not, would be written under names that nothing reads.
  * @param plain the same class and config, without anything done to it
  */
-export function requirePlain(model: PretrainedModel, plain: PretrainedModel): void {
+function requirePlain(model: PretrainedModel, plain: PretrainedModel): void {
   const wanted = new Map(plain.namedWeights());
   const have = new Map(model.namedWeights());
   const strange =
@@ -32,41 +146,4 @@ export function requirePlain(model: PretrainedModel, plain: PretrainedModel): vo
       "ShapeError",
       `savePretrained: ${resized[0]} is [${resized[1].shape.join(", ")}], and the model's config says [${wanted.get(resized[0])!.shape.join(", ")}]`,
     );
-}
-
-/** Numbers of a weight that is kept in a form are written in f32, whatever the device computes in. */
-function inFile(stored: StoredTensor, { form }: Weight): StoredTensor {
-  return form === undefined
-    ? stored
-    : { dtype: "f32", shape: stored.shape, data: toMemory("f32", stored.data, stored.dtype) };
-}
-
-/** Tensors are read from the device one at a time. */
-export async function saveModel(
-  model: PretrainedModel,
-  files: WritableFiles,
-  config: Readonly<Record<string, unknown>>,
-): Promise<void> {
-  const weights = new Map(
-    [...model.namedWeights()].filter(([, w], i, all) => all.findIndex(([, other]) => other === w) === i),
-  );
-  await files.write("model.safetensors", (sink) =>
-    writeSafetensors(
-      sink,
-      new Map(
-        [...weights].map(([name, w]) => [
-          name,
-          { dtype: w.form === undefined ? w.parameter.dtype : "f32", shape: w.shape },
-        ]),
-      ),
-      async (name) => inFile(await weights.get(name)!.read(), weights.get(name)!),
-    ),
-  );
-  await files.write("config.json", async (sink) => {
-    await sink(
-      encodeUtf8(
-        `${pythonJson({ ...config, dtype: dtypeOf(weights.values()) }, { floats: new Set(model.family.floatKeys), indent: 2, sortKeys: true })}\n`,
-      ),
-    );
-  });
 }

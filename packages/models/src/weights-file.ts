@@ -1,6 +1,6 @@
 /** A checkpoint's weights under the names that a model gives them, and the forms they are kept in. */
 import { endsIn, type Format } from "@lowrank/nn";
-import { formatOf } from "@lowrank/quant";
+import { formatOf, formats } from "@lowrank/quant";
 import { LowrankError, openShards, readTensor, SafetensorsFile, type Files, type TensorSource } from "@lowrank/tensor";
 import { ofFile } from "./places/place.ts";
 import type { PretrainedModel } from "./pretrained.ts";
@@ -75,6 +75,15 @@ export class WeightsFile {
   /** The form that the file keeps a tensor in, where these are no plain numbers. */
   formOf(name: string): Format | undefined {
     return formatOf(this.file, name, this.#own);
+  }
+
+  /** The weight that an entry belongs to, where it is none itself but a part of a quantized one. */
+  partOf(name: string): string | undefined {
+    for (const format of [...this.#own, ...formats]) {
+      const weight = format.partOf?.(name);
+      if (weight !== undefined) return weight;
+    }
+    return undefined;
   }
 
   /** Every entry that holds a tensor. */

@@ -1,17 +1,29 @@
 /** Checkpoints that are not what they seem, and what is written: never a weight unseen, never a file that nothing reads. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Linear, Projection } from "@lowrank/nn";
-import { planQuantization } from "@lowrank/quant";
+import { Linear, Projection, type Format, type MaterializeOptions, type Module, type WeightForm } from "@lowrank/nn";
+import { planQuantization, quantize, type FourBitWeight } from "@lowrank/quant";
 import {
   directory,
   fromBytes,
   init,
+  readTensor,
   SafetensorsFile,
   serialize,
   type Device,
   type DType,
+  type FileEntry,
   type Files,
   type StoredTensor,
   type Tensor,
@@ -137,7 +149,7 @@ describe("weights of a checkpoint", () => {
       t.set("bert.pooler.dense.weight.absmax", { dtype: "f32", shape: [1], data: new Float32Array(1) });
     });
     await expect(fromPretrained(unsaid, BertForSequenceClassification, { device })).rejects.toThrow(
-      "has bert.pooler.dense.weight.absmax, a part of bitsandbytes' quantized form, and bert.pooler.dense.weight is not kept in one",
+      "has bert.pooler.dense.weight.absmax, a part of a quantized weight, and bert.pooler.dense.weight is not kept as one",
     );
   });
 
@@ -375,18 +387,197 @@ it("loading asks for one weight's bytes after another, each once, and for nothin
   expect(read).toBe(statSync(join(root, "model.safetensors")).size);
 });
 
-it("a quantized model is written in f32, whatever the device computes in", async () => {
-  const reference = await init({ device: "reference" });
-  const path = await saved("to-quantize", "BertForSequenceClassification");
-  const { model } = await fromPretrained(path, BertForSequenceClassification, {
-    device: reference,
-    storage: (m) => planQuantization(m, { blockSize: 32 }).storage,
+describe("a quantized model", () => {
+  let reference: Device;
+  beforeAll(async () => {
+    reference = await init({ device: "reference" });
   });
-  await savePretrained(model, join(folder, "quantized"));
-  const again = await fromPretrained(join(folder, "quantized"), BertForSequenceClassification, { device: reference });
-  const weight = model.bert.encoder.layer[0]!.attention.self.query.weight;
-  expect(weight.form?.kind).toBe("nf4");
-  const { data } = await again.model.bert.encoder.layer[0]!.attention.self.query.weight.read();
-  expect(Array.from(data)).toEqual(Array.from((await weight.read()).data, Math.fround));
-  reference.close();
+  afterAll(() => reference.close());
+  const nf4 = async (at: string, name = "BertForSequenceClassification"): Promise<PretrainedModel> => {
+    const storage = (m: Module): MaterializeOptions["storage"] => planQuantization(m, { blockSize: 32 }).storage;
+    return (await fromPretrained(await saved(at, name), architectures[name]!, { device: reference, storage })).model;
+  };
+
+  it("is written in its own form, whatever the device computes in", async () => {
+    const model = (await nf4("to-keep")) as BertForSequenceClassification;
+    await savePretrained(model, join(folder, "kept"));
+    const { model: again, report } = await fromPretrained(join(folder, "kept"), BertForSequenceClassification, {
+      device: reference,
+    });
+    expect(new Set(report.forms.values())).toEqual(new Set(["nf4"]));
+    const [a, b] = [model, again].map((m) => m.bert.encoder.layer[0]!.attention.self.query.weight);
+    expect((await b!.read()).data).toEqual((await a!.read()).data);
+    expect(await (b!.form as FourBitWeight).read()).toEqual(await (a!.form as FourBitWeight).read());
+  });
+
+  it("is written as numbers where that is said, all of it or by name", async () => {
+    const model = (await nf4("to-decode")) as BertForSequenceClassification;
+    const { weight } = model.bert.encoder.layer[0]!.attention.self.query;
+    await savePretrained(model, join(folder, "decoded"), { dequantize: "f32" });
+    expect(configIn(join(folder, "decoded"))).toMatchObject({ dtype: "float64" });
+    expect(configIn(join(folder, "decoded"))).not.toHaveProperty("quantization_config");
+    const decoded = await fromPretrained(join(folder, "decoded"), BertForSequenceClassification, { device });
+    expect(decoded.report.forms.size).toBe(0);
+    const { data } = await decoded.model.bert.encoder.layer[0]!.attention.self.query.weight.read();
+    expect(Array.from(data)).toEqual(Array.from((await weight.read()).data, Math.fround));
+
+    await savePretrained(model, join(folder, "in-part"), {
+      dequantize: (name) => (name.includes("query") ? "bf16" : undefined),
+    });
+    const part = await fromPretrained(join(folder, "in-part"), BertForSequenceClassification, { device });
+    expect([...part.report.forms.keys()].filter((name) => name.includes("query"))).toEqual([]);
+    expect(part.report.forms.size).toBeGreaterThan(0);
+  });
+
+  it("keeps what its file said of computing, which weights do not show", async () => {
+    const path = join(folder, "said");
+    const model = await nf4("to-say");
+    await savePretrained(model, path);
+    const config = configIn(path);
+    const said = { bnb_4bit_compute_dtype: "bfloat16", llm_int8_threshold: 5 };
+    const quantization = { ...(config["quantization_config"] as object), ...said };
+    writeFileSync(join(path, "config.json"), JSON.stringify({ ...config, quantization_config: quantization }));
+    const { model: again } = await fromPretrained(path, { device });
+    await savePretrained(again, join(folder, "said-again"));
+    expect(configIn(join(folder, "said-again"))["quantization_config"]).toEqual(quantization);
+    expect(readFileSync(join(folder, "said-again", "config.json"), "utf8")).toContain('"llm_int8_threshold": 5.0');
+  });
+
+  it("is refused where no checkpoint can say what it is, by weight and with what helps", async () => {
+    const model = await drawn("BertForSequenceClassification");
+    const to = join(folder, "never");
+    await quantize(model, { exclude: [/pooler|value/] });
+    await quantize(model.freeze(), { format: "int8", include: ["value"] });
+    await expect(savePretrained(model, to)).rejects.toThrow(
+      'savePretrained: some weights are nf4 and some int8, and one config.json has one type; say dequantize: "f16"',
+    );
+    await savePretrained(model, to, { dequantize: (name) => (name.includes("value") ? "f16" : undefined) });
+
+    const table = metaModel("BertForMaskedLM", SMALL["BertForMaskedLM"]!({ ...SIZES, width: 32 }));
+    await table.materialize({ device, storage: planQuantization(table, { embeddings: "nf4" }).storage });
+    await expect(savePretrained(table, to)).rejects.toThrow(
+      /word_embeddings\.weight is kept as nf4 and is no matrix of a layer, and transformers reads bitsandbytes' entries of layers only/,
+    );
+    const strange = await drawn("BertForSequenceClassification");
+    const { query } = (strange as BertForSequenceClassification).bert.encoder.layer[0]!.attention.self;
+    const { shape } = query.weight;
+    const form = { kind: "Q9", bytes: 1, value: () => device.constant(new Float32Array(64), shape), dispose: () => {} };
+    query.weight.form = form;
+    await expect(savePretrained(strange, to)).rejects.toThrow(
+      'savePretrained: bert.encoder.layer.0.attention.self.query.weight is kept as Q9, which a safetensors checkpoint does not hold (nf4, fp4, int8 it does): say dequantize: "f16"',
+    );
+    await savePretrained(strange, to, { dequantize: "f16" });
+  });
+
+  it("in a form of one's own is written as its format says, and read by it", async () => {
+    const halves: Format = {
+      name: "halves",
+      matches: (file, name) => (file.has(`${name}.half`) ? [name, `${name}.half`] : undefined),
+      partOf: (name) => /^(.*)\.half$/.exec(name)?.[1],
+      load: async (on, file, name, { shape }) => halved(on, (await readTensor(file, name)).data, shape),
+      decode: async (file, name) => readTensor(file, name),
+      write: {
+        entries: async (name, form) => {
+          const { dtype, shape } = form.value();
+          const load = async (): Promise<Float32Array> => (await form.value().data()) as Float32Array;
+          return new Map<string, FileEntry>([
+            [name, { dtype, shape, load }],
+            [`${name}.half`, { dtype: "u8", shape: [], load: () => Uint8Array.of(2) }],
+          ]);
+        },
+      },
+    };
+    const halved = (on: Device, data: ArrayLike<number>, shape: readonly number[]): WeightForm => {
+      const kept = on.parameter(Float32Array.from(data), shape);
+      return { kind: "halves", bytes: kept.size * 4, value: () => kept.value, dispose: () => kept.dispose() };
+    };
+    const model = (await drawn("BertForSequenceClassification")) as BertForSequenceClassification;
+    const { weight } = model.bert.encoder.layer[0]!.attention.self.query;
+    const { data } = await weight.read();
+    weight.form = halved(device, data as Float32Array, weight.shape);
+    const path = join(folder, "halves");
+    await expect(savePretrained(model, path)).rejects.toThrow("is kept as halves, which a safetensors checkpoint");
+    await savePretrained(model, path, { formats: [halves] });
+    expect(configIn(path)).not.toHaveProperty("quantization_config");
+    const again = await fromPretrained(path, BertForSequenceClassification, { device, formats: [halves] });
+    expect([...again.report.forms]).toEqual([["bert.encoder.layer.0.attention.self.query.weight", "halves"]]);
+    expect((await again.model.bert.encoder.layer[0]!.attention.self.query.weight.read()).data).toEqual(data);
+  });
+});
+
+describe("what savePretrained is given", () => {
+  it.each<[unknown[], string]>([
+    [
+      [5],
+      'savePretrained: "to" must be the path of a folder, or a store of files that can be written, such as directory(path) gives, got 5',
+    ],
+    [["https://example.org/model"], 'savePretrained: "to" must be the path of a folder'],
+    [[undefined], 'savePretrained: "to" is missing'],
+    [[{ where: "x" }], 'savePretrained: "to.exists" is missing; it must be a function'],
+    [[join("x"), 5], "savePretrained: must be an object with the keys dequantize, maxShardSize, formats, got 5"],
+    [
+      ["x", { maxShardSize: "5 parsecs" }],
+      'savePretrained: "maxShardSize" must be a positive whole number, or a size such as "5GB" or "500MB"',
+    ],
+    [["x", { max_shard_size: "5GB" }], "maxShardSize"],
+    [
+      ["x", { dequantize: "f8" }],
+      'savePretrained: "dequantize" must be one of "f32", "f16", "bf16", or a function, got "f8"',
+    ],
+    [
+      ["x", { dequantize: "f16" }],
+      'savePretrained: "dequantize" is "f16", and no weight of the model is quantized; leave it out',
+    ],
+  ])("is looked at before anything is written: %j", async (given, message) => {
+    const model = await drawn("BertForSequenceClassification");
+    const save = savePretrained as (...all: unknown[]) => Promise<void>;
+    await expect(save(model, ...given)).rejects.toThrow(message);
+    expect(existsSync("x")).toBe(false);
+  });
+
+  it("is a model, and a folder that can be written", async () => {
+    await expect(savePretrained(5 as never, join(folder, "x"))).rejects.toThrow(
+      'savePretrained: "model" must be a model of a family, such as fromPretrained gives, got 5',
+    );
+    const model = await drawn("BertForSequenceClassification");
+    writeFileSync(join(folder, "a-file"), "");
+    await expect(savePretrained(model, join(folder, "a-file"))).rejects.toThrow(
+      expect.objectContaining({
+        code: "FileError",
+        message: expect.stringContaining("a-file/model.safetensors: cannot be written: ") as string,
+      }) as Error,
+    );
+    await quantize(model);
+    await expect(savePretrained(model, join(folder, "x"), { dequantize: () => 5 as never })).rejects.toThrow(
+      'must be one of "f32", "f16", "bf16", got 5',
+    );
+  });
+});
+
+it("shards take the place of what was in the folder, and one file the place of shards", async () => {
+  const model = await drawn("GPT2LMHeadModel");
+  const path = join(folder, "both");
+  const names = (): string[] => readdirSync(path).sort();
+  await savePretrained(model, path);
+  const whole = readFileSync(join(path, "model.safetensors"));
+  await savePretrained(model, path, { maxShardSize: 1000 });
+  expect(names().filter((name) => !name.startsWith("model-"))).toEqual(["config.json", "model.safetensors.index.json"]);
+  const many = names().length;
+  await savePretrained(model, path, { maxShardSize: "2KB" });
+  expect(names().length).toBeLessThan(many);
+  const index = JSON.parse(readFileSync(join(path, "model.safetensors.index.json"), "utf8")) as {
+    metadata: { total_size: number; total_parameters: number };
+  };
+  const parameters = model.weights().reduce((n, w) => n + w.size, 0);
+  expect(index.metadata).toEqual({ total_size: 4 * parameters, total_parameters: parameters });
+  const { model: again } = await fromPretrained(path, { device });
+  await savePretrained(again, path);
+  expect(names()).toEqual(["config.json", "model.safetensors"]);
+  expect(readFileSync(join(path, "model.safetensors")).equals(whole)).toBe(true);
+  // a place that cannot take files away must not end up with both
+  const { remove: _, ...keeping } = directory(path);
+  await expect(savePretrained(again, keeping, { maxShardSize: 1000 })).rejects.toThrow(
+    /both: has a model\.safetensors, which would be read instead of the \d+ shards; remove it, save elsewhere/,
+  );
+  expect(readFileSync(join(path, "model.safetensors")).equals(whole)).toBe(true);
 });

@@ -3,7 +3,7 @@
  * what is kept on a device, without decoding on the way, or the numbers that they stand for. Plain numbers need no format: they are
  * what a weight is otherwise.
  */
-import type { Device, StoredTensor, TensorSource } from "@lowrank/tensor";
+import type { Device, FileEntry, StoredTensor, TensorSource } from "@lowrank/tensor";
 import { callback, having, name, optional, type Rule } from "@lowrank/tensor/check";
 import { checkForm } from "./form.ts";
 import type { WeightForm } from "./weight.ts";
@@ -16,6 +16,34 @@ export interface LoadTarget {
   readonly transposed: boolean;
   /** Takes scales that are not finite. */
   readonly allowNonFinite: boolean;
+}
+
+/** A weight of a model that is kept in a form. */
+export interface KeptWeight {
+  readonly name: string;
+  readonly form: WeightForm;
+  /** Whether it is the matrix of a product; a table, for instance, is not. */
+  readonly isProjection: boolean;
+}
+
+/** What a checkpoint's config.json is made from, where all of its quantized weights are in one form. */
+export interface KeptWeights {
+  readonly weights: readonly KeptWeight[];
+  /** Modules that stay as they are, in transformers' words for them. */
+  readonly skip: readonly string[];
+  /** `quantization_config` of the file that the model is from: what weights do not show is taken from it. */
+  readonly said: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** How weights of one form stand in a safetensors checkpoint. */
+export interface FormatWriter {
+  /** The entries of a weight, one of them under its name. What the header does not need is read from the device when its turn comes. */
+  entries(name: string, form: WeightForm): Promise<ReadonlyMap<string, FileEntry>>;
+  /**
+   * `quantization_config` of config.json; absent where the entries say everything to whoever reads them.
+   * @throws LowrankError naming a weight that whoever reads the config could not read
+   */
+  config?(kept: KeptWeights): Readonly<Record<string, unknown>>;
 }
 
 export interface Format {
@@ -33,9 +61,16 @@ export interface Format {
   load(device: Device, source: TensorSource, name: string, target: LoadTarget): Promise<WeightForm>;
   /** The numbers that the entries stand for, in the target's shape. @throws as `load` does */
   decode(source: TensorSource, name: string, target: LoadTarget): Promise<StoredTensor>;
-  /** Entries of a file for a weight that is kept in this form; absent where no file can hold it. */
-  encode?(name: string, form: WeightForm): Promise<ReadonlyMap<string, StoredTensor>>;
+  /** Name of the weight that an entry called `name` is written beside, by its name alone: it must not lie there without the others. */
+  partOf?(name: string): string | undefined;
+  /** How such weights are written; absent where no safetensors file holds them. */
+  readonly write?: FormatWriter;
 }
+
+const WRITER = having<FormatWriter>("how weights are written (a FormatWriter)", {
+  entries: callback(),
+  config: optional(callback()),
+});
 
 /** A format among options. */
 export const aFormat: Rule<Format> = having<Format>("a form of weights in files (a Format)", {
@@ -43,7 +78,8 @@ export const aFormat: Rule<Format> = having<Format>("a form of weights in files 
   matches: callback(),
   load: callback(),
   decode: callback(),
-  encode: optional(callback()),
+  partOf: optional(callback()),
+  write: optional(WRITER),
 });
 
 /**

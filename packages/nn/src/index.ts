@@ -18,7 +18,16 @@ export {
   Projection,
   RMSNorm,
 } from "./layers.ts";
-export { aFormat, loadForm, readEntries, type Format, type LoadTarget } from "./format.ts";
+export {
+  aFormat,
+  loadForm,
+  readEntries,
+  type Format,
+  type FormatWriter,
+  type KeptWeight,
+  type KeptWeights,
+  type LoadTarget,
+} from "./format.ts";
 export { LossScaler, type LossScalerOptions, type LossScalerState } from "./loss-scaler.ts";
 export { binaryCrossEntropy, crossEntropy, mse } from "./losses.ts";
 export type { MaterializeOptions, WeightValues } from "./materialize.ts";

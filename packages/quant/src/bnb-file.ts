@@ -23,47 +23,61 @@ import { codeBooks, dynamicMap, type FourBitType } from "./tables.ts";
 export const STATE = "quant_state.bitsandbytes__";
 const KNOWN = new Set(["absmax", "quant_map", "nested_absmax", "nested_quant_map"]);
 
-/** Entries under the weight's name, in the order bitsandbytes writes them. */
-export function toEntries(name: string, state: FourBitState): Map<string, StoredTensor> {
-  const { type, blockSize, shape, codes, scales, sourceDType } = state;
-  checkLengths(
-    `toEntries: ${name}`,
-    codes.length,
-    scales instanceof Float32Array ? scales.length : scales.codes.length,
-    sizeOf(shape),
-    blockSize,
-  );
-  const f32 = (data: Float32Array): StoredTensor => ({ dtype: "f32", shape: [data.length], data });
-  const u8 = (data: Uint8Array, dims: readonly number[] = [data.length]): StoredTensor => ({
-    dtype: "u8",
-    shape: dims,
-    data,
-  });
-  const entries = new Map<string, StoredTensor>([[name, u8(codes, [codes.length, 1])]]);
+/** What of a state is its own, in hand or to be asked for. The tables are the same for all. */
+interface StateParts<T> {
+  readonly codes: T;
+  readonly scales: T;
+  /** Of quantized scales. */
+  readonly outer?: { readonly absmax: T; readonly offset: number };
+}
+
+/**
+ * Entries under the weight's name, in the order bitsandbytes writes them.
+ * @param constant how tables and the state's text are given
+ */
+export function entriesOf<T>(
+  name: string,
+  { type, blockSize, shape, sourceDType }: Omit<FourBitState, "codes" | "scales">,
+  { codes, scales, outer }: StateParts<T>,
+  constant: (data: Float32Array | Uint8Array) => T,
+): Map<string, Entry<T>> {
+  const n = sizeOf(shape);
+  const [bytes, blocks] = [Math.ceil(n / 2), Math.ceil(n / blockSize)];
+  const entry = (dtype: "u8" | "f32", dims: readonly number[], data: T): Entry<T> => ({ dtype, shape: dims, data });
+  const table = (data: Float32Array): Entry<T> => entry("f32", [data.length], constant(data));
+  const entries = new Map<string, Entry<T>>([[name, entry("u8", [bytes, 1], codes)]]);
   const json: [string, unknown][] = [
     ["quant_type", type],
     ["blocksize", blockSize],
     ["dtype", sourceDType],
     ["shape", shape],
   ];
-  if (scales instanceof Float32Array) {
-    entries.set(`${name}.absmax`, f32(scales));
-  } else {
-    entries.set(`${name}.absmax`, u8(scales.codes));
-    entries.set(`${name}.nested_absmax`, f32(scales.absmax));
-    entries.set(`${name}.nested_quant_map`, f32(dynamicMap));
-    json.push(["nested_blocksize", NESTED_BLOCK], ["nested_dtype", "float32"], ["nested_offset", scales.offset]);
+  entries.set(`${name}.absmax`, entry(outer === undefined ? "f32" : "u8", [blocks], scales));
+  if (outer !== undefined) {
+    entries.set(`${name}.nested_absmax`, entry("f32", [Math.ceil(blocks / NESTED_BLOCK)], outer.absmax));
+    entries.set(`${name}.nested_quant_map`, table(dynamicMap));
+    json.push(["nested_blocksize", NESTED_BLOCK], ["nested_dtype", "float32"], ["nested_offset", outer.offset]);
   }
-  entries.set(`${name}.quant_map`, f32(codeBooks[type]));
-  entries.set(
-    `${name}.${STATE}${type}`,
-    u8(
-      Uint8Array.from(pythonJson(Object.fromEntries(json), { floats: new Set(["nested_offset"]) }), (c) =>
-        c.charCodeAt(0),
-      ),
-    ),
-  );
-  return entries;
+  entries.set(`${name}.quant_map`, table(codeBooks[type]));
+  const text = pythonJson(Object.fromEntries(json), { floats: new Set(["nested_offset"]) });
+  const state = Uint8Array.from(text, (c) => c.charCodeAt(0));
+  return entries.set(`${name}.${STATE}${type}`, entry("u8", [state.length], constant(state)));
+}
+
+interface Entry<T> {
+  readonly dtype: "u8" | "f32";
+  readonly shape: readonly number[];
+  readonly data: T;
+}
+
+/** As `entriesOf`, of a state on the host. @throws ShapeError where codes or scales are not as many as the shape needs */
+export function toEntries(name: string, state: FourBitState): Map<string, StoredTensor> {
+  const { codes, scales, shape, blockSize } = state;
+  const plain = scales instanceof Float32Array;
+  const count = plain ? scales.length : scales.codes.length;
+  checkLengths(`toEntries: ${name}`, codes.length, count, sizeOf(shape), blockSize);
+  const parts = plain ? { codes, scales } : { codes, scales: scales.codes, outer: scales };
+  return entriesOf<Float32Array | Uint8Array>(name, state, parts, (data) => data);
 }
 
 /** Whether `names` hold a four-bit weight called `name`. */

@@ -1,5 +1,4 @@
-/** Whole checkpoints in four bits: made tensor by tensor from one at full width, and saved from a model. */
-import type { Module, Weight } from "@lowrank/nn";
+/** Whole checkpoints in four bits, made tensor by tensor from one at full width. */
 import {
   transposeOf,
   LowrankError,
@@ -15,9 +14,7 @@ import {
 } from "@lowrank/tensor";
 import { callback, checkOptions, fields, type Rule } from "@lowrank/tensor/check";
 import { toEntries } from "./bnb-file.ts";
-import { formats } from "./formats/registry.ts";
 import { FOUR_BIT, FOUR_BIT_SPELT } from "./options.ts";
-import { requirePlain } from "./plain.ts";
 import { quantizeFourBit } from "./state.ts";
 import type { FourBitOptions } from "./options.ts";
 
@@ -148,39 +145,6 @@ export async function writeQuantizedCheckpoint(
   await writeParts(sink, parts);
   return done;
 }
-
-/**
- * Writes a model: weights in four bits with bitsandbytes' entries, all others as they are stored. Weights with two names are written once.
- * `quantizedConfigFile` is the config.json that belongs beside it.
- * @throws LowrankError (AdapterError) where the model carries adapters
- */
-export async function writeQuantizedModel(model: Module, sink: ByteSink): Promise<void> {
-  requirePlain("writeQuantizedModel", model);
-  const seen = new Set<Weight>();
-  const parts: Part[] = [];
-  for (const [name, weight] of model.namedWeights()) {
-    if (seen.has(weight)) continue;
-    seen.add(weight);
-    const { form } = weight;
-    if (form === undefined) {
-      parts.push([name, { dtype: weight.parameter.dtype, shape: weight.shape, load: () => weight.read() }]);
-      continue;
-    }
-    const encode = formats.find((format) => format.name === form.kind)?.encode;
-    if (encode === undefined)
-      throw new LowrankError(
-        "FormatError",
-        `${name} is kept as ${form.kind}; only ${WRITTEN} can be written; quantize the model with one of these to save it in four bits`,
-      );
-    for (const [key, tensor] of await encode(name, form)) parts.push(held(key, tensor));
-  }
-  await writeParts(sink, parts);
-}
-
-const WRITTEN = formats
-  .filter((format) => format.encode !== undefined)
-  .map((format) => format.name)
-  .join(" and ");
 
 type Part = readonly [name: string, TensorPlan & { readonly load: () => Promise<StoredTensor> }];
 

@@ -1,6 +1,7 @@
 /** Weights kept in four bits on the device. A product reads them through `dequantize`, so they never exist at full width. */
 import type { WeightForm } from "@lowrank/nn";
-import { transposeOf, ops, type Device, type Parameter, type Tensor } from "@lowrank/tensor";
+import { transposeOf, ops, type Device, type FileEntry, type Parameter, type Tensor } from "@lowrank/tensor";
+import { entriesOf } from "./bnb-file.ts";
 import type { QuantizedFormat } from "./format.ts";
 import { NESTED_BLOCK } from "./nested.ts";
 import { findCodes } from "./on-device.ts";
@@ -72,6 +73,20 @@ export class FourBitWeight implements WeightForm {
             offset: (await f32(this.#nested.offset))[0]!,
           };
     return { ...this.state, codes, scales };
+  }
+
+  /** The entries of a bitsandbytes file: codes and scales are read from the device when their turn comes. */
+  async entries(name: string): Promise<Map<string, FileEntry>> {
+    const nested = this.#nested;
+    const from = (p: Parameter) => async () => (p.dtype === "u8" ? p.data() : Float32Array.from(await p.data()));
+    const parts = {
+      codes: from(this.#codes),
+      scales: from(this.#scales),
+      // the offset stands in the state's text, whose length the header says
+      ...(nested && { outer: { absmax: from(nested.absmax), offset: Number((await nested.offset.data())[0]) } }),
+    };
+    const entries = entriesOf<FileEntry["load"]>(name, this.state, parts, (data) => () => data);
+    return new Map([...entries].map(([key, { data: load, ...entry }]) => [key, { ...entry, load }]));
   }
 
   dispose(): void {

@@ -8,19 +8,10 @@ export {
   quantizeCheckpoint,
   selectFrom,
   writeQuantizedCheckpoint,
-  writeQuantizedModel,
   type CheckpointPart,
   type QuantizeCheckpointOptions,
 } from "./checkpoint.ts";
-export {
-  CONFIG_FLOATS,
-  quantizationConfig,
-  quantizedConfigFile,
-  readQuantizationConfig,
-  skipModules,
-  type QuantizationChoice,
-  type QuantizedConfigOptions,
-} from "./config-file.ts";
+export { CONFIG_FLOATS, quantizationConfig, readQuantizationConfig, type QuantizationChoice } from "./bnb-config.ts";
 export type { QuantizableFormat, QuantizedFormat, QuantizerOptions } from "./format.ts";
 export { formatOf, formats } from "./formats/registry.ts";
 export { loadQuantized, type LoadQuantizedOptions } from "./load.ts";
@@ -44,3 +35,13 @@ export { sizeReport, type SizeReport, type WeightSize } from "./size-report.ts";
 export { dequantizeFourBit, fourBitBytes, quantizeFourBit, type FourBitState } from "./state.ts";
 export type { FourBitOptions } from "./options.ts";
 export { codeBooks, dynamicMap, type FourBitType } from "./tables.ts";
+export {
+  quantizedConfigFile,
+  skipModules,
+  writeQuantizedModel,
+  writtenModel,
+  type QuantizedConfigOptions,
+  type WriteOptions,
+  type WrittenFloat,
+  type WrittenModel,
+} from "./written.ts";

@@ -89,6 +89,8 @@ function roundEven(x: number): number {
 
 export class Int8Weight implements WeightForm {
   readonly kind = "int8";
+  /** Of each row: absmax / 127 rounded, which is what the device has, does not tell it. */
+  readonly absmax: Float32Array;
   readonly #codes: Parameter;
   readonly #scales: Parameter;
   readonly #transposed: boolean;
@@ -100,6 +102,7 @@ export class Int8Weight implements WeightForm {
    */
   constructor(device: Device, { codes, absmax }: Int8Rows, shape: readonly number[], transposed = false) {
     this.#transposed = transposed;
+    this.absmax = absmax;
     this.#codes = device.parameter(
       Uint8Array.from(codes, (q) => q + 128),
       shape,
@@ -119,6 +122,16 @@ export class Int8Weight implements WeightForm {
   value(): Tensor {
     const value = ops.mul(ops.sub(ops.cast(this.#codes.value, this.#scales.dtype), 128), this.#scales.value);
     return this.#transposed ? ops.transpose(value) : value;
+  }
+
+  /** [out, in] */
+  get fileShape(): readonly number[] {
+    return this.#codes.shape;
+  }
+
+  /** The codes as they came, read back. */
+  async readCodes(): Promise<Int8Array> {
+    return Int8Array.from(await this.#codes.data(), (byte) => byte - 128);
   }
 
   dispose(): void {

@@ -167,7 +167,9 @@ describe("what was said and does nothing", () => {
       "none of the file's 1 quantized weights is one of the model's: it has \"bert.first.weight\"",
     );
     expect(await loadQuantized(new Net(), other, device, { nameOf: (n) => `bert.${n}` })).toEqual(["first.weight"]);
-    expect(() => quantizedConfigFile(net, {})).toThrow("no weight of the model is in four bits; quantize it first");
+    expect(() => quantizedConfigFile(net, {})).toThrow(
+      "no weight of the model is in four or eight bits; quantize it first",
+    );
     device.close();
   });
 
@@ -218,7 +220,7 @@ describe("config.json of a quantized model", () => {
       skip: ["head"],
     });
     await quantize(net.freeze(), { include: ["head"] });
-    expect(() => quantizedConfigFile(net, {})).toThrow("some weights are nf4 and some fp4");
+    expect(() => quantizedConfigFile(net, {})).toThrow("some weights are fp4 and some nf4");
   });
 
   it("names a module that stays so that transformers takes no other along", async () => {

@@ -54,8 +54,17 @@ export {
   type TensorSource,
 } from "./files/tensor-source.ts";
 export { SafetensorsFile } from "./safetensors/file.ts";
+export { writeShards, type ShardOptions } from "./safetensors/shard-writer.ts";
 export { openShards, type ShardedSource } from "./safetensors/shards.ts";
-export { serialize, writeSafetensors, type TensorPlan } from "./safetensors/writer.ts";
+export {
+  entryBytes,
+  serialize,
+  writeEntries,
+  writeSafetensors,
+  type FileEntry,
+  type TensorPlan,
+  type WrittenTensor,
+} from "./safetensors/writer.ts";
 export { decodeUtf8, encodeUtf8, tryDecodeUtf8 } from "./utf8.ts";
 export { attentionLayout, type RandomLayout } from "./random/layout.ts";
 export { threefry2x32 } from "./random/threefry.ts";

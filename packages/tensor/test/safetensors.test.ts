@@ -312,6 +312,16 @@ describe("safetensors", () => {
     await expect(openFile(join(import.meta.dirname, "nothing-here"))).rejects.toMatchObject({ code: "FileError" });
   });
 
+  it("signed bytes are written and listed, though nothing computes in them", async () => {
+    const data = Int8Array.of(-128, -1, 0, 127);
+    const file = await SafetensorsFile.open(fromBytes(serialize({ a: { dtype: "i8", shape: [2, 2], data } })));
+    expect(file.info("a")).toMatchObject({ dtype: "I8", shape: [2, 2], bytes: 4 });
+    expect([...(await file.range("a"))]).toEqual([128, 255, 0, 127]);
+    expect(() => serialize({ a: { dtype: "i8", shape: [4], data: new Uint8Array(4) } })).toThrow(
+      '"a" was announced as i8 [4] but has 4 elements of i8 in a Uint8Array',
+    );
+  });
+
   it("writes nothing it could not read: lengths, arrays, names", async () => {
     const one = (name: string, tensor: Partial<StoredTensor>): Uint8Array =>
       serialize(new Map([[name, { dtype: "f32", shape: [2], data: new Float32Array(2), ...tensor } as StoredTensor]]));

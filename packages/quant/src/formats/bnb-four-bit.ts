@@ -1,7 +1,8 @@
 /** NF4 and FP4 as bitsandbytes keeps them: codes under the weight's name, scales, tables and a state beside it. */
-import { readEntries, type LoadTarget, type WeightForm } from "@lowrank/nn";
+import { readEntries, type LoadTarget } from "@lowrank/nn";
 import { transposeOf, LowrankError, readTensor, type TensorSource } from "@lowrank/tensor";
-import { fromEntries, STATE, toEntries } from "../bnb-file.ts";
+import { bnbConfig } from "../bnb-config.ts";
+import { fromEntries, STATE } from "../bnb-file.ts";
 import { fourBit, FourBitWeight } from "../four-bit.ts";
 import type { QuantizableFormat } from "../format.ts";
 import { dequantizeFourBit, type FourBitState } from "../state.ts";
@@ -35,7 +36,14 @@ export function bnbFourBit(type: FourBitType): QuantizableFormat {
       const [out, into] = state.shape as [number, number];
       return { dtype: "f32", shape: target.shape, data: target.transposed ? transposeOf(data, out, into) : data };
     },
-    encode: async (name, form: WeightForm) => toEntries(name, await (form as FourBitWeight).read()),
+    partOf: (name) => /^(.*)\.(?:quant_state\..*|absmax|quant_map|nested_absmax|nested_quant_map)$/.exec(name)?.[1],
+    write: {
+      entries: (name, form) => (form as FourBitWeight).entries(name),
+      config: (kept) => {
+        const doubleQuantization = kept.weights.some(({ form }) => (form as FourBitWeight).doubleQuantized);
+        return bnbConfig(kept, { format: type, doubleQuantization });
+      },
+    },
     quantizer: {
       takes: ["blockSize", "doubleQuantization", "on"],
       make: ({ on: _, ...options }, transposed) => fourBit({ ...options, type }, transposed),

@@ -1,6 +1,7 @@
 /** Rows in eight bits as bitsandbytes keeps them: I8 codes under the weight's name, the rows' largest magnitudes as `SCB`. */
 import type { LoadTarget } from "@lowrank/nn";
-import { transposeOf, LowrankError, readTensor, type TensorSource } from "@lowrank/tensor";
+import { transposeOf, LowrankError, readTensor, type FileEntry, type TensorSource } from "@lowrank/tensor";
+import { bnbConfig } from "../bnb-config.ts";
 import type { QuantizableFormat } from "../format.ts";
 import { dequantizeRows, eightBit, Int8Weight, type Int8Rows } from "../int8.ts";
 
@@ -57,6 +58,19 @@ export const bnbInt8: QuantizableFormat = {
     const [out, into] = source.info(name).shape as [number, number];
     const data = dequantizeRows(await rowsOf(source, name, target), into);
     return { dtype: "f32", shape: target.shape, data: target.transposed ? transposeOf(data, out, into) : data };
+  },
+  partOf: (name) => (name.endsWith(".SCB") ? beside(name, "weight") : undefined),
+  write: {
+    async entries(name, form) {
+      const weight = form as Int8Weight;
+      const [rows] = weight.fileShape;
+      return new Map<string, FileEntry>([
+        [name, { dtype: "i8", shape: weight.fileShape, load: () => weight.readCodes() }],
+        [beside(name, "SCB"), { dtype: "f32", shape: [rows!], load: () => weight.absmax }],
+        [beside(name, LAYOUT), { dtype: "u8", shape: [], load: () => Uint8Array.of(0) }],
+      ]);
+    },
+    config: (kept) => bnbConfig(kept, { format: "int8", doubleQuantization: false }),
   },
   // one plain scale a row, made on the host
   quantizer: { takes: [], make: (_, transposed) => eightBit(transposed) },

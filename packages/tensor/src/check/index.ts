@@ -1,6 +1,6 @@
 /** Checks of what comes from outside, shared by all packages; and the JSON that goes out to Python. */
 export { device } from "./device.ts";
-export { files } from "./files.ts";
+export { files, writableFiles } from "./files.ts";
 export { parseJson } from "./json.ts";
 export { editDistance, nearestName, suggestion } from "./nearest.ts";
 export { pythonFloat, pythonJson, type PythonJsonOptions } from "./python-json.ts";

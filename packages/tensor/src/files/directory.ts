@@ -1,11 +1,11 @@
 /** A directory on disk as a store of files, in Node, Deno and Bun. */
-import { DeviceError } from "../errors.ts";
+import { DeviceError, LowrankError } from "../errors.ts";
 import { decodeUtf8 } from "../utf8.ts";
 import { openFile } from "./open-file.ts";
 import type { WritableFiles } from "./store.ts";
 
 interface WriteHandle {
-  write(bytes: Uint8Array): Promise<unknown>;
+  write(bytes: Uint8Array): Promise<{ readonly bytesWritten: number }>;
   sync(): Promise<void>;
   close(): Promise<void>;
 }
@@ -18,6 +18,9 @@ interface Fs {
   rm(path: string, options: { force: boolean }): Promise<void>;
   readdir(path: string): Promise<string[]>;
 }
+
+/** Bytes that are handed to the system at once. */
+const PIECE = 1 << 30;
 
 /** A whole text file. @throws LowrankError where it is no regular file or is not UTF-8 */
 async function textOf(path: string): Promise<string> {
@@ -46,13 +49,19 @@ export function directory(path: string): WritableFiles {
     text: (name) => textOf(at(name)),
     open: (name) => openFile(at(name)),
     list: async () => (await fs.readdir(path)).sort(),
+    remove: (name) => fs.rm(at(name), { force: true }),
     async write(name, produce) {
-      await fs.mkdir(path, { recursive: true });
+      const failed = (cause: unknown): never => {
+        throw new LowrankError("FileError", `${at(name)}: cannot be written: ${(cause as Error).message}`, { cause });
+      };
+      await fs.mkdir(path, { recursive: true }).catch(failed);
       const draft = at(`.${name}.${process?.pid ?? 0}.part`);
-      const handle = await fs.open(draft, "w");
+      const handle = await fs.open(draft, "w").catch(failed);
       try {
         await produce(async (bytes) => {
-          await handle.write(bytes);
+          // a system may take less than it is given, and takes no more than 2 GiB
+          for (let at = 0; at < bytes.length;)
+            at += (await handle.write(bytes.subarray(at, at + PIECE)).catch(failed)).bytesWritten;
         });
         await handle.sync();
         await handle.close();

@@ -21,4 +21,6 @@ export interface Files {
 export interface WritableFiles extends Files {
   /** Writes a file whole or not at all. */
   write(name: string, produce: (sink: ByteSink) => Promise<void>): Promise<void>;
+  /** Takes a file away that is there; absent where a place cannot. */
+  remove?(name: string): Promise<void>;
 }

@@ -1,18 +1,29 @@
 /** Writing safetensors byte for byte as Hugging Face does: compact JSON padded to 8 bytes, entries by dtype rank and then by name. */
-import { dtypes, type DType } from "../dtype.ts";
+import { dtypes, type DType, type TypedArray } from "../dtype.ts";
 import { FormatError, quote, ShapeError } from "../errors.ts";
 import { sizeOf } from "../shape.ts";
 import { encodeUtf8 } from "../utf8.ts";
 import type { ByteSink } from "../files/store.ts";
-import { PLAIN_NAMES, type StoredTensor } from "../files/tensor-source.ts";
+import { PLAIN_NAMES } from "../files/tensor-source.ts";
 import { FILE_DTYPES } from "./header.ts";
 
 const RANK = new Map(Object.keys(FILE_DTYPES).map((name, i) => [name, i]));
 
 /** What has to be known before the first byte is written. */
 export interface TensorPlan {
-  readonly dtype: DType;
+  /** Signed bytes are in files only: no device computes in them. */
+  readonly dtype: DType | "i8";
   readonly shape: readonly number[];
+}
+
+/** A tensor as it is written. */
+export interface WrittenTensor extends TensorPlan {
+  readonly data: TypedArray | Int8Array;
+}
+
+/** A tensor of a file to be: what its header says, and the numbers, which are asked for when their turn comes. */
+export interface FileEntry extends TensorPlan {
+  load(): Promise<WrittenTensor["data"]> | WrittenTensor["data"];
 }
 
 /**
@@ -22,7 +33,7 @@ export interface TensorPlan {
 export async function writeSafetensors(
   sink: ByteSink,
   plan: ReadonlyMap<string, TensorPlan>,
-  load: (name: string) => Promise<StoredTensor> | StoredTensor,
+  load: (name: string) => Promise<WrittenTensor> | WrittenTensor,
   metadata: Readonly<Record<string, string>> = { format: "pt" },
 ): Promise<void> {
   const names = fileOrder(plan);
@@ -32,13 +43,26 @@ export async function writeSafetensors(
   }
 }
 
+/** One file of these tensors. */
+export function writeEntries(sink: ByteSink, entries: ReadonlyMap<string, FileEntry>): Promise<void> {
+  return writeSafetensors(sink, entries, async (name) => {
+    const entry = entries.get(name)!;
+    return { dtype: entry.dtype, shape: entry.shape, data: await entry.load() };
+  });
+}
+
+/** Bytes of a tensor in a file. */
+export function entryBytes({ dtype, shape }: TensorPlan): number {
+  return sizeOf(shape) * heldAs(dtype).bytes;
+}
+
 /** The whole file in memory. */
 export function serialize(
-  tensors: ReadonlyMap<string, StoredTensor> | Readonly<Record<string, StoredTensor>>,
+  tensors: ReadonlyMap<string, WrittenTensor> | Readonly<Record<string, WrittenTensor>>,
   metadata: Readonly<Record<string, string>> = { format: "pt" },
 ): Uint8Array {
   const map =
-    tensors instanceof Map ? (tensors as ReadonlyMap<string, StoredTensor>) : new Map(Object.entries(tensors));
+    tensors instanceof Map ? (tensors as ReadonlyMap<string, WrittenTensor>) : new Map(Object.entries(tensors));
   const names = fileOrder(map);
   const parts = [headerBytes(map, names, metadata), ...names.map((n) => bytesOf(n, map.get(n)!, map.get(n)!))];
   const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
@@ -51,8 +75,8 @@ export function serialize(
 }
 
 /** @throws ShapeError where the numbers are not those that the header announces */
-function bytesOf(name: string, { dtype, data }: StoredTensor, wanted: TensorPlan): Uint8Array {
-  if (dtype !== wanted.dtype || data.length !== sizeOf(wanted.shape) || !(data instanceof dtypes[dtype].array)) {
+function bytesOf(name: string, { dtype, data }: WrittenTensor, wanted: TensorPlan): Uint8Array {
+  if (dtype !== wanted.dtype || data.length !== sizeOf(wanted.shape) || !(data instanceof heldAs(dtype).array)) {
     throw new ShapeError(
       `safetensors: ${quote(name)} was announced as ${wanted.dtype} [${wanted.shape.join(", ")}] but has ${data.length} elements of ${dtype} in a ${data.constructor.name}`,
     );
@@ -60,8 +84,20 @@ function bytesOf(name: string, { dtype, data }: StoredTensor, wanted: TensorPlan
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
+/** What holds numbers of a dtype. */
+function heldAs(dtype: TensorPlan["dtype"]): {
+  readonly bytes: number;
+  readonly array: abstract new (buffer: ArrayBuffer) => object;
+} {
+  return dtype === "i8" ? { bytes: 1, array: Int8Array } : dtypes[dtype];
+}
+
+function nameOf(dtype: TensorPlan["dtype"]): string {
+  return dtype === "i8" ? "I8" : PLAIN_NAMES[dtype];
+}
+
 function fileOrder(plan: ReadonlyMap<string, TensorPlan>): string[] {
-  const rank = (name: string): number => RANK.get(PLAIN_NAMES[plan.get(name)!.dtype])!;
+  const rank = (name: string): number => RANK.get(nameOf(plan.get(name)!.dtype))!;
   return [...plan.keys()].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
 }
 
@@ -86,10 +122,10 @@ function headerBytes(
     if (typeof value !== "string")
       throw new FormatError(`safetensors: metadata ${quote(key)} must be a string, got ${quote(value)}`);
   for (const name of names) {
-    const { dtype, shape } = plan.get(name)!;
-    const end = offset + sizeOf(shape) * dtypes[dtype].bytes;
+    const entry = plan.get(name)!;
+    const end = offset + entryBytes(entry);
     entries.push(
-      `${JSON.stringify(checkName(name))}:${JSON.stringify({ dtype: PLAIN_NAMES[dtype], shape, data_offsets: [offset, end] })}`,
+      `${JSON.stringify(checkName(name))}:${JSON.stringify({ dtype: nameOf(entry.dtype), shape: entry.shape, data_offsets: [offset, end] })}`,
     );
     offset = end;
   }

@@ -1,5 +1,5 @@
 /** `quantization_config` of a checkpoint's config.json, in the form of transformers' BitsAndBytesConfig. */
-import { Projection, type Module } from "@lowrank/nn";
+import type { KeptWeights } from "@lowrank/nn";
 import { LowrankError, quote } from "@lowrank/tensor";
 import {
   absent,
@@ -12,13 +12,10 @@ import {
   name,
   oneOf,
   optional,
-  pythonJson,
   real,
   type Rule,
 } from "@lowrank/tensor/check";
-import { FourBitWeight } from "./four-bit.ts";
 import { FOUR_BIT_SPELT } from "./options.ts";
-import { requirePlain } from "./plain.ts";
 import type { FourBitOptions } from "./options.ts";
 
 export interface QuantizationChoice extends Omit<FourBitOptions, "type" | "blockSize"> {
@@ -30,7 +27,8 @@ export interface QuantizationChoice extends Omit<FourBitOptions, "type" | "block
   readonly skip?: readonly string[];
 }
 
-const COMPUTE: Rule<string> = oneOf("float32", "float16", "bfloat16");
+/** What products compute in. */
+export const COMPUTE: Rule<string> = oneOf("float32", "float16", "bfloat16");
 const CHOICE: Rule<QuantizationChoice> = fields<QuantizationChoice>(
   {
     format: optional(oneOf("nf4", "fp4", "int8")),
@@ -83,68 +81,27 @@ export function quantizationConfig(choice: QuantizationChoice = {}): Record<stri
 /** Keys of a config.json whose numbers are floats in Python and have to be written so. */
 export const CONFIG_FLOATS: ReadonlySet<string> = new Set(["llm_int8_threshold"]);
 
-export interface QuantizedConfigOptions {
-  readonly computeDType?: string;
-}
-const CONFIG_OPTIONS: Rule<QuantizedConfigOptions> = fields<QuantizedConfigOptions>(
-  { computeDType: optional(COMPUTE) },
-  { spelt: { computeDtype: "computeDType", bnb_4bit_compute_dtype: "computeDType" } },
-);
+/** Keys of a file that weights do not show: kept where the model's own file has them. */
+const KEPT = ["bnb_4bit_compute_dtype", "llm_int8_threshold", "llm_int8_enable_fp32_cpu_offload"];
 
 /**
- * Text of the config.json to lie beside what `writeQuantizedModel` writes: the model's own config with a `quantization_config` that is read
- * off the weights, so that transformers (5 or later) makes four-bit layers of exactly those that are in four bits.
- * @param config of the model, as `readConfig` gives it
- * @throws LowrankError (QuantizationError) where nothing is in four bits, or in both kinds, which one config cannot say
+ * What a checkpoint says of weights in one of bitsandbytes' forms, so that transformers (5 or later) makes such layers of exactly those.
+ * @throws LowrankError (QuantizationError) naming a weight that is no layer's: bitsandbytes keeps no other
  */
-export function quantizedConfigFile(
-  model: Module,
-  config: Readonly<Record<string, unknown>>,
-  options: QuantizedConfigOptions = {},
-): string {
-  const read = checkOptions("quantizedConfigFile", CONFIG_OPTIONS, options);
-  requirePlain("quantizedConfigFile", model);
-  const forms = [...model.namedModules()].flatMap(([, m]) =>
-    m instanceof Projection && m.weight.form instanceof FourBitWeight ? [m.weight.form] : [],
-  );
-  const kinds = [...new Set(forms.map((f) => f.state.type))];
-  if (kinds.length !== 1)
+export function bnbConfig({ weights, skip, said }: KeptWeights, choice: QuantizationChoice): Record<string, unknown> {
+  const other = weights.find(({ isProjection }) => !isProjection);
+  if (other !== undefined)
     throw new LowrankError(
       "QuantizationError",
-      `quantizedConfigFile: ${kinds.length === 0 ? "no weight of the model is in four bits; quantize it first" : "some weights are nf4 and some fp4, and one config.json has one type"}`,
+      `${other.name} is kept as ${other.form.kind} and is no matrix of a layer, and transformers reads bitsandbytes' entries of layers only; keep it in f16 or bf16 (planQuantization's "embeddings"), or write it as numbers (savePretrained's "dequantize")`,
     );
-  const choice = {
-    format: kinds[0]!,
-    doubleQuantization: forms.some((f) => f.doubleQuantized),
-    skip: skipModules(model),
-    ...read,
-  };
-  return `${pythonJson({ ...config, quantization_config: quantizationConfig(choice) }, { floats: CONFIG_FLOATS, indent: 2, sortKeys: true })}\n`;
-}
-
-/** A model of a family says under which second name a checkpoint may hold a weight: output layers that are the embedding table. */
-interface Tied {
-  readonly tied?: ReadonlyMap<string, string>;
-}
-
-/**
- * `llm_int8_skip_modules` for the projections that are not quantized, and for output layers that share the embedding table, which are
- * modules of their own in transformers. transformers takes an entry as a regular expression for the beginning of a path, up to a dot or its
- * end, and also as plain text for the end of a path, dot or not: `classifier` takes `pre_classifier` along. Where that would take a quantized
- * one, the entry is a pattern for the whole path and for nothing else.
- */
-export function skipModules(model: Module & Tied): string[] {
-  const quantized = new Set<string>();
-  const kept = new Set<string>();
-  for (const [path, m] of model.namedModules())
-    if (m instanceof Projection) (m.weight.form === undefined ? kept : quantized).add(path);
-  for (const second of model.tied?.values() ?? []) {
-    const path = second.replace(/\.weight$/, "");
-    if (path !== second && !quantized.has(path)) kept.add(path);
-  }
-  return [...kept].map((path) =>
-    [...quantized].some((q) => q.endsWith(path) || q.startsWith(`${path}.`)) ? `${path.replaceAll(".", "\\.")}$` : path,
-  );
+  const kept = KEPT.flatMap((key) => {
+    const value = said?.[key];
+    return value === undefined || value === null
+      ? []
+      : [[key, typeof value === "string" ? value.replace("torch.", "") : value]];
+  });
+  return { ...quantizationConfig({ ...choice, skip }), ...(Object.fromEntries(kept) as object) };
 }
 
 interface FileConfig {
