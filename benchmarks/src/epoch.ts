@@ -6,13 +6,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import {
-  adaptClassifier,
-  batchInputs,
+  adaptBase,
   epochBatches,
+  evaluationBatches,
   evaluator,
   loadStudy,
   plannedRuns,
   prepareTask,
+  taskOf,
   trainingStep,
 } from "@lowrank/lab";
 import { init } from "@lowrank/tensor";
@@ -44,16 +45,25 @@ function epoch(threads: number): Benchmark {
         "configs.lora.dropout=0.1",
       ];
       const { config, seed } = plannedRuns(loadStudy("planted", { set })).find((run) => run.config.name === "lora")!;
-      const task = await prepareTask(config, { dataFolder: "", cacheFolder: "" }, device);
-      const adapted = await adaptClassifier(await task.base(seed), config.method, seed, STEPS);
-      const training = trainingStep(adapted, config.train, () => config.train.lr, seed, device);
-      const options = { rows: batch, multiple: task.multiple, padId: task.padId };
-      const evaluation = evaluator(adapted.classifier, task.dev, task.labels, options, device);
+      const task = taskOf(config);
+      const data = await prepareTask(config, { dataFolder: "", cacheFolder: "" }, device);
+      const adapted = await adaptBase(await data.base(seed), config.method, seed, STEPS);
+      const training = trainingStep(task, adapted, config.train, () => config.train.lr, seed, device);
+      const shape = { rows: batch, multiple: data.multiple };
+      const evaluation = evaluator(
+        {
+          task,
+          base: adapted.base,
+          metrics: [],
+          batches: () => evaluationBatches(data.dev, shape),
+          scorer: () => data.scorer(),
+        },
+        device,
+      );
       let done = 0;
       return {
         async run() {
-          for (const members of epochBatches(task.train, options, seed, done++))
-            await training.run(batchInputs(members));
+          for (const members of epochBatches(data.train, shape, seed, done++)) await training.run(members.inputs);
           await evaluation.run();
         },
         close: () => device.close(),

@@ -2,7 +2,7 @@
  * @module
  * Tasks, studies and runs as functions: what the `lowrank` command is made of.
  */
-export { loadStudy, plannedRuns, type PlannedRun, type ResolvedConfig } from "./config/load.ts";
+export { loadStudy, plannedRuns, type PlannedRun } from "./config/load.ts";
 export { PRESETS } from "./config/presets.ts";
 export type * from "./config/study.ts";
 export { InputError, RunError } from "./errors.ts";
@@ -20,10 +20,12 @@ export {
 } from "./study/peak-rss.ts";
 export { planStudy } from "./study/plan-study.ts";
 export { runStudy, type StudyOutcome } from "./study/run-study.ts";
-export { prepareTask } from "./tasks/prepare.ts";
-export type { PreparedTask, TaskEnvironment } from "./tasks/task.ts";
-export { adaptClassifier, type AdaptedClassifier } from "./train/adapt.ts";
-export { batchInputs, epochBatches, evaluationBatches } from "./train/batches.ts";
+export { prepareTask, taskOf } from "./tasks/prepare.ts";
+export { adaptBase, type AdaptedBase } from "./train/adapt.ts";
+export { epochBatches, evaluationBatches } from "./train/batches.ts";
+export type * from "./data/examples.ts";
+export type * from "./records/metric.ts";
+export type * from "./records/task.ts";
 export { evaluator, type Evaluator } from "./train/evaluate.ts";
-export { predictParameters, type BertSizes } from "./train/predict.ts";
+export { predictParameters } from "./train/predict.ts";
 export { trainingStep, type TrainingStep } from "./train/step.ts";

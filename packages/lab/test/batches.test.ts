@@ -1,6 +1,6 @@
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
-import { classificationBatch, IGNORED, type ClassificationSet } from "../src/data/classification.ts";
+import { ClassificationExamples, IGNORED } from "../src/data/classification.ts";
 import {
   evaluationGroups,
   paddedLength,
@@ -69,12 +69,13 @@ function tokens(sequences: readonly (readonly number[])[]): TokenSet {
 
 describe("a classification batch", () => {
   it("pads columns with the pad id and fills rows that count for nothing", () => {
-    const set: ClassificationSet = { tokens: tokens([[5, 6, 7], [8]]), labels: Int32Array.of(1, 0) };
-    const batch = classificationBatch(set, Int32Array.of(1, 0), { rows: 3, multiple: 4, padId: 9 });
-    expect(batch.length).toBe(4);
-    expect([...batch.inputIds]).toEqual([8, 9, 9, 9, 5, 6, 7, 9, 9, 9, 9, 9]);
-    expect([...batch.attentionMask]).toEqual([1, 0, 0, 0, 1, 1, 1, 0, 1, 0, 0, 0]);
-    expect([...batch.labels]).toEqual([0, 1, IGNORED]);
+    const set = { tokens: tokens([[5, 6, 7], [8]]), labels: Int32Array.of(1, 0) };
+    const batch = new ClassificationExamples(set, 9).batch(Int32Array.of(1, 0), { rows: 3, multiple: 4 });
+    const { inputIds, attentionMask, labels } = batch.inputs;
+    expect([batch.length, batch.counted, inputIds!.shape, labels!.shape]).toEqual([4, 2, [3, 4], [3]]);
+    expect(inputIds!.data).toEqual(Int32Array.of(8, 9, 9, 9, 5, 6, 7, 9, 9, 9, 9, 9));
+    expect(attentionMask!.data).toEqual(Uint8Array.of(1, 0, 0, 0, 1, 1, 1, 0, 1, 0, 0, 0));
+    expect(labels!.data).toEqual(Int32Array.of(0, 1, IGNORED));
   });
 });
 

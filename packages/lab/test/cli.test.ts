@@ -50,7 +50,7 @@ describe("bad input", () => {
     [["run"], "lowrank: missing required argument 'study'\n"],
     [
       ["run", "sst2"],
-      `lowrank: preset sst2: a base is needed: --base DIR with a BERT checkpoint, or "model" sizes for a random one\n`,
+      `lowrank: preset sst2: a base is needed: --base DIR with a checkpoint, or "model" sizes for a random one\n`,
     ],
     [
       ["run", "sst2", "--base", "/nowhere/at-all"],

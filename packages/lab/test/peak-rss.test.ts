@@ -2,20 +2,19 @@ import { init } from "@lowrank/tensor";
 import { expect, it } from "vitest";
 import { loadStudy, plannedRuns } from "../src/config/load.ts";
 import { ProcessMemory } from "../src/study/peak-rss.ts";
-import { adaptClassifier } from "../src/train/adapt.ts";
-import { bertConfig, randomClassifier } from "../src/train/classifier.ts";
+import { drawBase } from "../src/bases/make.ts";
+import { drawnPlan } from "../src/bases/plan.ts";
+import { classification } from "../src/tasks/classification.ts";
+import { adaptBase } from "../src/train/adapt.ts";
 import { trainingStep } from "../src/train/step.ts";
 
 it("a training step runs in an arena of the planned bytes", async () => {
   const { config, seed } = plannedRuns(loadStudy("planted")).find((run) => run.config.name === "lora")!;
   const device = await init({ device: "wasm", threads: 1 });
-  const classifier = await randomClassifier(
-    bertConfig(config.model!, { vocab: 32, positions: 8, labels: 2 }),
-    seed,
-    device,
-  );
+  const plan = drawnPlan(config.model!, "SEQ_CLS", { vocab: 32, positions: 8, labels: 2 });
   const step = trainingStep(
-    await adaptClassifier(classifier, config.method, seed, 1),
+    classification,
+    await adaptBase(await drawBase(plan, "SEQ_CLS", seed, device), config.method, seed, 1),
     config.train,
     () => 1e-3,
     seed,

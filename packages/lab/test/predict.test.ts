@@ -1,16 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { predictParameters, type BertSizes } from "../src/train/predict.ts";
+import { metaModel } from "@lowrank/models";
+import { shapeOf } from "../src/bases/shape.ts";
+import { predictParameters } from "../src/train/predict.ts";
 import type { LoraMethod } from "../src/config/study.ts";
 
-const bertBase: BertSizes = {
-  vocab: 30522,
-  positions: 512,
-  types: 2,
-  hidden: 768,
-  layers: 12,
-  intermediate: 3072,
-  labels: 2,
-};
+/** bert-base-uncased is what a config.json without sizes means. */
+const bertBase = shapeOf(metaModel("BertForSequenceClassification", { model_type: "bert" }), "SEQ_CLS");
 const plain = { storage: "f32", precision: "f32", gradientCheckpointing: false, train: {} } as const;
 const lora = (overrides: Partial<LoraMethod> = {}): LoraMethod => ({
   method: "lora",

@@ -6,15 +6,15 @@ import { loadAdapter } from "@lowrank/peft";
 import { init, svd, type Device } from "@lowrank/tensor";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadStudy, plannedRuns, type ResolvedConfig } from "../src/config/load.ts";
-import type { PlantedRankTask } from "../src/config/study.ts";
+import { loadStudy, plannedRuns } from "../src/config/load.ts";
+import type { ResolvedConfig } from "../src/config/study.ts";
 import type { RunResult } from "../src/store/result.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { planStudy } from "../src/study/plan-study.ts";
 import { rankPicture, summarizeRecovery } from "../src/study/rank-picture.ts";
-import { effectiveRanks, rankRecovery, spearman } from "../src/study/rank-recovery.ts";
+import { effectiveRanks, rankRecovery, spearman } from "../src/statistics/rank-recovery.ts";
 import { runStudy, type StudyOutcome } from "../src/study/run-study.ts";
-import { plantedRank, preparePlantedRank } from "../src/tasks/planted-rank.ts";
+import { plantedRank, preparePlantedRank, type PlantedRankTask } from "../src/tasks/planted-rank.ts";
 
 const SMALL = [
   "task.train=96",
@@ -117,7 +117,7 @@ describe("the picture of ranks", () => {
 describe("the planted-rank task", () => {
   const prepare = async (...set: string[]) => {
     const { config } = plannedRuns(loadStudy("planted-rank", { set: [...SMALL, ...set] }))[0]!;
-    return { config, task: await preparePlantedRank(config.task as PlantedRankTask, config, device) };
+    return { config, task: await preparePlantedRank(config.task as PlantedRankTask, config, undefined, device) };
   };
 
   it("labels by what stands out among more than two labels", async () => {

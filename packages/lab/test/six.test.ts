@@ -11,7 +11,8 @@ import type { RunResult } from "../src/store/result.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { planStudy } from "../src/study/plan-study.ts";
 import { runStudy } from "../src/study/run-study.ts";
-import { bertConfig, randomClassifier } from "../src/train/classifier.ts";
+import { drawBase } from "../src/bases/make.ts";
+import { drawnPlan } from "../src/bases/plan.ts";
 import { allocationProof, dtypeProof, objectiveProof, quantizationProof } from "../src/train/numerics-proofs.ts";
 
 /** The six of `sst2-six` on a task that needs no data. */
@@ -101,8 +102,9 @@ describe("a switch that is off fails its proof", () => {
     ({ ...detail(name, "dtypes"), products: detail(name, "dtypes")["products"], storage: {}, reductions: {} }) as never;
 
   it("four bits", async () => {
-    const sizes = bertConfig(loadStudy("sst2-six", { set: SMALL }).model!, { vocab: 64, positions: 6, labels: 2 });
-    const classifier = await randomClassifier(sizes, 1, device);
+    const needs = { vocab: 64, positions: 6, labels: 2 };
+    const sizes = drawnPlan(loadStudy("sst2-six", { set: SMALL }).model!, "SEQ_CLS", needs);
+    const classifier = await drawBase(sizes, "SEQ_CLS", 1, device);
     const [full, other] = [Float64Array.of(1, 2), Float64Array.of(1, 2.1)];
     expect((await quantizationProof(classifier, methodOf("b-q4"), full, other)).holds).toBe(false);
     expect((await quantizationProof(classifier, methodOf("b-fp"), undefined, undefined)).holds).toBe(true);

@@ -19,7 +19,8 @@ import { lockFolder } from "../src/store/lock.ts";
 import type { RunResult } from "../src/store/result.ts";
 import { RunStore, type RunFolder } from "../src/store/run-store.ts";
 import { indistinguishable, resultsCsv, spread, summarize, summaryTable } from "../src/store/summary.ts";
-import { argmaxRows, classificationMetrics, meanCrossEntropy } from "../src/train/metrics.ts";
+import { argmaxRows, meanCrossEntropy } from "../src/tasks/classification.ts";
+import { metricsOf } from "./metrics-of.ts";
 
 function result(config: string, seed: number, accuracy: number, overrides: Partial<RunResult> = {}): RunResult {
   const evaluation = { step: 10, epoch: 1, loss: 0.5, accuracy, f1: accuracy, f1Classes: [1], examples: 100 };
@@ -343,7 +344,7 @@ describe("the summary", () => {
 describe("metrics", () => {
   it("agree with hand counts", () => {
     // tp 2, fp 1, fn 1, tn 1: accuracy 3/5, F1 = 2·2 / (3 + 3).
-    expect(classificationMetrics([1, 1, 1, 0, 0], [1, 1, 0, 1, 0], 2)).toEqual({
+    expect(metricsOf([1, 1, 1, 0, 0], [1, 1, 0, 1, 0], 2)).toEqual({
       accuracy: 0.6,
       f1: 2 / 3,
       f1Classes: [1],
@@ -358,11 +359,11 @@ describe("metrics", () => {
 
   it("leave classes out of macro F1 that neither labels nor predictions hold, and say which are in", () => {
     // per class 2/3, 1, 2/3 over classes 0, 1, 3 of four: scikit-learn gives 0.7778, a mean over all four 0.5833
-    expect(classificationMetrics([0, 1, 0, 3], [0, 1, 3, 3], 4)).toEqual({
+    expect(metricsOf([0, 1, 0, 3], [0, 1, 3, 3], 4)).toEqual({
       accuracy: 0.75,
       f1: (2 / 3 + 1 + 2 / 3) / 3,
       f1Classes: [0, 1, 3],
     });
-    expect(classificationMetrics([], [], 4).f1).toBeNaN();
+    expect(metricsOf([], [], 4)["f1"]).toBeNaN();
   });
 });

@@ -13,8 +13,7 @@ import { RunStore } from "../src/store/run-store.ts";
 import { planStudy, type StudyRun } from "../src/study/plan-study.ts";
 import { dryRun } from "../src/study/dry-run.ts";
 import { runStudy, type StudyOutcome } from "../src/study/run-study.ts";
-import { plantedUpdate, preparePlantedRank } from "../src/tasks/planted-rank.ts";
-import type { PlantedRankTask } from "../src/config/study.ts";
+import { plantedUpdate, preparePlantedRank, type PlantedRankTask } from "../src/tasks/planted-rank.ts";
 import { writeToyData } from "./toy-data.ts";
 
 const SMALL = [
@@ -411,7 +410,7 @@ describe("a run's folder", () => {
     });
     await loadAdapter(model, directory(join(folder, "adapter")), { device });
     model.eval();
-    const { dev } = await preparePlantedRank(run!.resolved.task as PlantedRankTask, run!.resolved, device);
+    const { dev } = await preparePlantedRank(run!.resolved.task as PlantedRankTask, run!.resolved, undefined, device);
     const { logits } = model.forward({ inputIds: device.tensor(Int32Array.from(dev.tokens.ids), [32, 6]) });
     const [said] = readFileSync(join(folder, "predictions.jsonl"), "utf8")
       .trim()
@@ -438,7 +437,7 @@ describe("a run's folder", () => {
 describe("the planted-rank task", () => {
   const prepare = (set: string[] = []) => {
     const { config } = plannedRuns(loadStudy("planted", { set: [...SMALL, ...set] }))[0]!;
-    return preparePlantedRank(config.task as PlantedRankTask, config, device);
+    return preparePlantedRank(config.task as PlantedRankTask, config, undefined, device);
   };
 
   it("is decided by its seed, has balanced labels and learnable noise", async () => {

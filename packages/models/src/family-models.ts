@@ -42,6 +42,7 @@ const aFamily: Rule<ModelFamily> = having<ModelFamily>("what is true of a family
   floatKeys: names,
   parse: callback(),
   file: callback(),
+  sized: optional(callback()),
 });
 
 const members = having<ModelClass>("a class of models, such as BertModel", { architecture: name, family: aFamily });

@@ -31,7 +31,7 @@ export type {
 export { groupTensors, type TensorGroup } from "./inspect/groups.ts";
 export { inspectCheckpoint, type InspectedCheckpoint, type InspectOptions } from "./inspect/inspect.ts";
 export type { LoadOptions, LoadReport } from "./load.ts";
-export { PretrainedModel, type ModelClass, type ModelFamily } from "./pretrained.ts";
+export { PretrainedModel, type ModelClass, type ModelFamily, type DrawnSizes } from "./pretrained.ts";
 export {
   architectureFor,
   architectureOf,

@@ -6,6 +6,20 @@ import { requireBuilt, type ConfigOverrides, type ModelConfig } from "./shared/c
 import { inputsRule, type InputRules, type ModelInputs } from "./shared/inputs.ts";
 import type { ModelOutputs } from "./shared/outputs.ts";
 
+/** Sizes of a model that is drawn and not loaded, in words that all families share. */
+export interface DrawnSizes {
+  readonly vocab: number;
+  /** The longest sequence. */
+  readonly positions: number;
+  readonly hidden: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly intermediate: number;
+  /** Of every dropout that the family has. */
+  readonly dropout: number;
+  readonly initializerRange: number;
+}
+
 /** What is true of all models of a family, and how its `config.json` is read and written. */
 export interface ModelFamily<Config = ModelConfig> extends FamilyFacts {
   /** What a model with a head puts before the names of its base, such as `bert.`; a checkpoint of the bare base leaves it out. */
@@ -17,6 +31,8 @@ export interface ModelFamily<Config = ModelConfig> extends FamilyFacts {
   parse(source: ConfigSource, overrides?: ConfigOverrides): Config;
   /** The config as a file for one architecture. */
   file(config: Config, architecture: string): Record<string, unknown>;
+  /** The keys of `config.json` that say these sizes. Absent: models of the family are loaded and not drawn. */
+  sized?(sizes: DrawnSizes): ConfigSource;
 }
 
 /** A class of models as its constructor: what `fromPretrained` takes. */

@@ -11,6 +11,7 @@ import { RunStore } from "../store/run-store.ts";
 import { summaryTable } from "../store/summary.ts";
 import { dryRun } from "../study/dry-run.ts";
 import { answerLines } from "../study/answers.ts";
+import { tasks } from "../tasks/registry.ts";
 import { planStudy } from "../study/plan-study.ts";
 import { runStudy } from "../study/run-study.ts";
 import { progressMode } from "../text/progress.ts";
@@ -99,8 +100,8 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
 
 /** Options that this study or the other options leave without effect. */
 function refuseUnused({ task }: Study, options: RunOptions): void {
-  if (options.data !== undefined && task.name === "planted-rank")
-    throw new InputError(`--data: the task planted-rank makes its data and reads none; leave it out`);
+  if (options.data !== undefined && !tasks.get(task.name).readsFiles)
+    throw new InputError(`--data: the task ${task.name} makes its data and reads none; leave it out`);
   if (options.dryRun === true && options.detectAnomaly === true)
     throw new InputError("--dry-run and --detect-anomaly contradict: a dry run trains nothing that could be checked");
 }

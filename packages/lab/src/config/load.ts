@@ -5,8 +5,10 @@ import { suggestion } from "@lowrank/tensor/check";
 import { cut } from "../text/shown.ts";
 import { applyOverrides, isSet } from "./overrides.ts";
 import { PRESETS } from "./presets.ts";
+import { metrics } from "../metrics/registry.ts";
+import { tasks } from "../tasks/registry.ts";
 import { studySchema, TRAIN_DEFAULTS } from "./schema.ts";
-import type { MethodConfig, Study, TrainOptions } from "./study.ts";
+import type { ResolvedConfig, Study, TrainOptions } from "./study.ts";
 import { validate } from "./validate.ts";
 import { parseYaml, readYamlFile } from "./yaml.ts";
 
@@ -15,16 +17,6 @@ export interface StudyOptions {
   readonly set?: readonly string[];
   readonly seeds?: readonly number[] | undefined;
   readonly base?: string | undefined;
-}
-
-/** One cell of a study: everything that decides its numbers, with all defaults filled in. */
-export interface ResolvedConfig {
-  readonly name: string;
-  readonly task: Study["task"];
-  readonly base: string | null;
-  readonly model: Study["model"] | null;
-  readonly method: MethodConfig;
-  readonly train: TrainOptions;
 }
 
 export interface PlannedRun {
@@ -44,7 +36,7 @@ export function loadStudy(nameOrFile: string, options: StudyOptions = {}): Study
   const changed = applyOverrides(raw, set) as Record<string, unknown>;
   if (options.seeds !== undefined) changed["seeds"] = options.seeds;
   if (options.base !== undefined) changed["base"] = options.base;
-  const study = validate(studySchema, changed, source);
+  const study = validate(studySchema(), changed, source);
   check(study, source);
   return study;
 }
@@ -74,12 +66,10 @@ function check(study: Study, source: string): void {
   }
   if (study.base === undefined && study.model === undefined) {
     throw new InputError(
-      `${source}: a base is needed: --base DIR with a BERT checkpoint, or "model" sizes for a random one`,
+      `${source}: a base is needed: --base DIR with a checkpoint, or "model" sizes for a random one`,
     );
   }
-  if (study.task.name === "planted-rank" && study.model === undefined) {
-    throw new InputError(`${source}: planted-rank plants into a random base; give "model" sizes, not "base"`);
-  }
+  checkTask(study, source);
   const runs = study.seeds.length * Object.keys(study.configs).length;
   if (runs > MOST_RUNS)
     throw new InputError(
@@ -103,6 +93,22 @@ function check(study: Study, source: string): void {
   }
 }
 
+/** What the task says of the rest of the study, and the metrics that are asked for. */
+function checkTask({ task: options, base, model, metrics: asked = [] }: Study, source: string): void {
+  const task = tasks.get(options.name);
+  const wrong = task.check?.(options, { base: base ?? null, model: model ?? null });
+  if (wrong !== undefined) throw new InputError(`${source}: ${wrong}`);
+  if (new Set(asked).size !== asked.length)
+    throw new InputError(`${source}: "metrics" has duplicates: ${asked.join(", ")}`);
+  for (const name of asked) {
+    const { items } = metrics.get(name);
+    if (items !== task.items)
+      throw new InputError(
+        `${source}: the metric ${name} counts ${items}, and the task ${task.name} has ${task.items}`,
+      );
+  }
+}
+
 /** Configs × seeds, seed-major: after the first seed every config has one result. */
 export function plannedRuns(study: Study): PlannedRun[] {
   return study.seeds.flatMap((seed) =>
@@ -119,6 +125,7 @@ export function resolveConfig(study: Study, name: string): ResolvedConfig {
     task: study.task,
     base: study.base ?? null,
     model: study.model ?? null,
+    ...(study.metrics === undefined ? {} : { metrics: study.metrics }),
     method: { ...method, train: {} },
     train,
   };

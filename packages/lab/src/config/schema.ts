@@ -3,8 +3,10 @@
  * Names follow the field's habits in camel case (`rankPattern` is PEFT's `rank_pattern`).
  */
 import { z } from "zod";
+import { metrics } from "../metrics/registry.ts";
+import { tasks } from "../tasks/registry.ts";
 import { count, fraction, layers, passes, positive, probability, seed } from "./numbers.ts";
-import type { MethodConfig, ModelOptions, Study, TaskConfig, TrainOptions } from "./study.ts";
+import type { MethodConfig, ModelOptions, Study, TaskOptions, TrainOptions } from "./study.ts";
 
 /** Used where neither the study nor the config says otherwise. */
 export const TRAIN_DEFAULTS: TrainOptions = {
@@ -123,6 +125,7 @@ const method = z.discriminatedUnion("method", [
 ]) satisfies z.ZodType<MethodConfig>;
 
 const model = z.strictObject({
+  family: z.string().min(1).optional(),
   hidden: count,
   layers,
   heads: count,
@@ -132,37 +135,27 @@ const model = z.strictObject({
   seed: seed.default(0),
 }) satisfies z.ZodType<ModelOptions>;
 
-const task = z.discriminatedUnion("name", [
-  z.strictObject({
-    name: z.literal("sst2"),
-    maxLength: z.number().int().min(8).max(512).default(64),
-    trainLimit: count.optional(),
-    devLimit: count.optional(),
-  }),
-  z.strictObject({
-    name: z.literal("planted-rank"),
-    seed: seed.default(1),
-    vocab: z.number().int().min(8).max(65_536).default(64),
-    length: z.number().int().min(4).max(65_536).default(16),
-    train: count.default(8192),
-    dev: count.default(1024),
-    ranks: z.record(z.string(), count),
-    labels: z.number().int().min(2).max(1024).default(2),
-    strength: positive.default(1),
-    head: z.enum(["fresh", "base"]).default("fresh"),
-    strengthOf: z.enum(["update", "direction"]).default("update"),
-    noise: fraction.default(0),
-  }),
-]) satisfies z.ZodType<TaskConfig>;
+/** The records that are registered at the moment, by the key that names them. */
+function oneOfRecords<T>(key: string, records: readonly { readonly schema: z.ZodObject }[]): z.ZodType<T> {
+  const [first, ...rest] = records.map(({ schema }) => schema);
+  return z.discriminatedUnion(key, [first!, ...rest] as never) as never;
+}
 
-export const studySchema: z.ZodType<Study> = z.strictObject({
-  name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, "use lower-case letters, digits and hyphens"),
-  task,
-  base: z.string().min(1).optional(),
-  model: model.optional(),
-  seeds: z.array(seed).min(1).max(1000),
-  train: train.default({}),
-  configs: z
-    .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]*$/, "use letters, digits, _ and -"), method)
-    .refine((configs) => Object.keys(configs).length > 0, "at least one config is needed"),
-});
+/** Made when it is needed: plugins add tasks and metrics. */
+export function studySchema(): z.ZodType<Study> {
+  return z.strictObject({
+    name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, "use lower-case letters, digits and hyphens"),
+    task: oneOfRecords<TaskOptions>("name", tasks.all),
+    metrics: z
+      .array(z.enum(metrics.names as [string, ...string[]]))
+      .min(1)
+      .optional(),
+    base: z.string().min(1).optional(),
+    model: model.optional(),
+    seeds: z.array(seed).min(1).max(1000),
+    train: train.default({}),
+    configs: z
+      .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]*$/, "use letters, digits, _ and -"), method)
+      .refine((configs) => Object.keys(configs).length > 0, "at least one config is needed"),
+  });
+}

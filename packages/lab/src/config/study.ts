@@ -122,8 +122,10 @@ export function leavesAdapter(method: string): boolean {
   return ADAPTER_METHODS.includes(method);
 }
 
-/** BERT sizes of a base that is made from a seed instead of read from a checkpoint. */
+/** Sizes of a base that is made from a seed instead of read from a checkpoint. */
 export interface ModelOptions {
+  /** `model_type` of the family whose sizes these are. Absent: the first one's that there was. */
+  readonly family?: string | undefined;
   readonly hidden: number;
   readonly layers: number;
   readonly heads: number;
@@ -133,45 +135,32 @@ export interface ModelOptions {
   readonly seed: number;
 }
 
-export interface Sst2Task {
-  readonly name: "sst2";
-  /** Longest sequence, special tokens included. */
-  readonly maxLength: number;
-  readonly trainLimit?: number | undefined;
-  readonly devLimit?: number | undefined;
+/** What a study says under `task`; the rest of the keys are the task's own. */
+export interface TaskOptions {
+  readonly name: string;
 }
-
-/** Labels from a teacher that is the base plus updates of known rank. */
-export interface PlantedRankTask {
-  readonly name: "planted-rank";
-  readonly seed: number;
-  readonly vocab: number;
-  readonly length: number;
-  readonly train: number;
-  readonly dev: number;
-  /** Module suffix → rank of the planted update. */
-  readonly ranks: Readonly<Record<string, number>>;
-  /** Number of labels; more labels tell more about the teacher. */
-  readonly labels: number;
-  /** Frobenius norm of what is planted, relative to the base weight. */
-  readonly strength: number;
-  /** Whether `strength` is that of a module's whole update, whatever its rank, or of each of its directions: then ‖ΔW‖_F grows as √rank. */
-  readonly strengthOf: "update" | "direction";
-  /** Head that a run starts from: drawn from the run's seed, or the base's, which is the teacher's. */
-  readonly head: "fresh" | "base";
-  /** Share of training labels that are flipped. */
-  readonly noise: number;
-}
-
-export type TaskConfig = Sst2Task | PlantedRankTask;
 
 export interface Study {
   readonly name: string;
-  readonly task: TaskConfig;
+  readonly task: TaskOptions;
+  /** Metrics by name; absent: the task's own. */
+  readonly metrics?: readonly string[] | undefined;
   /** Folder of a Hugging Face checkpoint. */
   readonly base?: string | undefined;
   readonly model?: ModelOptions | undefined;
   readonly seeds: readonly number[];
   readonly train: TrainOverrides;
   readonly configs: Readonly<Record<string, MethodConfig>>;
+}
+
+/** One cell of a study: everything that decides its numbers, with all defaults filled in. */
+export interface ResolvedConfig {
+  readonly name: string;
+  readonly task: Study["task"];
+  readonly base: string | null;
+  readonly model: ModelOptions | null;
+  /** Absent: the task's own. */
+  readonly metrics?: readonly string[];
+  readonly method: MethodConfig;
+  readonly train: TrainOptions;
 }

@@ -1,10 +1,12 @@
 /** Sequence classification examples as padded batches. Rows added to fill the last batch carry the label −100, which the loss ignores. */
+import type { Batch, BatchShape, Examples } from "./examples.ts";
 import { type Group, paddedLength } from "./length-groups.ts";
-import { sequence, sequenceCount, type TokenSet } from "./token-set.ts";
+import { sequence, sequenceCount, sequenceLengths, type TokenSet } from "./token-set.ts";
 
 /** Label of rows and positions that count for nothing; torch's `ignore_index`. */
 export const IGNORED = -100;
 
+/** Rows as they were read. */
 export interface ClassificationSet {
   /** Complete sequences, special tokens included, at most `maxLength` long. */
   readonly tokens: TokenSet;
@@ -13,40 +15,53 @@ export interface ClassificationSet {
   readonly rows?: Int32Array;
 }
 
-/** Arrays of one batch; `rows × length` unless said otherwise. */
-export interface ClassificationBatch {
-  readonly rows: number;
-  readonly length: number;
-  /** Position in the data set of each real row; the rows after these are filling. */
-  readonly members: Group;
-  readonly inputIds: Int32Array;
-  /** 1 where there is a token. A filling row keeps its first position so that no attention row is empty. */
-  readonly attentionMask: Uint8Array;
-  /** `rows`. */
+export class ClassificationExamples implements Examples, ClassificationSet {
+  readonly tokens: TokenSet;
   readonly labels: Int32Array;
-}
+  readonly rows?: Int32Array;
+  readonly lengths: Int32Array;
+  readonly padId: number;
 
-/** Pads a group to `rows` rows and to a multiple of `multiple` positions. */
-export function classificationBatch(
-  set: ClassificationSet,
-  members: Group,
-  options: { rows: number; multiple: number; padId: number },
-): ClassificationBatch {
-  const { rows, multiple, padId } = options;
-  let longest = 1;
-  for (const i of members) longest = Math.max(longest, set.tokens.offsets[i + 1]! - set.tokens.offsets[i]!);
-  const length = paddedLength(longest, multiple);
-  const inputIds = new Int32Array(rows * length).fill(padId);
-  const attentionMask = new Uint8Array(rows * length);
-  const labels = new Int32Array(rows).fill(IGNORED);
-  members.forEach((member, row) => {
-    const ids = sequence(set.tokens, member);
-    inputIds.set(ids, row * length);
-    attentionMask.fill(1, row * length, row * length + ids.length);
-    labels[row] = set.labels[member]!;
-  });
-  for (let row = members.length; row < rows; row++) attentionMask[row * length] = 1;
-  return { rows, length, members, inputIds, attentionMask, labels };
+  constructor(set: ClassificationSet, padId: number) {
+    this.tokens = set.tokens;
+    this.labels = set.labels;
+    if (set.rows !== undefined) this.rows = set.rows;
+    this.lengths = sequenceLengths(set.tokens);
+    this.padId = padId;
+  }
+
+  get count(): number {
+    return exampleCount(this);
+  }
+
+  /** `inputIds` i32 and `attentionMask` bool `[rows, length]`, `labels` i32 `[rows]`. */
+  batch(members: Group, { rows, multiple }: BatchShape): Batch {
+    const longest = members.reduce((most, i) => Math.max(most, this.lengths[i]!), 1);
+    const length = paddedLength(longest, multiple);
+    const ids = new Int32Array(rows * length).fill(this.padId);
+    // a filling row keeps its first position so that no attention row is empty
+    const mask = new Uint8Array(rows * length);
+    const labels = new Int32Array(rows).fill(IGNORED);
+    members.forEach((member, row) => {
+      const tokens = sequence(this.tokens, member);
+      ids.set(tokens, row * length);
+      mask.fill(1, row * length, row * length + tokens.length);
+      labels[row] = this.labels[member]!;
+    });
+    for (let row = members.length; row < rows; row++) mask[row * length] = 1;
+    const shape = [rows, length];
+    return {
+      rows,
+      length,
+      members,
+      counted: members.length,
+      inputs: {
+        inputIds: { data: ids, shape, dtype: "i32" },
+        attentionMask: { data: mask, shape, dtype: "bool" },
+        labels: { data: labels, shape: [rows], dtype: "i32" },
+      },
+    };
+  }
 }
 
 /** The chosen examples, in the order given, copied. */

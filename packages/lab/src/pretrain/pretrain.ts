@@ -201,7 +201,9 @@ async function trainIn(
 
 /** The least that the sizes ask for: weights with gradients and moments, logits of what is masked. */
 function requirePretrainMemory({ model, corpus, train }: PretrainConfig, vocab: number, device: string): void {
-  requireBaseMemory({ ...model, vocab }, "f32", device);
+  const { hidden, intermediate, layers, positions } = model;
+  const total = layers * (4 * hidden * hidden + 2 * hidden * intermediate) + (vocab + positions) * hidden;
+  requireBaseMemory({ architecture: "BertForMaskedLM", total }, "f32", device);
   const logits = 4 * corpus.masking * train.tokensPerBatch * vocab;
   requireMemory(
     logits + 4 * train.tokensPerBatch * Math.max(model.hidden, model.intermediate),

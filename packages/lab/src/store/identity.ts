@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { canonicalHash } from "../config/canonical.ts";
-import type { ResolvedConfig } from "../config/load.ts";
+import type { ResolvedConfig } from "../config/study.ts";
 
 export interface RunIdentity {
   readonly config: ResolvedConfig;
@@ -50,7 +50,7 @@ function comparable(config: ResolvedConfig): unknown {
 
 /** Packages whose code decides numbers, and of the lab only the folders that do. */
 const COMPUTING = ["tensor", "nn", "quant", "peft", "models"];
-const COMPUTING_IN_LAB = ["data", "random", "tasks", "train"];
+const COMPUTING_IN_LAB = ["bases", "data", "metrics", "random", "records", "tasks", "train"];
 
 /** Content hash of the computing code as it is loaded: sources in a checkout run from source, `dist` when built. */
 export function codeVersion(): string {

@@ -1,5 +1,6 @@
 /** What `result.json` must hold to be read again. */
 import { z } from "zod";
+import { metricNamed, metricNames } from "../metrics/of-evaluation.ts";
 import type { RunResult } from "./result.ts";
 
 const size = z.number().int().min(0);
@@ -13,15 +14,14 @@ const correlation = z
   .nullable()
   .transform((value) => value ?? Number.NaN);
 
-const evaluation = z.object({
-  step: size,
-  epoch: z.number().min(0),
-  loss: z.number(),
-  accuracy: share,
-  f1: share,
-  f1Classes: z.array(size),
-  examples: size,
-});
+const evaluation = z
+  .looseObject({ step: size, epoch: z.number().min(0), loss: z.number(), examples: size })
+  .superRefine((value, context) => {
+    for (const name of metricNames(value)) {
+      const parsed = (metricNamed(name).unit === "share" ? share : z.number()).safeParse(value[name]);
+      if (!parsed.success) context.addIssue({ ...parsed.error.issues[0]!, path: [name], code: "custom" });
+    }
+  });
 const module = z.object({
   module: text,
   in: size,

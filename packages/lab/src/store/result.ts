@@ -1,19 +1,16 @@
 /** What a finished run says about itself: `result.json`. */
 import type { AllocationRecord } from "@lowrank/peft";
-import type { ResolvedConfig } from "../config/load.ts";
-import type { RankRecovery } from "../study/rank-recovery.ts";
+import type { ResolvedConfig } from "../config/study.ts";
+import type { RankRecovery } from "../statistics/rank-recovery.ts";
 
 export interface Evaluation {
   readonly step: number;
   readonly epoch: number;
-  /** Mean cross-entropy of the task alone. */
+  /** Mean loss of the task alone. */
   readonly loss: number;
-  readonly accuracy: number;
-  /** Of the positive class for two labels, else the mean over `f1Classes`. */
-  readonly f1: number;
-  /** Classes that occur among labels or predictions; scikit-learn's macro mean leaves out the others. */
-  readonly f1Classes: readonly number[];
   readonly examples: number;
+  /** The task's metrics by name, in its order, each with what it says beside its value (`metrics/of-evaluation.ts`). */
+  readonly [metric: string]: unknown;
 }
 
 /** One assertion that something was really on (or really off), with the numbers it saw. */
@@ -77,7 +74,7 @@ export interface RunResult {
   readonly fresh: readonly string[];
   /** After the last step; no selection on the evaluation set. */
   readonly final: Evaluation;
-  /** Highest accuracy of all evaluations, for information. */
+  /** By the task's first metric the best of all evaluations, for information. */
   readonly best: Evaluation;
   readonly parameters: ParameterCounts;
   readonly modules: readonly ModuleRow[];

@@ -1,5 +1,6 @@
 /** Results of a study over its seeds: one row per config, as data, CSV and a table. */
 import { stringify } from "csv-stringify/sync";
+import { metricNamed, metricNames, metricOf, metricScale } from "../metrics/of-evaluation.ts";
 import { formatBytes, formatCount, formatDuration } from "../text/format.ts";
 import { renderTable } from "../text/table.ts";
 import type { RunResult } from "./result.ts";
@@ -15,15 +16,27 @@ export interface SummaryRow {
   readonly config: string;
   readonly method: string;
   readonly seeds: readonly number[];
-  readonly accuracy: Spread;
-  readonly f1: Spread;
   readonly loss: Spread;
   readonly trainable: number;
   readonly percent: number;
   readonly secondsPerStep: Spread;
   readonly seconds: Spread;
   readonly memoryBytes: number;
+  /** A `Spread` of each metric by name, after the seeds. */
+  readonly [metric: string]: unknown;
 }
+
+const COMMON: ReadonlySet<string> = new Set([
+  "config",
+  "method",
+  "seeds",
+  "loss",
+  "trainable",
+  "percent",
+  "secondsPerStep",
+  "seconds",
+  "memoryBytes",
+]);
 
 /** Mean and sample standard deviation. */
 export function spread(values: readonly number[]): Spread {
@@ -43,8 +56,9 @@ export function summarize(results: readonly RunResult[]): SummaryRow[] {
       config,
       method: runs[0]!.method,
       seeds: runs.map((run) => run.seed),
-      accuracy: over((run) => run.final.accuracy),
-      f1: over((run) => run.final.f1),
+      ...Object.fromEntries(
+        metricNames(runs[0]!.final).map((name) => [name, over((run) => metricOf(run.final, name))]),
+      ),
       loss: over((run) => run.final.loss),
       trainable: runs[0]!.parameters.trainable,
       percent: runs[0]!.parameters.percent,
@@ -55,20 +69,22 @@ export function summarize(results: readonly RunResult[]): SummaryRow[] {
   });
 }
 
-/** `91.60 ± 0.21`, in percent; without ± for one run. */
-function percentSpread(value: Spread): string {
-  const sd = value.sd === null ? "" : ` ± ${(100 * value.sd).toFixed(2)}`;
-  return `${(100 * value.mean).toFixed(2)}${sd}`;
+/** `91.60 ± 0.21`, shares in percent; without ± for one run. */
+function scaled({ mean, sd }: Spread, scale: number): string {
+  return `${(scale * mean).toFixed(2)}${sd === null ? "" : ` ± ${(scale * sd).toFixed(2)}`}`;
 }
 
 /** Table for people: mean ± sample standard deviation over seeds of the final evaluation. */
 export function summaryTable(rows: readonly SummaryRow[]): string {
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((key) => !COMMON.has(key));
   return renderTable(
     [
       { title: "config" },
       { title: "n", align: "right" },
-      { title: "accuracy %", align: "right" },
-      { title: "F1 %", align: "right" },
+      ...names.map((name) => {
+        const { label, unit } = metricNamed(name);
+        return { title: unit === "share" ? `${label} %` : label, align: "right" as const };
+      }),
       { title: "trainable", align: "right" },
       { title: "% of all", align: "right" },
       { title: "ms/step", align: "right" },
@@ -77,9 +93,8 @@ export function summaryTable(rows: readonly SummaryRow[]): string {
     ],
     rows.map((row) => [
       row.config,
-      String(row.accuracy.n),
-      percentSpread(row.accuracy),
-      percentSpread(row.f1),
+      String(row.seeds.length),
+      ...names.map((name) => (row[name] === undefined ? "" : scaled(row[name] as Spread, metricScale(name)))),
       formatCount(row.trainable),
       row.percent.toFixed(2),
       (1000 * row.secondsPerStep.mean).toFixed(1),
@@ -91,16 +106,16 @@ export function summaryTable(rows: readonly SummaryRow[]): string {
 
 /** One line per run, for spreadsheets and data frames. */
 export function resultsCsv(results: readonly RunResult[]): string {
+  const names = [...new Set(results.flatMap((run) => metricNames(run.final)))];
   const rows = results.map((run) => ({
     study: run.study,
     task: run.task,
     config: run.config,
     method: run.method,
     seed: run.seed,
-    accuracy: run.final.accuracy,
-    f1: run.final.f1,
+    ...Object.fromEntries(names.map((name) => [name, run.final[name]])),
     loss: run.final.loss,
-    best_accuracy: run.best.accuracy,
+    ...Object.fromEntries(names.slice(0, 1).map((name) => [`best_${name}`, run.best[name]])),
     trainable: run.parameters.trainable,
     effective: run.parameters.effective,
     total: run.parameters.total,

@@ -7,6 +7,7 @@ import type { RunResult } from "../store/result.ts";
 import { holm, LEAST_PAIRS, pairedDifference, type PairedDifference } from "../statistics/paired.ts";
 import { spread } from "../store/summary.ts";
 import { tCritical } from "../statistics/student-t.ts";
+import { metricNamed, metricNames, metricOf, metricScale } from "../metrics/of-evaluation.ts";
 import type { RecoverySummary } from "./rank-picture.ts";
 
 export interface Answer {
@@ -35,12 +36,21 @@ interface Pair {
   readonly b: string;
   readonly difference: PairedDifference;
   readonly p: number | undefined;
+  /** "points" for shares. */
+  readonly unit: string;
 }
 
-/** Accuracy of `a` minus that of `b` in points, over the seeds both have, corrected over all the pairs. */
+/** The metric that is compared: the task's first. */
+function primary(results: readonly RunResult[]): ReturnType<typeof metricNamed> {
+  return metricNamed(metricNames(results[0]?.final ?? {})[0] ?? "loss");
+}
+
+/** The metric of `a` minus that of `b`, shares in points, over the seeds both have, corrected over all the pairs. Of a metric that should be low, the reverse: more is better. */
 function compare(results: readonly RunResult[], pairs: readonly (readonly [string, string])[]): Pair[] {
+  const { name, better, unit } = primary(results);
+  const scale = (better === "higher" ? 1 : -1) * metricScale(name);
   const accuracy = (config: string): Map<number, number> =>
-    new Map(results.flatMap((r) => (r.config === config ? [[r.seed, 100 * r.final.accuracy] as const] : [])));
+    new Map(results.flatMap((r) => (r.config === config ? [[r.seed, scale * metricOf(r.final, name)] as const] : [])));
   const differences = pairs.map(([a, b]) => {
     const [x, y] = [accuracy(a), accuracy(b)];
     const seeds = [...x.keys()].filter((seed) => y.has(seed));
@@ -55,7 +65,9 @@ function compare(results: readonly RunResult[], pairs: readonly (readonly [strin
   });
   const tested = differences.filter(({ difference }) => difference.p !== undefined);
   const adjusted = new Map(holm(tested.map(({ difference }) => difference.p!)).map((p, i) => [tested[i]!, p]));
-  return differences.filter(({ difference }) => difference.n > 0).map((pair) => ({ ...pair, p: adjusted.get(pair) }));
+  return differences
+    .filter(({ difference }) => difference.n > 0)
+    .map((pair) => ({ ...pair, p: adjusted.get(pair), unit: unit === "share" ? " points" : "" }));
 }
 
 function configsOf(results: readonly RunResult[]): string[] {
@@ -66,9 +78,9 @@ function signed(value: number): string {
   return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
 }
 
-function said({ difference }: Pair): string {
+function said({ difference, unit }: Pair): string {
   const interval = difference.interval(0.95);
-  return `${signed(difference.mean)} points${interval === undefined ? "" : `, 95 % interval ${signed(interval[0])} to ${signed(interval[1])}`}`;
+  return `${signed(difference.mean)}${unit}${interval === undefined ? "" : `, 95 % interval ${signed(interval[0])} to ${signed(interval[1])}`}`;
 }
 
 function undecided(n: number): string {
@@ -89,7 +101,9 @@ function fourBits(results: readonly RunResult[]): Answer[] {
     );
   const verdicts = compare(results, pairs).map((pair) => {
     const { difference, p } = pair;
-    const within = difference.interval(0.9)?.every((bound) => Math.abs(bound) <= EQUAL_POINTS) ?? false;
+    // what is equal is agreed on for shares only
+    const within =
+      pair.unit !== "" && (difference.interval(0.9)?.every((bound) => Math.abs(bound) <= EQUAL_POINTS) ?? false);
     const verdict =
       p !== undefined && p < SIGNIFICANT
         ? difference.mean < 0
@@ -103,7 +117,7 @@ function fourBits(results: readonly RunResult[]): Answer[] {
   if (verdicts.length === 0) return [];
   return [
     {
-      question: "Do fewer bits in the base cost accuracy here?",
+      question: `Do fewer bits in the base cost ${primary(results).label} here?`,
       answer: verdicts.map((v) => v.line).join("; "),
       decided: verdicts.every((v) => v.decided),
     },
@@ -143,7 +157,7 @@ function anyDifference(results: readonly RunResult[]): Answer[] {
     configs.flatMap((a, i) => configs.slice(i + 1).map((b) => [a, b] as const)),
   );
   if (pairs.length === 0) return [];
-  const question = "Is any difference in accuracy larger than its noise?";
+  const question = `Is any difference in ${primary(results).label} larger than its noise?`;
   // the better one first
   const clear = pairs
     .filter(({ p }) => p !== undefined && p < SIGNIFICANT)

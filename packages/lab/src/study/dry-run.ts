@@ -1,20 +1,21 @@
 /** What a study would do: modules, ranks, parameters, planned memory, estimated time, and what is done already. Publishes nothing. */
 import type { Device } from "@lowrank/tensor";
-import type { ClassificationBatch } from "../data/classification.ts";
+import { shapeOf } from "../bases/shape.ts";
+import { baseStorage } from "../bases/storage.ts";
+import type { Batch } from "../data/examples.ts";
+import type { TaskData, TaskEnvironment } from "../records/task.ts";
 import type { ParameterCounts, ModuleRow } from "../store/result.ts";
-import { prepareTask } from "../tasks/prepare.ts";
-import type { PreparedTask, TaskEnvironment } from "../tasks/task.ts";
+import { metricsOf, prepareTask, taskOf } from "../tasks/prepare.ts";
 import { formatBytes, formatCount, formatDuration } from "../text/format.ts";
 import { renderTable } from "../text/table.ts";
-import { adaptClassifier } from "../train/adapt.ts";
-import { batchInputs, epochBatches, evaluationBatches } from "../train/batches.ts";
+import { adaptBase } from "../train/adapt.ts";
+import { epochBatches, evaluationBatches } from "../train/batches.ts";
 import { evaluator } from "../train/evaluate.ts";
 import { predictParameters } from "../train/predict.ts";
 import { moduleTableProof, parameterCountProof, demand } from "../train/proofs.ts";
 import { totalSteps } from "../train/loop.ts";
 import { plannedMemory } from "../train/memory.ts";
 import { trainingStep } from "../train/step.ts";
-import { baseStorage } from "../train/storage.ts";
 import { moduleTable } from "./module-table.ts";
 import { type PeakRss, type PlannedMemory, ProcessMemory, startMemory } from "./peak-rss.ts";
 import type { StudyRun } from "./plan-study.ts";
@@ -45,7 +46,7 @@ export async function dryRun(
   environment: TaskEnvironment,
   device: Device,
 ): Promise<{ data: readonly ConfigForecast[]; text: string }> {
-  const task = await prepareTask(runs[0]!.config, environment, device);
+  const data = await prepareTask(runs[0]!.config, environment, device);
   const start = startMemory(device);
   const whole = new ProcessMemory(device, start);
   const names = [...new Set(runs.map((run) => run.config.name))];
@@ -54,7 +55,7 @@ export async function dryRun(
   for (const name of names) {
     const { planned, ...rest } = await forecast(
       runs.filter((run) => run.config.name === name),
-      task,
+      data,
       device,
     );
     forecasts.push({ ...rest, peakRss: new ProcessMemory(device, start).with(name, planned) ?? null });
@@ -65,38 +66,42 @@ export async function dryRun(
 
 async function forecast(
   runs: readonly StudyRun[],
-  task: PreparedTask,
+  data: TaskData,
   device: Device,
 ): Promise<Omit<ConfigForecast, "peakRss"> & { planned: PlannedMemory }> {
   const { config, seed } = runs[0]!;
-  const model = await task.base(seed, baseStorage(config.method));
+  const task = taskOf(config);
+  const model = await data.base(seed, baseStorage(config.method));
   try {
-    const predicted = predictParameters(model.sizes, config.method);
-    const adapted = await adaptClassifier(
-      model,
-      config.method,
-      seed,
-      Math.max(totalSteps(config, task), MEASURED_STEPS + 2),
-    );
+    const predicted = predictParameters(shapeOf(model.model, task.kind), config.method);
+    const adapted = await adaptBase(model, config.method, seed, Math.max(totalSteps(config, data), MEASURED_STEPS + 2));
     demand([
       moduleTableProof(adapted.modules, predicted),
       parameterCountProof(adapted.counts, adapted.trainable, predicted),
     ]);
-    const step = trainingStep(adapted, config.train, () => config.train.lr, seed, device);
-    const options = { rows: config.train.batchSize, multiple: task.multiple, padId: task.padId };
-    const batches = [...epochBatches(task.train, options, seed, 0)];
+    const step = trainingStep(task, adapted, config.train, () => config.train.lr, seed, device);
+    const shape = { rows: config.train.batchSize, multiple: data.multiple };
+    const batches = [...epochBatches(data.train, shape, seed, 0)];
     const middle = [...batches].sort((a, b) => a.length - b.length)[batches.length >> 1]!;
-    const inputs = batchInputs(middle);
+    const { inputs } = middle;
     for (let i = 0; i < 2; i++) await step.run(inputs);
     const started = performance.now();
     for (let i = 0; i < MEASURED_STEPS; i++) await step.run(inputs);
     const secondsPerStep = (performance.now() - started) / 1000 / MEASURED_STEPS;
     const persistentBytes = device.memory().persistent;
-    const plans = batchShapes(batches).map((batch) => step.plan(batchInputs(batch)));
-    const evaluation = evaluator(adapted.classifier, task.dev, task.labels, options, device);
-    const evaluationPlans = batchShapes([...evaluationBatches(task.dev, options)]).map((batch) =>
-      evaluation.plan(batchInputs(batch)),
+    const plans = batchShapes(batches).map((batch) => step.plan(batch.inputs));
+    const evaluated = [...evaluationBatches(data.dev, shape)];
+    const evaluation = evaluator(
+      {
+        task,
+        base: adapted.base,
+        metrics: metricsOf(config),
+        batches: () => evaluated,
+        scorer: () => data.scorer(),
+      },
+      device,
     );
+    const evaluationPlans = batchShapes(evaluated).map((batch) => evaluation.plan(batch.inputs));
     const all = [...plans, ...evaluationPlans];
     step.dispose();
     return {
@@ -104,7 +109,7 @@ async function forecast(
       method: config.method.method,
       counts: adapted.counts,
       modules: adapted.modules,
-      steps: totalSteps(config, task),
+      steps: totalSteps(config, data),
       arenaBytes: Math.max(...all.map((plan) => plan.arenaBytes)),
       persistentBytes,
       planned: plannedMemory(adapted, config, persistentBytes, all),
@@ -119,8 +124,8 @@ async function forecast(
 }
 
 /** One batch of each length, in the order in which lengths are met. */
-function batchShapes(batches: readonly ClassificationBatch[]): ClassificationBatch[] {
-  const byLength = new Map<number, ClassificationBatch>();
+function batchShapes(batches: readonly Batch[]): Batch[] {
+  const byLength = new Map<number, Batch>();
   for (const batch of batches) if (!byLength.has(batch.length)) byLength.set(batch.length, batch);
   return [...byLength.values()];
 }

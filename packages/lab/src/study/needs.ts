@@ -2,10 +2,12 @@
  * The least memory that sizes ask for, before any of it is taken: a batch of 1e8 or a rank of a million is one line that names memory,
  * not a hang. Lower bounds on purpose, so that nothing is refused that would run; what a run really takes is told by `peak-rss.ts`.
  */
+import { endsIn } from "@lowrank/nn";
+import type { BaseShape } from "../bases/shape.ts";
 import type { Storage } from "../config/study.ts";
 import { InputError } from "../errors.ts";
 import { formatBytes, formatCount } from "../text/format.ts";
-import type { BertSizes, Prediction } from "../train/predict.ts";
+import type { Prediction } from "../train/predict.ts";
 
 const GIB = 2 ** 30;
 /** WebAssembly addresses four; elsewhere no machine that we know of holds more. */
@@ -27,26 +29,19 @@ export function requireMemory(bytes: number, device: string, what: string): void
     );
 }
 
-/** The base as it is kept, told from its sizes alone. */
+/** The base as it is kept, told from its shape alone. */
 export function requireBaseMemory(
-  {
-    layers,
-    hidden,
-    intermediate,
-    vocab,
-    positions,
-  }: Pick<BertSizes, "layers" | "hidden" | "intermediate" | "vocab" | "positions">,
+  { architecture, total }: Pick<BaseShape, "architecture" | "total">,
   storage: Storage,
   device: string,
 ): void {
-  const weights = layers * (4 * hidden * hidden + 2 * hidden * intermediate) + (vocab + positions) * hidden;
-  requireMemory(STORED[storage] * weights, device, `the weights of ${layers} layers of ${hidden} × ${intermediate}`);
+  requireMemory(STORED[storage] * total, device, `the ${formatCount(total)} weights of a ${architecture}`);
 }
 
 /** What trains, and one activation of the widest layer for the whole batch. */
 export function requireTrainingMemory(
   { trainable, total, modules }: Prediction,
-  { hidden, intermediate }: BertSizes,
+  { linears, head, outputs }: BaseShape,
   batch: { rows: number; length: number },
   storage: Storage,
   device: string,
@@ -54,7 +49,10 @@ export function requireTrainingMemory(
   const rank = modules.reduce((most, module) => Math.max(most, module.rank ?? 0), 0);
   const weights = TRAINED * trainable + STORED[storage] * (total - trainable);
   requireMemory(weights, device, `${formatCount(trainable)} trainable parameters with gradients and Adam's moments`);
-  const widest = Math.max(hidden, intermediate, rank);
+  // heads and scores of words need not be computed for every token
+  const widest = linears
+    .filter(({ path }) => !head.includes(path) && !endsIn(path, outputs))
+    .reduce((most, { in: inner, out }) => Math.max(most, inner, out), rank);
   requireMemory(
     weights + 4 * batch.rows * batch.length * widest,
     device,

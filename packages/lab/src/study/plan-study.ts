@@ -1,16 +1,17 @@
 /** Which runs a study has, and which of them are already done in a store. */
 import type { PlannedRun } from "../config/load.ts";
-import { plannedRuns, resolveConfig, type ResolvedConfig } from "../config/load.ts";
-import type { Study } from "../config/study.ts";
+import { plannedRuns, resolveConfig } from "../config/load.ts";
+import type { ResolvedConfig, Study } from "../config/study.ts";
 import { LowrankError } from "@lowrank/tensor";
+import { planOf, shapeModel } from "../bases/plan.ts";
+import { shapeOf } from "../bases/shape.ts";
 import { InputError } from "../errors.ts";
 import { runId, runName, studyCellId } from "../store/identity.ts";
 import type { RunResult } from "../store/result.ts";
 import type { RunStore } from "../store/run-store.ts";
-import { dataIdentity } from "../tasks/prepare.ts";
-import type { TaskEnvironment } from "../tasks/task.ts";
+import type { TaskEnvironment } from "../records/task.ts";
+import { dataIdentity, taskOf } from "../tasks/prepare.ts";
 import { requireAttachable } from "../train/adapt.ts";
-import { baseConfig, sizesOf } from "../train/classifier.ts";
 import { predictParameters } from "../train/predict.ts";
 import type { RunRequest } from "../train/run.ts";
 import { requireBaseMemory, requireMemory, requireTrainingMemory } from "./needs.ts";
@@ -54,32 +55,23 @@ export function planStudy(study: Study, store: RunStore, options: PlanOptions): 
 
 /** Memory, targets, patterns, module names and ranks against the base's layers. */
 function checkConfig(config: ResolvedConfig, device: string): void {
-  const { task, train } = config;
-  const planted = task.name === "planted-rank" ? task : undefined;
+  const { train, method } = config;
+  const task = taskOf(config);
   const where = `config "${config.name}"`;
-  // of SST-2 the tokenizer's vocabulary is not known yet: what is asked for here is the least
-  const base = baseConfig(config, {
-    vocab: planted?.vocab ?? 1,
-    positions: planted?.length ?? 1,
-    labels: planted?.labels ?? 2,
-  });
-  const sizes = sizesOf(base);
+  const least = task.least(config.task);
+  const plan = planOf(config, task.kind, least);
   try {
-    requireBaseMemory(sizes, config.method.storage, device);
-    if (planted !== undefined)
-      requireMemory(
-        (planted.train + planted.dev) * (4 * planted.length + 8 * planted.labels),
-        device,
-        `"task.train" ${planted.train} examples`,
-      );
+    const shape = shapeOf(shapeModel(plan), task.kind);
+    requireBaseMemory(shape, method.storage, device);
+    if (least.data !== undefined) requireMemory(least.data.bytes, device, least.data.what);
     requireTrainingMemory(
-      predictParameters(sizes, config.method),
-      sizes,
-      { rows: train.batchSize, length: planted?.length ?? SHORTEST },
-      config.method.storage,
+      predictParameters(shape, method),
+      shape,
+      { rows: train.batchSize, length: Math.max(least.positions, SHORTEST) },
+      method.storage,
       device,
     );
-    requireAttachable(base, config.method);
+    requireAttachable(plan, task.kind, method);
   } catch (error) {
     throw error instanceof LowrankError && error.kind === "input"
       ? new InputError(`${where}: ${error.message}`, { cause: error })
@@ -87,5 +79,5 @@ function checkConfig(config: ResolvedConfig, device: string): void {
   }
 }
 
-/** Every batch is padded to a multiple of this. */
+/** Batches of texts are padded to a multiple of this. */
 const SHORTEST = 8;

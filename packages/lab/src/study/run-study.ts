@@ -7,9 +7,10 @@ import type { Environment } from "../store/environment.ts";
 import type { RunResult } from "../store/result.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { indistinguishable, resultsCsv, summarize, type SummaryRow, type TwinRuns } from "../store/summary.ts";
-import { prepareTask } from "../tasks/prepare.ts";
-import type { PreparedTask, TaskEnvironment } from "../tasks/task.ts";
-import { formatDuration, formatNumber } from "../text/format.ts";
+import { metricNames, metricWords } from "../metrics/of-evaluation.ts";
+import type { TaskData, TaskEnvironment } from "../records/task.ts";
+import { metricsOf, prepareTask, taskOf } from "../tasks/prepare.ts";
+import { formatDuration } from "../text/format.ts";
 import { type ProgressMode, startProgress } from "../text/progress.ts";
 import { checkSchedule } from "../train/adapt.ts";
 import { totalSteps } from "../train/loop.ts";
@@ -57,24 +58,24 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
   const { say } = context;
   const results: RunResult[] = [];
   const failures: FailedRun[] = [];
-  let task: PreparedTask | undefined;
+  let data: TaskData | undefined;
   let memory: ProcessMemory | undefined;
   const told = new Set<string>();
   for (const [i, run] of runs.entries()) {
     const label = `[${i + 1}/${runs.length}] ${run.config.name} · seed ${run.seed}`;
     if (run.done !== undefined) {
-      say(`${label}: already done (${run.done.name}), accuracy ${percent(run.done)}`);
+      say(`${label}: already done (${run.done.name}), ${firstMetric(run.done)}`);
       results.push(run.done);
       continue;
     }
     // Every config of a study has the same task and base.
-    if (task === undefined) {
-      task = await prepareTask(run.config, context.environment, context.device);
+    if (data === undefined) {
+      data = await prepareTask(run.config, context.environment, context.device);
       // what the data decides is checked for all runs before the first is trained
-      for (const { config, done } of runs) if (done === undefined) checkSchedule(config, totalSteps(config, task));
+      for (const { config, done } of runs) if (done === undefined) checkSchedule(config, totalSteps(config, data));
     }
     memory ??= new ProcessMemory(context.device, startMemory(context.device));
-    const outcome = await attempt(run, label, task, memory, told, context);
+    const outcome = await attempt(run, label, data, memory, told, context);
     if ("message" in outcome) failures.push(outcome);
     else results.push(outcome);
     publish(context.out, run.study, results, failures);
@@ -85,7 +86,7 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
 async function attempt(
   run: StudyRun,
   label: string,
-  task: PreparedTask,
+  data: TaskData,
   memory: ProcessMemory,
   told: Set<string>,
   context: StudyContext,
@@ -95,17 +96,18 @@ async function attempt(
   folder.writeJson("config.json", { study: run.study, seed: run.seed, ...run.config });
   folder.writeJson("env.json", context.machine);
   folder.event("started", { id: run.id });
-  const progress = startProgress(context.progress, label, totalSteps(run.config, task));
+  const progress = startProgress(context.progress, label, totalSteps(run.config, data));
   try {
     const once = (line: string): void => {
       if (!told.has(line)) progress.line(line);
       told.add(line);
     };
+    const task = { task: taskOf(run.config), data, metrics: metricsOf(run.config) };
     const result = await executeRun(run, task, { device: context.device, folder, progress, memory, once });
     progress.stop();
     const first = folder.commit(result);
     context.say(
-      `${label}: accuracy ${percent(result)}, F1 ${formatNumber(100 * result.final.f1, 2)} %, ${formatDuration(result.seconds.total)}${first ? "" : " (another process had finished it first; its result counts)"}`,
+      `${label}: ${words(result)}, ${formatDuration(result.seconds.total)}${first ? "" : " (another process had finished it first; its result counts)"}`,
     );
     return first ? result : context.store.finished(run.name)!;
   } catch (error) {
@@ -152,6 +154,13 @@ function replace(path: string, content: string): void {
   renameSync(temporary, path);
 }
 
-function percent(result: RunResult): string {
-  return `${formatNumber(100 * result.final.accuracy, 2)} %`;
+/** `accuracy 91.60 %, F1 91.52 %`. */
+function words({ final }: RunResult): string {
+  return metricNames(final)
+    .map((name) => metricWords(final, name))
+    .join(", ");
+}
+
+function firstMetric({ final }: RunResult): string {
+  return metricWords(final, metricNames(final)[0] ?? "loss");
 }

@@ -9,13 +9,38 @@
  */
 import { endsAtDot } from "@lowrank/nn";
 import { compile, RandomStream, type Device } from "@lowrank/tensor";
-import type { ResolvedConfig } from "../config/load.ts";
-import type { PlantedRankTask } from "../config/study.ts";
-import type { ClassificationSet } from "../data/classification.ts";
+import { z } from "zod";
+import type { Base, BaseStorage } from "../bases/base.ts";
+import { drawBase } from "../bases/make.ts";
+import { drawnPlan } from "../bases/plan.ts";
+import { count, fraction, positive, seed } from "../config/numbers.ts";
+import { ClassificationExamples } from "../data/classification.ts";
 import { InputError } from "../errors.ts";
-import { bertConfig, type Classifier, randomClassifier } from "../train/classifier.ts";
-import type { BaseStorage } from "../train/storage.ts";
-import type { PreparedTask } from "./task.ts";
+import type { BaseChoice, Found, Task, TaskData } from "../records/task.ts";
+import { EFFECTIVE_RANK, effectiveRanks, rankRecovery } from "../statistics/rank-recovery.ts";
+import { classification, ClassificationScorer } from "./classification.ts";
+
+/** Labels from a teacher that is the base plus updates of known rank. */
+export interface PlantedRankTask {
+  readonly name: "planted-rank";
+  readonly seed: number;
+  readonly vocab: number;
+  readonly length: number;
+  readonly train: number;
+  readonly dev: number;
+  /** Module suffix → rank of the planted update. */
+  readonly ranks: Readonly<Record<string, number>>;
+  /** Number of labels; more labels tell more about the teacher. */
+  readonly labels: number;
+  /** Frobenius norm of what is planted, relative to the base weight. */
+  readonly strength: number;
+  /** Whether `strength` is that of a module's whole update, whatever its rank, or of each of its directions: then ‖ΔW‖_F grows as √rank. */
+  readonly strengthOf: "update" | "direction";
+  /** Head that a run starts from: drawn from the run's seed, or the base's, which is the teacher's. */
+  readonly head: "fresh" | "base";
+  /** Share of training labels that are flipped. */
+  readonly noise: number;
+}
 
 const PAD = 0;
 const CLS = 1;
@@ -24,48 +49,110 @@ const FIRST_TOKEN = 2;
 /** Rows per teacher evaluation. */
 const TEACHER_ROWS = 256;
 
+const schema = z.strictObject({
+  name: z.literal("planted-rank"),
+  seed: seed.default(1),
+  vocab: z.number().int().min(8).max(65_536).default(64),
+  length: z.number().int().min(4).max(65_536).default(16),
+  train: count.default(8192),
+  dev: count.default(1024),
+  ranks: z.record(z.string(), count),
+  labels: z.number().int().min(2).max(1024).default(2),
+  strength: positive.default(1),
+  head: z.enum(["fresh", "base"]).default("fresh"),
+  strengthOf: z.enum(["update", "direction"]).default("update"),
+  noise: fraction.default(0),
+});
+
+/** Its examples have labels that the teacher gave. */
+export interface PlantedRankData extends TaskData {
+  readonly train: ClassificationExamples;
+  readonly dev: ClassificationExamples;
+}
+
+export const plantedRanks: Task<PlantedRankTask, PlantedRankData> = {
+  ...classification,
+  name: "planted-rank",
+  schema,
+  readsFiles: false,
+  check: (_, { model }) =>
+    model === null ? `planted-rank plants into a random base; give "model" sizes, not "base"` : undefined,
+  least: ({ vocab, length, labels, train, dev }) => ({
+    vocab,
+    positions: length,
+    labels,
+    data: { bytes: (train + dev) * (4 * length + 8 * labels), what: `"task.train" ${train} examples` },
+  }),
+  identity: () => "planted-rank-1",
+  data: preparePlantedRank,
+  async report(task, found) {
+    const recovery = await recoveredRanks(task, found);
+    return recovery === undefined ? {} : { rankRecovery: recovery };
+  },
+};
+
 export async function preparePlantedRank(
   task: PlantedRankTask,
-  config: ResolvedConfig,
+  { model }: Pick<BaseChoice, "model">,
+  _environment: unknown,
   device: Device,
-): Promise<PreparedTask> {
-  const sizes = bertConfig(config.model!, { vocab: task.vocab, positions: task.length, labels: task.labels });
-  const random = (storage?: BaseStorage): Promise<Classifier> =>
-    randomClassifier(sizes, config.model!.seed, device, storage);
-  const count = task.train + task.dev;
-  const ids = randomSequences(task, count);
+): Promise<PlantedRankData> {
+  const plan = drawnPlan(model!, "SEQ_CLS", { vocab: task.vocab, positions: task.length, labels: task.labels });
+  const random = (storage?: BaseStorage): Promise<Base> => drawBase(plan, "SEQ_CLS", model!.seed, device, storage);
+  const examples = task.train + task.dev;
+  const ids = randomSequences(task, examples);
   const teacher = await random();
   await plant(teacher, task);
   const labels = teacherLabels(await teacherLogits(teacher, ids, task, device), task.labels);
   teacher.dispose();
   flip(labels.subarray(0, task.train), task);
-  const part = (from: number, to: number): ClassificationSet => ({
-    tokens: {
-      ids: ids.slice(from * task.length, to * task.length),
-      offsets: Uint32Array.from({ length: to - from + 1 }, (_, i) => i * task.length),
-    },
-    labels: labels.slice(from, to),
-  });
+  const part = (from: number, to: number): ClassificationExamples =>
+    new ClassificationExamples(
+      {
+        tokens: {
+          ids: ids.slice(from * task.length, to * task.length),
+          offsets: Uint32Array.from({ length: to - from + 1 }, (_, i) => i * task.length),
+        },
+        labels: labels.slice(from, to),
+      },
+      PAD,
+    );
+  const dev = part(task.train, examples);
   return {
     train: part(0, task.train),
-    dev: part(task.train, count),
-    labels: task.labels,
-    padId: PAD,
+    dev,
     multiple: 1,
     base: studentFrom(random, task.head),
+    scorer: () => new ClassificationScorer(dev, task.labels),
   };
 }
 
 /** The base, whose head is the teacher's too; with a fresh head more has to be learnt, from the run's seed. */
 function studentFrom(
-  random: (storage?: BaseStorage) => Promise<Classifier>,
+  random: (storage?: BaseStorage) => Promise<Base>,
   head: PlantedRankTask["head"],
-): PreparedTask["base"] {
+): TaskData["base"] {
   return async (initSeed, storage) => {
     const student = await random(storage);
     if (head === "fresh") await student.freshHead(initSeed);
     return student;
   };
+}
+
+/** What was found against what was planted. Kept ranks where they were allocated, effective ranks of the update otherwise. */
+async function recoveredRanks(
+  task: PlantedRankTask,
+  { modules, allocation, spectra }: Found,
+): Promise<ReturnType<typeof rankRecovery> | undefined> {
+  if (modules.length === 0) return undefined;
+  const truth = new Map(modules.map((module) => [module, plantedRank(task, module)]));
+  if (allocation !== undefined)
+    return rankRecovery(
+      "ranks kept by the allocator",
+      truth,
+      new Map(allocation.modules.map((m) => [m.module, m.kept])),
+    );
+  return rankRecovery(EFFECTIVE_RANK, truth, effectiveRanks(await spectra()));
 }
 
 /** `count × length` token ids; the same for every run of the task. */
@@ -110,7 +197,7 @@ export function plantedRank(task: Pick<PlantedRankTask, "ranks">, path: string):
 }
 
 /** Adds the planted updates to the model's weights. */
-async function plant(model: Classifier, task: PlantedRankTask): Promise<void> {
+async function plant(model: Base, task: PlantedRankTask): Promise<void> {
   const used = new Set<string>();
   for (const { path, weight } of model.linears()) {
     const key = keyOf(task, path);
@@ -138,20 +225,20 @@ async function plant(model: Classifier, task: PlantedRankTask): Promise<void> {
   const unused = Object.keys(task.ranks).find((key) => !used.has(key));
   if (unused !== undefined)
     throw new InputError(
-      `"task.ranks.${unused}" matches no linear module; BERT has query, key, value, attention.output.dense, intermediate.dense, output.dense, pooler.dense`,
+      `"task.ranks.${unused}" matches no linear module; there are ${[...new Set(model.linears().map(({ path }) => path.replace(/^.*\.\d+\./, "")))].join(", ")}`,
     );
 }
 
 /** [count, labels], row-major. */
 async function teacherLogits(
-  model: Classifier,
+  model: Base,
   ids: Uint32Array,
   { length, labels }: PlantedRankTask,
   device: Device,
 ): Promise<Float64Array> {
   const forward = compile(device, ({ inputIds, attentionMask }) => {
     model.model.eval();
-    return { logits: model.logits(inputIds!, attentionMask!) };
+    return { logits: model.logits({ inputIds: inputIds!, attentionMask: attentionMask! }) };
   });
   const count = ids.length / length;
   const out = new Float64Array(count * labels);

@@ -1,39 +1,53 @@
-/** SST-2 as a task: GLUE's files, the checkpoint in `base` or a random BERT of the tokenizer's vocabulary. */
-import type { Device } from "@lowrank/tensor";
-import type { ResolvedConfig } from "../config/load.ts";
-import type { Sst2Task } from "../config/study.ts";
-import { loadSst2 } from "../data/sst2.ts";
-import { bertConfig, loadClassifier, randomClassifier } from "../train/classifier.ts";
-import type { PreparedTask, TaskEnvironment } from "./task.ts";
+/** SST-2 as a task: GLUE's files, the checkpoint in `base` or a random model of the tokenizer's vocabulary. */
+import { z } from "zod";
+import { makeBase } from "../bases/make.ts";
+import { count } from "../config/numbers.ts";
+import { ClassificationExamples, type ClassificationSet } from "../data/classification.ts";
+import { loadSst2, sst2Identity } from "../data/sst2.ts";
+import type { Task, TaskData } from "../records/task.ts";
+import { classification, ClassificationScorer } from "./classification.ts";
+
+export interface Sst2Task {
+  readonly name: "sst2";
+  /** Longest sequence, special tokens included. */
+  readonly maxLength: number;
+  readonly trainLimit?: number | undefined;
+  readonly devLimit?: number | undefined;
+}
 
 const LABELS = 2;
 
-export async function prepareSst2(
-  task: Sst2Task,
-  config: ResolvedConfig,
-  environment: TaskEnvironment,
-  device: Device,
-): Promise<PreparedTask> {
-  const { train, dev, tokenizer, tokenizerFolder } = await loadSst2({
-    ...environment,
-    base: config.base,
-    maxLength: task.maxLength,
-    trainLimit: task.trainLimit,
-    devLimit: task.devLimit,
-  });
-  return {
-    train,
-    dev,
-    labels: LABELS,
-    padId: tokenizer.special.pad,
-    multiple: 8,
-    tokenizerFolder,
-    base: async (initSeed, storage) => {
-      const needs = { vocab: tokenizer.vocabSize, positions: task.maxLength, labels: LABELS };
-      if (config.base !== null) return loadClassifier(config.base, needs, initSeed, device, storage);
-      const classifier = await randomClassifier(bertConfig(config.model!, needs), config.model!.seed, device, storage);
-      await classifier.freshHead(initSeed);
-      return classifier;
-    },
-  };
-}
+export const sst2: Task<Sst2Task, TaskData> = {
+  ...classification,
+  name: "sst2",
+  schema: z.strictObject({
+    name: z.literal("sst2"),
+    maxLength: z.number().int().min(8).max(512).default(64),
+    trainLimit: count.optional(),
+    devLimit: count.optional(),
+  }),
+  readsFiles: true,
+  // the tokenizer's vocabulary is not known yet: what is asked for here is the least
+  least: () => ({ vocab: 1, positions: 1, labels: LABELS }),
+  identity: (_, environment, base) => sst2Identity({ ...environment, base }),
+  async data(task, choice, environment, device) {
+    const { train, dev, tokenizer, tokenizerFolder } = await loadSst2({
+      ...environment,
+      base: choice.base,
+      maxLength: task.maxLength,
+      trainLimit: task.trainLimit,
+      devLimit: task.devLimit,
+    });
+    const needs = { vocab: tokenizer.vocabSize, positions: task.maxLength, labels: LABELS };
+    const examples = (set: ClassificationSet): ClassificationExamples =>
+      new ClassificationExamples(set, tokenizer.special.pad);
+    return {
+      train: examples(train),
+      dev: examples(dev),
+      multiple: 8,
+      tokenizerFolder,
+      base: (initSeed, storage) => makeBase(choice, "SEQ_CLS", needs, initSeed, device, storage),
+      scorer: () => new ClassificationScorer(dev, LABELS),
+    };
+  },
+};

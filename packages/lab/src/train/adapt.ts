@@ -1,12 +1,6 @@
 /** Turns a base into what a method trains: which weights move, which stay, and what that amounts to. */
 import { join } from "node:path";
-import {
-  BertForSequenceClassification,
-  directory,
-  savePretrained,
-  type BertConfig,
-  type PretrainedModel,
-} from "@lowrank/models";
+import { directory, savePretrained, type PretrainedModel } from "@lowrank/models";
 import { gradientCheckpointing } from "@lowrank/nn";
 import {
   adaLora,
@@ -27,17 +21,19 @@ import {
   type AdapterOptions,
 } from "@lowrank/peft";
 import { LowrankError, serialize, topSvd, type StoredTensor } from "@lowrank/tensor";
-import type { ResolvedConfig } from "../config/load.ts";
-import type { AdaLoraMethod, AdapterMethod, MethodConfig, TargetOptions } from "../config/study.ts";
+import type { AdaLoraMethod, AdapterMethod, MethodConfig, ResolvedConfig, TargetOptions } from "../config/study.ts";
 import { InputError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { ModuleRow, ParameterCounts } from "../store/result.ts";
-import type { Classifier, NamedWeight } from "./classifier.ts";
+import type { Base, NamedWeight } from "../bases/base.ts";
+import type { ModelKind } from "../bases/kind.ts";
+import { headOf } from "../bases/base.ts";
+import { shapeModel, type BasePlan } from "../bases/plan.ts";
+import { precisionPolicy } from "../bases/storage.ts";
 import { moduleRows } from "./module-rows.ts";
-import { precisionPolicy } from "./storage.ts";
 
-export interface AdaptedClassifier {
-  readonly classifier: Classifier;
+export interface AdaptedBase {
+  readonly base: Base;
   readonly trainable: readonly NamedWeight[];
   readonly frozen: readonly NamedWeight[];
   readonly modules: readonly ModuleRow[];
@@ -56,22 +52,22 @@ export interface AdaptedClassifier {
  * @param seed root seed of the run; adapters start from its `init` stream
  * @param totalSteps optimizer steps of the run, which rank schedules are made for
  */
-export async function adaptClassifier(
-  classifier: Classifier,
+export async function adaptBase(
+  base: Base,
   method: MethodConfig,
   seed: number,
   totalSteps: number,
-): Promise<AdaptedClassifier> {
-  const { model, device } = classifier;
-  classifier.precision = precisionPolicy(method.precision);
+): Promise<AdaptedBase> {
+  const { model, device, kind } = base;
+  base.precision = precisionPolicy(method.precision);
   if (method.gradientCheckpointing) gradientCheckpointing(model);
-  if (method.method === "full") return describe(classifier, [], saveCheckpoint(classifier));
+  if (method.method === "full") return describe(base, [], saveCheckpoint(base));
   if (method.method === "head") {
     model.freeze();
     model.unfreeze(method.modules);
-    return describe(classifier, [], saveCheckpoint(classifier));
+    return describe(base, [], saveCheckpoint(base));
   }
-  const adapter = await adapt(model, peftOptions(model, method, totalSteps), {
+  const adapter = await adapt(model, peftOptions(model, kind, method, totalSteps), {
     device,
     seed: deriveSeed(seed, "init"),
   });
@@ -82,12 +78,12 @@ export async function adaptClassifier(
     await saveAdapter(adapter, directory(join(folder, "adapter")));
   };
   return {
-    ...describe(classifier, moduleRows(adapter.table), save, adapter),
+    ...describe(base, moduleRows(adapter.table), save, adapter),
     ...(allocator === undefined ? {} : { allocator }),
   };
 }
 
-function saveCheckpoint({ model }: Classifier): AdaptedClassifier["save"] {
+function saveCheckpoint({ model }: Base): AdaptedBase["save"] {
   return (folder) => savePretrained(model, join(folder, "checkpoint"));
 }
 
@@ -100,12 +96,12 @@ function adaLoraSchedule(
 }
 
 /** Attaches the method's adapter to the base's shapes. @throws LowrankError naming what the base cannot have: a rank above a module's width */
-export function requireAttachable(base: BertConfig, method: MethodConfig): void {
+export function requireAttachable(plan: BasePlan, kind: ModelKind, method: MethodConfig): void {
   if (method.method === "full" || method.method === "head") return;
   // steps are known with the data only: the shortest schedule stands for all
   const shortest = method.method === "adalora" ? { ...method, tinit: 0, tfinal: 0, deltaT: 1 } : method;
-  const model = new BertForSequenceClassification(base);
-  attach(model, peftOptions(model, shortest, 1));
+  const model = shapeModel(plan);
+  attach(model, peftOptions(model, kind, shortest, 1));
 }
 
 /** Throws InputError for a rank schedule that does not fit the run's steps. */
@@ -146,8 +142,13 @@ async function spectraOf(adapter: Adapter): Promise<Map<string, Float64Array>> {
 }
 
 /** The study's words in PEFT's. */
-function peftOptions({ family }: PretrainedModel, method: AdapterMethod, totalSteps: number): AdapterOptions {
-  const common = commonOptions(method, family.heads["SEQ_CLS"] ?? []);
+function peftOptions(
+  model: PretrainedModel,
+  kind: ModelKind,
+  method: AdapterMethod,
+  totalSteps: number,
+): AdapterOptions {
+  const common = commonOptions(method, kind, headOf(model, kind));
   switch (method.method) {
     case "lora": {
       const { r, alpha, dropout, exclude, rankPattern, alphaPattern, rsLora, dora } = method;
@@ -171,6 +172,7 @@ function peftOptions({ family }: PretrainedModel, method: AdapterMethod, totalSt
 /** @param head modules of the head that the task trains */
 function commonOptions(
   { target, modulesToSave }: TargetOptions,
+  kind: ModelKind,
   head: readonly string[],
 ): Pick<OptionsOf<AdapterConfig>, "targetModules" | "modulesToSave" | "taskType"> {
   // with the task's type PEFT trains the head by itself
@@ -178,21 +180,21 @@ function commonOptions(
   return {
     targetModules: target,
     modulesToSave: trained ? modulesToSave.filter((name) => !head.includes(name)) : modulesToSave,
-    taskType: trained ? "SEQ_CLS" : undefined,
+    taskType: trained && kind !== "MASKED_LM" ? kind : undefined,
   };
 }
 
 function describe(
-  classifier: Classifier,
+  base: Base,
   modules: readonly ModuleRow[],
-  save: AdaptedClassifier["save"],
+  save: AdaptedBase["save"],
   adapter?: Adapter,
-): AdaptedClassifier {
-  const weights = classifier.weights();
+): AdaptedBase {
+  const weights = base.weights();
   const trainable = weights.filter(({ weight }) => weight.trainable);
-  const { total, percent, trainable: trained, effective } = parameterReport(classifier.model);
+  const { total, percent, trainable: trained, effective } = parameterReport(base.model);
   return {
-    classifier,
+    base,
     trainable,
     frozen: weights.filter(({ weight }) => !weight.trainable),
     modules,

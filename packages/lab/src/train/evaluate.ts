@@ -1,28 +1,24 @@
-/** Evaluation of a classifier: logits of every example, metrics on the host, and the task's loss from the device beside one recomputed in f64. */
+/** Evaluation: what the task reads of every example, metrics over all of them, and the task's loss from the device beside one recomputed in f64. */
 import { createHash } from "node:crypto";
-import { compile, ops, type CompiledInfo, type CompileInputs, type Device, type Tensor } from "@lowrank/tensor";
-import { exampleCount, type ClassificationSet } from "../data/classification.ts";
+import { compile, type CompiledInfo, type CompileInputs, type Device, type Tensor } from "@lowrank/tensor";
+import type { Base } from "../bases/base.ts";
+import type { Batch } from "../data/examples.ts";
+import { measured, type Metric } from "../records/metric.ts";
+import type { Scored, Scorer, Task } from "../records/task.ts";
 import { breather } from "../text/breath.ts";
-import type { Classifier } from "./classifier.ts";
-import { type BatchOptions, batchInputs, evaluationBatches } from "./batches.ts";
 import { specsOf } from "./step.ts";
-import { argmaxRows, classificationMetrics, meanCrossEntropy } from "./metrics.ts";
 
 export interface Scores {
-  /** `[examples, labels]` in the order of the set. */
-  readonly logits: Float64Array;
-  readonly predicted: Int32Array;
+  /** Mean over all that counts, as the device has it. */
   readonly loss: number;
-  /** Cross-entropy of the same logits in f64: differs from `loss` if anything but the task's loss was reported. */
-  readonly recomputedLoss: number;
-  readonly accuracy: number;
-  readonly f1: number;
-  /** Classes that `f1` is the mean of. */
-  readonly f1Classes: readonly number[];
+  readonly examples: number;
+  /** Metrics by name, in order, each with what it says beside its value. */
+  readonly metrics: Readonly<Record<string, unknown>>;
+  readonly scored: Scored;
 }
 
 export interface Evaluator {
-  /** Scores of the classifier as it is now. */
+  /** Scores of the model as it is now. */
   run(): Promise<Scores>;
   /** The plan for inputs of these shapes, known without running. */
   plan(inputs: CompileInputs): CompiledInfo;
@@ -30,58 +26,49 @@ export interface Evaluator {
   plans(): readonly CompiledInfo[];
 }
 
+/** What is evaluated, and by what. */
+export interface EvaluationParts {
+  readonly task: Pick<Task, "outputs">;
+  readonly base: Base;
+  readonly metrics: readonly Metric[];
+  /** The same batches at every evaluation. */
+  batches(): Iterable<Batch>;
+  scorer(): Scorer;
+}
+
 /** Plans are captured once per batch shape. */
-export function evaluator(
-  classifier: Classifier,
-  set: ClassificationSet,
-  labels: number,
-  options: BatchOptions,
-  device: Device,
-): Evaluator {
+export function evaluator({ task, base, metrics, batches, scorer }: EvaluationParts, device: Device): Evaluator {
   const forward = compile(device, (inputs: Record<string, Tensor>) => {
-    classifier.model.eval();
-    const logits = classifier.logits(inputs["inputIds"]!, inputs["attentionMask"]!);
-    return { logits, loss: ops.crossEntropy(logits, inputs["labels"]!, { reduction: "sum" }) };
+    base.model.eval();
+    return task.outputs(base, inputs);
   });
   const run = async (): Promise<Scores> => {
-    const count = exampleCount(set);
-    const logits = new Float64Array(count * labels);
+    const [scores, counts] = [scorer(), new Map<Metric, unknown>()];
     const breathe = breather();
-    let total = 0;
-    for (const batch of evaluationBatches(set, options)) {
+    let [total, counted, examples] = [0, 0, 0];
+    for (const batch of batches()) {
       await breathe();
-      const outputs = await forward(batchInputs(batch));
-      const [values, sum] = [await outputs.logits.floats(), await outputs.loss.item()];
-      total += sum;
-      batch.members.forEach((member, row) =>
-        logits.set(values.subarray(row * labels, (row + 1) * labels), member * labels),
-      );
+      const outputs = await forward(batch.inputs);
+      const values: Record<string, Float64Array> = {};
+      for (const [name, tensor] of Object.entries(outputs)) if (name !== "loss") values[name] = await tensor.floats();
+      total += await outputs["loss"]!.item();
+      counted += batch.counted;
+      examples += batch.members.length;
+      const items = scores.take(batch, values);
+      for (const metric of metrics) counts.set(metric, metric.update(counts.get(metric), items));
     }
-    const predicted = argmaxRows(logits, labels);
-    return {
-      logits,
-      predicted,
-      loss: total / count,
-      recomputedLoss: meanCrossEntropy(logits, set.labels, labels),
-      ...classificationMetrics(predicted, set.labels, labels),
-    };
+    return { loss: total / counted, examples, metrics: measured(metrics, counts), scored: scores.finish() };
   };
   return { run, plan: (inputs) => forward.plan(specsOf(inputs)), plans: () => forward.info() };
 }
 
-/** `predictions.jsonl` and its hashes; `index` is the row of the data file. Logits have 9 significant digits, which identifies every f32. */
-export function predictionLines(
-  scores: Scores,
-  set: ClassificationSet,
-  labels: number,
-): { text: string; sha256: string; labelsSha256: string } {
-  const lines = Array.from(scores.predicted, (prediction, index) => {
-    const logits = Array.from(scores.logits.subarray(index * labels, (index + 1) * labels), (value) =>
-      Number(value.toPrecision(9)),
-    );
-    return JSON.stringify({ index: set.rows?.[index] ?? index, label: set.labels[index], prediction, logits });
-  });
-  const text = `${lines.join("\n")}\n`;
+/** `predictions.jsonl` and its hashes. */
+export function predictionLines({ predictions, decisions }: Scored): {
+  text: string;
+  sha256: string;
+  labelsSha256: string;
+} {
+  const text = `${predictions.join("\n")}\n`;
   const sha = (content: string): string => createHash("sha256").update(content).digest("hex");
-  return { text, sha256: sha(text), labelsSha256: sha(scores.predicted.join(",")) };
+  return { text, sha256: sha(text), labelsSha256: sha(decisions) };
 }

@@ -1,23 +1,25 @@
 /** The training loop of a run: steps, evaluations on their way, what is recorded of both. */
 import type { AllocationRecord, AllocationStep } from "@lowrank/peft";
 import { NumericsError, type CompiledInfo, type Device, type DTypeTrace } from "@lowrank/tensor";
-import type { ResolvedConfig } from "../config/load.ts";
+import type { ResolvedConfig } from "../config/study.ts";
 import { RunError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { Evaluation } from "../store/result.ts";
+import { isBetter, type Metric } from "../records/metric.ts";
+import type { Task, TaskData } from "../records/task.ts";
 import type { RunFolder } from "../store/run-store.ts";
-import type { PreparedTask } from "../tasks/task.ts";
 import { breather } from "../text/breath.ts";
+import { metricOf, metricWords } from "../metrics/of-evaluation.ts";
 import { formatNumber } from "../text/format.ts";
 import type { Progress } from "../text/progress.ts";
-import type { AdaptedClassifier } from "./adapt.ts";
-import { batchInputs, epochBatches, stepsPerEpoch } from "./batches.ts";
+import type { AdaptedBase } from "./adapt.ts";
+import { epochBatches, evaluationBatches, stepsPerEpoch } from "./batches.ts";
 import { evaluator, type Scores } from "./evaluate.ts";
 import { scheduleOf, trainingStep } from "./step.ts";
 
 /** Optimizer steps of a run. */
-export function totalSteps(config: ResolvedConfig, task: PreparedTask): number {
-  return Math.max(1, Math.round(config.train.epochs * stepsPerEpoch(task.train, config.train.batchSize)));
+export function totalSteps({ train }: Pick<ResolvedConfig, "train">, data: TaskData): number {
+  return Math.max(1, Math.round(train.epochs * stepsPerEpoch(data.train, train.batchSize)));
 }
 
 export interface Trained {
@@ -42,31 +44,51 @@ export interface Trained {
 /** Trainable weights at the last evaluation; kept only when a run fails. */
 export const LAST_GOOD = "last-good.safetensors";
 const RANKS = "ranks.csv";
-const CSV_HEADER = "step,epoch,lr,train_loss,grad_norm,eval_loss,accuracy,f1,seconds";
+
+/** What a run trains on and is measured by. */
+export interface TrainedTask {
+  readonly task: Task;
+  readonly data: TaskData;
+  readonly metrics: readonly Metric[];
+}
 
 export async function train(
   { config, seed }: { readonly config: ResolvedConfig; readonly seed: number },
-  task: PreparedTask,
-  adapted: AdaptedClassifier,
+  { task, data, metrics }: TrainedTask,
+  adapted: AdaptedBase,
   device: Device,
   folder: RunFolder,
   progress: Progress,
 ): Promise<Trained> {
   const options = config.train;
-  const perEpoch = stepsPerEpoch(task.train, options.batchSize);
-  const total = totalSteps(config, task);
+  const perEpoch = stepsPerEpoch(data.train, options.batchSize);
+  const total = totalSteps(config, data);
   const factor = scheduleOf(options.schedule, total, Math.round(options.warmup * total));
-  const batchOptions = { rows: options.batchSize, multiple: task.multiple, padId: task.padId };
+  const shape = { rows: options.batchSize, multiple: data.multiple };
   let step = 0;
   const training = trainingStep(
+    task,
     adapted,
     options,
     (finished) => options.lr * factor(finished),
     deriveSeed(seed, "dropout"),
     device,
   );
-  const evaluation = evaluator(adapted.classifier, task.dev, task.labels, batchOptions, device);
-  folder.append("metrics.csv", CSV_HEADER);
+  const evaluation = evaluator(
+    {
+      task,
+      base: adapted.base,
+      metrics,
+      batches: () => evaluationBatches(data.dev, shape),
+      scorer: () => data.scorer(),
+    },
+    device,
+  );
+  const names = metrics.map(({ name }) => name);
+  folder.append(
+    "metrics.csv",
+    ["step", "epoch", "lr", "train_loss", "grad_norm", "eval_loss", ...names, "seconds"].join(","),
+  );
   const started = performance.now();
   const durations: number[] = [];
   let evaluations: Evaluation[] = [];
@@ -77,32 +99,32 @@ export async function train(
 
   const evaluateNow = async (lr: number, norm: number): Promise<void> => {
     scores = await evaluation.run();
-    const { loss, accuracy, f1, f1Classes } = scores;
+    const { loss, examples } = scores;
     if (!Number.isFinite(loss)) throw diverged(step, `the evaluation loss is ${loss}`, evaluations.at(-1));
-    const now = { step, epoch: step / perEpoch, loss, accuracy, f1, f1Classes, examples: scores.predicted.length };
+    const now: Evaluation = { step, epoch: step / perEpoch, loss, ...scores.metrics, examples };
     evaluations = [...evaluations, now];
     const trainLoss = lossSum / Math.max(1, lossCount);
     [lossSum, lossCount] = [0, 0];
     const elapsed = (performance.now() - started) / 1000;
     folder.append(
       "metrics.csv",
-      [step, now.epoch, lr, trainLoss, norm, loss, accuracy, f1, elapsed.toFixed(3)].join(","),
+      [step, now.epoch, lr, trainLoss, norm, loss, ...names.map((name) => now[name]), elapsed.toFixed(3)].join(","),
     );
     folder.event("evaluated", { ...now, trainLoss });
     folder.write(LAST_GOOD, await adapted.trainableBytes());
     progress.line(
-      `epoch ${now.epoch.toFixed(2)} · train loss ${formatNumber(trainLoss, 4)} · dev loss ${formatNumber(loss, 4)} · accuracy ${formatNumber(100 * accuracy, 2)} % · F1 ${formatNumber(100 * f1, 2)} %`,
+      `epoch ${now.epoch.toFixed(2)} · train loss ${formatNumber(trainLoss, 4)} · dev loss ${formatNumber(loss, 4)}${names.map((name) => ` · ${metricWords(now, name)}`).join("")}`,
     );
   };
 
   const breathe = breather();
   for (let epoch = 0; step < total; epoch++) {
-    for (const batch of epochBatches(task.train, batchOptions, seed, epoch)) {
+    for (const batch of epochBatches(data.train, shape, seed, epoch)) {
       await breathe();
       const lr = options.lr * factor(step);
       const before = performance.now();
       const { loss, norm, regularizer, skipped, allocation } = await training
-        .run(batchInputs(batch))
+        .run(batch.inputs)
         .catch((error: unknown) => {
           throw error instanceof NumericsError
             ? new RunError(`step ${step + 1}: ${error.message}`, { cause: error })
@@ -118,9 +140,9 @@ export async function train(
       regularizers.push(regularizer);
       if (!Number.isFinite(loss)) throw diverged(step, `the loss is ${loss}`, evaluations.at(-1));
       if (!Number.isFinite(norm)) throw diverged(step, `the gradient norm is ${norm}`, evaluations.at(-1));
-      // the last batch of a pass may be smaller: rows are counted, not batches
-      lossSum += loss * batch.members.length;
-      lossCount += batch.members.length;
+      // the last batch of a pass may be smaller: what counts is counted, not batches
+      lossSum += loss * batch.counted;
+      lossCount += batch.counted;
       if (allocation?.selected === true) await recordRanks(folder, adapted, allocation);
       progress.update(step, `loss ${loss.toFixed(4)}`);
       const atEpochEnd = step % perEpoch === 0;
@@ -134,7 +156,10 @@ export async function train(
   const plans = [...training.plans(), ...evaluation.plans()];
   const [dtypes, stateBytes] = [training.dtypes(), training.stateBytes()];
   training.dispose();
-  const best = evaluations.reduce((a, b) => (b.accuracy > a.accuracy ? b : a));
+  const [first] = metrics;
+  const best = evaluations.reduce((a, b) =>
+    first !== undefined && isBetter(first, metricOf(b, first.name), metricOf(a, first.name)) ? b : a,
+  );
   return {
     steps: step,
     final: evaluations.at(-1)!,
@@ -157,7 +182,7 @@ export async function train(
 /** One line in `ranks.csv`: budget and ranks after a choice. */
 async function recordRanks(
   folder: RunFolder,
-  adapted: AdaptedClassifier,
+  adapted: AdaptedBase,
   { step, budget, kept }: AllocationStep,
 ): Promise<void> {
   const masks = await adapted.allocator!.masks();

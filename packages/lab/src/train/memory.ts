@@ -1,13 +1,13 @@
 /** Bytes of a run's weights, and what its process's peak is told from. */
-import type { ResolvedConfig } from "../config/load.ts";
+import type { ResolvedConfig } from "../config/study.ts";
 import type { PlannedMemory } from "../study/peak-rss.ts";
-import type { AdaptedClassifier } from "./adapt.ts";
-import type { NamedWeight } from "./classifier.ts";
-import { isQuantized } from "./storage.ts";
+import type { AdaptedBase } from "./adapt.ts";
+import type { NamedWeight } from "../bases/base.ts";
+import { isQuantized } from "../bases/storage.ts";
 
 /** What the process's peak is told from: for a run that was made, and for one that is planned. */
 export function plannedMemory(
-  adapted: AdaptedClassifier,
+  adapted: AdaptedBase,
   { method, base }: Pick<ResolvedConfig, "method" | "base">,
   persistentBytes: number,
   plans: PlannedMemory["plans"],

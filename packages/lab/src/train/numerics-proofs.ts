@@ -5,20 +5,20 @@ import { codesPerBlock, FourBitWeight, quantizedModules } from "@lowrank/quant";
 import type { DType, DTypeTrace } from "@lowrank/tensor";
 import type { MethodConfig } from "../config/study.ts";
 import type { Proof } from "../store/result.ts";
-import type { Classifier } from "./classifier.ts";
-import { isQuantized } from "./storage.ts";
+import type { Base } from "../bases/base.ts";
+import { isQuantized } from "../bases/storage.ts";
 
 /** ‖quantized − full‖ / ‖full‖ of logits: NF4's weights are off by about a tenth of their size, so a model that agrees with its base is far below 1. */
 const LOGIT_BOUND = 1;
 
 /** The modules that should be quantized are, with at most 16 codes a block; without quantization none is. */
 export async function quantizationProof(
-  classifier: Classifier,
+  base: Base,
   method: MethodConfig,
   full: Float64Array | undefined,
   now: Float64Array | undefined,
 ): Promise<Proof> {
-  const modules = quantizedModules(classifier.model);
+  const modules = quantizedModules(base.model);
   const bytes = modules.reduce((sum, m) => sum + m.bytes, 0);
   if (!isQuantized(method.storage))
     return {
@@ -28,7 +28,7 @@ export async function quantizationProof(
     };
   const kinds = [...new Set(modules.map((m) => m.kind))];
   let mostCodes = 0;
-  for (const [, m] of classifier.model.namedModules())
+  for (const [, m] of base.model.namedModules())
     if (m instanceof Projection && m.weight.form instanceof FourBitWeight)
       mostCodes = Math.max(mostCodes, (await codesPerBlock(m.weight.form)).most);
   const [difference, size] = [0, 0].map((_, which) =>

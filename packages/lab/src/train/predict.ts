@@ -1,32 +1,16 @@
 /**
- * What a config *should* train, computed from numbers alone: BERT's layer list and PEFT's matching rules, written down a
- * second time on purpose. A run compares this with what the model really has; it must not share code with what it checks (but the
- * language of regular expressions, whose matcher takes linear time).
+ * What a config *should* train, computed from numbers alone: PEFT's matching rules and counts, written down a second time on purpose, over the
+ * layers of a base that nothing was put on. A run compares this with what the model really has; it must not share code with what it
+ * checks (but the language of regular expressions, whose matcher takes linear time).
  */
 import { endsIn } from "@lowrank/nn";
 import { quote } from "@lowrank/tensor";
 import { pattern, suggestion } from "@lowrank/tensor/check";
-import { InputError } from "../errors.ts";
-import { cut } from "../text/shown.ts";
+import type { BaseShape, LinearShape } from "../bases/shape.ts";
 import type { AdapterMethod, Ia3Method, LoraMethod, MethodConfig } from "../config/study.ts";
+import { InputError } from "../errors.ts";
 import type { ModuleRow } from "../store/result.ts";
-
-/** Sizes as in a Hugging Face BERT `config.json`. */
-export interface BertSizes {
-  readonly vocab: number;
-  readonly positions: number;
-  readonly types: number;
-  readonly hidden: number;
-  readonly layers: number;
-  readonly intermediate: number;
-  readonly labels: number;
-}
-
-interface Linear {
-  readonly path: string;
-  readonly in: number;
-  readonly out: number;
-}
+import { cut } from "../text/shown.ts";
 
 export interface Prediction {
   readonly trainable: number;
@@ -34,57 +18,34 @@ export interface Prediction {
   readonly modules: readonly ModuleRow[];
 }
 
-/** Linear modules of BertForSequenceClassification, in order. */
-export function bertLinears(sizes: BertSizes): Linear[] {
-  const { hidden, intermediate, layers, labels } = sizes;
-  const layer = (n: number): Linear[] => {
-    const at = `bert.encoder.layer.${n}`;
-    return [
-      ...["query", "key", "value"].map((name) => ({ path: `${at}.attention.self.${name}`, in: hidden, out: hidden })),
-      { path: `${at}.attention.output.dense`, in: hidden, out: hidden },
-      { path: `${at}.intermediate.dense`, in: hidden, out: intermediate },
-      { path: `${at}.output.dense`, in: intermediate, out: hidden },
-    ];
-  };
-  return [
-    ...Array.from({ length: layers }, (_, n) => layer(n)).flat(),
-    { path: "bert.pooler.dense", in: hidden, out: hidden },
-    { path: "classifier", in: hidden, out: labels },
-  ];
-}
-
 /** Trainable and total counts, and the adapter of every module, as the config promises them. */
-export function predictParameters(sizes: BertSizes, method: MethodConfig): Prediction {
-  const linears = bertLinears(sizes);
-  const weights = (linear: Linear): number => linear.in * linear.out + linear.out;
-  const { hidden } = sizes;
-  const embeddings = (sizes.vocab + sizes.positions + sizes.types) * hidden;
-  const norms = 2 * hidden * (1 + 2 * sizes.layers); // weight and bias; after the embeddings and twice per layer
-  const base = embeddings + norms + linears.reduce((sum, linear) => sum + weights(linear), 0);
+export function predictParameters(shape: BaseShape, method: MethodConfig): Prediction {
+  const { linears, total: base } = shape;
   if (method.method === "full") return { trainable: base, total: base, modules: [] };
 
   const saved = method.method === "head" ? method.modules : method.modulesToSave;
   // PEFT copies a linear module; for a head of its own a whole part of the model may be named.
-  const takes = (linear: Linear, name: string): boolean =>
-    method.method === "head" ? under(linear.path, name) : matches(linear.path, [name]);
+  const takes = (linear: LinearShape, name: string): boolean =>
+    method.method === "head" ? under(linear.path, name) : matches(linear.path, [name], shape);
   const kept = linears.filter((linear) => saved.some((name) => takes(linear, name)));
   const unknown = saved.find((name) => !linears.some((linear) => takes(linear, name)));
   if (unknown !== undefined) {
     throw new InputError(
-      `there is no linear module ${quote(unknown)} in BERT for classification; known: ${[...new Set(linears.map((linear) => suffix(linear.path)))].join(", ")}`,
+      `there is no linear module ${quote(unknown)} in ${shape.architecture}; known: ${[...new Set(linears.map((linear) => suffix(linear.path)))].join(", ")}`,
     );
   }
-  const keptCount = kept.reduce((sum, linear) => sum + weights(linear), 0);
+  const keptCount = kept.reduce((sum, linear) => sum + linear.values, 0);
   if (method.method === "head") return { trainable: keptCount, total: base, modules: [] };
 
-  const modules = adapters(linears, method, kept);
+  const modules = adapters(shape, method, kept);
   const adapterCount = modules.reduce((sum, row) => sum + row.parameters, 0);
   // PEFT keeps the frozen original of a module in modules_to_save beside its trained copy, and counts AdaLoRA's frozen ranknum.
   const frozen = method.method === "adalora" ? modules.length : 0;
   return { trainable: adapterCount + keptCount, total: base + adapterCount + frozen + keptCount, modules };
 }
 
-function targeted(linears: readonly Linear[], method: AdapterMethod, kept: readonly Linear[]): readonly Linear[] {
+function targeted(shape: BaseShape, method: AdapterMethod, kept: readonly LinearShape[]): readonly LinearShape[] {
+  const { linears } = shape;
   const { target } = method;
   const exclude = method.method === "vera" ? undefined : method.exclude;
   // each name by itself: a slip beside a name that matches would go unseen
@@ -94,7 +55,7 @@ function targeted(linears: readonly Linear[], method: AdapterMethod, kept: reado
   ] as const) {
     for (const name of typeof names === "string" ? [names] : names) {
       const one = typeof names === "string" ? name : [name];
-      if (!linears.some((linear) => matches(linear.path, one)))
+      if (!linears.some((linear) => matches(linear.path, one, shape)))
         throw new InputError(
           `"${key}" ${quote(name)} matches no module${typeof names === "string" ? "" : suggestion(cut(name), [...new Set(linears.map((linear) => linear.path.split(".").at(-1)!))])}`,
         );
@@ -103,8 +64,8 @@ function targeted(linears: readonly Linear[], method: AdapterMethod, kept: reado
   const found = linears.filter(
     (linear) =>
       !kept.includes(linear) &&
-      matches(linear.path, target) &&
-      !(exclude !== undefined && matches(linear.path, exclude)),
+      matches(linear.path, target, shape) &&
+      !(exclude !== undefined && matches(linear.path, exclude, shape)),
   );
   if (found.length === 0)
     throw new InputError(
@@ -113,13 +74,13 @@ function targeted(linears: readonly Linear[], method: AdapterMethod, kept: reado
   return found;
 }
 
-function adapters(linears: readonly Linear[], method: AdapterMethod, kept: readonly Linear[]): ModuleRow[] {
-  const found = targeted(linears, method, kept);
+function adapters(shape: BaseShape, method: AdapterMethod, kept: readonly LinearShape[]): ModuleRow[] {
+  const found = targeted(shape, method, kept);
   switch (method.method) {
     case "lora":
       return loraRows(found, method);
     case "ia3":
-      return ia3Rows(found, method);
+      return ia3Rows(found, method, shape);
     case "adalora": {
       const { initR: rank, alpha } = method;
       // one singular value per rank beside the two matrices; alpha is divided by the initial rank
@@ -144,14 +105,17 @@ function adapters(linears: readonly Linear[], method: AdapterMethod, kept: reado
   }
 }
 
-/** What PEFT takes for BERT. */
-const FEEDFORWARD = ["output.dense"];
-
 /** One value for each input of a feed-forward module, for each output of another. Names match the end of a path, at a dot or not. */
-function ia3Rows(found: readonly Linear[], { target, feedforward = FEEDFORWARD }: Ia3Method): ModuleRow[] {
+function ia3Rows(
+  found: readonly LinearShape[],
+  { target, feedforward: said }: Ia3Method,
+  { targets }: BaseShape,
+): ModuleRow[] {
+  // what PEFT takes for the architecture where nothing is said
+  const feedforward = said ?? targets.ia3Feedforward ?? [];
   const fits = (path: string, rule: string | readonly string[]): boolean =>
     typeof rule === "string" ? pattern(rule, "feedforward").fullMatch(path) : rule.some((name) => path.endsWith(name));
-  for (const name of feedforward === FEEDFORWARD ? [] : typeof feedforward === "string" ? [feedforward] : feedforward) {
+  for (const name of said === undefined ? [] : typeof said === "string" ? [said] : said) {
     const one = typeof feedforward === "string" ? name : [name];
     if (!found.some((linear) => fits(linear.path, one)))
       throw new InputError(`"feedforward" ${quote(name)} matches none of the adapted modules`);
@@ -165,7 +129,7 @@ function ia3Rows(found: readonly Linear[], { target, feedforward = FEEDFORWARD }
   });
 }
 
-function loraRows(found: readonly Linear[], method: LoraMethod): ModuleRow[] {
+function loraRows(found: readonly LinearShape[], method: LoraMethod): ModuleRow[] {
   const used = new Set<string>();
   const rows = found.map((linear) => {
     const rank = patternValue(method.rankPattern, linear.path, used) ?? method.r;
@@ -190,8 +154,8 @@ function loraRows(found: readonly Linear[], method: LoraMethod): ModuleRow[] {
 }
 
 /** A list matches whole names or dotted suffixes, a string is a regular expression for the whole path (PEFT target_modules). */
-function matches(path: string, target: string | readonly string[]): boolean {
-  if (target === "all-linear") return path !== "classifier";
+function matches(path: string, target: string | readonly string[], { head, outputs }: BaseShape): boolean {
+  if (target === "all-linear") return !head.includes(path) && !endsIn(path, outputs);
   if (typeof target === "string") return pattern(target, "target").fullMatch(path);
   return endsIn(path, target);
 }

@@ -1,36 +1,39 @@
 /** What a base computes on a few rows, before anything is trained: quantization must change it a little and not much. */
-import type { HostTensor } from "@lowrank/tensor";
-import type { PreparedTask } from "../tasks/task.ts";
-import { batchInputs, evaluationBatches } from "./batches.ts";
-import type { Classifier } from "./classifier.ts";
+import type { Base } from "../bases/base.ts";
+import type { Task, TaskData } from "../records/task.ts";
+import { evaluationBatches } from "./batches.ts";
 
 /** Rows that storage is compared on. */
 const PROBE_ROWS = 16;
 
-/** Logits of the first rows of the development set. */
-export async function probe(classifier: Classifier, task: PreparedTask): Promise<Float64Array> {
-  const [batch] = evaluationBatches(task.dev, { rows: PROBE_ROWS, multiple: task.multiple, padId: task.padId });
-  const { inputIds, attentionMask } = batchInputs(batch!) as Record<string, HostTensor>;
-  const { device } = classifier;
-  classifier.model.eval();
-  return classifier
-    .logits(
-      device.tensor(inputIds!.data, inputIds!.shape, inputIds!.dtype),
-      device.tensor(attentionMask!.data, attentionMask!.shape, attentionMask!.dtype),
-    )
-    .floats();
+/** What an evaluation reads of the first rows of the development set, one after the other. */
+export async function probe(base: Base, task: Pick<Task, "outputs">, data: TaskData): Promise<Float64Array> {
+  const [batch] = evaluationBatches(data.dev, { rows: PROBE_ROWS, multiple: data.multiple });
+  const { device } = base;
+  const inputs = Object.fromEntries(
+    Object.entries(batch!.inputs).map(([name, { data: values, shape, dtype }]) => [
+      name,
+      device.tensor(values, shape, dtype),
+    ]),
+  );
+  base.model.eval();
+  const { loss, ...outputs } = task.outputs(base, inputs);
+  const read = Object.values(outputs);
+  const values = await Promise.all((read.length === 0 ? [loss] : read).map((tensor) => tensor.floats()));
+  return values.length === 1 ? values[0]! : Float64Array.from(values.flatMap((list) => [...list]));
 }
 
 /** The same of the base at full width, which is closed again. */
 export async function probeFullBase(
-  task: PreparedTask,
+  task: Pick<Task, "outputs">,
+  data: TaskData,
   initSeed: number,
-  keep: (full: Classifier) => Promise<void>,
+  keep: (full: Base) => Promise<void>,
 ): Promise<Float64Array> {
-  const full = await task.base(initSeed);
+  const full = await data.base(initSeed);
   try {
     await keep(full);
-    return await probe(full, task);
+    return await probe(full, task, data);
   } finally {
     full.dispose();
   }

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { endsIn } from "@lowrank/nn";
 import { RunError } from "../errors.ts";
 import type { ModuleRow, ParameterCounts, Proof } from "../store/result.ts";
-import type { NamedWeight } from "./classifier.ts";
+import type { NamedWeight } from "../bases/base.ts";
 import type { Scores } from "./evaluate.ts";
 import type { Prediction } from "./predict.ts";
 
@@ -103,14 +103,17 @@ export function movementProof(
 /** f32 sums of a few thousand terms differ from f64 by about √n ulp ≈ 1e-5 relative; a regularizer would show as percent. */
 const LOSS_TOLERANCE = 1e-4;
 
-/** The evaluation loss is the cross-entropy of the saved logits and nothing more. */
-export function taskLossProof(scores: Scores): Proof {
-  const difference = Math.abs(scores.loss - scores.recomputedLoss);
-  return {
-    name: "evaluation-loss-is-task-loss",
-    holds: difference <= LOSS_TOLERANCE * Math.max(1, scores.recomputedLoss),
-    detail: { reported: scores.loss, recomputedFromLogits: scores.recomputedLoss },
-  };
+/** The evaluation loss is what the saved outputs give, the task's loss and nothing more. Where nothing gives it there is no such proof. */
+export function taskLossProof({ loss, scored }: Scores): Proof[] {
+  if (scored.loss === undefined) return [];
+  const difference = Math.abs(loss - scored.loss);
+  return [
+    {
+      name: "evaluation-loss-is-task-loss",
+      holds: difference <= LOSS_TOLERANCE * Math.max(1, scored.loss),
+      detail: { reported: loss, recomputedFromLogits: scored.loss },
+    },
+  ];
 }
 
 /** Every loss and gradient norm was finite, and so are the final parameters and logits. */
@@ -120,7 +123,7 @@ export async function finiteProof(steps: number, trainable: readonly NamedWeight
     const values = await weight.value.floats();
     if (bad === undefined && values.some((value) => !Number.isFinite(value))) bad = name;
   }
-  if (bad === undefined && scores.logits.some((value) => !Number.isFinite(value))) bad = "evaluation logits";
+  if (bad === undefined && scores.scored.outputs.some((value) => !Number.isFinite(value))) bad = "evaluation logits";
   return {
     name: "all-finite",
     holds: bad === undefined,

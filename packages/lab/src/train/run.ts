@@ -6,22 +6,22 @@ import { join } from "node:path";
 import { savePretrained } from "@lowrank/models";
 import type { AllocationRecord } from "@lowrank/peft";
 import type { Device } from "@lowrank/tensor";
-import type { ResolvedConfig } from "../config/load.ts";
+import type { Base } from "../bases/base.ts";
+import { shapeOf } from "../bases/shape.ts";
+import { baseStorage, isQuantized } from "../bases/storage.ts";
+import type { ResolvedConfig } from "../config/study.ts";
 import { leavesAdapter } from "../config/study.ts";
 import { copyTokenizer } from "../data/word-piece.ts";
 import { asInput } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
+import type { TaskData } from "../records/task.ts";
 import type { Proof, RunResult } from "../store/result.ts";
 import { BASE, type RunFolder } from "../store/run-store.ts";
 import type { ProcessMemory } from "../study/peak-rss.ts";
-import { EFFECTIVE_RANK, effectiveRanks, rankRecovery, type RankRecovery } from "../study/rank-recovery.ts";
-import { plantedRank } from "../tasks/planted-rank.ts";
-import type { PreparedTask } from "../tasks/task.ts";
 import type { Progress } from "../text/progress.ts";
-import { adaptClassifier, type AdaptedClassifier } from "./adapt.ts";
-import type { Classifier } from "./classifier.ts";
+import { adaptBase, type AdaptedBase } from "./adapt.ts";
 import { predictionLines } from "./evaluate.ts";
-import { LAST_GOOD, totalSteps, train } from "./loop.ts";
+import { LAST_GOOD, totalSteps, train, type TrainedTask } from "./loop.ts";
 import { plannedMemory, weightBytes } from "./memory.ts";
 import { allocationProof, dtypeProof, objectiveProof, quantizationProof } from "./numerics-proofs.ts";
 import { predictParameters } from "./predict.ts";
@@ -35,7 +35,6 @@ import {
   parameterCountProof,
   taskLossProof,
 } from "./proofs.ts";
-import { baseStorage, isQuantized } from "./storage.ts";
 
 export interface RunRequest {
   readonly id: string;
@@ -59,33 +58,34 @@ export interface RunSurroundings {
 /** Trains and evaluates; writes everything but `result.json`, which it returns. */
 export async function executeRun(
   request: RunRequest,
-  task: PreparedTask,
+  trainedTask: TrainedTask,
   { device, folder, progress, memory, once }: RunSurroundings,
 ): Promise<RunResult> {
   const started = performance.now();
   const { config, seed } = request;
   const { method } = config;
+  const { task, data } = trainedTask;
   // a base that is drawn is nowhere else: it is kept beside the adapter, at full width where the run has it in fewer bits
   const keepsBase = config.base === null && leavesAdapter(method.method);
-  const keep = async ({ model: base }: Classifier): Promise<void> =>
+  const keep = async ({ model: base }: Base): Promise<void> =>
     keepsBase ? savePretrained(base, join(folder.path, BASE)) : undefined;
   const fullLogits = isQuantized(method.storage)
-    ? await probeFullBase(task, deriveSeed(seed, "init"), keep)
+    ? await probeFullBase(task, data, deriveSeed(seed, "init"), keep)
     : undefined;
-  const model = await asInput(() => task.base(deriveSeed(seed, "init"), baseStorage(method)));
+  const model = await asInput(() => data.base(deriveSeed(seed, "init"), baseStorage(method)));
   if (model.fresh.length > 0) once(`not in the checkpoint, drawn from the seed: ${model.fresh.join(", ")}`);
   try {
     if (fullLogits === undefined) await keep(model);
     // as the adapter's file names it, which stands in a folder beside it
     if (keepsBase) model.model.origin = `../${BASE}`;
-    const predicted = predictParameters(model.sizes, method);
+    const predicted = predictParameters(shapeOf(model.model, task.kind), method);
     const quantization = await quantizationProof(
       model,
       method,
       fullLogits,
-      fullLogits === undefined ? undefined : await probe(model, task),
+      fullLogits === undefined ? undefined : await probe(model, task, data),
     );
-    const adapted = await asInput(() => adaptClassifier(model, method, seed, totalSteps(config, task)));
+    const adapted = await asInput(() => adaptBase(model, method, seed, totalSteps(config, data)));
     const before = [
       moduleTableProof(adapted.modules, predicted),
       parameterCountProof(adapted.counts, adapted.trainable, predicted),
@@ -96,7 +96,7 @@ export async function executeRun(
     const frozenBefore = await fingerprints(adapted.frozen);
     const trainableBefore = await fingerprints(adapted.trainable);
 
-    const trained = await train(request, task, adapted, device, folder, progress);
+    const trained = await train(request, trainedTask, adapted, device, folder, progress);
     const after: Proof[] = [
       movementProof(
         frozenBefore,
@@ -105,10 +105,10 @@ export async function executeRun(
         await fingerprints(adapted.trainable),
         {
           emptied: emptied(trained.allocation),
-          gradientFree: adapted.classifier.model.family.gradientFree,
+          gradientFree: adapted.base.model.family.gradientFree,
         },
       ),
-      taskLossProof(trained.scores),
+      ...taskLossProof(trained.scores),
       await finiteProof(trained.steps, adapted.trainable, trained.scores),
       dtypeProof(trained.dtypes, method),
       allocationProof(trained.allocation, method, trained.steps),
@@ -116,10 +116,14 @@ export async function executeRun(
     ];
     demand(after);
 
-    const predictions = predictionLines(trained.scores, task.dev, task.labels);
+    const predictions = predictionLines(trained.scores.scored);
     folder.write("predictions.jsonl", predictions.text);
     const estimate = memory.with(config.name, plannedMemory(adapted, config, trained.persistentBytes, trained.plans));
-    const recovery = await recoveredRanks(config, adapted, trained.allocation);
+    const report = await task.report?.(config.task, {
+      modules: adapted.modules.map(({ module }) => module),
+      allocation: trained.allocation,
+      spectra: () => adapted.spectra(),
+    });
     const split = {
       frozenWeights: weightBytes(adapted.frozen),
       trainableWeights: weightBytes(adapted.trainable),
@@ -128,7 +132,7 @@ export async function executeRun(
     };
     // from here on the adapter may be smaller than what was trained
     await adapted.save(folder.path, trained.allocation);
-    keepTokenizer(task, folder);
+    keepTokenizer(data, folder);
     folder.remove(LAST_GOOD);
     const seconds = {
       total: (performance.now() - started) / 1000,
@@ -153,7 +157,7 @@ export async function executeRun(
       parameters: { ...adapted.counts, effective: effectiveCount(adapted, trained.allocation) },
       modules: adapted.modules,
       ...(trained.allocation === undefined ? {} : { allocation: trained.allocation }),
-      ...(recovery === undefined ? {} : { rankRecovery: recovery }),
+      ...report,
       ...(trained.skippedSteps === 0 && trained.lossScale === undefined
         ? {}
         : { lossScaling: { skipped: trained.skippedSteps, finalScale: trained.lossScale ?? null } }),
@@ -175,22 +179,9 @@ export async function executeRun(
 }
 
 /** Beside the adapter or the checkpoint, so that either can be used by itself. */
-function keepTokenizer({ tokenizerFolder }: PreparedTask, folder: RunFolder): void {
+function keepTokenizer({ tokenizerFolder }: TaskData, folder: RunFolder): void {
   for (const part of ["adapter", BASE, "checkpoint"])
     if (tokenizerFolder !== undefined && folder.has(part)) copyTokenizer(tokenizerFolder, join(folder.path, part));
-}
-
-/** What was found against what was planted. Kept ranks where they were allocated, effective ranks of the update otherwise. */
-async function recoveredRanks(
-  { task }: ResolvedConfig,
-  adapted: AdaptedClassifier,
-  record: AllocationRecord | undefined,
-): Promise<RankRecovery | undefined> {
-  if (task.name !== "planted-rank" || adapted.modules.length === 0) return undefined;
-  const truth = new Map(adapted.modules.map(({ module }) => [module, plantedRank(task, module)]));
-  if (record !== undefined)
-    return rankRecovery("ranks kept by the allocator", truth, new Map(record.modules.map((m) => [m.module, m.kept])));
-  return rankRecovery(EFFECTIVE_RANK, truth, effectiveRanks(await adapted.spectra()));
 }
 
 /** Singular values of modules that were left without a rank: they began as zero and are zero again. */
@@ -199,7 +190,7 @@ function emptied(record: AllocationRecord | undefined): Set<string> {
 }
 
 /** Trained values that the final function uses: those of ranks that were not kept do nothing. */
-function effectiveCount({ counts, modules }: AdaptedClassifier, record: AllocationRecord | undefined): number {
+function effectiveCount({ counts, modules }: AdaptedBase, record: AllocationRecord | undefined): number {
   if (record === undefined) return counts.effective;
   const kept = new Map(record.modules.map((m) => [m.module, m.kept]));
   return (

@@ -26,7 +26,8 @@ import {
   type Tensor,
 } from "@lowrank/tensor";
 import type { TrainOptions } from "../config/study.ts";
-import type { AdaptedClassifier } from "./adapt.ts";
+import type { Task } from "../records/task.ts";
+import type { AdaptedBase } from "./adapt.ts";
 
 export interface StepResult {
   /** Mean cross-entropy over the batch's real rows. */
@@ -65,13 +66,14 @@ export function scheduleOf(name: TrainOptions["schedule"], totalSteps: number, w
 
 /** @param lr learning rate after `step` finished steps */
 export function trainingStep(
-  adapted: AdaptedClassifier,
+  task: Pick<Task, "loss">,
+  adapted: AdaptedBase,
   options: TrainOptions,
   lr: (step: number) => number,
   dropoutSeed: number,
   device: Device,
 ): TrainingStep {
-  const { classifier } = adapted;
+  const { base } = adapted;
   const rngs = new Rngs(device, dropoutSeed);
   const optimizer = new AdamW(
     decayGroups(
@@ -86,10 +88,10 @@ export function trainingStep(
   );
   const { allocator } = adapted;
   // small gradients of half-precision products would be rounded to nothing; bf16 has f32's range
-  const scaler = classifier.precision?.compute === "f16" ? new LossScaler() : undefined;
+  const scaler = base.precision?.compute === "f16" ? new LossScaler() : undefined;
   const update = (inputs: Record<string, Tensor>): StepOutputs => {
-    classifier.model.train(rngs);
-    const loss = ops.crossEntropy(classifier.logits(inputs["inputIds"]!, inputs["attentionMask"]!), inputs["labels"]!);
+    base.model.train(rngs);
+    const loss = task.loss(base, inputs, "mean");
     const extra = allocator?.regularizer();
     const objective = extra === undefined ? loss : ops.add(loss, extra);
     const scaled = grad(scaler === undefined ? objective : scaler.scaleLoss(objective), optimizer.parameters);

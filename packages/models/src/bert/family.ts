@@ -10,6 +10,17 @@ export const BERT: ModelFamily<BertConfig> = {
   floatKeys: floatKeys(BERT_TABLE),
   parse: parseBertConfig,
   file: bertConfigFile,
+  sized: (sizes) => ({
+    vocab_size: sizes.vocab,
+    max_position_embeddings: sizes.positions,
+    hidden_size: sizes.hidden,
+    num_hidden_layers: sizes.layers,
+    num_attention_heads: sizes.heads,
+    intermediate_size: sizes.intermediate,
+    hidden_dropout_prob: sizes.dropout,
+    attention_probs_dropout_prob: sizes.dropout,
+    initializer_range: sizes.initializerRange,
+  }),
   targets: {
     lora: ["query", "value"],
     ia3: ["key", "value", "output.dense"],

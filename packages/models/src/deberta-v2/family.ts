@@ -11,6 +11,7 @@ export const DEBERTA_V2: ModelFamily<DebertaV2Config> = {
   floatKeys: floatKeys(DEBERTA_V2_TABLE),
   parse: parseDebertaV2Config,
   file: debertaV2ConfigFile,
+  sized: (sizes) => ({ ...BERT.sized!(sizes), pooler_dropout: sizes.dropout }),
   targets: {
     lora: ["query_proj", "value_proj"],
     ia3: ["key_proj", "value_proj", "output.dense"],

@@ -15,6 +15,18 @@ export const GPT2: ModelFamily<GPT2Config> = {
   floatKeys: floatKeys(GPT2_TABLE),
   parse: parseGPT2Config,
   file: gpt2ConfigFile,
+  sized: (sizes) => ({
+    vocab_size: sizes.vocab,
+    n_positions: sizes.positions,
+    n_embd: sizes.hidden,
+    n_layer: sizes.layers,
+    n_head: sizes.heads,
+    n_inner: sizes.intermediate,
+    resid_pdrop: sizes.dropout,
+    embd_pdrop: sizes.dropout,
+    attn_pdrop: sizes.dropout,
+    initializer_range: sizes.initializerRange,
+  }),
   targets: {
     lora: ["c_attn"],
     ia3: ["c_attn", "mlp.c_proj"],

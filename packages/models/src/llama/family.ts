@@ -10,6 +10,18 @@ export const LLAMA: ModelFamily<LlamaConfig> = {
   floatKeys: floatKeys(LLAMA_TABLE),
   parse: parseLlamaConfig,
   file: llamaConfigFile,
+  // dropout is attention's alone
+  sized: (sizes) => ({
+    vocab_size: sizes.vocab,
+    max_position_embeddings: sizes.positions,
+    hidden_size: sizes.hidden,
+    num_hidden_layers: sizes.layers,
+    num_attention_heads: sizes.heads,
+    num_key_value_heads: sizes.heads,
+    intermediate_size: sizes.intermediate,
+    attention_dropout: sizes.dropout,
+    initializer_range: sizes.initializerRange,
+  }),
   targets: {
     lora: ["q_proj", "v_proj"],
     ia3: ["k_proj", "v_proj", "down_proj"],

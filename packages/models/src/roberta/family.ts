@@ -9,6 +9,8 @@ export const ROBERTA: ModelFamily<RobertaConfig> = {
   basePrefix: "roberta.",
   parse: parseRobertaConfig,
   file: robertaConfigFile,
+  // the first position is that of the id after padding's
+  sized: ({ positions, ...sizes }) => BERT.sized!({ ...sizes, positions: positions + 2 }),
   // positions are looked up: they depend on the ids
   slicedTables: ["token_type_embeddings"],
   targets: { ...BERT.targets, adalora: ["query", "key", "value", "dense"] },

@@ -1,12 +1,9 @@
 /** From the words of a study to how weights are kept and what products compute in. */
-import type { LoadOptions } from "@lowrank/models";
 import { Projection, type Module } from "@lowrank/nn";
 import { planQuantization } from "@lowrank/quant";
 import { mixedBf16, mixedF16, type PrecisionPolicy } from "@lowrank/tensor";
 import type { MethodConfig, Precision, Storage } from "../config/study.ts";
-
-/** What `fromPretrained` and `materialize` ask. */
-export type BaseStorage = NonNullable<LoadOptions["storage"]>;
+import type { BaseStorage } from "./base.ts";
 
 /** Modules that train in full are kept at full width: there is nothing to save on what is copied or changes. */
 function trainedWhole(method: MethodConfig): readonly string[] {

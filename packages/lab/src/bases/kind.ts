@@ -1,0 +1,22 @@
+/** Which class of a family a task needs. */
+import { architectureFor, architectureOf, architectures, type ConfigSource, type ModelClass } from "@lowrank/models";
+import type { TaskType } from "@lowrank/peft";
+import { LowrankError, quote } from "@lowrank/tensor";
+
+/** PEFT's task types, and what PEFT has no word for. */
+export type ModelKind = TaskType | "MASKED_LM";
+
+/** transformers ends the names of such classes so; PEFT's task types have a table in each family. */
+const MASKED = "ForMaskedLM";
+
+/** @throws LowrankError where the file does not say whose it is, or its family has no such class */
+export function classFor(source: ConfigSource, kind: ModelKind): ModelClass {
+  if (kind !== "MASKED_LM") return architectureOf(architectureFor(source, kind));
+  const { modelType } = architectureOf(architectureFor(source)).family;
+  const found = Object.values(architectures).find(
+    ({ architecture, family }) => family.modelType === modelType && architecture.endsWith(MASKED),
+  );
+  if (found === undefined)
+    throw new LowrankError("NotBuiltError", `a ${quote(modelType)} that predicts masked words is not built`);
+  return found;
+}

@@ -1,0 +1,42 @@
+/** What a metric is: a count over all items, and one number of it at the end. Never a mean of means. */
+
+export interface Metric<Items = unknown, Count = unknown> {
+  /** Key in results and `metrics.csv`. */
+  readonly name: string;
+  /** Word in tables: "F1". */
+  readonly label: string;
+  /** What is counted: a task with other items has no such metric. */
+  readonly items: string;
+  /** Which way is up: "best" asks. */
+  readonly better: "higher" | "lower";
+  /** Shares lie in [0, 1] and are shown in percent. */
+  readonly unit: "share" | "number";
+  /** The count with some more items. `before` is undefined for the first ones; it may be changed and returned. */
+  update(before: Count | undefined, items: Items): Count;
+  /** Of all items that were counted. */
+  value(count: Count): number;
+  /** What a result says beside the value, by key. */
+  detail?(count: Count): Readonly<Record<string, unknown>>;
+}
+
+/** Classification's items: one prediction and one label each. */
+export interface LabelledItems {
+  readonly predicted: ArrayLike<number>;
+  readonly labels: ArrayLike<number>;
+  readonly classes: number;
+}
+
+/** Value and details of metrics after their counts, in order, as results hold them. */
+export function measured(metrics: readonly Metric[], counts: ReadonlyMap<Metric, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    metrics.flatMap((metric) => {
+      const count = counts.get(metric);
+      return [[metric.name, metric.value(count)], ...Object.entries(metric.detail?.(count) ?? {})];
+    }),
+  );
+}
+
+/** Of two values the better one is `a`. */
+export function isBetter({ better }: Pick<Metric, "better">, a: number, b: number): boolean {
+  return better === "higher" ? a > b : a < b;
+}

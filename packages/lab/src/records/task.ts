@@ -1,0 +1,117 @@
+/**
+ * What a task is: a record. What trains, studies and commands know tasks only as this, so that a new one is one file and a line in
+ * `tasks/registry.ts`, or a plugin.
+ */
+import type { Device, Tensor } from "@lowrank/tensor";
+import type { AllocationRecord } from "@lowrank/peft";
+import type { z } from "zod";
+import type { Base, BaseStorage } from "../bases/base.ts";
+import type { ModelKind } from "../bases/kind.ts";
+import type { ModelOptions, TaskOptions } from "../config/study.ts";
+import type { Batch, Examples } from "../data/examples.ts";
+
+/** Where data is, and who is told about it. */
+export interface TaskEnvironment {
+  readonly dataFolder: string;
+  readonly cacheFolder: string;
+  /** Receives lines for people about the data. */
+  readonly say?: ((line: string) => void) | undefined;
+}
+
+/** The base that a study adapts: a checkpoint's folder, or the sizes of one that is drawn. */
+export interface BaseChoice {
+  readonly base: string | null;
+  readonly model: ModelOptions | null;
+}
+
+/** What a task asks of its base. */
+export interface BaseNeeds {
+  readonly labels: number;
+  /** Words of the tokenizer. */
+  readonly vocab: number;
+  /** The longest sequence. */
+  readonly positions: number;
+}
+
+/** What is known of a task before its data is read, as far as it is: what cannot fit is refused by it. */
+export interface LeastNeeds extends BaseNeeds {
+  /** Bytes of the data on the host, and what asks for them. */
+  readonly data?: { readonly bytes: number; readonly what: string };
+}
+
+/** Collects what an evaluation reads from the device, batch by batch. */
+export interface Scorer<Items = unknown> {
+  /** What metrics count of a batch. `outputs` are those of `Task.outputs`, as f64. */
+  take(batch: Batch, outputs: Readonly<Record<string, Float64Array>>): Items;
+  /** Once all batches were taken. */
+  finish(): Scored;
+}
+
+/** What an evaluation leaves beside its metrics. */
+export interface Scored {
+  /** Lines of `predictions.jsonl`, in the order of the data. */
+  readonly predictions: readonly string[];
+  /** The decisions alone: two runs whose decisions are equal have equal texts. */
+  readonly decisions: string;
+  /** Every number that was read, for the check that all are finite. */
+  readonly outputs: Float64Array;
+  /** The mean loss told from `outputs` in f64, where that can be told. */
+  readonly loss?: number;
+}
+
+/** Data of a task, ready to be trained on. */
+export interface TaskData {
+  readonly train: Examples;
+  readonly dev: Examples;
+  /** Sequences are padded to a multiple of this. */
+  readonly multiple: number;
+  /** Folder with the files of the tokenizer, where texts were read. */
+  readonly tokenizerFolder?: string;
+  /** A fresh copy of the base; values that it does not bring, a head above all, are drawn from `initSeed`. Default storage: f32. */
+  base(initSeed: number, storage?: BaseStorage): Promise<Base>;
+  /** For an evaluation on `dev`. */
+  scorer(): Scorer;
+}
+
+/** What a run found, for what only its task can say of it. */
+export interface Found {
+  /** Paths of the adapted modules. */
+  readonly modules: readonly string[];
+  /** What an allocator decided, where one did. */
+  readonly allocation: AllocationRecord | undefined;
+  /** Singular values of each module's update of low rank, largest first. */
+  spectra(): Promise<ReadonlyMap<string, Float64Array>>;
+}
+
+// methods and not properties below, so that a record of one task's options is a record of any (bivariance)
+export interface Task<O extends TaskOptions = TaskOptions, D extends TaskData = TaskData> {
+  /** `task.name` of a study. */
+  readonly name: string;
+  /** Strict, with the name as a literal and defaults filled in. */
+  readonly schema: z.ZodObject;
+  /** The head that a model needs. */
+  readonly kind: ModelKind;
+  /** Whether `--data` means something. */
+  readonly readsFiles: boolean;
+  /** What metrics count here; a metric of other items cannot be asked for. */
+  readonly items: string;
+  /** Metrics by name, where a study asks for no others. The first one tells the best evaluation. */
+  readonly metrics: readonly string[];
+  /** What the schema cannot say. @throws InputError-worthy text as a string, or nothing */
+  check?(options: O, study: BaseChoice): string | undefined;
+  /** Before any data is read. */
+  least(options: O): LeastNeeds;
+  /** Content of all data that a run reads; part of the run's id. Cheap: no tokenizing, no device. */
+  identity(options: O, environment: TaskEnvironment, base: string | null): string;
+  /** Reads or makes the data. */
+  data(options: O, choice: BaseChoice, environment: TaskEnvironment, device: Device): Promise<D>;
+  /** Of a batch: the training objective, its mean over targets that count, or its sum. */
+  loss(base: Base, inputs: Readonly<Record<string, Tensor>>, reduction: "mean" | "sum"): Tensor;
+  /** Of a batch in an evaluation: what the host reads, and `loss`, summed. */
+  outputs(
+    base: Base,
+    inputs: Readonly<Record<string, Tensor>>,
+  ): Readonly<Record<string, Tensor>> & { readonly loss: Tensor };
+  /** What a result says beyond its metrics. */
+  report?(options: O, found: Found): Promise<Readonly<Record<string, unknown>>>;
+}
