@@ -47,6 +47,60 @@ describe("a chat template", () => {
     expect(printing.render([], { variables: { x: 3 } })).toBe(`[True, None, 2.0, "it's", 3] False 1True3`);
   });
 
+  // what Python says was asked of Python
+  it.each([
+    // Qwen 3 strips line ends alone, and looks at its messages from the end
+    ["{{ ' a \\n\\n'.rstrip('\\n') }}|{{ '\\n\\n a'.lstrip('\\n') }}|", " a | a|"],
+    ["{% for m in messages[::-1] %}{{ loop.index }}{{ m.role }} {% endfor %}", "1assistant 2user 3assistant 4user "],
+    ["{{ 'x</think>\\n\\ny'.split('</think>')[-1].lstrip('\\n') }}", "y"],
+    ["{{ {'a': [1, none], 'é': 2.0} | tojson(indent=2) }}", '{\n  "a": [\n    1,\n    null\n  ],\n  "é": 2.0\n}'],
+    ["{{ [1, '1', 1.0, true] | map('string') | join(' ') }} {{ 1 == '1' }} {{ 1 == true }}", "1 1 1.0 True False True"],
+    ["{{ messages | selectattr('role', '==', 'user') | map(attribute='content') | join('+') }}", "a b+b"],
+    ["{{ messages | rejectattr('role', 'in', ['user']) | list | length }}", "2"],
+    [
+      "{{ -7 // 2 }} {{ -7 % 3 }} {{ 'ab' * 2 }} {{ 3 is divisibleby 3 }} {{ 4 is not divisibleby(3) }}",
+      "-4 2 abab True True",
+    ],
+    ["{% with a = 1, b = (2, 3) %}{{ a }}{{ b }}{% endwith %}{{ a is defined }}", "1(2, 3)False"],
+    ["{% for c in 'é🎬' %}{{ c }}{{ loop.cycle('-', '+') }}{% endfor %}{{ '🎬é'[1:] }}", "é-🎬+é"],
+    ["{% for k, v in {'b': 1, 'a': 2} | dictsort %}{{ k }}{{ v }}{% endfor %}", "a2b1"],
+    ["{{ '%-4s|%+d|%05.1f' % ('a', 3, 2.25) }} {{ '{} {x}'.format(1, x='y') }}", "a   |+3|002.2 1 y"],
+  ])("does as Python does: %s", (source, printed) => {
+    expect(new ChatTemplate(source).render(CHAT)).toBe(printed);
+  });
+
+  it("keeps what is null within a message, and drops its own keys that are", () => {
+    const printing = new ChatTemplate("{{ messages | tojson }}");
+    const message = { role: "assistant", content: null, tool_calls: [{ arguments: { city: null } }] };
+    expect(printing.render([message])).toBe('[{"role": "assistant", "tool_calls": [{"arguments": {"city": null}}]}]');
+  });
+
+  it("says the date in English", () => {
+    const date = new ChatTemplate("{{ strftime_now('%d %B %Y') }}").render([]);
+    expect(date).toMatch(
+      /^\d\d (January|February|March|April|May|June|July|August|September|October|November|December) \d{4}$/,
+    );
+    expect(() => new ChatTemplate("{{ strftime_now('%Q') }}").render([])).toThrow("strftime_now: %Q is not built");
+  });
+
+  it.each([
+    "{% for i in range(10 ** 9) %}x{% endfor %}",
+    "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}",
+    "{% set ns = namespace(x='ab') %}{% for i in range(100) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+    "{% set ns = namespace(x=[1]) %}{% for i in range(100) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
+    "{% macro f(x) %}{{ f(x) }}{{ f(x) }}{% endmacro %}{{ f(1) }}",
+    "{{ 'x' * 10 ** 9 }}",
+    "{{ 'a' | indent(10 ** 9, true) }}",
+    "{{ ('x' * 2 ** 20) | replace('x', 'y' * 1000) }}",
+    `{{ ${"(".repeat(30_000)}1${")".repeat(30_000)} }}`,
+    `{% if${" ".repeat(2000)}true %}{% endif %}`,
+    "{% raw %}".repeat(10_000),
+  ])("ends (%#)", (source) => {
+    expect(() => new ChatTemplate(source).render([])).toThrow(
+      /^chat template: (it (makes|did not end|is nested|has more than)|Unknown statement type: raw)/,
+    );
+  });
+
   it("takes texts with the characters that mark what is generated", () => {
     const marked = [{ role: "assistant", content: "\ufdd0\ufdd1" }];
     expect(template.render(marked)).toBe("^A:\ufdd0\ufdd1;");
@@ -62,6 +116,19 @@ describe("a chat template", () => {
     ],
     [() => template.render(CHAT, { addGenerationPrompt: true, continueFinalMessage: true }), "contradict each other"],
     [() => new ChatTemplate("x").render(CHAT, { continueFinalMessage: true }), "does not print the last message"],
+    [
+      () => new ChatTemplate("{{ messages[-1].content[1:] }}").render(CHAT, { continueFinalMessage: true }),
+      "does not print the last message",
+    ],
+    [() => new ChatTemplate("{{ messages.x.y }}").render(CHAT), "chat template: 'x' is undefined"],
+    [() => new ChatTemplate("{{ 'a' + 1 }}").render(CHAT), "unsupported operand type(s) for +: 'str' and 'int'"],
+    [() => new ChatTemplate("{{ messages.append(1) }}").render(CHAT), "'append' of 'list' object is unsafe"],
+    [() => new ChatTemplate("{{ 1 | xmlattr }}").render(CHAT), "there is no filter 'xmlattr'"],
+    [() => new ChatTemplate("{{ raise_exception('a\nb') }}").render(CHAT), "chat template: a b"],
+    [
+      () => template.render([], { variables: { n: 1n } }),
+      "chat: messages, tools, documents and variables must be JSON",
+    ],
     [() => template.render("hello" as never), "chat: the messages must be a list of objects"],
     [() => template.render(CHAT, { add_generation_prompt: true } as object), 'did you mean "addGenerationPrompt"'],
     [() => new ChatTemplate("{{ raise_exception('no') }}").render(CHAT), "chat template: no"],

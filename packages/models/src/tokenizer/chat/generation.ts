@@ -26,12 +26,8 @@ export const MARKS = ["__generation", "__endgeneration"] as const;
  * printed names and raw ones as texts.
  */
 export function prepared(source: string): string {
-  return source
-    .replaceAll("\r\n", "\n")
-    .replace(
-      /\{%[-+]?\s*raw\s*-?%\}\n?(.*?)\{%-?\s*endraw\s*[-+]?%\}/gsu,
-      (_, raw: string) => `{{ ${JSON.stringify(raw)} }}`,
-    )
+  if (LONG_SPACE.test(source)) throw new Error(`it has more than ${LONGEST_SPACE} white space characters in a row`);
+  return rawAsText(source.replaceAll("\r\n", "\n"))
     .replace(/^[ \t]*(\{(?:#|%(?!\+)))/gmu, "$1")
     .replace(
       /(\+?)([%#]\})(\n?)/gu,
@@ -43,6 +39,28 @@ export function prepared(source: string): string {
       (_, left: string, end: string | undefined, right: string) =>
         `{{${left} ${MARKS[end === undefined ? 0 : 1]} ${right}}}`,
     );
+}
+
+/** The package's lexer takes time that grows with the square of such a run. */
+const LONGEST_SPACE = 1000;
+const LONG_SPACE = new RegExp(`\\s{${LONGEST_SPACE + 1}}`, "u");
+
+const RAW = /\{%[-+]?\s*raw\s*-?%\}\n?/gu;
+const END_OF_RAW = /\{%-?\s*endraw\s*[-+]?%\}/gu;
+/** One search for each end, so that a template of openings alone takes no time. */
+function rawAsText(source: string): string {
+  let out = "";
+  let done = 0;
+  for (const open of source.matchAll(RAW)) {
+    if (open.index < done) continue;
+    END_OF_RAW.lastIndex = open.index + open[0].length;
+    const close = END_OF_RAW.exec(source);
+    if (close === null) break;
+    const raw = source.slice(open.index + open[0].length, close.index);
+    out += `${source.slice(done, open.index)}{{ ${JSON.stringify(raw)} }}`;
+    done = END_OF_RAW.lastIndex;
+  }
+  return out + source.slice(done);
 }
 
 /** [from, to) in UTF-16 units. */

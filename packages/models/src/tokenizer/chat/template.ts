@@ -15,13 +15,14 @@ import {
   text as string,
   type Rule,
 } from "@lowrank/tensor/check";
-import { parse, Template, tokenize } from "@huggingface/jinja";
+import { parse, tokenize } from "@huggingface/jinja";
 import { placeOf } from "../../places/place.ts";
 import { readTokenizerConfig, specialTokensOf } from "../file.ts";
 import type { Tokenizer } from "../options.ts";
 import { MARKS, marksNotIn, prepared, takeMarks, type Span } from "./generation.ts";
-import { PRINT, printThrough } from "./printing.ts";
-import { pythonText, type TemplateValue } from "./python-text.ts";
+import { interpret } from "./interpreter.ts";
+import { respelt } from "./tokens.ts";
+import { prepareTree } from "./tree.ts";
 
 /** Who speaks, what, and whatever else the template reads (`tool_calls`, …). Keys that are null count as absent. */
 export interface ChatMessage {
@@ -66,7 +67,7 @@ const OPTIONS: Rule<ChatOptions> = fields<ChatOptions>(
 );
 
 /** Templates in the wild have at most some 20,000 characters. */
-const LONGEST_TEMPLATE = 2 ** 20;
+const LONGEST_TEMPLATE = 2 ** 17;
 const TAG = "CONTINUE_FINAL_MESSAGE_TAG ";
 /** Names of what a reasoning model thought, of which templates know one or the other. */
 const REASONING = ["reasoning_content", "thinking", "reasoning"] as const;
@@ -74,7 +75,7 @@ const REASONING = ["reasoning_content", "thinking", "reasoning"] as const;
 /** A template is a program of whoever made the checkpoint: it can read nothing but its variables, but it can run for long. */
 export class ChatTemplate {
   readonly #source: string;
-  readonly #template: Template;
+  readonly #tree: unknown;
   readonly #specialTokens: Readonly<Record<string, string>>;
 
   /**
@@ -87,11 +88,10 @@ export class ChatTemplate {
     this.#source = source;
     this.#specialTokens = specialTokens;
     try {
-      this.#template = new Template("");
-      this.#template.parsed = parse(tokenize(prepared(source)));
-      printThrough(this.#template.parsed);
+      this.#tree = parse(respelt(tokenize(prepared(source))) as Parameters<typeof parse>[0]);
+      prepareTree(this.#tree);
     } catch (error) {
-      throw new LowrankError("FormatError", `chat template: ${(error as Error).message}`, { cause: error });
+      throw new LowrankError("FormatError", `chat template: ${messageOf(error)}`, { cause: error });
     }
   }
 
@@ -123,24 +123,41 @@ export class ChatTemplate {
     if (addGenerationPrompt && continueFinalMessage)
       throw new LowrankError("ConfigError", "chat: addGenerationPrompt and continueFinalMessage contradict each other");
     const chat = messagesOf(messages);
-    if (continueFinalMessage) tagLast(chat);
-    const given = { messages: chat, tools, documents, ...variables };
-    const marks = marksNotIn(this.#source + JSON.stringify(given));
+    const last = continueFinalMessage ? tagLast(chat) : "";
+    const json = jsonOf({ messages: chat, tools, documents, ...variables });
+    const marks = marksNotIn(this.#source + json);
     let rendered: string;
     try {
-      rendered = this.#template.render({
+      const variables = {
         ...this.#specialTokens,
-        ...given,
+        ...(JSON.parse(json) as object),
         add_generation_prompt: addGenerationPrompt,
         [MARKS[0]]: marks[0],
         [MARKS[1]]: marks[1],
-        [PRINT]: ([value]: [TemplateValue]) => pythonText(value),
-      });
+      };
+      rendered = interpret(this.#tree, variables, json.length);
     } catch (error) {
-      throw new LowrankError("ValueError", `chat template: ${(error as Error).message}`, { cause: error });
+      throw new LowrankError("ValueError", `chat template: ${messageOf(error)}`, { cause: error });
     }
     const { text, spans } = takeMarks(rendered, marks);
-    return { text: continueFinalMessage ? cutAtTag(text) : text, spans };
+    return { text: continueFinalMessage ? cutAtTag(text, last) : text, spans };
+  }
+}
+
+const LONGEST_MESSAGE = 500;
+/** One line of what went wrong; the interpreter's stack is the only one that a template can exhaust. */
+function messageOf(error: unknown): string {
+  if (error instanceof RangeError) return "it is nested or recurs too deep";
+  return (error as Error).message.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ").slice(0, LONGEST_MESSAGE);
+}
+
+/** What a template sees is plain data; keys without a value are none. */
+function jsonOf(given: object): string {
+  try {
+    return JSON.stringify(given);
+  } catch (error) {
+    const [reason] = (error as Error).message.split("\n");
+    throw new LowrankError("ConfigError", `chat: messages, tools, documents and variables must be JSON: ${reason}`);
   }
 }
 
@@ -148,39 +165,36 @@ function messagesOf(messages: readonly ChatMessage[]): Record<string, unknown>[]
   if (!Array.isArray(messages) || messages.some((m) => typeof m !== "object" || m === null || Array.isArray(m)))
     throw new LowrankError("ConfigError", `chat: the messages must be a list of objects, got ${quote(messages)}`);
   return (messages as readonly ChatMessage[]).map((message) => {
-    const plain = withoutNulls(message) as Record<string, unknown>;
+    const plain = Object.fromEntries(
+      Object.entries(message).filter(([, value]) => value !== null && value !== undefined),
+    );
     const thought = REASONING.map((key) => plain[key]).find((value) => value !== undefined);
     return thought === undefined ? plain : { thinking: thought, ...plain, reasoning_content: thought };
   });
 }
 
-function withoutNulls(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutNulls);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, item]) => item !== null && item !== undefined)
-      .map(([key, item]) => [key, withoutNulls(item)]),
-  );
-}
-
-/** Puts a tag behind the content of the last message. */
-function tagLast(chat: Record<string, unknown>[]): void {
+/** Puts a tag behind the content of the last message, which is returned. */
+function tagLast(chat: Record<string, unknown>[]): string {
   const last = chat.at(-1);
   const content = last?.["content"];
-  if (last !== undefined && typeof content === "string") last["content"] = content + TAG;
-  else {
-    const parts = Array.isArray(content) ? (content as Record<string, unknown>[]) : [];
-    const part = parts.findLast((p) => typeof p["text"] === "string");
-    if (part === undefined)
-      throw new LowrankError("ValueError", "chat: continueFinalMessage needs a last message with a text to go on with");
-    part["text"] = `${part["text"] as string}${TAG}`;
+  if (last !== undefined && typeof content === "string") {
+    last["content"] = content + TAG;
+    return content;
   }
+  // copies: the caller's stay without the tag
+  const parts = Array.isArray(content) ? content.map((part: object): Record<string, unknown> => ({ ...part })) : [];
+  const part = parts.findLast((p) => typeof p["text"] === "string");
+  if (part === undefined)
+    throw new LowrankError("ValueError", "chat: continueFinalMessage needs a last message with a text to go on with");
+  const text = part["text"] as string;
+  part["text"] = text + TAG;
+  last!["content"] = parts;
+  return text;
 }
 
-function cutAtTag(text: string): string {
+function cutAtTag(text: string, last: string): string {
   const at = text.lastIndexOf(TAG.trim());
-  if (at < 0)
+  if (at < 0 || !text.includes(last.trim()))
     throw new LowrankError("ValueError", "chat: the template does not print the last message, so it cannot end in it");
   // a template that trims the message is followed in that
   return text.startsWith(TAG, at) ? text.slice(0, at) : text.slice(0, at).trimEnd();
