@@ -133,10 +133,10 @@ function change(root: Json, random: RandomStream): Json {
   return root;
 }
 
-/** One to four changes of a copy. */
-export function mutateJson(document: Json, random: RandomStream): Json {
+/** One to `most` changes of a copy. */
+export function mutateJson(document: Json, random: RandomStream, most: number = 4): Json {
   let copy = structuredClone(document);
-  for (let n = 1 + random.integer(4); n > 0; n--) copy = change(copy, random);
+  for (let n = 1 + random.integer(most); n > 0; n--) copy = change(copy, random);
   return copy;
 }
 

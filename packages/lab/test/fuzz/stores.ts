@@ -1,0 +1,118 @@
+/** What the lab has written itself, with digests: results, states, cached tokens. */
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { cachedTokenSet, TokenSetBuilder, type TokenSet } from "../../src/data/token-set.ts";
+import { readCounters, type Counters } from "../../src/pretrain/state.ts";
+import { writeDigests } from "../../src/store/digests.ts";
+import type { RunResult } from "../../src/store/result.ts";
+import { RunStore } from "../../src/store/run-store.ts";
+import { encoder, folder, textOf } from "./files.ts";
+import type { FuzzFormat } from "./judge.ts";
+import { damaged, mutateBytes, type Json } from "./mutate.ts";
+import { SOUND } from "./safetensors.ts";
+/** A folder with its digests, in which one file is then replaced. */
+function tampered(name: string, file: string, bytes: Uint8Array): string {
+  const at = join(folder, name);
+  writeFileSync(join(at, file), bytes);
+  return at;
+}
+
+const EVALUATION = { step: 10, epoch: 1, loss: 0.5, accuracy: 0.9, f1: 0.9, f1Classes: [1], examples: 100 };
+const RESULT = {
+  id: "i",
+  cell: "c",
+  name: "b-fp-s1",
+  study: "s",
+  config: "b-fp",
+  method: "lora",
+  task: "t",
+  seed: 1,
+  resolved: {},
+  device: "wasm",
+  fresh: [],
+  final: EVALUATION,
+  best: EVALUATION,
+  parameters: { trainable: 12, effective: 12, total: 48, percent: 25 },
+  modules: [],
+  steps: 10,
+  seconds: { total: 7, training: 6, perStep: 0.6 },
+  memory: {
+    arenaBytes: 1,
+    persistentBytes: 1,
+    peakRssBytes: 1,
+    split: { frozenWeights: 1, trainableWeights: 1, optimizerState: 1, activationsAndGradients: 1 },
+  },
+  predictions: { sha256: "a", labelsSha256: "b" },
+  proofs: [],
+};
+mkdirSync(join(folder, "store", "runs", RESULT.name), { recursive: true });
+writeFileSync(join(folder, "store", "runs", RESULT.name, "result.json"), JSON.stringify(RESULT));
+for (const file of [
+  "config.json",
+  "env.json",
+  "events.jsonl",
+  "metrics.csv",
+  "predictions.jsonl",
+  "adapter/adapter_config.json",
+  "adapter/adapter_model.safetensors",
+]) {
+  mkdirSync(dirname(join(folder, "store", "runs", RESULT.name, file)), { recursive: true });
+  writeFileSync(join(folder, "store", "runs", RESULT.name, file), "");
+}
+writeDigests(join(folder, "store", "runs", RESULT.name));
+
+export const resultJson: FuzzFormat = {
+  name: "result.json",
+  draw: (random) =>
+    random.integer(8) === 0 ? encoder.encode(JSON.stringify(RESULT)) : damaged(RESULT as Json, random),
+  read(bytes) {
+    tampered(join("store", "runs", RESULT.name), "result.json", bytes);
+    return new RunStore(join(folder, "store")).finished(RESULT.name);
+  },
+  senseless: (bytes, _: RunResult) =>
+    textOf(bytes) === JSON.stringify(RESULT) ? undefined : "it is not what was written",
+};
+
+const COUNTERS: Counters = { identity: "same", step: 12, seconds: 3.5, tokens: 4096, finished: false };
+mkdirSync(join(folder, "pretrained", "state"), { recursive: true });
+writeFileSync(join(folder, "pretrained", "state", "counters.json"), JSON.stringify(COUNTERS));
+writeFileSync(join(folder, "pretrained", "state", "tensors.safetensors"), SOUND);
+writeDigests(join(folder, "pretrained", "state"));
+
+export const counters: FuzzFormat = {
+  name: "pretrain state",
+  draw: (random) =>
+    random.integer(8) === 0 ? encoder.encode(JSON.stringify(COUNTERS)) : damaged({ ...COUNTERS }, random),
+  read(bytes) {
+    tampered(join("pretrained", "state"), "counters.json", bytes);
+    return readCounters(join(folder, "pretrained"), "same");
+  },
+  senseless: (bytes, _: Counters) =>
+    textOf(bytes) === JSON.stringify(COUNTERS) ? undefined : "it is not what was written",
+};
+
+const builder = new TokenSetBuilder();
+for (const row of [[1, 2, 3], [4], [70_000, 5]]) builder.push(row);
+const TOKEN_SET = builder.build();
+const cachePath = ((): string => {
+  const at = join(folder, "cache");
+  cachedTokenSet(at, "key", () => TOKEN_SET);
+  return at;
+})();
+const cacheFile = join(cachePath, readdirSync(cachePath)[0]!);
+const CACHE = Uint8Array.from(readFileSync(cacheFile));
+
+export const tokenCache: FuzzFormat = {
+  name: "token cache",
+  draw: (random) => mutateBytes(CACHE, random),
+  read(bytes) {
+    writeFileSync(cacheFile, bytes);
+    return cachedTokenSet(cachePath, "key", () => {
+      throw new Error("it is there");
+    });
+  },
+  senseless: (_, set: TokenSet) =>
+    set.ids.join() === TOKEN_SET.ids.join() && set.offsets.join() === TOKEN_SET.offsets.join()
+      ? undefined
+      : "it is not what was written",
+};
