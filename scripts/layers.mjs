@@ -48,8 +48,8 @@ export const LAYERS = {
       "config/validate.ts",
       "config/yaml.ts",
     ],
-    ["bases/", "records/"],
-    ["metrics/", "tasks/"],
+    ["bases/", "records/", "store/result.ts"],
+    ["allocators/", "config/train.ts", "methods/", "metrics/", "tasks/"],
     ["config/"],
     ["store/", "study/", "train/"],
     ["pretrain/"],
@@ -67,10 +67,13 @@ export const APART = {
     ["schedule/", "backends/"],
     ["schedule/", "plan/"],
   ],
-  // what trains knows no task by name, and no task what trains it
+  // what trains knows no task, method or allocator by name, and none of them what trains it
   lab: [
     ["train/", "tasks/"],
     ["tasks/", "train/"],
+    ["train/", "methods/"],
+    ["train/", "metrics/registry.ts"],
+    ["train/", "allocators/"],
     ["bases/", "tasks/"],
     ["records/", "tasks/"],
     ["records/", "train/"],

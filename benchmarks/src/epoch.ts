@@ -11,6 +11,7 @@ import {
   evaluationBatches,
   evaluator,
   loadStudy,
+  methods,
   plannedRuns,
   prepareTask,
   taskOf,
@@ -47,7 +48,11 @@ function epoch(threads: number): Benchmark {
       const { config, seed } = plannedRuns(loadStudy("planted", { set })).find((run) => run.config.name === "lora")!;
       const task = taskOf(config);
       const data = await prepareTask(config, { dataFolder: "", cacheFolder: "" }, device);
-      const adapted = await adaptBase(await data.base(seed), config.method, seed, STEPS);
+      const adapted = await adaptBase(await data.base(seed), methods.get(config.method.method), config.method, {
+        seed,
+        totalSteps: STEPS,
+        data,
+      });
       const training = trainingStep(task, adapted, config.train, () => config.train.lr, seed, device);
       const shape = { rows: batch, multiple: data.multiple };
       const evaluation = evaluator(

@@ -5,6 +5,7 @@ import { ProcessMemory } from "../src/study/peak-rss.ts";
 import { drawBase } from "../src/bases/make.ts";
 import { drawnPlan } from "../src/bases/plan.ts";
 import { classification } from "../src/tasks/classification.ts";
+import { methods } from "../src/methods/registry.ts";
 import { adaptBase } from "../src/train/adapt.ts";
 import { trainingStep } from "../src/train/step.ts";
 
@@ -14,7 +15,11 @@ it("a training step runs in an arena of the planned bytes", async () => {
   const plan = drawnPlan(config.model!, "SEQ_CLS", { vocab: 32, positions: 8, labels: 2 });
   const step = trainingStep(
     classification,
-    await adaptBase(await drawBase(plan, "SEQ_CLS", seed, device), config.method, seed, 1),
+    await adaptBase(await drawBase(plan, "SEQ_CLS", seed, device), methods.get("lora"), config.method, {
+      seed,
+      totalSteps: 1,
+      data: {} as never,
+    }),
     config.train,
     () => 1e-3,
     seed,

@@ -1,11 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { metaModel } from "@lowrank/models";
 import { shapeOf } from "../src/bases/shape.ts";
-import { predictParameters } from "../src/train/predict.ts";
-import type { LoraMethod } from "../src/config/study.ts";
+import type { BaseShape } from "../src/bases/shape.ts";
+import type { MethodConfig } from "../src/config/study.ts";
+import { methods } from "../src/methods/registry.ts";
+import type { Prediction } from "../src/records/method.ts";
+import type { LoraMethod } from "../src/methods/lora.ts";
 
 /** bert-base-uncased is what a config.json without sizes means. */
 const bertBase = shapeOf(metaModel("BertForSequenceClassification", { model_type: "bert" }), "SEQ_CLS");
+const predictParameters = <O extends MethodConfig>(shape: BaseShape, method: O): Prediction =>
+  methods.get(method.method).predict(shape, method);
 const plain = { storage: "f32", precision: "f32", gradientCheckpointing: false, train: {} } as const;
 const lora = (overrides: Partial<LoraMethod> = {}): LoraMethod => ({
   method: "lora",

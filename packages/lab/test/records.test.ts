@@ -1,8 +1,13 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { fc, test } from "@fast-check/vitest";
 import { architectures } from "@lowrank/models";
 import { describe, expect, it } from "vitest";
 import { drawnPlan, shapeModel } from "../src/bases/plan.ts";
 import { shapeOf } from "../src/bases/shape.ts";
+import { allocators } from "../src/allocators/registry.ts";
+import { methods } from "../src/methods/registry.ts";
 import { metrics } from "../src/metrics/registry.ts";
 import type { LabelledItems } from "../src/records/metric.ts";
 import { Registry } from "../src/records/registry.ts";
@@ -52,12 +57,46 @@ describe("metrics of labels", () => {
   });
 });
 
+describe("what trains", () => {
+  it("names no task, method or allocator", () => {
+    const folder = fileURLToPath(new URL("../src/train/", import.meta.url));
+    const names = [...tasks.names, ...methods.names, ...allocators.names];
+    const files = readdirSync(folder);
+    expect(files.length).toBeGreaterThan(5);
+    for (const file of files) {
+      const text = readFileSync(join(folder, file), "utf8");
+      expect(
+        names.filter((name) => new RegExp(`["'\`]${name}["'\`]`).test(text)),
+        file,
+      ).toEqual([]);
+      expect(text, file).not.toMatch(/Bert[A-Z]|from "\.\.\/(tasks|methods|allocators)\//);
+    }
+  });
+});
+
 describe("every task", () => {
   it("has metrics that count its items, and a schema that knows its name", () => {
     for (const task of tasks.all) {
       for (const name of task.metrics) expect(metrics.get(name).items, `${task.name}: ${name}`).toBe(task.items);
       expect(task.schema.shape["name"]?.safeParse(task.name).success, task.name).toBe(true);
       expect(task.schema.safeParse({ name: task.name, noSuchKey: 1 }).success, task.name).toBe(false);
+    }
+  });
+});
+
+describe("every method", () => {
+  it("has a schema that knows its name, and defaults named after the task's head", () => {
+    for (const method of methods.all) {
+      const schema = method.schema({ head: ["score"] });
+      expect(schema.shape["method"]?.safeParse(method.name).success, method.name).toBe(true);
+      const read = schema.safeParse({ method: method.name, target: ["q"], noSuchKey: 1 });
+      expect(read.success, method.name).toBe(false);
+      const least = Object.fromEntries(
+        Object.entries({ method: method.name, target: ["q"] }).filter(([key]) => key in schema.shape),
+      );
+      const options = schema.parse(least) as Readonly<Record<string, unknown>>;
+      const whole = method.whole(options as never);
+      expect(whole, method.name).toEqual(method.name === "full" ? [] : ["score"]);
     }
   });
 });

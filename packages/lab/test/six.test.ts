@@ -7,13 +7,15 @@ import { init, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadStudy, plannedRuns, resolveConfig } from "../src/config/load.ts";
 import type { MethodConfig } from "../src/config/study.ts";
+import { methods } from "../src/methods/registry.ts";
 import type { RunResult } from "../src/store/result.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { planStudy } from "../src/study/plan-study.ts";
 import { runStudy } from "../src/study/run-study.ts";
 import { drawBase } from "../src/bases/make.ts";
 import { drawnPlan } from "../src/bases/plan.ts";
-import { allocationProof, dtypeProof, objectiveProof, quantizationProof } from "../src/train/numerics-proofs.ts";
+import { allocationProof, objectiveProof } from "../src/methods/rank-proofs.ts";
+import { dtypeProof, quantizationProof } from "../src/train/numerics-proofs.ts";
 
 /** The six of `sst2-six` on a task that needs no data. */
 const SMALL = [
@@ -132,14 +134,31 @@ describe("a switch that is off fails its proof", () => {
   it("rank allocation and its regularizer", () => {
     const record = resultOf("b-ada").allocation!;
     const steps = resultOf("b-ada").steps;
-    expect(allocationProof(record, methodOf("b-ada"), steps).holds).toBe(true);
-    expect(allocationProof(undefined, methodOf("b-ada"), steps).holds).toBe(false);
-    expect(allocationProof(record, methodOf("b-fp"), steps).holds).toBe(false);
-    expect(allocationProof(record, methodOf("b-ada"), steps + 1).holds).toBe(false);
-    expect(allocationProof({ ...record, kept: record.kept + 1 }, methodOf("b-ada"), steps).holds).toBe(false);
-    expect(allocationProof({ ...record, finalizedAt: null }, methodOf("b-ada"), steps).holds).toBe(false);
-    expect(objectiveProof(methodOf("b-ada"), [0.5, 0.4]).holds).toBe(true);
-    expect(objectiveProof(methodOf("b-ada"), [0.5, 0]).holds).toBe(false);
-    expect(objectiveProof(methodOf("b-fp"), [0.5]).holds).toBe(false);
+    const [on, off] = [
+      { method: "adalora", allocates: true },
+      { method: "lora", allocates: false },
+    ];
+    expect(allocationProof(on, { allocation: record, steps }).holds).toBe(true);
+    expect(allocationProof(on, { allocation: undefined, steps }).holds).toBe(false);
+    expect(allocationProof(off, { allocation: record, steps }).holds).toBe(false);
+    expect(allocationProof(on, { allocation: record, steps: steps + 1 }).holds).toBe(false);
+    expect(allocationProof(on, { allocation: { ...record, kept: record.kept + 1 }, steps }).holds).toBe(false);
+    expect(allocationProof(on, { allocation: { ...record, finalizedAt: null }, steps }).holds).toBe(false);
+    expect(objectiveProof({ regularizes: true }, { regularizers: [0.5, 0.4] }).holds).toBe(true);
+    expect(objectiveProof({ regularizes: true }, { regularizers: [0.5, 0] }).holds).toBe(false);
+    expect(objectiveProof({ regularizes: false }, { regularizers: [0.5] }).holds).toBe(false);
+    // each config asks for the proofs of its own switches
+    const facts = { allocation: record, steps, regularizers: [0.5] };
+    for (const [name, holds] of [
+      ["b-ada", true],
+      ["b-fp", false],
+    ] as const) {
+      const options = methodOf(name);
+      const proofs = methods.get(options.method).proofs(options, facts);
+      expect(
+        proofs.map((proof) => proof.holds),
+        name,
+      ).toEqual([holds, holds]);
+    }
   });
 });

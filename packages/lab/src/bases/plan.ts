@@ -46,17 +46,15 @@ export function planOf({ base, model }: BaseChoice, kind: ModelKind, needs: Base
   return base === null ? drawnPlan(model!, kind, needs) : loadedPlan(baseFiles(base)[0]!, kind, needs.labels);
 }
 
-/** Modules of the head that a config's base has for the task; none where nobody can tell yet. */
-export function headNames(choice: BaseChoice, kind: ModelKind): readonly string[] | undefined {
+/** Modules of the head that a base has for a task; of one that cannot be read, which is said where it is wanted, those of the usual family. */
+export function headNames(base: string | null, family: string | undefined, kind: ModelKind): readonly string[] {
+  const ofFamily = (name: string): readonly string[] => asFamily(name, kind).family.heads[kind] ?? [];
   try {
-    const family =
-      choice.base === null
-        ? asFamily(choice.model?.family ?? USUAL_FAMILY, kind).family
-        : classFor(sourceOf(baseFiles(choice.base)[0]!), kind).family;
-    return family.heads[kind] ?? [];
+    return base === null
+      ? ofFamily(family ?? USUAL_FAMILY)
+      : (classFor(sourceOf(baseFiles(base)[0]!), kind).family.heads[kind] ?? []);
   } catch {
-    // what is wrong with the base is said where the base is read
-    return undefined;
+    return ofFamily(USUAL_FAMILY);
   }
 }
 

@@ -2,18 +2,12 @@
 import { Projection, type Module } from "@lowrank/nn";
 import { planQuantization } from "@lowrank/quant";
 import { mixedBf16, mixedF16, type PrecisionPolicy } from "@lowrank/tensor";
-import type { MethodConfig, Precision, Storage } from "../config/study.ts";
+import type { Precision, Storage } from "../config/study.ts";
 import type { BaseStorage } from "./base.ts";
 
-/** Modules that train in full are kept at full width: there is nothing to save on what is copied or changes. */
-function trainedWhole(method: MethodConfig): readonly string[] {
-  return method.method === "head" ? method.modules : method.method === "full" ? [] : method.modulesToSave;
-}
-
-export function baseStorage(method: MethodConfig): BaseStorage | undefined {
-  const { storage } = method;
+/** @param whole names of modules that train in full: there is nothing to save on what is copied or changes */
+export function baseStorage(storage: Storage, whole: readonly string[]): BaseStorage | undefined {
   if (storage === "f32") return undefined;
-  const whole = trainedWhole(method);
   const isWhole = (path: string): boolean => whole.some((name) => `.${path}.`.includes(`.${name}.`));
   if (storage === "f16" || storage === "bf16") {
     return (model) => {

@@ -9,7 +9,7 @@ import { moduleTable } from "../study/module-table.ts";
 import { formatCount } from "../text/format.ts";
 import { parseJson } from "@lowrank/tensor/check";
 import { cut } from "../text/shown.ts";
-import { moduleRows } from "../train/module-rows.ts";
+import { moduleRows } from "../bases/module-rows.ts";
 import { EXIT_OK } from "./outcome.ts";
 
 /** Configurations are a few kilobytes; what is larger is another file. */

@@ -7,7 +7,10 @@ import { applyOverrides, isSet } from "./overrides.ts";
 import { PRESETS } from "./presets.ts";
 import { metrics } from "../metrics/registry.ts";
 import { tasks } from "../tasks/registry.ts";
-import { studySchema, TRAIN_DEFAULTS } from "./schema.ts";
+import { headNames } from "../bases/plan.ts";
+import { methods } from "../methods/registry.ts";
+import { studySchema } from "./schema.ts";
+import { TRAIN_DEFAULTS } from "./train.ts";
 import type { ResolvedConfig, Study, TrainOptions } from "./study.ts";
 import { validate } from "./validate.ts";
 import { parseYaml, readYamlFile } from "./yaml.ts";
@@ -36,9 +39,17 @@ export function loadStudy(nameOrFile: string, options: StudyOptions = {}): Study
   const changed = applyOverrides(raw, set) as Record<string, unknown>;
   if (options.seeds !== undefined) changed["seeds"] = options.seeds;
   if (options.base !== undefined) changed["base"] = options.base;
-  const study = validate(studySchema(), changed, source);
+  const study = validate(studySchema({ head: headOfStudy(changed) }), changed, source);
   check(study, source);
   return study;
+}
+
+/** Modules of the head that the study's task trains, told before the study is known to be one: some defaults are named after them. */
+function headOfStudy({ task, base, model }: Readonly<Record<string, unknown>>): readonly string[] {
+  const name = (task as { name?: unknown } | null | undefined)?.name;
+  const kind = typeof name === "string" && tasks.has(name) ? tasks.get(name).kind : "SEQ_CLS";
+  const family = (model as { family?: unknown } | null | undefined)?.family;
+  return headNames(typeof base === "string" ? base : null, typeof family === "string" ? family : undefined, kind);
 }
 
 function studyDocument(nameOrFile: string): { raw: unknown; source: string } {
@@ -76,15 +87,8 @@ function check(study: Study, source: string): void {
       `${source}: ${runs} runs (seeds times configs) are more than the ${MOST_RUNS} that a study may have`,
     );
   for (const [name, config] of Object.entries(study.configs)) {
-    const { method, storage } = config;
-    if (config.method === "adalora" && config.targetR > config.initR)
-      throw new InputError(
-        `${source}: "configs.${name}.targetR" is ${config.targetR}, more than the initial rank ${config.initR} ("initR"); ranks are only taken away`,
-      );
-    if (method === "full" && storage !== "f32")
-      throw new InputError(
-        `${source}: "configs.${name}.storage" is ${storage}, but full fine-tuning trains every weight, which needs f32`,
-      );
+    const wrong = methods.get(config.method).check?.(config, `configs.${name}`);
+    if (wrong !== undefined) throw new InputError(`${source}: ${wrong}`);
   }
   if (study.model !== undefined && study.model.hidden % study.model.heads !== 0) {
     throw new InputError(

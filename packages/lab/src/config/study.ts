@@ -33,26 +33,9 @@ export interface NumericsOptions {
   readonly gradientCheckpointing: boolean;
 }
 
-/** Everything frozen but the named modules. */
-export interface HeadMethod extends NumericsOptions {
-  readonly method: "head";
-  /** Module names or suffixes, as PEFT's modules_to_save; by default the classifier alone. */
-  readonly modules: readonly string[];
-  readonly train: TrainOverrides;
-}
-
-/** Low-rank adapters on the modules named by `target`; names and meaning as in PEFT's LoraConfig. */
-export interface LoraMethod extends NumericsOptions, TargetOptions {
-  readonly method: "lora";
-  readonly alpha: number;
-  readonly dropout: number;
-  readonly exclude?: string | readonly string[] | undefined;
-  readonly r: number;
-  /** Magnitude and direction apart (DoRA). */
-  readonly dora: boolean;
-  readonly rankPattern: Readonly<Record<string, number>>;
-  readonly alphaPattern: Readonly<Record<string, number>>;
-  readonly rsLora: boolean;
+/** What a study says of a config; the rest of the keys are the method's own (`methods/`). */
+export interface MethodConfig extends NumericsOptions {
+  readonly method: string;
   readonly train: TrainOverrides;
 }
 
@@ -61,65 +44,6 @@ export interface TargetOptions {
   readonly target: string | readonly string[];
   /** Trained in full beside the adapters: PEFT's modules_to_save. */
   readonly modulesToSave: readonly string[];
-}
-
-/** Ranks that are decided while training (Zhang et al. 2023). Steps may be fractions of the training. */
-export interface AdaLoraMethod extends NumericsOptions, TargetOptions {
-  readonly method: "adalora";
-  readonly alpha: number;
-  readonly dropout: number;
-  readonly exclude?: string | readonly string[] | undefined;
-  readonly initR: number;
-  readonly targetR: number;
-  readonly tinit: number;
-  readonly tfinal: number;
-  readonly deltaT: number;
-  readonly beta1: number;
-  readonly beta2: number;
-  readonly orthRegWeight: number;
-  readonly compat: "strict" | "peft";
-  /** What ranks are decided by: AdaLoRA's sensitivity (true), or the size of each contribution. False: modules keep their initial ranks, as a control. */
-  readonly allocator: boolean | "sensitivity" | "magnitude";
-  readonly train: TrainOverrides;
-}
-
-/** Vectors that scale what modules give, or in feed-forward modules what they get (Liu et al. 2022); names and meaning as in PEFT's IA3Config. */
-export interface Ia3Method extends NumericsOptions, TargetOptions {
-  readonly method: "ia3";
-  readonly exclude?: string | readonly string[] | undefined;
-  /** Of the targets those whose input is scaled. Left out: what PEFT takes for the architecture. */
-  readonly feedforward?: string | readonly string[] | undefined;
-  readonly train: TrainOverrides;
-}
-
-/** One random pair of projections for all modules, two trained vectors for each (Kopiczko et al. 2024); names and meaning as in PEFT's VeraConfig. */
-export interface VeraMethod extends NumericsOptions, TargetOptions {
-  readonly method: "vera";
-  readonly r: number;
-  readonly dropout: number;
-  readonly dInitial: number;
-  /** What the projections are drawn from, whatever the run's seed. */
-  readonly projectionPrngKey: number;
-  readonly saveProjection: boolean;
-  readonly train: TrainOverrides;
-}
-
-/** Every parameter trained. */
-export interface FullMethod extends NumericsOptions {
-  readonly method: "full";
-  readonly train: TrainOverrides;
-}
-
-/** Methods whose result is an adapter beside its base. */
-export type AdapterMethod = LoraMethod | AdaLoraMethod | Ia3Method | VeraMethod;
-
-export type MethodConfig = HeadMethod | AdapterMethod | FullMethod;
-
-const ADAPTER_METHODS: readonly string[] = ["lora", "adalora", "ia3", "vera"] satisfies AdapterMethod["method"][];
-
-/** Whether runs of a method leave an adapter, and not a checkpoint. */
-export function leavesAdapter(method: string): boolean {
-  return ADAPTER_METHODS.includes(method);
 }
 
 /** Sizes of a base that is made from a seed instead of read from a checkpoint. */

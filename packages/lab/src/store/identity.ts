@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { canonicalHash } from "../config/canonical.ts";
+import { methods } from "../methods/registry.ts";
 import type { ResolvedConfig } from "../config/study.ts";
 
 export interface RunIdentity {
@@ -36,21 +37,23 @@ export function runName(identity: Pick<RunIdentity, "config" | "seed">, id: stri
   return `${identity.config.name}-s${identity.seed}-${id.slice(0, 8)}`;
 }
 
-/** The base by content instead of by path, and patterns as lists: their order decides which key wins, so it must count. */
+/** The base by content instead of by path, and what is ordered, such as patterns, as lists. */
 function comparable(config: ResolvedConfig): unknown {
-  const base = config.base === null ? null : "by content";
-  if (config.method.method !== "lora") return { ...config, base };
-  const { rankPattern, alphaPattern, ...method } = config.method;
+  const ordered = methods.has(config.method.method) ? (methods.get(config.method.method).ordered ?? []) : [];
+  const lists = ordered.map((key) => [
+    key,
+    Object.entries((config.method as unknown as Record<string, object>)[key] ?? {}),
+  ]);
   return {
     ...config,
-    base,
-    method: { ...method, rankPattern: Object.entries(rankPattern), alphaPattern: Object.entries(alphaPattern) },
+    base: config.base === null ? null : "by content",
+    method: { ...config.method, ...Object.fromEntries(lists) },
   };
 }
 
 /** Packages whose code decides numbers, and of the lab only the folders that do. */
 const COMPUTING = ["tensor", "nn", "quant", "peft", "models"];
-const COMPUTING_IN_LAB = ["bases", "data", "metrics", "random", "records", "tasks", "train"];
+const COMPUTING_IN_LAB = ["allocators", "bases", "data", "methods", "metrics", "random", "records", "tasks", "train"];
 
 /** Content hash of the computing code as it is loaded: sources in a checkout run from source, `dist` when built. */
 export function codeVersion(): string {

@@ -19,7 +19,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { quote } from "@lowrank/tensor";
 import { parseJson } from "@lowrank/tensor/check";
-import { leavesAdapter } from "../config/study.ts";
+import { methods } from "../methods/registry.ts";
 import { validate } from "../config/validate.ts";
 import { readText, statOf } from "../data/read-file.ts";
 import { asInput, InputError } from "../errors.ts";
@@ -115,16 +115,19 @@ function hasResult(folder: string): boolean {
   return statOf(join(folder, RESULT)) !== undefined;
 }
 
-/** What every finished run of the method has. */
+/** What every finished run of the method has; of a method that is not known here, what every run has. */
 function filesOf({ method, resolved }: Pick<RunResult, "method" | "resolved">): string[] {
+  const leaves = methods.has(method) ? methods.get(method).leaves : undefined;
   const weights = ["config.json", "model.safetensors"];
-  const trained = leavesAdapter(method)
-    ? [
-        "adapter/adapter_config.json",
-        "adapter/adapter_model.safetensors",
-        ...(resolved.base === null ? weights.map((file) => `${BASE}/${file}`) : []),
-      ]
-    : weights.map((file) => `checkpoint/${file}`);
+  const trained = {
+    adapter: [
+      "adapter/adapter_config.json",
+      "adapter/adapter_model.safetensors",
+      ...(resolved.base === null ? weights.map((file) => `${BASE}/${file}`) : []),
+    ],
+    checkpoint: weights.map((file) => `checkpoint/${file}`),
+    none: [],
+  }[leaves ?? "none"];
   return ["config.json", "env.json", "events.jsonl", "metrics.csv", "predictions.jsonl", ...trained];
 }
 

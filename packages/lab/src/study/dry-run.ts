@@ -5,13 +5,13 @@ import { baseStorage } from "../bases/storage.ts";
 import type { Batch } from "../data/examples.ts";
 import type { TaskData, TaskEnvironment } from "../records/task.ts";
 import type { ParameterCounts, ModuleRow } from "../store/result.ts";
+import { methods } from "../methods/registry.ts";
 import { metricsOf, prepareTask, taskOf } from "../tasks/prepare.ts";
 import { formatBytes, formatCount, formatDuration } from "../text/format.ts";
 import { renderTable } from "../text/table.ts";
 import { adaptBase } from "../train/adapt.ts";
 import { epochBatches, evaluationBatches } from "../train/batches.ts";
 import { evaluator } from "../train/evaluate.ts";
-import { predictParameters } from "../train/predict.ts";
 import { moduleTableProof, parameterCountProof, demand } from "../train/proofs.ts";
 import { totalSteps } from "../train/loop.ts";
 import { plannedMemory } from "../train/memory.ts";
@@ -71,10 +71,15 @@ async function forecast(
 ): Promise<Omit<ConfigForecast, "peakRss"> & { planned: PlannedMemory }> {
   const { config, seed } = runs[0]!;
   const task = taskOf(config);
-  const model = await data.base(seed, baseStorage(config.method));
+  const method = methods.get(config.method.method);
+  const model = await data.base(seed, baseStorage(config.method.storage, method.whole(config.method)));
   try {
-    const predicted = predictParameters(shapeOf(model.model, task.kind), config.method);
-    const adapted = await adaptBase(model, config.method, seed, Math.max(totalSteps(config, data), MEASURED_STEPS + 2));
+    const predicted = method.predict(shapeOf(model.model, task.kind), config.method);
+    const adapted = await adaptBase(model, method, config.method, {
+      seed,
+      totalSteps: Math.max(totalSteps(config, data), MEASURED_STEPS + 2),
+      data,
+    });
     demand([
       moduleTableProof(adapted.modules, predicted),
       parameterCountProof(adapted.counts, adapted.trainable, predicted),

@@ -7,7 +7,7 @@ import type { BaseShape } from "../bases/shape.ts";
 import type { Storage } from "../config/study.ts";
 import { InputError } from "../errors.ts";
 import { formatBytes, formatCount } from "../text/format.ts";
-import type { Prediction } from "../train/predict.ts";
+import type { Prediction } from "../records/method.ts";
 
 const GIB = 2 ** 30;
 /** WebAssembly addresses four; elsewhere no machine that we know of holds more. */

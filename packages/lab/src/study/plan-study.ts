@@ -11,9 +11,8 @@ import type { RunResult } from "../store/result.ts";
 import type { RunStore } from "../store/run-store.ts";
 import type { TaskEnvironment } from "../records/task.ts";
 import { dataIdentity, taskOf } from "../tasks/prepare.ts";
-import { requireAttachable } from "../train/adapt.ts";
-import { predictParameters } from "../train/predict.ts";
 import type { RunRequest } from "../train/run.ts";
+import { methods } from "../methods/registry.ts";
 import { requireBaseMemory, requireMemory, requireTrainingMemory } from "./needs.ts";
 
 export interface StudyRun extends RunRequest {
@@ -55,23 +54,24 @@ export function planStudy(study: Study, store: RunStore, options: PlanOptions): 
 
 /** Memory, targets, patterns, module names and ranks against the base's layers. */
 function checkConfig(config: ResolvedConfig, device: string): void {
-  const { train, method } = config;
+  const { train, method: options } = config;
+  const method = methods.get(options.method);
   const task = taskOf(config);
   const where = `config "${config.name}"`;
   const least = task.least(config.task);
   const plan = planOf(config, task.kind, least);
   try {
     const shape = shapeOf(shapeModel(plan), task.kind);
-    requireBaseMemory(shape, method.storage, device);
+    requireBaseMemory(shape, options.storage, device);
     if (least.data !== undefined) requireMemory(least.data.bytes, device, least.data.what);
     requireTrainingMemory(
-      predictParameters(shape, method),
+      method.predict(shape, options),
       shape,
       { rows: train.batchSize, length: Math.max(least.positions, SHORTEST) },
-      method.storage,
+      options.storage,
       device,
     );
-    requireAttachable(plan, task.kind, method);
+    method.attach?.(shapeModel(plan), task.kind, options);
   } catch (error) {
     throw error instanceof LowrankError && error.kind === "input"
       ? new InputError(`${where}: ${error.message}`, { cause: error })

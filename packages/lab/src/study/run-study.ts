@@ -7,12 +7,13 @@ import type { Environment } from "../store/environment.ts";
 import type { RunResult } from "../store/result.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { indistinguishable, resultsCsv, summarize, type SummaryRow, type TwinRuns } from "../store/summary.ts";
+import { methods } from "../methods/registry.ts";
 import { metricNames, metricWords } from "../metrics/of-evaluation.ts";
 import type { TaskData, TaskEnvironment } from "../records/task.ts";
 import { metricsOf, prepareTask, taskOf } from "../tasks/prepare.ts";
 import { formatDuration } from "../text/format.ts";
 import { type ProgressMode, startProgress } from "../text/progress.ts";
-import { checkSchedule } from "../train/adapt.ts";
+import { checkSteps } from "../train/adapt.ts";
 import { totalSteps } from "../train/loop.ts";
 import { executeRun } from "../train/run.ts";
 import type { StudyRun } from "./plan-study.ts";
@@ -72,7 +73,8 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
     if (data === undefined) {
       data = await prepareTask(run.config, context.environment, context.device);
       // what the data decides is checked for all runs before the first is trained
-      for (const { config, done } of runs) if (done === undefined) checkSchedule(config, totalSteps(config, data));
+      for (const { config, done } of runs)
+        if (done === undefined) checkSteps(methods.get(config.method.method), config, totalSteps(config, data));
     }
     memory ??= new ProcessMemory(context.device, startMemory(context.device));
     const outcome = await attempt(run, label, data, memory, told, context);
@@ -102,8 +104,13 @@ async function attempt(
       if (!told.has(line)) progress.line(line);
       told.add(line);
     };
-    const task = { task: taskOf(run.config), data, metrics: metricsOf(run.config) };
-    const result = await executeRun(run, task, { device: context.device, folder, progress, memory, once });
+    const workload = {
+      task: taskOf(run.config),
+      data,
+      metrics: metricsOf(run.config),
+      method: methods.get(run.config.method.method),
+    };
+    const result = await executeRun(run, workload, { device: context.device, folder, progress, memory, once });
     progress.stop();
     const first = folder.commit(result);
     context.say(

@@ -6,6 +6,7 @@ import { RunError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { Evaluation } from "../store/result.ts";
 import { isBetter, type Metric } from "../records/metric.ts";
+import type { Method } from "../records/method.ts";
 import type { Task, TaskData } from "../records/task.ts";
 import type { RunFolder } from "../store/run-store.ts";
 import { breather } from "../text/breath.ts";
@@ -45,16 +46,17 @@ export interface Trained {
 export const LAST_GOOD = "last-good.safetensors";
 const RANKS = "ranks.csv";
 
-/** What a run trains on and is measured by. */
-export interface TrainedTask {
+/** The records that a run is made of, and its data. */
+export interface Workload {
   readonly task: Task;
   readonly data: TaskData;
   readonly metrics: readonly Metric[];
+  readonly method: Method;
 }
 
 export async function train(
   { config, seed }: { readonly config: ResolvedConfig; readonly seed: number },
-  { task, data, metrics }: TrainedTask,
+  { task, data, metrics }: Workload,
   adapted: AdaptedBase,
   device: Device,
   folder: RunFolder,

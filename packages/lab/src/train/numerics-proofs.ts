@@ -1,6 +1,5 @@
-/** Proofs that storage, precision and rank allocation were on where the config says so, and off where it does not. */
+/** Proofs that storage and precision were on where the config says so, and off where they were not asked for. */
 import { Projection } from "@lowrank/nn";
-import type { AllocationRecord } from "@lowrank/peft";
 import { codesPerBlock, FourBitWeight, quantizedModules } from "@lowrank/quant";
 import type { DType, DTypeTrace } from "@lowrank/tensor";
 import type { MethodConfig } from "../config/study.ts";
@@ -88,50 +87,6 @@ export function dtypeProof(trace: DTypeTrace | undefined, method: MethodConfig):
       ofAll: all,
       weightsReadFrom: narrow,
       productsReadingThem: fromNarrow,
-    },
-  };
-}
-
-/** The allocator ran once per optimizer step and ended with exactly its budget. Fixed ranks have no record. */
-export function allocationProof(record: AllocationRecord | undefined, method: MethodConfig, steps: number): Proof {
-  const wanted = method.method === "adalora" && method.allocator !== false;
-  if (record === undefined)
-    return { name: "rank-allocation", holds: !wanted, detail: { allocator: "none", method: method.method } };
-  const falls = record.budgets.every((b, i) => i === 0 || b <= record.budgets[i - 1]!);
-  const enforced =
-    record.compat === "strict" ? record.kept === record.targetBudget : record.kept <= record.targetBudget;
-  return {
-    name: "rank-allocation",
-    holds: wanted && record.calls === steps && record.finalizedAt !== null && enforced && falls,
-    detail: {
-      calls: record.calls,
-      steps,
-      kept: record.kept,
-      budget: record.targetBudget,
-      initialBudget: record.initialBudget,
-      finalizedAt: record.finalizedAt,
-      choices: record.choices.length,
-    },
-  };
-}
-
-/** The regularizer was part of the objective at every step, and the loss that is reported holds none of it. */
-export function objectiveProof(method: MethodConfig, regularizers: readonly number[]): Proof {
-  // deciding by size needs no orthonormal factors
-  const wanted =
-    method.method === "adalora" &&
-    method.allocator !== false &&
-    method.allocator !== "magnitude" &&
-    method.orthRegWeight > 0;
-  const on = regularizers.filter((r) => r > 0).length;
-  return {
-    name: "regularizer-in-training-only",
-    holds: wanted ? on === regularizers.length : on === 0,
-    detail: {
-      steps: regularizers.length,
-      withRegularizer: on,
-      first: regularizers[0] ?? 0,
-      last: regularizers.at(-1) ?? 0,
     },
   };
 }

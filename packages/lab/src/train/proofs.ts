@@ -8,7 +8,7 @@ import { RunError } from "../errors.ts";
 import type { ModuleRow, ParameterCounts, Proof } from "../store/result.ts";
 import type { NamedWeight } from "../bases/base.ts";
 import type { Scores } from "./evaluate.ts";
-import type { Prediction } from "./predict.ts";
+import type { Prediction } from "../records/method.ts";
 
 /** Throws RunError for the first proof that does not hold. */
 export function demand(proofs: readonly Proof[]): void {

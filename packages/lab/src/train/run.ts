@@ -10,7 +10,6 @@ import type { Base } from "../bases/base.ts";
 import { shapeOf } from "../bases/shape.ts";
 import { baseStorage, isQuantized } from "../bases/storage.ts";
 import type { ResolvedConfig } from "../config/study.ts";
-import { leavesAdapter } from "../config/study.ts";
 import { copyTokenizer } from "../data/word-piece.ts";
 import { asInput } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
@@ -21,10 +20,9 @@ import type { ProcessMemory } from "../study/peak-rss.ts";
 import type { Progress } from "../text/progress.ts";
 import { adaptBase, type AdaptedBase } from "./adapt.ts";
 import { predictionLines } from "./evaluate.ts";
-import { LAST_GOOD, totalSteps, train, type TrainedTask } from "./loop.ts";
+import { LAST_GOOD, totalSteps, train, type Workload } from "./loop.ts";
 import { plannedMemory, weightBytes } from "./memory.ts";
-import { allocationProof, dtypeProof, objectiveProof, quantizationProof } from "./numerics-proofs.ts";
-import { predictParameters } from "./predict.ts";
+import { dtypeProof, quantizationProof } from "./numerics-proofs.ts";
 import { probe, probeFullBase } from "./probe.ts";
 import {
   demand,
@@ -58,34 +56,38 @@ export interface RunSurroundings {
 /** Trains and evaluates; writes everything but `result.json`, which it returns. */
 export async function executeRun(
   request: RunRequest,
-  trainedTask: TrainedTask,
+  workload: Workload,
   { device, folder, progress, memory, once }: RunSurroundings,
 ): Promise<RunResult> {
   const started = performance.now();
   const { config, seed } = request;
   const { method } = config;
-  const { task, data } = trainedTask;
+  const { task, data, method: record } = workload;
   // a base that is drawn is nowhere else: it is kept beside the adapter, at full width where the run has it in fewer bits
-  const keepsBase = config.base === null && leavesAdapter(method.method);
+  const keepsBase = config.base === null && record.leaves === "adapter";
   const keep = async ({ model: base }: Base): Promise<void> =>
     keepsBase ? savePretrained(base, join(folder.path, BASE)) : undefined;
   const fullLogits = isQuantized(method.storage)
     ? await probeFullBase(task, data, deriveSeed(seed, "init"), keep)
     : undefined;
-  const model = await asInput(() => data.base(deriveSeed(seed, "init"), baseStorage(method)));
+  const model = await asInput(() =>
+    data.base(deriveSeed(seed, "init"), baseStorage(method.storage, record.whole(method))),
+  );
   if (model.fresh.length > 0) once(`not in the checkpoint, drawn from the seed: ${model.fresh.join(", ")}`);
   try {
     if (fullLogits === undefined) await keep(model);
     // as the adapter's file names it, which stands in a folder beside it
     if (keepsBase) model.model.origin = `../${BASE}`;
-    const predicted = predictParameters(shapeOf(model.model, task.kind), method);
+    const predicted = record.predict(shapeOf(model.model, task.kind), method);
     const quantization = await quantizationProof(
       model,
       method,
       fullLogits,
       fullLogits === undefined ? undefined : await probe(model, task, data),
     );
-    const adapted = await asInput(() => adaptBase(model, method, seed, totalSteps(config, data)));
+    const adapted = await asInput(() =>
+      adaptBase(model, record, method, { seed, totalSteps: totalSteps(config, data), data }),
+    );
     const before = [
       moduleTableProof(adapted.modules, predicted),
       parameterCountProof(adapted.counts, adapted.trainable, predicted),
@@ -96,7 +98,7 @@ export async function executeRun(
     const frozenBefore = await fingerprints(adapted.frozen);
     const trainableBefore = await fingerprints(adapted.trainable);
 
-    const trained = await train(request, trainedTask, adapted, device, folder, progress);
+    const trained = await train(request, workload, adapted, device, folder, progress);
     const after: Proof[] = [
       movementProof(
         frozenBefore,
@@ -111,8 +113,7 @@ export async function executeRun(
       ...taskLossProof(trained.scores),
       await finiteProof(trained.steps, adapted.trainable, trained.scores),
       dtypeProof(trained.dtypes, method),
-      allocationProof(trained.allocation, method, trained.steps),
-      objectiveProof(method, trained.regularizers),
+      ...record.proofs(method, trained),
     ];
     demand(after);
 

@@ -1,0 +1,7 @@
+/** The allocators there are: a file beside this one and a line here; programs and plugins add theirs with `allocators.register`. */
+import type { Allocator } from "../records/allocator.ts";
+import { Registry } from "../records/registry.ts";
+import { magnitude } from "./magnitude.ts";
+import { sensitivity } from "./sensitivity.ts";
+
+export const allocators: Registry<Allocator> = new Registry<Allocator>("allocator", [sensitivity, magnitude]);

@@ -1,0 +1,91 @@
+/** What methods share whose result is an adapter beside its base. */
+import { join } from "node:path";
+import { directory, type PretrainedModel } from "@lowrank/models";
+import {
+  adapt,
+  attach,
+  resizeAdapter,
+  saveAdapter,
+  type Adapter,
+  type AdapterConfig,
+  type AdapterOptions,
+  type AdaptiveMethod,
+  type OptionsOf,
+} from "@lowrank/peft";
+import { headOf } from "../bases/base.ts";
+import type { ModelKind } from "../bases/kind.ts";
+import type { LinearShape, BaseShape } from "../bases/shape.ts";
+import type { MethodConfig } from "../config/study.ts";
+import { deriveSeed } from "../random/seeds.ts";
+import type { AdaptContext, Adaptation, Method } from "../records/method.ts";
+import type { Base } from "../bases/base.ts";
+import type { ModuleRow } from "../store/result.ts";
+import { rankProofs } from "./rank-proofs.ts";
+import { predictAdapter, type Targets } from "./rules.ts";
+
+export type AdapterMethodConfig = MethodConfig & Targets;
+
+/** Where an adapter sits, in PEFT's words. */
+export type CommonWords = Pick<OptionsOf<AdapterConfig>, "targetModules" | "modulesToSave" | "taskType">;
+
+export interface AdapterMethodParts<O extends AdapterMethodConfig> extends Pick<
+  Method<O>,
+  "name" | "schema" | "check" | "checkSteps" | "ordered"
+> {
+  /** The study's words in PEFT's. */
+  words(options: O, common: CommonWords, totalSteps: number): AdapterOptions;
+  /** What stands for the options where only shapes matter and steps are not known. */
+  shortest?(options: O): O;
+  rows(found: readonly LinearShape[], options: O, shape: BaseShape): ModuleRow[];
+  /** Values that it adds and does not train. */
+  frozen?(rows: readonly ModuleRow[]): number;
+  allocator?(adapter: Adapter, options: O, base: Base, context: AdaptContext): Promise<AdaptiveMethod | undefined>;
+  /** What the config switches on. */
+  switches?(options: O): { readonly allocates: boolean; readonly regularizes: boolean };
+}
+
+export function adapterMethod<O extends AdapterMethodConfig>(parts: AdapterMethodParts<O>): Method<O> {
+  const { name, words } = parts;
+  const wordsFor = (model: PretrainedModel, kind: ModelKind, options: O, totalSteps: number): AdapterOptions =>
+    words(options, commonWords(options, kind, headOf(model, kind)), totalSteps);
+  return {
+    ...parts,
+    leaves: "adapter",
+    whole: ({ modulesToSave }) => modulesToSave,
+    async adapt(base, options, context): Promise<Adaptation> {
+      const { model, kind, device } = base;
+      const adapter = await adapt(model, wordsFor(model, kind, options, context.totalSteps), {
+        device,
+        seed: deriveSeed(context.seed, "init"),
+      });
+      const allocator = await parts.allocator?.(adapter, options, base, context);
+      return {
+        adapter,
+        ...(allocator === undefined ? {} : { allocator }),
+        async save(folder, allocation) {
+          if (allocation !== undefined)
+            await resizeAdapter(adapter, new Map(allocation.modules.map(({ module, mask }) => [module, mask])));
+          await saveAdapter(adapter, directory(join(folder, "adapter")));
+        },
+      };
+    },
+    attach(model, kind, options) {
+      attach(model, wordsFor(model, kind, parts.shortest?.(options) ?? options, 1));
+    },
+    predict: (shape, options) =>
+      predictAdapter(shape, options, (found) => parts.rows(found, options, shape), parts.frozen),
+    proofs: (options, trained) =>
+      rankProofs({ method: name, allocates: false, regularizes: false, ...parts.switches?.(options) }, trained),
+  };
+}
+
+/** @param head modules of the head that the task trains */
+function commonWords({ target, modulesToSave }: Targets, kind: ModelKind, head: readonly string[]): CommonWords {
+  // with the task's type PEFT trains the head by itself
+  const trained = head.length > 0 && head.every((name) => modulesToSave.includes(name));
+  return {
+    targetModules: target,
+    modulesToSave: trained ? modulesToSave.filter((name) => !head.includes(name)) : modulesToSave,
+    taskType: trained && kind !== "MASKED_LM" ? kind : undefined,
+  };
+}

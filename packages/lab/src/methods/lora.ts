@@ -1,0 +1,69 @@
+/** Low-rank adapters (Hu et al. 2021) and, with `dora`, magnitude and direction apart (Liu et al. 2024). Names and meaning as in PEFT's LoraConfig. */
+import { quote } from "@lowrank/tensor";
+import { z } from "zod";
+import type { LinearShape } from "../bases/shape.ts";
+import { count, positive } from "../config/numbers.ts";
+import { InputError } from "../errors.ts";
+import type { Method } from "../records/method.ts";
+import type { ModuleRow } from "../store/result.ts";
+import { adapterMethod, type AdapterMethodConfig } from "./adapter.ts";
+import { patternValue } from "./rules.ts";
+import { numerics, scaled, train } from "./words.ts";
+
+export interface LoraMethod extends AdapterMethodConfig {
+  readonly method: "lora";
+  readonly alpha: number;
+  readonly dropout: number;
+  readonly r: number;
+  /** Magnitude and direction apart (DoRA). */
+  readonly dora: boolean;
+  readonly rankPattern: Readonly<Record<string, number>>;
+  readonly alphaPattern: Readonly<Record<string, number>>;
+  readonly rsLora: boolean;
+}
+
+export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
+  name: "lora",
+  // the first match wins
+  ordered: ["rankPattern", "alphaPattern"],
+  schema: (facts) =>
+    z.strictObject({
+      method: z.literal("lora"),
+      r: count.default(8),
+      ...scaled(facts),
+      ...numerics,
+      dora: z.boolean().default(false),
+      rankPattern: z.record(z.string(), count).default({}),
+      alphaPattern: z.record(z.string(), positive).default({}),
+      rsLora: z.boolean().default(false),
+      train,
+    }),
+  words({ r, alpha, dropout, exclude, rankPattern, alphaPattern, rsLora, dora }, common) {
+    return { ...common, r, alpha, dropout, excludeModules: exclude, rankPattern, alphaPattern, rsLora, dora };
+  },
+  rows: loraRows,
+});
+
+function loraRows(found: readonly LinearShape[], method: LoraMethod): ModuleRow[] {
+  const used = new Set<string>();
+  const rows = found.map((linear) => {
+    const rank = patternValue(method.rankPattern, linear.path, used) ?? method.r;
+    const alpha = patternValue(method.alphaPattern, linear.path, used) ?? method.alpha;
+    const scale = method.rsLora ? alpha / Math.sqrt(rank) : alpha / rank;
+    return {
+      module: linear.path,
+      in: linear.in,
+      out: linear.out,
+      rank,
+      scale,
+      parameters: rank * (linear.in + linear.out) + (method.dora ? linear.out : 0),
+    };
+  });
+  for (const key of [...Object.keys(method.rankPattern), ...Object.keys(method.alphaPattern)]) {
+    if (!used.has(key))
+      throw new InputError(
+        `pattern ${quote(key)} matches none of the adapted modules; a key must match the end of a path such as ${rows[0]!.module}`,
+      );
+  }
+  return rows;
+}

@@ -1,0 +1,111 @@
+/**
+ * PEFT's matching rules and counts, written down a second time on purpose, over the layers of a base that nothing was put on: what a config
+ * *should* train. A run compares this with what the model really has; it must not share code with what it checks (but the language of
+ * regular expressions, whose matcher takes linear time).
+ */
+import { endsIn } from "@lowrank/nn";
+import { quote } from "@lowrank/tensor";
+import { pattern, suggestion } from "@lowrank/tensor/check";
+import type { BaseShape, LinearShape } from "../bases/shape.ts";
+import type { TargetOptions } from "../config/study.ts";
+import { InputError } from "../errors.ts";
+import type { Prediction } from "../records/method.ts";
+import type { ModuleRow } from "../store/result.ts";
+import { cut } from "../text/shown.ts";
+
+/** Values of the modules that are trained whole. @param takes whether a name means a module @throws InputError for a name that means none */
+export function wholeModules(
+  { architecture, linears }: BaseShape,
+  names: readonly string[],
+  takes: (linear: LinearShape, name: string) => boolean,
+): { readonly modules: readonly LinearShape[]; readonly values: number } {
+  const modules = linears.filter((linear) => names.some((name) => takes(linear, name)));
+  const unknown = names.find((name) => !linears.some((linear) => takes(linear, name)));
+  if (unknown !== undefined)
+    throw new InputError(
+      `there is no linear module ${quote(unknown)} in ${architecture}; known: ${[...new Set(linears.map((linear) => suffix(linear.path)))].join(", ")}`,
+    );
+  return { modules, values: modules.reduce((sum, { values }) => sum + values, 0) };
+}
+
+/** Where an adapter sits, beside what may be left out. */
+export interface Targets extends TargetOptions {
+  readonly exclude?: string | readonly string[] | undefined;
+}
+
+/**
+ * Counts of an adapter.
+ * @param rows of the modules that it takes
+ * @param frozen values that it adds to the model and does not train
+ */
+export function predictAdapter(
+  shape: BaseShape,
+  options: Targets,
+  rows: (found: readonly LinearShape[]) => ModuleRow[],
+  frozen: (rows: readonly ModuleRow[]) => number = () => 0,
+): Prediction {
+  // PEFT copies a linear module that is to be saved, and keeps the frozen original beside its trained copy
+  const saved = wholeModules(shape, options.modulesToSave, (linear, name) => matches(linear.path, [name], shape));
+  const modules = rows(targeted(shape, options, saved.modules));
+  const trained = modules.reduce((sum, row) => sum + row.parameters, 0) + saved.values;
+  return { trainable: trained, total: shape.total + trained + frozen(modules), modules };
+}
+
+function targeted(
+  shape: BaseShape,
+  { target, exclude }: Targets,
+  kept: readonly LinearShape[],
+): readonly LinearShape[] {
+  const { linears } = shape;
+  // each name by itself: a slip beside a name that matches would go unseen
+  for (const [key, names] of [
+    ["target", target],
+    ["exclude", exclude ?? []],
+  ] as const) {
+    for (const name of typeof names === "string" ? [names] : names) {
+      const one = typeof names === "string" ? name : [name];
+      if (!linears.some((linear) => matches(linear.path, one, shape)))
+        throw new InputError(
+          `"${key}" ${quote(name)} matches no module${typeof names === "string" ? "" : suggestion(cut(name), [...new Set(linears.map((linear) => linear.path.split(".").at(-1)!))])}`,
+        );
+    }
+  }
+  const found = linears.filter(
+    (linear) =>
+      !kept.includes(linear) &&
+      matches(linear.path, target, shape) &&
+      !(exclude !== undefined && matches(linear.path, exclude, shape)),
+  );
+  if (found.length === 0)
+    throw new InputError(
+      `"target" ${quote(target)} leaves no module to adapt: what it matches is excluded or trained in full`,
+    );
+  return found;
+}
+
+/** A list matches whole names or dotted suffixes, a string is a regular expression for the whole path (PEFT target_modules). */
+function matches(path: string, target: string | readonly string[], { head, outputs }: BaseShape): boolean {
+  if (target === "all-linear") return !head.includes(path) && !endsIn(path, outputs);
+  if (typeof target === "string") return pattern(target, "target").fullMatch(path);
+  return endsIn(path, target);
+}
+
+/** First key in order whose expression matches the path's end at a dot (PEFT rank_pattern). */
+export function patternValue(
+  values: Readonly<Record<string, number>>,
+  path: string,
+  used: Set<string>,
+): number | undefined {
+  const key = Object.keys(values).find((candidate) => pattern(`(?:.*\\.)?(?:${candidate})`, "pattern").fullMatch(path));
+  if (key !== undefined) used.add(key);
+  return key === undefined ? undefined : values[key];
+}
+
+/** The module itself or one inside it: `pooler` holds `bert.pooler.dense`. */
+export function isUnder(path: string, name: string): boolean {
+  return `.${path}.`.includes(`.${name}.`);
+}
+
+function suffix(path: string): string {
+  return path.split(".").slice(-2).join(".");
+}
