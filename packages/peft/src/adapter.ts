@@ -124,7 +124,8 @@ export class Adapter {
     for (const [path, { original }] of this.saved) {
       const from = new Map(original.namedWeights());
       for (const [name, weight] of this.copies.get(path)!.namedWeights()) {
-        const { data, dtype: stored } = await from.get(name)!.read();
+        // a tied output layer's weight is the table's, and not among its own
+        const { data, dtype: stored } = await (from.get(name) ?? original.weight).read();
         weight.parameter = device.parameter(data, weight.shape, dtype, stored);
       }
     }
@@ -190,6 +191,14 @@ export class Adapter {
 
   /** Merges and puts plain layers back, saved copies in the place of their originals; all adapters of the model are gone. The model can then be saved as a checkpoint. */
   async mergeAndUnload(options: MergeOptions = {}): Promise<MergeReport[]> {
+    for (const [path, { original, copy }] of copiesOf(this.model)) {
+      const sharer = copy === original ? undefined : sharerOf(this.model, path, original.weight);
+      if (sharer !== undefined)
+        throw new LowrankError(
+          "MergeError",
+          `mergeAndUnload: ${path}, trained apart (modules_to_save), is ${sharer} in this model, whose checkpoint has one weight for both; keep the adapter apart, or untie the two`,
+        );
+    }
     const reports = await this.merge(options);
     for (const [path, layer] of layersOf(this.model)) {
       const report = await layer.adapters.merge(options);

@@ -37,7 +37,10 @@ export function resolveTargets(model: Module, config: AdapterConfig): TargetRow[
 
 /** @throws LowrankError (PatternError) on a name that matches nothing, where the config does not say `warn`, and where no target is left */
 export function select(model: Module, given: AdapterConfig): Selection {
-  const modules = placesOf(model, () => true).flatMap(([path, module]) => (module.weights().length > 0 ? [path] : []));
+  // an output layer may have its weight in the table; a copy of it is its own
+  const modules = placesOf(model, () => true).flatMap(([path, module]) =>
+    module.weights().length > 0 || module instanceof Projection ? [path] : [],
+  );
   const heads = taskHeads(model, given, modules);
   const config: AdapterConfig = { ...given, modulesToSave: [...new Set([...given.modulesToSave, ...heads])] };
   const all = targetsOf(model);

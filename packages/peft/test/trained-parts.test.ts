@@ -1,10 +1,11 @@
 /** What trains, and what takes part, when several adapters live on one model. */
-import { LayerNorm, Linear, Module, type Projection } from "@lowrank/nn";
+import { Embedding, LayerNorm, Linear, Module, Projection, type Weight } from "@lowrank/nn";
 import { init, ops, type Device, type Tensor } from "@lowrank/tensor";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { activate, adapt, attach, type Adapter } from "../src/index.ts";
+import { activate, adapt, attach, loadAdapter, saveAdapter, type Adapter } from "../src/index.ts";
 import { enlarge, input, stir } from "./helpers.ts";
+import { MemoryFiles } from "./memory-files.ts";
 import { Toy } from "./toy.ts";
 
 let device: Device;
@@ -183,4 +184,69 @@ it("norms and tables that are trained whole compute with their copies, and go in
   await adapter.mergeAndUnload();
   expect(model.norm).toBeInstanceOf(LayerNorm);
   expect([...(await ops.cast(model.forward(x), "f64").floats())]).toEqual(changed);
+});
+
+/** An output layer without a weight of its own. */
+class TableReader extends Projection {
+  readonly #table: Weight;
+  readonly bias: Weight | undefined = undefined;
+  readonly fanInFanOut = false;
+
+  constructor(table: Weight) {
+    super();
+    this.#table = table;
+  }
+  get weight(): Weight {
+    return this.#table;
+  }
+  get inFeatures(): number {
+    return this.weight.shape[1]!;
+  }
+  get outFeatures(): number {
+    return this.weight.shape[0]!;
+  }
+  forward(x: Tensor): Tensor {
+    return ops.linear(x, this.weight.value);
+  }
+}
+
+class TiedDecoder extends Module {
+  readonly embed_tokens: Embedding = new Embedding(7, 4);
+  readonly layer: Linear[] = [new Linear(4, 4)];
+  readonly lm_head: TableReader = new TableReader(this.embed_tokens.weight);
+
+  forward(ids: Tensor): Tensor {
+    return this.lm_head.forward(this.layer[0]!.forward(this.embed_tokens.forward(ids)));
+  }
+}
+
+it("a tied output layer that is trained whole gets a copy of the table, which stays as it was, as in PEFT", async () => {
+  const ids = device.tensor([1, 5, 2], [1, 3], "i32");
+  const options = { r: 2, targetModules: ["0"], modulesToSave: ["lm_head"] };
+  const [model, again, files] = [new TiedDecoder(), new TiedDecoder(), new MemoryFiles()];
+  for (const each of [model, again]) await each.materialize({ device, seed: 1 });
+  const logits = async (of: TiedDecoder): Promise<number[]> => [...(await of.forward(ids).floats())];
+  const before = await logits(model);
+
+  const adapter = await adapt(model, options, { device });
+  expect(await logits(model)).toEqual(before);
+  const copy = [...model.namedWeights()].find(([name]) => name === "lm_head.modules_to_save.default.weight")![1];
+  expect([copy.shape, copy.trainable, model.embed_tokens.weight.trainable]).toEqual([[7, 4], true, false]);
+  const table = await model.embed_tokens.weight.parameter.data();
+  copy.parameter.write(Float64Array.from(await copy.parameter.data(), (v) => Math.fround(v + 0.5)));
+  expect(await model.embed_tokens.weight.parameter.data()).toEqual(table);
+  const after = await logits(model);
+  expect(after).not.toEqual(before);
+
+  // one weight in a checkpoint cannot be both
+  await expect(adapter.mergeAndUnload()).rejects.toThrow(
+    "mergeAndUnload: lm_head, trained apart (modules_to_save), is embed_tokens in this model, whose checkpoint has one weight for both; keep the adapter apart, or untie the two",
+  );
+  expect(await logits(model)).toEqual(after);
+
+  await saveAdapter(adapter, files);
+  await loadAdapter(again, files, { device });
+  expect(await logits(again)).toEqual(after);
+  await adapter.delete();
+  expect(await logits(model)).toEqual(before);
 });
