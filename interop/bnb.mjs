@@ -78,6 +78,8 @@ for (const name of existsSync(root) ? readdirSync(root).sort() : []) {
 }
 // ours: every family, written as a folder
 const to = join(out, "A", "bnb");
+/** Of these the forms that people keep models in. */
+const LATER = ["deberta3_cls", "mistral_lm", "qwen2_lm", "qwen3_lm", "gemma3_lm"];
 for (const base of [
   "bert_cls",
   "distil_cls",
@@ -87,6 +89,7 @@ for (const base of [
   "llama_tied",
   "bert_mlm",
   "real_cls",
+  ...LATER,
 ].filter((n) => existsSync(join(out, "models", n)))) {
   for (const [format, nested] of [
     ["nf4", true],
@@ -95,6 +98,7 @@ for (const base of [
     ["fp4", false],
     ["int8", false],
   ]) {
+    if (LATER.includes(base) && format !== "int8" && !(format === "nf4" && nested)) continue;
     const name = `${base}-${format}${nested ? "-nested" : ""}`;
     await guarded(report, `A/bnb-write/${name}`, async () => {
       const folder = join(out, "models", base);
@@ -125,15 +129,17 @@ for (const base of [
   }
 }
 // QLoRA: an adapter trained on a four-bit base, each way
-for (const base of ["bert_cls", "gpt2_lm", "llama_lm", "real_cls"]) {
+for (const [base, targetModules] of Object.entries({
+  bert_cls: ["query", "value", "dense"],
+  real_cls: ["query", "value", "dense"],
+  gpt2_lm: ["c_attn", "c_proj"],
+  llama_lm: ["q_proj", "down_proj"],
+  deberta3_cls: ["query_proj", "dense"],
+  qwen3_lm: ["q_proj", "down_proj"],
+  gemma3_lm: ["q_proj", "down_proj"],
+})) {
   if (!existsSync(join(out, "models", base))) continue;
   const folder = join(out, "models", base);
-  const targetModules = {
-    bert_cls: ["query", "value", "dense"],
-    real_cls: ["query", "value", "dense"],
-    gpt2_lm: ["c_attn", "c_proj"],
-    llama_lm: ["q_proj", "down_proj"],
-  }[base];
   await guarded(report, `A/qlora-write/${base}`, async () => {
     const { model } = await loadModel(lr, folder, device);
     const inputs = await inputsOf(lr, folder, device);

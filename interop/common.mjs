@@ -80,7 +80,7 @@ export const plain = (inputs) => Object.fromEntries(Object.entries(inputs).filte
 export async function logitsOf(model, inputs) {
   model.eval();
   const out = model.forward(plain(inputs));
-  const parts = out.logits !== undefined ? [out.logits] : [out.startLogits, out.endLogits];
+  const parts = out.startLogits === undefined ? [out.logits ?? out.lastHiddenState] : [out.startLogits, out.endLogits];
   const arrays = [];
   for (const p of parts) arrays.push(...(await p.floats()));
   return { dtype: "f32", shape: [arrays.length], data: Float32Array.from(arrays) };

@@ -1,4 +1,4 @@
-// B: lowrank reads the checkpoints that forms_theirs.py wrote. usage: forms.mjs PROJECT OUT
+// B: lowrank reads the checkpoints that forms_theirs.py wrote, and saves each for check_forms.py. usage: forms.mjs PROJECT OUT
 import {
   open,
   reporter,
@@ -43,19 +43,10 @@ for (const name of readdirSync(root).sort()) {
       return model.dispose();
     }
     if (info.heads !== undefined && !existsSync(join(here, "logits.safetensors"))) {
-      const config = readJson(join(here, "folder", "config.json"));
-      const task = {
-        bert: "SEQ_CLS",
-        roberta: "SEQ_CLS",
-        distilbert: "SEQ_CLS",
-        llama: "CAUSAL_LM",
-        gpt2: "CAUSAL_LM",
-      }[config.model_type];
-      const { model, report: loaded } = await lr.models.fromPretrained(
-        join(here, "folder"),
-        lr.models.architectures[lr.models.architectureFor(config, task)],
-        { device },
-      );
+      const { model, report: loaded } = await lr.models.fromPretrained(join(here, "folder"), {
+        device,
+        task: info.task,
+      });
       const odd = loaded.fresh.filter((n) => !info.heads.includes(n));
       report(
         id,
@@ -66,13 +57,8 @@ for (const name of readdirSync(root).sort()) {
       return model.dispose();
     }
     // a bare base whose tied head is in it after all
-    const config = readJson(join(here, "folder", "config.json"));
     const { model, report: loaded } = info.note?.startsWith("bare")
-      ? await lr.models.fromPretrained(
-          join(here, "folder"),
-          lr.models.architectures[lr.models.architectureFor(config, "CAUSAL_LM")],
-          { device },
-        )
+      ? await lr.models.fromPretrained(join(here, "folder"), { device, task: "CAUSAL_LM" })
       : await loadModel(lr, join(here, "folder"), device);
     const inputs = await inputsOf(lr, here, device);
     const c = compare(
@@ -87,6 +73,7 @@ for (const name of readdirSync(root).sort()) {
       .filter(Boolean)
       .join("; ");
     report(id, c.relative <= TOLERANCE && loaded.fresh.length === 0 ? "PASS" : "FAIL", figure(c), short(note));
+    await lr.models.savePretrained(model, join(out, "A", "forms", name));
     if (info.loss !== null && info.loss !== undefined) {
       await guarded(report, `B/forms-loss/${name}`, async () => {
         const loss = await model.forward(inputs).loss.item();

@@ -22,7 +22,7 @@ const HELP = `Interoperability with the Python stack: what we write is read by t
   --data DIR      a folder with sst2-glue, wikitext-2, bert-base-uncased-tokenizer and gpt2-tokenizer: adds the tokenizers. Default: LOWRANK_DATA
   --run DIR       the --out folder of a finished \`lowrank run sst2\` on --base: its files are read in Python. May be repeated
   --only PARTS    some of: adapters, theirs, forms, four-bit, edges, counts, tokens, steps, runs, speed (with what they need). Comma-separated
-  --counts N      random configs whose parameters are counted. Default 30
+  --counts N      random configs whose parameters are counted, beside each method's defaults on each family. Default 40
   --seed N        which ones. Default 1
   --speed         also times a training step, lowrank and torch in turn
   --help
@@ -90,7 +90,7 @@ const python = asked.includes("/") || asked.includes("\\") ? resolve(cwd, asked)
 const base = folder("--base", given.base);
 const data = folder("--data", given.data ?? process.env["LOWRANK_DATA"]);
 const runs = (given.run ?? []).map((path) => folder("--run", path));
-const counts = whole("--counts", given.counts, "30");
+const counts = whole("--counts", given.counts, "40");
 const seed = whole("--seed", given.seed, "1");
 
 /** Versions by name, as far as they are there. */
@@ -121,7 +121,7 @@ const js = (script, ...args) => [process.execPath, ["--no-warnings", join(here, 
 const PARTS = {
   adapters: { needs: [], steps: [js("ours.mjs", out), py("check_ours.py", out)] },
   theirs: { needs: [], steps: [py("theirs.py", out), js("check_theirs.mjs", out)] },
-  forms: { needs: [], steps: [py("forms_theirs.py", out, ...real), js("forms.mjs", out)] },
+  forms: { needs: [], steps: [py("forms_theirs.py", out, ...real), js("forms.mjs", out), py("check_forms.py", out)] },
   "four-bit": {
     needs: ["bitsandbytes"],
     steps: [py("bnb_theirs.py", out), js("bnb.mjs", out), py("check_bnb.py", out)],
