@@ -52,7 +52,7 @@ export const LAYERS = {
     ["allocators/", "config/train.ts", "methods/", "metrics/", "tasks/"],
     ["config/"],
     ["store/", "study/", "train/"],
-    ["pretrain/"],
+    ["pretrain/", "inspect/"],
     ["cli/"],
     ["cli.ts", "index.ts"],
   ],

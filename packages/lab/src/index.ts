@@ -7,6 +7,17 @@ export { PRESETS } from "./config/presets.ts";
 export type * from "./config/study.ts";
 export { InputError, RunError } from "./errors.ts";
 export { main } from "./cli/main.ts";
+export { describe as describeInspection, type DescribeOptions } from "./inspect/describe.ts";
+export { inspect, type Inspection, type InspectionOptions, type RunFacts } from "./inspect/inspect.ts";
+export {
+  planMemory,
+  type KeptMemory,
+  type MemoryFacts,
+  type MemoryQuestion,
+  type StepMemory,
+} from "./inspect/memory.ts";
+export type { MethodFacts } from "./inspect/methods.ts";
+export { inspectionSchema } from "./inspect/schema.ts";
 export { RunStore } from "./store/run-store.ts";
 export type { Evaluation, ModuleRow, ParameterCounts, Proof, RunResult } from "./store/result.ts";
 export { indistinguishable, resultsCsv, summarize, summaryTable, type SummaryRow } from "./store/summary.ts";

@@ -29,7 +29,7 @@ describe.skipIf(!present)("every adapter of the fixtures", () => {
     const facts = await inspectAdapter(directory(path));
     const config = json(join(path, "adapter_config.json"));
     expect(JSON.parse(JSON.stringify(facts))).toEqual(facts);
-    if (config["r"] !== undefined && facts.refused === null) expect(facts.rank).toBe(config["r"]);
+    if (config["r"] !== undefined && facts.refused === null) expect(facts.rank).toBe(config["init_r"] ?? config["r"]);
     const where = join(path, "..", "checkpoint");
     if (!existsSync(where)) return;
     // against its base the verdict is the one that loading gives

@@ -27,6 +27,7 @@ export type {
   RotaryFacts,
   TensorFacts,
   TokenizerFacts,
+  WeightFacts,
 } from "./inspect/facts.ts";
 export { groupTensors, type TensorGroup } from "./inspect/groups.ts";
 export { inspectCheckpoint, type InspectedCheckpoint, type InspectOptions } from "./inspect/inspect.ts";

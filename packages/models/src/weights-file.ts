@@ -6,7 +6,7 @@ import { ofFile } from "./places/place.ts";
 import type { PretrainedModel } from "./pretrained.ts";
 
 /** Older TensorFlow names that transformers renames on load. */
-function modernName(name: string): string {
+export function modernName(name: string): string {
   return name.replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias");
 }
 

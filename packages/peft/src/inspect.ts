@@ -123,23 +123,29 @@ function ofPeft(source: Readonly<Record<string, unknown>>): OwnFacts {
     return { ...known, refused: reasonOf(error) };
   }
   // the method's own fields, under the names that PEFT has for them
-  const { r, lora_alpha, rank_pattern, alpha_pattern } = config.method.write(config) as {
-    readonly r?: number;
-    readonly lora_alpha?: number;
-    readonly rank_pattern?: Readonly<Record<string, number>>;
-    readonly alpha_pattern?: Readonly<Record<string, number>>;
-  };
+  const written = config.method.write(config);
   return {
     ...known,
-    rank: r ?? null,
-    alpha: lora_alpha ?? null,
-    rankPattern: rank_pattern ?? {},
-    alphaPattern: alpha_pattern ?? {},
+    // AdaLoRA's r is nothing to it
+    rank: numberOr(written["init_r"]) ?? numberOr(written["r"]),
+    alpha: numberOr(written["lora_alpha"]),
+    rankPattern: numbersIn(written["rank_pattern"]),
+    alphaPattern: numbersIn(written["alpha_pattern"]),
     targets: config.targetModules ?? null,
     modulesToSave: config.modulesToSave,
     bias: config.bias,
     task: config.taskType ?? null,
   };
+}
+
+function numberOr(value: unknown): number | null {
+  return typeof value === "number" ? value : null;
+}
+
+/** Entries that are numbers: AdaLoRA's patterns say which ranks were kept, which its tensors say too. */
+function numbersIn(pattern: unknown): Record<string, number> {
+  const entries = Object.entries((pattern ?? {}) as Record<string, unknown>);
+  return Object.fromEntries(entries.filter((entry): entry is [string, number] => typeof entry[1] === "number"));
 }
 
 async function ofMlx(files: Files): Promise<OwnFacts> {

@@ -96,15 +96,20 @@ export class Int8Weight implements WeightForm {
   readonly #transposed: boolean;
 
   /**
-   * Codes are kept as bytes, 128 more than they are.
+   * Codes are kept as bytes, 128 more than they are; as bytes they are taken for that.
    * @param shape [out, in]
    * @param transposed whether the weight is used as [in, out]
    */
-  constructor(device: Device, { codes, absmax }: Int8Rows, shape: readonly number[], transposed = false) {
+  constructor(
+    device: Device,
+    { codes, absmax }: Pick<Int8Rows, "absmax"> & { readonly codes: Int8Array | Uint8Array },
+    shape: readonly number[],
+    transposed = false,
+  ) {
     this.#transposed = transposed;
     this.absmax = absmax;
     this.#codes = device.parameter(
-      Uint8Array.from(codes, (q) => q + 128),
+      codes instanceof Uint8Array ? codes : Uint8Array.from(codes, (q) => q + 128),
       shape,
       "u8",
     );

@@ -78,6 +78,23 @@ export function dequantizeFourBit({ type, blockSize, shape, codes, scales }: Fou
   return dequantizeBlocks({ codes, absmax }, type, sizeOf(shape), blockSize);
 }
 
+/** A state of zeros. */
+export function emptyState(type: FourBitType, shape: readonly number[], options: FourBitOptions): FourBitState {
+  const { blockSize, doubleQuantization } = fourBitOptions("emptyState", options);
+  const blocks = Math.ceil(sizeOf(shape) / blockSize);
+  const scales = doubleQuantization
+    ? { codes: new Uint8Array(blocks), absmax: new Float32Array(Math.ceil(blocks / NESTED_BLOCK)), offset: 0 }
+    : new Float32Array(blocks);
+  return {
+    type,
+    blockSize,
+    shape,
+    codes: new Uint8Array(Math.ceil(sizeOf(shape) / 2)),
+    scales,
+    sourceDType: "float32",
+  };
+}
+
 /** Bytes of codes and scales for n elements, without the tables every weight shares. */
 export function fourBitBytes(n: number, options: FourBitOptions = {}): number {
   const { blockSize, doubleQuantization } = fourBitOptions("fourBitBytes", options);

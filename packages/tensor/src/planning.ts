@@ -39,12 +39,12 @@ class PlanningBackend implements Backend {
     // there is nowhere to put it
   }
 
-  read(): Promise<Uint8Array> {
-    return Promise.reject(this.#refusal());
+  read(buffer: DeviceBuffer): Promise<Uint8Array> {
+    return Promise.resolve(this.readSync(buffer));
   }
 
-  readSync(): Uint8Array {
-    throw this.#refusal();
+  readSync({ bytes }: DeviceBuffer): Uint8Array {
+    return new Uint8Array(bytes);
   }
 
   prepare(plan: Plan): Executable {
@@ -54,7 +54,10 @@ class PlanningBackend implements Backend {
   }
 
   run(): void {
-    throw this.#refusal();
+    throw new LowrankError(
+      "DeviceError",
+      `${this.name}: this device only plans; open one with init to compute something`,
+    );
   }
 
   memory(): MemoryInfo {
@@ -71,19 +74,12 @@ class PlanningBackend implements Backend {
   close(): void {
     this.#live.clear();
   }
-
-  #refusal(): LowrankError {
-    return new LowrankError(
-      "DeviceError",
-      `${this.name}: this device only plans; open one with init to compute something`,
-    );
-  }
 }
 
 /**
  * A device on which models take no memory: parameters are counted and not kept, `compile(…).plan()` says what the other device would
- * need, `memory()` what all of it comes to, and nothing can be run or read. Values that are written are not looked at, so that
- * `new Float32Array(n)` will do.
+ * need, `memory()` what all of it comes to, and nothing can be run. Values that are written are not looked at, so that
+ * `new Float32Array(n)` will do, and a parameter that is read is zeros.
  * @param like is asked while plans are made, so it must stay open
  * @throws LowrankError (ConfigError) for a device that runs graphs as they are and makes no plans, as `reference` does
  */

@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { PRESETS } from "../config/presets.ts";
 import { PRETRAIN_PRESETS } from "../pretrain/presets.ts";
 import type { DoctorOptions } from "./doctor-command.ts";
+import type { InspectOptions } from "./inspect-command.ts";
 import type { ParamsOptions } from "./params-command.ts";
 import type { PretrainOptions } from "./pretrain-command.ts";
 import type { RunOptions } from "./run-command.ts";
@@ -30,10 +31,11 @@ export function buildProgram(exit: Exit): Command {
     .configureOutput({ outputError: () => {} })
     .addHelpText(
       "after",
-      "\nExamples:\n  lowrank run demo --out runs/demo\n  lowrank run sst2 --data DIR --base checkpoints/small --out runs/sst2\n  lowrank doctor\n",
+      "\nExamples:\n  lowrank run demo --out runs/demo\n  lowrank run sst2 --data DIR --base checkpoints/small --out runs/sst2\n  lowrank inspect checkpoints/small\n  lowrank doctor\n",
     );
   addRun(program, exit);
   addPretrain(program, exit);
+  addInspect(program, exit);
   addParams(program, exit);
   addDoctor(program, exit);
   for (const command of program.commands) refuseRepetition(command.option("--verbose", "print stack traces"));
@@ -130,6 +132,39 @@ Examples:
     .action(async (_objective: string, options: PretrainOptions) => {
       const { pretrainCommand } = await import("./pretrain-command.ts");
       exit(await pretrainCommand(options));
+    });
+}
+
+function addInspect(program: Command, exit: Exit): void {
+  device(program.command("inspect"))
+    .description(
+      "look into a checkpoint or an adapter: what is in it, what of it can be used, and the memory that takes here",
+    )
+    .argument(
+      "<source>",
+      "a folder, a file (.safetensors, .gguf, .bin of llama2.c), a URL, or a model of the Hugging Face hub (org/name)",
+      parsePath("source"),
+    )
+    .option("--revision <name>", "branch, tag or commit of a model of the hub", parsePath("--revision"))
+    .option("--tensors", "list every tensor, instead of those of all layers together")
+    .option("--no-memory", "plan no memory; then no device is opened")
+    .option("--json", "print JSON instead of text")
+    .addHelpText(
+      "after",
+      `
+Headers, configs and tokenizer files are read, no tensor: of a model of the hub that is not in the cache some ranges.
+The exit code is 0 also for what cannot be loaded, and says why; it is 2 where there is nothing to look into, or a file is damaged.
+
+Examples:
+  lowrank inspect checkpoints/small
+  lowrank inspect model.gguf --tensors
+  lowrank inspect org/name --revision v1.0 --no-memory
+  lowrank inspect runs/demo/runs/NAME --json
+`,
+    )
+    .action(async (source: string, options: InspectOptions) => {
+      const { inspectCommand } = await import("./inspect-command.ts");
+      exit(await inspectCommand(source, options));
     });
 }
 

@@ -11,7 +11,7 @@ import type { Prediction } from "../records/method.ts";
 
 const GIB = 2 ** 30;
 /** WebAssembly addresses four; elsewhere no machine that we know of holds more. */
-function deviceBytes(device: string): number {
+export function deviceBytes(device: string): number {
   return device === "wasm" ? 4 * GIB : 256 * GIB;
 }
 

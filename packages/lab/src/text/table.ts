@@ -19,11 +19,11 @@ export function renderTable(columns: readonly Column[], rows: readonly (readonly
 }
 
 /** Code points, which is the width for everything the lab prints (no wide characters). */
-function width(text: string): number {
+export function width(text: string): number {
   return [...text].length;
 }
 
-function pad(text: string, to: number, align: "left" | "right"): string {
+export function pad(text: string, to: number, align: "left" | "right"): string {
   const spaces = " ".repeat(to - width(text));
   return align === "right" ? spaces + text : text + spaces;
 }

@@ -9,6 +9,19 @@ export interface TensorFacts {
   readonly bytes: number;
 }
 
+/** A weight of the model, and how the file keeps it. */
+export interface WeightFacts {
+  /** As the model has it. */
+  readonly name: string;
+  /** dtype in the file's own words, or the form of a quantized one: "nf4", "int8", "Q4_K". */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** Of all entries that hold it. */
+  readonly bytes: number;
+  /** Four bits with scales that are quantized too. */
+  readonly doubleQuantized: boolean;
+}
+
 /** Tensors of one dtype together. */
 export interface DTypeFacts {
   readonly dtype: string;
@@ -106,6 +119,8 @@ export interface CheckpointFacts {
   readonly sizes: ModelSizes | null;
   /** In the order of the model, where it is known. */
   readonly tensors: readonly TensorFacts[];
+  /** Those of them that the model takes, each with all that belongs to it; empty where no family has the model. */
+  readonly weights: readonly WeightFacts[];
   /** The largest first. */
   readonly dtypes: readonly DTypeFacts[];
   /** Texts that the file says of itself: `__metadata__` of safetensors, `general.…` of GGUF. */

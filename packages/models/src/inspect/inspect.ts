@@ -4,6 +4,7 @@ import type { Files, TensorSource } from "@lowrank/tensor";
 import { checkOptions, fields, flag, optional } from "@lowrank/tensor/check";
 import { placeOf, type Place } from "../places/place.ts";
 import type { PretrainedModel } from "../pretrained.ts";
+import { modernName } from "../weights-file.ts";
 import type { CheckpointFacts, DTypeFacts, TensorFacts } from "./facts.ts";
 import { loadsAs } from "./loads.ts";
 import { open, type Opened } from "./opened.ts";
@@ -41,7 +42,7 @@ export async function inspectCheckpoint(
   const opened = await open(place);
   try {
     const { form, where, files, tensors: source, config, metadata, gguf } = opened;
-    const { facts: loads, model } = loadsAs(opened);
+    const { facts: loads, weights, model } = loadsAs(opened);
     const tokenizer =
       gguf === undefined ? await tokenizerBeside(place, wholeTokenizer) : tokenizerOfGguf(gguf.file, gguf.name);
     const tensors = source === undefined ? [] : inOrder(source, opened, model);
@@ -57,8 +58,14 @@ export async function inspectCheckpoint(
         modelType: typeof modelType === "string" ? modelType : (metadata["general.architecture"] ?? null),
         architectures: Array.isArray(architectures) ? architectures.map(String) : [],
         quantization: quantizationOf(opened),
-        sizes: model !== undefined ? sizesOfConfig(model.config) : config === undefined ? null : sizesOfSource(config),
+        sizes:
+          model !== undefined
+            ? { ...sizesOfConfig(model.config), tied: model.tied.size > 0 }
+            : config === undefined
+              ? null
+              : sizesOfSource(config),
         tensors,
+        weights,
         dtypes: dtypesOf(tensors),
         metadata,
         tokenizer: tokenizer ?? null,
@@ -82,7 +89,7 @@ function inOrder(source: TensorSource, { weights }: Opened, model: PretrainedMod
   const renamed = new Map(source.names.map((name, i) => [name, weights?.names[i] ?? name]));
   const placeOfName = (name: string): number => {
     // bitsandbytes' entries follow their weight
-    const base = renamed.get(name)!.replace(/(\.weight)\..*$|\.(SCB|weight_format)$/, "$1");
+    const base = modernName(renamed.get(name)!).replace(/(\.weight)\..*$|\.(SCB|weight_format)$/, "$1");
     return (
       known.get(base) ?? known.get(`${model!.family.basePrefix}${base}`) ?? known.get(`${base}.weight`) ?? known.size
     );

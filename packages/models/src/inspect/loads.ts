@@ -1,13 +1,13 @@
 /** What loading a checkpoint would come to: the steps of `fromPretrained` up to the first tensor that is read. */
 import { Embedding, Projection } from "@lowrank/nn";
 import { readQuantizationConfig } from "@lowrank/quant";
-import { fitWeights, requireFit } from "../fit.ts";
+import { fitWeights, requireFit, type WeightsFit } from "../fit.ts";
 import { identityOf, requireFamily } from "../identity.ts";
 import type { PretrainedModel } from "../pretrained.ts";
 import { architectureFor, architectureOf, build, modelTypeOf, taskOf } from "../registry.ts";
 import { requireBuilt } from "../shared/config.ts";
 import { WeightsFile } from "../weights-file.ts";
-import type { LoadFacts, ParameterFacts } from "./facts.ts";
+import type { LoadFacts, ParameterFacts, WeightFacts } from "./facts.ts";
 import { reasonOf, type Opened } from "./opened.ts";
 
 const UNKNOWN: LoadFacts = {
@@ -23,13 +23,15 @@ const UNKNOWN: LoadFacts = {
 
 export interface Loads {
   readonly facts: LoadFacts;
+  readonly weights: readonly WeightFacts[];
   /** With its shape only; undefined where no family has it. */
   readonly model: PretrainedModel | undefined;
 }
 
 export function loadsAs({ config, weights, where, called, refused }: Opened): Loads {
-  if (config === undefined) return { facts: { ...UNKNOWN, refused: refused ?? null }, model: undefined };
+  if (config === undefined) return { facts: { ...UNKNOWN, refused: refused ?? null }, weights: [], model: undefined };
   let facts: LoadFacts = UNKNOWN;
+  let kept: readonly WeightFacts[] = [];
   let model: PretrainedModel | undefined;
   try {
     // one that is not known by name may still say its family
@@ -39,7 +41,7 @@ export function loadsAs({ config, weights, where, called, refused }: Opened): Lo
     requireFamily(config, as, modelTypeOf, where);
     model = build(as, config);
     facts = { ...facts, notBuilt: model.config.notBuilt, parameters: parametersOf(model) };
-    if (weights === undefined) return { facts: { ...facts, refused: refused ?? null }, model };
+    if (weights === undefined) return { facts: { ...facts, refused: refused ?? null }, weights: [], model };
     const said = readQuantizationConfig(config)?.format;
     const file = new WeightsFile(weights, where, [], called);
     const fit = fitWeights(model, file, false);
@@ -49,12 +51,33 @@ export function loadsAs({ config, weights, where, called, refused }: Opened): Lo
       missing: fit.lacking,
       unexpected: fit.unused,
     };
+    kept = weightsIn(model, file, fit);
     requireBuilt(model.config);
     requireFit(model, file, fit, { missing: "refuse", said });
-    return { facts, model };
+    return { facts, weights: kept, model };
   } catch (error) {
-    return { facts: { ...facts, refused: reasonOf(error) }, model };
+    return { facts: { ...facts, refused: reasonOf(error) }, weights: kept, model };
   }
+}
+
+/** Each weight that the file has, once. */
+function weightsIn(model: PretrainedModel, file: WeightsFile, { place }: WeightsFit): WeightFacts[] {
+  const seen = new Set<unknown>();
+  return [...model.namedWeights()].flatMap(([name, weight]) => {
+    const at = place(name);
+    if (at === undefined || seen.has(weight)) return [];
+    seen.add(weight);
+    const entries = file.entries(at);
+    return [
+      {
+        name,
+        dtype: file.formOf(at)?.name ?? file.file.info(at).dtype,
+        shape: [...weight.shape],
+        bytes: entries.reduce((sum, entry) => sum + file.file.info(entry).bytes, 0),
+        doubleQuantized: entries.some((entry) => entry.endsWith(".nested_absmax")),
+      },
+    ];
+  });
 }
 
 function parametersOf(model: PretrainedModel): ParameterFacts {

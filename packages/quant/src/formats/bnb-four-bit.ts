@@ -5,7 +5,7 @@ import { bnbConfig } from "../bnb-config.ts";
 import { fromEntries, STATE } from "../bnb-file.ts";
 import { fourBit, FourBitWeight } from "../four-bit.ts";
 import type { QuantizableFormat } from "../format.ts";
-import { dequantizeFourBit, type FourBitState } from "../state.ts";
+import { dequantizeFourBit, emptyState, type FourBitState } from "../state.ts";
 import type { FourBitType } from "../tables.ts";
 
 export function bnbFourBit(type: FourBitType): QuantizableFormat {
@@ -44,6 +44,12 @@ export function bnbFourBit(type: FourBitType): QuantizableFormat {
         return bnbConfig(kept, { format: type, doubleQuantization });
       },
     },
+    empty: (device, shape, { transposed, doubleQuantization }) =>
+      new FourBitWeight(
+        device,
+        emptyState(type, transposed ? [...shape].reverse() : shape, { doubleQuantization }),
+        transposed,
+      ),
     quantizer: {
       takes: ["blockSize", "doubleQuantization", "on"],
       make: ({ on: _, ...options }, transposed) => fourBit({ ...options, type }, transposed),

@@ -72,6 +72,11 @@ export const bnbInt8: QuantizableFormat = {
     },
     config: (kept) => bnbConfig(kept, { format: "int8", doubleQuantization: false }),
   },
+  empty(device, shape, { transposed }) {
+    const [out, into] = (transposed ? [...shape].reverse() : shape) as [number, number];
+    const rows = { codes: new Uint8Array(out * into), absmax: new Float32Array(out) };
+    return new Int8Weight(device, rows, [out, into], transposed);
+  },
   // one plain scale a row, made on the host
   quantizer: { takes: [], make: (_, transposed) => eightBit(transposed) },
 };

@@ -1,5 +1,5 @@
 /** A form of ggml's blocks as a `Format`: which tensors have it, what of them is on the device, and their numbers. */
-import type { Format, LoadTarget, WeightForm } from "@lowrank/nn";
+import type { LoadTarget, WeightForm } from "@lowrank/nn";
 import {
   f16ToF32,
   FormatError,
@@ -10,6 +10,7 @@ import {
   type Tensor,
   type TensorSource,
 } from "@lowrank/tensor";
+import type { QuantizableFormat } from "../../format.ts";
 import type { BlockLayout } from "./layout.ts";
 
 /** Bytes of a file that are asked for at once. */
@@ -62,7 +63,7 @@ class BlockWeight implements WeightForm {
   }
 }
 
-export function blockFormat(layout: BlockLayout): Format {
+export function blockFormat(layout: BlockLayout): QuantizableFormat {
   const { name: form, elements, bytes, halves: places } = layout;
 
   const shapeOf = (source: TensorSource, name: string, { shape, transposed }: LoadTarget): readonly number[] => {
@@ -130,6 +131,14 @@ export function blockFormat(layout: BlockLayout): Format {
       const parts = await read(source, name, shape);
       finite(name, parts, target.allowNonFinite);
       return new BlockWeight(device, layout, parts, shape, target.transposed);
+    },
+    empty(device, shape, { transposed }) {
+      const kept = transposed ? [...shape].reverse() : shape;
+      const blocks = kept.at(-1)! / elements;
+      const rows = kept.slice(0, -1).reduce((a, b) => a * b, 1);
+      const codes = new Uint8Array(rows * blocks * (bytes - 2 * places.length));
+      const parts = { rows, blocks, codes, halves: new Uint16Array(rows * blocks * places.length) };
+      return new BlockWeight(device, layout, parts, kept, transposed);
     },
     async decode(source, name, target) {
       const shape = shapeOf(source, name, target);
