@@ -1,6 +1,6 @@
 /** Models from Hugging Face's folders. */
-import { aFormat } from "@lowrank/nn";
-import { readQuantizationConfig } from "@lowrank/quant";
+import { aFormat, type Format } from "@lowrank/nn";
+import { foreignMethod, readQuantizationConfig } from "@lowrank/quant";
 import { LowrankError, type Files } from "@lowrank/tensor";
 import {
   device as aDevice,
@@ -22,6 +22,7 @@ import { fill, type LoadOptions, type LoadReport } from "./load.ts";
 import type { ModelClass, PretrainedModel } from "./pretrained.ts";
 import { placeOf } from "./places/place.ts";
 import { architectureFor, architectureOf, build, modelTypeOf } from "./registry.ts";
+import type { ConfigSource } from "./shared/config-table.ts";
 import { requireBuilt, type ConfigOverrides } from "./shared/config.ts";
 import { LABEL_OPTIONS, LABEL_SPELLINGS, type LabelOverrides } from "./shared/labels.ts";
 import { WeightsFile } from "./weights-file.ts";
@@ -97,8 +98,9 @@ export async function fromPretrained(
     const { where, called, config: source } = found;
     const as = named ?? architectureOf(architectureFor(source, task));
     requireFamily(source, as, modelTypeOf, where);
-    const said = readQuantizationConfig(source)?.format;
+    const said = saidForm(source, how.formats);
     const file = new WeightsFile(await found.weights(), where, how.formats, called);
+    file.requireReadable();
     let model = build(as, source, overrides);
     requireBuilt(model.config);
     if (await file.untied(model)) model = build(as, source, { ...overrides, tieWordEmbeddings: false });
@@ -108,4 +110,12 @@ export async function fromPretrained(
   } finally {
     await found.close();
   }
+}
+
+/** The form that config.json names. What it says of other methods is left to forms of the caller's own, where there are such. */
+function saidForm(config: ConfigSource, own: readonly Format[] = []): string | undefined {
+  const said = config["quantization_config"] as Record<string, unknown> | null | undefined;
+  if (own.length > 0 && typeof said === "object" && said !== null && foreignMethod(said) !== undefined)
+    return undefined;
+  return readQuantizationConfig(config)?.format;
 }

@@ -1,6 +1,6 @@
 /** A checkpoint's weights under the names that a model gives them, and the forms they are kept in. */
 import { endsIn, type Format } from "@lowrank/nn";
-import { formatOf, formats } from "@lowrank/quant";
+import { FOREIGN_FILES, foreignEntries, foreignRefusal, formatOf, formats } from "@lowrank/quant";
 import { LowrankError, openShards, readTensor, SafetensorsFile, type Files, type TensorSource } from "@lowrank/tensor";
 import { ofFile } from "./places/place.ts";
 import type { PretrainedModel } from "./pretrained.ts";
@@ -38,6 +38,8 @@ export async function openWeights(files: Files): Promise<OpenWeights> {
     return { source, close: () => source.close() };
   }
   const pickled = await pickledIn(files);
+  for (const [name, label] of Object.entries(FOREIGN_FILES))
+    if (await files.exists(name)) throw foreignRefusal(`${files.where}: there is a ${name}`, label);
   throw new LowrankError(
     "FileError",
     `${files.where}: there is no model.safetensors; ${pickled === undefined ? "give the folder of a Hugging Face checkpoint" : `${pickled} ${pickleRefusal}`}`,
@@ -70,6 +72,18 @@ export class WeightsFile {
   /** Names in the file that the model has no place for, given those it took; buffers, which are no weights, are none of them. */
   unused({ family }: PretrainedModel, taken: ReadonlySet<string>): string[] {
     return [...this.#stored.values()].filter((n) => !taken.has(n) && !endsIn(n, family.buffers));
+  }
+
+  /**
+   * What another program quantized is refused as such, by names alone. Entries that a format takes are none of it.
+   * @throws LowrankError (NotBuiltError) naming the method
+   */
+  requireReadable(): void {
+    const { names } = this.file;
+    if (foreignEntries(names) === undefined) return;
+    const taken = new Set(names.flatMap((name) => (this.formOf(name) === undefined ? [] : this.entries(name))));
+    const label = foreignEntries(names.filter((name) => !taken.has(name)));
+    if (label !== undefined) throw foreignRefusal(`${this.where}: ${this.called}`, label);
   }
 
   /** The form that the file keeps a tensor in, where these are no plain numbers. */

@@ -36,6 +36,7 @@ import {
   BertModel,
   fromPretrained,
   GPT2LMHeadModel,
+  LlamaForCausalLM,
   metaModel,
   savePretrained,
   type PretrainedModel,
@@ -144,13 +145,81 @@ describe("weights of a checkpoint", () => {
     await expect(said("bnb", { quant_method: "bitsandbytes", load_in_4bit: true })).rejects.toThrow(
       "config.json says in quantization_config that weights are kept as fp4, and model.safetensors keeps none so",
     );
-    await expect(said("gptq", { quant_method: "gptq" })).rejects.toThrow('quant_method is "gptq"');
     const unsaid = await saved("bnb-unsaid", "BertForSequenceClassification", (t) => {
       t.set("bert.pooler.dense.weight.absmax", { dtype: "f32", shape: [1], data: new Float32Array(1) });
     });
     await expect(fromPretrained(unsaid, BertForSequenceClassification, { device })).rejects.toThrow(
       "has bert.pooler.dense.weight.absmax, a part of a quantized weight, and bert.pooler.dense.weight is not kept as one",
     );
+  });
+
+  it("that other programs quantized are refused by name before a tensor is read", async () => {
+    const what = (label: string): string => `the weights are quantized by ${label}, which is not read here: take the`;
+    const load = async (path: string, options: object = {}): Promise<unknown> => {
+      const files = directory(path);
+      const unread: Files = {
+        ...files,
+        // the header, which begins the file, and no more
+        open: async (name) => {
+          const file = await files.open(name);
+          const header = 8 + Number(new DataView((await file.read(0, 8)).slice().buffer).getBigUint64(0, true));
+          const read = (begin: number, end: number): Promise<Uint8Array> => {
+            expect(end).toBeLessThanOrEqual(header);
+            return file.read(begin, end);
+          };
+          return { ...file, read };
+        },
+      };
+      return fromPretrained(unread, LlamaForCausalLM, { device, ...options });
+    };
+    const bits = { quant_method: "gptq", bits: 4, group_size: 128 };
+    const config = await saved("gptq-said", "LlamaForCausalLM", () => {}, { quantization_config: bits });
+    await expect(load(config)).rejects.toThrow(`config.json: quantization_config: ${what("GPTQ")}`);
+
+    const layer = "model.layers.0.mlp.down_proj";
+    const entries =
+      (...names: string[]) =>
+      (tensors: Map<string, StoredTensor>): void => {
+        if (!names.includes("weight")) tensors.delete(`${layer}.weight`);
+        for (const name of names)
+          tensors.set(
+            `${layer}.${name}`,
+            tensors.get(`${layer}.${name}`) ?? { dtype: "i32", shape: [1], data: Int32Array.of(1) },
+          );
+      };
+    for (const [at, label, names] of [
+      ["gptq", "GPTQ", ["qweight", "qzeros", "scales", "g_idx"]],
+      ["awq", "AWQ or GPTQ", ["qweight", "qzeros", "scales"]],
+      ["fp8", "FP8", ["weight", "weight_scale_inv"]],
+      ["mlx", "MLX", ["weight", "scales", "biases"]],
+    ] as const) {
+      const path = await saved(at, "LlamaForCausalLM", entries(...names));
+      await expect(load(path)).rejects.toThrow(`${path}: model.safetensors: ${what(label)}`);
+    }
+
+    // a form of the caller's own may be what reads them
+    const own: Format = {
+      name: "own",
+      matches: (file, name) => (file.has(`${name}_scale_inv`) ? [name, `${name}_scale_inv`] : undefined),
+      load: async (on, file, name, { shape }) => {
+        const kept = on.parameter((await readTensor(file, name)).data, shape);
+        return { kind: "own", bytes: 4 * kept.size, value: () => kept.value, dispose: () => kept.dispose() };
+      },
+      decode: async (file, name) => readTensor(file, name),
+    };
+    const fp8 = await saved("fp8-own", "LlamaForCausalLM", entries("weight", "weight_scale_inv"), {
+      quantization_config: { quant_method: "fp8" },
+    });
+    const { report } = await fromPretrained(fp8, LlamaForCausalLM, { device, formats: [own] });
+    expect([...report.forms]).toEqual([[`${layer}.weight`, "own"]]);
+    await expect(load(join(folder, "gptq"), { formats: [own] })).rejects.toThrow(what("GPTQ"));
+
+    // weights in Python's own files: what is beside them says more than that
+    writeFileSync(join(config, "config.json"), JSON.stringify({ ...configIn(config), quantization_config: null }));
+    rmSync(join(config, "model.safetensors"));
+    writeFileSync(join(config, "pytorch_model.bin"), "");
+    writeFileSync(join(config, "quantize_config.json"), JSON.stringify(bits));
+    await expect(load(config)).rejects.toThrow(`${config}: there is a quantize_config.json: ${what("GPTQ")}`);
   });
 
   it("of an output layer that differs from the table it is said to be tied to are kept", async () => {

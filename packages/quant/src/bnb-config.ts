@@ -15,6 +15,7 @@ import {
   real,
   type Rule,
 } from "@lowrank/tensor/check";
+import { foreignMethod, foreignRefusal } from "./foreign.ts";
 import { FOUR_BIT_SPELT } from "./options.ts";
 import type { FourBitOptions } from "./options.ts";
 
@@ -157,13 +158,8 @@ export function readQuantizationConfig(config: Readonly<Record<string, unknown>>
     throw new LowrankError("FormatError", `${source}: ${why}`);
   };
   const [four, eight] = [file.load_in_4bit === true, file.load_in_8bit === true];
-  // transformers takes a config without a method for bitsandbytes' where it says how many bits
-  const method = file.quant_method ?? (four || eight ? "bitsandbytes" : undefined);
-  if (method !== "bitsandbytes")
-    throw new LowrankError(
-      "NotBuiltError",
-      `${source}: quant_method is ${quote(method)}; only bitsandbytes is built: take the checkpoint at full width and quantize it here`,
-    );
+  const foreign = foreignMethod(file as Readonly<Record<string, unknown>>);
+  if (foreign !== undefined) throw foreignRefusal(source, foreign);
   if (four === eight)
     fail(
       `exactly one of load_in_4bit and load_in_8bit must be true, they are ${String(file.load_in_4bit)} and ${String(file.load_in_8bit)}`,

@@ -12,6 +12,7 @@ export {
   type QuantizeCheckpointOptions,
 } from "./checkpoint.ts";
 export { CONFIG_FLOATS, quantizationConfig, readQuantizationConfig, type QuantizationChoice } from "./bnb-config.ts";
+export { FOREIGN_FILES, foreignEntries, foreignMethod, foreignRefusal } from "./foreign.ts";
 export type { QuantizableFormat, QuantizedFormat, QuantizerOptions } from "./format.ts";
 export { formatOf, formats } from "./formats/registry.ts";
 export { loadQuantized, type LoadQuantizedOptions } from "./load.ts";

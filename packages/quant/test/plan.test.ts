@@ -1,8 +1,8 @@
 /** Which modules transformers converts, on the shapes its models have. */
 import { Conv1D, Embedding, LayerNorm, Linear, Module, Projection, Weight } from "@lowrank/nn";
-import { ops, type Tensor } from "@lowrank/tensor";
+import { LowrankError, ops, type Tensor } from "@lowrank/tensor";
 import { describe, expect, it } from "vitest";
-import { planQuantization, quantizationConfig, readQuantizationConfig } from "../src/index.ts";
+import { foreignEntries, planQuantization, quantizationConfig, readQuantizationConfig } from "../src/index.ts";
 
 class Base extends Module {
   readonly embeddings: Embedding = new Embedding(12, 8);
@@ -165,14 +165,38 @@ describe("quantization_config", () => {
     expect(() => read({ llm_int8_skip_modules: "lm_head" })).toThrow('"llm_int8_skip_modules" must be a list');
   });
 
-  it.each(["gptq", "awq", "fp8", "hqq", "compressed-tensors", "something-new"])(
-    "refuses %s by name, with what to do",
-    (method) => {
-      expect(() => readQuantizationConfig({ quantization_config: { quant_method: method, bits: 4 } })).toThrow(
-        `config.json: quantization_config: quant_method is "${method}"; only bitsandbytes is built: take the checkpoint at full width and quantize it here`,
-      );
-    },
-  );
+  it.each<[object, string]>([
+    [{ quant_method: "gptq", bits: 4, group_size: 128 }, "GPTQ"],
+    [{ quant_method: "AWQ" }, "AWQ"],
+    [{ quant_method: "fp8", activation_scheme: "dynamic" }, "FP8"],
+    [{ quant_method: "hqq" }, "HQQ"],
+    [{ quant_method: "compressed-tensors" }, "compressed-tensors"],
+    [{ quant_method: "intel/auto-round" }, "AutoRound"],
+    [{ quant_method: "something-new" }, 'the method "something-new"'],
+    [{ group_size: 64, bits: 4 }, "MLX"],
+    [{}, "a method that config.json does not name"],
+  ])("refuses what %j says by name, with what to do", (quantization, label) => {
+    expect(() => readQuantizationConfig({ quantization_config: quantization })).toThrow(
+      new LowrankError(
+        "NotBuiltError",
+        `config.json: quantization_config: the weights are quantized by ${label}, which is not read here: take the checkpoint at full width and quantize it as it loads (storage: (model) => planQuantization(model).storage), or take a GGUF file or a bitsandbytes folder of it`,
+      ),
+    );
+  });
+
+  it("knows other methods by the entries that they leave beside one another", () => {
+    const module = (...entries: string[]): string[] =>
+      entries.map((entry) => `model.layers.0.self_attn.q_proj.${entry}`);
+    expect(foreignEntries(module("qweight", "qzeros", "scales", "g_idx", "bias"))).toBe("GPTQ");
+    expect(foreignEntries(module("qweight", "qzeros", "scales"))).toBe("AWQ or GPTQ");
+    expect(foreignEntries(module("weight", "scales", "biases"))).toBe("MLX");
+    expect(foreignEntries(module("weight", "weight_scale_inv"))).toBe("FP8");
+    expect(foreignEntries(module("weight_packed", "weight_scale", "weight_shape"))).toBe("compressed-tensors");
+    expect(foreignEntries(module("weight", "weight_scales"))).toBe("EETQ");
+    expect(foreignEntries(module("weight", "bias", "weight.absmax", "SCB"))).toBeUndefined();
+    // of two modules
+    expect(foreignEntries(["a.weight", "b.weight_scales", "c.scales"])).toBeUndefined();
+  });
 
   it("refuses values of another kind by their key", () => {
     for (const [key, value] of Object.entries({
@@ -196,9 +220,6 @@ describe("quantization_config", () => {
   });
 
   it("refuses what it does not know", () => {
-    expect(() => readQuantizationConfig({ quantization_config: { quant_method: "gptq" } })).toThrow(
-      'quant_method is "gptq"',
-    );
     expect(() => readQuantizationConfig({ quantization_config: { quant_method: "bitsandbytes" } })).toThrow(
       "exactly one of load_in_4bit and load_in_8bit",
     );

@@ -44,6 +44,7 @@ export function loadsAs({ config, weights, where, called, refused }: Opened): Lo
     if (weights === undefined) return { facts: { ...facts, refused: refused ?? null }, weights: [], model };
     const said = readQuantizationConfig(config)?.format;
     const file = new WeightsFile(weights, where, [], called);
+    file.requireReadable();
     const fit = fitWeights(model, file, false);
     facts = {
       ...facts,
