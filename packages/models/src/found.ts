@@ -1,9 +1,9 @@
 /** A checkpoint as it is found: a folder with config.json, or one file that says everything. */
-import { LowrankError, quote, type RandomAccess, type TensorSource } from "@lowrank/tensor";
+import { LowrankError, quote, type Files, type RandomAccess, type TensorSource } from "@lowrank/tensor";
 import { openGguf } from "./gguf/open.ts";
 import { readConfig } from "./identity.ts";
 import { openLlama2c } from "./llama2c/open.ts";
-import type { Place } from "./places/place.ts";
+import { placeOf, type Place } from "./places/place.ts";
 import type { ConfigSource } from "./shared/config-table.ts";
 import { openWeights, type OpenWeights } from "./weights-file.ts";
 
@@ -17,6 +17,32 @@ export interface FoundCheckpoint {
   /** Weights under Hugging Face's names. */
   weights(): Promise<TensorSource>;
   close(): Promise<void>;
+}
+
+/** A checkpoint whose config and headers were read, and no tensor. To be closed by who opened it. */
+export interface OpenCheckpoint {
+  readonly where: string;
+  /** As config.json has it. */
+  readonly config: ConfigSource;
+  /** Every tensor under Hugging Face's name: names, shapes, dtypes, and bytes by range. Of one file or of shards. */
+  readonly weights: TensorSource;
+  close(): Promise<void>;
+}
+
+/**
+ * The tensors of a checkpoint, without a model: for `readTensor`, `loadQuantized` into modules of one's own, `writeQuantizedCheckpoint`.
+ * @param from as `fromPretrained` takes it: a folder, a file, a URL, a model of the hub, or files
+ * @throws LowrankError where there is no checkpoint, or none that can be read
+ */
+export async function openCheckpoint(from: string | Files): Promise<OpenCheckpoint> {
+  const found = await findCheckpoint(await placeOf("openCheckpoint", from, "config.json"));
+  try {
+    const { where, config } = found;
+    return { where, config, weights: await found.weights(), close: () => found.close() };
+  } catch (error) {
+    await found.close();
+    throw error;
+  }
 }
 
 interface FileContents {

@@ -3,6 +3,7 @@
  * Transformer models with Hugging Face names and files.
  */
 export { fromPretrained, type Pretrained, type PretrainedOptions } from "./checkpoint.ts";
+export { openCheckpoint, type OpenCheckpoint } from "./found.ts";
 export { savePretrained, type SaveOptions } from "./save.ts";
 export * from "./families.ts";
 export type { FamilyModels } from "./family-models.ts";

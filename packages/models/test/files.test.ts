@@ -135,6 +135,23 @@ describe("weights of a checkpoint", () => {
     expect(new Set(model.weights().map((w) => w.parameter.dtype))).toEqual(new Set(["f16"]));
   });
 
+  it.each<[unknown, string]>([
+    [5, "gave 5; it gives a dtype (f64, f32, f16, bf16, "],
+    ["nf4", 'gave "nf4"; it gives a dtype '],
+    [null, "gave null; it gives a dtype "],
+    [{ kind: "nf4" }, '"keep" is missing; it must be a function'],
+  ])("kept as %j, which is no way of keeping them, are refused by name", async (how, message) => {
+    const path = await saved("kept-as", "BertForSequenceClassification");
+    const storage = (): never => (() => how) as never;
+    await expect(fromPretrained(path, BertForSequenceClassification, { device, storage })).rejects.toThrow(
+      expect.objectContaining({
+        code: "ConfigError",
+        message: expect.stringMatching(/^storage\("bert\.embeddings\.word_embeddings\.weight"\)/) as string,
+      }) as Error,
+    );
+    await expect(fromPretrained(path, BertForSequenceClassification, { device, storage })).rejects.toThrow(message);
+  });
+
   it("in a quantized form are what config.json says, whole, and of a form that is read", async () => {
     const said = async (name: string, quantization: object, change = (_: Map<string, StoredTensor>): void => {}) =>
       fromPretrained(

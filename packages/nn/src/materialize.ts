@@ -5,6 +5,7 @@ import {
   floatsOf,
   LowrankError,
   NumericsError,
+  quote,
   RandomStream,
   ShapeError,
   toMemory,
@@ -20,6 +21,8 @@ import {
   checkOptions,
   fields,
   flag,
+  having,
+  name as nonEmpty,
   oneOf,
   optional,
   whole,
@@ -69,7 +72,8 @@ export async function materialize(
   const wanted = new Map<Weight, { name: string; asked: DType | WeightFormat | undefined }>();
   for (const [name, weight] of weights) {
     weight.name ||= name;
-    if (!weight.materialized && !wanted.has(weight)) wanted.set(weight, { name, asked: storage?.(name, weight) });
+    if (!weight.materialized && !wanted.has(weight))
+      wanted.set(weight, { name, asked: keptAs(name, storage?.(name, weight)) });
   }
   device.ensureRoom(
     [...wanted].reduce(
@@ -98,6 +102,20 @@ export async function materialize(
     weight.parameter = device.parameter(stored.data, weight.shape, kept, stored.dtype);
   }
   return { fresh };
+}
+
+const FORMAT = having<WeightFormat>("a way of keeping weights (a WeightFormat)", { kind: nonEmpty, keep: callback() });
+
+/** What `storage` gave for a weight, looked at before anything is read. */
+function keptAs(name: string, given: unknown): DType | WeightFormat | undefined {
+  if (given === undefined || (typeof given === "string" && Object.hasOwn(dtypes, given)))
+    return given as undefined | DType;
+  if (typeof given === "object" && given !== null)
+    return FORMAT.read(given, { source: `storage(${quote(name)})`, path: [], code: "ConfigError" });
+  throw new LowrankError(
+    "ConfigError",
+    `storage(${quote(name)}) gave ${quote(given)}; it gives a dtype (${Object.keys(dtypes).join(", ")}), a way of keeping weights (fourBit() of @lowrank/quant, planQuantization(model, options).storage), or undefined`,
+  );
 }
 
 async function storedValues(

@@ -13,10 +13,12 @@ import { VALUE_NAMES, type ValueKind } from "./types.ts";
 import type { GgufValue } from "./values.ts";
 
 export class GgufFile implements TensorSource {
+  readonly where: string;
   readonly #source: RandomAccess;
   readonly #header: GgufHeader;
 
   private constructor(source: RandomAccess, header: GgufHeader) {
+    this.where = source.where ?? "GGUF";
     this.#source = source;
     this.#header = header;
   }

@@ -32,6 +32,10 @@ export class RenamedSource implements TensorSource {
     this.#stored = stored;
   }
 
+  get where(): string {
+    return this.#source.where ?? "GGUF";
+  }
+
   get names(): readonly string[] {
     return [...this.#stored.keys()];
   }

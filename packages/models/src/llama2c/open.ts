@@ -39,12 +39,12 @@ function configOf(sizes: Llama2cSizes): ConfigSource {
 
 class Llama2cSource implements TensorSource {
   readonly #file: RandomAccess;
-  readonly #where: string;
+  readonly where: string;
   readonly #entries: ReadonlyMap<string, Llama2cEntry>;
 
   constructor(file: RandomAccess, where: string, entries: ReadonlyMap<string, Llama2cEntry>) {
     this.#file = file;
-    this.#where = where;
+    this.where = where;
     this.#entries = entries;
   }
 
@@ -84,7 +84,7 @@ class Llama2cSource implements TensorSource {
 
   #entry(name: string): Llama2cEntry {
     const entry = this.#entries.get(name);
-    if (entry === undefined) throw new LowrankError("FormatError", `${this.#where}: there is no tensor ${name}`);
+    if (entry === undefined) throw new LowrankError("FormatError", `${this.where}: there is no tensor ${name}`);
     return entry;
   }
 }

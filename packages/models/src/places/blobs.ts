@@ -39,7 +39,7 @@ export function blobs(
       const one = fromBlob(await blob(name));
       return decodeUtf8(await one.read(0, one.size), `${where}/${name}`);
     },
-    open: async (name) => fromBlob(await blob(name)),
+    open: async (name) => ({ ...fromBlob(await blob(name)), where: `${where}/${name}` }),
     list: () => Promise.resolve([...held.keys()].sort()),
   };
 }

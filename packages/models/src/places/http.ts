@@ -90,6 +90,7 @@ class WebFolder implements Files {
     let ahead = { from: 0, bytes: begin };
     return {
       size,
+      where: what,
       read: async (from, to) => {
         if (from === to) return new Uint8Array();
         if (from < ahead.from || to > ahead.from + ahead.bytes.length) {

@@ -25,6 +25,7 @@ export class Handles {
     const { size } = await this.#with(name, (file) => Promise.resolve(file));
     return {
       size,
+      where: `${this.#files.where}/${name}`,
       read: (begin, end) =>
         this.#with(name, (file) => {
           if (file.size !== size)

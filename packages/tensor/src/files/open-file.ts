@@ -30,6 +30,7 @@ export async function openFile(path: string): Promise<RandomAccess> {
   const { size } = await handle.stat();
   return {
     size,
+    where: path,
     async read(begin, end) {
       const bytes = new Uint8Array(end - begin);
       for (let done = 0; done < bytes.length;) {

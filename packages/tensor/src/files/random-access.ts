@@ -2,6 +2,8 @@
 
 export interface RandomAccess {
   readonly size: number;
+  /** What the file is called in messages, where it has a name. */
+  readonly where?: string;
   /** Bytes [begin, end) as a fresh or shared view; callers do not write to it. */
   read(begin: number, end: number): Promise<Uint8Array>;
   close?(): Promise<void>;

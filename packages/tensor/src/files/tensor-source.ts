@@ -23,6 +23,8 @@ export interface TensorInfo {
 }
 
 export interface TensorSource {
+  /** What it is called in messages: a file, or a kind of file. */
+  readonly where?: string;
   readonly names: readonly string[];
   has(name: string): boolean;
   /** @throws FormatError naming what there is instead */
@@ -53,13 +55,14 @@ export async function readTensor(source: TensorSource, name: string): Promise<St
   const readable = PLAIN[dtype];
   if (readable === undefined && dtype !== "I64")
     throw new FormatError(
-      `safetensors: tensor ${quote(name)} is ${quote(dtype)}, which cannot be read here; convert it to one of ${Object.keys(PLAIN).join(", ")}, or leave it out`,
+      `${whereOf(source)}: tensor ${quote(name)} is ${quote(dtype)}, which cannot be read here; convert it to one of ${Object.keys(PLAIN).join(", ")}, or leave it out`,
     );
   const bytes = await source.range(name);
-  if (readable === undefined) return { dtype: "i32", shape, data: narrowInt64(name, bytes) };
+  if (readable === undefined)
+    return { dtype: "i32", shape, data: narrowInt64(`${whereOf(source)}: tensor ${quote(name)}`, bytes) };
   if (readable === "bool" && bytes.some((b) => b > 1))
     throw new FormatError(
-      `safetensors: tensor ${quote(name)} is BOOL and holds ${bytes.find((b) => b > 1)}; only 0 and 1 are`,
+      `${whereOf(source)}: tensor ${quote(name)} is BOOL and holds ${bytes.find((b) => b > 1)}; only 0 and 1 are`,
     );
   return { dtype: readable, shape, data: viewAs(readable, bytes) };
 }
@@ -82,10 +85,11 @@ export function fromTensors(
   }
   const held = (name: string): StoredTensor => {
     const tensor = map.get(name);
-    if (tensor === undefined) throw noSuchTensor(name, [...map.keys()]);
+    if (tensor === undefined) throw noSuchTensor("fromTensors", name, [...map.keys()]);
     return tensor;
   };
   return {
+    where: "fromTensors",
     names: [...map.keys()],
     has: (name) => map.has(name),
     info(name) {
@@ -99,20 +103,24 @@ export function fromTensors(
   };
 }
 
-export function noSuchTensor(name: string, names: readonly string[]): FormatError {
+function whereOf({ where = "tensors" }: TensorSource): string {
+  return where;
+}
+
+export function noSuchTensor(where: string, name: string, names: readonly string[]): FormatError {
   return new FormatError(
-    `safetensors: there is no tensor ${quote(name)}; the file has ${names.slice(0, 5).join(", ")}${names.length > 5 ? ", …" : ""}`,
+    `${where}: there is no tensor ${quote(name)}; there are ${names.slice(0, 5).join(", ")}${names.length > 5 ? ", …" : ""}`,
   );
 }
 
 /** The lower halves, where the upper ones are nothing but their sign. */
-function narrowInt64(name: string, bytes: Uint8Array): Int32Array {
+function narrowInt64(what: string, bytes: Uint8Array): Int32Array {
   const halves = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
   return Int32Array.from({ length: halves.length / 2 }, (_, i) => {
     const low = halves[2 * i]!;
     if (halves[2 * i + 1]! !== low >> 31)
       throw new FormatError(
-        `safetensors: tensor ${quote(name)} holds ${(BigInt(halves[2 * i + 1]!) << 32n) | BigInt(low >>> 0)}, which does not fit 32 bits`,
+        `${what} holds ${(BigInt(halves[2 * i + 1]!) << 32n) | BigInt(low >>> 0)}, which does not fit 32 bits`,
       );
     return low;
   });

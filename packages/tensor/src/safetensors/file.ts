@@ -5,15 +5,17 @@ import { noSuchTensor, readTensor, type StoredTensor, type TensorSource } from "
 import { headerLength, parseHeader, type SafetensorsHeader, type TensorEntry } from "./header.ts";
 
 export class SafetensorsFile implements TensorSource {
+  readonly where: string;
   readonly #source: RandomAccess;
   readonly #header: SafetensorsHeader;
 
   private constructor(source: RandomAccess, header: SafetensorsHeader) {
+    this.where = source.where ?? "safetensors";
     this.#source = source;
     this.#header = header;
   }
 
-  /** Reads and checks the header. Throws FormatError on anything that is not a sound file. */
+  /** Reads and checks the header. Whoever opened `source` closes it where this fails. @throws FormatError on anything that is not a sound file */
   static async open(source: RandomAccess): Promise<SafetensorsFile> {
     const length = headerLength(await bytes(source, 0, Math.min(8, source.size)), source.size);
     return new SafetensorsFile(source, parseHeader(await bytes(source, 8, 8 + length), source.size));
@@ -32,7 +34,7 @@ export class SafetensorsFile implements TensorSource {
 
   info(name: string): TensorEntry {
     const entry = this.#header.entries.get(name);
-    if (entry === undefined) throw noSuchTensor(name, this.names);
+    if (entry === undefined) throw noSuchTensor(this.where, name, this.names);
     return entry;
   }
 
@@ -57,7 +59,7 @@ async function bytes(source: RandomAccess, begin: number, end: number): Promise<
   const read = await source.read(begin, end);
   if (read.length !== end - begin)
     throw new FormatError(
-      `safetensors: the file gave ${read.length} bytes where it has ${end - begin}; it changed while it was read`,
+      `${source.where ?? "safetensors"}: the file gave ${read.length} bytes where it has ${end - begin}; it changed while it was read`,
     );
   return read;
 }

@@ -74,10 +74,11 @@ export async function openShards(files: Files, index: string = "model.safetensor
     });
     const home = (name: string): SafetensorsFile => {
       const found = homes.get(name);
-      if (found === undefined) throw noSuchTensor(name, [...homes.keys()]);
+      if (found === undefined) throw noSuchTensor(files.where, name, [...homes.keys()]);
       return found.file;
     };
     return {
+      where: files.where,
       shards,
       names: [...homes.keys()],
       has: (name) => homes.has(name),

@@ -61,6 +61,7 @@ function kept(file: RandomAccess, url: string, progress: (loaded: number, total:
   let loaded = 0;
   return {
     size,
+    ...(file.where === undefined ? {} : { where: file.where }),
     async read(begin, end) {
       const key = `${url}?bytes=${begin}-${end}`;
       const cache = await opening;
