@@ -118,15 +118,29 @@ for (const base of [
       again.dispose();
       report(`A/bnb-again/${name}`, same && c.relative === 0 ? "PASS" : "FAIL", same ? figure(c) : "other bytes");
       writeTensors(lr, join(here, "logits.safetensors"), { logits });
-      // projections that stayed as they were, for `skip`
-      const skip = quant.skipModules(model);
       writeFileSync(
         join(here, "case.json"),
-        JSON.stringify({ base, format, nested, skip, modules: parts.map((p) => p.path).sort() }),
+        JSON.stringify({ base, format, nested, modules: parts.map((p) => p.path).sort() }),
       );
       model.dispose();
     });
   }
+}
+// in shards, an index and a few bytes each
+for (const base of ["bert_cls", "llama_lm"].filter((n) => existsSync(join(out, "models", n)))) {
+  const name = `${base}-nf4-nested-shards`;
+  await guarded(report, `A/bnb-write/${name}`, async () => {
+    const { model } = await loadModel(lr, join(out, "models", base), device);
+    const parts = await quant.quantize(model);
+    await lr.models.savePretrained(model, join(to, name, "folder"), { maxShardSize: "20KB" });
+    const logits = await logitsOf(model, await inputsOf(lr, join(out, "models", base), device));
+    writeTensors(lr, join(to, name, "logits.safetensors"), { logits });
+    writeFileSync(
+      join(to, name, "case.json"),
+      JSON.stringify({ base, format: "nf4", nested: true, modules: parts.map((p) => p.path).sort() }),
+    );
+    model.dispose();
+  });
 }
 // QLoRA: an adapter trained on a four-bit base, each way
 for (const [base, targetModules] of Object.entries({

@@ -136,7 +136,7 @@ describe("weights of a checkpoint", () => {
   });
 
   it.each<[unknown, string]>([
-    [5, "gave 5; it gives a dtype (f64, f32, f16, bf16, "],
+    [5, "gave 5; it gives a dtype (f64, f32, bf16, f16, "],
     ["nf4", 'gave "nf4"; it gives a dtype '],
     [null, "gave null; it gives a dtype "],
     [{ kind: "nf4" }, '"keep" is missing; it must be a function'],
