@@ -83,11 +83,6 @@ export async function savePretrained(
   const { config, family, architecture } = model;
   requirePlain(model, new as(config as never));
   const weights = [...new Set(model.weights())];
-  if (dequantize !== undefined && weights.every((w) => w.form === undefined))
-    throw new LowrankError(
-      "ConfigError",
-      `savePretrained: "dequantize" is ${quote(dequantize)}, and no weight of the model is quantized; leave it out`,
-    );
   const said = config.source["quantization_config"] as Record<string, unknown> | undefined;
   const written = writtenModel("savePretrained", model, {
     ...(dequantize === undefined ? {} : { dequantize }),

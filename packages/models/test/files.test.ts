@@ -513,6 +513,12 @@ describe("a quantized model", () => {
     const part = await fromPretrained(join(folder, "in-part"), BertForSequenceClassification, { device });
     expect([...part.report.forms.keys()].filter((name) => name.includes("query"))).toEqual([]);
     expect(part.report.forms.size).toBeGreaterThan(0);
+    expect(configIn(join(folder, "in-part"))["quantization_config"]).toMatchObject({
+      llm_int8_skip_modules: expect.arrayContaining(["bert.encoder.layer.0.attention.self.query"]) as string[],
+    });
+    await expect(savePretrained(model, join(folder, "in-part"), { dequantize: () => undefined })).rejects.toThrow(
+      /^savePretrained: "dequantize" chose no weight of the \d+ that are quantized; they are called bert\./,
+    );
   });
 
   it("keeps what its file said of computing, which weights do not show", async () => {
@@ -539,11 +545,14 @@ describe("a quantized model", () => {
     );
     await savePretrained(model, to, { dequantize: (name) => (name.includes("value") ? "f16" : undefined) });
 
-    const table = metaModel("BertForMaskedLM", SMALL["BertForMaskedLM"]!({ ...SIZES, width: 32 }));
-    await table.materialize({ device, storage: planQuantization(table, { embeddings: "nf4" }).storage });
-    await expect(savePretrained(table, to)).rejects.toThrow(
-      /word_embeddings\.weight is kept as nf4 and is no matrix of a layer, and transformers reads bitsandbytes' entries of layers only/,
-    );
+    // of GPT-2 the output layer is the table too
+    for (const name of ["BertForMaskedLM", "GPT2LMHeadModel"]) {
+      const table = metaModel(name, SMALL[name]!({ ...SIZES, width: 32 }));
+      await table.materialize({ device, storage: planQuantization(table, { embeddings: "nf4" }).storage });
+      await expect(savePretrained(table, to)).rejects.toThrow(
+        /(word_embeddings|wte)\.weight is kept as nf4 and is no matrix of a layer, and transformers reads bitsandbytes' entries of layers only/,
+      );
+    }
     const strange = await drawn("BertForSequenceClassification");
     const { query } = (strange as BertForSequenceClassification).bert.encoder.layer[0]!.attention.self;
     const { shape } = query.weight;

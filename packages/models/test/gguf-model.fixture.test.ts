@@ -1,9 +1,10 @@
 /** A GGUF file of a Llama as a model: the numbers of transformers on the decoded weights, its blocks as they are on the device. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { directory, init, type Device, type Files } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { fromPretrained, LlamaForCausalLM, openGguf, type LoadReport } from "../src/index.ts";
+import { fromPretrained, LlamaForCausalLM, openGguf, savePretrained, type LoadReport } from "../src/index.ts";
 
 const folder = resolve(
   import.meta.dirname,
@@ -61,6 +62,24 @@ describe.skipIf(!present).each(["wasm", "reference"] as const)("llama-mixed.gguf
       const row = /^row_(\d+)_first_4$/.exec(key)?.[1];
       if (row !== undefined) expect([...value.subarray(256 * Number(row), 256 * Number(row) + 4)]).toEqual(first);
     }
+  });
+
+  it("is not written as blocks, and as numbers where that is said", async () => {
+    const to = mkdtempSync(join(tmpdir(), "lowrank-gguf-"));
+    await expect(savePretrained(model, to)).rejects.toThrow(
+      /is kept as Q\w+, which a safetensors checkpoint does not hold \(nf4, fp4, int8 it does\): say dequantize: "f16" to write such weights as numbers, or save adapters alone \(saveAdapter\) and keep the file that the base is from$/,
+    );
+    expect(readdirSync(to)).toEqual([]);
+    await savePretrained(model, to, { dequantize: "f32" });
+    const { model: again } = await fromPretrained(to, LlamaForCausalLM, { device });
+    const weights = new Map(again.namedWeights());
+    for (const [key, weight] of model.namedWeights())
+      expect([key, ...Array.from(await device.readFloats(weights.get(key)!.value), Math.fround)]).toEqual([
+        key,
+        ...Array.from(await device.readFloats(weight.value), Math.fround),
+      ]);
+    again.dispose();
+    rmSync(to, { recursive: true });
   });
 
   it("gives the recorded logits, losses and greedy ids", async () => {

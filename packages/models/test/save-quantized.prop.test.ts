@@ -101,6 +101,20 @@ test.prop(
   expect(config.dtype).toBe({ f32: "float32", f16: "float16", bf16: "bfloat16" }[rest as string]);
   const { llm_int8_skip_modules: skip } = config.quantization_config;
   for (const path of layers) expect([path, converts(skip, path)]).toEqual([path, kept.has(`${path}.weight`)]);
+  // those that are written as numbers are left alone too
+  const numbers = quantized.filter((_, i) => (seed >> (i % 31)) % 2 === 1).map(({ path }) => `${path}.weight`);
+  if (numbers.length > 0 && numbers.length < kept.size) {
+    await savePretrained(model, two, { dequantize: (weight) => (numbers.includes(weight) ? "f32" : undefined) });
+    const part = await fromPretrained(two, architectures[name]!, { device });
+    expect([...part.report.forms.keys()]).toEqual([...kept].filter((weight) => !numbers.includes(weight)));
+    const said = JSON.parse(readFileSync(join(two, "config.json"), "utf8")) as typeof config;
+    for (const path of layers)
+      expect([path, converts(said.quantization_config.llm_int8_skip_modules, path)]).toEqual([
+        path,
+        part.report.forms.has(`${path}.weight`),
+      ]);
+    part.model.dispose();
+  }
   // a file is as large as was said, unless one tensor is larger
   const files = readdirSync(one).filter((file) => file.endsWith(".safetensors"));
   expect(files.length > 1).toBe(readdirSync(one).includes("model.safetensors.index.json"));

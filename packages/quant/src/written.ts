@@ -1,5 +1,5 @@
 /** What a safetensors checkpoint of a model holds: plain weights as they are stored, others as their formats write them, and what config.json says. */
-import { Projection, type Format, type KeptWeight, type Module, type Weight } from "@lowrank/nn";
+import { Embedding, Projection, type Format, type KeptWeight, type Module, type Weight } from "@lowrank/nn";
 import {
   LowrankError,
   NumericsError,
@@ -54,6 +54,7 @@ export function writtenModel(source: string, model: Module, options: WriteOption
     seen.add(weight);
     return [{ name, weight, as: asOf(source, name, weight, options) }];
   });
+  requireChoice(source, parts, options.dequantize);
   return {
     config: configOf(source, model, parts, options.said),
     plain: new Set(
@@ -78,6 +79,20 @@ function asOf(source: string, name: string, { form }: Weight, { formats = [], de
       `${source}: ${name} is kept as ${form.kind}, which a safetensors checkpoint does not hold (${WRITTEN} it does): say dequantize: "f16" to write such weights as numbers, or save adapters alone (saveAdapter) and keep the file that the base is from`,
     );
   return format;
+}
+
+/** A choice that takes nothing was meant otherwise. */
+function requireChoice(source: string, parts: readonly Part[], dequantize: WriteOptions["dequantize"]): void {
+  if (dequantize === undefined || parts.some(({ weight, as }) => weight.form !== undefined && typeof as === "string"))
+    return;
+  const kept = parts.filter(({ weight }) => weight.form !== undefined).map(({ name }) => name);
+  const said = typeof dequantize === "function" ? "chose no weight" : `is ${quote(dequantize)}`;
+  throw new LowrankError(
+    "ConfigError",
+    kept.length === 0
+      ? `${source}: "dequantize" ${said}, and no weight of the model is quantized; leave it out`
+      : `${source}: "dequantize" ${said} of the ${kept.length} that are quantized; they are called ${kept.slice(0, 3).join(", ")}, …`,
+  );
 }
 
 async function entriesOf({ name, weight, as }: Part): Promise<ReadonlyMap<string, FileEntry>> {
@@ -123,12 +138,17 @@ function configOf(
   parts: readonly Part[],
   said: WriteOptions["said"],
 ): WrittenModel["config"] {
-  const layers = new Set([...model.namedModules()].flatMap(([, m]) => (m instanceof Projection ? [m.weight] : [])));
+  const modules = [...model.namedModules()].map(([, m]) => m);
+  // an output layer that is the embedding table is no layer of its own in a file
+  const tables = new Set(modules.flatMap((m) => (m instanceof Embedding ? [m.weight] : [])));
+  const layers = new Set(modules.flatMap((m) => (m instanceof Projection && !tables.has(m.weight) ? [m.weight] : [])));
   const kept = new Map<Format, KeptWeight[]>();
+  const quantized = new Set<Weight>();
   for (const { name, weight, as } of parts) {
     if (typeof as !== "object" || as.write?.config === undefined) continue;
     const one = { name, form: weight.form!, isProjection: layers.has(weight) };
     kept.set(as, [...(kept.get(as) ?? []), one]);
+    quantized.add(weight);
   }
   if (kept.size > 1)
     throw new LowrankError(
@@ -136,7 +156,7 @@ function configOf(
       `${source}: some weights are ${[...kept.keys()].map(({ name }) => name).join(" and some ")}, and one config.json has one type; say dequantize: "f16", or give it a function that names those of one type`,
     );
   const [format, weights] = [...kept][0] ?? [];
-  return format?.write!.config!({ weights: weights!, skip: skipModules(model), said });
+  return format?.write!.config!({ weights: weights!, skip: skipped(model, (weight) => quantized.has(weight)), said });
 }
 
 /** A model of a family says under which second name a checkpoint may hold a weight: output layers that are the embedding table. */
@@ -151,10 +171,14 @@ interface Tied {
  * one, the entry is a pattern for the whole path and for nothing else.
  */
 export function skipModules(model: Module & Tied): string[] {
+  return skipped(model, (weight) => weight.form !== undefined);
+}
+
+function skipped(model: Module & Tied, isQuantized: (weight: Weight) => boolean): string[] {
   const quantized = new Set<string>();
   const kept = new Set<string>();
   for (const [path, m] of model.namedModules())
-    if (m instanceof Projection) (m.weight.form === undefined ? kept : quantized).add(path);
+    if (m instanceof Projection) (isQuantized(m.weight) ? quantized : kept).add(path);
   for (const second of model.tied?.values() ?? []) {
     const path = second.replace(/\.weight$/, "");
     if (path !== second && !quantized.has(path)) kept.add(path);
