@@ -1,6 +1,6 @@
 /** Tokenizers read from files: what a call may ask for, what a file may say, and ids that bert-base-uncased is known to give. */
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { encodeUtf8, fromBytes } from "@lowrank/tensor";
 import { loadTokenizer, parseTokenizer, type Files } from "../src/index.ts";
@@ -28,6 +28,36 @@ it("tokenizes as bert-base-uncased does", async ({ skip }) => {
   expect(pair.ids).toEqual([101, 7592, 102, 2088, 102]);
   expect(pair.typeIds).toEqual([0, 0, 0, 1, 1]);
   expect(tokenizer.decode([101, 7592, 2088, 999, 102])).toBe("hello world!");
+});
+
+it("has the tokens that stand in tokenizer_config.json only, as transformers has them", async ({ skip }) => {
+  if (!existsSync(folder)) return skip(`no tokenizer at ${folder}; set LOWRANK_DATA`);
+  const read = (name: string): object => JSON.parse(readFileSync(join(folder, name), "utf8")) as object;
+  const token = (content: string, special = false): object => ({
+    content,
+    special,
+    normalized: !special,
+    lstrip: false,
+    rstrip: false,
+    single_word: false,
+  });
+  // in no order, with ids that are taken or far away, and words of the vocabulary
+  const added_tokens_decoder = {
+    "30600": token("<b>"),
+    "30599": token("<zz>", true),
+    "103": token("[MASK]", true),
+    "2000": token("<weird>"),
+    "6": token("[unused5]"),
+  };
+  const config = { ...read("tokenizer_config.json"), added_tokens_decoder };
+  const tokenizer = parseTokenizer(read("tokenizer.json"), config);
+  // transformers 5.24.0
+  const { ids } = tokenizer.encode("a <b> <zz> [unused5] <WEIRD> c");
+  expect([tokenizer.vocabSize, ids]).toEqual([30525, [101, 1037, 30524, 30523, 6, 30522, 1039, 102]]);
+  expect(tokenizer.decode(ids)).toBe("a <b> [unused5] <weird> c");
+  expect(() => parseTokenizer(read("tokenizer.json"), { added_tokens_decoder: { "7": "<b>" } })).toThrow(
+    /"added_tokens_decoder\.7" must be/,
+  );
 });
 
 it("says when there is no tokenizer", async () => {

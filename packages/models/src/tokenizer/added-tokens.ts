@@ -23,7 +23,7 @@ export interface AddedToken {
 
 /** Looking for a token takes time that grows with its length at every place of a text. */
 const LONGEST_CONTENT = 1024;
-const content: Rule<string> = {
+export const addedContent: Rule<string> = {
   expects: `a string of 1 to ${LONGEST_CONTENT} characters`,
   read: (value, at) =>
     typeof value === "string" && value !== "" && value.length <= LONGEST_CONTENT
@@ -35,7 +35,7 @@ export const addedTokenList: Rule<AddedToken[] | undefined> = absent(
   listOf(
     fields<AddedToken>({
       id: tokenId,
-      content,
+      content: addedContent,
       single_word: flag,
       lstrip: flag,
       rstrip: flag,
@@ -174,7 +174,7 @@ export class AddedTokens {
       const special = given.special ?? false;
       added.set(given.content, {
         id: tokenId.read(known ?? next++, at),
-        content: content.read(given.content, at),
+        content: addedContent.read(given.content, at),
         single_word: given.singleWord ?? false,
         lstrip: given.lstrip ?? false,
         rstrip: given.rstrip ?? false,

@@ -1,11 +1,23 @@
 /** The shapes of tokenizer.json and tokenizer_config.json: each is read here and nowhere else. */
 import { FormatError } from "@lowrank/tensor";
-import { absent, anyOf, anything, checkFile, fields, flag, leaf, oneOf, text, type Rule } from "@lowrank/tensor/check";
-import { AddedTokens, addedTokenList, type AddedToken } from "./added-tokens.ts";
+import {
+  absent,
+  anyOf,
+  anything,
+  checkFile,
+  fields,
+  flag,
+  leaf,
+  mapOf,
+  oneOf,
+  text,
+  type Rule,
+} from "@lowrank/tensor/check";
+import { addedContent, AddedTokens, addedTokenList, type AddedToken } from "./added-tokens.ts";
 import { bytePair } from "./byte-pair.ts";
 import { decoder, WORDS, type Decoder } from "./decoder.ts";
 import { normalizer, type Normalizer } from "./normalizer.ts";
-import type { SpecialRole } from "./options.ts";
+import type { NewToken, SpecialRole } from "./options.ts";
 import { partOf, type Part } from "./parts.ts";
 import { PLAIN, postProcessor, type PostProcessor } from "./post-processor.ts";
 import { preTokenizer, type PreTokenizer } from "./pre-tokenizer.ts";
@@ -65,8 +77,9 @@ export function readTokenizer(value: unknown, source: string, config: TokenizerC
     path: [],
     code: "FormatError",
   });
+  const further = furtherTokens(config, added);
   return {
-    added,
+    added: further.length === 0 ? added : added.with(further),
     normalize,
     preTokenize,
     model,
@@ -75,7 +88,41 @@ export function readTokenizer(value: unknown, source: string, config: TokenizerC
   };
 }
 
+/** A token of tokenizer_config.json, by the id that it had when it was written. */
+interface ConfigToken {
+  readonly content: string;
+  readonly single_word?: boolean | undefined;
+  readonly lstrip?: boolean | undefined;
+  readonly rstrip?: boolean | undefined;
+  readonly normalized?: boolean | undefined;
+  readonly special?: boolean | undefined;
+}
+const configTokens: Rule<Readonly<Record<string, ConfigToken>> | undefined> = absent(
+  mapOf(
+    fields<ConfigToken>(
+      {
+        content: addedContent,
+        single_word: absent(flag),
+        lstrip: absent(flag),
+        rstrip: absent(flag),
+        normalized: absent(flag),
+        special: absent(flag),
+      },
+      { unknown: "keep" },
+    ),
+  ),
+);
+
+/** Tokens that stand in tokenizer_config.json only. As in transformers they come behind all others, in the order of the ids that stand there. */
+function furtherTokens({ added_tokens_decoder: tokens = {} }: TokenizerConfig, added: AddedTokens): NewToken[] {
+  return Object.entries(tokens)
+    .filter(([, { content }]) => added.withContent(content) === undefined)
+    .sort(([a], [b]) => Number(a) - Number(b))
+    .map(([, { single_word: singleWord, ...token }]) => ({ ...token, singleWord }));
+}
+
 export interface TokenizerConfig {
+  readonly added_tokens_decoder?: Readonly<Record<string, ConfigToken>> | undefined;
   /** Longest input of the model; very large where nobody knows. */
   readonly model_max_length?: number | undefined;
   readonly truncation_side?: TruncationSide | undefined;
@@ -114,6 +161,7 @@ const length: Rule<number> = leaf("a positive whole number", (v) => Number.isInt
 
 const CONFIG: Rule<TokenizerConfig> = fields<TokenizerConfig>(
   {
+    added_tokens_decoder: configTokens,
     model_max_length: absent(length),
     truncation_side: absent(oneOf(...TRUNCATION_SIDES)),
     padding_side: absent(oneOf(...TRUNCATION_SIDES)),
