@@ -26,6 +26,7 @@ export const LAYERS = {
     ],
     ["memory-form.ts", "host-values.ts", "tracing.ts", "precision.ts"],
     ["primitives/", "ir/"],
+    ["templates/"],
     ["graph/"],
     ["engine.ts", "executor.ts", "schedule/", "plan/", "backends/"],
     ["tensor.ts"],

@@ -73,7 +73,7 @@ export class ToyBackend implements Backend {
     const memory = (ref: BufferRef): Uint8Array =>
       ref.kind === "arena"
         ? this.#arena.subarray(ref.offset, ref.offset + ref.bytes)
-        : (bound[ref.slot] as ToyBuffer).data.subarray(0, ref.bytes);
+        : (bound[ref.slot] as ToyBuffer).data.subarray(ref.offset, ref.offset + ref.bytes);
     plan.uploads.forEach(({ ref, size }, i) => {
       const { buffer, byteOffset, byteLength } = uploads[i]!;
       if (size > 0) memory(ref).set(new Uint8Array(buffer, byteOffset, byteLength));

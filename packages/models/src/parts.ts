@@ -23,15 +23,22 @@ export type { RopeConfig } from "./llama/rope-config.ts";
 export type { LayerVariant, LlamaVariant } from "./llama/variant.ts";
 export {
   attend,
-  encoderWeights,
+  encoderSight,
   keyMask,
   mergeHeads,
   repeatHeads,
   splitHeads,
-  type Attending,
-  type AttendingBlock,
+  type Drawn,
+  type Sight,
 } from "./shared/attention.ts";
-export { causalMask, causalWeights, positionsOf, type CausalMask, type CausalOptions } from "./shared/causal.ts";
+export {
+  causalMask,
+  causalSight,
+  causalWeights,
+  positionsOf,
+  type CausalMask,
+  type CausalOptions,
+} from "./shared/causal.ts";
 export { activationName, depth, orNull, spread, tokenId } from "./shared/config-rules.ts";
 export {
   floatKey,

@@ -42,7 +42,7 @@ export type {
   ValueType,
 } from "./ir/kernel.ts";
 export { baseTarget, type Target } from "./ir/target.ts";
-export type { CompositeCall, Phase, Phases, Template, TensorForm } from "./ir/template.ts";
+export type { CompositeCall, OperandPart, Phase, Phases, Template, TensorForm } from "./ir/template.ts";
 export { floatsOf, roundTo, toMemory } from "./memory-form.ts";
 export { kernelKey } from "./plan/build-plan.ts";
 export { planningDevice } from "./planning.ts";

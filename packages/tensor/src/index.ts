@@ -31,7 +31,7 @@ export { addProduct, bestFactors, type MatrixFactors } from "./math/factors.ts";
 export { transposeOf } from "./math/transpose.ts";
 export { svd, topSvd, type Svd } from "./math/svd.ts";
 export { floatsOf, roundTo, toMemory } from "./memory-form.ts";
-export type { AttentionOptions, AttentionWeightsOptions } from "./ops/transformer.ts";
+export { WHOLE_ATTENTION, type AttentionOptions, type AttentionWeightsOptions } from "./ops/attention.ts";
 export { largestIndex, type IndexRange } from "./graph/index-checks.ts";
 export type { CrossEntropyOptions, Reduction } from "./ops/losses.ts";
 export { composite, customVjp, type Operand } from "./ops/make.ts";

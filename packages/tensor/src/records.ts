@@ -3,6 +3,7 @@
  * The records of all ops, by name: what tests and tools want to know of an op and what no program needs at run time.
  */
 import { activationsRecords } from "./ops/activations.ts";
+import { attentionRecords } from "./ops/attention.ts";
 import { binaryRecords } from "./ops/binary.ts";
 import { indicesRecords } from "./ops/indices.ts";
 import { lossesRecords } from "./ops/losses.ts";
@@ -37,6 +38,7 @@ export type {
 
 export const records: OpRecords = {
   ...activationsRecords,
+  ...attentionRecords,
   ...binaryRecords,
   ...indicesRecords,
   ...lossesRecords,

@@ -1,6 +1,6 @@
 /** Templates that take composites: a backend's own way to compute what ops say they are, and what happens where nothing is taken. */
 import { beforeEach, describe, expect, it } from "vitest";
-import type { CompositeCall, Kernel, Phases, Plan, Template } from "../src/backend.ts";
+import type { CompositeCall, Kernel, Phase, Phases, Plan, Template } from "../src/backend.ts";
 import { InterpreterBackend } from "../src/backends/interpreter/interpreter.ts";
 import { buildProgram } from "../src/graph/program.ts";
 import { signatureOf } from "../src/graph/signature.ts";
@@ -257,7 +257,7 @@ describe("an answer that cannot be right", () => {
     body: [{ op: "load", type: "f32", arg: 0, index: at }],
     stores: [{ arg: 1, index: at, value: 0 }],
   });
-  const one = (args: readonly number[], kernel = copy()): unknown => ({ phases: [{ kernel, args }] });
+  const one = (args: Phase["args"], kernel = copy()): unknown => ({ phases: [{ kernel, args }] });
   const through = (scratch: number): unknown => ({
     scratch: [scratch],
     phases: [
@@ -282,6 +282,13 @@ describe("an answer that cannot be right", () => {
     ["writes half of the output", one([0, 1], copy({}, 1)), "phases write 4 of 8 bytes of output 0"],
     ["has another dtype", one([0, 1], copy({ dtype: "i32" })), "argument 1 is i32, and output 0 is f32"],
     ["goes beyond the operand", one([0, 1], copy({}, 3)), "argument 0 takes 12 bytes of input 0, which has 8"],
+    [
+      "goes beyond it from a part on",
+      one([{ operand: 0, from: 1 }, 1]),
+      "argument 0 takes 12 bytes of input 0, which has 8",
+    ],
+    ["has a part that begins nowhere", one([{ operand: 0, from: -1 }, 1]), '"phases.0.args.0" must be'],
+    ["gives two parts of an operand", one([0, { operand: 0, from: 0 }]), "arguments 0 and 1 are both input 0"],
     ["gives an operand twice", one([0, 0]), "arguments 0 and 1 are both input 0"],
     ["names no operand", one([0, 7]), "argument 1 is operand 7, and there are 2"],
     ["names a negative one", one([0, -1]), '"phases.0.args.1" must be'],

@@ -145,7 +145,7 @@ describe("running plans", () => {
       { kernel: 0, args: [arena], label: "iota" },
       { kernel: 1, args: [arena], label: "double" },
       { kernel: 1, args: [arena], label: "double again" },
-      { kernel: 2, args: [arena, { kind: "bound", slot: 0, bytes: 20 }], label: "copy" },
+      { kernel: 2, args: [arena, { kind: "bound", slot: 0, offset: 0, bytes: 20 }], label: "copy" },
     ],
   };
 
@@ -182,7 +182,10 @@ describe("running plans", () => {
       kernels: [iota, wide, copy],
       steps: [
         plan.steps[0]!,
-        { ...plan.steps[1]!, args: Array.from({ length: 70 }, (_, i) => ({ kind: "bound", slot: i + 1, bytes: 10 })) },
+        {
+          ...plan.steps[1]!,
+          args: Array.from({ length: 70 }, (_, i) => ({ kind: "bound", slot: i + 1, offset: 0, bytes: 10 })),
+        },
       ],
     };
     for (let i = 0; i < 2; i++) {

@@ -1,7 +1,7 @@
 /** BERT's encoder (Devlin et al. 2019): post-norm blocks and pooler. Property names are checkpoint names. */
 import { activation, Block, Dropout, LayerNorm, Linear, Module, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
-import { attend, encoderWeights, keyMask, splitHeads } from "../shared/attention.ts";
+import { attend, encoderSight, keyMask, splitHeads } from "../shared/attention.ts";
 import { initOf } from "../shared/config.ts";
 import { firstToken } from "../shared/inputs.ts";
 import { runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
@@ -32,11 +32,7 @@ class BertSelfAttention extends Module {
         Tensor,
         Tensor,
       ];
-      return attend(q, k, v, {
-        weights: (bq, bk) => encoderWeights(bq, bk, mask),
-        causal: false,
-        dropout: this.dropout,
-      });
+      return attend(q, k, v, encoderSight(mask), this.dropout);
     });
   }
 }

@@ -1,10 +1,11 @@
 /** Disentangled attention (He et al. 2021): words meet words, and words meet distances. Property names are checkpoint names. */
 import { Dropout, Linear, Module, type Projection } from "@lowrank/nn";
 import { ops, withPrecision, type Tensor } from "@lowrank/tensor";
-import { attend, splitHeads } from "../shared/attention.ts";
+import { attend, splitHeads, type Sight } from "../shared/attention.ts";
 import { initOf } from "../shared/config.ts";
 import type { LayerOutput } from "../shared/outputs.ts";
 import type { DebertaV2Config } from "./config.ts";
+import { mixedInBlocks } from "./blocks.ts";
 import { intoPlace, type Distances } from "./relative.ts";
 
 /** What a layer needs besides the hidden state; the same for all layers. */
@@ -59,25 +60,26 @@ export class DisentangledSelfAttention extends Module {
       const table = relative === undefined ? undefined : this.pos_dropout.forward(relative.table);
       const keys = this.#toDistances ? (this.pos_key_proj ?? this.key_proj).forward(table!) : undefined;
       const queries = this.#fromDistances ? (this.pos_query_proj ?? this.query_proj).forward(table!) : undefined;
-      return attend(q, k, v, {
-        weights: (bq, bk, from, { beside }) => {
-          const [toKeys, toQueries] = [beside[0], beside[keys === undefined ? 0 : 1]];
-          const scores = withPrecision(undefined, () =>
-            this.#scores(
-              wide(bq),
-              wide(bk),
-              from,
-              relative?.first ?? 0,
-              keys === undefined ? undefined : wide(toKeys!),
-              queries === undefined ? undefined : wide(toQueries!),
-            ),
-          );
-          return maskedWeights(scores, real, from);
-        },
-        beside: [keys, queries].filter((t) => t !== undefined),
-        causal: false,
-        dropout: this.dropout,
-      });
+      const weights = (bq: Tensor, bk: Tensor, from: number, beside: readonly Tensor[]): Tensor => {
+        const [toKeys, toQueries] = [beside[0], beside[keys === undefined ? 0 : 1]];
+        const scores = withPrecision(undefined, () =>
+          this.#scores(
+            wide(bq),
+            wide(bk),
+            from,
+            relative?.first ?? 0,
+            keys === undefined ? undefined : wide(toKeys!),
+            queries === undefined ? undefined : wide(toQueries!),
+          ),
+        );
+        return maskedWeights(scores, real, from);
+      };
+      const beside = [keys, queries].filter((t) => t !== undefined);
+      const sight: Sight = {
+        weights: (bq, bk) => weights(bq, bk, 0, beside),
+        mixed: (mq, mk, mv, dropout) => mixedInBlocks(mq, mk, mv, { weights, beside, dropout }),
+      };
+      return attend(q, k, v, sight, this.dropout);
     });
   }
 

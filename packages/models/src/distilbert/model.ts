@@ -2,7 +2,7 @@
 import { activation, Block, Dropout, Embedding, LayerNorm, Linear, Module, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
 import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
-import { attend, encoderWeights, keyMask, splitHeads } from "../shared/attention.ts";
+import { attend, encoderSight, keyMask, splitHeads } from "../shared/attention.ts";
 import { initOf, paddingIndex } from "../shared/config.ts";
 import { checkBeside, textShape, type InputRules, type TextInputs } from "../shared/inputs.ts";
 import { runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
@@ -68,11 +68,7 @@ class DistilBertAttention extends Module {
         Tensor,
         Tensor,
       ];
-      const { hidden, weights } = attend(q, k, v, {
-        weights: (bq, bk) => encoderWeights(bq, bk, mask),
-        causal: false,
-        dropout: this.dropout,
-      });
+      const { hidden, weights } = attend(q, k, v, encoderSight(mask), this.dropout);
       return { hidden: this.out_lin.forward(hidden), weights };
     });
   }

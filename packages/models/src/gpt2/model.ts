@@ -13,7 +13,7 @@ import {
 import { ops, type Tensor } from "@lowrank/tensor";
 import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
 import { attend, splitHeads } from "../shared/attention.ts";
-import { causalMask, causalWeights, type CausalMask } from "../shared/causal.ts";
+import { causalMask, causalSight, type CausalMask } from "../shared/causal.ts";
 import { initOf } from "../shared/config.ts";
 import { anyTensor, checkBeside, textShape, type InputRules, type TextInputs } from "../shared/inputs.ts";
 import { runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
@@ -57,11 +57,7 @@ class GPT2Attention extends Module {
       const [q, k, v] = [0, 1, 2].map((i) =>
         splitHeads(ops.slice(all, -1, i * width, (i + 1) * width), this.#heads),
       ) as [Tensor, Tensor, Tensor];
-      const { hidden, weights } = attend(q, k, v, {
-        weights: (bq, bk, from) => causalWeights(bq, bk, mask, { scale: this.#scale, from }),
-        causal: mask.blind === undefined,
-        dropout: this.attn_dropout,
-      });
+      const { hidden, weights } = attend(q, k, v, causalSight(mask, { scale: this.#scale }), this.attn_dropout);
       return { hidden: this.resid_dropout.forward(this.c_proj.forward(hidden)), weights };
     });
   }

@@ -1,8 +1,8 @@
 /** Llama's attention: rotary positions, and heads of keys and values that serve several of queries. Property names are checkpoint names. */
 import { Dropout, Linear, Module, RMSNorm, type Projection } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
-import { attend, repeatHeads, splitHeads } from "../shared/attention.ts";
-import { causalWeights, type CausalMask } from "../shared/causal.ts";
+import { attend, splitHeads } from "../shared/attention.ts";
+import { causalSight, type CausalMask } from "../shared/causal.ts";
 import { initOf } from "../shared/config.ts";
 import type { LayerOutput } from "../shared/outputs.ts";
 import type { RotaryTables } from "../shared/rotary.ts";
@@ -54,17 +54,10 @@ export class LlamaAttention extends Module {
         const split = splitHeads(projection.forward(x), heads);
         return ops.rope(norm?.forward(split) ?? split, cos, sin);
       };
-      const times = this.#heads / this.#keyHeads;
       const q = turned(this.q_proj, this.#heads, this.q_norm);
-      const k = repeatHeads(turned(this.k_proj, this.#keyHeads, this.k_norm), times);
-      const v = repeatHeads(splitHeads(this.v_proj.forward(x), this.#keyHeads), times);
-      const { hidden, weights } = attend(q, k, v, {
-        weights: (bq, bk, from, { first }) => causalWeights(bq, bk, mask, { scale: this.#scale, from, first }),
-        // a query that sees padding only attends all keys
-        causal: mask.blind === undefined,
-        window: mask.window,
-        dropout: this.dropout,
-      });
+      const k = turned(this.k_proj, this.#keyHeads, this.k_norm);
+      const v = splitHeads(this.v_proj.forward(x), this.#keyHeads);
+      const { hidden, weights } = attend(q, k, v, causalSight(mask, { scale: this.#scale }), this.dropout);
       return { hidden: this.o_proj.forward(hidden), weights };
     });
   }

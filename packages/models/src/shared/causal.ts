@@ -5,8 +5,9 @@
  * which adds the most negative number to every score. Its output means nothing, but transformers' loss counts the last padding
  * position, which is asked for the first token, so the values and their gradients are part of what is reproduced.
  */
-import { customVjp, invariant, ops, withPrecision, type Tensor } from "@lowrank/tensor";
-import { keyMask } from "./attention.ts";
+import { customVjp, ops, withPrecision, type Tensor } from "@lowrank/tensor";
+import { keyMask, type Sight } from "./attention.ts";
+import { evenly } from "./evenly.ts";
 
 export interface CausalMask {
   /** bool [batch, 1, 1, length]: keys that are no padding. Undefined: none is. */
@@ -62,13 +63,17 @@ function textsOf(positionIds: Tensor, attentionMask: Tensor | undefined): Tensor
       );
 }
 
-/** Whether query and key are of one text: bool [batch, 1, queries, keys]. */
-function sameText(texts: Tensor, [queries, keys]: readonly [number, number], from: number, first: number): Tensor {
-  const batch = texts.shape[0]!;
-  return ops.eq(
-    ops.reshape(ops.slice(texts, 1, from, from + queries), [batch, 1, queries, 1]),
-    ops.reshape(ops.slice(texts, 1, first, first + keys), [batch, 1, 1, keys]),
-  );
+/** Whether query and key are of one text: bool [batch, 1, length, length]. */
+function sameText(texts: Tensor): Tensor {
+  const [batch, length] = texts.shape as [number, number];
+  return ops.eq(ops.reshape(texts, [batch, 1, length, 1]), ops.reshape(texts, [batch, 1, 1, length]));
+}
+
+/** Where the text of each token begins: i32 [batch, length]. */
+function beginnings(texts: Tensor): Tensor {
+  const [batch, length] = texts.shape as [number, number];
+  const same = ops.reshape(sameText(texts), [batch, length, length]);
+  return ops.amin(ops.where(same, ops.iota(same, -1), length), -1);
 }
 
 function tokensSoFar(attentionMask: Tensor): Tensor {
@@ -87,20 +92,10 @@ function tokensSeen(attentionMask: Tensor, window = Infinity): Tensor {
   return ops.sub(all, behind);
 }
 
-/** Whether a key is no further back than the window reaches: bool [queries, keys]; undefined where it reaches all of them. */
-function nearEnough(
-  like: Tensor,
-  [n, m]: readonly [number, number],
-  from: number,
-  first: number,
-  window = Infinity,
-): Tensor | undefined {
-  if (window >= from - first + n) return undefined;
-  const { device } = like;
-  return ops.gt(
-    ops.reshape(device.arange(m), [1, m]),
-    ops.add(ops.reshape(device.arange(n), [n, 1]), from - first - window),
-  );
+/** Whether a key is no further back than the window reaches, for q [batch, heads, length, d]: bool [1, 1, length, length]. */
+function nearEnough(q: Tensor, window: number): Tensor {
+  const place = ops.iota(q, 2);
+  return ops.gt(ops.reshape(place, [1, 1, 1, q.shape[2]!]), ops.sub(place, window));
 }
 
 function both(a: Tensor | undefined, b: Tensor | undefined): Tensor | undefined {
@@ -115,46 +110,52 @@ export function positionsOf(attentionMask: Tensor): Tensor {
 export interface CausalOptions {
   /** Of the scores. Default 1/√d. */
   readonly scale?: number | undefined;
-  /** Position of the first query. Default 0. */
-  readonly from?: number;
-  /** Position of the first key; not 0 only without padding, and where no query sees keys before it. Default 0. */
-  readonly first?: number;
 }
 
-/**
- * softmax(q·kᵀ·scale) over the keys at or before each query: [batch, heads, queries, keys].
- * Queries are those from position `from` on, keys those from `first` on up to the last query at least.
- */
+/** softmax(q·kᵀ·scale) over the keys at or before each query: [batch, heads, length, length]. */
 export function causalWeights(
   q: Tensor,
   k: Tensor,
-  { keys: allKeys, blind: allBlind, texts, window }: CausalMask,
-  { scale = 1 / Math.sqrt(q.shape[q.rank - 1]!), from = 0, first = 0 }: CausalOptions = {},
+  { keys, blind, texts, window }: CausalMask,
+  { scale = 1 / Math.sqrt(q.shape[3]!) }: CausalOptions = {},
 ): Tensor {
-  const [n, m] = [q.shape[2]!, k.shape[2]!];
-  const near = nearEnough(q, [n, m], from, first, window);
-  const same = both(texts === undefined ? undefined : sameText(texts, [n, m], from, first), near);
-  if (allKeys === undefined || allBlind === undefined) {
-    // `causal` counts from the end: it lets the last query see the last key
-    if (m === from + n - first)
-      return ops.attentionWeights(q, k, { causal: true, ...(same === undefined ? {} : { mask: same }), scale });
-    const past = ops.le(
-      ops.reshape(q.device.arange(m), [1, m]),
-      ops.add(ops.reshape(q.device.arange(n), [n, 1]), from - first),
-    );
-    return ops.attentionWeights(q, k, { mask: same === undefined ? past : ops.logicalAnd(same, past), scale });
-  }
-  invariant(first === 0, "padding is told of keys from the first on");
-  const [keys, blind] = [ops.slice(allKeys, 3, 0, m), ops.slice(allBlind, 2, from, from + n)];
-  // full precision: half could not hold the scores of long vectors
-  const wide = (x: Tensor): Tensor => ops.cast(x, x.device.defaultFloat);
+  const length = q.shape[2]!;
+  const near = window === undefined || window >= length ? undefined : nearEnough(q, window);
+  const same = both(texts === undefined ? undefined : sameText(texts), near);
+  if (keys === undefined || blind === undefined)
+    return ops.attentionWeights(q, k, { causal: true, ...(same === undefined ? {} : { mask: same }), scale });
   const scores = ops.mul(
     withPrecision(undefined, () => ops.matmul(wide(q), ops.transpose(wide(k)))),
     scale,
   );
-  const past = ops.le(ops.iota(scores, -1), ops.add(ops.iota(scores, -2), from));
+  const past = ops.le(ops.iota(scores, -1), ops.iota(scores, -2));
   // score + most negative number rounds to that number, and the gradient of an addition is the identity all the same
   const seen = customVjp(ops.where(blind, 0, scores), [scores], (g) => [g]);
   const visible = ops.logicalAnd(keys, past);
   return ops.softmax(seen, -1, ops.logicalOr(same === undefined ? visible : ops.logicalAnd(visible, same), blind));
+}
+
+/** Full precision: half could not hold the scores of long vectors. */
+function wide(x: Tensor): Tensor {
+  return ops.cast(x, x.device.defaultFloat);
+}
+
+/** A decoder's sight. Among long texts what a query cannot see for its place or its window is not computed, with padding and without. */
+export function causalSight(mask: CausalMask, options: CausalOptions = {}): Sight {
+  const { keys, blind, texts, window } = mask;
+  return {
+    weights: (q, k) => causalWeights(q, k, mask, options),
+    mixed: (q, k, v, dropout) => {
+      const { scale = 1 / Math.sqrt(q.shape[3]!) } = options;
+      const seen = ops.attention(q, k, v, {
+        causal: true,
+        scale,
+        ...(keys === undefined ? {} : { mask: keys }),
+        ...(window === undefined ? {} : { window }),
+        ...(texts === undefined ? {} : { first: beginnings(texts) }),
+        ...(dropout === undefined ? {} : { dropout }),
+      });
+      return blind === undefined ? seen : ops.where(blind, evenly(q, k, v, scale), seen);
+    },
+  };
 }

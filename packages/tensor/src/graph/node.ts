@@ -3,6 +3,7 @@
  * The graph is also the tape: gradients are built by walking it backwards. It holds no data except at leaves.
  */
 import type { DType, TypedArray } from "../dtype.ts";
+import type { Template } from "../ir/template.ts";
 import type { Attrs, Primitive } from "../primitives/primitive.ts";
 import type { Cell } from "./cell.ts";
 import type { Constant } from "./constant.ts";
@@ -38,6 +39,8 @@ export interface Composite {
   readonly outputs: readonly Node[];
   /** Numbers, words and flags; part of a program's structure. */
   readonly attrs: Attrs;
+  /** What any device may compute it by, of kernels of the IR alone; the device's own templates are asked first. */
+  readonly template?: Template;
 }
 
 let nextId = 0;

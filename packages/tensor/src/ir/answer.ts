@@ -8,7 +8,7 @@ import { bytesOf, type DType } from "../dtype.ts";
 import { LowrankError } from "../errors.ts";
 import type { Arg, Kernel } from "./kernel.ts";
 import type { Target } from "./target.ts";
-import type { CompositeCall, Phase, Phases, Template } from "./template.ts";
+import { partOf, type CompositeCall, type OperandPart, type Phase, type Phases, type Template } from "./template.ts";
 
 const KERNELS: ReadonlySet<unknown> = new Set<Kernel["kind"]>(["loop", "gemm", "scatter", "native"]);
 
@@ -19,7 +19,12 @@ const RULES = fields<Phases>({
         const { kind, args } = (v ?? {}) as Partial<Kernel>;
         return KERNELS.has(kind) && Array.isArray(args);
       }),
-      args: listOf(whole(0)),
+      args: listOf(
+        leaf("an operand or a part of one", (v) => {
+          const { operand, from } = (typeof v === "number" ? partOf(v) : (v ?? {})) as Partial<OperandPart>;
+          return [operand, from].every((n) => Number.isSafeInteger(n) && n! >= 0);
+        }),
+      ),
     }),
     { min: 1 },
   ),
@@ -48,18 +53,18 @@ export function answerOf(
   for (const template of templates) {
     if (template.requires?.some((feature) => !target.features.has(feature)) === true) continue;
     const answer = template.match(subject, target);
-    if (answer !== undefined) return { template, phases: checkPhases(template.name, subject, answer) };
+    if (answer !== undefined) return { template, phases: checkPhases(template.name, subject, answer, target) };
   }
   return undefined;
 }
 
 /** @throws ConfigError naming the template, the phase and what is wrong with it */
-function checkPhases(template: string, subject: CompositeCall | Kernel, answer: unknown): Phases {
+function checkPhases(template: string, subject: CompositeCall | Kernel, answer: unknown, target: Target): Phases {
   const source = `template "${template}" on ${subject.kind === "composite" ? subject.name : `kernel "${subject.label}"`}`;
   const phases = checkOptions<Phases>(source, RULES, answer);
   const operands = [...operandsOf(subject), ...(phases.scratch ?? []).map(scratch)];
   phases.phases.forEach((phase, i) => {
-    const wrong = wrongWith(phase, operands);
+    const wrong = wrongWith(phase, operands, target.partAlignment);
     if (wrong !== undefined)
       throw new LowrankError("ConfigError", `${source}: phase ${i} (${phase.kernel.label}): ${wrong}`);
   });
@@ -73,7 +78,13 @@ function checkPhases(template: string, subject: CompositeCall | Kernel, answer: 
 }
 
 /** What the first wrong argument is; notes what the phase writes. */
-function wrongWith({ kernel, args }: Phase, operands: readonly Operand[]): string | undefined {
+function wrongWith(
+  { kernel, args: given }: Phase,
+  operands: readonly Operand[],
+  alignment: number,
+): string | undefined {
+  const parts = given.map(partOf);
+  const args = parts.map(({ operand }) => operand);
   if (args.length !== kernel.args.length)
     return `"args" has ${args.length} operands for a kernel with ${kernel.args.length} arguments`;
   for (const [i, at] of args.entries()) {
@@ -81,18 +92,26 @@ function wrongWith({ kernel, args }: Phase, operands: readonly Operand[]): strin
     if (operand === undefined)
       return `argument ${i} is operand ${at}, and there are ${operands.length}, counted from 0`;
     if (args.indexOf(at) < i) return `arguments ${args.indexOf(at)} and ${i} are both ${operand.name}`;
-    const wrong = misfit(kernel.args[i]!, operand);
+    const from = parts[i]!.from * bytesOf(kernel.args[i]!.dtype);
+    if (from % alignment !== 0)
+      return `argument ${i} begins at byte ${from} of ${operand.name}, and parts begin at multiples of ${alignment} here`;
+    const wrong = misfit(kernel.args[i]!, from, operand);
     if (wrong !== undefined) return `argument ${i} ${wrong}`;
   }
   for (const [i, at] of args.entries()) {
     const { access, size, dtype } = kernel.args[i]!;
-    if (access !== "read") operands[at]!.written = Math.max(operands[at]!.written, size * bytesOf(dtype));
+    const end = (parts[i]!.from + size) * bytesOf(dtype);
+    if (access !== "read") operands[at]!.written = Math.max(operands[at]!.written, end);
   }
   return undefined;
 }
 
-function misfit({ dtype, size, access }: Arg, { name, read, write, written, ...operand }: Operand): string | undefined {
-  const bytes = size * bytesOf(dtype);
+function misfit(
+  { dtype, size, access }: Arg,
+  from: number,
+  { name, read, write, written, ...operand }: Operand,
+): string | undefined {
+  const bytes = from + size * bytesOf(dtype);
   if (operand.dtype !== undefined && dtype !== operand.dtype) return `is ${dtype}, and ${name} is ${operand.dtype}`;
   if (bytes > operand.bytes) return `takes ${bytes} bytes of ${name}, which has ${operand.bytes}`;
   if (access !== "read" && !write) return `writes ${name}, which is only to be read`;

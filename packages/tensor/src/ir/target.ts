@@ -12,6 +12,8 @@ export interface Target {
   readonly features: ReadonlySet<string>;
   /** Offsets of buffers in the arena are multiples of so many bytes, a power of two. */
   readonly arenaAlignment: number;
+  /** The same of the parts of a buffer that a template's phases are given. */
+  readonly partAlignment: number;
   /** Results of at most so many bytes come to the host with the run where memory is shared: a loss needs no buffer of its own. */
   readonly hostResultBytes: number;
 
@@ -43,6 +45,7 @@ export const baseTarget: Target = {
   maxArguments: 8,
   features: new Set(),
   arenaAlignment: 256,
+  partAlignment: 4,
   hostResultBytes: 4096,
   repeatCost: 3,
   computesOperands: true,

@@ -47,14 +47,26 @@ export interface CompositeCall {
   readonly escapes: boolean;
 }
 
+/** An operand from one of its elements on: what lets one kernel work through a tensor piece by piece. */
+export interface OperandPart {
+  readonly operand: number;
+  /** The argument's first element. Its byte is a multiple of the target's `partAlignment`. */
+  readonly from: number;
+}
+
 /** One dispatch. */
 export interface Phase {
   readonly kernel: Kernel;
   /**
    * What each argument of the kernel is, an index into operands: the composite's inputs, outputs and the scratch, in this order; or the
-   * arguments of the kernel that was taken and the scratch. None twice.
+   * arguments of the kernel that was taken and the scratch. None twice, whatever its part.
    */
-  readonly args: readonly number[];
+  readonly args: readonly (number | OperandPart)[];
+}
+
+/** An argument as a part: an operand's number means all of it. */
+export function partOf(arg: number | OperandPart): OperandPart {
+  return typeof arg === "number" ? { operand: arg, from: 0 } : arg;
 }
 
 export interface Phases {

@@ -3,6 +3,7 @@ import { dtypes, type DType } from "../dtype.ts";
 import { DTypeError, invariant, sameDevice } from "../errors.ts";
 import { Node, type Composite } from "../graph/node.ts";
 import { checkNumber, checkSizes } from "../host-values.ts";
+import type { Template } from "../ir/template.ts";
 import type { Attrs, Primitive } from "../primitives/primitive.ts";
 import { constant } from "../primitives/sources.ts";
 import { Tensor, type TensorHost } from "../tensor.ts";
@@ -63,6 +64,7 @@ export function customVjp(
  * @param output one or several tensors that the caller has just made
  * @param inputs all tensors that they are made of, but for constants of the op itself
  * @param attrs numbers, words and flags that the name needs
+ * @param template what devices that have no better way compute it by: phases of kernels of the IR
  * @returns `output`
  */
 export function composite<Out extends Tensor | readonly Tensor[]>(
@@ -70,9 +72,10 @@ export function composite<Out extends Tensor | readonly Tensor[]>(
   output: Out,
   inputs: readonly Tensor[],
   attrs: Attrs = {},
+  template?: Template,
 ): Out {
   const outputs = ((output instanceof Tensor ? [output] : output) as readonly Tensor[]).map((x) => x.node);
-  const made: Composite = { name, inputs: inputs.map((x) => x.node), outputs, attrs };
+  const made: Composite = { name, inputs: inputs.map((x) => x.node), outputs, attrs, ...(template && { template }) };
   for (const node of outputs) node.composites = [...(node.composites ?? []), made];
   return output;
 }

@@ -1,5 +1,6 @@
 /** Every op there is, by name. Its name here is all that adding a composed op takes besides its own file. */
 export { gelu, relu, sigmoid, silu, square } from "./activations.ts";
+export { attention, attentionWeights } from "./attention.ts";
 export { add, div, eq, ge, gt, le, logicalAnd, logicalOr, lt, maximum, minimum, mul, ne, sub } from "./binary.ts";
 export { checkIndices } from "./indices.ts";
 export { binaryCrossEntropy, crossEntropy, mse } from "./losses.ts";
@@ -14,7 +15,7 @@ export { embedding, gather, gatherRows, indexSelect, scatterAdd, scatterRows } f
 export { logSoftmax, logsumexp, softmax } from "./softmax.ts";
 export { argmax, argmin, sort, topk } from "./sorting.ts";
 export { cast, iota, where } from "./sources.ts";
-export { attention, attentionWeights, linear, rope } from "./transformer.ts";
+export { linear, rope } from "./transformer.ts";
 export {
   abs,
   cos,

@@ -16,7 +16,7 @@ import { exp, isfinite, log, reciprocal } from "./unary.ts";
 import { detach, expand } from "./views.ts";
 
 /** The lowest finite numbers. */
-const LOWEST: Partial<Record<DType, number>> = {
+export const LOWEST: Partial<Record<DType, number>> = {
   f64: -Number.MAX_VALUE,
   f32: -(2 - 2 ** -23) * 2 ** 127,
   bf16: -(2 - 2 ** -7) * 2 ** 127,

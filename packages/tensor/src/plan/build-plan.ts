@@ -62,25 +62,29 @@ export function buildPlan(program: Program, options: ScheduleOptions): Plan {
     options.target.arenaAlignment,
   );
   const offsetOf = new Map(arenaNodes.map((n, i) => [n, layout.offsets[i]!]));
-  const refOf = (node: Place): BufferRef => {
+  const refOf = (node: Place, from: number = 0): BufferRef => {
     const home = slotOf(node);
-    if (home !== undefined) return { kind: "bound", slot: home, bytes: bytesFor(node) };
+    const bytes = bytesFor(node) - from;
+    if (home !== undefined) return { kind: "bound", slot: home, offset: from, bytes };
     const offset = offsetOf.get(node);
     invariant(offset !== undefined, "a buffer has no place in the arena");
-    return { kind: "arena", offset, bytes: bytesFor(node) };
+    return { kind: "arena", offset: offset + from, bytes };
   };
 
   const kernels: Kernel[] = [];
   const kernelIds = new Map<string, number>();
-  const steps = finished.map(({ kernel, args, label }): Step => {
+  // phases that go through a tensor piece by piece are one kernel again and again: its key is spelt once
+  const idOf = remembered((kernel: Kernel): number => {
     const key = kernelKey(kernel);
-    let id = kernelIds.get(key);
-    if (id === undefined) {
-      id = kernels.push(kernel) - 1;
-      kernelIds.set(key, id);
-    }
-    return { kernel: id, args: args.map(refOf), label };
+    const id = kernelIds.get(key) ?? kernels.push(kernel) - 1;
+    kernelIds.set(key, id);
+    return id;
   });
+  const steps = finished.map(({ kernel, args, from, label }): Step => ({
+    kernel: idOf(kernel),
+    args: args.map((place, i) => refOf(place, from?.[i])),
+    label,
+  }));
 
   const uploads = program.hostLeaves.map((origin, i): Upload => {
     const node = uploadNodes[i];
@@ -102,13 +106,22 @@ export function buildPlan(program: Program, options: ScheduleOptions): Plan {
 /** What a kernel's argument is before it has an address. */
 type Place = FinishedKernel["args"][number];
 
+/** `f`, asked once about each object. */
+function remembered<K extends object, V>(f: (key: K) => V): (key: K) => V {
+  const known = new Map<K, V>();
+  return (key) => {
+    if (!known.has(key)) known.set(key, f(key));
+    return known.get(key)!;
+  };
+}
+
 /** The kernel, or the phases of a template that takes it. */
 function replaced(made: FinishedKernel, { templates, target, fusion }: ScheduleOptions): readonly FinishedKernel[] {
   if (templates.length === 0 || !fusion || made.kernel.kind === "native") return [made];
   const answer = answerOf(templates, made.kernel, target);
   return answer === undefined
     ? [made]
-    : finishPhases(answer.phases, made.args, `${made.label} by ${answer.template.name}`);
+    : finishPhases(answer.phases, made.args, `${made.label} by ${answer.template.name}`, made.from);
 }
 
 /** Equal keys mean equal code. Labels do not count; numbers JSON cannot spell are spelled out. */

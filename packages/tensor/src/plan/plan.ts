@@ -6,8 +6,8 @@ import type { Kernel } from "../ir/kernel.ts";
 export type BufferRef =
   /** Inside the plan's arena. */
   | { readonly kind: "arena"; readonly offset: number; readonly bytes: number }
-  /** The `slot`-th buffer bound at run time: a parameter, a realized tensor, an output. */
-  | { readonly kind: "bound"; readonly slot: number; readonly bytes: number };
+  /** The `slot`-th buffer bound at run time, from byte `offset` on: a parameter, a realized tensor, an output. */
+  | { readonly kind: "bound"; readonly slot: number; readonly offset: number; readonly bytes: number };
 
 export interface Step {
   /** Index into `kernels`. */

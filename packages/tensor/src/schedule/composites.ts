@@ -1,5 +1,5 @@
 /**
- * Which composites the target's templates take, decided before anything else is: what only a taken one needed inside is then not scheduled.
+ * Which composites the target's templates take, or the template that a composite brings, decided before anything else is: what only a taken one needed inside is then not scheduled.
  *
  *     q, k, v → [scores → weights] → out          weights is wanted by nobody else: q, k, v → attention → out
  *     q, k, v → [scores → weights] → out, grad    the gradient reads weights: both, weights by the body
@@ -29,7 +29,8 @@ export interface Taking {
 /** Undefined where none is taken. */
 export function takeComposites(program: Program, templates: readonly Template[], target: Target): Taking | undefined {
   const { nodes } = program;
-  if (templates.length === 0 || !nodes.some((node) => node.composites !== undefined)) return undefined;
+  const mayBeTaken = ({ template }: Composite): boolean => templates.length > 0 || template !== undefined;
+  if (!nodes.some(({ composites }) => composites?.some(mayBeTaken))) return undefined;
   const places = new Map(nodes.map((node, i) => [node, i]));
   const roots = [...program.outputs, ...program.assignments.map((a) => a.value)];
   const users = usersOf(nodes);
@@ -52,7 +53,8 @@ export function takeComposites(program: Program, templates: readonly Template[],
       outputs: composite.outputs,
       escapes,
     };
-    const answer = answerOf(templates, call, target);
+    const { template: own } = composite;
+    const answer = answerOf(own === undefined ? templates : [...templates, own], call, target);
     return answer && { composite, phases: answer.phases, by: answer.template.name };
   };
 

@@ -1,6 +1,6 @@
 /** A composite that a template took, as a draft whose kernels are the template's phases. */
 import { bytesOf } from "../dtype.ts";
-import type { Phases } from "../ir/template.ts";
+import { partOf, type Phases } from "../ir/template.ts";
 import { labelOf, type FinishedKernel, type KernelDraft, type Scratch } from "./lower.ts";
 import type { CompositeLowering, ScheduleNode } from "./graph.ts";
 
@@ -34,18 +34,24 @@ export function lowerComposite(wanted: readonly ScheduleNode[]): KernelDraft {
 /**
  * @param phases checked (`answerOf`)
  * @param operands what they number as their arguments, without the scratch
+ * @param origins byte at which each of them begins. Default 0
  */
 export function finishPhases(
   { phases, scratch = [] }: Phases,
   operands: readonly (ScheduleNode | Scratch)[],
   label: string,
+  origins: readonly number[] = [],
 ): FinishedKernel[] {
   const places = [...operands, ...scratch.map((bytes): Scratch => ({ bytes }))];
-  return phases.map(({ kernel, args }) => ({
-    kernel,
-    args: args.map((at) => places[at]!),
-    label: `${label}: ${kernel.label}`,
-  }));
+  return phases.map(({ kernel, args }) => {
+    const parts = args.map(partOf);
+    return {
+      kernel,
+      args: parts.map(({ operand }) => places[operand]!),
+      from: parts.map(({ operand, from }, i) => (origins[operand] ?? 0) + from * bytesOf(kernel.args[i]!.dtype)),
+      label: `${label}: ${kernel.label}`,
+    };
+  });
 }
 
 export function bytesFor(place: ScheduleNode | Scratch): number {

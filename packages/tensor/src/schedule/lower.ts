@@ -58,6 +58,8 @@ export interface FinishedKernel {
   readonly kernel: Kernel;
   /** What its arguments are. */
   readonly args: readonly (ScheduleNode | Scratch)[];
+  /** Byte at which each of them begins. Default 0. */
+  readonly from?: readonly number[];
   /** For profiles and errors. */
   readonly label: string;
 }

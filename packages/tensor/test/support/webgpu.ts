@@ -40,7 +40,7 @@ export async function runKernel(
       {
         kernel: 0,
         label: kernel.label,
-        args: kernel.args.map((_, slot) => ({ kind: "bound", slot, bytes: buffers[slot]!.byteLength })),
+        args: kernel.args.map((_, slot) => ({ kind: "bound", slot, offset: 0, bytes: buffers[slot]!.byteLength })),
       },
     ],
     bound: kernel.args.map(({ access }, slot) => ({ bytes: buffers[slot]!.byteLength, access })),

@@ -56,7 +56,7 @@ export class InterpreterBackend implements Backend {
     const bytesOf = (ref: BufferRef): Uint8Array =>
       ref.kind === "arena"
         ? this.#arena.subarray(ref.offset, ref.offset + ref.bytes)
-        : (bound[ref.slot] as HostBuffer).data.subarray(0, ref.bytes);
+        : (bound[ref.slot] as HostBuffer).data.subarray(ref.offset, ref.offset + ref.bytes);
     plan.uploads.forEach(({ ref, size }, i) => {
       const data = uploads[i]!;
       if (size > 0) bytesOf(ref).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));

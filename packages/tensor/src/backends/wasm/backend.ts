@@ -185,7 +185,7 @@ export class WasmBackend implements Backend {
     const { shared: sharedScratch, each: threadScratch } = exe.scratch;
     this.#makeRoom(plan.arenaBytes, sharedScratch + threadScratch * this.threads);
     const address = (ref: BufferRef): number =>
-      ref.kind === "arena" ? this.#arena.at + ref.offset : (bound[ref.slot] as HeapBuffer).at;
+      ref.kind === "arena" ? this.#arena.at + ref.offset : (bound[ref.slot] as HeapBuffer).at + ref.offset;
     plan.uploads.forEach(({ ref, size }, i) => {
       const data = uploads[i]!;
       if (size > 0)

@@ -254,7 +254,7 @@ export class WebGpuBackend implements Backend {
       return { buffer: (this.#empty ??= this.#create(EMPTY_BYTES)), offset: arg * EMPTY_STRIDE, size: 4 };
     const size = wholeWords(ref.bytes);
     if (ref.kind === "arena") return { buffer: this.#arena!, offset: ref.offset, size };
-    return { buffer: (bound[ref.slot] as WebGpuBuffer).gpu, offset: 0, size };
+    return { buffer: (bound[ref.slot] as WebGpuBuffer).gpu, offset: ref.offset, size };
   }
 
   /** The arena only grows. The old one is destroyed when the work that uses it is done. */

@@ -10,5 +10,6 @@ export function webGpuTarget({ features }: GpuDevice): Target {
     features: new Set(features),
     // minStorageBufferOffsetAlignment by the default limits
     arenaAlignment: 256,
+    partAlignment: 256,
   };
 }
