@@ -8,8 +8,6 @@ export interface GgufArchitecture {
   readonly name: string;
   /** What stands in `config.json`. @throws LowrankError naming a key that is missing or of another kind, or what is not built */
   config(metadata: GgufMetadata, tensors: Pick<TensorSource, "has" | "info">): ConfigSource;
-  /** What of it stands in tensors only. @throws as `config` */
-  complete?(config: ConfigSource, tensors: TensorSource): Promise<ConfigSource>;
   /** A tensor by Hugging Face's name; undefined for what is no weight of the model. */
   rename(name: string): string | undefined;
   /** Heads whose rows a tensor (by the file's name) has in pairs: (0, d/2), (1, d/2 + 1), … where Hugging Face has 0, 1, …; undefined where it has not. */

@@ -6,6 +6,7 @@ import { GgufFile } from "./file.ts";
 import { architectureName } from "./metadata.ts";
 import { ggufArchitecture } from "./registry.ts";
 import { RenamedSource } from "./renamed.ts";
+import { withRopeFactors } from "./rope-factors.ts";
 
 const isGguf = (name: string): boolean => /\.gguf$/i.test(name);
 
@@ -76,7 +77,6 @@ export async function openGguf(from: string | Files | Place): Promise<GgufCheckp
 /** @throws LowrankError (NotBuiltError, FormatError) where it is of no architecture that is built, or its metadata lacks something */
 export async function asCheckpoint(file: GgufFile): Promise<{ config: ConfigSource; weights: TensorSource }> {
   const architecture = ggufArchitecture(architectureName(file));
-  const said = architecture.config(file, file);
-  const config = (await architecture.complete?.(said, file)) ?? said;
+  const config = await withRopeFactors(architecture.config(file, file), file);
   return { config, weights: new RenamedSource(file, architecture, config) };
 }

@@ -3,11 +3,14 @@ import { LowrankError, quote } from "@lowrank/tensor";
 import type { GgufArchitecture } from "./architecture.ts";
 import { gemma3 } from "./gemma3.ts";
 import { llama } from "./llama.ts";
+import { qwen2, qwen3 } from "./qwen.ts";
 
 const ARCHITECTURES: readonly GgufArchitecture[] = [
   gemma3,
   // a line each
   llama,
+  qwen2,
+  qwen3,
 ];
 
 /** @throws LowrankError (NotBuiltError) */

@@ -2,6 +2,7 @@
 import { FormatError, quote, type TensorInfo, type TensorSource } from "@lowrank/tensor";
 import type { ConfigSource } from "../shared/config-table.ts";
 import type { GgufArchitecture } from "./architecture.ts";
+import { ROPE_FACTORS } from "./rope-factors.ts";
 
 /** Rows that stand in pairs, and so the piece of a tensor that has to be there to put some of them in order. */
 interface Pairs {
@@ -24,6 +25,8 @@ export class RenamedSource implements TensorSource {
     this.#config = config;
     const stored = new Map<string, string>();
     for (const name of source.names) {
+      // part of the config
+      if (name === ROPE_FACTORS) continue;
       const renamed = architecture.rename(name) ?? name;
       if (stored.has(renamed))
         throw new FormatError(`GGUF: the tensors ${quote(stored.get(renamed))} and ${quote(name)} are both ${renamed}`);

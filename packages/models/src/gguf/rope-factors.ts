@@ -21,6 +21,26 @@ function divisor(f: number, factor: number): number {
   return 1 / ((1 - smooth) / factor + smooth);
 }
 
+/** Phi 3's. */
+const OTHERS = ["rope_factors_long.weight", "rope_factors_short.weight"];
+
+/**
+ * A config with the scaling that the factors are, if there are any.
+ * @throws LowrankError (NotBuiltError) where they are of another kind, or the metadata names a scaling too
+ */
+export async function withRopeFactors(config: ConfigSource, tensors: TensorSource): Promise<ConfigSource> {
+  const other = OTHERS.find((name) => tensors.has(name));
+  if (other !== undefined)
+    throw new LowrankError("NotBuiltError", `GGUF: "${other}" scales rotary frequencies by length, which is not built`);
+  if (!tensors.has(ROPE_FACTORS)) return config;
+  if (config["rope_scaling"] !== undefined)
+    throw new LowrankError(
+      "NotBuiltError",
+      `GGUF: there are both "${ROPE_FACTORS}" and "rope.scaling.type"; one scaling of rotary frequencies on top of another is not built`,
+    );
+  return { ...config, rope_scaling: await ropeScalingOf(tensors, config) };
+}
+
 /** `rope_scaling` for a config with `head_dim` and `rope_theta`. @throws LowrankError (NotBuiltError) where the factors are others */
 export async function ropeScalingOf(tensors: TensorSource, config: ConfigSource): Promise<ConfigSource> {
   const { head_dim: width, rope_theta: theta } = config as { head_dim: number; rope_theta: number };

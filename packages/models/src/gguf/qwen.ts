@@ -1,0 +1,24 @@
+/** Qwen 2 and Qwen 3 (dense). Their rows of queries and keys are as Hugging Face has them; no file keeps a window. Source: conversion/qwen.py of llama.cpp. */
+import { LLAMA_NAMES, renameBy, type GgufArchitecture } from "./architecture.ts";
+import { decoderConfig } from "./decoder.ts";
+
+export const qwen2: GgufArchitecture = {
+  name: "qwen2",
+  config: (metadata, tensors) => ({
+    architectures: ["Qwen2ForCausalLM"],
+    model_type: "qwen2",
+    ...decoderConfig(metadata, tensors, "qwen2"),
+  }),
+  rename: renameBy(LLAMA_NAMES),
+};
+
+export const qwen3: GgufArchitecture = {
+  name: "qwen3",
+  config: (metadata, tensors) => ({
+    architectures: ["Qwen3ForCausalLM"],
+    model_type: "qwen3",
+    ...decoderConfig(metadata, tensors, "qwen3"),
+    attention_bias: tensors.has("blk.0.attn_q.bias"),
+  }),
+  rename: renameBy({ ...LLAMA_NAMES, attn_q_norm: "self_attn.q_norm", attn_k_norm: "self_attn.k_norm" }),
+};
