@@ -73,7 +73,9 @@ for (const name of readdirSync(root).sort()) {
       .filter(Boolean)
       .join("; ");
     report(id, c.relative <= TOLERANCE && loaded.fresh.length === 0 ? "PASS" : "FAIL", figure(c), short(note));
-    await lr.models.savePretrained(model, join(out, "A", "forms", name));
+    // what came in shards goes in shards
+    const to = join(out, "A", "forms", name);
+    await lr.models.savePretrained(model, to, name.endsWith("-shards") ? { maxShardSize: "80KB" } : {});
     if (info.loss !== null && info.loss !== undefined) {
       await guarded(report, `B/forms-loss/${name}`, async () => {
         const loss = await model.forward(inputs).loss.item();

@@ -27,7 +27,7 @@ const HELP = `Interoperability with the Python stack: what we write is read by t
   --speed         also times a training step, lowrank and torch in turn
   --help
 
-Lines: PASS, FAIL; REFUSED is a clear error of ours, PEFT-CANNOT and PYTHON-CANNOT are cases that Python itself cannot do. About eight minutes.
+Lines: PASS, FAIL; REFUSED is a clear error of ours, PEFT-CANNOT and PYTHON-CANNOT are cases that Python itself cannot do. A quarter of an hour or so.
 
   python -m venv venv && venv/bin/pip install torch transformers peft bitsandbytes safetensors
   npm run test:interop -- --python venv/bin/python
