@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import {
   adaptBase,
-  epochBatches,
+  cursorOptions,
+  DataCursor,
   evaluationBatches,
   evaluator,
   loadStudy,
@@ -15,7 +16,7 @@ import {
   plannedRuns,
   prepareTask,
   taskOf,
-  trainingStep,
+  TrainingStep,
 } from "@lowrank/lab";
 import { init } from "@lowrank/tensor";
 import { build } from "esbuild";
@@ -53,7 +54,13 @@ function epoch(threads: number): Benchmark {
         totalSteps: STEPS,
         data,
       });
-      const training = trainingStep(task, adapted, config.train, () => config.train.lr, seed, device);
+      const training = new TrainingStep(
+        task,
+        adapted,
+        { ...config.train, lr: () => config.train.lr, dropoutSeed: seed },
+        device,
+      );
+      const cursor = new DataCursor(data.train, cursorOptions(config.train, data.train, data.multiple, seed));
       const shape = { rows: batch, multiple: data.multiple };
       const evaluation = evaluator(
         {
@@ -65,10 +72,9 @@ function epoch(threads: number): Benchmark {
         },
         device,
       );
-      let done = 0;
       return {
         async run() {
-          for (const members of epochBatches(data.train, shape, seed, done++)) await training.run(members.inputs);
+          for (let i = 0; i < STEPS; i++) await training.run(cursor.next());
           await evaluation.run();
         },
         close: () => device.close(),

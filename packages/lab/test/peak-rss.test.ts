@@ -7,22 +7,20 @@ import { drawnPlan } from "../src/bases/plan.ts";
 import { classification } from "../src/tasks/classification.ts";
 import { methods } from "../src/methods/registry.ts";
 import { adaptBase } from "../src/train/adapt.ts";
-import { trainingStep } from "../src/train/step.ts";
+import { TrainingStep } from "../src/train/step.ts";
 
 it("a training step runs in an arena of the planned bytes", async () => {
   const { config, seed } = plannedRuns(loadStudy("planted")).find((run) => run.config.name === "lora")!;
   const device = await init({ device: "wasm", threads: 1 });
   const plan = drawnPlan(config.model!, "SEQ_CLS", { vocab: 32, positions: 8, labels: 2 });
-  const step = trainingStep(
+  const step = new TrainingStep(
     classification,
     await adaptBase(await drawBase(plan, "SEQ_CLS", seed, device), methods.get("lora"), config.method, {
       seed,
       totalSteps: 1,
       data: {} as never,
     }),
-    config.train,
-    () => 1e-3,
-    seed,
+    { ...config.train, lr: () => 1e-3, dropoutSeed: seed },
     device,
   );
   const shape = [16, 8];
@@ -32,7 +30,7 @@ it("a training step runs in an arena of the planned bytes", async () => {
     labels: { data: Int32Array.from({ length: 16 }, (_, i) => i % 2), shape: [16], dtype: "i32" as const },
   };
   const { arenaBytes } = step.plan(inputs);
-  await step.run(inputs);
+  await step.run([{ inputs, rows: 16, length: 8, counted: 16, members: Int32Array.from({ length: 16 }, (_, i) => i) }]);
   const { arena, persistent, scratch, reserved } = device.memory();
   expect(arena).toBe(arenaBytes);
   expect(reserved).toBeGreaterThanOrEqual(persistent + arena + scratch);

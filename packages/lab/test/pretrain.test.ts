@@ -4,9 +4,11 @@ import { join } from "node:path";
 import { BertForMaskedLM, fromPretrained } from "@lowrank/models";
 import { compile, init, type CompileInputs, type Tensor } from "@lowrank/tensor";
 import { describe, expect, it } from "vitest";
+import { drawBase } from "../src/bases/make.ts";
+import { drawnPlan } from "../src/bases/plan.ts";
 import { loadPretrainConfig } from "../src/pretrain/config.ts";
-import { MaskedModel } from "../src/pretrain/masked-model.ts";
 import { pretrain, type PretrainOutcome } from "../src/pretrain/pretrain.ts";
+import { maskedLm } from "../src/tasks/masked-lm.ts";
 import { writeToyData } from "./toy-data.ts";
 
 const TINY = [
@@ -55,15 +57,20 @@ describe("masked pre-training", () => {
 
   it("scores positions, not batches: the sum over a long and a short batch is that over both", async () => {
     const device = await init({ device: "reference" });
-    const model = await MaskedModel.create(loadPretrainConfig("small", TINY), 20, () => 1e-3, device);
-    const score = compile(device, (inputs: Record<string, Tensor>) => model.score(inputs));
+    const sizes = { hidden: 8, layers: 1, heads: 2, intermediate: 16, dropout: 0.1, initializerRange: 0.02, seed: 1 };
+    const plan = drawnPlan(sizes, "MASKED_LM", { vocab: 20, positions: 16, labels: 2 });
+    const base = await drawBase(plan, "MASKED_LM", 1, device);
+    const score = compile(device, (inputs: Record<string, Tensor>) => {
+      base.model.eval();
+      return maskedLm.outputs(base, inputs);
+    });
     const batch = (rows: number, labels: number[]): CompileInputs => ({
       inputIds: { data: Int32Array.from({ length: rows * 4 }, (_, i) => (3 * i) % 20), shape: [rows, 4] },
       attentionMask: { data: new Uint8Array(rows * 4).fill(1), shape: [rows, 4], dtype: "bool" },
       positions: { data: Int32Array.from(labels.keys()), shape: [labels.length] },
       labels: { data: Int32Array.from(labels), shape: [labels.length] },
     });
-    const sum = async (inputs: CompileInputs): Promise<number> => (await score(inputs)).sum.item();
+    const sum = async (inputs: CompileInputs): Promise<number> => (await score(inputs))["loss"]!.item();
     // the second row alone, and the first alone: rows do not see each other, an ignored position counts for nothing
     const both = await sum(batch(2, [5, 6, 7, -100, 8, 9, 10, 11]));
     const first = await sum(batch(1, [5, 6, 7, -100]));
@@ -72,7 +79,7 @@ describe("masked pre-training", () => {
       positions: { data: Int32Array.of(4, 5, 6, 7), shape: [4] },
     });
     expect(both).toBeCloseTo(first + second, 10);
-    model.dispose();
+    base.dispose();
     device.close();
   });
 

@@ -10,7 +10,7 @@ import { tasks } from "../tasks/registry.ts";
 import { headNames } from "../bases/plan.ts";
 import { methods } from "../methods/registry.ts";
 import { studySchema } from "./schema.ts";
-import { TRAIN_DEFAULTS } from "./train.ts";
+import { optimizerTrouble, TRAIN_DEFAULTS, withoutUsual } from "./train.ts";
 import type { ResolvedConfig, Study, TrainOptions } from "./study.ts";
 import { validate } from "./validate.ts";
 import { parseYaml, readYamlFile } from "./yaml.ts";
@@ -89,12 +89,25 @@ function check(study: Study, source: string): void {
   for (const [name, config] of Object.entries(study.configs)) {
     const wrong = methods.get(config.method).check?.(config, `configs.${name}`);
     if (wrong !== undefined) throw new InputError(`${source}: ${wrong}`);
+    const trouble = trainTrouble(resolveConfig(study, name).train, {
+      ...defined(study.train),
+      ...defined(config.train),
+    });
+    if (trouble !== undefined) throw new InputError(`${source}: config "${name}": "train.${trouble}`);
   }
   if (study.model !== undefined && study.model.hidden % study.model.heads !== 0) {
     throw new InputError(
       `${source}: "model.hidden" ${study.model.hidden} is not a multiple of "model.heads" ${study.model.heads}`,
     );
   }
+}
+
+/** What a resolved `train` cannot mean. @param said what a person wrote of it */
+function trainTrouble(train: TrainOptions, said: object): string | undefined {
+  const { microBatch, batchSize } = train;
+  if (microBatch !== undefined && microBatch >= batchSize)
+    return `microBatch" is ${microBatch}, and a batch has ${batchSize} rows; it must be less`;
+  return optimizerTrouble(train, said);
 }
 
 /** What the task says of the rest of the study, and the metrics that are asked for. */
@@ -123,7 +136,7 @@ export function plannedRuns(study: Study): PlannedRun[] {
 /** Config `name` with the study's and the built-in defaults filled in. */
 export function resolveConfig(study: Study, name: string): ResolvedConfig {
   const method = study.configs[name]!;
-  const train: TrainOptions = { ...TRAIN_DEFAULTS, ...defined(study.train), ...defined(method.train) };
+  const train: TrainOptions = withoutUsual({ ...TRAIN_DEFAULTS, ...defined(study.train), ...defined(method.train) });
   return {
     name,
     task: study.task,

@@ -15,6 +15,19 @@ export interface TrainOptions {
   /** Limit of the global gradient norm; null for none. */
   readonly clip: number | null;
   readonly evalEvery: "epoch" | number;
+  /** Rows of a batch that are computed at a time, their gradients added up to those of the whole batch. Absent: all. */
+  readonly microBatch?: number | undefined;
+  /**
+   * Whether rows of like length meet: `across` (the usual) makes batches of them; `within-batch` leaves batches as a shuffle deals them and
+   * computes their rows in groups of like length; `none` pads each batch to its longest row.
+   */
+  readonly grouping?: "none" | "within-batch" | "across" | undefined;
+  /** The usual is adamw. */
+  readonly optimizer?: "adamw" | "sgd" | undefined;
+  /** Of sgd. */
+  readonly momentum?: number | undefined;
+  /** What weight decay is for: `matrices` (the usual) leaves out biases and norms, `all` nothing. */
+  readonly decay?: "matrices" | "all" | undefined;
 }
 
 export type TrainOverrides = { readonly [K in keyof TrainOptions]?: TrainOptions[K] | undefined };

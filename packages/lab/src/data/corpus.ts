@@ -47,9 +47,18 @@ export function corpusIdentity(options: Pick<CorpusOptions, "dataFolder" | "sour
   return hashFiles(options.sources.flatMap((source) => sourceFiles(source, options.dataFolder)));
 }
 
-/** Held-out text in the same form: `valid.txt` of the novels, else of WikiText-2. */
+function heldOutFile(folder: string): string {
+  return requireFile(folder, "public-domain-books", "valid.txt");
+}
+
+/** Content hash of the held-out text. */
+export function heldOutIdentity(folder: string): string {
+  return hashFiles([heldOutFile(folder)]);
+}
+
+/** Held-out text in the same form: `valid.txt` of the novels. */
 export function loadHeldOut(options: Omit<CorpusOptions, "sources">, tokenizer: WordTokenizer): TokenSet {
-  const file = requireFile(options.dataFolder, "public-domain-books", "valid.txt");
+  const file = heldOutFile(options.dataFolder);
   sayMarks([file], options.say);
   const key = JSON.stringify(["held-out", 2, hashFiles([file]), tokenizer.identity, options.length]);
   return cachedTokenSet(options.cacheFolder, key, () => windows([file], options.length, undefined, tokenizer));

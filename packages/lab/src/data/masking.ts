@@ -5,8 +5,9 @@
  */
 import { RandomStream } from "@lowrank/tensor";
 import { IGNORED } from "./classification.ts";
+import type { Batch, BatchShape, Examples } from "./examples.ts";
 import { type Group, paddedLength } from "./length-groups.ts";
-import { sequence, type TokenSet } from "./token-set.ts";
+import { sequence, sequenceCount, sequenceLengths, type TokenSet } from "./token-set.ts";
 import type { SpecialIds } from "./word-piece.ts";
 
 export interface MaskedBatch {
@@ -74,4 +75,43 @@ export function maskedBatch(set: TokenSet, members: Group, options: MaskingOptio
     else if (draw < 0.9) inputIds[position] = stream.integer(vocabSize);
   });
   return { rows, length, members, inputIds, attentionMask, positions, labels };
+}
+
+/** Texts without special tokens as batches with masks of their own. */
+export class MaskedExamples implements Examples {
+  readonly lengths: Int32Array;
+  readonly #set: TokenSet;
+  readonly #options: Pick<MaskingOptions, "special" | "vocabSize" | "probability">;
+
+  constructor(set: TokenSet, options: Pick<MaskingOptions, "special" | "vocabSize" | "probability">) {
+    this.#set = set;
+    this.#options = options;
+    // [CLS] and [SEP]
+    this.lengths = sequenceLengths(set).map((length) => length + 2);
+  }
+
+  get count(): number {
+    return sequenceCount(this.#set);
+  }
+
+  /** `inputIds` i32 and `attentionMask` bool `[rows, length]`; `positions` and `labels` i32 `[slots]`. */
+  batch(members: Group, shape: BatchShape, seed: number): Batch {
+    const { rows, length, inputIds, attentionMask, positions, labels } = maskedBatch(this.#set, members, {
+      ...this.#options,
+      ...shape,
+      seed,
+    });
+    return {
+      rows,
+      length,
+      members,
+      counted: labels.reduce((sum, label) => sum + Number(label !== IGNORED), 0),
+      inputs: {
+        inputIds: { data: inputIds, shape: [rows, length], dtype: "i32" },
+        attentionMask: { data: attentionMask, shape: [rows, length], dtype: "bool" },
+        positions: { data: positions, shape: [positions.length], dtype: "i32" },
+        labels: { data: labels, shape: [labels.length], dtype: "i32" },
+      },
+    };
+  }
 }

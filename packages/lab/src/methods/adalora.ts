@@ -88,6 +88,7 @@ export const adalora: Method<AdaLoraMethod> = adapterMethod<AdaLoraMethod>({
     const budget = { totalSteps, targetRank: targetR, compat, tinit, tfinal, deltaT };
     return allocatorOf(options)?.make(tripletsOf(adapter), { budget, options, base, ...context });
   },
+  allocatorSees: ({ gradients }) => gradients,
   switches(options) {
     const allocator = allocatorOf(options);
     return { allocates: allocator !== undefined, regularizes: allocator?.regularizes(options) ?? false };

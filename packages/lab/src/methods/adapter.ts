@@ -40,6 +40,8 @@ export interface AdapterMethodParts<O extends AdapterMethodConfig> extends Pick<
   /** Values that it adds and does not train. */
   frozen?(rows: readonly ModuleRow[]): number;
   allocator?(adapter: Adapter, options: O, base: Base, context: AdaptContext): Promise<AdaptiveMethod | undefined>;
+  /** Which gradients the allocator sees, where the config says so. */
+  allocatorSees?(options: O): Adaptation["allocatorSees"];
   /** What the config switches on. */
   switches?(options: O): { readonly allocates: boolean; readonly regularizes: boolean };
 }
@@ -61,7 +63,7 @@ export function adapterMethod<O extends AdapterMethodConfig>(parts: AdapterMetho
       const allocator = await parts.allocator?.(adapter, options, base, context);
       return {
         adapter,
-        ...(allocator === undefined ? {} : { allocator }),
+        ...(allocator === undefined ? {} : { allocator, allocatorSees: parts.allocatorSees?.(options) }),
         async save(folder, allocation) {
           if (allocation !== undefined)
             await resizeAdapter(adapter, new Map(allocation.modules.map(({ module, mask }) => [module, mask])));

@@ -3,5 +3,6 @@ import type { Metric } from "../records/metric.ts";
 import { Registry } from "../records/registry.ts";
 import { accuracy } from "./accuracy.ts";
 import { f1 } from "./f1.ts";
+import { perplexity } from "./perplexity.ts";
 
-export const metrics: Registry<Metric> = new Registry<Metric>("metric", [accuracy, f1]);
+export const metrics: Registry<Metric> = new Registry<Metric>("metric", [accuracy, f1, perplexity]);

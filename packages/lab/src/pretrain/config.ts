@@ -2,6 +2,8 @@
 import { z } from "zod";
 import { count, fraction, layers, positive, probability, seed } from "../config/numbers.ts";
 import { applyOverrides } from "../config/overrides.ts";
+import type { TrainOptions } from "../config/study.ts";
+import { optimizerTrouble, optimizerWords } from "../config/train.ts";
 import { validate } from "../config/validate.ts";
 import { parseYaml, readYamlFile } from "../config/yaml.ts";
 import { CORPUS_NAMES, type CorpusName } from "../data/corpus.ts";
@@ -42,6 +44,9 @@ export interface PretrainConfig {
     readonly eps: number;
     readonly clip: number | null;
     readonly checkpointMinutes: number;
+    readonly optimizer?: TrainOptions["optimizer"];
+    readonly momentum?: TrainOptions["momentum"];
+    readonly decay?: TrainOptions["decay"];
   };
 }
 
@@ -75,6 +80,7 @@ const schema: z.ZodType<PretrainConfig> = z.strictObject({
     eps: positive.default(1e-6),
     clip: positive.nullable().default(1),
     checkpointMinutes: positive.default(5),
+    ...optimizerWords,
   }),
 });
 
@@ -96,6 +102,8 @@ export function loadPretrainConfig(nameOrFile: string, set: readonly string[]): 
     throw new InputError(
       `${source}: "model.hidden" ${config.model.hidden} is not a multiple of "model.heads" ${config.model.heads}`,
     );
+  const trouble = optimizerTrouble(config.train, (raw as { train?: object }).train ?? {});
+  if (trouble !== undefined) throw new InputError(`${source}: "train.${trouble}`);
   if (config.corpus.length > config.model.positions)
     throw new InputError(
       `${source}: "corpus.length" ${config.corpus.length} is more than "model.positions" ${config.model.positions}`,

@@ -1,24 +1,30 @@
-/** Masked language modelling from scratch on one device. Resumable; with a time budget the learning rate decays over the time. */
+/** Masked language modelling from scratch on one device: a configuration of the trainer. Resumable; with a time budget the learning rate decays over the time. */
 import { appendFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { compile, type CompileInputs, type Device, type Tensor } from "@lowrank/tensor";
+import { savePretrained } from "@lowrank/models";
+import type { Device } from "@lowrank/tensor";
+import { drawBase } from "../bases/make.ts";
+import { drawnPlan, shapeModel, type BasePlan } from "../bases/plan.ts";
+import { shapeOf } from "../bases/shape.ts";
+import type { Base } from "../bases/base.ts";
 import { canonicalHash } from "../config/canonical.ts";
-import { corpusIdentity, loadCorpus, loadHeldOut } from "../data/corpus.ts";
-import { IGNORED } from "../data/classification.ts";
-import type { MaskedBatch } from "../data/masking.ts";
+import { corpusIdentity } from "../data/corpus.ts";
+import { DataCursor } from "../data/cursor.ts";
+import { byTokens } from "../data/orders.ts";
 import { copyTokenizer, loadWordTokenizer, tokenizerFolder, type WordTokenizer } from "../data/word-piece.ts";
 import { InputError, RunError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
+import type { TaskData } from "../records/task.ts";
 import type { Environment } from "../store/environment.ts";
 import { lockFolder } from "../store/lock.ts";
 import { requireBaseMemory, requireMemory } from "../study/needs.ts";
-import { breather } from "../text/breath.ts";
+import { maskedLm } from "../tasks/masked-lm.ts";
 import { formatCount, formatDuration } from "../text/format.ts";
 import { startProgress, type ProgressMode } from "../text/progress.ts";
-import { scheduleOf } from "../train/step.ts";
+import { evaluator } from "../train/evaluate.ts";
+import { paceByClock, paceBySteps } from "../train/pace.ts";
+import { Trainer } from "../train/trainer.ts";
 import type { PretrainConfig } from "./config.ts";
-import { MaskedModel } from "./masked-model.ts";
-import { MaskedStream } from "./order.ts";
 import { type Counters, loadState, readCounters, saveState } from "./state.ts";
 
 export interface PretrainContext {
@@ -45,16 +51,16 @@ export interface PretrainOutcome {
 
 /** Batches of held-out text that are evaluated, with masks that never change. */
 const HELD_OUT_BATCHES = 8;
-/** Resolution of a schedule that follows the clock. */
-const CLOCK_STEPS = 1_000_000;
+const CURVE = "pretraining.csv";
 
 /** Trains to the end of the steps or the minutes and writes the checkpoint. @throws InputError where another process trains in the folder */
 export async function pretrain(config: PretrainConfig, context: PretrainContext): Promise<PretrainOutcome> {
-  const { out, dataFolder } = context;
+  const { out, dataFolder, device } = context;
   // what is missing is said before a folder is made
   const tokenizer = await loadWordTokenizer(tokenizerFolder(dataFolder, null));
   const corpus = corpusIdentity({ dataFolder, sources: config.corpus.sources });
-  requirePretrainMemory(config, tokenizer.vocabSize, context.device.name);
+  const plan = planOf(config, tokenizer);
+  requirePretrainMemory(config, plan, tokenizer.vocabSize, device.name);
   try {
     mkdirSync(out, { recursive: true });
   } catch (error) {
@@ -65,145 +71,142 @@ export async function pretrain(config: PretrainConfig, context: PretrainContext)
   }
   const release = lockFolder(out);
   try {
-    return await trainIn(
-      config,
-      context,
-      tokenizer,
-      canonicalHash({
-        config: { ...config, train: { ...config.train, checkpointMinutes: 0 } },
-        corpus,
-        tokenizer: tokenizer.identity,
-      }),
-    );
+    // of config and data: a state of another one is not continued
+    const identity = canonicalHash({
+      config: { ...config, train: { ...config.train, checkpointMinutes: 0 } },
+      corpus,
+      tokenizer: tokenizer.identity,
+    });
+    const resumed = readCounters(out, identity);
+    const data = await readData(config, context);
+    const base = await drawBase(plan, maskedLm.kind, deriveSeed(config.seed, "init"), device);
+    try {
+      return await trainIn(config, context, { identity, resumed, data, base });
+    } finally {
+      base.dispose();
+    }
   } finally {
     release();
   }
 }
 
-/** @param identity of config and data: a state of another one is not continued */
+function planOf({ model }: PretrainConfig, { vocabSize }: WordTokenizer): BasePlan {
+  const { positions, ...sizes } = model;
+  return drawnPlan({ ...sizes, seed: 0 }, maskedLm.kind, { vocab: vocabSize, positions, labels: 2 });
+}
+
+function readData({ corpus }: PretrainConfig, { device, ...context }: PretrainContext): Promise<TaskData> {
+  return maskedLm.data({ name: "masked-lm", ...corpus }, { base: null, model: null }, context, device);
+}
+
+/** What a pre-training begins with. */
+interface Beginning {
+  readonly identity: string;
+  readonly resumed: Counters | undefined;
+  readonly data: TaskData;
+  readonly base: Base;
+}
+
 async function trainIn(
   config: PretrainConfig,
   context: PretrainContext,
-  tokenizer: WordTokenizer,
-  identity: string,
+  { identity, resumed, data, base }: Beginning,
 ): Promise<PretrainOutcome> {
-  const { device, out, say } = context;
-  const data = { dataFolder: context.dataFolder, sources: config.corpus.sources };
-  const resumed = readCounters(out, identity);
-  const reading = {
-    ...data,
-    cacheFolder: context.cacheFolder,
-    length: config.corpus.length,
-    megabytes: config.corpus.megabytes,
-    say,
-  };
-  const corpus = loadCorpus(reading, tokenizer);
-  const streamOptions = {
-    tokensPerBatch: config.train.tokensPerBatch,
-    probability: config.corpus.masking,
-    special: tokenizer.special,
-    vocabSize: tokenizer.vocabSize,
-  };
-  const stream = new MaskedStream(corpus, { ...streamOptions, seed: config.seed });
-  const heldOut = new MaskedStream(loadHeldOut(reading, tokenizer), {
-    ...streamOptions,
-    seed: deriveSeed(config.seed, "held-out"),
-  });
-  say(`corpus: ${formatCount(corpus.ids.length)} tokens, ${formatCount(stream.batchesPerEpoch)} batches per pass`);
-
+  const { device, out, say, minutes } = context;
   const { train } = config;
-  let step = resumed?.step ?? 0;
-  let seconds = resumed?.seconds ?? 0;
-  let tokens = resumed?.tokens ?? 0;
-  const { minutes } = context;
-  const ticks = minutes === undefined ? train.steps : CLOCK_STEPS;
-  const schedule = scheduleOf(train.schedule, ticks, Math.round(train.warmup * ticks));
-  const lr = (): number =>
-    train.lr * schedule(minutes === undefined ? step : Math.round((CLOCK_STEPS * seconds) / (60 * minutes)));
-  const model = await MaskedModel.create(config, tokenizer.vocabSize, lr, device);
-  const trainStep = compile(device, (inputs: Record<string, Tensor>) => model.trainStep(inputs));
-  const score = compile(device, (inputs: Record<string, Tensor>) => model.score(inputs));
-  if (resumed !== undefined) {
-    await loadState(out, model.state());
-    model.resume(step);
-    say(`continuing from step ${formatCount(step)} (${formatDuration(seconds)} of training so far)`);
-  }
-  const evaluate = async (): Promise<number> => {
-    let [sum, count] = [0, 0];
-    for (let i = 0; i < Math.min(HELD_OUT_BATCHES, heldOut.batchesPerEpoch); i++) {
-      const batch = heldOut.batch(i);
-      sum += await (await score(maskedInputs(batch))).sum.item();
-      count += batch.labels.filter((label) => label !== IGNORED).length;
-    }
-    return sum / count;
-  };
-  const done = (): boolean => (minutes === undefined ? step >= train.steps : seconds >= 60 * minutes);
-  const checkpoint = async (finished: boolean): Promise<number> => {
-    const heldOutLoss = await evaluate();
-    const counters: Counters = { identity, step, seconds, tokens, finished };
-    await saveState(out, model.state(), counters);
-    appendFileSync(
-      join(out, "pretraining.csv"),
-      `${[step, tokens, seconds.toFixed(1), lr(), smoothed, heldOutLoss].join(",")}\n`,
-    );
-    return heldOutLoss;
-  };
-
-  if (!existsSync(join(out, "pretraining.csv")))
-    writeFileSync(join(out, "pretraining.csv"), "step,tokens,seconds,lr,train_loss,held_out_loss\n");
-  const progress = startProgress(
-    context.progress,
-    "pretrain",
-    minutes === undefined ? train.steps : Math.round(minutes * 60),
+  const order = byTokens(data.train.lengths, train.tokensPerBatch, data.multiple, config.seed);
+  const trainer = new Trainer(
+    {
+      task: maskedLm,
+      trainable: { base, trainable: base.weights() },
+      examples: data.train,
+      cursor: { order, multiple: data.multiple, seed: config.seed },
+      step: { ...train, dropoutSeed: deriveSeed(config.seed, "dropout") },
+      pace: (record) =>
+        minutes === undefined ? paceBySteps(train, train.steps, record) : paceByClock(train, minutes, record),
+    },
+    device,
   );
-  let smoothed = Number.NaN;
+  const { record } = trainer;
+  const heldOut = heldOutEvaluator(config, data, base, device);
+  say(`corpus: ${formatCount(tokensOf(data))} tokens, ${formatCount(order.batches)} batches per pass`);
+  if (resumed !== undefined) {
+    await trainer.state.restore(await loadState(out, resumed));
+    say(`continuing from step ${formatCount(record.step)} (${formatDuration(record.seconds)} of training so far)`);
+  }
+  const checkpoint = async (finished: boolean): Promise<number> => {
+    const { loss } = await heldOut.run();
+    const { step, seconds, tokens, smoothedLoss } = record;
+    await saveState(out, await trainer.state.state(), { identity, step, seconds, tokens, finished });
+    appendFileSync(
+      join(out, CURVE),
+      `${[step, tokens, seconds.toFixed(1), trainer.pace.lr(step), smoothedLoss, loss].join(",")}\n`,
+    );
+    return loss;
+  };
+  if (!existsSync(join(out, CURVE)))
+    writeFileSync(join(out, CURVE), "step,tokens,seconds,lr,train_loss,held_out_loss\n");
+  const total = minutes === undefined ? train.steps : Math.round(minutes * 60);
+  const progress = startProgress(context.progress, "pretrain", total);
   let lastCheckpoint = performance.now();
   try {
-    const breathe = breather();
-    while (!done()) {
-      await breathe();
-      const before = performance.now();
-      const batch = stream.batch(step);
-      const outputs = await trainStep(maskedInputs(batch));
-      const [loss, norm] = [await outputs.loss.item(), await outputs.norm.item()];
-      step++;
-      tokens += batch.rows * batch.length;
-      seconds += (performance.now() - before) / 1000;
-      if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
-        throw new RunError(
-          `pretraining: loss ${loss} and gradient norm ${norm} at step ${step}; ${join(out, "state")} holds the last good state`,
+    await trainer.run({
+      diverged: (what) =>
+        new RunError(`pretraining: step ${record.step}: ${what}; ${join(out, "state")} holds the last good state`),
+      async stepped() {
+        const { step, seconds, tokens, smoothedLoss } = record;
+        progress.update(
+          minutes === undefined ? step : Math.round(seconds),
+          `step ${step} · loss ${smoothedLoss.toFixed(3)} · ${Math.round(tokens / seconds)} tokens/s`,
         );
-      }
-      // Average over about the last fifty steps.
-      smoothed = Number.isNaN(smoothed) ? loss : 0.98 * smoothed + 0.02 * loss;
-      progress.update(
-        minutes === undefined ? step : Math.round(seconds),
-        `step ${step} · loss ${smoothed.toFixed(3)} · ${Math.round(tokens / seconds)} tokens/s`,
-      );
-      if (performance.now() - lastCheckpoint > train.checkpointMinutes * 60_000 && !done()) {
+        const due = performance.now() - lastCheckpoint > train.checkpointMinutes * 60_000;
+        if (!due || trainer.pace.done()) return;
         const heldOutLoss = await checkpoint(false);
         progress.line(
-          `step ${formatCount(step)} · train loss ${smoothed.toFixed(4)} · held-out loss ${heldOutLoss.toFixed(4)} · ${formatDuration(seconds)}`,
+          `step ${formatCount(step)} · train loss ${smoothedLoss.toFixed(4)} · held-out loss ${heldOutLoss.toFixed(4)} · ${formatDuration(seconds)}`,
         );
         lastCheckpoint = performance.now();
         context.onCheckpoint?.(step);
-      }
-    }
+      },
+    });
   } finally {
     progress.stop();
   }
   const heldOutLoss = await checkpoint(true);
-  await publish(model, context, config, { step, tokens, seconds, heldOutLoss });
-  const outcome = { steps: step, tokens, seconds, parameters: model.parameterCount, heldOutLoss };
-  model.dispose();
-  return outcome;
+  const { step, tokens, seconds } = record;
+  await publish(base, context, config, { step, tokens, seconds, heldOutLoss });
+  trainer.dispose();
+  const { total: parameters } = shapeOf(base.model, base.kind);
+  return { steps: step, tokens, seconds, parameters, heldOutLoss };
 }
 
-/** The least that the sizes ask for: weights with gradients and moments, logits of what is masked. */
-function requirePretrainMemory({ model, corpus, train }: PretrainConfig, vocab: number, device: string): void {
-  const { hidden, intermediate, layers, positions } = model;
-  const total = layers * (4 * hidden * hidden + 2 * hidden * intermediate) + (vocab + positions) * hidden;
-  requireBaseMemory({ architecture: "BertForMaskedLM", total }, "f32", device);
+function heldOutEvaluator(
+  { seed, train }: PretrainConfig,
+  { dev, multiple, scorer }: TaskData,
+  base: Base,
+  device: Device,
+): ReturnType<typeof evaluator> {
+  const own = deriveSeed(seed, "held-out");
+  const order = byTokens(dev.lengths, train.tokensPerBatch, multiple, own);
+  const cursor = new DataCursor(dev, { order, multiple, seed: own });
+  const count = Math.min(HELD_OUT_BATCHES, order.batches);
+  const batches = Array.from({ length: count }, (_, at) => cursor.parts(at)).flat();
+  return evaluator({ task: maskedLm, base, metrics: [], batches: () => batches, scorer }, device);
+}
+
+function tokensOf({ train }: TaskData): number {
+  // each text has a token before and one after it
+  return train.lengths.reduce((sum, length) => sum + length - 2, 0);
+}
+
+/** The least that the sizes ask for: the weights, logits of what is masked. */
+function requirePretrainMemory(
+  { model, corpus, train }: PretrainConfig,
+  plan: BasePlan,
+  vocab: number,
+  device: string,
+): void {
+  requireBaseMemory(shapeOf(shapeModel(plan), maskedLm.kind), "f32", device);
   const logits = 4 * corpus.masking * train.tokensPerBatch * vocab;
   requireMemory(
     logits + 4 * train.tokensPerBatch * Math.max(model.hidden, model.intermediate),
@@ -214,26 +217,15 @@ function requirePretrainMemory({ model, corpus, train }: PretrainConfig, vocab: 
 
 /** The checkpoint in Hugging Face form, with the tokenizer beside it. */
 async function publish(
-  model: MaskedModel,
+  base: Base,
   context: PretrainContext,
   config: PretrainConfig,
   numbers: Record<string, number>,
 ): Promise<void> {
-  await model.save(context.out);
+  await savePretrained(base.model, context.out);
   copyTokenizer(tokenizerFolder(context.dataFolder, null), context.out);
   writeFileSync(
     join(context.out, "pretraining.json"),
     `${JSON.stringify({ config, minutes: context.minutes ?? null, ...numbers, machine: context.machine }, null, 2)}\n`,
   );
-}
-
-/** `inputIds` i32, `attentionMask` bool `[rows, length]`; `positions`, `labels` i32 `[slots]`. */
-function maskedInputs(batch: MaskedBatch): CompileInputs {
-  const shape = [batch.rows, batch.length];
-  return {
-    inputIds: { data: batch.inputIds, shape, dtype: "i32" },
-    attentionMask: { data: batch.attentionMask, shape, dtype: "bool" },
-    positions: { data: batch.positions, shape: [batch.positions.length], dtype: "i32" },
-    labels: { data: batch.labels, shape: [batch.labels.length], dtype: "i32" },
-  };
 }

@@ -4,12 +4,13 @@
  */
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openFile, SafetensorsFile, serialize, type Parameter, type StoredTensor } from "@lowrank/tensor";
+import { openFile, SafetensorsFile, serialize, type StoredTensor } from "@lowrank/tensor";
 import { parseJson } from "@lowrank/tensor/check";
 import { z } from "zod";
 import { validate } from "../config/validate.ts";
 import { readText } from "../data/read-file.ts";
 import { asInput, InputError } from "../errors.ts";
+import type { Json, Saved } from "../train/state.ts";
 import { checkDigests, requireListed, writeDigests } from "../store/digests.ts";
 
 export interface Counters {
@@ -20,24 +21,24 @@ export interface Counters {
   readonly seconds: number;
   readonly tokens: number;
   readonly finished: boolean;
+  /** The small values of the training's state, part by part. */
+  readonly values: Json;
 }
-
-/** Every tensor that training changes, by name. */
-export type StateTensors = ReadonlyMap<string, Parameter>;
 
 const TENSORS = "tensors.safetensors";
 const COUNTERS = "counters.json";
 
 /** Writes the state durably. */
-export async function saveState(out: string, tensors: StateTensors, reached: Counters): Promise<void> {
+export async function saveState(
+  out: string,
+  { values, tensors }: Saved,
+  reached: Omit<Counters, "values">,
+): Promise<void> {
   const [fresh, current, previous] = [join(out, ".state-new"), join(out, "state"), join(out, ".state-previous")];
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true });
-  const entries = new Map<string, StoredTensor>();
-  for (const [name, parameter] of tensors)
-    entries.set(name, { dtype: parameter.dtype, shape: parameter.shape, data: await parameter.data() });
-  writeFileSync(join(fresh, TENSORS), serialize(entries), { flush: true });
-  writeFileSync(join(fresh, COUNTERS), JSON.stringify(reached), { flush: true });
+  writeFileSync(join(fresh, TENSORS), serialize(tensors), { flush: true });
+  writeFileSync(join(fresh, COUNTERS), JSON.stringify({ ...reached, values }), { flush: true });
   writeDigests(fresh);
   rmSync(previous, { recursive: true, force: true });
   if (existsSync(current)) renameSync(current, previous);
@@ -51,8 +52,10 @@ const counters = z.strictObject({
   seconds: z.number().min(0),
   tokens: z.number().int().min(0),
   finished: z.boolean(),
-}) satisfies z.ZodType<Counters>;
-const LARGEST_COUNTERS = 2 ** 16;
+  values: z.looseObject({}, { error: "an older version wrote it; delete the folder to begin anew" }),
+}) as unknown as z.ZodType<Counters>;
+/** A regularizer and a loss for each of a million steps. */
+const LARGEST_COUNTERS = 2 ** 26;
 
 /** Counters of the state in `out`, if there is one. A crash between two renames leaves the previous state. @throws InputError for a state that is not what was written, or not of this pre-training */
 export function readCounters(out: string, identity: string): Counters | undefined {
@@ -74,11 +77,16 @@ export function readCounters(out: string, identity: string): Counters | undefine
   return read;
 }
 
-/** Copies the state's values into the tensors. */
-export async function loadState(out: string, tensors: StateTensors): Promise<void> {
+/** The state that these counters belong to. */
+export async function loadState(out: string, { values }: Counters): Promise<Saved> {
   const file = await SafetensorsFile.open(await openFile(join(stateFolder(out)!, TENSORS)));
-  for (const [name, parameter] of tensors) parameter.write((await file.read(name)).data);
-  await file.close();
+  try {
+    const tensors = new Map<string, StoredTensor>();
+    for (const name of file.names) tensors.set(name, await file.read(name));
+    return { values, tensors };
+  } finally {
+    await file.close();
+  }
 }
 
 function stateFolder(out: string): string | undefined {

@@ -33,6 +33,8 @@ export interface Adaptation {
   readonly adapter?: Adapter;
   /** Decides ranks while training; absent where ranks are fixed. */
   readonly allocator?: AdaptiveMethod;
+  /** Which gradients it sees: before clipping or after. Absent: it is given both. */
+  readonly allocatorSees?: "raw" | "clipped" | undefined;
   /** Writes what a run leaves. Ranks that an allocation did not keep are cut off first, for good. */
   save(folder: string, allocation?: AllocationRecord): Promise<void>;
 }

@@ -26,6 +26,12 @@ export interface LabelledItems {
   readonly classes: number;
 }
 
+/** Items of a language model: the summed loss of some tokens, and how many of them count. */
+export interface TokenItems {
+  readonly loss: number;
+  readonly counted: number;
+}
+
 /** Value and details of metrics after their counts, in order, as results hold them. */
 export function measured(metrics: readonly Metric[], counts: ReadonlyMap<Metric, unknown>): Record<string, unknown> {
   return Object.fromEntries(

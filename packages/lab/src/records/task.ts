@@ -41,7 +41,7 @@ export interface LeastNeeds extends BaseNeeds {
 
 /** Collects what an evaluation reads from the device, batch by batch. */
 export interface Scorer<Items = unknown> {
-  /** What metrics count of a batch. `outputs` are those of `Task.outputs`, as f64. */
+  /** What metrics count of a batch. `outputs` are those of `Task.outputs`, the summed `loss` among them, as f64. */
   take(batch: Batch, outputs: Readonly<Record<string, Float64Array>>): Items;
   /** Once all batches were taken. */
   finish(): Scored;

@@ -2,6 +2,7 @@
 import type { Device } from "@lowrank/tensor";
 import { shapeOf } from "../bases/shape.ts";
 import { baseStorage } from "../bases/storage.ts";
+import { DataCursor } from "../data/cursor.ts";
 import type { Batch } from "../data/examples.ts";
 import type { TaskData, TaskEnvironment } from "../records/task.ts";
 import type { ParameterCounts, ModuleRow } from "../store/result.ts";
@@ -10,12 +11,12 @@ import { metricsOf, prepareTask, taskOf } from "../tasks/prepare.ts";
 import { formatBytes, formatCount, formatDuration } from "../text/format.ts";
 import { renderTable } from "../text/table.ts";
 import { adaptBase } from "../train/adapt.ts";
-import { epochBatches, evaluationBatches } from "../train/batches.ts";
+import { cursorOptions, evaluationBatches } from "../train/batches.ts";
 import { evaluator } from "../train/evaluate.ts";
 import { moduleTableProof, parameterCountProof, demand } from "../train/proofs.ts";
-import { totalSteps } from "../train/loop.ts";
+import { totalSteps } from "../train/train.ts";
 import { plannedMemory } from "../train/memory.ts";
-import { trainingStep } from "../train/step.ts";
+import { TrainingStep } from "../train/step.ts";
 import { moduleTable } from "./module-table.ts";
 import { type PeakRss, type PlannedMemory, ProcessMemory, startMemory } from "./peak-rss.ts";
 import type { StudyRun } from "./plan-study.ts";
@@ -84,17 +85,24 @@ async function forecast(
       moduleTableProof(adapted.modules, predicted),
       parameterCountProof(adapted.counts, adapted.trainable, predicted),
     ]);
-    const step = trainingStep(task, adapted, config.train, () => config.train.lr, seed, device);
+    const step = new TrainingStep(
+      task,
+      adapted,
+      { ...config.train, lr: () => config.train.lr, dropoutSeed: seed },
+      device,
+    );
     const shape = { rows: config.train.batchSize, multiple: data.multiple };
-    const batches = [...epochBatches(data.train, shape, seed, 0)];
-    const middle = [...batches].sort((a, b) => a.length - b.length)[batches.length >> 1]!;
-    const { inputs } = middle;
-    for (let i = 0; i < 2; i++) await step.run(inputs);
+    const order = cursorOptions(config.train, data.train, data.multiple, seed);
+    const cursor = new DataCursor(data.train, order);
+    const batches = Array.from({ length: order.order.batches }, (_, at) => cursor.parts(at));
+    const middle = [...batches].sort((a, b) => a[0]!.length - b[0]!.length)[batches.length >> 1]!;
+    for (let i = 0; i < 2; i++) await step.run(middle);
     const started = performance.now();
-    for (let i = 0; i < MEASURED_STEPS; i++) await step.run(inputs);
+    for (let i = 0; i < MEASURED_STEPS; i++) await step.run(middle);
     const secondsPerStep = (performance.now() - started) / 1000 / MEASURED_STEPS;
     const persistentBytes = device.memory().persistent;
-    const plans = batchShapes(batches).map((batch) => step.plan(batch.inputs));
+    const plans = batches.flatMap((parts) => partShapes(parts));
+    const trainingPlans = byShape(plans).map(({ batch, parts }) => step.plan(batch.inputs, parts));
     const evaluated = [...evaluationBatches(data.dev, shape)];
     const evaluation = evaluator(
       {
@@ -107,7 +115,7 @@ async function forecast(
       device,
     );
     const evaluationPlans = batchShapes(evaluated).map((batch) => evaluation.plan(batch.inputs));
-    const all = [...plans, ...evaluationPlans];
+    const all = [...trainingPlans, ...evaluationPlans];
     step.dispose();
     return {
       config: config.name,
@@ -126,6 +134,26 @@ async function forecast(
   } finally {
     model.dispose();
   }
+}
+
+/** A part, and how many its batch has. */
+interface Part {
+  readonly batch: Batch;
+  readonly parts: number;
+}
+
+function partShapes(parts: readonly Batch[]): Part[] {
+  return parts.map((batch) => ({ batch, parts: parts.length }));
+}
+
+/** One part of each shape, in the order in which shapes are met. */
+function byShape(parts: readonly Part[]): Part[] {
+  const shapes = new Map<string, Part>();
+  for (const part of parts) {
+    const shape = `${part.batch.rows}×${part.batch.length}, ${part.parts === 1 ? "whole" : "in parts"}`;
+    if (!shapes.has(shape)) shapes.set(shape, part);
+  }
+  return [...shapes.values()];
 }
 
 /** One batch of each length, in the order in which lengths are met. */

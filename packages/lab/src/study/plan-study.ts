@@ -11,7 +11,7 @@ import type { RunResult } from "../store/result.ts";
 import type { RunStore } from "../store/run-store.ts";
 import type { TaskEnvironment } from "../records/task.ts";
 import { dataIdentity, taskOf } from "../tasks/prepare.ts";
-import type { RunRequest } from "../train/run.ts";
+import type { RunRequest } from "../train/request.ts";
 import { methods } from "../methods/registry.ts";
 import { requireBaseMemory, requireMemory, requireTrainingMemory } from "./needs.ts";
 

@@ -14,7 +14,7 @@ import { metricsOf, prepareTask, taskOf } from "../tasks/prepare.ts";
 import { formatDuration } from "../text/format.ts";
 import { type ProgressMode, startProgress } from "../text/progress.ts";
 import { checkSteps } from "../train/adapt.ts";
-import { totalSteps } from "../train/loop.ts";
+import { totalSteps } from "../train/train.ts";
 import { executeRun } from "../train/run.ts";
 import type { StudyRun } from "./plan-study.ts";
 import { ProcessMemory, startMemory } from "./peak-rss.ts";

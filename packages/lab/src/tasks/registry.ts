@@ -1,7 +1,8 @@
 /** The tasks there are: a file beside this one and a line here; programs and plugins add theirs with `tasks.register`. */
 import { Registry } from "../records/registry.ts";
 import type { Task } from "../records/task.ts";
+import { maskedLm } from "./masked-lm.ts";
 import { plantedRanks } from "./planted-rank.ts";
 import { sst2 } from "./sst2.ts";
 
-export const tasks: Registry<Task> = new Registry<Task>("task", [sst2, plantedRanks]);
+export const tasks: Registry<Task> = new Registry<Task>("task", [sst2, plantedRanks, maskedLm]);

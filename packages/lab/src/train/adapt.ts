@@ -18,6 +18,8 @@ export interface AdaptedBase {
   readonly counts: ParameterCounts;
   /** Decides ranks while training; absent where ranks are fixed. */
   readonly allocator?: AdaptiveMethod;
+  /** Gradients that it sees, where the config says so; else it chooses. */
+  readonly allocatorSees?: Adaptation["allocatorSees"];
   /** Writes `adapter/` in PEFT form, or `checkpoint/` in Hugging Face form. */
   readonly save: Adaptation["save"];
   /** Singular values of each module's update of low rank, as many as it has ranks, largest first; none without such. */
@@ -34,7 +36,7 @@ export async function adaptBase(
 ): Promise<AdaptedBase> {
   base.precision = precisionPolicy(options.precision);
   if (options.gradientCheckpointing) gradientCheckpointing(base.model);
-  const { adapter, allocator, save } = await method.adapt(base, options, context);
+  const { adapter, allocator, allocatorSees, save } = await method.adapt(base, options, context);
   const weights = base.weights();
   const trainable = weights.filter(({ weight }) => weight.trainable);
   const { total, percent, trainable: trained, effective } = parameterReport(base.model);
@@ -46,6 +48,7 @@ export async function adaptBase(
     counts: { trainable: trained, effective, total, percent },
     save,
     ...(allocator === undefined ? {} : { allocator }),
+    ...(allocatorSees === undefined ? {} : { allocatorSees }),
     spectra: async () => (adapter === undefined ? new Map() : spectraOf(adapter)),
     async trainableBytes() {
       const entries = new Map<string, StoredTensor>();

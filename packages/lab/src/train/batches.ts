@@ -1,13 +1,31 @@
-/** Training and evaluation order as batches. */
+/** From the words of a study to the order of training, and the batches of an evaluation. */
+import type { TrainOptions } from "../config/study.ts";
+import type { Cut, CursorOptions } from "../data/cursor.ts";
 import type { Batch, BatchShape, Examples } from "../data/examples.ts";
-import { evaluationGroups, trainingGroups } from "../data/length-groups.ts";
+import { evaluationGroups } from "../data/length-groups.ts";
+import { acrossLengths, shuffledRows, type RowOrder } from "../data/orders.ts";
 import { deriveSeed } from "../random/seeds.ts";
 
-/** Batches of one epoch; the order depends on the run's seed and the epoch only. */
-export function* epochBatches(examples: Examples, shape: BatchShape, seed: number, epoch: number): Generator<Batch> {
-  const groups = trainingGroups(examples.lengths, shape.rows, deriveSeed(seed, `data-order/${epoch}`));
-  for (const [i, group] of groups.entries())
-    yield examples.batch(group, shape, deriveSeed(seed, `batch/${epoch}/${i}`));
+export type BatchWords = Pick<TrainOptions, "batchSize" | "grouping" | "microBatch">;
+
+/** Parts of a batch that is computed in groups of like length, where nothing says how many rows each has. */
+const LENGTH_GROUPS = 4;
+
+/**
+ * How a run goes through its data. @param seed root seed of the run
+ * @param given an order from outside, in place of the study's
+ */
+export function cursorOptions(
+  { batchSize, grouping = "across", microBatch }: BatchWords,
+  { lengths, count }: Examples,
+  multiple: number,
+  seed: number,
+  given?: RowOrder,
+): CursorOptions {
+  const order =
+    given ?? (grouping === "across" ? acrossLengths(lengths, batchSize, seed) : shuffledRows(count, batchSize, seed));
+  const within: Cut = { rows: microBatch ?? Math.ceil(batchSize / LENGTH_GROUPS), byLength: true };
+  return { order, multiple, seed, cut: grouping === "within-batch" ? within : { rows: microBatch } };
 }
 
 /** Batches that cover the set once, by length. */

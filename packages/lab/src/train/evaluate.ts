@@ -50,8 +50,8 @@ export function evaluator({ task, base, metrics, batches, scorer }: EvaluationPa
       await breathe();
       const outputs = await forward(batch.inputs);
       const values: Record<string, Float64Array> = {};
-      for (const [name, tensor] of Object.entries(outputs)) if (name !== "loss") values[name] = await tensor.floats();
-      total += await outputs["loss"]!.item();
+      for (const [name, tensor] of Object.entries(outputs)) values[name] = await tensor.floats();
+      total += values["loss"]![0]!;
       counted += batch.counted;
       examples += batch.members.length;
       const items = scores.take(batch, values);

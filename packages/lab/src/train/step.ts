@@ -1,36 +1,35 @@
-/** The compiled training step: batch in, loss and gradient norm out, parameters and moments updated in place. */
-import {
-  AdamW,
-  clipGradNorm,
-  decayGroups,
-  Rngs,
-  gradNorm,
-  constantSchedule,
-  cosineSchedule,
-  linearSchedule,
-  LossScaler,
-  type Schedule,
-  type Weight,
-} from "@lowrank/nn";
+/**
+ * The training step: gradients of a batch, added up part by part where it is computed in parts (`accumulate`), and one update (`apply`). A
+ * batch that is one part is one compiled program; parameters and moments are updated in place.
+ *
+ * The loss of several parts is that of the undivided batch: the sum over all targets that count, divided by how many the whole batch has,
+ * never a mean of the parts' means. Between the two, where gradients are ready and nothing has moved yet, is the place of an all-reduce.
+ */
+import { clipGradNorm, gradNorm, LossScaler, Rngs, type Optimizer, type Weight } from "@lowrank/nn";
 import type { AllocationStep } from "@lowrank/peft";
 import {
   bytesOf,
   compile,
   grad,
   ops,
+  type Compiled,
   type CompiledInfo,
   type CompileInputs,
   type Device,
   type DType,
   type DTypeTrace,
+  type Parameter,
   type Tensor,
 } from "@lowrank/tensor";
 import type { TrainOptions } from "../config/study.ts";
+import type { Batch } from "../data/examples.ts";
 import type { Task } from "../records/task.ts";
 import type { AdaptedBase } from "./adapt.ts";
+import { optimizerOf, type OptimizerWords } from "./optimizers.ts";
+import { parametersPart, valuesPart, type Stateful } from "./state.ts";
 
 export interface StepResult {
-  /** Mean cross-entropy over the batch's real rows. */
+  /** Mean loss over what counts in the batch. */
   readonly loss: number;
   /** Global gradient norm before clipping. */
   readonly norm: number;
@@ -41,110 +40,274 @@ export interface StepResult {
   readonly allocation: AllocationStep | undefined;
 }
 
-type StepOutputs = Record<string, Tensor>;
+type Outputs = Record<string, Tensor>;
+type Inputs = Readonly<Record<string, Tensor>>;
 
-export interface TrainingStep {
-  run(inputs: CompileInputs): Promise<StepResult>;
-  /** The plan for inputs of these shapes, known without running. */
-  plan(inputs: CompileInputs): CompiledInfo;
-  /** One plan per batch shape so far, in the order in which they were met. */
-  plans(): readonly CompiledInfo[];
-  /** dtypes of the step that ran, read off its graph; undefined before the first. */
-  dtypes(): DTypeTrace | undefined;
+/** Gradients, unscaled; `finite` where a loss scaler looks at them. */
+interface Gradients {
+  readonly loss: Tensor;
+  readonly grads: readonly Tensor[];
+  readonly finite: Tensor | undefined;
+}
+
+/** What trains: a base with a method on it. */
+export type Trainable = Pick<AdaptedBase, "base" | "trainable" | "allocator" | "allocatorSees">;
+
+export interface StepOptions extends OptimizerWords {
+  readonly clip: TrainOptions["clip"];
+  /** Learning rate after that many finished steps. */
+  readonly lr: (finished: number) => number;
+  readonly dropoutSeed: number;
+}
+
+/** Input of the accumulating program beside the batch: targets that count in all of it. */
+const COUNTED = "counted.in.batch";
+
+export class TrainingStep {
   readonly scaler: LossScaler | undefined;
-  /** Bytes of the optimizer's moments and the allocator's averages. */
-  stateBytes(): number;
-  /** Frees the optimizer's state. */
-  dispose(): void;
-}
+  readonly #task: Pick<Task, "loss">;
+  readonly #adapted: Trainable;
+  readonly #options: StepOptions;
+  readonly #device: Device;
+  readonly #rngs: Rngs;
+  readonly #optimizer: Optimizer;
+  readonly #whole: Compiled<Outputs>;
+  readonly #accumulating: Compiled<Outputs>;
+  readonly #applying: Compiled<Outputs>;
+  /** Sums of gradients, zero between two steps; made when a batch first comes in parts. */
+  #sums: Parameter[] | undefined;
+  /** 1 while every gradient of the batch is finite. */
+  #sound: Parameter | undefined;
 
-/** Factor on the learning rate after `step` finished steps of `total`. */
-export function scheduleOf(name: TrainOptions["schedule"], totalSteps: number, warmupSteps: number): Schedule {
-  if (name === "constant") return constantSchedule({ warmupSteps });
-  return (name === "linear" ? linearSchedule : cosineSchedule)({ totalSteps, warmupSteps });
-}
+  constructor(task: Pick<Task, "loss">, adapted: Trainable, options: StepOptions, device: Device) {
+    this.#task = task;
+    this.#adapted = adapted;
+    this.#options = options;
+    this.#device = device;
+    this.#rngs = new Rngs(device, options.dropoutSeed);
+    const named = adapted.trainable.map(({ name, weight }) => [name, weight] as const);
+    this.#optimizer = optimizerOf(named, options, options.lr);
+    // small gradients of half-precision products would be rounded to nothing; bf16 has f32's range
+    this.scaler = adapted.base.precision?.compute === "f16" ? new LossScaler() : undefined;
+    this.#whole = compile(device, (inputs: Record<string, Tensor>) => {
+      const loss = this.#forward(inputs, "mean");
+      const extra = adapted.allocator?.regularizer();
+      return this.#update(this.#backward(loss, extra === undefined ? loss : ops.add(loss, extra)), extra);
+    });
+    this.#accumulating = compile(device, (inputs: Record<string, Tensor>) => this.#add(inputs));
+    this.#applying = compile(device, () => this.#applySums());
+  }
 
-/** @param lr learning rate after `step` finished steps */
-export function trainingStep(
-  task: Pick<Task, "loss">,
-  adapted: AdaptedBase,
-  options: TrainOptions,
-  lr: (step: number) => number,
-  dropoutSeed: number,
-  device: Device,
-): TrainingStep {
-  const { base } = adapted;
-  const rngs = new Rngs(device, dropoutSeed);
-  const optimizer = new AdamW(
-    decayGroups(
-      adapted.trainable.map(({ name, weight }) => [name, weight] as const),
-      options.weightDecay,
-    ),
-    {
-      lr,
-      betas: options.betas,
-      eps: options.eps,
-    },
-  );
-  const { allocator } = adapted;
-  // small gradients of half-precision products would be rounded to nothing; bf16 has f32's range
-  const scaler = base.precision?.compute === "f16" ? new LossScaler() : undefined;
-  const update = (inputs: Record<string, Tensor>): StepOutputs => {
-    base.model.train(rngs);
-    const loss = task.loss(base, inputs, "mean");
-    const extra = allocator?.regularizer();
-    const objective = extra === undefined ? loss : ops.add(loss, extra);
-    const scaled = grad(scaler === undefined ? objective : scaler.scaleLoss(objective), optimizer.parameters);
-    const { grads: raw, finite } = scaler === undefined ? { grads: scaled, finite: undefined } : scaler.unscale(scaled);
-    const { grads, norm } =
-      options.clip === null ? { grads: raw, norm: gradNorm(raw) } : clipGradNorm(raw, options.clip);
-    optimizer.step(grads, finite);
+  /** One optimizer step on a batch that is computed in these parts. */
+  async run(parts: readonly Batch[]): Promise<StepResult> {
+    if (parts.length === 1) return this.#finish(await this.#whole(parts[0]!.inputs));
+    const counted = parts.reduce((sum, part) => sum + part.counted, 0);
+    const draws = this.#rngs.step;
+    let [loss, row] = [0, 0];
+    for (const part of parts) {
+      // each row draws as it would in the undivided batch
+      this.#rngs.step = draws;
+      this.#rngs.firstRow = row;
+      loss += await this.accumulate(part, counted);
+      row += part.members.length;
+    }
+    this.#rngs.step = draws + 1;
+    this.#rngs.firstRow = 0;
+    return this.apply(loss);
+  }
+
+  /**
+   * Adds the gradients of a part. Returns its part of the loss.
+   * @param counted targets that count in the whole batch
+   */
+  async accumulate(part: Batch, counted: number): Promise<number> {
+    this.#buffers();
+    const share = { data: Float64Array.of(counted), shape: [1], dtype: this.#device.defaultFloat };
+    const { loss } = await this.#accumulating({ ...part.inputs, [COUNTED]: share });
+    return loss!.item();
+  }
+
+  /** Updates by what was accumulated. @param loss of the whole batch */
+  async apply(loss: number): Promise<StepResult> {
+    return { ...(await this.#finish(await this.#applying({}), loss)), loss };
+  }
+
+  #forward(inputs: Inputs, reduction: "mean" | "sum"): Tensor {
+    const { base } = this.#adapted;
+    base.model.train(this.#rngs);
+    return this.#task.loss(base, inputs, reduction);
+  }
+
+  #backward(loss: Tensor, objective: Tensor): Gradients {
+    const { scaler } = this;
+    const scaled = grad(scaler === undefined ? objective : scaler.scaleLoss(objective), this.#optimizer.parameters);
+    return { loss, ...(scaler === undefined ? { grads: scaled, finite: undefined } : scaler.unscale(scaled)) };
+  }
+
+  #update({ loss, grads: raw, finite }: Omit<Gradients, "loss"> & { loss?: Tensor }, extra?: Tensor): Outputs {
+    const { clip } = this.#options;
+    const { allocator, allocatorSees } = this.#adapted;
+    const { grads, norm } = clip === null ? { grads: raw, norm: gradNorm(raw) } : clipGradNorm(raw, clip);
+    this.#optimizer.step(grads, finite);
     const byWeight = (list: readonly Tensor[]): ReadonlyMap<Weight, Tensor> =>
-      new Map(optimizer.weights.map((w, i) => [w, list[i]!]));
-    const report = allocator?.afterStep({ raw: byWeight(raw), clipped: byWeight(grads) }, finite);
+      new Map(this.#optimizer.weights.map((w, i) => [w, list[i]!]));
+    const report = allocator?.afterStep(
+      {
+        raw: byWeight(allocatorSees === "clipped" ? grads : raw),
+        clipped: byWeight(allocatorSees === "raw" ? raw : grads),
+      },
+      finite,
+    );
     return {
-      loss,
+      ...(loss === undefined ? {} : { loss }),
       norm,
       ...(extra === undefined ? {} : { extra }),
       ...(finite === undefined ? {} : { finite }),
       ...(report === undefined ? {} : { report }),
     };
-  };
-  const compiled = compile(device, update);
-  return {
-    scaler,
-    async run(inputs) {
-      const out: StepOutputs = await compiled(inputs);
-      const skipped = out["finite"] !== undefined && (await out["finite"].item()) === 0;
-      if (skipped) {
-        optimizer.revoke();
-        allocator?.revoke();
-      }
-      const loss = await out["loss"]!.item();
-      scaler?.update(!skipped, loss);
-      const allocation =
-        skipped || out["report"] === undefined ? undefined : allocator?.check(await out["report"].floats());
-      return {
-        loss,
-        norm: await out["norm"]!.item(),
-        regularizer: out["extra"] === undefined ? 0 : await out["extra"].item(),
-        skipped,
-        allocation,
-      };
-    },
-    dtypes: () => compiled.info()[0]?.dtypes,
-    stateBytes: () =>
-      [...optimizer.state().values(), ...(allocator?.state().values() ?? [])].reduce(
-        (sum, p) => sum + p.size * bytesOf(p.dtype),
-        0,
+  }
+
+  #buffers(): { sums: Parameter[]; sound: Parameter } {
+    const float = this.#device.defaultFloat;
+    this.#sums ??= this.#optimizer.weights.map(({ size, shape, parameter }) =>
+      this.#device.parameter(new Float64Array(size), shape, parameter.dtype),
+    );
+    this.#sound ??= this.#device.parameter(Float64Array.of(1), [], float);
+    return { sums: this.#sums, sound: this.#sound };
+  }
+
+  #add(inputs: Record<string, Tensor>): Outputs {
+    const { [COUNTED]: counted, ...rest } = inputs;
+    const { sums, sound } = this.#buffers();
+    const loss = ops.div(this.#forward(rest, "sum"), ops.reshape(counted!, []));
+    const { grads, finite } = this.#backward(loss, loss);
+    sums.forEach((sum, i) => {
+      const next = ops.add(sum.value, grads[i]!);
+      sum.assign(finite === undefined ? next : ops.where(finite, next, sum.value));
+    });
+    if (finite !== undefined) sound.assign(ops.where(finite, sound.value, 0));
+    return { loss };
+  }
+
+  #applySums(): Outputs {
+    const { sums, sound } = this.#buffers();
+    const extra = this.#adapted.allocator?.regularizer();
+    const own = extra === undefined ? undefined : grad(extra, this.#optimizer.parameters);
+    const grads = sums.map((sum, i) => (own === undefined ? sum.value : ops.add(sum.value, own[i]!)));
+    const finite = this.scaler === undefined ? undefined : ops.gt(sound.value, 0);
+    const outputs = this.#update({ grads, finite }, extra);
+    for (const sum of sums) sum.assign(this.#device.zeros(sum.shape, sum.dtype));
+    if (this.scaler !== undefined) sound.assign(ops.add(this.#device.zeros([], sound.dtype), 1));
+    return outputs;
+  }
+
+  async #finish(out: Outputs, known?: number): Promise<StepResult> {
+    const { allocator } = this.#adapted;
+    const skipped = out["finite"] !== undefined && (await out["finite"].item()) === 0;
+    if (skipped) {
+      this.#optimizer.revoke();
+      allocator?.revoke();
+    }
+    const loss = known ?? (await out["loss"]!.item());
+    this.scaler?.update(!skipped, loss);
+    const allocation =
+      skipped || out["report"] === undefined ? undefined : allocator?.check(await out["report"].floats());
+    return {
+      loss,
+      norm: await out["norm"]!.item(),
+      regularizer: out["extra"] === undefined ? 0 : await out["extra"].item(),
+      skipped,
+      allocation,
+    };
+  }
+
+  /** The plan for parts of these shapes, known without running. @param parts how many parts a batch has */
+  plan(inputs: CompileInputs, parts = 1): CompiledInfo {
+    if (parts === 1) return this.#whole.plan(specsOf(inputs));
+    this.#buffers();
+    return this.#accumulating.plan({
+      ...specsOf(inputs),
+      [COUNTED]: { shape: [1], dtype: this.#device.defaultFloat },
+    });
+  }
+
+  /** One plan per batch shape so far, in the order in which they were met. */
+  plans(): readonly CompiledInfo[] {
+    return [...this.#whole.info(), ...this.#accumulating.info(), ...this.#applying.info()];
+  }
+
+  /** dtypes of the step that ran, read off its graph; undefined before the first. */
+  dtypes(): DTypeTrace | undefined {
+    return (this.#whole.info()[0] ?? this.#accumulating.info()[0])?.dtypes;
+  }
+
+  /** Bytes of the optimizer's moments, the allocator's averages and sums of gradients. */
+  stateBytes(): number {
+    const { allocator } = this.#adapted;
+    return [...this.#optimizer.state().values(), ...(allocator?.state().values() ?? []), ...(this.#sums ?? [])].reduce(
+      (sum, p) => sum + p.size * bytesOf(p.dtype),
+      0,
+    );
+  }
+
+  /** Parts of a training's state: weights, moments, random keys, loss scale, and what an allocator decided. */
+  parts(): Record<string, Stateful> {
+    const [rngs, optimizer, scaler] = [this.#rngs, this.#optimizer, this.scaler];
+    const { allocator, trainable } = this.#adapted;
+    const weights = new Map(trainable.map(({ name, weight }) => [name, weight]));
+    return {
+      weights: parametersPart(
+        () => new Map([...weights].map(([name, weight]) => [name, weight.parameter])),
+        () => null,
+        () => this.#forget(),
       ),
-    plan: (inputs) => compiled.plan(specsOf(inputs)),
-    plans: () => compiled.info(),
-    dispose: () => {
-      optimizer.dispose();
-      allocator?.dispose();
-    },
-  };
+      optimizer: parametersPart(
+        () => optimizer.state(),
+        () => ({ steps: optimizer.steps }),
+        ({ steps }) => void (optimizer.steps = steps),
+      ),
+      random: valuesPart(
+        () => ({ step: rngs.step }),
+        ({ step }) => void (rngs.step = step),
+      ),
+      ...(scaler === undefined
+        ? {}
+        : {
+            scaler: valuesPart(
+              () => ({ ...scaler.state, skipped: scaler.skipped }),
+              ({ skipped, ...state }) => {
+                scaler.restore(state);
+                scaler.skipped = skipped;
+              },
+            ),
+          }),
+      ...(allocator === undefined
+        ? {}
+        : {
+            allocator: parametersPart(
+              () => allocator.state(),
+              () => ({ steps: allocator.steps, choices: allocator.choices }),
+              ({ steps, choices }) => {
+                allocator.steps = steps;
+                allocator.choices = choices;
+              },
+            ),
+          }),
+    };
+  }
+
+  /** A step that ended half-way has left gradients that belong to no state. */
+  #forget(): void {
+    for (const sum of this.#sums ?? []) sum.write(new Float64Array(sum.size));
+    this.#sound?.write(Float64Array.of(1));
+  }
+
+  /** Frees what belongs to training alone. */
+  dispose(): void {
+    this.#optimizer.dispose();
+    this.#adapted.allocator?.dispose();
+    for (const parameter of [...(this.#sums ?? []), this.#sound]) parameter?.dispose();
+  }
 }
 
 /** Shapes and dtypes without the values. */

@@ -73,7 +73,7 @@ export const resultJson: FuzzFormat = {
     textOf(bytes) === JSON.stringify(RESULT) ? undefined : "it is not what was written",
 };
 
-const COUNTERS: Counters = { identity: "same", step: 12, seconds: 3.5, tokens: 4096, finished: false };
+const COUNTERS: Counters = { identity: "same", step: 12, seconds: 3.5, tokens: 4096, finished: false, values: {} };
 mkdirSync(join(folder, "pretrained", "state"), { recursive: true });
 writeFileSync(join(folder, "pretrained", "state", "counters.json"), JSON.stringify(COUNTERS));
 writeFileSync(join(folder, "pretrained", "state", "tensors.safetensors"), SOUND);
@@ -82,7 +82,7 @@ writeDigests(join(folder, "pretrained", "state"));
 export const counters: FuzzFormat = {
   name: "pretrain state",
   draw: (random) =>
-    random.integer(8) === 0 ? encoder.encode(JSON.stringify(COUNTERS)) : damaged({ ...COUNTERS }, random),
+    random.integer(8) === 0 ? encoder.encode(JSON.stringify(COUNTERS)) : damaged({ ...COUNTERS, values: {} }, random),
   read(bytes) {
     tampered(join("pretrained", "state"), "counters.json", bytes);
     return readCounters(join(folder, "pretrained"), "same");

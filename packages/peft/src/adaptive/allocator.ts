@@ -30,6 +30,7 @@ export class BudgetAllocator implements AdaptiveMethod {
   readonly targetBudget: number;
   readonly rule: ScoreRule;
   steps = 0;
+  choices: readonly (readonly [number, number])[] = [];
   readonly #device: Device;
   /** Modules with at least one rank. */
   readonly #living: readonly Triplets[];
@@ -39,7 +40,6 @@ export class BudgetAllocator implements AdaptiveMethod {
   readonly #seen: Parameter;
   /** What was found wrong first: code (0: nothing), module, step. */
   readonly #alarm: Parameter;
-  readonly #choices: [number, number][] = [];
 
   constructor(
     layers: readonly Triplets[],
@@ -202,7 +202,7 @@ export class BudgetAllocator implements AdaptiveMethod {
   check(report: ArrayLike<number>): AllocationStep {
     const { select, budget, step } = this.#at(this.steps);
     this.#raise(report[1]!, report[2]!, report[3]!);
-    if (select) this.#choices.push([step, report[0]!]);
+    if (select) this.choices = [...this.choices, [step, report[0]!]];
     return { step, budget, selected: select, kept: report[0]! };
   }
 
@@ -252,7 +252,7 @@ export class BudgetAllocator implements AdaptiveMethod {
         { length: this.steps },
         (_, i) => this.schedule.at(i + 1, this.initialBudget, this.targetBudget).budget,
       ),
-      choices: this.#choices,
+      choices: this.choices,
       initialBudget: this.initialBudget,
       targetBudget: this.targetBudget,
       finalizedAt: this.steps >= finalStep ? finalStep : null,

@@ -87,5 +87,8 @@ export interface AdaptiveMethod {
   /** Finished steps; to be restored together with `state`. */
   steps: number;
 
+  /** Kept triplets after each step that chose, as [step, kept]; to be restored together with `state`. */
+  choices: readonly (readonly [number, number])[];
+
   dispose(): void;
 }

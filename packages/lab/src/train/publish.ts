@@ -1,0 +1,104 @@
+/** What a run leaves: predictions, the adapter or the checkpoint with its tokenizer, and the result that says what was done. */
+import { join } from "node:path";
+import type { AllocationRecord } from "@lowrank/peft";
+import { copyTokenizer } from "../data/word-piece.ts";
+import type { TaskData } from "../records/task.ts";
+import type { Proof, RunResult } from "../store/result.ts";
+import { BASE, type RunFolder } from "../store/run-store.ts";
+import type { AdaptedBase } from "./adapt.ts";
+import { predictionLines } from "./evaluate.ts";
+import { plannedMemory, weightBytes } from "./memory.ts";
+import type { RunRequest, RunSurroundings } from "./request.ts";
+import { LAST_GOOD, type Trained, type Workload } from "./train.ts";
+
+/** A run that has been trained and proven. */
+export interface FinishedRun {
+  readonly adapted: AdaptedBase;
+  readonly trained: Trained;
+  readonly proofs: readonly Proof[];
+  /** When the run began. */
+  readonly started: number;
+}
+
+/** Writes the files and returns the result. */
+export async function publishRun(
+  request: RunRequest,
+  { task, data }: Workload,
+  { folder, memory, device }: Pick<RunSurroundings, "folder" | "memory" | "device">,
+  { adapted, trained, proofs, started }: FinishedRun,
+): Promise<RunResult> {
+  const { config, seed } = request;
+  const predictions = predictionLines(trained.scores.scored);
+  folder.write("predictions.jsonl", predictions.text);
+  const estimate = memory.with(config.name, plannedMemory(adapted, config, trained.persistentBytes, trained.plans));
+  const report = await task.report?.(config.task, {
+    modules: adapted.modules.map(({ module }) => module),
+    allocation: trained.allocation,
+    spectra: () => adapted.spectra(),
+  });
+  const split = {
+    frozenWeights: weightBytes(adapted.frozen),
+    trainableWeights: weightBytes(adapted.trainable),
+    optimizerState: trained.stateBytes,
+    activationsAndGradients: trained.arenaBytes,
+  };
+  // from here on the adapter may be smaller than what was trained
+  await adapted.save(folder.path, trained.allocation);
+  keepTokenizer(data, folder);
+  folder.remove(LAST_GOOD);
+  const seconds = {
+    total: (performance.now() - started) / 1000,
+    training: trained.trainingSeconds,
+    perStep: trained.medianStepSeconds,
+  };
+  folder.event("finished", { ...trained.final, seconds: seconds.total });
+  return {
+    id: request.id,
+    cell: request.cell,
+    name: request.name,
+    study: request.study,
+    config: config.name,
+    method: config.method.method,
+    task: config.task.name,
+    seed,
+    resolved: config,
+    device: device.name,
+    fresh: adapted.base.fresh,
+    final: trained.final,
+    best: trained.best,
+    parameters: { ...adapted.counts, effective: effectiveCount(adapted, trained.allocation) },
+    modules: adapted.modules,
+    ...(trained.allocation === undefined ? {} : { allocation: trained.allocation }),
+    ...report,
+    ...(trained.skippedSteps === 0 && trained.lossScale === undefined
+      ? {}
+      : { lossScaling: { skipped: trained.skippedSteps, finalScale: trained.lossScale ?? null } }),
+    steps: trained.steps,
+    seconds,
+    memory: {
+      arenaBytes: trained.arenaBytes,
+      persistentBytes: trained.persistentBytes,
+      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+      ...(estimate === undefined ? {} : { estimatedPeakRssBytes: estimate.totalBytes }),
+      split,
+    },
+    predictions: { sha256: predictions.sha256, labelsSha256: predictions.labelsSha256 },
+    proofs,
+  };
+}
+
+/** Beside the adapter or the checkpoint, so that either can be used by itself. */
+function keepTokenizer({ tokenizerFolder }: TaskData, folder: RunFolder): void {
+  for (const part of ["adapter", BASE, "checkpoint"])
+    if (tokenizerFolder !== undefined && folder.has(part)) copyTokenizer(tokenizerFolder, join(folder.path, part));
+}
+
+/** Trained values that the final function uses: those of ranks that were not kept do nothing. */
+function effectiveCount({ counts, modules }: AdaptedBase, record: AllocationRecord | undefined): number {
+  if (record === undefined) return counts.effective;
+  const kept = new Map(record.modules.map((m) => [m.module, m.kept]));
+  return (
+    counts.trainable -
+    modules.reduce((sum, m) => sum + (m.rank! - (kept.get(m.module) ?? m.rank!)) * (m.in + m.out + 1), 0)
+  );
+}

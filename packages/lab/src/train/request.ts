@@ -1,0 +1,25 @@
+/** What a run is asked for, and what it works with. */
+import type { Device } from "@lowrank/tensor";
+import type { ResolvedConfig } from "../config/study.ts";
+import type { RunFolder } from "../store/run-store.ts";
+import type { ProcessMemory } from "../study/peak-rss.ts";
+import type { Progress } from "../text/progress.ts";
+
+export interface RunRequest {
+  readonly id: string;
+  readonly cell: string;
+  readonly name: string;
+  readonly study: string;
+  readonly config: ResolvedConfig;
+  readonly seed: number;
+}
+
+/** What a run works with and writes to. */
+export interface RunSurroundings {
+  readonly device: Device;
+  readonly folder: RunFolder;
+  readonly progress: Progress;
+  readonly memory: ProcessMemory;
+  /** Receives lines about the base, the same for every run. */
+  readonly once: (line: string) => void;
+}

@@ -1,0 +1,76 @@
+/** How a run begins: a base as the config keeps it, the method on it, and proof that both are what the config says. */
+import { join } from "node:path";
+import { savePretrained } from "@lowrank/models";
+import type { Base } from "../bases/base.ts";
+import { shapeOf } from "../bases/shape.ts";
+import { baseStorage, isQuantized } from "../bases/storage.ts";
+import { asInput } from "../errors.ts";
+import { deriveSeed } from "../random/seeds.ts";
+import type { Proof } from "../store/result.ts";
+import { BASE } from "../store/run-store.ts";
+import { adaptBase, type AdaptedBase } from "./adapt.ts";
+import { quantizationProof } from "./numerics-proofs.ts";
+import { probe, probeFullBase } from "./probe.ts";
+import { demand, moduleTableProof, parameterCountProof } from "./proofs.ts";
+import type { RunRequest, RunSurroundings } from "./request.ts";
+import { totalSteps, type Workload } from "./train.ts";
+
+/** The base of a run, and what it computed at full width where it is kept in fewer bits. */
+export interface OpenedBase {
+  readonly base: Base;
+  readonly fullLogits: Float64Array | undefined;
+}
+
+/** Opens the base; one that is drawn is written into the run's folder where an adapter will need it. */
+export async function openBase(
+  { config, seed }: RunRequest,
+  { task, data, method }: Workload,
+  { folder, once }: Pick<RunSurroundings, "folder" | "once">,
+): Promise<OpenedBase> {
+  const options = config.method;
+  const initSeed = deriveSeed(seed, "init");
+  // a base that is drawn is nowhere else: it is kept beside the adapter, at full width where the run has it in fewer bits
+  const keepsBase = config.base === null && method.leaves === "adapter";
+  const keep = async ({ model }: Base): Promise<void> =>
+    keepsBase ? savePretrained(model, join(folder.path, BASE)) : undefined;
+  const fullLogits = isQuantized(options.storage) ? await probeFullBase(task, data, initSeed, keep) : undefined;
+  const base = await asInput(() => data.base(initSeed, baseStorage(options.storage, method.whole(options))));
+  try {
+    if (base.fresh.length > 0) once(`not in the checkpoint, drawn from the seed: ${base.fresh.join(", ")}`);
+    if (fullLogits === undefined) await keep(base);
+    // as the adapter's file names it, which stands in a folder beside it
+    if (keepsBase) base.model.origin = `../${BASE}`;
+    return { base, fullLogits };
+  } catch (error) {
+    base.dispose();
+    throw error;
+  }
+}
+
+/** Puts the method on the base and compares what is there with what the config promises. */
+export async function adaptAndProve(
+  { config, seed }: RunRequest,
+  { task, data, method }: Workload,
+  { base, fullLogits }: OpenedBase,
+  { folder }: Pick<RunSurroundings, "folder">,
+): Promise<{ readonly adapted: AdaptedBase; readonly proofs: readonly Proof[] }> {
+  const options = config.method;
+  const predicted = method.predict(shapeOf(base.model, task.kind), options);
+  const quantization = await quantizationProof(
+    base,
+    options,
+    fullLogits,
+    fullLogits === undefined ? undefined : await probe(base, task, data),
+  );
+  const adapted = await asInput(() =>
+    adaptBase(base, method, options, { seed, totalSteps: totalSteps(config, data), data }),
+  );
+  const proofs = [
+    moduleTableProof(adapted.modules, predicted),
+    parameterCountProof(adapted.counts, adapted.trainable, predicted),
+    quantization,
+  ];
+  folder.event("adapted", { fresh: base.fresh, modules: adapted.modules, counts: adapted.counts, proofs });
+  demand(proofs);
+  return { adapted, proofs };
+}

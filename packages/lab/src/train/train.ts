@@ -1,0 +1,189 @@
+/** The training of a run: a trainer, evaluations on its way, and what is written of both. */
+import type { AllocationRecord, AllocationStep } from "@lowrank/peft";
+import type { CompiledInfo, Device, DTypeTrace } from "@lowrank/tensor";
+import type { ResolvedConfig } from "../config/study.ts";
+import type { RowOrder } from "../data/orders.ts";
+import { RunError } from "../errors.ts";
+import { metricWords } from "../metrics/of-evaluation.ts";
+import { deriveSeed } from "../random/seeds.ts";
+import type { Method } from "../records/method.ts";
+import type { Metric } from "../records/metric.ts";
+import type { Task, TaskData } from "../records/task.ts";
+import type { Evaluation } from "../store/result.ts";
+import type { RunFolder } from "../store/run-store.ts";
+import { formatNumber } from "../text/format.ts";
+import type { Progress } from "../text/progress.ts";
+import type { AdaptedBase } from "./adapt.ts";
+import { cursorOptions, evaluationBatches, stepsPerEpoch } from "./batches.ts";
+import { evaluator, type Scores } from "./evaluate.ts";
+import { Evaluations, type EvaluationReport } from "./evaluations.ts";
+import { paceBySteps } from "./pace.ts";
+import { Trainer } from "./trainer.ts";
+
+/** The records that a run is made of, and its data. */
+export interface Workload {
+  readonly task: Task;
+  readonly data: TaskData;
+  readonly metrics: readonly Metric[];
+  readonly method: Method;
+  /** An order of rows in place of the study's: a comparison with another program has one. */
+  readonly order?: RowOrder;
+}
+
+/** Optimizer steps of a run. */
+export function totalSteps({ train }: Pick<ResolvedConfig, "train">, data: TaskData): number {
+  return Math.max(1, Math.round(train.epochs * stepsPerEpoch(data.train, train.batchSize)));
+}
+
+export interface Trained {
+  readonly steps: number;
+  readonly final: Evaluation;
+  readonly best: Evaluation;
+  readonly scores: Scores;
+  readonly trainingSeconds: number;
+  readonly medianStepSeconds: number;
+  readonly arenaBytes: number;
+  /** Of training, then of evaluation. */
+  readonly plans: readonly CompiledInfo[];
+  readonly persistentBytes: number;
+  readonly stateBytes: number;
+  readonly dtypes: DTypeTrace | undefined;
+  readonly allocation: AllocationRecord | undefined;
+  readonly regularizers: readonly number[];
+  readonly skippedSteps: number;
+  readonly lossScale: number | undefined;
+}
+
+/** Trainable weights at the last evaluation; kept only when a run fails. */
+export const LAST_GOOD = "last-good.safetensors";
+const RANKS = "ranks.csv";
+
+/** A run's trainer before its first step. */
+export function trainerOf(
+  { config, seed }: { readonly config: ResolvedConfig; readonly seed: number },
+  { task, data, order }: Pick<Workload, "task" | "data" | "order">,
+  adapted: AdaptedBase,
+  device: Device,
+): Trainer {
+  const options = config.train;
+  return new Trainer(
+    {
+      task,
+      trainable: adapted,
+      examples: data.train,
+      cursor: cursorOptions(options, data.train, data.multiple, seed, order),
+      step: { ...options, dropoutSeed: deriveSeed(seed, "dropout") },
+      pace: (record) => paceBySteps(options, totalSteps(config, data), record),
+    },
+    device,
+  );
+}
+
+export async function train(
+  run: { readonly config: ResolvedConfig; readonly seed: number },
+  workload: Workload,
+  adapted: AdaptedBase,
+  device: Device,
+  folder: RunFolder,
+  progress: Progress,
+): Promise<Trained> {
+  const { task, data, metrics } = workload;
+  const { batchSize, evalEvery } = run.config.train;
+  const trainer = trainerOf(run, workload, adapted, device);
+  const { record } = trainer;
+  const evaluation = evaluator(
+    {
+      task,
+      base: adapted.base,
+      metrics,
+      batches: () => evaluationBatches(data.dev, { rows: batchSize, multiple: data.multiple }),
+      scorer: () => data.scorer(),
+    },
+    device,
+  );
+  const evaluations = new Evaluations({
+    evaluator: evaluation,
+    metrics,
+    record,
+    every: evalEvery,
+    perEpoch: stepsPerEpoch(data.train, batchSize),
+    total: totalSteps(run.config, data),
+  });
+  const names = metrics.map(({ name }) => name);
+  folder.append(
+    "metrics.csv",
+    ["step", "epoch", "lr", "train_loss", "grad_norm", "eval_loss", ...names, "seconds"].join(","),
+  );
+  const started = performance.now();
+  const elapsed = (): number => (performance.now() - started) / 1000;
+  /** A value that is not finite ends the run: nothing that comes after it means anything. */
+  const diverged = (what: string): RunError => {
+    const { last } = evaluations;
+    const kept = last === undefined ? "no evaluation had succeeded before" : `${LAST_GOOD} holds step ${last.step}`;
+    return new RunError(`step ${record.step}: ${what}; ${kept}; --detect-anomaly names the operation`);
+  };
+  const evaluated = async ({ now, trainLoss, lr, norm }: EvaluationReport): Promise<void> => {
+    folder.append(
+      "metrics.csv",
+      [now.step, now.epoch, lr, trainLoss, norm, now.loss, ...names.map((n) => now[n]), elapsed().toFixed(3)].join(","),
+    );
+    folder.event("evaluated", { ...now, trainLoss });
+    folder.write(LAST_GOOD, await adapted.trainableBytes());
+    progress.line(
+      `epoch ${now.epoch.toFixed(2)} · train loss ${formatNumber(trainLoss, 4)} · dev loss ${formatNumber(now.loss, 4)}${names.map((name) => ` · ${metricWords(now, name)}`).join("")}`,
+    );
+  };
+  await trainer.run({
+    diverged,
+    skipped: () => folder.event("skipped", { afterStep: record.step, scale: trainer.step.scaler?.scale }),
+    async stepped({ loss, norm, allocation }, lr) {
+      if (allocation?.selected === true) await recordRanks(folder, adapted, allocation);
+      progress.update(record.step, `loss ${loss.toFixed(4)}`);
+      if (!evaluations.due) return;
+      const report = await evaluations.run(lr, norm);
+      if ("badLoss" in report) throw diverged(`the evaluation loss is ${report.badLoss}`);
+      await evaluated(report);
+    },
+  });
+  const persistentBytes = device.memory().persistent;
+  const allocation = await adapted.allocator?.finish();
+  const { step } = trainer;
+  const plans = [...step.plans(), ...evaluation.plans()];
+  const [dtypes, stateBytes] = [step.dtypes(), step.stateBytes()];
+  trainer.dispose();
+  return {
+    steps: record.step,
+    final: evaluations.last!,
+    best: evaluations.best,
+    scores: evaluations.scores!,
+    trainingSeconds: elapsed(),
+    medianStepSeconds: median(record.durations),
+    arenaBytes: Math.max(...plans.map((plan) => plan.arenaBytes)),
+    plans,
+    persistentBytes,
+    stateBytes,
+    dtypes,
+    allocation,
+    regularizers: record.regularizers,
+    skippedSteps: step.scaler?.skipped ?? 0,
+    lossScale: step.scaler?.scale,
+  };
+}
+
+/** One line in `ranks.csv`: budget and ranks after a choice. */
+async function recordRanks(
+  folder: RunFolder,
+  adapted: AdaptedBase,
+  { step, budget, kept }: AllocationStep,
+): Promise<void> {
+  const masks = await adapted.allocator!.masks();
+  if (!folder.has(RANKS)) folder.append(RANKS, ["step", "budget", "kept", ...masks.keys()].join(","));
+  folder.append(
+    RANKS,
+    [step, budget, kept, ...[...masks.values()].map((mask) => mask.filter(Boolean).length)].join(","),
+  );
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+}

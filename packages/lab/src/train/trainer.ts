@@ -1,0 +1,94 @@
+/** The loop of every training: a batch, a step, who watches. `run`, and `pretrain`, are configurations of it. */
+import { NumericsError, type Device } from "@lowrank/tensor";
+import { DataCursor, type CursorOptions } from "../data/cursor.ts";
+import type { Batch, Examples } from "../data/examples.ts";
+import { RunError } from "../errors.ts";
+import type { Task } from "../records/task.ts";
+import { breather } from "../text/breath.ts";
+import type { Pace } from "./pace.ts";
+import { TrainingRecord } from "./record.ts";
+import { TrainingState, valuesPart } from "./state.ts";
+import { TrainingStep, type StepOptions, type StepResult, type Trainable } from "./step.ts";
+
+/** Who is told of a training, and may look at it between two steps. */
+export interface Watcher {
+  /** Loss scaling found gradients that are not finite: nothing changed, and the step does not count. */
+  skipped?(): void;
+  /** After a step that counts. @param lr that it was made with */
+  stepped?(result: StepResult, lr: number): void | Promise<void>;
+  /** What to say where a loss or a gradient norm is no number. */
+  diverged(what: string): RunError;
+}
+
+export interface TrainerOptions {
+  readonly task: Pick<Task, "loss">;
+  readonly trainable: Trainable;
+  readonly examples: Examples;
+  readonly cursor: CursorOptions;
+  readonly step: Omit<StepOptions, "lr">;
+  /** Given the record, since the clock is in it. */
+  pace(record: TrainingRecord): Pace;
+}
+
+export class Trainer {
+  readonly record: TrainingRecord = new TrainingRecord();
+  readonly step: TrainingStep;
+  readonly cursor: DataCursor;
+  readonly pace: Pace;
+  /** Everything that training changes. */
+  readonly state: TrainingState;
+
+  constructor({ task, trainable, examples, cursor, step, pace }: TrainerOptions, device: Device) {
+    this.pace = pace(this.record);
+    this.cursor = new DataCursor(examples, cursor);
+    this.step = new TrainingStep(task, trainable, { ...step, lr: (finished) => this.pace.lr(finished) }, device);
+    this.state = new TrainingState({
+      ...this.step.parts(),
+      cursor: valuesPart(
+        () => ({ ...this.cursor.state }),
+        (place) => this.cursor.restore(place),
+      ),
+      record: this.record,
+    });
+  }
+
+  /** To the end of the pace. */
+  async run(watcher: Watcher): Promise<void> {
+    const breathe = breather();
+    while (!this.pace.done()) {
+      await breathe();
+      await this.#once(watcher);
+    }
+  }
+
+  async #once(watcher: Watcher): Promise<void> {
+    const { record } = this;
+    const lr = this.pace.lr(record.step);
+    const batch = this.cursor.next();
+    const started = performance.now();
+    const result = await this.#step(batch);
+    record.took((performance.now() - started) / 1000);
+    // the next batch is tried at half the scale
+    if (result.skipped) return watcher.skipped?.();
+    record.stepped(result, batch);
+    // a value that is not finite ends the training: nothing that comes after it means anything
+    if (!Number.isFinite(result.loss)) throw watcher.diverged(`the loss is ${result.loss}`);
+    if (!Number.isFinite(result.norm)) throw watcher.diverged(`the gradient norm is ${result.norm}`);
+    record.lost(result, batch);
+    await watcher.stepped?.(result, lr);
+  }
+
+  async #step(batch: readonly Batch[]): Promise<StepResult> {
+    try {
+      return await this.step.run(batch);
+    } catch (error) {
+      throw error instanceof NumericsError
+        ? new RunError(`step ${this.record.step + 1}: ${error.message}`, { cause: error })
+        : error;
+    }
+  }
+
+  dispose(): void {
+    this.step.dispose();
+  }
+}
