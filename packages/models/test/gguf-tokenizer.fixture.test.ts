@@ -23,9 +23,9 @@ const folder = resolve(
 const present = existsSync(join(folder, "manifest.json"));
 const open = (name: string): Promise<GgufFile> => GgufFile.open(fromBytes(readFileSync(join(folder, name))));
 
-function withoutSpecial({ tokenizer, config }: GgufTokenizer): Tokenizer {
+function withoutSpecial({ tokenizer }: GgufTokenizer): Tokenizer {
   const added = tokenizer["added_tokens"] as { readonly special: boolean }[];
-  return parseTokenizer({ ...tokenizer, added_tokens: added.filter(({ special }) => !special) }, config);
+  return parseTokenizer({ ...tokenizer, added_tokens: added.filter(({ special }) => !special) });
 }
 
 describe.skipIf(!present)("tokenizers of GGUF files", () => {

@@ -1,9 +1,10 @@
 /** What a tokenizer's files say of it. A vocabulary is read whole only where it is short, or where that is asked for. */
 import type { Files } from "@lowrank/tensor";
-import { listOf, parseJson, text } from "@lowrank/tensor/check";
+import { listOf, text } from "@lowrank/tensor/check";
 import { readOne, tokenIds, type GgufMetadata } from "../gguf/metadata.ts";
 import { ggufTokenizerKinds } from "../gguf/tokenizer.ts";
-import { readTokenizerConfig, specialTokensOf } from "../tokenizer/file.ts";
+import { specialTokensOf } from "../tokenizer/file.ts";
+import { readConfigs, readTokenizerFolder } from "../tokenizer/folder.ts";
 import { parseTokenizer } from "../tokenizer/tokenizer.ts";
 import type { TokenizerFacts } from "./facts.ts";
 import { reasonOf } from "./opened.ts";
@@ -12,20 +13,30 @@ import { reasonOf } from "./opened.ts";
 const SHORT = 900_000;
 /** `model_max_length` beyond means that nobody knows. */
 const NO_LIMIT = 1e9;
-/** Files of tokenizers that are not read, and what makes a tokenizer.json of them. */
+/** Files of tokenizers in folders without a tokenizer.json. */
 const OTHERS = ["tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.txt", "vocab.json"];
 
-/** @param whole reads tokenizer.json whatever its length */
+/** @param whole reads the vocabulary whatever its length */
 export async function tokenizerOf(files: Files, whole: boolean): Promise<TokenizerFacts | undefined> {
-  const present = await files.exists("tokenizer.json");
-  const other = present ? undefined : await firstOf(files, OTHERS);
-  if (!present && other === undefined) return undefined;
-  const config = await configOf(files);
-  const said = await saidBy(files, config);
-  if (present) return ofFile(files, said, config, whole);
-  const refused =
-    "only tokenizer.json is read: write it in Python with AutoTokenizer.from_pretrained(folder).save_pretrained(folder)";
-  return { ...said, file: other!, refused };
+  const file = await firstOf(files, ["tokenizer.json", ...OTHERS]);
+  if (file === undefined) return undefined;
+  const said = { ...(await saidBy(files)), file };
+  if (said.refused !== null && said.refused !== undefined) return said;
+  const handle = await files.open(file);
+  await handle.close?.();
+  if (handle.size > SHORT && !whole && !file.endsWith(".model")) return said;
+  try {
+    const { tokenizer, config, source } = await readTokenizerFolder(files);
+    const type = (tokenizer as { readonly model?: { readonly type?: unknown } } | null)?.model?.type;
+    const facts = { ...said, model: typeof type === "string" ? type : null, special: specialTokensOf(config) };
+    try {
+      return { ...facts, vocabulary: parseTokenizer(tokenizer, config, source).vocabSize };
+    } catch (error) {
+      return { ...facts, refused: reasonOf(error) };
+    }
+  } catch (error) {
+    return { ...said, refused: reasonOf(error) };
+  }
 }
 
 async function firstOf(files: Files, names: readonly string[]): Promise<string | undefined> {
@@ -33,28 +44,8 @@ async function firstOf(files: Files, names: readonly string[]): Promise<string |
   return undefined;
 }
 
-async function ofFile(files: Files, said: TokenizerFacts, config: object, whole: boolean): Promise<TokenizerFacts> {
-  const handle = await files.open("tokenizer.json");
-  await handle.close?.();
-  if (handle.size > SHORT && !whole) return said;
-  const source = `${files.where}/tokenizer.json`;
-  const json = parseJson(await files.text("tokenizer.json"), source);
-  const type = (json as { readonly model?: { readonly type?: unknown } } | null)?.model?.type;
-  const facts = { ...said, model: typeof type === "string" ? type : null };
-  try {
-    return { ...facts, vocabulary: parseTokenizer(json, config, source).vocabSize };
-  } catch (error) {
-    return { ...facts, refused: reasonOf(error) };
-  }
-}
-
-async function configOf(files: Files): Promise<object> {
-  if (!(await files.exists("tokenizer_config.json"))) return {};
-  return parseJson(await files.text("tokenizer_config.json"), `${files.where}/tokenizer_config.json`) as object;
-}
-
-/** What tokenizer_config.json says. */
-async function saidBy(files: Files, config: object): Promise<TokenizerFacts> {
+/** What tokenizer_config.json and its like say. */
+async function saidBy(files: Files): Promise<TokenizerFacts> {
   const jinja = await files.exists("chat_template.jinja");
   const facts = {
     file: "tokenizer.json",
@@ -65,13 +56,13 @@ async function saidBy(files: Files, config: object): Promise<TokenizerFacts> {
     chatTemplate: jinja,
   };
   try {
-    const read = readTokenizerConfig(config, `${files.where}/tokenizer_config.json`);
+    const read = await readConfigs(files);
     const { model_max_length: length } = read;
     return {
       ...facts,
       special: specialTokensOf(read),
       maxLength: length !== undefined && length < NO_LIMIT ? length : null,
-      chatTemplate: jinja || ((config as { readonly chat_template?: unknown }).chat_template ?? null) !== null,
+      chatTemplate: jinja || ((read as { readonly chat_template?: unknown }).chat_template ?? null) !== null,
       refused: null,
     };
   } catch (error) {

@@ -122,6 +122,8 @@ class Finder {
   }
 }
 
+const AT_CALL: Place = { source: "withTokens", path: [], code: "ConfigError" };
+
 export class AddedTokens {
   readonly #tokens: readonly AddedToken[];
   readonly #vocabulary: Vocabulary;
@@ -163,8 +165,7 @@ export class AddedTokens {
   }
 
   /** These and more, with the ids behind the largest; a token that there is already keeps its id, and what it was otherwise is gone. */
-  with(tokens: readonly (string | NewToken)[]): AddedTokens {
-    const at: Place = { source: "withTokens", path: [], code: "ConfigError" };
+  with(tokens: readonly (string | NewToken)[], at: Place = AT_CALL): AddedTokens {
     const added = new Map(this.#tokens.map((token) => [token.content, token]));
     let next = 0;
     for (const id of [...this.#vocabulary.tokens.keys(), ...this.#byId.keys()]) next = Math.max(next, id + 1);

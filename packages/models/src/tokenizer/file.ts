@@ -1,23 +1,19 @@
 /** The shapes of tokenizer.json and tokenizer_config.json: each is read here and nowhere else. */
 import { FormatError } from "@lowrank/tensor";
-import {
-  absent,
-  anyOf,
-  anything,
-  checkFile,
-  fields,
-  flag,
-  leaf,
-  mapOf,
-  oneOf,
-  text,
-  type Rule,
-} from "@lowrank/tensor/check";
-import { addedContent, AddedTokens, addedTokenList, type AddedToken } from "./added-tokens.ts";
+import { absent, anything, checkFile, fields, flag, leaf, oneOf, text, type Rule } from "@lowrank/tensor/check";
+import { AddedTokens, addedTokenList, type AddedToken } from "./added-tokens.ts";
 import { bytePair } from "./byte-pair.ts";
+import {
+  contentOf,
+  DECLARED,
+  namedToken,
+  withDeclared,
+  type DeclaredTokens,
+  type NamedToken,
+} from "./declared-tokens.ts";
 import { decoder, WORDS, type Decoder } from "./decoder.ts";
 import { normalizer, type Normalizer } from "./normalizer.ts";
-import type { NewToken, SpecialRole } from "./options.ts";
+import type { SpecialRole } from "./options.ts";
 import { partOf, type Part } from "./parts.ts";
 import { PLAIN, postProcessor, type PostProcessor } from "./post-processor.ts";
 import { preTokenizer, type PreTokenizer } from "./pre-tokenizer.ts";
@@ -77,9 +73,9 @@ export function readTokenizer(value: unknown, source: string, config: TokenizerC
     path: [],
     code: "FormatError",
   });
-  const further = furtherTokens(config, added);
+  const named = ROLES.flatMap((role) => config[`${role}_token`] ?? []);
   return {
-    added: further.length === 0 ? added : added.with(further),
+    added: withDeclared(added, config, named, source),
     normalize,
     preTokenize,
     model,
@@ -88,41 +84,9 @@ export function readTokenizer(value: unknown, source: string, config: TokenizerC
   };
 }
 
-/** A token of tokenizer_config.json, by the id that it had when it was written. */
-interface ConfigToken {
-  readonly content: string;
-  readonly single_word?: boolean | undefined;
-  readonly lstrip?: boolean | undefined;
-  readonly rstrip?: boolean | undefined;
-  readonly normalized?: boolean | undefined;
-  readonly special?: boolean | undefined;
-}
-const configTokens: Rule<Readonly<Record<string, ConfigToken>> | undefined> = absent(
-  mapOf(
-    fields<ConfigToken>(
-      {
-        content: addedContent,
-        single_word: absent(flag),
-        lstrip: absent(flag),
-        rstrip: absent(flag),
-        normalized: absent(flag),
-        special: absent(flag),
-      },
-      { unknown: "keep" },
-    ),
-  ),
-);
-
-/** Tokens that stand in tokenizer_config.json only. As in transformers they come behind all others, in the order of the ids that stand there. */
-function furtherTokens({ added_tokens_decoder: tokens = {} }: TokenizerConfig, added: AddedTokens): NewToken[] {
-  return Object.entries(tokens)
-    .filter(([, { content }]) => added.withContent(content) === undefined)
-    .sort(([a], [b]) => Number(a) - Number(b))
-    .map(([, { single_word: singleWord, ...token }]) => ({ ...token, singleWord }));
-}
-
-export interface TokenizerConfig {
-  readonly added_tokens_decoder?: Readonly<Record<string, ConfigToken>> | undefined;
+export interface TokenizerConfig extends DeclaredTokens {
+  /** The class of transformers that wrote it. */
+  readonly tokenizer_class?: string | undefined;
   /** Longest input of the model; very large where nobody knows. */
   readonly model_max_length?: number | undefined;
   readonly truncation_side?: TruncationSide | undefined;
@@ -140,18 +104,15 @@ export interface TokenizerConfig {
   readonly add_prefix_space?: boolean | undefined;
 }
 
-/** A token's text, or the token as `AddedToken` writes it. */
-type NamedToken = string | { readonly content: string };
-const namedToken: Rule<NamedToken | undefined> = absent(
-  anyOf(text, fields<{ readonly content: string }>({ content: text }, { unknown: "keep" })),
-);
+/** In the order in which transformers numbers those that are new. */
+const ROLES = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"] as const;
 
 /** The special tokens that a tokenizer_config.json names. */
 export function specialTokensOf(config: TokenizerConfig): Partial<Record<SpecialRole, string>> {
   const out: Partial<Record<SpecialRole, string>> = {};
-  for (const role of ["bos", "eos", "unk", "sep", "pad", "cls", "mask"] as const) {
+  for (const role of ROLES) {
     const token = config[`${role}_token`];
-    if (token !== undefined) out[role] = typeof token === "string" ? token : token.content;
+    if (token !== undefined) out[role] = contentOf(token);
   }
   return out;
 }
@@ -161,21 +122,22 @@ const length: Rule<number> = leaf("a positive whole number", (v) => Number.isInt
 
 const CONFIG: Rule<TokenizerConfig> = fields<TokenizerConfig>(
   {
-    added_tokens_decoder: configTokens,
     model_max_length: absent(length),
     truncation_side: absent(oneOf(...TRUNCATION_SIDES)),
     padding_side: absent(oneOf(...TRUNCATION_SIDES)),
-    bos_token: namedToken,
-    eos_token: namedToken,
-    unk_token: namedToken,
-    sep_token: namedToken,
-    pad_token: namedToken,
-    cls_token: namedToken,
-    mask_token: namedToken,
+    bos_token: absent(namedToken),
+    eos_token: absent(namedToken),
+    unk_token: absent(namedToken),
+    sep_token: absent(namedToken),
+    pad_token: absent(namedToken),
+    cls_token: absent(namedToken),
+    mask_token: absent(namedToken),
     do_lower_case: absent(flag),
     strip_accents: absent(flag),
     tokenize_chinese_chars: absent(flag),
     add_prefix_space: absent(flag),
+    tokenizer_class: absent(text),
+    ...DECLARED,
   },
   // the rest describes how to make a tokenizer.json, which is there already
   { unknown: "keep" },

@@ -29,6 +29,9 @@ const O200K = inJavaScript(
 /** What `ByteLevel` with `use_regex` splits by. */
 export const GPT2_SPLIT: RegExp = GPT2;
 
+/** As files of Qwen 2 to 3 spell theirs. */
+export const QWEN_SPLIT: string = String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
+
 const KNOWN: Readonly<Record<string, RegExp>> = {
   // GPT-2, RoBERTa, Phi-2
   [String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`]: GPT2,
@@ -36,9 +39,7 @@ const KNOWN: Readonly<Record<string, RegExp>> = {
   // Llama 3
   [String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`]:
     llama("\\p{N}{1,3}", "\\s*[\\r\\n]+"),
-  // Qwen 2 to 3
-  [String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`]:
-    llama("\\p{N}", "\\s*[\\r\\n]+"),
+  [QWEN_SPLIT]: llama("\\p{N}", "\\s*[\\r\\n]+"),
   // GPT-4o, Phi-4, Llama 4
   [String.raw`[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`]:
     O200K,

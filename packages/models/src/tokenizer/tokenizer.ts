@@ -1,10 +1,11 @@
 /** Tokenizers of Hugging Face's tokenizer.json: token for token what `tokenizers` gives. */
 import { LowrankError, quote } from "@lowrank/tensor";
-import { checkOptions, parseJson } from "@lowrank/tensor/check";
+import { checkOptions } from "@lowrank/tensor/check";
 import type { Files } from "@lowrank/tensor";
 import { openGgufFile } from "../gguf/open.ts";
 import { ggufTokenizer } from "../gguf/tokenizer.ts";
 import { placeOf } from "../places/place.ts";
+import { readTokenizerFolder } from "./folder.ts";
 import { decodeStream } from "./decode-stream.ts";
 import { cleanUp } from "./decoder.ts";
 import { cut, type Encoding } from "./encoding.ts";
@@ -36,7 +37,11 @@ import { pad, type PaddingPlan } from "./padding.ts";
 import { tokensOf } from "./sequence.ts";
 import { truncate } from "./truncation.ts";
 
-/** Reads `tokenizer.json` (and `tokenizer_config.json` if there is one), or the tokenizer of a GGUF file. @throws LowrankError (FileError, FormatError) */
+/**
+ * Reads `tokenizer.json` with what tokenizer_config.json, special_tokens_map.json and added_tokens.json declare besides, the vocabulary files of a BERT,
+ * DistilBERT, GPT-2, RoBERTa or Qwen tokenizer, or the tokenizer of a GGUF file.
+ * @throws LowrankError (FileError, FormatError)
+ */
 export async function loadTokenizer(from: string | Files): Promise<Tokenizer> {
   const place = await placeOf("loadTokenizer", from, "tokenizer.json");
   const { files, file } = place;
@@ -49,16 +54,8 @@ export async function loadTokenizer(from: string | Files): Promise<Tokenizer> {
       await gguf.file.close();
     }
   }
-  if (!(await files.exists("tokenizer.json")))
-    throw new LowrankError("FileError", `${files.where}: there is no tokenizer.json; copy it next to the model`);
-  const read = async (name: string): Promise<unknown> => parseJson(await files.text(name), `${files.where}/${name}`);
-  const config = (await files.exists("tokenizer_config.json"))
-    ? readTokenizerConfig(await read("tokenizer_config.json"), `${files.where}/tokenizer_config.json`)
-    : {};
-  return new FileTokenizer(
-    readTokenizer(await read("tokenizer.json"), `${files.where}/tokenizer.json`, config),
-    config,
-  );
+  const { tokenizer, config, source } = await readTokenizerFolder(files);
+  return new FileTokenizer(readTokenizer(tokenizer, source, config), config);
 }
 
 /** A tokenizer from the parsed contents of tokenizer.json and tokenizer_config.json; `source` is for messages. @throws LowrankError (FormatError) */
