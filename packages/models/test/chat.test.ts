@@ -123,6 +123,7 @@ describe("a chat template", () => {
     [() => new ChatTemplate("{{ messages.x.y }}").render(CHAT), "chat template: 'x' is undefined"],
     [() => new ChatTemplate("{{ 'a' + 1 }}").render(CHAT), "unsupported operand type(s) for +: 'str' and 'int'"],
     [() => new ChatTemplate("{{ messages.append(1) }}").render(CHAT), "'append' of 'list' object is unsafe"],
+    [() => new ChatTemplate("{{ range }}").render(CHAT), "a function or macro is not called, and has no text"],
     [() => new ChatTemplate("{{ 1 | xmlattr }}").render(CHAT), "there is no filter 'xmlattr'"],
     [() => new ChatTemplate("{{ raise_exception('a\nb') }}").render(CHAT), "chat template: a b"],
     [

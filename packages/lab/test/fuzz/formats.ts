@@ -1,6 +1,7 @@
 /** Every format that is read: a sound sample to damage, the reader of the packages, and in words of its own what an accepted input must be. */
 import { adapterConfig, mlxAdapter } from "./adapters.ts";
 import { bnbEntries } from "./bitsandbytes.ts";
+import { chatTemplate } from "./chats.ts";
 import { configJson, quantizationConfig } from "./configs.ts";
 import { ggufFile } from "./gguf.ts";
 import type { FuzzFormat } from "./judge.ts";
@@ -15,6 +16,7 @@ export const FORMATS: readonly FuzzFormat[] = [
   adapterConfig,
   tokenizerJson,
   tokenizerConfig,
+  chatTemplate,
   safetensorsFile,
   shardIndex,
   ggufFile,

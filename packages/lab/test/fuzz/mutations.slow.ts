@@ -1,5 +1,6 @@
 /** Thirty thousand damaged files of each format that a checkpoint comes in, each in the time and memory that its size allows. */
 import { expect, it } from "vitest";
+import { chatTemplate } from "./chats.ts";
 import { ggufFile } from "./gguf.ts";
 import { fuzz } from "./judge.ts";
 import { safetensorsFile } from "./safetensors.ts";
@@ -11,7 +12,7 @@ const COUNT = 30_000;
 /** The largest damaged file, a tokenizer of 256 bytes, has less. */
 const LARGEST_FILE = 2 ** 14;
 
-it.each([ggufFile, safetensorsFile, shardIndex, ...TOKENIZERS, tokenizerConfig])(
+it.each([ggufFile, safetensorsFile, shardIndex, ...TOKENIZERS, tokenizerConfig, chatTemplate])(
   "30,000 of $name are refused with one line or read as what they say, in 2 s and 16 MB + 4 times the file",
   async (format) => {
     // code and heap of the process itself

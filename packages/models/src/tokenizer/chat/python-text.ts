@@ -13,6 +13,7 @@ export function repr({ type, value }: Value): string {
   spend(1);
   if (type === "NullValue") return "None";
   if (type === "UndefinedValue") return "Undefined";
+  if (typeof value === "function") throw new Error("a function or macro is not called, and has no text");
   if (type === "FloatValue") return pythonFloat(value as number);
   if (typeof value === "boolean") return value ? "True" : "False";
   if (typeof value === "string") return quoted(value);
