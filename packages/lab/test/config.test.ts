@@ -124,6 +124,52 @@ describe("a study file", () => {
   });
 });
 
+describe("how a study trains", () => {
+  it("is the same run whether the usual is said or left out, and another where something else is", () => {
+    const path = studyFile(MINIMAL);
+    const [plain, ...others] = [
+      [],
+      ["train.grouping=across", "train.optimizer=adamw", "train.decay=matrices"],
+      ["train.grouping=none"],
+      ["train.optimizer=sgd", "train.momentum=0.9"],
+      ["train.decay=all"],
+      ["train.microBatch=8"],
+    ].map((set) => canonicalHash(plannedRuns(loadStudy(path, { set }))[0]!.config));
+    expect(others.map((hash) => hash === plain)).toEqual([true, false, false, false, false]);
+    expect(new Set(others).size).toBe(5);
+  });
+
+  it.each([
+    [["train.microBatch=32"], `"train.microBatch" is 32, and a batch has 32 rows; it must be less`],
+    [["train.momentum=0.9"], `"train.momentum" is for sgd; the optimizer is adamw, which has betas`],
+    [
+      ["configs.lora.train.optimizer=sgd", "train.betas=[0.8, 0.9]"],
+      `"train.betas" is for adamw; the optimizer is sgd`,
+    ],
+  ])("refuses what nothing would come of: %j", (set, message) => {
+    expect(errorOf(MINIMAL, set)).toBe(`study.yaml: config "lora": ${message}`);
+  });
+
+  it("says the same of pre-training", () => {
+    expect(() => loadPretrainConfig("small", ["train.optimizer=sgd", "train.eps=1e-7"])).toThrow(
+      `preset small: "train.eps" is for adamw; the optimizer is sgd`,
+    );
+    expect(loadPretrainConfig("small", ["train.optimizer=sgd", "train.momentum=0.9"]).train).toMatchObject({
+      optimizer: "sgd",
+      momentum: 0.9,
+    });
+  });
+
+  it("knows its metrics by what they count", () => {
+    expect(plannedRuns(loadStudy(studyFile(MINIMAL), { set: ["metrics=[f1]"] }))[0]!.config.metrics).toEqual(["f1"]);
+    expect(errorOf(MINIMAL, ["metrics=[perplexity]"])).toBe(
+      "study.yaml: the metric perplexity counts tokens, and the task sst2 has labels",
+    );
+    expect(errorOf(MINIMAL, ["metrics=[f1, f1]"])).toBe(`study.yaml: "metrics" has duplicates: f1, f1`);
+    expect(errorOf(MINIMAL, ["metrics=[acuracy]"])).toContain(`did you mean "accuracy"?`);
+  });
+});
+
 describe("YAML that is more than a study", () => {
   it.each([
     [

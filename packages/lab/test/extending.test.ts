@@ -121,38 +121,42 @@ describe("docs/extending.md", () => {
     expect(sections.map(({ title }) => title.replace(/^An? /, ""))).toEqual([...promised.keys()]);
   });
 
-  it.each(sections)("$title", ({ title, steps }) => {
-    const copy = copyOfSources();
-    folder = copy;
-    const [fresh, changed] = [new Set<string>(), new Set<string>()];
-    const checks: string[] = [];
-    for (const { kind, path, code } of steps) {
-      const at = join(copy, path);
-      if (kind === "check") checks.push(code);
-      else if (kind === "new") {
-        expect(existsSync(at), `${path} is there already`).toBe(false);
-        fresh.add(path);
-        mkdirSync(dirname(at), { recursive: true });
-        writeFileSync(at, code);
-      } else {
-        changed.add(path);
-        writeFileSync(at, patched(readFileSync(at, "utf8"), code));
+  it.each(sections)(
+    "$title",
+    ({ title, steps }) => {
+      const copy = copyOfSources();
+      folder = copy;
+      const [fresh, changed] = [new Set<string>(), new Set<string>()];
+      const checks: string[] = [];
+      for (const { kind, path, code } of steps) {
+        const at = join(copy, path);
+        if (kind === "check") checks.push(code);
+        else if (kind === "new") {
+          expect(existsSync(at), `${path} is there already`).toBe(false);
+          fresh.add(path);
+          mkdirSync(dirname(at), { recursive: true });
+          writeFileSync(at, code);
+        } else {
+          changed.add(path);
+          writeFileSync(at, patched(readFileSync(at, "utf8"), code));
+        }
       }
-    }
-    expect({ fresh: fresh.size, changed: changed.size }).toEqual(promised.get(title.replace(/^An? /, "")));
-    expect(checks.length, "an example runs").toBeGreaterThan(0);
-    checks.forEach((code, i) => writeFileSync(join(copy, `check-${i}.ts`), code));
-    const options = { ...JSON.parse(readFileSync(join(root, "tsconfig.test.json"), "utf8")).compilerOptions };
-    writeFileSync(join(copy, "package.json"), '{ "type": "module" }');
-    writeFileSync(
-      join(copy, "tsconfig.json"),
-      JSON.stringify({
-        extends: join(root, "tsconfig.base.json"),
-        compilerOptions: { ...options, customConditions: ["@lowrank/source"] },
-        include: ["check-*.ts", ...fresh],
-      }),
-    );
-    run(copy, "tsc", ["-p", "."]);
-    checks.forEach((_, i) => run(copy, "tsx", ["--conditions=@lowrank/source", `check-${i}.ts`]));
-  });
+      expect({ fresh: fresh.size, changed: changed.size }).toEqual(promised.get(title.replace(/^An? /, "")));
+      expect(checks.length, "an example runs").toBeGreaterThan(0);
+      checks.forEach((code, i) => writeFileSync(join(copy, `check-${i}.ts`), code));
+      const options = { ...JSON.parse(readFileSync(join(root, "tsconfig.test.json"), "utf8")).compilerOptions };
+      writeFileSync(join(copy, "package.json"), '{ "type": "module" }');
+      writeFileSync(
+        join(copy, "tsconfig.json"),
+        JSON.stringify({
+          extends: join(root, "tsconfig.base.json"),
+          compilerOptions: { ...options, customConditions: ["@lowrank/source"] },
+          include: ["check-*.ts", ...fresh],
+        }),
+      );
+      run(copy, "tsc", ["-p", "."]);
+      checks.forEach((_, i) => run(copy, "tsx", ["--conditions=@lowrank/source", `check-${i}.ts`]));
+    },
+    300_000,
+  );
 });

@@ -4,4 +4,9 @@ import { Registry } from "../records/registry.ts";
 import { magnitude } from "./magnitude.ts";
 import { sensitivity } from "./sensitivity.ts";
 
-export const allocators: Registry<Allocator> = new Registry<Allocator>("allocator", [sensitivity, magnitude]);
+export const allocators: Registry<Allocator> = new Registry<Allocator>("allocator", [
+  // by gradients
+  sensitivity,
+  // by size
+  magnitude,
+]);

@@ -67,6 +67,13 @@ function addRun(program: Command, exit: Exit): void {
     .option("--base <dir>", "Hugging Face BERT checkpoint to adapt", parsePath("--base"))
     .option("--seeds <list>", "seeds to run, for example 13,42", parseSeeds)
     .option("--set <key=value>", "change one key of the study; may be repeated", collect)
+    .option(
+      "--plugin <file>",
+      "module whose default export adds tasks, metrics, methods, allocators, sinks or executors; may be repeated",
+      collect,
+    )
+    .option("--sink <name>", "receives numbers beside the run's own files; may be repeated", collect)
+    .option("--executor <name>", "who makes the runs (default: in-process)")
     .option("--dry-run", "show modules, ranks, parameters, memory, time and what is done already; train nothing")
     .option("--reuse", "count finished runs of other code versions as done")
     .option("--json", "print the results as JSON on stdout instead of a table")

@@ -5,6 +5,10 @@ import { loadStudy } from "../config/load.ts";
 import type { Study } from "../config/study.ts";
 import { dataFolder } from "../data/location.ts";
 import { InputError } from "../errors.ts";
+import { executors } from "../executors/registry.ts";
+import { loadPlugins } from "../plugins/load.ts";
+import type { SinkRecord } from "../records/sink.ts";
+import { LOCAL, sinks } from "../sinks/registry.ts";
 import { captureEnvironment } from "../store/environment.ts";
 import { codeVersion } from "../store/identity.ts";
 import { RunStore } from "../store/run-store.ts";
@@ -34,9 +38,15 @@ export interface RunOptions {
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly detectAnomaly?: boolean;
+  readonly plugin?: string[];
+  readonly sink?: string[];
+  readonly executor?: string;
 }
 
 export async function runCommand(name: string, options: RunOptions): Promise<number> {
+  const plugins = await loadPlugins(options.plugin ?? []);
+  const executor = executors.get(options.executor ?? executors.names[0]!);
+  const guests = guestsOf(options.sink ?? []);
   const study = loadStudy(name, {
     set: options.set ?? [],
     seeds: options.seeds,
@@ -47,7 +57,7 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
   const say = (line: string): void => void (options.quiet === true || process.stderr.write(`${line}\n`));
   const environment = { dataFolder: dataFolder(options.data), cacheFolder: join(out, ".cache"), say };
   const store = new RunStore(out);
-  const code = codeVersion();
+  const code = codeVersion(plugins);
   const device = await openDevice(options);
   try {
     const runs = planStudy(study, store, { environment, code, device: device.name, reuse: options.reuse ?? false });
@@ -65,6 +75,8 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
         machine: captureEnvironment(code, device.info(), options.threads ?? null),
         device,
         progress: progressMode(options.quiet ?? false),
+        executor,
+        sinks: guests,
         say,
       }),
     );
@@ -98,10 +110,23 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
   }
 }
 
+/** Sinks beside those that every run has. */
+function guestsOf(names: readonly string[]): SinkRecord[] {
+  const found = names.map((name) => sinks.get(name));
+  for (const [i, record] of found.entries())
+    if (LOCAL.includes(record) || found.indexOf(record) !== i)
+      throw new InputError(
+        `--sink ${record.name}: ${LOCAL.includes(record) ? "every run has it" : "given twice"}; leave it out`,
+      );
+  return found;
+}
+
 /** Options that this study or the other options leave without effect. */
 function refuseUnused({ task }: Study, options: RunOptions): void {
   if (options.data !== undefined && !tasks.get(task.name).readsFiles)
     throw new InputError(`--data: the task ${task.name} makes its data and reads none; leave it out`);
+  if (options.dryRun === true && (options.sink !== undefined || options.executor !== undefined))
+    throw new InputError("--dry-run makes no runs that --sink or --executor could be for; leave them out");
   if (options.dryRun === true && options.detectAnomaly === true)
     throw new InputError("--dry-run and --detect-anomaly contradict: a dry run trains nothing that could be checked");
 }

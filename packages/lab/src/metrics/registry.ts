@@ -5,4 +5,10 @@ import { accuracy } from "./accuracy.ts";
 import { f1 } from "./f1.ts";
 import { perplexity } from "./perplexity.ts";
 
-export const metrics: Registry<Metric> = new Registry<Metric>("metric", [accuracy, f1, perplexity]);
+export const metrics: Registry<Metric> = new Registry<Metric>("metric", [
+  // of labels
+  accuracy,
+  f1,
+  // of tokens
+  perplexity,
+]);

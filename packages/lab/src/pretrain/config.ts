@@ -97,12 +97,13 @@ export function loadPretrainConfig(nameOrFile: string, set: readonly string[]): 
   const raw = isFile ? readYamlFile(nameOrFile) : parseYaml(preset!, source);
   if (typeof raw !== "object" || raw === null || Array.isArray(raw))
     throw new InputError(`${source}: expected a map with the keys seed, model, corpus, train`);
-  const config = validate(schema, applyOverrides(raw, set), source);
+  const said = applyOverrides(raw, set) as { readonly train?: object };
+  const config = validate(schema, said, source);
   if (config.model.hidden % config.model.heads !== 0)
     throw new InputError(
       `${source}: "model.hidden" ${config.model.hidden} is not a multiple of "model.heads" ${config.model.heads}`,
     );
-  const trouble = optimizerTrouble(config.train, (raw as { train?: object }).train ?? {});
+  const trouble = optimizerTrouble(config.train, said.train ?? {});
   if (trouble !== undefined) throw new InputError(`${source}: "train.${trouble}`);
   if (config.corpus.length > config.model.positions)
     throw new InputError(

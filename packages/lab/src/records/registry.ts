@@ -36,10 +36,10 @@ export class Registry<R extends { readonly name: string }> {
 
   /** Makes a record known by its name, as if it were built in. @throws InputError where the name is taken, or is none */
   register(record: R): void {
-    const { name } = record;
+    const { name } = (record ?? {}) as { readonly name?: unknown };
     if (typeof name !== "string" || !/^[a-z0-9][a-z0-9-]*$/.test(name))
       throw new InputError(
-        `a ${this.what} needs a name of lower-case letters, digits and hyphens, got ${quote(name ?? null)}`,
+        `a ${this.what} needs a name of lower-case letters, digits and hyphens, got ${quote((name ?? null) as never)}`,
       );
     const known = this.#records.get(name);
     if (known === record) return;

@@ -55,8 +55,11 @@ function comparable(config: ResolvedConfig): unknown {
 const COMPUTING = ["tensor", "nn", "quant", "peft", "models"];
 const COMPUTING_IN_LAB = ["allocators", "bases", "data", "methods", "metrics", "random", "records", "tasks", "train"];
 
-/** Content hash of the computing code as it is loaded: sources in a checkout run from source, `dist` when built. */
-export function codeVersion(): string {
+/**
+ * Content hash of the computing code as it is loaded: sources in a checkout run from source, `dist` when built.
+ * @param plugins content of what was loaded besides; undefined: nothing was
+ */
+export function codeVersion(plugins?: string): string {
   const labRoot = dirname(fileURLToPath(new URL(".", import.meta.url)));
   const form = import.meta.url.endsWith(".ts") ? "src" : "dist";
   const hash = createHash("sha256");
@@ -65,7 +68,8 @@ export function codeVersion(): string {
     if (root !== undefined) hashTree(join(root, form), hash);
   }
   for (const folder of COMPUTING_IN_LAB) hashTree(join(labRoot, form, folder), hash);
-  return hash.digest("hex");
+  const own = hash.digest("hex");
+  return plugins === undefined ? own : canonicalHash({ own, plugins });
 }
 
 function packageRoot(name: string): string | undefined {

@@ -3,6 +3,11 @@ import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { printable, type Device } from "@lowrank/tensor";
 import { InputError } from "../errors.ts";
+import { inProcess } from "../executors/in-process.ts";
+import type { Executor } from "../records/executor.ts";
+import type { SinkRecord } from "../records/sink.ts";
+import { LOCAL } from "../sinks/registry.ts";
+import { openSinks } from "../train/sinks.ts";
 import type { Environment } from "../store/environment.ts";
 import type { RunResult } from "../store/result.ts";
 import type { RunStore } from "../store/run-store.ts";
@@ -28,6 +33,10 @@ export interface StudyContext {
   readonly machine: Environment;
   readonly device: Device;
   readonly progress: ProgressMode;
+  /** Who makes the runs. Default: this process. */
+  readonly executor?: Executor;
+  /** Who receives their numbers beside their own files. */
+  readonly sinks?: readonly SinkRecord[];
   /** Receives lines for people. */
   readonly say: (line: string) => void;
 }
@@ -56,33 +65,39 @@ export interface StudyOutcome {
 
 /** Runs whatever is not done yet. */
 export async function runStudy(runs: readonly StudyRun[], context: StudyContext): Promise<StudyOutcome> {
-  const { say } = context;
-  const results: RunResult[] = [];
-  const failures: FailedRun[] = [];
-  let data: TaskData | undefined;
-  let memory: ProcessMemory | undefined;
-  const told = new Set<string>();
-  for (const [i, run] of runs.entries()) {
-    const label = `[${i + 1}/${runs.length}] ${run.config.name} · seed ${run.seed}`;
-    if (run.done !== undefined) {
-      say(`${label}: already done (${run.done.name}), ${firstMetric(run.done)}`);
-      results.push(run.done);
-      continue;
-    }
-    // Every config of a study has the same task and base.
-    if (data === undefined) {
-      data = await prepareTask(run.config, context.environment, context.device);
-      // what the data decides is checked for all runs before the first is trained
-      for (const { config, done } of runs)
-        if (done === undefined) checkSteps(methods.get(config.method.method), config, totalSteps(config, data));
-    }
-    memory ??= new ProcessMemory(context.device, startMemory(context.device));
-    const outcome = await attempt(run, label, data, memory, told, context);
-    if ("message" in outcome) failures.push(outcome);
-    else results.push(outcome);
-    publish(context.out, run.study, results, failures);
+  const { say, executor = inProcess } = context;
+  const labelled = runs.map((run, i) => ({
+    run,
+    label: `[${i + 1}/${runs.length}] ${run.config.name} · seed ${run.seed}`,
+  }));
+  const outcomes = new Map<StudyRun, RunResult | FailedRun>();
+  for (const { run, label } of labelled) {
+    if (run.done === undefined) continue;
+    say(`${label}: already done (${run.done.name}), ${firstMetric(run.done)}`);
+    outcomes.set(run, run.done);
   }
-  return publish(context.out, runs[0]!.study, results, failures);
+  const open = labelled.filter(({ run }) => run.done === undefined);
+  const written = (): StudyOutcome => {
+    // in the order of the study, whoever finished first
+    const all = runs.flatMap((run) => outcomes.get(run) ?? []);
+    const failures = all.filter((outcome) => "message" in outcome);
+    const results = all.filter((outcome) => !("message" in outcome));
+    return publish(context.out, runs[0]!.study, results as RunResult[], failures as FailedRun[]);
+  };
+  if (open.length === 0) return written();
+  // every config of a study has the same task and base
+  const data = await prepareTask(open[0]!.run.config, context.environment, context.device);
+  // what the data decides is checked for all runs before the first is trained
+  for (const { config } of open.map(({ run }) => run))
+    checkSteps(methods.get(config.method.method), config, totalSteps(config, data));
+  const memory = new ProcessMemory(context.device, startMemory(context.device));
+  const told = new Set<string>();
+  const made = executor.execute(open, ({ run, label }) => attempt(run, label, data, memory, told, context));
+  for await (const { job, outcome } of made) {
+    outcomes.set(job.run, outcome);
+    written();
+  }
+  return written();
 }
 
 async function attempt(
@@ -99,6 +114,10 @@ async function attempt(
   folder.writeJson("env.json", context.machine);
   folder.event("started", { id: run.id });
   const progress = startProgress(context.progress, label, totalSteps(run.config, data));
+  const sinks = openSinks(
+    { local: LOCAL, others: context.sinks ?? [] },
+    { folder: folder.path, say: (line) => progress.line(line) },
+  );
   try {
     const once = (line: string): void => {
       if (!told.has(line)) progress.line(line);
@@ -110,8 +129,10 @@ async function attempt(
       metrics: metricsOf(run.config),
       method: methods.get(run.config.method.method),
     };
-    const result = await executeRun(run, workload, { device: context.device, folder, progress, memory, once });
+    const result = await executeRun(run, workload, { sinks, device: context.device, folder, progress, memory, once });
     progress.stop();
+    sinks.artifact("result.json", JSON.stringify(result));
+    sinks.finish("finished");
     const first = folder.commit(result);
     context.say(
       `${label}: ${words(result)}, ${formatDuration(result.seconds.total)}${first ? "" : " (another process had finished it first; its result counts)"}`,
@@ -120,6 +141,7 @@ async function attempt(
   } catch (error) {
     progress.stop();
     const failure = error instanceof Error ? error : new Error(String(error));
+    sinks.finish("failed");
     // Wrong input is wrong for every run: stop at once, leave nothing.
     if (failure instanceof InputError) {
       folder.discard();

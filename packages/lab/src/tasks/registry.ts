@@ -5,4 +5,10 @@ import { maskedLm } from "./masked-lm.ts";
 import { plantedRanks } from "./planted-rank.ts";
 import { sst2 } from "./sst2.ts";
 
-export const tasks: Registry<Task> = new Registry<Task>("task", [sst2, plantedRanks, maskedLm]);
+export const tasks: Registry<Task> = new Registry<Task>("task", [
+  // a label a text
+  sst2,
+  plantedRanks,
+  // words
+  maskedLm,
+]);

@@ -24,12 +24,13 @@ export interface FinishedRun {
 export async function publishRun(
   request: RunRequest,
   { task, data }: Workload,
-  { folder, memory, device }: Pick<RunSurroundings, "folder" | "memory" | "device">,
+  { folder, memory, device, sinks }: Pick<RunSurroundings, "folder" | "memory" | "device" | "sinks">,
   { adapted, trained, proofs, started }: FinishedRun,
 ): Promise<RunResult> {
   const { config, seed } = request;
   const predictions = predictionLines(trained.scores.scored);
   folder.write("predictions.jsonl", predictions.text);
+  sinks.artifact("predictions.jsonl", predictions.text);
   const estimate = memory.with(config.name, plannedMemory(adapted, config, trained.persistentBytes, trained.plans));
   const report = await task.report?.(config.task, {
     modules: adapted.modules.map(({ module }) => module),

@@ -1,6 +1,7 @@
 /** What a run is asked for, and what it works with. */
 import type { Device } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/study.ts";
+import type { Sink } from "../records/sink.ts";
 import type { RunFolder } from "../store/run-store.ts";
 import type { ProcessMemory } from "../study/peak-rss.ts";
 import type { Progress } from "../text/progress.ts";
@@ -19,6 +20,7 @@ export interface RunSurroundings {
   readonly device: Device;
   readonly folder: RunFolder;
   readonly progress: Progress;
+  readonly sinks: Sink;
   readonly memory: ProcessMemory;
   /** Receives lines about the base, the same for every run. */
   readonly once: (line: string) => void;

@@ -18,12 +18,11 @@ export async function executeRun(
   surroundings: RunSurroundings,
 ): Promise<RunResult> {
   const started = performance.now();
-  const { device, folder, progress } = surroundings;
   const opened = await openBase(request, workload, surroundings);
   try {
     const { adapted, proofs: before } = await adaptAndProve(request, workload, opened, surroundings);
     const bytes = await bytesOf(adapted);
-    const trained = await train(request, workload, adapted, device, folder, progress);
+    const trained = await train(request, workload, adapted, surroundings);
     const after = await proveAfter(request, workload, adapted, trained, bytes);
     return await publishRun(request, workload, surroundings, {
       adapted,

@@ -1,10 +1,12 @@
 /** How a run begins: a base as the config keeps it, the method on it, and proof that both are what the config says. */
 import { join } from "node:path";
 import { savePretrained } from "@lowrank/models";
+import { quote } from "@lowrank/tensor";
+import { suggestion } from "@lowrank/tensor/check";
 import type { Base } from "../bases/base.ts";
 import { shapeOf } from "../bases/shape.ts";
 import { baseStorage, isQuantized } from "../bases/storage.ts";
-import { asInput } from "../errors.ts";
+import { asInput, InputError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { Proof } from "../store/result.ts";
 import { BASE } from "../store/run-store.ts";
@@ -50,7 +52,7 @@ export async function openBase(
 /** Puts the method on the base and compares what is there with what the config promises. */
 export async function adaptAndProve(
   { config, seed }: RunRequest,
-  { task, data, method }: Workload,
+  { task, data, method, initial }: Workload,
   { base, fullLogits }: OpenedBase,
   { folder }: Pick<RunSurroundings, "folder">,
 ): Promise<{ readonly adapted: AdaptedBase; readonly proofs: readonly Proof[] }> {
@@ -65,6 +67,7 @@ export async function adaptAndProve(
   const adapted = await asInput(() =>
     adaptBase(base, method, options, { seed, totalSteps: totalSteps(config, data), data }),
   );
+  if (initial !== undefined) beginWith(adapted, initial);
   const proofs = [
     moduleTableProof(adapted.modules, predicted),
     parameterCountProof(adapted.counts, adapted.trainable, predicted),
@@ -73,4 +76,19 @@ export async function adaptAndProve(
   folder.event("adapted", { fresh: base.fresh, modules: adapted.modules, counts: adapted.counts, proofs });
   demand(proofs);
   return { adapted, proofs };
+}
+
+/** @throws InputError for a name that does not train, or a number of values that it has not */
+function beginWith({ base, trainable }: AdaptedBase, initial: ReadonlyMap<string, ArrayLike<number>>): void {
+  const weights = new Map(trainable.map(({ name, weight }) => [name, weight]));
+  for (const [name, values] of initial) {
+    const weight = weights.get(name);
+    if (weight?.size !== values.length)
+      throw new InputError(
+        weight === undefined
+          ? `initial values of ${quote(name)}: no weight of this name trains${suggestion(name, [...weights.keys()])}`
+          : `initial values of ${quote(name)}: ${values.length} for the ${weight.size} that it has`,
+      );
+    base.write(weight, Float32Array.from(values));
+  }
 }

@@ -4,7 +4,7 @@ import type { CompiledInfo, Device, DTypeTrace } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/study.ts";
 import type { RowOrder } from "../data/orders.ts";
 import { RunError } from "../errors.ts";
-import { metricWords } from "../metrics/of-evaluation.ts";
+import { metricOf, metricWords } from "../metrics/of-evaluation.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { Method } from "../records/method.ts";
 import type { Metric } from "../records/metric.ts";
@@ -12,12 +12,12 @@ import type { Task, TaskData } from "../records/task.ts";
 import type { Evaluation } from "../store/result.ts";
 import type { RunFolder } from "../store/run-store.ts";
 import { formatNumber } from "../text/format.ts";
-import type { Progress } from "../text/progress.ts";
 import type { AdaptedBase } from "./adapt.ts";
 import { cursorOptions, evaluationBatches, stepsPerEpoch } from "./batches.ts";
 import { evaluator, type Scores } from "./evaluate.ts";
 import { Evaluations, type EvaluationReport } from "./evaluations.ts";
 import { paceBySteps } from "./pace.ts";
+import type { RunRequest, RunSurroundings } from "./request.ts";
 import { Trainer } from "./trainer.ts";
 
 /** The records that a run is made of, and its data. */
@@ -28,6 +28,8 @@ export interface Workload {
   readonly method: Method;
   /** An order of rows in place of the study's: a comparison with another program has one. */
   readonly order?: RowOrder;
+  /** Values that weights which train begin with, by name, row-major, in place of those that were drawn. */
+  readonly initial?: ReadonlyMap<string, ArrayLike<number>>;
 }
 
 /** Optimizer steps of a run. */
@@ -80,12 +82,10 @@ export function trainerOf(
 }
 
 export async function train(
-  run: { readonly config: ResolvedConfig; readonly seed: number },
+  run: RunRequest,
   workload: Workload,
   adapted: AdaptedBase,
-  device: Device,
-  folder: RunFolder,
-  progress: Progress,
+  { device, folder, progress, sinks }: Pick<RunSurroundings, "device" | "folder" | "progress" | "sinks">,
 ): Promise<Trained> {
   const { task, data, metrics } = workload;
   const { batchSize, evalEvery } = run.config.train;
@@ -110,10 +110,8 @@ export async function train(
     total: totalSteps(run.config, data),
   });
   const names = metrics.map(({ name }) => name);
-  folder.append(
-    "metrics.csv",
-    ["step", "epoch", "lr", "train_loss", "grad_norm", "eval_loss", ...names, "seconds"].join(","),
-  );
+  const total = totalSteps(run.config, data);
+  sinks.start({ name: run.name, study: run.study, config: run.config, seed: run.seed, steps: total, metrics: names });
   const started = performance.now();
   const elapsed = (): number => (performance.now() - started) / 1000;
   /** A value that is not finite ends the run: nothing that comes after it means anything. */
@@ -123,10 +121,15 @@ export async function train(
     return new RunError(`step ${record.step}: ${what}; ${kept}; --detect-anomaly names the operation`);
   };
   const evaluated = async ({ now, trainLoss, lr, norm }: EvaluationReport): Promise<void> => {
-    folder.append(
-      "metrics.csv",
-      [now.step, now.epoch, lr, trainLoss, norm, now.loss, ...names.map((n) => now[n]), elapsed().toFixed(3)].join(","),
-    );
+    sinks.scalar(now.step, {
+      epoch: now.epoch,
+      lr,
+      train_loss: trainLoss,
+      grad_norm: norm,
+      eval_loss: now.loss,
+      ...Object.fromEntries(names.map((name) => [name, metricOf(now, name)])),
+      seconds: elapsed(),
+    });
     folder.event("evaluated", { ...now, trainLoss });
     folder.write(LAST_GOOD, await adapted.trainableBytes());
     progress.line(
@@ -138,6 +141,7 @@ export async function train(
     skipped: () => folder.event("skipped", { afterStep: record.step, scale: trainer.step.scaler?.scale }),
     async stepped({ loss, norm, allocation }, lr) {
       if (allocation?.selected === true) await recordRanks(folder, adapted, allocation);
+      sinks.scalar(record.step, { loss, grad_norm: norm, lr });
       progress.update(record.step, `loss ${loss.toFixed(4)}`);
       if (!evaluations.due) return;
       const report = await evaluations.run(lr, norm);
