@@ -50,7 +50,7 @@ export type { ModelInputs, TextInputs } from "./shared/inputs.ts";
 export type { ProblemType } from "./shared/labels.ts";
 export { l2Normalize, meanPooling } from "./shared/pooling.ts";
 export { perplexityParts, tokenLosses, type PerplexityParts } from "./shared/token-losses.ts";
-export type { AnswerOutputs, HeadOutputs, HiddenOutputs, ModelOutputs } from "./shared/outputs.ts";
+export type { AnswerOutputs, HeadOutputs, HiddenOutputs, ModelOutputs, WordOutputs } from "./shared/outputs.ts";
 export type { Encoding } from "./tokenizer/encoding.ts";
 export type {
   BatchEncoding,

@@ -64,8 +64,16 @@ export { anyTensor, checkBeside, firstToken, textShape, type InputRules, type Te
 export { answerLoss, classificationLoss, flatCrossEntropy, nextTokenLoss } from "./shared/losses.ts";
 export { MaskedHead, type MaskedWords } from "./shared/masked-head.ts";
 export { ModelWithHead, type Base } from "./shared/model-with-head.ts";
-export { outputLayer, TiedLinear } from "./shared/output-layer.ts";
-export { runLayers, splitAnswer, type HeadOutputs, type HiddenOutputs, type LayerOutput } from "./shared/outputs.ts";
+export { outputLayer, tableHead, TiedLinear, type WordHead } from "./shared/output-layer.ts";
+export {
+  runLayers,
+  splitAnswer,
+  type HeadOutputs,
+  type HiddenOutputs,
+  type LayerOutput,
+  type WordOutputs,
+} from "./shared/outputs.ts";
+export { nextWordOutputs, wordOutputs } from "./shared/word-losses.ts";
 export { DynamicRotary, type DynamicRotaryOptions } from "./shared/dynamic-rotary.ts";
 export type { RopeScaling } from "./shared/rope-scaling.ts";
 export { Rotary, type RotaryAngles, type RotaryOptions, type RotaryTables } from "./shared/rotary.ts";

@@ -29,7 +29,7 @@ export {
   type LoadTarget,
 } from "./format.ts";
 export { LossScaler, type LossScalerOptions, type LossScalerState } from "./loss-scaler.ts";
-export { binaryCrossEntropy, crossEntropy, mse } from "./losses.ts";
+export { binaryCrossEntropy, crossEntropy, linearCrossEntropy, mse } from "./losses.ts";
 export type { MaterializeOptions, WeightValues } from "./materialize.ts";
 export { Module, nearest, type NameFilter } from "./module.ts";
 export {

@@ -1,7 +1,8 @@
 /** The layers transformers are made of. Weight layouts and defaults are torch's. */
-import { LowrankError, ops, quote, type DropoutLayout, type Tensor } from "@lowrank/tensor";
+import { LowrankError, ops, quote, type CrossEntropyOptions, type DropoutLayout, type Tensor } from "@lowrank/tensor";
 import { suggestion } from "@lowrank/tensor/check";
 import { anything, checkOptions, fields, flag, optional } from "@lowrank/tensor/check";
+import { linearCrossEntropy } from "./losses.ts";
 import { Module } from "./module.ts";
 import { Weight, type Init, type WeightKind } from "./weight.ts";
 
@@ -16,6 +17,14 @@ export abstract class Projection extends Module {
   /** True where the weight is stored [in, out]. */
   abstract readonly fanInFanOut: boolean;
   abstract forward(x: Tensor): Tensor;
+
+  /**
+   * Cross-entropy of what `forward` makes of x [n, in] with labels [n]. A projection that is no more than a product stores no outputs where
+   * they are many: see `ops.linearCrossEntropy`.
+   */
+  crossEntropy(x: Tensor, labels: Tensor, options?: CrossEntropyOptions): Tensor {
+    return ops.crossEntropy(this.forward(x), labels, options);
+  }
 }
 
 const LINEAR = fields<{ bias?: boolean; init?: Init }>({ bias: optional(flag), init: optional(anything<Init>()) });
@@ -39,6 +48,10 @@ export class Linear extends Projection {
 
   forward(x: Tensor): Tensor {
     return this.scoped(() => ops.linear(x, this.weight.value, this.bias?.value));
+  }
+
+  override crossEntropy(x: Tensor, labels: Tensor, options?: CrossEntropyOptions): Tensor {
+    return this.scoped(() => linearCrossEntropy(this, x, labels, options));
   }
 }
 

@@ -67,13 +67,16 @@ function gradients(
     const g = found.get(node);
     if (g === undefined || !leads.has(node)) continue;
     const inputs = inputsOf(node);
-    if (!inputs.some((input) => leads.has(input))) continue;
+    const wanted = inputs.map((input) => leads.has(input));
+    if (!wanted.includes(true)) continue;
     const parts = inGradientOf(node, () =>
-      node.vjp === undefined ? byTable(node, g) : node.vjp.rule(g.node).map((part) => part && new Tensor(part, device)),
+      node.vjp === undefined
+        ? byTable(node, g)
+        : node.vjp.rule(g.node, wanted).map((part) => part && new Tensor(part, device)),
     );
     inputs.forEach((input, k) => {
       const part = parts[k];
-      if (part === undefined || !leads.has(input) || !isFloat(input.dtype)) return;
+      if (part === undefined || !wanted[k] || !isFloat(input.dtype)) return;
       const shaped = sameShape(part.shape, input.shape) ? part : expand(part, input.shape);
       const before = found.get(input);
       found.set(input, before === undefined ? shaped : add(before, shaped));

@@ -120,6 +120,13 @@ const rules: ReadonlyMap<Primitive, GradientRule> = new Map<Primitive, GradientR
     },
   ],
   [products.scatterRows, (g, { inputs: [ids] }) => [undefined, gatherRows(g, ids!)]],
+  [
+    products.assemble,
+    (g, { inputs }) => {
+      let end = 0;
+      return inputs.map(({ shape: [rows] }) => slice(g, 0, end, (end += rows!)));
+    },
+  ],
 ]);
 
 export function gradientRule(primitive: Primitive): GradientRule | undefined {

@@ -33,6 +33,7 @@ export { svd, topSvd, type Svd } from "./math/svd.ts";
 export { floatsOf, roundTo, toMemory } from "./memory-form.ts";
 export { WHOLE_ATTENTION, type AttentionOptions, type AttentionWeightsOptions } from "./ops/attention.ts";
 export { largestIndex, type IndexRange } from "./graph/index-checks.ts";
+export type { LinearCrossEntropyOptions } from "./ops/linear-cross-entropy.ts";
 export type { CrossEntropyOptions, Reduction } from "./ops/losses.ts";
 export { composite, customVjp, type Operand } from "./ops/make.ts";
 export type { DropoutLayout, RandomKey } from "./ops/random.ts";

@@ -6,6 +6,7 @@ import { activationsRecords } from "./ops/activations.ts";
 import { attentionRecords } from "./ops/attention.ts";
 import { binaryRecords } from "./ops/binary.ts";
 import { indicesRecords } from "./ops/indices.ts";
+import { linearCrossEntropyRecords } from "./ops/linear-cross-entropy.ts";
 import { lossesRecords } from "./ops/losses.ts";
 import { matmulRecords } from "./ops/matmul.ts";
 import { normsRecords } from "./ops/norms.ts";
@@ -41,6 +42,7 @@ export const records: OpRecords = {
   ...attentionRecords,
   ...binaryRecords,
   ...indicesRecords,
+  ...linearCrossEntropyRecords,
   ...lossesRecords,
   ...matmulRecords,
   ...normsRecords,

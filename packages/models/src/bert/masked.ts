@@ -1,9 +1,10 @@
 /** BERT's masked language model: its head turns hidden states once more before it compares them with words. */
 import { activation, LayerNorm, Linear, Module, Weight, type Projection } from "@lowrank/nn";
-import { ops, type Tensor } from "@lowrank/tensor";
+import type { Tensor } from "@lowrank/tensor";
 import type { ModelFamily } from "../pretrained.ts";
 import { initOf } from "../shared/config.ts";
 import { MaskedHead, type MaskedWords } from "../shared/masked-head.ts";
+import { tableHead, type WordHead } from "../shared/output-layer.ts";
 import type { BertConfig } from "./config.ts";
 import type { BertInputs } from "./embeddings.ts";
 import { BERT } from "./family.ts";
@@ -42,13 +43,13 @@ class PredictionHead extends Module {
       : new Linear(config.hiddenSize, config.vocabSize, { init: initOf(config) });
   }
 
-  forward(x: Tensor, embeddings: Weight): Tensor {
-    return this.scoped(() => {
-      const turned = this.transform.forward(x);
-      return this.decoder === undefined
-        ? ops.linear(turned, embeddings.value, this.bias.value)
-        : this.decoder.forward(turned);
-    });
+  turn(x: Tensor): Tensor {
+    return this.scoped(() => this.transform.forward(x));
+  }
+
+  /** The decoder or, where the two are tied, the word embeddings. */
+  words(embeddings: Weight, within: <T>(body: () => T) => T): WordHead {
+    return this.decoder ?? tableHead(embeddings, this.bias, (body) => within(() => this.scoped(body)));
   }
 }
 
@@ -60,9 +61,12 @@ class PredictionHeads extends Module {
     this.predictions = new PredictionHead(config);
   }
 
-  /** x […, hidden] against the decoder or, where the two are tied, the word embeddings. */
-  forward(x: Tensor, embeddings: Weight): Tensor {
-    return this.scoped(() => this.predictions.forward(x, embeddings));
+  turn(x: Tensor): Tensor {
+    return this.scoped(() => this.predictions.turn(x));
+  }
+
+  words(embeddings: Weight): WordHead {
+    return this.predictions.words(embeddings, (body) => this.scoped(body));
   }
 }
 
@@ -92,7 +96,11 @@ export class BertForMaskedLM extends MaskedHead<BertConfig, MaskedInputs, BertOu
     );
   }
 
-  protected score(hidden: Tensor): Tensor {
-    return this.cls.forward(hidden, this.bert.embeddings.word_embeddings.weight);
+  protected turn(hidden: Tensor): Tensor {
+    return this.cls.turn(hidden);
+  }
+
+  protected get words(): WordHead {
+    return this.cls.words(this.bert.embeddings.word_embeddings.weight);
   }
 }

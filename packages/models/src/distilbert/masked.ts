@@ -5,7 +5,7 @@ import type { ModelFamily } from "../pretrained.ts";
 import { initOf } from "../shared/config.ts";
 import type { TextInputs } from "../shared/inputs.ts";
 import { MaskedHead, type MaskedWords } from "../shared/masked-head.ts";
-import { outputLayer } from "../shared/output-layer.ts";
+import { outputLayer, type WordHead } from "../shared/output-layer.ts";
 import type { HiddenOutputs } from "../shared/outputs.ts";
 import type { DistilBertConfig } from "./config.ts";
 import { DISTILBERT } from "./family.ts";
@@ -38,8 +38,11 @@ export class DistilBertForMaskedLM extends MaskedHead<DistilBertConfig, DistilBe
     return new Map(this.config.tieWordEmbeddings ? [[table, "vocab_projector.weight"]] : []);
   }
 
-  protected score(hidden: Tensor): Tensor {
-    const turned = this.#activation(this.vocab_transform.forward(hidden));
-    return this.vocab_projector.forward(this.vocab_layer_norm.forward(turned));
+  protected turn(hidden: Tensor): Tensor {
+    return this.vocab_layer_norm.forward(this.#activation(this.vocab_transform.forward(hidden)));
+  }
+
+  protected get words(): WordHead {
+    return this.vocab_projector;
   }
 }

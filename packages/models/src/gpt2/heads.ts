@@ -2,7 +2,7 @@
 import type { Tensor } from "@lowrank/tensor";
 import type { ModelFamily } from "../pretrained.ts";
 import { CausalClassification, CausalHead } from "../shared/heads.ts";
-import type { HeadOutputs, HiddenOutputs } from "../shared/outputs.ts";
+import type { HiddenOutputs, WordOutputs } from "../shared/outputs.ts";
 import type { GPT2Config } from "./config.ts";
 import { GPT2 } from "./family.ts";
 import { GPT2Model, type GPT2Inputs } from "./model.ts";
@@ -17,7 +17,7 @@ export interface GPT2ClassificationInputs extends GPT2Inputs {
   readonly labels?: Tensor;
 }
 
-export type CausalOutputs = HiddenOutputs & HeadOutputs;
+export type CausalOutputs = HiddenOutputs & WordOutputs;
 
 export class GPT2LMHeadModel extends CausalHead<GPT2Config, CausalInputs, HiddenOutputs> {
   static readonly family: ModelFamily<GPT2Config> = GPT2;

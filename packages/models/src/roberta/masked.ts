@@ -6,6 +6,7 @@ import type { BertOutputs } from "../bert/model.ts";
 import type { ModelFamily } from "../pretrained.ts";
 import { initOf } from "../shared/config.ts";
 import { MaskedHead } from "../shared/masked-head.ts";
+import { tableHead, type WordHead } from "../shared/output-layer.ts";
 import type { RobertaConfig } from "./config.ts";
 import { ROBERTA } from "./family.ts";
 import { RobertaModel } from "./model.ts";
@@ -28,11 +29,12 @@ class RobertaLMHead extends Module {
   }
 
   /** x […, hidden]; GELU whatever `hidden_act` says. */
-  forward(x: Tensor, embeddings: Weight): Tensor {
-    return this.scoped(() => {
-      const turned = this.layer_norm.forward(ops.gelu(this.dense.forward(x), "none"));
-      return this.decoder?.forward(turned) ?? ops.linear(turned, embeddings.value, this.bias.value);
-    });
+  turn(x: Tensor): Tensor {
+    return this.scoped(() => this.layer_norm.forward(ops.gelu(this.dense.forward(x), "none")));
+  }
+
+  words(embeddings: Weight): WordHead {
+    return this.decoder ?? tableHead(embeddings, this.bias, (body) => this.scoped(body));
   }
 }
 
@@ -60,7 +62,11 @@ export class RobertaForMaskedLM extends MaskedHead<RobertaConfig, MaskedInputs, 
     );
   }
 
-  protected score(hidden: Tensor): Tensor {
-    return this.lm_head.forward(hidden, this.roberta.embeddings.word_embeddings.weight);
+  protected turn(hidden: Tensor): Tensor {
+    return this.lm_head.turn(hidden);
+  }
+
+  protected get words(): WordHead {
+    return this.lm_head.words(this.roberta.embeddings.word_embeddings.weight);
   }
 }

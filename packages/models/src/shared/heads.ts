@@ -3,10 +3,11 @@ import { Linear, type Dropout, type Embedding, type Projection } from "@lowrank/
 import { LowrankError, ops, type Tensor } from "@lowrank/tensor";
 import { initOf, type ModelConfig } from "./config.ts";
 import { anyTensor, type InputRules, type TextInputs } from "./inputs.ts";
-import { answerLoss, classificationLoss, flatCrossEntropy, nextTokenLoss } from "./losses.ts";
+import { answerLoss, classificationLoss, flatCrossEntropy } from "./losses.ts";
 import { ModelWithHead, type Base } from "./model-with-head.ts";
 import { outputLayer } from "./output-layer.ts";
-import { splitAnswer, type AnswerOutputs, type HeadOutputs, type HiddenOutputs } from "./outputs.ts";
+import { splitAnswer, type AnswerOutputs, type HeadOutputs, type HiddenOutputs, type WordOutputs } from "./outputs.ts";
+import { nextWordOutputs } from "./word-losses.ts";
 
 export interface LabelledInputs extends TextInputs {
   readonly labels?: Tensor;
@@ -79,7 +80,7 @@ export abstract class CausalHead<
   Config extends ModelConfig,
   Inputs extends LabelledInputs,
   Hidden extends HiddenOutputs,
-> extends ModelWithHead<Config, Inputs, Hidden, Hidden & HeadOutputs> {
+> extends ModelWithHead<Config, Inputs, Hidden, Hidden & WordOutputs> {
   readonly lm_head: Projection;
   readonly #table: string;
 
@@ -97,10 +98,9 @@ export abstract class CausalHead<
   }
 
   /** logits [batch, length, vocab]. */
-  compute(inputs: Inputs): Hidden & HeadOutputs {
+  compute(inputs: Inputs): Hidden & WordOutputs {
     const base = this.base.compute(inputs);
-    const logits = this.lm_head.forward(base.lastHiddenState);
-    return { ...base, logits, loss: nextTokenLoss(logits, inputs.labels) };
+    return { ...base, ...nextWordOutputs(base.lastHiddenState, this.lm_head, inputs.labels) };
   }
 }
 

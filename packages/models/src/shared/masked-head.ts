@@ -2,9 +2,10 @@
 import { ops, type Tensor } from "@lowrank/tensor";
 import type { ModelConfig } from "./config.ts";
 import { anyTensor, type InputRules, type TextInputs } from "./inputs.ts";
-import { flatCrossEntropy } from "./losses.ts";
 import { ModelWithHead } from "./model-with-head.ts";
-import type { HeadOutputs, HiddenOutputs } from "./outputs.ts";
+import type { WordHead } from "./output-layer.ts";
+import type { HiddenOutputs, WordOutputs } from "./outputs.ts";
+import { wordOutputs } from "./word-losses.ts";
 
 export interface MaskedWords {
   /** i32 [batch, length], −100 where nothing is predicted; or [slots] together with `positions`. */
@@ -18,23 +19,25 @@ export abstract class MaskedHead<
   Config extends ModelConfig,
   Inputs extends TextInputs & MaskedWords,
   Hidden extends HiddenOutputs,
-> extends ModelWithHead<Config, Inputs, Hidden, Hidden & HeadOutputs> {
+> extends ModelWithHead<Config, Inputs, Hidden, Hidden & WordOutputs> {
   override get extraInputs(): InputRules {
     return { ...super.extraInputs, positions: anyTensor };
   }
 
+  /** […, hidden] → […, hidden]: what is compared with words. */
+  protected abstract turn(hidden: Tensor): Tensor;
+
   /** […, hidden] → […, vocab]. */
-  protected abstract score(hidden: Tensor): Tensor;
+  protected abstract get words(): WordHead;
 
   /** logits [batch, length, vocab], or [slots, vocab] with `positions`. */
-  compute(inputs: Inputs): Hidden & HeadOutputs {
+  compute(inputs: Inputs): Hidden & WordOutputs {
     const base = this.base.compute(inputs);
     const hidden = base.lastHiddenState;
     const wanted =
       inputs.positions === undefined
         ? hidden
         : ops.gatherRows(ops.reshape(hidden, [-1, this.config.hiddenSize]), inputs.positions);
-    const logits = this.score(wanted);
-    return { ...base, logits, loss: flatCrossEntropy(logits, inputs.labels) };
+    return { ...base, ...wordOutputs(this.turn(wanted), this.words, inputs.labels) };
   }
 }

@@ -23,6 +23,15 @@ export interface HeadOutputs {
   readonly loss: Tensor | undefined;
 }
 
+/** Of heads that score every word. What is not read is not computed: with labels and without reading `logits`, large ones are never stored. */
+export interface WordOutputs extends HeadOutputs {
+  /**
+   * −log p of each label, in nats, and 0 where none is asked for: in the shape of the labels, or [batch, length − 1] of a causal model, for each
+   * token after the first. Present when labels were given.
+   */
+  readonly tokenLosses: Tensor | undefined;
+}
+
 export interface AnswerOutputs {
   /** [batch, length]. */
   readonly startLogits: Tensor;
@@ -32,7 +41,7 @@ export interface AnswerOutputs {
 }
 
 /** Outputs of any model: each class has some of the optional ones. */
-export type ModelOutputs = HiddenOutputs & Partial<HeadOutputs & AnswerOutputs>;
+export type ModelOutputs = HiddenOutputs & Partial<WordOutputs & AnswerOutputs>;
 
 /** [batch, length, 2] → two of [batch, length]. */
 export function splitAnswer(both: Tensor): { readonly startLogits: Tensor; readonly endLogits: Tensor } {

@@ -17,6 +17,7 @@ import {
   givenRule,
   randomRule,
   selectRule,
+  assembleRule,
   updateRule,
   viewRule,
 } from "./moved.ts";
@@ -40,6 +41,7 @@ const RULES: Readonly<Record<LoweringClass, Entry>> = {
   view: { rule: viewRule, computes: false },
   gather: { rule: gatherRule, computes: false },
   update: { rule: updateRule, computes: false },
+  assemble: { rule: assembleRule, computes: false },
   select: { rule: selectRule, computes: false },
   cast: { rule: castRule, computes: false },
   unary: { rule: unaryRule, computes: true },

@@ -86,6 +86,17 @@ export const updateRule: Rule = ({ node, inputs, value }) => {
   return ends;
 };
 
+/** Ends as the values lie. */
+export const assembleRule: Rule = ({ node, inputs }) => {
+  const move = (of: (x: Enclosure) => Float64Array): Float64Array =>
+    node.primitive.reference(
+      inputs.map((x) => ({ shape: x.shape, data: of(x) })),
+      node.attrs,
+      node.shape,
+    );
+  return { low: move((x) => x.low), high: move((x) => x.high) };
+};
+
 /** One product of two numbers that are known; scales in doubt stretch it. */
 export const dequantizeRule: Rule = ({ node, inputs, value }) => {
   const [codes, scales, table] = inputs as [Enclosure, Enclosure, Enclosure];

@@ -1,6 +1,6 @@
 /** A projection with adapters on it. Several may sit on one layer; those that are active add up in order. */
 import { Projection, type Module, type Weight } from "@lowrank/nn";
-import { LowrankError, ops, type Tensor } from "@lowrank/tensor";
+import { LowrankError, ops, type CrossEntropyOptions, type Tensor } from "@lowrank/tensor";
 import { Adapters } from "./adapters.ts";
 import type { NamedUpdateWeight, Update, UpdateBase } from "./update.ts";
 
@@ -89,6 +89,12 @@ export class AdaptedProjection extends Projection {
       );
       return ops.reshape(ops.cast(out, y.dtype), y.shape);
     });
+  }
+
+  override crossEntropy(x: Tensor, labels: Tensor, options?: CrossEntropyOptions): Tensor {
+    return this.adapters.acting.length === 0
+      ? this.base.crossEntropy(x, labels, options)
+      : super.crossEntropy(x, labels, options);
   }
 
   /** Sum of the active low-rank products, in the orientation of the base weight. DoRA's rescaling is not in it. @throws LowrankError (AdapterError) where one is of another kind */

@@ -24,7 +24,8 @@ export type Leaf =
 /** A gradient that replaces differentiation through a composed op's primitives: from that of the node to those of `inputs`. */
 export interface CustomVjp {
   readonly inputs: readonly Node[];
-  readonly rule: (g: Node) => readonly (Node | undefined)[];
+  /** @param wanted of which inputs a gradient is asked */
+  readonly rule: (g: Node, wanted: readonly boolean[]) => readonly (Node | undefined)[];
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Training objectives with torch's semantics. */
-import { fields, oneOf, optional, real, type Rule } from "../check/rules.ts";
+import { fields, oneOf, optional, real, type Rule, type Rules } from "../check/rules.ts";
 import { ShapeError } from "../errors.ts";
 import { knownOnHost } from "../graph/index-checks.ts";
 import { formatShape, sameShape } from "../shape.ts";
@@ -31,15 +31,16 @@ export interface CrossEntropyOptions {
   readonly reduction?: Reduction;
 }
 
+export const crossEntropyRules = (): Rules<CrossEntropyOptions> => ({
+  ignoreIndex: optional(integer),
+  labelSmoothing: optional(real({ min: 0, max: 1 })),
+  reduction: optional(reductionRule),
+});
+/** torch's names of the options. */
+export const CROSS_ENTROPY_SPELT = { ignore_index: "ignoreIndex", label_smoothing: "labelSmoothing" } as const;
+
 const crossEntropyOptions = /* @__PURE__ */ optionsOf("crossEntropy", () =>
-  fields<CrossEntropyOptions>(
-    {
-      ignoreIndex: optional(integer),
-      labelSmoothing: optional(real({ min: 0, max: 1 })),
-      reduction: optional(reductionRule),
-    },
-    { spelt: { ignore_index: "ignoreIndex", label_smoothing: "labelSmoothing" } },
-  ),
+  fields<CrossEntropyOptions>(crossEntropyRules(), { spelt: CROSS_ENTROPY_SPELT }),
 );
 
 /**
@@ -54,35 +55,60 @@ export const crossEntropy: (logits: Tensor, labels: Tensor, options?: CrossEntro
         `crossEntropy: needs logits [n, classes] and labels [n], got ${formatShape(logits.shape)} and ${formatShape(labels.shape)}`,
       );
     const classes = logits.shape[1]!;
-    const checked = checkIndices(labels, { size: classes, ignore: ignoreIndex, op: "crossEntropy", name: "label" });
-    const label = unsqueeze(cast(checked, "i32"), 1);
-    const counted = ne(label, ignoreIndex);
+    const { label, counted, orNaN } = rowLabels("crossEntropy", labels, { classes, ignoreIndex, like: logits });
     const hit = eq(iota(logits, 1), label);
     const logp = logSoftmax(logits, 1);
     let row = neg(sum(where(hit, logp, 0), 1, true));
     if (epsilon !== 0) row = add(mul(row, 1 - epsilon), mul(sum(logp, 1, true), -epsilon / classes));
-    // 0 for a class and NaN for a label that the device computed and that is none: a gather, which anomaly detection can name
-    const none = knownOnHost(labels.node)
-      ? undefined
-      : gatherRows(expand(scalar(0, logits), [classes]), where(counted, label, 0));
-    const orNaN = (x: Tensor): Tensor => (none === undefined ? x : add(x, none));
     const kept = where(counted, orNaN(row), 0);
     const each = customVjp(kept, [logits], (dy) => {
       // d/dx_j = softmax_j − (1 − ε)[j = label] − ε/classes, and 0 for ignored rows
-      const target = where(
-        hit,
-        1 - epsilon + epsilon / classes,
-        epsilon === 0 ? scalar(0, logits) : scalar(epsilon / classes, logits),
-      );
-      return [where(counted, orNaN(mul(dy, sub(exp(logp), target))), 0)];
+      return [where(counted, orNaN(mul(dy, sub(exp(logp), smoothed(hit, epsilon, classes, logits)))), 0)];
     });
-    const flat = squeeze(each, 1);
-    const whole = (loss: Tensor): Tensor =>
-      composite("crossEntropy", loss, [logits, labels], { ignoreIndex, labelSmoothing: epsilon, reduction });
-    if (reduction === "none") return whole(flat);
-    const total = sum(flat);
-    return whole(reduction === "sum" ? total : div(total, cast(sum(counted), logits.dtype)));
+    return composite("crossEntropy", ofRows(each, counted, reduction), [logits, labels], {
+      ignoreIndex,
+      labelSmoothing: epsilon,
+      reduction,
+    });
   });
+
+/** Labels as losses over classes use them, each [n, 1] or for that. */
+export interface RowLabels {
+  readonly label: Tensor;
+  /** Whether a row is asked for anything. */
+  readonly counted: Tensor;
+  /** x, or NaN in the row of a label that the device computed and that is no class. */
+  readonly orNaN: (x: Tensor) => Tensor;
+}
+
+/** @param op whose labels they are, for the error */
+export function rowLabels(
+  op: string,
+  labels: Tensor,
+  { classes, ignoreIndex, like }: { readonly classes: number; readonly ignoreIndex: number; readonly like: Tensor },
+): RowLabels {
+  const checked = checkIndices(labels, { size: classes, ignore: ignoreIndex, op, name: "label" });
+  const label = unsqueeze(cast(checked, "i32"), 1);
+  const counted = ne(label, ignoreIndex);
+  // 0 for a class and NaN for what is none: a gather, which anomaly detection can name
+  const none = knownOnHost(labels.node)
+    ? undefined
+    : gatherRows(expand(scalar(0, like), [classes]), where(counted, label, 0));
+  return { label, counted, orNaN: (x) => (none === undefined ? x : add(x, none)) };
+}
+
+/** The distribution that is asked for: (1 − ε) one-hot + ε/classes. */
+export function smoothed(hit: Tensor, epsilon: number, classes: number, like: Tensor): Tensor {
+  return where(hit, 1 - epsilon + epsilon / classes, epsilon === 0 ? scalar(0, like) : scalar(epsilon / classes, like));
+}
+
+/** Losses [n, 1] row by row, added up, or averaged over the rows that count. */
+export function ofRows(each: Tensor, counted: Tensor, reduction: Reduction): Tensor {
+  const flat = squeeze(each, 1);
+  if (reduction === "none") return flat;
+  const total = sum(flat);
+  return reduction === "sum" ? total : div(total, cast(sum(counted), each.dtype));
+}
 
 function reduced(op: string, each: Tensor, wanted: Reduction): Tensor {
   const reduction = argument(op, "reduction", reductionRule, wanted);

@@ -41,19 +41,20 @@ export function makeSource(
 /**
  * Gives `output` a gradient rule of its own with respect to `inputs`, in place of the rules of the primitives behind it.
  * @param output a tensor that the caller has just made and that has no such rule yet
- * @param rule from the gradient of `output` to those of `inputs`, in order; undefined where there is none
+ * @param rule from the gradient of `output` to those of `inputs`, in order; undefined where there is none. `wanted` says of which inputs
+ * anything is asked; what is given of others is not looked at
  * @returns `output`
  */
 export function customVjp(
   output: Tensor,
   inputs: readonly Tensor[],
-  rule: (g: Tensor) => readonly (Tensor | undefined)[],
+  rule: (g: Tensor, wanted: readonly boolean[]) => readonly (Tensor | undefined)[],
 ): Tensor {
   const { node, device } = output;
   invariant(node.vjp === undefined, "a node has one gradient rule");
   node.vjp = {
     inputs: inputs.map((x) => x.node),
-    rule: (g) => rule(new Tensor(g, device)).map((part) => part?.node),
+    rule: (g, wanted) => rule(new Tensor(g, device), wanted).map((part) => part?.node),
   };
   return output;
 }

@@ -3,6 +3,7 @@ export { gelu, relu, sigmoid, silu, square } from "./activations.ts";
 export { attention, attentionWeights } from "./attention.ts";
 export { add, div, eq, ge, gt, le, logicalAnd, logicalOr, lt, maximum, minimum, mul, ne, sub } from "./binary.ts";
 export { checkIndices } from "./indices.ts";
+export { linearCrossEntropy } from "./linear-cross-entropy.ts";
 export { binaryCrossEntropy, crossEntropy, mse } from "./losses.ts";
 export { matmul } from "./matmul.ts";
 export { layerNorm, rmsNorm } from "./norms.ts";

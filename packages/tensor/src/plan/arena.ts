@@ -13,6 +13,8 @@ export interface Lifetime {
   /** First and last step that touch it, both inclusive. */
   readonly first: number;
   readonly last: number;
+  /** Where it is written part by part: each begins with the step that writes it, and what lies where it will be may live until then. */
+  readonly parts?: readonly { readonly offset: number; readonly bytes: number; readonly first: number }[];
 }
 
 export interface ArenaLayout {
@@ -27,31 +29,37 @@ export function placeBuffers(buffers: readonly Lifetime[], alignment: number): A
   const order = buffers
     .map((_, i) => i)
     .sort((a, b) => buffers[b]!.bytes - buffers[a]!.bytes || buffers[a]!.first - buffers[b]!.first);
-  const placed: number[] = [];
+  const placed: Placed[] = [];
   let total = 0;
   for (const i of order) {
     const mine = buffers[i]!;
     let offset = 0;
-    for (const j of placed) {
-      const other = buffers[j]!;
+    for (const other of placed) {
       if (other.last < mine.first || mine.last < other.first) continue;
-      if (offsets[j]! - offset >= mine.bytes) break;
-      offset = Math.max(offset, align(offsets[j]! + other.bytes));
+      if (other.offset - offset >= mine.bytes) break;
+      offset = Math.max(offset, align(other.offset + other.bytes));
     }
     offsets[i] = offset;
-    placed.splice(placeFor(placed, offsets, offset), 0, i);
+    const { bytes, first, last, parts = [{ offset: 0, bytes, first }] } = mine;
+    for (const part of parts)
+      insert(placed, { offset: offset + part.offset, bytes: part.bytes, first: part.first, last });
     total = Math.max(total, align(offset + mine.bytes));
   }
   return { offsets, bytes: total };
 }
 
-/** Where to put one more into a list that is sorted by offset: after those at the same. */
-function placeFor(placed: readonly number[], offsets: readonly number[], offset: number): number {
+/** What lies where, and when. */
+interface Placed extends Omit<Lifetime, "parts"> {
+  readonly offset: number;
+}
+
+/** Keeps the list sorted by offset, one more after those at the same. */
+function insert(placed: Placed[], one: Placed): void {
   let [low, high] = [0, placed.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (offsets[placed[middle]!]! <= offset) low = middle + 1;
+    if (placed[middle]!.offset <= one.offset) low = middle + 1;
     else high = middle;
   }
-  return low;
+  placed.splice(low, 0, one);
 }

@@ -15,6 +15,7 @@ import type { Program } from "../graph/program.ts";
 import type { Kernel } from "../ir/kernel.ts";
 import { answerOf } from "../ir/answer.ts";
 import type { ScheduleNode } from "../schedule/graph.ts";
+import { placeParts } from "../schedule/lower-assemble.ts";
 import { bytesFor, finishPhases } from "../schedule/lower-composite.ts";
 import type { FinishedKernel } from "../schedule/lower.ts";
 import { schedule, type ScheduleOptions } from "../schedule/schedule.ts";
@@ -40,20 +41,28 @@ export function buildPlan(program: Program, options: ScheduleOptions): Plan {
     const home = "id" in place ? homeOf(place) : undefined;
     return typeof home === "number" ? home : undefined;
   };
+  const parts = placeParts(drafts, options.target.arenaAlignment);
   const finished = drafts.flatMap((draft) => draft.finish(homeOf)).flatMap((made) => replaced(made, options));
 
   // lifetimes of what lives in the arena; uploads are there from the start
-  const lifetimes = new Map<Place, { first: number; last: number }>();
+  const lifetimes = new Map<Place, { first: number; last: number; parts?: NonNullable<Lifetime["parts"]>[number][] }>();
   const uploadNodes = program.hostLeaves.map((origin) => leaves.find((l) => l.origin === origin));
   uploadNodes.forEach((node) => {
     if (node !== undefined) lifetimes.set(node, { first: -1, last: -1 });
   });
   finished.forEach(({ args }, step) => {
-    for (const node of args) {
-      if (slotOf(node) !== undefined) continue;
-      const life = lifetimes.get(node);
-      if (life === undefined) lifetimes.set(node, { first: step, last: step });
-      else life.last = step;
+    for (const arg of args) {
+      if (slotOf(arg) !== undefined) continue;
+      const part = parts.get(arg);
+      const node = part?.whole ?? arg;
+      const life = lifetimes.get(node) ?? { first: step, last: step };
+      lifetimes.set(node, life);
+      life.last = step;
+      if (part === undefined) continue;
+      life.parts ??= [];
+      // a part is written before anything else is done with it
+      if (!life.parts.some(({ offset }) => offset === part.offset))
+        life.parts.push({ offset: part.offset, bytes: bytesFor(arg), first: step });
     }
   });
   const arenaNodes = [...lifetimes.keys()];
@@ -66,9 +75,10 @@ export function buildPlan(program: Program, options: ScheduleOptions): Plan {
     const home = slotOf(node);
     const bytes = bytesFor(node) - from;
     if (home !== undefined) return { kind: "bound", slot: home, offset: from, bytes };
-    const offset = offsetOf.get(node);
+    const part = parts.get(node);
+    const offset = offsetOf.get(part?.whole ?? node);
     invariant(offset !== undefined, "a buffer has no place in the arena");
-    return { kind: "arena", offset: offset + from, bytes };
+    return { kind: "arena", offset: offset + (part?.offset ?? 0) + from, bytes };
   };
 
   const kernels: Kernel[] = [];

@@ -30,6 +30,7 @@ export type Lowering =
   | { readonly class: "gather" }
   | { readonly class: "scatter" }
   | { readonly class: "update" }
+  | { readonly class: "assemble" }
   | { readonly class: "leaf" };
 
 export interface Primitive {

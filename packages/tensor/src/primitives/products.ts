@@ -1,4 +1,4 @@
-/** What moves data between positions: matrix products, gathers and scatters of rows, blocks put at a position. */
+/** What moves data between positions: matrix products, gathers and scatters of rows, blocks put at a position or side by side. */
 import { sizeOf } from "../shape.ts";
 import type { Primitive } from "./primitive.ts";
 
@@ -74,6 +74,22 @@ export const dynamicUpdate: Primitive = {
     for (let outer = 0; outer < sizeOf(shape.slice(0, dim)); outer++) {
       const piece = block!.data.subarray(outer * length * inner, (outer + 1) * length * inner);
       out.set(piece, (outer * size + first) * inner);
+    }
+    return out;
+  },
+};
+
+/** Tensors one after another along the first dimension, each computed where it lies in the whole, which is in memory. */
+export const assemble: Primitive = {
+  name: "assemble",
+  lowering: { class: "assemble" },
+  cost: 1000,
+  reference: (parts, _attrs, shape) => {
+    const out = new Float64Array(sizeOf(shape));
+    let at = 0;
+    for (const { data } of parts) {
+      out.set(data, at);
+      at += data.length;
     }
     return out;
   },

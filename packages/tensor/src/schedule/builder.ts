@@ -149,6 +149,7 @@ export class KernelBuilder {
         return this.#accumulator(node, coords, guards);
       case "scatter":
       case "composite":
+      case "assemble":
         return this.#refuse(node, coords, guards);
       case "constant":
         return this.constant(type, node.attrs["value"] as number);

@@ -12,7 +12,7 @@
 import type { Target } from "../ir/target.ts";
 import { valueTypeOf } from "../ir/kernel.ts";
 import { fanOf, type Fan } from "./fan.ts";
-import { isReshape, type ScheduleNode } from "./graph.ts";
+import { isPart, isReshape, type ScheduleNode } from "./graph.ts";
 import { delinearize, factorForm, linearize, stride, ZERO, type LinearForm, type SplitRequest } from "./linear-form.ts";
 
 /** A product and its chain. */
@@ -202,7 +202,7 @@ function splitFactor(cut: number[][], { dim, factor }: SplitRequest): boolean {
 
 function continuesChain(node: ScheduleNode, previous: ScheduleNode): boolean {
   const { lowering } = node;
-  if (lowering.class === "view") return lowering.view === "permute" || lowering.view === "reshape";
+  if (lowering.class === "view") return lowering.view === "permute" || lowering.view === "reshape" || isPart(node);
   if (lowering.class === "cast") return valueTypeOf(node.dtype) === "f32";
   if (lowering.class !== "unary" && lowering.class !== "binary" && lowering.class !== "select") return false;
   return valueTypeOf(node.dtype) === "f32" && node.inputs.filter((x) => x === previous).length >= 1;
@@ -218,5 +218,6 @@ function throughView(
   if (lowering.class !== "view") return [...coords];
   const from = view.inputs[0]!.shape;
   if (lowering.view === "permute") return (view.attrs["dims"] as number[]).map((d) => coords[d]!);
+  if (isPart(view)) return [...coords];
   return lowering.view === "reshape" ? delinearize(linearize(coords, from), view.shape, sizes) : undefined;
 }

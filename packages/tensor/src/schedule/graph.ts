@@ -157,17 +157,17 @@ export function buildScheduleGraph(program: Program, { target, templates, simpli
     );
   }
 
-  function copyOf(x: ScheduleNode, place: number): ScheduleNode {
+  function copyOf(x: ScheduleNode, place: number, primitive = copyPrimitive, whole = ""): ScheduleNode {
     return intern(
       {
         ...plain(x.origin),
-        primitive: copyPrimitive,
-        lowering: copyPrimitive.lowering,
+        primitive,
+        lowering: primitive.lowering,
         inputs: [x],
         shape: x.shape,
         dtype: x.dtype,
       },
-      `copy ${x.id} ${place}`,
+      `${primitive.name} ${x.id} ${place} ${whole}`,
     );
   }
 
@@ -195,6 +195,10 @@ export function buildScheduleGraph(program: Program, { target, templates, simpli
     }
     const inputs = node.inputs.map((n) => (simplify ? beforeReshapes(node, mapped.get(n)!) : mapped.get(n)!));
     const { lowering } = node.primitive;
+    if (lowering.class === "assemble") {
+      const parts = inputs.map((x, i) => copyOf(x, i, partPrimitive, `${node.id}`));
+      return derive(node.primitive, parts, node.attrs, node.shape, node.dtype, node);
+    }
     if (lowering.class === "view" && lowering.view === "alias") {
       const after = inputs[1];
       if (after === undefined) return inputs[0]!;
@@ -238,6 +242,13 @@ export const copyPrimitive: Primitive = {
   cost: 0,
   reference: ([x]) => x!.data,
 };
+
+/** What lies in a whole that is assembled. */
+const partPrimitive: Primitive = { ...copyPrimitive, name: "part" };
+
+export function isPart(node: ScheduleNode): boolean {
+  return node.primitive === partPrimitive;
+}
 
 const reshapeLike: Primitive = {
   name: "reshape",

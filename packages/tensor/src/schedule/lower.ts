@@ -28,7 +28,7 @@ import {
 /** A kernel before its buffers are known. */
 export interface KernelDraft {
   readonly root: ScheduleNode;
-  readonly kind: Kernel["kind"] | "composite" | "update";
+  readonly kind: Kernel["kind"] | "composite" | "update" | "assemble";
   /** Every node it writes: the root and what it absorbed. */
   readonly writes: readonly ScheduleNode[];
   /** Every stored node it reads. */

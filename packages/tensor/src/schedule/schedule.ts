@@ -20,6 +20,7 @@ import type { Template } from "../ir/template.ts";
 import { absorb } from "./absorb.ts";
 import { buildScheduleGraph, copyPrimitive, type ScheduleNode, type ScheduleGraph } from "./graph.ts";
 import { findChains } from "./chains.ts";
+import { lowerAssemble } from "./lower-assemble.ts";
 import { lowerComposite } from "./lower-composite.ts";
 import { lowerGemm } from "./lower-gemm.ts";
 import { lowerLoop, lowerScatter, lowerUpdate, type KernelDraft } from "./lower.ts";
@@ -62,7 +63,7 @@ export function schedule(program: Program, options: ScheduleOptions): Schedule {
     if (node.leaf !== undefined || node.constant !== undefined) continue;
     const isView = node.lowering.class === "view";
     if (node.lowering.class === "scatter" || (!options.fusion && !isView)) stored.add(node);
-    if (node.lowering.class === "composite")
+    if (node.lowering.class === "composite" || node.lowering.class === "assemble")
       for (const x of [node, ...node.inputs]) if (x.leaf === undefined) stored.add(x);
     if (node.lowering.class === "matmul") node.inputs.forEach((x) => placeOperand(x, { stored, packed }, target));
   }
@@ -79,7 +80,11 @@ export function schedule(program: Program, options: ScheduleOptions): Schedule {
     if (plan.drafts.some((draft) => draft.tooTall)) for (const node of cutsOf(live, stored)) stored.add(node);
     if (stored.size === before)
       for (const draft of plan.drafts)
-        if (draft.kind !== "composite" && draft.reads.size + draft.writes.length > target.maxArguments)
+        if (
+          draft.kind !== "composite" &&
+          draft.kind !== "assemble" &&
+          draft.reads.size + draft.writes.length > target.maxArguments
+        )
           stored.add(cutPoint(draft, stored));
     if (stored.size !== before) continue;
     const merged = options.fusion
@@ -108,7 +113,8 @@ function claimRoots(graph: ScheduleGraph): Roots {
   const homes = new Map<ScheduleNode, Cell | number>();
   const roots: ScheduleNode[] = [];
   const claim = (node: ScheduleNode, home: Cell | number): void => {
-    const root = node.leaf !== undefined || node.constant !== undefined || homes.has(node) ? copyOf(node) : node;
+    const elsewhere = node.leaf !== undefined || node.constant !== undefined || node.lowering.class === "assemble";
+    const root = elsewhere || homes.has(node) ? copyOf(node) : node;
     homes.set(root, home);
     roots.push(root);
   };
@@ -233,7 +239,8 @@ function attempt(
       const { group } = node.lowering;
       const wanted = live.filter((n) => n.lowering.class === "composite" && n.lowering.group === group);
       if (wanted[0] === node) drafts.push(lowerComposite(wanted));
-    } else if (node.lowering.class === "scatter")
+    } else if (node.lowering.class === "assemble") drafts.push(lowerAssemble(node));
+    else if (node.lowering.class === "scatter")
       drafts.push(lowered.get(node, isStored, (context) => lowerScatter(node, context)));
     else if (updatesInPlace(node, homes))
       drafts.push(lowered.get(node, isStored, (context) => lowerUpdate(node, context), "in place"));
@@ -265,7 +272,7 @@ function worthRepeating(node: ScheduleNode, { repeatCost }: Target): boolean {
 /** A single stored number seen through views: every kernel can read it for nothing. */
 function isScalarView(node: ScheduleNode): boolean {
   let at = node;
-  while (at.leaf === undefined && at.lowering.class === "view") at = at.inputs[0]!;
+  while (at.leaf === undefined && at.constant === undefined && at.lowering.class === "view") at = at.inputs[0]!;
   return at.size === 1 && at.leaf !== undefined;
 }
 
