@@ -19,17 +19,17 @@ const BLOCKS: Readonly<Record<string, readonly [elements: number, bytes: number,
 };
 
 /** A tensor of blocks in which any bit may be set but those that make a scale large. */
-function blocks(form: string): TensorSource {
+function blocks(form: string, shape: readonly [outputs: number, inputs: number]): TensorSource {
   const [elements, bytes, halves] = BLOCKS[form]!;
   const data = Uint8Array.from(
-    { length: ((IN * OUT) / elements) * bytes },
+    { length: ((shape[0] * shape[1]) / elements) * bytes },
     (_, i) => (i * 7919 + (i >> 3) * 31) & 0xff,
   );
   for (let at = 0; at < data.length; at += bytes) for (const half of halves) data[at + half + 1]! &= 0x2f;
   return {
     names: ["w"],
     has: (name) => name === "w",
-    info: () => ({ dtype: form, shape: [OUT, IN], bytes: data.length }),
+    info: () => ({ dtype: form, shape, bytes: data.length }),
     range: async (_, from = 0, to = data.length) => data.slice(from, to),
   };
 }
@@ -38,12 +38,19 @@ class Net extends Module {
   readonly layer = new Linear(IN, OUT, { bias: false });
 }
 
+/** A weight [outputs, inputs] that is kept in blocks. */
+export async function blockWeight(
+  form: string,
+  device: Device,
+  shape: readonly [outputs: number, inputs: number],
+): Promise<() => Tensor> {
+  const target = { shape, transposed: false, allowNonFinite: false };
+  const weight = await formats.find(({ name }) => name === form)!.load(device, blocks(form, shape), "w", target);
+  return () => weight.value();
+}
+
 async function weightIn(form: string, device: Device): Promise<() => Tensor> {
-  if (Object.hasOwn(BLOCKS, form)) {
-    const target = { shape: [OUT, IN], transposed: false, allowNonFinite: false };
-    const weight = await formats.find(({ name }) => name === form)!.load(device, blocks(form), "w", target);
-    return () => weight.value();
-  }
+  if (Object.hasOwn(BLOCKS, form)) return blockWeight(form, device, [OUT, IN]);
   const net = new Net();
   await net.materialize({ device });
   if (form === "nf4") await quantize(net, { include: ["layer"] });

@@ -7,6 +7,7 @@ import { epochBenchmarks } from "./epoch.ts";
 import { kernelBenchmarks } from "./kernels.ts";
 import { memoryReadings } from "./memory.ts";
 import { stepBenchmarks } from "./steps.ts";
+import { lossBenchmarks } from "./vocabulary.ts";
 import { measure, mergeRounds, peakRow, type Row } from "./suite.ts";
 
 const HELP = `npm run -s bench -- [--json FILE] [--filter REGEX] [--threads N] [--rounds N] [--list]
@@ -78,6 +79,7 @@ const { json, filter, threads, rounds, list } = options();
 const chosen = [
   ...kernelBenchmarks(threads),
   ...blockBenchmarks(),
+  ...lossBenchmarks(threads),
   ...stepBenchmarks(threads),
   ...epochBenchmarks(threads),
 ].filter((b) => filter.test(b.name));
