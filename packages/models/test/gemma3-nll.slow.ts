@@ -40,5 +40,5 @@ describe.skipIf(!existsSync(path) || !existsSync(reference))("Gemma 3 270M", () 
     expect(Math.abs(next - wikitext2.nll[511]!)).toBeLessThan(tolerances.logprob_abs);
     // what stripping types takes before the program's first line is not the program's
     expect(peakRss - Math.max(0, startRss - 70e6)).toBeLessThan(700e6);
-  });
+  }, 600_000);
 });
