@@ -281,7 +281,7 @@ export const linearCrossEntropyRecords: OpRecords = {
         {
           reduction: g.pick(["mean", "sum", "none"] as const),
           labelSmoothing: g.pick([0, 0, 0.1]),
-          blockSize: g.integer(1, words),
+          blockSize: g.integer(1, Math.max(1, words)),
           ...(g.boolean() ? { bias: g.tensor([words]) } : {}),
         },
       ];
