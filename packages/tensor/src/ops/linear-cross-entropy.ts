@@ -122,7 +122,7 @@ export function linearCrossEntropy(
       `linearCrossEntropy: needs bias [${words}], one for each word, got ${formatShape(bias.shape)}`,
     );
   const step = blockSize ?? blockSizeOf(n, words);
-  if (step >= words || n === 0) return crossEntropy(linear(x, weight, bias), labels, rest);
+  if (step >= words || x.size === 0) return crossEntropy(linear(x, weight, bias), labels, rest);
   return inBlocks(x, weight, bias, labels, step, rest);
 }
 
