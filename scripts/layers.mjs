@@ -15,7 +15,7 @@ export const PACKAGES = {
 /** Layers within a package, lowest first. A part ending in / is a folder. A file imports from its own layer and from those before it. */
 export const LAYERS = {
   tensor: [
-    ["dtype.ts", "errors.ts", "shape.ts", "utf8.ts", "clock.ts", "structure.ts", "math/", "random/"],
+    ["dtype.ts", "errors.ts", "shape.ts", "utf8.ts", "key.ts", "clock.ts", "structure.ts", "math/", "random/"],
     [
       "check/json.ts",
       "check/nearest.ts",

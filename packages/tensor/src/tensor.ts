@@ -5,7 +5,7 @@
 import type { DType, TypedArray } from "./dtype.ts";
 import { ShapeError } from "./errors.ts";
 import type { Node } from "./graph/node.ts";
-import type { NestedArray } from "./host-values.ts";
+import type { HostData, NestedArray } from "./host-values.ts";
 import { formatShape, sizeOf } from "./shape.ts";
 
 /** Where a tensor lives, as far as tensors and ops care. `device.ts` adds the rest of `Device` to the type. */
@@ -13,6 +13,8 @@ export interface TensorHost {
   readonly name: string;
   /** What numbers without a dtype become. */
   readonly defaultFloat: DType;
+  /** Values that never change, once on the device for all plans that read them. */
+  constant(values: HostData, shape?: readonly number[], dtype?: DType): Tensor;
   read(x: Tensor): Promise<TypedArray>;
   readFloats(x: Tensor): Promise<Float64Array>;
 }

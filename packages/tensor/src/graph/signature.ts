@@ -1,5 +1,5 @@
 /** The structure of a program as a string: equal strings mean that one plan serves both. */
-import type { Attrs } from "../primitives/primitive.ts";
+import { keyOf } from "../key.ts";
 import type { Node } from "./node.ts";
 import type { Program } from "./program.ts";
 
@@ -12,7 +12,7 @@ export function signatureOf(program: Program): string {
     (node.composites ?? [])
       .map(({ name, inputs, outputs, attrs }) => {
         const from = inputs.map((n) => ids.get(n) ?? "-").join(",");
-        return ` ${outputs.indexOf(node)} of ${name}(${from})${attributes(attrs)}`;
+        return ` ${outputs.indexOf(node)} of ${name}(${from})${keyOf(attrs)}`;
       })
       .join("");
   program.nodes.forEach((node, i) => {
@@ -25,15 +25,10 @@ export function signatureOf(program: Program): string {
     const what =
       leaf !== undefined
         ? leafName()
-        : `${node.primitive.name}(${node.inputs.map((n) => ids.get(n)).join(",")})${attributes(node.attrs)}${composites(node)}`;
+        : `${node.primitive.name}(${node.inputs.map((n) => ids.get(n)).join(",")})${keyOf(node.attrs)}${composites(node)}`;
     lines.push(`${what}:${node.dtype}[${node.shape.join(",")}]`);
   });
   lines.push(`out ${program.outputs.map((n) => ids.get(n)).join(",")}`);
   lines.push(`set ${program.assignments.map(({ cell, value }) => `${cells.get(cell)}=${ids.get(value)}`).join(",")}`);
   return lines.join("\n");
-}
-
-function attributes(attrs: Attrs): string {
-  // String(-0) is "0", and JSON has no NaN: spell numbers out
-  return JSON.stringify(attrs, (_, v: unknown) => (typeof v === "number" ? (Object.is(v, -0) ? "-0" : String(v)) : v));
 }

@@ -4,7 +4,7 @@ import { DTypeError, ShapeError } from "../errors.ts";
 import { checkSizes } from "../host-values.ts";
 import { randomBits as randomBitsPrimitive } from "../primitives/sources.ts";
 import { chance } from "../random/chance.ts";
-import { randomAttrs, type RandomLayout } from "../random/layout.ts";
+import { randomAttrs, siteKey, type RandomLayout } from "../random/layout.ts";
 import type { RandomWidth } from "../random/threefry.ts";
 import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -54,8 +54,9 @@ export function randomBits(
       `randomBits: the words of a key are u32 [2], or [3] with the row of the first example, got ${words.dtype} ${formatShape(words.shape)}`,
     );
   checkSizes("randomBits", shape);
-  const attrs = randomAttrs("randomBits", shape, bits, site, layoutOf(layout));
-  return makeNode(randomBitsPrimitive, [words], { ...attrs }, shape, "u32");
+  const attrs = randomAttrs("randomBits", shape, bits, layoutOf(layout));
+  const moved = words.device.constant([siteKey(site)], [1], "u32");
+  return makeNode(randomBitsPrimitive, [words, moved], { ...attrs }, shape, "u32");
 }
 
 export interface DropoutLayout extends RandomLayout {

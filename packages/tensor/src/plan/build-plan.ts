@@ -14,6 +14,7 @@ import type { Cell } from "../graph/cell.ts";
 import type { Program } from "../graph/program.ts";
 import type { Kernel } from "../ir/kernel.ts";
 import { answerOf } from "../ir/answer.ts";
+import { keyOf } from "../key.ts";
 import type { ScheduleNode } from "../schedule/graph.ts";
 import { placeParts } from "../schedule/lower-assemble.ts";
 import { bytesFor, finishPhases } from "../schedule/lower-composite.ts";
@@ -134,14 +135,14 @@ function replaced(made: FinishedKernel, { templates, target, fusion }: ScheduleO
     : finishPhases(answer.phases, made.args, `${made.label} by ${answer.template.name}`, made.from);
 }
 
-/** Equal keys mean equal code. Labels do not count; numbers JSON cannot spell are spelled out. */
+const keys = new WeakMap<Kernel, string>();
+
+/** Equal keys mean equal code. Labels do not count. */
 export function kernelKey(kernel: Kernel): string {
-  if (kernel.kind === "native") return `native ${kernel.key} ${JSON.stringify(kernel.args)}`;
-  return JSON.stringify(kernel, (name, v: unknown) =>
-    name === "label"
-      ? undefined
-      : typeof v === "number" && (!Number.isFinite(v) || Object.is(v, -0))
-        ? `#${Object.is(v, -0) ? "-0" : v}`
-        : v,
-  );
+  const known = keys.get(kernel);
+  if (known !== undefined) return known;
+  const { label: _, ...code } = kernel;
+  const key = code.kind === "native" ? `native ${code.key} ${keyOf(code.args)}` : keyOf(code);
+  keys.set(kernel, key);
+  return key;
 }

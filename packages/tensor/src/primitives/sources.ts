@@ -23,9 +23,14 @@ export const iota: Primitive = {
   reference: (_inputs, _attrs, shape) => Float64Array.from({ length: shape[0]! }, (_, i) => i),
 };
 
+/**
+ * Inputs: the words of a key, and `siteKey` of the call site. That is read from memory, where it could be a number of the kernel, so that one
+ * kernel serves equal layers at every depth.
+ */
 export const randomBits: Primitive = {
   name: "randomBits",
   lowering: { class: "random" },
   cost: 40,
-  reference: ([words], attrs, shape) => drawnBits(words!.data, attrs as unknown as RandomAttrs, shape),
+  reference: ([words, site], attrs, shape) =>
+    drawnBits(words!.data, site!.data[0]!, attrs as unknown as RandomAttrs, shape),
 };

@@ -21,7 +21,6 @@ export interface RandomLayout {
 /** What a node holds. */
 export interface RandomAttrs {
   readonly bits: RandomWidth;
-  readonly site: number;
   readonly start: number;
   /** Of the place within the row, and of the row: multiples of each coordinate. */
   readonly strides: readonly number[];
@@ -43,7 +42,6 @@ export function randomAttrs(
   op: string,
   shape: readonly number[],
   bits: RandomWidth,
-  site: number,
   { row = shape.length > 1 ? 0 : null, group, strides, start = 0 }: RandomLayout,
 ): RandomAttrs {
   const outer = [row, group].filter((d) => d !== null && d !== undefined);
@@ -65,7 +63,7 @@ export function randomAttrs(
       `${op}: random places ${start} to ${start + last} of ${formatShape(shape)} do not fit a row, which has 2^31; use shorter rows`,
     );
   const rows = shape.map((_, d) => (d === row ? perExample : d === group ? 1 : 0));
-  return { bits, site, start, strides: steps, rows, perExample };
+  return { bits, start, strides: steps, rows, perExample };
 }
 
 /** The largest place. Sorted by stride, each must reach beyond all smaller ones together. */
@@ -83,10 +81,19 @@ function checkPlaces(op: string, shape: readonly number[], steps: readonly numbe
   return last;
 }
 
-/** Every element's bits, in row-major order: the definition. @param words two of the key, and the offset of the first example, 0 where there is none */
-export function drawnBits(words: ArrayLike<number>, attrs: RandomAttrs, shape: readonly number[]): Float64Array {
-  const { bits, site, start, strides, rows, perExample } = attrs;
-  const key = [(words[0]! + siteKey(site)) >>> 0, words[1]!] as const;
+/**
+ * Every element's bits, in row-major order: the definition.
+ * @param words two of the key, and the offset of the first example, 0 where there is none
+ * @param site `siteKey` of the call site
+ */
+export function drawnBits(
+  words: ArrayLike<number>,
+  site: number,
+  attrs: RandomAttrs,
+  shape: readonly number[],
+): Float64Array {
+  const { bits, start, strides, rows, perExample } = attrs;
+  const key = [(words[0]! + site) >>> 0, words[1]!] as const;
   const draw = bits === 16 ? elementHalf : elementBits;
   const first = (words[2] ?? 0) * perExample;
   const spans = stridesOf(shape);

@@ -17,7 +17,14 @@ import { coordsByBits, dequantized, randomBits } from "./by-position.ts";
 import { Repeats } from "./repeats.ts";
 import { TALLEST } from "./tallest.ts";
 import { coordsBehind, coordsInGroups, regroup } from "./view-coords.ts";
-import { keyOf, SplitSignal, type BuilderOptions, type DraftGuard, type DraftInstr, type DraftStore } from "./draft.ts";
+import {
+  instrKey,
+  SplitSignal,
+  type BuilderOptions,
+  type DraftGuard,
+  type DraftInstr,
+  type DraftStore,
+} from "./draft.ts";
 import type { ScheduleNode } from "./graph.ts";
 import {
   delinearize,
@@ -65,7 +72,7 @@ export class KernelBuilder {
   }
 
   emit(instr: DraftInstr): ValueId {
-    const key = keyOf(instr);
+    const key = instrKey(instr);
     const before = this.#known.get(key);
     if (before !== undefined) return before;
     this.body.push(instr);

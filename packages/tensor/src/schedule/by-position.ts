@@ -1,6 +1,6 @@
 /** Values found from the position of their element: random bits, weights in four bits. */
 import type { ValueId } from "../ir/kernel.ts";
-import { siteKey, type RandomAttrs } from "../random/layout.ts";
+import type { RandomAttrs } from "../random/layout.ts";
 import type { Emitter } from "./conversions.ts";
 import type { DraftGuard } from "./draft.ts";
 import type { ScheduleNode } from "./graph.ts";
@@ -13,9 +13,9 @@ export interface Puller extends Emitter {
 
 /** Counter and key as `random/layout.ts` has them: the place and the row are linear in the coordinates. */
 export function randomBits(to: Puller, node: ScheduleNode, coords: readonly LinearForm[]): ValueId {
-  const words = node.inputs[0]!;
-  const { bits, start, strides, rows, perExample, site } = node.attrs as unknown as RandomAttrs;
-  const word = (i: number): ValueId => to.value(words, [{ offset: i, strides: [] }]);
+  const [words, site] = node.inputs as [ScheduleNode, ScheduleNode];
+  const { bits, start, strides, rows, perExample } = node.attrs as unknown as RandomAttrs;
+  const word = (i: number, of = words): ValueId => to.value(of, [{ offset: i, strides: [] }]);
   const along = (steps: readonly number[], offset: number): ValueId => {
     const form = steps.reduce<LinearForm>(
       (sum, step, d) => (step === 0 || node.shape[d] === 1 ? sum : addForms(sum, scaleForm(coords[d]!, step))),
@@ -29,7 +29,7 @@ export function randomBits(to: Puller, node: ScheduleNode, coords: readonly Line
     op: "random",
     type: "u32",
     bits,
-    k0: u32("add", word(0), to.constant("u32", siteKey(site))),
+    k0: u32("add", word(0), word(0, site)),
     k1: word(1),
     index: along(strides, start),
     row: words.size > 2 ? u32("add", along(rows, 0), first()) : along(rows, 0),

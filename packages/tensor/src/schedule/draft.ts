@@ -1,5 +1,6 @@
 /** Kernels while they are being built: instructions of the kernel IR whose places are linear forms and whose arguments are still nodes. */
 import type { Instr, ValueId, ValueType } from "../ir/kernel.ts";
+import { keyOf } from "../key.ts";
 import type { ScheduleNode } from "./graph.ts";
 import type { LinearForm, SplitRequest } from "./linear-form.ts";
 
@@ -17,14 +18,10 @@ export type DraftInstr =
   | { readonly op: "affine"; readonly type: "i32" | "u32"; readonly form: LinearForm };
 
 /** Equal instructions have equal keys. */
-export function keyOf(instr: DraftInstr): string {
-  return JSON.stringify(instr, (name, v: unknown) =>
-    name === "source" || name === "target"
-      ? (v as ScheduleNode).id
-      : typeof v === "number" && (!Number.isFinite(v) || Object.is(v, -0))
-        ? `${Object.is(v, -0) ? "-0" : v}`
-        : v,
-  );
+export function instrKey(instr: DraftInstr): string {
+  if (instr.op !== "load") return keyOf(instr);
+  const { source, ...load } = instr;
+  return `${source.id}${keyOf(load)}`;
 }
 
 export interface DraftGuard {

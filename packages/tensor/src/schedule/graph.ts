@@ -14,6 +14,7 @@ import type { Leaf, Node } from "../graph/node.ts";
 import type { Assignment, Program } from "../graph/program.ts";
 import type { Cell } from "../graph/cell.ts";
 import type { Target } from "../ir/target.ts";
+import { keyOf } from "../key.ts";
 import { roundTo } from "../memory-form.ts";
 import type { Attrs, Lowering, Primitive } from "../primitives/primitive.ts";
 import { sameShape, sizeOf } from "../shape.ts";
@@ -91,8 +92,8 @@ export function buildScheduleGraph(program: Program, { target, templates, simpli
     const constant = foldConstant(primitive, inputs, attrs, shape, dtype);
     const key =
       constant !== undefined
-        ? `const ${spell(constant)} ${dtype} ${shape.join(",")}`
-        : `${primitive.name} ${inputs.map((i) => i.id).join(",")} ${spellAttrs(attrs)} ${shape.join(",")} ${dtype}`;
+        ? `const ${keyOf(constant)} ${dtype} ${shape.join(",")}`
+        : `${primitive.name} ${inputs.map((i) => i.id).join(",")} ${keyOf(attrs)} ${shape.join(",")} ${dtype}`;
     return intern(
       {
         primitive,
@@ -144,7 +145,7 @@ export function buildScheduleGraph(program: Program, { target, templates, simpli
       const x = mapped.get(input)!;
       from.push(from.includes(x) ? copyOf(x, i) : x);
     });
-    const group = `composite ${name} ${from.map((i) => i.id).join(",")} ${spellAttrs(attrs)}`;
+    const group = `composite ${name} ${from.map((i) => i.id).join(",")} ${keyOf(attrs)}`;
     const output = outputs.indexOf(node);
     return intern(
       {
@@ -313,12 +314,4 @@ function foldConstant(
 function largestDivisor(n: number, limit: number): number {
   for (let d = Math.min(limit, n); d > 1; d--) if (n % d === 0) return d;
   return 1;
-}
-
-function spellAttrs(attrs: Attrs): string {
-  return JSON.stringify(attrs, (_, v: unknown) => (typeof v === "number" ? spell(v) : v));
-}
-
-function spell(v: number): string {
-  return Object.is(v, -0) ? "-0" : String(v);
 }
