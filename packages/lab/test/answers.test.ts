@@ -45,6 +45,18 @@ describe("answers", () => {
     });
   });
 
+  it("know which way is up: of a metric that should be low the lower one wins, and differences are told as they are", () => {
+    const of = (config: string, values: readonly number[]): RunResult[] =>
+      values.map((perplexity, seed) => ({ ...run(config, seed, 0), final: { perplexity } as never }));
+    const [any] = answers([...of("a", [20, 20.1, 19.9, 20]), ...of("b", [18, 18.11, 17.9, 18])], []);
+    expect(any).toMatchObject({
+      question: "Is any difference in perplexity larger than its noise?",
+      answer: expect.stringMatching(/^yes: b over a by 2\.00 \(p /) as string,
+    });
+    const [none] = answers([...of("a", [20, 21, 19]), ...of("b", [19, 21, 20])], []);
+    expect(none!.answer).toMatch(/the largest is a − b, \+0\.00, 95 % interval/);
+  });
+
   it("compare no configs that differ in more than the base's storage", () => {
     expect(answers([run("fp", 1, 0.9), run("q4", 1, 0.8, "nf4", "adalora")], []).map((a) => a.question)).toEqual([
       "Is any difference in accuracy larger than its noise?",

@@ -64,7 +64,7 @@ function addRun(program: Command, exit: Exit): void {
       parsePath("--data"),
     )
     .option("--out <dir>", "folder for runs and results (default: runs/<study>)", parsePath("--out"))
-    .option("--base <dir>", "Hugging Face BERT checkpoint to adapt", parsePath("--base"))
+    .option("--base <dir>", "Hugging Face checkpoint to adapt", parsePath("--base"))
     .option("--seeds <list>", "seeds to run, for example 13,42", parseSeeds)
     .option("--set <key=value>", "change one key of the study; may be repeated", collect)
     .option(

@@ -54,7 +54,7 @@ async function load(path: string): Promise<unknown> {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const why =
-      code === "ERR_UNKNOWN_FILE_EXTENSION"
+      code === "ERR_UNKNOWN_FILE_EXTENSION" && /\.[mc]?ts$/.test(path)
         ? `this version of Node (${process.version}) does not load TypeScript by itself; 22.18 and later do, or give it as JavaScript`
         : (message.split("\n")[0] ?? "it cannot be loaded");
     throw new InputError(`--plugin ${cut(path)}: ${why}`, { cause: error });

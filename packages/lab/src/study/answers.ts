@@ -38,6 +38,8 @@ interface Pair {
   readonly p: number | undefined;
   /** "points" for shares. */
   readonly unit: string;
+  /** How much better `a` is. */
+  readonly gain: number;
 }
 
 /** The metric that is compared: the task's first. */
@@ -45,10 +47,11 @@ function primary(results: readonly RunResult[]): ReturnType<typeof metricNamed> 
   return metricNamed(metricNames(results[0]?.final ?? {})[0] ?? "loss");
 }
 
-/** The metric of `a` minus that of `b`, shares in points, over the seeds both have, corrected over all the pairs. Of a metric that should be low, the reverse: more is better. */
+/** The metric of `a` minus that of `b`, shares in points, over the seeds both have, corrected over all the pairs. */
 function compare(results: readonly RunResult[], pairs: readonly (readonly [string, string])[]): Pair[] {
   const { name, better, unit } = primary(results);
-  const scale = (better === "higher" ? 1 : -1) * metricScale(name);
+  const scale = metricScale(name);
+  const sign = better === "higher" ? 1 : -1;
   const accuracy = (config: string): Map<number, number> =>
     new Map(results.flatMap((r) => (r.config === config ? [[r.seed, scale * metricOf(r.final, name)] as const] : [])));
   const differences = pairs.map(([a, b]) => {
@@ -67,7 +70,12 @@ function compare(results: readonly RunResult[], pairs: readonly (readonly [strin
   const adjusted = new Map(holm(tested.map(({ difference }) => difference.p!)).map((p, i) => [tested[i]!, p]));
   return differences
     .filter(({ difference }) => difference.n > 0)
-    .map((pair) => ({ ...pair, p: adjusted.get(pair), unit: unit === "share" ? " points" : "" }));
+    .map((pair) => ({
+      ...pair,
+      p: adjusted.get(pair),
+      unit: unit === "share" ? " points" : "",
+      gain: sign * pair.difference.mean,
+    }));
 }
 
 function configsOf(results: readonly RunResult[]): string[] {
@@ -106,7 +114,7 @@ function fourBits(results: readonly RunResult[]): Answer[] {
       pair.unit !== "" && (difference.interval(0.9)?.every((bound) => Math.abs(bound) <= EQUAL_POINTS) ?? false);
     const verdict =
       p !== undefined && p < SIGNIFICANT
-        ? difference.mean < 0
+        ? pair.gain < 0
           ? "yes"
           : "no, it gains"
         : within
@@ -167,8 +175,8 @@ function anyDifference(results: readonly RunResult[]): Answer[] {
     const named = clear
       .slice(0, LISTED)
       .map(
-        ({ a, b, difference, p }) =>
-          `${difference.mean > 0 ? `${a} over ${b}` : `${b} over ${a}`} by ${Math.abs(difference.mean).toFixed(2)} (p ${p!.toPrecision(2)})`,
+        ({ a, b, difference, gain, p }) =>
+          `${gain > 0 ? `${a} over ${b}` : `${b} over ${a}`} by ${Math.abs(difference.mean).toFixed(2)} (p ${p!.toPrecision(2)})`,
       );
     const more = clear.length > LISTED ? `, and ${clear.length - LISTED} more` : "";
     return [{ question, answer: `yes: ${named.join(", ")}${more}; ${family}`, decided: true }];
