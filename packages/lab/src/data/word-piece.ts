@@ -26,8 +26,9 @@ export interface WordTokenizer {
 const TOKENIZER_FOLDER = "bert-base-uncased-tokenizer";
 const TOKENIZER = "tokenizer.json";
 const TOKENIZER_CONFIG = "tokenizer_config.json";
-/** What a tokenizer consists of in a folder of Hugging Face; only the first is needed. */
-const TOKENIZER_FILES = [TOKENIZER, TOKENIZER_CONFIG, "vocab.txt", "special_tokens_map.json"];
+/** What a tokenizer consists of in a folder of Hugging Face; only the first is needed. `vocab.txt` says again what is in it. */
+const READ_FILES = [TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json"];
+const TOKENIZER_FILES = [...READ_FILES, "vocab.txt"];
 /** Templates of chats make it long. */
 const LARGEST_CONFIG = 2 ** 24;
 
@@ -43,7 +44,7 @@ export function tokenizerFolder(dataFolder: string, base: string | null): string
 
 /** Content of the tokenizer in a folder: what token caches and run ids depend on. */
 export function tokenizerIdentity(folder: string): string {
-  return hashFiles([TOKENIZER, TOKENIZER_CONFIG].map((name) => join(folder, name)).filter((path) => existsSync(path)));
+  return hashFiles(READ_FILES.map((name) => join(folder, name)).filter((path) => existsSync(path)));
 }
 
 /** The tokenizer in `folder`. Throws InputError for anything but a BERT tokenizer. */
