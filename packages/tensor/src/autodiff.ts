@@ -40,12 +40,9 @@ export function grad(loss: Tensor, wrt: readonly (Tensor | Parameter)[], seed?: 
       `grad: the loss must be a scalar, got ${formatShape(loss.shape)}; reduce it, or pass the gradient of what follows`,
     );
   if (!isFloat(loss.dtype)) throw new DTypeError(`grad: the loss must be a float, got ${loss.dtype}`);
-  return gradients(
-    loss,
-    wrt.map((w) => (w instanceof Parameter ? w.value : w)),
-    seed,
-    gradientInputs,
-  );
+  const targets = wrt.map((w) => (w instanceof Parameter ? w.value : w));
+  // the forward pass has chosen the dtypes; a policy in force here, where it was made or elsewhere, has no say in them
+  return withPrecision(undefined, () => gradients(loss, targets, seed, gradientInputs));
 }
 
 /** @param inputsOf what a node's gradient flows to; nowhere behind a node that has none */

@@ -209,3 +209,17 @@ it("the trace of dtypes tells what ran", async () => {
   expect(Object.keys(build(true).plan(spec).dtypes.reductions)).toEqual(["f32"]);
   expect(build(true).plan(spec).dtypes.storage).toEqual({ f16: 32 });
 });
+
+it("gradients do not depend on the policy in force where they are asked for", async () => {
+  // attention keeps its weights up to 256 keys and goes in tiles beyond
+  for (const keys of [256, 257])
+    for (const policy of [mixedF16, mixedBf16]) {
+      const values = Float32Array.from({ length: keys * 8 }, (_, i) => Math.sin(i));
+      const x = wasm.tensor(values, [1, 1, keys, 8]);
+      const loss = (): Tensor => ops.sum(ops.attention(x, x, x, { causal: true }));
+      const [inside] = withPrecision(policy, () => grad(loss(), [x]));
+      const [outside] = grad(withPrecision(policy, loss), [x]);
+      expect(inside!.dtype).toBe("f32");
+      expect(await inside!.data()).toEqual(await outside!.data());
+    }
+});
