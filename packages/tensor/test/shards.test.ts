@@ -118,7 +118,7 @@ describe("shards", () => {
 
   it("say what else there is when a tensor is not", async () => {
     const source = await openShards(sharded(TWO));
-    expect(() => source.info("d")).toThrow('there is no tensor "d"; the file has a, b, c');
+    expect(() => source.info("d")).toThrow('memory: there is no tensor "d"; there are a, b, c');
     await expect(source.range("d")).rejects.toThrow(FormatError);
   });
 
