@@ -97,3 +97,25 @@ it.each(CASES)("%s learns through LoRA, %j", async (name, more, taskType, target
   expect(read.warnings).toEqual([]);
   expect(await forward(again).logits.floats()).toEqual(await forward(model).logits.floats());
 });
+
+/** Language models, and what scores their words. */
+const HEADS: readonly (readonly [string, string, ConfigSource])[] = [
+  ["LlamaForCausalLM", "lm_head", { model_type: "llama", ...small }],
+  ["GPT2LMHeadModel", "lm_head", { model_type: "gpt2", vocab_size: 19, n_embd: 8, n_layer: 1, n_head: 2 }],
+  ["RobertaForMaskedLM", "lm_head.decoder", { model_type: "roberta", ...small, tie_word_embeddings: false }],
+];
+
+it.each(HEADS)("%s trains its %s whole, through the loss", async (name, head, config) => {
+  const model = metaModel(name, config);
+  await model.materialize({ device, seed: 1 });
+  const inputIds = device.tensor([2, 5, 7, 9, 3], [1, 5], "i32");
+  const loss = (): Tensor => (model.forward({ inputIds, labels: inputIds } as never) as { loss: Tensor }).loss;
+  const before = await loss().data();
+  await adapt(model, { r: 2, alpha: 4, modulesToSave: [head] }, { device, seed: 2 });
+  expect(await loss().data()).toEqual(before);
+  const trained = [...model.namedWeights()].filter(([path, w]) => w.trainable && path.includes("modules_to_save"));
+  expect(trained.length).toBeGreaterThan(0);
+  const weight = trained.find(([path]) => path.endsWith(".weight"))![1];
+  const [slope] = grad(loss(), [weight.value]);
+  expect((await slope!.floats()).some((x) => x !== 0)).toBe(true);
+});

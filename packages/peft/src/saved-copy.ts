@@ -1,6 +1,6 @@
 /** A module of `modules_to_save`: the original stays frozen, a copy for each adapter that names it is trained. Stands in the module's place whatever its kind is. */
 import { Conv1D, Embedding, LayerNorm, Linear, Module, Projection, RMSNorm, Weight } from "@lowrank/nn";
-import { LowrankError, structureChanged, type Tensor } from "@lowrank/tensor";
+import { invariant, LowrankError, structureChanged, type CrossEntropyOptions, type Tensor } from "@lowrank/tensor";
 
 /** What models read of a layer. */
 type Leaf = Module & { readonly weight: Weight; readonly bias?: Weight | undefined; forward(x: Tensor): Tensor };
@@ -66,6 +66,13 @@ export class SavedCopy extends Module {
 
   forward(x: Tensor): Tensor {
     return this.copy.forward(x);
+  }
+
+  /** Where the module is an output layer, a `Projection`: as that has it. */
+  crossEntropy(x: Tensor, labels: Tensor, options?: CrossEntropyOptions): Tensor {
+    const { copy } = this;
+    invariant(copy instanceof Projection, "losses are asked of projections");
+    return copy.crossEntropy(x, labels, options);
   }
 }
 
