@@ -10,6 +10,7 @@ import {
   parseQwen3Config,
   type ConfigSource,
 } from "../src/index.ts";
+import { attentionFactor, frequencies } from "../src/shared/rope-scaling.ts";
 
 const small: ConfigSource = {
   vocab_size: 9,
@@ -115,4 +116,54 @@ it("layers have windows as layer_types says, or as older files do", () => {
     "layer_types has 2 entries and num_hidden_layers is 1",
   );
   expect(() => parseQwen2Config({ ...small, layer_types: ["chunked_attention"] })).toThrow(/layer_types/);
+});
+
+const llama3 = { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
+const yarn = { rope_type: "yarn", factor: 4 };
+
+// `inv_freq` of transformers 5.24's LlamaRotaryEmbedding for θ 100, heads of 8 and max_position_embeddings 64, in f32
+it.each([
+  [llama3, undefined, undefined, [1, 0.24438459, 0.013042256, 0.0039528473]],
+  [llama3, undefined, 48, [1, 0.1701123, 0.0125, 0.0039528473]],
+  [llama3, 16, undefined, [0.57605636, 0.03952847, 0.0125, 0.0039528473]],
+  [llama3, 16, 48, [0.57605636, 0.03952847, 0.0125, 0.0039528473]],
+  [yarn, undefined, undefined, [1, 0.23717082, 0.049999997, 0.0079056947]],
+  [yarn, undefined, 48, [1, 0.19764236, 0.025, 0.0079056947]],
+  [yarn, 16, undefined, [1, 0.079056941, 0.025, 0.0079056947]],
+  [yarn, 16, 48, [1, 0.079056941, 0.025, 0.0079056947]],
+  // the factor is then the ratio of the two lengths
+  [{ rope_type: "yarn" }, 16, undefined, [1, 0.079056941, 0.025, 0.0079056947]],
+])("%j: the length before stretching is %s beside the options and %s among them", (options, beside, among, want) => {
+  const scaling = { ...options, ...(among === undefined ? {} : { original_max_position_embeddings: among }) };
+  const source = {
+    ...small,
+    max_position_embeddings: 64,
+    rope_theta: 100,
+    ...(beside === undefined ? {} : { original_max_position_embeddings: beside }),
+  };
+  for (const place of [{ rope_scaling: scaling }, { rope_parameters: scaling }]) {
+    const { rope } = parseLlamaConfig({ ...source, ...place });
+    const got = [...frequencies(rope.theta, 8, rope.scaling, 64)];
+    // f32: half a unit in the last place of each of a few roundings
+    got.forEach((f, i) => expect(Math.abs(f / want[i]! - 1)).toBeLessThan(2 ** -21));
+    if (options.rope_type === "yarn") expect(attentionFactor(rope.scaling)).toBeCloseTo(1.138629436111989, 14);
+  }
+});
+
+it("the length before stretching is a size, stays where it stood, and is not looked for there where layers differ", () => {
+  const source = { ...small, max_position_embeddings: 64, original_max_position_embeddings: 16, rope_scaling: yarn };
+  const { family } = architectureOf("LlamaForCausalLM");
+  const written = family.file(family.parse(source) as never, "LlamaForCausalLM");
+  expect(written).toMatchObject({ original_max_position_embeddings: 16, rope_scaling: yarn });
+  expect((family.parse(written) as ReturnType<typeof parseLlamaConfig>).rope).toMatchObject({
+    scaling: { positions: 16 },
+  });
+  expect(() => parseLlamaConfig({ ...source, original_max_position_embeddings: "16" })).toThrow(
+    'config.json: "original_max_position_embeddings" must be a positive whole number',
+  );
+  expect(() => parseLlamaConfig({ ...source, originalMaxPositionEmbeddings: 16 })).toThrow(
+    'the key "originalMaxPositionEmbeddings" is spelt "original_max_position_embeddings"',
+  );
+  // as in transformers
+  expect(parseGemma3Config(source).rope.scaling).toMatchObject({ positions: 64 });
 });

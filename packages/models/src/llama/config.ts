@@ -72,7 +72,13 @@ export const DECODER_TABLE: Omit<ConfigTable<Omit<LlamaValues, "attentionBias" |
   shapes: {},
   functions: {},
   // read apart, in all their spellings
-  harmless: ["rope_parameters", "rope_scaling", "rope_theta", "partial_rotary_factor"],
+  harmless: [
+    "rope_parameters",
+    "rope_scaling",
+    "rope_theta",
+    "partial_rotary_factor",
+    "original_max_position_embeddings",
+  ],
   harmlessFloats: ROPE_FLOATS,
 };
 

@@ -89,6 +89,9 @@ const YARN = fields<{
   { unknown: "keep" },
 );
 
+/** How long texts were before stretching. */
+const ORIGINAL = "original_max_position_embeddings";
+
 /** By the kind's name in files. @param positions `max_position_embeddings` */
 const KINDS: Readonly<Record<string, (options: Options, place: string, positions: number) => RopeScaling>> = {
   default: () => ({ kind: "default" }),
@@ -137,12 +140,13 @@ interface ReadOptions {
 }
 
 /** One object of options. @param name its key in the file */
-function readRopeOptions(name: string, options: Options, positions: number): ReadOptions {
+function readRopeOptions(name: string, options: Options, positions: number, original: number | undefined): ReadOptions {
   const kind = options.rope_type ?? options.type ?? "default";
   const built = Object.hasOwn(KINDS, kind);
   // one object a kind of layer, as other families have
   const nested = Object.entries(options).find(([, value]) => typeof value === "object" && value !== null);
-  const scaling: RopeScaling = built ? KINDS[kind]!(options, `config.json: ${name}`, positions) : { kind: "default" };
+  const read = original === undefined ? options : { ...options, [ORIGINAL]: original };
+  const scaling: RopeScaling = built ? KINDS[kind]!(read, `config.json: ${name}`, positions) : { kind: "default" };
   const kept = Object.entries(options).filter(([key, value]) => !APART.includes(key) && value != null);
   return {
     scaling,
@@ -217,7 +221,9 @@ export function readRope(
     [place.thetaKey, outer],
     ...places.map(({ name, options }) => [`${name}.rope_theta`, options.rope_theta] as const),
   ]);
-  const read = places.map(({ name, options }) => ({ name, ...readRopeOptions(name, options, positions) }));
+  // beside the options it wins over theirs, as in transformers, which does not look there where layers differ
+  const original = place.layers === undefined ? numberAt(source, ORIGINAL, size) : undefined;
+  const read = places.map(({ name, options }) => ({ name, ...readRopeOptions(name, options, positions, original) }));
   requireOneScaling(read);
   const { scaling, options } = read[0] ?? { scaling: { kind: "default" }, options: {} };
   return {
@@ -240,8 +246,8 @@ function requireOneScaling(read: readonly (ReadOptions & { readonly name: string
     );
 }
 
-function numberAt(source: ConfigSource, name: string): number | undefined {
-  const rule = fields<Record<string, number | null | undefined>>({ [name]: perhaps(positive) }, { unknown: "keep" });
+function numberAt(source: ConfigSource, name: string, kind: Rule<number> = positive): number | undefined {
+  const rule = fields<Record<string, number | null | undefined>>({ [name]: perhaps(kind) }, { unknown: "keep" });
   return checkFile("config.json", rule, source)[name] ?? undefined;
 }
 
