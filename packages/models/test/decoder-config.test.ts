@@ -6,6 +6,7 @@ import {
   metaModel,
   parseGemma3Config,
   parseLlamaConfig,
+  parseMistralConfig,
   parseQwen2Config,
   parseQwen3Config,
   type ConfigSource,
@@ -166,4 +167,90 @@ it("the length before stretching is a size, stays where it stood, and is not loo
   );
   // as in transformers
   expect(parseGemma3Config(source).rope.scaling).toMatchObject({ positions: 64 });
+});
+
+const SLIDING = "sliding_attention";
+const FULL = "full_attention";
+
+/** Every weight from its place alone, so that transformers' numbers can be had for the same ones. */
+async function byPlace(name: string, source: ConfigSource): Promise<number[]> {
+  const model = metaModel(name, source);
+  const weights = new Map(model.namedWeights());
+  const names = [...weights.keys()].sort();
+  await model.materialize({
+    device,
+    values: {
+      has: () => true,
+      async read(weight) {
+        const { shape } = weights.get(weight)!;
+        const data = Float64Array.from(
+          { length: shape.reduce((a, b) => a * b, 1) },
+          (_, j) => 0.5 * Math.sin(1 + names.indexOf(weight) + 0.7 * j),
+        );
+        return { dtype: "f64", shape, data };
+      },
+    },
+  });
+  const { logits } = model.forward({ inputIds: device.tensor(Int32Array.of(1, 2, 3, 4, 5, 6), [1, 6]) });
+  return [...(await logits!.floats())].slice(-11, -8);
+}
+
+// the last token's first three logits in transformers 5.24, loaded by AutoConfig: a Mistral with the key is a Ministral, Llama has no such key
+it.each([
+  ["MistralForCausalLM", [SLIDING, FULL], [0.028281354, -0.034765085, -0.082206581]],
+  ["MistralForCausalLM", [FULL, SLIDING], [0.034319351, -0.039076473, -0.094932109]],
+  ["Qwen2ForCausalLM", [SLIDING, FULL], [-0.013483991, -0.008514667, 0.000276621]],
+  ["Qwen2ForCausalLM", [FULL, SLIDING], [-0.014142914, -0.007640863, 0.002290928]],
+  ["Qwen3ForCausalLM", [SLIDING, FULL], [-0.02771902, 0.040089581, 0.089903243]],
+  ["Qwen3ForCausalLM", [FULL, SLIDING], [-0.024434546, 0.02448266, 0.062410378]],
+  ["Gemma3ForCausalLM", [SLIDING, FULL], [-1.465037304, -0.374465788, 0.884191528]],
+  ["Gemma3ForCausalLM", [FULL, SLIDING], [0.220453819, 1.108045701, 1.498271056]],
+  ["LlamaForCausalLM", [SLIDING, FULL], [0.032359211, -0.038375148, -0.091884122]],
+  ["LlamaForCausalLM", [FULL, SLIDING], [0.032359211, -0.038375148, -0.091884122]],
+])("a %s with layer_types %j computes what transformers does", async (name, types, want) => {
+  const got = await byPlace(name, {
+    vocab_size: 11,
+    hidden_size: 8,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+    head_dim: 4,
+    intermediate_size: 6,
+    max_position_embeddings: 64,
+    sliding_window: 2,
+    use_sliding_window: true,
+    tie_word_embeddings: false,
+    pad_token_id: 0,
+    layer_types: types,
+  });
+  // transformers turns by f32 cosines and sines
+  got.forEach((logit, i) => expect(Math.abs(logit - want[i]!)).toBeLessThan(2e-6));
+});
+
+it("a Mistral says layer_types only where a file without them would mean others: the key makes another class of it", () => {
+  const two = { ...small, num_hidden_layers: 2 };
+  const written = (source: ConfigSource): unknown => {
+    const { family } = architectureOf("MistralForCausalLM");
+    const file = family.file(family.parse({ ...two, ...source }) as never, "MistralForCausalLM");
+    expect(parseMistralConfig(file).layerTypes).toEqual(parseMistralConfig({ ...two, ...source }).layerTypes);
+    return Object.hasOwn(file, "layer_types") ? file["layer_types"] : "absent";
+  };
+  expect(written({})).toBe("absent");
+  expect(written({ sliding_window: null })).toBe("absent");
+  expect(written({ layer_types: null })).toBe("absent");
+  expect(written({ layer_types: [SLIDING, SLIDING] })).toBe("absent");
+  expect(written({ layer_types: [FULL, SLIDING] })).toEqual([FULL, SLIDING]);
+  expect(written({ layer_types: [FULL, FULL] })).toEqual([FULL, FULL]);
+});
+
+it.each([
+  ["Mistral", parseMistralConfig, { sliding_window: null }],
+  ["Qwen 2", parseQwen2Config, { use_sliding_window: false, sliding_window: 4 }],
+  ["Qwen 3", parseQwen3Config, { use_sliding_window: true, sliding_window: null }],
+  ["Gemma 3", parseGemma3Config, { sliding_window: null }],
+])("a %s with a layer that slides and no window is refused, as transformers fails", (_, parse, window) => {
+  expect(() => parse({ ...small, ...window, layer_types: [SLIDING] })).toThrow(
+    "config.json: layer_types has sliding_attention, and there is no window: set sliding_window",
+  );
+  expect(parse({ ...small, ...window, layer_types: [FULL] }).layerTypes).toEqual([FULL]);
 });

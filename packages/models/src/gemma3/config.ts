@@ -84,7 +84,12 @@ export function parseGemma3Config(source: ConfigSource, overrides: ConfigOverrid
   return {
     ...config,
     localRope,
-    layerTypes: layerTypesOf(config.layerTypes, config.numHiddenLayers, (layer) => (layer + 1) % pattern !== 0),
+    layerTypes: layerTypesOf(
+      config.layerTypes,
+      config.numHiddenLayers,
+      config.slidingWindow,
+      (layer) => (layer + 1) % pattern !== 0,
+    ),
     notBuilt: [...new Set([...config.notBuilt, ...notBuilt])],
   };
 }

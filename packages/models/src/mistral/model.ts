@@ -1,4 +1,4 @@
-/** Mistral (Jiang et al. 2023): Llama with a sliding window in every layer. */
+/** Mistral (Jiang et al. 2023): Llama with a sliding window in every layer, or in those that the file names. */
 import { LlamaBody } from "../llama/model.ts";
 import type { ModelFamily } from "../pretrained.ts";
 import type { MistralConfig } from "./config.ts";
@@ -9,6 +9,9 @@ export class MistralModel extends LlamaBody<MistralConfig> {
   static readonly architecture: string = "MistralModel";
 
   constructor(config: MistralConfig) {
-    super(config, { layer: () => ({ window: config.slidingWindow ?? undefined }) });
+    const { layerTypes, slidingWindow } = config;
+    super(config, {
+      layer: (i) => ({ window: layerTypes[i] === "sliding_attention" ? (slidingWindow ?? undefined) : undefined }),
+    });
   }
 }

@@ -53,13 +53,14 @@ export function parseQwenAs(
   overrides: ConfigOverrides,
 ): Qwen2Config {
   const config = parseLlamaAs(table, source, overrides);
-  const window = config.useSlidingWindow && config.slidingWindow !== null;
+  const window = config.useSlidingWindow ? config.slidingWindow : null;
   return {
     ...config,
     layerTypes: layerTypesOf(
       config.layerTypes,
       config.numHiddenLayers,
-      (layer) => window && layer >= config.maxWindowLayers,
+      window,
+      (layer) => window !== null && layer >= config.maxWindowLayers,
     ),
   };
 }
