@@ -18,6 +18,7 @@ import {
 import { aModelClass } from "./family-models.ts";
 import { findCheckpoint } from "./found.ts";
 import { requireFamily } from "./identity.ts";
+import { requireLabelled } from "./labelled.ts";
 import { fill, type LoadOptions, type LoadReport } from "./load.ts";
 import type { ModelClass, PretrainedModel } from "./pretrained.ts";
 import { placeOf } from "./places/place.ts";
@@ -102,6 +103,7 @@ export async function fromPretrained(
     const file = new WeightsFile(await found.weights(), where, how.formats, called);
     file.requireReadable();
     let model = build(as, source, overrides);
+    requireLabelled(as, model, overrides);
     requireBuilt(model.config);
     if (await file.untied(model)) model = build(as, source, { ...overrides, tieWordEmbeddings: false });
     const report = await fill(model, file, { ...how, newHead: labels !== undefined, said });

@@ -6,6 +6,14 @@ import { LowrankError, quote } from "@lowrank/tensor";
 /** PEFT's task types, and what PEFT has no word for. */
 export type ModelKind = TaskType | "MASKED_LM";
 
+/** Kinds whose heads have the words of a tokenizer, or that have no head: none of them has labels. */
+const WITHOUT_LABELS: readonly ModelKind[] = ["MASKED_LM", "CAUSAL_LM", "SEQ_2_SEQ_LM", "FEATURE_EXTRACTION"];
+
+/** How many labels a model of that kind is made with: options of `fromPretrained` and of a family's `parse`. */
+export function labelsOf(kind: ModelKind, labels: number): { readonly labels?: number } {
+  return WITHOUT_LABELS.includes(kind) ? {} : { labels };
+}
+
 /** transformers ends the names of such classes so; PEFT's task types have a table in each family. */
 const MASKED = "ForMaskedLM";
 

@@ -4,7 +4,7 @@ import type { Device } from "@lowrank/tensor";
 import { asInput, InputError } from "../errors.ts";
 import type { BaseChoice, BaseNeeds } from "../records/task.ts";
 import { Base, type BaseStorage } from "./base.ts";
-import type { ModelKind } from "./kind.ts";
+import { labelsOf, type ModelKind } from "./kind.ts";
 import { baseFiles, drawnPlan, loadedPlan, shapeModel, type BasePlan } from "./plan.ts";
 
 /** A model with every weight drawn from `seed`. */
@@ -47,7 +47,7 @@ export async function loadBase(
       );
     const { model, report } = await fromPretrained(folder, as, {
       device,
-      labels: needs.labels,
+      ...labelsOf(kind, needs.labels),
       seed,
       ...(storage === undefined ? {} : { storage }),
     });

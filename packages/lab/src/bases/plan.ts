@@ -8,7 +8,7 @@ import { readText, statOf } from "../data/read-file.ts";
 import { InputError } from "../errors.ts";
 import type { BaseChoice, BaseNeeds } from "../records/task.ts";
 import { cut } from "../text/shown.ts";
-import { classFor, type ModelKind } from "./kind.ts";
+import { classFor, labelsOf, type ModelKind } from "./kind.ts";
 
 /** Whose sizes `model` gives where it does not say. */
 const USUAL_FAMILY = "bert";
@@ -30,7 +30,7 @@ export function drawnPlan(model: ModelOptions, kind: ModelKind, needs: BaseNeeds
   const source = as.family.sized?.({ ...sizes, vocab: needs.vocab, positions: needs.positions });
   if (source === undefined)
     throw new InputError(`"model.family" ${quote(family)}: models of this family are loaded, not drawn; give a base`);
-  return { as, config: as.family.parse(source, kind === "MASKED_LM" ? {} : { labels: needs.labels }) };
+  return { as, config: as.family.parse(source, labelsOf(kind, needs.labels)) };
 }
 
 function asFamily(family: string, kind: ModelKind): ModelClass {
@@ -84,7 +84,7 @@ export function loadedPlan(path: string, kind: ModelKind, labels: number): BaseP
   try {
     const source = sourceOf(path);
     const as = classFor(source, kind);
-    return { as, config: as.family.parse(source, { labels }) };
+    return { as, config: as.family.parse(source, labelsOf(kind, labels)) };
   } catch (error) {
     if (error instanceof LowrankError) throw new InputError(`${path}: ${error.message}`, { cause: error });
     throw error;
