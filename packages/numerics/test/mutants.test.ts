@@ -134,7 +134,9 @@ const MUTANTS: readonly (readonly [string, string, Implementation])[] = [
   [
     "attention",
     "not causal",
-    mutant((q: T, k: T, v: T, o: object = {}) => ops.attention(q, k, v, { ...o, causal: false })),
+    mutant((q: T, k: T, v: T, { window: _, ...o }: { window?: number } = {}) =>
+      ops.attention(q, k, v, { ...o, causal: false }),
+    ),
   ],
   ["rope", "turned the other way", mutant((x: T, cos: T, sin: T) => ops.rope(x, cos, ops.neg(sin)))],
   [
