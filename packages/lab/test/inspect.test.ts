@@ -1,5 +1,5 @@
 /** `lowrank inspect` as a command, and an inspection as text. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { promises as fs, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { metaModel, savePretrained } from "@lowrank/models";
@@ -119,6 +119,10 @@ loads       as LlamaForCausalLM, for CAUSAL_LM
 
   it.each([
     [["nowhere/at/all"], /^lowrank: nowhere\/at\/all: there is no such folder\n$/],
+    [["/dev/null"], /^lowrank: \/dev\/null: is neither a folder nor a regular file\n$/],
+    [["s3://bucket/model"], /^lowrank: .*the scheme s3: is not read; https:, http: and file: are/],
+    [["file:///nowhere/at/all"], /^lowrank: \/nowhere\/at\/all: there is no such folder\n$/],
+    [["x.json"], /"x\.json" is nothing to look into by itself; give .* \.gguf, \.bin, \.safetensors, /],
     [["x.safetensors"], /^lowrank: \.\/x\.safetensors: there is no such file\n$/],
     [[""], /^lowrank: source: is empty; give a path/],
     [[], /^lowrank: missing required argument 'source'\n$/],
@@ -129,6 +133,16 @@ loads       as LlamaForCausalLM, for CAUSAL_LM
     expect([code, stdout]).toEqual([2, ""]);
     expect(stderr).toMatch(line);
     expect(stderr.match(/\n/g)).toHaveLength(1);
+  });
+
+  it("says which folder may not be looked at", async () => {
+    const denied = Object.assign(new Error("EACCES: permission denied"), { code: "EACCES" });
+    for (const call of ["stat", "access", "readdir"] as const) {
+      vi.spyOn(fs, call).mockRejectedValue(denied);
+      const { code, stderr } = await run(folder, "--no-memory");
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/^lowrank: \/[^\n]*: cannot be (looked at|listed): EACCES: permission denied\n$/);
+    }
   });
 
   it("says that nobody is asked offline", async () => {

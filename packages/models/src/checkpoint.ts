@@ -1,7 +1,7 @@
 /** Models from Hugging Face's folders. */
 import { aFormat, type Format } from "@lowrank/nn";
 import { foreignMethod, readQuantizationConfig } from "@lowrank/quant";
-import { LowrankError, type Files } from "@lowrank/tensor";
+import { LowrankError } from "@lowrank/tensor";
 import {
   device as aDevice,
   callback,
@@ -22,6 +22,7 @@ import { requireLabelled } from "./labelled.ts";
 import { fill, type LoadOptions, type LoadReport } from "./load.ts";
 import type { ModelClass, PretrainedModel } from "./pretrained.ts";
 import { placeOf } from "./places/place.ts";
+import type { Where } from "./places/url.ts";
 import { architectureFor, architectureOf, build, modelTypeOf } from "./registry.ts";
 import type { ConfigSource } from "./shared/config-table.ts";
 import { requireBuilt, type ConfigOverrides } from "./shared/config.ts";
@@ -55,25 +56,25 @@ export interface Pretrained<M extends PretrainedModel = PretrainedModel> {
 
 /**
  * Loads a checkpoint. With `labels` its head is a new one where the file's has another size; the report says so.
- * @param from a folder here, else a model of the Hugging Face hub ("org/name"); a URL; a file that is a checkpoint by itself (GGUF, llama2.c);
+ * @param from a folder here, else a model of the Hugging Face hub ("org/name"); a URL of http:, https: or file:, also as an object; a file that is a checkpoint by itself (GGUF, llama2.c);
  *   or files (`directory`, `http`, `blobs`, `hub` of `@lowrank/models/hub`)
  * @param as the class to load it as; its family must be that of config.json. Left out, config.json says which it is, or `task` does
  * @throws LowrankError when the files are not this model's: NotBuiltError for a key of config.json whose function is not built, NameError for weights of the base that are missing
  */
 export async function fromPretrained<M extends PretrainedModel>(
-  from: string | Files,
+  from: Where,
   as: ModelClass<M>,
   options: PretrainedOptions,
 ): Promise<Pretrained<M>>;
 export async function fromPretrained(
-  from: string | Files,
+  from: Where,
   options: PretrainedOptions & {
     /** PEFT's task type, such as "SEQ_CLS": the family's class for it is taken, whatever `architectures` says. */
     readonly task?: string;
   },
 ): Promise<Pretrained>;
 export async function fromPretrained(
-  from: string | Files,
+  from: Where,
   classOrOptions: ModelClass | PretrainedOptions,
   options?: PretrainedOptions,
 ): Promise<Pretrained> {

@@ -1,9 +1,10 @@
 /** A checkpoint as it is found: a folder with config.json, or one file that says everything. */
-import { LowrankError, quote, type Files, type RandomAccess, type TensorSource } from "@lowrank/tensor";
+import { LowrankError, quote, type RandomAccess, type TensorSource } from "@lowrank/tensor";
 import { openGguf } from "./gguf/open.ts";
 import { readConfig } from "./identity.ts";
 import { openLlama2c } from "./llama2c/open.ts";
 import { placeOf, type Place } from "./places/place.ts";
+import type { Where } from "./places/url.ts";
 import type { ConfigSource } from "./shared/config-table.ts";
 import { openWeights, type OpenWeights } from "./weights-file.ts";
 
@@ -34,7 +35,7 @@ export interface OpenCheckpoint {
  * @param from as `fromPretrained` takes it: a folder, a file, a URL, a model of the hub, or files
  * @throws LowrankError where there is no checkpoint, or none that can be read
  */
-export async function openCheckpoint(from: string | Files): Promise<OpenCheckpoint> {
+export async function openCheckpoint(from: Where): Promise<OpenCheckpoint> {
   const found = await findCheckpoint(await placeOf("openCheckpoint", from, "config.json"));
   try {
     const { where, config } = found;
@@ -54,6 +55,13 @@ interface FileContents {
 const KINDS: Readonly<Record<string, (file: RandomAccess, where: string) => Promise<FileContents>>> = {
   ".bin": openLlama2c,
 };
+/** Ends of the names of files that are checkpoints by themselves. */
+export const CHECKPOINT_ENDS: readonly string[] = [".gguf", ...Object.keys(KINDS)];
+
+/** The end of a file's name, in lower case; empty where it has none. */
+export function endOf(file: string): string {
+  return /\.\w+$/.exec(file)?.[0].toLowerCase() ?? "";
+}
 
 /** @throws LowrankError where there is no checkpoint, or none that can be read */
 export async function findCheckpoint(place: Place): Promise<FoundCheckpoint> {
@@ -71,11 +79,11 @@ export async function findCheckpoint(place: Place): Promise<FoundCheckpoint> {
     };
   }
   const where = `${files.where}/${file}`;
-  const open = KINDS[/\.\w+$/.exec(file)?.[0].toLowerCase() ?? ""];
+  const open = KINDS[endOf(file)];
   if (open === undefined)
     throw new LowrankError(
       "FileError",
-      `${where}: ${quote(file)} is no checkpoint by itself; give its folder, or a file that ends in ${[".gguf", ...Object.keys(KINDS)].join(", ")}`,
+      `${where}: ${quote(file)} is no checkpoint by itself; give its folder, or a file that ends in ${CHECKPOINT_ENDS.join(", ")}`,
     );
   const bytes = await files.open(file);
   const close = async (): Promise<void> => bytes.close?.();

@@ -15,7 +15,7 @@ export async function readConfig(files: Files): Promise<Record<string, unknown>>
   if (!(await files.exists("config.json")))
     throw new LowrankError(
       "FileError",
-      `${files.where}: there is no config.json; give the folder of a Hugging Face checkpoint`,
+      `${files.where}: ${files.instead?.("config.json") ?? "there is no config.json"}; give the folder of a Hugging Face checkpoint`,
     );
   return configObject(parseJson(await files.text("config.json"), `${files.where}/config.json`));
 }

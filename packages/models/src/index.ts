@@ -18,6 +18,7 @@ export type { GgufValue } from "./gguf/values.ts";
 export { readConfig } from "./identity.ts";
 export { locate, type LocateOptions } from "./places/locate.ts";
 export type { Place } from "./places/place.ts";
+export type { UrlLike, Where } from "./places/url.ts";
 export type {
   CheckpointFacts,
   CheckpointForm,

@@ -38,12 +38,19 @@ export async function openWeights(files: Files): Promise<OpenWeights> {
     return { source, close: () => source.close() };
   }
   const pickled = await pickledIn(files);
-  for (const [name, label] of Object.entries(FOREIGN_FILES))
-    if (await files.exists(name)) throw foreignRefusal(`${files.where}: there is a ${name}`, label);
+  const foreign = await foreignIn(files);
+  if (foreign !== undefined) throw foreign;
   throw new LowrankError(
     "FileError",
     `${files.where}: there is no model.safetensors; ${pickled === undefined ? "give the folder of a Hugging Face checkpoint" : `${pickled} ${pickleRefusal}`}`,
   );
+}
+
+/** The refusal of what another program quantized, where a file beside the weights says so. */
+export async function foreignIn(files: Files): Promise<LowrankError | undefined> {
+  for (const [name, label] of Object.entries(FOREIGN_FILES))
+    if (await files.exists(name)) return foreignRefusal(`${files.where}: there is a ${name}`, label);
+  return undefined;
 }
 
 /** A file of Python's own that holds the weights, where there is one. */

@@ -64,9 +64,19 @@ describe("a chat template", () => {
     ["{% with a = 1, b = (2, 3) %}{{ a }}{{ b }}{% endwith %}{{ a is defined }}", "1(2, 3)False"],
     ["{% for c in 'é🎬' %}{{ c }}{{ loop.cycle('-', '+') }}{% endfor %}{{ '🎬é'[1:] }}", "é-🎬+é"],
     ["{% for k, v in {'b': 1, 'a': 2} | dictsort %}{{ k }}{{ v }}{% endfor %}", "a2b1"],
+    [
+      "{{ 1_000 }} {{ 1_000.5_0 + 1e5 - 1_5 }} {{ 1_0e1_0 }} {{ 2_5E-1 }} {{ -1_0 }}",
+      "1000 100985.5 100000000000.0 2.5 -10",
+    ],
+    ["{{ 0x1F }} {{ 0b1_0 }} {{ 0o17 }} {{ 0X_f + 1 }} {{ 1_0 if 1 is eq 1 else 2 }}", "31 2 15 16 10"],
     ["{{ '%-4s|%+d|%05.1f' % ('a', 3, 2.25) }} {{ '{} {x}'.format(1, x='y') }}", "a   |+3|002.2 1 y"],
   ])("does as Python does: %s", (source, printed) => {
     expect(new ChatTemplate(source).render(CHAT)).toBe(printed);
+  });
+
+  it("that cannot be parsed is said to be so", () => {
+    for (const source of ["{{ 1__0 }}", "{{ 1_ }}", "{{ 0x }}", "{{ 1 2 }}", "{% if %}"])
+      expect(() => new ChatTemplate(source), source).toThrow(/^chat template: cannot be parsed: [^\n]+$/);
   });
 
   it("keeps what is null within a message, and drops its own keys that are", () => {
@@ -97,7 +107,7 @@ describe("a chat template", () => {
     "{% raw %}".repeat(10_000),
   ])("ends (%#)", (source) => {
     expect(() => new ChatTemplate(source).render([])).toThrow(
-      /^chat template: (it (makes|did not end|is nested|has more than)|Unknown statement type: raw)/,
+      /^chat template: (cannot be parsed: )?(it (makes|did not end|is nested|has more than)|Unknown statement type: raw)/,
     );
   });
 
@@ -160,5 +170,13 @@ describe("a folder's template", () => {
     await expect(loadChatTemplate(files({ "tokenizer_config.json": '{"chat_template": 3}' }))).rejects.toThrow(
       '"chat_template" must be',
     );
+    const damaged = {
+      "tokenizer_config.json": JSON.stringify({ chat_template: [{ name: "rag", template: "{{ 1_ }}" }] }),
+    };
+    for (const [texts, name, where] of [
+      [{ "chat_template.jinja": "{{ 1_ }}" }, "default", "here/chat_template.jinja"],
+      [damaged, "rag", 'here/tokenizer_config.json: "rag"'],
+    ] as const)
+      await expect(loadChatTemplate(files(texts), name)).rejects.toThrow(`${where}: chat template: cannot be parsed: `);
   });
 });

@@ -5,7 +5,16 @@ import { join } from "node:path";
 import { fc, test } from "@fast-check/vitest";
 import { init, LowrankError, type Device, type Files } from "@lowrank/tensor";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { blobs, fromPretrained, GPT2LMHeadModel, http, metaModel, savePretrained } from "../src/index.ts";
+import {
+  blobs,
+  fromPretrained,
+  GPT2LMHeadModel,
+  http,
+  inspectCheckpoint,
+  loadTokenizer,
+  metaModel,
+  savePretrained,
+} from "../src/index.ts";
 import { SMALL } from "./small-models.ts";
 import { cutAfter, etagOf, sendFile, serve, type WebServer } from "./web-server.ts";
 
@@ -121,7 +130,11 @@ describe("a folder behind a URL", () => {
       return true;
     };
     expect(await at().exists("config.json")).toBe(false);
-    expect((await fault(at().open("config.json"))).message).toMatch(/there is no such file/);
+    const page = "with a web page (content-type text/html): there is no such file, or it wants a login first";
+    expect((await fault(at().open("config.json"))).message).toContain(`config.json: the server answers ${page}`);
+    for (const reading of [() => fromPretrained(server.url, { device }), () => inspectCheckpoint(server.url)])
+      expect((await fault(reading())).message).toContain(`the server answers config.json ${page}`);
+    expect((await fault(loadTokenizer(server.url))).message).toContain(`the server answers tokenizer.json ${page}`);
   });
 
   it("follows redirects, with a range and without telling another origin a secret", async () => {

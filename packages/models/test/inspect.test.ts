@@ -160,6 +160,15 @@ describe("a checkpoint", () => {
     const { form, files, loads } = await look(path);
     expect([form, files, loads.parameters!.total > 0]).toEqual(["pickle", ["pytorch_model.bin"], true]);
     expect(loads.refused).toMatch(/^pytorch_model\.bin is a pickle, .* convert it once in Python/);
+    writeFileSync(join(path, "quantize_config.json"), "{}");
+    expect((await look(path)).loads.refused).toMatch(/quantize_config\.json: the weights are quantized by GPTQ/);
+    rmSync(join(path, "quantize_config.json"));
+    withConfig(path, { quantization_config: { quant_method: "gptq", bits: 4 } });
+    expect((await look(path)).loads.refused).toMatch(/^[^\n]*the weights are quantized by GPTQ/);
+    rmSync(join(path, "config.json"));
+    await expect(look(path)).rejects.toThrow(
+      /there is no config\.json, which is needed to convert the weights: pytorch_model\.bin is a pickle, .* convert it/,
+    );
   });
 });
 
@@ -200,6 +209,12 @@ describe("one line for", () => {
     await expect(look(join(folder, "nowhere"))).rejects.toThrow("there is no such folder");
     writeFileSync(join(empty, "model.pt"), "x");
     await expect(look(join(empty, "model.pt"))).rejects.toThrow(/model\.pt: is a pickle/);
+    for (const name of ["x.json", "README.md"]) {
+      writeFileSync(join(empty, name), "x");
+      await expect(look(join(empty, name))).rejects.toThrow(
+        `/${name}: "${name}" is nothing to look into by itself; give its folder, or a file that ends in .gguf, .bin, .safetensors, `,
+      );
+    }
     await expect(locate(whole, { revision: "main" })).rejects.toThrow(
       'is no model of the hub, and only those have revisions; leave out "main"',
     );

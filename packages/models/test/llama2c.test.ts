@@ -104,7 +104,11 @@ describe("a file of llama2.c", () => {
       expect([error.code, error.message]).toEqual([code, expect.stringMatching(message)]);
     };
     await refused(new Uint8Array(), "FormatError", /^x\.bin: is no file of llama2\.c: 0 bytes are too few/);
-    await refused(new Uint8Array(400), "FormatError", /its dim would be 0/);
+    await refused(
+      new Uint8Array(400),
+      "FormatError",
+      /its dim would be 0; a \.bin of PyTorch is a pickle, .* convert it once in Python/,
+    );
     await refused(file(TINY).subarray(0, -1), "FormatError", /need \d+ bytes, and it has \d+$/);
     await refused(Buffer.concat([file(TINY), Buffer.from("x")]), "FormatError", /need \d+ bytes/);
     await refused(file([8, 6, 2, 3, 1, 5, 3], { words: 9 }), "FormatError", /3 heads/);

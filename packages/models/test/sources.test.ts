@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { init, LowrankError, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import {
@@ -12,8 +13,10 @@ import {
   blobs,
   fromPretrained,
   http,
+  inspectCheckpoint,
   loadTokenizer,
   metaModel,
+  openGguf,
   savePretrained,
 } from "../src/index.ts";
 import { hub } from "../src/hub.ts";
@@ -95,6 +98,9 @@ describe("a checkpoint may be", () => {
   it.each([
     ["a folder", () => join(folder, "model")],
     ["a URL", () => `${server.url}/plain`],
+    ["a URL as an object", () => new URL(`${server.url}/plain`)],
+    ["a file: URL", () => pathToFileURL(join(folder, "model")).href],
+    ["a file: URL as an object", () => pathToFileURL(`${join(folder, "model")}/`)],
     ["a model of the hub", () => ID],
     ["files at a URL", () => http(`${server.url}/plain/`)],
     ["files of the hub", () => hub(ID, { revision: COMMIT })],
@@ -123,6 +129,27 @@ describe("a checkpoint may be", () => {
       process.chdir(before);
       rmSync(join(folder, "somebody"), { recursive: true });
     }
+  });
+
+  it("no URL of another scheme, and none of another machine's files", async () => {
+    for (const scheme of ["ftp", "s3", "gs", "hf"])
+      expect(await faultOf(fromPretrained(`${scheme}://user:secret@bucket/model?token=secret`, { device }))).toBe(
+        `fromPretrained: ${scheme}://bucket/model: the scheme ${scheme}: is not read; https:, http: and file: are, and a model of the hub is "org/name": copy the files into a folder here`,
+      );
+    expect(await faultOf(loadTokenizer(new URL("data:,x")))).toMatch(
+      /^loadTokenizer: data:,x: the scheme data: is not/,
+    );
+    expect(await faultOf(inspectCheckpoint("file://elsewhere/x"))).toMatch(/ is the URL of no file here: .*host/);
+    expect(await faultOf(fromPretrained("file:///no/such/folder", { device }))).toMatch(
+      /^\/no\/such\/folder: there is/,
+    );
+    expect(await faultOf(openGguf(pathToFileURL(join(folder, "x.gguf"))))).toMatch(/x\.gguf: there is no such file/);
+  });
+
+  it("nothing that is neither folder nor file", async () => {
+    expect(await faultOf(fromPretrained("/dev/null", { device }))).toBe(
+      "/dev/null: is neither a folder nor a regular file",
+    );
   });
 
   it("nothing else, and what was looked for is said", async () => {

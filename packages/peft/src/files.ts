@@ -64,7 +64,7 @@ export async function readAdapterConfig(files: Files): Promise<Record<string, un
   if (!(await files.exists(CONFIG_FILE)))
     throw new LowrankError(
       "FileError",
-      `${files.where}: there is no ${CONFIG_FILE}; give the folder that PEFT's save_pretrained wrote`,
+      `${files.where}: ${files.instead?.(CONFIG_FILE) ?? `there is no ${CONFIG_FILE}`}; give the folder that PEFT's save_pretrained wrote`,
     );
   const source = `${files.where}/${CONFIG_FILE}`;
   const value = parseJson(await files.text(CONFIG_FILE), source);

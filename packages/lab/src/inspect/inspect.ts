@@ -8,6 +8,7 @@ import {
   type CheckpointFacts,
   type InspectedCheckpoint,
   type Place,
+  type Where,
 } from "@lowrank/models";
 import { holdsAdapter, inspectAdapter, type AdapterFacts } from "@lowrank/peft";
 import { directory, LowrankError, type Device, type Files } from "@lowrank/tensor";
@@ -68,7 +69,7 @@ const NOTHING = {
 } as const;
 
 /** @throws LowrankError in one line: FileError where there is nothing to look into, FormatError where a file is damaged, NetworkError where the hub cannot be reached */
-export async function inspect(from: string | Files, options: InspectionOptions = {}): Promise<Inspection> {
+export async function inspect(from: Where, options: InspectionOptions = {}): Promise<Inspection> {
   const { revision } = options;
   const place = await locate(from, revision === undefined ? {} : { revision });
   const { files } = place;

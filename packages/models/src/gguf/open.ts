@@ -1,6 +1,7 @@
 /** A GGUF file as a checkpoint: what `config.json` would say, and its weights under Hugging Face's names. */
-import { LowrankError, type Files, type TensorSource } from "@lowrank/tensor";
-import { ofFile, placeOf, type Place } from "../places/place.ts";
+import { LowrankError, type TensorSource } from "@lowrank/tensor";
+import { isPlace, noneIfAbsent, ofFile, placeOf, type Place } from "../places/place.ts";
+import type { Where } from "../places/url.ts";
 import type { ConfigSource } from "../shared/config-table.ts";
 import { GgufFile } from "./file.ts";
 import { architectureName } from "./metadata.ts";
@@ -19,7 +20,7 @@ async function ggufIn({ files, file }: Place): Promise<string | undefined> {
   if (file !== undefined) return isGguf(file) ? file : undefined;
   if (files.list === undefined || (await files.exists("config.json"))) return undefined;
   // a folder that is not there is the caller's to report
-  const found = (await files.list().catch(() => [])).filter(isGguf);
+  const found = (await files.list().catch(noneIfAbsent)).filter(isGguf);
   if (found.length > 1)
     throw new LowrankError(
       "FileError",
@@ -43,8 +44,8 @@ export interface GgufCheckpoint extends OpenGguf {
 }
 
 /** As `openGguf`, of any architecture, or none. */
-export async function openGgufFile(from: string | Files | Place): Promise<OpenGguf | undefined> {
-  const place = typeof from === "string" || "where" in from ? await placeOf("openGguf", from, "config.json") : from;
+export async function openGgufFile(from: Where | Place): Promise<OpenGguf | undefined> {
+  const place = isPlace(from) ? from : await placeOf("openGguf", from, "config.json");
   const { files } = place;
   const name = await ggufIn(place);
   if (name === undefined) return undefined;
@@ -63,7 +64,7 @@ export async function openGgufFile(from: string | Files | Place): Promise<OpenGg
  * @returns undefined where `from` is none of these
  * @throws LowrankError FileError where it could be several or is not there, FormatError where it is damaged, NotBuiltError for architectures that are not built
  */
-export async function openGguf(from: string | Files | Place): Promise<GgufCheckpoint | undefined> {
+export async function openGguf(from: Where | Place): Promise<GgufCheckpoint | undefined> {
   const opened = await openGgufFile(from);
   if (opened === undefined) return undefined;
   try {

@@ -1,8 +1,9 @@
 /** Looking at a checkpoint without loading it: headers, configs and tokenizer files are read, no tensor. */
 import { formatOf } from "@lowrank/quant";
-import type { Files, TensorSource } from "@lowrank/tensor";
+import type { TensorSource } from "@lowrank/tensor";
 import { checkOptions, fields, flag, optional } from "@lowrank/tensor/check";
-import { placeOf, type Place } from "../places/place.ts";
+import { isPlace, placeOf, type Place } from "../places/place.ts";
+import type { Where } from "../places/url.ts";
 import type { PretrainedModel } from "../pretrained.ts";
 import { modernName } from "../weights-file.ts";
 import type { CheckpointFacts, DTypeFacts, TensorFacts } from "./facts.ts";
@@ -31,14 +32,11 @@ export interface InspectedCheckpoint {
  * @throws LowrankError: FileError where there is nothing to look into, FormatError where a file is damaged, NetworkError where the hub cannot be reached
  */
 export async function inspectCheckpoint(
-  from: string | Files | Place,
+  from: Where | Place,
   options: InspectOptions = {},
 ): Promise<InspectedCheckpoint> {
   const { wholeTokenizer = false } = checkOptions("inspectCheckpoint", OPTIONS, options);
-  const place =
-    typeof from === "string" || "where" in from
-      ? await placeOf("inspectCheckpoint", from, "config.json", { ranges: true })
-      : from;
+  const place = isPlace(from) ? from : await placeOf("inspectCheckpoint", from, "config.json", { ranges: true });
   const opened = await open(place);
   try {
     const { form, where, files, tensors: source, config, metadata, gguf } = opened;

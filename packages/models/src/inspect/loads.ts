@@ -41,8 +41,9 @@ export function loadsAs({ config, weights, where, called, refused }: Opened): Lo
     requireFamily(config, as, modelTypeOf, where);
     model = build(as, config);
     facts = { ...facts, notBuilt: model.config.notBuilt, parameters: parametersOf(model) };
-    if (weights === undefined) return { facts: { ...facts, refused: refused ?? null }, weights: [], model };
+    // whoever quantized them is named before it is said what the weights lie in
     const said = readQuantizationConfig(config)?.format;
+    if (weights === undefined) return { facts: { ...facts, refused: refused ?? null }, weights: [], model };
     const file = new WeightsFile(weights, where, [], called);
     file.requireReadable();
     const fit = fitWeights(model, file, false);

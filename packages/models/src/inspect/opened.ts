@@ -3,11 +3,11 @@ import { LowrankError, openShards, quote, SafetensorsFile, type Files, type Tens
 import { text } from "@lowrank/tensor/check";
 import { readOne } from "../gguf/metadata.ts";
 import { asCheckpoint, openGgufFile, type OpenGguf } from "../gguf/open.ts";
-import { findCheckpoint } from "../found.ts";
+import { CHECKPOINT_ENDS, endOf, findCheckpoint } from "../found.ts";
 import { readConfig } from "../identity.ts";
 import { ofFile, type Place } from "../places/place.ts";
 import type { ConfigSource } from "../shared/config-table.ts";
-import { openWeights, pickledIn, pickleRefusal } from "../weights-file.ts";
+import { foreignIn, openWeights, pickledIn, pickleRefusal } from "../weights-file.ts";
 import type { CheckpointForm } from "./facts.ts";
 
 /** To be closed by who opened it. */
@@ -54,9 +54,7 @@ export async function open(place: Place): Promise<Opened> {
   if (file !== undefined) return openFile(files, file, place);
   if (await files.exists("config.json")) return openFolder(files);
   if (await files.exists(INDEX)) return bare(files, INDEX);
-  const names = await files.list?.().catch((cause: unknown) => {
-    throw new LowrankError("FileError", `${files.where}: there is no such folder`, { cause });
-  });
+  const names = await files.list?.();
   const bins = names?.filter((name) => name.endsWith(".bin")) ?? [];
   const found = names?.filter((name) => name.endsWith(".safetensors")) ?? [];
   if (found.length === 1) return bare(files, found[0]!);
@@ -66,9 +64,15 @@ export async function open(place: Place): Promise<Opened> {
       `${files.where}: there are ${found.length} files of tensors (${few(found)}) and no config.json; give the path of one`,
     );
   if (await files.exists("tokenizer.json")) return { ...NOTHING, where: files.where };
+  const pickle = await pickledIn(files);
+  if (pickle !== undefined)
+    throw new LowrankError(
+      "FileError",
+      `${files.where}: there is no config.json, which is needed to convert the weights: ${pickle} ${pickleRefusal}`,
+    );
   throw new LowrankError(
     "FileError",
-    `${files.where}: there is nothing to look into: no config.json, no .safetensors, no .gguf, no adapter_config.json${bins.length > 0 ? `; of ${few(bins)} give the path of one` : names === undefined ? "" : `; it has ${names.length === 0 ? "no files" : few(names)}`}`,
+    `${files.where}: there is nothing to look into: ${files.instead?.("config.json") ?? "no config.json"}, no .safetensors, no .gguf, no adapter_config.json${bins.length > 0 ? `; of ${few(bins)} give the path of one` : names === undefined ? "" : `; it has ${names.length === 0 ? "no files" : few(names)}`}`,
   );
 }
 
@@ -106,6 +110,13 @@ async function openFile(files: Files, file: string, place: Place): Promise<Opene
   if (/\.safetensors$/i.test(file)) return bare(files, file);
   if (/\.safetensors\.index\.json$/i.test(file)) return bare(files, file);
   if (PICKLES.test(file)) throw new LowrankError("FileError", `${where}: ${pickleRefusal}`);
+  if (!CHECKPOINT_ENDS.includes(endOf(file))) {
+    const ends = [...CHECKPOINT_ENDS, ".safetensors", ".safetensors.index.json"].join(", ");
+    throw new LowrankError(
+      "FileError",
+      `${where}: ${quote(file)} is nothing to look into by itself; give its folder, or a file that ends in ${ends}`,
+    );
+  }
   const { config, called, weights, close } = await findCheckpoint(place);
   const source = await weights();
   return {
@@ -127,7 +138,9 @@ async function openFolder(files: Files): Promise<Opened> {
   const pickle = await pickledIn(files);
   const plain = (await files.exists("model.safetensors")) ? "model.safetensors" : undefined;
   if (plain === undefined && !(await files.exists(INDEX))) {
-    const why = pickle === undefined ? "there are no weights beside config.json" : `${pickle} ${pickleRefusal}`;
+    const why =
+      (await foreignIn(files))?.message ??
+      (pickle === undefined ? "there are no weights beside config.json" : `${pickle} ${pickleRefusal}`);
     return {
       ...NOTHING,
       where,

@@ -1,5 +1,6 @@
 /** What a file of llama2.c holds and where: seven sizes, then f32 numbers and nothing that names them (llama2.c, export.py and run.c). */
 import { FormatError, LowrankError } from "@lowrank/tensor";
+import { pickleRefusal } from "../weights-file.ts";
 
 export interface Llama2cSizes {
   readonly dim: number;
@@ -28,12 +29,14 @@ export const HEADER_BYTES: number = HEADER_1;
 
 /** @param head the first bytes of the file. @throws LowrankError where it is none, or of a version that is not read */
 export function readSizes(head: Uint8Array, size: number, where: string): { sizes: Llama2cSizes; version: 0 | 1 } {
+  const view = new DataView(head.buffer, head.byteOffset, head.length);
+  const versioned = head.length >= 4 && view.getUint32(0, true) === MAGIC;
   const fail = (why: string): never => {
     throw new FormatError(`${where}: is no file of llama2.c: ${why}`);
   };
-  if (head.length < HEADER) fail(`${size} bytes are too few for its header`);
-  const view = new DataView(head.buffer, head.byteOffset, head.length);
-  const versioned = view.getUint32(0, true) === MAGIC;
+  /** Nothing in the file speaks for llama2.c. */
+  const foreign = (why: string): never => fail(versioned ? why : `${why}; a .bin of PyTorch ${pickleRefusal}`);
+  if (head.length < HEADER) foreign(`${size} bytes are too few for its header`);
   const version = versioned ? view.getInt32(4, true) : 0;
   if (version !== 0 && version !== 1)
     throw new LowrankError(
@@ -49,9 +52,9 @@ export function readSizes(head: Uint8Array, size: number, where: string): { size
   const [vocab, tied] = versioned ? [words, view.getUint8(at + 28) !== 0] : [Math.abs(words), words > 0];
   const sizes = { dim, hidden, layers, heads, keyHeads, vocab, positions, tied };
   const wrong = Object.entries(sizes).find(([, v]) => typeof v === "number" && !(v >= 1 && v <= 2 ** 30));
-  if (wrong !== undefined) fail(`its ${wrong[0]} would be ${wrong[1]}`);
+  if (wrong !== undefined) foreign(`its ${wrong[0]} would be ${wrong[1]}`);
   if (dim % heads !== 0 || heads % keyHeads !== 0 || (dim / heads) % 2 !== 0)
-    fail(`${dim} numbers, ${heads} heads and ${keyHeads} heads of keys do not fit`);
+    foreign(`${dim} numbers, ${heads} heads and ${keyHeads} heads of keys do not fit`);
   const wanted = bytesOf(sizes, version);
   if (wanted !== size) fail(`sizes ${JSON.stringify(sizes)} need ${wanted} bytes, and it has ${size}`);
   return { sizes, version };

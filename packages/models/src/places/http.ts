@@ -45,6 +45,8 @@ class WebFolder implements Files {
   readonly #timeout: number;
   readonly #wholeFile: number;
   readonly #pins = new Map<string, Pin>();
+  /** Names that were answered by a web page. */
+  readonly #pages = new Set<string>();
 
   constructor(url: string, headers: Readonly<Record<string, string>>, timeout: number, wholeFile: number) {
     const at = parseUrl(url);
@@ -65,9 +67,14 @@ class WebFolder implements Files {
       if (answer.status === 405 || answer.status === 501)
         answer = await this.#ask(name, { headers: { range: "bytes=0-0" } });
       const there = answer.status === 416 || (await isThere(answer, what));
+      if (isPage(answer)) this.#pages.add(name);
       await answer.discard();
       return there;
     });
+  }
+
+  instead(name: string): string | undefined {
+    return this.#pages.has(name) ? `the server answers ${name} with ${PAGE}` : undefined;
   }
 
   async text(name: string): Promise<string> {
@@ -120,7 +127,10 @@ class WebFolder implements Files {
     const answer = await this.#ask(name, init);
     if (answer.status === 416 || (await isThere(answer, this.#called(name)))) return answer;
     await answer.discard();
-    throw new LowrankError("FileError", `${this.#called(name)}: there is no such file (${answer.status})`);
+    throw new LowrankError(
+      "FileError",
+      `${this.#called(name)}: ${isPage(answer) ? `the server answers with ${PAGE}` : `there is no such file (${answer.status})`}`,
+    );
   }
 
   /** The size of a file and its first bytes: all of them where the server knows no ranges. */
@@ -222,11 +232,18 @@ function shown({ size, validator }: Pin): string {
   return `${size} bytes${validator === undefined ? "" : ` as of ${validator}`}`;
 }
 
+const PAGE =
+  "a web page (content-type text/html): there is no such file, or it wants a login first (headers: { authorization: … })";
+
+function isPage(answer: Answer): boolean {
+  return answer.status >= 200 && answer.status < 300 && /^text\/html\b/i.test(answer.header("content-type") ?? "");
+}
+
 /** A page in the place of a file is what servers of single-page applications answer when there is none. */
 async function isThere(answer: Answer, what: string): Promise<boolean> {
   const { status } = answer;
   if (status === 404 || status === 410) return false;
-  if (status >= 200 && status < 300) return !/^text\/html\b/i.test(answer.header("content-type") ?? "");
+  if (status >= 200 && status < 300) return !isPage(answer);
   await answer.discard();
   throw new LowrankError(
     "FileError",

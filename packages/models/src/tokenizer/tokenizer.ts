@@ -1,10 +1,10 @@
 /** Tokenizers of Hugging Face's tokenizer.json: token for token what `tokenizers` gives. */
 import { LowrankError, quote } from "@lowrank/tensor";
 import { checkOptions } from "@lowrank/tensor/check";
-import type { Files } from "@lowrank/tensor";
 import { openGgufFile } from "../gguf/open.ts";
 import { ggufTokenizer } from "../gguf/tokenizer.ts";
 import { placeOf } from "../places/place.ts";
+import type { Where } from "../places/url.ts";
 import { readTokenizerFolder } from "./folder.ts";
 import { decodeStream } from "./decode-stream.ts";
 import { cleanUp } from "./decoder.ts";
@@ -42,7 +42,7 @@ import { truncate } from "./truncation.ts";
  * DistilBERT, GPT-2, RoBERTa or Qwen tokenizer, or the tokenizer of a GGUF file.
  * @throws LowrankError (FileError, FormatError)
  */
-export async function loadTokenizer(from: string | Files): Promise<Tokenizer> {
+export async function loadTokenizer(from: Where): Promise<Tokenizer> {
   const place = await placeOf("loadTokenizer", from, "tokenizer.json");
   const { files, file } = place;
   const gguf = file === undefined && (await files.exists("tokenizer.json")) ? undefined : await openGgufFile(place);

@@ -155,7 +155,10 @@ export async function fromVocabularyFiles(files: Files, config: TokenizerConfig)
     for (const file of OTHERS) if (await files.exists(file)) found.push(file);
     const said =
       found.length === 0 ? "; copy it next to the model" : `, and ${found.join(", ")} alone will not do; ${ADVICE}`;
-    throw new LowrankError("FileError", `${where}: there is no tokenizer.json${said}`);
+    throw new LowrankError(
+      "FileError",
+      `${where}: ${files.instead?.("tokenizer.json") ?? "there is no tokenizer.json"}${said}`,
+    );
   }
   const roles: Roles = { ...kind.roles, ...specialTokensOf(config) };
   const texts = await Promise.all(kind.files.map((file) => files.text(file)));

@@ -1,4 +1,5 @@
 /** Checks of what comes from outside, shared by all packages; and the JSON that goes out to Python. */
+export { isAbsent } from "../files/absence.ts";
 export { device } from "./device.ts";
 export { files, writableFiles } from "./files.ts";
 export { parseJson } from "./json.ts";

@@ -1,6 +1,7 @@
 /** A directory on disk as a store of files, in Node, Deno and Bun. */
 import { DeviceError, LowrankError } from "../errors.ts";
 import { decodeUtf8 } from "../utf8.ts";
+import { isAbsent } from "./absence.ts";
 import { openFile } from "./open-file.ts";
 import type { WritableFiles } from "./store.ts";
 
@@ -39,21 +40,35 @@ export function directory(path: string): WritableFiles {
   if (fs === undefined)
     throw new DeviceError(`directory: there is no file system here to look for ${path} in; pass the files themselves`);
   const at = (name: string): string => `${path}/${name}`;
+  const failedAt = (where: string, why: string, cause: unknown): never => {
+    throw new LowrankError("FileError", `${where}: ${why}`, { cause });
+  };
   return {
     where: path,
     exists: (name) =>
       fs.access(at(name)).then(
         () => true,
-        () => false,
+        (cause: unknown) =>
+          !isAbsent(cause) && failedAt(at(name), `cannot be looked at: ${(cause as Error).message}`, cause),
       ),
     text: (name) => textOf(at(name)),
     open: (name) => openFile(at(name)),
-    list: async () => (await fs.readdir(path)).sort(),
+    list: async () => {
+      const names = await fs
+        .readdir(path)
+        .catch((cause: unknown) =>
+          failedAt(
+            path,
+            isAbsent(cause) ? "there is no such folder" : `cannot be listed: ${(cause as Error).message}`,
+            cause,
+          ),
+        );
+      return names.sort();
+    },
     remove: (name) => fs.rm(at(name), { force: true }),
     async write(name, produce) {
-      const failed = (cause: unknown): never => {
-        throw new LowrankError("FileError", `${at(name)}: cannot be written: ${(cause as Error).message}`, { cause });
-      };
+      const failed = (cause: unknown): never =>
+        failedAt(at(name), `cannot be written: ${(cause as Error).message}`, cause);
       await fs.mkdir(path, { recursive: true }).catch(failed);
       const draft = at(`.${name}.${process?.pid ?? 0}.part`);
       const handle = await fs.open(draft, "w").catch(failed);

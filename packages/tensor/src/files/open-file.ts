@@ -1,5 +1,6 @@
 /** A file on disk as a RandomAccess, in Node, Deno and Bun. Ranges are read when asked for; the file is never read whole. */
 import { DeviceError, FormatError, LowrankError } from "../errors.ts";
+import { isAbsent } from "./absence.ts";
 import type { RandomAccess } from "./random-access.ts";
 
 interface FileHandle {
@@ -22,8 +23,7 @@ export async function openFile(path: string): Promise<RandomAccess> {
     throw new LowrankError("FileError", `${path}: ${why}`, { cause });
   };
   const unreadable = (cause: unknown): never => {
-    const { code, message } = cause as { readonly code?: string; readonly message: string };
-    return fail(code === "ENOENT" ? "there is no such file" : `cannot be opened: ${message}`, cause);
+    return fail(isAbsent(cause) ? "there is no such file" : `cannot be opened: ${(cause as Error).message}`, cause);
   };
   if (!(await fs.stat(path).catch(unreadable)).isFile()) fail("is not a regular file");
   const handle = await fs.open(path, "r").catch(unreadable);

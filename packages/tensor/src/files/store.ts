@@ -8,6 +8,7 @@ export type ByteSink = (bytes: Uint8Array) => Promise<void> | void;
 export interface Files {
   /** What the place is called in messages. */
   readonly where: string;
+  /** @throws LowrankError where it cannot be told, as without a permission */
   exists(name: string): Promise<boolean>;
   /** A whole text file. @throws LowrankError where there is none, or it is not UTF-8 */
   text(name: string): Promise<string>;
@@ -15,6 +16,8 @@ export interface Files {
   open(name: string): Promise<RandomAccess>;
   /** Every name there is; absent where a place cannot list itself, as a plain web server cannot. */
   list?(): Promise<readonly string[]>;
+  /** What is in the place of a file that `exists` has denied, where that is known, in words; absent where a place never knows more. */
+  instead?(name: string): string | undefined;
 }
 
 /** Files that can be written too. */

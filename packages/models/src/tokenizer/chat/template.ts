@@ -1,5 +1,5 @@
 /** Chat templates: Jinja, interpreted by `@huggingface/jinja`, with what transformers does around it. */
-import { LowrankError, quote, type Files } from "@lowrank/tensor";
+import { LowrankError, quote } from "@lowrank/tensor";
 import {
   absent,
   anyOf,
@@ -16,7 +16,8 @@ import {
   type Rule,
 } from "@lowrank/tensor/check";
 import { parse, tokenize } from "@huggingface/jinja";
-import { placeOf } from "../../places/place.ts";
+import { ofFile, placeOf } from "../../places/place.ts";
+import type { Where } from "../../places/url.ts";
 import { readTokenizerConfig, specialTokensOf } from "../file.ts";
 import type { Tokenizer } from "../options.ts";
 import { MARKS, marksNotIn, prepared, takeMarks, type Span } from "./generation.ts";
@@ -91,7 +92,7 @@ export class ChatTemplate {
       this.#tree = parse(respelt(tokenize(prepared(source))) as Parameters<typeof parse>[0]);
       prepareTree(this.#tree);
     } catch (error) {
-      throw new LowrankError("FormatError", `chat template: ${messageOf(error)}`, { cause: error });
+      throw new LowrankError("FormatError", `chat template: cannot be parsed: ${messageOf(error)}`, { cause: error });
     }
   }
 
@@ -213,7 +214,7 @@ const TEMPLATES: Rule<{ readonly chat_template?: string | NamedTemplate[] | unde
  * The template of a checkpoint: `chat_template.jinja`, else `chat_template` of tokenizer_config.json, where several may stand by `name`
  * (default "default"); its special tokens are those of tokenizer_config.json. @throws LowrankError (FileError, FormatError)
  */
-export async function loadChatTemplate(from: string | Files, name: string = "default"): Promise<ChatTemplate> {
+export async function loadChatTemplate(from: Where, name: string = "default"): Promise<ChatTemplate> {
   const { files } = await placeOf("loadChatTemplate", from, "tokenizer_config.json");
   const source = `${files.where}/tokenizer_config.json`;
   const config: unknown = (await files.exists("tokenizer_config.json"))
@@ -222,7 +223,7 @@ export async function loadChatTemplate(from: string | Files, name: string = "def
   const tokens = Object.entries(specialTokensOf(readTokenizerConfig(config, source)));
   const specialTokens = Object.fromEntries(tokens.map(([role, token]) => [`${role}_token`, token]));
   if (name === "default" && (await files.exists("chat_template.jinja")))
-    return new ChatTemplate(await files.text("chat_template.jinja"), specialTokens);
+    return templateIn(`${files.where}/chat_template.jinja`, await files.text("chat_template.jinja"), specialTokens);
   const { chat_template: found } = checkFile(source, TEMPLATES, config);
   const template =
     typeof found === "string"
@@ -235,5 +236,14 @@ export async function loadChatTemplate(from: string | Files, name: string = "def
       "FileError",
       `${files.where}: there is no chat template ${quote(name)}, neither in chat_template.jinja nor in tokenizer_config.json`,
     );
-  return new ChatTemplate(template, specialTokens);
+  return templateIn(typeof found === "string" ? source : `${source}: ${quote(name)}`, template, specialTokens);
+}
+
+/** What is wrong with a template is said with the file that it is from. */
+function templateIn(where: string, template: string, specialTokens: Readonly<Record<string, string>>): ChatTemplate {
+  try {
+    return new ChatTemplate(template, specialTokens);
+  } catch (error) {
+    throw ofFile(where, error);
+  }
 }

@@ -23,10 +23,10 @@ export function respelt(tokens: readonly Token[]): Token[] {
   for (let at = 0; at < tokens.length; at++) {
     const { type, value } = tokens[at]!;
     const next = tokens[at + 1];
-    const exponent = type === "NumericLiteral" ? exponentAt(tokens, at + 1) : undefined;
-    if (exponent !== undefined) {
-      out.push(token("NumericLiteral", `${value}${value.includes(".") ? "" : ".0"}${exponent.text}`));
-      at += exponent.length;
+    const numeral = type === "NumericLiteral" ? numeralAt(tokens, at) : undefined;
+    if (numeral !== undefined) {
+      out.push(token("NumericLiteral", numeral.text));
+      at += numeral.length - 1;
     } else if (type === "Identifier" && value === "is") {
       const negated = next?.value === "not" && next.type === "Identifier";
       const test = tokens[at + (negated ? 2 : 1)];
@@ -56,18 +56,35 @@ export function respelt(tokens: readonly Token[]): Token[] {
   return out;
 }
 
-/** `e5`, or `e`, a sign and digits, which stand for no expression behind a number. */
-function exponentAt(
+/** Numerals of Jinja (its `integer_re` and `float_re`), of which the package's lexer knows digits and a point only; it may have put the sign before. */
+const DIGITS = String.raw`\d+(?:_\d+)*`;
+const INTEGER = new RegExp(`^[+-]?(?:${DIGITS}|0b(?:_?[01])+|0o(?:_?[0-7])+|0x(?:_?[\\da-f])+)$`, "iu");
+const FLOAT = new RegExp(`^[+-]?${DIGITS}(?:\\.${DIGITS})?(?:e[+-]?${DIGITS})?$`, "iu");
+/** Tokens that the longest one is cut into: `1`, `_0`, `.`, `5`, `_0e`, `-`, `1`, `_0`. */
+const PARTS = 8;
+
+/** The numeral that several tokens spell, as one that the package reads. What is put together stands for no expression otherwise. */
+function numeralAt(
   tokens: readonly Token[],
   at: number,
 ): { readonly text: string; readonly length: number } | undefined {
-  const [first, sign, digits] = tokens.slice(at, at + 3);
-  if (first?.type !== "Identifier") return undefined;
-  if (/^e\d+$/iu.test(first.value)) return { text: first.value, length: 1 };
-  const signed = /^[+-]$/u.test(sign?.value ?? "") && digits?.type === "NumericLiteral" && /^\d+$/u.test(digits.value);
-  return /^e$/iu.test(first.value) && signed
-    ? { text: first.value + sign!.value + digits!.value, length: 3 }
-    : undefined;
+  if (tokens[at + 1]?.type !== "Identifier") return undefined;
+  // `x.1.5` is an item of an item
+  const float = tokens[at - 1]?.type !== "Dot";
+  let spelt = tokens[at]!.value;
+  let found: { readonly text: string; readonly length: number } | undefined;
+  for (let length = 2; length <= PARTS && at + length <= tokens.length; length++) {
+    spelt += tokens[at + length - 1]!.value;
+    const plain = spelt.replaceAll("_", "").toLowerCase();
+    if (INTEGER.test(spelt)) found = { text: whole(plain), length };
+    else if (float && FLOAT.test(spelt)) found = { text: plain.replace(/^([+-]?\d+)e/u, "$1.0e"), length };
+  }
+  return found;
+}
+
+function whole(plain: string): string {
+  const [, sign, digits] = /^([+-]?)(.*)$/u.exec(plain)!;
+  return `${sign}${Number(digits)}`;
 }
 
 /** Number of tokens of a test's argument without parentheses; 0 where there is none, undefined where it has parentheses. */
