@@ -1,5 +1,6 @@
 /** A device from outside: it registers itself, passes the parity suite, and computes softmax by a template of its own. */
 import { allRecords, checkOpParity, checkOpTails } from "@lowrank/numerics";
+import type { SampleSource } from "@lowrank/tensor/records";
 import { compile, grad, init, ops, RandomStream, type Device } from "@lowrank/tensor";
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -38,7 +39,11 @@ describe("the parity suite on a device from outside", () => {
   it.each(["softmax", "attentionWeights", "attention"])(
     "ran every %s by the template, forward and for its gradient",
     async (name) => {
-      const record = Object.fromEntries(allRecords())[name]!;
+      const drawn = Object.fromEntries(allRecords())[name]!;
+      // attention in tiles has no softmax: it sums exponentials as it goes
+      const whole = (part: unknown): unknown =>
+        typeof part === "object" && part !== null && "tiles" in part ? { ...part, tiles: undefined } : part;
+      const record = { ...drawn, sample: (g: SampleSource) => drawn.sample(g).map(whole) };
       await checkOpParity(name, record, device, reference, { seed, runs: 20 });
       expect(times()).toBe(20);
       await checkOpParity(name, record, plain, reference, { seed, runs: 5 });
