@@ -47,6 +47,7 @@ await model.materialize({ device, seed: 13 });
 mkdirSync("path/to/checkpoint", { recursive: true });
 await savePretrained(model, "path/to/checkpoint");
 writeFileSync("path/to/checkpoint/tokenizer.json", JSON.stringify(tokenizer));
+writeFileSync("path/to/checkpoint/tokenizer_config.json", JSON.stringify({ pad_token: "[PAD]" }));
 writeFileSync(
   "path/to/checkpoint/chat_template.jinja",
   "{% for m in messages %}[CLS] {% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %} [SEP]{% endfor %}",
