@@ -48,6 +48,7 @@ export interface Backend {
   /** True when `readSync` works: memory is shared with the host. */
   readonly synchronous: boolean;
   alloc(bytes: number): DeviceBuffer;
+  /** Never throws, lost device or not: what the garbage collector calls has nobody to catch it. */
   free(buffer: DeviceBuffer): void;
   /** Throws when so many more bytes cannot be had; allocates nothing. Only where that can be known. */
   ensureRoom?(bytes: number): void;
