@@ -2,6 +2,8 @@
 import type { Metric } from "../records/metric.ts";
 import { Registry } from "../records/registry.ts";
 import { accuracy } from "./accuracy.ts";
+import { answerF1, exactMatchShare } from "./answers.ts";
+import { entityF1 } from "./entity-f1.ts";
 import { f1 } from "./f1.ts";
 import { perplexity } from "./perplexity.ts";
 
@@ -9,6 +11,11 @@ export const metrics: Registry<Metric> = new Registry<Metric>("metric", [
   // of labels
   accuracy,
   f1,
+  // of tags
+  entityF1,
+  // of answers
+  exactMatchShare,
+  answerF1,
   // of tokens
   perplexity,
 ]);

@@ -26,6 +26,18 @@ export interface LabelledItems {
   readonly classes: number;
 }
 
+/** Rows of tags, as many predicted as there are. */
+export interface TaggedItems {
+  readonly gold: readonly (readonly string[])[];
+  readonly predicted: readonly (readonly string[])[];
+}
+
+/** Questions: what was answered, and the answers that are right; none where the text has no answer. */
+export interface AnsweredItems {
+  readonly predicted: readonly string[];
+  readonly answers: readonly (readonly string[])[];
+}
+
 /** Items of a language model: the summed loss of some tokens, and how many of them count. */
 export interface TokenItems {
   readonly loss: number;
