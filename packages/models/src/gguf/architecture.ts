@@ -8,8 +8,7 @@ export interface GgufArchitecture {
   readonly name: string;
   /** What stands in `config.json`. @throws LowrankError naming a key that is missing or of another kind, or what is not built */
   config(metadata: GgufMetadata, tensors: Pick<TensorSource, "has" | "info">): ConfigSource;
-  /** A tensor by Hugging Face's name; undefined for what is no weight of the model. */
-  rename(name: string): string | undefined;
+  readonly names: TensorNames;
   /** Heads whose rows a tensor (by the file's name) has in pairs: (0, d/2), (1, d/2 + 1), … where Hugging Face has 0, 1, …; undefined where it has not. */
   pairedHeads?(name: string, config: ConfigSource): number | undefined;
   /** What Hugging Face's tensor has less than the file's, by the file's name. */
@@ -35,11 +34,31 @@ const OUTER: Readonly<Record<string, string>> = {
   "output.weight": "lm_head.weight",
 };
 
-/** `blk.3.attn_q.weight` → `model.layers.3.self_attn.q_proj.weight`, with names of a block's parts. */
-export function renameBy(parts: Readonly<Record<string, string>>): (name: string) => string | undefined {
-  return (name) => {
-    if (Object.hasOwn(OUTER, name)) return OUTER[name];
-    const [, layer, part = "", what] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
-    return Object.hasOwn(parts, part) ? `model.layers.${layer}.${parts[part]}.${what}` : undefined;
+/** Names of tensors, in both directions; undefined for what is no weight of the model. */
+export interface TensorNames {
+  /** Hugging Face's name of a tensor of a file. */
+  read(stored: string): string | undefined;
+  /** The name in a file of a weight, or of a module: that of its weight. */
+  written(name: string): string | undefined;
+}
+
+/** `blk.3.attn_q.weight` ↔ `model.layers.3.self_attn.q_proj.weight`, with names of a block's parts. */
+export function blockNames(parts: Readonly<Record<string, string>>): TensorNames {
+  const outer = new Map(Object.entries(OUTER).map(([stored, name]) => [name, stored]));
+  const inner = new Map(Object.entries(parts).map(([part, name]) => [name, part]));
+  return {
+    read(stored) {
+      if (Object.hasOwn(OUTER, stored)) return OUTER[stored];
+      const [, layer, part = "", what] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(stored) ?? [];
+      return Object.hasOwn(parts, part) ? `model.layers.${layer}.${parts[part]}.${what}` : undefined;
+    },
+    written(name) {
+      const full = /\.(weight|bias)$/.test(name) ? name : `${name}.weight`;
+      const found = outer.get(full);
+      if (found !== undefined) return found;
+      const [, layer, module = "", what] = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(full) ?? [];
+      const part = inner.get(module);
+      return part === undefined ? undefined : `blk.${layer}.${part}.${what}`;
+    },
   };
 }

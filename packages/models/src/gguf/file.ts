@@ -10,7 +10,7 @@ import {
 import { suggestion } from "@lowrank/tensor/check";
 import { readHeader, type GgufHeader, type GgufTensor } from "./header.ts";
 import { VALUE_NAMES, type ValueKind } from "./types.ts";
-import type { GgufValue } from "./values.ts";
+import type { GgufTyped, GgufValue } from "./values.ts";
 
 export class GgufFile implements TensorSource {
   readonly where: string;
@@ -53,6 +53,12 @@ export class GgufFile implements TensorSource {
   value(key: string): GgufValue | undefined {
     const entry = this.#header.entries.get(key);
     return entry === undefined ? undefined : this.#header.values.read(entry, key);
+  }
+
+  /** The same with its type, as `writeGguf` takes it. */
+  typed(key: string): GgufTyped | undefined {
+    const entry = this.#header.entries.get(key);
+    return entry === undefined ? undefined : this.#header.values.typed(entry, key);
   }
 
   has(name: string): boolean {

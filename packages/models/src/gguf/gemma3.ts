@@ -2,7 +2,7 @@
 import type { TensorSource } from "@lowrank/tensor";
 import { positive, whole } from "@lowrank/tensor/check";
 import type { ConfigSource } from "../shared/config-table.ts";
-import { LLAMA_NAMES, renameBy, type GgufArchitecture } from "./architecture.ts";
+import { LLAMA_NAMES, blockNames, type GgufArchitecture } from "./architecture.ts";
 import { decoderConfig } from "./decoder.ts";
 import { decoderSizes, readOne, type GgufMetadata } from "./metadata.ts";
 
@@ -40,7 +40,7 @@ function config(metadata: GgufMetadata, tensors: Pick<TensorSource, "has" | "inf
 export const gemma3: GgufArchitecture = {
   name: "gemma3",
   config,
-  rename: renameBy({
+  names: blockNames({
     ...LLAMA_NAMES,
     attn_q_norm: "self_attn.q_norm",
     attn_k_norm: "self_attn.k_norm",

@@ -2,7 +2,7 @@
 import { LowrankError, type TensorSource } from "@lowrank/tensor";
 import { whole } from "@lowrank/tensor/check";
 import type { ConfigSource } from "../shared/config-table.ts";
-import { LLAMA_NAMES, renameBy, type GgufArchitecture } from "./architecture.ts";
+import { LLAMA_NAMES, blockNames, type GgufArchitecture } from "./architecture.ts";
 import { decoderConfig } from "./decoder.ts";
 import { readOne, type GgufMetadata } from "./metadata.ts";
 
@@ -33,7 +33,7 @@ const PAIRED = /^blk\.\d+\.attn_([qk])\.(?:weight|bias)$/;
 export const llama: GgufArchitecture = {
   name: "llama",
   config,
-  rename: renameBy(LLAMA_NAMES),
+  names: blockNames(LLAMA_NAMES),
   pairedHeads(name, { num_attention_heads: heads, num_key_value_heads: keyValueHeads }) {
     const which = PAIRED.exec(name)?.[1];
     return which === undefined ? undefined : ((which === "q" ? heads : keyValueHeads) as number);

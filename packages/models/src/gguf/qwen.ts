@@ -1,5 +1,5 @@
 /** Qwen 2 and Qwen 3 (dense). Their rows of queries and keys are as Hugging Face has them; no file keeps a window. Source: conversion/qwen.py of llama.cpp. */
-import { LLAMA_NAMES, renameBy, type GgufArchitecture } from "./architecture.ts";
+import { LLAMA_NAMES, blockNames, type GgufArchitecture } from "./architecture.ts";
 import { decoderConfig } from "./decoder.ts";
 
 export const qwen2: GgufArchitecture = {
@@ -9,7 +9,7 @@ export const qwen2: GgufArchitecture = {
     model_type: "qwen2",
     ...decoderConfig(metadata, tensors, "qwen2"),
   }),
-  rename: renameBy(LLAMA_NAMES),
+  names: blockNames(LLAMA_NAMES),
 };
 
 export const qwen3: GgufArchitecture = {
@@ -20,5 +20,5 @@ export const qwen3: GgufArchitecture = {
     ...decoderConfig(metadata, tensors, "qwen3"),
     attention_bias: tensors.has("blk.0.attn_q.bias"),
   }),
-  rename: renameBy({ ...LLAMA_NAMES, attn_q_norm: "self_attn.q_norm", attn_k_norm: "self_attn.k_norm" }),
+  names: blockNames({ ...LLAMA_NAMES, attn_q_norm: "self_attn.q_norm", attn_k_norm: "self_attn.k_norm" }),
 };

@@ -27,7 +27,7 @@ export class RenamedSource implements TensorSource {
     for (const name of source.names) {
       // part of the config
       if (name === ROPE_FACTORS) continue;
-      const renamed = architecture.rename(name) ?? name;
+      const renamed = architecture.names.read(name) ?? name;
       if (stored.has(renamed))
         throw new FormatError(`GGUF: the tensors ${quote(stored.get(renamed))} and ${quote(name)} are both ${renamed}`);
       stored.set(renamed, name);

@@ -19,6 +19,16 @@ export type GgufValue =
   | Float32Array
   | Float64Array;
 
+/** A value with what tells its type in a file: the kind of a number, and of an array's items, also where there are none. */
+export type GgufTyped =
+  | { readonly kind: Exclude<ValueKind, "array">; readonly value: number | bigint | boolean | string }
+  | {
+      readonly kind: "array";
+      readonly of: Exclude<ValueKind, "array">;
+      readonly value: ArrayLike<number | bigint | boolean | string>;
+    }
+  | { readonly kind: "array"; readonly of: "array"; readonly value: readonly GgufTyped[] };
+
 /** Arrays of arrays go so deep; nobody has written any. */
 const MAX_DEPTH = 8;
 /** The shortest value of each kind that has no size: the length of a string, type and length of an array. */
@@ -117,6 +127,30 @@ export class ValueReader {
   /** @throws FormatError where a string is not UTF-8, or a bool is neither 0 nor 1 */
   read({ type, at }: Entry, key: string): GgufValue {
     return this.#read(type, at, quote(key)).value;
+  }
+
+  /** The value with its type. @throws as `read` does */
+  typed({ type, at }: Entry, key: string): GgufTyped {
+    return this.#typed(type, at, quote(key)).value;
+  }
+
+  #typed(type: number, at: number, what: string): { value: GgufTyped; end: number } {
+    if (type !== ARRAY) {
+      const { value, end } = this.#read(type, at, what);
+      return { value: { kind: VALUE_NAMES[type]!, value } as GgufTyped, end };
+    }
+    const item = this.#view.getUint32(at, this.#littleEndian);
+    if (item !== ARRAY) {
+      const { value, end } = this.#read(type, at, what);
+      return { value: { kind: "array", of: VALUE_NAMES[item]!, value } as GgufTyped, end };
+    }
+    let end = at + 12;
+    const value = Array.from({ length: this.#length(at + 4) }, () => {
+      const next = this.#typed(ARRAY, end, what);
+      end = next.end;
+      return next.value;
+    });
+    return { value: { kind: "array", of: "array", value }, end };
   }
 
   #read(type: number, at: number, what: string): { value: GgufValue; end: number } {

@@ -22,4 +22,6 @@ export interface BlockLayout {
   value(codes: Tensor, halves: readonly Tensor[]): Tensor;
   /** The same of one block on the host: `codes` from `at`, into `out` from `to`. */
   decode(codes: Uint8Array, at: number, halves: readonly number[], out: Float32Array, to: number): void;
+  /** A block of the numbers from `at` on, into `out` from `to`, where the form is written here too. Finite numbers are given. */
+  encode?(values: Float32Array, at: number, out: Uint8Array, to: number): void;
 }

@@ -1,5 +1,5 @@
 /** Blocks of 32 with one scale, and maybe an offset: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0. */
-import { ops, type Tensor } from "@lowrank/tensor";
+import { f32ToF16, ops, type Tensor } from "@lowrank/tensor";
 import { bytesAt, inBlocks, modulo, shiftedBy, signed } from "./bits.ts";
 import type { BlockLayout } from "./layout.ts";
 
@@ -83,5 +83,21 @@ export const Q8_0: BlockLayout = {
   value: (codes, [d]) => ops.mul(signed(codes), d!),
   decode(codes, at, [d], out, to) {
     for (let i = 0; i < 32; i++) out[to + i] = ((codes[at + i]! << 24) >> 24) * d!;
+  },
+  // quantize_row_q8_0_ref: in f32, halves away from zero
+  encode(values, at, out, to) {
+    let most = 0;
+    for (let i = 0; i < 32; i++) most = Math.max(most, Math.abs(values[at + i]!));
+    const d = fround(most / 127);
+    const inverse = d === 0 ? 0 : fround(1 / d);
+    const [half] = f32ToF16(Float32Array.of(d));
+    out[to] = half! & 255;
+    out[to + 1] = half! >> 8;
+    for (let i = 0; i < 32; i++) {
+      // where 1/d is beyond f32, d is nothing in f16
+      const x = Number.isFinite(inverse) ? fround(values[at + i]! * inverse) : 0;
+      const whole = Math.floor(Math.abs(x));
+      out[to + 2 + i] = Math.sign(x) * (whole + Math.floor(2 * (Math.abs(x) - whole)));
+    }
   },
 };
