@@ -14,6 +14,8 @@ export { GgufFile } from "./gguf/file.ts";
 export { openGguf, type GgufCheckpoint } from "./gguf/open.ts";
 export { ggufTokenizer, type GgufTokenizer } from "./gguf/tokenizer.ts";
 export type { GgufMetadata } from "./gguf/metadata.ts";
+export { GGUF_MATRIX_TYPES, saveGguf, type GgufMatrixType, type SavedGguf, type SaveGgufOptions } from "./gguf/save.ts";
+export { readTokenizerFolder, type TokenizerFolder } from "./tokenizer/folder.ts";
 export type { GgufTyped, GgufValue } from "./gguf/values.ts";
 export { writeGguf, type GgufEntries, type GgufTensorEntry } from "./gguf/writer.ts";
 export { readConfig } from "./identity.ts";

@@ -79,9 +79,8 @@ export async function savePretrained(
       "ConfigError",
       `savePretrained: "model" must be a model of a family, such as fromPretrained gives, got ${quote(model)}`,
     );
-  const as = model.constructor as unknown as ModelClass;
   const { config, family, architecture } = model;
-  requirePlain(model, new as(config as never));
+  requirePlain("savePretrained", model);
   const weights = [...new Set(model.weights())];
   const said = config.source["quantization_config"] as Record<string, unknown> | undefined;
   const written = writtenModel("savePretrained", model, {
@@ -121,11 +120,11 @@ function dtypeOf(plain: ReadonlySet<DType>): string {
   return { f64: "float64", f32: "float32", f16: "float16", bf16: "bfloat16" }[widest];
 }
 
-/**
- * Refuses a model whose weights are not those of its class: adapters on it, merged or not, would be written under names that nothing reads.
- * @param plain the same class and config, without anything done to it
- */
-function requirePlain(model: PretrainedModel, plain: PretrainedModel): void {
+/** Refuses a model whose weights are not those of its class: adapters on it, merged or not, would be written under names that nothing reads. */
+export function requirePlain(source: string, model: PretrainedModel): void {
+  const as = model.constructor as unknown as ModelClass;
+  // the same class and config, without anything done to it
+  const plain = new as(model.config as never);
   const wanted = new Map(plain.namedWeights());
   const have = new Map(model.namedWeights());
   const strange =
@@ -133,12 +132,12 @@ function requirePlain(model: PretrainedModel, plain: PretrainedModel): void {
   if (strange !== undefined)
     throw new LowrankError(
       "AdapterError",
-      `savePretrained: the model's weights are not those of a plain ${model.constructor.name} (${strange}): it carries adapters; save them with saveAdapter, or call mergeAndUnload first`,
+      `${source}: the model's weights are not those of a plain ${model.constructor.name} (${strange}): it carries adapters; save them with saveAdapter, or call mergeAndUnload first`,
     );
   const resized = [...have].find(([name, w]) => w.shape.join() !== wanted.get(name)!.shape.join());
   if (resized !== undefined)
     throw new LowrankError(
       "ShapeError",
-      `savePretrained: ${resized[0]} is [${resized[1].shape.join(", ")}], and the model's config says [${wanted.get(resized[0])!.shape.join(", ")}]`,
+      `${source}: ${resized[0]} is [${resized[1].shape.join(", ")}], and the model's config says [${wanted.get(resized[0])!.shape.join(", ")}]`,
     );
 }

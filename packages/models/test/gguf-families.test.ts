@@ -1,8 +1,19 @@
 /** Small random models of every architecture written as GGUF, as llama.cpp's conversion writes them: the same logits to the bit as from Hugging Face's names. */
-import { init, LowrankError, RandomStream, type Device } from "@lowrank/tensor";
+import { fromBytes, init, LowrankError, RandomStream, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { blobs, fromPretrained, metaModel, openGguf, type ConfigSource, type PretrainedModel } from "../src/index.ts";
+import {
+  blobs,
+  fromPretrained,
+  GgufFile,
+  metaModel,
+  openGguf,
+  saveGguf,
+  type ConfigSource,
+  type GgufMatrixType,
+  type PretrainedModel,
+} from "../src/index.ts";
 import { writeGguf, type Metadata, type WrittenTensor } from "./gguf-writer.ts";
+import { written as bytesOf } from "./written-bytes.ts";
 
 let device: Device;
 beforeAll(async () => {
@@ -225,6 +236,88 @@ describe.each(Object.entries(CASES))("%s", (_, one) => {
     });
     expect([read.constructor.name, report.fresh, report.unused]).toEqual([one.architecture, [], []]);
     expect(await logitsOf(read)).toEqual(await logitsOf(model));
+  });
+});
+
+const saved = async (model: PretrainedModel, type: GgufMatrixType): Promise<Uint8Array> =>
+  bytesOf(async (sink) => void (await saveGguf(model, sink, { type })));
+
+describe.each(Object.entries(CASES))("%s, written here", (_, one) => {
+  it("says what llama.cpp's conversion says, and has the same tensors and logits, to the bit", async () => {
+    const model = await drawn(one);
+    const bytes = await saved(model, "F32");
+    const [ours, theirs] = [
+      await GgufFile.open(fromBytes(bytes)),
+      await GgufFile.open(fromBytes(await written(one, model))),
+    ];
+    for (const key of theirs.keys.filter((k) => !k.startsWith("tokenizer.")))
+      expect([key, ours.value(key)]).toEqual([key, theirs.value(key)]);
+    expect(ours.names.toSorted()).toEqual(theirs.names.toSorted());
+    for (const name of theirs.names) {
+      expect(ours.info(name)).toEqual(theirs.info(name));
+      expect(await ours.range(name)).toEqual(await theirs.range(name));
+    }
+    const { model: read, report } = await fromPretrained(blobs({ "model.gguf": new Blob([bytes as BlobPart]) }), {
+      device,
+      task: "CAUSAL_LM",
+    });
+    // a file has no word for a window that nothing is outside of
+    expect([read.constructor.name, report.fresh, report.unused]).toEqual([one.architecture, [], []]);
+    expect(await logitsOf(read)).toEqual(await logitsOf(model));
+  });
+});
+
+it("has matrices in F16 or Q8_0 where their rows are whole blocks, and vectors as they are", async () => {
+  const model = await drawn(CASES["Qwen 2"]!);
+  for (const type of ["F16", "Q8_0"] as const) {
+    const file = await GgufFile.open(fromBytes(await saved(model, type)));
+    expect(file.value("general.file_type")).toBe({ F16: 1, Q8_0: 7 }[type]);
+    for (const name of file.names) {
+      const { dtype, shape } = file.info(name);
+      // rows of 24 and 40 are no whole blocks, those of the heads are
+      expect([name, dtype]).toEqual([
+        name,
+        shape.length === 1 ? "F32" : type === "Q8_0" && shape.at(-1)! % 32 === 0 ? "Q8_0" : "F16",
+      ]);
+    }
+  }
+});
+
+describe("what llama.cpp's files cannot say", () => {
+  const refused = async (architecture: string, config: ConfigSource): Promise<string> => {
+    const model = metaModel(architecture, { ...COMMON, ...config });
+    await model.materialize({ device });
+    const error = await bytesOf(async (sink) => void (await saveGguf(model, sink))).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(LowrankError);
+    return (error as LowrankError).message;
+  };
+  const gemma = { model_type: "gemma3_text", sliding_window: 3, query_pre_attn_scalar: WIDTH };
+  it.each<[string, ConfigSource, string]>([
+    ["Gemma3ForCausalLM", { ...gemma, query_pre_attn_scalar: 3 }, `"query_pre_attn_scalar" is 3`],
+    [
+      "Gemma3ForCausalLM",
+      { ...gemma, layer_types: [...Array(6).fill("sliding_attention"), "full_attention"].toReversed() },
+      '"layer_types" is',
+    ],
+    [
+      "LlamaForCausalLM",
+      { model_type: "llama", rope_scaling: { rope_type: "dynamic", factor: 2 } },
+      '"rope_scaling.rope_type" is "dynamic"',
+    ],
+    [
+      "LlamaForCausalLM",
+      { model_type: "llama", rope_scaling: { ...llama3, low_freq_factor: 2 } },
+      '"rope_scaling.low_freq_factor" is 2',
+    ],
+    ["Qwen3ForCausalLM", { model_type: "qwen3", attention_bias: true }, '"attention_bias" is true'],
+    [
+      "LlamaForSequenceClassification",
+      { model_type: "llama" },
+      "score.weight of LlamaForSequenceClassification has no place",
+    ],
+    ["GPT2LMHeadModel", { model_type: "gpt2" }, 'models of the family "gpt2" are not written'],
+  ])("is refused by name: %s %o", async (architecture, config, message) => {
+    expect(await refused(architecture, config)).toContain(message);
   });
 });
 

@@ -28,7 +28,9 @@ const scalar = fc
 const array = fc
   .constantFrom(...kinds)
   .chain((of) =>
-    fc.array(scalars[of] as fc.Arbitrary<string>, { maxLength: 5 }).map((value): GgufTyped => ({ kind: "array", of, value })),
+    fc
+      .array(scalars[of] as fc.Arbitrary<string>, { maxLength: 5 })
+      .map((value): GgufTyped => ({ kind: "array", of, value })),
   );
 const nested = fc.array(array, { maxLength: 3 }).map((value): GgufTyped => ({ kind: "array", of: "array", value }));
 const key = fc.stringMatching(/^[a-z][a-z0-9_.]{0,20}$/);
@@ -97,7 +99,8 @@ describe("a written GGUF file", () => {
     }
   });
 
-  const refused = (value: GgufTyped): Promise<Uint8Array> => written((sink) => writeGguf(sink, new Map([["a", value]]), new Map()));
+  const refused = (value: GgufTyped): Promise<Uint8Array> =>
+    written((sink) => writeGguf(sink, new Map([["a", value]]), new Map()));
   it.each<[GgufTyped, string]>([
     [{ kind: "u8", value: 256 }, '"a" is to be u8, which 256 is not'],
     [{ kind: "i32", value: 1.5 }, '"a" is to be i32, which 1.5 is not'],

@@ -1,13 +1,21 @@
-/** What a GGUF architecture is in Hugging Face's words: its `config.json`, and the names and order of its tensors. */
+/** What a GGUF architecture is in Hugging Face's words, both ways: its `config.json`, and the names and order of its tensors. */
 import type { TensorSource } from "@lowrank/tensor";
 import type { ConfigSource } from "../shared/config-table.ts";
 import type { GgufMetadata } from "./metadata.ts";
+import type { GgufTyped } from "./values.ts";
 
 export interface GgufArchitecture {
   /** `general.architecture`. */
   readonly name: string;
   /** What stands in `config.json`. @throws LowrankError naming a key that is missing or of another kind, or what is not built */
   config(metadata: GgufMetadata, tensors: Pick<TensorSource, "has" | "info">): ConfigSource;
+  /** Families of `config.json` (`model_type`) whose models are written as this. */
+  readonly modelTypes: readonly string[];
+  /**
+   * Metadata of a model whose `config.json` says this, complete as a model's own is; `rope_freqs.weight` is apart.
+   * @throws LowrankError (NotBuiltError) naming a key that llama.cpp's files have no word for
+   */
+  metadata(config: ConfigSource): readonly (readonly [string, GgufTyped])[];
   readonly names: TensorNames;
   /** Heads whose rows a tensor (by the file's name) has in pairs: (0, d/2), (1, d/2 + 1), … where Hugging Face has 0, 1, …; undefined where it has not. */
   pairedHeads?(name: string, config: ConfigSource): number | undefined;

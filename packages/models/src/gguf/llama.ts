@@ -3,8 +3,9 @@ import { LowrankError, type TensorSource } from "@lowrank/tensor";
 import { whole } from "@lowrank/tensor/check";
 import type { ConfigSource } from "../shared/config-table.ts";
 import { LLAMA_NAMES, blockNames, type GgufArchitecture } from "./architecture.ts";
-import { decoderConfig } from "./decoder.ts";
+import { decoderConfig, decoderEntries, unsaid } from "./decoder.ts";
 import { readOne, type GgufMetadata } from "./metadata.ts";
+import type { GgufTyped } from "./values.ts";
 
 const WINDOW = "attention.sliding_window";
 
@@ -28,11 +29,24 @@ function config(metadata: GgufMetadata, tensors: Pick<TensorSource, "has" | "inf
   return { architectures: ["MistralForCausalLM"], model_type: "mistral", ...said, sliding_window: window };
 }
 
+/** llama.cpp knows no layers of two kinds here; a window that none of them has is no window. */
+function metadata(config: ConfigSource): [string, GgufTyped][] {
+  const types = new Set((config["layer_types"] ?? []) as readonly string[]);
+  if (types.size > 1) throw unsaid("layer_types", [...types]);
+  const window = types.has("full_attention") ? null : (config["sliding_window"] ?? null);
+  return [
+    ...decoderEntries(config, "llama"),
+    ...(window === null ? [] : [[`llama.${WINDOW}`, { kind: "u32", value: window as number }] as [string, GgufTyped]]),
+  ];
+}
+
 const PAIRED = /^blk\.\d+\.attn_([qk])\.(?:weight|bias)$/;
 
 export const llama: GgufArchitecture = {
   name: "llama",
+  modelTypes: ["llama", "mistral"],
   config,
+  metadata,
   names: blockNames(LLAMA_NAMES),
   pairedHeads(name, { num_attention_heads: heads, num_key_value_heads: keyValueHeads }) {
     const which = PAIRED.exec(name)?.[1];

@@ -1,7 +1,8 @@
 /** Values of a GGUF header as the program takes them: by key, of the kind that is wanted, or one line that names the key. */
 import { FormatError, quote } from "@lowrank/tensor";
 import { checkFile, fields, optional, positive, size, text, whole, type Rule } from "@lowrank/tensor/check";
-import type { GgufValue } from "./values.ts";
+import type { ConfigSource } from "../shared/config-table.ts";
+import type { GgufTyped, GgufValue } from "./values.ts";
 
 /** What of a file its metadata is read from; `GgufFile` is one. */
 export interface GgufMetadata {
@@ -31,6 +32,24 @@ export function architectureName(metadata: GgufMetadata): string {
   return found;
 }
 
+/** What all decoders say of their sizes: the key behind the architecture's name, how it is read and written, and `config.json`'s word for it. */
+const SIZES = {
+  positions: { key: "context_length", rule: size, kind: "u32", config: "max_position_embeddings" },
+  hiddenSize: { key: "embedding_length", rule: size, kind: "u32", config: "hidden_size" },
+  layers: { key: "block_count", rule: whole(1, 65_536), kind: "u32", config: "num_hidden_layers" },
+  intermediateSize: { key: "feed_forward_length", rule: size, kind: "u32", config: "intermediate_size" },
+  heads: { key: "attention.head_count", rule: size, kind: "u32", config: "num_attention_heads" },
+  keyValueHeads: { key: "attention.head_count_kv", rule: optional(size), kind: "u32", config: "num_key_value_heads" },
+  headDim: { key: "attention.key_length", rule: optional(size), kind: "u32", config: "head_dim" },
+  valueDim: { key: "attention.value_length", rule: optional(size), kind: "u32", config: "head_dim" },
+  normEps: { key: "attention.layer_norm_rms_epsilon", rule: positive, kind: "f32", config: "rms_norm_eps" },
+  ropeTheta: { key: "rope.freq_base", rule: optional(positive), kind: "f32", config: "rope_theta" },
+  rotaryDims: { key: "rope.dimension_count", rule: optional(size), kind: "u32", config: "head_dim" },
+} as const;
+
+/** Keys of sizes, without the architecture's name. */
+export const SIZE_KEYS: readonly string[] = Object.values(SIZES).map(({ key }) => key);
+
 /** What all decoders say of their sizes, under their architecture's name. */
 export interface DecoderSizes {
   readonly hiddenSize: number;
@@ -46,41 +65,45 @@ export interface DecoderSizes {
 }
 
 export function decoderSizes(metadata: GgufMetadata, name: string): DecoderSizes {
-  const of = <T>(key: string, rule: Rule<T>): T => {
-    const full = `${name}.${key}`;
-    return read<Record<string, T>>(metadata, { [full]: rule })[full]!;
+  const said = Object.fromEntries(
+    Object.entries(SIZES).map(([what, { key, rule }]): [string, unknown] => {
+      const full = `${name}.${key}`;
+      return [what, read<Record<string, number | undefined>>(metadata, { [full]: rule })[full]];
+    }),
+  ) as Omit<DecoderSizes, "headDim" | "keyValueHeads"> & {
+    readonly headDim?: number;
+    readonly valueDim?: number;
+    readonly keyValueHeads?: number;
   };
-  const hiddenSize = of("embedding_length", size);
-  const heads = of("attention.head_count", size);
-  const headDim = of("attention.key_length", optional(size)) ?? hiddenSize / heads;
-  const values = of("attention.value_length", optional(size)) ?? headDim;
+  const { valueDim, ...sizes } = said;
+  const headDim = sizes.headDim ?? sizes.hiddenSize / sizes.heads;
+  const values = valueDim ?? headDim;
   if (values !== headDim)
     throw new FormatError(
       `GGUF metadata: ${quote(`${name}.attention.value_length`)} is ${values} and key_length ${headDim}; only equal ones are built`,
     );
-  return {
-    hiddenSize,
-    intermediateSize: of("feed_forward_length", size),
-    layers: of("block_count", whole(1, 65_536)),
-    heads,
-    keyValueHeads: of("attention.head_count_kv", optional(size)) ?? heads,
-    headDim,
-    positions: of("context_length", size),
-    normEps: of("attention.layer_norm_rms_epsilon", positive),
-    ropeTheta: of("rope.freq_base", optional(positive)),
-    rotaryDims: of("rope.dimension_count", optional(size)),
-  };
+  return { ...sizes, headDim, keyValueHeads: sizes.keyValueHeads ?? sizes.heads };
+}
+
+/** The same the other way: sizes of a complete `config.json` under their keys. */
+export function sizeEntries(config: ConfigSource, name: string): [string, GgufTyped][] {
+  return Object.values(SIZES).map(({ key, kind, config: word }) => [
+    `${name}.${key}`,
+    { kind, value: config[word] as number },
+  ]);
 }
 
 const id = whole(0, 2 ** 31);
 
+/** Roles of tokens: GGUF's word, and Hugging Face's. */
+export const TOKEN_ROLES: Readonly<Record<string, string>> = { bos: "bos", eos: "eos", padding: "pad" };
+
 /** Ids of the tokens that a configuration names; what the file does not say is left out. */
 export function tokenIds(metadata: GgufMetadata): Record<string, number> {
-  const names = { bos: "bos_token_id", eos: "eos_token_id", padding: "pad_token_id" };
   return Object.fromEntries(
-    Object.entries(names).flatMap(([ours, theirs]) => {
+    Object.entries(TOKEN_ROLES).flatMap(([ours, theirs]) => {
       const found = readOne(metadata, `tokenizer.ggml.${ours}_token_id`, id);
-      return found === undefined ? [] : [[theirs, found] as const];
+      return found === undefined ? [] : [[`${theirs}_token_id`, found] as const];
     }),
   );
 }

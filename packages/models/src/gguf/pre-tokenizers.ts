@@ -7,6 +7,8 @@ export interface PreTokenizing {
   readonly normalizer: object | null;
   /** Whether a word that is a token is taken as it is, whatever merges give. */
   readonly ignoreMerges: boolean;
+  /** It is what `ByteLevel` cuts by itself (`use_regex`). */
+  readonly gpt2?: true;
 }
 
 const GPT2 = String.raw`'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
@@ -15,7 +17,7 @@ const llama = (digits: string): string =>
 const GPT4O = String.raw`[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
 
 const KNOWN: Readonly<Record<string, PreTokenizing>> = {
-  "gpt-2": { split: [GPT2], normalizer: null, ignoreMerges: false },
+  "gpt-2": { split: [GPT2], normalizer: null, ignoreMerges: false, gpt2: true },
   "llama-bpe": { split: [llama(String.raw`\p{N}{1,3}`)], normalizer: null, ignoreMerges: true },
   qwen2: { split: [llama(String.raw`\p{N}`)], normalizer: { type: "NFC" }, ignoreMerges: false },
   "gpt-4o": { split: [GPT4O], normalizer: null, ignoreMerges: false },
@@ -29,4 +31,9 @@ export function splitOf(name: string): PreTokenizing {
       `GGUF: "tokenizer.ggml.pre" is ${quote(name)}, which is not built; there are ${Object.keys(KNOWN).join(", ")}`,
     );
   return KNOWN[name]!;
+}
+
+/** The name of the first that is meant. */
+export function preTokenizerFor(meant: (known: PreTokenizing) => boolean): string | undefined {
+  return Object.entries(KNOWN).find(([, known]) => meant(known))?.[0];
 }

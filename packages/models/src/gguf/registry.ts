@@ -23,3 +23,14 @@ export function ggufArchitecture(name: string): GgufArchitecture {
     );
   return found;
 }
+
+/** The architecture that models of a family are written as. @throws LowrankError (NotBuiltError) */
+export function ggufArchitectureFor(modelType: string): GgufArchitecture {
+  const found = ARCHITECTURES.find(({ modelTypes }) => modelTypes.includes(modelType));
+  if (found === undefined)
+    throw new LowrankError(
+      "NotBuiltError",
+      `GGUF: models of the family ${quote(modelType)} are not written; there are ${ARCHITECTURES.flatMap((a) => a.modelTypes).join(", ")}`,
+    );
+  return found;
+}

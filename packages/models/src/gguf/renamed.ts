@@ -2,6 +2,7 @@
 import { FormatError, quote, type TensorInfo, type TensorSource } from "@lowrank/tensor";
 import type { ConfigSource } from "../shared/config-table.ts";
 import type { GgufArchitecture } from "./architecture.ts";
+import { reordered } from "./pairs.ts";
 import { ROPE_FACTORS } from "./rope-factors.ts";
 
 /** Rows that stand in pairs, and so the piece of a tensor that has to be there to put some of them in order. */
@@ -82,17 +83,11 @@ export class RenamedSource implements TensorSource {
     return { rows, rowBytes: bytes / shape[0]! };
   }
 
-  /** Row j of the first half of a head's rows is row 2j in the file, and row j of the second 2j + 1. Whole heads are read. */
+  /** Whole heads are read. */
   async #unpaired(stored: string, from: number, to: number, { rows, rowBytes }: Pairs): Promise<Uint8Array> {
     const head = rows * rowBytes;
     const [first, last] = [Math.floor(from / head) * head, Math.ceil(to / head) * head];
     const raw = await this.#source.range(stored, first, last);
-    const out = new Uint8Array(raw.length);
-    for (let at = 0; at < raw.length; at += head)
-      for (let r = 0; r < rows; r++) {
-        const place = at + (2 * (r % (rows / 2)) + Math.floor((2 * r) / rows)) * rowBytes;
-        out.set(raw.subarray(place, place + rowBytes), at + r * rowBytes);
-      }
-    return out.slice(from - first, to - first);
+    return reordered(raw, rows, rowBytes, "model").slice(from - first, to - first);
   }
 }

@@ -3,10 +3,12 @@
  * factor is what the lowest frequency is divided by; the others are those of all Llama 3.1 to 3.3, which is looked at. Source:
  * `generate_extra_tensors` of llama.cpp's conversion, transformers' `_compute_llama3_parameters`.
  */
-import { floatsOf, LowrankError, readTensor, type TensorSource } from "@lowrank/tensor";
+import { floatsOf, LowrankError, quote, readTensor, type TensorSource } from "@lowrank/tensor";
 import type { ConfigSource } from "../shared/config-table.ts";
 
 export const ROPE_FACTORS = "rope_freqs.weight";
+/** The kind of scaling that is kept so. */
+export const LLAMA3 = "llama3";
 const LOW = 1;
 const HIGH = 4;
 const ORIGINAL = 8192;
@@ -55,11 +57,32 @@ export async function ropeScalingOf(tensors: TensorSource, config: ConfigSource)
       "NotBuiltError",
       `GGUF: "${ROPE_FACTORS}" scales rotary frequencies otherwise than Llama 3.1 to 3.3 do, which is not built`,
     );
+  return { rope_type: LLAMA3, ...optionsOf(factor) };
+}
+
+function optionsOf(factor: number): Readonly<Record<string, number>> {
   return {
-    rope_type: "llama3",
     factor,
     low_freq_factor: LOW,
     high_freq_factor: HIGH,
     original_max_position_embeddings: ORIGINAL,
   };
+}
+
+/**
+ * The tensor's values for a config with `head_dim`, `rope_theta` and Llama 3's scaling; undefined for all others.
+ * @throws LowrankError (NotBuiltError) where the options are others than those of Llama 3.1 to 3.3, which reading takes for granted
+ */
+export function ropeFactorsOf(config: ConfigSource): Float32Array | undefined {
+  const { rope_type: kind, ...options } = (config["rope_scaling"] ?? {}) as ConfigSource;
+  if (kind !== LLAMA3) return undefined;
+  const { head_dim: width, rope_theta: theta } = config as { head_dim: number; rope_theta: number };
+  const factor = options["factor"] as number;
+  const wrong = Object.entries(optionsOf(factor)).find(([key, value]) => options[key] !== value)?.[0];
+  if (wrong !== undefined)
+    throw new LowrankError(
+      "NotBuiltError",
+      `GGUF: config.json's "rope_scaling.${wrong}" is ${quote(options[wrong])}; only Llama 3.1 to 3.3's own is written`,
+    );
+  return Float32Array.from({ length: width / 2 }, (_, i) => divisor(theta ** ((-2 * i) / width), factor));
 }

@@ -15,7 +15,8 @@ export interface GgufTokenizer {
 }
 
 /** `tokenizer.ggml.token_type`. */
-const [NORMAL, UNKNOWN, CONTROL, USER_DEFINED, BYTE] = [1, 2, 3, 4, 6];
+export const TOKEN_TYPES = { NORMAL: 1, UNKNOWN: 2, CONTROL: 3, USER_DEFINED: 4, UNUSED: 5, BYTE: 6 } as const;
+const { NORMAL, UNKNOWN, CONTROL, USER_DEFINED, BYTE } = TOKEN_TYPES;
 const SPACE = "▁";
 
 interface Vocabulary {
@@ -60,7 +61,7 @@ export function ggufTokenizer(metadata: GgufMetadata): GgufTokenizer {
 function readVocabulary(metadata: GgufMetadata): Vocabulary {
   const tokens = readOne(metadata, "tokenizer.ggml.tokens", listOf(text));
   if (tokens === undefined) throw new FormatError('GGUF metadata: "tokenizer.ggml.tokens" is missing');
-  const types = readOne(metadata, "tokenizer.ggml.token_type", i32s) ?? new Int32Array(tokens.length).fill(NORMAL!);
+  const types = readOne(metadata, "tokenizer.ggml.token_type", i32s) ?? new Int32Array(tokens.length).fill(NORMAL);
   requireLength("token_type", types, tokens);
   const ids = new Map<string, number>();
   for (const [id, token] of tokens.entries()) {
