@@ -3,11 +3,13 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { architectures, fromPretrained } from "@lowrank/models";
 import { linearSchedule } from "@lowrank/nn";
-import { init, ops, type SafetensorsFile } from "@lowrank/tensor";
+import { init, type SafetensorsFile } from "@lowrank/tensor";
 import { describe, expect, it } from "vitest";
 import { Base } from "../src/bases/base.ts";
+import { CausalExamples } from "../src/data/causal-examples.ts";
 import type { Batch } from "../src/data/examples.ts";
-import type { Task } from "../src/records/task.ts";
+import { TokenSetBuilder } from "../src/data/token-set.ts";
+import { nextToken } from "../src/tasks/next-token.ts";
 import { TrainingStep } from "../src/train/step.ts";
 import { goldenOf, misses, withTensors } from "./trajectory-case.ts";
 
@@ -42,38 +44,29 @@ interface Case {
   readonly wrongMeanOfMeans: readonly Step[];
 }
 
-/** The next token's loss; targets are the labels, one further on. */
-const nextToken: Pick<Task, "loss"> = {
-  loss(base, { inputIds, attentionMask, labels }, reduction) {
-    const logits = base.logits({ inputIds: inputIds!, attentionMask: attentionMask! });
-    const [batch, length, words] = logits.shape as [number, number, number];
-    const all = batch * (length - 1);
-    return ops.crossEntropy(
-      ops.reshape(ops.slice(logits, 1, 0, length - 1), [all, words]),
-      ops.reshape(ops.slice(labels!, 1, 1, length), [all]),
-      { reduction },
-    );
-  },
-};
-
+/** A part made of its texts, which must be what torch was given but for each text's first label, which nothing is asked for. */
 async function partOf(file: SafetensorsFile, prefix: string): Promise<Batch> {
-  const read = async (name: string): Promise<{ data: Int32Array; shape: readonly number[] }> => {
+  const read = async (name: string): Promise<{ data: number[]; shape: readonly number[] }> => {
     const { data, shape } = await file.read(`${prefix}.${name}`);
-    return { data: Int32Array.from(data as unknown as ArrayLike<bigint>, Number), shape };
+    return { data: Array.from(data as unknown as ArrayLike<bigint>, Number), shape };
   };
   const [ids, mask, labels] = [await read("input_ids"), await read("attention_mask"), await read("labels")];
   const [rows, length] = ids.shape as [number, number];
-  return {
-    rows,
-    length,
-    members: Int32Array.from({ length: rows }, (_, i) => i),
-    counted: labels.data.filter((label, i) => i % length > 0 && label !== -100).length,
-    inputs: {
-      inputIds: { ...ids, dtype: "i32" },
-      attentionMask: { data: Uint8Array.from(mask.data), shape: mask.shape, dtype: "bool" },
-      labels: { ...labels, dtype: "i32" },
-    },
-  };
+  const tokens = new TokenSetBuilder();
+  for (let row = 0; row < rows; row++)
+    tokens.push(ids.data.slice(row * length, (row + 1) * length).filter((_, i) => mask.data[row * length + i] === 1));
+  const learnt = labels.data.filter((_, i) => mask.data[i] === 1).map((label) => Number(label !== -100));
+  const examples = new CausalExamples(
+    { tokens: tokens.build(), learnt: Uint8Array.from(learnt) },
+    { padId: 0, maxLength: length },
+  );
+  const members = Int32Array.from({ length: rows }, (_, i) => i);
+  const part = examples.batch(members, { rows, multiple: 1 });
+  expect([...(part.inputs["inputIds"]!.data as Int32Array)]).toEqual(ids.data);
+  expect([...(part.inputs["labels"]!.data as Int32Array)]).toEqual(
+    labels.data.map((label, i) => (i % length === 0 ? -100 : label)),
+  );
+  return part;
 }
 
 describe("accumulation, torch", () => {
