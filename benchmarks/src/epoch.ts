@@ -57,7 +57,7 @@ function epoch(threads: number): Benchmark {
       const training = new TrainingStep(
         task,
         adapted,
-        { ...config.train, lr: () => config.train.lr, dropoutSeed: seed },
+        { ...config.train, lr: () => config.train.lr ?? 1e-3, dropoutSeed: seed },
         device,
       );
       const cursor = new DataCursor(data.train, cursorOptions(config.train, data.train, data.multiple, seed));

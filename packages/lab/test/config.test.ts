@@ -101,7 +101,7 @@ describe("a study file", () => {
       `"study.yaml: "train.batchSize" is 1.5; expected a whole number"`,
     );
     expect(errorOf(MINIMAL, ["train.evalEvery=often"])).toMatchInlineSnapshot(
-      `"study.yaml: "train.evalEvery" is "often"; expected "epoch" or a number of steps"`,
+      `"study.yaml: "train.evalEvery" is "often"; expected "epoch", "end" or a number of steps"`,
     );
     expect(errorOf(MINIMAL, ["base=null"])).toMatchInlineSnapshot(
       `"study.yaml: "base" is null; expected string, received null"`,
@@ -131,7 +131,7 @@ describe("how a study trains", () => {
       [],
       ["train.grouping=across", "train.optimizer=adamw", "train.decay=matrices"],
       ["train.grouping=none"],
-      ["train.optimizer=sgd", "train.momentum=0.9"],
+      ["train.optimizer=sgd", "train.momentum=0.9", "train.lr=5e-4"],
       ["train.decay=all"],
       ["train.microBatch=8"],
     ].map((set) => canonicalHash(plannedRuns(loadStudy(path, { set }))[0]!.config));

@@ -158,7 +158,7 @@ describe("a study", () => {
 
   it("finds two configs that compute the same thing", async () => {
     const out = temporary();
-    const set = [...SMALL, "configs={a: {method: head}, b: {method: head, train: {lr: 5e-4}}}"];
+    const set = [...SMALL, "configs={a: {method: head}, b: {method: head, train: {lr: 3e-2}}}"];
     const outcome = await execute(out, plan(out, "planted", { set, seeds: [1] }));
     expect(outcome.indistinguishable).toEqual([{ seed: 1, configs: ["a", "b"], identical: "logits" }]);
   });

@@ -1,6 +1,7 @@
 /** From the words on the command line to a validated study, and from a study to its runs. */
 import { statOf } from "../data/read-file.ts";
 import { InputError } from "../errors.ts";
+import { quote } from "@lowrank/tensor";
 import { suggestion } from "@lowrank/tensor/check";
 import { cut } from "../text/shown.ts";
 import { applyOverrides, isSet } from "./overrides.ts";
@@ -89,7 +90,7 @@ function check(study: Study, source: string): void {
   for (const [name, config] of Object.entries(study.configs)) {
     const wrong = methods.get(config.method).check?.(config, `configs.${name}`);
     if (wrong !== undefined) throw new InputError(`${source}: ${wrong}`);
-    const trouble = trainTrouble(resolveConfig(study, name).train, {
+    const trouble = trainTrouble(resolveConfig(study, name).train, comparable(study), {
       ...defined(study.train),
       ...defined(config.train),
     });
@@ -102,12 +103,26 @@ function check(study: Study, source: string): void {
   }
 }
 
+/** What evaluations of a study can be compared by. */
+function comparable({ task, metrics: asked }: Study): readonly string[] {
+  return [...(asked ?? tasks.get(task.name).metrics), "loss"];
+}
+
 /** What a resolved `train` cannot mean. @param said what a person wrote of it */
-function trainTrouble(train: TrainOptions, said: object): string | undefined {
-  const { microBatch, batchSize } = train;
+function trainTrouble(train: TrainOptions, known: readonly string[], said: object): string | undefined {
+  const { microBatch, batchSize, evalEvery, earlyStop, keep, optimizer, lr } = train;
   if (microBatch !== undefined && microBatch >= batchSize)
     return `microBatch" is ${microBatch}, and a batch has ${batchSize} rows; it must be less`;
-  return optimizerTrouble(train, said);
+  const by = earlyStop?.metric;
+  if (by !== undefined && !known.includes(by))
+    return `earlyStop.metric" is ${quote(cut(by))}, which the run does not have${suggestion(cut(by), known)}`;
+  const chooses = earlyStop === undefined ? keep === "best" && `keep" is best` : `earlyStop" compares evaluations`;
+  if (chooses !== false && evalEvery === "end")
+    return `${chooses}, and "evalEvery" is end: there is one evaluation; leave one of them out`;
+  const trouble = optimizerTrouble(train, said);
+  return trouble === undefined && optimizer === "sgd" && lr === undefined
+    ? `lr" is missing: the rates that are known without it are adamw's, and the optimizer is sgd`
+    : trouble;
 }
 
 /** What the task says of the rest of the study, and the metrics that are asked for. */

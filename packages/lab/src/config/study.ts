@@ -5,7 +5,8 @@ export interface TrainOptions {
   /** Passes over the training set; 0.5 is half a pass. */
   readonly epochs: number;
   readonly batchSize: number;
-  readonly lr: number;
+  /** Absent: the method's own for the number of steps (`methods/rates.ts`). */
+  readonly lr?: number | undefined;
   readonly weightDecay: number;
   readonly betas: readonly [number, number];
   readonly eps: number;
@@ -14,7 +15,12 @@ export interface TrainOptions {
   readonly warmup: number;
   /** Limit of the global gradient norm; null for none. */
   readonly clip: number | null;
-  readonly evalEvery: "epoch" | number;
+  /** When the run is evaluated, beside the last step, after which it always is. */
+  readonly evalEvery: "epoch" | "end" | number;
+  /** Ends the run once evaluations get no better. Absent: it goes to the last step. */
+  readonly earlyStop?: EarlyStopOptions | undefined;
+  /** Weights that the run leaves: those after its last step (the usual), or those of its best evaluation. */
+  readonly keep?: "last" | "best" | undefined;
   /** Rows of a batch that are computed at a time, their gradients added up to those of the whole batch. Absent: all. */
   readonly microBatch?: number | undefined;
   /**
@@ -28,6 +34,15 @@ export interface TrainOptions {
   readonly momentum?: number | undefined;
   /** What weight decay is for: `matrices` (the usual) leaves out biases and norms, `all` nothing. */
   readonly decay?: "matrices" | "all" | undefined;
+}
+
+export interface EarlyStopOptions {
+  /** What is compared: one of the run's metrics, or "loss". Absent: the first metric. */
+  readonly metric?: string | undefined;
+  /** Evaluations in a row without improvement that end the run. */
+  readonly patience: number;
+  /** An improvement is larger than this. */
+  readonly minDelta: number;
 }
 
 export type TrainOverrides = { readonly [K in keyof TrainOptions]?: TrainOptions[K] | undefined };

@@ -7,7 +7,6 @@ import type { TrainOptions, TrainOverrides } from "./study.ts";
 export const TRAIN_DEFAULTS: TrainOptions = {
   epochs: 3,
   batchSize: 32,
-  lr: 5e-4,
   weightDecay: 0.01,
   betas: [0.9, 0.999],
   eps: 1e-8,
@@ -25,7 +24,13 @@ export const optimizerWords: z.ZodRawShape = {
 };
 
 /** What is meant where a key that came later is left out. Said, it is the same run, so it is left out of what is resolved. */
-const LATER: Partial<TrainOptions> = { grouping: "across", optimizer: "adamw", decay: "matrices", momentum: 0 };
+const LATER: Partial<TrainOptions> = {
+  grouping: "across",
+  optimizer: "adamw",
+  decay: "matrices",
+  momentum: 0,
+  keep: "last",
+};
 
 /** Without what says nothing. */
 export function withoutUsual<T extends object>(words: T): T {
@@ -61,6 +66,14 @@ export const trainOverrides: z.ZodType<TrainOverrides> & { default(value: TrainO
     microBatch: count,
     grouping: z.enum(["none", "within-batch", "across"]),
     ...optimizerWords,
-    evalEvery: z.union([z.literal("epoch"), count], { error: `expected "epoch" or a number of steps` }),
+    evalEvery: z.union([z.literal("epoch"), z.literal("end"), count], {
+      error: `expected "epoch", "end" or a number of steps`,
+    }),
+    earlyStop: z.strictObject({
+      metric: z.string().min(1).optional(),
+      patience: count,
+      minDelta: z.number().min(0).default(0),
+    }),
+    keep: z.enum(["last", "best"]),
   })
   .partial();

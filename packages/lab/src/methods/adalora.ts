@@ -6,6 +6,7 @@ import { count, probability } from "../config/numbers.ts";
 import type { Allocator } from "../records/allocator.ts";
 import type { Method } from "../records/method.ts";
 import { adapterMethod, type AdapterMethodConfig } from "./adapter.ts";
+import { ADALORA_RATES } from "./rates.ts";
 import { numerics, scaled, steps, train } from "./words.ts";
 
 export interface AdaLoraMethod extends AdapterMethodConfig {
@@ -29,6 +30,7 @@ export interface AdaLoraMethod extends AdapterMethodConfig {
 
 export const adalora: Method<AdaLoraMethod> = adapterMethod<AdaLoraMethod>({
   name: "adalora",
+  rates: ADALORA_RATES,
   schema: (facts) =>
     z.strictObject({
       method: z.literal("adalora"),

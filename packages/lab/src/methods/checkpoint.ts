@@ -6,6 +6,7 @@ import type { Base } from "../bases/base.ts";
 import type { MethodConfig } from "../config/study.ts";
 import type { Adaptation, Method } from "../records/method.ts";
 import { rankProofs } from "./rank-proofs.ts";
+import { FULL_RATES, HEAD_RATES } from "./rates.ts";
 import { isUnder, wholeModules } from "./rules.ts";
 import { numerics, train } from "./words.ts";
 
@@ -27,6 +28,7 @@ function leaving({ model }: Base): Adaptation {
 
 export const full: Method<FullMethod> = {
   name: "full",
+  rates: FULL_RATES,
   leaves: "checkpoint",
   schema: () => z.strictObject({ method: z.literal("full"), train, ...numerics }),
   check: ({ storage }, at) =>
@@ -41,6 +43,7 @@ export const full: Method<FullMethod> = {
 
 export const head: Method<HeadMethod> = {
   name: "head",
+  rates: HEAD_RATES,
   leaves: "checkpoint",
   schema: (facts) =>
     z.strictObject({

@@ -7,6 +7,7 @@ import { InputError } from "../errors.ts";
 import type { Method } from "../records/method.ts";
 import type { ModuleRow } from "../store/result.ts";
 import { adapterMethod, type AdapterMethodConfig } from "./adapter.ts";
+import { IA3_RATES } from "./rates.ts";
 import { numerics, targets, train } from "./words.ts";
 
 export interface Ia3Method extends AdapterMethodConfig {
@@ -17,6 +18,7 @@ export interface Ia3Method extends AdapterMethodConfig {
 
 export const ia3: Method<Ia3Method> = adapterMethod<Ia3Method>({
   name: "ia3",
+  rates: IA3_RATES,
   schema: (facts) =>
     z.strictObject({
       method: z.literal("ia3"),

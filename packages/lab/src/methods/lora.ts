@@ -7,6 +7,7 @@ import { InputError } from "../errors.ts";
 import type { Method } from "../records/method.ts";
 import type { ModuleRow } from "../store/result.ts";
 import { adapterMethod, type AdapterMethodConfig } from "./adapter.ts";
+import { LORA_RATES } from "./rates.ts";
 import { patternValue } from "./rules.ts";
 import { numerics, scaled, train } from "./words.ts";
 
@@ -24,6 +25,7 @@ export interface LoraMethod extends AdapterMethodConfig {
 
 export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
   name: "lora",
+  rates: LORA_RATES,
   // the first match wins
   ordered: ["rankPattern", "alphaPattern"],
   schema: (facts) =>

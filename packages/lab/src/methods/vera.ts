@@ -3,6 +3,7 @@ import { z } from "zod";
 import { count, probability, seed } from "../config/numbers.ts";
 import type { Method } from "../records/method.ts";
 import { adapterMethod, type AdapterMethodConfig } from "./adapter.ts";
+import { VERA_RATES } from "./rates.ts";
 import { modulesToSave, names, numerics, train } from "./words.ts";
 
 export interface VeraMethod extends AdapterMethodConfig {
@@ -18,6 +19,7 @@ export interface VeraMethod extends AdapterMethodConfig {
 
 export const vera: Method<VeraMethod> = adapterMethod<VeraMethod>({
   name: "vera",
+  rates: VERA_RATES,
   schema: (facts) =>
     z.strictObject({
       method: z.literal("vera"),

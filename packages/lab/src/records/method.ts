@@ -10,6 +10,7 @@ import type { ModelKind } from "../bases/kind.ts";
 import type { BaseShape } from "../bases/shape.ts";
 import type { MethodConfig } from "../config/study.ts";
 import type { ModuleRow, Proof } from "../store/result.ts";
+import type { RateAnchor } from "./rates.ts";
 import type { TaskData } from "./task.ts";
 
 /** What a schema's defaults depend on. */
@@ -62,6 +63,8 @@ export interface Method<O extends MethodConfig = MethodConfig> {
   readonly leaves: "adapter" | "checkpoint";
   /** Keys of the config whose own order decides: it is part of the identity. */
   readonly ordered?: readonly string[];
+  /** Learning rates where a config says none. Absent: those of methods that nobody has measured. */
+  readonly rates?: readonly RateAnchor[];
   /** Strict, with the name as a literal under `method`, and defaults filled in. */
   schema(facts: MethodFacts): z.ZodObject;
   /** What the schema cannot say: one line, or nothing. @param at path of the config: `configs.lora` */

@@ -55,6 +55,8 @@ export interface Scored {
   readonly decisions: string;
   /** Every number that was read, for the check that all are finite. */
   readonly outputs: Float64Array;
+  /** What is wrong with what the model learnt, a line each: said loudly, and kept in the result. */
+  readonly warnings?: readonly string[];
   /** The mean loss told from `outputs` in f64, where that can be told. */
   readonly loss?: number;
 }

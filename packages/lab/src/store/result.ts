@@ -72,10 +72,16 @@ export interface RunResult {
   readonly device: string;
   /** Weights of the base that its checkpoint does not hold and that were drawn from the seed: the head as a rule, often the pooler. Empty where the whole base is drawn. */
   readonly fresh: readonly string[];
-  /** After the last step; no selection on the evaluation set. */
+  /** Of the weights that the run left: those after its last step, without selection on the evaluation set, unless `kept` says otherwise. */
   readonly final: Evaluation;
-  /** By the task's first metric the best of all evaluations, for information. */
+  /** By the task's first metric, or that of an early stop, the best of all evaluations, for information. */
   readonly best: Evaluation;
+  /** Present where the run left the weights of its best evaluation: what was compared, and how the last step's did. */
+  readonly kept?: { readonly by: string; readonly last: Evaluation };
+  /** Present where evaluations that got no better ended the run: what was compared, and the steps that were planned. */
+  readonly stopped?: { readonly by: string; readonly of: number };
+  /** What is wrong with what was learnt: predictions of one class, no better than the majority. */
+  readonly warnings?: readonly string[];
   readonly parameters: ParameterCounts;
   readonly modules: readonly ModuleRow[];
   readonly steps: number;

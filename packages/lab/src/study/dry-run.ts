@@ -14,7 +14,7 @@ import { adaptBase } from "../train/adapt.ts";
 import { cursorOptions, evaluationBatches } from "../train/batches.ts";
 import { evaluator } from "../train/evaluate.ts";
 import { moduleTableProof, parameterCountProof, demand } from "../train/proofs.ts";
-import { totalSteps } from "../train/train.ts";
+import { rateOf, totalSteps } from "../train/rate.ts";
 import { plannedMemory } from "../train/memory.ts";
 import { TrainingStep } from "../train/step.ts";
 import { moduleTable } from "./module-table.ts";
@@ -27,6 +27,7 @@ export interface ConfigForecast {
   readonly counts: ParameterCounts;
   readonly modules: readonly ModuleRow[];
   readonly steps: number;
+  readonly lr: number;
   readonly arenaBytes: number;
   readonly persistentBytes: number;
   /** Of a process that makes runs of this config only; null where the device's memory is not the process's. */
@@ -85,12 +86,8 @@ async function forecast(
       moduleTableProof(adapted.modules, predicted),
       parameterCountProof(adapted.counts, adapted.trainable, predicted),
     ]);
-    const step = new TrainingStep(
-      task,
-      adapted,
-      { ...config.train, lr: () => config.train.lr, dropoutSeed: seed },
-      device,
-    );
+    const lr = rateOf(config, method, data);
+    const step = new TrainingStep(task, adapted, { ...config.train, lr: () => lr, dropoutSeed: seed }, device);
     const shape = { rows: config.train.batchSize, multiple: data.multiple };
     const order = cursorOptions(config.train, data.train, data.multiple, seed);
     const cursor = new DataCursor(data.train, order);
@@ -123,6 +120,7 @@ async function forecast(
       counts: adapted.counts,
       modules: adapted.modules,
       steps: totalSteps(config, data),
+      lr,
       arenaBytes: Math.max(...all.map((plan) => plan.arenaBytes)),
       persistentBytes,
       planned: plannedMemory(adapted, config, persistentBytes, all),
@@ -174,6 +172,7 @@ function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[
       { title: "trainable", align: "right" },
       { title: "% of all", align: "right" },
       { title: "steps", align: "right" },
+      { title: "rate", align: "right" },
       { title: "weights + state", align: "right" },
       { title: "arena", align: "right" },
       { title: "peak memory", align: "right" },
@@ -187,6 +186,7 @@ function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[
       formatCount(row.counts.trainable),
       row.counts.percent.toFixed(2),
       formatCount(row.steps),
+      String(row.lr),
       formatBytes(row.persistentBytes),
       formatBytes(row.arenaBytes),
       row.peakRss === null ? "–" : formatBytes(row.peakRss.totalBytes),

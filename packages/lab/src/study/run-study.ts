@@ -19,7 +19,7 @@ import { metricsOf, prepareTask, taskOf } from "../tasks/prepare.ts";
 import { formatDuration } from "../text/format.ts";
 import { type ProgressMode, startProgress } from "../text/progress.ts";
 import { checkSteps } from "../train/adapt.ts";
-import { totalSteps } from "../train/train.ts";
+import { totalSteps, withRate } from "../train/rate.ts";
 import { executeRun } from "../train/run.ts";
 import type { StudyRun } from "./plan-study.ts";
 import { ProcessMemory, startMemory } from "./peak-rss.ts";
@@ -110,10 +110,11 @@ async function attempt(
 ): Promise<RunResult | FailedRun> {
   const folder = context.store.begin(run.name);
   for (const path of folder.setAside) context.say(`${label}: an unfinished run was found and set aside: ${path}`);
-  folder.writeJson("config.json", { study: run.study, seed: run.seed, ...run.config });
+  const config = withRate(run.config, methods.get(run.config.method.method), data);
+  folder.writeJson("config.json", { study: run.study, seed: run.seed, ...config });
   folder.writeJson("env.json", context.machine);
   folder.event("started", { id: run.id });
-  const progress = startProgress(context.progress, label, totalSteps(run.config, data));
+  const progress = startProgress(context.progress, label, totalSteps(config, data));
   const sinks = openSinks(
     { local: LOCAL, others: context.sinks ?? [] },
     { folder: folder.path, say: (line) => progress.line(line) },
@@ -124,12 +125,19 @@ async function attempt(
       told.add(line);
     };
     const workload = {
-      task: taskOf(run.config),
+      task: taskOf(config),
       data,
-      metrics: metricsOf(run.config),
-      method: methods.get(run.config.method.method),
+      metrics: metricsOf(config),
+      method: methods.get(config.method.method),
     };
-    const result = await executeRun(run, workload, { sinks, device: context.device, folder, progress, memory, once });
+    const result = await executeRun({ ...run, config }, workload, {
+      sinks,
+      device: context.device,
+      folder,
+      progress,
+      memory,
+      once,
+    });
     progress.stop();
     sinks.artifact("result.json", JSON.stringify(result));
     sinks.finish("finished");
@@ -137,6 +145,7 @@ async function attempt(
     context.say(
       `${label}: ${words(result)}, ${formatDuration(result.seconds.total)}${first ? "" : " (another process had finished it first; its result counts)"}`,
     );
+    for (const warning of result.warnings ?? []) context.say(`${label}: WARNING: ${printable(warning)}`);
     return first ? result : context.store.finished(run.name)!;
   } catch (error) {
     progress.stop();

@@ -2,6 +2,7 @@
 import { ops } from "@lowrank/tensor";
 import { exampleCount, type ClassificationSet } from "../data/classification.ts";
 import type { LabelledItems } from "../records/metric.ts";
+import { degenerate } from "../statistics/degenerate.ts";
 import type { Scored, Scorer, Task } from "../records/task.ts";
 
 /** Fields of a `Task`. Batches have `inputIds`, `attentionMask` and `labels`. */
@@ -48,7 +49,9 @@ export class ClassificationScorer implements Scorer<LabelledItems> {
   finish(): Scored {
     const [logits, classes, { labels, rows }] = [this.#logits, this.#classes, this.#set];
     const predicted = argmaxRows(logits, classes);
+    const warning = degenerate(predicted, labels);
     return {
+      ...(warning === undefined ? {} : { warnings: [warning] }),
       outputs: logits,
       loss: meanCrossEntropy(logits, labels, classes),
       decisions: predicted.join(","),

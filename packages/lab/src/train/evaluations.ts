@@ -1,9 +1,8 @@
 /** Evaluations on the way of a run: when one is due, what is kept of it, and who is told. */
 import type { Evaluation } from "../store/result.ts";
 import type { TrainOptions } from "../config/study.ts";
-import { metricOf } from "../metrics/of-evaluation.ts";
-import { isBetter, type Metric } from "../records/metric.ts";
 import type { Evaluator, Scores } from "./evaluate.ts";
+import { bestOf, type Judge } from "./judge.ts";
 import type { TrainingRecord } from "./record.ts";
 
 /** What is told of an evaluation beside its scores. */
@@ -18,7 +17,7 @@ export interface EvaluationReport {
 
 export interface EvaluationsOptions {
   readonly evaluator: Evaluator;
-  readonly metrics: readonly Metric[];
+  readonly judge: Judge;
   readonly record: TrainingRecord;
   readonly every: TrainOptions["evalEvery"];
   readonly perEpoch: number;
@@ -37,16 +36,16 @@ export class Evaluations {
   /** Whether the step that was just finished is followed by one. The last always is. */
   get due(): boolean {
     const { every, perEpoch, total, record } = this.#options;
-    return record.step % (every === "epoch" ? perEpoch : every) === 0 || record.step === total;
+    return record.step === total || (every !== "end" && record.step % (every === "epoch" ? perEpoch : every) === 0);
   }
 
   /** Evaluates and keeps it. Undefined where the loss is no number. */
   async run(lr: number, norm: number): Promise<EvaluationReport | { readonly badLoss: number }> {
     const { evaluator, record, perEpoch } = this.#options;
     this.scores = await evaluator.run();
-    const { loss, examples, metrics } = this.scores;
+    const { loss } = this.scores;
     if (!Number.isFinite(loss)) return { badLoss: loss };
-    const now: Evaluation = { step: record.step, epoch: record.step / perEpoch, loss, ...metrics, examples };
+    const now = evaluationOf(this.scores, record.step, perEpoch);
     record.evaluations = [...record.evaluations, now];
     return { now, trainLoss: record.takeMeanLoss(), lr, norm };
   }
@@ -55,11 +54,12 @@ export class Evaluations {
     return this.#options.record.evaluations.at(-1);
   }
 
-  /** By the first metric; the first of equals. */
   get best(): Evaluation {
-    const [first] = this.#options.metrics;
-    return this.#options.record.evaluations.reduce((a, b) =>
-      first !== undefined && isBetter(first, metricOf(b, first.name), metricOf(a, first.name)) ? b : a,
-    );
+    return bestOf(this.#options.judge, this.#options.record.evaluations);
   }
+}
+
+/** Scores as they are recorded. @param step finished steps when they were made */
+export function evaluationOf({ loss, metrics, examples }: Scores, step: number, perEpoch: number): Evaluation {
+  return { step, epoch: step / perEpoch, loss, ...metrics, examples };
 }

@@ -10,7 +10,7 @@ export interface Pace {
 }
 
 /** What is told of a schedule. */
-export type PaceWords = Pick<TrainOptions, "lr" | "schedule" | "warmup">;
+export type PaceWords = Pick<TrainOptions, "schedule" | "warmup"> & { readonly lr: number };
 
 /** Factor on the learning rate after `step` finished steps of `total`. */
 function scheduleOf({ schedule, warmup }: PaceWords, totalSteps: number): Schedule {

@@ -7,7 +7,9 @@ import type { Proof, RunResult } from "../store/result.ts";
 import { BASE, type RunFolder } from "../store/run-store.ts";
 import type { AdaptedBase } from "./adapt.ts";
 import { predictionLines } from "./evaluate.ts";
+import type { KeptWeights } from "./keep.ts";
 import { plannedMemory, weightBytes } from "./memory.ts";
+import { totalSteps } from "./rate.ts";
 import type { RunRequest, RunSurroundings } from "./request.ts";
 import { LAST_GOOD, type Trained, type Workload } from "./train.ts";
 
@@ -15,6 +17,7 @@ import { LAST_GOOD, type Trained, type Workload } from "./train.ts";
 export interface FinishedRun {
   readonly adapted: AdaptedBase;
   readonly trained: Trained;
+  readonly kept: KeptWeights;
   readonly proofs: readonly Proof[];
   /** When the run began. */
   readonly started: number;
@@ -25,10 +28,11 @@ export async function publishRun(
   request: RunRequest,
   { task, data }: Workload,
   { folder, memory, device, sinks }: Pick<RunSurroundings, "folder" | "memory" | "device" | "sinks">,
-  { adapted, trained, proofs, started }: FinishedRun,
+  { adapted, trained, kept, proofs, started }: FinishedRun,
 ): Promise<RunResult> {
   const { config, seed } = request;
-  const predictions = predictionLines(trained.scores.scored);
+  const warnings = kept.scores.scored.warnings ?? [];
+  const predictions = predictionLines(kept.scores.scored);
   folder.write("predictions.jsonl", predictions.text);
   sinks.artifact("predictions.jsonl", predictions.text);
   const estimate = memory.with(config.name, plannedMemory(adapted, config, trained.persistentBytes, trained.plans));
@@ -52,7 +56,7 @@ export async function publishRun(
     training: trained.trainingSeconds,
     perStep: trained.medianStepSeconds,
   };
-  folder.event("finished", { ...trained.final, seconds: seconds.total });
+  folder.event("finished", { ...kept.evaluation, seconds: seconds.total });
   return {
     id: request.id,
     cell: request.cell,
@@ -65,8 +69,11 @@ export async function publishRun(
     resolved: config,
     device: device.name,
     fresh: adapted.base.fresh,
-    final: trained.final,
+    final: kept.evaluation,
     best: trained.best,
+    ...(kept.by === undefined ? {} : { kept: { by: kept.by, last: trained.final } }),
+    ...(trained.stoppedBy === undefined ? {} : { stopped: { by: trained.stoppedBy, of: totalSteps(config, data) } }),
+    ...(warnings.length === 0 ? {} : { warnings }),
     parameters: { ...adapted.counts, effective: effectiveCount(adapted, trained.allocation) },
     modules: adapted.modules,
     ...(trained.allocation === undefined ? {} : { allocation: trained.allocation }),

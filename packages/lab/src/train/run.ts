@@ -5,6 +5,7 @@ import type { AllocationRecord } from "@lowrank/peft";
 import type { Proof, RunResult } from "../store/result.ts";
 import { dtypeProof } from "./numerics-proofs.ts";
 import { demand, fingerprints, finiteProof, movementProof, taskLossProof } from "./proofs.ts";
+import { keepWeights } from "./keep.ts";
 import { publishRun } from "./publish.ts";
 import type { RunRequest, RunSurroundings } from "./request.ts";
 import { adaptAndProve, openBase } from "./start.ts";
@@ -24,10 +25,13 @@ export async function executeRun(
     const bytes = await bytesOf(adapted);
     const trained = await train(request, workload, adapted, surroundings);
     const after = await proveAfter(request, workload, adapted, trained, bytes);
+    const { kept, proofs } = await keepWeights(trained);
+    demand(proofs);
     return await publishRun(request, workload, surroundings, {
       adapted,
       trained,
-      proofs: [...before, ...after],
+      kept,
+      proofs: [...before, ...after, ...proofs],
       started,
     });
   } finally {

@@ -15,7 +15,8 @@ import { quantizationProof } from "./numerics-proofs.ts";
 import { probe, probeFullBase } from "./probe.ts";
 import { demand, moduleTableProof, parameterCountProof } from "./proofs.ts";
 import type { RunRequest, RunSurroundings } from "./request.ts";
-import { totalSteps, type Workload } from "./train.ts";
+import { totalSteps } from "./rate.ts";
+import type { Workload } from "./train.ts";
 
 /** The base of a run, and what it computed at full width where it is kept in fewer bits. */
 export interface OpenedBase {

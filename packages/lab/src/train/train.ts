@@ -15,9 +15,12 @@ import { formatNumber } from "../text/format.ts";
 import type { AdaptedBase } from "./adapt.ts";
 import { cursorOptions, evaluationBatches, stepsPerEpoch } from "./batches.ts";
 import { evaluator, type Scores } from "./evaluate.ts";
-import { Evaluations, type EvaluationReport } from "./evaluations.ts";
+import type { BestWeights } from "./best-weights.ts";
+import { evaluationOf, Evaluations, type EvaluationReport } from "./evaluations.ts";
 import { paceBySteps } from "./pace.ts";
+import { rateOf, totalSteps } from "./rate.ts";
 import type { RunRequest, RunSurroundings } from "./request.ts";
+import { Selection } from "./selection.ts";
 import { Trainer } from "./trainer.ts";
 
 /** The records that a run is made of, and its data. */
@@ -32,16 +35,18 @@ export interface Workload {
   readonly initial?: ReadonlyMap<string, ArrayLike<number>>;
 }
 
-/** Optimizer steps of a run. */
-export function totalSteps({ train }: Pick<ResolvedConfig, "train">, data: TaskData): number {
-  return Math.max(1, Math.round(train.epochs * stepsPerEpoch(data.train, train.batchSize)));
-}
-
 export interface Trained {
   readonly steps: number;
+  /** After the last step. */
   readonly final: Evaluation;
   readonly best: Evaluation;
   readonly scores: Scores;
+  /** Present where evaluations that got no better ended it: what was compared. */
+  readonly stoppedBy?: string;
+  /** Present where the best weights are to be kept. */
+  readonly bestWeights?: BestWeights;
+  /** Evaluates the weights as they are now. @param step at which they were so */
+  evaluate(step: number): Promise<{ readonly now: Evaluation; readonly scores: Scores }>;
   readonly trainingSeconds: number;
   readonly medianStepSeconds: number;
   readonly arenaBytes: number;
@@ -63,11 +68,12 @@ const RANKS = "ranks.csv";
 /** A run's trainer before its first step. */
 export function trainerOf(
   { config, seed }: { readonly config: ResolvedConfig; readonly seed: number },
-  { task, data, order }: Pick<Workload, "task" | "data" | "order">,
+  { task, data, order, method }: Pick<Workload, "task" | "data" | "order" | "method">,
   adapted: AdaptedBase,
   device: Device,
+  selection?: Selection,
 ): Trainer {
-  const options = config.train;
+  const options = { ...config.train, lr: rateOf(config, method, data) };
   return new Trainer(
     {
       task,
@@ -76,6 +82,7 @@ export function trainerOf(
       cursor: cursorOptions(options, data.train, data.multiple, seed, order),
       step: { ...options, dropoutSeed: deriveSeed(seed, "dropout") },
       pace: (record) => paceBySteps(options, totalSteps(config, data), record),
+      ...(selection === undefined ? {} : { parts: selection.parts, stops: () => selection.stops }),
     },
     device,
   );
@@ -89,7 +96,8 @@ export async function train(
 ): Promise<Trained> {
   const { task, data, metrics } = workload;
   const { batchSize, evalEvery } = run.config.train;
-  const trainer = trainerOf(run, workload, adapted, device);
+  const selection = new Selection(run.config.train, metrics, adapted);
+  const trainer = trainerOf(run, workload, adapted, device, selection);
   const { record } = trainer;
   const evaluation = evaluator(
     {
@@ -101,16 +109,10 @@ export async function train(
     },
     device,
   );
-  const evaluations = new Evaluations({
-    evaluator: evaluation,
-    metrics,
-    record,
-    every: evalEvery,
-    perEpoch: stepsPerEpoch(data.train, batchSize),
-    total: totalSteps(run.config, data),
-  });
+  const [total, perEpoch] = [totalSteps(run.config, data), stepsPerEpoch(data.train, batchSize)];
+  const { judge } = selection;
+  const evaluations = new Evaluations({ evaluator: evaluation, judge, record, every: evalEvery, perEpoch, total });
   const names = metrics.map(({ name }) => name);
-  const total = totalSteps(run.config, data);
   sinks.start({ name: run.name, study: run.study, config: run.config, seed: run.seed, steps: total, metrics: names });
   const started = performance.now();
   const elapsed = (): number => (performance.now() - started) / 1000;
@@ -147,8 +149,16 @@ export async function train(
       const report = await evaluations.run(lr, norm);
       if ("badLoss" in report) throw diverged(`the evaluation loss is ${report.badLoss}`);
       await evaluated(report);
+      await selection.saw(report.now);
     },
   });
+  const stopped = selection.stops && record.step < total;
+  if (stopped) {
+    folder.event("stopped early", { step: record.step, of: total, by: judge.name, best: evaluations.best });
+    progress.line(
+      `stopped after step ${record.step} of ${total}: ${metricWords(evaluations.last!, judge.name)} is no better than ${metricWords(evaluations.best, judge.name)} of step ${evaluations.best.step}`,
+    );
+  }
   const persistentBytes = device.memory().persistent;
   const allocation = await adapted.allocator?.finish();
   const { step } = trainer;
@@ -160,6 +170,12 @@ export async function train(
     final: evaluations.last!,
     best: evaluations.best,
     scores: evaluations.scores!,
+    ...(stopped ? { stoppedBy: judge.name } : {}),
+    ...(selection.best === undefined ? {} : { bestWeights: selection.best }),
+    async evaluate(at) {
+      const scores = await evaluation.run();
+      return { now: evaluationOf(scores, at, perEpoch), scores };
+    },
     trainingSeconds: elapsed(),
     medianStepSeconds: median(record.durations),
     arenaBytes: Math.max(...plans.map((plan) => plan.arenaBytes)),

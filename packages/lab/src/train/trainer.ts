@@ -7,7 +7,7 @@ import type { Task } from "../records/task.ts";
 import { breather } from "../text/breath.ts";
 import type { Pace } from "./pace.ts";
 import { TrainingRecord } from "./record.ts";
-import { TrainingState, valuesPart } from "./state.ts";
+import { TrainingState, valuesPart, type Stateful } from "./state.ts";
 import { TrainingStep, type StepOptions, type StepResult, type Trainable } from "./step.ts";
 
 /** Who is told of a training, and may look at it between two steps. */
@@ -28,6 +28,10 @@ export interface TrainerOptions {
   readonly step: Omit<StepOptions, "lr">;
   /** Given the record, since the clock is in it. */
   pace(record: TrainingRecord): Pace;
+  /** What else this training changes, by name. */
+  readonly parts?: Readonly<Record<string, Stateful>>;
+  /** Asked after each step: whether to end before the pace does. */
+  stops?(): boolean;
 }
 
 export class Trainer {
@@ -37,8 +41,11 @@ export class Trainer {
   readonly pace: Pace;
   /** Everything that training changes. */
   readonly state: TrainingState;
+  readonly #stops: () => boolean;
 
-  constructor({ task, trainable, examples, cursor, step, pace }: TrainerOptions, device: Device) {
+  constructor(options: TrainerOptions, device: Device) {
+    const { task, trainable, examples, cursor, step, pace } = options;
+    this.#stops = () => options.stops?.() ?? false;
     this.pace = pace(this.record);
     this.cursor = new DataCursor(examples, cursor);
     this.step = new TrainingStep(task, trainable, { ...step, lr: (finished) => this.pace.lr(finished) }, device);
@@ -49,13 +56,14 @@ export class Trainer {
         (place) => this.cursor.restore(place),
       ),
       record: this.record,
+      ...options.parts,
     });
   }
 
-  /** To the end of the pace. */
+  /** To the end of the pace, or until who watches has seen enough. */
   async run(watcher: Watcher): Promise<void> {
     const breathe = breather();
-    while (!this.pace.done()) {
+    while (!this.pace.done() && !this.#stops()) {
       await breathe();
       await this.#once(watcher);
     }

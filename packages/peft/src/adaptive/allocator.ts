@@ -91,6 +91,10 @@ export class BudgetAllocator implements AdaptiveMethod {
       );
   }
 
+  get settled(): boolean {
+    return this.steps >= this.schedule.finalStep;
+  }
+
   regularizer(): Tensor | undefined {
     return this.rule.regularizer?.();
   }

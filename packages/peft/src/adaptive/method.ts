@@ -81,6 +81,9 @@ export interface AdaptiveMethod {
   /** What was done so far. After training, `strict` throws where no final choice was made. */
   finish(): Promise<AllocationRecord>;
 
+  /** Whether ranks are final: what is dropped stays dropped, and nothing more will be. */
+  readonly settled: boolean;
+
   /** Everything that training changes besides weights, by name. */
   state(): Map<string, Parameter>;
 

@@ -1,0 +1,83 @@
+/** Learning rates where nothing is said, and the word about predictions that are worth nothing. */
+import { fc, test } from "@fast-check/vitest";
+import { describe, expect, it } from "vitest";
+import { loadStudy, plannedRuns } from "../src/config/load.ts";
+import { PRESETS } from "../src/config/presets.ts";
+import { methods } from "../src/methods/registry.ts";
+import { OTHER_RATES, rateFor } from "../src/records/rates.ts";
+import { degenerate } from "../src/statistics/degenerate.ts";
+import { rateOf } from "../src/train/rate.ts";
+
+/** `count` is all that rates see of data. */
+const rows = (count: number): never => ({ train: { count } }) as never;
+
+describe("the rate of a run that says none", () => {
+  it("is the method's at its anchors, and has a source", () => {
+    for (const { name, rates } of methods.all)
+      for (const { steps, lr, source } of rates!) {
+        expect(rateFor(rates!, steps), `${name} in ${steps} steps`).toBe(lr);
+        expect(source.length).toBeGreaterThan(10);
+      }
+    const built = ["lora", "adalora", "ia3", "vera", "full", "head"];
+    expect(built.every((name) => methods.get(name).rates !== undefined)).toBe(true);
+  });
+
+  test.prop([fc.constantFrom(...methods.names), fc.double({ min: 0, max: 1, noNaN: true })])(
+    "lies between its anchors and never rises with the steps",
+    (name, share) => {
+      const { rates } = methods.get(name) as { rates: NonNullable<ReturnType<typeof methods.get>["rates"]> };
+      expect([...rates].sort((a, b) => a.steps - b.steps)).toEqual(rates);
+      const steps = Math.round(10 ** (6 * share));
+      const [few, more] = [rateFor(rates, steps), rateFor(rates, 2 * steps)];
+      expect(more).toBeLessThanOrEqual(few);
+      expect(few).toBeLessThanOrEqual(rates[0]!.lr);
+      expect(few).toBeGreaterThanOrEqual(rates.at(-1)!.lr);
+    },
+  );
+
+  it("goes by the steps that the data makes; what is said stays", () => {
+    const configs = "configs={a: {method: adalora, target: [query]}, l: {method: lora, target: [query]}}";
+    const of = (i: number, count: number, ...set: string[]): number => {
+      const { config } = plannedRuns(loadStudy("planted", { set: [configs, "train={epochs: 1}", ...set], seeds: [1] }))[
+        i
+      ]!;
+      return rateOf(config, methods.get(config.method.method), rows(count));
+    };
+    // the reference runs: 250 steps of 32 rows
+    expect([of(0, 8000), of(1, 8000)]).toEqual([5e-3, 2e-3]);
+    expect(of(1, 67_349)).toBeCloseTo(1e-3, 4);
+    expect(of(1, 8000, "train.lr=3e-4")).toBe(3e-4);
+    expect(rateOf({ train: { epochs: 1, batchSize: 32 } } as never, {}, rows(8000))).toBe(OTHER_RATES[0]!.lr);
+  });
+
+  it("is said in every config of every preset, so that its runs stay the same", () => {
+    for (const name of Object.keys(PRESETS))
+      for (const { config } of plannedRuns(loadStudy(name, name.startsWith("sst2") ? { base: "x" } : {})))
+        expect(config.train.lr, `${name}: ${config.name}`).toBeGreaterThan(0);
+  });
+
+  it("is another optimizer's to say", () => {
+    const configs = "configs={l: {method: lora, target: [query], train: {optimizer: sgd}}}";
+    expect(() => loadStudy("planted", { set: [configs] })).toThrow(/"train.lr" is missing: .* the optimizer is sgd/);
+  });
+});
+
+describe("predictions that are worth nothing", () => {
+  test.prop([fc.array(fc.tuple(fc.nat(3), fc.nat(3)), { minLength: 1, maxLength: 20 })])(
+    "are those that a constant is as good as",
+    (pairs) => {
+      const [predicted, labels] = [pairs.map(([p]) => p), pairs.map(([, l]) => l)];
+      const most = Math.max(...[0, 1, 2, 3].map((c) => labels.filter((l) => l === c).length));
+      const right = pairs.filter(([p, l]) => p === l).length;
+      const worthless = new Set(labels).size > 1 && (new Set(predicted).size === 1 || right <= most);
+      expect(degenerate(predicted, labels) !== undefined).toBe(worthless);
+    },
+  );
+
+  it("are said with the labels' names", () => {
+    expect(degenerate([1, 1, 1], [0, 1, 1], ["bad", "good"])).toMatch(/every one of 3 predictions is good/);
+    expect(degenerate([0, 1, 0], [0, 1, 1], ["bad", "good"])).toMatch(
+      /66.67 % .* than saying good every time \(66.67 %\)/,
+    );
+  });
+});
