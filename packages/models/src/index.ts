@@ -11,6 +11,18 @@ export { directory, type Files } from "@lowrank/tensor";
 export { blobs, type BlobHandle, type BlobLike } from "./places/blobs.ts";
 export { http, type HttpOptions } from "./places/http.ts";
 export { GgufFile } from "./gguf/file.ts";
+export { generate } from "./generation/generate.ts";
+export {
+  TextGenerator,
+  type ChatPrompt,
+  type Piece,
+  type Prompt,
+  type Stream,
+  type Written,
+} from "./generation/generator.ts";
+export type { TextOptions, TokenOptions } from "./generation/options.ts";
+export type { Sampling } from "./generation/sampling.ts";
+export type { Finish, NewToken as GeneratedToken } from "./generation/tokens.ts";
 export { openGguf, type GgufCheckpoint } from "./gguf/open.ts";
 export { ggufTokenizer, type GgufTokenizer } from "./gguf/tokenizer.ts";
 export type { GgufMetadata } from "./gguf/metadata.ts";

@@ -60,7 +60,24 @@ export {
   type ModelConfig,
 } from "./shared/config.ts";
 export { CausalClassification, CausalHead, QuestionAnswering, TokenClassification } from "./shared/heads.ts";
-export { anyTensor, checkBeside, firstToken, textShape, type InputRules, type TextInputs } from "./shared/inputs.ts";
+export {
+  aCacheStep,
+  anyTensor,
+  checkBeside,
+  firstToken,
+  textShape,
+  type InputRules,
+  type TextInputs,
+} from "./shared/inputs.ts";
+export {
+  CacheStep,
+  KeyValueCache,
+  type CacheOptions,
+  type CacheShape,
+  type CacheStepOptions,
+  type KeptLayer,
+  type LayerCache,
+} from "./shared/key-value-cache.ts";
 export { answerLoss, classificationLoss, flatCrossEntropy, nextTokenLoss } from "./shared/losses.ts";
 export { MaskedHead, type MaskedWords } from "./shared/masked-head.ts";
 export { ModelWithHead, type Base } from "./shared/model-with-head.ts";

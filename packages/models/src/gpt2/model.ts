@@ -15,7 +15,8 @@ import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
 import { attend, splitHeads } from "../shared/attention.ts";
 import { causalMask, causalSight, type CausalMask } from "../shared/causal.ts";
 import { initOf } from "../shared/config.ts";
-import { anyTensor, checkBeside, textShape, type InputRules, type TextInputs } from "../shared/inputs.ts";
+import { aCacheStep, anyTensor, checkBeside, textShape, type InputRules, type TextInputs } from "../shared/inputs.ts";
+import type { CacheShape, CacheStep } from "../shared/key-value-cache.ts";
 import { runLayers, type HiddenOutputs, type LayerOutput } from "../shared/outputs.ts";
 import type { GPT2Config } from "./config.ts";
 import { GPT2 } from "./family.ts";
@@ -23,6 +24,8 @@ import { GPT2 } from "./family.ts";
 export interface GPT2Inputs extends TextInputs {
   /** i32 [batch, length]. Default 0, 1, … whatever the mask says, as in transformers; under left padding give `positionsOf(attentionMask)`. Where they start again a new text begins, which sees none before it. */
   readonly positionIds?: Tensor;
+  /** Where the text grows token by token: what is kept of it. Positions must be given then, and are of one text. */
+  readonly cache?: CacheStep;
 }
 
 /** Projections that end in the residual stream start smaller by the root of their number. */
@@ -124,19 +127,25 @@ export class GPT2Model extends PretrainedModel<GPT2Config, GPT2Inputs, HiddenOut
   }
 
   get extraInputs(): InputRules {
-    return { positionIds: anyTensor };
+    return { positionIds: anyTensor, cache: aCacheStep };
+  }
+
+  /** What a cache for texts that grow token by token has. */
+  get cacheShape(): CacheShape {
+    const { numHiddenLayers, numAttentionHeads: heads, hiddenSize, maxPositionEmbeddings: positions } = this.config;
+    return { layers: Array.from({ length: numHiddenLayers }, () => ({ heads, width: hiddenSize / heads })), positions };
   }
 
   /** Of the hidden states the last is after the final norm. */
-  compute({ inputIds, attentionMask, positionIds }: GPT2Inputs): HiddenOutputs {
+  compute({ inputIds, attentionMask, positionIds, cache }: GPT2Inputs): HiddenOutputs {
     return this.scoped(() => {
       const [, length] = textShape(inputIds, positionIds === undefined ? this.config.maxPositionEmbeddings : Infinity);
       checkBeside({ attentionMask, positionIds }, inputIds);
       const positions =
         positionIds === undefined ? ops.slice(this.wpe.weight.value, 0, 0, length) : this.wpe.forward(positionIds);
       const x = this.drop.forward(ops.add(this.wte.forward(inputIds), positions));
-      const mask = causalMask(attentionMask, positionIds);
-      const { hiddenStates, attentions } = runLayers(x, this.h, () => mask);
+      const mask = causalMask(attentionMask, cache === undefined ? positionIds : undefined);
+      const { hiddenStates, attentions } = runLayers(x, this.h, (i) => ({ ...mask, cache: cache?.layer(i) }));
       const lastHiddenState = this.ln_f.forward(hiddenStates[hiddenStates.length - 1]!);
       return { lastHiddenState, hiddenStates: [...hiddenStates.slice(0, -1), lastHiddenState], attentions };
     });

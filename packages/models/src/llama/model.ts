@@ -4,7 +4,8 @@ import { ops, type Tensor } from "@lowrank/tensor";
 import { PretrainedModel, type ModelFamily } from "../pretrained.ts";
 import { causalMask } from "../shared/causal.ts";
 import { initOf, paddingIndex } from "../shared/config.ts";
-import { anyTensor, checkBeside, textShape, type InputRules, type TextInputs } from "../shared/inputs.ts";
+import { aCacheStep, anyTensor, checkBeside, textShape, type InputRules, type TextInputs } from "../shared/inputs.ts";
+import type { CacheShape, CacheStep } from "../shared/key-value-cache.ts";
 import { runLayers, type HiddenOutputs } from "../shared/outputs.ts";
 import { DynamicRotary } from "../shared/dynamic-rotary.ts";
 import { reach } from "../shared/rope-scaling.ts";
@@ -18,6 +19,8 @@ import type { LlamaVariant } from "./variant.ts";
 export interface LlamaInputs extends TextInputs {
   /** i32 [batch, length]. Default 0, 1, …; under left padding give `positionsOf(attentionMask)`. Where they start again a new text begins, which sees none before it. */
   readonly positionIds?: Tensor;
+  /** Where the text grows token by token: what is kept of it. Positions must be given then, and are of one text. */
+  readonly cache?: CacheStep;
 }
 
 /** A layer's window and rotary angles. */
@@ -68,18 +71,28 @@ export abstract class LlamaBody<Config extends LlamaConfig> extends PretrainedMo
   }
 
   get extraInputs(): InputRules {
-    return { positionIds: anyTensor };
+    return { positionIds: anyTensor, cache: aCacheStep };
+  }
+
+  /** What a cache for texts that grow token by token has. */
+  get cacheShape(): CacheShape {
+    const { numKeyValueHeads: heads, headDim: width } = this.config;
+    return { layers: this.#kinds.map(({ window }) => ({ heads, width, window })), positions: this.#positions };
+  }
+
+  get #positions(): number {
+    return Math.min(...this.#kinds.map(({ rotary }) => rotary.maxPositions));
   }
 
   /** Of the hidden states the last is after the final norm. */
-  compute({ inputIds, attentionMask, positionIds }: LlamaInputs): HiddenOutputs {
+  compute(inputs: LlamaInputs): HiddenOutputs {
     return this.scoped(() => {
-      const longest = Math.min(...this.#kinds.map(({ rotary }) => rotary.maxPositions));
-      textShape(inputIds, positionIds === undefined ? longest : Infinity);
+      const { inputIds, attentionMask, positionIds } = inputs;
+      textShape(inputIds, positionIds === undefined ? this.#positions : Infinity);
       checkBeside({ attentionMask, positionIds }, inputIds);
       const words = this.embed_tokens.forward(inputIds);
       const x = this.#embeddingScale === undefined ? words : ops.mul(words, this.#embeddingScale);
-      const contexts = this.#contexts(x, attentionMask, positionIds);
+      const contexts = this.#contexts(x, inputs);
       const { hiddenStates, attentions } = runLayers(x, this.layers, (i) => contexts[i]!);
       const lastHiddenState = this.norm.forward(hiddenStates[hiddenStates.length - 1]!);
       return { lastHiddenState, hiddenStates: [...hiddenStates.slice(0, -1), lastHiddenState], attentions };
@@ -87,10 +100,14 @@ export abstract class LlamaBody<Config extends LlamaConfig> extends PretrainedMo
   }
 
   /** One for each layer; masks and tables are made once for all layers that share them, and before any layer runs. */
-  #contexts(x: Tensor, attentionMask: Tensor | undefined, positionIds: Tensor | undefined): readonly LlamaContext[] {
-    const masks = once(this.#kinds, "window", (window) => causalMask(attentionMask, positionIds, window));
-    const tables = once(this.#kinds, "rotary", (rotary) => rotary.tables(x, positionIds));
-    return this.#kinds.map(({ window, rotary }) => ({ mask: masks.get(window)!, rotary: tables.get(rotary)! }));
+  #contexts(x: Tensor, { attentionMask, positionIds, cache }: LlamaInputs): readonly LlamaContext[] {
+    const texts = cache === undefined ? positionIds : undefined;
+    const masks = once(this.#kinds, "window", (window) => causalMask(attentionMask, texts, window));
+    const tables = once(this.#kinds, "rotary", (rotary) => rotary.tables(x, positionIds, cache?.capacity));
+    return this.#kinds.map(({ window, rotary }, i) => ({
+      mask: { ...masks.get(window)!, cache: cache?.layer(i) },
+      rotary: tables.get(rotary)!,
+    }));
   }
 }
 

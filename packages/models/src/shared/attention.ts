@@ -32,6 +32,11 @@ export interface Sight {
   readonly weights: (q: Tensor, k: Tensor) => Tensor;
   /** What mixing v by dropped-out weights gives, [batch, heads, length, d], without a matrix of length × length; k and v may have fewer heads than q. */
   readonly mixed: (q: Tensor, k: Tensor, v: Tensor, dropout: Drawn) => Tensor;
+  /**
+   * Keeps k and v for the steps that follow, where a text grows step by step, and gives what q gets from all that is kept: mixed [batch, heads, length, d]
+   * and its weights. Undefined where k and v are all there is, which `weights` and `mixed` are for.
+   */
+  readonly past?: ((q: Tensor, k: Tensor, v: Tensor) => { mixed: Tensor; weights: Tensor } | undefined) | undefined;
 }
 
 /** What a dropout draws with; undefined where nothing is dropped. */
@@ -49,6 +54,8 @@ export function attend(
   sight: Sight,
   dropout: Dropout,
 ): { hidden: Tensor; weights: Tensor } {
+  const past = sight.past?.(q, k, v);
+  if (past !== undefined) return { hidden: mergeHeads(past.mixed), weights: past.weights };
   const [, heads, length] = q.shape as [number, number, number];
   const spread = (x: Tensor): Tensor => repeatHeads(x, heads / x.shape[1]!);
   const weights = sight.weights(q, spread(k));

@@ -8,6 +8,7 @@
 import { customVjp, ops, withPrecision, type Tensor } from "@lowrank/tensor";
 import { keyMask, type Sight } from "./attention.ts";
 import { evenly } from "./evenly.ts";
+import type { LayerCache } from "./key-value-cache.ts";
 
 export interface CausalMask {
   /** bool [batch, 1, 1, length]: keys that are no padding. Undefined: none is. */
@@ -18,6 +19,8 @@ export interface CausalMask {
   readonly texts?: Tensor | undefined;
   /** How many keys a query sees at most: its own and those just before it. Undefined: all before it. */
   readonly window?: number | undefined;
+  /** What the layer keeps of a text that grows token by token. */
+  readonly cache?: LayerCache | undefined;
 }
 
 /** For attentionMask and positionIds [batch, length]; made once and used by every layer with the same window. */
@@ -142,8 +145,9 @@ function wide(x: Tensor): Tensor {
 
 /** A decoder's sight. Among long texts what a query cannot see for its place or its window is not computed, with padding and without. */
 export function causalSight(mask: CausalMask, options: CausalOptions = {}): Sight {
-  const { keys, blind, texts, window } = mask;
+  const { keys, blind, texts, window, cache } = mask;
   return {
+    past: (q, k, v) => cache?.attend(q, k, v, options.scale ?? 1 / Math.sqrt(q.shape[3]!)),
     weights: (q, k) => causalWeights(q, k, mask, options),
     mixed: (q, k, v, dropout) => {
       const { scale = 1 / Math.sqrt(q.shape[3]!) } = options;

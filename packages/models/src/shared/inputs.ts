@@ -1,5 +1,6 @@
 /** What a model is called with: tensors by name, checked when a call is traced and never while a plan is replayed. */
 import { ops, ShapeError, Tensor } from "@lowrank/tensor";
+import { CacheStep } from "./key-value-cache.ts";
 import { fields, instance, optional, type Rule, type Rules } from "@lowrank/tensor/check";
 
 export interface TextInputs {
@@ -15,6 +16,7 @@ export interface ModelInputs extends TextInputs {
   readonly positionIds?: Tensor;
   readonly labels?: Tensor;
   readonly positions?: Tensor;
+  readonly cache?: CacheStep;
   readonly startPositions?: Tensor;
   readonly endPositions?: Tensor;
 }
@@ -24,6 +26,7 @@ export type InputRules = Readonly<Record<string, Rule<unknown>>>;
 
 const tensor: Rule<Tensor> = instance(Tensor);
 export const anyTensor: Rule<Tensor | undefined> = optional(tensor);
+export const aCacheStep: Rule<CacheStep | undefined> = optional(instance(CacheStep));
 
 /** Names from transformers, for people who bring them along. */
 const SPELT = {

@@ -2,12 +2,15 @@
 import type { Module } from "@lowrank/nn";
 import { PretrainedModel } from "../pretrained.ts";
 import type { ModelConfig } from "./config.ts";
+import type { CacheShape } from "./key-value-cache.ts";
 import { anyTensor, type InputRules, type TextInputs } from "./inputs.ts";
 import type { HiddenOutputs } from "./outputs.ts";
 
 /** A base as its head sees it. */
 export type Base<Inputs, Outputs> = Module & {
   readonly extraInputs: InputRules;
+  /** Of bases that take a `cache`. */
+  readonly cacheShape?: CacheShape | undefined;
   compute(inputs: Inputs): Outputs;
 };
 

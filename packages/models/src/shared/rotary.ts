@@ -27,8 +27,9 @@ export interface RotaryAngles {
   /**
    * @param like [batch, length, …], for the device, the lengths and the dtype
    * @param positionIds [batch, length], values and not part of what is captured; without them positions are 0, 1, …
+   * @param reach how many positions the text may come to have, where that is known. Default: its length
    */
-  tables(like: Tensor, positionIds: Tensor | undefined): RotaryTables;
+  tables(like: Tensor, positionIds: Tensor | undefined, reach?: number): RotaryTables;
 }
 
 /** @throws LowrankError (ConfigError) where the halves of a head are not equally wide */
@@ -59,7 +60,7 @@ export class Rotary implements RotaryAngles {
   }
 
   /** Angle of element i at position p is p·θ^(−2(i mod d/2)/d), where nothing scales it. */
-  tables(like: Tensor, positionIds: Tensor | undefined): RotaryTables {
+  tables(like: Tensor, positionIds: Tensor | undefined, reach?: number): RotaryTables {
     const [batch, length] = like.shape as [number, number];
     if (positionIds === undefined) {
       const { cos, sin } = this.#constants(like.device, this.#roundUp(length));
@@ -67,7 +68,7 @@ export class Rotary implements RotaryAngles {
       return { cos: first(cos), sin: first(sin) };
     }
     const { maxPositions: limit, width } = this.#options;
-    const rows = this.#rowsFor(positionIds, length);
+    const rows = this.#rowsFor(positionIds, reach ?? length);
     const at = ops.checkIndices(positionIds, {
       size: rows,
       op: "rotary",
