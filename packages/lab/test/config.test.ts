@@ -67,7 +67,7 @@ describe("a study file", () => {
       `"study.yaml: unknown key "train.lrr"; did you mean "lr"?"`,
     );
     expect(errorOf(MINIMAL, ["configs.lora.rank=3"])).toMatchInlineSnapshot(
-      `"study.yaml: unknown key "configs.lora.rank"; known: method, r, alpha, dropout, target, exclude, modulesToSave, storage, precision, gradientCheckpointing, dora, rankPattern, alphaPattern, rsLora, train"`,
+      `"study.yaml: unknown key "configs.lora.rank"; known: method, r, alpha, dropout, target, exclude, modulesToSave, storage, precision, gradientCheckpointing, embeddings, baseDropout, dora, rankPattern, alphaPattern, rsLora, train"`,
     );
     expect(errorOf(MINIMAL, ["configs.lora.rankpatern={}"])).toMatchInlineSnapshot(
       `"study.yaml: unknown key "configs.lora.rankpatern"; did you mean "rankPattern"?"`,
@@ -82,7 +82,7 @@ describe("a study file", () => {
       `"study.yaml: "configs.head.method" is "adapters"; known: head, lora, adalora, ia3, vera, full"`,
     );
     expect(errorOf(MINIMAL, ["configs.v={method: vera, target: [query], alpha: 3}"])).toMatchInlineSnapshot(
-      `"study.yaml: unknown key "configs.v.alpha"; known: method, r, dropout, dInitial, projectionPrngKey, saveProjection, target, modulesToSave, storage, precision, gradientCheckpointing, train"`,
+      `"study.yaml: unknown key "configs.v.alpha"; known: method, r, dropout, dInitial, projectionPrngKey, saveProjection, target, modulesToSave, storage, precision, gradientCheckpointing, embeddings, baseDropout, train"`,
     );
     expect(errorOf(MINIMAL, ["configs.i={method: ia3, target: [query], feedforward: null}"])).toMatchInlineSnapshot(
       `"study.yaml: "configs.i.feedforward" is null; expected a list of module names, which may be empty, or one regular expression"`,
@@ -137,6 +137,22 @@ describe("how a study trains", () => {
     ].map((set) => canonicalHash(plannedRuns(loadStudy(path, { set }))[0]!.config));
     expect(others.map((hash) => hash === plain)).toEqual([true, false, false, false, false]);
     expect(new Set(others).size).toBe(5);
+  });
+
+  it("keeps tables and the base's dropout as it is said", () => {
+    const four = ["configs.lora.storage=nf4"];
+    const path = studyFile(MINIMAL);
+    const hashes = [
+      four,
+      [...four, "configs.lora.embeddings=f16"],
+      [...four, "configs.lora.embeddings=f32"],
+      [...four, "configs.lora.baseDropout=0"],
+    ].map((set) => canonicalHash(plannedRuns(loadStudy(path, { set }))[0]!.config));
+    expect(hashes.map((hash) => hash === hashes[0])).toEqual([true, true, false, false]);
+    expect(new Set(hashes).size).toBe(3);
+    expect(errorOf(MINIMAL, ["configs.lora.embeddings=f32"])).toBe(
+      `study.yaml: "configs.lora.embeddings" is for tables beside quantized layers, and "storage" is f32; leave it out`,
+    );
   });
 
   it.each([

@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { quantize } from "@lowrank/quant";
+import { Dropout } from "@lowrank/nn";
 import { init, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadStudy, plannedRuns, resolveConfig } from "../src/config/load.ts";
@@ -14,8 +14,9 @@ import { planStudy } from "../src/study/plan-study.ts";
 import { runStudy } from "../src/study/run-study.ts";
 import { drawBase } from "../src/bases/make.ts";
 import { drawnPlan } from "../src/bases/plan.ts";
+import { baseStorage } from "../src/bases/storage.ts";
 import { allocationProof, objectiveProof } from "../src/methods/rank-proofs.ts";
-import { dtypeProof, quantizationProof } from "../src/train/numerics-proofs.ts";
+import { baseDropoutProof, dtypeProof, quantizationProof } from "../src/train/numerics-proofs.ts";
 
 /** The six of `sst2-six` on a task that needs no data. */
 const SMALL = [
@@ -106,12 +107,16 @@ describe("a switch that is off fails its proof", () => {
   it("four bits", async () => {
     const needs = { vocab: 64, positions: 6, labels: 2 };
     const sizes = drawnPlan(loadStudy("sst2-six", { set: SMALL }).model!, "SEQ_CLS", needs);
-    const classifier = await drawBase(sizes, "SEQ_CLS", 1, device);
+    let classifier = await drawBase(sizes, "SEQ_CLS", 1, device);
     const [full, other] = [Float64Array.of(1, 2), Float64Array.of(1, 2.1)];
     expect((await quantizationProof(classifier, methodOf("b-q4"), full, other)).holds).toBe(false);
     expect((await quantizationProof(classifier, methodOf("b-fp"), undefined, undefined)).holds).toBe(true);
-    await quantize(classifier.model);
+    classifier.dispose();
+    classifier = await drawBase(sizes, "SEQ_CLS", 1, device, baseStorage(methodOf("b-q4"), []));
     expect((await quantizationProof(classifier, methodOf("b-q4"), full, other)).holds).toBe(true);
+    expect((await quantizationProof(classifier, { ...methodOf("b-q4"), embeddings: "f32" }, full, other)).holds).toBe(
+      false,
+    );
     // the same logits as without, or others altogether, or another format
     expect((await quantizationProof(classifier, methodOf("b-q4"), full, full)).holds).toBe(false);
     expect((await quantizationProof(classifier, methodOf("b-q4"), full, Float64Array.of(-9, 9))).holds).toBe(false);
@@ -120,6 +125,20 @@ describe("a switch that is off fails its proof", () => {
     );
     expect((await quantizationProof(classifier, methodOf("b-fp"), undefined, undefined)).holds).toBe(false);
     classifier.dispose();
+  });
+
+  it("dropout of the base", () => {
+    const [all, some] = [
+      [new Dropout(0.25), new Dropout(0.25)],
+      [new Dropout(0.25), new Dropout(0)],
+    ];
+    const said = { ...methodOf("b-fp"), baseDropout: 0.25 };
+    expect([all, some, []].map((places) => baseDropoutProof(places, said).map(({ holds }) => holds))).toEqual([
+      [true],
+      [false],
+      [false],
+    ]);
+    expect(baseDropoutProof(all, methodOf("b-fp"))).toEqual([]);
   });
 
   it("mixed precision and narrow storage", () => {

@@ -1,7 +1,15 @@
 /** The layers transformers are made of. Weight layouts and defaults are torch's. */
-import { LowrankError, ops, quote, type CrossEntropyOptions, type DropoutLayout, type Tensor } from "@lowrank/tensor";
+import {
+  LowrankError,
+  ops,
+  quote,
+  structureChanged,
+  type CrossEntropyOptions,
+  type DropoutLayout,
+  type Tensor,
+} from "@lowrank/tensor";
 import { suggestion } from "@lowrank/tensor/check";
-import { anything, checkOptions, fields, flag, optional } from "@lowrank/tensor/check";
+import { anything, checkOptions, fields, flag, optional, probability } from "@lowrank/tensor/check";
 import { linearCrossEntropy } from "./losses.ts";
 import { Module } from "./module.ts";
 import { Weight, type Init, type WeightKind } from "./weight.ts";
@@ -147,11 +155,22 @@ export class RMSNorm extends Norm {
 
 /** Zeroes elements while training; the identity otherwise. */
 export class Dropout extends Module {
-  readonly p: number;
+  #p: number;
 
   constructor(p: number) {
     super();
-    this.p = p;
+    this.#p = p;
+  }
+
+  /** Chance of each element, in [0, 1). */
+  get p(): number {
+    return this.#p;
+  }
+
+  set p(p: number) {
+    checkOptions("dropout", probability, p);
+    if (p !== this.#p) structureChanged();
+    this.#p = p;
   }
 
   get active(): boolean {

@@ -2,11 +2,17 @@
 import { Projection, type Module } from "@lowrank/nn";
 import { planQuantization } from "@lowrank/quant";
 import { mixedBf16, mixedF16, type PrecisionPolicy } from "@lowrank/tensor";
-import type { Precision, Storage } from "../config/study.ts";
+import type { NumericsOptions, Precision, Storage } from "../config/study.ts";
 import type { BaseStorage } from "./base.ts";
 
+/** Of tables beside quantized layers, where nothing is said: they are only looked up in. */
+export const TABLES = "f16";
+
 /** @param whole names of modules that train in full: there is nothing to save on what is copied or changes */
-export function baseStorage(storage: Storage, whole: readonly string[]): BaseStorage | undefined {
+export function baseStorage(
+  { storage, embeddings = TABLES }: Pick<NumericsOptions, "storage" | "embeddings">,
+  whole: readonly string[],
+): BaseStorage | undefined {
   if (storage === "f32") return undefined;
   const isWhole = (path: string): boolean => whole.some((name) => `.${path}.`.includes(`.${name}.`));
   if (storage === "f16" || storage === "bf16") {
@@ -17,7 +23,7 @@ export function baseStorage(storage: Storage, whole: readonly string[]): BaseSto
     };
   }
   return (model) =>
-    planQuantization(model, { format: storage, embeddings: "f16", exclude: projectionsUnder(model, isWhole) }).storage;
+    planQuantization(model, { format: storage, embeddings, exclude: projectionsUnder(model, isWhole) }).storage;
 }
 
 function projectionsUnder(model: Module, wanted: (path: string) => boolean): string[] {

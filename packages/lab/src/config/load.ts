@@ -9,10 +9,11 @@ import { PRESETS } from "./presets.ts";
 import { metrics } from "../metrics/registry.ts";
 import { tasks } from "../tasks/registry.ts";
 import { headNames } from "../bases/plan.ts";
+import { isQuantized, TABLES } from "../bases/storage.ts";
 import { methods } from "../methods/registry.ts";
 import { studySchema } from "./schema.ts";
 import { optimizerTrouble, TRAIN_DEFAULTS, withoutUsual } from "./train.ts";
-import type { ResolvedConfig, Study, TrainOptions } from "./study.ts";
+import type { MethodConfig, ResolvedConfig, Study, TrainOptions } from "./study.ts";
 import { validate } from "./validate.ts";
 import { parseYaml, readYamlFile } from "./yaml.ts";
 
@@ -90,6 +91,10 @@ function check(study: Study, source: string): void {
   for (const [name, config] of Object.entries(study.configs)) {
     const wrong = methods.get(config.method).check?.(config, `configs.${name}`);
     if (wrong !== undefined) throw new InputError(`${source}: ${wrong}`);
+    if (config.embeddings !== undefined && !isQuantized(config.storage))
+      throw new InputError(
+        `${source}: "configs.${name}.embeddings" is for tables beside quantized layers, and "storage" is ${config.storage}; leave it out`,
+      );
     const trouble = trainTrouble(resolveConfig(study, name).train, comparable(study), {
       ...defined(study.train),
       ...defined(config.train),
@@ -158,9 +163,18 @@ export function resolveConfig(study: Study, name: string): ResolvedConfig {
     base: study.base ?? null,
     model: study.model ?? null,
     ...(study.metrics === undefined ? {} : { metrics: study.metrics }),
-    method: { ...method, train: {} },
+    method: { ...withoutUsualMethod(method), train: {} },
     train,
   };
+}
+
+/** What a key of every method means where it is left out; said, it is the same run. */
+const USUAL_METHOD: Readonly<Record<string, unknown>> = { embeddings: TABLES };
+
+function withoutUsualMethod(method: MethodConfig): MethodConfig {
+  return Object.fromEntries(
+    Object.entries(method).filter(([key, value]) => value !== undefined && USUAL_METHOD[key] !== value),
+  ) as never;
 }
 
 function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {

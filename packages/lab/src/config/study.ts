@@ -59,6 +59,10 @@ export interface NumericsOptions {
   readonly precision: Precision;
   /** Whether layers are computed again in the backward pass, for less memory. */
   readonly gradientCheckpointing: boolean;
+  /** How embedding tables are kept where the rest is quantized. Absent: f16. */
+  readonly embeddings?: "f32" | "f16" | "bf16" | undefined;
+  /** Dropout of the base itself, in all its places. Absent: the base's own. */
+  readonly baseDropout?: number | undefined;
 }
 
 /** What a study says of a config; the rest of the keys are the method's own (`methods/`). */

@@ -14,6 +14,8 @@ export const numerics: z.ZodRawShape = {
   storage: z.enum(["f32", "f16", "bf16", "nf4", "fp4", "int8"]).default("f32"),
   precision: z.enum(["f32", "mixed-f16", "mixed-bf16"]).default("f32"),
   gradientCheckpointing: z.boolean().default(false),
+  embeddings: z.enum(["f32", "f16", "bf16"]).optional(),
+  baseDropout: probability.optional(),
 };
 
 /** What a config says of training, over what its study says. */

@@ -20,7 +20,7 @@ export interface Sink {
   /** Before the first step. */
   start(run: RunFacts): void;
   /**
-   * Numbers by name. After each step `loss`, `grad_norm` and `lr`; after each evaluation `epoch`, `lr`, `train_loss`, `grad_norm`, `eval_loss`, the
+   * Numbers by name. After each step `loss`, `grad_norm`, `lr` and, where the objective holds more than the loss, `regularizer`; after each evaluation `epoch`, `lr`, `train_loss`, `grad_norm`, `eval_loss`, the
    * task's metrics and `seconds`.
    */
   scalar(step: number, values: Readonly<Record<string, number>>): void;

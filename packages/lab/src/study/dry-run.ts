@@ -74,7 +74,7 @@ async function forecast(
   const { config, seed } = runs[0]!;
   const task = taskOf(config);
   const method = methods.get(config.method.method);
-  const model = await data.base(seed, baseStorage(config.method.storage, method.whole(config.method)));
+  const model = await data.base(seed, baseStorage(config.method, method.whole(config.method)));
   try {
     const predicted = method.predict(shapeOf(model.model, task.kind), config.method);
     const adapted = await adaptBase(model, method, config.method, {

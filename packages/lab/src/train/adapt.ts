@@ -3,6 +3,7 @@ import { gradientCheckpointing } from "@lowrank/nn";
 import { parameterReport, type Adapter, type AdaptiveMethod } from "@lowrank/peft";
 import { LowrankError, serialize, topSvd, type StoredTensor } from "@lowrank/tensor";
 import type { Base, NamedWeight } from "../bases/base.ts";
+import { setDropout } from "../bases/dropout.ts";
 import { precisionPolicy } from "../bases/storage.ts";
 import type { MethodConfig, ResolvedConfig } from "../config/study.ts";
 import { InputError } from "../errors.ts";
@@ -35,6 +36,8 @@ export async function adaptBase(
   context: AdaptContext,
 ): Promise<AdaptedBase> {
   base.precision = precisionPolicy(options.precision);
+  // before the method adds places of its own
+  setDropout(base.model, options.baseDropout);
   if (options.gradientCheckpointing) gradientCheckpointing(base.model);
   const { adapter, allocator, allocatorSees, save } = await method.adapt(base, options, context);
   const weights = base.weights();

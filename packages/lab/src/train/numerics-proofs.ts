@@ -1,11 +1,11 @@
 /** Proofs that storage and precision were on where the config says so, and off where they were not asked for. */
-import { Projection } from "@lowrank/nn";
+import { Embedding, Projection, type Dropout } from "@lowrank/nn";
 import { codesPerBlock, FourBitWeight, quantizedModules } from "@lowrank/quant";
 import type { DType, DTypeTrace } from "@lowrank/tensor";
 import type { MethodConfig } from "../config/study.ts";
 import type { Proof } from "../store/result.ts";
 import type { Base } from "../bases/base.ts";
-import { isQuantized } from "../bases/storage.ts";
+import { isQuantized, TABLES } from "../bases/storage.ts";
 
 /** ‖quantized − full‖ / ‖full‖ of logits: NF4's weights are off by about a tenth of their size, so a model that agrees with its base is far below 1. */
 const LOGIT_BOUND = 1;
@@ -34,11 +34,16 @@ export async function quantizationProof(
     Math.sqrt(full!.reduce((s, v, i) => s + (which === 0 ? v - now![i]! : v) ** 2, 0)),
   );
   const relative = difference! / size!;
+  const wanted = method.embeddings ?? TABLES;
+  const tables = [...base.model.namedModules()].flatMap(([, m]) =>
+    m instanceof Embedding ? [m.weight.parameter.dtype] : [],
+  );
   const holds =
     modules.length > 0 &&
     kinds.length === 1 &&
     kinds[0] === method.storage &&
     mostCodes <= 16 &&
+    tables.every((dtype) => dtype === wanted) &&
     relative > 0 &&
     relative < LOGIT_BOUND;
   return {
@@ -49,10 +54,23 @@ export async function quantizationProof(
       modules: modules.length,
       bytes,
       mostCodesPerBlock: mostCodes,
+      embeddings: [...new Set(tables)],
       logitDifference: relative,
       bound: LOGIT_BOUND,
     },
   };
+}
+
+/** Where the config says what the base drops, each of its places does. @param places those of the base, without an adapter's */
+export function baseDropoutProof(places: readonly Dropout[], { baseDropout }: MethodConfig): Proof[] {
+  if (baseDropout === undefined) return [];
+  return [
+    {
+      name: "base-dropout",
+      holds: places.length > 0 && places.every(({ p }) => p === baseDropout),
+      detail: { wanted: baseDropout, places: places.length, rates: [...new Set(places.map(({ p }) => p))] },
+    },
+  ];
 }
 
 /** The dtypes that the training step's graph really has. */

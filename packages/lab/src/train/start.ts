@@ -4,6 +4,7 @@ import { savePretrained } from "@lowrank/models";
 import { quote } from "@lowrank/tensor";
 import { suggestion } from "@lowrank/tensor/check";
 import type { Base } from "../bases/base.ts";
+import { dropoutsOf } from "../bases/dropout.ts";
 import { shapeOf } from "../bases/shape.ts";
 import { baseStorage, isQuantized } from "../bases/storage.ts";
 import { asInput, InputError } from "../errors.ts";
@@ -11,7 +12,7 @@ import { deriveSeed } from "../random/seeds.ts";
 import type { Proof } from "../store/result.ts";
 import { BASE } from "../store/run-store.ts";
 import { adaptBase, type AdaptedBase } from "./adapt.ts";
-import { quantizationProof } from "./numerics-proofs.ts";
+import { baseDropoutProof, quantizationProof } from "./numerics-proofs.ts";
 import { probe, probeFullBase } from "./probe.ts";
 import { demand, moduleTableProof, parameterCountProof } from "./proofs.ts";
 import type { RunRequest, RunSurroundings } from "./request.ts";
@@ -37,7 +38,7 @@ export async function openBase(
   const keep = async ({ model }: Base): Promise<void> =>
     keepsBase ? savePretrained(model, join(folder.path, BASE)) : undefined;
   const fullLogits = isQuantized(options.storage) ? await probeFullBase(task, data, initSeed, keep) : undefined;
-  const base = await asInput(() => data.base(initSeed, baseStorage(options.storage, method.whole(options))));
+  const base = await asInput(() => data.base(initSeed, baseStorage(options, method.whole(options))));
   try {
     if (base.fresh.length > 0) once(`not in the checkpoint, drawn from the seed: ${base.fresh.join(", ")}`);
     if (fullLogits === undefined) await keep(base);
@@ -65,6 +66,7 @@ export async function adaptAndProve(
     fullLogits,
     fullLogits === undefined ? undefined : await probe(base, task, data),
   );
+  const places = dropoutsOf(base.model);
   const adapted = await asInput(() =>
     adaptBase(base, method, options, { seed, totalSteps: totalSteps(config, data), data }),
   );
@@ -73,6 +75,7 @@ export async function adaptAndProve(
     moduleTableProof(adapted.modules, predicted),
     parameterCountProof(adapted.counts, adapted.trainable, predicted),
     quantization,
+    ...baseDropoutProof(places, options),
   ];
   folder.event("adapted", { fresh: base.fresh, modules: adapted.modules, counts: adapted.counts, proofs });
   demand(proofs);

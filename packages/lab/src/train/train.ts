@@ -141,9 +141,9 @@ export async function train(
   await trainer.run({
     diverged,
     skipped: () => folder.event("skipped", { afterStep: record.step, scale: trainer.step.scaler?.scale }),
-    async stepped({ loss, norm, allocation }, lr) {
+    async stepped({ loss, norm, regularizer, allocation }, lr) {
       if (allocation?.selected === true) await recordRanks(folder, adapted, allocation);
-      sinks.scalar(record.step, { loss, grad_norm: norm, lr });
+      sinks.scalar(record.step, { loss, grad_norm: norm, lr, ...(regularizer === 0 ? {} : { regularizer }) });
       progress.update(record.step, `loss ${loss.toFixed(4)}`);
       if (!evaluations.due) return;
       const report = await evaluations.run(lr, norm);
