@@ -33,7 +33,7 @@ export { planStudy } from "./study/plan-study.ts";
 export { runStudy, type StudyOutcome } from "./study/run-study.ts";
 export { prepareTask, taskOf } from "./tasks/prepare.ts";
 export { adaptBase, type AdaptedBase } from "./train/adapt.ts";
-export { cursorOptions, evaluationBatches } from "./train/batches.ts";
+export { cursorOptions, devBatches, evaluationBatches } from "./train/batches.ts";
 export type * from "./data/examples.ts";
 export { z } from "zod";
 export { allocators } from "./allocators/registry.ts";

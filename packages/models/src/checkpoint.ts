@@ -29,7 +29,10 @@ import { requireBuilt, type ConfigOverrides } from "./shared/config.ts";
 import { LABEL_OPTIONS, LABEL_SPELLINGS, type LabelOverrides } from "./shared/labels.ts";
 import { WeightsFile } from "./weights-file.ts";
 
-export interface PretrainedOptions extends LoadOptions, LabelOverrides {}
+export interface PretrainedOptions extends LoadOptions, LabelOverrides {
+  /** Id of the padding, in place of `pad_token_id` of config.json: classifiers of causal models find the end of a text by it. */
+  readonly padTokenId?: number;
+}
 
 const OPTIONS = fields<PretrainedOptions & { readonly task?: string }>(
   {
@@ -41,9 +44,18 @@ const OPTIONS = fields<PretrainedOptions & { readonly task?: string }>(
     allowNonFinite: optional(flag),
     formats: optional(listOf(aFormat)),
     task: optional(text),
+    padTokenId: optional(whole(0)),
     ...LABEL_OPTIONS,
   },
-  { spelt: { ...LABEL_SPELLINGS, torch_dtype: "dtype", torchDtype: "dtype", ignore_mismatched_sizes: "labels" } },
+  {
+    spelt: {
+      ...LABEL_SPELLINGS,
+      pad_token_id: "padTokenId",
+      torch_dtype: "dtype",
+      torchDtype: "dtype",
+      ignore_mismatched_sizes: "labels",
+    },
+  },
 );
 
 const AS: Place = { source: "fromPretrained", path: ["as"], code: "ConfigError" };
@@ -84,6 +96,7 @@ export async function fromPretrained(
     labels,
     problemType: problem,
     task,
+    padTokenId,
     ...how
   } = checkOptions("fromPretrained", OPTIONS, named === undefined ? classOrOptions : options);
   if (named !== undefined && task !== undefined)
@@ -94,6 +107,7 @@ export async function fromPretrained(
   const overrides: ConfigOverrides = {
     ...(labels === undefined ? {} : { labels }),
     ...(problem === undefined ? {} : { problemType: problem }),
+    ...(padTokenId === undefined ? {} : { padTokenId }),
   };
   const found = await findCheckpoint(await placeOf("fromPretrained", from, "config.json"));
   try {

@@ -1,7 +1,15 @@
 /** Which class of a family a task needs. */
-import { architectureFor, architectureOf, architectures, type ConfigSource, type ModelClass } from "@lowrank/models";
+import {
+  architectureFor,
+  architectureOf,
+  architectures,
+  type ConfigOverrides,
+  type ConfigSource,
+  type ModelClass,
+} from "@lowrank/models";
 import type { TaskType } from "@lowrank/peft";
 import { LowrankError, quote } from "@lowrank/tensor";
+import type { BaseNeeds } from "./needs.ts";
 
 /** PEFT's task types, and what PEFT has no word for. */
 export type ModelKind = TaskType | "MASKED_LM";
@@ -9,9 +17,19 @@ export type ModelKind = TaskType | "MASKED_LM";
 /** Kinds whose heads have the words of a tokenizer, or that have no head: none of them has labels. */
 const WITHOUT_LABELS: readonly ModelKind[] = ["MASKED_LM", "CAUSAL_LM", "SEQ_2_SEQ_LM", "FEATURE_EXTRACTION"];
 
-/** How many labels a model of that kind is made with: options of `fromPretrained` and of a family's `parse`. */
-export function labelsOf(kind: ModelKind, labels: number): { readonly labels?: number } {
-  return WITHOUT_LABELS.includes(kind) ? {} : { labels };
+/** Kinds of which a loss may be chosen. */
+const OF_SEVERAL_LOSSES: readonly ModelKind[] = ["SEQ_CLS"];
+
+/** What a model of that kind is made with: options of `fromPretrained` and of a family's `parse`. */
+export function overridesOf(
+  kind: ModelKind,
+  { labels, problemType, padTokenId }: Pick<BaseNeeds, "labels" | "problemType" | "padTokenId">,
+): Pick<ConfigOverrides, "labels" | "problemType" | "padTokenId"> {
+  return {
+    ...(WITHOUT_LABELS.includes(kind) ? {} : { labels }),
+    ...(problemType === undefined || !OF_SEVERAL_LOSSES.includes(kind) ? {} : { problemType }),
+    ...(padTokenId === undefined ? {} : { padTokenId }),
+  };
 }
 
 /** transformers ends the names of such classes so; PEFT's task types have a table in each family. */

@@ -4,7 +4,7 @@ import type { Device } from "@lowrank/tensor";
 import { asInput, InputError } from "../errors.ts";
 import type { BaseChoice, BaseNeeds } from "../records/task.ts";
 import { Base, type BaseStorage } from "./base.ts";
-import { labelsOf, type ModelKind } from "./kind.ts";
+import { overridesOf, type ModelKind } from "./kind.ts";
 import { baseFiles, drawnPlan, loadedPlan, shapeModel, type BasePlan } from "./plan.ts";
 
 /** A model with every weight drawn from `seed`. */
@@ -35,7 +35,7 @@ export async function loadBase(
 ): Promise<Base> {
   const [configPath] = baseFiles(folder);
   return asInput(async () => {
-    const { as, config } = loadedPlan(configPath!, kind, needs.labels);
+    const { as, config } = loadedPlan(configPath!, kind, needs);
     // tables are often padded to a round number; too small a one lacks a word
     if (config.vocabSize < needs.vocab)
       throw new InputError(
@@ -47,7 +47,7 @@ export async function loadBase(
       );
     const { model, report } = await fromPretrained(folder, as, {
       device,
-      ...labelsOf(kind, needs.labels),
+      ...overridesOf(kind, needs),
       seed,
       ...(storage === undefined ? {} : { storage }),
     });

@@ -8,7 +8,7 @@ import { readText, statOf } from "../data/read-file.ts";
 import { InputError } from "../errors.ts";
 import type { BaseChoice, BaseNeeds } from "../records/task.ts";
 import { cut } from "../text/shown.ts";
-import { classFor, labelsOf, type ModelKind } from "./kind.ts";
+import { classFor, overridesOf, type ModelKind } from "./kind.ts";
 
 /** Whose sizes `model` gives where it does not say. */
 const USUAL_FAMILY = "bert";
@@ -30,7 +30,7 @@ export function drawnPlan(model: ModelOptions, kind: ModelKind, needs: BaseNeeds
   const source = as.family.sized?.({ ...sizes, vocab: needs.vocab, positions: needs.positions });
   if (source === undefined)
     throw new InputError(`"model.family" ${quote(family)}: models of this family are loaded, not drawn; give a base`);
-  return { as, config: as.family.parse(source, labelsOf(kind, needs.labels)) };
+  return { as, config: as.family.parse(source, overridesOf(kind, needs)) };
 }
 
 function asFamily(family: string, kind: ModelKind): ModelClass {
@@ -43,7 +43,7 @@ function asFamily(family: string, kind: ModelKind): ModelClass {
 
 /** The plan of the base that a config adapts, read without weights. */
 export function planOf({ base, model }: BaseChoice, kind: ModelKind, needs: BaseNeeds): BasePlan {
-  return base === null ? drawnPlan(model!, kind, needs) : loadedPlan(baseFiles(base)[0]!, kind, needs.labels);
+  return base === null ? drawnPlan(model!, kind, needs) : loadedPlan(baseFiles(base)[0]!, kind, needs);
 }
 
 /** Modules of the head that a base has for a task; of one that cannot be read, which is said where it is wanted, those of the usual family. */
@@ -80,11 +80,15 @@ function sourceOf(path: string): ConfigSource {
 }
 
 /** @param path of `config.json` */
-export function loadedPlan(path: string, kind: ModelKind, labels: number): BasePlan {
+export function loadedPlan(
+  path: string,
+  kind: ModelKind,
+  needs: Pick<BaseNeeds, "labels" | "problemType" | "padTokenId">,
+): BasePlan {
   try {
     const source = sourceOf(path);
     const as = classFor(source, kind);
-    return { as, config: as.family.parse(source, labelsOf(kind, labels)) };
+    return { as, config: as.family.parse(source, overridesOf(kind, needs)) };
   } catch (error) {
     if (error instanceof LowrankError) throw new InputError(`${path}: ${error.message}`, { cause: error });
     throw error;

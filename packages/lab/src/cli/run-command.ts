@@ -55,7 +55,12 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
   refuseUnused(study, options);
   const out = resolve(options.out ?? join("runs", study.name));
   const say = (line: string): void => void (options.quiet === true || process.stderr.write(`${line}\n`));
-  const environment = { dataFolder: dataFolder(options.data), cacheFolder: join(out, ".cache"), say };
+  const environment = {
+    dataFolder: dataFolder(options.data),
+    filesFolder: resolve(options.data ?? "."),
+    cacheFolder: join(out, ".cache"),
+    say,
+  };
   const store = new RunStore(out);
   const code = codeVersion(plugins);
   const device = await openDevice(options);

@@ -6,6 +6,7 @@
 import { quote } from "@lowrank/tensor";
 import { nearestName } from "@lowrank/tensor/check";
 import { InputError } from "../errors.ts";
+import { isQuoted, QUOTED } from "./quoting.ts";
 import { readText } from "./read-file.ts";
 
 export interface LabelledText {
@@ -40,25 +41,6 @@ export function parseLabelledTsv(content: string, name: string, labels: number):
     }
     return { text, label: Number(label) };
   });
-}
-
-/** The whole field in quotes, and every quote inside doubled. */
-const QUOTED = /^"(?:[^"]|"")*"$/;
-/** Quoted because it had to be: nobody doubles quotes by accident. */
-const NEEDED = /^"(?:[^"]|"")*""(?:[^"]|"")*"$/;
-
-/** Whether fields are quoted throughout: all of them, header included, or just those that hold a quote. A mixture is refused, since it cannot be told what was meant. */
-function isQuoted(table: readonly (readonly string[])[], name: string): boolean {
-  const [header, ...rows] = table;
-  const all = header!.every((cell) => QUOTED.test(cell));
-  const first = all ? 0 : rows.findIndex((cells) => cells.some((cell) => NEEDED.test(cell)));
-  if (first < 0) return false;
-  const bare = rows.findIndex((cells) => cells.some((cell) => cell.includes('"') && !QUOTED.test(cell)));
-  if (bare < 0) return true;
-  const evidence = all ? "the header is quoted" : `line ${first + 2} is quoted as CSV`;
-  throw new InputError(
-    `${name}:${bare + 2}: has a quote that is not doubled, but ${evidence}; write all of the file with quoting or none of it (pandas: quoting=csv.QUOTE_NONE)`,
-  );
 }
 
 function unquoted(cell: string): string {

@@ -7,12 +7,17 @@ import type { AllocationRecord } from "@lowrank/peft";
 import type { z } from "zod";
 import type { Base, BaseStorage } from "../bases/base.ts";
 import type { ModelKind } from "../bases/kind.ts";
+import type { BaseNeeds } from "../bases/needs.ts";
 import type { ModelOptions, TaskOptions } from "../config/study.ts";
 import type { Batch, Examples } from "../data/examples.ts";
+
+export type { BaseNeeds };
 
 /** Where data is, and who is told about it. */
 export interface TaskEnvironment {
   readonly dataFolder: string;
+  /** Where paths begin that a study says: `--data` where it is given, else the working directory. Absent: the latter. */
+  readonly filesFolder?: string | undefined;
   readonly cacheFolder: string;
   /** Receives lines for people about the data. */
   readonly say?: ((line: string) => void) | undefined;
@@ -24,15 +29,6 @@ export interface BaseChoice {
   readonly model: ModelOptions | null;
 }
 
-/** What a task asks of its base. */
-export interface BaseNeeds {
-  readonly labels: number;
-  /** Words of the tokenizer. */
-  readonly vocab: number;
-  /** The longest sequence. */
-  readonly positions: number;
-}
-
 /** What is known of a task before its data is read, as far as it is: what cannot fit is refused by it. */
 export interface LeastNeeds extends BaseNeeds {
   /** Bytes of the data on the host, and what asks for them. */
@@ -41,14 +37,16 @@ export interface LeastNeeds extends BaseNeeds {
 
 /** Collects what an evaluation reads from the device, batch by batch. */
 export interface Scorer<Items = unknown> {
-  /** What metrics count of a batch. `outputs` are those of `Task.outputs`, the summed `loss` among them, as f64. */
-  take(batch: Batch, outputs: Readonly<Record<string, Float64Array>>): Items;
+  /** What metrics count of a batch; undefined where that is known at the end only. `outputs` are those of `Task.outputs`, the summed `loss` among them, as f64. */
+  take(batch: Batch, outputs: Readonly<Record<string, Float64Array>>): Items | undefined;
   /** Once all batches were taken. */
   finish(): Scored;
 }
 
 /** What an evaluation leaves beside its metrics. */
 export interface Scored {
+  /** What metrics count, where batches did not tell. */
+  readonly items?: unknown;
   /** Lines of `predictions.jsonl`, in the order of the data. */
   readonly predictions: readonly string[];
   /** The decisions alone: two runs whose decisions are equal have equal texts. */
@@ -73,6 +71,10 @@ export interface TaskData {
   base(initSeed: number, storage?: BaseStorage): Promise<Base>;
   /** For an evaluation on `dev`. */
   scorer(): Scorer;
+  /** Batches of an evaluation on `dev`, where the task has its own. Absent: `batchSize` rows of like length. */
+  devBatches?(): Iterable<Batch>;
+  /** What using the adapter again needs to know of the task: written into `lowrank.json`. */
+  readonly use?: Readonly<Record<string, unknown>>;
 }
 
 /** What a run found, for what only its task can say of it. */
@@ -103,6 +105,8 @@ export interface Task<O extends TaskOptions = TaskOptions, D extends TaskData = 
   check?(options: O, study: BaseChoice): string | undefined;
   /** Before any data is read. */
   least(options: O): LeastNeeds;
+  /** Options as they make two runs the same run: without paths of files, whose content `identity` has. Absent: all of them. */
+  comparable?(options: O): object;
   /** Content of all data that a run reads; part of the run's id. Cheap: no tokenizing, no device. */
   identity(options: O, environment: TaskEnvironment, base: string | null): string;
   /** Reads or makes the data. */

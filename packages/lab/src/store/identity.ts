@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { canonicalHash } from "../config/canonical.ts";
 import { methods } from "../methods/registry.ts";
 import type { ResolvedConfig } from "../config/study.ts";
+import { tasks } from "../tasks/registry.ts";
 
 export interface RunIdentity {
   readonly config: ResolvedConfig;
@@ -37,15 +38,17 @@ export function runName(identity: Pick<RunIdentity, "config" | "seed">, id: stri
   return `${identity.config.name}-s${identity.seed}-${id.slice(0, 8)}`;
 }
 
-/** The base by content instead of by path, and what is ordered, such as patterns, as lists. */
+/** The base and files by content instead of by path, and what is ordered, such as patterns, as lists. */
 function comparable(config: ResolvedConfig): unknown {
   const ordered = methods.has(config.method.method) ? (methods.get(config.method.method).ordered ?? []) : [];
   const lists = ordered.map((key) => [
     key,
     Object.entries((config.method as unknown as Record<string, object>)[key] ?? {}),
   ]);
+  const task = tasks.has(config.task.name) ? tasks.get(config.task.name) : undefined;
   return {
     ...config,
+    task: task?.comparable?.(config.task) ?? config.task,
     base: config.base === null ? null : "by content",
     method: { ...config.method, ...Object.fromEntries(lists) },
   };

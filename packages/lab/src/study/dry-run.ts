@@ -11,7 +11,7 @@ import { metricsOf, prepareTask, taskOf } from "../tasks/prepare.ts";
 import { formatBytes, formatCount, formatDuration } from "../text/format.ts";
 import { renderTable } from "../text/table.ts";
 import { adaptBase } from "../train/adapt.ts";
-import { cursorOptions, evaluationBatches } from "../train/batches.ts";
+import { cursorOptions, devBatches } from "../train/batches.ts";
 import { evaluator } from "../train/evaluate.ts";
 import { moduleTableProof, parameterCountProof, demand } from "../train/proofs.ts";
 import { rateOf, totalSteps } from "../train/rate.ts";
@@ -88,7 +88,6 @@ async function forecast(
     ]);
     const lr = rateOf(config, method, data);
     const step = new TrainingStep(task, adapted, { ...config.train, lr: () => lr, dropoutSeed: seed }, device);
-    const shape = { rows: config.train.batchSize, multiple: data.multiple };
     const order = cursorOptions(config.train, data.train, data.multiple, seed);
     const cursor = new DataCursor(data.train, order);
     const batches = Array.from({ length: order.order.batches }, (_, at) => cursor.parts(at));
@@ -100,7 +99,7 @@ async function forecast(
     const persistentBytes = device.memory().persistent;
     const plans = batches.flatMap((parts) => partShapes(parts));
     const trainingPlans = byShape(plans).map(({ batch, parts }) => step.plan(batch.inputs, parts));
-    const evaluated = [...evaluationBatches(data.dev, shape)];
+    const evaluated = [...devBatches(data, config.train.batchSize)];
     const evaluation = evaluator(
       {
         task,

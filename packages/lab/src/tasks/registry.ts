@@ -3,11 +3,14 @@ import { Registry } from "../records/registry.ts";
 import type { Task } from "../records/task.ts";
 import { maskedLm } from "./masked-lm.ts";
 import { plantedRanks } from "./planted-rank.ts";
+import { fileTask } from "./rows/from-files.ts";
 import { sst2 } from "./sst2.ts";
+import { textClassification } from "./text-classification.ts";
 
 export const tasks: Registry<Task> = new Registry<Task>("task", [
   // a label a text
   sst2,
+  fileTask(textClassification),
   plantedRanks,
   // words
   maskedLm,

@@ -5,6 +5,7 @@ import type { Batch, BatchShape, Examples } from "../data/examples.ts";
 import { evaluationGroups } from "../data/length-groups.ts";
 import { acrossLengths, shuffledRows, type RowOrder } from "../data/orders.ts";
 import { deriveSeed } from "../random/seeds.ts";
+import type { TaskData } from "../records/task.ts";
 
 export type BatchWords = Pick<TrainOptions, "batchSize" | "grouping" | "microBatch">;
 
@@ -32,6 +33,11 @@ export function cursorOptions(
 export function* evaluationBatches(examples: Examples, shape: BatchShape): Generator<Batch> {
   for (const [i, group] of evaluationGroups(examples.lengths, shape.rows).entries())
     yield examples.batch(group, shape, deriveSeed(0, `evaluation/${i}`));
+}
+
+/** Batches of an evaluation of a task's data. @param rows of a batch, where the task says nothing of its own */
+export function devBatches(data: Pick<TaskData, "dev" | "multiple" | "devBatches">, rows: number): Iterable<Batch> {
+  return data.devBatches?.() ?? evaluationBatches(data.dev, { rows, multiple: data.multiple });
 }
 
 /** Optimizer steps in one pass. */

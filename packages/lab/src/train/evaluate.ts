@@ -44,6 +44,10 @@ export function evaluator({ task, base, metrics, batches, scorer }: EvaluationPa
   });
   const run = async (): Promise<Scores> => {
     const [scores, counts] = [scorer(), new Map<Metric, unknown>()];
+    const count = (items: unknown): void => {
+      if (items === undefined) return;
+      for (const metric of metrics) counts.set(metric, metric.update(counts.get(metric), items));
+    };
     const breathe = breather();
     let [total, counted, examples] = [0, 0, 0];
     for (const batch of batches()) {
@@ -54,10 +58,11 @@ export function evaluator({ task, base, metrics, batches, scorer }: EvaluationPa
       total += values["loss"]![0]!;
       counted += batch.counted;
       examples += batch.members.length;
-      const items = scores.take(batch, values);
-      for (const metric of metrics) counts.set(metric, metric.update(counts.get(metric), items));
+      count(scores.take(batch, values));
     }
-    return { loss: total / counted, examples, metrics: measured(metrics, counts), scored: scores.finish() };
+    const scored = scores.finish();
+    count(scored.items);
+    return { loss: total / counted, examples, metrics: measured(metrics, counts), scored };
   };
   return { run, plan: (inputs) => forward.plan(specsOf(inputs)), plans: () => forward.info() };
 }

@@ -13,7 +13,7 @@ import type { Evaluation } from "../store/result.ts";
 import type { RunFolder } from "../store/run-store.ts";
 import { formatNumber } from "../text/format.ts";
 import type { AdaptedBase } from "./adapt.ts";
-import { cursorOptions, evaluationBatches, stepsPerEpoch } from "./batches.ts";
+import { cursorOptions, devBatches, stepsPerEpoch } from "./batches.ts";
 import { evaluator, type Scores } from "./evaluate.ts";
 import type { BestWeights } from "./best-weights.ts";
 import { evaluationOf, Evaluations, type EvaluationReport } from "./evaluations.ts";
@@ -104,7 +104,7 @@ export async function train(
       task,
       base: adapted.base,
       metrics,
-      batches: () => evaluationBatches(data.dev, { rows: batchSize, multiple: data.multiple }),
+      batches: () => devBatches(data, batchSize),
       scorer: () => data.scorer(),
     },
     device,

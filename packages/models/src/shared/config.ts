@@ -1,7 +1,7 @@
 /** What every configuration has, whatever its file calls it, and how families read and write theirs. */
 import { activationNames, type Init } from "@lowrank/nn";
 import { LowrankError, quote } from "@lowrank/tensor";
-import { checkOptions, fields, flag, optional } from "@lowrank/tensor/check";
+import { checkOptions, fields, flag, optional, whole } from "@lowrank/tensor/check";
 import { readTable, writeTable, type ConfigSource, type ConfigTable } from "./config-table.ts";
 import {
   LABEL_OPTIONS,
@@ -15,11 +15,13 @@ import {
 export interface ConfigOverrides extends LabelOverrides {
   /** Whether an output layer is the embedding table. */
   readonly tieWordEmbeddings?: boolean;
+  /** Id of the padding, in place of the file's `pad_token_id`: classifiers of causal models find the end of a text by it. */
+  readonly padTokenId?: number;
 }
 
 const OVERRIDES = fields<ConfigOverrides>(
-  { ...LABEL_OPTIONS, tieWordEmbeddings: optional(flag) },
-  { spelt: { ...LABEL_SPELLINGS, tie_word_embeddings: "tieWordEmbeddings" } },
+  { ...LABEL_OPTIONS, tieWordEmbeddings: optional(flag), padTokenId: optional(whole(0)) },
+  { spelt: { ...LABEL_SPELLINGS, tie_word_embeddings: "tieWordEmbeddings", pad_token_id: "padTokenId" } },
 );
 
 /** Fields are Hugging Face's own words in camelCase. */
@@ -45,10 +47,11 @@ export function initOf({ initializerRange }: Pick<ModelConfig, "initializerRange
 /** A table's values with what all configurations have. @throws LowrankError naming the key of the file, or of the options */
 export function readBase<Values extends { readonly tieWordEmbeddings: boolean }>(
   table: ConfigTable<Values>,
-  source: ConfigSource,
+  file: ConfigSource,
   options: ConfigOverrides,
 ): Values & LabelFields & Pick<ModelConfig, "notBuilt" | "source"> {
   const overrides = checkOptions(table.parser, OVERRIDES, options);
+  const source = overrides.padTokenId === undefined ? file : { ...file, pad_token_id: overrides.padTokenId };
   const { values, notBuilt } = readTable(table, source);
   return {
     ...values,

@@ -1,0 +1,83 @@
+/** A task on rows as a `Task` of studies: the one place that knows files, the tokenizer's folder and the base. */
+import { resolve } from "node:path";
+import { loadTokenizer } from "@lowrank/models";
+import { makeBase } from "../../bases/make.ts";
+import { planOf } from "../../bases/plan.ts";
+import { hashFiles, sayMarks } from "../../data/location.ts";
+import { predictionBatches, PREDICTION_MULTIPLE } from "../../data/prediction-batches.ts";
+import { fileSize } from "../../data/read-file.ts";
+import { readTableAt } from "../../data/read-table.ts";
+import { tokenizerFolder, tokenizerIdentity } from "../../data/word-piece.ts";
+import { asInput } from "../../errors.ts";
+import type { RowTask } from "../../records/row-task.ts";
+import type { BaseNeeds, Task, TaskData, TaskEnvironment } from "../../records/task.ts";
+import { fileSchema, type FileOptions } from "./options.ts";
+import { padIdOf } from "./padding.ts";
+import { prepareRows } from "./prepare.ts";
+import { RowScorer } from "./scorer.ts";
+
+/** Paths of the files that are read, in order. @throws InputError for one that is not there */
+function filesOf({ train, validation }: FileOptions, { filesFolder }: TaskEnvironment): string[] {
+  const named = typeof validation === "string" ? [train, validation] : [train];
+  return named.map((file) => {
+    const path = resolve(filesFolder ?? ".", file);
+    fileSize(path);
+    return path;
+  });
+}
+
+export function fileTask(task: RowTask): Task<FileOptions> {
+  return {
+    name: task.name,
+    schema: fileSchema(task),
+    kind: task.kind,
+    readsFiles: true,
+    items: task.items,
+    metrics: task.metrics,
+    // neither labels nor words are known before the files are read: what is asked for here is the least
+    least: () => ({ vocab: 1, positions: 1, labels: 2 }),
+    comparable: ({ validation, ...options }) => ({
+      ...options,
+      train: "by content",
+      validation: typeof validation === "string" ? "by content" : validation,
+    }),
+    identity: (options, environment, base) =>
+      `${hashFiles(filesOf(options, environment))}/${tokenizerIdentity(tokenizerFolder(environment.dataFolder, base))}`,
+    async data(options, choice, environment, device): Promise<TaskData> {
+      const say = environment.say ?? (() => {});
+      const files = filesOf(options, environment);
+      sayMarks(files, say);
+      const folder = tokenizerFolder(environment.dataFolder, choice.base);
+      const tokenizer = await asInput(() => loadTokenizer(folder));
+      const least = { vocab: tokenizer.vocabSize, positions: options.maxLength, labels: 2 };
+      const padding = padIdOf(tokenizer, planOf(choice, task.kind, least).config);
+      const [train, validation] = await Promise.all(files.map((file) => readTableAt(file)));
+      const { facts, columns, ...rows } = prepareRows(
+        task,
+        { train: train!, validation: validation ?? (options.validation as Exclude<FileOptions["validation"], string>) },
+        { ...options, options, say },
+        { tokenizer, padId: padding.id },
+      );
+      const needs: BaseNeeds = {
+        ...least,
+        ...task.head?.(facts),
+        ...(padding.ofModel ? {} : { padTokenId: padding.id }),
+      };
+      return {
+        train: rows.train,
+        dev: rows.dev,
+        multiple: PREDICTION_MULTIPLE,
+        tokenizerFolder: folder,
+        base: (initSeed, storage) => makeBase(choice, task.kind, needs, initSeed, device, storage),
+        scorer: () => new RowScorer(task, rows.devRows, rows.dev, facts),
+        devBatches: () => predictionBatches(rows.dev),
+        use: { columns, maxLength: options.maxLength, labels: facts.labels },
+      };
+    },
+    loss: (base, inputs, reduction) => task.loss(task.forward(base, inputs), inputs, reduction),
+    outputs(base, inputs) {
+      const outputs = task.forward(base, inputs);
+      return { ...outputs, loss: task.loss(outputs, inputs, "sum") };
+    },
+  };
+}

@@ -1,0 +1,39 @@
+/** What a study may say of a task on rows, beside the task's own words. */
+import { z } from "zod";
+import { count, seed } from "../../config/numbers.ts";
+import type { TaskOptions } from "../../config/study.ts";
+import type { ColumnWords } from "../../data/table/columns.ts";
+import type { RowTask } from "../../records/row-task.ts";
+import type { Fraction } from "./prepare.ts";
+
+export interface FileOptions extends TaskOptions {
+  /** File of the rows to train on. */
+  readonly train: string;
+  /** File of the rows to evaluate on, or how many of the former are held out for it. */
+  readonly validation: string | Fraction;
+  readonly columns?: ColumnWords | undefined;
+  /** Most tokens of an example, special ones included. */
+  readonly maxLength: number;
+  readonly trainLimit?: number | undefined;
+  readonly validationLimit?: number | undefined;
+}
+
+const path = z.string().min(1);
+
+export function fileSchema(task: RowTask): z.ZodObject {
+  const roles = Object.keys(task.columns).map((role) => [role, z.string().nullable().optional()] as const);
+  return z.strictObject({
+    name: z.literal(task.name),
+    train: path,
+    validation: z
+      .union([path, z.strictObject({ fraction: z.number().gt(0).lt(1).default(0.1), seed: seed.default(0) })], {
+        error: "expected a file, or {fraction: 0.1, seed: 0}",
+      })
+      .default({ fraction: 0.1, seed: 0 }),
+    columns: z.strictObject(Object.fromEntries(roles)).optional(),
+    maxLength: z.number().int().min(8).max(65_536).default(128),
+    trainLimit: count.optional(),
+    validationLimit: count.optional(),
+    ...task.options,
+  });
+}

@@ -1,0 +1,120 @@
+/** From tables to what is trained on: rows, labels, splits, token ids. Knows no files. */
+import { formatCount } from "../../text/format.ts";
+import { limitedTo, stratifiedSplit } from "../../data/split.ts";
+import { columnsOf, type Columns, type ColumnWords } from "../../data/table/columns.ts";
+import type { Table } from "../../data/table/table.ts";
+import { InputError } from "../../errors.ts";
+import type { EncodeContext, RowExamples, RowFacts, RowItem, Rows, RowTask } from "../../records/row-task.ts";
+
+/** A share of the training rows, held out of each label alike. */
+export interface Fraction {
+  readonly fraction: number;
+  readonly seed: number;
+}
+
+export interface PrepareOptions<O extends object> {
+  readonly options: O;
+  readonly columns?: ColumnWords | undefined;
+  readonly maxLength: number;
+  readonly trainLimit?: number | undefined;
+  readonly validationLimit?: number | undefined;
+  /** Receives lines for people. */
+  readonly say: (line: string) => void;
+}
+
+export interface PreparedRows {
+  readonly facts: RowFacts;
+  /** Of the training table. */
+  readonly columns: Columns;
+  readonly train: RowExamples;
+  readonly dev: RowExamples;
+  readonly devRows: Rows;
+}
+
+/** A table's items. */
+export function readRows<O extends object, I extends RowItem>(
+  task: RowTask<O, I>,
+  table: Table,
+  asked: {
+    readonly options: O;
+    readonly columns?: ColumnWords | undefined;
+    readonly labelled: boolean;
+    readonly say?: ((line: string) => void) | undefined;
+  },
+): { readonly rows: Rows<I>; readonly columns: Columns } {
+  const { options, columns: words, labelled, say } = asked;
+  const columns = columnsOf(table, { roles: task.columns, words, labelled, say });
+  const items = task.read(table, columns, { options, labelled });
+  return { columns, rows: { name: table.name, items, place: ({ row }) => table.place(row) } };
+}
+
+/** Labels, splits and token ids. @throws InputError for what is wrong with the rows */
+export function prepareRows<O extends object, I extends RowItem>(
+  task: RowTask<O, I>,
+  tables: { readonly train: Table; readonly validation: Table | Fraction },
+  how: PrepareOptions<O>,
+  tokens: Pick<EncodeContext, "tokenizer" | "padId">,
+): PreparedRows {
+  const { options, say, maxLength } = how;
+  const asked = { options, columns: how.columns, labelled: true, say };
+  const { rows: given, columns } = readRows(task, tables.train, asked);
+  const labels = task.labels(given, options, say);
+  const facts: RowFacts<O> = { options, labels };
+  const [all, held] =
+    "rows" in tables.validation
+      ? [given, readRows(task, tables.validation, asked).rows]
+      : split(task, given, tables.validation);
+  task.check?.(held, facts, "validation");
+  const train = chosen(all, limitedTo(all.items.length, how.trainLimit));
+  const validation = chosen(held, limitedTo(held.items.length, how.validationLimit));
+  task.check?.(train, facts, "train");
+  sayTwice(task, train, validation, say);
+  const encode = (rows: Rows<I>, part: "train" | "validation"): RowExamples => {
+    const examples = task.encode(rows, { ...facts, ...tokens, maxLength, part });
+    if (examples.cut > 0)
+      say(
+        `${rows.name}: ${formatCount(examples.cut)} of ${formatCount(rows.items.length)} rows are longer than ${maxLength} tokens and were cut (maxLength)`,
+      );
+    return examples;
+  };
+  return {
+    facts,
+    columns,
+    train: encode(train, "train"),
+    dev: encode(validation, "validation"),
+    devRows: validation as unknown as Rows,
+  };
+}
+
+function split<I extends RowItem>(
+  task: RowTask<never, I>,
+  rows: Rows<I>,
+  { fraction, seed }: Fraction,
+): [Rows<I>, Rows<I>] {
+  const strata = rows.items.map((item) => task.stratum?.(item) ?? "");
+  const { train, heldOut } = stratifiedSplit(strata, fraction, seed);
+  if (heldOut.length === 0)
+    throw new InputError(
+      `${rows.name}: ${rows.items.length} rows are too few to hold out ${fraction} of them; give a file for validation, or a larger fraction`,
+    );
+  return [chosen(rows, train), chosen(rows, heldOut)];
+}
+
+function chosen<I extends RowItem>(rows: Rows<I>, places: Int32Array): Rows<I> {
+  return { ...rows, items: Array.from(places, (i) => rows.items[i]!) };
+}
+
+/** Rows that are trained on tell nothing about others. */
+function sayTwice<I extends RowItem>(
+  task: RowTask<never, I>,
+  train: Rows<I>,
+  validation: Rows<I>,
+  say: (line: string) => void,
+): void {
+  const seen = new Set(train.items.map((item) => task.key(item)));
+  const twice = validation.items.filter((item) => seen.has(task.key(item)));
+  if (twice.length > 0)
+    say(
+      `warning: ${formatCount(twice.length)} of ${formatCount(validation.items.length)} validation rows are rows to train on, too, the first at ${validation.place(twice[0]!)}; the metrics are too good by them`,
+    );
+}

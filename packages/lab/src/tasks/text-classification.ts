@@ -1,0 +1,192 @@
+/** A text, or a pair of texts, has one of some labels. */
+import { ops } from "@lowrank/tensor";
+import { z } from "zod";
+import { positive } from "../config/numbers.ts";
+import { IGNORED } from "../data/classification.ts";
+import { textCell } from "../data/table/columns.ts";
+import { TextExamples } from "../data/text-examples.ts";
+import { encodeTexts } from "../data/texts.ts";
+import { InputError } from "../errors.ts";
+import type { LabelledItems } from "../records/metric.ts";
+import type { Answer, RowItem, RowTask } from "../records/row-task.ts";
+import { argmaxRows, meanCrossEntropy } from "./classification.ts";
+import { checkLabels, labelCell, labelIds, orderedLabels } from "./rows/labels.ts";
+import { textInputs } from "./rows/inputs.ts";
+import { collectRows, written } from "./rows/output-rows.ts";
+
+export interface TextItem extends RowItem {
+  readonly text: string;
+  readonly pair?: string;
+}
+
+interface Item extends TextItem {
+  readonly label?: string;
+}
+
+export interface TextClassificationOptions {
+  /** Names in an order of one's own. Absent: those of the rows. */
+  readonly labels?: readonly string[] | undefined;
+  /** What an error at a row of a label counts. `balanced`: rows ÷ (labels × rows of the label). */
+  readonly classWeights?: "balanced" | Readonly<Record<string, number>> | undefined;
+}
+
+interface Label extends Answer {
+  readonly logits: Float64Array;
+  readonly prediction: number;
+}
+
+/** Names by which the columns of texts are known. */
+export const TEXT_COLUMNS = {
+  text: {
+    names: [
+      "text",
+      "sentence",
+      "sentence1",
+      "premise",
+      "question1",
+      "review",
+      "content",
+      "comment",
+      "tweet",
+      "document",
+    ],
+    needed: "always",
+  },
+  pair: {
+    names: ["pair", "text_pair", "text2", "sentence2", "hypothesis", "question2"],
+    needed: "optional",
+  },
+} as const;
+
+export const textClassification: RowTask<TextClassificationOptions, Item, Label> = {
+  name: "text-classification",
+  kind: "SEQ_CLS",
+  items: "labels",
+  metrics: ["accuracy", "f1"],
+  columns: {
+    ...TEXT_COLUMNS,
+    label: { names: ["label", "labels", "class", "category", "target", "sentiment"], needed: "labelled" },
+  },
+  options: {
+    labels: z.array(z.string().min(1)).min(2).optional(),
+    classWeights: z
+      .union([z.literal("balanced"), z.record(z.string(), positive)], {
+        error: `expected "balanced" or a weight for each label`,
+      })
+      .optional(),
+  },
+  read: (table, { text, pair, label }) =>
+    table.rows.map((_, row) => ({
+      row,
+      text: textCell(table, row, text!),
+      ...(pair === undefined ? {} : { pair: textCell(table, row, pair) }),
+      ...(label === undefined ? {} : { label: labelCell(table, row, label) }),
+    })),
+  key: ({ text, pair }) => JSON.stringify([text, pair]),
+  stratum: ({ label }) => label!,
+  labels({ items, name }, { labels: given }, say) {
+    if (given !== undefined) return given;
+    const { labels, order } = orderedLabels(items.map(({ label }) => label!));
+    if (labels.length < 2)
+      throw new InputError(
+        `${name}: every row has the label ${JSON.stringify(labels[0])}; there is nothing to tell apart`,
+      );
+    say(`labels, ${order}: ${labels.join(", ")}`);
+    return labels;
+  },
+  check({ items, name, place }, { labels, options }, part) {
+    checkLabels({ name, labels: items.map(({ label }) => [label!]), place: (i) => place(items[i]!) }, labels, part);
+    if (part === "train") weightsOf(labels, options, items);
+  },
+  head: ({ labels }) => ({ labels }),
+  encode({ items, place }, { tokenizer, padId, maxLength, labels, options, part }) {
+    const pairs = items[0]?.pair === undefined ? undefined : items.map(({ pair }) => pair!);
+    const texts = encodeTexts(
+      tokenizer,
+      items.map(({ text }) => text),
+      { pairs, maxLength },
+      (i) => place(items[i]!),
+    );
+    const ids = labelIds(labels);
+    // an evaluation is compared with others: it counts every row as one
+    const weights = part === "train" ? weightsOf(labels, options, items) : undefined;
+    return new TextExamples(texts, padId, (members, { rows }) => {
+      if (part === "predict") return { inputs: {}, counted: members.length };
+      const own = Int32Array.from(members, (member) => ids.get(items[member]!.label!)!);
+      const asked = new Int32Array(rows).fill(IGNORED);
+      asked.set(own);
+      const inputs = { labels: { data: asked, shape: [rows], dtype: "i32" as const } };
+      if (weights === undefined) return { inputs, counted: members.length };
+      const each = new Float32Array(rows);
+      each.set(Float32Array.from(own, (id) => weights[id]!));
+      return {
+        inputs: { ...inputs, weights: { data: each, shape: [rows], dtype: "f32" } },
+        counted: each.reduce((sum, weight) => sum + weight, 0),
+      };
+    });
+  },
+  forward: (base, inputs) => ({ logits: base.logits(textInputs(base, inputs)) }),
+  loss({ logits }, { labels, weights }, reduction) {
+    if (weights === undefined) return ops.crossEntropy(logits!, labels!, { reduction });
+    const each = ops.cast(weights, logits!.dtype);
+    const total = ops.sum(ops.mul(ops.crossEntropy(logits!, labels!, { reduction: "none" }), each));
+    return reduction === "sum" ? total : ops.div(total, ops.sum(each));
+  },
+  collector: ({ items }, _, { labels }) =>
+    collectRows("logits", items.length, labels.length, (logits) => {
+      const prediction = argmaxRows(logits, labels.length)[0]!;
+      return {
+        logits,
+        prediction,
+        decision: labels[prediction]!,
+        numbers: logits,
+        fields: {
+          prediction: labels[prediction]!,
+          probabilities: Object.fromEntries(softmax(logits).map((p, id) => [labels[id]!, written(p)])),
+        },
+      };
+    }),
+  counted(answers, items, { labels }): LabelledItems {
+    const ids = labelIds(labels);
+    return {
+      predicted: answers.map(({ prediction }) => prediction),
+      labels: items.map(({ label }) => ids.get(label!)!),
+      classes: labels.length,
+    };
+  },
+  meanLoss(answers, items, { labels }) {
+    const ids = labelIds(labels);
+    const logits = answers.flatMap((answer) => [...answer.logits]);
+    return meanCrossEntropy(
+      logits,
+      items.map(({ label }) => ids.get(label!)!),
+      labels.length,
+    );
+  },
+};
+
+/** By label; undefined where all are 1. @throws InputError for a name that is no label */
+function weightsOf(
+  labels: readonly string[],
+  { classWeights }: TextClassificationOptions,
+  items: readonly Item[],
+): readonly number[] | undefined {
+  if (classWeights === undefined) return undefined;
+  if (classWeights === "balanced") {
+    const counts = new Map<string, number>();
+    for (const { label } of items) counts.set(label!, (counts.get(label!) ?? 0) + 1);
+    return labels.map((label) => items.length / (labels.length * counts.get(label)!));
+  }
+  const unknown = Object.keys(classWeights).find((name) => !labels.includes(name));
+  if (unknown !== undefined)
+    throw new InputError(`classWeights: ${JSON.stringify(unknown)} is no label; labels are ${labels.join(", ")}`);
+  return labels.map((label) => (Object.hasOwn(classWeights, label) ? classWeights[label]! : 1));
+}
+
+/** In f64. */
+export function softmax(logits: Float64Array): number[] {
+  const most = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  const powers = Array.from(logits, (x) => Math.exp(x - most));
+  const total = powers.reduce((a, b) => a + b, 0);
+  return powers.map((power) => power / total);
+}
