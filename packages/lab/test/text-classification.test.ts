@@ -1,5 +1,5 @@
 /** A study on a person's own file: what is trained, kept and said, and what is refused. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { init, type Device } from "@lowrank/tensor";
