@@ -4,13 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { init, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadStudy } from "../src/config/load.ts";
-import { RunStore } from "../src/store/run-store.ts";
-import { planStudy, type StudyRun } from "../src/study/plan-study.ts";
-import { runStudy, type StudyOutcome } from "../src/study/run-study.ts";
-import { writeToyData } from "./toy-data.ts";
+import { made, planned, toyFolder } from "./row-study.ts";
 
-const data = writeToyData(mkdtempSync(join(tmpdir(), "lowrank-rows-")));
+const data = toyFolder();
 let device: Device;
 beforeAll(async () => {
   device = await init({ device: "reference" });
@@ -27,60 +23,9 @@ const TRAIN = `\ufeffreview,Label\r\n${Array.from(
 ).join("")}`;
 const DEV = `review,Label\n"a good film",great\nbad and long,no good\n"not bad, not good",so so\n`;
 
-const STUDY = `
-name: mine
-task: { name: text-classification, train: train.csv, validation: dev.csv, columns: { label: Label } }
-model: { hidden: 8, layers: 1, heads: 2, intermediate: 8, initializerRange: 0.3 }
-seeds: [1]
-train: { epochs: 2, batchSize: 8, lr: 0.01 }
-configs: { lora: { method: lora, r: 2, alpha: 4, target: [query, value] } }
-`;
-
-interface Made {
-  readonly outcome: StudyOutcome;
-  readonly said: string[];
-  readonly out: string;
-}
-
-function planned(files: string, out: string, set: readonly string[], say?: (line: string) => void): StudyRun[] {
-  const study = join(out, "study.yaml");
-  writeFileSync(study, STUDY);
-  const environment = { dataFolder: data, filesFolder: files, cacheFolder: join(out, ".cache"), say };
-  return planStudy(loadStudy(study, { set }), new RunStore(out), {
-    environment,
-    code: "test",
-    device: device.name,
-    reuse: false,
-  });
-}
-
-async function made(files: Readonly<Record<string, string>>, set: readonly string[] = []): Promise<Made> {
-  const [folder, out] = [mkdtempSync(join(tmpdir(), "lowrank-f-")), mkdtempSync(join(tmpdir(), "lowrank-o-"))];
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-  const said: string[] = [];
-  const say = (line: string): void => void said.push(line.replaceAll(`${folder}/`, ""));
-  try {
-    const outcome = await runStudy(planned(folder, out, set, say), {
-      out,
-      device,
-      store: new RunStore(out),
-      environment: { dataFolder: data, filesFolder: folder, cacheFolder: join(out, ".cache"), say },
-      machine: {} as never,
-      progress: "quiet",
-      say,
-    });
-    return { outcome, said, out };
-  } catch (error) {
-    (error as Error).message = (error as Error).message.replaceAll(`${folder}/`, "");
-    throw error;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
 describe("text classification on a file", () => {
   it("trains, proves, and keeps the names of labels", async () => {
-    const { outcome, said, out } = await made({ "train.csv": TRAIN, "dev.csv": DEV });
+    const { outcome, said, out } = await made({ data, device }, { "train.csv": TRAIN, "dev.csv": DEV });
     expect(outcome.failures).toEqual([]);
     const [run] = outcome.results;
     expect(run!.proofs.filter(({ holds }) => !holds)).toEqual([]);
@@ -106,7 +51,7 @@ describe("text classification on a file", () => {
         label: i % 4 === 0,
       }),
     );
-    const { outcome, said } = await made({ "train.jsonl": rows.join("\n") }, [
+    const { outcome, said } = await made({ data, device }, { "train.jsonl": rows.join("\n") }, [
       "task={name: text-classification, train: train.jsonl, validation: {fraction: 0.2}, classWeights: balanced}",
       "train.microBatch=3",
     ]);
@@ -123,7 +68,7 @@ describe("text classification on a file", () => {
       const [folder, out] = [mkdtempSync(join(tmpdir(), "lowrank-f-")), mkdtempSync(join(tmpdir(), "lowrank-o-"))];
       for (const part of ["train", "dev"]) writeFileSync(join(folder, `${part}${name}.csv`), TRAIN);
       const set = [`task.train=train${name}.csv`, `task.validation=dev${name}.csv`];
-      return planned(folder, out, set)[0]!.id;
+      return planned({ data, files: folder, out, device }, set)[0]!.id;
     });
     expect(ids[0]).toBe(ids[1]);
   });
@@ -192,7 +137,7 @@ describe("text classification on a file", () => {
     ["a file that is not there", { "dev.csv": DEV }, [], "no such file: train.csv"],
   ];
   it.each(refused)("refuses %s", async (_, files, set, message) => {
-    const error = await made(files, set).then(
+    const error = await made({ data, device }, files, set).then(
       () => undefined,
       (thrown: Error) => thrown,
     );

@@ -38,6 +38,19 @@ export interface AnsweredItems {
   readonly answers: readonly (readonly string[])[];
 }
 
+/** Items that have any number of labels each: 1 for a label that is given and 0 for others, `[items, classes]`. */
+export interface LabelSetItems {
+  readonly predicted: ArrayLike<number>;
+  readonly actual: ArrayLike<number>;
+  readonly classes: number;
+}
+
+/** A number each. */
+export interface NumberItems {
+  readonly predicted: ArrayLike<number>;
+  readonly actual: ArrayLike<number>;
+}
+
 /** Items of a language model: the summed loss of some tokens, and how many of them count. */
 export interface TokenItems {
   readonly loss: number;

@@ -2,7 +2,9 @@
 import { Registry } from "../records/registry.ts";
 import type { Task } from "../records/task.ts";
 import { maskedLm } from "./masked-lm.ts";
+import { multiLabel } from "./multi-label.ts";
 import { plantedRanks } from "./planted-rank.ts";
+import { regression } from "./regression.ts";
 import { fileTask } from "./rows/from-files.ts";
 import { sst2 } from "./sst2.ts";
 import { textClassification } from "./text-classification.ts";
@@ -12,6 +14,9 @@ export const tasks: Registry<Task> = new Registry<Task>("task", [
   sst2,
   fileTask(textClassification),
   plantedRanks,
+  // any number of labels, a number
+  fileTask(multiLabel),
+  fileTask(regression),
   // words
   maskedLm,
 ]);

@@ -3,21 +3,15 @@ import { ops } from "@lowrank/tensor";
 import { z } from "zod";
 import { positive } from "../config/numbers.ts";
 import { IGNORED } from "../data/classification.ts";
-import { textCell } from "../data/table/columns.ts";
 import { TextExamples } from "../data/text-examples.ts";
-import { encodeTexts } from "../data/texts.ts";
 import { InputError } from "../errors.ts";
 import type { LabelledItems } from "../records/metric.ts";
-import type { Answer, RowItem, RowTask } from "../records/row-task.ts";
+import type { Answer, RowTask } from "../records/row-task.ts";
 import { argmaxRows, meanCrossEntropy } from "./classification.ts";
 import { checkLabels, labelCell, labelIds, orderedLabels } from "./rows/labels.ts";
 import { textInputs } from "./rows/inputs.ts";
 import { collectRows, written } from "./rows/output-rows.ts";
-
-export interface TextItem extends RowItem {
-  readonly text: string;
-  readonly pair?: string;
-}
+import { encodeItems, readTexts, TEXT_COLUMNS, textKey, type TextItem } from "./rows/text-rows.ts";
 
 interface Item extends TextItem {
   readonly label?: string;
@@ -34,29 +28,6 @@ interface Label extends Answer {
   readonly logits: Float64Array;
   readonly prediction: number;
 }
-
-/** Names by which the columns of texts are known. */
-export const TEXT_COLUMNS = {
-  text: {
-    names: [
-      "text",
-      "sentence",
-      "sentence1",
-      "premise",
-      "question1",
-      "review",
-      "content",
-      "comment",
-      "tweet",
-      "document",
-    ],
-    needed: "always",
-  },
-  pair: {
-    names: ["pair", "text_pair", "text2", "sentence2", "hypothesis", "question2"],
-    needed: "optional",
-  },
-} as const;
 
 export const textClassification: RowTask<TextClassificationOptions, Item, Label> = {
   name: "text-classification",
@@ -75,14 +46,12 @@ export const textClassification: RowTask<TextClassificationOptions, Item, Label>
       })
       .optional(),
   },
-  read: (table, { text, pair, label }) =>
+  read: (table, columns) =>
     table.rows.map((_, row) => ({
-      row,
-      text: textCell(table, row, text!),
-      ...(pair === undefined ? {} : { pair: textCell(table, row, pair) }),
-      ...(label === undefined ? {} : { label: labelCell(table, row, label) }),
+      ...readTexts(table, row, columns),
+      ...(columns["label"] === undefined ? {} : { label: labelCell(table, row, columns["label"]) }),
     })),
-  key: ({ text, pair }) => JSON.stringify([text, pair]),
+  key: textKey,
   stratum: ({ label }) => label!,
   labels({ items, name }, { labels: given }, say) {
     if (given !== undefined) return given;
@@ -99,14 +68,10 @@ export const textClassification: RowTask<TextClassificationOptions, Item, Label>
     if (part === "train") weightsOf(labels, options, items);
   },
   head: ({ labels }) => ({ labels }),
-  encode({ items, place }, { tokenizer, padId, maxLength, labels, options, part }) {
-    const pairs = items[0]?.pair === undefined ? undefined : items.map(({ pair }) => pair!);
-    const texts = encodeTexts(
-      tokenizer,
-      items.map(({ text }) => text),
-      { pairs, maxLength },
-      (i) => place(items[i]!),
-    );
+  encode(rows, context) {
+    const { items } = rows;
+    const { padId, labels, options, part } = context;
+    const texts = encodeItems(rows, context);
     const ids = labelIds(labels);
     // an evaluation is compared with others: it counts every row as one
     const weights = part === "train" ? weightsOf(labels, options, items) : undefined;

@@ -15,6 +15,25 @@ export function labelCell(table: Table, i: number, column: string): string {
   );
 }
 
+/** Several labels in one value: a list, or a text with separators between. Empty is none. @throws InputError for what is neither */
+export function namesInCell(value: unknown, separator: string, place: () => string, column: string): readonly string[] {
+  if (value === null || value === "") return [];
+  const parts =
+    typeof value === "string"
+      ? value.split(separator).map((part) => part.trim())
+      : Array.isArray(value)
+        ? value
+        : [value];
+  const names = parts.map(nameOf);
+  if (value !== undefined && names.every((name) => name !== undefined && name !== ""))
+    return [...new Set(names as string[])];
+  throw new InputError(
+    value === undefined
+      ? `${place()}: ${quote(column)} is missing; write an empty list where there is no label`
+      : `${place()}: ${quote(column)} is ${quote(value as never)}, and a list of labels is needed, or a text with ${quote(separator)} between them`,
+  );
+}
+
 function nameOf(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   const plain = typeof value === "boolean" || typeof value === "bigint" || Number.isFinite(value);
