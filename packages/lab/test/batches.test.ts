@@ -9,7 +9,7 @@ import {
   trainingGroups,
 } from "../src/data/length-groups.ts";
 import { maskedBatch, maskSlots } from "../src/data/masking.ts";
-import { TokenSetBuilder, type TokenSet } from "../src/data/token-arrays.ts";
+import { TokenSetBuilder, type TokenSet } from "../src/data/token-set.ts";
 
 const lengthsArbitrary = fc
   .array(fc.integer({ min: 1, max: 64 }), { minLength: 1, maxLength: 600 })

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
-import { sequence, TokenSetBuilder } from "../src/data/token-arrays.ts";
+import { sequence, TokenSetBuilder } from "../src/data/token-set.ts";
 import { cachedTokenSet } from "../src/data/token-cache.ts";
 import { parseLabelledTsv, readLabelledTsv } from "../src/data/tsv.ts";
 import { loadSst2 } from "../src/data/sst2.ts";

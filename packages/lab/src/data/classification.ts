@@ -1,7 +1,7 @@
 /** Sequence classification examples as padded batches. Rows added to fill the last batch carry the label −100, which the loss ignores. */
 import type { Batch, BatchShape, Examples } from "./examples.ts";
 import { type Group, paddedLength } from "./length-groups.ts";
-import { sequence, sequenceCount, sequenceLengths, type TokenSet } from "./token-arrays.ts";
+import { sequence, sequenceCount, sequenceLengths, type TokenSet } from "./token-set.ts";
 
 /** Label of rows and positions that count for nothing; torch's `ignore_index`. */
 export const IGNORED = -100;

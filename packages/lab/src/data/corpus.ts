@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { hashFiles, requireFile, sayMarks } from "./location.ts";
 import { readText } from "./read-file.ts";
-import { type TokenSet, TokenSetBuilder } from "./token-arrays.ts";
+import { type TokenSet, TokenSetBuilder } from "./token-set.ts";
 import { cachedTokenSet } from "./token-cache.ts";
 import { readLabelledTsv } from "./tsv.ts";
 import type { WordTokenizer } from "./word-piece.ts";

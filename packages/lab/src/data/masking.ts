@@ -7,7 +7,7 @@ import { RandomStream } from "@lowrank/tensor";
 import { IGNORED } from "./classification.ts";
 import type { Batch, BatchShape, Examples } from "./examples.ts";
 import { type Group, paddedLength } from "./length-groups.ts";
-import { sequence, sequenceCount, sequenceLengths, type TokenSet } from "./token-arrays.ts";
+import { sequence, sequenceCount, sequenceLengths, type TokenSet } from "./token-set.ts";
 import type { SpecialIds } from "./word-piece.ts";
 
 export interface MaskedBatch {

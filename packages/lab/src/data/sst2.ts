@@ -3,7 +3,7 @@ import { RandomStream } from "@lowrank/tensor";
 import { permutation } from "../random/seeds.ts";
 import { type ClassificationSet, exampleCount, subset } from "./classification.ts";
 import { hashFiles, requireFile, sayMarks } from "./location.ts";
-import { TokenSetBuilder } from "./token-arrays.ts";
+import { TokenSetBuilder } from "./token-set.ts";
 import { cachedTokenSet } from "./token-cache.ts";
 import { readLabelledTsv } from "./tsv.ts";
 import { loadWordTokenizer, tokenizerFolder, tokenizerIdentity, type WordTokenizer } from "./word-piece.ts";

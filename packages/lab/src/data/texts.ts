@@ -4,7 +4,7 @@ import type { CompileInputs } from "@lowrank/tensor";
 import { InputError } from "../errors.ts";
 import type { BatchShape } from "./examples.ts";
 import { paddedLength, type Group } from "./length-groups.ts";
-import { sequence, sequenceLengths, TokenSetBuilder, type TokenSet } from "./token-arrays.ts";
+import { sequence, sequenceLengths, TokenSetBuilder, type TokenSet } from "./token-set.ts";
 
 export interface EncodedTexts {
   /** Complete sequences, special tokens included. */

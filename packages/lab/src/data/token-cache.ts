@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { fileSize, statOf } from "./read-file.ts";
-import type { TokenSet } from "./token-arrays.ts";
+import type { TokenSet } from "./token-set.ts";
 
 const MAGIC = 0x4b544c32; // "2LTK": refuses a file of another layout
 const DIGEST_BYTES = 32;

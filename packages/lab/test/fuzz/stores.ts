@@ -1,7 +1,7 @@
 /** What the lab has written itself, with digests: results, states, cached tokens. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { TokenSetBuilder, type TokenSet } from "../../src/data/token-arrays.ts";
+import { TokenSetBuilder, type TokenSet } from "../../src/data/token-set.ts";
 import { cachedTokenSet } from "../../src/data/token-cache.ts";
 import { readCounters, type Counters } from "../../src/pretrain/state.ts";
 import { writeDigests } from "../../src/store/digests.ts";
