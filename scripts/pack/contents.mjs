@@ -54,11 +54,13 @@ export const CONTENTS = {
   },
 
   /** Every source compiled, and nothing else but what a reader needs. */
-  files({ folder, files }) {
+  files({ folder, files, manifest }) {
     const sources = readdirSync(join(folder, "src"), { recursive: true }).filter((file) => file.endsWith(".ts"));
     if (sources.length === 0) throw new Error("no sources");
     const wanted = new Set(["package.json", "README.md", "LICENSE"]);
     for (const file of sources) for (const end of [".js", ".d.ts"]) wanted.add(`dist/${file.slice(0, -3)}${end}`);
+    const entries = Object.values(manifest.exports).filter((entry) => typeof entry === "string");
+    for (const entry of entries) wanted.add(entry.replace("./", ""));
     none(
       [...wanted].filter((file) => !files.has(file)),
       "missing",

@@ -3,6 +3,7 @@
  * Tasks, studies and runs as functions: what the `lowrank` command is made of.
  */
 export { loadStudy, plannedRuns, type PlannedRun } from "./config/load.ts";
+export { studyJsonSchema } from "./config/json-schema.ts";
 export { PRESETS } from "./config/presets.ts";
 export type * from "./config/study.ts";
 export { InputError, RunError } from "./errors.ts";

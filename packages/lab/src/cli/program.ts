@@ -8,6 +8,7 @@ import type { InspectOptions } from "./inspect-command.ts";
 import type { ParamsOptions } from "./params-command.ts";
 import type { PretrainOptions } from "./pretrain-command.ts";
 import type { RunOptions } from "./run-command.ts";
+import { addPresets } from "./presets-program.ts";
 import {
   collect,
   DEVICES,
@@ -34,6 +35,7 @@ export function buildProgram(exit: Exit): Command {
       "\nExamples:\n  lowrank run demo --out runs/demo\n  lowrank run sst2 --data DIR --base checkpoints/small --out runs/sst2\n  lowrank inspect checkpoints/small\n  lowrank doctor\n",
     );
   addRun(program, exit);
+  addPresets(program, exit);
   addPretrain(program, exit);
   addInspect(program, exit);
   addParams(program, exit);
