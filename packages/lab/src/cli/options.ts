@@ -6,6 +6,9 @@ import { cut } from "../text/shown.ts";
 export const DEVICES = ["auto", "wasm", "webgpu", "reference"] as const;
 export type DeviceChoice = (typeof DEVICES)[number];
 
+/** Reports the exit code of a command that ended without an exception. */
+export type Exit = (code: number) => void;
+
 /** An option that is said twice would be ignored once. Lists (`collect`) may be. */
 export function refuseRepetition(command: Command): void {
   for (const option of command.options) {

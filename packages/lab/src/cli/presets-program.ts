@@ -1,8 +1,7 @@
 /** Options of `lowrank presets`. */
 import type { Command } from "commander";
-import { collect } from "./options.ts";
+import { collect, type Exit } from "./options.ts";
 import type { PresetsOptions } from "./presets-command.ts";
-import type { Exit } from "./program.ts";
 
 export function addPresets(program: Command, exit: Exit): void {
   program

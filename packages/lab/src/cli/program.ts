@@ -18,10 +18,8 @@ import {
   parsePositive,
   parseSeeds,
   refuseRepetition,
+  type Exit,
 } from "./options.ts";
-
-/** Reports the exit code of a command that ended without an exception. */
-export type Exit = (code: number) => void;
 
 export function buildProgram(exit: Exit): Command {
   const program = new Command("lowrank")
