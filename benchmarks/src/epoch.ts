@@ -46,7 +46,9 @@ function epoch(threads: number): Benchmark {
         `task.dev=${EVALUATION_BATCHES * batch}`,
         "configs.lora.dropout=0.1",
       ];
-      const { config, seed } = plannedRuns(loadStudy("planted", { set })).find((run) => run.config.name === "lora")!;
+      const { config, seed } = plannedRuns(await loadStudy("planted", { set })).find(
+        (run) => run.config.name === "lora",
+      )!;
       const task = taskOf(config);
       const data = await prepareTask(config, { dataFolder: "", cacheFolder: "" }, device);
       const adapted = await adaptBase(await data.base(seed), methods.get(config.method.method), config.method, {

@@ -50,11 +50,11 @@ describe("bad input", () => {
     [["run"], "lowrank: missing required argument 'study'\n"],
     [
       ["run", "sst2"],
-      `lowrank: preset sst2: a base is needed: --base DIR with a checkpoint, or "model" sizes for a random one\n`,
+      `lowrank: preset sst2: a base is needed: --base with a checkpoint, or "model" sizes for a random one\n`,
     ],
     [
       ["run", "sst2", "--base", "/nowhere/at-all"],
-      "lowrank: base checkpoint not found: /nowhere/at-all/config.json; --base needs a Hugging Face folder with config.json and model.safetensors\n",
+      "lowrank: base: /nowhere/at-all: there is no config.json; give the folder of a Hugging Face checkpoint\n",
     ],
     [
       ["pretrain", "mlm", "--config", "smal"],

@@ -27,10 +27,10 @@ configs:
 `;
 
 /** Message without the temporary folder. */
-function errorOf(text: string, set: string[] = []): string {
+async function errorOf(text: string, set: string[] = []): Promise<string> {
   const path = studyFile(text);
   try {
-    loadStudy(path, { set });
+    await loadStudy(path, { set });
   } catch (error) {
     return (error as Error).message.replace(path, "study.yaml");
   }
@@ -38,8 +38,10 @@ function errorOf(text: string, set: string[] = []): string {
 }
 
 describe("a study file", () => {
-  it("gets every default filled in and multiplies configs by seeds", () => {
-    const runs = plannedRuns(loadStudy(studyFile(MINIMAL), { set: ["train.lr=1e-3", "configs.lora.train.lr=2e-3"] }));
+  it("gets every default filled in and multiplies configs by seeds", async () => {
+    const runs = plannedRuns(
+      await loadStudy(studyFile(MINIMAL), { set: ["train.lr=1e-3", "configs.lora.train.lr=2e-3"] }),
+    );
     expect(runs.map((run) => [run.config.name, run.seed, run.config.train.lr])).toEqual([
       ["lora", 1, 2e-3],
       ["head", 1, 1e-3],
@@ -50,91 +52,102 @@ describe("a study file", () => {
     expect(runs[0]!.config.train).toMatchObject({ epochs: 3, batchSize: 32, schedule: "linear", clip: 1 });
   });
 
-  it("accepts every preset", () => {
+  it("accepts every preset", async () => {
     for (const name of Object.keys(PRESETS))
-      expect(plannedRuns(loadStudy(name, name.startsWith("sst2") ? { base: "x" } : {})).length).toBeGreaterThan(1);
+      expect(plannedRuns(await loadStudy(name, name.startsWith("sst2") ? { base: "x" } : {})).length).toBeGreaterThan(
+        1,
+      );
   });
 
-  it("of the experiments folder is valid, and the planted-rank one is the preset of that name", () => {
+  it("of the experiments folder is valid, and the planted-rank one is the preset of that name", async () => {
     const folder = fileURLToPath(new URL("../../../experiments/configs/", import.meta.url));
-    expect(plannedRuns(loadStudy(join(folder, "planted-rank.yaml")))).toEqual(plannedRuns(loadStudy("planted-rank")));
-    expect(plannedRuns(loadStudy(join(folder, "sst2-small.yaml"), { base: "x" }))).toHaveLength(15);
+    expect(plannedRuns(await loadStudy(join(folder, "planted-rank.yaml")))).toEqual(
+      plannedRuns(await loadStudy("planted-rank")),
+    );
+    expect(plannedRuns(await loadStudy(join(folder, "sst2-small.yaml"), { base: "x" }))).toHaveLength(15);
     expect(loadPretrainConfig(join(folder, "pretrain-small.yaml"), [])).toEqual(loadPretrainConfig("small", []));
   });
 
-  it("says in one line what is wrong and what to write instead", () => {
-    expect(errorOf(MINIMAL, ["train.lrr=3"])).toMatchInlineSnapshot(
+  it("says in one line what is wrong and what to write instead", async () => {
+    expect(await errorOf(MINIMAL, ["train.lrr=3"])).toMatchInlineSnapshot(
       `"study.yaml: unknown key "train.lrr"; did you mean "lr"?"`,
     );
-    expect(errorOf(MINIMAL, ["configs.lora.rank=3"])).toMatchInlineSnapshot(
+    expect(await errorOf(MINIMAL, ["configs.lora.rank=3"])).toMatchInlineSnapshot(
       `"study.yaml: unknown key "configs.lora.rank"; known: method, r, alpha, dropout, target, exclude, modulesToSave, storage, precision, gradientCheckpointing, embeddings, baseDropout, dora, rankPattern, alphaPattern, rsLora, train"`,
     );
-    expect(errorOf(MINIMAL, ["configs.lora.rankpatern={}"])).toMatchInlineSnapshot(
+    expect(await errorOf(MINIMAL, ["configs.lora.rankpatern={}"])).toMatchInlineSnapshot(
       `"study.yaml: unknown key "configs.lora.rankpatern"; did you mean "rankPattern"?"`,
     );
-    expect(errorOf(MINIMAL, ["task.name=sts2"])).toMatchInlineSnapshot(
+    expect(await errorOf(MINIMAL, ["task.name=sts2"])).toMatchInlineSnapshot(
       `"study.yaml: "task.name" is "sts2"; did you mean "sst2"?"`,
     );
-    expect(errorOf(MINIMAL, ["configs.lora.method=lorra"])).toMatchInlineSnapshot(
+    expect(await errorOf(MINIMAL, ["configs.lora.method=lorra"])).toMatchInlineSnapshot(
       `"study.yaml: "configs.lora.method" is "lorra"; did you mean "lora"?"`,
     );
-    expect(errorOf(MINIMAL, ["configs.head.method=adapters"])).toMatchInlineSnapshot(
+    expect(await errorOf(MINIMAL, ["configs.head.method=adapters"])).toMatchInlineSnapshot(
       `"study.yaml: "configs.head.method" is "adapters"; known: head, lora, adalora, ia3, vera, full"`,
     );
-    expect(errorOf(MINIMAL, ["configs.v={method: vera, target: [query], alpha: 3}"])).toMatchInlineSnapshot(
+    expect(await errorOf(MINIMAL, ["configs.v={method: vera, target: [query], alpha: 3}"])).toMatchInlineSnapshot(
       `"study.yaml: unknown key "configs.v.alpha"; known: method, r, dropout, dInitial, projectionPrngKey, saveProjection, target, modulesToSave, storage, precision, gradientCheckpointing, embeddings, baseDropout, train"`,
     );
-    expect(errorOf(MINIMAL, ["configs.i={method: ia3, target: [query], feedforward: null}"])).toMatchInlineSnapshot(
+    expect(
+      await errorOf(MINIMAL, ["configs.i={method: ia3, target: [query], feedforward: null}"]),
+    ).toMatchInlineSnapshot(
       `"study.yaml: "configs.i.feedforward" is null; expected a list of module names, which may be empty, or one regular expression"`,
     );
-    expect(errorOf(MINIMAL, ["train.lr=fast"])).toMatchInlineSnapshot(
+    expect(await errorOf(MINIMAL, ["train.lr=fast"])).toMatchInlineSnapshot(
       `"study.yaml: "train.lr" is "fast"; expected number, received string"`,
     );
-    expect(errorOf(MINIMAL, ["train.schedule=linaer"])).toMatchInlineSnapshot(
+    expect(await errorOf(MINIMAL, ["train.schedule=linaer"])).toMatchInlineSnapshot(
       `"study.yaml: "train.schedule" is "linaer"; did you mean "linear"?"`,
     );
-    expect(errorOf(MINIMAL, ["configs.lora.target=null"])).toMatchInlineSnapshot(
+    expect(await errorOf(MINIMAL, ["configs.lora.target=null"])).toMatchInlineSnapshot(
       `"study.yaml: "configs.lora.target" is null; expected a list of module names or one regular expression"`,
     );
-    expect(errorOf(MINIMAL, ["seeds=[1, 1]"])).toMatchInlineSnapshot(`"study.yaml: "seeds" has duplicates: 1, 1"`);
-    expect(errorOf(MINIMAL, ["train.batchSize=1.5"])).toMatchInlineSnapshot(
+    expect(await errorOf(MINIMAL, ["seeds=[1, 1]"])).toMatchInlineSnapshot(
+      `"study.yaml: "seeds" has duplicates: 1, 1"`,
+    );
+    expect(await errorOf(MINIMAL, ["train.batchSize=1.5"])).toMatchInlineSnapshot(
       `"study.yaml: "train.batchSize" is 1.5; expected a whole number"`,
     );
-    expect(errorOf(MINIMAL, ["train.evalEvery=often"])).toMatchInlineSnapshot(
+    expect(await errorOf(MINIMAL, ["train.evalEvery=often"])).toMatchInlineSnapshot(
       `"study.yaml: "train.evalEvery" is "often"; expected "epoch", "end" or a number of steps"`,
     );
-    expect(errorOf(MINIMAL, ["base=null"])).toMatchInlineSnapshot(
+    expect(await errorOf(MINIMAL, ["base=null"])).toMatchInlineSnapshot(
       `"study.yaml: "base" is null; expected string, received null"`,
     );
-    expect(errorOf(MINIMAL, ["configs.a b={method: head}"])).toMatchInlineSnapshot(
+    expect(await errorOf(MINIMAL, ["configs.a b={method: head}"])).toMatchInlineSnapshot(
       `"study.yaml: key "a b" of "configs": use letters, digits, _ and -"`,
     );
-    expect(errorOf(MINIMAL, ["=3"])).toMatchInlineSnapshot(
+    expect(await errorOf(MINIMAL, ["=3"])).toMatchInlineSnapshot(
       `"--set =3: expected key=value, for example --set train.lr=2e-4"`,
     );
-    expect(errorOf("name: [")).toMatchInlineSnapshot(
+    expect(await errorOf("name: [")).toMatchInlineSnapshot(
       `"study.yaml: not valid YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 8"`,
     );
-    expect(() => loadStudy("planted-rnak")).toThrowErrorMatchingInlineSnapshot(
+    await expect(loadStudy("planted-rnak")).rejects.toThrowErrorMatchingInlineSnapshot(
       `[InputError: no study "planted-rnak": neither a file nor a preset; did you mean "planted-rank"?]`,
     );
-    expect(() => loadStudy("./missing.yaml")).toThrowErrorMatchingInlineSnapshot(
+    await expect(loadStudy("./missing.yaml")).rejects.toThrowErrorMatchingInlineSnapshot(
       `[InputError: ./missing.yaml: no such study file]`,
     );
   });
 });
 
 describe("how a study trains", () => {
-  it("is the same run whether the usual is said or left out, and another where something else is", () => {
+  it("is the same run whether the usual is said or left out, and another where something else is", async () => {
     const path = studyFile(MINIMAL);
-    const [plain, ...others] = [
+    const sets = [
       [],
       ["train.grouping=across", "train.optimizer=adamw", "train.decay=matrices"],
       ["train.grouping=none"],
       ["train.optimizer=sgd", "train.momentum=0.9", "train.lr=5e-4"],
       ["train.decay=all"],
       ["train.microBatch=8"],
-    ].map((set) => canonicalHash(plannedRuns(loadStudy(path, { set }))[0]!.config));
+    ];
+    const [plain, ...others] = await Promise.all(
+      sets.map(async (set) => canonicalHash(plannedRuns(await loadStudy(path, { set }))[0]!.config)),
+    );
     expect(others.map((hash) => hash === plain)).toEqual([true, false, false, false, false]);
     expect(new Set(others).size).toBe(5);
   });
@@ -162,8 +175,8 @@ describe("how a study trains", () => {
       ["configs.lora.train.optimizer=sgd", "train.betas=[0.8, 0.9]"],
       `"train.betas" is for adamw; the optimizer is sgd`,
     ],
-  ])("refuses what nothing would come of: %j", (set, message) => {
-    expect(errorOf(MINIMAL, set)).toBe(`study.yaml: config "lora": ${message}`);
+  ])("refuses what nothing would come of: %j", async (set, message) => {
+    expect(await errorOf(MINIMAL, set)).toBe(`study.yaml: config "lora": ${message}`);
   });
 
   it("says the same of pre-training", () => {
@@ -176,13 +189,15 @@ describe("how a study trains", () => {
     });
   });
 
-  it("knows its metrics by what they count", () => {
-    expect(plannedRuns(loadStudy(studyFile(MINIMAL), { set: ["metrics=[f1]"] }))[0]!.config.metrics).toEqual(["f1"]);
-    expect(errorOf(MINIMAL, ["metrics=[perplexity]"])).toBe(
+  it("knows its metrics by what they count", async () => {
+    expect(plannedRuns(await loadStudy(studyFile(MINIMAL), { set: ["metrics=[f1]"] }))[0]!.config.metrics).toEqual([
+      "f1",
+    ]);
+    expect(await errorOf(MINIMAL, ["metrics=[perplexity]"])).toBe(
       "study.yaml: the metric perplexity counts tokens, and the task sst2 has labels",
     );
-    expect(errorOf(MINIMAL, ["metrics=[f1, f1]"])).toBe(`study.yaml: "metrics" has duplicates: f1, f1`);
-    expect(errorOf(MINIMAL, ["metrics=[acuracy]"])).toContain(`did you mean "accuracy"?`);
+    expect(await errorOf(MINIMAL, ["metrics=[f1, f1]"])).toBe(`study.yaml: "metrics" has duplicates: f1, f1`);
+    expect(await errorOf(MINIMAL, ["metrics=[acuracy]"])).toContain(`did you mean "accuracy"?`);
   });
 });
 
@@ -214,18 +229,18 @@ describe("YAML that is more than a study", () => {
     ["a: \u0000", "study.yaml:1: holds a NUL byte"],
     ["null", "study.yaml: expected a map with the keys name, task, seeds, configs"],
     ["[1]", "study.yaml: expected a map with the keys name, task, seeds, configs"],
-  ])("is refused in one line (%#)", (text, message) => {
-    const line = errorOf(text);
+  ])("is refused in one line (%#)", async (text, message) => {
+    const line = await errorOf(text);
     expect(line.startsWith(message), line).toBe(true);
     expect(line.length).toBeLessThan(300);
   });
 
-  it("may use aliases, and what is set in one place changes no other", () => {
+  it("may use aliases, and what is set in one place changes no other", async () => {
     const text = MINIMAL.replace(
       "lora: { method: lora, target: [query] }",
       "lora: &lora { method: lora, target: [query], train: { lr: 1 } }\n  twin: *lora",
     );
-    const runs = plannedRuns(loadStudy(studyFile(text), { set: ["configs.twin.train.lr=2"] }));
+    const runs = plannedRuns(await loadStudy(studyFile(text), { set: ["configs.twin.train.lr=2"] }));
     expect(runs.slice(0, 2).map((run) => [run.config.name, run.config.train.lr])).toEqual([
       ["lora", 1],
       ["twin", 2],
@@ -250,15 +265,15 @@ describe("YAML that is more than a study", () => {
       "configs.lora.gradientCheckpointing=yes",
       `study.yaml: "configs.lora.gradientCheckpointing" is "yes"; expected boolean, received string`,
     ],
-  ])("refuses an assignment that says nothing (%#)", (assignment, message) => {
-    const line = errorOf(MINIMAL, [assignment]);
+  ])("refuses an assignment that says nothing (%#)", async (assignment, message) => {
+    const line = await errorOf(MINIMAL, [assignment]);
     expect(line).toContain(message);
     expect(line.length).toBeLessThan(300);
   });
 });
 
-describe("run identity", () => {
-  const config = plannedRuns(loadStudy(studyFile(MINIMAL)))[0]!.config;
+describe("run identity", async () => {
+  const config = plannedRuns(await loadStudy(studyFile(MINIMAL)))[0]!.config;
   const identity: RunIdentity = { config, seed: 1, data: "d", code: "c", device: "wasm" };
 
   it("changes with everything that can change a number and with nothing else", () => {

@@ -15,7 +15,7 @@ it("an order and initial values from outside are those that a run has", async ()
     "train={epochs: 2, batchSize: 4}",
     "configs={lora: {method: lora, r: 1, target: [query]}}",
   ];
-  const [run] = plannedRuns(loadStudy("planted", { set, seeds: [1] }));
+  const [run] = plannedRuns(await loadStudy("planted", { set, seeds: [1] }));
   const { config } = run!;
   const data = await prepareTask(config, { dataFolder: "", cacheFolder: "" }, device);
   const passes = [

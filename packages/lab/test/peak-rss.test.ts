@@ -10,7 +10,7 @@ import { adaptBase } from "../src/train/adapt.ts";
 import { TrainingStep } from "../src/train/step.ts";
 
 it("a training step runs in an arena of the planned bytes", async () => {
-  const { config, seed } = plannedRuns(loadStudy("planted")).find((run) => run.config.name === "lora")!;
+  const { config, seed } = plannedRuns(await loadStudy("planted")).find((run) => run.config.name === "lora")!;
   const device = await init({ device: "wasm", threads: 1 });
   const plan = drawnPlan(config.model!, "SEQ_CLS", { vocab: 32, positions: 8, labels: 2 });
   const step = new TrainingStep(

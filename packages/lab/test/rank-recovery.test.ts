@@ -116,7 +116,7 @@ describe("the picture of ranks", () => {
 
 describe("the planted-rank task", () => {
   const prepare = async (...set: string[]) => {
-    const { config } = plannedRuns(loadStudy("planted-rank", { set: [...SMALL, ...set] }))[0]!;
+    const { config } = plannedRuns(await loadStudy("planted-rank", { set: [...SMALL, ...set] }))[0]!;
     return { config, task: await preparePlantedRank(config.task as PlantedRankTask, config, undefined, device) };
   };
 
@@ -164,7 +164,7 @@ describe("a study on planted ranks", () => {
     const out = mkdtempSync(join(tmpdir(), "lowrank-ranks-"));
     const environment = { dataFolder: "none", cacheFolder: join(out, ".cache") };
     const store = new RunStore(out);
-    const runs = planStudy(loadStudy("planted-rank", { set: SMALL, seeds: [1] }), store, {
+    const runs = await planStudy(await loadStudy("planted-rank", { set: SMALL, seeds: [1] }), store, {
       environment,
       code: "test",
       device: device.name,

@@ -6,7 +6,7 @@ import { Dropout } from "@lowrank/nn";
 import { init, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadStudy, plannedRuns, resolveConfig } from "../src/config/load.ts";
-import type { MethodConfig } from "../src/config/study.ts";
+import type { MethodConfig, Study } from "../src/config/study.ts";
 import { methods } from "../src/methods/registry.ts";
 import type { RunResult } from "../src/store/result.ts";
 import { RunStore } from "../src/store/run-store.ts";
@@ -29,11 +29,13 @@ const SMALL = [
 let device: Device;
 let results: readonly RunResult[];
 let out: string;
+let study: Study;
 beforeAll(async () => {
+  study = await loadStudy("sst2-six", { set: SMALL });
   device = await init({ device: "wasm", threads: 1 });
   out = mkdtempSync(join(tmpdir(), "lowrank-six-"));
   const environment = { dataFolder: "none", cacheFolder: join(out, ".cache") };
-  const runs = planStudy(loadStudy("sst2-six", { set: SMALL, seeds: [1] }), new RunStore(out), {
+  const runs = await planStudy(await loadStudy("sst2-six", { set: SMALL, seeds: [1] }), new RunStore(out), {
     environment,
     code: "test",
     device: device.name,
@@ -54,16 +56,16 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => device.close());
 
-const methodOf = (name: string): MethodConfig => resolveConfig(loadStudy("sst2-six", { set: SMALL }), name).method;
+const methodOf = (name: string): MethodConfig => resolveConfig(study, name).method;
 const resultOf = (name: string): RunResult => results.find((r) => r.config === name)!;
 const detail = (name: string, proof: string): Record<string, unknown> =>
   resultOf(name).proofs.find((p) => p.name === proof)!.detail;
 
 describe("six configurations from one preset", () => {
-  it("all run, and every proof holds", () => {
+  it("all run, and every proof holds", async () => {
     expect(results.map((r) => r.config)).toEqual(["b-fp", "b-q4", "b-ada", "joint-1", "joint-2", "joint-3"]);
     expect(results.flatMap((r) => r.proofs.filter((p) => !p.holds))).toEqual([]);
-    expect(plannedRuns(loadStudy("sst2-six", { base: "x" }))).toHaveLength(30);
+    expect(plannedRuns(await loadStudy("sst2-six", { base: "x" }))).toHaveLength(30);
   });
 
   it("carry what was measured: codes, logit difference, dtypes, allocator calls, ranks, memory", () => {
@@ -106,7 +108,7 @@ describe("a switch that is off fails its proof", () => {
 
   it("four bits", async () => {
     const needs = { vocab: 64, positions: 6, labels: 2 };
-    const sizes = drawnPlan(loadStudy("sst2-six", { set: SMALL }).model!, "SEQ_CLS", needs);
+    const sizes = drawnPlan((await loadStudy("sst2-six", { set: SMALL })).model!, "SEQ_CLS", needs);
     let classifier = await drawBase(sizes, "SEQ_CLS", 1, device);
     const [full, other] = [Float64Array.of(1, 2), Float64Array.of(1, 2.1)];
     expect((await quantizationProof(classifier, methodOf("b-q4"), full, other)).holds).toBe(false);

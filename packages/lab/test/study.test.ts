@@ -34,8 +34,14 @@ afterAll(() => device.close());
 
 const temporary = (): string => mkdtempSync(join(tmpdir(), "lowrank-study-"));
 
-function plan(out: string, name: string, options: StudyOptions, data = "none", code = "test"): StudyRun[] {
-  return planStudy(loadStudy(name, options), new RunStore(out), {
+async function plan(
+  out: string,
+  name: string,
+  options: StudyOptions,
+  data = "none",
+  code = "test",
+): Promise<StudyRun[]> {
+  return planStudy(await loadStudy(name, options), new RunStore(out), {
     environment: { dataFolder: data, cacheFolder: join(out, ".cache") },
     code,
     device: device.name,
@@ -60,8 +66,8 @@ async function execute(out: string, runs: StudyRun[], data = "none"): Promise<St
 describe("a study", () => {
   it("gives the same numbers when it is run again elsewhere, and every proof holds", async () => {
     const [first, second] = [temporary(), temporary()];
-    const a = await execute(first, plan(first, "planted", { set: SMALL, seeds: [1] }));
-    const b = await execute(second, plan(second, "planted", { set: SMALL, seeds: [1] }));
+    const a = await execute(first, await plan(first, "planted", { set: SMALL, seeds: [1] }));
+    const b = await execute(second, await plan(second, "planted", { set: SMALL, seeds: [1] }));
     expect(a.failures).toEqual([]);
     expect(a.results.map((run) => run.predictions)).toEqual(b.results.map((run) => run.predictions));
     expect(a.results.flatMap((run) => run.proofs.filter((proof) => !proof.holds))).toEqual([]);
@@ -97,7 +103,7 @@ describe("a study", () => {
       "train.epochs=2",
       "configs={ia3: {method: ia3, target: [key, value, output.dense]}, outputs: {method: ia3, target: [query], feedforward: []}, vera: {method: vera, r: 4, target: all-linear}, drawn: {method: vera, r: 4, target: [query, intermediate.dense], saveProjection: false, dropout: 0.1}}",
     ];
-    const { results, failures } = await execute(out, plan(out, "planted", { set, seeds: [1] }));
+    const { results, failures } = await execute(out, await plan(out, "planted", { set, seeds: [1] }));
     expect(failures).toEqual([]);
     expect(results.flatMap((run) => run.proofs.filter((proof) => !proof.holds))).toEqual([]);
     // the head has 8·2 + 2
@@ -134,7 +140,7 @@ describe("a study", () => {
       const out = temporary();
       device.anomalyDetection = detect;
       try {
-        outcomes.push(await execute(out, plan(out, "planted", { set, seeds: [1] })));
+        outcomes.push(await execute(out, await plan(out, "planted", { set, seeds: [1] })));
       } finally {
         device.anomalyDetection = false;
       }
@@ -148,7 +154,10 @@ describe("a study", () => {
     try {
       const bad = await execute(
         out,
-        plan(out, "planted", { set: [...SMALL, "configs={bad: {method: full, train: {lr: 1e308}}}"], seeds: [1] }),
+        await plan(out, "planted", {
+          set: [...SMALL, "configs={bad: {method: full, train: {lr: 1e308}}}"],
+          seeds: [1],
+        }),
       );
       expect(bad.failures[0]!.message).toMatch(/^step \d: .+ the first non-finite value, .+, in step \d+/);
     } finally {
@@ -159,7 +168,7 @@ describe("a study", () => {
   it("finds two configs that compute the same thing", async () => {
     const out = temporary();
     const set = [...SMALL, "configs={a: {method: head}, b: {method: head, train: {lr: 3e-2}}}"];
-    const outcome = await execute(out, plan(out, "planted", { set, seeds: [1] }));
+    const outcome = await execute(out, await plan(out, "planted", { set, seeds: [1] }));
     expect(outcome.indistinguishable).toEqual([{ seed: 1, configs: ["a", "b"], identical: "logits" }]);
   });
 
@@ -173,7 +182,7 @@ describe("a study", () => {
       "train.clip=null",
       "configs={bad: {method: full, train: {lr: 1e308}}, good: {method: head}}",
     ];
-    const outcome = await execute(out, plan(out, "planted", { set, seeds: [1] }));
+    const outcome = await execute(out, await plan(out, "planted", { set, seeds: [1] }));
     expect(outcome.results.map((run) => run.config)).toEqual(["good"]);
     expect(outcome.failures[0]!.message).toMatch(
       /^step \d: the (loss|gradient norm|evaluation loss) is (NaN|Infinity); last-good\.safetensors holds step \d; --detect-anomaly names the operation$/,
@@ -186,18 +195,18 @@ describe("a study", () => {
 
   it("skips finished runs, and those of other code only with --reuse", async () => {
     const out = temporary();
-    await execute(out, plan(out, "planted", { set: SMALL, seeds: [1] }));
-    const again = await execute(out, plan(out, "planted", { set: SMALL, seeds: [1] }));
+    await execute(out, await plan(out, "planted", { set: SMALL, seeds: [1] }));
+    const again = await execute(out, await plan(out, "planted", { set: SMALL, seeds: [1] }));
     expect(again.said).toEqual([
       expect.stringMatching(/head · seed 1: already done/),
       expect.stringMatching(/lora · seed 1: already done/),
       expect.stringMatching(/full · seed 1: already done/),
     ]);
-    expect(plan(out, "planted", { set: SMALL, seeds: [1] }, "none", "new").every((run) => run.done === undefined)).toBe(
-      true,
-    );
     expect(
-      plan(out, "planted", { set: SMALL, seeds: [1] }, "none", "other").every((run) => run.done !== undefined),
+      (await plan(out, "planted", { set: SMALL, seeds: [1] }, "none", "new")).every((run) => run.done === undefined),
+    ).toBe(true);
+    expect(
+      (await plan(out, "planted", { set: SMALL, seeds: [1] }, "none", "other")).every((run) => run.done !== undefined),
     ).toBe(true);
   });
 
@@ -209,7 +218,7 @@ describe("a study", () => {
       "train.batchSize=8",
       "task.maxLength=16",
     ];
-    const runs = plan(out, "sst2", { set, seeds: [1] }, data);
+    const runs = await plan(out, "sst2", { set, seeds: [1] }, data);
     const forecast = await dryRun(runs, { dataFolder: data, cacheFolder: join(out, ".cache") }, device);
     expect(forecast.data.map(({ config, steps, runs: count, done }) => ({ config, steps, count, done }))).toEqual(
       ["head", "lora", "full"].map((config) => ({ config, steps: 3, count: 1, done: 0 })),
@@ -231,37 +240,37 @@ describe("a study", () => {
     ]);
   });
 
-  it("refuses a config that does not fit its base before anything is written", () => {
+  it("refuses a config that does not fit its base before anything is written", async () => {
     const out = temporary();
-    expect(() => plan(out, "planted", { set: [...SMALL, "configs.lora.target=[querry]"] })).toThrow(
+    await expect(plan(out, "planted", { set: [...SMALL, "configs.lora.target=[querry]"] })).rejects.toThrow(
       `config "lora": "target" "querry" matches no module; did you mean "query"?`,
     );
-    expect(() => plan(out, "planted", { set: [...SMALL, "configs.lora.target=[query, vlaue]"] })).toThrow(
+    await expect(plan(out, "planted", { set: [...SMALL, "configs.lora.target=[query, vlaue]"] })).rejects.toThrow(
       `config "lora": "target" "vlaue" matches no module; did you mean "value"?`,
     );
-    expect(() => plan(out, "planted", { set: [...SMALL, "configs.lora.exclude=[keys]"] })).toThrow(
+    await expect(plan(out, "planted", { set: [...SMALL, "configs.lora.exclude=[keys]"] })).rejects.toThrow(
       `config "lora": "exclude" "keys" matches no module; did you mean "key"?`,
     );
-    expect(() => plan(out, "planted", { set: [...SMALL, `configs.lora.target=".*X"`] })).toThrow(
+    await expect(plan(out, "planted", { set: [...SMALL, `configs.lora.target=".*X"`] })).rejects.toThrow(
       `config "lora": "target" ".*X" matches no module`,
     );
-    expect(() => plan(out, "planted", { set: [...SMALL, `configs.lora.target="("`] })).toThrow(
+    await expect(plan(out, "planted", { set: [...SMALL, `configs.lora.target="("`] })).rejects.toThrow(
       /^config "lora": target/,
     );
     // JavaScript's own matcher would take 2^60 steps
-    expect(() => plan(out, "planted", { set: [...SMALL, `configs.lora.target="(a|a|[a-z._0-9]+)+X"`] })).toThrow(
-      `config "lora": "target" "(a|a|[a-z._0-9]+)+X" matches no module`,
-    );
-    expect(() => plan(out, "planted", { set: [...SMALL, "configs.head.modules=[classifier, poler]"] })).toThrow(
+    await expect(
+      plan(out, "planted", { set: [...SMALL, `configs.lora.target="(a|a|[a-z._0-9]+)+X"`] }),
+    ).rejects.toThrow(`config "lora": "target" "(a|a|[a-z._0-9]+)+X" matches no module`);
+    await expect(plan(out, "planted", { set: [...SMALL, "configs.head.modules=[classifier, poler]"] })).rejects.toThrow(
       `config "head": there is no linear module "poler"`,
     );
-    expect(() => plan(out, "planted", { set: [...SMALL, "configs.head.modules=[poler]"] })).toThrow(
+    await expect(plan(out, "planted", { set: [...SMALL, "configs.head.modules=[poler]"] })).rejects.toThrow(
       /config "head": there is no linear module "poler"/,
     );
     expect(readdirSync(out)).toEqual([]);
   });
 
-  it("refuses a rank far above what a module can have before another config has trained", () => {
+  it("refuses a rank far above what a module can have before another config has trained", async () => {
     const out = temporary();
     for (const [set, message] of [
       ["configs={first: {method: head}, wide: {method: lora, target: [query], r: 5000}}", /^config "wide": .*5000/],
@@ -274,13 +283,16 @@ describe("a study", () => {
         /^config "wide": .*5000/,
       ],
     ] as const) {
-      const act = (): unknown => plan(out, "planted", { set: [...SMALL, set] });
-      expect(act).toThrow(InputError);
-      expect(act).toThrow(message);
+      const act = plan(out, "planted", { set: [...SMALL, set] });
+      await expect(act).rejects.toThrow(InputError);
+      await expect(act).rejects.toThrow(message);
     }
     // the widest that fits
     expect(
-      plan(out, "planted", { set: [...SMALL, "configs={wide: {method: lora, target: [query], r: 8}}"], seeds: [1] }),
+      await plan(out, "planted", {
+        set: [...SMALL, "configs={wide: {method: lora, target: [query], r: 8}}"],
+        seeds: [1],
+      }),
     ).toHaveLength(1);
     expect(readdirSync(out)).toEqual([]);
   });
@@ -293,8 +305,10 @@ describe("before the first run", () => {
       ...SMALL,
       "configs={first: {method: head}, ada: {method: adalora, target: [query], initR: 4, targetR: 2, tinit: 900, tfinal: 1}}",
     ];
-    await expect(execute(out, plan(out, "planted", { set, seeds: [1] }))).rejects.toThrow(/^config "ada": .*tinit/);
-    await expect(execute(out, plan(out, "planted", { set, seeds: [1] }))).rejects.toThrow(InputError);
+    await expect(execute(out, await plan(out, "planted", { set, seeds: [1] }))).rejects.toThrow(
+      /^config "ada": .*tinit/,
+    );
+    await expect(execute(out, await plan(out, "planted", { set, seeds: [1] }))).rejects.toThrow(InputError);
     expect(existsSync(join(out, "runs"))).toBe(false);
   });
 });
@@ -329,7 +343,7 @@ describe("a run's folder", () => {
   it("holds the base's own tokenizer, says what was drawn fresh and counts predictions by the file's rows", async () => {
     const data = writeToyData(temporary());
     const [out, checkpoint] = [temporary(), await base(data)];
-    const outcome = await execute(out, plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data), data);
+    const outcome = await execute(out, await plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data), data);
     expect(outcome.failures).toEqual([]);
     for (const [config, part] of [
       ["head", "checkpoint"],
@@ -360,13 +374,13 @@ describe("a run's folder", () => {
     }
     // another tokenizer is another run, although the vocabulary has the same size
     const ids = (runs: StudyRun[]): string[] => runs.map((run) => run.id);
-    const before = ids(plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data));
+    const before = ids(await plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data));
     copyFileSync(join(data, "bert-base-uncased-tokenizer", "tokenizer.json"), join(checkpoint, "tokenizer.json"));
     expect(
-      ids(plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data)).filter((id) => before.includes(id)),
+      ids(await plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data)).filter((id) => before.includes(id)),
     ).toEqual([]);
     rmSync(join(checkpoint, "tokenizer.json"));
-    expect(() => plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data)).toThrow(
+    await expect(plan(out, "sst2", { set, seeds: [1], base: checkpoint }, data)).rejects.toThrow(
       `${checkpoint}: there is no tokenizer.json; copy the one that this checkpoint was trained with next to it`,
     );
   });
@@ -382,7 +396,7 @@ describe("a run's folder", () => {
     const fresh = ["bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"];
     const outcome = await execute(
       out,
-      plan(out, "sst2", { set: [...set, "configs={full: {method: full}}"], seeds: [1], base: checkpoint }, data),
+      await plan(out, "sst2", { set: [...set, "configs={full: {method: full}}"], seeds: [1], base: checkpoint }, data),
       data,
     );
     expect(outcome.results.map((run) => [...run.fresh].sort())).toEqual([fresh.sort()]);
@@ -397,7 +411,7 @@ describe("a run's folder", () => {
     const {
       results: [run],
       failures,
-    } = await execute(out, plan(out, "planted", { set: [...SMALL, `configs={one: ${config}}`], seeds: [1] }));
+    } = await execute(out, await plan(out, "planted", { set: [...SMALL, `configs={one: ${config}}`], seeds: [1] }));
     expect(failures).toEqual([]);
     const folder = join(out, "runs", run!.name);
     expect(JSON.parse(readFileSync(join(folder, "adapter", "adapter_config.json"), "utf8"))).toMatchObject({
@@ -426,17 +440,19 @@ describe("a run's folder", () => {
     const options = { set: [...SMALL, "configs={head: {method: head}}"], seeds: [1] };
     const {
       results: [run],
-    } = await execute(out, plan(out, "planted", options));
+    } = await execute(out, await plan(out, "planted", options));
     const path = join(out, "runs", run!.name, "result.json");
     writeFileSync(path, readFileSync(path, "utf8").replace(/"accuracy": [0-9.]+/g, '"accuracy": 0.999'));
-    expect(() => plan(out, "planted", options)).toThrow(InputError);
-    expect(() => plan(out, "planted", options, "none", "other")).toThrow(/result\.json is not what was written/);
+    await expect(plan(out, "planted", options)).rejects.toThrow(InputError);
+    await expect(plan(out, "planted", options, "none", "other")).rejects.toThrow(
+      /result\.json is not what was written/,
+    );
   });
 });
 
 describe("the planted-rank task", () => {
-  const prepare = (set: string[] = []) => {
-    const { config } = plannedRuns(loadStudy("planted", { set: [...SMALL, ...set] }))[0]!;
+  const prepare = async (set: string[] = []) => {
+    const { config } = plannedRuns(await loadStudy("planted", { set: [...SMALL, ...set] }))[0]!;
     return preparePlantedRank(config.task as PlantedRankTask, config, undefined, device);
   };
 

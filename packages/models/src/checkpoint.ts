@@ -9,6 +9,7 @@ import {
   fields,
   flag,
   listOf,
+  name,
   oneOf,
   optional,
   text,
@@ -21,6 +22,7 @@ import { requireFamily } from "./identity.ts";
 import { requireLabelled } from "./labelled.ts";
 import { fill, type LoadOptions, type LoadReport } from "./load.ts";
 import type { ModelClass, PretrainedModel } from "./pretrained.ts";
+import type { LocateOptions } from "./places/locate.ts";
 import { placeOf } from "./places/place.ts";
 import type { Where } from "./places/url.ts";
 import { architectureFor, architectureOf, build, modelTypeOf } from "./registry.ts";
@@ -29,7 +31,7 @@ import { requireBuilt, type ConfigOverrides } from "./shared/config.ts";
 import { LABEL_OPTIONS, LABEL_SPELLINGS, type LabelOverrides } from "./shared/labels.ts";
 import { WeightsFile } from "./weights-file.ts";
 
-export interface PretrainedOptions extends LoadOptions, LabelOverrides {
+export interface PretrainedOptions extends LoadOptions, LabelOverrides, LocateOptions {
   /** Id of the padding, in place of `pad_token_id` of config.json: classifiers of causal models find the end of a text by it. */
   readonly padTokenId?: number;
 }
@@ -37,7 +39,8 @@ export interface PretrainedOptions extends LoadOptions, LabelOverrides {
 const OPTIONS = fields<PretrainedOptions & { readonly task?: string }>(
   {
     device: aDevice,
-    dtype: optional(oneOf("f64", "f32", "f16", "bf16")),
+    dtype: optional(oneOf("auto", "f64", "f32", "f16", "bf16")),
+    revision: optional(name),
     seed: optional(whole(0)),
     storage: optional(callback()),
     missing: optional(oneOf("refuse", "draw")),
@@ -97,6 +100,7 @@ export async function fromPretrained(
     problemType: problem,
     task,
     padTokenId,
+    revision,
     ...how
   } = checkOptions("fromPretrained", OPTIONS, named === undefined ? classOrOptions : options);
   if (named !== undefined && task !== undefined)
@@ -109,7 +113,9 @@ export async function fromPretrained(
     ...(problem === undefined ? {} : { problemType: problem }),
     ...(padTokenId === undefined ? {} : { padTokenId }),
   };
-  const found = await findCheckpoint(await placeOf("fromPretrained", from, "config.json"));
+  const found = await findCheckpoint(
+    await placeOf("fromPretrained", from, "config.json", revision === undefined ? {} : { revision }),
+  );
   try {
     const { where, called, config: source } = found;
     const as = named ?? architectureOf(architectureFor(source, task));
@@ -123,6 +129,7 @@ export async function fromPretrained(
     if (await file.untied(model)) model = build(as, source, { ...overrides, tieWordEmbeddings: false });
     const report = await fill(model, file, { ...how, newHead: labels !== undefined, said });
     model.origin = where;
+    model.originRevision = revision;
     return { model, report };
   } finally {
     await found.close();

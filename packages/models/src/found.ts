@@ -1,12 +1,14 @@
 /** A checkpoint as it is found: a folder with config.json, or one file that says everything. */
-import { LowrankError, quote, type RandomAccess, type TensorSource } from "@lowrank/tensor";
+import { LowrankError, quote, type Files, type RandomAccess, type TensorSource } from "@lowrank/tensor";
+import { checkOptions } from "@lowrank/tensor/check";
 import { openGguf } from "./gguf/open.ts";
 import { readConfig } from "./identity.ts";
 import { openLlama2c } from "./llama2c/open.ts";
+import { LOCATE, type LocateOptions } from "./places/locate.ts";
 import { placeOf, type Place } from "./places/place.ts";
 import type { Where } from "./places/url.ts";
 import type { ConfigSource } from "./shared/config-table.ts";
-import { openWeights, type OpenWeights } from "./weights-file.ts";
+import { openWeights, weightFiles, type OpenWeights } from "./weights-file.ts";
 
 /** To be closed by who found it. */
 export interface FoundCheckpoint {
@@ -15,9 +17,42 @@ export interface FoundCheckpoint {
   readonly called: string;
   /** As config.json has it. */
   readonly config: ConfigSource;
+  /** Names of the files that loading reads: config.json and those of the weights, or the one that is all of it. */
+  names(): Promise<readonly string[]>;
   /** Weights under Hugging Face's names. */
   weights(): Promise<TensorSource>;
   close(): Promise<void>;
+}
+
+/** A checkpoint whose config was read and of whose weights nothing was. Nothing is open. */
+export interface LocatedCheckpoint {
+  readonly where: string;
+  /** As config.json has it; of a GGUF file made of its metadata. */
+  readonly config: ConfigSource;
+  /** The place that it is in. */
+  readonly files: Files;
+  /** Names of the files that loading reads: config.json and those of the weights, or the one that is all of it. */
+  readonly names: readonly string[];
+}
+
+/**
+ * What a checkpoint is and which files it consists of, without its weights: none of them is downloaded.
+ * @param from as `fromPretrained` takes it
+ * @throws LowrankError where there is no checkpoint, or none that can be read
+ */
+export async function locateCheckpoint(from: Where, options: LocateOptions = {}): Promise<LocatedCheckpoint> {
+  const place = await placeOf(
+    "locateCheckpoint",
+    from,
+    "config.json",
+    checkOptions("locateCheckpoint", LOCATE, options),
+  );
+  const found = await findCheckpoint(place);
+  try {
+    return { where: found.where, config: found.config, files: place.files, names: await found.names() };
+  } finally {
+    await found.close();
+  }
 }
 
 /** A checkpoint whose config and headers were read, and no tensor. To be closed by who opened it. */
@@ -35,8 +70,9 @@ export interface OpenCheckpoint {
  * @param from as `fromPretrained` takes it: a folder, a file, a URL, a model of the hub, or files
  * @throws LowrankError where there is no checkpoint, or none that can be read
  */
-export async function openCheckpoint(from: Where): Promise<OpenCheckpoint> {
-  const found = await findCheckpoint(await placeOf("openCheckpoint", from, "config.json"));
+export async function openCheckpoint(from: Where, options: LocateOptions = {}): Promise<OpenCheckpoint> {
+  const how = checkOptions("openCheckpoint", LOCATE, options);
+  const found = await findCheckpoint(await placeOf("openCheckpoint", from, "config.json", how));
   try {
     const { where, config } = found;
     return { where, config, weights: await found.weights(), close: () => found.close() };
@@ -67,13 +103,20 @@ export function endOf(file: string): string {
 export async function findCheckpoint(place: Place): Promise<FoundCheckpoint> {
   const { files, file } = place;
   const gguf = await openGguf(place);
-  if (gguf !== undefined) return { ...gguf, called: gguf.name, weights: () => Promise.resolve(gguf.weights) };
+  if (gguf !== undefined)
+    return {
+      ...gguf,
+      called: gguf.name,
+      names: () => Promise.resolve([gguf.name]),
+      weights: () => Promise.resolve(gguf.weights),
+    };
   if (file === undefined) {
     let opened: OpenWeights | undefined;
     return {
       where: files.where,
       called: "model.safetensors",
       config: await readConfig(files),
+      names: async () => ["config.json", ...(await weightFiles(files))],
       weights: async () => (opened ??= await openWeights(files)).source,
       close: async () => opened?.close(),
     };
@@ -89,7 +132,14 @@ export async function findCheckpoint(place: Place): Promise<FoundCheckpoint> {
   const close = async (): Promise<void> => bytes.close?.();
   try {
     const { config, weights } = await open(bytes, where);
-    return { where, called: file, config, weights: () => Promise.resolve(weights), close };
+    return {
+      where,
+      called: file,
+      config,
+      names: () => Promise.resolve([file]),
+      weights: () => Promise.resolve(weights),
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

@@ -3,7 +3,7 @@
  * Transformer models with Hugging Face names and files.
  */
 export { fromPretrained, type Pretrained, type PretrainedOptions } from "./checkpoint.ts";
-export { openCheckpoint, type OpenCheckpoint } from "./found.ts";
+export { locateCheckpoint, openCheckpoint, type LocatedCheckpoint, type OpenCheckpoint } from "./found.ts";
 export { savePretrained, type SaveOptions } from "./save.ts";
 export * from "./families.ts";
 export type { FamilyModels } from "./family-models.ts";
@@ -80,5 +80,6 @@ export type {
   Tokenizer,
   TokenizerInput,
 } from "./tokenizer/options.ts";
+export { readTokenizerFiles } from "./tokenizer/kept-files.ts";
 export { loadTokenizer, parseTokenizer } from "./tokenizer/tokenizer.ts";
 export type { TruncationSide, TruncationStrategy } from "./tokenizer/truncation.ts";

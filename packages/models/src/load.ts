@@ -24,8 +24,8 @@ import type { WeightsFile } from "./weights-file.ts";
 
 export interface LoadOptions {
   readonly device: Device;
-  /** dtype of the weights. Default: the device's float. */
-  readonly dtype?: DType;
+  /** dtype of the weights. "auto": halves stay the halves that the file has. Default: the device's float. */
+  readonly dtype?: DType | "auto";
   /** For weights the checkpoint does not have, such as a new head. Default 0. */
   readonly seed?: number;
   /** How weights are kept, asked once the model's tree is there: `(model) => planQuantization(model).storage`. Each is turned as it is read. */
@@ -68,14 +68,23 @@ export async function fill(
   const fit = fitWeights(model, file, newHead);
   requireFit(model, file, fit, { missing, said });
   const { place } = fit;
-  const kept = storage?.(model);
-  if (kept !== undefined && typeof kept !== "function")
+  const asked = storage?.(model);
+  if (asked !== undefined && typeof asked !== "function")
     throw new LowrankError(
       "ConfigError",
-      `fromPretrained: "storage" is asked with the model and must give a function (name, weight) => dtype or format, or nothing; it gave ${quote(kept)}: say storage: () => (name) => …`,
+      `fromPretrained: "storage" is asked with the model and must give a function (name, weight) => dtype or format, or nothing; it gave ${quote(asked)}: say storage: () => (name) => …`,
     );
+  const { dtype, ...others } = options;
+  /** dtypes of halves, where those of the file count. */
+  const asStored = (name: string): DType | undefined => {
+    const at = dtype === "auto" ? place(name) : undefined;
+    return at === undefined || file.formOf(at) !== undefined ? undefined : HALVES[file.file.info(at).dtype];
+  };
+  const kept: MaterializeOptions["storage"] =
+    dtype === "auto" ? (name, weight) => asked?.(name, weight) ?? asStored(name) : asked;
+  const plain = dtype === "auto" ? undefined : dtype;
   const target = (name: string): DType => {
-    const how = kept?.(name, weights.get(name)!) ?? options.dtype ?? options.device.defaultFloat;
+    const how = kept?.(name, weights.get(name)!) ?? plain ?? options.device.defaultFloat;
     return typeof how === "string" ? how : "f32";
   };
   const turned = new Set(
@@ -99,12 +108,16 @@ export async function fill(
     return format === undefined ? undefined : loadForm(format, options.device, file.file, at, loadTarget(name));
   };
   const { fresh } = await model.materialize({
-    ...options,
+    ...others,
+    ...(plain === undefined ? {} : { dtype: plain }),
     values: { has: (name) => place(name) !== undefined, read, form },
     ...(kept === undefined ? {} : { storage: kept }),
   });
   return { fresh, unused: fit.unused, forms };
 }
+
+/** dtypes that safetensors and GGUF have halves in. */
+const HALVES: Readonly<Record<string, DType>> = { F16: "f16", BF16: "bf16" };
 
 /** The numbers as they will be kept, looked at in that form: a cast to a narrower dtype may overflow. */
 function inMemory(what: string, { dtype, shape, data }: StoredTensor, target: DType, anything: boolean): StoredTensor {

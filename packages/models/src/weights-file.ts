@@ -1,7 +1,15 @@
 /** A checkpoint's weights under the names that a model gives them, and the forms they are kept in. */
 import { endsIn, type Format } from "@lowrank/nn";
 import { FOREIGN_FILES, foreignEntries, foreignRefusal, formatOf, formats } from "@lowrank/quant";
-import { LowrankError, openShards, readTensor, SafetensorsFile, type Files, type TensorSource } from "@lowrank/tensor";
+import {
+  LowrankError,
+  openShards,
+  readTensor,
+  SafetensorsFile,
+  shardNames,
+  type Files,
+  type TensorSource,
+} from "@lowrank/tensor";
 import { ofFile } from "./places/place.ts";
 import type { PretrainedModel } from "./pretrained.ts";
 
@@ -22,27 +30,40 @@ export const pickleRefusal: string =
 /** Files that hold pickled Python objects: reading one runs whatever program is in it. */
 const PICKLED = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
 
+const [WHOLE, INDEX] = ["model.safetensors", "model.safetensors.index.json"];
+
+/** Names of the files that hold weights, the index of shards before them; none of them is looked at. @throws LowrankError as `openWeights` */
+export async function weightFiles(files: Files): Promise<readonly string[]> {
+  if (await files.exists(WHOLE)) return [WHOLE];
+  if (await files.exists(INDEX)) return [INDEX, ...(await shardNames(files))];
+  throw await withoutWeights(files);
+}
+
 /** @throws LowrankError (FileError) where there are no weights that can be read, saying what there is */
 export async function openWeights(files: Files): Promise<OpenWeights> {
-  if (await files.exists("model.safetensors")) {
-    const file = await files.open("model.safetensors");
+  if (await files.exists(WHOLE)) {
+    const file = await files.open(WHOLE);
     try {
       return { source: await SafetensorsFile.open(file), close: async () => file.close?.() };
     } catch (error) {
       await file.close?.();
-      throw ofFile(`${files.where}/model.safetensors`, error);
+      throw ofFile(`${files.where}/${WHOLE}`, error);
     }
   }
-  if (await files.exists("model.safetensors.index.json")) {
+  if (await files.exists(INDEX)) {
     const source = await openShards(files);
     return { source, close: () => source.close() };
   }
+  throw await withoutWeights(files);
+}
+
+async function withoutWeights(files: Files): Promise<LowrankError> {
   const pickled = await pickledIn(files);
   const foreign = await foreignIn(files);
-  if (foreign !== undefined) throw foreign;
-  throw new LowrankError(
+  if (foreign !== undefined) return foreign;
+  return new LowrankError(
     "FileError",
-    `${files.where}: there is no model.safetensors; ${pickled === undefined ? "give the folder of a Hugging Face checkpoint" : `${pickled} ${pickleRefusal}`}`,
+    `${files.where}: there is no ${WHOLE}; ${pickled === undefined ? "give the folder of a Hugging Face checkpoint" : `${pickled} ${pickleRefusal}`}`,
   );
 }
 

@@ -24,6 +24,8 @@ export abstract class Module {
   #label = "";
   /** Where the model was loaded from: a directory, or another name of its files. Adapters name it as their base. */
   origin: string | undefined;
+  /** The revision of it that was asked for, where it is a model of the hub. */
+  originRevision: string | undefined;
 
   /** What is true of all models like this one; undefined for modules of no known family. */
   get family(): FamilyFacts | undefined {

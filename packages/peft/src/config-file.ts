@@ -97,6 +97,8 @@ export function parseAdapterConfig(source: Readonly<Record<string, unknown>>): A
 export interface WrittenFacts {
   /** Where the base came from. Without it a file's own word stays, else null. */
   readonly baseModel?: string | undefined;
+  /** Which revision of it. */
+  readonly revision?: string | undefined;
   /** Whether the adapted layers store their weight [in, out]. */
   readonly fanInFanOut?: boolean;
 }
@@ -104,7 +106,7 @@ export interface WrittenFacts {
 /** The object to write, sorted as PEFT sorts its fields. */
 export function adapterConfigFile(
   config: AdapterConfig,
-  { baseModel, fanInFanOut }: WrittenFacts = {},
+  { baseModel, revision, fanInFanOut }: WrittenFacts = {},
 ): Record<string, unknown> {
   const { method, source } = config;
   const keys: Record<string, unknown> = {
@@ -115,6 +117,7 @@ export function adapterConfigFile(
     revision: null,
     ...source,
     ...(baseModel === undefined ? {} : { base_model_name_or_path: baseModel }),
+    ...(revision === undefined ? {} : { revision }),
     ...(fanInFanOut === undefined ? {} : { fan_in_fan_out: fanInFanOut }),
     peft_type: method.peftType,
     inference_mode: true,

@@ -20,8 +20,11 @@ export function savedConfig(
       ? { ...adapter.config, targetModules: shortestNames(targetModules, plainPaths(adapter)) }
       : adapter.config;
   const said = config.source["base_model_name_or_path"];
+  const own = baseModel === undefined && (typeof said !== "string" || said === "");
   const facts: WrittenFacts = {
-    baseModel: baseModel ?? (typeof said === "string" && said !== "" ? said : model.origin),
+    baseModel: own ? model.origin : (baseModel ?? (said as string)),
+    // of the model that was loaded, and of no other
+    ...(own ? { revision: model.originRevision } : {}),
     // one word for all layers: PEFT's is that of the last one
     fanInFanOut: [...adapter.layers.values()].at(-1)?.fanInFanOut ?? false,
   };

@@ -56,7 +56,7 @@ export {
 } from "./files/tensor-source.ts";
 export { SafetensorsFile } from "./safetensors/file.ts";
 export { writeShards, type ShardOptions } from "./safetensors/shard-writer.ts";
-export { openShards, type ShardedSource } from "./safetensors/shards.ts";
+export { openShards, shardNames, type ShardedSource } from "./safetensors/shards.ts";
 export {
   entryBytes,
   serialize,

@@ -1,11 +1,16 @@
 /** The model that a run adapts, on its device. */
-import type { LoadOptions, ModelInputs, ModelOutputs, PretrainedModel } from "@lowrank/models";
+import type { LoadOptions, LoadReport, ModelInputs, ModelOutputs, PretrainedModel } from "@lowrank/models";
 import type { Projection, Weight } from "@lowrank/nn";
 import { InvariantError, ops, withPrecision, type Device, type PrecisionPolicy, type Tensor } from "@lowrank/tensor";
 import type { ModelKind } from "./kind.ts";
 
-/** How weights are kept: what `fromPretrained` and `materialize` ask. */
-export type BaseStorage = NonNullable<LoadOptions["storage"]>;
+/** How a base's weights are kept. */
+export interface BaseStorage {
+  /** Weights that are kept otherwise than the rest, asked with the model. */
+  readonly each?: NonNullable<LoadOptions["storage"]>;
+  /** What is not said of each: at full width, or as the file has it. Default "full". */
+  readonly rest?: "full" | "file";
+}
 
 export interface NamedWeight {
   readonly name: string;
@@ -21,12 +26,20 @@ export class Base {
 
   /** Weights that the checkpoint did not hold; empty for a base that is drawn whole. */
   readonly fresh: readonly string[];
+  /** Forms of the file that weights were left in, by name: "nf4", "Q4_K". */
+  readonly forms: ReadonlyMap<string, string>;
 
-  constructor(model: PretrainedModel, kind: ModelKind, device: Device, fresh: readonly string[] = []) {
+  constructor(
+    model: PretrainedModel,
+    kind: ModelKind,
+    device: Device,
+    { fresh, forms }: Pick<LoadReport, "fresh" | "forms"> = { fresh: [], forms: new Map() },
+  ) {
     this.model = model;
     this.kind = kind;
     this.device = device;
     this.fresh = fresh;
+    this.forms = forms;
   }
 
   /** What the model gives, computed at the run's precision. */

@@ -1,11 +1,13 @@
 /** Bases with memory: drawn from a seed, or loaded from a checkpoint. The only file of the lab that knows how. */
-import { fromPretrained } from "@lowrank/models";
+import { fromPretrained, type PretrainedOptions } from "@lowrank/models";
 import type { Device } from "@lowrank/tensor";
+import { revisionOf } from "../data/location.ts";
 import { asInput, InputError } from "../errors.ts";
 import type { BaseChoice, BaseNeeds } from "../records/task.ts";
 import { Base, type BaseStorage } from "./base.ts";
+import { findBase, type BaseSource } from "./found.ts";
 import { overridesOf, type ModelKind } from "./kind.ts";
-import { baseFiles, drawnPlan, loadedPlan, shapeModel, type BasePlan } from "./plan.ts";
+import { drawnPlan, loadedPlan, shapeModel, type BasePlan } from "./plan.ts";
 
 /** A model with every weight drawn from `seed`. */
 export async function drawBase(
@@ -15,49 +17,62 @@ export async function drawBase(
   device: Device,
   storage?: BaseStorage,
 ): Promise<Base> {
+  if (storage?.rest === "file")
+    throw new InputError('"storage" is keep, and a base that is drawn has no file that it could be kept as; say f32');
   const model = shapeModel(plan);
-  const kept = storage?.(model);
+  const kept = storage?.each?.(model);
   await model.materialize({ device, seed, ...(kept === undefined ? {} : { storage: kept }) });
   return new Base(model, kind, device);
 }
 
 /**
- * The checkpoint in `folder` with the head that the task needs; what it lacks (the head, often a pooler) is drawn from `seed`.
- * Throws InputError when the folder holds something else.
+ * The checkpoint at `source` with the head that the task needs; what it lacks (the head, often a pooler) is drawn from `seed`.
+ * Throws InputError when there is something else.
  */
-export async function loadBase(
-  folder: string,
+async function loadBase(
+  source: BaseSource,
   kind: ModelKind,
   needs: BaseNeeds,
   seed: number,
   device: Device,
   storage?: BaseStorage,
 ): Promise<Base> {
-  const [configPath] = baseFiles(folder);
+  const found = await findBase(source);
   return asInput(async () => {
-    const { as, config } = loadedPlan(configPath!, kind, needs);
+    const { where } = found;
+    const { as, config } = loadedPlan(found, kind, needs);
     // tables are often padded to a round number; too small a one lacks a word
     if (config.vocabSize < needs.vocab)
       throw new InputError(
-        `${configPath}: vocab_size is ${config.vocabSize}, the tokenizer has ${needs.vocab}; the checkpoint belongs to another tokenizer`,
+        `${where}: vocab_size is ${config.vocabSize}, the tokenizer has ${needs.vocab}; the checkpoint belongs to another tokenizer`,
       );
     if (config.maxPositionEmbeddings < needs.positions)
       throw new InputError(
-        `${configPath}: max_position_embeddings is ${config.maxPositionEmbeddings}; set task.maxLength to at most that`,
+        `${where}: max_position_embeddings is ${config.maxPositionEmbeddings}; set task.maxLength to at most that`,
       );
-    const { model, report } = await fromPretrained(folder, as, {
+    const { model, report } = await fromPretrained(source.base, as, {
+      ...revisionOf(source),
       device,
       ...overridesOf(kind, needs),
       seed,
-      ...(storage === undefined ? {} : { storage }),
+      ...loadOptions(device, storage),
     });
-    const [kept] = report.forms.values();
-    if (kept !== undefined)
-      throw new InputError(
-        `${folder}: the base keeps its weights as ${kept}, and the configuration asks for another storage; say storage: ${kept}, or give the base at full width`,
-      );
-    return new Base(model, kind, device, report.fresh);
+    return new Base(model, kind, device, report);
   });
+}
+
+/** A file may keep weights in fewer bits: at full width they are decoded. */
+function loadOptions(
+  device: Device,
+  { each, rest = "full" }: BaseStorage = {},
+): Pick<PretrainedOptions, "dtype" | "storage"> {
+  if (rest === "file") return { dtype: "auto", ...(each === undefined ? {} : { storage: each }) };
+  return {
+    storage: (model) => {
+      const kept = each?.(model);
+      return (name, weight) => kept?.(name, weight) ?? device.defaultFloat;
+    },
+  };
 }
 
 /** The base of a study: the checkpoint, or one of the sizes that it gives. What a task has to learn anew is drawn from `initSeed`. */
@@ -69,7 +84,8 @@ export async function makeBase(
   device: Device,
   storage?: BaseStorage,
 ): Promise<Base> {
-  if (choice.base !== null) return loadBase(choice.base, kind, needs, initSeed, device, storage);
+  const { base: from } = choice;
+  if (from !== null) return loadBase({ ...choice, base: from }, kind, needs, initSeed, device, storage);
   const base = await drawBase(drawnPlan(choice.model!, kind, needs), kind, choice.model!.seed, device, storage);
   await base.freshHead(initSeed);
   return base;

@@ -1,13 +1,10 @@
-/** A base before it has memory: its class and its sizes, from a checkpoint's `config.json` or from the sizes that a study gives. */
-import { join } from "node:path";
-import type { ConfigSource, ModelClass, ModelConfig, PretrainedModel } from "@lowrank/models";
+/** A base before it has memory: its class and its sizes, from a checkpoint's config or from the sizes that a study gives. */
+import type { LocatedCheckpoint, ModelClass, ModelConfig, PretrainedModel } from "@lowrank/models";
 import { LowrankError, quote } from "@lowrank/tensor";
-import { parseJson } from "@lowrank/tensor/check";
 import type { ModelOptions } from "../config/study.ts";
-import { readText, statOf } from "../data/read-file.ts";
 import { InputError } from "../errors.ts";
 import type { BaseChoice, BaseNeeds } from "../records/task.ts";
-import { cut } from "../text/shown.ts";
+import { findBase } from "./found.ts";
 import { classFor, overridesOf, type ModelKind } from "./kind.ts";
 
 /** Whose sizes `model` gives where it does not say. */
@@ -41,56 +38,44 @@ function asFamily(family: string, kind: ModelKind): ModelClass {
   }
 }
 
-/** The plan of the base that a config adapts, read without weights. */
-export function planOf({ base, model }: BaseChoice, kind: ModelKind, needs: BaseNeeds): BasePlan {
-  return base === null ? drawnPlan(model!, kind, needs) : loadedPlan(baseFiles(base)[0]!, kind, needs);
+/** The plan of the base that a config adapts, read without weights. @throws InputError where there is no base that can be read */
+export async function planOf(choice: BaseChoice, kind: ModelKind, needs: BaseNeeds): Promise<BasePlan> {
+  const { base, model } = choice;
+  return base === null
+    ? drawnPlan(model!, kind, needs)
+    : loadedPlan(await findBase({ ...choice, base }), kind, needs);
 }
 
 /** Modules of the head that a base has for a task; of one that cannot be read, which is said where it is wanted, those of the usual family. */
-export function headNames(base: string | null, family: string | undefined, kind: ModelKind): readonly string[] {
+export async function headNames(
+  choice: { readonly base: string | null; readonly revision?: string | undefined },
+  family: string | undefined,
+  kind: ModelKind,
+): Promise<readonly string[]> {
   const ofFamily = (name: string): readonly string[] => asFamily(name, kind).family.heads[kind] ?? [];
+  const { base } = choice;
   try {
     return base === null
       ? ofFamily(family ?? USUAL_FAMILY)
-      : (classFor(sourceOf(baseFiles(base)[0]!), kind).family.heads[kind] ?? []);
-  } catch {
+      : (classFor((await findBase({ ...choice, base })).config, kind).family.heads[kind] ?? []);
+  } catch (error) {
+    // who waited in vain for a server is not made to wait again
+    if (error instanceof LowrankError && error.code === "NetworkError") throw error;
     return ofFamily(USUAL_FAMILY);
   }
 }
 
-const CHECKPOINT_FILES = ["config.json", "model.safetensors"];
-
-/** The files of a checkpoint that a run reads. Throws InputError naming the one that is missing. */
-export function baseFiles(folder: string): string[] {
-  return CHECKPOINT_FILES.map((name) => {
-    const path = join(folder, name);
-    if (statOf(path) === undefined)
-      throw new InputError(
-        `base checkpoint not found: ${cut(path)}; --base needs a Hugging Face folder with config.json and model.safetensors`,
-      );
-    return path;
-  });
-}
-
-/** A config.json has a few kilobytes; with the names of many labels more. */
-const LARGEST_CONFIG = 2 ** 24;
-
-function sourceOf(path: string): ConfigSource {
-  return parseJson(readText(path, LARGEST_CONFIG), path) as ConfigSource;
-}
-
-/** @param path of `config.json` */
+/** @throws InputError where the family has no such class, or the config is none of its */
 export function loadedPlan(
-  path: string,
+  { where, config: source }: Pick<LocatedCheckpoint, "where" | "config">,
   kind: ModelKind,
   needs: Pick<BaseNeeds, "labels" | "problemType" | "padTokenId">,
 ): BasePlan {
   try {
-    const source = sourceOf(path);
     const as = classFor(source, kind);
     return { as, config: as.family.parse(source, overridesOf(kind, needs)) };
   } catch (error) {
-    if (error instanceof LowrankError) throw new InputError(`${path}: ${error.message}`, { cause: error });
+    if (error instanceof LowrankError) throw new InputError(`${where}: ${error.message}`, { cause: error });
     throw error;
   }
 }

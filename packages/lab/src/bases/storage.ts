@@ -1,5 +1,5 @@
 /** From the words of a study to how weights are kept and what products compute in. */
-import { Projection, type Module } from "@lowrank/nn";
+import { Projection, type Module, type Weight } from "@lowrank/nn";
 import { planQuantization } from "@lowrank/quant";
 import { mixedBf16, mixedF16, type PrecisionPolicy } from "@lowrank/tensor";
 import type { NumericsOptions, Precision, Storage } from "../config/study.ts";
@@ -14,20 +14,43 @@ export function baseStorage(
   whole: readonly string[],
 ): BaseStorage | undefined {
   if (storage === "f32") return undefined;
-  const isWhole = (path: string): boolean => whole.some((name) => `.${path}.`.includes(`.${name}.`));
+  if (storage === "keep")
+    return {
+      rest: "file",
+      // numbers of norms and biases stay what they are at full width; modules that train are read as numbers
+      each: (model) => {
+        const full = wholeWeights(model, whole);
+        return (_name, weight) => (weight.shape.length === 2 && !full.has(weight) ? undefined : "f32");
+      },
+    };
   if (storage === "f16" || storage === "bf16") {
-    return (model) => {
-      const full = new Set([...model.namedModules()].flatMap(([path, m]) => (isWhole(path) ? m.weights() : [])));
-      // norms and biases are small and add up: they stay in f32
-      return (_name, weight) => (weight.shape.length === 2 && !full.has(weight) ? storage : undefined);
+    return {
+      each: (model) => {
+        const full = wholeWeights(model, whole);
+        // norms and biases are small and add up: they stay in f32
+        return (_name, weight) => (weight.shape.length === 2 && !full.has(weight) ? storage : undefined);
+      },
     };
   }
-  return (model) =>
-    planQuantization(model, { format: storage, embeddings, exclude: projectionsUnder(model, isWhole) }).storage;
+  return {
+    each: (model) =>
+      planQuantization(model, { format: storage, embeddings, exclude: projectionsUnder(model, whole) }).storage,
+  };
 }
 
-function projectionsUnder(model: Module, wanted: (path: string) => boolean): string[] {
-  return [...model.namedModules()].flatMap(([path, m]) => (m instanceof Projection && wanted(path) ? [path] : []));
+function isUnder(path: string, names: readonly string[]): boolean {
+  return names.some((name) => `.${path}.`.includes(`.${name}.`));
+}
+
+/** Weights of modules that train in full. */
+function wholeWeights(model: Module, whole: readonly string[]): ReadonlySet<Weight> {
+  return new Set([...model.namedModules()].flatMap(([path, m]) => (isUnder(path, whole) ? m.weights() : [])));
+}
+
+function projectionsUnder(model: Module, names: readonly string[]): string[] {
+  return [...model.namedModules()].flatMap(([path, m]) =>
+    m instanceof Projection && isUnder(path, names) ? [path] : [],
+  );
 }
 
 const POLICIES: Readonly<Record<Precision, PrecisionPolicy | undefined>> = {

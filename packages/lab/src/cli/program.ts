@@ -64,7 +64,12 @@ function addRun(program: Command, exit: Exit): void {
       parsePath("--data"),
     )
     .option("--out <dir>", "folder for runs and results (default: runs/<study>)", parsePath("--out"))
-    .option("--base <dir>", "Hugging Face checkpoint to adapt", parsePath("--base"))
+    .option(
+      "--base <source>",
+      "checkpoint to adapt: a folder, a GGUF file, a URL, or a model of the Hugging Face hub (org/name)",
+      parsePath("--base"),
+    )
+    .option("--revision <name>", "branch, tag or commit of a base at the hub", parsePath("--revision"))
     .option("--seeds <list>", "seeds to run, for example 13,42", parseSeeds)
     .option("--set <key=value>", "change one key of the study; may be repeated", collect)
     .option(

@@ -1,6 +1,7 @@
 /** `lowrank run`: from a study's name to results on disk and a table on stdout. */
 import { join, resolve } from "node:path";
 import { printable } from "@lowrank/tensor";
+import { baseWord } from "../bases/found.ts";
 import { loadStudy } from "../config/load.ts";
 import type { Study } from "../config/study.ts";
 import { dataFolder } from "../data/location.ts";
@@ -29,6 +30,7 @@ export interface RunOptions {
   readonly data?: string;
   readonly out?: string;
   readonly base?: string;
+  readonly revision?: string;
   readonly seeds?: number[];
   readonly set?: string[];
   readonly device: DeviceChoice;
@@ -47,10 +49,11 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
   const plugins = await loadPlugins(options.plugin ?? []);
   const executor = executors.get(options.executor ?? executors.names[0]!);
   const guests = guestsOf(options.sink ?? []);
-  const study = loadStudy(name, {
+  const study = await loadStudy(name, {
     set: options.set ?? [],
     seeds: options.seeds,
-    base: options.base === undefined ? undefined : resolve(options.base),
+    base: options.base === undefined ? undefined : baseWord(options.base),
+    revision: options.revision,
   });
   refuseUnused(study, options);
   const out = resolve(options.out ?? join("runs", study.name));
@@ -65,7 +68,12 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
   const code = codeVersion(plugins);
   const device = await openDevice(options);
   try {
-    const runs = planStudy(study, store, { environment, code, device: device.name, reuse: options.reuse ?? false });
+    const runs = await planStudy(study, store, {
+      environment,
+      code,
+      device: device.name,
+      reuse: options.reuse ?? false,
+    });
     if (options.dryRun === true) {
       const report = await dryRun(runs, environment, device);
       process.stdout.write(options.json === true ? `${JSON.stringify(report.data, null, 2)}\n` : `${report.text}\n`);

@@ -22,36 +22,44 @@ export interface StudyOptions {
   readonly set?: readonly string[];
   readonly seeds?: readonly number[] | undefined;
   readonly base?: string | undefined;
+  readonly revision?: string | undefined;
 }
+
+const OVERRIDES = ["seeds", "base", "revision"] as const;
 
 export interface PlannedRun {
   readonly config: ResolvedConfig;
   readonly seed: number;
 }
 
-/** The study in a YAML file, or the preset of that name. */
-export function loadStudy(nameOrFile: string, options: StudyOptions = {}): Study {
+/** The study in a YAML file, or the preset of that name. The config of its base is read, since some defaults are named after its modules. */
+export async function loadStudy(nameOrFile: string, options: StudyOptions = {}): Promise<Study> {
   const { raw, source } = studyDocument(nameOrFile);
   if (typeof raw !== "object" || raw === null || Array.isArray(raw))
     throw new InputError(`${source}: expected a map with the keys name, task, seeds, configs`);
   const set = options.set ?? [];
-  for (const key of ["seeds", "base"] as const)
+  for (const key of OVERRIDES)
     if (options[key] !== undefined && isSet(set, key))
       throw new InputError(`--${key} and --set ${key}=… contradict; one of them would be ignored`);
   const changed = applyOverrides(raw, set) as Record<string, unknown>;
-  if (options.seeds !== undefined) changed["seeds"] = options.seeds;
-  if (options.base !== undefined) changed["base"] = options.base;
-  const study = validate(studySchema({ head: headOfStudy(changed) }), changed, source);
+  for (const key of OVERRIDES) if (options[key] !== undefined) changed[key] = options[key];
+  const study = validate(studySchema({ head: await headOfStudy(changed) }), changed, source);
   check(study, source);
   return study;
 }
 
 /** Modules of the head that the study's task trains, told before the study is known to be one: some defaults are named after them. */
-function headOfStudy({ task, base, model }: Readonly<Record<string, unknown>>): readonly string[] {
+async function headOfStudy({
+  task,
+  base,
+  revision,
+  model,
+}: Readonly<Record<string, unknown>>): Promise<readonly string[]> {
   const name = (task as { name?: unknown } | null | undefined)?.name;
   const kind = typeof name === "string" && tasks.has(name) ? tasks.get(name).kind : "SEQ_CLS";
   const family = (model as { family?: unknown } | null | undefined)?.family;
-  return headNames(typeof base === "string" ? base : null, typeof family === "string" ? family : undefined, kind);
+  const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
+  return headNames({ base: text(base) ?? null, revision: text(revision) }, text(family), kind);
 }
 
 function studyDocument(nameOrFile: string): { raw: unknown; source: string } {
@@ -78,10 +86,10 @@ function check(study: Study, source: string): void {
     throw new InputError(`${source}: "base" and "model" exclude one another; the checkpoint brings its own sizes`);
   }
   if (study.base === undefined && study.model === undefined) {
-    throw new InputError(
-      `${source}: a base is needed: --base DIR with a checkpoint, or "model" sizes for a random one`,
-    );
+    throw new InputError(`${source}: a base is needed: --base with a checkpoint, or "model" sizes for a random one`);
   }
+  if (study.revision !== undefined && study.base === undefined)
+    throw new InputError(`${source}: "revision" is of a base at the hub, and there is no "base"; leave it out`);
   checkTask(study, source);
   const runs = study.seeds.length * Object.keys(study.configs).length;
   if (runs > MOST_RUNS)
@@ -131,9 +139,9 @@ function trainTrouble(train: TrainOptions, known: readonly string[], said: objec
 }
 
 /** What the task says of the rest of the study, and the metrics that are asked for. */
-function checkTask({ task: options, base, model, metrics: asked = [] }: Study, source: string): void {
+function checkTask({ task: options, base, revision, model, metrics: asked = [] }: Study, source: string): void {
   const task = tasks.get(options.name);
-  const wrong = task.check?.(options, { base: base ?? null, model: model ?? null });
+  const wrong = task.check?.(options, { base: base ?? null, revision, model: model ?? null });
   if (wrong !== undefined) throw new InputError(`${source}: ${wrong}`);
   if (new Set(asked).size !== asked.length)
     throw new InputError(`${source}: "metrics" has duplicates: ${asked.join(", ")}`);
@@ -161,6 +169,7 @@ export function resolveConfig(study: Study, name: string): ResolvedConfig {
     name,
     task: study.task,
     base: study.base ?? null,
+    ...(study.revision === undefined ? {} : { revision: study.revision }),
     model: study.model ?? null,
     ...(study.metrics === undefined ? {} : { metrics: study.metrics }),
     method: { ...withoutUsualMethod(method), train: {} },

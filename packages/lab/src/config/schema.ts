@@ -42,6 +42,7 @@ export function studySchema(facts: MethodFacts): z.ZodType<Study> {
       .min(1)
       .optional(),
     base: z.string().min(1).optional(),
+    revision: z.string().min(1).optional(),
     model: model.optional(),
     seeds: z.array(seed).min(1).max(1000),
     train: trainOverrides.default({}),

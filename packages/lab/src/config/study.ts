@@ -47,8 +47,11 @@ export interface EarlyStopOptions {
 
 export type TrainOverrides = { readonly [K in keyof TrainOptions]?: TrainOptions[K] | undefined };
 
-/** How the frozen base is kept: at full width, in half precision, or quantized (bitsandbytes' formats, double quantization on). */
-export type Storage = "f32" | "f16" | "bf16" | "nf4" | "fp4" | "int8";
+/**
+ * How the frozen base is kept: as its file has it (GGUF blocks, bitsandbytes' codes, halves), at full width, in half precision, or quantized
+ * (bitsandbytes' formats, double quantization on).
+ */
+export type Storage = "keep" | "f32" | "f16" | "bf16" | "nf4" | "fp4" | "int8";
 
 /** What products compute in. `mixed-f16` scales the loss. */
 export type Precision = "f32" | "mixed-f16" | "mixed-bf16";
@@ -101,8 +104,10 @@ export interface Study {
   readonly task: TaskOptions;
   /** Metrics by name; absent: the task's own. */
   readonly metrics?: readonly string[] | undefined;
-  /** Folder of a Hugging Face checkpoint. */
+  /** A checkpoint as `fromPretrained` takes it: a folder, a file, a URL, a model of the hub. */
   readonly base?: string | undefined;
+  /** Of a model of the hub. */
+  readonly revision?: string | undefined;
   readonly model?: ModelOptions | undefined;
   readonly seeds: readonly number[];
   readonly train: TrainOverrides;
@@ -114,6 +119,8 @@ export interface ResolvedConfig {
   readonly name: string;
   readonly task: Study["task"];
   readonly base: string | null;
+  /** Of a model of the hub, where the study says one. */
+  readonly revision?: string;
   readonly model: ModelOptions | null;
   /** Absent: the task's own. */
   readonly metrics?: readonly string[];

@@ -39,3 +39,8 @@ export function hashFiles(paths: readonly string[]): string {
   }
   return hash.digest("hex");
 }
+
+/** The option of the packages for a revision that need not be said. */
+export function revisionOf({ revision }: { readonly revision?: string | undefined }): { readonly revision?: string } {
+  return revision === undefined ? {} : { revision };
+}

@@ -20,8 +20,10 @@ export interface Sst2 {
 
 export interface Sst2Options {
   readonly dataFolder: string;
-  /** Folder of the checkpoint whose tokenizer is used; null: the data folder's. */
+  /** The checkpoint whose tokenizer is used; null: the data folder's. */
   readonly base: string | null;
+  /** Of a base of the hub. */
+  readonly revision?: string | undefined;
   readonly cacheFolder: string;
   /** Longest sequence, special tokens included. */
   readonly maxLength: number;
@@ -37,7 +39,7 @@ export async function loadSst2(options: Sst2Options): Promise<Sst2> {
   const files = ["train.tsv", "dev.tsv"].map((file) => requireFile(options.dataFolder, "sst2-glue", file));
   sayMarks(files, options.say);
   const folder = tokenizerFolder(options.dataFolder, options.base);
-  const tokenizer = await loadWordTokenizer(folder);
+  const tokenizer = await loadWordTokenizer(folder, options.revision);
   const split = (path: string, limit: number | undefined): ClassificationSet => {
     const rows = readLabelledTsv(path, 2);
     const key = JSON.stringify(["sst2", 2, hashFiles([path]), tokenizer.identity, options.maxLength]);
@@ -53,14 +55,18 @@ export async function loadSst2(options: Sst2Options): Promise<Sst2> {
     dev: split(files[1]!, options.devLimit),
     tokenizer,
     tokenizerFolder: folder,
-    identity: sst2Identity(options),
+    identity: await sst2Identity(options),
   };
 }
 
 /** Identity without reading more than the bytes: what a run id depends on. */
-export function sst2Identity({ dataFolder, base }: Pick<Sst2Options, "dataFolder" | "base">): string {
+export async function sst2Identity({
+  dataFolder,
+  base,
+  revision,
+}: Pick<Sst2Options, "dataFolder" | "base" | "revision">): Promise<string> {
   const files = ["train.tsv", "dev.tsv"].map((file) => requireFile(dataFolder, "sst2-glue", file));
-  return `${hashFiles(files)}/${tokenizerIdentity(tokenizerFolder(dataFolder, base))}`;
+  return `${hashFiles(files)}/${await tokenizerIdentity(tokenizerFolder(dataFolder, base), revision)}`;
 }
 
 /** `[CLS] ids… [SEP]`, cut at `maxLength` with both kept, as Hugging Face truncates. */

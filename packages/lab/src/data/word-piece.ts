@@ -1,11 +1,12 @@
 /** The tokenizer that texts of studies and pre-training go through: ids in bulk, without special tokens; its files, and whose they are. */
-import { copyFileSync, existsSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { loadTokenizer } from "@lowrank/models";
+import { loadTokenizer, readTokenizerFiles } from "@lowrank/models";
 import { parseJson } from "@lowrank/tensor/check";
+import { canonicalHash } from "../config/canonical.ts";
 import { asInput, InputError } from "../errors.ts";
-import { hashFiles, requireFile } from "./location.ts";
-import { readText } from "./read-file.ts";
+import { hashFiles, requireFile, revisionOf } from "./location.ts";
+import { readText, statOf } from "./read-file.ts";
 
 export interface SpecialIds {
   readonly pad: number;
@@ -26,31 +27,37 @@ export interface WordTokenizer {
 const TOKENIZER_FOLDER = "bert-base-uncased-tokenizer";
 const TOKENIZER = "tokenizer.json";
 const TOKENIZER_CONFIG = "tokenizer_config.json";
-/** What a tokenizer consists of in a folder of Hugging Face; only the first is needed. `vocab.txt` says again what is in it. */
+/** What a tokenizer consists of in a folder of Hugging Face; only the first is needed. */
 const READ_FILES = [TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json"];
-const TOKENIZER_FILES = [...READ_FILES, "vocab.txt"];
 /** Templates of chats make it long. */
 const LARGEST_CONFIG = 2 ** 24;
 
-/** A checkpoint is read with its own tokenizer; a base that is made from a seed takes bert-base-uncased's from the data folder. */
+/** Where the tokenizer is: a checkpoint is read with its own; a base that is made from a seed takes bert-base-uncased's from the data folder. */
 export function tokenizerFolder(dataFolder: string, base: string | null): string {
-  if (base === null) return dirname(requireFile(dataFolder, TOKENIZER_FOLDER, TOKENIZER));
-  if (!existsSync(join(base, TOKENIZER)))
+  return base ?? dirname(requireFile(dataFolder, TOKENIZER_FOLDER, TOKENIZER));
+}
+
+/** Content of a tokenizer: what token caches and run ids depend on. @param from as `loadTokenizer` takes it */
+export async function tokenizerIdentity(from: string, revision?: string): Promise<string> {
+  if (statOf(join(from, TOKENIZER)) !== undefined)
+    return hashFiles(READ_FILES.map((name) => join(from, name)).filter((path) => existsSync(path)));
+  return canonicalHash([...(await filesOf(from, revision))]);
+}
+
+/** The files of a tokenizer, wherever it is. @throws InputError where there is none */
+async function filesOf(from: string, revision: string | undefined): Promise<ReadonlyMap<string, string>> {
+  const files = await asInput(() => readTokenizerFiles(from, revisionOf({ revision })));
+  if (files.size === 0)
     throw new InputError(
-      `${base}: there is no ${TOKENIZER}; copy the one that this checkpoint was trained with next to it, since the ids of another vocabulary mean other words`,
+      `${from}: there is no ${TOKENIZER}; copy the one that this checkpoint was trained with next to it, since the ids of another vocabulary mean other words`,
     );
-  return base;
+  return files;
 }
 
-/** Content of the tokenizer in a folder: what token caches and run ids depend on. */
-export function tokenizerIdentity(folder: string): string {
-  return hashFiles(READ_FILES.map((name) => join(folder, name)).filter((path) => existsSync(path)));
-}
-
-/** The tokenizer in `folder`. Throws InputError for anything but a BERT tokenizer. */
-export async function loadWordTokenizer(folder: string): Promise<WordTokenizer> {
+/** The tokenizer at `folder`. Throws InputError for anything but a BERT tokenizer. */
+export async function loadWordTokenizer(folder: string, revision?: string): Promise<WordTokenizer> {
   const path = join(folder, TOKENIZER);
-  const tokenizer = await asInput(() => loadTokenizer(folder));
+  const tokenizer = await asInput(() => loadTokenizer(folder, revisionOf({ revision })));
   const id = (token: string): number => {
     const found = tokenizer.idOf(token);
     if (found === undefined)
@@ -61,26 +68,40 @@ export async function loadWordTokenizer(folder: string): Promise<WordTokenizer> 
     encode: (text) => tokenizer.encode(text, { specialTokens: false }).ids,
     special: { pad: id("[PAD]"), cls: id("[CLS]"), sep: id("[SEP]"), mask: id("[MASK]") },
     vocabSize: tokenizer.vocabSize,
-    identity: tokenizerIdentity(folder),
+    identity: await tokenizerIdentity(folder, revision),
   };
 }
 
-/** Copies the tokenizer of one folder into another, which then can be used by itself: transformers makes up an empty one where there is none. */
-export function copyTokenizer(from: string, to: string): void {
-  for (const file of TOKENIZER_FILES) if (existsSync(join(from, file))) copyFileSync(join(from, file), join(to, file));
+/**
+ * Copies a tokenizer into a folder, which then can be used by itself: transformers makes up an empty one where there is none. That of a GGUF file
+ * is written as the files that it comes to.
+ */
+export async function copyTokenizer(from: string, to: string, revision?: string): Promise<void> {
+  for (const [name, text] of await filesOf(from, revision)) writeFileSync(join(to, name), text);
   const config = existsSync(join(to, TOKENIZER_CONFIG))
     ? parseJson(readText(join(to, TOKENIZER_CONFIG), LARGEST_CONFIG), join(from, TOKENIZER_CONFIG))
     : {};
   if (typeof config !== "object" || config === null || "tokenizer_class" in config) return;
+  const { idOf } = await known(to);
   // without a class transformers asks config.json, which an adapter's folder has not
   const named = {
-    cls_token: "[CLS]",
-    mask_token: "[MASK]",
-    pad_token: "[PAD]",
-    sep_token: "[SEP]",
-    unk_token: "[UNK]",
+    ...Object.fromEntries(Object.entries(BERT_TOKENS).filter(([, token]) => idOf(token) !== undefined)),
     ...config,
     tokenizer_class: "PreTrainedTokenizerFast",
   };
   writeFileSync(join(to, TOKENIZER_CONFIG), `${JSON.stringify(named, null, 2)}\n`);
+}
+
+/** What transformers takes for special without being told, in a vocabulary of BERT's. */
+const BERT_TOKENS = {
+  cls_token: "[CLS]",
+  mask_token: "[MASK]",
+  pad_token: "[PAD]",
+  sep_token: "[SEP]",
+  unk_token: "[UNK]",
+};
+
+async function known(folder: string): Promise<{ idOf(token: string): number | undefined }> {
+  const tokenizer = await asInput(() => loadTokenizer(folder));
+  return { idOf: (token) => tokenizer.idOf(token) };
 }

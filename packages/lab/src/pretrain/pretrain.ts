@@ -223,7 +223,7 @@ async function publish(
   numbers: Record<string, number>,
 ): Promise<void> {
   await savePretrained(base.model, context.out);
-  copyTokenizer(tokenizerFolder(context.dataFolder, null), context.out);
+  await copyTokenizer(tokenizerFolder(context.dataFolder, null), context.out);
   writeFileSync(
     join(context.out, "pretraining.json"),
     `${JSON.stringify({ config, minutes: context.minutes ?? null, ...numbers, machine: context.machine }, null, 2)}\n`,

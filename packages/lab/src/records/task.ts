@@ -23,9 +23,11 @@ export interface TaskEnvironment {
   readonly say?: ((line: string) => void) | undefined;
 }
 
-/** The base that a study adapts: a checkpoint's folder, or the sizes of one that is drawn. */
+/** The base that a study adapts: a checkpoint as `fromPretrained` takes it, or the sizes of one that is drawn. */
 export interface BaseChoice {
   readonly base: string | null;
+  /** Of a model of the hub. */
+  readonly revision?: string | undefined;
   readonly model: ModelOptions | null;
 }
 
@@ -65,7 +67,7 @@ export interface TaskData {
   readonly dev: Examples;
   /** Sequences are padded to a multiple of this. */
   readonly multiple: number;
-  /** Folder with the files of the tokenizer, where texts were read. */
+  /** Where the tokenizer is, where texts were read: a folder, or the base, whatever it is. */
   readonly tokenizerFolder?: string;
   /** A fresh copy of the base; values that it does not bring, a head above all, are drawn from `initSeed`. Default storage: f32. */
   base(initSeed: number, storage?: BaseStorage): Promise<Base>;
@@ -107,8 +109,8 @@ export interface Task<O extends TaskOptions = TaskOptions, D extends TaskData = 
   least(options: O): LeastNeeds;
   /** Options as they make two runs the same run: without paths of files, whose content `identity` has. Absent: all of them. */
   comparable?(options: O): object;
-  /** Content of all data that a run reads; part of the run's id. Cheap: no tokenizing, no device. */
-  identity(options: O, environment: TaskEnvironment, base: string | null): string;
+  /** Content of all data that a run reads; part of the run's id. Cheap: no tokenizing, no device. @param revision of a base of the hub */
+  identity(options: O, environment: TaskEnvironment, base: string | null, revision?: string): string | Promise<string>;
   /** Reads or makes the data. */
   data(options: O, choice: BaseChoice, environment: TaskEnvironment, device: Device): Promise<D>;
   /** Of a batch: the training objective, its mean over targets that count, or its sum. */

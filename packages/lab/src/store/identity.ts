@@ -21,7 +21,7 @@ export interface RunIdentity {
   readonly device: string;
 }
 
-/** SHA-256 of the identity, hex. The base folder's path does not count, its content is in `data`. */
+/** SHA-256 of the identity, hex. Where the base is does not count, its content is in `data`. */
 export function runId(identity: RunIdentity): string {
   const { config, ...rest } = identity;
   return canonicalHash({ ...rest, config: comparable(config) });
@@ -46,8 +46,10 @@ function comparable(config: ResolvedConfig): unknown {
     Object.entries((config.method as unknown as Record<string, object>)[key] ?? {}),
   ]);
   const task = tasks.has(config.task.name) ? tasks.get(config.task.name) : undefined;
+  // which revision it was says its content too
+  const { revision: _, ...said } = config;
   return {
-    ...config,
+    ...said,
     task: task?.comparable?.(config.task) ?? config.task,
     base: config.base === null ? null : "by content",
     method: { ...config.method, ...Object.fromEntries(lists) },

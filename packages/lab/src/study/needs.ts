@@ -15,8 +15,16 @@ export function deviceBytes(device: string): number {
   return device === "wasm" ? 4 * GIB : 256 * GIB;
 }
 
-/** Bytes of a frozen weight, without scales. */
-const STORED: Readonly<Record<Storage, number>> = { f32: 4, f16: 2, bf16: 2, int8: 1, nf4: 0.5, fp4: 0.5 };
+/** Bytes of a frozen weight, without scales. What a file keeps has a quarter of a byte at least, in GGUF's two-bit blocks. */
+const STORED: Readonly<Record<Storage, number>> = {
+  keep: 0.25,
+  f32: 4,
+  f16: 2,
+  bf16: 2,
+  int8: 1,
+  nf4: 0.5,
+  fp4: 0.5,
+};
 /** A weight that trains, its gradient and Adam's two moments, each f32. */
 const TRAINED = 16;
 

@@ -10,7 +10,7 @@ import { runId, runName, studyCellId } from "../store/identity.ts";
 import type { RunResult } from "../store/result.ts";
 import type { RunStore } from "../store/run-store.ts";
 import type { TaskEnvironment } from "../records/task.ts";
-import { dataIdentity, taskOf } from "../tasks/prepare.ts";
+import { dataIdentity, identityOfBase, taskOf } from "../tasks/prepare.ts";
 import type { RunRequest } from "../train/request.ts";
 import { methods } from "../methods/registry.ts";
 import { requireBaseMemory, requireMemory, requireTrainingMemory } from "./needs.ts";
@@ -30,15 +30,17 @@ export interface PlanOptions {
 }
 
 /** All runs of the study in execution order. Throws InputError for a config that cannot fit its base, before anything is written. */
-export function planStudy(study: Study, store: RunStore, options: PlanOptions): StudyRun[] {
+export async function planStudy(study: Study, store: RunStore, options: PlanOptions): Promise<StudyRun[]> {
   const known = options.reuse
     ? new Map(store.all().map((result) => [result.cell, result]))
     : new Map<string, RunResult>();
-  for (const name of Object.keys(study.configs)) checkConfig(resolveConfig(study, name), options.device);
+  const configs = Object.keys(study.configs).map((name) => resolveConfig(study, name));
+  for (const config of configs) await checkConfig(config, options.device);
+  const base = await identityOfBase(configs[0]!);
   const identities = new Map<string, string>();
+  for (const config of configs) identities.set(config.name, await dataIdentity(config, options.environment, base));
   return plannedRuns(study).map(({ config, seed }: PlannedRun) => {
-    const data = identities.get(config.name) ?? dataIdentity(config, options.environment);
-    identities.set(config.name, data);
+    const data = identities.get(config.name)!;
     const identity = { config, seed, data, code: options.code, device: options.device };
     const id = runId(identity);
     const cell = studyCellId(identity);
@@ -53,13 +55,13 @@ export function planStudy(study: Study, store: RunStore, options: PlanOptions): 
 }
 
 /** Memory, targets, patterns, module names and ranks against the base's layers. */
-function checkConfig(config: ResolvedConfig, device: string): void {
+async function checkConfig(config: ResolvedConfig, device: string): Promise<void> {
   const { train, method: options } = config;
   const method = methods.get(options.method);
   const task = taskOf(config);
   const where = `config "${config.name}"`;
   const least = task.least(config.task);
-  const plan = planOf(config, task.kind, least);
+  const plan = await planOf(config, task.kind, least);
   try {
     const shape = shapeOf(shapeModel(plan), task.kind);
     requireBaseMemory(shape, options.storage, device);

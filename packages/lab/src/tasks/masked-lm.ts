@@ -44,13 +44,13 @@ export const maskedLm: Task<MaskedLmTask, TaskData> = {
   metrics: ["perplexity"],
   readsFiles: true,
   least: () => ({ vocab: 1, positions: 1, labels: 2 }),
-  identity({ sources }, { dataFolder }, base) {
+  async identity({ sources }, { dataFolder }, base, revision) {
     const data = [corpusIdentity({ dataFolder, sources }), heldOutIdentity(dataFolder)];
-    return `${data.join("/")}/${tokenizerIdentity(tokenizerFolder(dataFolder, base))}`;
+    return `${data.join("/")}/${await tokenizerIdentity(tokenizerFolder(dataFolder, base), revision)}`;
   },
   async data({ sources, length, megabytes, masking }, choice, environment, device) {
     const folder = tokenizerFolder(environment.dataFolder, choice.base);
-    const tokenizer = await loadWordTokenizer(folder);
+    const tokenizer = await loadWordTokenizer(folder, choice.revision);
     const reading = { ...environment, sources, length, megabytes };
     const options = { special: tokenizer.special, vocabSize: tokenizer.vocabSize, probability: masking };
     const needs = { vocab: tokenizer.vocabSize, positions: length, labels: 2 };

@@ -1,8 +1,7 @@
 /** From a resolved config to its task, its data, and the identity of that. */
 import type { Device } from "@lowrank/tensor";
-import { baseFiles } from "../bases/plan.ts";
+import { baseIdentity } from "../bases/found.ts";
 import type { ResolvedConfig } from "../config/study.ts";
-import { hashFiles } from "../data/location.ts";
 import { metrics } from "../metrics/registry.ts";
 import type { Metric } from "../records/metric.ts";
 import type { Task, TaskData, TaskEnvironment } from "../records/task.ts";
@@ -22,8 +21,20 @@ export function prepareTask(config: ResolvedConfig, environment: TaskEnvironment
   return taskOf(config).data(config.task, config, environment, device);
 }
 
-/** Content of everything a run of this config reads; part of the run id. Cheap: no tokenizing, no device. */
-export function dataIdentity(config: ResolvedConfig, environment: TaskEnvironment): string {
-  const base = config.base === null ? "random" : hashFiles(baseFiles(config.base));
-  return `${taskOf(config).identity(config.task, environment, config.base)}/${base}`;
+/** Content of the base of a config, which all configs of a study share. */
+export async function identityOfBase(config: Pick<ResolvedConfig, "base" | "revision">): Promise<string> {
+  const { base } = config;
+  return base === null ? "random" : baseIdentity({ ...config, base });
+}
+
+/**
+ * Content of everything a run of this config reads; part of the run id. Cheap: no tokenizing, no device.
+ * @param base identity of the base
+ */
+export async function dataIdentity(
+  config: ResolvedConfig,
+  environment: TaskEnvironment,
+  base: string,
+): Promise<string> {
+  return `${await taskOf(config).identity(config.task, environment, config.base, config.revision)}/${base}`;
 }

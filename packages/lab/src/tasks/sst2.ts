@@ -29,11 +29,12 @@ export const sst2: Task<Sst2Task, TaskData> = {
   readsFiles: true,
   // the tokenizer's vocabulary is not known yet: what is asked for here is the least
   least: () => ({ vocab: 1, positions: 1, labels: LABELS }),
-  identity: (_, environment, base) => sst2Identity({ ...environment, base }),
+  identity: (_, environment, base, revision) => sst2Identity({ ...environment, base, revision }),
   async data(task, choice, environment, device) {
     const { train, dev, tokenizer, tokenizerFolder } = await loadSst2({
       ...environment,
       base: choice.base,
+      revision: choice.revision,
       maxLength: task.maxLength,
       trainLimit: task.trainLimit,
       devLimit: task.devLimit,

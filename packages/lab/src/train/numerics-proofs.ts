@@ -1,5 +1,5 @@
 /** Proofs that storage and precision were on where the config says so, and off where they were not asked for. */
-import { Embedding, Projection, type Dropout } from "@lowrank/nn";
+import { Embedding, Projection, type Dropout, type Module, type Weight } from "@lowrank/nn";
 import { codesPerBlock, FourBitWeight, quantizedModules } from "@lowrank/quant";
 import type { DType, DTypeTrace } from "@lowrank/tensor";
 import type { MethodConfig } from "../config/study.ts";
@@ -19,6 +19,7 @@ export async function quantizationProof(
 ): Promise<Proof> {
   const modules = quantizedModules(base.model);
   const bytes = modules.reduce((sum, m) => sum + m.bytes, 0);
+  if (method.storage === "keep") return keptProof(base);
   if (!isQuantized(method.storage))
     return {
       name: "quantization",
@@ -73,8 +74,47 @@ export function baseDropoutProof(places: readonly Dropout[], { baseDropout }: Me
   ];
 }
 
-/** The dtypes that the training step's graph really has. */
-export function dtypeProof(trace: DTypeTrace | undefined, method: MethodConfig): Proof {
+/** Every weight that its file has in a form is in that form, no other is in any; and what that comes to. */
+function keptProof({ model, forms }: Base): Proof {
+  const kept: Record<string, number> = {};
+  const seen = new Set<Weight>();
+  let [bytes, other]: [number, string | undefined] = [0, undefined];
+  for (const [name, weight] of model.namedWeights()) {
+    // one that stands in two places is the first one's
+    if (seen.has(weight)) continue;
+    seen.add(weight);
+    const how = weight.form?.kind ?? weight.parameter.dtype;
+    kept[how] = (kept[how] ?? 0) + 1;
+    bytes += weight.bytes;
+    if (weight.form?.kind !== forms.get(name)) other ??= name;
+  }
+  return {
+    name: "quantization",
+    holds: other === undefined,
+    detail: { storage: "keep", kept, bytes, ...(other === undefined ? {} : { other }) },
+  };
+}
+
+const NARROW: readonly DType[] = ["u8", "f16", "bf16"];
+
+/** Narrow dtypes that frozen layers of a model are kept in; codes of forms are bytes. */
+export function narrowDTypes(model: Module): DType[] {
+  const found = [...model.namedModules()].flatMap(([, m]): DType[] => {
+    if (!(m instanceof Projection) || m.weight.trainable) return [];
+    const dtype = m.weight.form === undefined ? m.weight.parameter.dtype : "u8";
+    return NARROW.includes(dtype) ? [dtype] : [];
+  });
+  return [...new Set(found)];
+}
+
+/** Narrow dtypes that products are expected to read weights from. */
+function expected({ storage }: MethodConfig, kept: readonly DType[]): readonly DType[] {
+  if (storage === "keep") return kept;
+  return storage === "f32" ? [] : [isQuantized(storage) ? "u8" : (storage as DType)];
+}
+
+/** The dtypes that the training step's graph really has. @param kept narrow dtypes that a base has which is kept as its file is */
+export function dtypeProof(trace: DTypeTrace | undefined, method: MethodConfig, kept: readonly DType[] = []): Proof {
   if (trace === undefined)
     return {
       name: "dtypes",
@@ -86,13 +126,13 @@ export function dtypeProof(trace: DTypeTrace | undefined, method: MethodConfig):
     trace.products.filter(test).reduce((sum, p) => sum + p.count, 0);
   const all = count(() => true);
   const inHalf = count((p) => p.operands.every((d) => d === half));
-  const narrow = (isQuantized(method.storage) ? "u8" : method.storage) as DType;
-  const fromNarrow = narrow === "f32" ? 0 : count((p) => p.stored.includes(narrow));
-  const strange = narrow === "f32" ? count((p) => p.stored.some((d) => d === "u8" || d === "f16" || d === "bf16")) : 0;
+  const narrow = expected(method, kept);
+  const fromNarrow = count((p) => p.stored.some((dtype) => dtype !== undefined && narrow.includes(dtype)));
+  const strange = count((p) => p.stored.some((dtype) => dtype !== undefined && NARROW.includes(dtype)));
   // attention's scores and an allocator's own products stay at full precision; everything a layer multiplies is in half
   const holds =
     (half === undefined ? count((p) => p.operands.some((d) => d === "f16" || d === "bf16")) === 0 : inHalf > all / 2) &&
-    (narrow === "f32" ? strange === 0 : fromNarrow > 0);
+    (narrow.length === 0 ? strange === 0 : fromNarrow > 0);
   return {
     name: "dtypes",
     holds,
@@ -103,7 +143,7 @@ export function dtypeProof(trace: DTypeTrace | undefined, method: MethodConfig):
       reductions: trace.reductions,
       inHalf,
       ofAll: all,
-      weightsReadFrom: narrow,
+      weightsReadFrom: method.storage === "keep" ? narrow.join(", ") || "f32" : (narrow[0] ?? "f32"),
       productsReadingThem: fromNarrow,
     },
   };

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { AllocationRecord } from "@lowrank/peft";
 import { copyTokenizer } from "../data/word-piece.ts";
+import type { ResolvedConfig } from "../config/study.ts";
 import type { TaskData } from "../records/task.ts";
 import type { Proof, RunResult } from "../store/result.ts";
 import { BASE, type RunFolder } from "../store/run-store.ts";
@@ -49,7 +50,7 @@ export async function publishRun(
   };
   // from here on the adapter may be smaller than what was trained
   await adapted.save(folder.path, trained.allocation);
-  keepTokenizer(data, folder);
+  await keepTokenizer(data, config, folder);
   folder.remove(LAST_GOOD);
   const seconds = {
     total: (performance.now() - started) / 1000,
@@ -96,9 +97,14 @@ export async function publishRun(
 }
 
 /** Beside the adapter or the checkpoint, so that either can be used by itself. */
-function keepTokenizer({ tokenizerFolder }: TaskData, folder: RunFolder): void {
+async function keepTokenizer(
+  { tokenizerFolder: from }: TaskData,
+  { base, revision }: Pick<ResolvedConfig, "base" | "revision">,
+  folder: RunFolder,
+): Promise<void> {
   for (const part of ["adapter", BASE, "checkpoint"])
-    if (tokenizerFolder !== undefined && folder.has(part)) copyTokenizer(tokenizerFolder, join(folder.path, part));
+    if (from !== undefined && folder.has(part))
+      await copyTokenizer(from, join(folder.path, part), from === base ? revision : undefined);
 }
 
 /** Trained values that the final function uses: those of ranks that were not kept do nothing. */

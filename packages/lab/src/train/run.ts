@@ -3,7 +3,7 @@
  */
 import type { AllocationRecord } from "@lowrank/peft";
 import type { Proof, RunResult } from "../store/result.ts";
-import { dtypeProof } from "./numerics-proofs.ts";
+import { dtypeProof, narrowDTypes } from "./numerics-proofs.ts";
 import { demand, fingerprints, finiteProof, movementProof, taskLossProof } from "./proofs.ts";
 import { keepWeights } from "./keep.ts";
 import { publishRun } from "./publish.ts";
@@ -65,7 +65,7 @@ async function proveAfter(
     }),
     ...taskLossProof(trained.scores),
     await finiteProof(trained.steps, adapted.trainable, trained.scores),
-    dtypeProof(trained.dtypes, config.method),
+    dtypeProof(trained.dtypes, config.method, narrowDTypes(adapted.base.model)),
     ...method.proofs(config.method, trained),
   ];
   demand(proofs);

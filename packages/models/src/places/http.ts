@@ -73,6 +73,18 @@ class WebFolder implements Files {
     });
   }
 
+  /** Of files whose server gives a strong ETag: with that, the address and the length. */
+  async fingerprint(name: string): Promise<string | undefined> {
+    const what = this.#called(name);
+    return patiently(what, async () => {
+      const answer = await this.#ask(name, { method: "HEAD" });
+      const [etag, length] = [answer.header("etag"), lengthOf(answer)];
+      await answer.discard();
+      const strong = answer.status === 200 && etag !== null && etag.startsWith('"');
+      return strong ? `${what} ${etag} ${length ?? ""}` : undefined;
+    });
+  }
+
   instead(name: string): string | undefined {
     return this.#pages.has(name) ? `the server answers ${name} with ${PAGE}` : undefined;
   }

@@ -1,5 +1,5 @@
 /** Where something lies that is to be looked at. */
-import { checkOptions, fields, name, optional } from "@lowrank/tensor/check";
+import { checkOptions, fields, name, optional, type Rule } from "@lowrank/tensor/check";
 import { placeOf, type Place } from "./place.ts";
 import type { Where } from "./url.ts";
 
@@ -7,7 +7,7 @@ export interface LocateOptions {
   /** Branch, tag or commit of a model of the hub. Default "main". */
   readonly revision?: string;
 }
-const OPTIONS = fields<LocateOptions>({ revision: optional(name) });
+export const LOCATE: Rule<LocateOptions> = fields<LocateOptions>({ revision: optional(name) });
 
 /**
  * What a string means, in the order that `fromPretrained` has: a URL, a folder or file here, a model of the hub. Of the latter what the cache
@@ -15,6 +15,6 @@ const OPTIONS = fields<LocateOptions>({ revision: optional(name) });
  * @throws LowrankError (ConfigError) where it is no place, (InputError) for a revision of what has none, (FileError) for what is neither folder nor file, (FileError, NetworkError) where the hub is meant and has no such model, or cannot be reached
  */
 export function locate(from: Where, options: LocateOptions = {}): Promise<Place> {
-  const { revision } = checkOptions("locate", OPTIONS, options);
+  const { revision } = checkOptions("locate", LOCATE, options);
   return placeOf("locate", from, "config.json", { ranges: true, ...(revision === undefined ? {} : { revision }) });
 }

@@ -3,6 +3,7 @@ import { LowrankError, quote } from "@lowrank/tensor";
 import { checkOptions } from "@lowrank/tensor/check";
 import { openGgufFile } from "../gguf/open.ts";
 import { ggufTokenizer } from "../gguf/tokenizer.ts";
+import { LOCATE, type LocateOptions } from "../places/locate.ts";
 import { placeOf } from "../places/place.ts";
 import type { Where } from "../places/url.ts";
 import { readTokenizerFolder } from "./folder.ts";
@@ -42,8 +43,9 @@ import { truncate } from "./truncation.ts";
  * DistilBERT, GPT-2, RoBERTa or Qwen tokenizer, or the tokenizer of a GGUF file.
  * @throws LowrankError (FileError, FormatError)
  */
-export async function loadTokenizer(from: Where): Promise<Tokenizer> {
-  const place = await placeOf("loadTokenizer", from, "tokenizer.json");
+export async function loadTokenizer(from: Where, options: LocateOptions = {}): Promise<Tokenizer> {
+  const how = checkOptions("loadTokenizer", LOCATE, options);
+  const place = await placeOf("loadTokenizer", from, "tokenizer.json", how);
   const { files, file } = place;
   const gguf = file === undefined && (await files.exists("tokenizer.json")) ? undefined : await openGgufFile(place);
   if (gguf !== undefined) {

@@ -16,6 +16,11 @@ export interface Files {
   open(name: string): Promise<RandomAccess>;
   /** Every name there is; absent where a place cannot list itself, as a plain web server cannot. */
   list?(): Promise<readonly string[]>;
+  /**
+   * A text that is another one whenever the bytes of the file are, where the place knows one without reading them: the hash that a hub announces;
+   * absent where a place never knows.
+   */
+  fingerprint?(name: string): Promise<string | undefined>;
   /** What is in the place of a file that `exists` has denied, where that is known, in words; absent where a place never knows more. */
   instead?(name: string): string | undefined;
 }

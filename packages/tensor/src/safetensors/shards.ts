@@ -9,6 +9,7 @@ import type { Files } from "../files/store.ts";
 import { noSuchTensor, type TensorInfo, type TensorSource } from "../files/tensor-source.ts";
 import { SafetensorsFile } from "./file.ts";
 
+const INDEX_NAME = "model.safetensors.index.json";
 /** Shards that are open at once. */
 const MOST_OPEN = 4;
 
@@ -32,12 +33,20 @@ export interface ShardedSource extends TensorSource {
   close(): Promise<void>;
 }
 
-/**
- * Reads an index and the header of every shard. Tensors are read by range; a shard is open only while it is needed.
- * @param index name of the index among the files
- * @throws LowrankError (FormatError, FileError) where a shard is missing, or index and shards do not say the same
- */
-export async function openShards(files: Files, index: string = "model.safetensors.index.json"): Promise<ShardedSource> {
+/** Names of the files that an index names; none of them is looked at. @throws LowrankError (FormatError, FileError) for an index that cannot be one */
+export async function shardNames(files: Files, index: string = INDEX_NAME): Promise<readonly string[]> {
+  return (await readIndex(files, index)).shards;
+}
+
+interface ReadIndex {
+  readonly source: string;
+  readonly parsed: Index;
+  /** Shards by the tensors in them. */
+  readonly said: ReadonlyMap<string, string>;
+  readonly shards: readonly string[];
+}
+
+async function readIndex(files: Files, index: string): Promise<ReadIndex> {
   const source = `${files.where}/${index}`;
   const content = await files.text(index);
   const json = parseJson(content, source);
@@ -48,6 +57,16 @@ export async function openShards(files: Files, index: string = "model.safetensor
   if (said.size === 0) throw new FormatError(`${source}: "weight_map" names no tensor`);
   const shards = [...new Set(said.values())].sort();
   for (const shard of shards) requireInside(shard, source);
+  return { source, parsed, said, shards };
+}
+
+/**
+ * Reads an index and the header of every shard. Tensors are read by range; a shard is open only while it is needed.
+ * @param index name of the index among the files
+ * @throws LowrankError (FormatError, FileError) where a shard is missing, or index and shards do not say the same
+ */
+export async function openShards(files: Files, index: string = INDEX_NAME): Promise<ShardedSource> {
+  const { source, parsed, said, shards } = await readIndex(files, index);
   await requireThere(files, shards, source);
 
   const handles = new Handles(files, MOST_OPEN);

@@ -50,7 +50,7 @@ export function fileTask(task: RowTask): Task<FileOptions> {
       const folder = tokenizerFolder(environment.dataFolder, choice.base);
       const tokenizer = await asInput(() => loadTokenizer(folder));
       const least = { vocab: tokenizer.vocabSize, positions: options.maxLength, labels: 2 };
-      const padding = padIdOf(tokenizer, planOf(choice, task.kind, least).config);
+      const padding = padIdOf(tokenizer, (await planOf(choice, task.kind, least)).config);
       const [train, validation] = await Promise.all(files.map((file) => readTableAt(file)));
       const { facts, columns, ...rows } = prepareRows(
         task,

@@ -30,6 +30,7 @@ export interface FileSystem {
   readdir(path: string): Promise<string[]>;
   rename(from: string, to: string): Promise<void>;
   copyFile(from: string, to: string): Promise<void>;
+  readlink(path: string): Promise<string>;
   symlink(target: string, path: string): Promise<void>;
   stat(path: string): Promise<Stats>;
   rm(path: string, options: { force: boolean }): Promise<void>;
@@ -61,6 +62,12 @@ export class HubCache {
   async snapshot(commit: string, name: string): Promise<string | undefined> {
     const path = `${this.folder}/snapshots/${commit}/${name}`;
     return (await this.has(path)) ? path : undefined;
+  }
+
+  /** The blob that a path of a tree points at; undefined where it is a file itself, as on Windows. */
+  async etagAt(path: string): Promise<string | undefined> {
+    const target = await this.fs.readlink(path).catch(() => "");
+    return /[\\/]blobs[\\/]([\w.-]+)$/.exec(target)?.[1];
   }
 
   /** Whether the hub is known to have no such file. */

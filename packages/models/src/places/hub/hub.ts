@@ -52,6 +52,13 @@ class CachedModel implements Files {
     }
   }
 
+  /** The name of its blob: SHA-256 of large files, git's object id of small ones. Nothing is downloaded for it. */
+  async fingerprint(name: string): Promise<string | undefined> {
+    const found = await this.#find(name);
+    if (found === undefined) return undefined;
+    return typeof found === "string" ? this.#cache.etagAt(found) : found.etag;
+  }
+
   async open(name: string): Promise<RandomAccess> {
     const found = await this.#find(name);
     if (found === undefined) {
