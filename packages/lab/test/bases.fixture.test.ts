@@ -65,7 +65,7 @@ describe.skipIf(!present)("a GGUF file as a base", () => {
     const options = method
       .schema({ head: [] })
       .parse({ method: "lora", r: 4, target: ["q_proj", "down_proj"], storage: "keep" }) as unknown as MethodConfig;
-    const base = await makeBase(choice, "CAUSAL_LM", NEEDS, 1, device, baseStorage("keep", method.whole(options)));
+    const base = await makeBase(choice, "CAUSAL_LM", NEEDS, 1, device, baseStorage(options, method.whole(options)));
     const proof = await quantizationProof(base, options, undefined, undefined);
     const wanted: Record<string, number> = {};
     for (const { type } of spec.tensors) {

@@ -98,7 +98,7 @@ const base = (source: BaseSource, storage?: Storage): Promise<Base> =>
     NEEDS,
     1,
     device,
-    storage === undefined ? undefined : baseStorage(storage, ["classifier"]),
+    storage === undefined ? undefined : baseStorage({ storage }, ["classifier"]),
   );
 
 async function logits(source: BaseSource, storage?: Storage): Promise<number[]> {
@@ -249,7 +249,7 @@ describe("a study", () => {
       base: null,
       model: { hidden: 8, layers: 1, heads: 2, intermediate: 8, dropout: 0, initializerRange: 1, seed: 0 },
     };
-    await expect(makeBase(plan, "SEQ_CLS", NEEDS, 1, device, baseStorage("keep", []))).rejects.toThrow(
+    await expect(makeBase(plan, "SEQ_CLS", NEEDS, 1, device, baseStorage({ storage: "keep" }, []))).rejects.toThrow(
       /no file that it could be kept as/,
     );
   });

@@ -152,18 +152,21 @@ describe("how a study trains", () => {
     expect(new Set(others).size).toBe(5);
   });
 
-  it("keeps tables and the base's dropout as it is said", () => {
+  it("keeps tables and the base's dropout as it is said", async () => {
     const four = ["configs.lora.storage=nf4"];
     const path = studyFile(MINIMAL);
-    const hashes = [
+    const sets = [
       four,
       [...four, "configs.lora.embeddings=f16"],
       [...four, "configs.lora.embeddings=f32"],
       [...four, "configs.lora.baseDropout=0"],
-    ].map((set) => canonicalHash(plannedRuns(loadStudy(path, { set }))[0]!.config));
+    ];
+    const hashes = await Promise.all(
+      sets.map(async (set) => canonicalHash(plannedRuns(await loadStudy(path, { set }))[0]!.config)),
+    );
     expect(hashes.map((hash) => hash === hashes[0])).toEqual([true, true, false, false]);
     expect(new Set(hashes).size).toBe(3);
-    expect(errorOf(MINIMAL, ["configs.lora.embeddings=f32"])).toBe(
+    expect(await errorOf(MINIMAL, ["configs.lora.embeddings=f32"])).toBe(
       `study.yaml: "configs.lora.embeddings" is for tables beside quantized layers, and "storage" is f32; leave it out`,
     );
   });

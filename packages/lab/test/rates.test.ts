@@ -35,30 +35,32 @@ describe("the rate of a run that says none", () => {
     },
   );
 
-  it("goes by the steps that the data makes; what is said stays", () => {
+  it("goes by the steps that the data makes; what is said stays", async () => {
     const configs = "configs={a: {method: adalora, target: [query]}, l: {method: lora, target: [query]}}";
-    const of = (i: number, count: number, ...set: string[]): number => {
-      const { config } = plannedRuns(loadStudy("planted", { set: [configs, "train={epochs: 1}", ...set], seeds: [1] }))[
-        i
-      ]!;
+    const of = async (i: number, count: number, ...set: string[]): Promise<number> => {
+      const { config } = plannedRuns(
+        await loadStudy("planted", { set: [configs, "train={epochs: 1}", ...set], seeds: [1] }),
+      )[i]!;
       return rateOf(config, methods.get(config.method.method), rows(count));
     };
     // the reference runs: 250 steps of 32 rows
-    expect([of(0, 8000), of(1, 8000)]).toEqual([5e-3, 2e-3]);
-    expect(of(1, 67_349)).toBeCloseTo(1e-3, 4);
-    expect(of(1, 8000, "train.lr=3e-4")).toBe(3e-4);
+    expect([await of(0, 8000), await of(1, 8000)]).toEqual([5e-3, 2e-3]);
+    expect(await of(1, 67_349)).toBeCloseTo(1e-3, 4);
+    expect(await of(1, 8000, "train.lr=3e-4")).toBe(3e-4);
     expect(rateOf({ train: { epochs: 1, batchSize: 32 } } as never, {}, rows(8000))).toBe(OTHER_RATES[0]!.lr);
   });
 
-  it("is said in every config of every preset, so that its runs stay the same", () => {
+  it("is said in every config of every preset, so that its runs stay the same", async () => {
     for (const name of Object.keys(PRESETS))
-      for (const { config } of plannedRuns(loadStudy(name, name.startsWith("sst2") ? { base: "x" } : {})))
+      for (const { config } of plannedRuns(await loadStudy(name, name.startsWith("sst2") ? { base: "x" } : {})))
         expect(config.train.lr, `${name}: ${config.name}`).toBeGreaterThan(0);
   });
 
-  it("is another optimizer's to say", () => {
+  it("is another optimizer's to say", async () => {
     const configs = "configs={l: {method: lora, target: [query], train: {optimizer: sgd}}}";
-    expect(() => loadStudy("planted", { set: [configs] })).toThrow(/"train.lr" is missing: .* the optimizer is sgd/);
+    await expect(loadStudy("planted", { set: [configs] })).rejects.toThrow(
+      /"train.lr" is missing: .* the optimizer is sgd/,
+    );
   });
 });
 

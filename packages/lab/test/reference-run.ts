@@ -213,7 +213,7 @@ export async function follow(name: string, dataFolder: string, device: Device, u
   const spec = golden(name);
   const out = mkdtempSync(join(tmpdir(), "lowrank-reference-run-"));
   try {
-    const study = loadStudy("sst2", {
+    const study = await loadStudy("sst2", {
       base,
       seeds: [spec.seed],
       set: [

@@ -185,8 +185,8 @@ async function execute(...set: string[]): Promise<Outcome> {
   const out = mkdtempSync(join(tmpdir(), "lowrank-selection-"));
   const environment = { dataFolder: "none", cacheFolder: join(out, ".cache") };
   const store = new RunStore(out);
-  const study = loadStudy("planted", { set: [...SMALL, ...set], seeds: [1] });
-  const runs = planStudy(study, store, { environment, code: "test", device: device.name, reuse: false });
+  const study = await loadStudy("planted", { set: [...SMALL, ...set], seeds: [1] });
+  const runs = await planStudy(study, store, { environment, code: "test", device: device.name, reuse: false });
   const [curve, said]: [number[][], string[]] = [[], []];
   const watching: SinkRecord = {
     name: "watching",
@@ -276,13 +276,15 @@ describe("a run that keeps its best", () => {
     expect(results[0]!.final.step).toBeGreaterThanOrEqual(8);
   });
 
-  it("has an evaluation to choose, by something that it has", () => {
-    const load = (...set: string[]): unknown => loadStudy("planted", { set: [...SMALL, LORA, ...set] });
-    expect(() => load("train.keep=best", "train.evalEvery=end")).toThrow(
+  it("has an evaluation to choose, by something that it has", async () => {
+    const load = (...set: string[]): Promise<unknown> => loadStudy("planted", { set: [...SMALL, LORA, ...set] });
+    await expect(load("train.keep=best", "train.evalEvery=end")).rejects.toThrow(
       `"train.keep" is best, and "evalEvery" is end`,
     );
-    expect(() => load("train.earlyStop={patience: 1}", "train.evalEvery=end")).toThrow(/there is one evaluation/);
-    expect(() => load("train.earlyStop={patience: 1, metric: acuracy}")).toThrow(/did you mean "accuracy"/);
-    expect(() => load("train.evalEvery=never")).toThrow(/expected "epoch", "end" or a number of steps/);
+    await expect(load("train.earlyStop={patience: 1}", "train.evalEvery=end")).rejects.toThrow(
+      /there is one evaluation/,
+    );
+    await expect(load("train.earlyStop={patience: 1, metric: acuracy}")).rejects.toThrow(/did you mean "accuracy"/);
+    await expect(load("train.evalEvery=never")).rejects.toThrow(/expected "epoch", "end" or a number of steps/);
   });
 });
