@@ -31,15 +31,15 @@ export interface Made {
 }
 
 /** The files as they are planned to be used; nothing is trained. */
-export function planned(
+export async function planned(
   { data, files, out, device }: { data: string; files: string; out: string; device: Device },
   set: readonly string[],
   say?: (line: string) => void,
-): StudyRun[] {
+): Promise<StudyRun[]> {
   const study = join(out, "study.yaml");
   writeFileSync(study, STUDY);
   const environment = { dataFolder: data, filesFolder: files, cacheFolder: join(out, ".cache"), say };
-  return planStudy(loadStudy(study, { set }), new RunStore(out), {
+  return planStudy(await loadStudy(study, { set }), new RunStore(out), {
     environment,
     code: "test",
     device: device.name,
@@ -58,7 +58,7 @@ export async function made(
   const said: string[] = [];
   const say = (line: string): void => void said.push(line.replaceAll(`${folder}/`, ""));
   try {
-    const outcome = await runStudy(planned({ data, files: folder, out, device }, set, say), {
+    const outcome = await runStudy(await planned({ data, files: folder, out, device }, set, say), {
       out,
       device,
       store: new RunStore(out),

@@ -63,13 +63,14 @@ describe("text classification on a file", () => {
     );
   });
 
-  it("makes the same run of the same rows under another name", () => {
-    const ids = ["a", "b"].map((name) => {
+  it("makes the same run of the same rows under another name", async () => {
+    const made = ["a", "b"].map(async (name) => {
       const [folder, out] = [mkdtempSync(join(tmpdir(), "lowrank-f-")), mkdtempSync(join(tmpdir(), "lowrank-o-"))];
       for (const part of ["train", "dev"]) writeFileSync(join(folder, `${part}${name}.csv`), TRAIN);
       const set = [`task.train=train${name}.csv`, `task.validation=dev${name}.csv`];
-      return planned({ data, files: folder, out, device }, set)[0]!.id;
+      return (await planned({ data, files: folder, out, device }, set))[0]!.id;
     });
+    const ids = await Promise.all(made);
     expect(ids[0]).toBe(ids[1]);
   });
 

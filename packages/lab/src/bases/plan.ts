@@ -41,9 +41,7 @@ function asFamily(family: string, kind: ModelKind): ModelClass {
 /** The plan of the base that a config adapts, read without weights. @throws InputError where there is no base that can be read */
 export async function planOf(choice: BaseChoice, kind: ModelKind, needs: BaseNeeds): Promise<BasePlan> {
   const { base, model } = choice;
-  return base === null
-    ? drawnPlan(model!, kind, needs)
-    : loadedPlan(await findBase({ ...choice, base }), kind, needs);
+  return base === null ? drawnPlan(model!, kind, needs) : loadedPlan(await findBase({ ...choice, base }), kind, needs);
 }
 
 /** Modules of the head that a base has for a task; of one that cannot be read, which is said where it is wanted, those of the usual family. */

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { loadTokenizer } from "@lowrank/models";
 import { makeBase } from "../../bases/make.ts";
 import { planOf } from "../../bases/plan.ts";
-import { hashFiles, sayMarks } from "../../data/location.ts";
+import { hashFiles, revisionOf, sayMarks } from "../../data/location.ts";
 import { predictionBatches, PREDICTION_MULTIPLE } from "../../data/prediction-batches.ts";
 import { fileSize } from "../../data/read-file.ts";
 import { readTableAt } from "../../data/read-table.ts";
@@ -41,14 +41,16 @@ export function fileTask(task: RowTask): Task<FileOptions> {
       train: "by content",
       validation: typeof validation === "string" ? "by content" : validation,
     }),
-    identity: (options, environment, base) =>
-      `${hashFiles(filesOf(options, environment))}/${tokenizerIdentity(tokenizerFolder(environment.dataFolder, base))}`,
+    async identity(options, environment, base, revision) {
+      const folder = tokenizerFolder(environment.dataFolder, base);
+      return `${hashFiles(filesOf(options, environment))}/${await tokenizerIdentity(folder, revision)}`;
+    },
     async data(options, choice, environment, device): Promise<TaskData> {
       const say = environment.say ?? (() => {});
       const files = filesOf(options, environment);
       sayMarks(files, say);
       const folder = tokenizerFolder(environment.dataFolder, choice.base);
-      const tokenizer = await asInput(() => loadTokenizer(folder));
+      const tokenizer = await asInput(() => loadTokenizer(folder, choice.base === null ? {} : revisionOf(choice)));
       const least = { vocab: tokenizer.vocabSize, positions: options.maxLength, labels: 2 };
       const padding = padIdOf(tokenizer, (await planOf(choice, task.kind, least)).config);
       const [train, validation] = await Promise.all(files.map((file) => readTableAt(file)));
