@@ -14,6 +14,8 @@ export interface EncodedTexts {
   readonly lengths: Int32Array;
   /** Texts that lost tokens to the limit. */
   readonly cut: number;
+  /** Rows are padded to no more: a model may have no further positions. */
+  readonly maxLength: number;
 }
 
 export interface EncodeTextsOptions {
@@ -49,6 +51,7 @@ export function encodeTexts(
     tokens,
     lengths: sequenceLengths(tokens),
     cut,
+    maxLength,
     ...(types.some((id) => id !== 0) ? { typeIds: Uint8Array.from(types) } : {}),
   };
 }
@@ -62,15 +65,13 @@ export interface PaddedTexts {
 
 /** Rows beyond the group keep their first position, so that no row of attention is empty. */
 export function padTexts(
-  { tokens, typeIds, lengths }: Pick<EncodedTexts, "tokens" | "typeIds" | "lengths">,
+  { tokens, typeIds, lengths, maxLength }: Omit<EncodedTexts, "cut">,
   members: Group,
   { rows, multiple }: BatchShape,
   padId: number,
 ): PaddedTexts {
-  const length = paddedLength(
-    members.reduce((most, i) => Math.max(most, lengths[i]!), 1),
-    multiple,
-  );
+  const longest = members.reduce((most, i) => Math.max(most, lengths[i]!), 1);
+  const length = Math.min(paddedLength(longest, multiple), maxLength);
   const ids = new Int32Array(rows * length).fill(padId);
   const mask = new Uint8Array(rows * length);
   const types = typeIds === undefined ? undefined : new Int32Array(rows * length);

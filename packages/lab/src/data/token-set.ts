@@ -45,3 +45,10 @@ export class TokenSetBuilder {
     return { ids: this.ids.slice(0, this.used), offsets: Uint32Array.from(this.offsets) };
   }
 }
+
+/** The set of these sequences. */
+export function tokenSetOf(sequences: Iterable<ArrayLike<number>>): TokenSet {
+  const builder = new TokenSetBuilder();
+  for (const sequence of sequences) builder.push(sequence);
+  return builder.build();
+}

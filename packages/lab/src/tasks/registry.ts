@@ -4,10 +4,12 @@ import type { Task } from "../records/task.ts";
 import { maskedLm } from "./masked-lm.ts";
 import { multiLabel } from "./multi-label.ts";
 import { plantedRanks } from "./planted-rank.ts";
+import { questionAnswering } from "./question-answering.ts";
 import { regression } from "./regression.ts";
 import { fileTask } from "./rows/from-files.ts";
 import { sst2 } from "./sst2.ts";
 import { textClassification } from "./text-classification.ts";
+import { tokenClassification } from "./token-classification.ts";
 
 export const tasks: Registry<Task> = new Registry<Task>("task", [
   // a label a text
@@ -17,6 +19,9 @@ export const tasks: Registry<Task> = new Registry<Task>("task", [
   // any number of labels, a number
   fileTask(multiLabel),
   fileTask(regression),
+  // a tag a word, a place in a text
+  fileTask(tokenClassification),
+  fileTask(questionAnswering),
   // words
   maskedLm,
 ]);

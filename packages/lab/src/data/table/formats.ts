@@ -1,6 +1,7 @@
 /** The forms of files that hold tables: a line each. */
 import { quote } from "@lowrank/tensor";
 import { InputError } from "../../errors.ts";
+import { readConll } from "./conll.ts";
 import { readCsv, readTsv } from "./csv.ts";
 import { readJson, readJsonLines } from "./json-lines.ts";
 import { readParquet } from "./parquet.ts";
@@ -18,6 +19,7 @@ export const TABLE_FORMATS: readonly TableFormat[] = [
   { extensions: [".tsv"], read: readTsv },
   { extensions: [".jsonl", ".ndjson"], read: readJsonLines },
   { extensions: [".json"], read: readJson },
+  { extensions: [".conll", ".iob", ".iob2", ".bio"], read: readConll },
   { extensions: [".parquet"], read: readParquet },
 ];
 
