@@ -23,6 +23,7 @@ export {
 export type { TextOptions, TokenOptions } from "./generation/options.ts";
 export type { Sampling } from "./generation/sampling.ts";
 export type { Finish, NewToken as GeneratedToken } from "./generation/tokens.ts";
+export { saveGgufLora, type LoraFactors } from "./gguf/lora.ts";
 export { openGguf, type GgufCheckpoint } from "./gguf/open.ts";
 export { ggufTokenizer, type GgufTokenizer } from "./gguf/tokenizer.ts";
 export type { GgufMetadata } from "./gguf/metadata.ts";

@@ -4,7 +4,7 @@ import { device as aDevice, checkOptions, fields, flag, oneOf, optional, real, w
 import type { Module, Weight } from "@lowrank/nn";
 import { AdaptedProjection } from "./layers/adapted-projection.ts";
 import type { MergeOptions, MergeReport } from "./layers/adapters.ts";
-import type { Update } from "./layers/update.ts";
+import type { Product, Update } from "./layers/update.ts";
 import { baseBiases, copiesOf, layersOf, sharerOf, type Layer } from "./layers/walk.ts";
 import type { AdapterConfig, Method, TargetRow } from "./methods/method.ts";
 import { parameterReport, type ParameterReport } from "./report.ts";
@@ -57,6 +57,8 @@ export class Adapter {
   readonly #updates: Map<string, Update>;
   /** Gives the base back what starts took from it; for `delete`. */
   #restores: (() => Promise<void>)[] = [];
+  /** What starts took from the base, by module path. */
+  readonly #taken = new Map<string, Product>();
   /** Product of what `scaleBy` was given. */
   #strength = 1;
   #on = true;
@@ -101,6 +103,11 @@ export class Adapter {
     return this.#updates;
   }
 
+  /** The products that starts like PiSSA took from the base, by module path: the base is what it was less these. */
+  get taken(): ReadonlyMap<string, Product> {
+    return this.#taken;
+  }
+
   /** The factor that `scaleBy` has come to. */
   get strength(): number {
     return this.#strength;
@@ -135,7 +142,11 @@ export class Adapter {
     for (const [path, layer] of this.sites) {
       const update = this.#updates.get(path)!;
       const restore = await method.start?.({ model, config, path, layer, update, seed, device, dtype });
-      if (restore !== undefined) this.#restores.push(restore);
+      if (restore !== undefined) {
+        this.#restores.push(restore);
+        const taken = await update.lowRank?.numbers?.();
+        if (taken !== undefined) this.#taken.set(path, taken);
+      }
       await update.initialize();
     }
   }
@@ -279,6 +290,7 @@ export class Adapter {
     for (const layer of this.sites.values()) layer.adapters.remove(this.name);
     for (const restore of this.#restores) await restore();
     this.#restores = [];
+    this.#taken.clear();
     for (const weight of this.#weights()) weight.dispose();
     for (const [path, layer] of this.sites) if (layer.updates.size === 0) this.model.setModule(path, layer.base);
     for (const [path, saved] of this.saved) {

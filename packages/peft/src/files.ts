@@ -41,9 +41,16 @@ export const LOAD_RULES: Rule<LoadAdapterOptions> = fields<LoadAdapterOptions>({
 export interface SaveAdapterOptions extends ValueOptions {
   /** Name or directory of the base, for `base_model_name_or_path`. Default: what the adapter's own file said, else where the model was loaded from. */
   readonly baseModel?: string;
+  /** Branch, tag or commit of a base of the hub, for `revision`. Default: what the adapter's own file said. */
+  readonly revision?: string;
+  /**
+   * Writes an adapter whose start changed its base (PiSSA, OLoRA) as it is, for whoever makes that base again out of the original one, as PEFT
+   * does to rounding. Default: as a plain LoRA beside the original base, of twice the rank.
+   */
+  readonly keepStart?: boolean;
 }
 const SAVE_RULES = fields<SaveAdapterOptions>(
-  { baseModel: optional(name), allowNonFinite: optional(flag) },
+  { baseModel: optional(name), revision: optional(name), keepStart: optional(flag), allowNonFinite: optional(flag) },
   { spelt: { base: "baseModel", base_model_name_or_path: "baseModel", baseModelNameOrPath: "baseModel" } },
 );
 
@@ -117,7 +124,7 @@ export async function loadAdapter(model: Module, files: Files, where: LoadAdapte
 /**
  * Writes what Python's PEFT writes and reads: with `embed_tokens` or `lm_head` among the targets their base weights too. Tensors are f32, or
  * what the adapter's file had where that still holds every number. A merged adapter is written as it is apart from the base; what `scaleBy`
- * did is in alpha.
+ * did is in alpha. What a start took from the base is in the file (`keepStart`).
  * @throws LowrankError where PEFT could not read the same function from the file
  */
 export async function saveAdapter(
@@ -125,11 +132,11 @@ export async function saveAdapter(
   files: WritableFiles,
   options: SaveAdapterOptions = {},
 ): Promise<void> {
-  const { baseModel, allowNonFinite = false } = checkOptions("saveAdapter", SAVE_RULES, options);
+  const { allowNonFinite = false, ...said } = checkOptions("saveAdapter", SAVE_RULES, options);
   requireFiles("saveAdapter", files);
-  const { config, facts } = savedConfig(adapter, baseModel);
+  const { config, facts, beside } = savedConfig(adapter, said);
   await unmergedWhile(adapter, async () => {
-    const tensors = await tensorsToSave(adapter, { allowNonFinite });
+    const tensors = await tensorsToSave(adapter, { allowNonFinite, beside });
     await files.write(TENSORS, (sink) =>
       writeSafetensors(sink, new Map([...tensors].map(([n, { dtype, shape }]) => [n, { dtype, shape }])), (n) =>
         tensors.get(n)!.read(),

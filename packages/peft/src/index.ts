@@ -13,6 +13,7 @@ export {
   type LoadAdapterOptions,
   type SaveAdapterOptions,
 } from "./files.ts";
+export { adapterFactors, type ModuleFactors } from "./factors.ts";
 export { holdsAdapter, inspectAdapter, type AdapterFacts, type AdapterModule } from "./inspect.ts";
 export { AdaptedEmbedding } from "./layers/adapted-embedding.ts";
 export { AdaptedProjection } from "./layers/adapted-projection.ts";
@@ -22,7 +23,14 @@ export { Ia3Update, type Ia3UpdateOptions } from "./layers/ia3.ts";
 export { LoraUpdate, type LoraOptions } from "./layers/lora.ts";
 export { LowRankUpdate, type LowRankOptions } from "./layers/low-rank.ts";
 export { SvdUpdate, type SvdOptions } from "./layers/svd.ts";
-export { Update, type LowRank, type NamedUpdateWeight, type Ranks, type UpdateBase } from "./layers/update.ts";
+export {
+  Update,
+  type LowRank,
+  type NamedUpdateWeight,
+  type Product,
+  type Ranks,
+  type UpdateBase,
+} from "./layers/update.ts";
 export { Projections, VeraUpdate, type VeraUpdateOptions } from "./layers/vera.ts";
 export type { Layer, Target } from "./layers/walk.ts";
 export { qr } from "./linear-algebra.ts";

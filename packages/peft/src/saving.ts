@@ -8,28 +8,42 @@ import { shortestNames } from "./shortest-names.ts";
 import { converted, type ValueOptions } from "./values.ts";
 import { writtenAlong } from "./written-along.ts";
 
-/** The configuration under which a file has this adapter's function. */
+export interface SavedOptions {
+  readonly baseModel?: string | undefined;
+  readonly revision?: string | undefined;
+  /** Beside the base that a start left, instead of the original one. */
+  readonly keepStart?: boolean | undefined;
+}
+
+/** The configuration under which a file has this adapter's function, and whether that is beside a base from which its start took nothing. */
 export function savedConfig(
   adapter: Adapter,
-  baseModel: string | undefined,
-): { config: AdapterConfig; facts: WrittenFacts } {
-  const { table, strength, model, method } = adapter;
+  { baseModel, revision, keepStart = false }: SavedOptions,
+): { config: AdapterConfig; facts: WrittenFacts; beside: boolean } {
+  const { table, strength, model, method, taken } = adapter;
   const { targetModules } = adapter.config;
-  const config =
+  const own =
     typeof targetModules === "object"
       ? { ...adapter.config, targetModules: shortestNames(targetModules, plainPaths(adapter)) }
       : adapter.config;
-  const said = config.source["base_model_name_or_path"];
-  const own = baseModel === undefined && (typeof said !== "string" || said === "");
+  const said = own.source["base_model_name_or_path"];
+  const unsaid = baseModel === undefined && (typeof said !== "string" || said === "");
   const facts: WrittenFacts = {
-    baseModel: own ? model.origin : (baseModel ?? (said as string)),
+    baseModel: unsaid ? model.origin : (baseModel ?? (said as string)),
     // of the model that was loaded, and of no other
-    ...(own ? { revision: model.originRevision } : {}),
+    revision: revision ?? (unsaid ? model.originRevision : undefined),
     // one word for all layers: PEFT's is that of the last one
     fanInFanOut: [...adapter.layers.values()].at(-1)?.fanInFanOut ?? false,
   };
   const rows = table.map((row) => ({ row, update: adapter.updates.get(row.module)! }));
-  return { config: method.saved?.(config, rows, strength) ?? config, facts };
+  const scaled = (config: AdapterConfig): AdapterConfig => method.saved?.(config, rows, strength) ?? config;
+  const beside = keepStart || taken.size === 0 ? undefined : method.beside?.(own, scaled);
+  if (beside !== undefined && [...taken.keys()].some((path) => adapter.updates.get(path)!.scale === 0))
+    throw new LowrankError(
+      "AdapterError",
+      "saveAdapter: the adapter was scaled to 0, and what its start took from the base would be lost with it; scale it back, or merge it",
+    );
+  return { config: beside ?? scaled(own), facts, beside: beside !== undefined };
 }
 
 /** Paths of the model's modules without what adapters put under them. */
@@ -66,19 +80,25 @@ interface Saved {
   read(): Promise<StoredTensor>;
 }
 
-/** Tensors by their names in the file, each read when its turn comes. */
-export async function tensorsToSave(adapter: Adapter, options: ValueOptions): Promise<Map<string, Saved>> {
+/** Tensors by their names in the file, each read when its turn comes. @param beside the original base, with what starts took from it */
+export async function tensorsToSave(
+  adapter: Adapter,
+  options: ValueOptions & { readonly beside: boolean },
+): Promise<Map<string, Saved>> {
   const instead = new Map<Weight, StoredTensor>();
-  for (const [path, update] of adapter.updates)
-    for (const [weight, tensor] of await update.saved(path)) instead.set(weight, tensor);
+  for (const [path, update] of adapter.updates) {
+    const wide = options.beside ? await update.lowRank?.beside?.(adapter.taken.get(path)) : undefined;
+    for (const [weight, tensor] of [...(wide ?? []), ...(await update.saved(path))]) instead.set(weight, tensor);
+  }
   const out = new Map<string, Saved>();
   for (const [name, weight] of [...writtenAlong(adapter), ...adapter.fileWeights()]) {
+    const { shape } = instead.get(weight) ?? weight;
     const read = async (): Promise<StoredTensor> => {
       const { dtype, data } = await weight.read();
       return {
         dtype: "f32",
-        shape: weight.shape,
-        data: converted("f32", instead.get(weight) ?? { dtype, shape: weight.shape, data }, name, options),
+        shape,
+        data: converted("f32", instead.get(weight) ?? { dtype, shape, data }, name, options),
       };
     };
     const before = adapter.narrowInFile.get(name);
@@ -86,8 +106,8 @@ export async function tensorsToSave(adapter: Adapter, options: ValueOptions): Pr
     out.set(
       name,
       narrow === undefined
-        ? { dtype: "f32", shape: weight.shape, read }
-        : { dtype: narrow.dtype, shape: weight.shape, read: () => Promise.resolve(narrow) },
+        ? { dtype: "f32", shape, read }
+        : { dtype: narrow.dtype, shape, read: () => Promise.resolve(narrow) },
     );
   }
   return out;

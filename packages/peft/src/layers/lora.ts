@@ -1,8 +1,8 @@
 /** LoRA (Hu et al. 2022): y + s·B(A(dropout(x))), A [r, in], B [out, r]. B starts at zero, so nothing changes at first. */
 import { Weight, type Init } from "@lowrank/nn";
-import { ops, type Tensor } from "@lowrank/tensor";
-import { LowRankUpdate, type LowRankOptions } from "./low-rank.ts";
-import type { LowRank, NamedUpdateWeight, UpdateBase } from "./update.ts";
+import { ops, type StoredTensor, type Tensor } from "@lowrank/tensor";
+import { LowRankUpdate, numbersOf, type LowRankOptions } from "./low-rank.ts";
+import type { LowRank, NamedUpdateWeight, Product, UpdateBase } from "./update.ts";
 
 export interface LoraOptions extends LowRankOptions {
   /** Default: U(±1/√in), which is PEFT's kaiming_uniform(a = √5). */
@@ -31,6 +31,34 @@ export class LoraUpdate extends LowRankUpdate {
   /** A bias of B's own cannot be said by two factors. */
   get factors(): LowRank["factors"] {
     return this.bias === undefined ? { a: this.a, b: this.b, scale: this.scale } : undefined;
+  }
+
+  /** A bias of B's own is none of a product; nor is what DoRA makes of it. */
+  get alone(): boolean {
+    return this.factors !== undefined;
+  }
+
+  async numbers(): Promise<Product> {
+    const { rank, scale } = this;
+    return { rank, scale, a: await numbersOf(this.a), b: await numbersOf(this.b) };
+  }
+
+  async beside(start: Product | undefined): Promise<ReadonlyMap<Weight, StoredTensor>> {
+    const { inFeatures: n, outFeatures: m } = this.base;
+    const { a, b, rank: r, scale } = await this.numbers();
+    const other = start?.rank ?? r;
+    const under = start?.a ?? new Float32Array(other * n);
+    const factor = start === undefined ? 0 : -start.scale / scale;
+    const wide = new Float32Array(m * (r + other));
+    for (let o = 0; o < m; o++) {
+      wide.set(b.subarray(o * r, (o + 1) * r), o * (r + other));
+      for (let k = 0; k < other; k++)
+        wide[o * (r + other) + r + k] = start === undefined ? 0 : factor * start.b[o * other + k]!;
+    }
+    return new Map<Weight, StoredTensor>([
+      [this.a, { dtype: "f32", shape: [r + other, n], data: joined(a, under) }],
+      [this.b, { dtype: "f32", shape: [m, r + other], data: wide }],
+    ]);
   }
 
   get weights(): readonly NamedUpdateWeight[] {
@@ -73,4 +101,11 @@ export class LoraUpdate extends LowRankUpdate {
   delta(): Tensor {
     return ops.mul(ops.matmul(this.b.value, this.a.value), this.scale);
   }
+}
+
+function joined(first: Float32Array, second: Float32Array): Float32Array {
+  const out = new Float32Array(first.length + second.length);
+  out.set(first);
+  out.set(second, first.length);
+  return out;
 }

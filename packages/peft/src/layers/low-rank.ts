@@ -1,6 +1,6 @@
 /** Updates that add scale·(a product of low rank) to what the layer gives. */
-import { Dropout, type Module } from "@lowrank/nn";
-import { ops, structureChanged, type Tensor } from "@lowrank/tensor";
+import { Dropout, type Module, type Weight } from "@lowrank/nn";
+import { ops, structureChanged, toMemory, type Tensor } from "@lowrank/tensor";
 import { Update, type LowRank, type UpdateBase } from "./update.ts";
 
 export interface LowRankOptions {
@@ -9,6 +9,12 @@ export interface LowRankOptions {
   readonly scale: number;
   /** Probability on the update's input. */
   readonly dropout: number;
+}
+
+/** A weight's numbers on the host. */
+export async function numbersOf(weight: Weight): Promise<Float32Array> {
+  const { data, dtype } = await weight.read();
+  return toMemory("f32", data, dtype) as Float32Array;
 }
 
 export abstract class LowRankUpdate extends Update implements LowRank {

@@ -4,8 +4,8 @@
  */
 import { Weight } from "@lowrank/nn";
 import { ops, toMemory, type Parameter, type Tensor } from "@lowrank/tensor";
-import { LowRankUpdate, type LowRankOptions } from "./low-rank.ts";
-import type { NamedUpdateWeight, Ranks, UpdateBase } from "./update.ts";
+import { LowRankUpdate, numbersOf, type LowRankOptions } from "./low-rank.ts";
+import type { NamedUpdateWeight, Product, Ranks, UpdateBase } from "./update.ts";
 
 const RANKNUM_EPS = 1e-5;
 
@@ -60,6 +60,21 @@ export class SvdUpdate extends LowRankUpdate implements Ranks {
 
   delta(): Tensor {
     return ops.mul(ops.matmul(this.b.value, ops.mul(this.a.value, this.e.value)), this.factor);
+  }
+
+  readonly alone = true;
+
+  /** E goes into the rows of A. */
+  async numbers(): Promise<Product> {
+    const { rank, factor } = this;
+    const [a, b, e] = [await numbersOf(this.a), await numbersOf(this.b), await numbersOf(this.e)];
+    const { inFeatures } = this.base;
+    return {
+      rank,
+      a: a.map((v, i) => v * e[Math.floor(i / inFeatures)]!),
+      b,
+      scale: typeof factor === "number" ? factor : await factor.item(),
+    };
   }
 
   override get ranks(): Ranks {

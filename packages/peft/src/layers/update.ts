@@ -21,9 +21,26 @@ export interface UpdateBase {
   bias(): Tensor | undefined;
 }
 
+/** A product as numbers on the host: scale·B·A, A [r, in], B [out, r]. */
+export interface Product {
+  readonly rank: number;
+  readonly a: Float32Array;
+  readonly b: Float32Array;
+  readonly scale: number;
+}
+
 /** What is known of an update that adds a product of low rank. */
 export interface LowRank {
   readonly rank: number;
+  /** Whether the product is all that the update does. Absent: it is not. */
+  readonly alone?: boolean;
+  /** The product's numbers; absent where it is of more than two matrices. */
+  numbers?(): Promise<Product>;
+  /**
+   * Values of its weights for the same update beside what the base had before it took `start`: [A; A₀] and [B, −(s₀/s)·B₀] of twice the rank,
+   * so that s·B·A − s₀·B₀·A₀ is added. Without a start zeros stand there. Absent where no start takes anything.
+   */
+  beside?(start: Product | undefined): Promise<ReadonlyMap<Weight, StoredTensor>>;
   /** What is added to the base's matrix, [out, in]. */
   delta(): Tensor;
   /** Where that is scale·B·A and nothing else: A [r, in], B [out, r]. */

@@ -4,6 +4,7 @@ import { ATTENTION_NAMES } from "../default-targets.ts";
 import { AdaptedEmbedding } from "../layers/adapted-embedding.ts";
 import { LoraUpdate, type LoraOptions } from "../layers/lora.ts";
 import type { Layer } from "../layers/walk.ts";
+import { besideOriginal } from "../lora/beside.ts";
 import { loraConfig, scaleOf, type LoraConfig } from "../lora/config.ts";
 import { LORA_FILE, parseLora, writeLora } from "../lora/file.ts";
 import { loraRows } from "../lora/rows.ts";
@@ -29,6 +30,7 @@ export const lora: Method<LoraConfig> = {
   start: startLora,
   scaled: (config, { alpha, rank }, strength) => scaleOf(config, alpha! * strength, rank!),
   saved: savedScales,
+  beside: besideOriginal,
 };
 
 /** What A and B are made of and start from. Starts that need the base are `start`'s. */

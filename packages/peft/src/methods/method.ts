@@ -150,6 +150,12 @@ export interface Method<C extends AdapterConfig = AdapterConfig> {
   scaled?(config: C, row: TargetRow, strength: number): number;
   /** The configuration under which a file says the scales that the updates have. @throws LowrankError where none does */
   saved?(config: C, rows: readonly SavedRow[], strength: number): C;
+  /**
+   * The configuration of the same adapter on a base from which no start took anything: ranks twice as large, scales the same. Undefined where
+   * the start is not of that kind.
+   * @param saved gives a configuration under which a file says the scales that the updates have
+   */
+  beside?(config: C, saved: (config: C) => C): C | undefined;
   /** The configuration of an adapter that has kept these ranks, by module path. */
   keeping?(config: C, masks: ReadonlyMap<string, readonly boolean[]>): C;
 }
