@@ -1,10 +1,9 @@
 // Greedy text of a GGUF file beside llama.cpp's.
 import { parseArgs } from "node:util";
-import { createRequire } from "node:module";
 import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { resolve } from "node:path";
 import { open } from "./common.mjs";
+import { besideOurs, continued, fail, llamaCpp, PROMPTS } from "./llama-cpp-common.mjs";
 
 const HELP = `Greedy text of a GGUF file, lowrank beside llama.cpp on the same file.
 
@@ -22,26 +21,6 @@ const HELP = `Greedy text of a GGUF file, lowrank beside llama.cpp on the same f
 llama.cpp writes, and lowrank says in one pass what it would have written at each place after the same words. A line for each prompt: tokens that are equal
 before the first difference, and our margin there. Exit code 1 where words differ although our margin is at least --margin.
 `;
-
-const PROMPTS = [
-  "The capital of France is",
-  "Once upon a time there was",
-  "In 1969, people walked on",
-  "Water boils at",
-  "def add(a, b):\n    return",
-  "The three primary colors are",
-  "Dear Sir or Madam,\n\n",
-  "The opposite of hot is",
-  "Photosynthesis is the process by which",
-  "1, 2, 3, 4, 5,",
-  "Il était une fois",
-  "The best way to learn a language is",
-];
-
-function fail(message) {
-  console.error(`llama-cpp: ${message}`);
-  process.exit(2);
-}
 
 function options() {
   const text = { type: "string" };
@@ -95,41 +74,6 @@ function options() {
   };
 }
 
-async function llamaCpp(folder, gguf) {
-  let entry;
-  try {
-    entry = createRequire(join(folder, "package.json")).resolve("node-llama-cpp");
-  } catch {
-    fail(`--llama-cpp ${folder}: there is no node-llama-cpp; npm i node-llama-cpp there`);
-  }
-  const { getLlama } = await import(pathToFileURL(entry).href);
-  const llama = await getLlama({ gpu: false, build: "never", logLevel: "error", progressLogs: false });
-  const model = await llama.loadModel({ modelPath: gguf });
-  return { llama, model };
-}
-
-/** What llama.cpp writes behind ids, most likely word by most likely word, to the end of the text at most. */
-async function continued({ model }, ids, count, threads) {
-  const context = await model.createContext({ contextSize: ids.length + count + 8, threads });
-  const written = [];
-  for await (const id of context.getSequence().evaluate(ids, { temperature: 0, yieldEogToken: true })) {
-    written.push(id);
-    if (written.length === count || model.isEogToken(id)) break;
-  }
-  await context.dispose();
-  return written;
-}
-
-/** The first and the second word of a row of logits, and how far the first is ahead in nats. */
-function best(row) {
-  let [first, second] = [-1, -1];
-  row.forEach((value, id) => {
-    if (first < 0 || value > row[first]) [first, second] = [id, first];
-    else if (second < 0 || value > row[second]) second = id;
-  });
-  return { id: first, margin: row[first] - row[second] };
-}
-
 const { gguf, folder, prompts, tokens, margin, threads, project } = options();
 const { tensor, models } = await open(project);
 const device = await tensor.init({ device: "wasm", threads });
@@ -142,24 +86,9 @@ let broken = 0;
 for (const prompt of prompts) {
   const { ids } = tokenizer.encode(prompt);
   const written = await continued(theirs, ids, tokens, threads);
-  const all = [...ids, ...written];
-  const inputIds = device.tensor(Int32Array.from(all), [1, all.length], "i32");
-  const { logits } = model.forward({ inputIds });
-  const rows = await tensor.ops.slice(logits, 1, ids.length - 1, all.length - 1).floats();
-  const words = logits.shape[2];
-  const ours = written.map((_, i) => best(rows.subarray(i * words, (i + 1) * words)));
-  const differ = written.flatMap((id, i) => (id === ours[i].id ? [] : [i]));
-  const wrong = differ.filter((i) => ours[i].margin >= margin);
-  if (wrong.length > 0) broken++;
-  const [at] = differ;
-  const first =
-    at === undefined
-      ? "no difference"
-      : `first difference at ${at}: ours ${JSON.stringify(tokenizer.decode([ours[at].id]))}, theirs ${JSON.stringify(tokenizer.decode([written[at]]))}, our margin ${ours[at].margin.toFixed(3)}`;
-  const low = ours.filter(({ margin: m }) => m < margin).length;
-  console.log(
-    `${wrong.length > 0 ? "FAIL" : "PASS"} ${JSON.stringify(prompt.slice(0, 40))}: ${at ?? written.length} of ${written.length} tokens equal, ${first}; ${low} places below ${margin}, ${differ.length} words differ in all${wrong.map((i) => `; at ${i} though our margin is ${ours[i].margin.toFixed(3)}`).join("")}`,
-  );
+  const { holds, line } = await besideOurs({ tensor, device, model, tokenizer }, ids, written, margin);
+  if (!holds) broken++;
+  console.log(`${holds ? "PASS" : "FAIL"} ${JSON.stringify(prompt.slice(0, 40))}: ${line}`);
 }
 console.log(`${prompts.length - broken} of ${prompts.length} prompts hold`);
 device.close();

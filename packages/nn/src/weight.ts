@@ -25,6 +25,8 @@ export interface WeightForm {
   readonly kind: string;
   /** Bytes it takes on the device, tables included. */
   readonly bytes: number;
+  /** Makes the same form of other numbers of the same shape; absent where a form is only read. */
+  readonly format?: WeightFormat | undefined;
   /** The whole value, to be computed by whoever reads it. */
   value(): Tensor;
   dispose(): void;

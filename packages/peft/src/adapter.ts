@@ -23,7 +23,7 @@ export interface AdapterParts {
   readonly warnings: readonly string[];
 }
 
-const MERGE_RULES = fields<MergeOptions>({ safe: optional(flag), into: optional(oneOf("dequantized")) });
+const MERGE_RULES = fields<MergeOptions>({ safe: optional(flag), into: optional(oneOf("dequantized", "quantized")) });
 
 interface Memory {
   readonly device: Device;

@@ -54,6 +54,11 @@ export class FourBitWeight implements WeightForm {
     return this.#parameters().reduce((sum, p) => sum + p.size * (p.dtype === "u8" ? 1 : 4), 0);
   }
 
+  get format(): QuantizedFormat {
+    const { type, blockSize } = this.state;
+    return fourBit({ type, blockSize, doubleQuantization: this.doubleQuantized }, this.#transposed);
+  }
+
   value(): Tensor {
     const { shape, blockSize } = this.state;
     const value = ops.dequantize(this.#codes.value, this.#scaleValues(), this.#table.value, shape, blockSize);

@@ -124,6 +124,10 @@ export class Int8Weight implements WeightForm {
     return this.#codes.size + 4 * this.#scales.size;
   }
 
+  get format(): QuantizedFormat {
+    return eightBit(this.#transposed);
+  }
+
   value(): Tensor {
     const value = ops.mul(ops.sub(ops.cast(this.#codes.value, this.#scales.dtype), 128), this.#scales.value);
     return this.#transposed ? ops.transpose(value) : value;

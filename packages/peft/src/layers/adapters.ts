@@ -16,14 +16,22 @@ import type { NamedUpdateWeight, Update, UpdateBase } from "./update.ts";
 export interface MergeOptions {
   /** Checks every result, as it will be stored, before anything is written. */
   readonly safe?: boolean;
-  /** Needed for a quantized base: its place is taken by the dequantized matrix, which is what the adapter was trained on, plus the update. */
-  readonly into?: "dequantized";
+  /**
+   * Needed for a quantized base. `dequantized`: its place is taken by the dequantized matrix, which is what the adapter was trained on, plus the
+   * update. `quantized`: that is quantized again, in the form that the base had, and the report says what it cost. Either stays.
+   */
+  readonly into?: "dequantized" | "quantized";
 }
 
-/** Largest change that rounding to the base's dtype made, and where. */
+/** What storing the result cost, and where. */
 export interface MergeReport {
   readonly module: string;
+  /** The largest change that rounding to the base's dtype or form made. */
   readonly rounding: number;
+  /** The change as a whole, beside the weight as a whole: ‖stored − exact‖ / ‖exact‖. */
+  readonly relative: number;
+  /** The form that it was quantized to again. */
+  readonly form?: string;
 }
 
 /** A layer's base: as updates see it, and as it is stored. */
@@ -110,10 +118,15 @@ export class Adapters {
   async checkMerge(options: MergeOptions): Promise<void> {
     if (this.#merged || this.taking.length === 0) return;
     const { weight } = this.#base();
-    if (weight.form !== undefined && options.into !== "dequantized")
+    if (weight.form !== undefined && options.into === undefined)
       throw new LowrankError(
         "MergeError",
-        `merge: ${weight.name} is kept as ${weight.form.kind}; say merge({ into: "dequantized" }) to put the dequantized matrix in its place, or load the original base and merge there`,
+        `merge: ${weight.name} is kept as ${weight.form.kind}; say merge({ into: "dequantized" }) to put the dequantized matrix in its place, "quantized" to quantize that again, or load the original base and merge there`,
+      );
+    if (options.into === "quantized" && weight.form !== undefined && weight.form.format === undefined)
+      throw new LowrankError(
+        "MergeError",
+        `merge: ${weight.name} is kept as ${weight.form.kind}, which is only read here and cannot be made again; say merge({ into: "dequantized" })`,
       );
     const results = this.#results();
     if (options.safe !== true) return;
@@ -134,29 +147,37 @@ export class Adapters {
     const results = this.#results();
     const quantized = weight.form !== undefined;
     const pristine: [Parameter, TypedArray][] = [];
-    let rounding = 0;
+    let [rounding, changed, whole] = [0, 0, 0];
     for (const [target, value] of results) {
       const { device }: { device: Device } = value;
       const exact = await value.floats();
       const dtype = storedAs(target, value);
-      if (target.form !== undefined) target.parameter = device.parameter(exact, target.shape, dtype);
+      if (target.form !== undefined && options.into === "quantized") requantize(target, device, exact);
+      else if (target.form !== undefined) target.parameter = device.parameter(exact, target.shape, dtype);
       else {
         const { parameter } = target;
         pristine.push([parameter, await parameter.data()]);
         parameter.assign(ops.cast(value, parameter.dtype));
         await device.realize();
       }
-      const stored = await target.parameter.value.floats();
+      const stored = await (target.form?.value() ?? target.parameter.value).floats();
       if (stored.some((v, i) => !Number.isFinite(v) && Number.isFinite(exact[i]))) {
         for (const [parameter, values] of pristine) parameter.write(values);
         throw overflow(target, exact, dtype);
       }
-      rounding = exact.reduce((most, v, i) => Math.max(most, Math.abs(v - stored[i]!)), rounding);
+      for (let i = 0; i < exact.length; i++) {
+        const off = exact[i]! - stored[i]!;
+        rounding = Math.max(rounding, Math.abs(off));
+        changed += off * off;
+        whole += exact[i]! * exact[i]!;
+      }
     }
     this.#pristine = quantized ? undefined : pristine;
     this.#merged = true;
     structureChanged();
-    return { module: weight.name, rounding };
+    const relative = whole === 0 ? 0 : Math.sqrt(changed / whole);
+    const { form } = weight;
+    return { module: weight.name, rounding, relative, ...(form === undefined ? {} : { form: form.kind }) };
   }
 
   /** Puts the exact original values back. */
@@ -200,6 +221,14 @@ export class Adapters {
     for (const [name, update] of this.updates)
       for (const w of update.weights.map(rename)) yield [`${prefix}.${w.memory.replace("{}", name)}`, w.weight];
   }
+}
+
+/** Puts a form of the same kind, of these numbers, in the place of a weight's. */
+function requantize(target: Weight, device: Device, exact: ArrayLike<number>): void {
+  const before = target.form!;
+  const next = before.format!.keep(device, target.name, target.shape, Float32Array.from(exact));
+  before.dispose();
+  target.form = next;
 }
 
 /** The dtype that a merged value is stored in. */

@@ -1,5 +1,5 @@
 /** A form of ggml's blocks as a `Format`: which tensors have it, what of them is on the device, and their numbers. */
-import type { LoadTarget, WeightForm } from "@lowrank/nn";
+import type { LoadTarget, WeightForm, WeightFormat } from "@lowrank/nn";
 import {
   f16ToF32,
   FormatError,
@@ -11,6 +11,7 @@ import {
   type TensorSource,
 } from "@lowrank/tensor";
 import type { QuantizableFormat } from "../../format.ts";
+import { encodeGgml } from "./encode.ts";
 import type { BlockLayout } from "./layout.ts";
 
 /** Bytes of a file that are asked for at once. */
@@ -49,6 +50,22 @@ class BlockWeight implements WeightForm {
     return this.#codes.size + 2 * this.#halves.size;
   }
 
+  get format(): WeightFormat | undefined {
+    const layout = this.#layout;
+    const transposed = this.#transposed;
+    if (layout.encode === undefined) return undefined;
+    return {
+      kind: layout.name,
+      keep(device, name, shape, values) {
+        const [rows, cols] = shape as [number, number];
+        const kept = transposed ? [cols, rows] : shape;
+        const numbers = transposed ? transposeOf(values, rows, cols) : values;
+        const bytes = encodeGgml(layout.name, numbers, kept.at(-1)!, name);
+        return new BlockWeight(device, layout, takenApart(layout, bytes, kept), kept, transposed);
+      },
+    };
+  }
+
   value(): Tensor {
     const halves = ops.cast(this.#halves.value, "f32");
     const each = this.#layout.halves.map((_, i) => ops.slice(halves, 2, i, i + 1));
@@ -61,6 +78,38 @@ class BlockWeight implements WeightForm {
     this.#codes.dispose();
     this.#halves.dispose();
   }
+}
+
+/** Blocks one after the other, in codes and scales. @param shape of the tensor in a file */
+function takenApart(layout: BlockLayout, bytes: Uint8Array, shape: readonly number[]): Blocks {
+  const blocks = shape.at(-1)! / layout.elements;
+  const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
+  const coded = layout.bytes - 2 * layout.halves.length;
+  const parts = {
+    rows,
+    blocks,
+    codes: new Uint8Array(rows * blocks * coded),
+    halves: new Uint16Array(rows * blocks * layout.halves.length),
+  };
+  for (let i = 0; i < rows * blocks; i++) takeApart(layout, bytes, i * layout.bytes, parts, i);
+  return parts;
+}
+
+/** One block at `at` of `piece` as block `i` of `to`. */
+function takeApart(
+  { bytes, halves: places }: BlockLayout,
+  piece: Uint8Array,
+  at: number,
+  to: Pick<Blocks, "codes" | "halves">,
+  i: number,
+): void {
+  let [from, codesAt] = [0, i * (bytes - 2 * places.length)];
+  for (const [k, place] of places.entries()) {
+    to.halves[i * places.length + k] = piece[at + place]! | (piece[at + place + 1]! << 8);
+    for (; from < place; from++) to.codes[codesAt++] = piece[at + from]!;
+    from += 2;
+  }
+  for (; from < bytes; from++) to.codes[codesAt++] = piece[at + from]!;
 }
 
 export function blockFormat(layout: BlockLayout): QuantizableFormat {
@@ -93,26 +142,9 @@ export function blockFormat(layout: BlockLayout): QuantizableFormat {
     for (let from = 0; from < count; from += step) {
       const to = Math.min(count, from + step);
       const piece = await source.range(name, from * bytes, to * bytes);
-      for (let i = from; i < to; i++) takeApart(piece, (i - from) * bytes, codes, i * coded, halves, i * places.length);
+      for (let i = from; i < to; i++) takeApart(layout, piece, (i - from) * bytes, { codes, halves }, i);
     }
     return { rows, blocks, codes, halves };
-  };
-
-  const takeApart = (
-    piece: Uint8Array,
-    at: number,
-    codes: Uint8Array,
-    codesAt: number,
-    halves: Uint16Array,
-    halvesAt: number,
-  ): void => {
-    let [from, to] = [0, codesAt];
-    for (const [k, place] of places.entries()) {
-      halves[halvesAt + k] = piece[at + place]! | (piece[at + place + 1]! << 8);
-      for (; from < place; from++) codes[to++] = piece[at + from]!;
-      from += 2;
-    }
-    for (; from < bytes; from++) codes[to++] = piece[at + from]!;
   };
 
   const finite = (name: string, { halves }: Blocks, allowNonFinite: boolean): void => {
