@@ -33,6 +33,7 @@ const names = [
   "adapter",
   "strength",
   "text",
+  "prompts",
   "tokens",
   "nll-tokens",
   "margin",

@@ -125,6 +125,15 @@ const CASES = [
   ["bert-pissa", "bert_cls", { ...seq, targetModules: bt, initLora: "pissa" }],
   ["bert-olora", "bert_cls", { ...seq, targetModules: bt, initLora: "olora" }],
   ["bert-pissa-rslora", "bert_cls", { ...seq, targetModules: bt, initLora: "pissa", rsLora: true }],
+  ["bert-pissa-beside", "bert_cls", { ...seq, targetModules: bt, initLora: "pissa" }, { beside: true }],
+  [
+    "bert-pissa-rslora-beside",
+    "bert_cls",
+    { ...seq, targetModules: bt, initLora: "pissa", rsLora: true },
+    { beside: true },
+  ],
+  ["gpt2-pissa-beside", "gpt2_lm", { ...lm, targetModules: gt, initLora: "pissa" }, { beside: true }],
+  ["llama-olora-beside", "llama_lm", { ...lm, targetModules: lt, initLora: "olora" }, { beside: true }],
   ["bert-orthogonal", "bert_cls", { ...seq, targetModules: bt, initLora: "orthogonal" }],
   ["bert-gaussian", "bert_cls", { ...seq, targetModules: bt, initLora: "gaussian" }],
   ["bert-embedding", "bert_cls", { ...seq, targetModules: ["word_embeddings", "query"] }],
@@ -335,9 +344,16 @@ for (const [name, base, options, extra = {}] of CASES) {
       const masks = await allocator.masks();
       if (extra.cut) await lr.peft.resizeAdapter(adapter, masks);
     }
-    const trainable = adapter.report().trainable;
+    let { trainable } = adapter.report();
     const after = await logitsOf(model, inputs);
-    await lr.peft.saveAdapter(adapter, directory(join(to, "adapter")));
+    // a start that changed the base: as it is, or as a plain LoRA of twice the rank beside the original base
+    const keepStart = ["pissa", "olora"].includes(options.initLora) && extra.beside !== true;
+    await lr.peft.saveAdapter(adapter, directory(join(to, "adapter")), { keepStart });
+    if (extra.beside) {
+      const { model: fresh } = await loadModel(lr, folder, device);
+      trainable = (await lr.peft.loadAdapter(fresh, directory(join(to, "adapter")), { device })).report().trainable;
+      fresh.dispose();
+    }
     // a second adapter trained by Python continues from this one; here the loss it must start from
     const { loss } = model.forward(inputs);
     const nextLoss = await loss.item();
@@ -355,7 +371,16 @@ for (const [name, base, options, extra = {}] of CASES) {
     writeTensors(lr, join(to, "logits.safetensors"), { before, start, after });
     writeFileSync(
       join(to, "case.json"),
-      JSON.stringify({ name, base, losses, nextLoss, trainable, merged, refusal, init: options.initLora ?? null }),
+      JSON.stringify({
+        name,
+        base,
+        losses,
+        nextLoss,
+        trainable,
+        merged,
+        refusal,
+        init: keepStart ? options.initLora : null,
+      }),
     );
     done.push(name);
     model.dispose();
