@@ -52,12 +52,12 @@ export async function continued({ model }, ids, count, threads, lora) {
 /** Mean negative log-likelihood of each word given those before it, in nats. */
 export async function meanNll({ model }, ids, threads, lora) {
   const context = await model.createContext({ contextSize: ids.length + 8, batchSize: ids.length, threads, lora });
-  const asked = ids
-    .slice(0, -1)
-    .map((id, i) => [
-      id,
-      { generateNext: { totalLogitWeight: true, logits: { filter: { tokens: [ids[i + 1]], includeMax: true } } } },
-    ]);
+  // all words, and nothing done to their logits
+  const options = { temperature: 1, topK: 0, topP: 1, minP: 0 };
+  const asked = ids.slice(0, -1).map((id, i) => {
+    const logits = { filter: { tokens: [ids[i + 1]], includeMax: true } };
+    return [id, { generateNext: { totalLogitWeight: true, logits, options } }];
+  });
   const given = await context.getSequence().controlledEvaluate(asked);
   await context.dispose();
   const each = given.map(({ next }, i) => {
