@@ -169,7 +169,11 @@ describe("a switch that is off fails its proof", () => {
     expect(objectiveProof({ regularizes: true }, { regularizers: [0.5, 0] }).holds).toBe(false);
     expect(objectiveProof({ regularizes: false }, { regularizers: [0.5] }).holds).toBe(false);
     // each config asks for the proofs of its own switches
-    const facts = { allocation: record, steps, regularizers: [0.5] };
+    const lrScales = new Map([
+      ["q.lora_A.default.weight", 1],
+      ["q.lora_B.default.weight", 1],
+    ]);
+    const facts = { allocation: record, steps, regularizers: [0.5], lrScales };
     for (const [name, holds] of [
       ["b-ada", true],
       ["b-fp", false],
@@ -179,7 +183,22 @@ describe("a switch that is off fails its proof", () => {
       expect(
         proofs.map((proof) => proof.holds),
         name,
-      ).toEqual([holds, holds]);
+      ).toEqual(name === "b-fp" ? [holds, holds, true] : [holds, holds]);
     }
+  });
+
+  it("rates of LoRA+", () => {
+    const options = { ...methodOf("b-fp"), loraPlus: 16 } as MethodConfig;
+    const proof = (...scales: readonly (readonly [string, number])[]): boolean =>
+      methods
+        .get("lora")
+        .proofs(options, { allocation: undefined, steps: 1, regularizers: [0], lrScales: new Map(scales) })
+        .find(({ name }) => name === "learning-rates")!.holds;
+    const [a, b] = ["q.lora_A.default.weight", "q.lora_B.default.weight"];
+    expect(proof([a, 1], [b, 16], ["classifier.bias", 16])).toBe(true);
+    expect(proof([a, 1], [b, 1])).toBe(false);
+    expect(proof([a, 16], [b, 16])).toBe(false);
+    expect(proof([a, 1], [b, 8])).toBe(false);
+    expect(proof([a, 1])).toBe(false);
   });
 });

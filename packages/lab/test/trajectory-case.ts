@@ -1,8 +1,8 @@
 /** Follows a golden training run of torch and PEFT step by step: losses, gradient norms, budgets and masks, and the weights in the end. */
 import { join } from "node:path";
 import { architectures, directory, fromPretrained, type PretrainedModel } from "@lowrank/models";
-import { AdamW, clipGradNorm, linearSchedule, type Weight } from "@lowrank/nn";
-import { adalora, adaLora, adaLoraOptions, loadAdapter, tripletsOf, type Adapter } from "@lowrank/peft";
+import { AdamW, clipGradNorm, linearSchedule, type Optimizer, type Weight } from "@lowrank/nn";
+import { adalora, adaLora, adaLoraOptions, loadAdapter, loraPlusGroups, tripletsOf, type Adapter } from "@lowrank/peft";
 import {
   compile,
   floatsOf,
@@ -10,6 +10,7 @@ import {
   openFile,
   ops,
   SafetensorsFile,
+  toMemory,
   type Device,
   type HostTensor,
   type Tensor,
@@ -24,7 +25,14 @@ export interface TrajectoryCase {
   readonly optimizer: {
     readonly name: string;
     readonly lr: number;
-    readonly weightDecay: number;
+    readonly weightDecay?: number;
+    /** LoRA+: how much faster B learns, and PEFT's groups by their weights' names in memory. */
+    readonly loraplusLrRatio?: number;
+    readonly groups?: readonly {
+      readonly lr: number;
+      readonly weightDecay: number;
+      readonly params: readonly string[];
+    }[];
     readonly betas: [number, number];
     readonly eps: number;
   };
@@ -58,6 +66,36 @@ export async function goldenOf(file: SafetensorsFile, name: string): Promise<Flo
   return floatsOf(dtype, data);
 }
 
+/** PEFT's names in memory have its wrappers in them, where ours have them in other places or none. */
+const plainName = (name: string): string =>
+  name.replace(/^base_model\.model\./, "").replace(/\.(base_layer|modules_to_save\.default)(?=\.)/g, "");
+
+/** Each weight learns as fast as the group that PEFT puts it into. */
+function expectGroups(optimizer: Optimizer, { lr, groups = [] }: TrajectoryCase["optimizer"]): void {
+  const want = groups.flatMap((group) => group.params.map((name): [string, number] => [plainName(name), group.lr]));
+  const got = [...optimizer.lrScales()].map(([{ name }, scale]): [string, number] => [plainName(name), lr * scale]);
+  expect(new Map(got)).toEqual(new Map(want));
+}
+
+/**
+ * Bases that a start changed: what we left over is theirs to the precision of a decomposition of f32 matrices; then theirs is written, from
+ * which the trajectory is exact.
+ */
+export async function sameChangedBase(model: PretrainedModel, file: SafetensorsFile): Promise<void> {
+  const weights = new Map([...model.namedWeights()].map(([name, weight]) => [plainName(name), weight]));
+  for (const key of file.names.filter((n) => n.startsWith("base-initial."))) {
+    const weight = weights.get(plainName(key.slice("base-initial.".length)))!;
+    const want = await goldenOf(file, key);
+    const size = Math.hypot(...want);
+    const apart = Math.hypot(...(await weight.value.floats()).map((v, i) => v - want[i]!));
+    expect(apart, key).toBeLessThanOrEqual(CHANGED_BASE * size);
+    weight.parameter.write(toMemory(weight.parameter.dtype, want, "f64"));
+  }
+}
+
+/** torch's singular vectors in f32 are off by ε·σ₁/(σᵣ − σᵣ₊₁), which is some tens of ε on these matrices. */
+const CHANGED_BASE = 1e-5;
+
 const camel = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
 /** Elements where |got − want| > relative·|want| + absolute. */
@@ -70,6 +108,8 @@ export function misses(got: Float64Array, want: Float64Array, relative: number, 
 export interface Followed {
   readonly model: PretrainedModel;
   readonly adapter: Adapter | undefined;
+  /** Kept ranks by module, where they were decided while training. */
+  readonly masks: ReadonlyMap<string, readonly boolean[]> | undefined;
 }
 
 /**
@@ -84,9 +124,10 @@ export async function followTrajectory(
   after?: (followed: Followed) => Promise<void>,
 ): Promise<string | undefined> {
   const reference = device.name === "reference";
+  const plus = spec.optimizer.loraplusLrRatio;
   const architecture = architectures[spec.architecture];
   if (architecture === undefined) return `${spec.architecture} is not built yet`;
-  if (spec.optimizer.name !== "AdamW" || spec.schedule.name !== "linear")
+  if ((spec.optimizer.name !== "AdamW" && plus === undefined) || spec.schedule.name !== "linear")
     return `${spec.optimizer.name} with a ${spec.schedule.name} schedule is not built yet`;
   const { model } = await fromPretrained(join(folder, spec.checkpoint), architecture, { device });
   const adapter =
@@ -94,6 +135,7 @@ export async function followTrajectory(
       ? undefined
       : await loadAdapter(model, directory(join(folder, spec.initialAdapter)), { device });
   const ada = adapter?.configOf(adalora)?.adaLora;
+  await withTensors(join(folder, "data.safetensors"), (file) => sameChangedBase(model, file));
   // In a run whose ranknum moved, ranknum was trained like any other weight
   await withTensors(join(folder, "data.safetensors"), async (file) => {
     for (const [n, w] of model.namedWeights()) {
@@ -106,12 +148,12 @@ export async function followTrajectory(
     ada === undefined ? undefined : adaLora(tripletsOf(adapter!), { ...adaLoraOptions(ada), compat: "peft" });
   const { optimizer: o } = spec;
   const factor = linearSchedule({ ...spec.schedule, name: "linear" });
-  const optimizer = new AdamW(model.trainableWeights(), {
-    lr: (step) => o.lr * factor(step),
-    betas: o.betas,
-    eps: o.eps,
-    weightDecay: o.weightDecay,
-  });
+  const options = { lr: (step: number) => o.lr * factor(step), betas: o.betas, eps: o.eps };
+  const optimizer =
+    plus === undefined
+      ? new AdamW(model.trainableWeights(), { ...options, weightDecay: o.weightDecay! })
+      : new AdamW(loraPlusGroups(adapter!, { lr: o.lr, ratio: plus }), options);
+  if (plus !== undefined) expectGroups(optimizer, o);
   const step = compile(device, (x) => {
     const inputs = Object.fromEntries(Object.entries(x).map(([key, value]) => [camel(key), value]));
     const out = model.forward(inputs as unknown as Parameters<typeof model.forward>[0]);
@@ -171,16 +213,13 @@ export async function followTrajectory(
         finalizedAt: allocator.schedule.finalStep,
       });
     const finals = file.names.filter((n) => n.startsWith("final."));
-    const weights = new Map<string, Weight>(
+    const weights = new Map(
       [...model.namedWeights()]
         .filter(([n, w]) => w.trainable || n.includes(".ranknum."))
-        .flatMap(([n, w]): [string, Weight][] => [
-          [`final.${n}`, w],
-          [`final.base_model.model.${n}`, w],
-        ]),
+        .map(([n, w]): [string, Weight] => [plainName(n), w]),
     );
     for (const key of finals) {
-      const weight = weights.get(key);
+      const weight = weights.get(plainName(key.slice("final.".length)));
       expect(weight, key).toBeDefined();
       const [got, want] = [
         floatsOf(weight!.parameter.dtype, await weight!.parameter.data()),
@@ -190,9 +229,10 @@ export async function followTrajectory(
       if (reference) expect(misses(got, want, 1e-9, 1e-12), key).toBe(0);
     }
   });
+  const masks = await allocator?.masks();
   allocator?.dispose();
   optimizer.dispose();
-  await after?.({ model, adapter });
+  await after?.({ model, adapter, masks });
   model.dispose();
   return undefined;
 }

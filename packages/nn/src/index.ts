@@ -34,7 +34,6 @@ export type { MaterializeOptions, WeightValues } from "./materialize.ts";
 export { Module, nearest, type NameFilter } from "./module.ts";
 export {
   AdamW,
-  decayGroups,
   Optimizer,
   SGD,
   type AdamWOptions,
@@ -45,3 +44,4 @@ export {
 export { constantSchedule, cosineSchedule, linearSchedule, type Schedule, type ScheduleOptions } from "./schedules.ts";
 export { Weight, type Init, type WeightForm, type WeightFormat, type WeightKind } from "./weight.ts";
 export { grad, valueAndGrad, type CrossEntropyOptions } from "@lowrank/tensor";
+export { decayGroups, scaledGroups } from "./parameter-groups.ts";

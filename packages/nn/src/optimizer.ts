@@ -32,6 +32,8 @@ export type LearningRate = number | ((step: number) => number);
 export interface ParameterGroup {
   readonly weights: readonly Weight[];
   readonly lr?: LearningRate;
+  /** What the rate is multiplied by, the optimizer's or the group's own. Default 1. */
+  readonly lrScale?: number;
   readonly weightDecay?: number;
 }
 
@@ -39,12 +41,18 @@ const notNegative = real({ min: 0 });
 const learningRate: Rule<LearningRate> = anyOf(notNegative, callback<(step: number) => number>());
 const SPELT = { learningRate: "lr", learning_rate: "lr", weight_decay: "weightDecay", params: "weights" };
 const GROUP = fields<ParameterGroup>(
-  { weights: listOf(instance(Weight)), lr: optional(learningRate), weightDecay: optional(notNegative) },
+  {
+    weights: listOf(instance(Weight)),
+    lr: optional(learningRate),
+    lrScale: optional(notNegative),
+    weightDecay: optional(notNegative),
+  },
   { spelt: SPELT },
 );
 
 interface Group {
   readonly lr: LearningRate;
+  readonly lrScale: number;
   readonly weightDecay: number;
   readonly weights: readonly Weight[];
 }
@@ -66,6 +74,7 @@ export abstract class Optimizer {
     this.groups = groups.map((g) => ({
       weights: g.weights,
       lr: g.lr ?? lr,
+      lrScale: g.lrScale ?? 1,
       weightDecay: g.weightDecay ?? weightDecay,
     }));
     this.weights = this.groups.flatMap((g) => g.weights);
@@ -150,7 +159,12 @@ export abstract class Optimizer {
         "ConfigError",
         `${this.kind}: "lr" must be a number at least 0, and its function gave ${quote(lr)} for step ${finished + 1}`,
       );
-    return lr;
+    return lr * group.lrScale;
+  }
+
+  /** What the rate of each weight is multiplied by. */
+  lrScales(): ReadonlyMap<Weight, number> {
+    return new Map(this.groups.flatMap(({ weights, lrScale }) => weights.map((weight) => [weight, lrScale])));
   }
 
   /** A live vector computed once per execution, which counts a step: `values` is given the number of finished ones. */
@@ -299,23 +313,4 @@ export class SGD extends Optimizer {
   state(): Map<string, Parameter> {
     return this.namedSlots();
   }
-}
-
-/**
- * Two groups as transformers' Trainer makes them: everything decays but biases and the weights of norms, which are told by the module
- * that holds them.
- * @param named `model.namedWeights()`, or some of them; those that do not train are left out
- */
-export function decayGroups(named: Iterable<readonly [string, Weight]>, weightDecay: number): ParameterGroup[] {
-  const decay: Weight[] = [];
-  const rest: Weight[] = [];
-  for (const [name, weight] of named) {
-    if (!weight.trainable) continue;
-    // an adapter's bias stands in no module of ours
-    (weight.kind !== undefined || /(^|\.)bias$/.test(name) ? rest : decay).push(weight);
-  }
-  return [
-    { weights: decay, weightDecay },
-    { weights: rest, weightDecay: 0 },
-  ].filter((g) => g.weights.length > 0);
 }

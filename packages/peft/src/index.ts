@@ -36,6 +36,7 @@ export type { Layer, Target } from "./layers/walk.ts";
 export { qr } from "./linear-algebra.ts";
 export { adaLoraConfig, stepsOf, type AdaLoraConfig } from "./lora/adalora-config.ts";
 export type { AdaLoraAdapterConfig, InitLora, LoraConfig } from "./lora/config.ts";
+export { loraPlusGroups, loraPlusScales, type LoraPlusOptions } from "./lora/plus.ts";
 export { adalora } from "./methods/adalora.ts";
 export { COMMON_RULES, COMMON_SPELT, commonConfig, LAYER_RULES } from "./methods/common.ts";
 export { dora } from "./methods/dora.ts";

@@ -17,9 +17,9 @@ import type { ModelKind } from "../bases/kind.ts";
 import type { LinearShape, BaseShape } from "../bases/shape.ts";
 import type { MethodConfig } from "../config/study.ts";
 import { deriveSeed } from "../random/seeds.ts";
-import type { AdaptContext, Adaptation, Method } from "../records/method.ts";
+import type { AdaptContext, Adaptation, Method, TrainedFacts } from "../records/method.ts";
 import type { Base } from "../bases/base.ts";
-import type { ModuleRow } from "../store/result.ts";
+import type { ModuleRow, Proof } from "../store/result.ts";
 import { rankProofs } from "./rank-proofs.ts";
 import { predictAdapter, type Targets } from "./rules.ts";
 
@@ -42,6 +42,10 @@ export interface AdapterMethodParts<O extends AdapterMethodConfig> extends Pick<
   allocator?(adapter: Adapter, options: O, base: Base, context: AdaptContext): Promise<AdaptiveMethod | undefined>;
   /** Which gradients the allocator sees, where the config says so. */
   allocatorSees?(options: O): Adaptation["allocatorSees"];
+  /** What the rate of a weight is multiplied by, where that is not 1. */
+  lrScales?(adapter: Adapter, options: O): Adaptation["lrScales"];
+  /** Proofs of the method's own switches. */
+  ownProofs?(options: O, trained: TrainedFacts): Proof[];
   /** What the config switches on. */
   switches?(options: O): { readonly allocates: boolean; readonly regularizes: boolean };
 }
@@ -60,9 +64,11 @@ export function adapterMethod<O extends AdapterMethodConfig>(parts: AdapterMetho
         device,
         seed: deriveSeed(context.seed, "init"),
       });
+      const lrScales = parts.lrScales?.(adapter, options);
       const allocator = await parts.allocator?.(adapter, options, base, context);
       return {
         adapter,
+        ...(lrScales === undefined ? {} : { lrScales }),
         ...(allocator === undefined ? {} : { allocator, allocatorSees: parts.allocatorSees?.(options) }),
         async save(folder, allocation) {
           if (allocation !== undefined)
@@ -76,8 +82,10 @@ export function adapterMethod<O extends AdapterMethodConfig>(parts: AdapterMetho
     },
     predict: (shape, options) =>
       predictAdapter(shape, options, (found) => parts.rows(found, options, shape), parts.frozen),
-    proofs: (options, trained) =>
-      rankProofs({ method: name, allocates: false, regularizes: false, ...parts.switches?.(options) }, trained),
+    proofs: (options, trained) => [
+      ...rankProofs({ method: name, allocates: false, regularizes: false, ...parts.switches?.(options) }, trained),
+      ...(parts.ownProofs?.(options, trained) ?? []),
+    ],
   };
 }
 

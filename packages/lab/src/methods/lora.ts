@@ -1,11 +1,12 @@
 /** Low-rank adapters (Hu et al. 2021) and, with `dora`, magnitude and direction apart (Liu et al. 2024). Names and meaning as in PEFT's LoraConfig. */
+import { loraPlusScales } from "@lowrank/peft";
 import { quote } from "@lowrank/tensor";
 import { z } from "zod";
 import type { LinearShape } from "../bases/shape.ts";
 import { count, positive } from "../config/numbers.ts";
 import { InputError } from "../errors.ts";
-import type { Method } from "../records/method.ts";
-import type { ModuleRow } from "../store/result.ts";
+import type { Method, TrainedFacts } from "../records/method.ts";
+import type { ModuleRow, Proof } from "../store/result.ts";
 import { adapterMethod, type AdapterMethodConfig } from "./adapter.ts";
 import { LORA_RATES } from "./rates.ts";
 import { patternValue } from "./rules.ts";
@@ -21,6 +22,8 @@ export interface LoraMethod extends AdapterMethodConfig {
   readonly rankPattern: Readonly<Record<string, number>>;
   readonly alphaPattern: Readonly<Record<string, number>>;
   readonly rsLora: boolean;
+  /** LoRA+: how many times faster B learns than A. */
+  readonly loraPlus?: number | undefined;
 }
 
 export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
@@ -38,13 +41,29 @@ export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
       rankPattern: z.record(z.string(), count).default({}),
       alphaPattern: z.record(z.string(), positive).default({}),
       rsLora: z.boolean().default(false),
+      loraPlus: z.number().min(1, { error: "expected at least 1: B learns faster than A" }).optional(),
       train,
     }),
   words({ r, alpha, dropout, exclude, rankPattern, alphaPattern, rsLora, dora }, common) {
     return { ...common, r, alpha, dropout, excludeModules: exclude, rankPattern, alphaPattern, rsLora, dora };
   },
+  lrScales: (adapter, { loraPlus }) =>
+    // the rate is what embeddings' own is told from, and targets are linear layers
+    loraPlus === undefined ? undefined : loraPlusScales(adapter, { ratio: loraPlus, lr: 1 }),
+  ownProofs: loraPlusProof,
   rows: loraRows,
 });
+
+/** B of every module, and nothing but B and what has one dimension, learnt faster by the ratio. */
+function loraPlusProof({ loraPlus = 1 }: LoraMethod, { lrScales }: TrainedFacts): Proof[] {
+  const scaled = [...lrScales].filter(([, scale]) => scale !== 1);
+  const second = [...lrScales].filter(([name]) => name.includes(".lora_B."));
+  const holds =
+    second.length > 0 &&
+    second.every(([, scale]) => scale === loraPlus) &&
+    scaled.every(([name, scale]) => scale === loraPlus && !name.includes(".lora_A."));
+  return [{ name: "learning-rates", holds, detail: { ratio: loraPlus, ofB: second.length, scaled: scaled.length } }];
+}
 
 function loraRows(found: readonly LinearShape[], method: LoraMethod): ModuleRow[] {
   const used = new Set<string>();

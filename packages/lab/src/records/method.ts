@@ -3,6 +3,7 @@
  * that a new one is one file and a line in `methods/registry.ts`, or a plugin.
  */
 import type { PretrainedModel } from "@lowrank/models";
+import type { Weight } from "@lowrank/nn";
 import type { Adapter, AdaptiveMethod, AllocationRecord } from "@lowrank/peft";
 import type { z } from "zod";
 import type { Base } from "../bases/base.ts";
@@ -36,6 +37,8 @@ export interface Adaptation {
   readonly allocator?: AdaptiveMethod;
   /** Which gradients it sees: before clipping or after. Absent: it is given both. */
   readonly allocatorSees?: "raw" | "clipped" | undefined;
+  /** What the learning rate of a weight is multiplied by, where that is not 1. */
+  readonly lrScales?: ReadonlyMap<Weight, number>;
   /** Writes what a run leaves. Ranks that an allocation did not keep are cut off first, for good. */
   save(folder: string, allocation?: AllocationRecord): Promise<void>;
 }
@@ -53,6 +56,8 @@ export interface TrainedFacts {
   readonly allocation: AllocationRecord | undefined;
   /** What the objective held beside the loss, step by step. */
   readonly regularizers: readonly number[];
+  /** What the optimizer that trained multiplied the rate of each weight by, by name. */
+  readonly lrScales: ReadonlyMap<string, number>;
 }
 
 // methods and not properties below, so that a record of one method's options is a record of any (bivariance)

@@ -21,6 +21,8 @@ export interface AdaptedBase {
   readonly allocator?: AdaptiveMethod;
   /** Gradients that it sees, where the config says so; else it chooses. */
   readonly allocatorSees?: Adaptation["allocatorSees"];
+  /** Weights that learn at another rate than the config's. */
+  readonly lrScales?: Adaptation["lrScales"];
   /** Writes `adapter/` in PEFT form, or `checkpoint/` in Hugging Face form. */
   readonly save: Adaptation["save"];
   /** Singular values of each module's update of low rank, as many as it has ranks, largest first; none without such. */
@@ -39,7 +41,7 @@ export async function adaptBase(
   // before the method adds places of its own
   setDropout(base.model, options.baseDropout);
   if (options.gradientCheckpointing) gradientCheckpointing(base.model);
-  const { adapter, allocator, allocatorSees, save } = await method.adapt(base, options, context);
+  const { adapter, allocator, allocatorSees, lrScales, save } = await method.adapt(base, options, context);
   const weights = base.weights();
   const trainable = weights.filter(({ weight }) => weight.trainable);
   const { total, percent, trainable: trained, effective } = parameterReport(base.model);
@@ -52,6 +54,7 @@ export async function adaptBase(
     save,
     ...(allocator === undefined ? {} : { allocator }),
     ...(allocatorSees === undefined ? {} : { allocatorSees }),
+    ...(lrScales === undefined ? {} : { lrScales }),
     spectra: async () => (adapter === undefined ? new Map() : spectraOf(adapter)),
     async trainableBytes() {
       const entries = new Map<string, StoredTensor>();

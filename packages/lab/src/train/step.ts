@@ -51,7 +51,7 @@ interface Gradients {
 }
 
 /** What trains: a base with a method on it. */
-export type Trainable = Pick<AdaptedBase, "base" | "trainable" | "allocator" | "allocatorSees">;
+export type Trainable = Pick<AdaptedBase, "base" | "trainable" | "allocator" | "allocatorSees" | "lrScales">;
 
 export interface StepOptions extends OptimizerWords {
   readonly clip: TrainOptions["clip"];
@@ -86,7 +86,7 @@ export class TrainingStep {
     this.#device = device;
     this.#rngs = new Rngs(device, options.dropoutSeed);
     const named = adapted.trainable.map(({ name, weight }) => [name, weight] as const);
-    this.#optimizer = optimizerOf(named, options, options.lr);
+    this.#optimizer = optimizerOf(named, options, options.lr, adapted.lrScales);
     // small gradients of half-precision products would be rounded to nothing; bf16 has f32's range
     this.scaler = adapted.base.precision?.compute === "f16" ? new LossScaler() : undefined;
     this.#whole = compile(device, (inputs: Record<string, Tensor>) => {
@@ -239,6 +239,12 @@ export class TrainingStep {
   /** dtypes of the step that ran, read off its graph; undefined before the first. */
   dtypes(): DTypeTrace | undefined {
     return (this.#whole.info()[0] ?? this.#accumulating.info()[0])?.dtypes;
+  }
+
+  /** What the optimizer multiplies the rate of each weight by. */
+  lrScales(): ReadonlyMap<string, number> {
+    const scales = this.#optimizer.lrScales();
+    return new Map(this.#adapted.trainable.map(({ name, weight }) => [name, scales.get(weight)!]));
   }
 
   /** Bytes of the optimizer's moments, the allocator's averages and sums of gradients. */

@@ -57,6 +57,7 @@ export interface Trained {
   readonly dtypes: DTypeTrace | undefined;
   readonly allocation: AllocationRecord | undefined;
   readonly regularizers: readonly number[];
+  readonly lrScales: ReadonlyMap<string, number>;
   readonly skippedSteps: number;
   readonly lossScale: number | undefined;
 }
@@ -163,7 +164,7 @@ export async function train(
   const allocation = await adapted.allocator?.finish();
   const { step } = trainer;
   const plans = [...step.plans(), ...evaluation.plans()];
-  const [dtypes, stateBytes] = [step.dtypes(), step.stateBytes()];
+  const [dtypes, stateBytes, lrScales] = [step.dtypes(), step.stateBytes(), step.lrScales()];
   trainer.dispose();
   return {
     steps: record.step,
@@ -185,6 +186,7 @@ export async function train(
     dtypes,
     allocation,
     regularizers: record.regularizers,
+    lrScales,
     skippedSteps: step.scaler?.skipped ?? 0,
     lossScale: step.scaler?.scale,
   };
