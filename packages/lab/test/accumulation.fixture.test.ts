@@ -9,7 +9,8 @@ import { Base } from "../src/bases/base.ts";
 import { CausalExamples } from "../src/data/causal-examples.ts";
 import type { Batch } from "../src/data/examples.ts";
 import { TokenSetBuilder } from "../src/data/token-set.ts";
-import { nextToken } from "../src/tasks/next-token.ts";
+import { causalLm } from "../src/tasks/causal-lm.ts";
+import { fileTask } from "../src/tasks/rows/from-files.ts";
 import { TrainingStep } from "../src/train/step.ts";
 import { goldenOf, misses, withTensors } from "./trajectory-case.ts";
 
@@ -84,7 +85,7 @@ describe("accumulation, torch", () => {
     const { optimizer, schedule } = spec;
     const factor = linearSchedule({ warmupSteps: schedule.warmupSteps, totalSteps: schedule.totalSteps });
     const step = new TrainingStep(
-      nextToken,
+      fileTask(causalLm),
       { base, trainable },
       {
         ...optimizer,

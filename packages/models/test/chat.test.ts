@@ -2,7 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { ChatTemplate, loadChatTemplate, type ChatMessage } from "../src/chat.ts";
 import { encodeUtf8, fromBytes } from "@lowrank/tensor";
-import { parseTokenizer, type Files } from "../src/index.ts";
+import { blobs, parseTokenizer, type Files } from "../src/index.ts";
+import { writeGguf } from "./gguf-writer.ts";
 import { BYTE_LEVEL_FILE } from "./small-tokenizers.ts";
 
 const CHAT: readonly ChatMessage[] = [
@@ -166,6 +167,15 @@ describe("a folder's template", () => {
     expect((await loadChatTemplate(files(texts), "tool_use")).render([])).toBe("t<s>");
     const alone = { "tokenizer_config.json": JSON.stringify({ chat_template: "c" }) };
     expect((await loadChatTemplate(files(alone))).render([])).toBe("c");
+    // a tokenizer of a GGUF file brings its own
+    const metadata = {
+      "general.architecture": "llama",
+      "tokenizer.ggml.tokens": ["<s>", "a"],
+      "tokenizer.ggml.bos_token_id": 0,
+      "tokenizer.chat_template": "g{{ bos_token }}",
+    };
+    const gguf = new Blob([writeGguf(metadata, new Map()) as BlobPart]);
+    expect((await loadChatTemplate(blobs({ "m.gguf": gguf }))).render([])).toBe("g<s>");
     await expect(loadChatTemplate(files({}))).rejects.toThrow('here: there is no chat template "default"');
     await expect(loadChatTemplate(files({ "tokenizer_config.json": '{"chat_template": 3}' }))).rejects.toThrow(
       '"chat_template" must be',

@@ -28,7 +28,7 @@ const TOKENIZER_FOLDER = "bert-base-uncased-tokenizer";
 const TOKENIZER = "tokenizer.json";
 const TOKENIZER_CONFIG = "tokenizer_config.json";
 /** What a tokenizer consists of in a folder of Hugging Face; only the first is needed. */
-const READ_FILES = [TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json"];
+const READ_FILES = [TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"];
 /** Templates of chats make it long. */
 const LARGEST_CONFIG = 2 ** 24;
 

@@ -3,6 +3,7 @@
  * tokenizer's family and no model's; `tasks/rows/from-files.ts` makes a `Task` of it, and `fit`, `predict` and `eval` take it as it is.
  */
 import type { ProblemType, Tokenizer } from "@lowrank/models";
+import type { ChatTemplate } from "@lowrank/models/chat";
 import type { Tensor } from "@lowrank/tensor";
 import type { z } from "zod";
 import type { Base } from "../bases/base.ts";
@@ -48,6 +49,8 @@ export interface EncodeContext<O extends object = object> extends RowFacts<O> {
   readonly padId: number;
   /** Most tokens of an example, special ones included. */
   readonly maxLength: number;
+  /** How the model's chats are written, for tasks with `chats`. @throws InputError where nothing says it */
+  readonly chat?: (() => ChatTemplate) | undefined;
   /** `train` and `validation` have labels; `predict` need not. */
   readonly part: "train" | "validation" | "predict";
 }
@@ -78,6 +81,8 @@ export interface RowTask<O extends object = object, I extends RowItem = RowItem,
   readonly metrics: readonly string[];
   /** Columns by role. */
   readonly columns: ColumnRoles;
+  /** Whether rows may be chats, so that `encode` is given the template. */
+  readonly chats?: boolean;
   /** Its own options, beside those that every task on rows has (`rowOptions`). */
   readonly options: z.ZodRawShape;
 

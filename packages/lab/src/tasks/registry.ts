@@ -1,6 +1,7 @@
 /** The tasks there are: a file beside this one and a line here; programs and plugins add theirs with `tasks.register`. */
 import { Registry } from "../records/registry.ts";
 import type { Task } from "../records/task.ts";
+import { causalLm } from "./causal-lm.ts";
 import { maskedLm } from "./masked-lm.ts";
 import { multiLabel } from "./multi-label.ts";
 import { plantedRanks } from "./planted-rank.ts";
@@ -24,4 +25,5 @@ export const tasks: Registry<Task> = new Registry<Task>("task", [
   fileTask(questionAnswering),
   // words
   maskedLm,
+  fileTask(causalLm),
 ]);

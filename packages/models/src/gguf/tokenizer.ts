@@ -58,6 +58,11 @@ export function ggufTokenizer(metadata: GgufMetadata): GgufTokenizer {
   return { tokenizer, config: configOf(metadata, vocabulary) };
 }
 
+/** What a tokenizer_config.json would say: names of special tokens, and the chat template. @throws FormatError as `ggufTokenizer` does */
+export function ggufTokenizerConfig(metadata: GgufMetadata): Record<string, unknown> {
+  return configOf(metadata, readVocabulary(metadata));
+}
+
 function readVocabulary(metadata: GgufMetadata): Vocabulary {
   const tokens = readOne(metadata, "tokenizer.ggml.tokens", listOf(text));
   if (tokens === undefined) throw new FormatError('GGUF metadata: "tokenizer.ggml.tokens" is missing');

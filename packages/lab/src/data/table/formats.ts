@@ -5,6 +5,7 @@ import { readConll } from "./conll.ts";
 import { readCsv, readTsv } from "./csv.ts";
 import { readJson, readJsonLines } from "./json-lines.ts";
 import { readParquet } from "./parquet.ts";
+import { readPlainText } from "./plain-text.ts";
 import type { Table } from "./table.ts";
 
 export interface TableFormat {
@@ -21,6 +22,7 @@ export const TABLE_FORMATS: readonly TableFormat[] = [
   { extensions: [".json"], read: readJson },
   { extensions: [".conll", ".iob", ".iob2", ".bio"], read: readConll },
   { extensions: [".parquet"], read: readParquet },
+  { extensions: [".txt"], read: readPlainText },
 ];
 
 /**

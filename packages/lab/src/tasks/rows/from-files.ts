@@ -11,6 +11,7 @@ import { tokenizerFolder, tokenizerIdentity } from "../../data/word-piece.ts";
 import { asInput } from "../../errors.ts";
 import type { RowTask } from "../../records/row-task.ts";
 import type { BaseNeeds, Task, TaskData, TaskEnvironment } from "../../records/task.ts";
+import { chatOf } from "./chat.ts";
 import { fileSchema, type FileOptions } from "./options.ts";
 import { padIdOf } from "./padding.ts";
 import { prepareRows } from "./prepare.ts";
@@ -19,11 +20,18 @@ import { RowScorer } from "./scorer.ts";
 /** Paths of the files that are read, in order. @throws InputError for one that is not there */
 function filesOf({ train, validation }: FileOptions, { filesFolder }: TaskEnvironment): string[] {
   const named = typeof validation === "string" ? [train, validation] : [train];
-  return named.map((file) => {
-    const path = resolve(filesFolder ?? ".", file);
-    fileSize(path);
-    return path;
-  });
+  return named.map((file) => fileAt(file, filesFolder));
+}
+
+function fileAt(file: string, folder = "."): string {
+  const path = resolve(folder, file);
+  fileSize(path);
+  return path;
+}
+
+/** What chats are written by, where a file says it. */
+function templatesOf({ chatTemplate }: FileOptions, { filesFolder }: TaskEnvironment): string[] {
+  return chatTemplate === undefined ? [] : [fileAt(chatTemplate, filesFolder)];
 }
 
 export function fileTask(task: RowTask): Task<FileOptions> {
@@ -39,11 +47,12 @@ export function fileTask(task: RowTask): Task<FileOptions> {
     comparable: ({ validation, ...options }) => ({
       ...options,
       train: "by content",
+      ...(options.chatTemplate === undefined ? {} : { chatTemplate: "by content" }),
       validation: typeof validation === "string" ? "by content" : validation,
     }),
     async identity(options, environment, base, revision) {
       const folder = tokenizerFolder(environment.dataFolder, base);
-      return `${hashFiles(filesOf(options, environment))}/${await tokenizerIdentity(folder, revision)}`;
+      return `${hashFiles([...filesOf(options, environment), ...templatesOf(options, environment)])}/${await tokenizerIdentity(folder, revision)}`;
     },
     async data(options, choice, environment, device): Promise<TaskData> {
       const say = environment.say ?? (() => {});
@@ -53,12 +62,15 @@ export function fileTask(task: RowTask): Task<FileOptions> {
       const tokenizer = await asInput(() => loadTokenizer(folder, choice.base === null ? {} : revisionOf(choice)));
       const least = { vocab: tokenizer.vocabSize, positions: options.maxLength, labels: 2 };
       const padding = padIdOf(tokenizer, (await planOf(choice, task.kind, least)).config);
+      const from = { where: folder, ...(choice.base === null ? {} : revisionOf(choice)) };
+      const [template] = templatesOf(options, environment);
+      const chat = task.chats === true ? await chatOf(from, tokenizer, template) : undefined;
       const [train, validation] = await Promise.all(files.map((file) => readTableAt(file)));
       const { facts, columns, ...rows } = prepareRows(
         task,
         { train: train!, validation: validation ?? (options.validation as Exclude<FileOptions["validation"], string>) },
         { ...options, options, say },
-        { tokenizer, padId: padding.id },
+        { tokenizer, padId: padding.id, chat },
       );
       const needs: BaseNeeds = {
         ...least,

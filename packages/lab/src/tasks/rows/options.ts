@@ -14,6 +14,8 @@ export interface FileOptions extends TaskOptions {
   readonly columns?: ColumnWords | undefined;
   /** Most tokens of an example, special ones included. */
   readonly maxLength: number;
+  /** File of the template by which chats are written, in place of the checkpoint's; of tasks whose rows may be chats. */
+  readonly chatTemplate?: string | undefined;
   readonly trainLimit?: number | undefined;
   readonly validationLimit?: number | undefined;
 }
@@ -32,6 +34,7 @@ export function fileSchema(task: RowTask): z.ZodObject {
       .default({ fraction: 0.1, seed: 0 }),
     columns: z.strictObject(Object.fromEntries(roles)).optional(),
     maxLength: z.number().int().min(8).max(65_536).default(128),
+    ...(task.chats === true ? { chatTemplate: path.optional() } : {}),
     trainLimit: count.optional(),
     validationLimit: count.optional(),
     ...task.options,

@@ -53,7 +53,7 @@ export function prepareRows<O extends object, I extends RowItem>(
   task: RowTask<O, I>,
   tables: { readonly train: Table; readonly validation: Table | Fraction },
   how: PrepareOptions<O>,
-  tokens: Pick<EncodeContext, "tokenizer" | "padId">,
+  tokens: Pick<EncodeContext, "tokenizer" | "padId" | "chat">,
 ): PreparedRows {
   const { options, say, maxLength } = how;
   const asked = { options, columns: how.columns, labelled: true, say };

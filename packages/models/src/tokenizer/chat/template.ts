@@ -1,24 +1,7 @@
 /** Chat templates: Jinja, interpreted by `@huggingface/jinja`, with what transformers does around it. */
 import { LowrankError, quote } from "@lowrank/tensor";
-import {
-  absent,
-  anyOf,
-  checkFile,
-  checkOptions,
-  fields,
-  flag,
-  listOf,
-  mapOf,
-  anything,
-  optional,
-  parseJson,
-  text as string,
-  type Rule,
-} from "@lowrank/tensor/check";
+import { checkOptions, fields, flag, listOf, mapOf, anything, optional, type Rule } from "@lowrank/tensor/check";
 import { parse, tokenize } from "@huggingface/jinja";
-import { ofFile, placeOf } from "../../places/place.ts";
-import type { Where } from "../../places/url.ts";
-import { readTokenizerConfig, specialTokensOf } from "../file.ts";
 import type { Tokenizer } from "../options.ts";
 import { MARKS, marksNotIn, prepared, takeMarks, type Span } from "./generation.ts";
 import { interpret } from "./interpreter.ts";
@@ -199,51 +182,4 @@ function cutAtTag(text: string, last: string): string {
     throw new LowrankError("ValueError", "chat: the template does not print the last message, so it cannot end in it");
   // a template that trims the message is followed in that
   return text.startsWith(TAG, at) ? text.slice(0, at) : text.slice(0, at).trimEnd();
-}
-
-interface NamedTemplate {
-  readonly name: string;
-  readonly template: string;
-}
-const TEMPLATES: Rule<{ readonly chat_template?: string | NamedTemplate[] | undefined }> = fields(
-  { chat_template: absent(anyOf(string, listOf(fields<NamedTemplate>({ name: string, template: string })))) },
-  { unknown: "keep" },
-);
-
-/**
- * The template of a checkpoint: `chat_template.jinja`, else `chat_template` of tokenizer_config.json, where several may stand by `name`
- * (default "default"); its special tokens are those of tokenizer_config.json. @throws LowrankError (FileError, FormatError)
- */
-export async function loadChatTemplate(from: Where, name: string = "default"): Promise<ChatTemplate> {
-  const { files } = await placeOf("loadChatTemplate", from, "tokenizer_config.json");
-  const source = `${files.where}/tokenizer_config.json`;
-  const config: unknown = (await files.exists("tokenizer_config.json"))
-    ? parseJson(await files.text("tokenizer_config.json"), source)
-    : {};
-  const tokens = Object.entries(specialTokensOf(readTokenizerConfig(config, source)));
-  const specialTokens = Object.fromEntries(tokens.map(([role, token]) => [`${role}_token`, token]));
-  if (name === "default" && (await files.exists("chat_template.jinja")))
-    return templateIn(`${files.where}/chat_template.jinja`, await files.text("chat_template.jinja"), specialTokens);
-  const { chat_template: found } = checkFile(source, TEMPLATES, config);
-  const template =
-    typeof found === "string"
-      ? name === "default"
-        ? found
-        : undefined
-      : found?.find((t) => t.name === name)?.template;
-  if (template === undefined)
-    throw new LowrankError(
-      "FileError",
-      `${files.where}: there is no chat template ${quote(name)}, neither in chat_template.jinja nor in tokenizer_config.json`,
-    );
-  return templateIn(typeof found === "string" ? source : `${source}: ${quote(name)}`, template, specialTokens);
-}
-
-/** What is wrong with a template is said with the file that it is from. */
-function templateIn(where: string, template: string, specialTokens: Readonly<Record<string, string>>): ChatTemplate {
-  try {
-    return new ChatTemplate(template, specialTokens);
-  } catch (error) {
-    throw ofFile(where, error);
-  }
 }
