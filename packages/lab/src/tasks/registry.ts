@@ -24,6 +24,6 @@ export const tasks: Registry<Task> = new Registry<Task>("task", [
   fileTask(tokenClassification),
   fileTask(questionAnswering),
   // words
-  maskedLm,
   fileTask(causalLm),
+  maskedLm,
 ]);
