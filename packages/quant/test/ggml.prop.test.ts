@@ -234,6 +234,43 @@ describe.each(Object.entries(FORMS))("%s", (name, form) => {
     weight.dispose();
   });
 
+  it("is multiplied with one row by code of its own on wasm, with a bias too, to the same bits on any number of threads", async () => {
+    const shape = [52, 3 * form.elements] as const;
+    const data = Uint8Array.from({ length: 52 * 3 * form.bytes }, (_, i) => (i * 7919 + (i >> 3) * 31) & 0xbb);
+    const wanted = described(form, data);
+    const x = Float32Array.from({ length: shape[1] }, (_, i) => Math.sin(i));
+    const offsets = Float32Array.from({ length: 52 }, (_, i) => i - 9.5);
+    const results: number[][] = [];
+    for (const threads of [1, 2]) {
+      const device = await init({ device: "wasm", threads });
+      for (const [outputs, own] of [
+        [52, true],
+        // rows are worked on by fours
+        [50, false],
+      ] as const) {
+        const part = [outputs, shape[1]] as const;
+        const bytes = data.slice(0, (data.length * outputs) / 52);
+        const weight = await format.load(device, sourceOf(name, part, bytes), "w", target(part));
+        const bias = device.parameter(offsets.slice(0, outputs));
+        const product = compile(device, ({ row }) => ({ y: ops.linear(row!, weight.value(), bias.value) }));
+        let y: Float64Array | undefined;
+        const profile = await device.profile(async () => {
+          y = await (await product({ row: { data: x, shape: [1, 1, shape[1]] } })).y.floats();
+        });
+        expect(profile.rows.some(({ label }) => label.includes("row by blocks"))).toBe(own);
+        for (let r = 0; r < outputs; r++) {
+          const terms = Array.from({ length: shape[1] }, (_, c) => wanted[r * shape[1] + c]! * x[c]!);
+          const bound = (shape[1] + 3) * 2 ** -24 * terms.reduce((a, t) => a + Math.abs(t), Math.abs(offsets[r]!));
+          expect(Math.abs(y![r]! - terms.reduce((a, t) => a + t, offsets[r]!))).toBeLessThanOrEqual(bound);
+        }
+        if (own) results.push([...y!]);
+        weight.dispose();
+      }
+      device.close();
+    }
+    expect(results[0]).toEqual(results[1]);
+  });
+
   it("lets gradients through to what is multiplied by it, decoded while packing there too", async () => {
     const shape = [64, 2 * form.elements] as const;
     const data = Uint8Array.from({ length: 64 * 2 * form.bytes }, (_, i) => (i * 7919 + (i >> 3) * 31) & 0xbb);

@@ -1,6 +1,7 @@
 /** A form of ggml's blocks as a `Format`: which tensors have it, what of them is on the device, and their numbers. */
 import type { LoadTarget, WeightForm, WeightFormat } from "@lowrank/nn";
 import {
+  composite,
   f16ToF32,
   FormatError,
   ops,
@@ -70,6 +71,7 @@ class BlockWeight implements WeightForm {
     const halves = ops.cast(this.#halves.value, "f32");
     const each = this.#layout.halves.map((_, i) => ops.slice(halves, 2, i, i + 1));
     const value = ops.reshape(this.#layout.value(ops.cast(this.#codes.value, "f32"), each), this.#shape);
+    composite("dequantize", value, [this.#codes.value, this.#halves.value], { format: this.kind });
     const wide = ops.cast(value, value.device.defaultFloat);
     return this.#transposed ? ops.transpose(wide) : wide;
   }

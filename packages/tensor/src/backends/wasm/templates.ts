@@ -1,8 +1,9 @@
 /**
- * What wasm computes in a way of its own. Nothing so far: choices inside of one kernel (the tile by shape, tiny products as loops, the large
+ * What wasm computes in a way of its own. Choices inside of one kernel (the tile by shape, tiny products as loops, the large
  * operand of a narrow product read where it is) are its code generator's, in `gemm/shape.ts` and `gemm/as-loop.ts`, and need no template. One that takes a
  * composite answers with kernels of the IR, or with native ones whose `code` is a `WasmEmitter`.
  */
 import type { Template } from "../../ir/template.ts";
+import { blockRow } from "./block-row/block-row.ts";
 
-export const wasmTemplates: readonly Template[] = [];
+export const wasmTemplates: readonly Template[] = [blockRow];

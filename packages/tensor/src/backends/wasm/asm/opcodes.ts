@@ -52,7 +52,7 @@ export const OPCODES: ReadonlyMap<string, readonly number[]> = new Map([
   ...plain(0xb2, "f32.convert_i32_s f32.convert_i32_u"),
   ...plain(0xbc, "i32.reinterpret_f32"),
   ...misc(0, "i32.trunc_sat_f32_s i32.trunc_sat_f32_u"),
-  ...simd(0x00, "v128.load _ _ v128.load16x4_s v128.load16x4_u"),
+  ...simd(0x00, "v128.load v128.load8x8_s _ v128.load16x4_s v128.load16x4_u"),
   ...simd(
     0x07,
     "v128.load8_splat v128.load16_splat v128.load32_splat v128.load64_splat v128.store v128.const i8x16.shuffle",
@@ -60,6 +60,7 @@ export const OPCODES: ReadonlyMap<string, readonly number[]> = new Map([
   ...simd(0x11, "i32x4.splat _ f32x4.splat f64x2.splat"),
   ...simd(0x1b, "i32x4.extract_lane i32x4.replace_lane"),
   ...simd(0x1f, "f32x4.extract_lane f32x4.replace_lane"),
+  ...simd(0x23, "i8x16.eq"),
   ...simd(
     0x37,
     "i32x4.eq i32x4.ne i32x4.lt_s i32x4.lt_u i32x4.gt_s i32x4.gt_u i32x4.le_s i32x4.le_u i32x4.ge_s i32x4.ge_u f32x4.eq f32x4.ne f32x4.lt f32x4.gt f32x4.le f32x4.ge",
@@ -71,11 +72,17 @@ export const OPCODES: ReadonlyMap<string, readonly number[]> = new Map([
   ),
   ...simd(0x5c, "v128.load32_zero v128.load64_zero f32x4.demote_f64x2_zero f64x2.promote_low_f32x4"),
   ...simd(0x66, "i8x16.narrow_i16x8_u f32x4.ceil f32x4.floor f32x4.trunc f32x4.nearest"),
-  ...simd(0x86, "i16x8.narrow_i32x4_u"),
-  ...simd(0x89, "i16x8.extend_low_i8x16_u"),
+  ...simd(0x71, "i8x16.sub"),
+  ...simd(
+    0x86,
+    "i16x8.narrow_i32x4_u i16x8.extend_low_i8x16_s i16x8.extend_high_i8x16_s i16x8.extend_low_i8x16_u i16x8.extend_high_i8x16_u i16x8.shl _ i16x8.shr_u",
+  ),
   ...simd(0x94, "f64x2.nearest"),
   ...simd(0xa0, "i32x4.abs i32x4.neg _ i32x4.all_true"),
-  ...simd(0xa9, "i32x4.extend_low_i16x8_u _ i32x4.shl i32x4.shr_s i32x4.shr_u i32x4.add"),
+  ...simd(
+    0xa7,
+    "i32x4.extend_low_i16x8_s i32x4.extend_high_i16x8_s i32x4.extend_low_i16x8_u _ i32x4.shl i32x4.shr_s i32x4.shr_u i32x4.add",
+  ),
   ...simd(0xb1, "i32x4.sub"),
   ...simd(0xb5, "i32x4.mul i32x4.min_s i32x4.min_u i32x4.max_s i32x4.max_u"),
   ...simd(

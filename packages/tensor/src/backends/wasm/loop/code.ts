@@ -141,6 +141,15 @@ export class Code implements Emitter {
     };
   }
 
+  /** Bytes `lanes[i]` of (a, b): 0–15 from a, 16–31 from b. */
+  bytes(a: Push, b: Push, lanes: readonly number[]): Push {
+    return () => {
+      a();
+      b();
+      this.#f.op("i8x16.shuffle", ...lanes);
+    };
+  }
+
   // --- locals
 
   local(type: WasmType): Local {
