@@ -2,7 +2,7 @@
  * @module
  * Tasks, studies and runs as functions: what the `lowrank` command is made of.
  */
-export { loadStudy, plannedRuns, type PlannedRun } from "./config/load.ts";
+export { loadStudy, studyOf, plannedRuns, type PlannedRun } from "./config/load.ts";
 export { studyJsonSchema } from "./config/json-schema.ts";
 export { PRESETS } from "./config/presets.ts";
 export type * from "./config/study.ts";
@@ -31,8 +31,14 @@ export {
   type StartMemory,
 } from "./study/peak-rss.ts";
 export { planStudy } from "./study/plan-study.ts";
+export { chooseStorage } from "./study/choose-storage.ts";
+export { sweepRates, type Sweep } from "./study/sweep.ts";
+export { trainDocument, type TrainWords } from "./study/train-document.ts";
 export { runStudy, type StudyOutcome } from "./study/run-study.ts";
 export { prepareTask, taskOf } from "./tasks/prepare.ts";
+export { rateOf, totalSteps } from "./train/rate.ts";
+export { trainerOf } from "./train/train.ts";
+export { baseStorage } from "./bases/storage.ts";
 export { adaptBase, type AdaptedBase } from "./train/adapt.ts";
 export { cursorOptions, devBatches, evaluationBatches } from "./train/batches.ts";
 export type * from "./data/examples.ts";

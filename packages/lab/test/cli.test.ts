@@ -312,7 +312,7 @@ describe("help", () => {
     }
   });
 
-  it.each([[[]], [["run"]], [["pretrain"]], [["presets"]], [["params"]], [["doctor"]]])(
+  it.each([[[]], [["run"]], [["pretrain"]], [["presets"]], [["train"]], [["params"]], [["doctor"]]])(
     "of %j has examples and ends with code 0",
     async (command) => {
       const { code, stdout, stderr } = await run(...command, "--help");

@@ -1,6 +1,5 @@
 /** `lowrank inspect`: what is in a checkpoint or an adapter, what of it can be loaded and trained, and the memory that would take here. */
-import { freemem } from "node:os";
-import type { Device } from "@lowrank/tensor";
+import { availableTo } from "./available.ts";
 import { asInput } from "../errors.ts";
 import { describe } from "../inspect/describe.ts";
 import { inspect } from "../inspect/inspect.ts";
@@ -43,11 +42,4 @@ export async function inspectCommand(source: string, options: InspectOptions): P
   } finally {
     device?.close();
   }
-}
-
-/** Memory that this process may still take, limits of a container counted in; null for devices with memory of their own. */
-function availableTo(device: Device | undefined): number | null {
-  if (device === undefined || device.name !== "wasm") return null;
-  const { availableMemory } = process as unknown as { readonly availableMemory?: () => number };
-  return availableMemory?.() ?? freemem();
 }

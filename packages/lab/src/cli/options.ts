@@ -38,6 +38,11 @@ export function parseSeeds(value: string): number[] {
   return value.split(",").map((part) => wholeNumber("--seeds", part.trim(), 0));
 }
 
+/** One seed for `option`. */
+export function parseSeed(option: string): (value: string) => number {
+  return (value) => wholeNumber(option, value, 0);
+}
+
 /** A positive whole number for `option`. */
 export function parseCount(option: string): (value: string) => number {
   return (value) => wholeNumber(option, value, 1);

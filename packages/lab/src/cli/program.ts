@@ -9,6 +9,7 @@ import type { ParamsOptions } from "./params-command.ts";
 import type { PretrainOptions } from "./pretrain-command.ts";
 import type { RunOptions } from "./run-command.ts";
 import { addPresets } from "./presets-program.ts";
+import { addTrain } from "./train-program.ts";
 import {
   collect,
   DEVICES,
@@ -33,6 +34,7 @@ export function buildProgram(exit: Exit): Command {
       "\nExamples:\n  lowrank run demo --out runs/demo\n  lowrank run sst2 --data DIR --base checkpoints/small --out runs/sst2\n  lowrank inspect checkpoints/small\n  lowrank doctor\n",
     );
   addRun(program, exit);
+  addTrain(program, exit);
   addPresets(program, exit);
   addPretrain(program, exit);
   addInspect(program, exit);

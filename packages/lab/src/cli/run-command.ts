@@ -8,8 +8,6 @@ import { dataFolder } from "../data/location.ts";
 import { InputError } from "../errors.ts";
 import { executors } from "../executors/registry.ts";
 import { loadPlugins } from "../plugins/load.ts";
-import type { SinkRecord } from "../records/sink.ts";
-import { LOCAL, sinks } from "../sinks/registry.ts";
 import { captureEnvironment } from "../store/environment.ts";
 import { codeVersion } from "../store/identity.ts";
 import { RunStore } from "../store/run-store.ts";
@@ -21,6 +19,7 @@ import { planStudy } from "../study/plan-study.ts";
 import { runStudy } from "../study/run-study.ts";
 import { progressMode } from "../text/progress.ts";
 import { openDevice } from "./device.ts";
+import { guestsOf } from "./guests.ts";
 import { nextSteps } from "./next-steps.ts";
 import type { DeviceChoice } from "./options.ts";
 import { EXIT_FAILED, EXIT_OK } from "./outcome.ts";
@@ -121,17 +120,6 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
   } finally {
     device.close();
   }
-}
-
-/** Sinks beside those that every run has. */
-function guestsOf(names: readonly string[]): SinkRecord[] {
-  const found = names.map((name) => sinks.get(name));
-  for (const [i, record] of found.entries())
-    if (LOCAL.includes(record) || found.indexOf(record) !== i)
-      throw new InputError(
-        `--sink ${record.name}: ${LOCAL.includes(record) ? "every run has it" : "given twice"}; leave it out`,
-      );
-  return found;
 }
 
 /** Options that this study or the other options leave without effect. */

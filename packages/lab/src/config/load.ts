@@ -35,6 +35,11 @@ export interface PlannedRun {
 /** The study in a YAML file, or the preset of that name. The config of its base is read, since some defaults are named after its modules. */
 export async function loadStudy(nameOrFile: string, options: StudyOptions = {}): Promise<Study> {
   const { raw, source } = studyDocument(nameOrFile);
+  return studyOf(raw, source, options);
+}
+
+/** The study that a document means. @param source what to call it in messages */
+export async function studyOf(raw: unknown, source: string, options: StudyOptions = {}): Promise<Study> {
   if (typeof raw !== "object" || raw === null || Array.isArray(raw))
     throw new InputError(`${source}: expected a map with the keys name, task, seeds, configs`);
   const set = options.set ?? [];

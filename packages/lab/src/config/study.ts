@@ -51,7 +51,9 @@ export type TrainOverrides = { readonly [K in keyof TrainOptions]?: TrainOptions
  * How the frozen base is kept: as its file has it (GGUF blocks, bitsandbytes' codes, halves), at full width, in half precision, or quantized
  * (bitsandbytes' formats, double quantization on).
  */
-export type Storage = "keep" | "f32" | "f16" | "bf16" | "nf4" | "fp4" | "int8";
+export type Storage = (typeof STORAGES)[number];
+
+export const STORAGES = ["keep", "f32", "f16", "bf16", "nf4", "fp4", "int8"] as const;
 
 /** What products compute in. `mixed-f16` scales the loss. */
 export type Precision = "f32" | "mixed-f16" | "mixed-bf16";

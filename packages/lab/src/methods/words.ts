@@ -1,6 +1,7 @@
 /** Parts of methods' schemas. Names follow the field's habits in camel case (`rankPattern` is PEFT's `rank_pattern`). */
 import { z } from "zod";
 import { positive, probability } from "../config/numbers.ts";
+import { STORAGES } from "../config/study.ts";
 import { trainOverrides } from "../config/train.ts";
 import type { MethodFacts } from "../records/method.ts";
 
@@ -11,7 +12,7 @@ export const names: z.ZodType<string | readonly string[]> = z.union([z.array(z.s
 
 /** Switches that every method has. */
 export const numerics: z.ZodRawShape = {
-  storage: z.enum(["keep", "f32", "f16", "bf16", "nf4", "fp4", "int8"]).default("f32"),
+  storage: z.enum(STORAGES).default("f32"),
   precision: z.enum(["f32", "mixed-f16", "mixed-bf16"]).default("f32"),
   gradientCheckpointing: z.boolean().default(false),
   embeddings: z.enum(["f32", "f16", "bf16"]).optional(),

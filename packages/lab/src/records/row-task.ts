@@ -114,6 +114,8 @@ export interface RowTask<O extends object = object, I extends RowItem = RowItem,
   collector(rows: Rows<I>, examples: RowExamples, facts: RowFacts<O>): Collector<A>;
   /** What metrics count of labelled items: a metric's `Items`. */
   counted(answers: readonly A[], items: readonly I[], facts: RowFacts<O>): unknown;
+  /** What is wrong with what was learnt, told from answers to labelled items: a line for people. */
+  doubt?(answers: readonly A[], items: readonly I[], facts: RowFacts<O>): string | undefined;
   /** The mean loss told from answers in f64, where it can be: held against what the device says. */
   meanLoss?(answers: readonly A[], items: readonly I[], facts: RowFacts<O>): number;
 }

@@ -42,13 +42,14 @@ export interface ConfigForecast {
 /** Steps that are measured, after two that trace and compile. */
 const MEASURED_STEPS = 3;
 
-/** One forecast per config. Memory is what the compiled step plans for; time is measured on a few steps of a throw-away model. */
+/** One forecast per config. @param known the task's data, where it has been read already. Memory is what the compiled step plans for; time is measured on a few steps of a throw-away model. */
 export async function dryRun(
   runs: readonly StudyRun[],
   environment: TaskEnvironment,
   device: Device,
+  known?: TaskData,
 ): Promise<{ data: readonly ConfigForecast[]; text: string }> {
-  const data = await prepareTask(runs[0]!.config, environment, device);
+  const data = known ?? (await prepareTask(runs[0]!.config, environment, device));
   const start = startMemory(device);
   const whole = new ProcessMemory(device, start);
   const names = [...new Set(runs.map((run) => run.config.name))];

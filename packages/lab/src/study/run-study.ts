@@ -33,6 +33,8 @@ export interface StudyContext {
   readonly machine: Environment;
   readonly device: Device;
   readonly progress: ProgressMode;
+  /** Of the runs' task, where it has been read already. */
+  readonly data?: TaskData;
   /** Who makes the runs. Default: this process. */
   readonly executor?: Executor;
   /** Who receives their numbers beside their own files. */
@@ -86,7 +88,7 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
   };
   if (open.length === 0) return written();
   // every config of a study has the same task and base
-  const data = await prepareTask(open[0]!.run.config, context.environment, context.device);
+  const data = context.data ?? (await prepareTask(open[0]!.run.config, context.environment, context.device));
   // what the data decides is checked for all runs before the first is trained
   for (const { config } of open.map(({ run }) => run))
     checkSteps(methods.get(config.method.method), config, totalSteps(config, data));

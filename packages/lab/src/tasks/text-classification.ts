@@ -7,6 +7,7 @@ import { TextExamples } from "../data/text-examples.ts";
 import { InputError } from "../errors.ts";
 import type { LabelledItems } from "../records/metric.ts";
 import type { Answer, RowTask } from "../records/row-task.ts";
+import { degenerate } from "../statistics/degenerate.ts";
 import { argmaxRows, meanCrossEntropy } from "./classification.ts";
 import { checkLabels, labelCell, labelIds, orderedLabels } from "./rows/labels.ts";
 import { textInputs } from "./rows/inputs.ts";
@@ -118,6 +119,14 @@ export const textClassification: RowTask<TextClassificationOptions, Item, Label>
       labels: items.map(({ label }) => ids.get(label!)!),
       classes: labels.length,
     };
+  },
+  doubt(answers, items, { labels }) {
+    const ids = labelIds(labels);
+    return degenerate(
+      answers.map(({ prediction }) => prediction),
+      items.map(({ label }) => ids.get(label!)!),
+      labels,
+    );
   },
   meanLoss(answers, items, { labels }) {
     const ids = labelIds(labels);

@@ -24,7 +24,9 @@ export class RowScorer implements Scorer {
     const { items } = this.#rows;
     const answers = this.#collector.finish();
     const loss = this.#task.meanLoss?.(answers, items, this.#facts);
+    const doubt = this.#task.doubt?.(answers, items, this.#facts);
     return {
+      ...(doubt === undefined ? {} : { warnings: [doubt] }),
       items: this.#task.counted(answers, items, this.#facts),
       predictions: answers.map((answer, i) => answerLine(items[i]!, answer)),
       decisions: JSON.stringify(answers.map(({ decision }) => decision)),
