@@ -9,7 +9,7 @@ describe.skipIf(!present)("golden trainings", () => {
   let device: Device;
   let data: ReturnType<typeof dataOf>;
   beforeAll(async () => {
-    device = await init({ device: "wasm", threads: 2 });
+    device = await init({ device: "wasm", threads: 1 });
     data = dataOf(golden("b-fp-s13"));
   });
   afterAll(() => {

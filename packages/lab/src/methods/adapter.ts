@@ -42,12 +42,19 @@ export interface AdapterMethodParts<O extends AdapterMethodConfig> extends Pick<
   allocator?(adapter: Adapter, options: O, base: Base, context: AdaptContext): Promise<AdaptiveMethod | undefined>;
   /** Which gradients the allocator sees, where the config says so. */
   allocatorSees?(options: O): Adaptation["allocatorSees"];
+  /** Where a start needs data: the options as that settles them, and what is done to the fresh adapter. */
+  settle?(base: Base, options: O, context: AdaptContext): Promise<Settled<O> | undefined>;
   /** What the rate of a weight is multiplied by, where that is not 1. */
   lrScales?(adapter: Adapter, options: O): Adaptation["lrScales"];
   /** Proofs of the method's own switches. */
   ownProofs?(options: O, trained: TrainedFacts): Proof[];
   /** What the config switches on. */
   switches?(options: O): { readonly allocates: boolean; readonly regularizes: boolean };
+}
+
+export interface Settled<O> {
+  readonly options: O;
+  begin(adapter: Adapter): Promise<readonly Proof[]>;
 }
 
 export function adapterMethod<O extends AdapterMethodConfig>(parts: AdapterMethodParts<O>): Method<O> {
@@ -58,16 +65,20 @@ export function adapterMethod<O extends AdapterMethodConfig>(parts: AdapterMetho
     ...parts,
     leaves: "adapter",
     whole: ({ modulesToSave }) => modulesToSave,
-    async adapt(base, options, context): Promise<Adaptation> {
+    async adapt(base, said, context): Promise<Adaptation> {
       const { model, kind, device } = base;
+      const settled = await parts.settle?.(base, said, context);
+      const options = settled?.options ?? said;
       const adapter = await adapt(model, wordsFor(model, kind, options, context.totalSteps), {
         device,
         seed: deriveSeed(context.seed, "init"),
       });
+      const proofs = await settled?.begin(adapter);
       const lrScales = parts.lrScales?.(adapter, options);
       const allocator = await parts.allocator?.(adapter, options, base, context);
       return {
         adapter,
+        ...(settled === undefined ? {} : { settled: options, proofs: proofs! }),
         ...(lrScales === undefined ? {} : { lrScales }),
         ...(allocator === undefined ? {} : { allocator, allocatorSees: parts.allocatorSees?.(options) }),
         async save(folder, allocation) {

@@ -8,6 +8,7 @@ import { InputError } from "../errors.ts";
 import type { Method, TrainedFacts } from "../records/method.ts";
 import type { ModuleRow, Proof } from "../store/result.ts";
 import { adapterMethod, type AdapterMethodConfig } from "./adapter.ts";
+import { evaStart } from "./eva.ts";
 import { LORA_RATES } from "./rates.ts";
 import { patternValue } from "./rules.ts";
 import { numerics, scaled, train } from "./words.ts";
@@ -22,9 +23,15 @@ export interface LoraMethod extends AdapterMethodConfig {
   readonly rankPattern: Readonly<Record<string, number>>;
   readonly alphaPattern: Readonly<Record<string, number>>;
   readonly rsLora: boolean;
+  /** How A and B begin, in PEFT's words; absent: A drawn, B 0. `eva` looks at the training data. */
+  readonly init?: (typeof STARTS)[number] | undefined;
+  /** Of `eva`: how many times its rank a module may get. Absent: 2. */
+  readonly rho?: number | undefined;
   /** LoRA+: how many times faster B learns than A. */
   readonly loraPlus?: number | undefined;
 }
+
+const STARTS = ["gaussian", "orthogonal", "pissa", "olora", "eva"] as const;
 
 export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
   name: "lora",
@@ -41,12 +48,37 @@ export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
       rankPattern: z.record(z.string(), count).default({}),
       alphaPattern: z.record(z.string(), positive).default({}),
       rsLora: z.boolean().default(false),
+      init: z.enum(STARTS).optional(),
+      rho: z.number().min(1).optional(),
       loraPlus: z.number().min(1, { error: "expected at least 1: B learns faster than A" }).optional(),
       train,
     }),
-  words({ r, alpha, dropout, exclude, rankPattern, alphaPattern, rsLora, dora }, common) {
-    return { ...common, r, alpha, dropout, excludeModules: exclude, rankPattern, alphaPattern, rsLora, dora };
+  check({ init, rho, storage, dora }, at) {
+    if (rho !== undefined && init !== "eva")
+      return `"${at}.rho" is for init: eva, which shares ranks out; leave it out`;
+    if ((init === "pissa" || init === "olora") && storage !== "f32")
+      return `"${at}.init" is ${init}, which writes what is left over into the base, and "storage" is ${storage}; it needs f32`;
+    if (init === "eva" && dora)
+      return `"${at}.init" is eva, and "dora" is on: magnitudes belong to ranks that are not known yet; leave one of them out`;
+    return undefined;
   },
+  words({ r, alpha, dropout, exclude, rankPattern, alphaPattern, rsLora, dora, init }, common) {
+    return {
+      ...common,
+      r,
+      alpha,
+      dropout,
+      excludeModules: exclude,
+      rankPattern,
+      alphaPattern,
+      rsLora,
+      dora,
+      // directions are written over what was drawn
+      ...(init === undefined || init === "eva" ? {} : { initLora: init }),
+    };
+  },
+  settle: async (base, options, context) =>
+    options.init === "eva" ? evaStart(base, options, loraRows, context) : undefined,
   lrScales: (adapter, { loraPlus }) =>
     // the rate is what embeddings' own is told from, and targets are linear layers
     loraPlus === undefined ? undefined : loraPlusScales(adapter, { ratio: loraPlus, lr: 1 }),

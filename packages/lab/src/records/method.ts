@@ -37,6 +37,10 @@ export interface Adaptation {
   readonly allocator?: AdaptiveMethod;
   /** Which gradients it sees: before clipping or after. Absent: it is given both. */
   readonly allocatorSees?: "raw" | "clipped" | undefined;
+  /** The options as the data settled them, where a start decides ranks: what is promised is told from these. */
+  readonly settled?: MethodConfig;
+  /** That what the method did before the first step is what the options say. */
+  readonly proofs?: readonly Proof[];
   /** What the learning rate of a weight is multiplied by, where that is not 1. */
   readonly lrScales?: ReadonlyMap<Weight, number>;
   /** Writes what a run leaves. Ranks that an allocation did not keep are cut off first, for good. */

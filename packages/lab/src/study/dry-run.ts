@@ -77,12 +77,13 @@ async function forecast(
   const method = methods.get(config.method.method);
   const model = await data.base(seed, baseStorage(config.method, method.whole(config.method)));
   try {
-    const predicted = method.predict(shapeOf(model.model, task.kind), config.method);
+    const shape = shapeOf(model.model, task.kind);
     const adapted = await adaptBase(model, method, config.method, {
       seed,
       totalSteps: Math.max(totalSteps(config, data), MEASURED_STEPS + 2),
       data,
     });
+    const predicted = method.predict(shape, adapted.settled ?? config.method);
     demand([
       moduleTableProof(adapted.modules, predicted),
       parameterCountProof(adapted.counts, adapted.trainable, predicted),

@@ -21,6 +21,8 @@ export interface AdaptedBase {
   readonly allocator?: AdaptiveMethod;
   /** Gradients that it sees, where the config says so; else it chooses. */
   readonly allocatorSees?: Adaptation["allocatorSees"];
+  readonly settled?: Adaptation["settled"];
+  readonly proofs?: Adaptation["proofs"];
   /** Weights that learn at another rate than the config's. */
   readonly lrScales?: Adaptation["lrScales"];
   /** Writes `adapter/` in PEFT form, or `checkpoint/` in Hugging Face form. */
@@ -41,7 +43,11 @@ export async function adaptBase(
   // before the method adds places of its own
   setDropout(base.model, options.baseDropout);
   if (options.gradientCheckpointing) gradientCheckpointing(base.model);
-  const { adapter, allocator, allocatorSees, lrScales, save } = await method.adapt(base, options, context);
+  const { adapter, allocator, allocatorSees, lrScales, settled, proofs, save } = await method.adapt(
+    base,
+    options,
+    context,
+  );
   const weights = base.weights();
   const trainable = weights.filter(({ weight }) => weight.trainable);
   const { total, percent, trainable: trained, effective } = parameterReport(base.model);
@@ -55,6 +61,8 @@ export async function adaptBase(
     ...(allocator === undefined ? {} : { allocator }),
     ...(allocatorSees === undefined ? {} : { allocatorSees }),
     ...(lrScales === undefined ? {} : { lrScales }),
+    ...(settled === undefined ? {} : { settled }),
+    ...(proofs === undefined ? {} : { proofs }),
     spectra: async () => (adapter === undefined ? new Map() : spectraOf(adapter)),
     async trainableBytes() {
       const entries = new Map<string, StoredTensor>();

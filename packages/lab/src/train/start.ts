@@ -59,7 +59,7 @@ export async function adaptAndProve(
   { folder }: Pick<RunSurroundings, "folder">,
 ): Promise<{ readonly adapted: AdaptedBase; readonly proofs: readonly Proof[] }> {
   const options = config.method;
-  const predicted = method.predict(shapeOf(base.model, task.kind), options);
+  const shape = shapeOf(base.model, task.kind);
   const quantization = await quantizationProof(
     base,
     options,
@@ -71,11 +71,13 @@ export async function adaptAndProve(
     adaptBase(base, method, options, { seed, totalSteps: totalSteps(config, data), data }),
   );
   if (initial !== undefined) beginWith(adapted, initial);
+  const predicted = method.predict(shape, adapted.settled ?? options);
   const proofs = [
     moduleTableProof(adapted.modules, predicted),
     parameterCountProof(adapted.counts, adapted.trainable, predicted),
     quantization,
     ...baseDropoutProof(places, options),
+    ...(adapted.proofs ?? []),
   ];
   folder.event("adapted", { fresh: base.fresh, modules: adapted.modules, counts: adapted.counts, proofs });
   demand(proofs);

@@ -32,6 +32,9 @@ export interface CalibrationOptions<Batch> {
   readonly modulesAtOnce?: number;
 }
 
+/** A module whose inputs are looked at, and how many of their directions are wanted. */
+export type InputModule = Pick<Triplets, "name"> & { readonly e: Pick<Weight, "size"> };
+
 /** Stands in a module's place and keeps what comes in. */
 class Probe extends Projection {
   readonly base: Projection;
@@ -81,7 +84,7 @@ interface Moments {
  */
 export async function inputDirections<Batch>(
   model: Module,
-  layers: readonly Triplets[],
+  layers: readonly InputModule[],
   device: Device,
   options: CalibrationOptions<Batch>,
 ): Promise<Map<string, InputDirections>> {

@@ -2,12 +2,14 @@
 export { adaLora, adaLoraOptions, SensitivityRule } from "./adalora.ts";
 export { BudgetAllocator } from "./allocator.ts";
 export type { AdaLoraOptions, AllocatorOptions, ScheduleOptions } from "./options.ts";
+export { beginWithDirections, evaShares, shareOut, type EvaModule, type EvaOptions, type EvaShare } from "./eva.ts";
 export {
   explainedVariance,
   ExplainedVarianceRule,
   inputDirections,
   type CalibrationOptions,
   type InputDirections,
+  type InputModule,
 } from "./explained-variance.ts";
 export { magnitudeBudget, MagnitudeRule } from "./magnitude.ts";
 export type {
