@@ -127,7 +127,7 @@ describe("causal-lm on files", () => {
   it("takes a text file, whose passages are held out by shares and whose end is learnt once", async () => {
     const paragraph = (i: number): string => `${i} ${"lorem ipsum dolor sit amet ".repeat(18)}`;
     const text = Array.from({ length: 60 }, (_, i) => paragraph(i)).join("\n\n");
-    const { lines, run } = await made(
+    const { lines, run, said } = await made(
       gpt2,
       { "book.txt": text },
       "train: book.txt, validation: {fraction: 0.2}, maxLength: 64",
@@ -136,6 +136,11 @@ describe("causal-lm on files", () => {
     // each token of a passage but the first, whatever blocks it was cut into
     for (const { tokens } of lines) expect(tokens).toBeGreaterThan(1999);
     expect(run.final.examples).toBeGreaterThan(60);
+    // what a perplexity was counted over
+    const scored = lines.reduce((sum, { tokens }) => sum + tokens, 0).toLocaleString("en-US");
+    expect(said).toContain(
+      `texts of at most 64 tokens; ${scored} tokens are predicted, each once (perplexity is by token)`,
+    );
   });
 
   it("learns the assistant's turns, by the checkpoint's template or one that is given", async () => {
@@ -157,6 +162,13 @@ describe("causal-lm on files", () => {
     expect(all.lines[0]!.tokens).toBe("<user>0?</s><assistant>no0</s>".length - 1);
     await expect(made(gpt2, files, study)).rejects.toThrow(
       /^gpt2: rows are chats, and the checkpoint has no chat template; give one as chatTemplate: FILE\.jinja, or write rows as prompt and completion$/,
+    );
+  });
+
+  it("says of a base that is not there that it is not there", async () => {
+    const files = { "rows.jsonl": jsonl(sums) };
+    await expect(made(join(root, "nothing"), files, "train: rows.jsonl, validation: rows.jsonl")).rejects.toThrow(
+      /^(?!.*bert).*nothing/,
     );
   });
 

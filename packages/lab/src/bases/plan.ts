@@ -59,7 +59,16 @@ export async function headNames(
   } catch (error) {
     // who waited in vain for a server is not made to wait again
     if (error instanceof LowrankError && error.code === "NetworkError") throw error;
-    return ofFamily(USUAL_FAMILY);
+    return usualHead(kind);
+  }
+}
+
+/** None where the usual family has no model for the task: that, too, is said where the base is wanted. */
+function usualHead(kind: ModelKind): readonly string[] {
+  try {
+    return asFamily(USUAL_FAMILY, kind).family.heads[kind] ?? [];
+  } catch {
+    return [];
   }
 }
 

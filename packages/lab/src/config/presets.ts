@@ -149,4 +149,16 @@ configs:
   lora: { method: lora, r: 8, alpha: 16, dropout: 0.1, target: [query, key, value, dense], train: { lr: 5e-4 } }
   full: { method: full, train: { lr: 5e-5 } }
 `,
+
+  wikitext2: `# WikiText-2 on a causal model: give it with --base, and with --data a folder with wikitext-2/.
+# The texts as they are, in passages that end at blank lines, each read in windows of maxLength tokens that go on from the token before them. What was counted is
+# printed: the files, the windows, how many tokens are predicted; perplexity is by token.
+name: wikitext2
+task: { name: causal-lm, train: wikitext-2/train.partial-1MB.txt, validation: wikitext-2/valid.txt, maxLength: 512, packing: true }
+seeds: [13, 42, 87, 100, 2024]
+train: { epochs: 3, batchSize: 8, schedule: linear, warmup: 0.06, weightDecay: 0.01, clip: 1 }
+configs:
+  lora: { method: lora, r: 8, alpha: 16, dropout: 0.1, target: all-linear, train: { lr: 5e-4 } }
+  dora: { method: lora, dora: true, r: 8, alpha: 16, dropout: 0.1, target: all-linear, train: { lr: 5e-4 } }
+`,
 };

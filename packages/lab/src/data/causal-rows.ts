@@ -13,6 +13,7 @@ export interface ItemText extends LearntText {
 export class CausalRows extends CausalExamples {
   /** Items that lost tokens. */
   readonly cut: number;
+  readonly about: string;
   /** Item of each text. */
   readonly itemOf: Int32Array;
 
@@ -23,6 +24,10 @@ export class CausalRows extends CausalExamples {
     super({ tokens: tokens.build(), learnt }, options);
     this.cut = cut;
     this.itemOf = Int32Array.from(itemOf);
+    // a perplexity means nothing without what it was counted over
+    const scored = this.targets.reduce((sum, count) => sum + count, 0);
+    const shared = options.packed === true ? `, packed into ${formatCount(this.count)} rows` : "";
+    this.about = `${formatCount(texts.length)} texts of at most ${options.maxLength} tokens${shared}; ${formatCount(scored)} tokens are predicted, each once (perplexity is by token)`;
   }
 
   /**

@@ -58,6 +58,8 @@ export interface EncodeContext<O extends object = object> extends RowFacts<O> {
 export interface RowExamples extends Examples {
   /** Items that lost tokens to `maxLength`. */
   readonly cut: number;
+  /** What is said of how the items were laid out, where that is no matter of course. */
+  readonly about?: string;
 }
 
 /** Collects what the host read, batch by batch, in any order. Batches' `members` are places in the examples. */

@@ -75,6 +75,7 @@ export function prepareRows<O extends object, I extends RowItem>(
       say(
         `${rows.name}: ${formatCount(examples.cut)} of ${formatCount(rows.items.length)} rows are longer than ${maxLength} tokens and were cut (maxLength)`,
       );
+    if (examples.about !== undefined) say(`${rows.name}: ${examples.about}`);
     return examples;
   };
   return {
