@@ -53,6 +53,7 @@ export const LAYERS = {
     ["allocators/", "config/train.ts", "executors/", "methods/", "metrics/", "sinks/", "tasks/"],
     ["config/"],
     ["store/", "study/", "train/"],
+    ["fit/"],
     ["plugins/"],
     ["pretrain/", "inspect/"],
     ["cli/"],

@@ -86,7 +86,7 @@ function check(lines, name, expected) {
     at = lines.indexOf(value, at) + 1;
     if (at === 0) throw new Error(`prints no line ${value}, but:\n${lines.join("\n")}`);
   }
-  if (name === "root-1") {
+  if (name === "root-2") {
     const losses = lines.slice(1).map(Number);
     if (!/^\d+ of \d+ parameters train$/.test(lines[0]) || losses.length !== 10 || !(losses[9] < losses[0]))
       throw new Error(`does not show a loss that falls:\n${lines.join("\n")}`);

@@ -65,3 +65,4 @@ export {
 } from "@lowrank/models";
 export { activate, adapt, attach, combine, familyRanks, loadAdapter, saveAdapter } from "@lowrank/peft";
 export { loadQuantized, planQuantization, quantize, sizeReport } from "@lowrank/quant";
+export { fit, fitSteps, openPredictor, predict } from "@lowrank/lab/fit";

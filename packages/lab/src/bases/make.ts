@@ -1,5 +1,5 @@
 /** Bases with memory: drawn from a seed, or loaded from a checkpoint. The only file of the lab that knows how. */
-import { fromPretrained, type PretrainedOptions } from "@lowrank/models";
+import { fromPretrained } from "@lowrank/models";
 import type { Device } from "@lowrank/tensor";
 import { revisionOf } from "../data/location.ts";
 import { asInput, InputError } from "../errors.ts";
@@ -7,6 +7,7 @@ import type { BaseChoice, BaseNeeds } from "../records/task.ts";
 import { Base, type BaseStorage } from "./base.ts";
 import { findBase, type BaseSource } from "./found.ts";
 import { overridesOf, type ModelKind } from "./kind.ts";
+import { loadOptions } from "./load-options.ts";
 import { drawnPlan, loadedPlan, shapeModel, type BasePlan } from "./plan.ts";
 
 /** A model with every weight drawn from `seed`. */
@@ -59,20 +60,6 @@ async function loadBase(
     });
     return new Base(model, kind, device, report);
   });
-}
-
-/** A file may keep weights in fewer bits: at full width they are decoded. */
-function loadOptions(
-  device: Device,
-  { each, rest = "full" }: BaseStorage = {},
-): Pick<PretrainedOptions, "dtype" | "storage"> {
-  if (rest === "file") return { dtype: "auto", ...(each === undefined ? {} : { storage: each }) };
-  return {
-    storage: (model) => {
-      const kept = each?.(model);
-      return (name, weight) => kept?.(name, weight) ?? device.defaultFloat;
-    },
-  };
 }
 
 /** The base of a study: the checkpoint, or one of the sizes that it gives. What a task has to learn anew is drawn from `initSeed`. */

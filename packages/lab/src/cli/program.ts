@@ -6,6 +6,7 @@ import { PRETRAIN_PRESETS } from "../pretrain/presets.ts";
 import type { DoctorOptions } from "./doctor-command.ts";
 import type { InspectOptions } from "./inspect-command.ts";
 import type { ParamsOptions } from "./params-command.ts";
+import { addEval, addPredict } from "./predict-program.ts";
 import type { PretrainOptions } from "./pretrain-command.ts";
 import type { RunOptions } from "./run-command.ts";
 import { addPresets } from "./presets-program.ts";
@@ -35,6 +36,8 @@ export function buildProgram(exit: Exit): Command {
     );
   addRun(program, exit);
   addTrain(program, exit);
+  addPredict(program, exit);
+  addEval(program, exit);
   addPresets(program, exit);
   addPretrain(program, exit);
   addInspect(program, exit);

@@ -1,6 +1,5 @@
 /** What methods share whose result is an adapter beside its base. */
-import { join } from "node:path";
-import { directory, type PretrainedModel } from "@lowrank/models";
+import type { PretrainedModel } from "@lowrank/models";
 import {
   adapt,
   attach,
@@ -81,10 +80,10 @@ export function adapterMethod<O extends AdapterMethodConfig>(parts: AdapterMetho
         ...(settled === undefined ? {} : { settled: options, proofs: proofs! }),
         ...(lrScales === undefined ? {} : { lrScales }),
         ...(allocator === undefined ? {} : { allocator, allocatorSees: parts.allocatorSees?.(options) }),
-        async save(folder, allocation) {
+        async save(files, allocation) {
           if (allocation !== undefined)
             await resizeAdapter(adapter, new Map(allocation.modules.map(({ module, mask }) => [module, mask])));
-          await saveAdapter(adapter, directory(join(folder, "adapter")));
+          await saveAdapter(adapter, files);
         },
       };
     },

@@ -1,5 +1,4 @@
 /** Methods that train weights of the base itself and leave a checkpoint: all of them, or those of the head. */
-import { join } from "node:path";
 import { savePretrained } from "@lowrank/models";
 import { z } from "zod";
 import type { Base } from "../bases/base.ts";
@@ -23,7 +22,7 @@ export interface HeadMethod extends MethodConfig {
 }
 
 function leaving({ model }: Base): Adaptation {
-  return { save: (folder) => savePretrained(model, join(folder, "checkpoint")) };
+  return { save: (files) => savePretrained(model, files) };
 }
 
 export const full: Method<FullMethod> = {

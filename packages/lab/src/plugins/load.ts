@@ -12,10 +12,13 @@ import type { Executor } from "../records/executor.ts";
 import type { Method } from "../records/method.ts";
 import type { Metric } from "../records/metric.ts";
 import type { Registry } from "../records/registry.ts";
+import type { RowTask } from "../records/row-task.ts";
 import type { SinkRecord } from "../records/sink.ts";
 import type { Task } from "../records/task.ts";
 import { sinks } from "../sinks/registry.ts";
 import { tasks } from "../tasks/registry.ts";
+import { rowTasks } from "../tasks/row-tasks.ts";
+import { fileTask } from "../tasks/rows/from-files.ts";
 import { suggestion } from "@lowrank/tensor/check";
 import { quote } from "@lowrank/tensor";
 import { cut } from "../text/shown.ts";
@@ -23,6 +26,8 @@ import { cut } from "../text/shown.ts";
 /** What a plugin's default export may hold. */
 export interface Plugin {
   readonly tasks?: readonly Task[];
+  /** Tasks on rows: studies have them as tasks on files, `predict` and `eval` as they are. */
+  readonly rowTasks?: readonly RowTask[];
   readonly metrics?: readonly Metric[];
   readonly methods?: readonly Method[];
   readonly allocators?: readonly Allocator[];
@@ -30,8 +35,15 @@ export interface Plugin {
   readonly executors?: readonly Executor[];
 }
 
-const REGISTRIES: { readonly [K in keyof Required<Plugin>]: Registry<{ readonly name: string }> } = {
+const REGISTRIES: { readonly [K in keyof Required<Plugin>]: Pick<Registry<{ readonly name: string }>, "register"> } = {
   tasks,
+  rowTasks: {
+    register(record) {
+      if (rowTasks.has(record.name) && rowTasks.get(record.name) === record) return;
+      tasks.register(fileTask(record as RowTask));
+      rowTasks.register(record as RowTask);
+    },
+  },
   metrics,
   methods,
   allocators,

@@ -5,6 +5,7 @@
 import type { PretrainedModel } from "@lowrank/models";
 import type { Weight } from "@lowrank/nn";
 import type { Adapter, AdaptiveMethod, AllocationRecord } from "@lowrank/peft";
+import type { WritableFiles } from "@lowrank/tensor";
 import type { z } from "zod";
 import type { Base } from "../bases/base.ts";
 import type { ModelKind } from "../bases/kind.ts";
@@ -43,8 +44,8 @@ export interface Adaptation {
   readonly proofs?: readonly Proof[];
   /** What the learning rate of a weight is multiplied by, where that is not 1. */
   readonly lrScales?: ReadonlyMap<Weight, number>;
-  /** Writes what a run leaves. Ranks that an allocation did not keep are cut off first, for good. */
-  save(folder: string, allocation?: AllocationRecord): Promise<void>;
+  /** Writes what a run leaves (`Method.leaves`). Ranks that an allocation did not keep are cut off first, for good. */
+  save(files: WritableFiles, allocation?: AllocationRecord): Promise<void>;
 }
 
 /** What a config promises, computed from numbers alone. */

@@ -10,6 +10,7 @@ import type { ModelKind } from "../bases/kind.ts";
 import type { BaseNeeds } from "../bases/needs.ts";
 import type { ModelOptions, TaskOptions } from "../config/study.ts";
 import type { Batch, Examples } from "../data/examples.ts";
+import type { TaskUse } from "./manifest.ts";
 
 export type { BaseNeeds };
 
@@ -75,8 +76,8 @@ export interface TaskData {
   scorer(): Scorer;
   /** Batches of an evaluation on `dev`, where the task has its own. Absent: `batchSize` rows of like length. */
   devBatches?(): Iterable<Batch>;
-  /** What using the adapter again needs to know of the task: written into `lowrank.json`. */
-  readonly use?: Readonly<Record<string, unknown>>;
+  /** What using the adapter again needs to know of the task, where it can be used again: part of `lowrank.json`. */
+  readonly use?: TaskUse;
 }
 
 /** What a run found, for what only its task can say of it. */

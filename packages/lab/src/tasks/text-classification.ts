@@ -6,15 +6,16 @@ import { IGNORED } from "../data/classification.ts";
 import { TextExamples } from "../data/text-examples.ts";
 import { InputError } from "../errors.ts";
 import type { LabelledItems } from "../records/metric.ts";
-import type { Answer, RowTask } from "../records/row-task.ts";
 import { degenerate } from "../statistics/degenerate.ts";
+import type { Answer, RowTask } from "../records/row-task.ts";
 import { argmaxRows, meanCrossEntropy } from "./classification.ts";
 import { checkLabels, labelCell, labelIds, orderedLabels } from "./rows/labels.ts";
 import { textInputs } from "./rows/inputs.ts";
 import { collectRows, written } from "./rows/output-rows.ts";
 import { encodeItems, readTexts, TEXT_COLUMNS, textKey, type TextItem } from "./rows/text-rows.ts";
 
-interface Item extends TextItem {
+/** A row: its texts, and its label where that is said. */
+export interface LabelledText extends TextItem {
   readonly label?: string;
 }
 
@@ -25,12 +26,12 @@ export interface TextClassificationOptions {
   readonly classWeights?: "balanced" | Readonly<Record<string, number>> | undefined;
 }
 
-interface Label extends Answer {
+export interface LabelAnswer extends Answer {
   readonly logits: Float64Array;
   readonly prediction: number;
 }
 
-export const textClassification: RowTask<TextClassificationOptions, Item, Label> = {
+export const textClassification: RowTask<TextClassificationOptions, LabelledText, LabelAnswer> = {
   name: "text-classification",
   kind: "SEQ_CLS",
   items: "labels",
@@ -143,7 +144,7 @@ export const textClassification: RowTask<TextClassificationOptions, Item, Label>
 function weightsOf(
   labels: readonly string[],
   { classWeights }: TextClassificationOptions,
-  items: readonly Item[],
+  items: readonly LabelledText[],
 ): readonly number[] | undefined {
   if (classWeights === undefined) return undefined;
   if (classWeights === "balanced") {

@@ -9,11 +9,14 @@ export function breather(): () => Promise<void> | undefined {
   let last = performance.now();
   return () => {
     if (performance.now() - last < LONGEST_MS) return undefined;
-    return new Promise((resolve) =>
-      setImmediate(() => {
+    return new Promise((resolve) => {
+      const done = (): void => {
         last = performance.now();
         resolve();
-      }),
-    );
+      };
+      // pages have none
+      if (typeof setImmediate === "function") setImmediate(done);
+      else setTimeout(done, 0);
+    });
   };
 }

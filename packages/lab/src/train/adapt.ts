@@ -25,7 +25,9 @@ export interface AdaptedBase {
   readonly proofs?: Adaptation["proofs"];
   /** Weights that learn at another rate than the config's. */
   readonly lrScales?: Adaptation["lrScales"];
-  /** Writes `adapter/` in PEFT form, or `checkpoint/` in Hugging Face form. */
+  /** Absent where weights of the base themselves train. */
+  readonly adapter?: Adapter;
+  /** Writes files in PEFT form, or in Hugging Face form. */
   readonly save: Adaptation["save"];
   /** Singular values of each module's update of low rank, as many as it has ranks, largest first; none without such. */
   spectra(): Promise<ReadonlyMap<string, Float64Array>>;
@@ -58,6 +60,7 @@ export async function adaptBase(
     modules: adapter === undefined ? [] : moduleRows(adapter.table),
     counts: { trainable: trained, effective, total, percent },
     save,
+    ...(adapter === undefined ? {} : { adapter }),
     ...(allocator === undefined ? {} : { allocator }),
     ...(allocatorSees === undefined ? {} : { allocatorSees }),
     ...(lrScales === undefined ? {} : { lrScales }),

@@ -1,5 +1,4 @@
 /** Evaluation: what the task reads of every example, metrics over all of them, and the task's loss from the device beside one recomputed in f64. */
-import { createHash } from "node:crypto";
 import { compile, type CompiledInfo, type CompileInputs, type Device, type Tensor } from "@lowrank/tensor";
 import type { Base } from "../bases/base.ts";
 import type { Batch } from "../data/examples.ts";
@@ -65,15 +64,4 @@ export function evaluator({ task, base, metrics, batches, scorer }: EvaluationPa
     return { loss: total / counted, examples, metrics: measured(metrics, counts), scored };
   };
   return { run, plan: (inputs) => forward.plan(specsOf(inputs)), plans: () => forward.info() };
-}
-
-/** `predictions.jsonl` and its hashes. */
-export function predictionLines({ predictions, decisions }: Scored): {
-  text: string;
-  sha256: string;
-  labelsSha256: string;
-} {
-  const text = `${predictions.join("\n")}\n`;
-  const sha = (content: string): string => createHash("sha256").update(content).digest("hex");
-  return { text, sha256: sha(text), labelsSha256: sha(decisions) };
 }

@@ -1,13 +1,17 @@
 /** What a run leaves: predictions, the adapter or the checkpoint with its tokenizer, and the result that says what was done. */
 import { join } from "node:path";
+import { directory } from "@lowrank/models";
 import type { AllocationRecord } from "@lowrank/peft";
 import { copyTokenizer } from "../data/word-piece.ts";
 import type { ResolvedConfig } from "../config/study.ts";
+import { MANIFEST, writeManifest, type Manifest, type TaskUse } from "../records/manifest.ts";
+import type { Method } from "../records/method.ts";
 import type { TaskData } from "../records/task.ts";
+import { deriveSeed } from "../random/seeds.ts";
 import type { Proof, RunResult } from "../store/result.ts";
 import { BASE, type RunFolder } from "../store/run-store.ts";
 import type { AdaptedBase } from "./adapt.ts";
-import { predictionLines } from "./evaluate.ts";
+import { predictionLines } from "./prediction-lines.ts";
 import type { KeptWeights } from "./keep.ts";
 import { plannedMemory, weightBytes } from "./memory.ts";
 import { totalSteps } from "./rate.ts";
@@ -27,7 +31,7 @@ export interface FinishedRun {
 /** Writes the files and returns the result. */
 export async function publishRun(
   request: RunRequest,
-  { task, data }: Workload,
+  { task, data, method }: Workload,
   { folder, memory, device, sinks }: Pick<RunSurroundings, "folder" | "memory" | "device" | "sinks">,
   { adapted, trained, kept, proofs, started }: FinishedRun,
 ): Promise<RunResult> {
@@ -49,8 +53,10 @@ export async function publishRun(
     activationsAndGradients: trained.arenaBytes,
   };
   // from here on the adapter may be smaller than what was trained
-  await adapted.save(folder.path, trained.allocation);
+  await adapted.save(directory(join(folder.path, method.leaves)), trained.allocation);
   await keepTokenizer(data, config, folder);
+  if (data.use !== undefined)
+    folder.write(`${method.leaves}/${MANIFEST}`, writeManifest(manifestOf(data.use, request, method)));
   folder.remove(LAST_GOOD);
   const seconds = {
     total: (performance.now() - started) / 1000,
@@ -93,6 +99,25 @@ export async function publishRun(
     },
     predictions: { sha256: predictions.sha256, labelsSha256: predictions.labelsSha256 },
     proofs,
+  };
+}
+
+/** What is written beside the adapter or the checkpoint, for who uses it again. */
+function manifestOf(use: TaskUse, { config, seed }: RunRequest, method: Method): Manifest {
+  const { base, method: options } = config;
+  const { storage, embeddings, precision } = options;
+  return {
+    format: 1,
+    library: "lowrank",
+    ...use,
+    base: method.leaves === "checkpoint" ? null : (base ?? `../${BASE}`),
+    revision: config.revision ?? null,
+    // a checkpoint is written at full width where its weights trained
+    storage: method.leaves === "checkpoint" ? "f32" : storage,
+    ...(embeddings === undefined ? {} : { embeddings }),
+    initSeed: deriveSeed(seed, "init"),
+    whole: method.whole(options),
+    precision,
   };
 }
 

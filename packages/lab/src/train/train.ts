@@ -23,6 +23,16 @@ import type { RunRequest, RunSurroundings } from "./request.ts";
 import { Selection } from "./selection.ts";
 import { Trainer } from "./trainer.ts";
 
+/** What of it a training knows. */
+export interface TrainWorkload extends Omit<Workload, "task"> {
+  readonly task: Pick<Task, "loss" | "outputs">;
+}
+
+/** Where a training writes, and who is told of it. */
+export interface TrainSurroundings extends Pick<RunSurroundings, "device" | "progress" | "sinks"> {
+  readonly folder: Pick<RunFolder, "append" | "event" | "has" | "write">;
+}
+
 /** The records that a run is made of, and its data. */
 export interface Workload {
   readonly task: Task;
@@ -69,7 +79,7 @@ const RANKS = "ranks.csv";
 /** A run's trainer before its first step. */
 export function trainerOf(
   { config, seed }: { readonly config: ResolvedConfig; readonly seed: number },
-  { task, data, order, method }: Pick<Workload, "task" | "data" | "order" | "method">,
+  { task, data, order, method }: Pick<TrainWorkload, "task" | "data" | "order" | "method">,
   adapted: AdaptedBase,
   device: Device,
   selection?: Selection,
@@ -91,9 +101,9 @@ export function trainerOf(
 
 export async function train(
   run: RunRequest,
-  workload: Workload,
+  workload: TrainWorkload,
   adapted: AdaptedBase,
-  { device, folder, progress, sinks }: Pick<RunSurroundings, "device" | "folder" | "progress" | "sinks">,
+  { device, folder, progress, sinks }: TrainSurroundings,
 ): Promise<Trained> {
   const { task, data, metrics } = workload;
   const { batchSize, evalEvery } = run.config.train;
@@ -194,7 +204,7 @@ export async function train(
 
 /** One line in `ranks.csv`: budget and ranks after a choice. */
 async function recordRanks(
-  folder: RunFolder,
+  folder: TrainSurroundings["folder"],
   adapted: AdaptedBase,
   { step, budget, kept }: AllocationStep,
 ): Promise<void> {

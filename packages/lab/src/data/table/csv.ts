@@ -6,7 +6,7 @@ import { quote } from "@lowrank/tensor";
 import { parse, type CsvError, type InfoRecord } from "csv-parse/browser/esm/sync";
 import { InputError } from "../../errors.ts";
 import { decodeText } from "../decode-text.ts";
-import { isQuoted } from "../quoting.ts";
+import { isQuoted, QUOTED } from "../quoting.ts";
 import { emptyRow, type Row, type Table } from "./table.ts";
 
 /** @throws InputError with file and line for rows of another width than the header, and quotes that do not fit */
@@ -18,7 +18,9 @@ export function readCsv(bytes: Uint8Array, name: string): Table {
 export function readTsv(bytes: Uint8Array, name: string): Table {
   const text = decodeText(bytes, name);
   const cells = text.split(/\r\n|\n|\r/).map((line) => line.split("\t"));
-  return delimited(text, name, "\t", isQuoted(cells, name));
+  // a header in quotes says so of all the file: its fields may hold tabs and newlines
+  const quoting = cells[0]!.every((cell) => QUOTED.test(cell)) || isQuoted(cells, name);
+  return delimited(text, name, "\t", quoting);
 }
 
 interface Parsed {

@@ -12,9 +12,10 @@ import { asInput } from "../../errors.ts";
 import type { RowTask } from "../../records/row-task.ts";
 import type { BaseNeeds, Task, TaskData, TaskEnvironment } from "../../records/task.ts";
 import { chatOf } from "./chat.ts";
-import { fileSchema, type FileOptions } from "./options.ts";
+import { fileSchema, ownOptions, type FileOptions } from "./options.ts";
+import { rowLosses } from "./losses.ts";
 import { padIdOf } from "./padding.ts";
-import { prepareRows } from "./prepare.ts";
+import { prepareRows, taskUse } from "./prepare.ts";
 import { RowScorer } from "./scorer.ts";
 
 /** Paths of the files that are read, in order. @throws InputError for one that is not there */
@@ -69,7 +70,7 @@ export function fileTask(task: RowTask): Task<FileOptions> {
       const { facts, columns, ...rows } = prepareRows(
         task,
         { train: train!, validation: validation ?? (options.validation as Exclude<FileOptions["validation"], string>) },
-        { ...options, options, say },
+        { ...options, options: ownOptions(task, options), say },
         { tokenizer, padId: padding.id, chat },
       );
       const needs: BaseNeeds = {
@@ -85,13 +86,9 @@ export function fileTask(task: RowTask): Task<FileOptions> {
         base: (initSeed, storage) => makeBase(choice, task.kind, needs, initSeed, device, storage),
         scorer: () => new RowScorer(task, rows.devRows, rows.dev, facts),
         devBatches: () => predictionBatches(rows.dev),
-        use: { columns, maxLength: options.maxLength, labels: facts.labels },
+        use: taskUse(task, { ...facts, columns, maxLength: options.maxLength, padding }),
       };
     },
-    loss: (base, inputs, reduction) => task.loss(task.forward(base, inputs), inputs, reduction),
-    outputs(base, inputs) {
-      const outputs = task.forward(base, inputs);
-      return { ...outputs, loss: task.loss(outputs, inputs, "sum") };
-    },
+    ...rowLosses(task),
   };
 }

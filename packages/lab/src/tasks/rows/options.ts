@@ -22,6 +22,11 @@ export interface FileOptions extends TaskOptions {
 
 const path = z.string().min(1);
 
+/** The task's own words among what a study says. */
+export function ownOptions(task: RowTask, options: object): object {
+  return Object.fromEntries(Object.entries(options).filter(([key]) => Object.hasOwn(task.options, key)));
+}
+
 export function fileSchema(task: RowTask): z.ZodObject {
   const roles = Object.keys(task.columns).map((role) => [role, z.string().nullable().optional()] as const);
   return z.strictObject({

@@ -4,6 +4,8 @@ import { limitedTo, stratifiedSplit } from "../../data/split.ts";
 import { columnsOf, type Columns, type ColumnWords } from "../../data/table/columns.ts";
 import type { Table } from "../../data/table/table.ts";
 import { InputError } from "../../errors.ts";
+import type { TaskUse } from "../../records/manifest.ts";
+import type { PaddingChoice } from "./padding.ts";
 import type { EncodeContext, RowExamples, RowFacts, RowItem, Rows, RowTask } from "../../records/row-task.ts";
 
 /** A share of the training rows, held out of each label alike. */
@@ -118,4 +120,24 @@ function sayTwice<I extends RowItem>(
     say(
       `warning: ${formatCount(twice.length)} of ${formatCount(validation.items.length)} validation rows are rows to train on, too, the first at ${validation.place(twice[0]!)}; the metrics are too good by them`,
     );
+}
+
+/** What `lowrank.json` says of the task. */
+export function taskUse(
+  task: RowTask,
+  facts: RowFacts & { readonly columns: Columns; readonly maxLength: number; readonly padding: PaddingChoice },
+): TaskUse {
+  const { options, labels, columns, maxLength, padding } = facts;
+  return {
+    task: task.name,
+    kind: task.kind,
+    options: options as TaskUse["options"],
+    labels,
+    columns: Object.fromEntries(
+      Object.entries(columns).flatMap(([role, name]) => (name === undefined ? [] : [[role, name]])),
+    ),
+    maxLength,
+    padId: padding.id,
+    padOfModel: padding.ofModel,
+  };
 }

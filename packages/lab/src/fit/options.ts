@@ -1,0 +1,72 @@
+/** What may be said of a training in code. */
+import type { Where } from "@lowrank/models";
+import type { Device } from "@lowrank/tensor";
+import { z } from "zod";
+import { TRAIN_DEFAULTS, trainOverrides } from "../config/train.ts";
+import type { MethodConfig, ResolvedConfig, TrainOverrides } from "../config/study.ts";
+import { validate } from "../config/validate.ts";
+import type { ColumnWords } from "../data/table/columns.ts";
+import { InputError } from "../errors.ts";
+import { methods } from "../methods/registry.ts";
+import type { RowTask } from "../records/row-task.ts";
+import type { Fraction } from "../tasks/rows/prepare.ts";
+import type { RowData } from "./data.ts";
+
+/** What is told on the way. */
+export type FitProgress =
+  | { readonly kind: "step"; readonly step: number; readonly steps: number; readonly loss: number; readonly lr: number }
+  | { readonly kind: "evaluation"; readonly step: number; readonly evaluation: Readonly<Record<string, number>> };
+
+export interface FitOptions {
+  /** Name of a task on rows. Default `text-classification`. */
+  readonly task?: string;
+  /** The task's own words: `labels`, `classWeights`, … */
+  readonly options?: Readonly<Record<string, unknown>>;
+  /** Which column is what, by role: `{ text: "review", label: "stars" }`. Guessed where only one can be meant. */
+  readonly columns?: ColumnWords;
+  /** Most tokens of a text. Default 128. */
+  readonly maxLength?: number;
+  /** Rows to evaluate on, or the share that is held out for it. Default a tenth. */
+  readonly validation?: RowData | Partial<Fraction>;
+  /** What trains, in a study's words. Default LoRA of rank 8 on every linear layer. */
+  readonly method?: { readonly method: string } & Readonly<Record<string, unknown>>;
+  /** How it trains, in a study's words: `{ epochs: 3, batchSize: 32, lr: 5e-4 }`. */
+  readonly train?: TrainOverrides;
+  /** Metrics by name. Default the task's. */
+  readonly metrics?: readonly string[];
+  /** Of everything that is drawn. Default 0. */
+  readonly seed?: number;
+  /** Default: the best one that there is. */
+  readonly device?: Device;
+  /** Branch, tag or commit of a model of the hub. */
+  readonly revision?: string;
+  /** Where the tokenizer is. Default: beside the base. */
+  readonly tokenizer?: Where;
+  /** Told of every step and evaluation. */
+  readonly onProgress?: (progress: FitProgress) => void;
+  /** Receives lines about the data: what was guessed, and what is odd. */
+  readonly say?: (line: string) => void;
+}
+
+/** The usual: small, and near the quality of full fine-tuning. */
+const USUAL_METHOD = { method: "lora", r: 8, target: "all-linear" };
+
+/** The configuration that a study would have for it. @param head modules of the head */
+export function configOf(
+  task: RowTask,
+  { method: said = USUAL_METHOD, train = {}, options = {} }: FitOptions,
+  head: readonly string[],
+): ResolvedConfig {
+  const record = methods.get(said.method);
+  const method = validate(record.schema({ head }), said, "fit: method") as unknown as MethodConfig;
+  const wrong = record.check?.(method, "method");
+  if (wrong !== undefined) throw new InputError(`fit: ${wrong}`);
+  return {
+    name: "fit",
+    task: { name: task.name, ...validate(z.strictObject(task.options), options, "fit: options") },
+    base: null,
+    model: null,
+    method: { ...method, train: {} },
+    train: { ...TRAIN_DEFAULTS, ...validate(trainOverrides, train, "fit: train") } as ResolvedConfig["train"],
+  };
+}

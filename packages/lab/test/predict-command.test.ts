@@ -1,0 +1,129 @@
+/** `lowrank predict` and `lowrank eval` on what runs leave. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { init } from "@lowrank/tensor";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { main } from "../src/cli/main.ts";
+import { toyFolder } from "./row-study.ts";
+import { toyCheckpoint } from "./toy-checkpoint.ts";
+
+const data = toyFolder();
+const out = mkdtempSync(join(tmpdir(), "lowrank-runs-"));
+let base: string;
+const WASM = ["--device", "wasm", "--threads", "2"];
+
+interface Run {
+  readonly name: string;
+  readonly config: string;
+  readonly final: Readonly<Record<string, number>>;
+}
+let runs: readonly Run[];
+const folderOf = (config: string): string => join(out, "runs", runs.find((run) => run.config === config)!.name);
+
+const row = (i: number): string =>
+  [`"a ""fine"" film,\r\nand good","good, really"`, `a dull film,"""bad"""`, `"not bad, not good",so so`][i % 3]!;
+const csv = (rows: number): string =>
+  `\ufeffreview,label\r\n${Array.from({ length: rows }, (_, i) => `${row(i)}\r\n`).join("")}`;
+
+beforeAll(async () => {
+  const device = await init({ device: "wasm", threads: 1 });
+  base = await toyCheckpoint(data, device);
+  device.close();
+  writeFileSync(join(data, "train.csv"), csv(48));
+  writeFileSync(join(data, "dev.csv"), csv(25));
+  writeFileSync(
+    join(data, "new.csv"),
+    `review\r\n${Array.from({ length: 25 }, (_, i) => `${row(i).replace(/,[^,]*(?:, really")?$/, "")}\r\n`).join("")}`,
+  );
+  const study = join(data, "study.yaml");
+  writeFileSync(
+    study,
+    `
+name: mine
+task: { name: text-classification, train: train.csv, validation: dev.csv, maxLength: 32 }
+seeds: [3]
+train: { epochs: 3, batchSize: 5, lr: 0.01 }
+configs:
+  lora: { method: lora, r: 4, target: all-linear }
+  nf4: { method: lora, r: 4, target: all-linear, storage: nf4, train: { lr: 0.02 } }
+  full: { method: full }
+`,
+  );
+  expect(await main(["run", study, "--data", data, "--base", base, "--out", out, "--quiet", ...WASM])).toBe(0);
+  runs = (JSON.parse(readFileSync(join(out, "results.json"), "utf8")) as { results: Run[] }).results;
+}, 120_000);
+afterAll(() => {
+  for (const folder of [data, base, out]) rmSync(folder, { recursive: true, force: true });
+});
+
+describe("predict", () => {
+  it.each(["lora", "nf4", "full"])("writes what the run itself wrote, byte for byte: %s", async (config) => {
+    const file = join(out, `${config}.jsonl`);
+    const option = config === "full" ? "--model" : "--adapter";
+    // other threads than the run had, and rows without labels
+    const args = ["predict", option, folderOf(config), "--data", join(data, "new.csv"), "--out", file, "--quiet"];
+    expect(await main([...args, "--device", "wasm", "--threads", "1"])).toBe(0);
+    expect(readFileSync(file, "utf8")).toBe(readFileSync(join(folderOf(config), "predictions.jsonl"), "utf8"));
+  });
+
+  it("writes CSV with a column for each probability, and labels as they were spelt", async () => {
+    const file = join(out, "lora.csv");
+    const args = ["predict", "--adapter", join(folderOf("lora"), "adapter"), "--data", join(data, "dev.csv")];
+    expect(await main([...args, "--out", file, "--quiet", ...WASM])).toBe(0);
+    const [header, ...lines] = readFileSync(file, "utf8").trim().split("\n");
+    expect(header).toBe('index,prediction,"probabilities.""bad""","probabilities.good, really",probabilities.so so');
+    expect(lines).toHaveLength(25);
+    expect(lines[0]).toMatch(/^0,"good, really",0\.\d+,0\.\d+,0\.\d+$/);
+  });
+});
+
+describe("eval", () => {
+  it("counts what the run counted", async () => {
+    const written: string[] = [];
+    const spy = vi.spyOn(process.stdout, "write").mockImplementation((text) => written.push(String(text)) > 0);
+    try {
+      const args = ["eval", "--adapter", folderOf("lora"), "--data", join(data, "dev.csv"), "--json", ...WASM];
+      expect(await main([...args, "--metrics", "accuracy,f1,matthews"])).toBe(0);
+    } finally {
+      spy.mockRestore();
+    }
+    const { final } = runs.find(({ config }) => config === "lora")!;
+    const report = JSON.parse(written.join("")) as Record<string, number>;
+    expect(report).toMatchObject({ rows: 25, accuracy: final["accuracy"], f1: final["f1"] });
+    expect(report["loss"]).toBeCloseTo(final["loss"]!, 5);
+    expect(Object.keys(report)).toContain("matthews");
+  });
+});
+
+it("refuses in one line what cannot be meant", async () => {
+  const said: string[] = [];
+  const spy = vi.spyOn(process.stderr, "write").mockImplementation((text) => said.push(String(text)) > 0);
+  try {
+    const codes = [];
+    for (const args of [
+      ["predict", "--data", "x.csv"],
+      ["predict", "--adapter", out, "--data", "x.csv"],
+      ["predict", "--model", folderOf("lora"), "--data", "x.csv"],
+      ["predict", "--adapter", folderOf("lora"), "--data", join(data, "dev.csv"), "--out", "x.docx"],
+      ["predict", "--adapter", folderOf("lora"), "--data", join(data, "dev.csv"), "--column", "texts=review"],
+      ["eval", "--adapter", folderOf("lora"), "--data", join(data, "new.csv")],
+      ["eval", "--adapter", folderOf("lora"), "--data", join(data, "dev.csv"), "--metrics", "pearson"],
+    ])
+      codes.push(await main([...args, ...WASM]));
+    expect(codes).toEqual([2, 2, 2, 2, 2, 2, 2]);
+  } finally {
+    spy.mockRestore();
+  }
+  const wanted = [
+    "give one of --adapter",
+    "there is no lowrank.json",
+    "there is no lowrank.json",
+    "ends in .jsonl or .csv",
+    "ROLE=NAME",
+    'there is no column "label"',
+    "counts numbers",
+  ];
+  const lines = said.filter((line) => line.startsWith("lowrank:"));
+  expect(lines.map((line, i) => line.includes(wanted[i]!) || line)).toEqual(wanted.map(() => true));
+});
