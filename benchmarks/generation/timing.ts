@@ -32,8 +32,18 @@ export async function readingOf(tokens: AsyncIterable<unknown>): Promise<Reading
 /** Any text does: what is computed does not depend on it. */
 export const promptOf = (length: number): number[] => Array.from({ length }, (_, i) => 3 + ((i * 37) % 400));
 
-export function ours(generator: TextGenerator, length: number): Promise<Reading> {
-  return readingOf(generator.tokens([promptOf(length)], { maxNewTokens: TOKENS + SKIPPED + 1, eos: [] }));
+/** Small models are read several times: what a machine does beside takes longer than their tokens. */
+const LEAST_MS = 150;
+
+export async function ours(generator: TextGenerator, length: number): Promise<Reading> {
+  const started = performance.now();
+  let best: Reading | undefined;
+  while (best === undefined || performance.now() - started < LEAST_MS) {
+    const options = { maxNewTokens: TOKENS + SKIPPED + 1, eos: [] };
+    const { prefill, token } = await readingOf(generator.tokens([promptOf(length)], options));
+    best = { prefill: Math.min(prefill, best?.prefill ?? Infinity), token: Math.min(token, best?.token ?? Infinity) };
+  }
+  return best;
 }
 
 /** GB a second that all threads read, of more than caches hold: the largest of each of 192 rows. */

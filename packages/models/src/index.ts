@@ -11,6 +11,7 @@ export { directory, type Files } from "@lowrank/tensor";
 export { blobs, type BlobHandle, type BlobLike } from "./places/blobs.ts";
 export { http, type HttpOptions } from "./places/http.ts";
 export { GgufFile } from "./gguf/file.ts";
+export { textEnds } from "./generation/ends.ts";
 export { generate } from "./generation/generate.ts";
 export {
   TextGenerator,

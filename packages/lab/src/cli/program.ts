@@ -9,6 +9,7 @@ import type { ParamsOptions } from "./params-command.ts";
 import { addEval, addPredict } from "./predict-program.ts";
 import type { PretrainOptions } from "./pretrain-command.ts";
 import type { RunOptions } from "./run-command.ts";
+import { addGenerate } from "./generate-program.ts";
 import { addPresets } from "./presets-program.ts";
 import { addTrain } from "./train-program.ts";
 import {
@@ -40,6 +41,7 @@ export function buildProgram(exit: Exit): Command {
   addEval(program, exit);
   addPresets(program, exit);
   addPretrain(program, exit);
+  addGenerate(program, exit);
   addInspect(program, exit);
   addParams(program, exit);
   addDoctor(program, exit);

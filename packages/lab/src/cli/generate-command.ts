@@ -1,0 +1,194 @@
+/** `lowrank generate`: texts of a causal model, in one go or in a conversation in which adapters can be switched. */
+import { createInterface } from "node:readline";
+import {
+  directory,
+  fromPretrained,
+  loadTokenizer,
+  textEnds,
+  TextGenerator,
+  type PretrainedModel,
+  type TextOptions,
+} from "@lowrank/models";
+import { loadChatTemplate, type ChatMessage, type ChatTemplate } from "@lowrank/models/chat";
+import { activate, loadAdapter } from "@lowrank/peft";
+import { LowrankError, type Device } from "@lowrank/tensor";
+import { asInput, InputError } from "../errors.ts";
+import { openDevice } from "./device.ts";
+import type { DeviceChoice } from "./options.ts";
+import { describeFailure, EXIT_OK } from "./outcome.ts";
+
+export interface GenerateOptions {
+  readonly adapter?: string;
+  readonly chat?: boolean;
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
+  readonly seed?: number;
+  readonly stop?: readonly string[];
+  readonly device: DeviceChoice;
+  readonly threads?: number;
+  readonly json?: boolean;
+}
+
+export async function generateCommand(
+  from: string,
+  prompt: string | undefined,
+  options: GenerateOptions,
+): Promise<number> {
+  const device = await openDevice(options);
+  try {
+    const writer = await asInput(() => open(from, device, options));
+    if (prompt !== undefined) await writer.write(prompt);
+    else if (process.stdin.isTTY) await converse(writer);
+    else await writer.write(await wholeInput());
+    return EXIT_OK;
+  } finally {
+    device.close();
+  }
+}
+
+async function open(from: string, device: Device, options: GenerateOptions): Promise<Writer> {
+  const { model } = await fromPretrained(from, { device, task: "CAUSAL_LM" });
+  const tokenizer = await loadTokenizer(from);
+  const eos = await textEnds(from);
+  const template = options.chat === true ? await loadChatTemplate(from) : undefined;
+  const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop } = options;
+  const adapters = new Adapters(model, device);
+  if (options.adapter !== undefined) await adapters.use(options.adapter);
+  return new Writer(new TextGenerator(model, tokenizer), adapters, {
+    template,
+    json: options.json === true,
+    sampling: { maxNewTokens: maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop, eos },
+  });
+}
+
+/** Adapters of folders, loaded when they are first asked for; one of them acts, or none. */
+class Adapters {
+  readonly #model: PretrainedModel;
+  readonly #device: Device;
+  readonly #loaded = new Map<string, string>();
+  /** The folder of the one that acts. */
+  active: string | undefined;
+
+  constructor(model: PretrainedModel, device: Device) {
+    this.#model = model;
+    this.#device = device;
+  }
+
+  async use(folder: string | undefined): Promise<void> {
+    if (folder !== undefined && !this.#loaded.has(folder)) {
+      const name = `adapter${this.#loaded.size + 1}`;
+      const { warnings } = await loadAdapter(this.#model, directory(folder), { device: this.#device, name });
+      for (const warning of warnings) process.stderr.write(`${folder}: ${warning}\n`);
+      this.#loaded.set(folder, name);
+    }
+    if (this.#loaded.size > 0) activate(this.#model, ...(folder === undefined ? [] : [this.#loaded.get(folder)!]));
+    this.#model.eval();
+    this.active = folder;
+  }
+}
+
+interface Manner {
+  readonly template: ChatTemplate | undefined;
+  readonly json: boolean;
+  readonly sampling: TextOptions;
+}
+
+/** Writes one text after the other, with all that was said before where it is a chat. */
+class Writer {
+  readonly adapters: Adapters;
+  readonly #generator: TextGenerator;
+  readonly #manner: Manner;
+  #messages: ChatMessage[] = [];
+
+  constructor(generator: TextGenerator, adapters: Adapters, manner: Manner) {
+    this.#generator = generator;
+    this.adapters = adapters;
+    this.#manner = manner;
+  }
+
+  reset(): void {
+    this.#messages = [];
+  }
+
+  async write(prompt: string, signal?: AbortSignal): Promise<void> {
+    const { template, json, sampling } = this.#manner;
+    const said: ChatMessage[] = [...this.#messages, { role: "user", content: prompt }];
+    const input = template === undefined ? prompt : { messages: said as never[], template: template as never };
+    const started = performance.now();
+    const stream = this.#generator.text(input, { ...sampling, signal });
+    let text = "";
+    try {
+      for await (const piece of stream) {
+        text += piece;
+        if (!json) process.stdout.write(piece);
+      }
+    } catch (error) {
+      if (signal?.aborted !== true) throw error;
+    }
+    this.#messages = [...said, { role: "assistant", content: text }];
+    if (!json) return void process.stdout.write("\n");
+    if (signal?.aborted === true) return;
+    const { tokens, finish, seed } = await stream.result();
+    const { active } = this.adapters;
+    const ms = Math.round(performance.now() - started);
+    process.stdout.write(`${JSON.stringify({ prompt, text, finish, seed, adapter: active, tokens, ms })}\n`);
+  }
+}
+
+async function wholeInput(): Promise<string> {
+  const parts: Buffer[] = [];
+  for await (const part of process.stdin) parts.push(part as Buffer);
+  // the newline that ends a line of a shell is none of the prompt
+  return Buffer.concat(parts)
+    .toString("utf8")
+    .replace(/\r?\n$/, "");
+}
+
+/** Line by line, until the input ends. What is wrong with one line is said, and the next one is read. */
+async function converse(writer: Writer): Promise<void> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr, prompt: "> " });
+  let writing: AbortController | undefined;
+  lines.on("SIGINT", () => {
+    if (writing === undefined) lines.close();
+    else writing.abort(new Error("stopped"));
+  });
+  lines.prompt();
+  for await (const line of lines) {
+    if (/^\/quit\s*$/.test(line)) break;
+    writing = new AbortController();
+    try {
+      await answer(writer, line, writing.signal);
+    } catch (error) {
+      if (!(error instanceof LowrankError)) throw error;
+      process.stderr.write(`${describeFailure(error).line}\n`);
+    }
+    writing = undefined;
+    lines.prompt();
+  }
+  lines.close();
+}
+
+/** One line of a conversation: a command, or a prompt. */
+export async function answer(
+  writer: Pick<Writer, "adapters" | "reset" | "write">,
+  line: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const [, command, rest] = /^\/(\w+)\s*(.*?)\s*$/.exec(line) ?? [];
+  if (command === undefined) {
+    if (line.trim() !== "") await writer.write(line, signal);
+    return;
+  }
+  switch (command) {
+    case "adapter":
+      return asInput(() => writer.adapters.use(rest === "" ? undefined : rest));
+    case "reset":
+      return writer.reset();
+    default:
+      throw new InputError(`/${command}: there are /adapter DIR, /reset and /quit`);
+  }
+}

@@ -1,0 +1,157 @@
+/** `lowrank generate`: a text in one go, as JSON, by a chat template, with adapters that are switched. */
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fromPretrained, metaModel, savePretrained } from "@lowrank/models";
+import { adapt, saveAdapter } from "@lowrank/peft";
+import { directory, init, RandomStream } from "@lowrank/tensor";
+import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { answer } from "../src/cli/generate-command.ts";
+import { main } from "../src/cli/main.ts";
+
+const WORDS = "[PAD] [END] you me say what is it a b c d e f g".split(" ");
+const TOKENIZER = {
+  version: "1.0",
+  truncation: null,
+  padding: null,
+  added_tokens: WORDS.slice(0, 2).map((content, id) => ({
+    id,
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special: true,
+  })),
+  normalizer: null,
+  pre_tokenizer: { type: "Whitespace" },
+  post_processor: null,
+  decoder: { type: "WordPiece", prefix: "##", cleanup: false },
+  model: {
+    type: "WordPiece",
+    unk_token: "[PAD]",
+    continuing_subword_prefix: "##",
+    max_input_chars_per_word: 100,
+    vocab: Object.fromEntries(WORDS.map((word, id) => [word, id])),
+  },
+};
+
+const root = mkdtempSync(join(tmpdir(), "lowrank-generate-"));
+const base = join(root, "base");
+const adapter = join(root, "adapter");
+
+beforeAll(async () => {
+  const device = await init({ device: "wasm", threads: 1 });
+  const config = {
+    model_type: "llama",
+    vocab_size: WORDS.length,
+    hidden_size: 16,
+    num_attention_heads: 2,
+    num_hidden_layers: 1,
+    intermediate_size: 16,
+    max_position_embeddings: 64,
+    initializer_range: 0.5,
+  };
+  const model = metaModel("LlamaForCausalLM", config);
+  await model.materialize({ device, seed: 3 });
+  await savePretrained(model, base);
+  writeFileSync(join(base, "tokenizer.json"), JSON.stringify(TOKENIZER));
+  writeFileSync(join(base, "tokenizer_config.json"), JSON.stringify({ eos_token: "[END]" }));
+  writeFileSync(join(base, "chat_template.jinja"), "{% for m in messages %}{{ m.content }} {% endfor %}say");
+  writeFileSync(join(base, "generation_config.json"), JSON.stringify({ eos_token_id: [1] }));
+  const { model: adapted } = await fromPretrained(base, { device, task: "CAUSAL_LM" });
+  const made = await adapt(adapted, { r: 2, alpha: 16, targetModules: ["q_proj", "down_proj"] }, { device, seed: 5 });
+  const stream = new RandomStream(9, "adapter");
+  for (const [name, weight] of adapted.namedWeights())
+    if (name.includes("lora_B"))
+      weight.parameter.write(Float32Array.from({ length: weight.size }, () => stream.normal()));
+  await saveAdapter(made, directory(adapter));
+  device.close();
+});
+afterEach(() => vi.restoreAllMocks());
+
+async function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const written = { stdout: "", stderr: "" };
+  for (const stream of ["stdout", "stderr"] as const)
+    vi.spyOn(process[stream], "write").mockImplementation((chunk) => {
+      written[stream] += String(chunk);
+      return true;
+    });
+  const code = await main(["generate", base, ...args, "--device", "wasm", "--threads", "1"]);
+  vi.restoreAllMocks();
+  return { code, ...written };
+}
+interface Line {
+  readonly text: string;
+  readonly tokens: readonly number[];
+  readonly finish: string;
+  readonly seed?: number;
+  readonly adapter?: string;
+}
+const json = async (...args: string[]): Promise<Line> => {
+  const { code, stdout, stderr } = await run(...args, "--json");
+  expect([code, stderr]).toEqual([0, ""]);
+  return JSON.parse(stdout) as Line;
+};
+
+describe("lowrank generate", () => {
+  it("writes a text, which JSON has too, and an adapter another", async () => {
+    const { code, stdout } = await run("what is it", "--max-tokens", "8");
+    const plain = await json("what is it", "--max-tokens", "8");
+    expect([code, stdout]).toEqual([0, `${plain.text}\n`]);
+    expect(plain.finish === "eos" ? plain.tokens.at(-1) : plain.tokens.length).toBe(plain.finish === "eos" ? 1 : 8);
+    const adapted = await json("what is it", "--max-tokens", "8", "--adapter", adapter);
+    expect(adapted.adapter).toBe(adapter);
+    expect(adapted.tokens).not.toEqual(plain.tokens);
+  });
+
+  it("draws with a seed, and tells it", async () => {
+    const options = [
+      "a",
+      "--max-tokens",
+      "8",
+      "--temperature",
+      "1.5",
+      "--top-k",
+      "0",
+      "--top-p",
+      "0.95",
+      "--min-p",
+      "0.01",
+    ];
+    const first = await json(...options);
+    const again = await json(...options, "--seed", String(first.seed));
+    expect(again.tokens).toEqual(first.tokens);
+  });
+
+  it("takes messages by the chat template", async () => {
+    const chat = await json("what is it", "--chat", "--max-tokens", "6");
+    expect(chat.tokens).toEqual((await json("what is it say", "--max-tokens", "6")).tokens);
+  });
+
+  it("ends in one line where something is wrong, with code 2", async () => {
+    for (const [args, message] of [
+      [["a", "--top-p", "2"], "--top-p 2: expected a number above 0 and up to 1"],
+      [["a", "--max-tokens", "1000"], "maxNewTokens can be 64 at most"],
+      [["a", "--adapter", join(root, "nowhere")], "nowhere"],
+    ] as const) {
+      const { code, stdout, stderr } = await run(...args);
+      expect([code, stdout]).toEqual([2, ""]);
+      expect(stderr).toContain(message);
+      expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+    }
+  });
+});
+
+it("lines of a conversation are prompts or commands", async () => {
+  const calls: unknown[] = [];
+  const writer = {
+    adapters: { use: async (folder: string | undefined) => void calls.push(["adapter", folder]) },
+    reset: () => void calls.push(["reset"]),
+    write: async (prompt: string) => void calls.push(["write", prompt]),
+  };
+  for (const line of ["hello / you", "", "  ", "/adapter some where ", "/adapter", "/reset"])
+    await answer(writer as never, line);
+  expect(calls).toEqual([["write", "hello / you"], ["adapter", "some where"], ["adapter", undefined], ["reset"]]);
+  await expect(answer(writer as never, "/adaptor x")).rejects.toThrow("/adaptor: there are /adapter DIR");
+});
