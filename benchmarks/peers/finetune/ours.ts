@@ -1,6 +1,6 @@
 /**
  * lowrank's side of the comparison: the steps of `lowrank train` on a table, defaults as they are. Asked over stdin for so many steps at a time, it
- * answers a line of JSON each: real tokens, positions computed, seconds.
+ * answers a line of JSON each: real tokens, positions computed, seconds of the clock and of the processor.
  */
 import { createInterface } from "node:readline";
 import { mkdtempSync } from "node:fs";
@@ -42,6 +42,7 @@ const { step, cursor } = trainerOf({ config, seed }, { task, data: set, method }
 process.stdout.write(`${JSON.stringify({ ready: true })}\n`);
 for await (const line of createInterface({ input: process.stdin })) {
   let [tokens, padded, seconds, loss] = [0, 0, 0, 0];
+  const before = process.cpuUsage();
   for (let i = 0; i < Number(line); i++) {
     const started = performance.now();
     const parts = cursor.next();
@@ -52,6 +53,7 @@ for await (const line of createInterface({ input: process.stdin })) {
       for (const member of members) tokens += set.train.lengths[member]!;
     }
   }
-  process.stdout.write(`${JSON.stringify({ tokens, padded, seconds, loss })}\n`);
+  const { user, system } = process.cpuUsage(before);
+  process.stdout.write(`${JSON.stringify({ tokens, padded, seconds, processor: (user + system) / 1e6, loss })}\n`);
 }
 device.close();

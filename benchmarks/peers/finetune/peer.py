@@ -1,6 +1,6 @@
 """PyTorch's side of the comparison: LoRA (PEFT) on a transformers model, rows of a table, batches as a shuffle deals them, padded to the longest of the
 batch. The base is plain float32: its four-bit weights, decoded once, would be the same to the clock. Asked over stdin for so many steps at a time, it
-answers a line of JSON each: real tokens, positions computed, seconds."""
+answers a line of JSON each: real tokens, positions computed, seconds of the clock and of the processor."""
 import csv, json, random, sys, time
 
 import peft, torch
@@ -45,6 +45,7 @@ def step():
 
 print(json.dumps({"ready": True}), flush=True)
 for line in sys.stdin:
+    before = time.process_time()
     made = [step() for _ in range(int(line))]
     tokens, padded, seconds = (sum(column) for column in list(zip(*made))[:3])
-    print(json.dumps({"tokens": tokens, "padded": padded, "seconds": seconds, "loss": made[-1][3]}), flush=True)
+    print(json.dumps({"tokens": tokens, "padded": padded, "seconds": seconds, "processor": time.process_time() - before, "loss": made[-1][3]}), flush=True)
