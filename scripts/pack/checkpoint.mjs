@@ -1,6 +1,6 @@
-/** Runs where the tarballs are installed: writes the small checkpoint that examples read as `path/to/checkpoint`. */
+/** Runs where the tarballs are installed: writes the small checkpoints that examples read as `path/to/checkpoint` and `path/to/causal-checkpoint`. */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { BertForSequenceClassification, init, parseBertConfig, savePretrained } from "lowrank";
+import { BertForSequenceClassification, init, metaModel, parseBertConfig, savePretrained } from "lowrank";
 
 const words = "[PAD] [UNK] [CLS] [SEP] [MASK] what is it ? a token ##izer .".split(" ");
 const special = (content) => ({
@@ -52,4 +52,42 @@ writeFileSync(
   "path/to/checkpoint/chat_template.jinja",
   "{% for m in messages %}[CLS] {% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %} [SEP]{% endfor %}",
 );
+
+// one that goes on with texts, letter by letter
+const letters = ["<end>", ..." .,?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"];
+const causal = metaModel("LlamaForCausalLM", {
+  ...sizes,
+  model_type: "llama",
+  vocab_size: letters.length,
+  max_position_embeddings: 256,
+  initializer_range: 0.2,
+});
+await causal.materialize({ device, seed: 13 });
+mkdirSync("path/to/causal-checkpoint", { recursive: true });
+await savePretrained(causal, "path/to/causal-checkpoint");
+const end = { id: 0, content: "<end>", single_word: false, lstrip: false, rstrip: false, normalized: false };
+writeFileSync(
+  "path/to/causal-checkpoint/tokenizer.json",
+  JSON.stringify({
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: [{ ...end, special: true }],
+    normalizer: null,
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: { type: "Fuse" },
+    model: {
+      type: "BPE",
+      dropout: null,
+      unk_token: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: false,
+      vocab: Object.fromEntries(letters.map((letter, id) => [letter, id])),
+      merges: [],
+    },
+  }),
+);
+writeFileSync("path/to/causal-checkpoint/tokenizer_config.json", JSON.stringify({ eos_token: "<end>" }));
 device.close();

@@ -2,8 +2,10 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { generate } from "@lowrank/models";
 import { init, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { fit, openPredictor, tableOf } from "../src/fit/index.ts";
 import { loadStudy } from "../src/config/load.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { planStudy } from "../src/study/plan-study.ts";
@@ -40,6 +42,8 @@ interface Made {
   readonly run: RunResult;
   readonly lines: readonly Line[];
   readonly said: string;
+  /** What the run left. */
+  readonly adapter: string;
 }
 
 async function made(base: string, files: Readonly<Record<string, string>>, task: string): Promise<Made> {
@@ -85,7 +89,7 @@ configs: { lora: { method: lora, r: 2, alpha: 4, target: ${base === gpt2 ? "[c_a
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line) as Line);
-    return { run: run!, lines, said: said.join("\n") };
+    return { run: run!, lines, said: said.join("\n"), adapter: join(out, "runs", run!.name, "adapter") };
   } catch (error) {
     (error as Error).message = (error as Error).message.replaceAll(`${folder}/`, "").replaceAll(`${root}/`, "");
     throw error;
@@ -158,11 +162,35 @@ describe("causal-lm on files", () => {
     // <end> is one token
     const given = await made(gpt2, files, `${study}, chatTemplate: mine.jinja`);
     expect(given.lines.map(({ tokens }) => tokens)).toEqual([4, 4, 4, 4]);
+    // in another process the template is the one that the run left
+    const predictor = await openPredictor(given.adapter, { device });
+    const { answers } = await predictor.answer(tableOf(chats));
+    expect(answers.map(({ fields }) => fields)).toEqual(given.lines.map(({ index: _, ...fields }) => fields));
+    predictor.dispose();
     const all = await made(llama, files, `${study}, learn: everything`);
     expect(all.lines[0]!.tokens).toBe("<user>0?</s><assistant>no0</s>".length - 1);
     await expect(made(gpt2, files, study)).rejects.toThrow(
       /^gpt2: rows are chats, and the checkpoint has no chat template; give one as chatTemplate: FILE\.jinja, or write rows as prompt and completion$/,
     );
+  });
+
+  it("is trained in code, and talked to", async () => {
+    const rows = sums.slice(0, 3);
+    const train = { epochs: 80, batchSize: 3, lr: 0.01 };
+    const model = await fit(llama, rows, {
+      task: "causal-lm",
+      method: { method: "full" },
+      validation: rows,
+      device,
+      maxLength: 16,
+      train,
+    });
+    expect(model.metrics["perplexity"]).toBeLessThan(1.2);
+    for (const { prompt, completion } of rows)
+      expect((await generate(model.base.model, model.tokenizer, prompt, { maxNewTokens: 8 }).result()).text).toBe(
+        completion,
+      );
+    model.dispose();
   });
 
   it("says of a base that is not there that it is not there", async () => {

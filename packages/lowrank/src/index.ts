@@ -45,6 +45,7 @@ export {
   DistilBertForSequenceClassification,
   DistilBertModel,
   fromPretrained,
+  generate,
   GPT2ForSequenceClassification,
   GPT2LMHeadModel,
   GPT2Model,

@@ -15,6 +15,7 @@ import type { RowTask } from "../records/row-task.ts";
 import type { TaskData } from "../records/task.ts";
 import { rowTasks } from "../tasks/row-tasks.ts";
 import { rowLosses } from "../tasks/rows/losses.ts";
+import { chatOf } from "../tasks/rows/chat.ts";
 import { padIdOf } from "../tasks/rows/padding.ts";
 import { prepareRows, taskUse, type Fraction } from "../tasks/rows/prepare.ts";
 import { RowScorer } from "../tasks/rows/scorer.ts";
@@ -102,12 +103,18 @@ async function trained(from: Where, rows: RowData, options: FitOptions, context:
   });
   const config = configOf(task, options, facts.head);
   const padding = padIdOf(facts.tokenizer, facts.config);
+  const chat = await chatOf(task, {
+    from: options.tokenizer ?? from,
+    at: facts.at,
+    tokenizer: facts.tokenizer,
+    given: options.chatTemplate,
+  });
   const { name: _, ...own } = config.task;
   const prepared = prepareRows(
     task,
     { train: await tableFrom(rows, "rows"), validation: await validationOf(options.validation) },
     { options: own, columns: options.columns, maxLength, say },
-    { tokenizer: facts.tokenizer, padId: padding.id },
+    { tokenizer: facts.tokenizer, padId: padding.id, chat },
   );
   const needs: BaseNeeds = {
     vocab: facts.tokenizer.vocabSize,
@@ -151,11 +158,14 @@ async function trained(from: Where, rows: RowData, options: FitOptions, context:
         new Map(outcome.allocation.modules.map(({ module, mask }) => [module, mask])),
       );
     for (const warning of kept.scores.scored.warnings ?? []) say(`warning: ${warning}`);
+    // what it is asked next it is to answer
+    opened.model.eval();
     return new Fitted({
       task,
       use: taskUse(task, { ...prepared.facts, columns: prepared.columns, maxLength, padding }),
       base: opened,
       tokenizer: facts.tokenizer,
+      chat,
       adapter: adapted.adapter,
       metrics: kept.evaluation,
       method: config.method,

@@ -10,6 +10,7 @@ import { asInput, InputError } from "../errors.ts";
 import { MANIFEST, readManifest, type Manifest } from "../records/manifest.ts";
 import type { RowFacts, RowTask } from "../records/row-task.ts";
 import { rowTasks } from "../tasks/row-tasks.ts";
+import { chatOf } from "../tasks/rows/chat.ts";
 import { baseFacts, openBase } from "./open-base.ts";
 import { Predictor } from "./predictor.ts";
 
@@ -35,7 +36,10 @@ export async function openPredictor(from: Where, options: OpenOptions): Promise<
     const { base, tokenizer } = await opened(files, manifest, task, facts, options, ownTokenizer);
     base.model.eval();
     base.precision = precisionPolicy(manifest.precision);
-    return new Predictor({ task, use: manifest, base, tokenizer });
+    // a run leaves the template beside its tokenizer
+    const source = ownTokenizer ? files : baseOf(manifest, files, options);
+    const chat = await chatOf(task, { from: source, tokenizer });
+    return new Predictor({ task, use: manifest, base, tokenizer, chat });
   });
 }
 

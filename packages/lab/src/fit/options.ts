@@ -42,6 +42,8 @@ export interface FitOptions {
   readonly revision?: string;
   /** Where the tokenizer is. Default: beside the base. */
   readonly tokenizer?: Where;
+  /** Text of the template by which chats are written, in place of the checkpoint's. */
+  readonly chatTemplate?: string;
   /** Told of every step and evaluation. */
   readonly onProgress?: (progress: FitProgress) => void;
   /** Receives lines about the data: what was guessed, and what is odd. */

@@ -8,7 +8,7 @@ import type { Table } from "../data/table/table.ts";
 import { metrics as known } from "../metrics/registry.ts";
 import type { TaskUse } from "../records/manifest.ts";
 import { measured, type Metric } from "../records/metric.ts";
-import type { Answer, RowFacts, Rows, RowTask } from "../records/row-task.ts";
+import type { Answer, EncodeContext, RowFacts, Rows, RowTask } from "../records/row-task.ts";
 import { readRows } from "../tasks/rows/prepare.ts";
 import { breather } from "../text/breath.ts";
 
@@ -17,6 +17,8 @@ export interface PredictorParts {
   readonly use: TaskUse;
   readonly base: Base;
   readonly tokenizer: Tokenizer;
+  /** As `EncodeContext` has it. */
+  readonly chat?: EncodeContext["chat"];
 }
 
 /** Answers to rows, with where each row stands. */
@@ -40,13 +42,15 @@ export class Predictor {
   readonly use: TaskUse;
   readonly base: Base;
   readonly tokenizer: Tokenizer;
+  readonly #chat: EncodeContext["chat"];
   readonly #forward: Compiled<Record<string, Tensor>>;
 
-  constructor({ task, use, base, tokenizer }: PredictorParts) {
+  constructor({ task, use, base, tokenizer, chat }: PredictorParts) {
     this.task = task;
     this.use = use;
     this.base = base;
     this.tokenizer = tokenizer;
+    this.#chat = chat;
     this.#forward = compile(base.device, (inputs: Record<string, Tensor>) => ({ ...task.forward(base, inputs) }));
   }
 
@@ -96,7 +100,14 @@ export class Predictor {
   async #answers(rows: Rows): Promise<readonly Answer[]> {
     const { task, facts, tokenizer, base } = this;
     const { padId, maxLength } = this.use;
-    const examples = task.encode(rows, { ...facts, tokenizer, padId, maxLength, part: "predict" });
+    const examples = task.encode(rows, {
+      ...facts,
+      tokenizer,
+      padId,
+      maxLength,
+      chat: this.#chat,
+      part: "predict",
+    });
     const collector = task.collector(rows, examples, facts);
     const breathe = breather();
     base.model.eval();

@@ -70,6 +70,8 @@ export interface TaskData {
   readonly multiple: number;
   /** Where the tokenizer is, where texts were read: a folder, or the base, whatever it is. */
   readonly tokenizerFolder?: string;
+  /** Text of the template for chats that was given in place of the tokenizer's. */
+  readonly chatTemplate?: string;
   /** A fresh copy of the base; values that it does not bring, a head above all, are drawn from `initSeed`. Default storage: f32. */
   base(initSeed: number, storage?: BaseStorage): Promise<Base>;
   /** For an evaluation on `dev`. */

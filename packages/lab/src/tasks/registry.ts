@@ -1,7 +1,6 @@
 /** The tasks there are: a file beside this one and a line here; programs and plugins add theirs with `tasks.register`. */
 import { Registry } from "../records/registry.ts";
 import type { Task } from "../records/task.ts";
-import { causalLm } from "./causal-lm.ts";
 import { maskedLm } from "./masked-lm.ts";
 import { plantedRanks } from "./planted-rank.ts";
 import { rowTasks } from "./row-tasks.ts";
@@ -15,6 +14,5 @@ export const tasks: Registry<Task> = new Registry<Task>("task", [
   // what rows of files mean
   ...rowTasks.all.map(fileTask),
   // words
-  fileTask(causalLm),
   maskedLm,
 ]);

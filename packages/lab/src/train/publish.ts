@@ -123,13 +123,15 @@ function manifestOf(use: TaskUse, { config, seed }: RunRequest, method: Method):
 
 /** Beside the adapter or the checkpoint, so that either can be used by itself. */
 async function keepTokenizer(
-  { tokenizerFolder: from }: TaskData,
+  { tokenizerFolder: from, chatTemplate }: TaskData,
   { base, revision }: Pick<ResolvedConfig, "base" | "revision">,
   folder: RunFolder,
 ): Promise<void> {
-  for (const part of ["adapter", BASE, "checkpoint"])
-    if (from !== undefined && folder.has(part))
-      await copyTokenizer(from, join(folder.path, part), from === base ? revision : undefined);
+  for (const part of ["adapter", BASE, "checkpoint"]) {
+    if (from === undefined || !folder.has(part)) continue;
+    await copyTokenizer(from, join(folder.path, part), from === base ? revision : undefined);
+    if (chatTemplate !== undefined) folder.write(`${part}/chat_template.jinja`, chatTemplate);
+  }
 }
 
 /** Trained values that the final function uses: those of ranks that were not kept do nothing. */

@@ -5,7 +5,7 @@ import { makeBase } from "../../bases/make.ts";
 import { planOf } from "../../bases/plan.ts";
 import { hashFiles, revisionOf, sayMarks } from "../../data/location.ts";
 import { predictionBatches, PREDICTION_MULTIPLE } from "../../data/prediction-batches.ts";
-import { fileSize } from "../../data/read-file.ts";
+import { fileSize, readText } from "../../data/read-file.ts";
 import { readTableAt } from "../../data/read-table.ts";
 import { tokenizerFolder, tokenizerIdentity } from "../../data/word-piece.ts";
 import { asInput } from "../../errors.ts";
@@ -35,6 +35,9 @@ function templatesOf({ chatTemplate }: FileOptions, { filesFolder }: TaskEnviron
   return chatTemplate === undefined ? [] : [fileAt(chatTemplate, filesFolder)];
 }
 
+/** Templates in the wild have at most some 20,000 characters. */
+const LARGEST_TEMPLATE = 2 ** 20;
+
 export function fileTask(task: RowTask): Task<FileOptions> {
   return {
     name: task.name,
@@ -60,12 +63,13 @@ export function fileTask(task: RowTask): Task<FileOptions> {
       const files = filesOf(options, environment);
       sayMarks(files, say);
       const folder = tokenizerFolder(environment.dataFolder, choice.base);
-      const tokenizer = await asInput(() => loadTokenizer(folder, choice.base === null ? {} : revisionOf(choice)));
+      const at = choice.base === null ? {} : revisionOf(choice);
+      const tokenizer = await asInput(() => loadTokenizer(folder, at));
       const least = { vocab: tokenizer.vocabSize, positions: options.maxLength, labels: 2 };
       const padding = padIdOf(tokenizer, (await planOf(choice, task.kind, least)).config);
-      const from = { where: folder, ...(choice.base === null ? {} : revisionOf(choice)) };
       const [template] = templatesOf(options, environment);
-      const chat = task.chats === true ? await chatOf(from, tokenizer, template) : undefined;
+      const given = template === undefined ? undefined : readText(template, LARGEST_TEMPLATE);
+      const chat = await chatOf(task, { from: folder, at, tokenizer, given });
       const [train, validation] = await Promise.all(files.map((file) => readTableAt(file)));
       const { facts, columns, ...rows } = prepareRows(
         task,
@@ -83,6 +87,7 @@ export function fileTask(task: RowTask): Task<FileOptions> {
         dev: rows.dev,
         multiple: PREDICTION_MULTIPLE,
         tokenizerFolder: folder,
+        ...(given === undefined ? {} : { chatTemplate: given }),
         base: (initSeed, storage) => makeBase(choice, task.kind, needs, initSeed, device, storage),
         scorer: () => new RowScorer(task, rows.devRows, rows.dev, facts),
         devBatches: () => predictionBatches(rows.dev),
