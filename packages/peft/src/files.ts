@@ -9,13 +9,17 @@ import {
   type WritableFiles,
 } from "@lowrank/tensor";
 import {
+  anyOf,
   device as aDevice,
   checkOptions,
   fields,
   flag,
+  mapOf,
   name,
+  oneOf,
   optional,
   parseJson,
+  real,
   text,
   whole,
   type Rule,
@@ -23,6 +27,7 @@ import {
 import type { Module, Weight } from "@lowrank/nn";
 import type { Adapter } from "./adapter.ts";
 import { filled, plan, type AdaptOptions } from "./attach.ts";
+import { modelCard, writeCard, type CardFacts, type CardSubject } from "./card.ts";
 import { adapterConfigFile, parseAdapterConfig } from "./config-file.ts";
 import { fitTensors, readTensors, writeTensors } from "./fit.ts";
 import { CONFIG_FILE } from "./methods/file-parts.ts";
@@ -48,9 +53,24 @@ export interface SaveAdapterOptions extends ValueOptions {
    * does to rounding. Default: as a plain LoRA beside the original base, of twice the rank.
    */
   readonly keepStart?: boolean;
+  /** What README.md says of how the adapter came to be; false writes none. A card that a person wrote stays. */
+  readonly card?: CardFacts | false;
 }
+const CARD: Rule<CardFacts> = fields<CardFacts>({
+  data: optional(text),
+  metrics: optional(mapOf(real())),
+  seed: optional(whole(0)),
+  command: optional(text),
+});
+const NO_CARD: Rule<false> = oneOf(false);
 const SAVE_RULES = fields<SaveAdapterOptions>(
-  { baseModel: optional(name), revision: optional(name), keepStart: optional(flag), allowNonFinite: optional(flag) },
+  {
+    baseModel: optional(name),
+    revision: optional(name),
+    keepStart: optional(flag),
+    card: optional(anyOf(CARD, NO_CARD)) as Rule<SaveAdapterOptions["card"]>,
+    allowNonFinite: optional(flag),
+  },
   { spelt: { base: "baseModel", base_model_name_or_path: "baseModel", baseModelNameOrPath: "baseModel" } },
 );
 
@@ -132,7 +152,7 @@ export async function saveAdapter(
   files: WritableFiles,
   options: SaveAdapterOptions = {},
 ): Promise<void> {
-  const { allowNonFinite = false, ...said } = checkOptions("saveAdapter", SAVE_RULES, options);
+  const { allowNonFinite = false, card, ...said } = checkOptions("saveAdapter", SAVE_RULES, options);
   requireFiles("saveAdapter", files);
   const { config, facts, beside } = savedConfig(adapter, said);
   await unmergedWhile(adapter, async () => {
@@ -143,8 +163,24 @@ export async function saveAdapter(
       ),
     );
   });
-  const text = JSON.stringify(adapterConfigFile(config, facts), null, 2);
+  const written = adapterConfigFile(config, facts);
+  const text = JSON.stringify(written, null, 2);
   await files.write(CONFIG_FILE, async (sink) => {
     await sink(encodeUtf8(text));
   });
+  if (card !== false) await writeCard(files, modelCard(subjectOf(adapter, written), card));
+}
+
+/** Of what the configuration says, which may be a file's word. */
+function subjectOf(adapter: Adapter, written: Readonly<Record<string, unknown>>): CardSubject {
+  const said = (key: string): string | undefined =>
+    typeof written[key] === "string" && written[key] !== "" ? written[key] : undefined;
+  return {
+    method: adapter.method.label,
+    peftType: adapter.method.peftType,
+    base: said("base_model_name_or_path"),
+    revision: said("revision"),
+    task: said("task_type"),
+    parameters: adapter.report().trainable,
+  };
 }

@@ -4,6 +4,7 @@
  */
 export { Adapter, type AdapterParts } from "./adapter.ts";
 export { adapt, attach, type AdaptOptions, type OptionsFor } from "./attach.ts";
+export { modelCard, type CardFacts, type CardSubject } from "./card.ts";
 export { adapterConfigFile, parseAdapterConfig, type WrittenFacts } from "./config-file.ts";
 export { familyRanks, type PartRanks } from "./family-ranks.ts";
 export {
@@ -57,6 +58,7 @@ export type {
 export { adapterConfig, adapterMethods, registerMethod, type AdapterOptions } from "./methods/registry.ts";
 export { vera, type VeraConfig } from "./methods/vera.ts";
 export { loadMlxAdapter } from "./mlx.ts";
+export { saveMlxAdapter } from "./mlx-save.ts";
 export type { Unmatched } from "./names.ts";
 export { parameterReport, type ParameterReport } from "./report.ts";
 export { SavedCopy } from "./saved-copy.ts";
