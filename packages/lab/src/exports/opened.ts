@@ -1,0 +1,103 @@
+/** What is to leave: a base from wherever it is, and an adapter on it where one is given. */
+import { resolve } from "node:path";
+import { fromPretrained, GgufFile, locate, type PretrainedModel } from "@lowrank/models";
+import { holdsAdapter, loadAdapter, loadMlxAdapter, readAdapterConfig, type Adapter } from "@lowrank/peft";
+import { directory, SafetensorsFile, type Device, type Files } from "@lowrank/tensor";
+import { baseWord } from "../bases/found.ts";
+import { revisionOf } from "../data/location.ts";
+import { statOf } from "../data/read-file.ts";
+import { InputError } from "../errors.ts";
+
+export interface Asked {
+  /** Folder of an adapter: PEFT's, mlx-lm's, or a run that has one. */
+  readonly adapter?: string | undefined;
+  /** The base, as `fromPretrained` takes it. Default: what the adapter names. */
+  readonly base?: string | undefined;
+  readonly revision?: string | undefined;
+}
+
+export interface Opened {
+  readonly model: PretrainedModel;
+  readonly adapter: Adapter | undefined;
+  /** The base as it was named. */
+  readonly base: string;
+  readonly revision: string | undefined;
+  /** The file that the base is, where it is a GGUF file. */
+  readonly gguf: GgufFile | undefined;
+  /** Where the base's tokenizer is. */
+  readonly tokenizer: string;
+  close(): Promise<void>;
+}
+
+const CONFIG = "adapter_config.json";
+const TENSORS = "adapter_model.safetensors";
+
+/** @throws LowrankError in one line, where there is no base, no adapter, or they do not belong together */
+export async function openToLeave(asked: Asked, device: Device): Promise<Opened> {
+  const files = asked.adapter === undefined ? undefined : await adapterFolder(asked.adapter);
+  const config = files === undefined ? {} : await readAdapterConfig(files);
+  const { base, revision } = baseOf(asked, files?.where, config);
+  const how = revisionOf({ revision });
+  const task = typeof config["task_type"] === "string" ? config["task_type"] : undefined;
+  const labels = files === undefined || task === undefined ? undefined : await labelsIn(files);
+  const { model } = await fromPretrained(base, {
+    device,
+    dtype: "auto",
+    ...how,
+    ...(task === undefined ? {} : { task }),
+    ...(labels === undefined ? {} : { labels }),
+  });
+  const adapter =
+    files === undefined
+      ? undefined
+      : await ("peft_type" in config ? loadAdapter : loadMlxAdapter)(model, files, { device });
+  const place = await locate(base, how);
+  const isFile = place.file !== undefined && /\.gguf$/i.test(place.file);
+  const gguf = isFile ? await GgufFile.open(await place.files.open(place.file!)) : undefined;
+  // an adapter's own tokenizer may have words more
+  const tokenizer = files !== undefined && (await files.exists("tokenizer.json")) ? files.where : base;
+  return { model, adapter, base, revision, gguf, tokenizer, close: async () => gguf?.close() };
+}
+
+/** The folder itself, or the adapter of a run. */
+async function adapterFolder(path: string): Promise<Files> {
+  for (const folder of [path, `${path}/adapter`]) if (await holdsAdapter(directory(folder))) return directory(folder);
+  throw new InputError(
+    `--adapter ${path}: there is no ${CONFIG} in it; give the folder of an adapter, or of a run that has one`,
+  );
+}
+
+/** What a person said, else what the adapter names: beside the adapter, from here, or elsewhere. */
+function baseOf(
+  { base, revision, adapter }: Asked,
+  where: string | undefined,
+  config: Readonly<Record<string, unknown>>,
+): { readonly base: string; readonly revision: string | undefined } {
+  if (base !== undefined) return { base: baseWord(base), revision };
+  const named = config["base_model_name_or_path"];
+  if (typeof named !== "string" || named === "")
+    throw new InputError(
+      adapter === undefined
+        ? "there is nothing to work on; give --base, --adapter, or both"
+        : `--adapter ${adapter}: its ${CONFIG} names no base; give --base`,
+    );
+  const said = config["revision"];
+  const beside = resolve(where!, named);
+  const found = statOf(beside) === undefined ? baseWord(named) : beside;
+  return { base: found, revision: revision ?? (typeof said === "string" && said !== "" ? said : undefined) };
+}
+
+/** How many labels the adapter's own head has, where it brings one. */
+async function labelsIn(files: Files): Promise<number | undefined> {
+  if (!(await files.exists(TENSORS))) return undefined;
+  const source = await files.open(TENSORS);
+  try {
+    const file = await SafetensorsFile.open(source);
+    const head = file.names.find(
+      (name) => /\.(classifier|score|out_proj)(\.out_proj)?\.weight$/.test(name) && !/\.lora_/.test(name),
+    );
+    return head === undefined ? undefined : file.info(head).shape[0];
+  } finally {
+    await source.close?.();
+  }
+}

@@ -1,0 +1,66 @@
+/** A checkpoint in fewer bits: a Hugging Face folder with bitsandbytes' entries, or a GGUF file. */
+import { fromPretrained, savePretrained } from "@lowrank/models";
+import { planQuantization, type QuantizedName } from "@lowrank/quant";
+import type { Device } from "@lowrank/tensor";
+import { baseWord } from "../bases/found.ts";
+import { revisionOf } from "../data/location.ts";
+import { asInput, InputError } from "../errors.ts";
+import { exportTo } from "./export.ts";
+import { requireFree, writeFolderAt } from "./output.ts";
+import type { Report, Step } from "./target.ts";
+import { gguf } from "./targets/gguf.ts";
+import { copyTokenizer } from "./targets/hf.ts";
+
+/** Forms of a Hugging Face folder, and types of a GGUF file. */
+export const FOLDER_FORMS: readonly QuantizedName[] = ["nf4", "fp4", "int8"];
+export const QUANTIZED_FORMS: readonly string[] = [...FOLDER_FORMS, ...gguf.types!];
+
+export interface QuantizeRequest {
+  readonly source: string;
+  readonly revision: string | undefined;
+  readonly to: string;
+  readonly out: string;
+  readonly force: boolean;
+}
+
+export interface QuantizeReport extends Report {
+  readonly bytes: { readonly before: number; readonly after: number } | null;
+}
+
+export async function quantizeTo(request: QuantizeRequest, device: Device, step: Step): Promise<QuantizeReport> {
+  const { source, revision, to, out, force } = request;
+  if (!FOLDER_FORMS.includes(to)) {
+    const asked = { base: source, revision, out, force, choice: { type: to, keep: false } };
+    return { ...(await exportTo(gguf, asked, device, step)), bytes: null };
+  }
+  requireFree(out, "folder", force);
+  return asInput(async () => {
+    step("quantizing", 0, 2);
+    const base = baseWord(source);
+    const how = revisionOf({ revision });
+    const { model, report } = await fromPretrained(base, {
+      device,
+      dtype: "auto",
+      ...how,
+      storage: (meta) => planQuantization(meta, { format: to }).storage,
+    });
+    try {
+      const forms = new Set(report.forms.values());
+      if (forms.size > 0 && !forms.has(to))
+        throw new InputError(
+          `${source}: its weights are kept as ${[...forms].join(", ")} already; give the original checkpoint, or merge it into f16 first`,
+        );
+      step("writing", 1, 2);
+      const weights = [...new Set(model.weights())];
+      const before = weights.reduce((sum, { size }) => sum + 4 * size, 0);
+      const after = weights.reduce((sum, { bytes }) => sum + bytes, 0);
+      await writeFolderAt(out, async (files) => {
+        await savePretrained(model, files);
+        await copyTokenizer({ base, revision, tokenizer: base }, files);
+      });
+      return { notes: [], bytes: { before, after } };
+    } finally {
+      model.dispose();
+    }
+  });
+}

@@ -1,0 +1,52 @@
+/** Adapters by themselves: PEFT's form, MLX's, and llama.cpp's. */
+import { saveGgufLora } from "@lowrank/models";
+import { adapterFactors, saveAdapter, saveMlxAdapter } from "@lowrank/peft";
+import { InputError } from "../../errors.ts";
+import type { Opened } from "../opened.ts";
+import type { ExportTarget } from "../target.ts";
+import { copyTokenizer } from "./hf.ts";
+
+function adapterOf({ adapter }: Opened): NonNullable<Opened["adapter"]> {
+  if (adapter === undefined) throw new InputError("there is no adapter to export; give --adapter");
+  return adapter;
+}
+
+export const peft: ExportTarget = {
+  name: "peft",
+  about: "the adapter in PEFT's form, beside the original base, with a model card",
+  writes: "folder",
+  needs: "adapter",
+  async write(opened, files, _name, _choice, step) {
+    step("writing", 1, 2);
+    const { base, revision } = opened;
+    await saveAdapter(adapterOf(opened), files, { baseModel: base, ...(revision === undefined ? {} : { revision }) });
+    await copyTokenizer(opened, files);
+    return { notes: adapterOf(opened).warnings };
+  },
+};
+
+export const mlx: ExportTarget = {
+  name: "mlx",
+  about: "the adapter as mlx-lm's files",
+  writes: "folder",
+  needs: "adapter",
+  async write(opened, files, _name, _choice, step) {
+    step("writing", 1, 2);
+    await saveMlxAdapter(adapterOf(opened), files);
+    return { notes: adapterOf(opened).warnings };
+  },
+};
+
+export const ggufLora: ExportTarget = {
+  name: "gguf-lora",
+  about: "the adapter as a file that llama.cpp lays over the base's GGUF file",
+  writes: "file",
+  needs: "adapter",
+  async write(opened, files, name, _choice, step) {
+    const adapter = adapterOf(opened);
+    const factors = await adapterFactors(adapter, "a GGUF adapter");
+    step("writing", 1, 2);
+    await files.write(name, (sink) => saveGgufLora(opened.model, factors, sink));
+    return { notes: adapter.warnings };
+  },
+};

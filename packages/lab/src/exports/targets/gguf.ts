@@ -1,0 +1,64 @@
+/** A file of llama.cpp, the adapter merged in. */
+import {
+  GGUF_MATRIX_TYPES,
+  readTokenizerFolder,
+  saveGguf,
+  type GgufMatrixType,
+  type TokenizerFolder,
+} from "@lowrank/models";
+import { directory, LowrankError, type Files } from "@lowrank/tensor";
+import { locate } from "@lowrank/models";
+import { revisionOf } from "../../data/location.ts";
+import { merge } from "../merged.ts";
+import type { Opened } from "../opened.ts";
+import type { ExportTarget } from "../target.ts";
+
+export const gguf: ExportTarget = {
+  name: "gguf",
+  about: "a file of llama.cpp, merged; matrices in F16, Q8_0 or F32",
+  writes: "file",
+  types: GGUF_MATRIX_TYPES,
+  async write(opened, files, name, { type }, step) {
+    const { model, gguf: from } = opened;
+    step("merging", 0, 1);
+    // numbers stay as exact as they are: the file's own type is the only rounding
+    const merged = await merge(opened, "f32");
+    const tokenizer = from === undefined ? await tokenizerOf(opened) : undefined;
+    let unblocked: readonly string[] = [];
+    await files.write(name, async (sink) => {
+      const saved = await saveGguf(model, sink, {
+        type: (type ?? GGUF_MATRIX_TYPES[0]) as GgufMatrixType,
+        ...(from === undefined ? {} : { from }),
+        ...(tokenizer === undefined ? {} : { tokenizer }),
+        onTensor: step,
+      });
+      unblocked = saved.unblocked;
+    });
+    return {
+      ...(merged === undefined ? {} : { merged }),
+      notes: [
+        ...(from === undefined && tokenizer === undefined
+          ? ["the base has no tokenizer, and so the file has none; llama.cpp does not run it"]
+          : []),
+        ...(unblocked.length === 0
+          ? []
+          : [`${unblocked.length} matrices are F16: their rows are no whole blocks of 32`]),
+      ],
+    };
+  },
+};
+
+/** The tokenizer's files, the chat template with them; undefined where there are none. */
+async function tokenizerOf({ tokenizer, base, revision }: Opened): Promise<TokenizerFolder | undefined> {
+  const files: Files = tokenizer === base ? (await locate(base, revisionOf({ revision }))).files : directory(tokenizer);
+  const template = "chat_template.jinja";
+  try {
+    if (!(await files.exists("tokenizer.json")) && !(await files.exists("vocab.json"))) return undefined;
+    const found = await readTokenizerFolder(files);
+    if ("chat_template" in found.config || !(await files.exists(template))) return found;
+    return { ...found, config: { ...found.config, ...{ chat_template: await files.text(template) } } };
+  } catch (error) {
+    if (error instanceof LowrankError && error.code === "FileError") return undefined;
+    throw error;
+  }
+}
