@@ -55,7 +55,7 @@ export const LAYERS = {
     ["store/", "study/", "train/"],
     ["fit/"],
     ["plugins/"],
-    ["pretrain/", "inspect/"],
+    ["pretrain/", "inspect/", "exports/"],
     ["cli/"],
     ["cli.ts", "index.ts"],
   ],

@@ -24,20 +24,28 @@ export interface LeavingOptions {
 }
 
 export async function exportCommand({ to, ...options }: LeavingOptions & { readonly to: string }): Promise<number> {
-  return leave(EXPORTS.find(({ name }) => name === to)!, options);
+  return leave(
+    EXPORTS.find(({ name }) => name === to)!,
+    options,
+  );
 }
 
 /** A file of llama.cpp where the name says so, else a Hugging Face folder. */
 export async function mergeCommand(options: LeavingOptions): Promise<number> {
   if (options.adapter === undefined) throw new InputError("merge needs an adapter; give --adapter");
   const to = /\.gguf$/i.test(options.out) ? "gguf" : "hf";
-  return leave(EXPORTS.find(({ name }) => name === to)!, options);
+  return leave(
+    EXPORTS.find(({ name }) => name === to)!,
+    options,
+  );
 }
 
 async function leave(target: ExportTarget, options: LeavingOptions): Promise<number> {
   const { adapter, base, revision, type, keep = false, out, force = false, json = false } = options;
   if (keep && target.name !== "hf")
-    throw new InputError(`--keep: says how merged weights of a Hugging Face folder are kept; leave it out of ${target.name}`);
+    throw new InputError(
+      `--keep: says how merged weights of a Hugging Face folder are kept; leave it out of ${target.name}`,
+    );
   const report = await working(options, async (device, step) =>
     exportTo(target, { adapter, base, revision, out, force, choice: { type, keep } }, device, step),
   );
@@ -65,11 +73,16 @@ export function say(record: object, text: readonly string[], json: boolean): voi
 }
 
 function lines({ name }: ExportTarget, out: string, { merged, notes }: Report): string[] {
-  return [`${out}: ${name}`, ...(merged === undefined ? [] : [costLine(merged)]), ...notes.map((note) => `note: ${note}`)];
+  return [
+    `${out}: ${name}`,
+    ...(merged === undefined ? [] : [costLine(merged)]),
+    ...notes.map((note) => `note: ${note}`),
+  ];
 }
 
 function costLine({ modules, largest, relative, worst, forms }: Cost): string {
   const how = forms.length === 0 ? "rounded" : `quantized again as ${forms.join(", ")}`;
-  const where = worst === null || relative === 0 ? "" : `, at most ${(100 * relative).toPrecision(3)} % of a weight (${worst})`;
+  const where =
+    worst === null || relative === 0 ? "" : `, at most ${(100 * relative).toPrecision(3)} % of a weight (${worst})`;
   return `merged into ${modules} modules, ${how}: off by at most ${largest.toExponential(2)}${where}`;
 }

@@ -1,7 +1,6 @@
 /** Options of `lowrank merge`, `lowrank quantize` and `lowrank export`. */
 import type { Command } from "commander";
-import { EXPORTS } from "../exports/registry.ts";
-import { QUANTIZED_FORMS } from "../exports/quantize.ts";
+import { EXPORT_WORDS, QUANTIZED_FORMS } from "../exports/words.ts";
 import type { LeavingOptions } from "./export-command.ts";
 import { deviceOptions, parseChoice, parsePath, type Exit } from "./options.ts";
 import type { QuantizeOptions } from "./quantize-command.ts";
@@ -27,7 +26,10 @@ export function addExports(program: Command, exit: Exit): void {
   ofAdapter(leaving(program.command("merge")))
     .description("work an adapter into its base, and say what rounding or quantizing again cost")
     .option("--type <dtype>", "of matrices: f16, bf16, f32 in a folder, F16, Q8_0, F32 in a .gguf file")
-    .option("--keep", "quantize merged weights of a quantized base again, in its own form; else they are written as f16")
+    .option(
+      "--keep",
+      "quantize merged weights of a quantized base again, in its own form; else they are written as f16",
+    )
     .addHelpText(
       "after",
       `
@@ -62,7 +64,7 @@ Examples:
       const { quantizeCommand } = await import("./quantize-command.ts");
       exit(await quantizeCommand(source, options));
     });
-  const names = EXPORTS.map(({ name }) => name);
+  const names = EXPORT_WORDS.map(({ name }) => name);
   ofAdapter(leaving(program.command("export")))
     .description("write an adapter, or a model with an adapter merged in, in another program's form")
     .requiredOption("--to <form>", names.join(", "), parseChoice("--to", names))
@@ -72,7 +74,7 @@ Examples:
       "after",
       `
 Forms:
-${EXPORTS.map(({ name, about, types }) => `  ${name.padEnd(10)} ${about}${types === undefined ? "" : ` (--type ${types.join(", ")})`}`).join("\n")}
+${EXPORT_WORDS.map(({ name, about, types }) => `  ${name.padEnd(10)} ${about}${types === undefined ? "" : ` (--type ${types.join(", ")})`}`).join("\n")}
 
 Examples:
   lowrank export --adapter adapter --base model.gguf --to gguf-lora --out adapter.gguf

@@ -20,6 +20,13 @@ export function refuseRepetition(command: Command): void {
   }
 }
 
+/** Where a command computes. */
+export function deviceOptions(command: Command): Command {
+  return command
+    .option("--device <kind>", `one of ${DEVICES.join(", ")}`, parseChoice("--device", DEVICES), "auto")
+    .option("--threads <n>", "worker threads (default: all cores)", parseCount("--threads"));
+}
+
 /** Appends, for options that may be given several times. */
 export function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];

@@ -10,13 +10,14 @@ import { addEval, addPredict } from "./predict-program.ts";
 import type { PretrainOptions } from "./pretrain-command.ts";
 import type { RunOptions } from "./run-command.ts";
 import { addGenerate } from "./generate-program.ts";
+import { addExports } from "./export-program.ts";
 import { addPresets } from "./presets-program.ts";
 import { addTrain } from "./train-program.ts";
 import {
   collect,
+  deviceOptions,
   DEVICES,
   parseChoice,
-  parseCount,
   parsePath,
   parsePositive,
   parseSeeds,
@@ -33,7 +34,7 @@ export function buildProgram(exit: Exit): Command {
     .configureOutput({ outputError: () => {} })
     .addHelpText(
       "after",
-      "\nExamples:\n  lowrank run demo --out runs/demo\n  lowrank run sst2 --data DIR --base checkpoints/small --out runs/sst2\n  lowrank inspect checkpoints/small\n  lowrank doctor\n",
+      "\nExamples:\n  lowrank run demo --out runs/demo\n  lowrank run sst2 --data DIR --base checkpoints/small --out runs/sst2\n  lowrank inspect checkpoints/small\n  lowrank export --adapter runs/demo/runs/NAME --to peft --out adapter\n  lowrank doctor\n",
     );
   addRun(program, exit);
   addTrain(program, exit);
@@ -44,6 +45,7 @@ export function buildProgram(exit: Exit): Command {
   addGenerate(program, exit);
   addInspect(program, exit);
   addParams(program, exit);
+  addExports(program, exit);
   addDoctor(program, exit);
   for (const command of program.commands) refuseRepetition(command.option("--verbose", "print stack traces"));
   return program;
@@ -55,14 +57,8 @@ function packageVersion(): string {
   return (JSON.parse(manifest) as { version: string }).version;
 }
 
-function device(command: Command): Command {
-  return command
-    .option("--device <kind>", `one of ${DEVICES.join(", ")}`, parseChoice("--device", DEVICES), "auto")
-    .option("--threads <n>", "worker threads (default: all cores)", parseCount("--threads"));
-}
-
 function addRun(program: Command, exit: Exit): void {
-  device(program.command("run"))
+  deviceOptions(program.command("run"))
     .description("run a study: every config with every seed")
     .argument("<study>", `a YAML file or the name of a preset: ${Object.keys(PRESETS).join(", ")}`)
     .option(
@@ -114,7 +110,7 @@ Examples:
 }
 
 function addPretrain(program: Command, exit: Exit): void {
-  device(program.command("pretrain"))
+  deviceOptions(program.command("pretrain"))
     .description("pre-train a small BERT from scratch by masked language modelling")
     .argument("<objective>", "mlm", parseChoice("objective", ["mlm"]))
     .option(
@@ -155,7 +151,7 @@ Examples:
 }
 
 function addInspect(program: Command, exit: Exit): void {
-  device(program.command("inspect"))
+  deviceOptions(program.command("inspect"))
     .description(
       "look into a checkpoint or an adapter: what is in it, what of it can be used, and the memory that takes here",
     )

@@ -39,8 +39,8 @@ export async function merge({ model, adapter }: Opened, narrow: WrittenFloat | u
   };
 }
 
-/** Weights that were quantized and are plain numbers now, in a narrower dtype. Returns the largest change. */
-async function narrowed(weights: ReadonlySet<Weight>, dtype: WrittenFloat): Promise<number> {
+/** Those of the weights that are plain numbers, in another dtype. Returns the largest change. */
+export async function narrowed(weights: ReadonlySet<Weight>, dtype: WrittenFloat): Promise<number> {
   let largest = 0;
   for (const weight of weights) {
     if (weight.form !== undefined || !weight.materialized || weight.parameter.dtype === dtype) continue;

@@ -1,6 +1,6 @@
 /** A checkpoint in fewer bits: a Hugging Face folder with bitsandbytes' entries, or a GGUF file. */
 import { fromPretrained, savePretrained } from "@lowrank/models";
-import { planQuantization, type QuantizedName } from "@lowrank/quant";
+import { planQuantization } from "@lowrank/quant";
 import type { Device } from "@lowrank/tensor";
 import { baseWord } from "../bases/found.ts";
 import { revisionOf } from "../data/location.ts";
@@ -10,10 +10,7 @@ import { requireFree, writeFolderAt } from "./output.ts";
 import type { Report, Step } from "./target.ts";
 import { gguf } from "./targets/gguf.ts";
 import { copyTokenizer } from "./targets/hf.ts";
-
-/** Forms of a Hugging Face folder, and types of a GGUF file. */
-export const FOLDER_FORMS: readonly QuantizedName[] = ["nf4", "fp4", "int8"];
-export const QUANTIZED_FORMS: readonly string[] = [...FOLDER_FORMS, ...gguf.types!];
+import { FOLDER_FORMS } from "./words.ts";
 
 export interface QuantizeRequest {
   readonly source: string;

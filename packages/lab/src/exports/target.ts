@@ -1,6 +1,7 @@
 /** A form that models or adapters leave in. A new one is a file beside those of `targets/` and a line in `registry.ts`. */
 import type { WritableFiles } from "@lowrank/tensor";
 import type { Opened } from "./opened.ts";
+import type { ExportWords } from "./words.ts";
 import type { Cost } from "./merged.ts";
 
 export interface ExportChoice {
@@ -19,15 +20,7 @@ export interface Report {
 
 export type Step = (what: string, done: number, total: number) => void;
 
-export interface ExportTarget {
-  readonly name: string;
-  /** In `--help`. */
-  readonly about: string;
-  readonly writes: "file" | "folder";
-  /** What there must be besides a base. */
-  readonly needs?: "adapter";
-  /** What `--type` may be, the default first; absent where there is no choice. */
-  readonly types?: readonly string[];
+export interface ExportTarget extends ExportWords {
   /** Into a folder's files; of a file, under `name`. */
   write(opened: Opened, files: WritableFiles, name: string, choice: ExportChoice, step: Step): Promise<Report>;
 }

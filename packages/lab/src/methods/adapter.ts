@@ -80,10 +80,10 @@ export function adapterMethod<O extends AdapterMethodConfig>(parts: AdapterMetho
         ...(settled === undefined ? {} : { settled: options, proofs: proofs! }),
         ...(lrScales === undefined ? {} : { lrScales }),
         ...(allocator === undefined ? {} : { allocator, allocatorSees: parts.allocatorSees?.(options) }),
-        async save(files, allocation) {
+        async save(files, allocation, card = {}) {
           if (allocation !== undefined)
             await resizeAdapter(adapter, new Map(allocation.modules.map(({ module, mask }) => [module, mask])));
-          await saveAdapter(adapter, files);
+          await saveAdapter(adapter, files, { card });
         },
       };
     },

@@ -4,7 +4,7 @@
  */
 import type { PretrainedModel } from "@lowrank/models";
 import type { Weight } from "@lowrank/nn";
-import type { Adapter, AdaptiveMethod, AllocationRecord } from "@lowrank/peft";
+import type { Adapter, AdaptiveMethod, AllocationRecord, CardFacts } from "@lowrank/peft";
 import type { WritableFiles } from "@lowrank/tensor";
 import type { z } from "zod";
 import type { Base } from "../bases/base.ts";
@@ -45,7 +45,7 @@ export interface Adaptation {
   /** What the learning rate of a weight is multiplied by, where that is not 1. */
   readonly lrScales?: ReadonlyMap<Weight, number>;
   /** Writes what a run leaves (`Method.leaves`). Ranks that an allocation did not keep are cut off first, for good. */
-  save(files: WritableFiles, allocation?: AllocationRecord): Promise<void>;
+  save(files: WritableFiles, allocation?: AllocationRecord, card?: CardFacts): Promise<void>;
 }
 
 /** What a config promises, computed from numbers alone. */

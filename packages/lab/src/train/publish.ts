@@ -1,9 +1,10 @@
 /** What a run leaves: predictions, the adapter or the checkpoint with its tokenizer, and the result that says what was done. */
 import { join } from "node:path";
 import { directory } from "@lowrank/models";
-import type { AllocationRecord } from "@lowrank/peft";
+import type { AllocationRecord, CardFacts } from "@lowrank/peft";
 import { copyTokenizer } from "../data/word-piece.ts";
 import type { ResolvedConfig } from "../config/study.ts";
+import { metricNames } from "../metrics/of-evaluation.ts";
 import { MANIFEST, writeManifest, type Manifest, type TaskUse } from "../records/manifest.ts";
 import type { Method } from "../records/method.ts";
 import type { TaskData } from "../records/task.ts";
@@ -53,7 +54,7 @@ export async function publishRun(
     activationsAndGradients: trained.arenaBytes,
   };
   // from here on the adapter may be smaller than what was trained
-  await adapted.save(directory(join(folder.path, method.leaves)), trained.allocation);
+  await adapted.save(directory(join(folder.path, method.leaves)), trained.allocation, cardOf(request, kept));
   await keepTokenizer(data, config, folder);
   if (data.use !== undefined)
     folder.write(`${method.leaves}/${MANIFEST}`, writeManifest(manifestOf(data.use, request, method)));
@@ -99,6 +100,22 @@ export async function publishRun(
     },
     predictions: { sha256: predictions.sha256, labelsSha256: predictions.labelsSha256 },
     proofs,
+  };
+}
+
+/** What the adapter's model card says of this run. */
+function cardOf({ study, config, seed }: RunRequest, { evaluation }: KeptWeights): CardFacts {
+  const { name, ...said } = config.task;
+  const words = Object.entries(said).flatMap(([key, value]) => (typeof value === "string" ? [`${key} ${value}`] : []));
+  const metrics = metricNames(evaluation).flatMap((metric) => {
+    const value = evaluation[metric];
+    return typeof value === "number" && Number.isFinite(value) ? [[metric, value] as const] : [];
+  });
+  return {
+    data: [name, ...words].join(", "),
+    metrics: Object.fromEntries(metrics),
+    seed,
+    command: `lowrank run ${study} --seeds ${seed}`,
   };
 }
 

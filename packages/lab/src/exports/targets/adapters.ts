@@ -4,6 +4,7 @@ import { adapterFactors, saveAdapter, saveMlxAdapter } from "@lowrank/peft";
 import { InputError } from "../../errors.ts";
 import type { Opened } from "../opened.ts";
 import type { ExportTarget } from "../target.ts";
+import { GGUF_LORA, MLX, PEFT } from "../words.ts";
 import { copyTokenizer } from "./hf.ts";
 
 function adapterOf({ adapter }: Opened): NonNullable<Opened["adapter"]> {
@@ -12,10 +13,7 @@ function adapterOf({ adapter }: Opened): NonNullable<Opened["adapter"]> {
 }
 
 export const peft: ExportTarget = {
-  name: "peft",
-  about: "the adapter in PEFT's form, beside the original base, with a model card",
-  writes: "folder",
-  needs: "adapter",
+  ...PEFT,
   async write(opened, files, _name, _choice, step) {
     step("writing", 1, 2);
     const { base, revision } = opened;
@@ -26,10 +24,7 @@ export const peft: ExportTarget = {
 };
 
 export const mlx: ExportTarget = {
-  name: "mlx",
-  about: "the adapter as mlx-lm's files",
-  writes: "folder",
-  needs: "adapter",
+  ...MLX,
   async write(opened, files, _name, _choice, step) {
     step("writing", 1, 2);
     await saveMlxAdapter(adapterOf(opened), files);
@@ -38,10 +33,7 @@ export const mlx: ExportTarget = {
 };
 
 export const ggufLora: ExportTarget = {
-  name: "gguf-lora",
-  about: "the adapter as a file that llama.cpp lays over the base's GGUF file",
-  writes: "file",
-  needs: "adapter",
+  ...GGUF_LORA,
   async write(opened, files, name, _choice, step) {
     const adapter = adapterOf(opened);
     const factors = await adapterFactors(adapter, "a GGUF adapter");

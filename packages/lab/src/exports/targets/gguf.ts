@@ -12,12 +12,10 @@ import { revisionOf } from "../../data/location.ts";
 import { merge } from "../merged.ts";
 import type { Opened } from "../opened.ts";
 import type { ExportTarget } from "../target.ts";
+import { GGUF } from "../words.ts";
 
 export const gguf: ExportTarget = {
-  name: "gguf",
-  about: "a file of llama.cpp, merged; matrices in F16, Q8_0 or F32",
-  writes: "file",
-  types: GGUF_MATRIX_TYPES,
+  ...GGUF,
   async write(opened, files, name, { type }, step) {
     const { model, gguf: from } = opened;
     step("merging", 0, 1);

@@ -1,0 +1,215 @@
+/** `lowrank merge`, `quantize` and `export` on a small model: what is written has the function of what was given, or it is refused in one line. */
+import { existsSync, mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  directory,
+  fromPretrained,
+  GGUF_MATRIX_TYPES,
+  GgufFile,
+  metaModel,
+  savePretrained,
+  type PretrainedModel,
+} from "@lowrank/models";
+import { adapt, loadAdapter, loadMlxAdapter, saveAdapter } from "@lowrank/peft";
+import { fromBytes, init, RandomStream, type Device } from "@lowrank/tensor";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { main } from "../src/cli/main.ts";
+import { EXPORTS } from "../src/exports/registry.ts";
+import { EXPORT_WORDS, GGUF_TYPES } from "../src/exports/words.ts";
+
+const CONFIG = {
+  model_type: "llama",
+  vocab_size: 40,
+  hidden_size: 64,
+  intermediate_size: 64,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  max_position_embeddings: 32,
+};
+
+const folder = mkdtempSync(join(tmpdir(), "lowrank-exports-"));
+const at = (name: string): string => join(folder, name);
+let device: Device;
+let [base, adapted]: Float64Array[] = [];
+
+async function logitsOf(model: PretrainedModel): Promise<Float64Array> {
+  const inputIds = device.tensor(Int32Array.of(3, 1, 4, 1, 5, 9), [1, 6], "i32");
+  const { logits } = model.forward({ inputIds }) as { logits: { floats(): Promise<Float64Array> } };
+  return logits.floats();
+}
+const load = async (name: string): Promise<PretrainedModel> =>
+  (await fromPretrained(at(name), { device, task: "CAUSAL_LM" })).model;
+
+beforeAll(async () => {
+  device = await init({ device: "wasm", threads: 1 });
+  const model = metaModel("LlamaForCausalLM", CONFIG);
+  await model.materialize({ device, seed: 1 });
+  const random = new RandomStream(1, "exports");
+  const draw = (
+    weight: { readonly size: number; readonly parameter: { write(v: Float32Array): void } },
+    std: number,
+  ) => {
+    const values = new Float64Array(weight.size);
+    random.fillNormal(values, 0, std);
+    weight.parameter.write(Float32Array.from(values));
+  };
+  for (const [name, weight] of model.namedWeights()) if (!name.includes("norm")) draw(weight, 0.2);
+  await savePretrained(model, at("base"));
+  base = await logitsOf(model);
+  model.origin = at("base");
+  const adapter = await adapt(
+    model,
+    { r: 4, alpha: 8, targetModules: "all-linear", taskType: "CAUSAL_LM" },
+    { device },
+  );
+  for (const update of adapter.updates.values()) draw(update.lowRank!.factors!.b, 0.1);
+  adapted = await logitsOf(model);
+  await saveAdapter(adapter, directory(at("adapter")));
+});
+afterAll(() => device.close());
+
+async function lowrank(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const said = { stdout: "", stderr: "" };
+  const spies = (["stdout", "stderr"] as const).map((stream) =>
+    vi.spyOn(process[stream], "write").mockImplementation((chunk) => {
+      said[stream] += String(chunk);
+      return true;
+    }),
+  );
+  try {
+    return { code: await main([...args, "--quiet", "--device", "wasm", "--threads", "1"]), ...said };
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
+}
+
+/** The largest difference, beside the largest value. */
+const apart = (got: ArrayLike<number>, want: ArrayLike<number>): number => {
+  const scale = Math.max(...Array.from(want, Math.abs));
+  return Math.max(...Array.from(want, (v, i) => Math.abs(got[i]! - v))) / scale;
+};
+
+describe("merge", () => {
+  it("works an adapter into the base that it names, and does not replace what is there", async () => {
+    const first = await lowrank("merge", "--adapter", at("adapter"), "--out", at("merged"));
+    expect([first.code, first.stderr]).toEqual([0, ""]);
+    expect(first.stdout).toMatch(/merged into 14 modules, rounded: off by at most /);
+    expect(apart(base!, adapted!)).toBeGreaterThan(0.05);
+    expect(apart(await logitsOf(await load("merged")), adapted!)).toBeLessThan(1e-5);
+    const second = await lowrank("merge", "--adapter", at("adapter"), "--out", at("merged"));
+    expect([second.code, second.stderr]).toEqual([
+      2,
+      `lowrank: --out ${at("merged")}: is there already; give another path, or --force to replace it\n`,
+    ]);
+    const again = await lowrank(
+      "merge",
+      "--adapter",
+      at("adapter"),
+      "--out",
+      at("merged"),
+      "--force",
+      "--type",
+      "bf16",
+    );
+    expect(again.code).toBe(0);
+    expect((await load("merged")).config.source["dtype"]).toBe("bfloat16");
+  });
+
+  it("into four bits quantizes again and says the error, or writes f16", async () => {
+    const made = await lowrank("quantize", at("base"), "--to", "nf4", "--out", at("nf4"), "--json");
+    expect(made.code).toBe(0);
+    expect(JSON.parse(made.stdout)).toMatchObject({
+      version: 1,
+      to: "nf4",
+      bytes: { before: expect.any(Number) as number },
+    });
+    const given = ["--adapter", at("adapter"), "--base", at("nf4"), "--json"];
+    const kept = await lowrank("merge", ...given, "--keep", "--out", at("nf4-merged"));
+    expect(kept.code).toBe(0);
+    const { merged } = JSON.parse(kept.stdout) as { merged: { forms: string[]; relative: number; largest: number } };
+    expect(merged.forms).toEqual(["nf4"]);
+    // NF4 of normal numbers is about 9 % off
+    expect(merged.relative).toBeGreaterThan(0.03);
+    expect(merged.relative).toBeLessThan(0.2);
+    const model = await load("nf4-merged");
+    expect(model.weights().filter(({ form }) => form?.kind === "nf4").length).toBe(14);
+    // what the adapter was trained on is the dequantized base
+    const over = await load("nf4");
+    await loadAdapter(over, directory(at("adapter")), { device });
+    const wanted = await logitsOf(over);
+    expect(apart(await logitsOf(model), wanted)).toBeLessThan(0.5);
+    expect((await lowrank("merge", ...given, "--out", at("f16"))).code).toBe(0);
+    const plain = await load("f16");
+    expect(plain.weights().every(({ form }) => form === undefined)).toBe(true);
+    expect(apart(await logitsOf(plain), wanted)).toBeLessThan(0.01);
+    const config = JSON.parse(readFileSync(at("f16/config.json"), "utf8")) as Record<string, unknown>;
+    expect(config["quantization_config"]).toBeUndefined();
+  });
+});
+
+describe("export", () => {
+  it("writes a merged GGUF file, in F32, F16 and Q8_0", async () => {
+    for (const [type, bound] of [
+      ["F32", 1e-5],
+      ["F16", 0.01],
+      ["Q8_0", 0.1],
+    ] as const) {
+      const out = at(`model-${type}.gguf`);
+      const done = await lowrank("export", "--adapter", at("adapter"), "--to", "gguf", "--type", type, "--out", out);
+      expect([done.code, done.stderr]).toEqual([0, ""]);
+      expect(done.stdout).toContain("note: the base has no tokenizer, and so the file has none");
+      expect(apart(await logitsOf(await load(`model-${type}.gguf`)), adapted!)).toBeLessThan(bound);
+    }
+  });
+
+  it("lays an adapter over a GGUF base, merged or as llama.cpp's adapter", async () => {
+    expect((await lowrank("quantize", at("base"), "--to", "Q8_0", "--out", at("q8.gguf"))).code).toBe(0);
+    const given = ["--adapter", at("adapter"), "--base", at("q8.gguf")];
+    expect((await lowrank("merge", ...given, "--type", "F16", "--out", at("q8-merged.gguf"))).code).toBe(0);
+    const over = await load("q8.gguf");
+    await loadAdapter(over, directory(at("adapter")), { device });
+    expect(apart(await logitsOf(await load("q8-merged.gguf")), await logitsOf(over))).toBeLessThan(0.01);
+    expect((await lowrank("export", ...given, "--to", "gguf-lora", "--out", at("lora.gguf"))).code).toBe(0);
+    const file = await GgufFile.open(fromBytes(Uint8Array.from(readFileSync(at("lora.gguf")))));
+    expect(file.value("adapter.type")).toBe("lora");
+    expect(file.names.length).toBe(28);
+  });
+
+  it("writes adapters for PEFT and for MLX", async () => {
+    for (const [to, read] of [
+      ["peft", loadAdapter],
+      ["mlx", loadMlxAdapter],
+    ] as const) {
+      expect((await lowrank("export", "--adapter", at("adapter"), "--to", to, "--out", at(to))).code).toBe(0);
+      const model = await load("base");
+      await read(model, directory(at(to)), { device });
+      expect(apart(await logitsOf(model), adapted!)).toBeLessThan(1e-5);
+    }
+    expect(readFileSync(at("peft/README.md"), "utf8")).toContain("library_name: peft");
+  });
+
+  it.each<[string[], string]>([
+    [["--to", "mlx", "--base", "base"], "--to mlx: needs an adapter; give --adapter"],
+    [["--to", "peft", "--adapter", "adapter", "--type", "F16"], "--type F16: peft has no such choice; leave it out"],
+    [["--to", "gguf", "--base", "base", "--type", "Q4_K"], "--type Q4_K: gguf takes F16, Q8_0, F32"],
+    [["--to", "gguf", "--base", "base", "--keep"], "--keep: says how merged weights of a Hugging Face folder are kept"],
+    [["--to", "hf", "--base", "base", "--keep"], "--keep: no weight of the base is quantized; leave it out"],
+    [["--to", "hf"], "there is nothing to work on; give --base, --adapter, or both"],
+    [["--to", "hf", "--adapter", "base"], "there is no adapter_config.json in it"],
+    [["--to", "pickle"], "--to pickle: expected one of peft, gguf-lora, mlx, hf, gguf"],
+  ])("refuses in one line: %j", async (args, message) => {
+    const paths = args.map((arg, i) => (["--base", "--adapter"].includes(args[i - 1] ?? "") ? at(arg) : arg));
+    const { code, stderr } = await lowrank("export", ...paths, "--out", at("nowhere"));
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^lowrank: [^\n]+\n$/);
+    expect(stderr).toContain(message);
+    expect(existsSync(at("nowhere"))).toBe(false);
+  });
+
+  it("is called what the command line says", () => {
+    expect(EXPORTS.map(({ name }) => name)).toEqual(EXPORT_WORDS.map(({ name }) => name));
+    expect(GGUF_TYPES).toEqual(GGUF_MATRIX_TYPES);
+  });
+});
