@@ -55,7 +55,7 @@ export async function meanNll({ model }, ids, threads, lora) {
   // all words, and nothing done to their logits
   const options = { temperature: 1, topK: 0, topP: 1, minP: 0 };
   const asked = ids.slice(0, -1).map((id, i) => {
-    const logits = { filter: { tokens: [ids[i + 1]], includeMax: true } };
+    const logits = { filter: { tokens: [ids[i + 1]], includeTop: 1 } };
     return [id, { generateNext: { totalLogitWeight: true, logits, options } }];
   });
   const given = await context.getSequence().controlledEvaluate(asked);

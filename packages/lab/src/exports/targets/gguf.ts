@@ -54,7 +54,8 @@ async function tokenizerOf({ tokenizer, base, revision }: Opened): Promise<Token
     if (!(await files.exists("tokenizer.json")) && !(await files.exists("vocab.json"))) return undefined;
     const found = await readTokenizerFolder(files);
     if ("chat_template" in found.config || !(await files.exists(template))) return found;
-    return { ...found, config: { ...found.config, ...{ chat_template: await files.text(template) } } };
+    const config = { ...found.config, chat_template: await files.text(template) };
+    return { ...found, config };
   } catch (error) {
     if (error instanceof LowrankError && error.code === "FileError") return undefined;
     throw error;
