@@ -385,6 +385,7 @@ describe("the command as a process", () => {
       ["dtypes", true],
       ["rank-allocation", true],
       ["regularizer-in-training-only", true],
+      ["learning-rates", true],
     ]);
     expect(readFileSync(join(out, "results.csv"), "utf8").trim().split("\n")).toHaveLength(4);
 
