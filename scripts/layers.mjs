@@ -52,7 +52,7 @@ export const LAYERS = {
     ["bases/", "records/", "store/result.ts"],
     ["allocators/", "config/train.ts", "executors/", "methods/", "metrics/", "sinks/", "tasks/"],
     ["config/"],
-    ["store/", "study/", "train/"],
+    ["memory/", "store/", "study/", "train/"],
     ["fit/"],
     ["plugins/"],
     ["pretrain/", "inspect/", "exports/"],

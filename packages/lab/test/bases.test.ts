@@ -254,3 +254,23 @@ describe("a study", () => {
     );
   });
 });
+
+describe("a base that is drawn", () => {
+  const sizes = { hidden: 8, layers: 1, heads: 2, intermediate: 16, dropout: 0.1, initializerRange: 0.3, seed: 3 };
+
+  it.each(["gpt2", "llama"])(
+    "is a %s for texts, and for labels of several rows where a padding is named",
+    async (family) => {
+      const choice = { base: null, model: { ...sizes, family } };
+      const needs = { labels: 3, vocab: 20, positions: 8 };
+      const ids = ops.cast(device.tensor([5, 6, 7, 1, 5, 6, 1, 1], [2, 4]), "i32");
+      const words = await makeBase(choice, "CAUSAL_LM", needs, 1, device);
+      expect(words.logits({ inputIds: ids }).shape).toEqual([2, 4, 20]);
+      words.dispose();
+      const labels = await makeBase(choice, "SEQ_CLS", { ...needs, padTokenId: 1 }, 1, device);
+      expect(labels.logits({ inputIds: ids }).shape).toEqual([2, 3]);
+      expect(labels.head).toEqual(["score"]);
+      labels.dispose();
+    },
+  );
+});

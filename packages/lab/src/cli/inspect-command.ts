@@ -1,8 +1,8 @@
 /** `lowrank inspect`: what is in a checkpoint or an adapter, what of it can be loaded and trained, and the memory that would take here. */
-import { availableTo } from "./available.ts";
 import { asInput } from "../errors.ts";
 import { describe } from "../inspect/describe.ts";
 import { inspect } from "../inspect/inspect.ts";
+import { freeMemory } from "../memory/budget.ts";
 import { CLEAR_LINE } from "../text/progress.ts";
 import { openDevice } from "./device.ts";
 import type { DeviceChoice } from "./options.ts";
@@ -27,7 +27,7 @@ export async function inspectCommand(source: string, options: InspectOptions): P
   if (waiting) process.stderr.write("reading headers and planning …");
   try {
     const inspection = await asInput(() =>
-      inspect(source, { revision: options.revision, device, available: availableTo(device) }),
+      inspect(source, { revision: options.revision, device, available: freeMemory(device) }),
     );
     if (waiting) process.stderr.write(CLEAR_LINE);
     const text =

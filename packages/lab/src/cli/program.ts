@@ -8,6 +8,7 @@ import type { InspectOptions } from "./inspect-command.ts";
 import type { ParamsOptions } from "./params-command.ts";
 import { addEval, addPredict } from "./predict-program.ts";
 import type { PretrainOptions } from "./pretrain-command.ts";
+import { parseBytes } from "../memory/budget.ts";
 import type { RunOptions } from "./run-command.ts";
 import { addGenerate } from "./generate-program.ts";
 import { addExports } from "./export-program.ts";
@@ -73,6 +74,11 @@ function addRun(program: Command, exit: Exit): void {
       parsePath("--base"),
     )
     .option("--revision <name>", "branch, tag or commit of a base at the hub", parsePath("--revision"))
+    .option(
+      "--memory <size>",
+      "what the process may take, such as 700MB or 2GB: batches are computed in as many parts as that needs (default: what is free)",
+      parseBytes("--memory"),
+    )
     .option("--seeds <list>", "seeds to run, for example 13,42", parseSeeds)
     .option("--set <key=value>", "change one key of the study; may be repeated", collect)
     .option(

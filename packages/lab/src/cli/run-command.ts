@@ -7,6 +7,7 @@ import type { Study } from "../config/study.ts";
 import { dataFolder } from "../data/location.ts";
 import { InputError } from "../errors.ts";
 import { executors } from "../executors/registry.ts";
+import { fittedRuns } from "../memory/fitted-runs.ts";
 import { loadPlugins } from "../plugins/load.ts";
 import { captureEnvironment } from "../store/environment.ts";
 import { codeVersion } from "../store/identity.ts";
@@ -30,6 +31,7 @@ export interface RunOptions {
   readonly out?: string;
   readonly base?: string;
   readonly revision?: string;
+  readonly memory?: number;
   readonly seeds?: number[];
   readonly set?: string[];
   readonly device: DeviceChoice;
@@ -67,14 +69,19 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
   const code = codeVersion(plugins);
   const device = await openDevice(options);
   try {
-    const runs = await planStudy(study, store, {
+    const planning = { environment, code, device: device.name, reuse: options.reuse ?? false };
+    const { runs, data } = await fittedRuns(study, {
+      out,
+      device,
       environment,
-      code,
-      device: device.name,
-      reuse: options.reuse ?? false,
+      memory: options.memory,
+      plan: (one) => planStudy(one, store, planning),
+      say,
+      keep: options.dryRun !== true,
     });
+    const known = data === undefined ? {} : { data };
     if (options.dryRun === true) {
-      const report = await dryRun(runs, environment, device);
+      const report = await dryRun(runs, environment, device, data);
       process.stdout.write(options.json === true ? `${JSON.stringify(report.data, null, 2)}\n` : `${report.text}\n`);
       return EXIT_OK;
     }
@@ -86,6 +93,7 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
         environment,
         machine: captureEnvironment(code, device.info(), options.threads ?? null),
         device,
+        ...known,
         progress: progressMode(options.quiet ?? false),
         executor,
         sinks: guests,

@@ -8,6 +8,7 @@ import type { Study } from "../config/study.ts";
 import { dataFolder } from "../data/location.ts";
 import { readTableAt } from "../data/read-table.ts";
 import { InputError } from "../errors.ts";
+import { freeMemory } from "../memory/budget.ts";
 import { methods } from "../methods/registry.ts";
 import { loadPlugins } from "../plugins/load.ts";
 import type { TaskData } from "../records/task.ts";
@@ -29,7 +30,6 @@ import { prepareTask } from "../tasks/prepare.ts";
 import { formatBytes, formatCount, formatDuration } from "../text/format.ts";
 import { progressMode } from "../text/progress.ts";
 import { renderTable } from "../text/table.ts";
-import { availableTo } from "./available.ts";
 import { openDevice } from "./device.ts";
 import { guestsOf } from "./guests.ts";
 import type { DeviceChoice } from "./options.ts";
@@ -82,7 +82,7 @@ export async function trainCommand(options: TrainCommandOptions): Promise<number
     const chosen: { storage?: StorageChoice; sweep?: Sweep } = {};
     const more: { storage?: string; lr?: number } = {};
     if (words.storage === undefined && !isSet(options.set ?? [], `configs.${words.method}.storage`)) {
-      const question = { run: asked, available: availableTo(device), forecast };
+      const question = { run: asked, available: freeMemory(device), forecast };
       chosen.storage = await choices.once("storage", asked.id, () => chooseStorage(question));
       more.storage = chosen.storage.storage;
       say(chosen.storage.why);

@@ -4,12 +4,13 @@
  * A step's intermediates grow by the same bytes with every layer from the second of a kind on, however weights are kept. So a deep model is
  * planned with two layers (three, where some have a window), once with one more, and the rest is counted up. Weights are counted one by one.
  */
-import type { ModelClass, PretrainedModel, WeightFacts } from "@lowrank/models";
+import type { PretrainedModel, WeightFacts } from "@lowrank/models";
 import { attach, type TaskType } from "@lowrank/peft";
 import { bytesOf, LowrankError, type Device } from "@lowrank/tensor";
 import { planningDevice } from "@lowrank/tensor/backend";
+import { kindsOf, shallow } from "../bases/shallow.ts";
 import { deviceBytes } from "../study/needs.ts";
-import { asStored, heldBytes, inFourBits, place, type Keeping } from "./kept.ts";
+import { asStored, heldBytes, inFourBits, place, type Keeping } from "../bases/kept.ts";
 import { forwardBytes, trainingBytes, type StepBytes } from "./steps.ts";
 
 /** Peak of one step, weights and optimizer state with it. */
@@ -117,21 +118,6 @@ function keepings(model: PretrainedModel, weights: readonly WeightFacts[]): [Kep
     ["f16", () => "f16"],
     ...(fourBits === undefined ? [] : [["nf4", fourBits] as ["nf4", Keeping]]),
   ];
-}
-
-/** Kinds of layers, in a model that has several: with a window and without. */
-function kindsOf({ config }: PretrainedModel): string[] {
-  return [...new Set((config as { readonly layerTypes?: readonly string[] }).layerTypes)];
-}
-
-/** Another model like this one, with fewer layers: one of each kind that it has, and more of the first. */
-function shallow(model: PretrainedModel, layers: number): PretrainedModel {
-  const { config } = model;
-  const as = model.constructor as unknown as ModelClass;
-  if (layers === config.numHiddenLayers) return new as(config as never);
-  const kinds = kindsOf(model);
-  const layerTypes = Array.from({ length: layers }, (_, i) => kinds[i] ?? kinds[0]);
-  return new as({ ...config, numHiddenLayers: layers, ...(kinds.length === 0 ? {} : { layerTypes }) } as never);
 }
 
 async function planWith(

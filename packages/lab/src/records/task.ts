@@ -68,6 +68,8 @@ export interface TaskData {
   readonly dev: Examples;
   /** Sequences are padded to a multiple of this. */
   readonly multiple: number;
+  /** What is asked of the base, as far as the data says it; absent: what `least` says. */
+  readonly needs?: BaseNeeds;
   /** Where the tokenizer is, where texts were read: a folder, or the base, whatever it is. */
   readonly tokenizerFolder?: string;
   /** Text of the template for chats that was given in place of the tokenizer's. */

@@ -101,7 +101,7 @@ async function forecast(
     const persistentBytes = device.memory().persistent;
     const plans = batches.flatMap((parts) => partShapes(parts));
     const trainingPlans = byShape(plans).map(({ batch, parts }) => step.plan(batch.inputs, parts));
-    const evaluated = [...devBatches(data, config.train.batchSize)];
+    const evaluated = [...devBatches(data, config.train.microBatch ?? config.train.batchSize)];
     const evaluation = evaluator(
       {
         task,

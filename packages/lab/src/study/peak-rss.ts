@@ -20,6 +20,10 @@ export interface PlannedMemory {
   readonly drawn: boolean;
   /** Weights that train, as saved at each evaluation. */
   readonly trainableBytes: number;
+  /** What kernels work in beside the arena. Absent: what the device has taken for it. */
+  readonly scratchBytes?: number;
+  /** Copies on the host of the largest weight while it is loaded, as the file has it and as it is kept. Absent: nothing is known of it. */
+  readonly largestWeightBytes?: number;
   /** Plans of training and evaluation, in the order in which they are made. */
   readonly plans: readonly PlanSize[];
 }
@@ -81,7 +85,7 @@ export class ProcessMemory {
   /** The peak once a run of `config` has been made, too; undefined where the device's memory is not the process's. */
   with(config: string, planned: PlannedMemory): PeakRss | undefined {
     if (this.#device.name !== "wasm") return undefined;
-    const { plans, persistentBytes, loadedBytes, drawn, trainableBytes } = planned;
+    const { plans, persistentBytes, loadedBytes, drawn, trainableBytes, largestWeightBytes = 0 } = planned;
     const largest = Math.max(0, ...plans.map((plan) => plan.arenaBytes));
     const first = plans[0]?.arenaBytes ?? 0;
     // the first arena stays behind as a gap where it is outgrown, since buffers lie behind it by then; later ones grow in place. What a
@@ -94,13 +98,13 @@ export class ProcessMemory {
         Math.max(0, ...plans.map((plan) => plan.constantBytes)) +
         largest +
         outgrown +
-        this.#device.memory().scratch,
+        (planned.scratchBytes ?? this.#device.memory().scratch),
     );
     // values and the file made of them
     const copies = drawn
       ? Math.min(DRAWN_COPIES_BYTES, DRAWN_COPIES * persistentBytes)
       : Math.min(COPIES_BYTES, persistentBytes);
-    this.#hostBytes = Math.max(this.#hostBytes, 2 * trainableBytes, copies);
+    this.#hostBytes = Math.max(this.#hostBytes, 2 * trainableBytes, copies, largestWeightBytes);
     this.#kept.set(
       config,
       plans.reduce((sum, { nodes }) => sum + nodes * PLAN_NODE_BYTES, 0),

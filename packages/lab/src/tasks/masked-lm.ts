@@ -58,6 +58,7 @@ export const maskedLm: Task<MaskedLmTask, TaskData> = {
       train: new MaskedExamples(loadCorpus(reading, tokenizer), options),
       dev: new MaskedExamples(loadHeldOut(reading, tokenizer), options),
       multiple: MULTIPLE,
+      needs,
       tokenizerFolder: folder,
       base: (initSeed, storage) => makeBase(choice, "MASKED_LM", needs, initSeed, device, storage),
       scorer: () => new LossScorer(),

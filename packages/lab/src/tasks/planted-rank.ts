@@ -97,7 +97,8 @@ export async function preparePlantedRank(
   _environment: unknown,
   device: Device,
 ): Promise<PlantedRankData> {
-  const plan = drawnPlan(model!, "SEQ_CLS", { vocab: task.vocab, positions: task.length, labels: task.labels });
+  const needs = { vocab: task.vocab, positions: task.length, labels: task.labels };
+  const plan = drawnPlan(model!, "SEQ_CLS", needs);
   const random = (storage?: BaseStorage): Promise<Base> => drawBase(plan, "SEQ_CLS", model!.seed, device, storage);
   const examples = task.train + task.dev;
   const ids = randomSequences(task, examples);
@@ -122,6 +123,7 @@ export async function preparePlantedRank(
     train: part(0, task.train),
     dev,
     multiple: 1,
+    needs,
     base: studentFrom(random, task.head),
     scorer: () => new ClassificationScorer(dev, task.labels),
   };

@@ -46,6 +46,7 @@ export const sst2: Task<Sst2Task, TaskData> = {
       train: examples(train),
       dev: examples(dev),
       multiple: 8,
+      needs,
       tokenizerFolder,
       base: (initSeed, storage) => makeBase(choice, "SEQ_CLS", needs, initSeed, device, storage),
       scorer: () => new ClassificationScorer(dev, LABELS),

@@ -231,6 +231,12 @@ export class TrainingStep {
     });
   }
 
+  /** The plan of the update by what was accumulated. */
+  planApplying(): CompiledInfo {
+    this.#buffers();
+    return this.#applying.plan({});
+  }
+
   /** One plan per batch shape so far, in the order in which they were met. */
   plans(): readonly CompiledInfo[] {
     return [...this.#whole.info(), ...this.#accumulating.info(), ...this.#applying.info()];

@@ -106,7 +106,7 @@ export async function train(
   { device, folder, progress, sinks }: TrainSurroundings,
 ): Promise<Trained> {
   const { task, data, metrics } = workload;
-  const { batchSize, evalEvery } = run.config.train;
+  const { batchSize, microBatch, evalEvery } = run.config.train;
   const selection = new Selection(run.config.train, metrics, adapted);
   const trainer = trainerOf(run, workload, adapted, device, selection);
   const { record } = trainer;
@@ -115,7 +115,7 @@ export async function train(
       task,
       base: adapted.base,
       metrics,
-      batches: () => devBatches(data, batchSize),
+      batches: () => devBatches(data, microBatch ?? batchSize),
       scorer: () => data.scorer(),
     },
     device,

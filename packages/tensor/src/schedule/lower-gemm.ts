@@ -98,6 +98,7 @@ export function lowerGemm(
     refused.add(rootOf(products[0]!));
   return {
     root,
+    product: products.map(({ matmul }) => matmul).reduce((a, b) => (b.origin.id > a.origin.id ? b : a)),
     kind: "gemm",
     label,
     writes: results,

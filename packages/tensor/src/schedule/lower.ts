@@ -28,6 +28,8 @@ import {
 /** A kernel before its buffers are known. */
 export interface KernelDraft {
   readonly root: ScheduleNode;
+  /** Of products: the last of them, behind which the root may have been built much later. */
+  readonly product?: ScheduleNode;
   readonly kind: Kernel["kind"] | "composite" | "update" | "assemble";
   /** Every node it writes: the root and what it absorbed. */
   readonly writes: readonly ScheduleNode[];

@@ -45,8 +45,9 @@ export function orderKernels(
     for (const node of writtenBelow(draft.waits, writer)) edge(writer.get(node)!, draft);
   }
   // results as soon as they can be had, for what they read may then be forgotten; the others as they were built: `grad` makes each weight's
-  // gradient next to where its operands are last needed otherwise
-  const rank = (d: KernelDraft): number => (d.writes.every((n) => homes.has(n)) ? -1 : d.root.origin.id);
+  // gradient next to where its operands are last needed otherwise. A product is as old as itself, not as the sum that it is added to in
+  // passing: gradients that are accumulated would else all be made at the end, and hold what they are made of until then
+  const rank = (d: KernelDraft): number => (d.writes.every((n) => homes.has(n)) ? -1 : (d.product ?? d.root).origin.id);
   const ready = drafts.filter((d) => waits.get(d) === 0).sort((a, b) => rank(b) - rank(a));
   const order: KernelDraft[] = [];
   while (ready.length > 0) {

@@ -86,6 +86,7 @@ export function fileTask(task: RowTask): Task<FileOptions> {
         train: rows.train,
         dev: rows.dev,
         multiple: PREDICTION_MULTIPLE,
+        needs,
         tokenizerFolder: folder,
         ...(given === undefined ? {} : { chatTemplate: given }),
         base: (initSeed, storage) => makeBase(choice, task.kind, needs, initSeed, device, storage),
