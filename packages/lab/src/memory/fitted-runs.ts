@@ -34,7 +34,7 @@ export interface FittedRuns {
 
 /** @throws InputError where nothing fits, or the folder's study was begun for another size */
 export async function fittedRuns(study: Study, options: FittedOptions): Promise<FittedRuns> {
-  const { out, device, environment, memory, plan, say, keep } = options;
+  const { out, device, memory, plan, say, keep } = options;
   const key = studyKey(study, device.name);
   const before = readChoice(out, key, memory);
   const runs = await plan(studyInWay(study, before?.way ?? null));
