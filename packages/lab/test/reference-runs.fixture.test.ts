@@ -34,7 +34,7 @@ describe.skipIf(!present)("streams", () => {
   });
 });
 
-const STEPS = 16;
+const STEPS = 8;
 
 describe.skipIf(!present)("the first steps", () => {
   let device: Device;
