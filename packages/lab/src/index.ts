@@ -31,7 +31,7 @@ export {
   type StartMemory,
 } from "./study/peak-rss.ts";
 export { planStudy } from "./study/plan-study.ts";
-export { chooseStorage } from "./study/choose-storage.ts";
+export { chooseStorage } from "./memory/choose-storage.ts";
 export { sweepRates, type Sweep } from "./study/sweep.ts";
 export { trainDocument, type TrainWords } from "./study/train-document.ts";
 export { runStudy, type StudyOutcome } from "./study/run-study.ts";

@@ -10,7 +10,8 @@ import { main } from "../src/cli/main.ts";
 import { studyOf } from "../src/config/load.ts";
 import { Subset } from "../src/data/subset.ts";
 import { readTable } from "../src/data/table/formats.ts";
-import { chooseStorage } from "../src/study/choose-storage.ts";
+import { InputError } from "../src/errors.ts";
+import { chooseStorage } from "../src/memory/choose-storage.ts";
 import { Choices } from "../src/study/choices.ts";
 import { trainDocument } from "../src/study/train-document.ts";
 import { guessTask } from "../src/tasks/guess.ts";
@@ -201,38 +202,30 @@ describe("a task that nobody said", () => {
 });
 
 describe("what is chosen where nothing is said", () => {
-  const question = (method: object, peaks: Readonly<Record<string, number>>, available: number | null) => {
+  const question = (method: string, fits: readonly string[], budget: { bytes: number; said: boolean } | undefined) => {
     const asked: string[] = [];
-    const forecast = async ({ config }: { config: { method: { storage: string } } }) => {
-      asked.push(config.method.storage);
-      return { peakRss: { totalBytes: process.memoryUsage.rss() + peaks[config.method.storage]! } as never };
+    const fit = async (storage: string): Promise<void> => {
+      asked.push(storage);
+      if (!fits.includes(storage)) throw new InputError(`${storage} does not fit`);
     };
-    return {
-      asked,
-      question: { run: { config: { name: "x", method } } as never, available, forecast: forecast as never },
-    };
+    return { asked, question: { config: { method: { method } } as never, budget, fit } };
   };
+  const BUDGET = { bytes: 2 ** 30, said: true };
 
-  test.prop([fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 3, maxLength: 3 }), fc.integer({ min: 1, max: 9 })])(
-    "is the widest base that fits",
-    async ([keep, f16, nf4], free) => {
-      // resident memory moves while it is asked
-      const unit = 2 ** 32;
-      const peaks = { keep: keep! * unit, f16: f16! * unit, nf4: nf4! * unit };
-      const { question: asked } = question({ method: "lora" }, peaks, (free + 0.5) * unit);
-      const fits = Object.entries(peaks).find(([, peak]) => peak <= free * unit);
-      if (fits === undefined)
-        await expect(chooseStorage(asked)).rejects.toThrow(/more memory however the base is kept/);
-      else expect(await chooseStorage(asked)).toMatchObject({ storage: fits[0] });
-    },
-  );
+  test.prop([fc.subarray(["keep", "f16", "nf4"])])("is the widest base that fits", async (fits) => {
+    const { question: asked } = question("lora", fits, BUDGET);
+    if (fits.length === 0) await expect(chooseStorage(asked)).rejects.toThrow("nf4 does not fit");
+    else expect(await chooseStorage(asked)).toMatchObject({ storage: fits[0] });
+  });
 
   it("is what the method takes, and the widest where nobody knows what is free", async () => {
-    const none = question({ method: "lora" }, {}, null);
+    const none = question("lora", [], undefined);
     expect((await chooseStorage(none.question)).storage).toBe("keep");
     expect(none.asked).toEqual([]);
-    const full = question({ method: "full" }, { f32: 1, keep: 1 }, 2 ** 40);
-    expect((await chooseStorage(full.question)).storage).toBe("f32");
+    expect((await chooseStorage(question("full", ["f32", "keep"], BUDGET).question)).storage).toBe("f32");
+    expect((await chooseStorage(question("lora", ["f16"], BUDGET).question)).why).toMatch(
+      /f16, .* 1.0 GiB \(--memory\)/,
+    );
   });
 
   it("stays for the same question, and not for another", async () => {

@@ -8,7 +8,9 @@ import type { Study } from "../config/study.ts";
 import { dataFolder } from "../data/location.ts";
 import { readTableAt } from "../data/read-table.ts";
 import { InputError } from "../errors.ts";
-import { freeMemory } from "../memory/budget.ts";
+import { budgetOf } from "../memory/budget.ts";
+import { chooseStorage, type StorageChoice } from "../memory/choose-storage.ts";
+import { choose, fittedRuns } from "../memory/fitted-runs.ts";
 import { methods } from "../methods/registry.ts";
 import { loadPlugins } from "../plugins/load.ts";
 import type { TaskData } from "../records/task.ts";
@@ -17,10 +19,10 @@ import { codeVersion } from "../store/identity.ts";
 import type { RunResult } from "../store/result.ts";
 import { RunStore } from "../store/run-store.ts";
 import { metricNames, metricWords } from "../metrics/of-evaluation.ts";
-import { chooseStorage, type StorageChoice } from "../study/choose-storage.ts";
 import { Choices } from "../study/choices.ts";
 import { dryRun, type ConfigForecast } from "../study/dry-run.ts";
 import { placeResult } from "../study/place.ts";
+import { startMemory } from "../study/peak-rss.ts";
 import { planStudy, type StudyRun } from "../study/plan-study.ts";
 import { runStudy } from "../study/run-study.ts";
 import { sweepRates, type Sweep } from "../study/sweep.ts";
@@ -39,6 +41,8 @@ import { untilSignal } from "./signals.ts";
 export interface TrainCommandOptions extends Omit<TrainWords, "task"> {
   readonly task?: string;
   readonly out: string;
+  /** Bytes of `--memory`. */
+  readonly memory?: number;
   readonly sweep?: boolean;
   readonly set?: string[];
   readonly plugin?: string[];
@@ -72,30 +76,44 @@ export async function trainCommand(options: TrainCommandOptions): Promise<number
     const choices = new Choices(out);
     const study = (more: Record<string, unknown> = {}): Promise<Study> =>
       studyOf(merged(document, words.method, more), "train", { set: options.set ?? [] });
-    const plan = async (of: Study): Promise<StudyRun> =>
-      (await planStudy(of, store, { environment, code, device: device.name, reuse: false }))[0]!;
-    const asked = await plan(await study());
+    const plan = (of: Study): Promise<StudyRun[]> =>
+      planStudy(of, store, { environment, code, device: device.name, reuse: false });
+    const plain = await study();
+    const [asked] = (await plan(plain)) as [StudyRun];
     const data = await prepareTask(asked.config, environment, device);
+    const start = startMemory(device);
+    // said once, above
+    const fitting = { device, environment: { ...environment, say: undefined }, start };
+    const fitted = async (keep: boolean): Promise<StudyRun> => {
+      const { memory } = options;
+      return (await fittedRuns(await study(more), { ...fitting, out, memory, plan, say, keep })).runs[0]!;
+    };
     const forecast = async (run: StudyRun): Promise<ConfigForecast> =>
       (await dryRun([run], environment, device, data)).data[0]!;
 
     const chosen: { storage?: StorageChoice; sweep?: Sweep } = {};
     const more: { storage?: string; lr?: number } = {};
     if (words.storage === undefined && !isSet(options.set ?? [], `configs.${words.method}.storage`)) {
-      const question = { run: asked, available: freeMemory(device), forecast };
-      chosen.storage = await choices.once("storage", asked.id, () => chooseStorage(question));
+      const budget = budgetOf(device, options.memory);
+      chosen.storage = await choices.once("storage", `${asked.id}/${options.memory ?? "free"}`, () =>
+        chooseStorage({
+          config: asked.config,
+          budget,
+          fit: async (storage) => void (await choose(await study({ storage }), budget!, fitting)),
+        }),
+      );
       more.storage = chosen.storage.storage;
       say(chosen.storage.why);
     }
     if (options.sweep === true && options.dryRun !== true) {
-      const run = await plan(await study(more));
+      const run = await fitted(false);
       chosen.sweep = await choices.once("rate", run.id, () =>
         untilSignal(() => sweepRates(run.config, run.seed, { data, device, say })),
       );
       more.lr = chosen.sweep.lr;
       say(sweepTable(chosen.sweep));
     }
-    const run = await plan(await study(more));
+    const run = await fitted(options.dryRun !== true);
     if (options.dryRun === true) {
       const report = await dryRun([run], environment, device, data);
       process.stdout.write(options.json === true ? `${JSON.stringify(report.data, null, 2)}\n` : `${report.text}\n`);

@@ -1,5 +1,6 @@
 /** Options of `lowrank train`. */
 import type { Command } from "commander";
+import { parseBytes } from "../memory/budget.ts";
 import { STORAGES } from "../config/study.ts";
 import {
   collect,
@@ -37,6 +38,11 @@ export function addTrain(program: Command, exit: Exit): void {
       "--storage <kind>",
       `how the frozen base is kept: ${STORAGES.join(", ")} (default: the widest of what fits)`,
       parseChoice("--storage", STORAGES),
+    )
+    .option(
+      "--memory <size>",
+      "what the process may take, such as 700MB or 2GB (default: what is free): the base is kept, and batches are computed, so that it fits",
+      parseBytes("--memory"),
     )
     .option("--rank <n>", "rank of the adapter (default: the method's own, 8 for LoRA)", parseCount("--rank"))
     .option(
@@ -82,7 +88,7 @@ export function addTrain(program: Command, exit: Exit): void {
       `
 DIR/adapter (DIR/checkpoint for full and head) is what "lowrank predict" and PEFT read; DIR/runs keeps the run with its proofs.
 The same command finds what it has finished, or begins again what was interrupted. What was chosen where nothing was said
-(storage, a swept rate) stands in DIR/choices.json and stays.
+(storage, a swept rate) stands in DIR/choices.json, how batches are computed in DIR/memory.json; both stay.
 The exit code is 0 if the run ended well, 1 if it failed, 2 for what you can mend, 130 or 143 for a signal.
 
 Examples:

@@ -65,7 +65,8 @@ export async function fittedRuns(study: Study, options: FittedOptions): Promise<
 
 const AS_IT_IS: Fitted = { way: null, peakBytes: null, text: undefined };
 
-async function choose(
+/** The way in which a study fits, planned where that is not plain. @throws InputError where nothing fits */
+export async function choose(
   study: Study,
   budget: MemoryBudget,
   { device, environment, start }: Pick<FittedOptions, "device" | "environment" | "start">,
