@@ -257,7 +257,7 @@ describe.each(FAMILIES)("what is said beside a $type config", ({ parse, type }) 
     [{ labels: ["a", "a"] }, /"labels" must be a list of names that differ/],
     [{ tieWordEmbeddings: "no" }, /"tieWordEmbeddings" must be true or false, got "no"/],
     [{ problemType: "regresion" }, /"problemType" must be one of "regression"/],
-    [3, /must be an object with the keys labels, problemType, tieWordEmbeddings, got 3/],
+    [3, /must be an object with the keys labels, problemType, tieWordEmbeddings, padTokenId, got 3/],
     [null, /must be an object/],
   ])("%j is refused, naming the function", (options, message) => {
     const act = (): unknown => parse({}, options as never);
