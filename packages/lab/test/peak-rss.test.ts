@@ -62,6 +62,9 @@ it("parts of the peak add up; runs of one process share its memory and add their
   expect({ ...both, planBytes: 0, totalBytes: 0 }).toEqual({ ...alone, planBytes: 0, totalBytes: 0 });
   // loaded at full width: the gap that this leaves takes up what would have shut in the first arena
   expect(new ProcessMemory(device, start).with("a", { ...planned, loadedBytes: 200e6 })!.deviceBytes).toBe(200e6);
+  // a table that takes more while it is loaded than steps do later
+  const loading = new ProcessMemory(device, start).with("a", { ...planned, largestWeightBytes: 500e6 })!;
+  expect(loading.totalBytes).toBe(100e6 + 40e6 + 500e6);
   device.close();
 });
 

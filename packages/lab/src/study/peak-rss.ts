@@ -72,6 +72,8 @@ export class ProcessMemory {
   readonly #processBytes: number;
   #deviceBytes: number;
   #hostBytes = 0;
+  /** Linear memory and host copies while the largest weight is loaded, the last of all. */
+  #loading = 0;
   /** Heap growth by plans that are made once for all runs of a config. */
   readonly #kept = new Map<string, number>();
   #making = 0;
@@ -104,7 +106,8 @@ export class ProcessMemory {
     const copies = drawn
       ? Math.min(DRAWN_COPIES_BYTES, DRAWN_COPIES * persistentBytes)
       : Math.min(COPIES_BYTES, persistentBytes);
-    this.#hostBytes = Math.max(this.#hostBytes, 2 * trainableBytes, copies, largestWeightBytes);
+    this.#hostBytes = Math.max(this.#hostBytes, 2 * trainableBytes, copies);
+    this.#loading = Math.max(this.#loading, persistentBytes + largestWeightBytes);
     this.#kept.set(
       config,
       plans.reduce((sum, { nodes }) => sum + nodes * PLAN_NODE_BYTES, 0),
@@ -115,8 +118,10 @@ export class ProcessMemory {
     );
     const planBytes = this.#making + [...this.#kept.values()].reduce((a, b) => a + b, 0);
     const [processBytes, deviceBytes, hostBytes] = [this.#processBytes, this.#deviceBytes, this.#hostBytes];
+    // weights are loaded before there is an arena or a plan
+    const running = deviceBytes + planBytes + hostBytes;
     return {
-      totalBytes: processBytes + deviceBytes + planBytes + hostBytes,
+      totalBytes: processBytes + Math.max(running, this.#loading),
       processBytes,
       deviceBytes,
       planBytes,
