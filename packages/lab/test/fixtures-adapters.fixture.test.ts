@@ -84,7 +84,7 @@ describe.each([["reference"], ["wasm"]] as const)("golden adapters on %s", (name
         expect(adapter!.report().trainable).toBe(spec.trainable);
         if (masks !== undefined) await resizeAdapter(adapter!, masks);
         const scratch = mkdtempSync(join(tmpdir(), "lowrank-"));
-        await saveAdapter(adapter!, directory(scratch));
+        await saveAdapter(adapter!, directory(scratch), { keepStart: true });
         const [got, want] = [await contents(scratch), await contents(join(folder, c, spec.finalAdapter))];
         rmSync(scratch, { recursive: true });
         expect([...got.tensors.keys()]).toEqual([...want.tensors.keys()]);
@@ -138,7 +138,7 @@ describe("golden adapter files", () => {
       expect(await logits()).toEqual(before);
     });
     const scratch = mkdtempSync(join(tmpdir(), "lowrank-"));
-    await saveAdapter(adapter, directory(scratch));
+    await saveAdapter(adapter, directory(scratch), { keepStart: true });
     const [got, wanted] = [await contents(scratch), await contents(where)];
     const bytes = readFileSync(join(scratch, "adapter_model.safetensors"));
     rmSync(scratch, { recursive: true });
