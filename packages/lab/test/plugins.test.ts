@@ -30,7 +30,7 @@ describe("a plugin", () => {
   });
 
   it.each([
-    ["export default 1;", "has no default export with tasks, metrics, methods, allocators, sinks, executors"],
+    ["export default 1;", "has no default export with tasks, rowTasks, metrics, methods, allocators, sinks, executors"],
     ["export const tasks = [];", "has no default export"],
     ["export default { taks: [] };", `its default export has "taks"; did you mean "tasks"?`],
     ["export default { metrics: 3 };", `"metrics" must be a list of records`],
