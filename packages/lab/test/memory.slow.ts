@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { metaModel, savePretrained } from "@lowrank/models";
 import { init, RandomStream } from "@lowrank/tensor";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { StudyOutcome } from "../src/study/run-study.ts";
+import type { StudyOutcome } from "../src/study/outcome.ts";
 
 const cli = fileURLToPath(new URL("../src/cli.ts", import.meta.url));
 const data = resolve(import.meta.dirname, "../../..", process.env["LOWRANK_DATA"] ?? "../shared/data");

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import type { ConfigForecast } from "../src/study/dry-run.ts";
-import type { StudyOutcome } from "../src/study/run-study.ts";
+import type { StudyOutcome } from "../src/study/outcome.ts";
 
 const cli = fileURLToPath(new URL("../src/cli.ts", import.meta.url));
 

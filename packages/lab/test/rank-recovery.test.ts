@@ -13,7 +13,8 @@ import { RunStore } from "../src/store/run-store.ts";
 import { planStudy } from "../src/study/plan-study.ts";
 import { rankPicture, summarizeRecovery } from "../src/study/rank-picture.ts";
 import { effectiveRanks, rankRecovery, spearman } from "../src/statistics/rank-recovery.ts";
-import { runStudy, type StudyOutcome } from "../src/study/run-study.ts";
+import type { StudyOutcome } from "../src/study/outcome.ts";
+import { runStudy } from "../src/study/run-study.ts";
 import { plantedRank, preparePlantedRank, type PlantedRankTask } from "../src/tasks/planted-rank.ts";
 
 const SMALL = [

@@ -6,7 +6,8 @@ import type { Device } from "@lowrank/tensor";
 import { loadStudy } from "../src/config/load.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { planStudy, type StudyRun } from "../src/study/plan-study.ts";
-import { runStudy, type StudyOutcome } from "../src/study/run-study.ts";
+import type { StudyOutcome } from "../src/study/outcome.ts";
+import { runStudy } from "../src/study/run-study.ts";
 import { writeToyData } from "./toy-data.ts";
 
 /** A folder with the tokenizer of a dozen words. */

@@ -12,7 +12,8 @@ import { InputError } from "../src/errors.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { planStudy, type StudyRun } from "../src/study/plan-study.ts";
 import { dryRun } from "../src/study/dry-run.ts";
-import { runStudy, type StudyOutcome } from "../src/study/run-study.ts";
+import type { StudyOutcome } from "../src/study/outcome.ts";
+import { runStudy } from "../src/study/run-study.ts";
 import { plantedUpdate, preparePlantedRank, type PlantedRankTask } from "../src/tasks/planted-rank.ts";
 import { writeToyData } from "./toy-data.ts";
 

@@ -1,0 +1,60 @@
+/** What a study has come to: `results.json`, `results.csv` and, where ranks were planted, `ranks.svg`. */
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { RunResult } from "../store/result.ts";
+import { indistinguishable, resultsCsv, summarize, type SummaryRow, type TwinRuns } from "../store/summary.ts";
+import { answers, type Answer } from "./answers.ts";
+import { rankPicture, summarizeRecovery, type RecoverySummary } from "./rank-picture.ts";
+
+export interface FailedRun {
+  readonly name: string;
+  readonly config: string;
+  readonly seed: number;
+  readonly message: string;
+  /** Folder with what the run left. */
+  readonly kept: string;
+}
+
+export interface StudyOutcome {
+  readonly study: string;
+  readonly results: readonly RunResult[];
+  readonly failures: readonly FailedRun[];
+  readonly summary: readonly SummaryRow[];
+  /** Configs whose predictions cannot be told apart; identical logits make the study fail. */
+  readonly indistinguishable: readonly TwinRuns[];
+  /** How well planted ranks were found, by config; empty where none were planted. */
+  readonly rankRecovery: readonly RecoverySummary[];
+  /** What the results say about the questions that the configs pose. */
+  readonly answers: readonly Answer[];
+}
+
+/** Writes the files anew and returns what is in them. */
+export function publishOutcome(
+  out: string,
+  study: string,
+  results: readonly RunResult[],
+  failures: readonly FailedRun[],
+): StudyOutcome {
+  const rankRecovery = summarizeRecovery(results);
+  const outcome: StudyOutcome = {
+    study,
+    results,
+    failures,
+    summary: summarize(results),
+    indistinguishable: indistinguishable(results),
+    rankRecovery,
+    answers: answers(results, rankRecovery),
+  };
+  mkdirSync(out, { recursive: true });
+  replace(join(out, "results.json"), `${JSON.stringify(outcome, null, 2)}\n`);
+  replace(join(out, "results.csv"), resultsCsv(results));
+  if (outcome.rankRecovery.length > 0) replace(join(out, "ranks.svg"), rankPicture(outcome.rankRecovery));
+  return outcome;
+}
+
+/** Readers see the old file or the new one, never half of either. */
+function replace(path: string, content: string): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, content);
+  renameSync(temporary, path);
+}
