@@ -41,6 +41,8 @@ export type CompileInputs = Record<string, HostTensor>;
 export interface CompiledInfo {
   /** Bytes of intermediates a run needs, known before it runs. */
   readonly arenaBytes: number;
+  /** Operations of the matrix products of a run, two for a multiplication and an addition (`plan/flops.ts`); 0 on the reference device. */
+  readonly flops: number;
   /** Bytes of the constants that a run reads; they stay on the device, shared with whatever else reads them. */
   readonly constantBytes: number;
   /** Milliseconds of the first call's preparation: tracing, scheduling, planning, generating code. */
@@ -54,12 +56,20 @@ export interface CompiledInfo {
   readonly dtypes: DTypeTrace;
 }
 
+/** The plan of one call. */
+export interface RanPlan extends Pick<CompiledInfo, "arenaBytes" | "flops"> {
+  /** The call traced, planned or made code before it ran: its time says little about the next. */
+  readonly fresh: boolean;
+}
+
 export interface Compiled<Out extends Record<string, Tensor>> {
   (inputs: CompileInputs): Promise<Out>;
   /** Traces and plans without running. */
   plan(inputs: Record<string, { readonly shape: readonly number[]; readonly dtype: DType }>): CompiledInfo;
   /** One entry per input signature seen. */
   info(): CompiledInfo[];
+  /** What the latest call ran, known once it has begun; undefined before the first. Costs nothing to ask. */
+  readonly ran: RanPlan | undefined;
   /** Receives kernel timings of every call while set. */
   onTimings: ((timings: StepTiming[]) => void) | undefined;
 }
@@ -153,11 +163,14 @@ export function compile<Out extends Record<string, Tensor>>(
       ]),
     );
     const key = keyOf(specs);
+    const known = captures.get(key);
     let captured = capture(key, specs);
     if (outgrown(captured.program.indexChecks, values)) {
       captured = capture(key, specs);
       invariant(!outgrown(captured.program.indexChecks, values), "a table was asked to grow and did not");
     }
+    const { arenaBytes, flops } = captured.planned;
+    call.ran = { arenaBytes, flops, fresh: captured !== known };
     const timings: StepTiming[] | undefined = call.onTimings === undefined ? undefined : [];
     const results = await device.launch(captured.planned, values, { timings });
     // a run may have ended before the device was closed; whoever still waited for it is told all the same
@@ -167,6 +180,7 @@ export function compile<Out extends Record<string, Tensor>>(
       captured.names.map((name, i) => [name, resultTensor(device, captured.program.outputs[i]!, results[i]!)]),
     ) as Out;
   };
+  call.ran = undefined as RanPlan | undefined;
   call.onTimings = undefined as ((timings: StepTiming[]) => void) | undefined;
   call.plan = (specs: Specs): CompiledInfo => {
     const key = keyOf(specs);
@@ -280,9 +294,10 @@ function sameLeaf({ leaf: a }: Node, { leaf: b }: Node): boolean {
 }
 
 function describe(signature: string, { planned, program, made }: Captured): CompiledInfo {
-  const { arenaBytes, kernels, steps } = planned;
+  const { arenaBytes, flops, kernels, steps } = planned;
   return {
     arenaBytes,
+    flops,
     constantBytes: program.constants.reduce((sum, { data }) => sum + data.byteLength, 0),
     compileMs: made.ms,
     kernels,

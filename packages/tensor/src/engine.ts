@@ -12,6 +12,8 @@ export interface Planned {
   readonly program: Program;
   /** Arena bytes a run needs; 0 on the reference engine. */
   readonly arenaBytes: number;
+  /** Operations of its matrix products (`plan/flops.ts`); 0 on the reference engine, which plans none. */
+  readonly flops: number;
   readonly kernels: number;
   readonly steps: number;
 }

@@ -5,7 +5,14 @@
 export { tolerateNonFinite } from "./anomaly.ts";
 export { grad, valueAndGrad, checkpoint } from "./autodiff.ts";
 export type { BackendInfo, MemoryInfo, StepTiming } from "./backends/backend.ts";
-export { compile, type Compiled, type CompiledInfo, type CompileInputs, type HostTensor } from "./compile.ts";
+export {
+  compile,
+  type Compiled,
+  type CompiledInfo,
+  type CompileInputs,
+  type HostTensor,
+  type RanPlan,
+} from "./compile.ts";
 export { Device } from "./device.ts";
 export { bytesOf, dtypes, isFloat, promote, viewAs, type DType, type TypedArray } from "./dtype.ts";
 export {

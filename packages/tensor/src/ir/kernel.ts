@@ -203,6 +203,8 @@ export interface NativeKernel {
   readonly key: string;
   /** Whatever the backend's code generator takes: `WgslKernel` on webgpu, `WasmEmitter` on wasm. */
   readonly code: unknown;
+  /** Operations of the matrix products in it (`plan/flops.ts`). Default: 0. */
+  readonly flops?: number;
 }
 
 export type Kernel = LoopKernel | GemmKernel | ScatterKernel | NativeKernel;

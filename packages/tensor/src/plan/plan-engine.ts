@@ -9,6 +9,7 @@ import { signatureOf } from "../graph/signature.ts";
 import type { Program } from "../graph/program.ts";
 import { formatShape, sizeOf } from "../shape.ts";
 import { buildPlan } from "./build-plan.ts";
+import { productFlops } from "./flops.ts";
 import type { Plan } from "./plan.ts";
 import { Recent } from "./recent.ts";
 
@@ -26,6 +27,7 @@ interface ResultBuffer {
 /** A plan and what runs it, shared by equal programs. */
 interface Entry {
   readonly plan: Plan;
+  readonly flops: number;
   executable: Executable | undefined;
   /** While the backend makes the executable: whoever else wants it waits for the same. */
   preparing: Promise<void> | undefined;
@@ -79,8 +81,9 @@ export class PlanEngine implements Engine {
 
   plan(program: Program): Planned {
     const entry = this.#entryOf(program);
-    const { arenaBytes, kernels, steps } = entry.plan;
-    const planned: EntryPlanned = { program, entry, arenaBytes, kernels: kernels.length, steps: steps.length };
+    const { plan, flops } = entry;
+    const { arenaBytes, kernels, steps } = plan;
+    const planned: EntryPlanned = { program, entry, arenaBytes, flops, kernels: kernels.length, steps: steps.length };
     return planned;
   }
 
@@ -90,7 +93,7 @@ export class PlanEngine implements Engine {
     if (known !== undefined) return known;
     const { target, templates = [] } = this.backend;
     const plan = buildPlan(program, { fusion: this.#options.fusion, target, templates });
-    const entry: Entry = { plan, executable: undefined, preparing: undefined };
+    const entry: Entry = { plan, flops: productFlops(plan), executable: undefined, preparing: undefined };
     if (key !== "") this.#plans.set(key, entry);
     return entry;
   }

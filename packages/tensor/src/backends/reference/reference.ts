@@ -52,7 +52,7 @@ export class ReferenceEngine implements Engine {
   }
 
   plan(program: Program): Planned {
-    return { program, arenaBytes: 0, kernels: 0, steps: program.nodes.length };
+    return { program, arenaBytes: 0, flops: 0, kernels: 0, steps: program.nodes.length };
   }
 
   prepare(): void {

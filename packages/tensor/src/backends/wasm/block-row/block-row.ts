@@ -42,9 +42,15 @@ export const blockRow: Template = {
     }));
     const label = `row · ${String(attrs["format"])}`;
     const key = `block row ${String(attrs["format"])} ${columns} ${outputs} ${sizes.bias}`;
-    return {
-      phases: [{ kernel: { kind: "native", label, key, args, code: emitter(form, sizes) }, args: [...args.keys()] }],
-    };
+    const kernel = {
+      kind: "native",
+      label,
+      key,
+      args,
+      code: emitter(form, sizes),
+      flops: 2 * columns * outputs,
+    } as const;
+    return { phases: [{ kernel, args: [...args.keys()] }] };
   },
 };
 
