@@ -5,10 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { init, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { resolvedConfigs } from "../src/config/cells.ts";
 import { loadStudy } from "../src/config/load.ts";
 import type { Study } from "../src/config/study.ts";
 import { parseBytes } from "../src/memory/budget.ts";
-import { configsOf, fitStudy, studyInWay } from "../src/memory/fit-study.ts";
+import { fitStudy, studyInWay } from "../src/memory/fit-study.ts";
 import { fittedRuns, type FittedOptions } from "../src/memory/fitted-runs.ts";
 import { StudyPeaks } from "../src/memory/peak.ts";
 import { planConfig } from "../src/memory/plan-config.ts";
@@ -17,6 +18,7 @@ import type { TaskData } from "../src/records/task.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { planStudy } from "../src/study/plan-study.ts";
 import { prepareTask } from "../src/tasks/prepare.ts";
+import { PreparedTasks } from "../src/tasks/prepared.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lowrank-memory-"));
 const environment = { dataFolder: "none", cacheFolder: join(folder, ".cache") };
@@ -42,7 +44,7 @@ beforeAll(async () => {
   const lora = "lora: {method: lora, r: 2, target: [query], dropout: 0.1}";
   study = await load(1, `${lora}, head: {method: head}`);
   deep = await load(6, lora);
-  data = await prepareTask(configsOf(study)[0]!, environment, device);
+  data = await prepareTask(resolvedConfigs(study)[0]!, environment, device);
 }, 120_000);
 afterAll(() => {
   device.close();
@@ -87,7 +89,7 @@ test.prop([
 });
 
 describe("a plan", () => {
-  const lora = (way: Way): ReturnType<typeof configsOf>[number] => configsOf(studyInWay(deep, way))[0]!;
+  const lora = (way: Way): ReturnType<typeof resolvedConfigs>[number] => resolvedConfigs(studyInWay(deep, way))[0]!;
 
   it("of a deep model is counted up from few layers", async () => {
     for (const way of [
@@ -119,7 +121,7 @@ describe("a plan", () => {
 
 describe("a study", () => {
   const peak = async (way: Way): Promise<number> =>
-    (await new StudyPeaks(configsOf(study), { data, device }, START).of(way)).bytes;
+    (await new StudyPeaks(resolvedConfigs(study), { data, device }, START).of(way)).bytes;
   const fit = (bytes: number): ReturnType<typeof fitStudy> =>
     fitStudy(study, { device, data, start: START, budget: { bytes, said: true } });
 
@@ -133,7 +135,7 @@ describe("a study", () => {
     const tight = await fit(1.11 * some);
     expect(tight.way).toEqual({ rows: 8, recompute: false });
     expect(tight.text).toMatch(/computed 8 at a time, their gradients added up, .*; as the study says it would be /);
-    const configs = configsOf(studyInWay(study, tight.way));
+    const configs = resolvedConfigs(studyInWay(study, tight.way));
     expect(
       configs.map(({ train, method }) => [train.batchSize, train.microBatch, method.gradientCheckpointing]),
     ).toEqual([
@@ -154,7 +156,7 @@ describe("a study", () => {
     const options = (memory?: number): FittedOptions => ({
       out,
       device,
-      environment,
+      data: new PreparedTasks(environment, device),
       memory,
       start: START,
       plan: (one) => planStudy(one, new RunStore(out), { environment, code: "test", device: "wasm", reuse: false }),
@@ -166,13 +168,13 @@ describe("a study", () => {
     expect(existsSync(join(folder, "free", "memory.json"))).toBe(true);
     expect(said).toEqual([]);
     const first = await fittedRuns(study, options(bytes));
-    expect(first.runs.map(({ config }) => config.train.microBatch)).toEqual([8, 8]);
-    expect(first.runs.map(({ id }) => id)).not.toEqual(free.runs.map(({ id }) => id));
+    expect(first.map(({ config }) => config.train.microBatch)).toEqual([8, 8]);
+    expect(first.map(({ id }) => id)).not.toEqual(free.map(({ id }) => id));
     const kept = JSON.parse(readFileSync(join(out, "memory.json"), "utf8"));
     expect(kept).toMatchObject({ memoryBytes: bytes, said: true, way: { rows: 8, recompute: false } });
     // another worker, or a resume: whatever is free then
     const again = await fittedRuns(study, options());
-    expect(again.runs.map(({ id }) => id)).toEqual(first.runs.map(({ id }) => id));
+    expect(again.map(({ id }) => id)).toEqual(first.map(({ id }) => id));
     expect(said.at(-1)).toBe(`${kept.text} (memory.json)`);
     await expect(fittedRuns(study, options(2 * bytes))).rejects.toThrow(/^--memory: the study in .* was begun for /);
     writeFileSync(join(out, "memory.json"), JSON.stringify({ ...kept, way: { rows: 0, recompute: false } }));

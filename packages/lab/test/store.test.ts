@@ -324,8 +324,8 @@ describe("the summary", () => {
   });
 
   it("finds configs whose predictions cannot be told apart, within a seed only", () => {
-    const same = { predictions: { sha256: "x", labelsSha256: "y" } };
-    const labels = { predictions: { sha256: "z", labelsSha256: "y" } };
+    const same = { steps: 50, predictions: { sha256: "x", labelsSha256: "y" } };
+    const labels = { steps: 50, predictions: { sha256: "z", labelsSha256: "y" } };
     expect(
       indistinguishable([
         result("a", 1, 0.9, same),
@@ -338,6 +338,15 @@ describe("the summary", () => {
       { seed: 1, configs: ["a", "c"], identical: "labels" },
       { seed: 1, configs: ["b", "c"], identical: "labels" },
     ]);
+    // equal decisions of a few steps say nothing, equal logits of any number do
+    const short = { steps: 49 };
+    expect(
+      indistinguishable([
+        result("a", 1, 0.9, { ...same, ...short }),
+        result("b", 1, 0.9, { ...same, ...short }),
+        result("c", 1, 0.9, { ...labels, ...short }),
+      ]),
+    ).toEqual([{ seed: 1, configs: ["a", "b"], identical: "logits" }]);
   });
 });
 

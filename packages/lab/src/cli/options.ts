@@ -45,6 +45,15 @@ export function parseSeeds(value: string): number[] {
   return value.split(",").map((part) => wholeNumber("--seeds", part.trim(), 0));
 }
 
+/** Names for `option`: `b-fp,b-ada`. */
+export function parseNames(option: string): (value: string) => string[] {
+  return (value) => {
+    const names = value.split(",").map((part) => part.trim());
+    if (names.includes("")) throw new InputError(`${option} ${cut(value)}: expected names, such as b-fp,b-ada`);
+    return names;
+  };
+}
+
 /** One seed for `option`. */
 export function parseSeed(option: string): (value: string) => number {
   return (value) => wholeNumber(option, value, 0);

@@ -19,6 +19,7 @@ import {
   deviceOptions,
   DEVICES,
   parseChoice,
+  parseNames,
   parsePath,
   parsePositive,
   parseSeeds,
@@ -79,6 +80,8 @@ function addRun(program: Command, exit: Exit): void {
       "what the process may take, such as 700MB or 2GB: batches are computed in as many parts as that needs (default: what is free)",
       parseBytes("--memory"),
     )
+    .option("--configs <list>", "configs to run, for example b-fp,b-ada (default: all)", parseNames("--configs"))
+    .option("--tasks <list>", "tasks to run, in a study of several (default: all)", parseNames("--tasks"))
     .option("--seeds <list>", "seeds to run, for example 13,42", parseSeeds)
     .option("--set <key=value>", "change one key of the study; may be repeated", collect)
     .option(
@@ -104,6 +107,7 @@ The exit code is 0 if every run ended well, 1 if one failed, 2 for what you can 
 
 Examples:
   lowrank run demo --out runs/demo
+  lowrank run demo --configs b-fp,b-ada --out runs/demo
   lowrank run planted-rank --seeds 13,42 --set configs.lora.r=4
   lowrank run sst2 --data DIR --base checkpoints/small --dry-run
   lowrank run my-study.yaml --out runs/mine --json --quiet

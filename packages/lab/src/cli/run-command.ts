@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { printable } from "@lowrank/tensor";
 import { baseWord } from "../bases/found.ts";
 import { loadStudy } from "../config/load.ts";
+import { tasksOf } from "../config/cells.ts";
 import type { Study } from "../config/study.ts";
 import { dataFolder } from "../data/location.ts";
 import { InputError } from "../errors.ts";
@@ -15,6 +16,7 @@ import { RunStore } from "../store/run-store.ts";
 import { summaryTable } from "../store/summary.ts";
 import { dryRun } from "../study/dry-run.ts";
 import { answerLines } from "../study/answers.ts";
+import { PreparedTasks } from "../tasks/prepared.ts";
 import { tasks } from "../tasks/registry.ts";
 import { planStudy } from "../study/plan-study.ts";
 import { runStudy } from "../study/run-study.ts";
@@ -32,6 +34,8 @@ export interface RunOptions {
   readonly base?: string;
   readonly revision?: string;
   readonly memory?: number;
+  readonly configs?: string[];
+  readonly tasks?: string[];
   readonly seeds?: number[];
   readonly set?: string[];
   readonly device: DeviceChoice;
@@ -69,17 +73,17 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
   const code = codeVersion(plugins);
   const device = await openDevice(options);
   try {
-    const planning = { environment, code, device: device.name, reuse: options.reuse ?? false };
-    const { runs, data } = await fittedRuns(study, {
+    const planning = { environment, code, device: device.name, reuse: options.reuse ?? false, part: options };
+    const data = new PreparedTasks(environment, device);
+    const runs = await fittedRuns(study, {
       out,
       device,
-      environment,
+      data,
       memory: options.memory,
       plan: (one) => planStudy(one, store, planning),
       say,
       keep: options.dryRun !== true,
     });
-    const known = data === undefined ? {} : { data };
     if (options.dryRun === true) {
       const report = await dryRun(runs, environment, device, data);
       process.stdout.write(options.json === true ? `${JSON.stringify(report.data, null, 2)}\n` : `${report.text}\n`);
@@ -93,7 +97,7 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
         environment,
         machine: captureEnvironment(code, device.info(), options.threads ?? null),
         device,
-        ...known,
+        data,
         progress: progressMode(options.quiet ?? false),
         executor,
         sinks: guests,
@@ -131,9 +135,10 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
 }
 
 /** Options that this study or the other options leave without effect. */
-function refuseUnused({ task }: Study, options: RunOptions): void {
-  if (options.data !== undefined && !tasks.get(task.name).readsFiles)
-    throw new InputError(`--data: the task ${task.name} makes its data and reads none; leave it out`);
+function refuseUnused(study: Study, options: RunOptions): void {
+  const names = tasksOf(study).map(({ task }) => task.name);
+  if (options.data !== undefined && !names.some((name) => tasks.get(name).readsFiles))
+    throw new InputError(`--data: the task ${names[0]} makes its data and reads none; leave it out`);
   if (options.dryRun === true && (options.sink !== undefined || options.executor !== undefined))
     throw new InputError("--dry-run makes no runs that --sink or --executor could be for; leave them out");
   if (options.dryRun === true && options.detectAnomaly === true)

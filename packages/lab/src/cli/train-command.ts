@@ -28,7 +28,7 @@ import { runStudy } from "../study/run-study.ts";
 import { sweepRates, type Sweep } from "../study/sweep.ts";
 import { columnsOf, trainDocument, type TrainWords } from "../study/train-document.ts";
 import { guessTask } from "../tasks/guess.ts";
-import { prepareTask } from "../tasks/prepare.ts";
+import { PreparedTasks } from "../tasks/prepared.ts";
 import { formatBytes, formatCount, formatDuration } from "../text/format.ts";
 import { progressMode } from "../text/progress.ts";
 import { renderTable } from "../text/table.ts";
@@ -80,16 +80,16 @@ export async function trainCommand(options: TrainCommandOptions): Promise<number
       planStudy(of, store, { environment, code, device: device.name, reuse: false });
     const plain = await study();
     const [asked] = (await plan(plain)) as [StudyRun];
-    const data = await prepareTask(asked.config, environment, device);
+    const prepared = new PreparedTasks(environment, device);
+    const data = await prepared.of(asked.config);
     const start = startMemory(device);
-    // said once, above
-    const fitting = { device, environment: { ...environment, say: undefined }, start };
+    const fitting = { device, data: prepared, start };
     const fitted = async (keep: boolean): Promise<StudyRun> => {
       const { memory } = options;
-      return (await fittedRuns(await study(more), { ...fitting, out, memory, plan, say, keep })).runs[0]!;
+      return (await fittedRuns(await study(more), { ...fitting, out, memory, plan, say, keep }))[0]!;
     };
     const forecast = async (run: StudyRun): Promise<ConfigForecast> =>
-      (await dryRun([run], environment, device, data)).data[0]!;
+      (await dryRun([run], environment, device, prepared)).data[0]!;
 
     const chosen: { storage?: StorageChoice; sweep?: Sweep } = {};
     const more: { storage?: string; lr?: number } = {};
@@ -115,7 +115,7 @@ export async function trainCommand(options: TrainCommandOptions): Promise<number
     }
     const run = await fitted(options.dryRun !== true);
     if (options.dryRun === true) {
-      const report = await dryRun([run], environment, device, data);
+      const report = await dryRun([run], environment, device, prepared);
       process.stdout.write(options.json === true ? `${JSON.stringify(report.data, null, 2)}\n` : `${report.text}\n`);
       return EXIT_OK;
     }
@@ -126,7 +126,7 @@ export async function trainCommand(options: TrainCommandOptions): Promise<number
         out,
         store,
         environment,
-        data,
+        data: prepared,
         machine: captureEnvironment(code, device.info(), options.threads ?? null),
         device,
         progress: progressMode(options.quiet ?? false),

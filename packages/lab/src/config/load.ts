@@ -9,13 +9,16 @@ import { PRESETS } from "./presets.ts";
 import { metrics } from "../metrics/registry.ts";
 import { tasks } from "../tasks/registry.ts";
 import { headNames } from "../bases/plan.ts";
-import { isQuantized, TABLES } from "../bases/storage.ts";
+import { isQuantized } from "../bases/storage.ts";
 import { methods } from "../methods/registry.ts";
+import { defined, resolveConfig, tasksOf } from "./cells.ts";
 import { studySchema } from "./schema.ts";
-import { optimizerTrouble, TRAIN_DEFAULTS, withoutUsual } from "./train.ts";
-import type { MethodConfig, ResolvedConfig, Study, TrainOptions } from "./study.ts";
+import { optimizerTrouble } from "./train.ts";
+import type { Study, TaskOptions, TrainOptions } from "./study.ts";
 import { validate } from "./validate.ts";
 import { parseYaml, readYamlFile } from "./yaml.ts";
+
+export { plannedRuns, resolveConfig, type PlannedRun } from "./cells.ts";
 
 export interface StudyOptions {
   /** `key=value` assignments, applied before validation. */
@@ -26,11 +29,6 @@ export interface StudyOptions {
 }
 
 const OVERRIDES = ["seeds", "base", "revision"] as const;
-
-export interface PlannedRun {
-  readonly config: ResolvedConfig;
-  readonly seed: number;
-}
 
 /** The study in a YAML file, or the preset of that name. The config of its base is read, since some defaults are named after its modules. */
 export async function loadStudy(nameOrFile: string, options: StudyOptions = {}): Promise<Study> {
@@ -53,14 +51,16 @@ export async function studyOf(raw: unknown, source: string, options: StudyOption
   return study;
 }
 
-/** Modules of the head that the study's task trains, told before the study is known to be one: some defaults are named after them. */
+/** Modules of the head that the study's tasks train, told before the study is known to be one: some defaults are named after them. */
 async function headOfStudy({
   task,
+  tasks: several,
   base,
   revision,
   model,
 }: Readonly<Record<string, unknown>>): Promise<readonly string[]> {
-  const name = (task as { name?: unknown } | null | undefined)?.name;
+  const first = task ?? Object.values((several as object | null | undefined) ?? {})[0];
+  const name = (first as { name?: unknown } | null | undefined)?.name;
   const kind = typeof name === "string" && tasks.has(name) ? tasks.get(name).kind : "SEQ_CLS";
   const family = (model as { family?: unknown } | null | undefined)?.family;
   const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
@@ -95,11 +95,11 @@ function check(study: Study, source: string): void {
   }
   if (study.revision !== undefined && study.base === undefined)
     throw new InputError(`${source}: "revision" is of a base at the hub, and there is no "base"; leave it out`);
-  checkTask(study, source);
-  const runs = study.seeds.length * Object.keys(study.configs).length;
+  checkTasks(study, source);
+  const runs = study.seeds.length * tasksOf(study).length * Object.keys(study.configs).length;
   if (runs > MOST_RUNS)
     throw new InputError(
-      `${source}: ${runs} runs (seeds times configs) are more than the ${MOST_RUNS} that a study may have`,
+      `${source}: ${runs} runs (seeds times tasks times configs) are more than the ${MOST_RUNS} that a study may have`,
     );
   for (const [name, config] of Object.entries(study.configs)) {
     const wrong = methods.get(config.method).check?.(config, `configs.${name}`);
@@ -122,8 +122,9 @@ function check(study: Study, source: string): void {
 }
 
 /** What evaluations of a study can be compared by. */
-function comparable({ task, metrics: asked }: Study): readonly string[] {
-  return [...(asked ?? tasks.get(task.name).metrics), "loss"];
+function comparable(study: Study): readonly string[] {
+  const [first, ...rest] = tasksOf(study).map(({ task }) => study.metrics ?? tasks.get(task.name).metrics);
+  return [...first!.filter((name) => rest.every((other) => other.includes(name))), "loss"];
 }
 
 /** What a resolved `train` cannot mean. @param said what a person wrote of it */
@@ -143,8 +144,23 @@ function trainTrouble(train: TrainOptions, known: readonly string[], said: objec
     : trouble;
 }
 
+/** One task or several, and all of one head: what is left out of a config is named after it. */
+function checkTasks(study: Study, source: string): void {
+  const all = tasksOf(study);
+  if (study.task !== undefined && study.tasks !== undefined)
+    throw new InputError(`${source}: "task" and "tasks" exclude one another; put the task among the others, by a name`);
+  if (all.length === 0) throw new InputError(`${source}: "task" is missing; one is needed, or several under "tasks"`);
+  const kind = ({ task }: (typeof all)[number]): string => tasks.get(task.name).kind;
+  const other = all.find((one) => kind(one) !== kind(all[0]!));
+  if (other !== undefined)
+    throw new InputError(
+      `${source}: tasks ${all[0]!.label} (${kind(all[0]!)}) and ${other.label} (${kind(other)}) need models of different heads; make it two studies`,
+    );
+  for (const { task } of all) checkTask(task, study, source);
+}
+
 /** What the task says of the rest of the study, and the metrics that are asked for. */
-function checkTask({ task: options, base, revision, model, metrics: asked = [] }: Study, source: string): void {
+function checkTask(options: TaskOptions, { base, revision, model, metrics: asked = [] }: Study, source: string): void {
   const task = tasks.get(options.name);
   const wrong = task.check?.(options, { base: base ?? null, revision, model: model ?? null });
   if (wrong !== undefined) throw new InputError(`${source}: ${wrong}`);
@@ -157,42 +173,4 @@ function checkTask({ task: options, base, revision, model, metrics: asked = [] }
         `${source}: the metric ${name} counts ${items}, and the task ${task.name} has ${task.items}`,
       );
   }
-}
-
-/** Configs × seeds, seed-major: after the first seed every config has one result. */
-export function plannedRuns(study: Study): PlannedRun[] {
-  return study.seeds.flatMap((seed) =>
-    Object.keys(study.configs).map((name) => ({ config: resolveConfig(study, name), seed })),
-  );
-}
-
-/** Config `name` with the study's and the built-in defaults filled in. */
-export function resolveConfig(study: Study, name: string): ResolvedConfig {
-  const method = study.configs[name]!;
-  const train: TrainOptions = withoutUsual({ ...TRAIN_DEFAULTS, ...defined(study.train), ...defined(method.train) });
-  return {
-    name,
-    task: study.task,
-    base: study.base ?? null,
-    ...(study.revision === undefined ? {} : { revision: study.revision }),
-    model: study.model ?? null,
-    ...(study.metrics === undefined ? {} : { metrics: study.metrics }),
-    method: { ...withoutUsualMethod(method), train: {} },
-    train,
-  };
-}
-
-/** What a key of every method means where it is left out; said, it is the same run. */
-const USUAL_METHOD: Readonly<Record<string, unknown>> = { embeddings: TABLES };
-
-function withoutUsualMethod(method: MethodConfig): MethodConfig {
-  return Object.fromEntries(
-    Object.entries(method).filter(([key, value]) => value !== undefined && USUAL_METHOD[key] !== value),
-  ) as never;
-}
-
-function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };
 }

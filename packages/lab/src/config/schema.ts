@@ -25,18 +25,27 @@ function oneOf<T>(key: string, schemas: readonly z.ZodObject[]): z.ZodType<T> {
   return z.discriminatedUnion(key, [first!, ...rest] as never) as never;
 }
 
+/** Names of configs and tasks, which are parts of names of files. */
+const LABEL = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
+const LABEL_WORDS = "use letters, digits, _ and -";
+
 /** Made when it is needed: plugins add records, and some defaults are the base's. */
 export function studySchema(facts: MethodFacts): z.ZodType<Study> {
   const method = oneOf<MethodConfig>(
     "method",
     methods.all.map(({ schema }) => schema(facts)),
   );
+  const task = oneOf<TaskOptions>(
+    "name",
+    tasks.all.map(({ schema }) => schema),
+  );
   return z.strictObject({
     name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, "use lower-case letters, digits and hyphens"),
-    task: oneOf<TaskOptions>(
-      "name",
-      tasks.all.map(({ schema }) => schema),
-    ),
+    task: task.optional(),
+    tasks: z
+      .record(z.string().regex(LABEL, LABEL_WORDS), task)
+      .refine((of) => Object.keys(of).length > 0, "at least one task is needed")
+      .optional(),
     metrics: z
       .array(z.enum(metrics.names as [string, ...string[]]))
       .min(1)
@@ -47,7 +56,7 @@ export function studySchema(facts: MethodFacts): z.ZodType<Study> {
     seeds: z.array(seed).min(1).max(1000),
     train: trainOverrides.default({}),
     configs: z
-      .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]*$/, "use letters, digits, _ and -"), method)
+      .record(z.string().regex(LABEL, LABEL_WORDS), method)
       .refine((configs) => Object.keys(configs).length > 0, "at least one config is needed"),
   });
 }

@@ -103,7 +103,10 @@ export interface TaskOptions {
 
 export interface Study {
   readonly name: string;
-  readonly task: TaskOptions;
+  /** Of a study with one task; one with several has `tasks`. */
+  readonly task?: TaskOptions | undefined;
+  /** Tasks by the name that runs, tables and `--tasks` call them by. */
+  readonly tasks?: Readonly<Record<string, TaskOptions>> | undefined;
   /** Metrics by name; absent: the task's own. */
   readonly metrics?: readonly string[] | undefined;
   /** A checkpoint as `fromPretrained` takes it: a folder, a file, a URL, a model of the hub. */
@@ -119,7 +122,9 @@ export interface Study {
 /** One cell of a study: everything that decides its numbers, with all defaults filled in. */
 export interface ResolvedConfig {
   readonly name: string;
-  readonly task: Study["task"];
+  readonly task: TaskOptions;
+  /** What the study calls the task, where it has several. */
+  readonly taskLabel?: string;
   readonly base: string | null;
   /** Of a model of the hub, where the study says one. */
   readonly revision?: string;

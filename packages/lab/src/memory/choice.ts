@@ -40,8 +40,8 @@ const schema: z.ZodType<MemoryChoice> = z.strictObject({
 });
 
 /** What decides how much memory a study's runs take. */
-export function studyKey({ task, base, revision, model, train, configs }: Study, device: string): string {
-  return canonicalHash({ task, base, revision, model, train, configs, device });
+export function studyKey({ task, tasks, base, revision, model, train, configs }: Study, device: string): string {
+  return canonicalHash({ task, tasks, base, revision, model, train, configs, device });
 }
 
 /**

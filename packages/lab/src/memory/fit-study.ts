@@ -5,7 +5,7 @@
 import type { Device } from "@lowrank/tensor";
 import { planOf, shapeModel } from "../bases/plan.ts";
 import { shapeOf } from "../bases/shape.ts";
-import { resolveConfig } from "../config/load.ts";
+import { resolveConfig, resolvedConfigs } from "../config/cells.ts";
 import type { MethodConfig, ResolvedConfig, Storage, Study } from "../config/study.ts";
 import { InputError } from "../errors.ts";
 import type { TaskData } from "../records/task.ts";
@@ -25,11 +25,6 @@ export interface Fitted {
   readonly peakBytes: number | null;
   /** One line for people; nothing where nothing had to be planned. */
   readonly text: string | undefined;
-}
-
-/** The configs of a study with all defaults filled in. */
-export function configsOf(study: Study): ResolvedConfig[] {
-  return Object.keys(study.configs).map((name) => resolveConfig(study, name));
 }
 
 /** The study whose configs compute in that way. */
@@ -52,7 +47,7 @@ export function studyInWay(study: Study, way: Way | null): Study {
 
 /** Whether it needs no planning to see that the study fits. */
 export async function plainlyFits(study: Study, budget: MemoryBudget, device: Pick<Device, "name">): Promise<boolean> {
-  for (const config of configsOf(study)) {
+  for (const config of resolvedConfigs(study)) {
     const task = taskOf(config);
     const least = task.least(config.task);
     const model = shapeModel(await planOf(config, task.kind, least));
@@ -77,6 +72,7 @@ const LONGEST = 512;
 export interface FitContext {
   readonly device: Device;
   readonly budget: MemoryBudget;
+  /** Of the study's task, which is one. */
   readonly data: TaskData;
   /** What the process has taken without any run. Default: what it has taken now. */
   readonly start?: StartMemory | undefined;
@@ -92,7 +88,7 @@ export async function fitStudy(
   study: Study,
   { device, budget, data, whole, start = startMemory(device) }: FitContext,
 ): Promise<Fitted> {
-  const configs = configsOf(study);
+  const configs = resolvedConfigs(study);
   const context = { device, data, ...(whole === undefined ? {} : { whole }) };
   const peaks = new StudyPeaks(configs, context, start);
   const within = ({ bytes, addressable }: StudyPeak): boolean => addressable && MARGIN * bytes <= budget.bytes;

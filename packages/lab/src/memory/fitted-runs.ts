@@ -1,19 +1,20 @@
 /** The runs of a study in the way that fits: read from its folder, or chosen now. */
 import { LowrankError, type Device } from "@lowrank/tensor";
+import { resolvedConfigs, tasksOf, type StudyTask } from "../config/cells.ts";
 import type { Study } from "../config/study.ts";
 import { InputError } from "../errors.ts";
-import type { TaskData, TaskEnvironment } from "../records/task.ts";
 import type { StartMemory } from "../study/peak-rss.ts";
 import type { StudyRun } from "../study/plan-study.ts";
-import { prepareTask } from "../tasks/prepare.ts";
+import type { PreparedTasks } from "../tasks/prepared.ts";
 import { budgetOf, type MemoryBudget } from "./budget.ts";
 import { readChoice, studyKey, writeChoice, type MemoryChoice } from "./choice.ts";
-import { configsOf, fitStudy, plainlyFits, studyInWay, type Fitted } from "./fit-study.ts";
+import { fitStudy, plainlyFits, studyInWay, type Fitted } from "./fit-study.ts";
 
 export interface FittedOptions {
   readonly out: string;
   readonly device: Device;
-  readonly environment: TaskEnvironment;
+  /** Data of its tasks, which is read where it has to be planned for. */
+  readonly data: PreparedTasks;
   /** Bytes of `--memory`; absent: what is free. */
   readonly memory?: number | undefined;
   /** What the process has taken without any run. Default: what it has taken when something is planned. */
@@ -26,26 +27,19 @@ export interface FittedOptions {
   readonly keep: boolean;
 }
 
-export interface FittedRuns {
-  readonly runs: readonly StudyRun[];
-  /** Where it had to be read for the choice. */
-  readonly data?: TaskData;
-}
-
 /** @throws InputError where nothing fits, or the folder's study was begun for another size */
-export async function fittedRuns(study: Study, options: FittedOptions): Promise<FittedRuns> {
+export async function fittedRuns(study: Study, options: FittedOptions): Promise<readonly StudyRun[]> {
   const { out, device, memory, plan, say, keep } = options;
   const key = studyKey(study, device.name);
   const before = readChoice(out, key, memory);
   const runs = await plan(studyInWay(study, before?.way ?? null));
   if (before !== undefined) {
     if (before.way !== null) say(`${before.text} (memory.json)`);
-    return { runs };
+    return runs;
   }
   const budget = budgetOf(device, memory);
-  if (budget === undefined || runs.every((run) => run.done !== undefined)) return { runs };
-  const { data, fitted } = await choose(study, budget, options);
-  const { way, peakBytes, text = "" } = fitted;
+  if (budget === undefined || runs.every((run) => run.done !== undefined)) return runs;
+  const { way, peakBytes, text = "" } = await choose(study, budget, options);
   if (text !== "" && (way !== null || memory !== undefined)) say(text);
   const made: MemoryChoice = {
     version: 1,
@@ -57,28 +51,47 @@ export async function fittedRuns(study: Study, options: FittedOptions): Promise<
     text,
   };
   const choice = keep ? writeChoice(out, made) : made;
-  return {
-    runs: choice.way === null ? runs : await plan(studyInWay(study, choice.way)),
-    ...(data === undefined ? {} : { data }),
-  };
+  return choice.way === null ? runs : plan(studyInWay(study, choice.way));
 }
 
 const AS_IT_IS: Fitted = { way: null, peakBytes: null, text: undefined };
 
 /** The way in which a study fits, planned where that is not plain. @throws InputError where nothing fits */
-export async function choose(
+export async function choose(study: Study, budget: MemoryBudget, context: ChoiceContext): Promise<Fitted> {
+  if (!budget.said && (await plainlyFits(study, budget, context.device))) return AS_IT_IS;
+  const fitted: { readonly task: StudyTask; readonly of: Fitted }[] = [];
+  for (const task of tasksOf(study)) fitted.push({ task, of: await chooseForTask(study, task, budget, context) });
+  if (fitted.length === 1) return fitted[0]!.of;
+  // fewer rows fit where more do, and layers that are computed again take no more than those that are not
+  const ways = fitted.flatMap(({ of }) => of.way ?? []);
+  const peaks = fitted.flatMap(({ of }) => of.peakBytes ?? []);
+  const texts = fitted.flatMap(({ task, of }) => (of.text === undefined ? [] : `task ${task.label}: ${of.text}`));
+  return {
+    way:
+      ways.length === 0
+        ? null
+        : { rows: Math.min(...ways.map(({ rows }) => rows)), recompute: ways.some(({ recompute }) => recompute) },
+    peakBytes: peaks.length === 0 ? null : Math.max(...peaks),
+    text: texts.length === 0 ? undefined : texts.join("; "),
+  };
+}
+
+type ChoiceContext = Pick<FittedOptions, "device" | "data" | "start">;
+
+async function chooseForTask(
   study: Study,
+  { label, task }: StudyTask,
   budget: MemoryBudget,
-  { device, environment, start }: Pick<FittedOptions, "device" | "environment" | "start">,
-): Promise<{ readonly data?: TaskData; readonly fitted: Fitted }> {
-  if (!budget.said && (await plainlyFits(study, budget, device))) return { fitted: AS_IT_IS };
-  const data = await prepareTask(configsOf(study)[0]!, environment, device);
+  { device, data: prepared, start }: ChoiceContext,
+): Promise<Fitted> {
+  const alone = label === undefined ? study : { ...study, task: undefined, tasks: { [label]: task } };
+  const data = await prepared.of(resolvedConfigs(alone)[0]!);
   try {
-    return { data, fitted: await fitStudy(study, { device, budget, data, start }) };
+    return await fitStudy(alone, { device, budget, data, start });
   } catch (error) {
     // a device without plans, and methods that look at values before they train
     if (!(error instanceof LowrankError) || (error.code !== "DeviceError" && error.code !== "ConfigError")) throw error;
     if (budget.said) throw new InputError(`--memory: the study cannot be planned: ${error.message}`, { cause: error });
-    return { data, fitted: AS_IT_IS };
+    return AS_IT_IS;
   }
 }

@@ -33,9 +33,10 @@ export function studyCellId(identity: Omit<RunIdentity, "code">): string {
   return canonicalHash({ seed, data, device, config: comparable(config) });
 }
 
-/** `<config>-s<seed>-<first 8 of the id>`. */
-export function runName(identity: Pick<RunIdentity, "config" | "seed">, id: string): string {
-  return `${identity.config.name}-s${identity.seed}-${id.slice(0, 8)}`;
+/** `<config>-s<seed>-<first 8 of the id>`, with the task after the config in a study of several. */
+export function runName({ config, seed }: Pick<RunIdentity, "config" | "seed">, id: string): string {
+  const cell = [config.name, config.taskLabel].filter((part) => part !== undefined).join("-");
+  return `${cell}-s${seed}-${id.slice(0, 8)}`;
 }
 
 /** The base and files by content instead of by path, and what is ordered, such as patterns, as lists. */

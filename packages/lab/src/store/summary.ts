@@ -3,6 +3,7 @@ import { stringify } from "csv-stringify/sync";
 import { metricNamed, metricNames, metricOf, metricScale } from "../metrics/of-evaluation.ts";
 import { formatBytes, formatCount, formatDuration } from "../text/format.ts";
 import { renderTable } from "../text/table.ts";
+import { byTask, taskLabel } from "./by-task.ts";
 import type { RunResult } from "./result.ts";
 
 export interface Spread {
@@ -14,6 +15,8 @@ export interface Spread {
 
 export interface SummaryRow {
   readonly config: string;
+  /** In a study of several tasks. */
+  readonly task?: string;
   readonly method: string;
   readonly seeds: readonly number[];
   readonly loss: Spread;
@@ -28,6 +31,7 @@ export interface SummaryRow {
 
 const COMMON: ReadonlySet<string> = new Set([
   "config",
+  "task",
   "method",
   "seeds",
   "loss",
@@ -46,8 +50,14 @@ export function spread(values: readonly number[]): Spread {
   return { mean, sd: n < 2 ? null : Math.sqrt(squares / (n - 1)), n };
 }
 
-/** One row per config, in the order in which configs first appear. */
+/** One row per config, in the order in which configs first appear; task by task where there are several. */
 export function summarize(results: readonly RunResult[]): SummaryRow[] {
+  return byTask(results).flatMap(({ task, results: of }) =>
+    rowsOf(of).map((row) => ({ ...row, ...(task === undefined ? {} : { task }) })),
+  );
+}
+
+function rowsOf(results: readonly RunResult[]): SummaryRow[] {
   const configs = [...new Set(results.map((result) => result.config))];
   return configs.map((config) => {
     const runs = results.filter((result) => result.config === config);
@@ -77,8 +87,10 @@ function scaled({ mean, sd }: Spread, scale: number): string {
 /** Table for people: mean ± sample standard deviation over seeds of the final evaluation. */
 export function summaryTable(rows: readonly SummaryRow[]): string {
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((key) => !COMMON.has(key));
+  const several = rows.some(({ task }) => task !== undefined);
   return renderTable(
     [
+      ...(several ? [{ title: "task" }] : []),
       { title: "config" },
       { title: "n", align: "right" },
       ...names.map((name) => {
@@ -92,6 +104,7 @@ export function summaryTable(rows: readonly SummaryRow[]): string {
       { title: "memory", align: "right" },
     ],
     rows.map((row) => [
+      ...(several ? [row.task ?? ""] : []),
       row.config,
       String(row.seeds.length),
       ...names.map((name) => (row[name] === undefined ? "" : scaled(row[name] as Spread, metricScale(name)))),
@@ -109,7 +122,7 @@ export function resultsCsv(results: readonly RunResult[]): string {
   const names = [...new Set(results.flatMap((run) => metricNames(run.final)))];
   const rows = results.map((run) => ({
     study: run.study,
-    task: run.task,
+    task: taskLabel(run) ?? run.task,
     config: run.config,
     method: run.method,
     seed: run.seed,
@@ -140,15 +153,21 @@ export interface TwinRuns {
   readonly identical: "logits" | "labels";
 }
 
+/**
+ * Steps from which equal decisions say something. Before, configurations commonly decide alike, as the head that they all began with still
+ * does (all rows one class); equal logits say at any length that a switch did nothing.
+ */
+const MEANT_STEPS = 50;
+
 /** Pairs of different configs of one seed whose predictions cannot be told apart. */
 export function indistinguishable(results: readonly RunResult[]): TwinRuns[] {
   const twins: TwinRuns[] = [];
   results.forEach((a, i) => {
     for (const b of results.slice(i + 1)) {
-      if (a.seed !== b.seed || a.config === b.config || a.task !== b.task) continue;
+      if (a.seed !== b.seed || a.config === b.config || a.task !== b.task || taskLabel(a) !== taskLabel(b)) continue;
       const configs: [string, string] = [a.config, b.config];
       if (a.predictions.sha256 === b.predictions.sha256) twins.push({ seed: a.seed, configs, identical: "logits" });
-      else if (a.predictions.labelsSha256 === b.predictions.labelsSha256)
+      else if (Math.min(a.steps, b.steps) >= MEANT_STEPS && a.predictions.labelsSha256 === b.predictions.labelsSha256)
         twins.push({ seed: a.seed, configs, identical: "labels" });
     }
   });

@@ -3,6 +3,7 @@
  * correction over the pairs that the question compares; a claim of no difference needs the 90 % interval within ± 1 point. All else is not
  * decidable with this many seeds, and is said so.
  */
+import { byTask } from "../store/by-task.ts";
 import type { RunResult } from "../store/result.ts";
 import { holm, LEAST_PAIRS, pairedDifference, type PairedDifference } from "../statistics/paired.ts";
 import { spread } from "../store/summary.ts";
@@ -26,9 +27,13 @@ const FOUND = 0.5;
 const QUANTizED: ReadonlySet<string> = new Set(["nf4", "fp4", "int8"]);
 const LISTED = 3;
 
-/** Questions that these results can be asked; none where there is nothing to compare. */
+/** Questions that these results can be asked, of each task by itself; none where there is nothing to compare. */
 export function answers(results: readonly RunResult[], recovery: readonly RecoverySummary[]): Answer[] {
-  return [...fourBits(results), ...ranksFound(recovery), ...anyDifference(results)];
+  return byTask(results).flatMap(({ task, results: of }) =>
+    [...fourBits(of), ...ranksFound(recovery.filter((row) => row.task === task)), ...anyDifference(of)].map((answer) =>
+      task === undefined ? answer : { ...answer, question: `${task}: ${answer.question}` },
+    ),
+  );
 }
 
 interface Pair {

@@ -7,7 +7,8 @@ import type { Batch } from "../data/examples.ts";
 import type { TaskData, TaskEnvironment } from "../records/task.ts";
 import type { ParameterCounts, ModuleRow } from "../store/result.ts";
 import { methods } from "../methods/registry.ts";
-import { metricsOf, prepareTask, taskOf } from "../tasks/prepare.ts";
+import { metricsOf, taskOf } from "../tasks/prepare.ts";
+import { PreparedTasks } from "../tasks/prepared.ts";
 import { formatBytes, formatCount, formatDuration } from "../text/format.ts";
 import { renderTable } from "../text/table.ts";
 import { adaptBase } from "../train/adapt.ts";
@@ -23,6 +24,8 @@ import type { StudyRun } from "./plan-study.ts";
 
 export interface ConfigForecast {
   readonly config: string;
+  /** In a study of several tasks. */
+  readonly task?: string;
   readonly method: string;
   readonly counts: ParameterCounts;
   readonly modules: readonly ModuleRow[];
@@ -42,29 +45,35 @@ export interface ConfigForecast {
 /** Steps that are measured, after two that trace and compile. */
 const MEASURED_STEPS = 3;
 
-/** One forecast per config. @param known the task's data, where it has been read already. Memory is what the compiled step plans for; time is measured on a few steps of a throw-away model. */
+/** One forecast per config, and task where there are several. @param known the tasks' data, where it has been read already. Memory is what the compiled step plans for; time is measured on a few steps of a throw-away model. */
 export async function dryRun(
   runs: readonly StudyRun[],
   environment: TaskEnvironment,
   device: Device,
-  known?: TaskData,
+  known?: PreparedTasks,
 ): Promise<{ data: readonly ConfigForecast[]; text: string }> {
-  const data = known ?? (await prepareTask(runs[0]!.config, environment, device));
+  const prepared = known ?? new PreparedTasks(environment, device);
   const start = startMemory(device);
   const whole = new ProcessMemory(device, start);
-  const names = [...new Set(runs.map((run) => run.config.name))];
   const forecasts: ConfigForecast[] = [];
   let peak: PeakRss | undefined;
-  for (const name of names) {
-    const { planned, ...rest } = await forecast(
-      runs.filter((run) => run.config.name === name),
-      data,
-      device,
-    );
-    forecasts.push({ ...rest, peakRss: new ProcessMemory(device, start).with(name, planned) ?? null });
-    peak = whole.with(name, planned);
+  for (const cell of cellsOf(runs)) {
+    const { config } = cell[0]!;
+    const { planned, ...rest } = await forecast(cell, await prepared.of(config), device);
+    forecasts.push({ ...rest, peakRss: new ProcessMemory(device, start).with(config.name, planned) ?? null });
+    peak = whole.with(`${config.name}/${config.taskLabel ?? ""}`, planned);
   }
   return { data: forecasts, text: describe(runs, forecasts, peak) };
+}
+
+/** Runs that differ in their seed alone, in the order in which they are met. */
+function cellsOf(runs: readonly StudyRun[]): StudyRun[][] {
+  const cells = new Map<string, StudyRun[]>();
+  for (const run of runs) {
+    const key = `${run.config.name}/${run.config.taskLabel ?? ""}`;
+    cells.set(key, [...(cells.get(key) ?? []), run]);
+  }
+  return [...cells.values()];
 }
 
 async function forecast(
@@ -117,6 +126,7 @@ async function forecast(
     step.dispose();
     return {
       config: config.name,
+      ...(config.taskLabel === undefined ? {} : { task: config.taskLabel }),
       method: config.method.method,
       counts: adapted.counts,
       modules: adapted.modules,
@@ -162,10 +172,14 @@ function batchShapes(batches: readonly Batch[]): Batch[] {
   return [...byLength.values()];
 }
 
+function cellName({ config, task }: ConfigForecast): string {
+  return task === undefined ? config : `${config} · ${task}`;
+}
+
 function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[], peak: PeakRss | undefined): string {
   const modules = forecasts
     .filter((row) => row.modules.length > 0)
-    .map((row) => `${row.config}: ${row.modules.length} adapted modules\n${moduleTable(row.modules)}`);
+    .map((row) => `${cellName(row)}: ${row.modules.length} adapted modules\n${moduleTable(row.modules)}`);
   const table = renderTable(
     [
       { title: "config" },
@@ -182,7 +196,7 @@ function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[
       { title: "runs done", align: "right" },
     ],
     forecasts.map((row) => [
-      row.config,
+      cellName(row),
       row.method,
       formatCount(row.counts.trainable),
       row.counts.percent.toFixed(2),

@@ -1,7 +1,8 @@
 /** Which runs a study has, and which of them are already done in a store. */
-import type { PlannedRun } from "../config/load.ts";
-import { plannedRuns, resolveConfig } from "../config/load.ts";
+import { plannedRuns, resolvedConfigs } from "../config/cells.ts";
+import { checkPart, inPart, type StudyPart } from "../config/part.ts";
 import type { ResolvedConfig, Study } from "../config/study.ts";
+import { canonicalJson } from "../config/canonical.ts";
 import { LowrankError } from "@lowrank/tensor";
 import { planOf, shapeModel } from "../bases/plan.ts";
 import { shapeOf } from "../bases/shape.ts";
@@ -27,20 +28,28 @@ export interface PlanOptions {
   readonly device: string;
   /** A finished run of the same cell by other code counts as done. */
   readonly reuse: boolean;
+  /** Which runs; the usual is all. */
+  readonly part?: StudyPart;
 }
 
-/** All runs of the study in execution order. Throws InputError for a config that cannot fit its base, before anything is written. */
+/** The runs of the study in execution order. Throws InputError for a config that cannot fit its base, before anything is written. */
 export async function planStudy(study: Study, store: RunStore, options: PlanOptions): Promise<StudyRun[]> {
   const known = options.reuse
     ? new Map(store.all().map((result) => [result.cell, result]))
     : new Map<string, RunResult>();
-  const configs = Object.keys(study.configs).map((name) => resolveConfig(study, name));
+  const { part = {} } = options;
+  checkPart(study, part);
+  const configs = resolvedConfigs(study);
   for (const config of configs) await checkConfig(config, options.device);
   const base = await identityOfBase(configs[0]!);
   const identities = new Map<string, string>();
-  for (const config of configs) identities.set(config.name, await dataIdentity(config, options.environment, base));
-  return plannedRuns(study).map(({ config, seed }: PlannedRun) => {
-    const data = identities.get(config.name)!;
+  for (const config of configs) {
+    const of = taskKey(config);
+    if (!identities.has(of)) identities.set(of, await dataIdentity(config, options.environment, base));
+  }
+  const planned = plannedRuns(study).filter(({ config }) => inPart(config, part));
+  return planned.map(({ config, seed }) => {
+    const data = identities.get(taskKey(config))!;
     const identity = { config, seed, data, code: options.code, device: options.device };
     const id = runId(identity);
     const cell = studyCellId(identity);
@@ -54,12 +63,17 @@ export async function planStudy(study: Study, store: RunStore, options: PlanOpti
   });
 }
 
+/** All configs of a study have one base: the task tells what their runs read. */
+function taskKey({ task }: ResolvedConfig): string {
+  return canonicalJson(task);
+}
+
 /** Memory, targets, patterns, module names and ranks against the base's layers. */
 async function checkConfig(config: ResolvedConfig, device: string): Promise<void> {
   const { train, method: options } = config;
   const method = methods.get(options.method);
   const task = taskOf(config);
-  const where = `config "${config.name}"`;
+  const where = `config "${config.name}"${config.taskLabel === undefined ? "" : ` with task "${config.taskLabel}"`}`;
   const least = task.least(config.task);
   const plan = await planOf(config, task.kind, least);
   try {

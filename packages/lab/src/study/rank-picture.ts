@@ -1,4 +1,5 @@
 /** `ranks.svg`: planted and found rank of every module, one row of bars per config. Plain SVG, made of numbers alone. */
+import { byTask } from "../store/by-task.ts";
 import type { RunResult } from "../store/result.ts";
 import { spread, type Spread } from "../store/summary.ts";
 import { formatNumber } from "../text/format.ts";
@@ -6,6 +7,8 @@ import { formatNumber } from "../text/format.ts";
 /** Agreement of one config with the planted ranks, over its seeds. */
 export interface RecoverySummary {
   readonly config: string;
+  /** In a study of several tasks. */
+  readonly task?: string;
   /** What counts as found. */
   readonly rule: string;
   /** Whether an allocator chose the ranks; else they are read off the update. */
@@ -21,8 +24,14 @@ export interface RecoverySummary {
   }[];
 }
 
-/** One entry per config whose runs searched for planted ranks. */
+/** One entry per config whose runs searched for planted ranks; task by task where there are several. */
 export function summarizeRecovery(results: readonly RunResult[]): RecoverySummary[] {
+  return byTask(results).flatMap(({ task, results: of }) =>
+    recoveryOf(of).map((row) => ({ ...row, ...(task === undefined ? {} : { task }) })),
+  );
+}
+
+function recoveryOf(results: readonly RunResult[]): RecoverySummary[] {
   return [...new Set(results.map((r) => r.config))].flatMap((config) => {
     const found = results.flatMap((r) => (r.config === config && r.rankRecovery !== undefined ? [r.rankRecovery] : []));
     const [first] = found;
@@ -62,7 +71,12 @@ export function rankPicture(rows: readonly RecoverySummary[]): string {
   ].join("\n");
 }
 
-function panel({ config, rule, spearman, modules }: RecoverySummary, top: number, width: number, most: number): string {
+function panel(
+  { config, task, rule, spearman, modules }: RecoverySummary,
+  top: number,
+  width: number,
+  most: number,
+): string {
   const y = (rank: number): string => (top + PANEL * (1 - rank / most)).toFixed(1);
   const box = (x: number, rank: number, fill: string): string =>
     `<rect x="${x}" y="${y(rank)}" width="${BAR}" height="${((PANEL * rank) / most).toFixed(1)}" fill="${fill}"/>`;
@@ -79,7 +93,7 @@ function panel({ config, rule, spearman, modules }: RecoverySummary, top: number
     return `${box(x, truth, "#9a9a9a")}${box(x + BAR, found.mean, "#3f7fbf")}${range}${label}`;
   });
   const sd = spearman.sd === null ? "" : ` ± ${formatNumber(spearman.sd, 2)}`;
-  const title = `${config}: planted (grey), found (blue); Spearman ${formatNumber(spearman.mean, 2)}${sd}, n = ${spearman.n}`;
+  const title = `${config}${task === undefined ? "" : ` (${task})`}: planted (grey), found (blue); Spearman ${formatNumber(spearman.mean, 2)}${sd}, n = ${spearman.n}`;
   return [
     `<text x="${LEFT}" y="${top - 16}" font-size="13">${escaped(title)}</text>`,
     `<text x="${LEFT}" y="${top - 3}" fill="#666666">found: ${escaped(rule)}</text>`,
