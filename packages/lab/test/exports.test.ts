@@ -12,6 +12,7 @@ import {
   type PretrainedModel,
 } from "@lowrank/models";
 import { adapt, loadAdapter, loadMlxAdapter, saveAdapter } from "@lowrank/peft";
+import { quantize } from "@lowrank/quant";
 import { fromBytes, init, RandomStream, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { main } from "../src/cli/main.ts";
@@ -188,6 +189,30 @@ describe("export", () => {
       expect(apart(await logitsOf(model), adapted!)).toBeLessThan(1e-5);
     }
     expect(readFileSync(at("peft/README.md"), "utf8")).toContain("library_name: peft");
+  });
+
+  it("takes what began with LoftQ along to the original base, and merges it where it was trained", async () => {
+    const [original, model] = [await load("base"), await load("base")];
+    await quantize(model);
+    const names = { targetModules: "all-linear", taskType: "CAUSAL_LM" } as const;
+    const adapter = await adapt(
+      model,
+      { ...names, r: 4, alpha: 4, initLora: "loftq", loftq: { bits: 4, iterations: 2 } },
+      { device, original },
+    );
+    model.origin = at("base");
+    const [before, want] = [await logitsOf(original), await logitsOf(model)];
+    await saveAdapter(adapter, directory(at("loftq")), { keepStart: true });
+    for (const to of ["peft", "hf"])
+      expect((await lowrank("export", "--adapter", at("loftq"), "--to", to, "--out", at(`loftq-${to}`))).code).toBe(0);
+    const plain = await load("base");
+    await loadAdapter(plain, directory(at("loftq-peft")), { device });
+    // untrained, it is beside the original what it began from: nothing
+    expect(apart(await logitsOf(plain), before)).toBeLessThan(1e-5);
+    // what was quantized is written in f16, and told from the original by far more than its rounding
+    const rounding = apart(await logitsOf(await load("loftq-hf")), want);
+    expect(rounding).toBeLessThan(2e-3);
+    expect(apart(before, want)).toBeGreaterThan(20 * rounding);
   });
 
   it.each<[string[], string]>([

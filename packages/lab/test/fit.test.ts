@@ -82,6 +82,25 @@ describe("a training in code", () => {
     rmSync(folder, { recursive: true });
   });
 
+  it.each([1, 3])("is opened again beside the base that LoftQ left, after %i iterations", async (loftqIterations) => {
+    const method = {
+      method: "lora",
+      r: 4,
+      alpha: 4,
+      target: "all-linear",
+      init: "loftq",
+      loftqIterations,
+      storage: "nf4",
+    };
+    const trained = await fit(base, rows, { ...options, method, train: { epochs: 1, batchSize: 8, lr: 0.01 }, device });
+    const folder = mkdtempSync(join(tmpdir(), "lowrank-fitted-"));
+    await trained.save(directory(folder));
+    const again = await openPredictor(folder, { device });
+    expect(await predict(again, TEXTS)).toEqual(await predict(trained, TEXTS));
+    for (const one of [trained, again]) one.dispose();
+    rmSync(folder, { recursive: true });
+  });
+
   it("has probabilities that no batch, padding or number of threads changes", async () => {
     const folder = mkdtempSync(join(tmpdir(), "lowrank-fitted-"));
     await fitted.save(directory(folder));

@@ -45,8 +45,10 @@ const readCase = (name: string): AdapterCase =>
  */
 const OTHER_BASE = "train-llama-qlora-nf4";
 /** What is not built, whose files are refused by name. */
-const NOT_BUILT = ["train-gpt2-trainable-tokens", "train-bert-loftq"];
-const chosen = cases.filter((name) => methods.includes(readCase(name).method) && name !== OTHER_BASE);
+const NOT_BUILT = ["train-gpt2-trainable-tokens"];
+/** Right on a base in NF4, which these checkpoints are not: a test of its own (loftq.fixture.test.ts). */
+const LOFTQ = "train-bert-loftq";
+const chosen = cases.filter((name) => methods.includes(readCase(name).method) && ![OTHER_BASE, LOFTQ].includes(name));
 
 /** A file's bytes by tensor, and its configuration. */
 async function contents(where: string): Promise<{ tensors: Map<string, unknown>; config: Record<string, unknown> }> {

@@ -23,7 +23,7 @@ describe("starts and rates of LoRA", () => {
     const device = await init({ device: "wasm", threads: 1 });
     const out = mkdtempSync(join(tmpdir(), "lowrank-starts-"));
     const environment = { dataFolder: "none", cacheFolder: join(out, ".cache") };
-    const configs = `{eva: {${LORA}, init: eva}, plus: {${LORA}, loraPlus: 16, baseDropout: 0}, olora: {${LORA}, init: olora}}`;
+    const configs = `{eva: {${LORA}, init: eva}, plus: {${LORA}, loraPlus: 16, baseDropout: 0}, olora: {${LORA}, init: olora}, loftq: {method: lora, r: 3, alpha: 3, target: [query, value, intermediate.dense], init: loftq, loftqIterations: 2, storage: nf4}}`;
     const study = await loadStudy("planted", { set: [...SMALL, `configs=${configs}`], seeds: [1] });
     const store = new RunStore(out);
     const runs = await planStudy(study, store, { environment, code: "test", device: device.name, reuse: false });
@@ -53,6 +53,11 @@ describe("starts and rates of LoRA", () => {
     expect(proof("plus", "base-dropout")).toMatchObject({ wanted: 0, rates: [0] });
     expect(proof("olora", "learning-rates")).toMatchObject({ ratio: 1, scaled: 0 });
     expect(proof("olora", "starts-with-directions")).toBeUndefined();
+    const start = proof("loftq", "starts-with-what-quantization-lost") as Record<string, number>;
+    expect(start["modules"]).toBe(6);
+    expect(start["after"]).toBeLessThanOrEqual(1.000001 * start["before"]! * start["worst"]!);
+    expect(start["worst"]).toBeLessThan(1);
+    expect(proof("eva", "starts-with-what-quantization-lost")).toBeUndefined();
   }, 120_000);
 
   it.each([
@@ -66,7 +71,18 @@ describe("starts and rates of LoRA", () => {
       `"configs.x.init" is eva, and "dora" is on: magnitudes belong to ranks that are not known yet; leave one of them out`,
     ],
     ["loraPlus: 0.5", `"configs.x.loraPlus" is 0.5; expected at least 1: B learns faster than A`],
-    ["init: loftq", `"configs.x.init" is "loftq"`],
+    [
+      "init: loftq",
+      `"configs.x.init" is loftq, which makes up for what four bits lose, and "storage" is f32; it needs nf4`,
+    ],
+    [
+      "init: loftq, storage: nf4",
+      `"configs.x.init" is loftq, whose product allows for no scale (PEFT's neither), and that of alpha 6 and r 3 is 2; set alpha to r`,
+    ],
+    [
+      "loftqIterations: 2",
+      `"configs.x.loftqIterations" is for init: loftq, which takes turns with quantization; leave it out`,
+    ],
   ])("refuse what means nothing: %s", async (words, message) => {
     await expect(loadStudy("planted", { set: [...SMALL, `configs={x: {${LORA}, ${words}}}`] })).rejects.toThrow(
       message,

@@ -1,15 +1,16 @@
 /** One adapter on a model, and what can be done with it. `attach` makes it. */
-import { LowrankError, type Device, type DType } from "@lowrank/tensor";
-import { device as aDevice, checkOptions, fields, flag, oneOf, optional, real, whole } from "@lowrank/tensor/check";
+import { LowrankError } from "@lowrank/tensor";
+import { checkOptions, fields, flag, oneOf, optional, real } from "@lowrank/tensor/check";
 import type { Module, Weight } from "@lowrank/nn";
 import { AdaptedProjection } from "./layers/adapted-projection.ts";
 import type { MergeOptions, MergeReport } from "./layers/adapters.ts";
 import type { Product, Update } from "./layers/update.ts";
 import { baseBiases, copiesOf, layersOf, sharerOf, type Layer } from "./layers/walk.ts";
-import type { AdapterConfig, Method, TargetRow } from "./methods/method.ts";
+import type { AdapterConfig, Method, StartError, TargetRow } from "./methods/method.ts";
+import { MEMORY, type Memory } from "./memory.ts";
 import { parameterReport, type ParameterReport } from "./report.ts";
 import type { SavedCopy } from "./saved-copy.ts";
-import { FLOATS } from "./values.ts";
+import { Starts } from "./starting.ts";
 
 export interface AdapterParts {
   readonly model: Module;
@@ -25,12 +26,7 @@ export interface AdapterParts {
 
 const MERGE_RULES = fields<MergeOptions>({ safe: optional(flag), into: optional(oneOf("dequantized", "quantized")) });
 
-interface Memory {
-  readonly device: Device;
-  readonly seed?: number;
-  readonly dtype?: DType;
-}
-const MEMORY_RULES = fields<Memory>({ device: aDevice, seed: optional(whole(0)), dtype: optional(FLOATS) });
+const MEMORY_RULES = fields<Memory>(MEMORY);
 
 const adapters = /* @__PURE__ */ new WeakMap<Module, Map<string, Adapter>>();
 
@@ -55,10 +51,7 @@ export class Adapter {
   /** What a file says and nothing comes of: names without a module, tensors without a place. For whoever loads it to print. */
   readonly warnings: string[];
   readonly #updates: Map<string, Update>;
-  /** Gives the base back what starts took from it; for `delete`. */
-  #restores: (() => Promise<void>)[] = [];
-  /** What starts took from the base, by module path. */
-  readonly #taken = new Map<string, Product>();
+  readonly #starts = new Starts();
   /** Product of what `scaleBy` was given. */
   #strength = 1;
   #on = true;
@@ -105,7 +98,12 @@ export class Adapter {
 
   /** The products that starts like PiSSA took from the base, by module path: the base is what it was less these. */
   get taken(): ReadonlyMap<string, Product> {
-    return this.#taken;
+    return this.#starts.taken;
+  }
+
+  /** What LoftQ's start made up for, by module path; empty for other starts. */
+  get startErrors(): ReadonlyMap<string, StartError> {
+    return this.#starts.errors;
   }
 
   /** The factor that `scaleBy` has come to. */
@@ -127,7 +125,12 @@ export class Adapter {
 
   /** Memory for what was attached: drawn fresh from the seed, saved modules copied from their originals. Adapter weights are f32 whatever the base is. */
   async materialize(options: Memory): Promise<void> {
-    const { device, seed = 0, dtype = device.defaultFloat } = checkOptions("materialize", MEMORY_RULES, options);
+    const {
+      device,
+      seed = 0,
+      dtype = device.defaultFloat,
+      original,
+    } = checkOptions("materialize", MEMORY_RULES, options);
     for (const [path, { original }] of this.saved) {
       const from = new Map(original.namedWeights());
       for (const [name, weight] of this.copies.get(path)!.namedWeights()) {
@@ -138,17 +141,11 @@ export class Adapter {
     }
     await this.model.materialize({ device, dtype, seed });
     for (const [name, weight] of this.model.namedWeights()) weight.name = name;
-    const { model, config, method } = this;
-    for (const [path, layer] of this.sites) {
-      const update = this.#updates.get(path)!;
-      const restore = await method.start?.({ model, config, path, layer, update, seed, device, dtype });
-      if (restore !== undefined) {
-        this.#restores.push(restore);
-        const taken = await update.lowRank?.numbers?.();
-        if (taken !== undefined) this.#taken.set(path, taken);
-      }
-      await update.initialize();
-    }
+    const contexts = [...this.sites].map(([path, layer]) => {
+      const { model, config } = this;
+      return { model, config, path, layer, update: this.#updates.get(path)!, seed, device, dtype, original };
+    });
+    await this.#starts.begin(this.method, contexts);
   }
 
   /**
@@ -288,9 +285,7 @@ export class Adapter {
    */
   async delete(): Promise<void> {
     for (const layer of this.sites.values()) layer.adapters.remove(this.name);
-    for (const restore of this.#restores) await restore();
-    this.#restores = [];
-    this.#taken.clear();
+    await this.#starts.undo();
     for (const weight of this.#weights()) weight.dispose();
     for (const [path, layer] of this.sites) if (layer.updates.size === 0) this.model.setModule(path, layer.base);
     for (const [path, saved] of this.saved) {

@@ -1,7 +1,7 @@
 /** Putting an adapter on a model: everything that can fail is planned first, then layers are wrapped and everything else is frozen. */
 import { Embedding, type Module, type Projection } from "@lowrank/nn";
-import { type Device, LowrankError, quote, type DType } from "@lowrank/tensor";
-import { device as aDevice, checkOptions, fields, optional, text, whole } from "@lowrank/tensor/check";
+import { LowrankError, quote } from "@lowrank/tensor";
+import { checkOptions, fields, optional, text } from "@lowrank/tensor/check";
 import { Adapter, register } from "./adapter.ts";
 import { AdaptedEmbedding } from "./layers/adapted-embedding.ts";
 import { AdaptedProjection } from "./layers/adapted-projection.ts";
@@ -9,18 +9,13 @@ import type { Update } from "./layers/update.ts";
 import { copiesOf, isLayer, layersOf, sharerOf, type Layer } from "./layers/walk.ts";
 import type { AdapterConfig, Method, OptionsOf } from "./methods/method.ts";
 import { adapterConfig, type AdapterOptions } from "./methods/registry.ts";
+import { MEMORY, type Memory } from "./memory.ts";
 import { emptyCopy, leavesOf, SavedCopy } from "./saved-copy.ts";
 import { select } from "./select.ts";
 import { snapshot } from "./snapshot.ts";
-import { FLOATS } from "./values.ts";
 
 /** Where and how an adapter gets its memory. */
-export interface AdaptOptions {
-  readonly device: Device;
-  /** Fresh values depend on this and on the module's path. Default 0. */
-  readonly seed?: number;
-  /** Default: the device's float. */
-  readonly dtype?: DType;
+export interface AdaptOptions extends Memory {
   /** Default "default". */
   readonly name?: string;
 }
@@ -28,12 +23,7 @@ export interface AdaptOptions {
 /** Options of a method given as a record. */
 export type OptionsFor<C extends AdapterConfig> = OptionsOf<C> & { readonly method: Method<C> };
 
-const ADAPT_RULES = fields<AdaptOptions>({
-  device: aDevice,
-  seed: optional(whole(0)),
-  dtype: optional(FLOATS),
-  name: optional(text),
-});
+const ADAPT_RULES = fields<AdaptOptions>({ ...MEMORY, name: optional(text) });
 
 /**
  * Attaches an adapter to a model, structure only: works on models without memory. It becomes the active one; everything else is frozen.

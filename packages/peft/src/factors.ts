@@ -3,6 +3,7 @@ import { LowrankError } from "@lowrank/tensor";
 import type { Adapter } from "./adapter.ts";
 import { AdaptedEmbedding } from "./layers/adapted-embedding.ts";
 import type { LowRank, Product } from "./layers/update.ts";
+import { requireTaken } from "./saving.ts";
 
 /** What is added to a module's weight [out, in]: scale·B·A, A [rank, in], B [out, rank]. */
 export interface ModuleFactors extends Product {
@@ -18,6 +19,7 @@ export interface ModuleFactors extends Product {
  */
 export async function adapterFactors(adapter: Adapter, what: string): Promise<ModuleFactors[]> {
   requireProducts(adapter, what);
+  requireTaken(adapter, what);
   const out: ModuleFactors[] = [];
   for (const { module, inFeatures, outFeatures } of adapter.table) {
     const update = adapter.updates.get(module)!;

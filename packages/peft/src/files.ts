@@ -10,7 +10,6 @@ import {
 } from "@lowrank/tensor";
 import {
   anyOf,
-  device as aDevice,
   checkOptions,
   fields,
   flag,
@@ -31,14 +30,13 @@ import { modelCard, writeCard, type CardFacts, type CardSubject } from "./card.t
 import { adapterConfigFile, parseAdapterConfig } from "./config-file.ts";
 import { fitTensors, readTensors, writeTensors } from "./fit.ts";
 import { CONFIG_FILE } from "./methods/file-parts.ts";
+import { MEMORY } from "./memory.ts";
 import { savedConfig, tensorsToSave, unmergedWhile } from "./saving.ts";
-import { FLOATS, type ValueOptions } from "./values.ts";
+import type { ValueOptions } from "./values.ts";
 
 export interface LoadAdapterOptions extends AdaptOptions, ValueOptions {}
 export const LOAD_RULES: Rule<LoadAdapterOptions> = fields<LoadAdapterOptions>({
-  device: aDevice,
-  seed: optional(whole(0)),
-  dtype: optional(FLOATS),
+  ...MEMORY,
   name: optional(text),
   allowNonFinite: optional(flag),
 });
@@ -98,6 +96,12 @@ export async function readAdapterConfig(files: Files): Promise<Record<string, un
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw new LowrankError("FormatError", `${source}: must be an object`);
   return value as Record<string, unknown>;
+}
+
+/** Whether an adapter is right beside a base in NF4 only, which more than the numbers of its file is needed for: `loadAdapter` with `original`. */
+export async function startsFromOriginal(files: Files): Promise<boolean> {
+  const { init_lora_weights: start } = await readAdapterConfig(files);
+  return typeof start === "string" && start.toLowerCase() === "loftq";
 }
 
 /**

@@ -11,6 +11,7 @@ export {
   loadAdapter,
   readAdapterConfig,
   saveAdapter,
+  startsFromOriginal,
   type LoadAdapterOptions,
   type SaveAdapterOptions,
 } from "./files.ts";
@@ -36,7 +37,7 @@ export { Projections, VeraUpdate, type VeraUpdateOptions } from "./layers/vera.t
 export type { Layer, Target } from "./layers/walk.ts";
 export { qr } from "./linear-algebra.ts";
 export { adaLoraConfig, stepsOf, type AdaLoraConfig } from "./lora/adalora-config.ts";
-export type { AdaLoraAdapterConfig, InitLora, LoraConfig } from "./lora/config.ts";
+export type { AdaLoraAdapterConfig, InitLora, LoftqConfig, LoraConfig } from "./lora/config.ts";
 export { loraPlusGroups, loraPlusScales, type LoraPlusOptions } from "./lora/plus.ts";
 export { adalora } from "./methods/adalora.ts";
 export { COMMON_RULES, COMMON_SPELT, commonConfig, LAYER_RULES } from "./methods/common.ts";
@@ -52,6 +53,8 @@ export type {
   OptionsOf,
   SavedRow,
   StartContext,
+  Started,
+  StartError,
   TargetRow,
   TaskType,
 } from "./methods/method.ts";

@@ -3,6 +3,7 @@ import { LowrankError, toMemory, type DType, type StoredTensor } from "@lowrank/
 import type { Weight } from "@lowrank/nn";
 import type { Adapter } from "./adapter.ts";
 import type { WrittenFacts } from "./config-file.ts";
+import type { LoraConfig } from "./lora/config.ts";
 import type { AdapterConfig } from "./methods/method.ts";
 import { shortestNames } from "./shortest-names.ts";
 import { converted, type ValueOptions } from "./values.ts";
@@ -37,6 +38,7 @@ export function savedConfig(
   };
   const rows = table.map((row) => ({ row, update: adapter.updates.get(row.module)! }));
   const scaled = (config: AdapterConfig): AdapterConfig => method.saved?.(config, rows, strength) ?? config;
+  if (!keepStart) requireTaken(adapter, "saveAdapter");
   const beside = keepStart || taken.size === 0 ? undefined : method.beside?.(own, scaled);
   if (beside !== undefined && [...taken.keys()].some((path) => adapter.updates.get(path)!.scale === 0))
     throw new LowrankError(
@@ -44,6 +46,15 @@ export function savedConfig(
       "saveAdapter: the adapter was scaled to 0, and what its start took from the base would be lost with it; scale it back, or merge it",
     );
   return { config: beside ?? scaled(own), facts, beside: beside !== undefined };
+}
+
+/** @throws LowrankError (AdapterError) where nobody knows what the adapter's start took: it is right beside its own base only */
+export function requireTaken({ config, taken }: Adapter, source: string): void {
+  if ((config as Partial<LoraConfig>).initLora === "loftq" && taken.size === 0)
+    throw new LowrankError(
+      "AdapterError",
+      `${source}: the adapter began with LoftQ, and was loaded without the model at full width, beside which it is another one; load it with "original", or save it with keepStart: true for a base in NF4`,
+    );
 }
 
 /** Paths of the model's modules without what adapters put under them. */

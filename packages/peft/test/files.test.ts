@@ -54,7 +54,7 @@ it.each([
   [{ r: "8" }, '"r" must be a positive whole number'],
   [{ target_modules: [1] }, "target_modules"],
   [{ bias: "some" }, '"bias" must be one of "none", "all", "lora_only"'],
-  [{ init_lora_weights: "loftq" }, "loftq"],
+  [{ init_lora_weights: "loftq", loftq_config: { loftq_bits: 8 } }, "loftq_bits 8 is not built"],
   [{ kasa_config: {} }, "kasa_config"],
   [{ lora_bias: true, use_dora: true }, "lora_bias"],
   [{ layers_pattern: "layer" }, "layers_to_transform too"],

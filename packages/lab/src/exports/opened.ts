@@ -1,7 +1,16 @@
 /** What is to leave: a base from wherever it is, and an adapter on it where one is given. */
 import { resolve } from "node:path";
-import { fromPretrained, GgufFile, locate, type PretrainedModel } from "@lowrank/models";
-import { holdsAdapter, loadAdapter, loadMlxAdapter, readAdapterConfig, type Adapter } from "@lowrank/peft";
+import { fromPretrained, GgufFile, locate, type LoadOptions, type PretrainedModel } from "@lowrank/models";
+import type { Module } from "@lowrank/nn";
+import {
+  holdsAdapter,
+  loadAdapter,
+  loadMlxAdapter,
+  readAdapterConfig,
+  startsFromOriginal,
+  type Adapter,
+} from "@lowrank/peft";
+import { planQuantization } from "@lowrank/quant";
 import { directory, SafetensorsFile, type Device, type Files } from "@lowrank/tensor";
 import { baseWord } from "../bases/found.ts";
 import { revisionOf } from "../data/location.ts";
@@ -40,17 +49,28 @@ export async function openToLeave(asked: Asked, device: Device): Promise<Opened>
   const how = revisionOf({ revision });
   const task = typeof config["task_type"] === "string" ? config["task_type"] : undefined;
   const labels = files === undefined || task === undefined ? undefined : await labelsIn(files);
-  const { model } = await fromPretrained(base, {
-    device,
-    dtype: "auto",
-    ...how,
-    ...(task === undefined ? {} : { task }),
-    ...(labels === undefined ? {} : { labels }),
-  });
+  const load = async (quantized: boolean): Promise<PretrainedModel> => {
+    const options = {
+      device,
+      dtype: "auto",
+      ...how,
+      ...(task === undefined ? {} : { task }),
+      ...(labels === undefined ? {} : { labels }),
+    } as const;
+    const storage = (m: Module): ReturnType<NonNullable<LoadOptions["storage"]>> => planQuantization(m).storage;
+    return (await fromPretrained(base, quantized ? { ...options, storage } : options)).model;
+  };
+  // beside another base than the one in four bits it is another adapter
+  const original = files !== undefined && (await startsFromOriginal(files)) ? await load(false) : undefined;
+  const model = await load(original !== undefined);
   const adapter =
     files === undefined
       ? undefined
-      : await ("peft_type" in config ? loadAdapter : loadMlxAdapter)(model, files, { device });
+      : await ("peft_type" in config ? loadAdapter : loadMlxAdapter)(model, files, {
+          device,
+          ...(original === undefined ? {} : { original }),
+        });
+  original?.dispose();
   const place = await locate(base, how);
   const isFile = place.file !== undefined && /\.gguf$/i.test(place.file);
   const gguf = isFile ? await GgufFile.open(await place.files.open(place.file!)) : undefined;

@@ -46,7 +46,7 @@ export class Fitted extends Predictor {
   async save(files: WritableFiles): Promise<void> {
     const { adapter, base } = this;
     if (adapter === undefined) await savePretrained(base.model, files);
-    else await saveAdapter(adapter, files);
+    else await saveAdapter(adapter, files, { keepStart: adapter.startErrors.size > 0 });
     const { storage, embeddings, precision } = this.#method;
     const text = writeManifest({
       format: 1,

@@ -1,9 +1,9 @@
 /** A model that was trained here, opened again from what its run left. */
 import { fromPretrained, loadTokenizer, locate, type Tokenizer, type Where } from "@lowrank/models";
-import { loadAdapter } from "@lowrank/peft";
+import { loadAdapter, startsFromOriginal } from "@lowrank/peft";
 import type { Device, Files } from "@lowrank/tensor";
 import { parseJson } from "@lowrank/tensor/check";
-import { Base } from "../bases/base.ts";
+import { Base, type BaseStorage } from "../bases/base.ts";
 import type { BaseNeeds } from "../bases/needs.ts";
 import { baseStorage, precisionPolicy } from "../bases/storage.ts";
 import { asInput, InputError } from "../errors.ts";
@@ -80,20 +80,22 @@ async function opened(
     ...task.head?.(facts),
     ...(manifest.padOfModel ? {} : { padTokenId: manifest.padId }),
   };
-  const base = await openBase(
-    known,
-    task.kind,
-    needs,
-    manifest.initSeed,
-    device,
-    baseStorage(manifest, manifest.whole),
-  );
+  const open = (storage?: BaseStorage): Promise<Base> =>
+    openBase(known, task.kind, needs, manifest.initSeed, device, storage);
+  const base = await open(baseStorage(manifest, manifest.whole));
+  let original: Base | undefined;
   try {
-    await loadAdapter(base.model, files, { device });
+    original = (await startsFromOriginal(files)) ? await open() : undefined;
+    await loadAdapter(base.model, files, {
+      device,
+      ...(original === undefined ? {} : { original: original.model }),
+    });
     return { base, tokenizer: known.tokenizer };
   } catch (error) {
     base.dispose();
     throw error;
+  } finally {
+    original?.dispose();
   }
 }
 

@@ -19,6 +19,7 @@ import { deriveSeed } from "../random/seeds.ts";
 import type { AdaptContext, Adaptation, Method, TrainedFacts } from "../records/method.ts";
 import type { Base } from "../bases/base.ts";
 import type { ModuleRow, Proof } from "../store/result.ts";
+import { keepsBase, quantizationStartProof } from "./loftq.ts";
 import { rankProofs } from "./rank-proofs.ts";
 import { predictAdapter, type Targets } from "./rules.ts";
 
@@ -43,6 +44,8 @@ export interface AdapterMethodParts<O extends AdapterMethodConfig> extends Pick<
   allocatorSees?(options: O): Adaptation["allocatorSees"];
   /** Where a start needs data: the options as that settles them, and what is done to the fresh adapter. */
   settle?(base: Base, options: O, context: AdaptContext): Promise<Settled<O> | undefined>;
+  /** Whether the start looks at the weights before they were quantized. */
+  fromOriginal?(options: O): boolean;
   /** What the rate of a weight is multiplied by, where that is not 1. */
   lrScales?(adapter: Adapter, options: O): Adaptation["lrScales"];
   /** Proofs of the method's own switches. */
@@ -68,22 +71,31 @@ export function adapterMethod<O extends AdapterMethodConfig>(parts: AdapterMetho
       const { model, kind, device } = base;
       const settled = await parts.settle?.(base, said, context);
       const options = settled?.options ?? said;
-      const adapter = await adapt(model, wordsFor(model, kind, options, context.totalSteps), {
-        device,
-        seed: deriveSeed(context.seed, "init"),
-      });
-      const proofs = await settled?.begin(adapter);
+      const seed = deriveSeed(context.seed, "init");
+      const original = parts.fromOriginal?.(options) === true ? await context.data.base(seed) : undefined;
+      let adapter: Adapter;
+      try {
+        adapter = await adapt(model, wordsFor(model, kind, options, context.totalSteps), {
+          device,
+          seed,
+          ...(original === undefined ? {} : { original: original.model }),
+        });
+      } finally {
+        original?.dispose();
+      }
+      const proofs = [...((await settled?.begin(adapter)) ?? []), ...quantizationStartProof(adapter)];
       const lrScales = parts.lrScales?.(adapter, options);
       const allocator = await parts.allocator?.(adapter, options, base, context);
       return {
         adapter,
-        ...(settled === undefined ? {} : { settled: options, proofs: proofs! }),
+        proofs,
+        ...(settled === undefined ? {} : { settled: options }),
         ...(lrScales === undefined ? {} : { lrScales }),
         ...(allocator === undefined ? {} : { allocator, allocatorSees: parts.allocatorSees?.(options) }),
         async save(files, allocation, card = {}) {
           if (allocation !== undefined)
             await resizeAdapter(adapter, new Map(allocation.modules.map(({ module, mask }) => [module, mask])));
-          await saveAdapter(adapter, files, { card });
+          await saveAdapter(adapter, files, { card, keepStart: keepsBase(adapter) });
         },
       };
     },

@@ -23,15 +23,17 @@ export interface LoraMethod extends AdapterMethodConfig {
   readonly rankPattern: Readonly<Record<string, number>>;
   readonly alphaPattern: Readonly<Record<string, number>>;
   readonly rsLora: boolean;
-  /** How A and B begin, in PEFT's words; absent: A drawn, B 0. `eva` looks at the training data. */
+  /** How A and B begin, in PEFT's words; absent: A drawn, B 0. `eva` looks at the training data, `loftq` at what NF4 loses. */
   readonly init?: (typeof STARTS)[number] | undefined;
   /** Of `eva`: how many times its rank a module may get. Absent: 2. */
   readonly rho?: number | undefined;
+  /** Of `loftq`: how often base and product follow one another. Absent: 1. */
+  readonly loftqIterations?: number | undefined;
   /** LoRA+: how many times faster B learns than A. */
   readonly loraPlus?: number | undefined;
 }
 
-const STARTS = ["gaussian", "orthogonal", "pissa", "olora", "eva"] as const;
+const STARTS = ["gaussian", "orthogonal", "pissa", "olora", "eva", "loftq"] as const;
 
 export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
   name: "lora",
@@ -50,19 +52,26 @@ export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
       rsLora: z.boolean().default(false),
       init: z.enum(STARTS).optional(),
       rho: z.number().min(1).optional(),
+      loftqIterations: count.optional(),
       loraPlus: z.number().min(1, { error: "expected at least 1: B learns faster than A" }).optional(),
       train,
     }),
-  check({ init, rho, storage, dora }, at) {
+  check({ init, rho, loftqIterations, storage, dora, ...options }, at) {
     if (rho !== undefined && init !== "eva")
       return `"${at}.rho" is for init: eva, which shares ranks out; leave it out`;
     if ((init === "pissa" || init === "olora") && storage !== "f32")
       return `"${at}.init" is ${init}, which writes what is left over into the base, and "storage" is ${storage}; it needs f32`;
+    if (loftqIterations !== undefined && init !== "loftq")
+      return `"${at}.loftqIterations" is for init: loftq, which takes turns with quantization; leave it out`;
+    if (init === "loftq" && storage !== "nf4")
+      return `"${at}.init" is loftq, which makes up for what four bits lose, and "storage" is ${storage}; it needs nf4`;
+    if (init === "loftq" && scaleOf(options, options.alpha, options.r) !== 1)
+      return `"${at}.init" is loftq, whose product allows for no scale (PEFT's neither), and that of alpha ${options.alpha} and r ${options.r} is ${scaleOf(options, options.alpha, options.r)}; set alpha to r`;
     if (init === "eva" && dora)
       return `"${at}.init" is eva, and "dora" is on: magnitudes belong to ranks that are not known yet; leave one of them out`;
     return undefined;
   },
-  words({ r, alpha, dropout, exclude, rankPattern, alphaPattern, rsLora, dora, init }, common) {
+  words({ r, alpha, dropout, exclude, rankPattern, alphaPattern, rsLora, dora, init, loftqIterations }, common) {
     return {
       ...common,
       r,
@@ -75,10 +84,12 @@ export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
       dora,
       // directions are written over what was drawn
       ...(init === undefined || init === "eva" ? {} : { initLora: init }),
+      ...(loftqIterations === undefined ? {} : { loftq: { bits: 4, iterations: loftqIterations } }),
     };
   },
   settle: async (base, options, context) =>
     options.init === "eva" ? evaStart(base, options, loraRows, context) : undefined,
+  fromOriginal: ({ init }) => init === "loftq",
   lrScales: (adapter, { loraPlus }) =>
     // the rate is what embeddings' own is told from, and targets are linear layers
     loraPlus === undefined ? undefined : loraPlusScales(adapter, { ratio: loraPlus, lr: 1 }),
@@ -97,12 +108,20 @@ function loraPlusProof({ loraPlus = 1 }: LoraMethod, { lrScales }: TrainedFacts)
   return [{ name: "learning-rates", holds, detail: { ratio: loraPlus, ofB: second.length, scaled: scaled.length } }];
 }
 
+function scaleOf({ rsLora }: Pick<LoraMethod, "rsLora">, alpha: number, rank: number): number {
+  return rsLora ? alpha / Math.sqrt(rank) : alpha / rank;
+}
+
 function loraRows(found: readonly LinearShape[], method: LoraMethod): ModuleRow[] {
   const used = new Set<string>();
   const rows = found.map((linear) => {
     const rank = patternValue(method.rankPattern, linear.path, used) ?? method.r;
     const alpha = patternValue(method.alphaPattern, linear.path, used) ?? method.alpha;
-    const scale = method.rsLora ? alpha / Math.sqrt(rank) : alpha / rank;
+    const scale = scaleOf(method, alpha, rank);
+    if (method.init === "loftq" && scale !== 1)
+      throw new InputError(
+        `init: loftq allows for no scale, and that of ${linear.path} is ${scale}; give it the same alpha as its rank, ${rank}`,
+      );
     return {
       module: linear.path,
       in: linear.in,

@@ -1,5 +1,5 @@
 /** Configuration of LoRA and of what comes from it (DoRA, AdaLoRA): what each option means, what it may be, and which do not go together. */
-import { LowrankError } from "@lowrank/tensor";
+import { LowrankError, quote } from "@lowrank/tensor";
 import {
   checkOptions,
   fields,
@@ -16,9 +16,17 @@ import { COMMON_RULES, COMMON_SPELT, commonConfig, LAYER_RULES, layersProblem } 
 import type { AdapterConfig, Method, OptionsOf } from "../methods/method.ts";
 import { ADALORA_RULES, completeAdaLora, type AdaLoraConfig } from "./adalora-config.ts";
 
-const STARTS = [true, false, "gaussian", "orthogonal", "pissa", "olora"] as const;
+const STARTS = [true, false, "gaussian", "orthogonal", "pissa", "olora", "loftq"] as const;
 /** How A and B start. `true` is PEFT's default; `false` gives B values too, for tests. */
 export type InitLora = (typeof STARTS)[number];
+
+/** PEFT's `loftq_config`. */
+export interface LoftqConfig {
+  /** Bits of the base: NF4. */
+  readonly bits: 4;
+  /** How often base and product follow one another. Default 1, with which the base is what it would be without. */
+  readonly iterations: number;
+}
 
 export interface LoraConfig extends AdapterConfig {
   /** Asks for AdaLoRA, whose modules have rank `initR`; `alpha` is then the scale's numerator over the initial rank. */
@@ -26,6 +34,8 @@ export interface LoraConfig extends AdapterConfig {
   /** Asks for DoRA: magnitude and direction apart (Liu et al. 2024). Default false. */
   readonly dora: boolean;
   readonly initLora: InitLora;
+  /** Of the start "loftq". */
+  readonly loftq: LoftqConfig | undefined;
   /** Whether B has a bias. Default false. */
   readonly loraBias: boolean;
   /** What a rank pattern does to the scale: `constant` keeps alpha (PEFT), `constantScaling` keeps alpha/r. Default "constant". */
@@ -48,6 +58,11 @@ export interface AdaLoraAdapterConfig extends LoraConfig {
   readonly adaLora: AdaLoraConfig;
 }
 
+const LOFTQ: Rule<Partial<LoftqConfig>> = fields<Partial<LoftqConfig>>(
+  { bits: optional(oneOf(4 as const)), iterations: optional(size) },
+  { spelt: { loftq_bits: "bits", loftq_iter: "iterations" } },
+);
+
 const LORA_RULES: Rule<OptionsOf<LoraConfig>> = fields<OptionsOf<LoraConfig>>(
   {
     ...COMMON_RULES,
@@ -59,6 +74,7 @@ const LORA_RULES: Rule<OptionsOf<LoraConfig>> = fields<OptionsOf<LoraConfig>>(
     rsLora: optional(flag),
     loraBias: optional(flag),
     initLora: optional(oneOf<InitLora>(...STARTS)),
+    loftq: optional(LOFTQ as Rule<LoftqConfig>),
     bias: optional(oneOf<LoraConfig["bias"]>("none", "all", "lora_only")),
     alphaMode: optional(oneOf("constant", "constantScaling")),
     rankPattern: optional(mapOf(size)),
@@ -83,6 +99,8 @@ const LORA_RULES: Rule<OptionsOf<LoraConfig>> = fields<OptionsOf<LoraConfig>>(
       useDora: "dora",
       init_lora_weights: "initLora",
       initLoraWeights: "initLora",
+      loftq_config: "loftq",
+      loftqConfig: "loftq",
       lora_bias: "loraBias",
     },
   },
@@ -104,6 +122,7 @@ export function loraConfig(method: Method, options: OptionsOf<LoraConfig>): Lora
     alphaMode: "constant",
     ...given,
     ...commonConfig(method, given as Partial<AdapterConfig>),
+    loftq: given.initLora === "loftq" ? { bits: 4, iterations: 1, ...given.loftq } : undefined,
     adaLora: given.adaLora === undefined ? undefined : completeAdaLora(given.adaLora),
   };
   const fail = (why: string): never => {
@@ -111,6 +130,8 @@ export function loraConfig(method: Method, options: OptionsOf<LoraConfig>): Lora
   };
   if (config.loraBias && (config.dora || typeof config.initLora !== "boolean"))
     fail("lora_bias goes with neither DoRA nor a start other than true or false");
+  if (given.loftq !== undefined && given.initLora !== "loftq")
+    fail(`"loftq" is for init_lora_weights "loftq", and that is ${quote(config.initLora)}; leave it out`);
   const problem = layersProblem(config);
   if (problem !== undefined) fail(problem);
   return config;

@@ -1,6 +1,18 @@
 /** LoRA's keys of an `adapter_config.json`, which DoRA and AdaLoRA have too. */
 import { LowrankError, quote } from "@lowrank/tensor";
-import { absent, anyOf, flag, mapOf, name, oneOf, probability, real, size } from "@lowrank/tensor/check";
+import {
+  absent,
+  anyOf,
+  fields,
+  flag,
+  mapOf,
+  name,
+  oneOf,
+  probability,
+  real,
+  size,
+  type Rule,
+} from "@lowrank/tensor/check";
 import {
   CONFIG_FILE,
   defaultsUnder,
@@ -15,7 +27,17 @@ import {
   type LayerKeys,
 } from "../methods/file-parts.ts";
 import type { FileCommon, FileKeys, OptionsOf } from "../methods/method.ts";
-import { evenAlpha, type InitLora, type LoraConfig } from "./config.ts";
+import { evenAlpha, type InitLora, type LoftqConfig, type LoraConfig } from "./config.ts";
+
+/** Empty where the start is another. */
+interface LoftqFile {
+  readonly loftq_bits?: number;
+  readonly loftq_iter?: number;
+}
+const LOFTQ: Rule<LoftqFile> = fields<LoftqFile>(
+  { loftq_bits: absent(size), loftq_iter: absent(size) },
+  { unknown: "keep" },
+);
 
 /** The keys that are read, where they are neither absent nor null. */
 export interface LoraFile extends LayerKeys {
@@ -27,6 +49,7 @@ export interface LoraFile extends LayerKeys {
   readonly alpha_pattern?: Readonly<Record<string, number>>;
   readonly bias?: LoraConfig["bias"];
   readonly init_lora_weights?: boolean | string;
+  readonly loftq_config?: LoftqFile;
   readonly use_rslora?: boolean;
   readonly use_dora?: boolean;
   readonly lora_bias?: boolean;
@@ -45,6 +68,7 @@ export const LORA_FILE: FileKeys<LoraFile> = {
     ...LAYER_KEYS,
     bias: absent(oneOf<LoraConfig["bias"]>("none", "all", "lora_only")),
     init_lora_weights: absent(anyOf(flag, name)),
+    loftq_config: absent(LOFTQ),
     use_rslora: absent(flag),
     use_dora: absent(flag),
     lora_bias: absent(flag),
@@ -65,15 +89,7 @@ export const LORA_FILE: FileKeys<LoraFile> = {
     ["ensure_weight_tying", isOn],
   ],
   // further fields of PEFT's LoraConfig (0.21.2)
-  harmless: [
-    "corda_config",
-    "eva_config",
-    "loftq_config",
-    "lora_ga_config",
-    "megatron_core",
-    "qalora_group_size",
-    "runtime_config",
-  ],
+  harmless: ["corda_config", "eva_config", "lora_ga_config", "megatron_core", "qalora_group_size", "runtime_config"],
   meant: {
     rank: "r",
     alpha: "lora_alpha",
@@ -90,6 +106,7 @@ const STARTS: Readonly<Record<string, InitLora>> = {
   orthogonal: "orthogonal",
   pissa: "pissa",
   olora: "olora",
+  loftq: "loftq",
   eva: true,
 };
 
@@ -105,13 +122,23 @@ function startNamed(named: boolean | string | undefined): InitLora {
       "NotBuiltError",
       'is not built: random numbers decided the base that it leaves behind. Convert the adapter to a plain LoRA when saving it (path_initial_model_for_weight_conversion), or start with "pissa"',
     );
-  if (/^(loftq|corda|lora_ga|mica)/.test(named.toLowerCase()))
+  if (/^(corda|lora_ga|mica)/.test(named.toLowerCase()))
     return refuse("NotBuiltError", "is not built: it changes more than what A and B start from");
   return refuse("FormatError", `is no start that PEFT knows; there are true, false, ${Object.keys(STARTS).join(", ")}`);
 }
 
+function loftqOf({ loftq_bits: bits = 4, loftq_iter: iterations = 1 }: LoftqFile): LoftqConfig {
+  if (bits !== 4)
+    throw new LowrankError(
+      "NotBuiltError",
+      `${CONFIG_FILE}: "loftq_config": loftq_bits ${bits} is not built; 4, which is NF4, is`,
+    );
+  return { bits, iterations };
+}
+
 /** Options that the keys of a file come to. */
 export function parseLora(file: LoraFile, common: FileCommon): OptionsOf<LoraConfig> {
+  const initLora = startNamed(file.init_lora_weights);
   return {
     ...common,
     ...parseLayers(file),
@@ -125,7 +152,8 @@ export function parseLora(file: LoraFile, common: FileCommon): OptionsOf<LoraCon
     dora: file.use_dora ?? false,
     loraBias: file.lora_bias ?? false,
     bias: file.bias ?? "none",
-    initLora: startNamed(file.init_lora_weights),
+    initLora,
+    ...(initLora === "loftq" ? { loftq: loftqOf(file.loftq_config ?? {}) } : {}),
   };
 }
 
@@ -155,10 +183,13 @@ export function writeLora(config: LoraConfig): Record<string, unknown> {
     use_dora: config.dora,
     lora_bias: config.loraBias,
     bias: config.bias,
+    ...(config.loftq === undefined
+      ? {}
+      : { loftq_config: { loftq_bits: config.loftq.bits, loftq_iter: config.loftq.iterations } }),
     ...defaultsUnder(source, {
       eva_config: null,
       layer_replication: null,
-      loftq_config: {},
+      ...(config.loftq === undefined ? { loftq_config: {} } : {}),
       megatron_config: null,
       megatron_core: "megatron.core",
     }),

@@ -12,7 +12,7 @@ import type { AdaptedProjection } from "../layers/adapted-projection.ts";
 import type { LoraUpdate } from "../layers/lora.ts";
 import { sharerOf } from "../layers/walk.ts";
 import { qr } from "../linear-algebra.ts";
-import type { StartContext } from "../methods/method.ts";
+import type { StartContext, Started } from "../methods/method.ts";
 import type { LoraConfig } from "./config.ts";
 
 /** A [r, in], B [out, r] and s as they started, where W − s·B·A became the base. */
@@ -22,27 +22,35 @@ interface Start {
   readonly scale: number;
 }
 
-/** Gives A and B of a projection their start. Returns what gives the base back what they took. */
-export async function startProjection(
-  { model, config: { initLora }, path, seed }: StartContext<LoraConfig>,
+/** @throws LowrankError (AdapterError) where the start would write into a base that others read, or that is quantized */
+export function checkProjection(
+  { model, config: { initLora }, path }: StartContext<LoraConfig>,
   layer: AdaptedProjection,
-  update: LoraUpdate,
-): Promise<(() => Promise<void>) | undefined> {
-  if (initLora === "orthogonal") orthogonal(update, new RandomStream(seed, `orthogonal/${path}`));
-  if (initLora !== "pissa" && initLora !== "olora") return undefined;
+): void {
+  if (initLora !== "pissa" && initLora !== "olora" && initLora !== "loftq") return;
   const sharer = sharerOf(model, path, layer.weight);
   if (sharer !== undefined)
     throw new LowrankError(
       "AdapterError",
       `init_lora_weights "${initLora}" changes the base of ${path}, which ${sharer} reads as well; leave ${path} out or start it otherwise`,
     );
-  if (layer.weight.form !== undefined)
+  if (initLora !== "loftq" && layer.weight.form !== undefined)
     throw new LowrankError(
       "AdapterError",
       `init_lora_weights "${initLora}" writes what is left over into the base, but ${path} is kept as ${layer.weight.form.kind}; start from the unquantized base`,
     );
+}
+
+/** Gives A and B of a projection their start. Returns what gives the base back what they took. */
+export async function startProjection(
+  { config: { initLora }, path, seed }: StartContext<LoraConfig>,
+  layer: AdaptedProjection,
+  update: LoraUpdate,
+): Promise<Started | undefined> {
+  if (initLora === "orthogonal") orthogonal(update, new RandomStream(seed, `orthogonal/${path}`));
+  if (initLora !== "pissa" && initLora !== "olora") return undefined;
   const start = await fromBase(path, layer, update, initLora);
-  return () => restore(layer, start);
+  return { restore: () => restore(layer, start) };
 }
 
 /** Gives the base back what A and B took: W ← W + s·B·A with their first values. */

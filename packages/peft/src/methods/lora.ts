@@ -9,8 +9,9 @@ import { loraConfig, scaleOf, type LoraConfig } from "../lora/config.ts";
 import { LORA_FILE, parseLora, writeLora } from "../lora/file.ts";
 import { loraRows } from "../lora/rows.ts";
 import { savedScales } from "../lora/scales.ts";
-import { startProjection } from "../lora/start.ts";
-import type { Method, StartContext, TargetRow } from "./method.ts";
+import { checkLoftq, startLoftq } from "../lora/loftq.ts";
+import { checkProjection, startProjection } from "../lora/start.ts";
+import type { Method, StartContext, Started, TargetRow } from "./method.ts";
 
 export const lora: Method<LoraConfig> = {
   name: "lora",
@@ -27,6 +28,7 @@ export const lora: Method<LoraConfig> = {
   resolve: (chosen, config, unmatched) =>
     loraRows(chosen, config, unmatched, (outFeatures) => (config.loraBias ? outFeatures : 0)),
   make: (config) => (row, layer) => new LoraUpdate(layer.site, loraOptions(config, row, layer)),
+  checkStart: checkLora,
   start: startLora,
   scaled: (config, { alpha, rank }, strength) => scaleOf(config, alpha! * strength, rank!),
   saved: savedScales,
@@ -50,7 +52,22 @@ export function loraOptions(config: LoraConfig, { module, rank, scale }: TargetR
   return config.initLora === false ? { ...options, initB: { kind: "uniform", bound: 1 / Math.sqrt(rank!) } } : options;
 }
 
-export async function startLora(context: StartContext<LoraConfig>): Promise<(() => Promise<void>) | undefined> {
-  const { layer, update } = context;
-  return layer instanceof AdaptedEmbedding ? undefined : startProjection(context, layer, update as LoraUpdate);
+function checkLora(context: StartContext<LoraConfig>): void {
+  const { layer, update, config, path } = context;
+  if (layer instanceof AdaptedEmbedding) {
+    if (config.initLora === "loftq")
+      throw new LowrankError(
+        "NotBuiltError",
+        `init_lora_weights "loftq" on ${path}, an embedding, is not built; leave it out`,
+      );
+    return;
+  }
+  checkProjection(context, layer);
+  if (config.initLora === "loftq") checkLoftq(context, layer, update as LoraUpdate);
+}
+
+async function startLora(context: StartContext<LoraConfig>): Promise<Started | undefined> {
+  const { layer, update, config } = context;
+  if (layer instanceof AdaptedEmbedding) return undefined;
+  return (config.initLora === "loftq" ? startLoftq : startProjection)(context, layer, update as LoraUpdate);
 }

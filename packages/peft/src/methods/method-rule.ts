@@ -42,6 +42,7 @@ export const METHOD: Rule<Method> = having<Method>("the record of an adapter met
   make: callback(),
   claims: optional(callback()),
   meantBy: optional(callback()),
+  checkStart: optional(callback()),
   start: optional(callback()),
   completed: optional(callback()),
   idle: optional(callback()),

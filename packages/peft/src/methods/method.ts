@@ -99,6 +99,23 @@ export interface StartContext<C extends AdapterConfig> {
   readonly seed: number;
   readonly device: Device;
   readonly dtype: DType;
+  /** The model at full width, of which `model` holds fewer bits. */
+  readonly original?: Module | undefined;
+}
+
+/** Frobenius norms: of a weight, of what quantization loses of it, and of what is still lost beside the adapter's start. */
+export interface StartError {
+  readonly weight: number;
+  readonly before: number;
+  readonly after: number;
+}
+
+/** What a start did to the base. */
+export interface Started {
+  /** Gives the base back what it lost. */
+  restore(): Promise<void>;
+  /** Of a start that makes up for quantization. */
+  readonly error?: StartError;
 }
 
 /** One adapted module of an adapter that is saved. */
@@ -139,8 +156,10 @@ export interface Method<C extends AdapterConfig = AdapterConfig> {
   resolve(chosen: readonly ChosenTarget[], config: C, unmatched: Unmatched): TargetRow[];
   /** What makes an adapter's updates, row by row. */
   make(config: C, rows: readonly TargetRow[]): (row: TargetRow, layer: Layer) => Update;
-  /** Values that depend on the base, once both have memory. What the base lost by it is given back by the function that is returned. */
-  start?(context: StartContext<C>): Promise<(() => Promise<void>) | undefined>;
+  /** @throws LowrankError naming a module whose base `start` cannot take anything from; asked of all modules before the first starts */
+  checkStart?(context: StartContext<C>): void;
+  /** Values that depend on the base, once both have memory. Undefined where the base stays as it is. */
+  start?(context: StartContext<C>): Promise<Started | undefined>;
 
   /** The configuration with what the model says where nothing was said. Names that match nothing are told to `unmatched`. */
   completed?(config: C, model: Module, chosen: readonly ChosenTarget[], unmatched: Unmatched): C;
