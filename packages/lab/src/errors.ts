@@ -18,6 +18,11 @@ export class RunError extends LowrankError {
   }
 }
 
+/** A value that is not finite ended the run: nothing after it would mean anything. Of a rate that is tried it is the answer. */
+export class DivergedError extends RunError {
+  override readonly name = "DivergedError";
+}
+
 /** Runs `body`, which reads what the user gave: errors of kind input in it are the user's to mend before anything is trained. */
 export function asInput<T>(body: () => T): T {
   try {

@@ -188,7 +188,7 @@ describe("a study", () => {
     expect(outcome.failures[0]!.message).toMatch(
       /^step \d: the (loss|gradient norm|evaluation loss) is (NaN|Infinity); last-good\.safetensors holds step \d; --detect-anomaly names the operation$/,
     );
-    expect(readdirSync(outcome.failures[0]!.kept)).toEqual(
+    expect(readdirSync(outcome.failures[0]!.kept!)).toEqual(
       expect.arrayContaining(["error.json", "last-good.safetensors", "events.jsonl"]),
     );
     expect(existsSync(join(out, "results.json"))).toBe(true);

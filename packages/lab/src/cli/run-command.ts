@@ -20,6 +20,7 @@ import { PreparedTasks } from "../tasks/prepared.ts";
 import { tasks } from "../tasks/registry.ts";
 import { planStudy } from "../study/plan-study.ts";
 import { runStudy } from "../study/run-study.ts";
+import { sweepLines } from "../study/sweeps.ts";
 import { progressMode } from "../text/progress.ts";
 import { openDevice } from "./device.ts";
 import { guestsOf } from "./guests.ts";
@@ -114,6 +115,7 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
     else {
       if (outcome.summary.length > 0) process.stdout.write(`${summaryTable(outcome.summary)}\n`);
       const lines = [
+        ...(outcome.sweeps.length > 0 ? ["", ...sweepLines(outcome.sweeps)] : []),
         ...(outcome.answers.length > 0 ? ["", ...answerLines(outcome.answers), ""] : []),
         ...(outcome.rankRecovery.length > 0
           ? [`picture: ${join(out, "ranks.svg")} (planted and found rank of every module)`]

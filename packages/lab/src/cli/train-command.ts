@@ -79,6 +79,8 @@ export async function trainCommand(options: TrainCommandOptions): Promise<number
     const plan = (of: Study): Promise<StudyRun[]> =>
       planStudy(of, store, { environment, code, device: device.name, reuse: false });
     const plain = await study();
+    if (plain.configs[words.method]?.rate !== undefined)
+      throw new InputError("--set: a rate that other runs decide is for lowrank run; here --sweep chooses one");
     const [asked] = (await plan(plain)) as [StudyRun];
     const prepared = new PreparedTasks(environment, device);
     const data = await prepared.of(asked.config);

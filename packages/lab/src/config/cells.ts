@@ -34,7 +34,10 @@ export function plannedRuns(study: Study): PlannedRun[] {
 /** Config `name` with the study's and the built-in defaults filled in. @param of one of the study's tasks; default: its first */
 export function resolveConfig(study: Study, name: string, of: StudyTask = tasksOf(study)[0]!): ResolvedConfig {
   const method = study.configs[name]!;
-  const train: TrainOptions = withoutUsual({ ...TRAIN_DEFAULTS, ...defined(study.train), ...defined(method.train) });
+  const said: TrainOptions = withoutUsual({ ...TRAIN_DEFAULTS, ...defined(study.train), ...defined(method.train) });
+  // one that other runs decide is not the study's
+  const { lr: _, ...unrated } = said;
+  const train = method.rate === undefined ? said : unrated;
   return {
     name,
     task: of.task,

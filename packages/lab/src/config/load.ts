@@ -12,6 +12,7 @@ import { headNames } from "../bases/plan.ts";
 import { isQuantized } from "../bases/storage.ts";
 import { methods } from "../methods/registry.ts";
 import { defined, resolveConfig, tasksOf } from "./cells.ts";
+import { checkNeeds } from "./needs.ts";
 import { studySchema } from "./schema.ts";
 import { optimizerTrouble } from "./train.ts";
 import type { Study, TaskOptions, TrainOptions } from "./study.ts";
@@ -48,6 +49,7 @@ export async function studyOf(raw: unknown, source: string, options: StudyOption
   for (const key of OVERRIDES) if (options[key] !== undefined) changed[key] = options[key];
   const study = validate(studySchema({ head: await headOfStudy(changed) }), changed, source);
   check(study, source);
+  checkNeeds(study, changed, source);
   return study;
 }
 
@@ -108,10 +110,10 @@ function check(study: Study, source: string): void {
       throw new InputError(
         `${source}: "configs.${name}.embeddings" is for tables beside quantized layers, and "storage" is ${config.storage}; leave it out`,
       );
-    const trouble = trainTrouble(resolveConfig(study, name).train, comparable(study), {
-      ...defined(study.train),
-      ...defined(config.train),
-    });
+    const { train } = resolveConfig(study, name);
+    // whatever a sweep decides is said
+    const rated = config.rate === undefined ? train : { ...train, lr: 1 };
+    const trouble = trainTrouble(rated, comparable(study), { ...defined(study.train), ...defined(config.train) });
     if (trouble !== undefined) throw new InputError(`${source}: config "${name}": "train.${trouble}`);
   }
   if (study.model !== undefined && study.model.hidden % study.model.heads !== 0) {

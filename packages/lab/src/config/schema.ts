@@ -19,6 +19,22 @@ const model = z.strictObject({
   seed: seed.default(0),
 }) satisfies z.ZodType<ModelOptions>;
 
+/** Runs that need other runs: `config/needs.ts` checks what they name. */
+const from = z.strictObject({ config: z.string() });
+const rate = z.union(
+  [
+    z.strictObject({
+      sweep: z.strictObject({
+        rates: z.array(positive).min(2).max(100),
+        seed,
+        task: z.record(z.string(), z.unknown()),
+      }),
+    }),
+    z.strictObject({ from: z.string() }),
+  ],
+  { error: "expected { sweep: { rates: [1e-4, 1e-3], seed: 7, task: { … } } } or { from: CONFIG }" },
+);
+
 /** The records that are registered at the moment, by the key that names them. */
 function oneOf<T>(key: string, schemas: readonly z.ZodObject[]): z.ZodType<T> {
   const [first, ...rest] = schemas;
@@ -33,7 +49,9 @@ const LABEL_WORDS = "use letters, digits, _ and -";
 export function studySchema(facts: MethodFacts): z.ZodType<Study> {
   const method = oneOf<MethodConfig>(
     "method",
-    methods.all.map(({ schema }) => schema(facts)),
+    methods.all.map(({ schema, withRanks }) =>
+      schema(facts).extend({ rate: rate.optional(), ...(withRanks === undefined ? {} : { from: from.optional() }) }),
+    ),
   );
   const task = oneOf<TaskOptions>(
     "name",

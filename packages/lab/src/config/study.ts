@@ -70,8 +70,28 @@ export interface NumericsOptions {
   readonly baseDropout?: number | undefined;
 }
 
+/** Rates that are tried by runs of their own, each a run of the store as any other. */
+export interface RateSweep {
+  /** The one with the least loss at the end is chosen, the smaller one of two equals. */
+  readonly rates: readonly number[];
+  /** None of the study's: no result is of a run that its rate was chosen by. */
+  readonly seed: number;
+  /** Keys of the task that are others here, so that what chooses is not what is reported. */
+  readonly task: Readonly<Record<string, unknown>>;
+}
+
+/** Who decides the learning rate, task by task: a sweep, or that of another config. */
+export type RateChoice = { readonly sweep: RateSweep } | { readonly from: string };
+
+/** What runs need of other runs of their task. */
+export interface NeedsOptions {
+  /** The ranks of modules are those that the run of this config with the same seed ended with. Of methods with `withRanks`. */
+  readonly from?: { readonly config: string } | undefined;
+  readonly rate?: RateChoice | undefined;
+}
+
 /** What a study says of a config; the rest of the keys are the method's own (`methods/`). */
-export interface MethodConfig extends NumericsOptions {
+export interface MethodConfig extends NumericsOptions, NeedsOptions {
   readonly method: string;
   readonly train: TrainOverrides;
 }
@@ -133,4 +153,6 @@ export interface ResolvedConfig {
   readonly metrics?: readonly string[];
   readonly method: MethodConfig;
   readonly train: TrainOptions;
+  /** Runs whose results decided part of it, once they have. */
+  readonly sources?: readonly { readonly name: string; readonly id: string }[];
 }

@@ -4,7 +4,7 @@ import { quote } from "@lowrank/tensor";
 import { z } from "zod";
 import type { LinearShape } from "../bases/shape.ts";
 import { count, positive } from "../config/numbers.ts";
-import { InputError } from "../errors.ts";
+import { InputError, RunError } from "../errors.ts";
 import type { Method, TrainedFacts } from "../records/method.ts";
 import type { ModuleRow, Proof } from "../store/result.ts";
 import { adapterMethod, type AdapterMethodConfig } from "./adapter.ts";
@@ -56,7 +56,12 @@ export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
       loraPlus: z.number().min(1, { error: "expected at least 1: B learns faster than A" }).optional(),
       train,
     }),
-  check({ init, rho, loftqIterations, storage, dora, ...options }, at) {
+  withRanks,
+  check({ init, rho, loftqIterations, storage, dora, from, rankPattern, ...options }, at) {
+    if (from !== undefined && Object.keys(rankPattern).length > 0)
+      return `"${at}.from" brings the ranks that "${at}.rankPattern" says; leave one of them out`;
+    if (from !== undefined && init === "eva")
+      return `"${at}.from" brings ranks, and "init" is eva, which shares them out; leave one of them out`;
     if (rho !== undefined && init !== "eva")
       return `"${at}.rho" is for init: eva, which shares ranks out; leave it out`;
     if ((init === "pissa" || init === "olora") && storage !== "f32")
@@ -96,6 +101,28 @@ export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
   ownProofs: loraPlusProof,
   rows: loraRows,
 });
+
+/** Modules of rank 0 are left out; the others have their ranks by their whole paths. */
+function withRanks(options: LoraMethod, ranks: ReadonlyMap<string, number>): LoraMethod {
+  const left = [...ranks].filter(([, rank]) => rank === 0).map(([module]) => module);
+  const kept = [...ranks].filter(([, rank]) => rank > 0);
+  if (kept.length === 0) throw new RunError("every module was left without a rank; there is nothing to adapt");
+  const { exclude = [] } = options;
+  const without =
+    typeof exclude === "string"
+      ? [exclude, ...left.map(escaped)].map((part) => `(?:${part})`).join("|")
+      : [...exclude, ...left];
+  return {
+    ...options,
+    rankPattern: Object.fromEntries(kept.map(([module, rank]) => [escaped(module), rank])),
+    ...(without.length === 0 ? {} : { exclude: without }),
+  };
+}
+
+/** Of a path only its dots mean something in an expression. */
+function escaped(path: string): string {
+  return path.replaceAll(".", "\\.");
+}
 
 /** B of every module, and nothing but B and what has one dimension, learnt faster by the ratio. */
 function loraPlusProof({ loraPlus = 1 }: LoraMethod, { lrScales }: TrainedFacts): Proof[] {

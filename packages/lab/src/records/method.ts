@@ -81,6 +81,8 @@ export interface Method<O extends MethodConfig = MethodConfig> {
   check?(options: O, at: string): string | undefined;
   /** @throws LowrankError for a schedule that does not fit the steps */
   checkSteps?(options: O, totalSteps: number): void;
+  /** The options with each module's rank as another run found it, 0 for none. Absent: there are no ranks by module. @throws RunError where nothing is left */
+  withRanks?(options: O, ranks: ReadonlyMap<string, number>): O;
   /** Names of modules that train whole: they are kept at full width. */
   whole(options: O): readonly string[];
   adapt(base: Base, options: O, context: AdaptContext): Promise<Adaptation>;

@@ -19,6 +19,8 @@ export interface RunIdentity {
   /** Content hash of the code that computes. */
   readonly code: string;
   readonly device: string;
+  /** Identities of the runs that it needs; absent: none. */
+  readonly needs?: readonly string[] | undefined;
 }
 
 /** SHA-256 of the identity, hex. Where the base is does not count, its content is in `data`. */
@@ -27,10 +29,10 @@ export function runId(identity: RunIdentity): string {
   return canonicalHash({ ...rest, config: comparable(config) });
 }
 
-/** As `runId`, whatever the code version: what `--reuse` compares. */
+/** As `runId`, whatever the code version: what `--reuse` compares. @param identity with the cells of what it needs */
 export function studyCellId(identity: Omit<RunIdentity, "code">): string {
-  const { config, seed, data, device } = identity;
-  return canonicalHash({ seed, data, device, config: comparable(config) });
+  const { config, seed, data, device, needs } = identity;
+  return canonicalHash({ seed, data, device, needs, config: comparable(config) });
 }
 
 /** `<config>-s<seed>-<first 8 of the id>`, with the task after the config in a study of several. */

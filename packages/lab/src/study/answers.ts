@@ -100,10 +100,10 @@ function undecided(n: number): string {
   return `not decidable with ${n} seed${n === 1 ? "" : "s"}`;
 }
 
-/** Pairs of configs that differ in their base's storage alone, one of them quantized. */
+/** Pairs of configs that differ in their base's storage alone, and in who chose their rate, one of them quantized. */
 function fourBits(results: readonly RunResult[]): Answer[] {
   const methods = new Map(results.map((r) => [r.config, r.resolved.method]));
-  const rest = (config: string): string => JSON.stringify({ ...methods.get(config), storage: null });
+  const rest = (config: string): string => JSON.stringify({ ...methods.get(config), storage: null, rate: null });
   const quantized = (config: string): boolean => QUANTizED.has(methods.get(config)?.storage ?? "");
   const pairs = configsOf(results)
     .filter(quantized)

@@ -30,7 +30,8 @@ export interface ConfigForecast {
   readonly counts: ParameterCounts;
   readonly modules: readonly ModuleRow[];
   readonly steps: number;
-  readonly lr: number;
+  /** Null where other runs decide it. */
+  readonly lr: number | null;
   readonly arenaBytes: number;
   readonly persistentBytes: number;
   /** Of a process that makes runs of this config only; null where the device's memory is not the process's. */
@@ -131,7 +132,7 @@ async function forecast(
       counts: adapted.counts,
       modules: adapted.modules,
       steps: totalSteps(config, data),
-      lr,
+      lr: config.method.rate === undefined ? lr : null,
       arenaBytes: Math.max(...all.map((plan) => plan.arenaBytes)),
       persistentBytes,
       planned: plannedMemory(adapted, config, persistentBytes, all),
@@ -172,6 +173,14 @@ function batchShapes(batches: readonly Batch[]): Batch[] {
   return [...byLength.values()];
 }
 
+/** Configs are shown as the study has them: what other runs find is not known yet. */
+function ranksToCome(runs: readonly StudyRun[]): string[] {
+  const waiting = new Map(runs.map(({ config: { name, method } }) => [name, method.from?.config]));
+  return [...waiting].flatMap(([name, from]) =>
+    from === undefined ? [] : [`${name} gets the ranks that ${from} finds; it is shown with one rank for all modules`],
+  );
+}
+
 function cellName({ config, task }: ConfigForecast): string {
   return task === undefined ? config : `${config} · ${task}`;
 }
@@ -201,7 +210,7 @@ function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[
       formatCount(row.counts.trainable),
       row.counts.percent.toFixed(2),
       formatCount(row.steps),
-      String(row.lr),
+      row.lr === null ? "by sweep" : String(row.lr),
       formatBytes(row.persistentBytes),
       formatBytes(row.arenaBytes),
       row.peakRss === null ? "–" : formatBytes(row.peakRss.totalBytes),
@@ -216,6 +225,7 @@ function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[
   return [
     ...modules,
     table,
+    ...ranksToCome(runs),
     `${open.length} of ${runs.length} runs to do, about ${formatDuration(left)}${peak === undefined ? "" : `, in one process of at most about ${formatBytes(peak.totalBytes)}`}:`,
     list,
   ]

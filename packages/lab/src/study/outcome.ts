@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { RunResult } from "../store/result.ts";
 import { indistinguishable, resultsCsv, summarize, type SummaryRow, type TwinRuns } from "../store/summary.ts";
 import { answers, type Answer } from "./answers.ts";
+import type { SweepOutcome } from "./sweeps.ts";
 import { rankPicture, summarizeRecovery, type RecoverySummary } from "./rank-picture.ts";
 
 export interface FailedRun {
@@ -11,14 +12,16 @@ export interface FailedRun {
   readonly config: string;
   readonly seed: number;
   readonly message: string;
-  /** Folder with what the run left. */
-  readonly kept: string;
+  /** Folder with what the run left; absent where it was not begun. */
+  readonly kept?: string;
 }
 
 export interface StudyOutcome {
   readonly study: string;
   readonly results: readonly RunResult[];
   readonly failures: readonly FailedRun[];
+  /** Rates that were tried for configs, and chosen. */
+  readonly sweeps: readonly SweepOutcome[];
   readonly summary: readonly SummaryRow[];
   /** Configs whose predictions cannot be told apart; identical logits make the study fail. */
   readonly indistinguishable: readonly TwinRuns[];
@@ -34,12 +37,14 @@ export function publishOutcome(
   study: string,
   results: readonly RunResult[],
   failures: readonly FailedRun[],
+  sweeps: readonly SweepOutcome[] = [],
 ): StudyOutcome {
   const rankRecovery = summarizeRecovery(results);
   const outcome: StudyOutcome = {
     study,
     results,
     failures,
+    sweeps,
     summary: summarize(results),
     indistinguishable: indistinguishable(results),
     rankRecovery,

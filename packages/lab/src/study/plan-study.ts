@@ -1,24 +1,37 @@
-/** Which runs a study has, and which of them are already done in a store. */
-import { plannedRuns, resolvedConfigs } from "../config/cells.ts";
-import { checkPart, inPart, type StudyPart } from "../config/part.ts";
-import type { ResolvedConfig, Study } from "../config/study.ts";
-import { canonicalJson } from "../config/canonical.ts";
+/** Which runs a study has, which of them need others, and which are already done in a store. */
 import { LowrankError } from "@lowrank/tensor";
 import { planOf, shapeModel } from "../bases/plan.ts";
 import { shapeOf } from "../bases/shape.ts";
+import { canonicalJson } from "../config/canonical.ts";
+import { plannedRuns, resolveConfig, resolvedConfigs, type StudyTask } from "../config/cells.ts";
+import { sweptBy, sweptTask } from "../config/needs.ts";
+import { checkPart, inPart, type StudyPart } from "../config/part.ts";
+import type { RateSweep, ResolvedConfig, Study } from "../config/study.ts";
 import { InputError } from "../errors.ts";
+import { methods } from "../methods/registry.ts";
+import type { TaskEnvironment } from "../records/task.ts";
 import { runId, runName, studyCellId } from "../store/identity.ts";
 import type { RunResult } from "../store/result.ts";
 import type { RunStore } from "../store/run-store.ts";
-import type { TaskEnvironment } from "../records/task.ts";
 import { dataIdentity, identityOfBase, taskOf } from "../tasks/prepare.ts";
 import type { RunRequest } from "../train/request.ts";
-import { methods } from "../methods/registry.ts";
 import { requireBaseMemory, requireMemory, requireTrainingMemory } from "./needs.ts";
+import { withMostRanks } from "./source-ranks.ts";
+
+/** Names of the runs whose results decide part of a run's config. */
+export interface RunNeeds {
+  /** Whose ranks it takes. */
+  readonly ranks?: string;
+  /** Those that tried rates for it. */
+  readonly rates?: readonly { readonly name: string; readonly lr: number }[];
+}
 
 export interface StudyRun extends RunRequest {
   /** Result that is already there. */
   readonly done: RunResult | undefined;
+  readonly needs: RunNeeds;
+  /** Whether it is asked for, or made because another needs it; `rate`: it tries a rate, and is no cell of the study. */
+  readonly role: "asked" | "needed" | "rate";
 }
 
 export interface PlanOptions {
@@ -32,52 +45,139 @@ export interface PlanOptions {
   readonly part?: StudyPart;
 }
 
-/** The runs of the study in execution order. Throws InputError for a config that cannot fit its base, before anything is written. */
+/** Names of all that a run needs. */
+export function needsOf({ needs }: Pick<StudyRun, "needs">): string[] {
+  return [...(needs.ranks === undefined ? [] : [needs.ranks]), ...(needs.rates ?? []).map(({ name }) => name)];
+}
+
+/**
+ * The runs of the study in execution order: what a run needs comes before it, unless that is done.
+ * @throws InputError for a config that cannot fit its base, before anything is written
+ */
 export async function planStudy(study: Study, store: RunStore, options: PlanOptions): Promise<StudyRun[]> {
-  const known = options.reuse
-    ? new Map(store.all().map((result) => [result.cell, result]))
-    : new Map<string, RunResult>();
   const { part = {} } = options;
   checkPart(study, part);
   const configs = resolvedConfigs(study);
-  for (const config of configs) await checkConfig(config, options.device);
-  const base = await identityOfBase(configs[0]!);
-  const identities = new Map<string, string>();
-  for (const config of configs) {
-    const of = taskKey(config);
-    if (!identities.has(of)) identities.set(of, await dataIdentity(config, options.environment, base));
-  }
-  const planned = plannedRuns(study).filter(({ config }) => inPart(config, part));
-  return planned.map(({ config, seed }) => {
-    const data = identities.get(taskKey(config))!;
-    const identity = { config, seed, data, code: options.code, device: options.device };
-    const id = runId(identity);
-    const cell = studyCellId(identity);
-    const name = runName(identity, id);
-    const done = store.finished(name) ?? known.get(cell);
-    if (done !== undefined && (done.seed !== seed || done.cell !== cell))
-      throw new InputError(
-        `${store.path(done.name)}: says seed ${done.seed} and another cell than its name; move the folder away or delete it, and the run is made again`,
-      );
-    return { id, cell, name, study: study.name, config, seed, done };
-  });
+  for (const config of configs) await checkConfig(config, options.device, study);
+  const planner = new Planner(study, store, options, await identityOfBase(configs[0]!));
+  for (const { config, seed } of plannedRuns(study).filter(({ config: of }) => inPart(of, part)))
+    await planner.cell(config.name, { label: config.taskLabel, task: config.task }, seed);
+  return planner.runs(({ config }) => inPart(config, part));
 }
 
-/** All configs of a study have one base: the task tells what their runs read. */
-function taskKey({ task }: ResolvedConfig): string {
-  return canonicalJson(task);
+/** The name under which its result is or will be: that of other code's run where that counts. */
+function foundAs({ name, done }: StudyRun): string {
+  return done?.name ?? name;
+}
+
+/** Runs by their name, each once however many need it, in the order in which they can be made. */
+class Planner {
+  readonly #study: Study;
+  readonly #store: RunStore;
+  readonly #options: PlanOptions;
+  readonly #base: string;
+  readonly #known: ReadonlyMap<string, RunResult>;
+  readonly #identities = new Map<string, Promise<string>>();
+  readonly #planned = new Map<string, StudyRun>();
+
+  constructor(study: Study, store: RunStore, options: PlanOptions, base: string) {
+    [this.#study, this.#store, this.#options, this.#base] = [study, store, options, base];
+    this.#known = new Map(options.reuse ? store.all().map((result) => [result.cell, result]) : []);
+  }
+
+  /** @param asked of the cells of the study */
+  runs(asked: (run: StudyRun) => boolean): StudyRun[] {
+    const all = [...this.#planned.values()];
+    const wanted = new Set<string>();
+    // from the last on: what needs something comes after it
+    for (const run of [...all].reverse())
+      if ((run.role !== "rate" && asked(run)) || run.done !== undefined || wanted.has(run.name)) {
+        wanted.add(run.name);
+        if (run.done === undefined) for (const name of needsOf(run)) wanted.add(name);
+      }
+    return all
+      .filter(({ name }) => wanted.has(name))
+      .map((run): StudyRun => (run.role === "rate" || asked(run) ? run : { ...run, role: "needed" }));
+  }
+
+  async cell(name: string, task: StudyTask, seed: number): Promise<StudyRun> {
+    const config = resolveConfig(this.#study, name, task);
+    const { from } = config.method;
+    const ranks = from === undefined ? undefined : await this.cell(from.config, task, seed);
+    const sweeping = sweptBy(this.#study, name);
+    const rates = sweeping === undefined ? [] : await this.#sweep(sweeping, task);
+    return this.#plan(config, seed, "asked", { ranks, rates });
+  }
+
+  /** A run at every rate that a config's sweep tries: no cell of the study, and called `<config>@<rate>`. */
+  async #sweep(name: string, task: StudyTask): Promise<StudyRun[]> {
+    const { sweep } = this.#study.configs[name]!.rate as { readonly sweep: RateSweep };
+    const { method, ...config } = resolveConfig(
+      this.#study,
+      name,
+      sweptTask(task, sweep, `configs.${name}.rate.sweep.task`),
+    );
+    const { rate: _, ...alone } = method;
+    const runs: StudyRun[] = [];
+    for (const lr of sweep.rates) {
+      const tried = { ...config, name: `${name}@${lr}`, method: alone, train: { ...config.train, lr } };
+      runs.push(await this.#plan(tried, sweep.seed, "rate", { ranks: undefined, rates: [] }));
+    }
+    return runs;
+  }
+
+  async #plan(
+    config: ResolvedConfig,
+    seed: number,
+    role: StudyRun["role"],
+    { ranks, rates }: { readonly ranks: StudyRun | undefined; readonly rates: readonly StudyRun[] },
+  ): Promise<StudyRun> {
+    const { code, device } = this.#options;
+    const sources = [...(ranks === undefined ? [] : [ranks]), ...rates];
+    const identity = { config, seed, data: await this.#identity(config), code, device };
+    const ids = (of: (run: StudyRun) => string): readonly string[] | undefined =>
+      sources.length === 0 ? undefined : sources.map(of);
+    const id = runId({ ...identity, needs: ids((run) => run.id) });
+    const cell = studyCellId({ ...identity, needs: ids((run) => run.cell) });
+    const name = runName(identity, id);
+    const known = this.#planned.get(name);
+    if (known !== undefined) return known;
+    const done = this.#store.finished(name) ?? this.#known.get(cell);
+    if (done !== undefined && (done.seed !== seed || done.cell !== cell))
+      throw new InputError(
+        `${this.#store.path(done.name)}: says seed ${done.seed} and another cell than its name; move the folder away or delete it, and the run is made again`,
+      );
+    const needs: RunNeeds = {
+      ...(ranks === undefined ? {} : { ranks: foundAs(ranks) }),
+      ...(rates.length === 0 ? {} : { rates: rates.map((run) => ({ name: foundAs(run), lr: run.config.train.lr! })) }),
+    };
+    const run: StudyRun = { id, cell, name, study: this.#study.name, config, seed, done, needs, role };
+    this.#planned.set(name, run);
+    return run;
+  }
+
+  /** All configs of a study have one base: the task tells what their runs read. */
+  #identity(config: ResolvedConfig): Promise<string> {
+    const key = canonicalJson(config.task);
+    const known = this.#identities.get(key);
+    if (known !== undefined) return known;
+    const made = dataIdentity(config, this.#options.environment, this.#base);
+    this.#identities.set(key, made);
+    return made;
+  }
 }
 
 /** Memory, targets, patterns, module names and ranks against the base's layers. */
-async function checkConfig(config: ResolvedConfig, device: string): Promise<void> {
-  const { train, method: options } = config;
-  const method = methods.get(options.method);
+async function checkConfig(config: ResolvedConfig, device: string, study: Study): Promise<void> {
+  const { train, method: said } = config;
+  const method = methods.get(said.method);
   const task = taskOf(config);
   const where = `config "${config.name}"${config.taskLabel === undefined ? "" : ` with task "${config.taskLabel}"`}`;
   const least = task.least(config.task);
   const plan = await planOf(config, task.kind, least);
   try {
     const shape = shapeOf(shapeModel(plan), task.kind);
+    const options = withMostRanks(said, study.configs, shape);
     requireBaseMemory(shape, options.storage, device);
     if (least.data !== undefined) requireMemory(least.data.bytes, device, least.data.what);
     requireTrainingMemory(

@@ -1,24 +1,17 @@
-/** Executes the runs of a study that are not done yet, and writes what it has come to after each. One failing run does not stop the others. */
+/** Has the runs of a study made that are not done yet, and writes what it has come to after each. One failing run does not stop the others. */
 import { inProcess } from "../executors/in-process.ts";
 import type { ResolvedConfig } from "../config/study.ts";
-import { methods } from "../methods/registry.ts";
 import { metricNames, metricWords } from "../metrics/of-evaluation.ts";
 import type { Executor } from "../records/executor.ts";
-import type { TaskEnvironment } from "../records/task.ts";
 import type { RunResult } from "../store/result.ts";
-import { PreparedTasks } from "../tasks/prepared.ts";
-import { checkSteps } from "../train/adapt.ts";
-import { totalSteps } from "../train/rate.ts";
-import { attempt, type AttemptContext } from "./attempt.ts";
+import { RunMaker, type MakerContext } from "./maker.ts";
 import { publishOutcome, type FailedRun, type StudyOutcome } from "./outcome.ts";
-import { ProcessMemory, startMemory } from "./peak-rss.ts";
-import type { StudyRun } from "./plan-study.ts";
+import { needsOf, type StudyRun } from "./plan-study.ts";
+import { sourceIn } from "./sources.ts";
+import { sweepsOf } from "./sweeps.ts";
 
-export interface StudyContext extends AttemptContext {
+export interface StudyContext extends MakerContext {
   readonly out: string;
-  readonly environment: TaskEnvironment;
-  /** Of the runs' tasks, where they have been read already. */
-  readonly data?: PreparedTasks;
   /** Who makes the runs. Default: this process. */
   readonly executor?: Executor;
 }
@@ -37,31 +30,57 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
     outcomes.set(run, run.done);
   }
   const open = labelled.filter(({ run }) => run.done === undefined);
-  const written = (): StudyOutcome => {
-    // in the order of the study, whoever finished first
-    const all = runs.flatMap((run) => outcomes.get(run) ?? []);
-    const failures = all.filter((outcome) => "message" in outcome);
-    const results = all.filter((outcome) => !("message" in outcome));
-    return publishOutcome(context.out, runs[0]!.study, results as RunResult[], failures as FailedRun[]);
-  };
+  for (const { run, label } of open) for (const line of pulledIn(run, runs)) say(`${label}: ${line}`);
+  const written = (): StudyOutcome => publish(runs, outcomes, context);
   if (open.length === 0) return written();
-  const prepared = context.data ?? new PreparedTasks(context.environment, context.device);
-  // what the data decides is checked for all runs before the first is trained
-  for (const { config } of open.map(({ run }) => run))
-    checkSteps(methods.get(config.method.method), config, totalSteps(config, await prepared.of(config)));
-  const shared = {
-    memory: new ProcessMemory(context.device, startMemory(context.device)),
-    told: new Set<string>(),
-  };
-  const made = executor.execute(open, async ({ run, label }) =>
-    attempt(run, label, { ...shared, data: await prepared.of(run.config) }, context),
-  );
+  const maker = new RunMaker(context);
+  await maker.check(open.map(({ run }) => run));
+  const made = executor.execute(open, ({ run, label }) => maker.make(run, label));
   for await (const { job, outcome } of made) {
     outcomes.set(job.run, outcome);
     written();
   }
   return written();
 }
+
+/** In the order of the study, whoever finished first. Runs that try rates are no cells of it. */
+function publish(
+  runs: readonly StudyRun[],
+  outcomes: ReadonlyMap<StudyRun, RunResult | FailedRun>,
+  { out, store }: StudyContext,
+): StudyOutcome {
+  const sweeps = sweepsOf(runs, (run) => {
+    const outcome = outcomes.get(run);
+    return outcome !== undefined && "message" in outcome ? sourceIn(store, run.name) : outcome && { result: outcome };
+  });
+  const tried = new Set(sweeps.flatMap(({ rates }) => rates.map(({ run }) => run)));
+  const results = runs.flatMap((run) => {
+    const outcome = outcomes.get(run);
+    return run.role === "rate" || outcome === undefined || "message" in outcome ? [] : [outcome];
+  });
+  const failures = runs.flatMap((run) => {
+    const outcome = outcomes.get(run);
+    // of a rate that diverged its sweep tells
+    return outcome === undefined || !("message" in outcome) || tried.has(run.name) ? [] : [outcome];
+  });
+  return publishOutcome(out, runs[0]!.study, results, failures, sweeps);
+}
+
+/** Why a run is made that nobody asked for. */
+function pulledIn(run: StudyRun, runs: readonly StudyRun[]): string[] {
+  if (run.role === "asked") return [];
+  const by = runs.filter((other) => other.done === undefined && needsOf(other).includes(run.name));
+  if (by.length === 0) return [];
+  const more = by.length > NAMED ? ` and ${by.length - NAMED} more` : "";
+  return [
+    `made for ${by
+      .slice(0, NAMED)
+      .map(({ name }) => name)
+      .join(", ")}${more}`,
+  ];
+}
+
+const NAMED = 2;
 
 /** `b-ada`, `b-ada · easy` in a study of several tasks. */
 function cellWords({ name, taskLabel }: ResolvedConfig): string {

@@ -3,7 +3,7 @@ import type { AllocationRecord, AllocationStep } from "@lowrank/peft";
 import type { CompiledInfo, Device, DTypeTrace } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/study.ts";
 import type { RowOrder } from "../data/orders.ts";
-import { RunError } from "../errors.ts";
+import { DivergedError, type RunError } from "../errors.ts";
 import { metricOf, metricWords } from "../metrics/of-evaluation.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { Method } from "../records/method.ts";
@@ -131,7 +131,7 @@ export async function train(
   const diverged = (what: string): RunError => {
     const { last } = evaluations;
     const kept = last === undefined ? "no evaluation had succeeded before" : `${LAST_GOOD} holds step ${last.step}`;
-    return new RunError(`step ${record.step}: ${what}; ${kept}; --detect-anomaly names the operation`);
+    return new DivergedError(`step ${record.step}: ${what}; ${kept}; --detect-anomaly names the operation`);
   };
   const evaluated = async ({ now, trainLoss, lr, norm }: EvaluationReport): Promise<void> => {
     sinks.scalar(now.step, {
