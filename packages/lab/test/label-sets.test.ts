@@ -5,6 +5,7 @@ import { fc, test } from "@fast-check/vitest";
 import { init, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { metrics } from "../src/metrics/registry.ts";
+import { multiLabel } from "../src/tasks/multi-label.ts";
 import { metricsOf } from "./metrics-of.ts";
 import { made, toyFolder } from "./row-study.ts";
 
@@ -49,6 +50,16 @@ describe("several labels a row", () => {
       problem_type: "multi_label_classification",
       id2label: { 0: "blame", 1: "length", 2: "praise" },
     });
+  });
+
+  it("is told where every row is given the same labels", () => {
+    const facts = { options: { threshold: 0.5, separator: "," }, labels: ["x", "y"] };
+    const items = [["x"], ["y"]].map((labels, row) => ({ row, text: "t", labels }));
+    const doubt = (...given: boolean[][]): string | undefined =>
+      multiLabel.doubt!(given.map((each) => ({ given: each })) as never, items, facts);
+    expect(doubt([false, false], [false, false])).toMatch(/^every one of 2 rows is given no label: nothing was learnt/);
+    expect(doubt([true, true], [true, true])).toMatch(/^every one of 2 rows is given the same labels, x, y:/);
+    expect(doubt([true, true], [false, true])).toBeUndefined();
   });
 
   it("takes labels of a CSV cell apart, and says where one is not known", async () => {

@@ -5,7 +5,8 @@ import { loadStudy, plannedRuns } from "../src/config/load.ts";
 import { PRESETS } from "../src/config/presets.ts";
 import { methods } from "../src/methods/registry.ts";
 import { OTHER_RATES, rateFor } from "../src/records/rates.ts";
-import { degenerate } from "../src/statistics/degenerate.ts";
+import { degenerate, noBetterThanMean } from "../src/statistics/degenerate.ts";
+import { answerDoubt, tagDoubt } from "../src/tasks/rows/doubts.ts";
 import { rateOf } from "../src/train/rate.ts";
 
 /** `count` is all that rates see of data. */
@@ -81,5 +82,53 @@ describe("predictions that are worth nothing", () => {
     expect(degenerate([0, 1, 0], [0, 1, 1], ["bad", "good"])).toMatch(
       /66.67 % .* than saying good every time \(66.67 %\)/,
     );
+  });
+});
+
+describe("answers of every kind that are worth nothing", () => {
+  const numbers = fc.array(fc.tuple(fc.integer({ min: -20, max: 20 }), fc.integer({ min: -20, max: 20 })), {
+    minLength: 1,
+    maxLength: 12,
+  });
+
+  test.prop([numbers])("numbers that are no nearer than their mean", (pairs) => {
+    const [predicted, actual] = [pairs.map(([p]) => p), pairs.map(([, a]) => a)];
+    const mean = actual.reduce((a, b) => a + b, 0) / actual.length;
+    const error = (of: (i: number) => number): number => actual.reduce((sum, a, i) => sum + (a - of(i)) ** 2, 0);
+    const [own, constant] = [error((i) => predicted[i]!), error(() => mean)];
+    const line = noBetterThanMean(predicted, actual);
+    if (new Set(actual).size === 1) expect(line).toBeUndefined();
+    else if (new Set(predicted).size === 1) expect(line).toMatch(/^every one of/);
+    // equal but for rounding: either is right
+    else if (Math.abs(own - constant) > 1e-9 * constant) expect(line !== undefined).toBe(own > constant);
+  });
+
+  it("numbers that are almost the same", () => {
+    expect(noBetterThanMean([0.5, 0.5001, 0.5], [0, 1, 0.5])).toMatch(/^every one of 3 predictions is about 0.5:/);
+    expect(noBetterThanMean([0.4, 0.6], [0, 1])).toBeUndefined();
+  });
+
+  it("tags", () => {
+    const right = [["O", "B-X", "I-X"], ["O"]];
+    expect(tagDoubt([["O", "O", "O"], ["O"]], right)).toMatch(/^every one of 4 words is tagged O: nothing was learnt/);
+    expect(tagDoubt([["O", "B-X", "O"], ["B-Y"]], right)).toMatch(
+      /^none of 1 entities was found; 2 were named that are none; try/,
+    );
+    expect(tagDoubt(right, right)).toBeUndefined();
+    expect(tagDoubt([["O"]], [["O"]])).toBeUndefined();
+  });
+
+  it("answers in texts", () => {
+    const [a, b] = [
+      { text: "the film", from: 3 },
+      { text: "fine", from: 9 },
+    ];
+    expect(answerDoubt([undefined, undefined], [[a], []])).toMatch(/^every one of 2 answers is empty:/);
+    expect(answerDoubt([b, b], [[a], [b]])).toMatch(/^every one of 2 answers is at character 9 and 4 long:/);
+    expect(answerDoubt([b, a], [[a], [b]])).toMatch(/^none of 2 answers has a word of the right one; try/);
+    expect(answerDoubt([a, b, a], [[a], [], []])).toMatch(/^1 of 3 answers are right, no more than .* \(2\); try/);
+    expect(answerDoubt([a, b], [[a], []])).toMatch(/^1 of 2/);
+    expect(answerDoubt([a, undefined], [[a], []])).toBeUndefined();
+    expect(answerDoubt([a, a], [[a], [b]])).toMatch(/^every/);
   });
 });

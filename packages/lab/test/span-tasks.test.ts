@@ -194,6 +194,18 @@ describe("studies of them", () => {
     });
   });
 
+  it("say loudly that nothing was found", async () => {
+    const plain = "fine O\nfilms O\nand O\n\n";
+    const { outcome, said } = await tags({
+      "t.conll": `${plain.repeat(15)}good B-X\n\n`,
+      "d.conll": "fine B-X\nfilms O\n\n",
+    });
+    const line =
+      "every one of 2 words is tagged O: nothing was learnt that tells rows apart; try another learning rate, or more steps";
+    expect(outcome.results[0]!.warnings).toEqual([line]);
+    expect(said.some((told) => told.endsWith(`full · seed 1: WARNING: ${line}`))).toBe(true);
+  });
+
   it.each([
     [
       't.conll:1: the tag "E-X" is not one of IOB2; tags are O, B-TYPE (an entity begins) and I-TYPE (it goes on)',

@@ -6,6 +6,7 @@ import type { Row, Table } from "../data/table/table.ts";
 import { InputError } from "../errors.ts";
 import type { LabelSetItems } from "../records/metric.ts";
 import type { Answer, RowTask } from "../records/row-task.ts";
+import { allAlike } from "../statistics/degenerate.ts";
 import { checkLabels, labelIds, namesInCell, orderedLabels } from "./rows/labels.ts";
 import { countingRows, meanOfRows } from "./rows/counting.ts";
 import { textInputs } from "./rows/inputs.ts";
@@ -104,6 +105,17 @@ export const multiLabel: RowTask<MultiLabelOptions, Item, LabelSet> = {
       actual: items.flatMap((item) => labels.map((name) => Number(item.labels!.includes(name)))),
       classes: labels.length,
     };
+  },
+  doubt(answers, items, { labels }) {
+    const key = (names: readonly string[]): string => JSON.stringify(labels.filter((name) => names.includes(name)));
+    return allAlike(
+      answers.map(({ given }) => key(labels.filter((_, id) => given[id]))),
+      items.map((item) => key(item.labels!)),
+      (all, count) => {
+        const names = JSON.parse(all) as string[];
+        return `every one of ${count} rows is given ${names.length === 0 ? "no label" : `the same labels, ${names.join(", ")}`}`;
+      },
+    );
   },
   meanLoss(answers, items, { labels }) {
     const each = answers.flatMap(({ logits }, i) =>

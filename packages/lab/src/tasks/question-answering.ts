@@ -11,6 +11,7 @@ import { textCell, type Columns } from "../data/table/columns.ts";
 import type { Table } from "../data/table/table.ts";
 import { InputError } from "../errors.ts";
 import type { AnsweredItems } from "../records/metric.ts";
+import { answerDoubt } from "./rows/doubts.ts";
 import { textInputs } from "./rows/inputs.ts";
 import type { Answer, Collector, EncodeContext, RowItem, RowTask, Rows } from "../records/row-task.ts";
 
@@ -24,6 +25,8 @@ export interface QuestionItem extends RowItem {
 
 interface QuestionAnswer extends Answer {
   readonly text: string;
+  /** Where it stands in the text; undefined for no answer. */
+  readonly from: number | undefined;
 }
 
 export interface QuestionOptions {
@@ -107,6 +110,12 @@ export const questionAnswering: RowTask<QuestionOptions, QuestionItem, QuestionA
     predicted: answers.map(({ text }) => text),
     answers: items.map((item) => item.answers!.map(({ text }) => text)),
   }),
+
+  doubt: (answers, items) =>
+    answerDoubt(
+      answers.map(({ text, from }) => (from === undefined ? undefined : { text, from })),
+      items.map((item) => item.answers!),
+    ),
 };
 
 /** SQuAD's `[{ text, answer_start }]`, or the Hub's `{ text: […], answer_start: […] }`. Places are counted in characters, as Python does. */
@@ -229,6 +238,7 @@ class AnswerCollector implements Collector<QuestionAnswer> {
       const score = best === undefined ? none : best.score - none;
       return {
         text,
+        from: text === "" ? undefined : best!.from,
         numbers: numbers[i]!,
         decision: text,
         fields: {

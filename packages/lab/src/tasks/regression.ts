@@ -5,6 +5,7 @@ import { TextExamples } from "../data/text-examples.ts";
 import { InputError } from "../errors.ts";
 import type { NumberItems } from "../records/metric.ts";
 import type { Answer, RowTask } from "../records/row-task.ts";
+import { noBetterThanMean } from "../statistics/degenerate.ts";
 import { countingRows, meanOfRows } from "./rows/counting.ts";
 import { textInputs } from "./rows/inputs.ts";
 import { collectRows, written } from "./rows/output-rows.ts";
@@ -59,6 +60,11 @@ export const regression: RowTask<object, Item, Score> = {
     predicted: answers.map(({ value }) => value),
     actual: items.map(({ score }) => score!),
   }),
+  doubt: (answers, items) =>
+    noBetterThanMean(
+      answers.map(({ value }) => value),
+      items.map(({ score }) => score!),
+    ),
   meanLoss: (answers, items) =>
     answers.reduce((sum, { value }, i) => sum + (value - Math.fround(items[i]!.score!)) ** 2, 0) / answers.length,
 };

@@ -11,6 +11,7 @@ import type { Table } from "../data/table/table.ts";
 import { InputError } from "../errors.ts";
 import type { TaggedItems } from "../records/metric.ts";
 import type { Answer, Collector, EncodeContext, RowItem, RowTask, Rows } from "../records/row-task.ts";
+import { tagDoubt } from "./rows/doubts.ts";
 import { argmaxRows } from "./classification.ts";
 import { textInputs } from "./rows/inputs.ts";
 import { meanOfRows } from "./rows/cross-entropies.ts";
@@ -93,6 +94,12 @@ export const tokenClassification: RowTask<NoOptions, TaggedItem, TaggedAnswer> =
     gold: items.map(({ tags }) => tags!),
     predicted: answers.map(({ tags }) => tags),
   }),
+
+  doubt: (answers, items) =>
+    tagDoubt(
+      answers.map(({ tags }) => tags),
+      items.map(({ tags }) => tags!),
+    ),
 
   meanLoss(answers, items, { labels }) {
     const places = new Map(labels.map((label, i) => [label, i]));
