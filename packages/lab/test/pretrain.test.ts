@@ -8,7 +8,7 @@ import { drawBase } from "../src/bases/make.ts";
 import { drawnPlan } from "../src/bases/plan.ts";
 import { loadPretrainConfig } from "../src/pretrain/config.ts";
 import { pretrain, type PretrainOutcome } from "../src/pretrain/pretrain.ts";
-import { maskedLm } from "../src/tasks/masked-lm.ts";
+import { maskedCorpora } from "../src/tasks/masked-corpora.ts";
 import { writeToyData } from "./toy-data.ts";
 
 const TINY = [
@@ -62,7 +62,7 @@ describe("masked pre-training", () => {
     const base = await drawBase(plan, "MASKED_LM", 1, device);
     const score = compile(device, (inputs: Record<string, Tensor>) => {
       base.model.eval();
-      return maskedLm.outputs(base, inputs);
+      return maskedCorpora.outputs(base, inputs);
     });
     const batch = (rows: number, labels: number[]): CompileInputs => ({
       inputIds: { data: Int32Array.from({ length: rows * 4 }, (_, i) => (3 * i) % 20), shape: [rows, 4] },

@@ -24,7 +24,11 @@ export function addTrain(program: Command, exit: Exit): void {
       parsePath("--base"),
     )
     .option("--revision <name>", "branch, tag or commit of a base at the hub", parsePath("--revision"))
-    .requiredOption("--data <file>", "rows to train on: CSV, TSV, JSON lines, Parquet", parsePath("--data"))
+    .requiredOption(
+      "--data <file>",
+      "rows to train on: CSV, TSV, JSON lines, Parquet, CoNLL, SQuAD's JSON, plain text",
+      parsePath("--data"),
+    )
     .option(
       "--validation <file>",
       "rows to evaluate on (default: a tenth of the rows, held out by a seed)",
@@ -96,6 +100,8 @@ Examples:
   lowrank train --base checkpoints/minilm --data train.csv --validation dev.csv --storage nf4 --epochs 1 --out reviews
   lowrank train --base checkpoints/minilm --data rows.jsonl --column text=body --column label=topic --method dora --rank 16 --out topics
   lowrank train --base checkpoints/minilm --data train.csv --sweep --early-stop 3 --keep best --out reviews
+  lowrank train --base checkpoints/minilm --data train.conll --task token-classification --batch-size 8 --out names
+  lowrank train --base checkpoints/bert --data book.txt --task masked-lm --out bert-of-the-book
   lowrank train --base checkpoints/minilm --data train.csv --out reviews --dry-run
 `,
     )

@@ -63,13 +63,10 @@ export class DataCursor {
     const group = order.pass(Math.floor(at / order.batches))[at % order.batches]!;
     const rows = order.rows(group);
     const pieces = cutGroup(group, cut, this.#examples.lengths);
-    return pieces.map((members, part) =>
-      this.#examples.batch(
-        members,
-        { rows: Math.min(rows, cut.rows ?? rows), multiple },
-        deriveSeed(seed, pieces.length === 1 ? `masking/${at}` : `masking/${at}/${part}`),
-      ),
-    );
+    // one for the whole batch: what a row draws does not depend on the parts that it is computed in
+    const own = deriveSeed(seed, `masking/${at}`);
+    const shape = { rows: Math.min(rows, cut.rows ?? rows), multiple };
+    return pieces.map((members) => this.#examples.batch(members, shape, own));
   }
 }
 

@@ -39,6 +39,17 @@ export function maskSlots(rows: number, length: number, probability: number): nu
   return Math.max(1, Math.round(rows * length * probability));
 }
 
+/** What stands in place of a token that is to be predicted. */
+export function replacement(
+  token: number,
+  stream: RandomStream,
+  { mask, vocabSize }: { readonly mask: number; readonly vocabSize: number },
+): number {
+  const draw = stream.uniform();
+  if (draw < 0.8) return mask;
+  return draw < 0.9 ? stream.integer(vocabSize) : token;
+}
+
 /** Batch of sequences *without* special tokens; `[CLS]` and `[SEP]` are added here and are never masked. */
 export function maskedBatch(set: TokenSet, members: Group, options: MaskingOptions): MaskedBatch {
   const { rows, multiple, special, vocabSize, probability } = options;
@@ -70,9 +81,7 @@ export function maskedBatch(set: TokenSet, members: Group, options: MaskingOptio
   chosen.forEach((position, slot) => {
     positions[slot] = position;
     labels[slot] = inputIds[position]!;
-    const draw = stream.uniform();
-    if (draw < 0.8) inputIds[position] = special.mask;
-    else if (draw < 0.9) inputIds[position] = stream.integer(vocabSize);
+    inputIds[position] = replacement(inputIds[position]!, stream, { mask: special.mask, vocabSize });
   });
   return { rows, length, members, inputIds, attentionMask, positions, labels };
 }

@@ -18,7 +18,7 @@ import type { TaskData } from "../records/task.ts";
 import type { Environment } from "../store/environment.ts";
 import { lockFolder } from "../store/lock.ts";
 import { requireBaseMemory, requireMemory } from "../study/needs.ts";
-import { maskedLm } from "../tasks/masked-lm.ts";
+import { maskedCorpora } from "../tasks/masked-corpora.ts";
 import { formatCount, formatDuration } from "../text/format.ts";
 import { startProgress, type ProgressMode } from "../text/progress.ts";
 import { evaluator } from "../train/evaluate.ts";
@@ -79,7 +79,7 @@ export async function pretrain(config: PretrainConfig, context: PretrainContext)
     });
     const resumed = readCounters(out, identity);
     const data = await readData(config, context);
-    const base = await drawBase(plan, maskedLm.kind, deriveSeed(config.seed, "init"), device);
+    const base = await drawBase(plan, maskedCorpora.kind, deriveSeed(config.seed, "init"), device);
     try {
       return await trainIn(config, context, { identity, resumed, data, base });
     } finally {
@@ -92,11 +92,11 @@ export async function pretrain(config: PretrainConfig, context: PretrainContext)
 
 function planOf({ model }: PretrainConfig, { vocabSize }: WordTokenizer): BasePlan {
   const { positions, ...sizes } = model;
-  return drawnPlan({ ...sizes, seed: 0 }, maskedLm.kind, { vocab: vocabSize, positions, labels: 2 });
+  return drawnPlan({ ...sizes, seed: 0 }, maskedCorpora.kind, { vocab: vocabSize, positions, labels: 2 });
 }
 
 function readData({ corpus }: PretrainConfig, { device, ...context }: PretrainContext): Promise<TaskData> {
-  return maskedLm.data({ name: "masked-lm", ...corpus }, { base: null, model: null }, context, device);
+  return maskedCorpora.data({ name: "masked-corpora", ...corpus }, { base: null, model: null }, context, device);
 }
 
 /** What a pre-training begins with. */
@@ -117,7 +117,7 @@ async function trainIn(
   const order = byTokens(data.train.lengths, train.tokensPerBatch, data.multiple, config.seed);
   const trainer = new Trainer(
     {
-      task: maskedLm,
+      task: maskedCorpora,
       trainable: { base, trainable: base.weights() },
       examples: data.train,
       cursor: { order, multiple: data.multiple, seed: config.seed },
@@ -191,7 +191,7 @@ function heldOutEvaluator(
   const cursor = new DataCursor(dev, { order, multiple, seed: own });
   const count = Math.min(HELD_OUT_BATCHES, order.batches);
   const batches = Array.from({ length: count }, (_, at) => cursor.parts(at)).flat();
-  return evaluator({ task: maskedLm, base, metrics: [], batches: () => batches, scorer }, device);
+  return evaluator({ task: maskedCorpora, base, metrics: [], batches: () => batches, scorer }, device);
 }
 
 function tokensOf({ train }: TaskData): number {
@@ -206,7 +206,7 @@ function requirePretrainMemory(
   vocab: number,
   device: string,
 ): void {
-  requireBaseMemory(shapeOf(shapeModel(plan), maskedLm.kind), "f32", device);
+  requireBaseMemory(shapeOf(shapeModel(plan), maskedCorpora.kind), "f32", device);
   const logits = 4 * corpus.masking * train.tokensPerBatch * vocab;
   requireMemory(
     logits + 4 * train.tokensPerBatch * Math.max(model.hidden, model.intermediate),

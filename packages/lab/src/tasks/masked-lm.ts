@@ -1,93 +1,115 @@
-/** Masked language modelling: texts whose hidden words a model with a masked head has to find. What `pretrain` trains on, and a task of studies. */
+/** Masked language modelling on rows: texts whose hidden words a model with a masked head has to find, as a BERT was trained before it knew a task. */
 import { ops } from "@lowrank/tensor";
 import { z } from "zod";
-import { makeBase } from "../bases/make.ts";
-import { positive } from "../config/numbers.ts";
-import {
-  corpusIdentity,
-  CORPUS_NAMES,
-  heldOutIdentity,
-  loadCorpus,
-  loadHeldOut,
-  type CorpusName,
-} from "../data/corpus.ts";
-import { MaskedExamples } from "../data/masking.ts";
-import { loadWordTokenizer, tokenizerFolder, tokenizerIdentity } from "../data/word-piece.ts";
+import { seed } from "../config/numbers.ts";
+import { maskableTexts, MaskedTexts } from "../data/masked-texts.ts";
+import { InputError } from "../errors.ts";
 import type { TokenItems } from "../records/metric.ts";
-import type { Scored, Scorer, Task, TaskData } from "../records/task.ts";
+import type { Answer, RowTask } from "../records/row-task.ts";
+import { written } from "./rows/output-rows.ts";
+import { readTexts, TEXT_COLUMNS, textKey, type TextItem } from "./rows/text-rows.ts";
 
-export interface MaskedLmTask {
-  readonly name: "masked-lm";
-  readonly sources: readonly CorpusName[];
-  /** Sequence length, special tokens included. */
-  readonly length: number;
-  /** At most this much of each source; all when absent. */
-  readonly megabytes?: number | undefined;
-  /** Share of tokens to predict. */
+export interface MaskedLmOptions {
+  /** Share of a text's tokens that are hidden. */
   readonly masking: number;
+  /** What the hidden tokens of evaluations and predictions are drawn from, with each text. Those of training are drawn anew in every pass. */
+  readonly maskSeed: number;
 }
 
-/** Coarser than for fine-tuning, since each shape is a plan with a large vocabulary projection. */
-const MULTIPLE = 16;
+interface Loss extends Answer {
+  /** Summed over what is hidden, in nats. */
+  readonly sum: number;
+  readonly tokens: number;
+}
 
-export const maskedLm: Task<MaskedLmTask, TaskData> = {
+export const maskedLm: RowTask<MaskedLmOptions, TextItem, Loss> = {
   name: "masked-lm",
-  schema: z.strictObject({
-    name: z.literal("masked-lm"),
-    sources: z.array(z.enum(CORPUS_NAMES)).min(1),
-    length: z.number().int().min(8).max(65_536).default(64),
-    megabytes: positive.optional(),
-    masking: z.number().gt(0).lt(1).default(0.15),
-  }),
   kind: "MASKED_LM",
   items: "tokens",
   metrics: ["perplexity"],
-  readsFiles: true,
-  least: () => ({ vocab: 1, positions: 1, labels: 2 }),
-  async identity({ sources }, { dataFolder }, base, revision) {
-    const data = [corpusIdentity({ dataFolder, sources }), heldOutIdentity(dataFolder)];
-    return `${data.join("/")}/${await tokenizerIdentity(tokenizerFolder(dataFolder, base), revision)}`;
+  columns: { text: TEXT_COLUMNS.text },
+  options: { masking: z.number().gt(0).lt(1).default(0.15), maskSeed: seed.default(0) },
+  read: (table, columns) => table.rows.map((_, row) => readTexts(table, row, columns)),
+  key: textKey,
+  labels: () => [],
+  encode({ items, place }, { tokenizer, padId, maxLength, options, part }) {
+    // files without a word on roles spell it as BERT does, or RoBERTa
+    const names = [tokenizer.specialTokens.mask, "[MASK]", "<mask>"];
+    const mask = names
+      .map((name) => (name === undefined ? undefined : tokenizer.idOf(name)))
+      .find((id) => id !== undefined);
+    if (mask === undefined)
+      throw new InputError(
+        "masked-lm: the tokenizer has no token for what is hidden; the models of BERT, RoBERTa and DistilBERT have one",
+      );
+    const texts = maskableTexts(
+      tokenizer,
+      items.map(({ text }) => text),
+      maxLength,
+      (i) => place(items[i]!),
+    );
+    return new MaskedTexts(texts, {
+      padId,
+      mask,
+      maxLength,
+      vocabSize: tokenizer.vocabSize,
+      share: options.masking,
+      fixed: part === "train" ? undefined : options.maskSeed,
+    });
   },
-  async data({ sources, length, megabytes, masking }, choice, environment, device) {
-    const folder = tokenizerFolder(environment.dataFolder, choice.base);
-    const tokenizer = await loadWordTokenizer(folder, choice.revision);
-    const reading = { ...environment, sources, length, megabytes };
-    const options = { special: tokenizer.special, vocabSize: tokenizer.vocabSize, probability: masking };
-    const needs = { vocab: tokenizer.vocabSize, positions: length, labels: 2 };
+  // [rows · slots]: the loss of what is hidden, 0 in slots of no use
+  forward: (base, { inputIds, attentionMask, positions, labels }) => ({
+    tokenLosses: base.forward({
+      inputIds: inputIds!,
+      attentionMask: attentionMask!,
+      positions: positions!,
+      labels: labels!,
+    }).tokenLosses!,
+  }),
+  loss({ tokenLosses }, { labels }, reduction) {
+    const sum = ops.sum(tokenLosses!);
+    return reduction === "sum" ? sum : ops.div(sum, ops.cast(ops.sum(ops.ne(labels!, -100)), sum.dtype));
+  },
+  collector({ items }, examples) {
+    const masked = examples as MaskedTexts;
+    const [sums, tokens] = [new Float64Array(masked.count), new Int32Array(items.length)];
     return {
-      train: new MaskedExamples(loadCorpus(reading, tokenizer), options),
-      dev: new MaskedExamples(loadHeldOut(reading, tokenizer), options),
-      multiple: MULTIPLE,
-      needs,
-      tokenizerFolder: folder,
-      base: (initSeed, storage) => makeBase(choice, "MASKED_LM", needs, initSeed, device, storage),
-      scorer: () => new LossScorer(),
+      take({ members, length }, { tokenLosses }) {
+        const each = masked.slots(length);
+        members.forEach((member, row) => {
+          const own = tokenLosses!.subarray(row * each, row * each + masked.targets[member]!);
+          sums[member] = own.reduce((total, value) => total + value, 0);
+        });
+      },
+      finish() {
+        const ofItem = new Float64Array(items.length);
+        masked.texts.forEach(({ item }, text) => {
+          ofItem[item]! += sums[text]!;
+          tokens[item]! += masked.targets[text]!;
+        });
+        return items.map((_, i): Loss => {
+          const mean = ofItem[i]! / tokens[i]!;
+          return {
+            sum: ofItem[i]!,
+            tokens: tokens[i]!,
+            decision: String(written(mean)),
+            numbers: [ofItem[i]!],
+            fields: { loss: written(mean), perplexity: written(Math.exp(mean)), tokens: tokens[i]! },
+          };
+        });
+      },
     };
   },
-  // mean cross-entropy at the masked positions; `positions` and `labels` i32 [slots]
-  loss(base, { inputIds, attentionMask, positions, labels }, reduction) {
-    const inputs = { inputIds: inputIds!, attentionMask: attentionMask!, positions: positions! };
-    if (reduction === "mean") return base.forward({ ...inputs, labels: labels! }).loss!;
-    return ops.crossEntropy(base.forward(inputs).logits!, labels!, { reduction: "sum" });
-  },
-  outputs(base, { inputIds, attentionMask, positions, labels }) {
-    const inputs = { inputIds: inputIds!, attentionMask: attentionMask!, positions: positions! };
-    return { loss: ops.crossEntropy(base.forward(inputs).logits!, labels!, { reduction: "sum" }) };
+  counted: (answers): TokenItems => totalOf(answers),
+  meanLoss(answers) {
+    const { loss, counted } = totalOf(answers);
+    return loss / counted;
   },
 };
 
-/** Scores of a whole vocabulary are not read: the loss alone is. */
-class LossScorer implements Scorer<TokenItems> {
-  readonly #sums: number[] = [];
-
-  take({ counted }: { readonly counted: number }, { loss }: Readonly<Record<string, Float64Array>>): TokenItems {
-    this.#sums.push(loss![0]!);
-    return { loss: loss![0]!, counted };
-  }
-
-  /** One line a batch: its summed loss, whose digits tell two models apart. */
-  finish(): Scored {
-    const lines = this.#sums.map((loss, batch) => JSON.stringify({ batch, loss: Number(loss.toPrecision(9)) }));
-    return { predictions: lines, decisions: lines.join(), outputs: Float64Array.from(this.#sums) };
-  }
+function totalOf(answers: readonly Loss[]): TokenItems {
+  return {
+    loss: answers.reduce((total, { sum }) => total + sum, 0),
+    counted: answers.reduce((total, { tokens }) => total + tokens, 0),
+  };
 }

@@ -1,7 +1,7 @@
 /** The tasks there are: a file beside this one and a line here; programs and plugins add theirs with `tasks.register`. */
 import { Registry } from "../records/registry.ts";
 import type { Task } from "../records/task.ts";
-import { maskedLm } from "./masked-lm.ts";
+import { maskedCorpora } from "./masked-corpora.ts";
 import { plantedRanks } from "./planted-rank.ts";
 import { rowTasks } from "./row-tasks.ts";
 import { fileTask } from "./rows/from-files.ts";
@@ -13,6 +13,6 @@ export const tasks: Registry<Task> = new Registry<Task>("task", [
   plantedRanks,
   // what rows of files mean
   ...rowTasks.all.map(fileTask),
-  // words
-  maskedLm,
+  // what pre-training reads
+  maskedCorpora,
 ]);

@@ -2,6 +2,7 @@
 import { Registry } from "../records/registry.ts";
 import type { RowTask } from "../records/row-task.ts";
 import { causalLm } from "./causal-lm.ts";
+import { maskedLm } from "./masked-lm.ts";
 import { multiLabel } from "./multi-label.ts";
 import { questionAnswering } from "./question-answering.ts";
 import { regression } from "./regression.ts";
@@ -16,6 +17,7 @@ export const rowTasks: Registry<RowTask> = new Registry<RowTask>("task on rows",
   // a tag a word, a place in a text
   tokenClassification,
   questionAnswering,
-  // how a text goes on
+  // how a text goes on, what is hidden in it
   causalLm,
+  maskedLm,
 ]);
