@@ -5,10 +5,9 @@
 import type { Tokenizer } from "@lowrank/models";
 import { RandomStream } from "@lowrank/tensor";
 import { InputError } from "../errors.ts";
-import type { RowExamples } from "../records/row-task.ts";
 import { formatCount } from "../text/format.ts";
 import { IGNORED } from "./classification.ts";
-import type { Batch, BatchShape } from "./examples.ts";
+import type { Batch, BatchShape, Examples } from "./examples.ts";
 import type { Group } from "./length-groups.ts";
 import { replacement } from "./masking.ts";
 import { padTexts } from "./texts.ts";
@@ -67,7 +66,8 @@ export interface MaskedTextsOptions {
   readonly fixed: number | undefined;
 }
 
-export class MaskedTexts implements RowExamples {
+export class MaskedTexts implements Examples {
+  /** Nothing is lost: what is too long goes on in a further text. */
   readonly cut = 0;
   readonly lengths: Int32Array;
   readonly about: string;
