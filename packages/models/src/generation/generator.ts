@@ -64,7 +64,7 @@ export class TextGenerator {
     this.#tokenizer = tokenizer;
   }
 
-  /** Plans made so far: one for each length of prompts, powers of two, and one for all tokens. */
+  /** Plans made so far: one for each length of prompts, powers of two, one for each such length that texts went on by, and one for all tokens. */
   get plans(): number {
     return (this.#cached?.plans ?? 0) + (this.#whole?.plans ?? 0);
   }
@@ -116,6 +116,11 @@ export class TextGenerator {
     seed: number,
   ): AsyncGenerator<readonly NewToken[], void, readonly number[] | undefined> {
     if (prompts.length === 0) throw new LowrankError("ConfigError", `${what}: give a prompt at least`);
+    if (options.continues === true && prompts.length > 1)
+      throw new LowrankError(
+        "ConfigError",
+        `${what}: "continues" is about one text, and there are ${prompts.length} prompts; leave it out`,
+      );
     const run = { prompts, positions: positionsOf(this.#model), options };
     const length = lengthOf(what, run);
     if (this.#model.training)

@@ -37,6 +37,11 @@ export interface TokenOptions extends Sampling {
   readonly eos?: number | readonly number[] | undefined;
   /** False: every token computes the whole text. Default true. */
   readonly cache?: boolean | undefined;
+  /**
+   * The prompt goes on from the text before, as the turns of a conversation do: what both begin with is not computed again. It is right only while the model has not changed
+   * since, adapters included. Of one prompt, not of several. Default false: a text is computed from its first token, so that it has the same bits each time.
+   */
+  readonly continues?: boolean | undefined;
   /** Stops between two tokens, with the signal's reason. */
   readonly signal?: Signal | undefined;
 }
@@ -69,6 +74,7 @@ const TOKEN_RULES = {
   penalizePadding: optional(token),
   eos: optional(some("a token id or a list of them", token)),
   cache: optional(flag),
+  continues: optional(flag),
   signal: optional(having<Signal>("an AbortSignal", { throwIfAborted: callback() })),
 };
 const SPELT = {
@@ -115,6 +121,11 @@ function sensible<T extends TokenOptions>(what: string, options: T): T {
     throw new LowrankError(
       "ConfigError",
       `${what}: with sample: false the likeliest word is taken, and "${idle}" would do nothing; leave one of them out`,
+    );
+  if (options.continues === true && options.cache === false)
+    throw new LowrankError(
+      "ConfigError",
+      `${what}: with cache: false nothing is kept that "continues" could go on from; leave one of them out`,
     );
   if (options.penalizePadding !== undefined && (options.repetitionPenalty ?? 1) === 1)
     throw new LowrankError(

@@ -17,7 +17,7 @@ import {
 import type { PretrainedModel } from "../pretrained.ts";
 import { CausalHead } from "../shared/heads.ts";
 import { CacheStep, KeyValueCache, type CacheShape } from "../shared/key-value-cache.ts";
-import { layoutOf, type Layout } from "./layout.ts";
+import { bucketOf, layoutOf, type Layout } from "./layout.ts";
 
 /** A model that scores next words, as steps see it. */
 export interface CausalModel extends PretrainedModel {
@@ -35,10 +35,14 @@ export function causalModel(what: string, model: PretrainedModel): CausalModel {
   return model as unknown as CausalModel;
 }
 
-/** How a batch of texts grows. One at a time: a text that begins forgets the one before. */
+/** How a batch of texts grows. One at a time: a text that begins forgets the one before, but for what it goes on from. */
 export interface Steps {
-  /** Scores of the word after each text, [texts · words]. @param capacity how long they may become */
-  begin(texts: readonly (readonly number[])[], capacity: number): Promise<TypedArray>;
+  /**
+   * Scores of the word after each text, [texts · words].
+   * @param capacity how long they may become
+   * @param continues whether what one text has in common with the one before it need not be computed again
+   */
+  begin(texts: readonly (readonly number[])[], capacity: number, continues?: boolean): Promise<TypedArray>;
   /** Scores of the word after one more token of each text. */
   next(ids: readonly number[]): Promise<TypedArray>;
   /** How many plans have been made. */
@@ -111,11 +115,15 @@ export class CachedSteps implements Steps {
   readonly #shape: CacheShape;
   readonly #begin: Compiled<Record<string, Tensor>>;
   readonly #next: Compiled<Record<string, Tensor>>;
+  /** Several more tokens of one text. */
+  readonly #goOn: Compiled<Record<string, Tensor>>;
   #cache: KeyValueCache | undefined;
   #scores: Scores | undefined;
   #layout: Layout | undefined;
   /** Place of the newest token of every text. */
   #newest = 0;
+  /** Tokens that are kept, of a single text. */
+  #kept: number[] = [];
 
   /** @throws LowrankError (NotBuiltError) where the family takes no cache */
   constructor(model: CausalModel) {
@@ -128,25 +136,31 @@ export class CachedSteps implements Steps {
     this.#model = model;
     this.#shape = shape;
     this.#device = deviceOf(model);
-    const step = (last: boolean) => (inputs: Inputs) => {
-      const cache = new CacheStep(this.#cache!, { slots: inputs["slots"]!, padding: inputs["padding"] });
+    const step = (last: boolean, goesOn?: true) => (inputs: Inputs) => {
+      const { slots, padding } = inputs;
+      const options = { slots: slots!, padding, ...(goesOn === undefined ? {} : { goesOn }) };
+      const cache = new CacheStep(this.#cache!, options);
       this.#scores!.assign(forward(model, inputs, cache), last ? inputs["last"] : undefined);
       return {};
     };
     this.#begin = compile(this.#device, step(true));
     this.#next = compile(this.#device, step(false));
+    this.#goOn = compile(this.#device, step(true, true));
   }
 
   get plans(): number {
-    return this.#begin.info().length + this.#next.info().length;
+    return this.#begin.info().length + this.#next.info().length + this.#goOn.info().length;
   }
 
-  async begin(texts: readonly (readonly number[])[], capacity: number): Promise<TypedArray> {
+  async begin(texts: readonly (readonly number[])[], capacity: number, continues?: boolean): Promise<TypedArray> {
     const { positions } = this.#shape;
     const layout = layoutOf(texts, positions);
     this.#room(texts.length, Math.max(capacity, layout.length));
     this.#layout = layout;
+    const before = continues === true ? this.#common(texts[0]!) : 0;
+    this.#kept = texts.length === 1 ? [...texts[0]!] : [];
     this.#newest = layout.last;
+    if (before > 0) return this.#rest(texts[0]!, before);
     await this.#begin({ ...inputsOf(layout), ...this.#place() });
     return this.#scores!.read();
   }
@@ -154,6 +168,7 @@ export class CachedSteps implements Steps {
   async next(ids: readonly number[]): Promise<TypedArray> {
     const { batch, padding } = this.#layout!;
     this.#newest++;
+    if (batch === 1) this.#kept.push(ids[0]!);
     await this.#next({
       ids: { data: Int32Array.from(ids), shape: [batch, 1] },
       positions: { data: padding.map((n) => this.#newest - n), shape: [batch, 1] },
@@ -165,15 +180,47 @@ export class CachedSteps implements Steps {
   dispose(): void {
     this.#cache?.dispose();
     this.#scores?.parameter.dispose();
-    [this.#cache, this.#scores, this.#layout] = [undefined, undefined, undefined];
+    [this.#cache, this.#scores, this.#layout, this.#kept] = [undefined, undefined, undefined, []];
+  }
+
+  /** Tokens that the text has in common with the one that is kept, as far as it can go on from them: 0 where it is as well computed whole. */
+  #common(text: readonly number[]): number {
+    const differs = text.findIndex((id, i) => id !== this.#kept[i]);
+    // its last token is asked for what comes after it
+    const common = Math.min(differs < 0 ? text.length : differs, text.length - 1);
+    const more = this.#rowsFor(text.length - common);
+    // a layer with a window has token s in row s until there are more tokens than rows
+    const fits = common + more <= Math.min(...this.#cache!.sizes) && this.#newest < Math.min(...this.#cache!.sizes);
+    return fits && more < this.#layout!.length ? common : 0;
+  }
+
+  /** Places that so many more tokens are computed in. One by itself is a token as any. */
+  #rowsFor(tokens: number): number {
+    return tokens === 1 ? 1 : bucketOf(tokens, this.#shape.positions);
+  }
+
+  /** The text from place `before` on, what stands there being kept. What fills the step up is overwritten before anything sees it. */
+  async #rest(text: readonly number[], before: number): Promise<TypedArray> {
+    const rest = text.slice(before);
+    const rows = this.#rowsFor(rest.length);
+    const at = (i: number): number => Math.min(i, rest.length - 1);
+    const shape = [1, rows];
+    const step = rows === 1 ? this.#next : this.#goOn;
+    await step({
+      ids: { data: Int32Array.from({ length: rows }, (_, i) => rest[at(i)]!), shape },
+      positions: { data: Int32Array.from({ length: rows }, (_, i) => before + at(i)), shape },
+      ...(rows === 1 ? {} : { last: { data: Int32Array.of(rest.length - 1), shape: [1] } }),
+      ...this.#place(before),
+    });
+    return this.#scores!.read();
   }
 
   /** Where in the cache the newest tokens belong. */
-  #place(): CompileInputs {
+  #place(newest = this.#newest): CompileInputs {
     const { batch, padding } = this.#layout!;
     const { sizes } = this.#cache!;
     return {
-      slots: { data: Int32Array.from(sizes, (rows) => this.#newest % rows), shape: [sizes.length] },
+      slots: { data: Int32Array.from(sizes, (rows) => newest % rows), shape: [sizes.length] },
       ...(batch === 1 ? {} : { padding: { data: padding, shape: [batch] } }),
     };
   }

@@ -102,7 +102,7 @@ export async function* writeTokens(
   const longest = Math.max(...prompts.map((ids) => ids.length));
   const rows = prompts.map((ids, i) => new Row(i, ids, ids.length < longest, run));
   options.signal?.throwIfAborted();
-  let scores = await steps.begin(prompts, longest + length - 1);
+  let scores = await steps.begin(prompts, longest + length - 1, options.continues);
   for (let written = 1; ; written++) {
     const words = scores.length / rows.length;
     const tokens = rows

@@ -3,6 +3,7 @@
  *
  *   a whole text      its keys and values are kept, and attended as if nothing were kept
  *   one more token    its keys and values are kept, and its query attends all that is kept
+ *   several more      as one more, each query up to its own token: a text that is kept goes on by what somebody else wrote
  *
  * Texts of a batch end at the same slot, the shorter ones padded on the left. A layer with a window keeps as many tokens as the window has: token s
  * is in row s mod rows, so a new one replaces the one that is out of sight.
@@ -85,8 +86,8 @@ const BYTES: Readonly<Partial<Record<string, number>>> = { f32: 4, f64: 8 };
 /** What one layer's attention is given. */
 export interface LayerCache {
   /**
-   * Keeps k and v [batch, heads, length, d]. Where the step is one more token, what q [batch, heads or a multiple, 1, d] gets from all that is kept:
-   * mixed as q is, weights [batch, heads of q, 1, rows]. Undefined where the step is a whole text, which has all that its queries attend.
+   * Keeps k and v [batch, heads, length, d]. Where the step is one more token or several, what q [batch, heads or a multiple, length, d] gets from all that
+   * is kept: mixed as q is, weights [batch, heads of q, length, rows]. Undefined where the step is a whole text, which has all that its queries attend.
    */
   readonly attend: (
     q: Tensor,
@@ -101,6 +102,11 @@ export interface CacheStepOptions {
   readonly slots: Tensor;
   /** i32 [batch]: places that are padding. Default: none. */
   readonly padding?: Tensor | undefined;
+  /**
+   * Whether the step's tokens go on from what is kept. There is one text then, without padding; `slots` are of the first of its new tokens, and no layer may
+   * have to keep more than it has rows for. Default: one token goes on, several are a whole text.
+   */
+  readonly goesOn?: boolean;
 }
 
 /** A step of generation, as a causal model's input `cache`: the cache and where in it the step's last token belongs. */
@@ -123,20 +129,20 @@ export class CacheStep {
     const kept = this.#cache.layer(index);
     return {
       attend: (q, k, v, scale) => {
-        const length = k.shape[2]!;
+        const goesOn = this.#options.goesOn ?? k.shape[2] === 1;
         for (const [parameter, x] of [
           [kept.keys, k],
           [kept.values, v],
         ] as const)
           this.#keep(parameter, kept.rows, ops.cast(x, parameter.dtype));
-        return length === 1 ? this.#recall(kept, q, scale) : undefined;
+        return goesOn ? this.#recall(kept, q, scale) : undefined;
       },
     };
   }
 
   #keep(parameter: Parameter, rows: number, x: Tensor): void {
     const length = x.shape[2]!;
-    if (length === 1) parameter.assignRows(this.#slot(rows), x, 2);
+    if (length === 1 || this.#options.goesOn === true) parameter.assignRows(this.#slot(rows), x, 2);
     else if (length <= rows) parameter.assignRows(x.device.full([1], 0, "i32"), x, 2);
     else {
       // the row of a token that is not there yet may hold any other
@@ -147,14 +153,16 @@ export class CacheStep {
 
   /** Heads of queries that share keys are rows of one product. */
   #recall({ keys, values, rows }: Kept, q: Tensor, scale: number): { mixed: Tensor; weights: Tensor } {
-    const [batch, heads, , width] = q.shape as [number, number, number, number];
+    const [batch, heads, length, width] = q.shape as [number, number, number, number];
     const shared = keys.shape[1]!;
-    const grouped = ops.reshape(q, [batch, shared, heads / shared, width]);
+    const group = heads / shared;
+    const grouped = ops.reshape(q, [batch, shared, group * length, width]);
     const [k, v] = [ops.cast(keys.value, q.dtype), ops.cast(values.value, q.dtype)];
-    const weights = ops.attentionWeights(grouped, k, { mask: this.#visible(rows), scale });
+    const mask = length === 1 ? this.#visible(rows) : this.#upTo(rows, group, length);
+    const weights = ops.attentionWeights(grouped, k, { mask, scale });
     return {
-      mixed: ops.reshape(ops.matmul(weights, v), [batch, heads, 1, v.shape[3]!]),
-      weights: ops.reshape(weights, [batch, heads, 1, rows]),
+      mixed: ops.reshape(ops.matmul(weights, v), [batch, heads, length, v.shape[3]!]),
+      weights: ops.reshape(weights, [batch, heads, length, rows]),
     };
   }
 
@@ -164,6 +172,14 @@ export class CacheStep {
     const newest = this.#slot(this.capacity);
     const oldest = padding === undefined ? newest : ops.sub(newest, padding);
     return ops.le(ops.reshape(this.#age(rows), [1, 1, 1, rows]), ops.reshape(oldest, [oldest.size, 1, 1, 1]));
+  }
+
+  /** Rows up to each of several new tokens, token s being in row s: bool [1, 1, group · length, rows]. */
+  #upTo(rows: number, group: number, length: number): Tensor {
+    const first = this.#slot(rows);
+    const own = ops.add(first.device.arange(length), first);
+    const seen = ops.le(ops.reshape(first.device.arange(rows), [1, rows]), ops.reshape(own, [length, 1]));
+    return ops.reshape(ops.expand(seen, [group, length, rows]), [1, 1, group * length, rows]);
   }
 
   /** How many tokens ago each row was written, as far as the text reaches: i32 [rows]. */
