@@ -2,11 +2,12 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
 import { fromPretrained, metaModel, savePretrained } from "@lowrank/models";
 import { adapt, saveAdapter } from "@lowrank/peft";
 import { directory, init, RandomStream } from "@lowrank/tensor";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { answer } from "../src/cli/generate-command.ts";
+import { answer, converse, Writer } from "../src/cli/generate-command.ts";
 import { main } from "../src/cli/main.ts";
 
 const WORDS = "[PAD] [END] you me say what is it a b c d e f g".split(" ");
@@ -154,4 +155,88 @@ it("lines of a conversation are prompts or commands", async () => {
     await answer(writer as never, line);
   expect(calls).toEqual([["write", "hello / you"], ["adapter", "some where"], ["adapter", undefined], ["reset"]]);
   await expect(answer(writer as never, "/adaptor x")).rejects.toThrow("/adaptor: there are /adapter DIR");
+});
+
+describe("a conversation at a terminal", () => {
+  /** Keys that are pressed one after the other, and what became of them. */
+  async function pressed(...keys: readonly string[]): Promise<{ calls: unknown[]; shown: string }> {
+    const [input, output] = [new PassThrough(), new PassThrough()];
+    const calls: unknown[] = [];
+    let shown = "";
+    output.on("data", (chunk) => (shown += String(chunk)));
+    const writer = {
+      adapters: { active: undefined, use: async (folder: string | undefined) => void calls.push(["adapter", folder]) },
+      reset: () => void calls.push("reset"),
+      // a text that goes on until somebody stops it
+      write: (prompt: string, signal: AbortSignal) =>
+        new Promise<void>((resolve) => {
+          calls.push(prompt);
+          signal.addEventListener("abort", () => resolve(void calls.push("stopped")));
+        }),
+    };
+    const talk = converse(writer as never, { input, output });
+    for (const key of keys) {
+      input.write(key);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    await talk;
+    return { calls, shown };
+  }
+  const [CONTROL_C, CONTROL_D, UP] = ["\x03", "\x04", "\x1b[A"];
+
+  it("stops a text and not the program, switches adapters, remembers lines, ends", async () => {
+    const { calls, shown } = await pressed(
+      "one\r",
+      CONTROL_C,
+      "/adapter x y\r",
+      UP,
+      UP,
+      "\r",
+      CONTROL_C,
+      "/adaptor\r",
+      CONTROL_D,
+    );
+    expect(calls).toEqual(["one", "stopped", ["adapter", "x y"], "one", "stopped"]);
+    expect(shown).toContain("/adaptor: there are /adapter DIR, /reset and /quit");
+  });
+
+  it("ends where a text is being written, too, and after Control-C twice at an empty line", async () => {
+    expect((await pressed("one\r", CONTROL_D)).calls).toEqual(["one", "stopped"]);
+    const { calls, shown } = await pressed("half", CONTROL_C, CONTROL_C, "two\r", CONTROL_C, CONTROL_C, CONTROL_C);
+    expect(calls).toEqual(["two", "stopped"]);
+    expect(shown.split("Control-C again ends").length).toBe(3);
+    expect((await pressed("/quit\r")).calls).toEqual([]);
+  });
+
+  it("reads again what another adapter read, and otherwise what is new alone", async () => {
+    const asked: unknown[] = [];
+    const generator = {
+      text: ({ messages }: { messages: unknown[] }, { continues }: { continues: boolean }) => {
+        asked.push([messages.length, continues]);
+        return {
+          [Symbol.asyncIterator]: async function* () {
+            yield "so";
+          },
+          result: async () => ({}),
+        };
+      },
+    };
+    const adapters = { active: undefined as string | undefined, use: async () => {} };
+    const writer = new Writer(generator as never, adapters, { template: {} as never, json: true, sampling: {} });
+    vi.spyOn(process.stdout, "write").mockImplementation(() => true);
+    await writer.write("a");
+    await writer.write("b");
+    adapters.active = "x";
+    await writer.write("c");
+    await writer.write("d");
+    writer.reset();
+    await writer.write("e");
+    expect(asked).toEqual([
+      [1, false],
+      [3, true],
+      [5, false],
+      [7, true],
+      [1, false],
+    ]);
+  });
 });

@@ -13,6 +13,7 @@ import { loadChatTemplate, type ChatMessage, type ChatTemplate } from "@lowrank/
 import { activate, loadAdapter } from "@lowrank/peft";
 import { LowrankError, type Device } from "@lowrank/tensor";
 import { asInput, InputError } from "../errors.ts";
+import { breather } from "../text/breath.ts";
 import { openDevice } from "./device.ts";
 import type { DeviceChoice } from "./options.ts";
 import { describeFailure, EXIT_OK } from "./outcome.ts";
@@ -98,46 +99,56 @@ interface Manner {
 }
 
 /** Writes one text after the other, with all that was said before where it is a chat. */
-class Writer {
-  readonly adapters: Adapters;
-  readonly #generator: TextGenerator;
+export class Writer {
+  readonly adapters: Pick<Adapters, "active" | "use">;
+  readonly #generator: Pick<TextGenerator, "text">;
   readonly #manner: Manner;
   #messages: ChatMessage[] = [];
+  /** With which adapter the turns so far were read; undefined before the first. */
+  #readWith: { readonly adapter: string | undefined } | undefined;
 
-  constructor(generator: TextGenerator, adapters: Adapters, manner: Manner) {
+  constructor(generator: Pick<TextGenerator, "text">, adapters: Pick<Adapters, "active" | "use">, manner: Manner) {
     this.#generator = generator;
     this.adapters = adapters;
     this.#manner = manner;
   }
 
   reset(): void {
-    this.#messages = [];
+    [this.#messages, this.#readWith] = [[], undefined];
   }
 
   async write(prompt: string, signal?: AbortSignal): Promise<void> {
     const { template, json, sampling } = this.#manner;
     const said: ChatMessage[] = [...this.#messages, { role: "user", content: prompt }];
     const input = template === undefined ? prompt : { messages: said as never[], template: template as never };
+    const { active } = this.adapters;
+    // what was read so far is read, unless another adapter read it
+    const continues = template !== undefined && this.#readWith?.adapter === active && this.#readWith !== undefined;
+    this.#readWith = { adapter: active };
     const started = performance.now();
-    const stream = this.#generator.text(input, { ...sampling, signal });
+    const stream = this.#generator.text(input, { ...sampling, signal, continues });
+    const breathe = breather();
     let text = "";
     try {
       for await (const piece of stream) {
         text += piece;
         if (!json) process.stdout.write(piece);
+        // keys that are pressed meanwhile
+        await breathe();
       }
     } catch (error) {
       if (signal?.aborted !== true) throw error;
     }
     this.#messages = [...said, { role: "assistant", content: text }];
     if (!json) return void process.stdout.write("\n");
-    if (signal?.aborted === true) return;
-    const { tokens, finish, seed } = await stream.result();
-    const { active } = this.adapters;
+    const { tokens, finish, seed } = signal?.aborted === true ? STOPPED : await stream.result();
     const ms = Math.round(performance.now() - started);
     process.stdout.write(`${JSON.stringify({ prompt, text, finish, seed, adapter: active, tokens, ms })}\n`);
   }
 }
+
+/** Of a text that somebody stopped. */
+const STOPPED = { finish: "stopped", tokens: undefined, seed: undefined } as const;
 
 async function wholeInput(): Promise<string> {
   const parts: Buffer[] = [];
@@ -148,25 +159,51 @@ async function wholeInput(): Promise<string> {
     .replace(/\r?\n$/, "");
 }
 
-/** Line by line, until the input ends. What is wrong with one line is said, and the next one is read. */
-async function converse(writer: Writer): Promise<void> {
-  const lines = createInterface({ input: process.stdin, output: process.stderr, prompt: "> " });
+/** Where lines come from, and where what is no text goes. */
+export interface Terminal {
+  readonly input: NodeJS.ReadableStream;
+  readonly output: NodeJS.WritableStream;
+}
+
+/**
+ * Line by line, until the input ends. What is wrong with one line is said, and the next one is read. Control-C stops the text that is being written; else it
+ * clears the line, and leaves where there was nothing to clear twice in a row, as Node's own prompt does.
+ */
+export async function converse(
+  writer: Pick<Writer, "adapters" | "reset" | "write">,
+  { input, output }: Terminal = { input: process.stdin, output: process.stderr },
+): Promise<void> {
+  const lines = createInterface({ input, output, terminal: true, prompt: "> " });
   let writing: AbortController | undefined;
+  let [leaving, closed] = [false, false];
   lines.on("SIGINT", () => {
-    if (writing === undefined) lines.close();
-    else writing.abort(new Error("stopped"));
+    if (writing !== undefined) return writing.abort(new Error("stopped"));
+    const empty = lines.line === "";
+    if (empty && leaving) return lines.close();
+    leaving = empty;
+    output.write(empty ? "\n(Control-C again ends, and so do Control-D and /quit)\n" : "\n");
+    // to the end of the line, and what is before it
+    lines.write(null, { ctrl: true, name: "e" });
+    lines.write(null, { ctrl: true, name: "u" });
+    lines.prompt();
+  });
+  lines.on("close", () => {
+    closed = true;
+    writing?.abort(new Error("stopped"));
   });
   lines.prompt();
   for await (const line of lines) {
+    leaving = false;
     if (/^\/quit\s*$/.test(line)) break;
     writing = new AbortController();
     try {
       await answer(writer, line, writing.signal);
     } catch (error) {
       if (!(error instanceof LowrankError)) throw error;
-      process.stderr.write(`${describeFailure(error).line}\n`);
+      output.write(`${describeFailure(error).line}\n`);
     }
     writing = undefined;
+    if (closed) break;
     lines.prompt();
   }
   lines.close();

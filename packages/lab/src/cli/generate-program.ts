@@ -43,7 +43,7 @@ Without options about drawing, the likeliest word follows. In a conversation, li
   /adapter DIR   write with another adapter; /adapter alone: with none
   /reset         forget the conversation (--chat)
   /quit          end; so does the end of the input
-Control-C ends the text that is being written.
+Control-C stops the text that is being written. In a chat only what is new is read at each turn, after a change of adapters everything.
 
 Examples:
   lowrank generate model.gguf "Once upon a time" --max-tokens 50
