@@ -1,5 +1,5 @@
 /** `metrics.csv`: a line for each evaluation. Every run has it. */
-import { appendFileSync } from "node:fs";
+import { appendFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import type { SinkRecord } from "../records/sink.ts";
 
@@ -16,7 +16,8 @@ export const csv: SinkRecord = {
     return {
       start({ metrics }) {
         columns = [...BEFORE, ...metrics];
-        line(["step", ...columns, "seconds"]);
+        // a run that goes on has its lines up to there already
+        if (!existsSync(join(folder, FILE))) line(["step", ...columns, "seconds"]);
       },
       scalar(step, values) {
         if (values["eval_loss"] === undefined) return;

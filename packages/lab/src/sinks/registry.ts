@@ -2,9 +2,10 @@
 import { Registry } from "../records/registry.ts";
 import type { SinkRecord } from "../records/sink.ts";
 import { csv } from "./csv.ts";
+import { steps } from "./steps.ts";
 
 /** Those that every run has; they write into its folder. */
-export const LOCAL: readonly SinkRecord[] = [csv];
+export const LOCAL: readonly SinkRecord[] = [csv, steps];
 
 export const sinks: Registry<SinkRecord> = new Registry<SinkRecord>("sink", [
   // whether they are asked for or not

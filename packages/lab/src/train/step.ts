@@ -19,12 +19,14 @@ import {
   type DType,
   type DTypeTrace,
   type Parameter,
+  type RanPlan,
   type Tensor,
 } from "@lowrank/tensor";
 import type { TrainOptions } from "../config/study.ts";
 import type { Batch } from "../data/examples.ts";
 import type { Task } from "../records/task.ts";
 import type { AdaptedBase } from "./adapt.ts";
+import { gradientGroup } from "./gradient-groups.ts";
 import { optimizerOf, type OptimizerWords } from "./optimizers.ts";
 import { parametersPart, valuesPart, type Stateful } from "./state.ts";
 
@@ -33,11 +35,15 @@ export interface StepResult {
   readonly loss: number;
   /** Global gradient norm before clipping. */
   readonly norm: number;
+  /** The same of each group of weights (`gradient-groups.ts`), where there are several. */
+  readonly norms: Readonly<Record<string, number>>;
   /** What the training objective holds beside the loss: AdaLoRA's orthogonality term. */
   readonly regularizer: number;
   /** Loss scaling found a gradient that is not finite: nothing was changed. */
   readonly skipped: boolean;
   readonly allocation: AllocationStep | undefined;
+  /** What ran: operations of all parts together, the largest arena, and whether something had to be planned first. */
+  readonly plan: RanPlan;
 }
 
 type Outputs = Record<string, Tensor>;
@@ -74,6 +80,10 @@ export class TrainingStep {
   readonly #whole: Compiled<Outputs>;
   readonly #accumulating: Compiled<Outputs>;
   readonly #applying: Compiled<Outputs>;
+  /** Places of each group's weights in the optimizer's order. */
+  readonly #groups: ReadonlyMap<string, readonly number[]>;
+  /** Of the batch so far. */
+  #plan: RanPlan | undefined;
   /** Sums of gradients, zero between two steps; made when a batch first comes in parts. */
   #sums: Parameter[] | undefined;
   /** 1 while every gradient of the batch is finite. */
@@ -87,6 +97,7 @@ export class TrainingStep {
     this.#rngs = new Rngs(device, options.dropoutSeed);
     const named = adapted.trainable.map(({ name, weight }) => [name, weight] as const);
     this.#optimizer = optimizerOf(named, options, options.lr, adapted.lrScales);
+    this.#groups = groupsOf(this.#optimizer, adapted);
     // small gradients of half-precision products would be rounded to nothing; bf16 has f32's range
     this.scaler = adapted.base.precision?.compute === "f16" ? new LossScaler() : undefined;
     this.#whole = compile(device, (inputs: Record<string, Tensor>) => {
@@ -100,7 +111,7 @@ export class TrainingStep {
 
   /** One optimizer step on a batch that is computed in these parts. */
   async run(parts: readonly Batch[]): Promise<StepResult> {
-    if (parts.length === 1) return this.#finish(await this.#whole(parts[0]!.inputs));
+    if (parts.length === 1) return this.#finish(await this.#run(this.#whole, parts[0]!.inputs));
     const counted = parts.reduce((sum, part) => sum + part.counted, 0);
     const draws = this.#rngs.step;
     let [loss, row] = [0, 0];
@@ -123,13 +134,24 @@ export class TrainingStep {
   async accumulate(part: Batch, counted: number): Promise<number> {
     this.#buffers();
     const share = { data: Float64Array.of(counted), shape: [1], dtype: this.#device.defaultFloat };
-    const { loss } = await this.#accumulating({ ...part.inputs, [COUNTED]: share });
+    const { loss } = await this.#run(this.#accumulating, { ...part.inputs, [COUNTED]: share });
     return loss!.item();
   }
 
   /** Updates by what was accumulated. @param loss of the whole batch */
   async apply(loss: number): Promise<StepResult> {
-    return { ...(await this.#finish(await this.#applying({}), loss)), loss };
+    return { ...(await this.#finish(await this.#run(this.#applying, {}), loss)), loss };
+  }
+
+  async #run(compiled: Compiled<Outputs>, inputs: CompileInputs): Promise<Outputs> {
+    const outputs = await compiled(inputs);
+    const [before, { arenaBytes, flops, fresh }] = [this.#plan, compiled.ran!];
+    this.#plan = {
+      arenaBytes: Math.max(before?.arenaBytes ?? 0, arenaBytes),
+      flops: (before?.flops ?? 0) + flops,
+      fresh: before?.fresh === true || fresh,
+    };
+    return outputs;
   }
 
   #forward(inputs: Inputs, reduction: "mean" | "sum"): Tensor {
@@ -161,10 +183,17 @@ export class TrainingStep {
     return {
       ...(loss === undefined ? {} : { loss }),
       norm,
+      ...this.#groupNorms(raw),
       ...(extra === undefined ? {} : { extra }),
       ...(finite === undefined ? {} : { finite }),
       ...(report === undefined ? {} : { report }),
     };
+  }
+
+  /** [groups]: their squares are those that the global norm adds up, computed once. */
+  #groupNorms(grads: readonly Tensor[]): Outputs {
+    if (this.#groups.size < 2) return {};
+    return { norms: ops.stack([...this.#groups.values()].map((places) => gradNorm(places.map((i) => grads[i]!)))) };
   }
 
   #buffers(): { sums: Parameter[]; sound: Parameter } {
@@ -212,12 +241,18 @@ export class TrainingStep {
     this.scaler?.update(!skipped, loss);
     const allocation =
       skipped || out["report"] === undefined ? undefined : allocator?.check(await out["report"].floats());
+    const norms = await out["norms"]?.floats();
+    const plan = this.#plan!;
+    this.#plan = undefined;
     return {
       loss,
       norm: await out["norm"]!.item(),
+      norms:
+        norms === undefined ? {} : Object.fromEntries([...this.#groups.keys()].map((name, i) => [name, norms[i]!])),
       regularizer: out["extra"] === undefined ? 0 : await out["extra"].item(),
       skipped,
       allocation,
+      plan,
     };
   }
 
@@ -310,6 +345,7 @@ export class TrainingStep {
 
   /** A step that ended half-way has left gradients that belong to no state. */
   #forget(): void {
+    this.#plan = undefined;
     for (const sum of this.#sums ?? []) sum.write(new Float64Array(sum.size));
     this.#sound?.write(Float64Array.of(1));
   }
@@ -320,6 +356,16 @@ export class TrainingStep {
     this.#adapted.allocator?.dispose();
     for (const parameter of [...(this.#sums ?? []), this.#sound]) parameter?.dispose();
   }
+}
+
+function groupsOf({ weights }: Optimizer, { base, trainable }: Trainable): Map<string, number[]> {
+  const names = new Map(trainable.map(({ name, weight }) => [weight, name]));
+  const groups = new Map<string, number[]>();
+  for (const [i, weight] of weights.entries()) {
+    const group = gradientGroup(names.get(weight)!, base.head);
+    groups.set(group, [...(groups.get(group) ?? []), i]);
+  }
+  return groups;
 }
 
 /** Shapes and dtypes without the values. */

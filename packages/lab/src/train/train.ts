@@ -17,6 +17,7 @@ import { cursorOptions, devBatches, stepsPerEpoch } from "./batches.ts";
 import { evaluator, type Scores } from "./evaluate.ts";
 import type { BestWeights } from "./best-weights.ts";
 import { evaluationOf, Evaluations, type EvaluationReport } from "./evaluations.ts";
+import { Monitor, type Speed } from "./monitor.ts";
 import { paceBySteps } from "./pace.ts";
 import { rateOf, totalSteps } from "./rate.ts";
 import type { RunRequest, RunSurroundings } from "./request.ts";
@@ -59,6 +60,7 @@ export interface Trained {
   evaluate(step: number): Promise<{ readonly now: Evaluation; readonly scores: Scores }>;
   readonly trainingSeconds: number;
   readonly medianStepSeconds: number;
+  readonly speed: Speed;
   readonly arenaBytes: number;
   /** Of training, then of evaluation. */
   readonly plans: readonly CompiledInfo[];
@@ -124,7 +126,9 @@ export async function train(
   const { judge } = selection;
   const evaluations = new Evaluations({ evaluator: evaluation, judge, record, every: evalEvery, perEpoch, total });
   const names = metrics.map(({ name }) => name);
-  sinks.start({ name: run.name, study: run.study, config: run.config, seed: run.seed, steps: total, metrics: names });
+  const { id, name, study, config, seed } = run;
+  sinks.start({ id, name, study, config, seed, steps: total, resumed: record.step, metrics: names });
+  const monitor = new Monitor(record, trainer.step, device);
   const started = performance.now();
   const elapsed = (): number => (performance.now() - started) / 1000;
   /** A value that is not finite ends the run: nothing that comes after it means anything. */
@@ -152,9 +156,10 @@ export async function train(
   await trainer.run({
     diverged,
     skipped: () => folder.event("skipped", { afterStep: record.step, scale: trainer.step.scaler?.scale }),
-    async stepped({ loss, norm, regularizer, allocation }, lr) {
-      if (allocation?.selected === true) await recordRanks(folder, adapted, allocation);
-      sinks.scalar(record.step, { loss, grad_norm: norm, lr, ...(regularizer === 0 ? {} : { regularizer }) });
+    async stepped(result, lr) {
+      const { loss, norm, allocation } = result;
+      const ranks = allocation?.selected === true ? await recordRanks(folder, adapted, allocation) : {};
+      sinks.scalar(record.step, { ...monitor.step(result, lr), ...ranks });
       progress.update(record.step, `loss ${loss.toFixed(4)}`);
       if (!evaluations.due) return;
       const report = await evaluations.run(lr, norm);
@@ -189,6 +194,7 @@ export async function train(
     },
     trainingSeconds: elapsed(),
     medianStepSeconds: median(record.durations),
+    speed: monitor.speed(),
     arenaBytes: Math.max(...plans.map((plan) => plan.arenaBytes)),
     plans,
     persistentBytes,
@@ -202,18 +208,17 @@ export async function train(
   };
 }
 
-/** One line in `ranks.csv`: budget and ranks after a choice. */
+/** One line in `ranks.csv`: budget and ranks after a choice. Returns the ranks for sinks. */
 async function recordRanks(
   folder: TrainSurroundings["folder"],
   adapted: AdaptedBase,
   { step, budget, kept }: AllocationStep,
-): Promise<void> {
+): Promise<Record<`rank/${string}`, number>> {
   const masks = await adapted.allocator!.masks();
   if (!folder.has(RANKS)) folder.append(RANKS, ["step", "budget", "kept", ...masks.keys()].join(","));
-  folder.append(
-    RANKS,
-    [step, budget, kept, ...[...masks.values()].map((mask) => mask.filter(Boolean).length)].join(","),
-  );
+  const ranks = [...masks].map(([module, mask]) => [module, mask.filter(Boolean).length] as const);
+  folder.append(RANKS, [step, budget, kept, ...ranks.map(([, rank]) => rank)].join(","));
+  return Object.fromEntries(ranks.map(([module, rank]) => [`rank/${module}`, rank]));
 }
 
 function median(values: readonly number[]): number {
