@@ -64,7 +64,7 @@ describe("sinks", () => {
     finish: (outcome) => void log.push(outcome),
   });
 
-  it("that were asked for are left out once they throw, and the others go on", () => {
+  it("that were asked for are left out once they throw, and the others go on", async () => {
     const [own, good, bad, said]: string[][] = [[], [], [], []];
     const sinks = openSinks(
       {
@@ -85,7 +85,7 @@ describe("sinks", () => {
     sinks.start({} as never);
     for (const step of [1, 2]) sinks.scalar(step, {});
     sinks.artifact("a", "");
-    sinks.finish("finished");
+    await sinks.finish("finished");
     expect(own).toEqual(["start", "scalar 1", "scalar 2", "a", "finished"]);
     expect(good).toEqual(own);
     expect(bad).toEqual(["start"]);

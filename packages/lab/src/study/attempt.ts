@@ -77,7 +77,7 @@ export async function attempt(
     });
     progress.stop();
     sinks.artifact("result.json", JSON.stringify(result));
-    sinks.finish("finished");
+    await sinks.finish("finished");
     const first = folder.commit(result);
     context.say(
       `${label}: ${words(result)}, ${formatDuration(result.seconds.total)}${first ? "" : " (another process had finished it first; its result counts)"}`,
@@ -87,7 +87,7 @@ export async function attempt(
   } catch (error) {
     progress.stop();
     const failure = error instanceof Error ? error : new Error(String(error));
-    sinks.finish("failed");
+    await sinks.finish("failed");
     // Wrong input is wrong for every run: stop at once, leave nothing.
     if (failure instanceof InputError) {
       folder.discard();

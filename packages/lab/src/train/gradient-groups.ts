@@ -1,4 +1,7 @@
 /** Which weights' gradients are told together: what a part of an adapter is called, the head, and whatever else of the base trains. */
+import { gradNorm, type Optimizer } from "@lowrank/nn";
+import { ops, type Tensor } from "@lowrank/tensor";
+import type { AdaptedBase } from "./adapt.ts";
 
 /** A weight of an adapter: `….query.lora_A.default.weight`. */
 const PART = /\.(\w+)\.default(?:\.(?:weight|bias))?$/;
@@ -12,4 +15,31 @@ export function gradientGroup(name: string, head: readonly string[]): string {
   const part = PART.exec(name)?.[1];
   if (part === undefined || part === "modules_to_save") return "base";
   return part.replace(/^lora_(embedding_)?/, "").replace(/_vector$/, "");
+}
+
+/** Norms of a step's gradients, group by group, where there are several. */
+export class GroupNorms {
+  /** Places of each group's weights in the optimizer's order. */
+  readonly #groups = new Map<string, number[]>();
+
+  constructor({ weights }: Pick<Optimizer, "weights">, { base, trainable }: Pick<AdaptedBase, "base" | "trainable">) {
+    const names = new Map(trainable.map(({ name, weight }) => [weight, name]));
+    for (const [i, weight] of weights.entries()) {
+      const group = gradientGroup(names.get(weight)!, base.head);
+      this.#groups.set(group, [...(this.#groups.get(group) ?? []), i]);
+    }
+  }
+
+  /** `norms` [groups]: their squares are those that the global norm adds up, and are computed once. */
+  of(grads: readonly Tensor[]): { readonly norms?: Tensor } {
+    if (this.#groups.size < 2) return {};
+    return { norms: ops.stack([...this.#groups.values()].map((places) => gradNorm(places.map((i) => grads[i]!)))) };
+  }
+
+  async read({ norms }: { readonly norms?: Tensor }): Promise<Record<string, number>> {
+    const values = await norms?.floats();
+    return values === undefined
+      ? {}
+      : Object.fromEntries([...this.#groups.keys()].map((name, i) => [name, values[i]!]));
+  }
 }

@@ -9,6 +9,9 @@ export interface SinkChoice {
   readonly others: readonly SinkRecord[];
 }
 
+/** Longest that the end of a run waits for somebody who was asked for. */
+const GUEST_SECONDS = 10;
+
 export function openSinks({ local, others }: SinkChoice, place: SinkPlace): Sink {
   const own = local.map((record) => record.open(place));
   const guests = new Map<string, Sink>();
@@ -33,10 +36,32 @@ export function openSinks({ local, others }: SinkChoice, place: SinkPlace): Sink
       }
     }
   };
+  const finishGuest = async (name: string, sink: Sink, outcome: Parameters<Sink["finish"]>[0]): Promise<void> => {
+    try {
+      if (!(await within(GUEST_SECONDS, sink.finish(outcome))))
+        place.say(`sink ${name}: had not finished after ${GUEST_SECONDS} s, and is left behind`);
+    } catch (error) {
+      leave(name, error);
+    }
+  };
   return {
     start: (run: RunFacts) => each((sink) => sink.start(run)),
     scalar: (step, values) => each((sink) => sink.scalar(step, values)),
     artifact: (name, content) => each((sink) => sink.artifact(name, content)),
-    finish: (outcome) => each((sink) => sink.finish(outcome)),
+    async finish(outcome) {
+      // the run's own files are closed at once, whoever waits for a server
+      for (const sink of own) await sink.finish(outcome);
+      await Promise.all([...guests].map(([name, sink]) => finishGuest(name, sink, outcome)));
+    },
   };
+}
+
+/** Whether it ended in that time. */
+async function within(seconds: number, what: void | Promise<void>): Promise<boolean> {
+  if (what === undefined) return true;
+  let timer: ReturnType<typeof setTimeout>;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), 1000 * seconds);
+  });
+  return Promise.race([what.then(() => true), late]).finally(() => clearTimeout(timer));
 }

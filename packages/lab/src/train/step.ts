@@ -26,7 +26,8 @@ import type { TrainOptions } from "../config/study.ts";
 import type { Batch } from "../data/examples.ts";
 import type { Task } from "../records/task.ts";
 import type { AdaptedBase } from "./adapt.ts";
-import { gradientGroup } from "./gradient-groups.ts";
+import { BatchPlan } from "./batch-plan.ts";
+import { GroupNorms } from "./gradient-groups.ts";
 import { optimizerOf, type OptimizerWords } from "./optimizers.ts";
 import { parametersPart, valuesPart, type Stateful } from "./state.ts";
 
@@ -80,10 +81,8 @@ export class TrainingStep {
   readonly #whole: Compiled<Outputs>;
   readonly #accumulating: Compiled<Outputs>;
   readonly #applying: Compiled<Outputs>;
-  /** Places of each group's weights in the optimizer's order. */
-  readonly #groups: ReadonlyMap<string, readonly number[]>;
-  /** Of the batch so far. */
-  #plan: RanPlan | undefined;
+  readonly #norms: GroupNorms;
+  readonly #plan = new BatchPlan();
   /** Sums of gradients, zero between two steps; made when a batch first comes in parts. */
   #sums: Parameter[] | undefined;
   /** 1 while every gradient of the batch is finite. */
@@ -97,7 +96,7 @@ export class TrainingStep {
     this.#rngs = new Rngs(device, options.dropoutSeed);
     const named = adapted.trainable.map(({ name, weight }) => [name, weight] as const);
     this.#optimizer = optimizerOf(named, options, options.lr, adapted.lrScales);
-    this.#groups = groupsOf(this.#optimizer, adapted);
+    this.#norms = new GroupNorms(this.#optimizer, adapted);
     // small gradients of half-precision products would be rounded to nothing; bf16 has f32's range
     this.scaler = adapted.base.precision?.compute === "f16" ? new LossScaler() : undefined;
     this.#whole = compile(device, (inputs: Record<string, Tensor>) => {
@@ -145,12 +144,7 @@ export class TrainingStep {
 
   async #run(compiled: Compiled<Outputs>, inputs: CompileInputs): Promise<Outputs> {
     const outputs = await compiled(inputs);
-    const [before, { arenaBytes, flops, fresh }] = [this.#plan, compiled.ran!];
-    this.#plan = {
-      arenaBytes: Math.max(before?.arenaBytes ?? 0, arenaBytes),
-      flops: (before?.flops ?? 0) + flops,
-      fresh: before?.fresh === true || fresh,
-    };
+    this.#plan.add(compiled.ran!);
     return outputs;
   }
 
@@ -183,17 +177,11 @@ export class TrainingStep {
     return {
       ...(loss === undefined ? {} : { loss }),
       norm,
-      ...this.#groupNorms(raw),
+      ...this.#norms.of(raw),
       ...(extra === undefined ? {} : { extra }),
       ...(finite === undefined ? {} : { finite }),
       ...(report === undefined ? {} : { report }),
     };
-  }
-
-  /** [groups]: their squares are those that the global norm adds up, computed once. */
-  #groupNorms(grads: readonly Tensor[]): Outputs {
-    if (this.#groups.size < 2) return {};
-    return { norms: ops.stack([...this.#groups.values()].map((places) => gradNorm(places.map((i) => grads[i]!)))) };
   }
 
   #buffers(): { sums: Parameter[]; sound: Parameter } {
@@ -241,18 +229,14 @@ export class TrainingStep {
     this.scaler?.update(!skipped, loss);
     const allocation =
       skipped || out["report"] === undefined ? undefined : allocator?.check(await out["report"].floats());
-    const norms = await out["norms"]?.floats();
-    const plan = this.#plan!;
-    this.#plan = undefined;
     return {
       loss,
       norm: await out["norm"]!.item(),
-      norms:
-        norms === undefined ? {} : Object.fromEntries([...this.#groups.keys()].map((name, i) => [name, norms[i]!])),
+      norms: await this.#norms.read(out),
       regularizer: out["extra"] === undefined ? 0 : await out["extra"].item(),
       skipped,
       allocation,
-      plan,
+      plan: this.#plan.take(),
     };
   }
 
@@ -345,7 +329,7 @@ export class TrainingStep {
 
   /** A step that ended half-way has left gradients that belong to no state. */
   #forget(): void {
-    this.#plan = undefined;
+    this.#plan.take();
     for (const sum of this.#sums ?? []) sum.write(new Float64Array(sum.size));
     this.#sound?.write(Float64Array.of(1));
   }
@@ -356,16 +340,6 @@ export class TrainingStep {
     this.#adapted.allocator?.dispose();
     for (const parameter of [...(this.#sums ?? []), this.#sound]) parameter?.dispose();
   }
-}
-
-function groupsOf({ weights }: Optimizer, { base, trainable }: Trainable): Map<string, number[]> {
-  const names = new Map(trainable.map(({ name, weight }) => [weight, name]));
-  const groups = new Map<string, number[]>();
-  for (const [i, weight] of weights.entries()) {
-    const group = gradientGroup(names.get(weight)!, base.head);
-    groups.set(group, [...(groups.get(group) ?? []), i]);
-  }
-  return groups;
 }
 
 /** Shapes and dtypes without the values. */
