@@ -11,10 +11,19 @@ export interface Bootstrap {
 
 type Statistic = (x: readonly number[]) => number;
 
-/** Positions into a sample of n, `resamples` times; the same for the same seed. */
-export function* resampleIndices(n: number, resamples: number, seed: number): Generator<readonly number[]> {
-  const stream = new RandomStream(seed, "bootstrap");
-  for (let b = 0; b < resamples; b++) yield Array.from({ length: n }, () => stream.integer(n));
+/** Resamples where none are given, and the seed that draws them. */
+const [RESAMPLES, SEED] = [10_000, 1];
+const drawn = new Map<number, readonly (readonly number[])[]>();
+
+/** Positions into a sample of n, the same every time: drawn once for each n, since a study asks often. */
+function resampleIndices(n: number): readonly (readonly number[])[] {
+  let indices = drawn.get(n);
+  if (indices === undefined) {
+    const stream = new RandomStream(SEED, "bootstrap");
+    indices = Array.from({ length: RESAMPLES }, () => Array.from({ length: n }, () => stream.integer(n)));
+    drawn.set(n, indices);
+  }
+  return indices;
 }
 
 /**
@@ -24,11 +33,11 @@ export function* resampleIndices(n: number, resamples: number, seed: number): Ge
 export function bootstrap(
   x: readonly number[],
   level: number,
-  indices: Iterable<readonly number[]> = resampleIndices(x.length, 10_000, 1),
+  indices: readonly (readonly number[])[] = resampleIndices(x.length),
   statistic: Statistic = mean,
 ): Bootstrap | undefined {
   if (x.length < 2) return undefined;
-  const values = Float64Array.from([...indices].map((at) => statistic(at.map((i) => x[i]!)))).sort();
+  const values = Float64Array.from(indices.map((at) => statistic(at.map((i) => x[i]!)))).sort();
   const outside = (1 - level) / 2;
   const between = (low: number, high: number): readonly [number, number] => [
     quantileOfSorted(values, low),
