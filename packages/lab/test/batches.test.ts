@@ -8,8 +8,11 @@ import {
   tokenBudgetGroups,
   trainingGroups,
 } from "../src/data/length-groups.ts";
+import { DataCursor } from "../src/data/cursor.ts";
+import { acrossLengths } from "../src/data/orders.ts";
 import { maskedBatch, maskSlots } from "../src/data/masking.ts";
 import { TokenSetBuilder, type TokenSet } from "../src/data/token-set.ts";
+import { TokenToy } from "./token-toy.ts";
 
 const lengthsArbitrary = fc
   .array(fc.integer({ min: 1, max: 64 }), { minLength: 1, maxLength: 600 })
@@ -33,6 +36,23 @@ describe("length-grouped batches", () => {
       for (const group of groups.slice(0, -1)) expect(group.length).toBe(batchSize);
     },
   );
+
+  test.prop([
+    fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 80 }),
+    fc.integer({ min: 1, max: 12 }),
+    fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined }),
+    fc.nat(),
+  ])("have sizes that are known before any is made", (lengths, batchSize, rows, seed) => {
+    const examples = new TokenToy(lengths);
+    const cursor = new DataCursor(examples, {
+      order: acrossLengths(examples.lengths, batchSize, seed),
+      multiple: 8,
+      seed,
+      cut: { rows },
+    });
+    const made = Array.from({ length: Math.ceil(lengths.length / batchSize) }, (_, at) => cursor.parts(at)).flat();
+    expect(cursor.sizes()).toEqual([...new Set(made.map((batch) => batch.rows * batch.length))]);
+  });
 
   it("gives another order for another seed", () => {
     const lengths = Int32Array.from({ length: 400 }, (_, i) => 5 + (i % 40));

@@ -6,6 +6,7 @@ import { PRESETS } from "../src/config/presets.ts";
 import { methods } from "../src/methods/registry.ts";
 import { OTHER_RATES, rateFor } from "../src/records/rates.ts";
 import { degenerate, noBetterThanMean } from "../src/statistics/degenerate.ts";
+import { tokenClassification } from "../src/tasks/token-classification.ts";
 import { answerDoubt, tagDoubt } from "../src/tasks/rows/doubts.ts";
 import { rateOf } from "../src/train/rate.ts";
 
@@ -49,6 +50,14 @@ describe("the rate of a run that says none", () => {
     expect(await of(1, 67_349)).toBeCloseTo(1e-3, 4);
     expect(await of(1, 8000, "train.lr=3e-4")).toBe(3e-4);
     expect(rateOf({ train: { epochs: 1, batchSize: 32 } } as never, {}, rows(8000))).toBe(OTHER_RATES[0]!.lr);
+  });
+
+  it("is smaller where every word is asked for", () => {
+    const config = { train: { epochs: 1, batchSize: 32 } } as never;
+    const data = { ...(rows(8000) as object), rate: tokenClassification.rate } as never;
+    expect(tokenClassification.rate!.source.length).toBeGreaterThan(10);
+    expect(rateOf(config, methods.get("lora"), data)).toBe(5e-4);
+    expect(rateOf({ train: { epochs: 1, batchSize: 32, lr: 1e-3 } } as never, methods.get("lora"), data)).toBe(1e-3);
   });
 
   it("is said in every config of every preset, so that its runs stay the same", async () => {

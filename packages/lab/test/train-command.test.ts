@@ -119,6 +119,15 @@ describe("lowrank train", () => {
     expect(JSON.parse(again.stdout).sweep).toEqual(sweep);
   }, 240_000);
 
+  it("says one peak, which is what --memory is held against", async () => {
+    const wasm = usual(temporary()).map((word) => (word === "reference" ? "wasm" : word));
+    const { code, stderr } = await run(...wasm, "--threads", "1", "--memory", "2GB");
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const of = (words: RegExp): string | undefined => words.exec(stderr)?.[1];
+    expect(of(/2.00 GB \(--memory\): .* a planned peak of (\d+ MB)/)).toMatch(/MB/);
+    expect(of(/at most about (\d+ MB) of memory/)).toBe(of(/a planned peak of (\d+ MB)/));
+  }, 60_000);
+
   it("shows a dry run and leaves no run", async () => {
     const out = temporary();
     const { code, stdout } = await run(...usual(out), "--method", "dora", "--dry-run");

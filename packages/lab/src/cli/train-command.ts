@@ -20,7 +20,7 @@ import type { RunResult } from "../store/result.ts";
 import { RunStore } from "../store/run-store.ts";
 import { metricNames, metricWords } from "../metrics/of-evaluation.ts";
 import { Choices } from "../study/choices.ts";
-import { dryRun, type ConfigForecast } from "../study/dry-run.ts";
+import { dryRun, forecastOf, type ConfigForecast } from "../study/dry-run.ts";
 import { placeResult } from "../study/place.ts";
 import { startMemory } from "../study/peak-rss.ts";
 import { planStudy, type StudyRun } from "../study/plan-study.ts";
@@ -29,7 +29,7 @@ import { sweepRates, type Sweep } from "../study/sweep.ts";
 import { columnsOf, trainDocument, type TrainWords } from "../study/train-document.ts";
 import { guessTask } from "../tasks/guess.ts";
 import { PreparedTasks } from "../tasks/prepared.ts";
-import { formatBytes, formatCount, formatDuration } from "../text/format.ts";
+import { formatCount, formatDuration, formatMemory } from "../text/format.ts";
 import { progressMode } from "../text/progress.ts";
 import { renderTable } from "../text/table.ts";
 import { openDevice } from "./device.ts";
@@ -90,8 +90,7 @@ export async function trainCommand(options: TrainCommandOptions): Promise<number
       const { memory } = options;
       return (await fittedRuns(await study(more), { ...fitting, out, memory, plan, say, keep }))[0]!;
     };
-    const forecast = async (run: StudyRun): Promise<ConfigForecast> =>
-      (await dryRun([run], environment, device, prepared)).data[0]!;
+    const forecast = async (run: StudyRun): Promise<ConfigForecast> => forecastOf(run, data, device, start);
 
     const chosen: { storage?: StorageChoice; sweep?: Sweep } = {};
     const more: { storage?: string; lr?: number } = {};
@@ -117,7 +116,7 @@ export async function trainCommand(options: TrainCommandOptions): Promise<number
     }
     const run = await fitted(options.dryRun !== true);
     if (options.dryRun === true) {
-      const report = await dryRun([run], environment, device, prepared);
+      const report = await dryRun([run], environment, device, prepared, start);
       process.stdout.write(options.json === true ? `${JSON.stringify(report.data, null, 2)}\n` : `${report.text}\n`);
       return EXIT_OK;
     }
@@ -207,7 +206,7 @@ function announced(forecast: ConfigForecast, { config, seed }: StudyRun, data: T
   return [
     `${config.task.name}: ${formatCount(data.train.count)} rows to train on, ${formatCount(data.dev.count)} to evaluate on; seed ${seed}`,
     `${config.name}: ${formatCount(counts.trainable)} of ${formatCount(counts.total)} parameters train (${counts.percent.toFixed(2)} %), ${formatCount(steps)} steps of ${train.batchSize} rows, rate ${lr}${train.lr === undefined ? " (by method and steps)" : ""}`,
-    `about ${formatDuration(compileSeconds + steps * secondsPerStep)}${peakRss === null ? "" : `, at most about ${formatBytes(peakRss.totalBytes)} of memory`}`,
+    `about ${formatDuration(compileSeconds + steps * secondsPerStep)}${peakRss === null ? "" : `, at most about ${formatMemory(peakRss.totalBytes)} of memory`}`,
   ];
 }
 

@@ -4,7 +4,7 @@
  */
 import { deriveSeed } from "../random/seeds.ts";
 import type { Batch, Examples } from "./examples.ts";
-import type { Group } from "./length-groups.ts";
+import { paddedLength, type Group } from "./length-groups.ts";
 import type { RowOrder } from "./orders.ts";
 
 /** How the rows of a batch are computed: all at once, or some at a time with the gradients added up. */
@@ -55,6 +55,21 @@ export class DataCursor {
   /** The next batch: its parts in the order in which they are computed. */
   next(): Batch[] {
     return this.parts(this.#taken++);
+  }
+
+  /** Positions of the parts of a pass's batches, `rows × length`: each number once, in the order in which they are met. Makes no batch. */
+  sizes(): number[] {
+    const { order, multiple, cut = {} } = this.#options;
+    const { lengths } = this.#examples;
+    const found = new Set<number>();
+    for (const group of order.pass(0)) {
+      const rows = order.rows(group);
+      for (const piece of cutGroup(group, cut, lengths)) {
+        const longest = piece.reduce((most, i) => Math.max(most, lengths[i]!), 1);
+        found.add(Math.min(rows, cut.rows ?? rows) * paddedLength(longest, multiple));
+      }
+    }
+    return [...found];
   }
 
   /** The parts of batch `at`, counted from 0 over all passes. */

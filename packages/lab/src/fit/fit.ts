@@ -130,6 +130,7 @@ async function trained(from: Where, rows: RowData, options: FitOptions, context:
     train: prepared.train,
     dev: prepared.dev,
     multiple: PREDICTION_MULTIPLE,
+    ...(task.rate === undefined ? {} : { rate: task.rate }),
     base,
     scorer: () => new RowScorer(task, prepared.devRows, prepared.dev, prepared.facts),
     devBatches: () => predictionBatches(prepared.dev),

@@ -11,6 +11,7 @@ import { InputError } from "../errors.ts";
 import type { TaskData } from "../records/task.ts";
 import { startMemory, type StartMemory } from "../study/peak-rss.ts";
 import { taskOf } from "../tasks/prepare.ts";
+import { formatMemory } from "../text/format.ts";
 import type { MemoryBudget } from "./budget.ts";
 import { StudyPeaks, roughUpper, type StudyPeak } from "./peak.ts";
 import { fastest, inWay, ownRows, rowsToTry, timeOf, type Way } from "./ways.ts";
@@ -99,7 +100,7 @@ export async function fitStudy(
     (way) => timeOf(way, length, device.name),
     async (way) => within(await peaks.of(way)),
   );
-  const there = `memory: ${sized(budget.bytes)} ${budget.said ? "(--memory)" : "are free"}`;
+  const there = `memory: ${formatMemory(budget.bytes)} ${budget.said ? "(--memory)" : "are free"}`;
   if (found === undefined) {
     const least = await peaks.of({ rows: 1, recompute: true });
     throw new InputError(
@@ -111,12 +112,12 @@ export async function fitStudy(
   const batch = Math.max(...configs.map(({ train }) => train.batchSize));
   const how = waysInWords(found, batch, configs);
   const instead = changes
-    ? `; as the study says it would be ${sized((await peaks.of({ rows: rows[0]!, recompute: false })).bytes)}`
+    ? `; as the study says it would be ${formatMemory((await peaks.of({ rows: rows[0]!, recompute: false })).bytes)}`
     : "";
   return {
     way: changes ? found : null,
     peakBytes: Math.round(bytes),
-    text: `${there}: ${how}, a planned peak of ${sized(bytes)}${instead}`,
+    text: `${there}: ${how}, a planned peak of ${formatMemory(bytes)}${instead}`,
   };
 }
 
@@ -144,7 +145,7 @@ async function whatWould(
     within: (peak: StudyPeak) => boolean;
   },
 ): Promise<string> {
-  const row = `a row at a time with layers computed again takes ${sized(MARGIN * least.bytes)}`;
+  const row = `a row at a time with layers computed again takes ${formatMemory(MARGIN * least.bytes)}`;
   const would: string[] = [];
   for (const storage of NARROWER) {
     if (configs.every(({ method }) => method.storage === storage)) break;
@@ -152,9 +153,9 @@ async function whatWould(
       WIDE.includes(config.method.storage) ? withStorage(config, storage) : config,
     );
     const peak = await new StudyPeaks(narrow, context, start).of({ rows: 1, recompute: true });
-    if (within(peak)) would.push(`storage: ${storage} in ${sized(MARGIN * peak.bytes)}`);
+    if (within(peak)) would.push(`storage: ${storage} in ${formatMemory(MARGIN * peak.bytes)}`);
   }
-  const more = least.addressable ? `--memory ${sized(MARGIN * least.bytes).replace(" ", "")}` : "another device";
+  const more = least.addressable ? `--memory ${formatMemory(MARGIN * least.bytes).replace(" ", "")}` : "another device";
   return `${row}; ${would.length === 0 ? `it needs ${budget.said ? more : `${more} on a machine that has it`}, a smaller base or shorter texts` : `${would.join(" or ")} would fit`}`;
 }
 
@@ -163,9 +164,4 @@ const WIDE: readonly Storage[] = ["f32", "keep"];
 
 function withStorage(config: ResolvedConfig, storage: Storage): ResolvedConfig {
   return { ...config, method: { ...config.method, storage } };
-}
-
-/** In the units in which `--memory` is said. */
-function sized(bytes: number): string {
-  return bytes < 1e9 ? `${Math.ceil(bytes / 1e6)} MB` : `${(Math.ceil(bytes / 1e7) / 100).toFixed(2)} GB`;
 }

@@ -10,6 +10,7 @@ import { kindsOf, shallow } from "../bases/shallow.ts";
 import { baseStorage } from "../bases/storage.ts";
 import type { ResolvedConfig } from "../config/study.ts";
 import { revisionOf } from "../data/location.ts";
+import { DataCursor } from "../data/cursor.ts";
 import type { Batch } from "../data/examples.ts";
 import { paddedLength } from "../data/length-groups.ts";
 import { methods } from "../methods/registry.ts";
@@ -17,7 +18,7 @@ import type { TaskData } from "../records/task.ts";
 import type { PlannedMemory, PlanSize } from "../study/peak-rss.ts";
 import { taskOf } from "../tasks/prepare.ts";
 import { adaptBase } from "../train/adapt.ts";
-import { devBatches } from "../train/batches.ts";
+import { cursorOptions, devBatches } from "../train/batches.ts";
 import { evaluator } from "../train/evaluate.ts";
 import { plannedMemory } from "../train/memory.ts";
 import { TrainingStep } from "../train/step.ts";
@@ -36,7 +37,8 @@ const WHOLE = 4;
 
 /**
  * The longest batch of training and of evaluation decide. What every intermediate takes grows with a batch's length, but for attention beyond
- * `WHOLE_ATTENTION` keys, which keeps no matrix of them: the longest batch within that is planned, too.
+ * `WHOLE_ATTENTION` keys, which keeps no matrix of them: the longest batch within that is planned, too. Batches of other lengths have plans of as many nodes
+ * and no larger an arena for each of their positions, which is counted and not planned.
  */
 export async function planConfig(config: ResolvedConfig, context: PlanContext): Promise<PlannedMemory> {
   const { data, whole = WHOLE } = context;
@@ -98,15 +100,26 @@ async function planAt(
     const step = new TrainingStep(task, adapted, { ...config.train, lr: () => 1, dropoutSeed: 0 }, planner);
     const rows = ownRows(config);
     const parts = rows < config.train.batchSize || config.train.grouping === "within-batch" ? 2 : 1;
-    const training = longest(data, rows).map(({ inputs }) => step.plan(inputs, parts));
+    const long = longest(data, rows);
+    const cursor = new DataCursor(data.train, cursorOptions(config.train, data.train, data.multiple, 0));
+    const training = withShorter(
+      long.map(({ inputs }) => step.plan(inputs, parts)),
+      positionsOf(long[0]!),
+      cursor.sizes(),
+    );
     const applying = parts === 1 ? [] : [step.planApplying()];
     const { persistent } = planner.memory();
     const evaluation = evaluator(
       { task, base: adapted.base, metrics: [], batches: () => [], scorer: () => data.scorer() },
       planner,
     );
-    const evaluated = largestBatch(devBatches(data, rows));
-    const plans = [...training, ...applying, ...(evaluated === undefined ? [] : [evaluation.plan(evaluated.inputs)])];
+    const evaluated = largestBatches(devBatches(data, rows));
+    const [most] = evaluated;
+    const evaluating =
+      most === undefined
+        ? []
+        : withShorter([evaluation.plan(most.inputs)], positionsOf(most), evaluated.map(positionsOf));
+    const plans = [...training, ...applying, ...evaluating];
     return {
       ...plannedMemory(adapted, config, persistent, plans),
       scratchBytes: planner.memory().scratch,
@@ -128,11 +141,25 @@ function longest({ train, multiple }: TaskData, rows: number): Batch[] {
   return groups.map((group) => train.batch(Int32Array.from(group.slice(0, rows)), { rows, multiple }, 0));
 }
 
-function largestBatch(batches: Iterable<Batch>): Batch | undefined {
-  let largest: Batch | undefined;
-  for (const batch of batches)
-    if (largest === undefined || batch.rows * batch.length > largest.rows * largest.length) largest = batch;
-  return largest;
+const positionsOf = ({ rows, length }: Pick<Batch, "rows" | "length">): number => rows * length;
+
+/** One of each size, the largest first. */
+function largestBatches(batches: Iterable<Batch>): Batch[] {
+  const bySize = new Map<string, Batch>();
+  for (const batch of batches) {
+    const key = `${batch.rows}×${batch.length}`;
+    if (!bySize.has(key)) bySize.set(key, batch);
+  }
+  return [...bySize.values()].sort((a, b) => positionsOf(b) - positionsOf(a));
+}
+
+/** The plans of the largest batch, and those of smaller ones told from it, before it where one of them is met first. @param sizes of all, in the order in which they are met */
+function withShorter(largest: readonly PlanSize[], positions: number, sizes: readonly number[]): PlanSize[] {
+  const [plan] = largest as [PlanSize];
+  const shorter = sizes
+    .filter((size) => size < positions)
+    .map((size): PlanSize => ({ ...plan, arenaBytes: Math.ceil((plan.arenaBytes * size) / positions) }));
+  return sizes[0] !== undefined && sizes[0] < positions ? [...shorter, ...largest] : [...largest, ...shorter];
 }
 
 /** Of the largest weight while it is loaded: as numbers, and as it is kept. */

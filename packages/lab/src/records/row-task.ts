@@ -11,6 +11,7 @@ import type { ModelKind } from "../bases/kind.ts";
 import type { Batch, Examples } from "../data/examples.ts";
 import type { ColumnRoles, Columns } from "../data/table/columns.ts";
 import type { Table } from "../data/table/table.ts";
+import type { RateShare } from "./rates.ts";
 
 /** What a row says; a task adds its own fields. */
 export interface RowItem {
@@ -83,6 +84,8 @@ export interface RowTask<O extends object = object, I extends RowItem = RowItem,
   readonly metrics: readonly string[];
   /** Columns by role. */
   readonly columns: ColumnRoles;
+  /** What methods' usual rates are multiplied by here. Absent: 1. */
+  readonly rate?: RateShare;
   /** Whether rows may be chats, so that `encode` is given the template. */
   readonly chats?: boolean;
   /** Its own options, beside those that every task on rows has (`rowOptions`). */

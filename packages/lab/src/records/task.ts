@@ -11,6 +11,7 @@ import type { BaseNeeds } from "../bases/needs.ts";
 import type { ModelOptions, TaskOptions } from "../config/study.ts";
 import type { Batch, Examples } from "../data/examples.ts";
 import type { TaskUse } from "./manifest.ts";
+import type { RateShare } from "./rates.ts";
 
 export type { BaseNeeds };
 
@@ -68,6 +69,8 @@ export interface TaskData {
   readonly dev: Examples;
   /** Sequences are padded to a multiple of this. */
   readonly multiple: number;
+  /** What methods' usual rates are multiplied by. Absent: 1. */
+  readonly rate?: RateShare;
   /** What is asked of the base, as far as the data says it; absent: what `least` says. */
   readonly needs?: BaseNeeds;
   /** Where the tokenizer is, where texts were read: a folder, or the base, whatever it is. */

@@ -1,15 +1,16 @@
 /** What a study would do: modules, ranks, parameters, planned memory, estimated time, and what is done already. Publishes nothing. */
-import type { Device } from "@lowrank/tensor";
+import { LowrankError, type Device } from "@lowrank/tensor";
 import { shapeOf } from "../bases/shape.ts";
 import { baseStorage } from "../bases/storage.ts";
 import { DataCursor } from "../data/cursor.ts";
 import type { Batch } from "../data/examples.ts";
+import { planConfig } from "../memory/plan-config.ts";
 import type { TaskData, TaskEnvironment } from "../records/task.ts";
 import type { ParameterCounts, ModuleRow } from "../store/result.ts";
 import { methods } from "../methods/registry.ts";
 import { metricsOf, taskOf } from "../tasks/prepare.ts";
 import { PreparedTasks } from "../tasks/prepared.ts";
-import { formatBytes, formatCount, formatDuration } from "../text/format.ts";
+import { formatBytes, formatCount, formatDuration, formatMemory } from "../text/format.ts";
 import { renderTable } from "../text/table.ts";
 import { adaptBase } from "../train/adapt.ts";
 import { cursorOptions, devBatches } from "../train/batches.ts";
@@ -19,7 +20,7 @@ import { rateOf, totalSteps } from "../train/rate.ts";
 import { plannedMemory } from "../train/memory.ts";
 import { TrainingStep } from "../train/step.ts";
 import { moduleTable } from "./module-table.ts";
-import { type PeakRss, type PlannedMemory, ProcessMemory, startMemory } from "./peak-rss.ts";
+import { type PeakRss, type PlannedMemory, ProcessMemory, startMemory, type StartMemory } from "./peak-rss.ts";
 import type { StudyRun } from "./plan-study.ts";
 
 export interface ConfigForecast {
@@ -46,15 +47,15 @@ export interface ConfigForecast {
 /** Steps that are measured, after two that trace and compile. */
 const MEASURED_STEPS = 3;
 
-/** One forecast per config, and task where there are several. @param known the tasks' data, where it has been read already. Memory is what the compiled step plans for; time is measured on a few steps of a throw-away model. */
+/** One forecast per config, and task where there are several. @param known the tasks' data, where it has been read already. @param start what the process had taken before anything was planned. Memory is what the compiled step plans for; time is measured on a few steps of a throw-away model. */
 export async function dryRun(
   runs: readonly StudyRun[],
   environment: TaskEnvironment,
   device: Device,
   known?: PreparedTasks,
+  start: StartMemory = startMemory(device),
 ): Promise<{ data: readonly ConfigForecast[]; text: string }> {
   const prepared = known ?? new PreparedTasks(environment, device);
-  const start = startMemory(device);
   const whole = new ProcessMemory(device, start);
   const forecasts: ConfigForecast[] = [];
   let peak: PeakRss | undefined;
@@ -65,6 +66,26 @@ export async function dryRun(
     peak = whole.with(`${config.name}/${config.taskLabel ?? ""}`, planned);
   }
   return { data: forecasts, text: describe(runs, forecasts, peak) };
+}
+
+/**
+ * The forecast of a run that is about to be made. What is planned and compiled for it would stay on the heap beside the run's own, so only a batch of middling
+ * length is; memory is as it was planned for (`planConfig`), which is the number that `--memory` is held against.
+ * @param start what the process had taken before anything was planned
+ */
+export async function forecastOf(
+  run: StudyRun,
+  data: TaskData,
+  device: Device,
+  start: StartMemory,
+): Promise<ConfigForecast> {
+  const { planned: own, ...rest } = await forecast([run], data, device, "a batch");
+  const planned = await planConfig(run.config, { data, device }).catch((error: unknown) => {
+    // devices without plans, and methods that look at values before they train
+    if (error instanceof LowrankError && (error.code === "DeviceError" || error.code === "ConfigError")) return own;
+    throw error;
+  });
+  return { ...rest, peakRss: new ProcessMemory(device, start).with(run.config.name, planned) ?? null };
 }
 
 /** Runs that differ in their seed alone, in the order in which they are met. */
@@ -81,6 +102,7 @@ async function forecast(
   runs: readonly StudyRun[],
   data: TaskData,
   device: Device,
+  planning: "every length" | "a batch" = "every length",
 ): Promise<Omit<ConfigForecast, "peakRss"> & { planned: PlannedMemory }> {
   const { config, seed } = runs[0]!;
   const task = taskOf(config);
@@ -109,7 +131,7 @@ async function forecast(
     for (let i = 0; i < MEASURED_STEPS; i++) await step.run(middle);
     const secondsPerStep = (performance.now() - started) / 1000 / MEASURED_STEPS;
     const persistentBytes = device.memory().persistent;
-    const plans = batches.flatMap((parts) => partShapes(parts));
+    const plans = planning === "a batch" ? partShapes(middle) : batches.flatMap((parts) => partShapes(parts));
     const trainingPlans = byShape(plans).map(({ batch, parts }) => step.plan(batch.inputs, parts));
     const evaluated = [...devBatches(data, config.train.microBatch ?? config.train.batchSize)];
     const evaluation = evaluator(
@@ -122,7 +144,10 @@ async function forecast(
       },
       device,
     );
-    const evaluationPlans = batchShapes(evaluated).map((batch) => evaluation.plan(batch.inputs));
+    const evaluationPlans =
+      planning === "a batch" ? [] : batchShapes(evaluated).map((batch) => evaluation.plan(batch.inputs));
+    // lengths that are not planned take as long
+    const unplanned = planning === "a batch" ? cursor.sizes().length / trainingPlans.length : 1;
     const all = [...trainingPlans, ...evaluationPlans];
     step.dispose();
     return {
@@ -137,7 +162,7 @@ async function forecast(
       persistentBytes,
       planned: plannedMemory(adapted, config, persistentBytes, all),
       secondsPerStep,
-      compileSeconds: all.reduce((sum, plan) => sum + plan.compileMs, 0) / 1000,
+      compileSeconds: (unplanned * all.reduce((sum, plan) => sum + plan.compileMs, 0)) / 1000,
       runs: runs.length,
       done: runs.filter((run) => run.done !== undefined).length,
     };
@@ -213,7 +238,7 @@ function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[
       row.lr === null ? "by sweep" : String(row.lr),
       formatBytes(row.persistentBytes),
       formatBytes(row.arenaBytes),
-      row.peakRss === null ? "–" : formatBytes(row.peakRss.totalBytes),
+      row.peakRss === null ? "–" : formatMemory(row.peakRss.totalBytes),
       `${row.compileSeconds.toFixed(1)} s`,
       `about ${formatDuration(row.steps * row.secondsPerStep)}`,
       `${row.done}/${row.runs}`,
@@ -226,7 +251,7 @@ function describe(runs: readonly StudyRun[], forecasts: readonly ConfigForecast[
     ...modules,
     table,
     ...ranksToCome(runs),
-    `${open.length} of ${runs.length} runs to do, about ${formatDuration(left)}${peak === undefined ? "" : `, in one process of at most about ${formatBytes(peak.totalBytes)}`}:`,
+    `${open.length} of ${runs.length} runs to do, about ${formatDuration(left)}${peak === undefined ? "" : `, in one process of at most about ${formatMemory(peak.totalBytes)}`}:`,
     list,
   ]
     .join("\n\n")

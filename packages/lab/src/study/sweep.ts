@@ -61,7 +61,7 @@ export async function sweepRates(config: ResolvedConfig, seed: number, context: 
   const steps = Math.min(total, Math.max(FEWEST, Math.min(MOST, Math.round(total / FACTORS.length))));
   const rows: SweepRow[] = [];
   for (const factor of FACTORS) {
-    const tried = rounded(factor * rateFor(rates, steps));
+    const tried = rounded(factor * rateFor(rates, steps, data.rate));
     const loss = await lossAt(
       { ...config, train: { ...config.train, lr: tried } },
       seed,
@@ -69,7 +69,7 @@ export async function sweepRates(config: ResolvedConfig, seed: number, context: 
       { train, heldOut },
       context,
     );
-    rows.push({ factor, tried, loss, lr: rounded(factor * rateFor(rates, total)) });
+    rows.push({ factor, tried, loss, lr: rounded(factor * rateFor(rates, total, data.rate)) });
     say(
       `rate ${tried} in ${steps} steps: ${loss === null ? "diverged" : `loss ${loss.toFixed(4)}`} on ${heldOut.count} held-out rows`,
     );

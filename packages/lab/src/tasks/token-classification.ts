@@ -34,6 +34,11 @@ export const tokenClassification: RowTask<NoOptions, TaggedItem, TaggedAnswer> =
   kind: "TOKEN_CLS",
   items: "tags",
   metrics: ["entity-f1"],
+  rate: {
+    share: 0.25,
+    source:
+      "WNUT-17 on a MiniLM of 6 layers, LoRA of rank 8: 5e-4 comes to an entity F1 of 50 % in two passes of batch 8; in 170 steps 5e-4 has a loss of 0.228 and 1e-3 0.344; 1.8e-3, LoRA's for as many steps, tags every word O, in batches of 8 and of 32",
+  },
   columns: {
     tokens: { names: ["tokens", "words"], needed: "always" },
     tags: { names: ["tags", "ner_tags", "labels"], needed: "labelled" },

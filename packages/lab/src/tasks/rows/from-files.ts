@@ -86,6 +86,7 @@ export function fileTask(task: RowTask): Task<FileOptions> {
         train: rows.train,
         dev: rows.dev,
         multiple: PREDICTION_MULTIPLE,
+        ...(task.rate === undefined ? {} : { rate: task.rate }),
         needs,
         tokenizerFolder: folder,
         ...(given === undefined ? {} : { chatTemplate: given }),
