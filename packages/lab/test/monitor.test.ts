@@ -153,12 +153,12 @@ describe("steps.csv", () => {
     "has a line for each step, read back exactly, also of a run that goes on",
     (losses, cut) => {
       const folder = mkdtempSync(join(tmpdir(), "lowrank-steps-"));
-      let sink = steps.open({ folder, say: () => {} });
+      let sink = steps.open({ folder, out: folder, say: () => {} });
       sink.start({} as never);
       for (const [i, loss] of losses.entries()) {
         if (i === cut) {
           void sink.finish("interrupted");
-          sink = steps.open({ folder, say: () => {} });
+          sink = steps.open({ folder, out: folder, say: () => {} });
           sink.start({} as never);
         }
         sink.scalar(i + 1, { loss, grad_norm: 2 * i, lr: 0.5, tokens: 7, step_seconds: 0.25, tokens_per_second: 28 });

@@ -80,7 +80,7 @@ describe("sinks", () => {
           { name: "good", open: () => recording(good!) },
         ],
       },
-      { folder: "", say: (line) => void said!.push(line) },
+      { folder: "", out: "", say: (line) => void said!.push(line) },
     );
     sinks.start({} as never);
     for (const step of [1, 2]) sinks.scalar(step, {});
@@ -98,7 +98,7 @@ describe("sinks", () => {
   it("that write the run's own files do fail it", () => {
     const sinks = openSinks(
       { local: [{ name: "own", open: () => recording([], "scalar") }], others: [] },
-      { folder: "", say: () => {} },
+      { folder: "", out: "", say: () => {} },
     );
     expect(() => sinks.scalar(1, {})).toThrow("server down");
   });

@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { PRESETS } from "../config/presets.ts";
 import { PRETRAIN_PRESETS } from "../pretrain/presets.ts";
 import type { DoctorOptions } from "./doctor-command.ts";
+import { sinkWords } from "./guests.ts";
 import type { InspectOptions } from "./inspect-command.ts";
 import type { ParamsOptions } from "./params-command.ts";
 import { addEval, addPredict } from "./predict-program.ts";
@@ -89,7 +90,7 @@ function addRun(program: Command, exit: Exit): void {
       "module whose default export adds tasks, metrics, methods, allocators, sinks or executors; may be repeated",
       collect,
     )
-    .option("--sink <name>", "receives numbers beside the run's own files; may be repeated", collect)
+    .option("--sink <name>", sinkWords(), collect)
     .option("--executor <name>", "who makes the runs (default: in-process)")
     .option("--dry-run", "show modules, ranks, parameters, memory, time and what is done already; train nothing")
     .option("--reuse", "count finished runs of other code versions as done")

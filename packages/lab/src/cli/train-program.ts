@@ -12,6 +12,7 @@ import {
   parseSeed,
   type Exit,
 } from "./options.ts";
+import { sinkWords } from "./guests.ts";
 import type { TrainCommandOptions } from "./train-command.ts";
 
 export function addTrain(program: Command, exit: Exit): void {
@@ -77,7 +78,7 @@ export function addTrain(program: Command, exit: Exit): void {
     )
     .option("--set <key=value>", "change any other key of the study; may be repeated", collect)
     .option("--plugin <file>", "module whose default export adds tasks, methods, metrics, …; may be repeated", collect)
-    .option("--sink <name>", "receives numbers beside the run's own files; may be repeated", collect)
+    .option("--sink <name>", sinkWords(), collect)
     .option("--device <kind>", `one of ${DEVICES.join(", ")}`, parseChoice("--device", DEVICES), "auto")
     .option("--threads <n>", "worker threads (default: all cores)", parseCount("--threads"))
     .option("--dry-run", "show modules, parameters, memory and time; train nothing")

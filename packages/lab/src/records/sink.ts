@@ -73,6 +73,8 @@ export interface Sink {
 export interface SinkPlace {
   /** The run's folder while it is not finished; what is in it is published with the run. */
   readonly folder: string;
+  /** The study's folder (`--out`), for what is to stay in its place whatever becomes of the run: a sink makes a folder of its own name in it. */
+  readonly out: string;
   readonly say: (line: string) => void;
   /** What was said behind `--sink NAME=`. */
   readonly address?: string;

@@ -2,7 +2,9 @@
 import { Registry } from "../records/registry.ts";
 import type { SinkRecord } from "../records/sink.ts";
 import { csv } from "./csv.ts";
+import { mlflow } from "./mlflow.ts";
 import { steps } from "./steps.ts";
+import { tensorboard } from "./tensorboard.ts";
 
 /** Those that every run has; they write into its folder. */
 export const LOCAL: readonly SinkRecord[] = [csv, steps];
@@ -10,4 +12,6 @@ export const LOCAL: readonly SinkRecord[] = [csv, steps];
 export const sinks: Registry<SinkRecord> = new Registry<SinkRecord>("sink", [
   // whether they are asked for or not
   ...LOCAL,
+  tensorboard,
+  mlflow,
 ]);

@@ -1,4 +1,5 @@
 /** One run of a study in this process: its folder, its sinks, its progress; what becomes of it when it fails. */
+import { dirname } from "node:path";
 import { printable, type Device } from "@lowrank/tensor";
 import { InputError } from "../errors.ts";
 import { methods } from "../methods/registry.ts";
@@ -54,7 +55,7 @@ export async function attempt(
   const progress = startProgress(context.progress, label, totalSteps(config, data));
   const sinks = openSinks(
     { local: LOCAL, others: context.sinks ?? [] },
-    { folder: folder.path, say: (line) => progress.line(line) },
+    { folder: folder.path, out: dirname(context.store.folder), say: (line) => progress.line(line) },
   );
   try {
     const once = (line: string): void => {

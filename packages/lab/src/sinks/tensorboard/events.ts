@@ -1,0 +1,80 @@
+/** TensorBoard's events (tensorboard/compat/proto: event, summary; plugins/hparams: plugin_data), as bytes of a record. Times are seconds since 1970. */
+import { Message } from "./message.ts";
+
+const EVENT = { wallTime: 1, step: 2, fileVersion: 3, summary: 5, sessionLog: 7 } as const;
+const VALUE = { tag: 1, simpleValue: 2, metadata: 9 } as const;
+
+function event(wallTime: number, step: number | bigint = 0): Message {
+  return new Message().double(EVENT.wallTime, wallTime).int(EVENT.step, step);
+}
+
+/** The first of every file. */
+export function versionEvent(wallTime: number): Uint8Array {
+  return event(wallTime).string(EVENT.fileVersion, "brain.Event:2").encode();
+}
+
+/** A session begins: what earlier files say of this step and of later ones is void. */
+export function startEvent(wallTime: number, step: number): Uint8Array {
+  const start = 1;
+  return event(wallTime, step).message(EVENT.sessionLog, new Message().intOf(1, start)).encode();
+}
+
+export function scalarsEvent(
+  wallTime: number,
+  step: number | bigint,
+  values: Iterable<readonly [tag: string, value: number]>,
+): Uint8Array {
+  const summary = new Message();
+  for (const [tag, value] of values)
+    summary.message(1, new Message().string(VALUE.tag, tag).floatOf(VALUE.simpleValue, value));
+  return event(wallTime, step).message(EVENT.summary, summary).encode();
+}
+
+export type HyperParameter = string | number | boolean;
+
+/** `HParamInfo.type`. */
+const TYPES = { string: 1, boolean: 2, number: 3 } as const;
+
+/** What hyper-parameters there are and by which scalars runs are compared. */
+export function experimentEvent(
+  wallTime: number,
+  parameters: ReadonlyMap<string, HyperParameter>,
+  metrics: readonly string[],
+): Uint8Array {
+  const experiment = new Message();
+  for (const [name, value] of parameters)
+    experiment.message(4, new Message().string(1, name).int(4, TYPES[typeof value as keyof typeof TYPES]));
+  for (const tag of metrics) experiment.message(5, new Message().message(1, new Message().string(2, tag)));
+  return hparamsEvent(wallTime, "_hparams_/experiment", new Message().message(2, experiment));
+}
+
+/** What a run has for them. */
+export function sessionStartEvent(
+  wallTime: number,
+  parameters: ReadonlyMap<string, HyperParameter>,
+  group = "",
+): Uint8Array {
+  const start = new Message();
+  for (const [name, value] of parameters)
+    start.message(1, new Message().string(1, name).message(2, parameterValue(value)));
+  return hparamsEvent(wallTime, "_hparams_/session_start_info", new Message().message(3, start.string(4, group)));
+}
+
+export function sessionEndEvent(wallTime: number, succeeded: boolean): Uint8Array {
+  const [success, failure] = [1, 2];
+  const end = new Message().int(1, succeeded ? success : failure);
+  return hparamsEvent(wallTime, "_hparams_/session_end_info", new Message().message(4, end));
+}
+
+/** `google.protobuf.Value`. */
+function parameterValue(value: HyperParameter): Message {
+  if (typeof value === "number") return new Message().doubleOf(2, value);
+  if (typeof value === "boolean") return new Message().intOf(4, Number(value));
+  return new Message().bytes(3, new TextEncoder().encode(value));
+}
+
+function hparamsEvent(wallTime: number, tag: string, content: Message): Uint8Array {
+  const metadata = new Message().message(1, new Message().string(1, "hparams").message(2, content));
+  const value = new Message().string(VALUE.tag, tag).message(VALUE.metadata, metadata);
+  return event(wallTime).message(EVENT.summary, new Message().message(1, value)).encode();
+}

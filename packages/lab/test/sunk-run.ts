@@ -1,0 +1,71 @@
+/** A small study of one run, with sinks beside its own files, and with servers of theirs that are ill. */
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Device } from "@lowrank/tensor";
+import { guestsOf } from "../src/cli/guests.ts";
+import { loadStudy } from "../src/config/load.ts";
+import { RunStore } from "../src/store/run-store.ts";
+import { planStudy } from "../src/study/plan-study.ts";
+import { runStudy } from "../src/study/run-study.ts";
+import { FakeMlflow, type Illness } from "./fake-mlflow.ts";
+
+export interface SunkRun {
+  readonly out: string;
+  /** Of the study, from the first run's opening to the last sink's end. */
+  readonly seconds: number;
+  readonly said: readonly string[];
+  /** A file of the run. */
+  read(name: string): string;
+}
+
+/** @param sinks as `--sink` has them */
+export async function sunkRun(device: Device, set: readonly string[], sinks: readonly string[]): Promise<SunkRun> {
+  const out = mkdtempSync(join(tmpdir(), "lowrank-sinks-"));
+  const environment = { dataFolder: "none", cacheFolder: join(out, ".cache") };
+  const store = new RunStore(out);
+  const study = await loadStudy("planted", { set: [...set], seeds: [1] });
+  const runs = await planStudy(study, store, { environment, code: "test", device: device.name, reuse: false });
+  const said: string[] = [];
+  const stderr = process.stderr.write.bind(process.stderr);
+  // sinks speak through the run's progress
+  process.stderr.write = (text: string | Uint8Array): boolean => {
+    said.push(String(text));
+    return true;
+  };
+  try {
+    const started = performance.now();
+    const { failures, results } = await runStudy(runs, {
+      out,
+      device,
+      store,
+      environment,
+      machine: {} as never,
+      progress: "lines",
+      sinks: guestsOf(sinks),
+      say: (line) => void said.push(line),
+    });
+    const seconds = (performance.now() - started) / 1000;
+    if (failures.length > 0) throw new Error(failures[0]!.message);
+    const folder = join(out, "runs", results[0]!.name);
+    return { out, seconds, said, read: (name) => readFileSync(join(folder, name), "utf8") };
+  } finally {
+    process.stderr.write = stderr;
+  }
+}
+
+/** Calls `body` with the address of a server in that state; "down" is one that is not there. */
+export async function withServer<T>(
+  state: Illness | "down",
+  body: (address: string, server: FakeMlflow) => Promise<T>,
+): Promise<T> {
+  const server = new FakeMlflow();
+  const address = await server.open();
+  if (state === "down") await server.close();
+  else server.illness = state;
+  try {
+    return await body(address, server);
+  } finally {
+    if (state !== "down") await server.close();
+  }
+}
