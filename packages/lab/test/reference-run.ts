@@ -13,6 +13,7 @@ import type { RunResult } from "../src/store/result.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { ProcessMemory, startMemory } from "../src/study/peak-rss.ts";
 import { metricsOf, prepareTask, taskOf } from "../src/tasks/prepare.ts";
+import { SILENT } from "../src/text/progress.ts";
 import { executeRun } from "../src/train/run.ts";
 
 const root = resolve(import.meta.dirname, "../../..");
@@ -233,7 +234,6 @@ export async function follow(name: string, dataFolder: string, device: Device, u
       lr: [],
       regularizer: [],
     };
-    const silent = { update: () => {}, line: () => {}, stop: () => {} };
     const scalar = (_: number, values: Readonly<Record<string, number>>): void => {
       if (values["loss"] === undefined) return;
       kept.loss.push(values["loss"]);
@@ -257,7 +257,7 @@ export async function follow(name: string, dataFolder: string, device: Device, u
         {
           device,
           folder: record,
-          progress: silent,
+          progress: SILENT,
           sinks: { start: () => {}, scalar, artifact: () => {}, finish: () => {} },
           memory: new ProcessMemory(device, startMemory(device)),
           once: () => {},

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fc, test } from "@fast-check/vitest";
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { startProgress } from "../src/text/progress.ts";
 
 const CLEAR_TO_END = "\u001b[K";
@@ -80,6 +80,65 @@ describe("a progress bar", () => {
     bar.line("epoch 1.00");
     expect(screen.text()).toEqual(["epoch 1.00", `lora ${"░".repeat(24)} 0/200 · ? left ·`]);
     bar.stop();
+  });
+});
+
+describe("the time that is left", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["performance"] });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+  const beyond = (left: number | undefined): number | undefined => (left === undefined ? undefined : 60);
+
+  it.each([0, 3])("is told on a terminal from the last steps, also of a run that goes on (cursor in row %i)", (row) => {
+    const screen = new Screen(120, 4, row);
+    const bar = startProgress("bar", "lora", 100, screen, beyond);
+    const shown = (): string =>
+      screen
+        .text()
+        .at(-1)!
+        .replace(/^.* (\d+\/100 · )/, "$1");
+    bar.from(40);
+    expect(shown()).toBe("40/100 · ? left ·");
+    // what has to be compiled first says nothing
+    vi.advanceTimersByTime(30_000);
+    bar.update(41, "loss 3");
+    expect(shown()).toBe("41/100 · ? left · loss 3");
+    vi.advanceTimersByTime(2000);
+    bar.update(42, "loss 2");
+    expect(shown()).toBe("42/100 · 1m56s left, study 2m56s · loss 2");
+    // two steps were made in this process; an evaluation of four seconds is to be expected again as often
+    vi.advanceTimersByTime(4000);
+    bar.between();
+    bar.line("epoch 1");
+    expect(shown()).toBe("42/100 · 3m52s left, study 4m52s · loss 2");
+    bar.update(100, "loss 1");
+    bar.stop();
+    bar.line("after the end");
+    expect(screen.text()).toEqual(["epoch 1", "after the end"]);
+  });
+
+  it("is told now and then where nobody looks, in plain lines", () => {
+    let written = "";
+    const stream = { write: (text: string) => (written += text) };
+    const lines = startProgress("lines", "lora", 100, stream, beyond);
+    lines.from(40);
+    for (let step = 41; step <= 60; step++) {
+      vi.advanceTimersByTime(2000);
+      lines.update(step, `loss ${step}`);
+    }
+    lines.line("epoch 1");
+    lines.stop();
+    expect(written).toBe(
+      [
+        "lora 48/100 (48 %), 1m44s left, study 2m44s · loss 48",
+        "lora 56/100 (56 %), 1m28s left, study 2m28s · loss 56",
+        "lora epoch 1",
+        "",
+      ].join("\n"),
+    );
   });
 });
 

@@ -19,6 +19,7 @@ import { chatOf } from "../tasks/rows/chat.ts";
 import { padIdOf } from "../tasks/rows/padding.ts";
 import { prepareRows, taskUse, type Fraction } from "../tasks/rows/prepare.ts";
 import { RowScorer } from "../tasks/rows/scorer.ts";
+import { SILENT } from "../text/progress.ts";
 import { adaptBase } from "../train/adapt.ts";
 import { keepWeights } from "../train/keep.ts";
 import { train, type TrainSurroundings } from "../train/train.ts";
@@ -186,7 +187,7 @@ function surroundings(device: Device, steps: number, tell: Context["tell"]): Tra
   return {
     device,
     folder: { append: nothing, event: nothing, has: () => false, write: nothing },
-    progress: { update: nothing, line: nothing, stop: nothing },
+    progress: SILENT,
     sinks: {
       start: nothing,
       artifact: nothing,

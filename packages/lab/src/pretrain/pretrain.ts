@@ -148,6 +148,8 @@ async function trainIn(
     writeFileSync(join(out, CURVE), "step,tokens,seconds,lr,train_loss,held_out_loss\n");
   const total = minutes === undefined ? train.steps : Math.round(minutes * 60);
   const progress = startProgress(context.progress, "pretrain", total);
+  const done = (): number => (minutes === undefined ? record.step : Math.round(record.seconds));
+  if (record.step > 0) progress.from(done());
   let lastCheckpoint = performance.now();
   try {
     await trainer.run({
@@ -156,12 +158,13 @@ async function trainIn(
       async stepped() {
         const { step, seconds, tokens, smoothedLoss } = record;
         progress.update(
-          minutes === undefined ? step : Math.round(seconds),
+          done(),
           `step ${step} · loss ${smoothedLoss.toFixed(3)} · ${Math.round(tokens / seconds)} tokens/s`,
         );
         const due = performance.now() - lastCheckpoint > train.checkpointMinutes * 60_000;
         if (!due || trainer.pace.done()) return;
         const heldOutLoss = await checkpoint(false);
+        progress.between();
         progress.line(
           `step ${formatCount(step)} · train loss ${smoothedLoss.toFixed(4)} · held-out loss ${heldOutLoss.toFixed(4)} · ${formatDuration(seconds)}`,
         );

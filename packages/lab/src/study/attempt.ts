@@ -13,6 +13,7 @@ import type { RunStore } from "../store/run-store.ts";
 import { metricsOf, taskOf } from "../tasks/prepare.ts";
 import { formatDuration } from "../text/format.ts";
 import { type ProgressMode, startProgress } from "../text/progress.ts";
+import type { StudyTime } from "../text/study-time.ts";
 import { totalSteps, withRate } from "../train/rate.ts";
 import { executeRun } from "../train/run.ts";
 import { openSinks } from "../train/sinks.ts";
@@ -37,13 +38,15 @@ export interface Shared {
   readonly data: TaskData;
   readonly memory: ProcessMemory;
   readonly told: Set<string>;
+  /** Of the runs that this process is to make, one after another. */
+  readonly time?: StudyTime;
 }
 
 /** Makes the run and publishes it. @throws InputError for what is wrong for every run */
 export async function attempt(
   run: StudyRun,
   label: string,
-  { data, memory, told }: Shared,
+  { data, memory, told, time }: Shared,
   context: AttemptContext,
 ): Promise<RunResult | FailedRun> {
   const folder = context.store.begin(run.name);
@@ -52,7 +55,9 @@ export async function attempt(
   folder.writeJson("config.json", { study: run.study, seed: run.seed, ...config });
   folder.writeJson("env.json", context.machine);
   folder.event("started", { id: run.id });
-  const progress = startProgress(context.progress, label, totalSteps(config, data));
+  const total = totalSteps(config, data);
+  time?.began(total);
+  const progress = startProgress(context.progress, label, total, process.stderr, (left) => time?.beyond(left));
   const sinks = openSinks(
     { local: LOCAL, others: context.sinks ?? [] },
     { folder: folder.path, out: dirname(context.store.folder), say: (line) => progress.line(line) },

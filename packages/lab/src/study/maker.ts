@@ -5,6 +5,7 @@ import { RunError } from "../errors.ts";
 import { methods } from "../methods/registry.ts";
 import type { TaskEnvironment } from "../records/task.ts";
 import type { RunResult } from "../store/result.ts";
+import { StudyTime } from "../text/study-time.ts";
 import { PreparedTasks } from "../tasks/prepared.ts";
 import { checkSteps } from "../train/adapt.ts";
 import { totalSteps } from "../train/rate.ts";
@@ -26,6 +27,7 @@ export class RunMaker {
   readonly #data: PreparedTasks;
   readonly #memory: ProcessMemory;
   readonly #told = new Set<string>();
+  #time: StudyTime | undefined;
 
   constructor(context: MakerContext) {
     this.#context = context;
@@ -35,8 +37,13 @@ export class RunMaker {
 
   /** What the data decides, of all runs before the first is trained. @throws InputError for a schedule that does not fit the steps */
   async check(runs: readonly StudyRun[]): Promise<void> {
-    for (const { config } of runs)
-      checkSteps(methods.get(config.method.method), config, totalSteps(config, await this.#data.of(config)));
+    const steps: number[] = [];
+    for (const { config } of runs) {
+      const total = totalSteps(config, await this.#data.of(config));
+      checkSteps(methods.get(config.method.method), config, total);
+      steps.push(total);
+    }
+    this.#time = new StudyTime(steps);
   }
 
   /** Makes the run and publishes it; one whose sources failed is not begun. @throws InputError for what is wrong for every run */
@@ -48,10 +55,12 @@ export class RunMaker {
     } catch (error) {
       if (!(error instanceof RunError)) throw error;
       say(`${label}: ${printable(error.message)}`);
+      this.#time?.without(totalSteps(run.config, await this.#data.of(run.config)));
       return { name: run.name, config: run.config.name, seed: run.seed, message: error.message };
     }
     if (config.sources !== undefined) say(`${label}: ${decided(run, config)}`);
-    const shared = { data: await this.#data.of(config), memory: this.#memory, told: this.#told };
+    const time = this.#time === undefined ? {} : { time: this.#time };
+    const shared = { data: await this.#data.of(config), memory: this.#memory, told: this.#told, ...time };
     return attempt({ ...run, config }, label, shared, this.#context);
   }
 }

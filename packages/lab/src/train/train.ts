@@ -128,6 +128,7 @@ export async function train(
   const names = metrics.map(({ name }) => name);
   const { id, name, study, config, seed } = run;
   sinks.start({ id, name, study, config, seed, steps: total, resumed: record.step, metrics: names });
+  if (record.step > 0) progress.from(record.step);
   const monitor = new Monitor(record, trainer.step, device);
   const started = performance.now();
   const elapsed = (): number => (performance.now() - started) / 1000;
@@ -149,6 +150,7 @@ export async function train(
     });
     folder.event("evaluated", { ...now, trainLoss });
     folder.write(LAST_GOOD, await adapted.trainableBytes());
+    progress.between();
     progress.line(
       `epoch ${now.epoch.toFixed(2)} · train loss ${formatNumber(trainLoss, 4)} · dev loss ${formatNumber(now.loss, 4)}${names.map((name) => ` · ${metricWords(now, name)}`).join("")}`,
     );
