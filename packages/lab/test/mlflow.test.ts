@@ -137,7 +137,7 @@ describe("the mlflow sink", () => {
     expect(said[0]).toMatch(
       /^sink mlflow: http:\/\/127\S+ answers 401: who are you\?; MLFLOW_TRACKING_TOKEN, .*nothing is sent any more$/,
     );
-    expect(said[1]).toMatch(/^sink mlflow: not delivered: 2 settings, 3 steps, 1 states \(/);
+    expect(said[1]).toMatch(/^sink mlflow: not delivered: 2 settings, 3 steps, 1 status \(/);
     expect(said).toHaveLength(2);
   });
 
@@ -172,7 +172,7 @@ describe("the mlflow sink", () => {
       expect(await seconds(() => sink.finish("finished"))).toBeLessThan(1);
       expect(said).toEqual([
         expect.stringMatching(
-          /^sink mlflow: not delivered: 2 settings, 3 steps, 1 states \(.+\); the run's own files hold them$/,
+          /^sink mlflow: not delivered: 2 settings, 3 steps, 1 status \(.+\); the run's own files hold them$/,
         ),
       ]);
     },

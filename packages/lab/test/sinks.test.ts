@@ -93,7 +93,7 @@ describe("a run with every sink on", () => {
         expect(determined(run)).toEqual(determined(alone));
         const lines = run.said.filter((line) => line.includes("sink "));
         expect(lines).toEqual([
-          expect.stringMatching(/sink mlflow: not delivered: 1 settings, \d+ steps, \d files, 1 states \(/),
+          expect.stringMatching(/sink mlflow: not delivered: 1 settings, \d+ steps, \d files, 1 status \(/),
         ]);
       });
     },

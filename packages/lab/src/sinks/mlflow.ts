@@ -13,7 +13,7 @@ type Item =
   | { readonly kind: "settings"; readonly params: readonly Pair[] }
   | { readonly kind: "steps"; readonly metrics: readonly Metric[] }
   | { readonly kind: "files"; readonly name: string; readonly content: string | Uint8Array }
-  | { readonly kind: "states"; readonly state: RunState; readonly at: number };
+  | { readonly kind: "status"; readonly state: RunState; readonly at: number };
 
 /** The tag that a run is found by. */
 const ID = "lowrank.run";
@@ -76,7 +76,7 @@ export const mlflow: SinkRecord = {
             );
           told = true;
           return undefined;
-        case "states":
+        case "status":
           return client.update(run.runId, first.state, first.at, signal);
       }
     };
@@ -103,7 +103,7 @@ export const mlflow: SinkRecord = {
       artifact: (name, content) => delivery.push({ kind: "files", name, content }),
       finish(outcome) {
         if (facts === undefined) return undefined;
-        delivery.push({ kind: "states", state: STATES[outcome], at: Date.now() });
+        delivery.push({ kind: "status", state: STATES[outcome], at: Date.now() });
         return delivery.finish();
       },
     };

@@ -20,20 +20,23 @@ export interface Sending {
   readonly signal: AbortSignal;
 }
 
-const TURN_MS = 250;
-/** Turns without an answer: ten seconds where nothing holds the event loop. */
-const TURNS = 40;
+/** Turns of a timer without an answer: ten seconds where nothing holds the event loop. */
+const LIMIT = { turns: 40, ms: 250 } as const;
 /** Bytes of an answer that are read; the others say nothing that would be needed. */
 const MOST_BYTES = 1 << 20;
 
 /** Rejects where there is no answer: no connection, cut off, too late, or aborted. */
-export function request(url: URL, { method, headers, body, signal }: Sending): Promise<Reply> {
+export function request(
+  url: URL,
+  { method, headers, body, signal }: Sending,
+  limit: { readonly turns: number; readonly ms: number } = LIMIT,
+): Promise<Reply> {
   return new Promise((resolve, reject) => {
     let sent: ClientRequest | undefined;
     let turns = 0;
     const timer = setInterval(() => {
-      if (++turns >= TURNS) end(new Error("no answer in time"));
-    }, TURN_MS);
+      if (++turns >= limit.turns) end(new Error("no answer in time"));
+    }, limit.ms);
     timer.unref();
     const abort = (): void => end(new Error("given up"));
     const end = (outcome: Error | Reply): void => {
