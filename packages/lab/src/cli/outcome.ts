@@ -3,7 +3,7 @@
  * ours: one line that begins with `internal:`, code 1. Stack traces only with --verbose. Signals: `signals.ts`.
  */
 import { CommanderError } from "commander";
-import { InvariantError, LowrankError, printable } from "@lowrank/tensor";
+import { InvariantError, LowrankError, printable } from "@lowrank/tensor/check";
 import { cutQuoted } from "../text/shown.ts";
 
 export const EXIT_OK = 0;

@@ -1,5 +1,5 @@
 /** What a signal, a closed pipe and an output that cannot be written do to the command. */
-import { printable } from "@lowrank/tensor";
+import { printable } from "@lowrank/tensor/check";
 import { CLEAR_LINE } from "../text/progress.ts";
 import { EXIT_FAILED } from "./outcome.ts";
 

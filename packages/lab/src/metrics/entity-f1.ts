@@ -3,7 +3,7 @@
  * evaluation and seqeval's default count; 0 where there are none (`zero_division=0`). Entities never run across rows.
  */
 import { entitiesOf, type Entity } from "../data/iob.ts";
-import { InvariantError } from "@lowrank/tensor";
+import { InvariantError } from "@lowrank/tensor/check";
 import type { Metric, TaggedItems } from "../records/metric.ts";
 
 interface Tally {

@@ -1,6 +1,5 @@
 /** Records by name: those that are built in, a line each in the registry of their kind, and those that programs and plugins add. */
-import { quote } from "@lowrank/tensor";
-import { suggestion } from "@lowrank/tensor/check";
+import { quote, suggestion } from "@lowrank/tensor/check";
 import { InputError } from "../errors.ts";
 import { cut } from "../text/shown.ts";
 

@@ -1,4 +1,6 @@
 /** Checks of what comes from outside, shared by all packages; and the JSON that goes out to Python. */
+/** Errors, too: who only checks and reports starts without the engine. */
+export { InvariantError, LowrankError, printable, quote } from "../errors.ts";
 export { isAbsent } from "../files/absence.ts";
 export { device } from "./device.ts";
 export { files, writableFiles } from "./files.ts";
