@@ -39,6 +39,8 @@ export const LAYERS = {
     ["backend.ts", "index.ts"],
   ],
   lab: [
+    // what runs in a browser, and the form of what it is sent
+    ["serve/page/"],
     ["errors.ts", "text/", "random/", "statistics/"],
     [
       "data/",
@@ -55,7 +57,7 @@ export const LAYERS = {
     ["memory/", "store/", "study/", "train/"],
     ["fit/"],
     ["plugins/"],
-    ["pretrain/", "inspect/", "exports/"],
+    ["pretrain/", "inspect/", "exports/", "serve/"],
     ["cli/"],
     ["cli.ts", "index.ts"],
   ],

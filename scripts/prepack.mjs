@@ -24,8 +24,9 @@ if (sources.length === 0) refuse(`${src} holds no sources: nothing to pack`);
 
 const missing = () =>
   sources.flatMap((file) => [`${file}.js`, `${file}.d.ts`]).filter((file) => !existsSync(join(dist, file)));
-// the compiler's own record says that outputs are there: without it, all are made again
-if (missing().length > 0) rmSync(stamp, { force: true });
+// the compiler's own records say that outputs are there: without them, all are made again
+if (missing().length > 0)
+  for (const record of files(dist, /\.tsbuildinfo$/)) rmSync(join(dist, record), { force: true });
 if (run("tsc", ["-b", folder]) !== 0) refuse("building failed; the messages above say where");
 
 const known = new Set(sources.flatMap((file) => [`${file}.js`, `${file}.d.ts`]));

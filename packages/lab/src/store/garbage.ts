@@ -2,7 +2,9 @@
 import { randomUUID } from "node:crypto";
 import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { InputError } from "../errors.ts";
 import type { Store } from "./find-stores.ts";
+import { lockFolder } from "./lock.ts";
 import { filesIn } from "./read-run.ts";
 import { readEntry, readRuns, type RunEntry } from "./read-runs.ts";
 import { textIn } from "./run-files.ts";
@@ -57,6 +59,8 @@ function weighed(store: Store, entry: RunEntry, path: string, why: string): Garb
 export function removeGarbage({ store, entry, path }: Garbage): boolean {
   const now = readEntry(store.folder, entry.folder);
   if (now.state !== entry.state) return false;
+  // work that could go on is ours before it goes: who takes it up meanwhile finds it held
+  if (entry.state === "interrupted" && !taken(path)) return false;
   const aside = join(store.folder, `.gc-${entry.name}-${randomUUID().slice(0, 8)}`);
   try {
     renameSync(path, aside);
@@ -66,4 +70,15 @@ export function removeGarbage({ store, entry, path }: Garbage): boolean {
   }
   rmSync(aside, { recursive: true, force: true });
   return true;
+}
+
+function taken(folder: string): boolean {
+  try {
+    // the lock goes with the folder
+    lockFolder(folder);
+    return true;
+  } catch (error) {
+    if (error instanceof InputError || (error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
 }

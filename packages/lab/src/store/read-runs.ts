@@ -55,8 +55,8 @@ const PREFIXES: readonly (readonly [string, RunState])[] = [
   [".gc-", "set-aside"],
   [".tmp-", "interrupted"],
 ];
-/** A lock of another machine's is renewed more often than this while somebody holds it. */
-const HELD_MS = 60_000;
+/** A lock of another machine's that is older than this is nobody's any more. */
+const HELD_MS = 600_000;
 
 /** All runs of `<out>/runs`, by folder. Empty where there is no such folder. */
 export function readRuns(folder: string): RunEntry[] {

@@ -2,10 +2,10 @@
  * Files of a run's folder, read while somebody may be writing them and whatever somebody put in their place: ordinary files only, no links, bounded.
  * What cannot be read is undefined, never an error: who lists a thousand runs is not stopped by one.
  */
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 
-/** No link is followed out of the folder, and a pipe does not wait for a writer. Systems without these flags have the check of what was opened. */
+/** No link is followed out of the folder, and a pipe does not wait for a writer.  */
 const FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 /** A result of a hundred modules has 100 kB. */
 const LARGEST_JSON = 2 ** 26;
@@ -20,6 +20,8 @@ export function withFile<T>(
 ): T | undefined {
   let handle: number;
   try {
+    // where the system cannot refuse a link as it opens
+    if (constants.O_NOFOLLOW === undefined && lstatSync(join(folder, file)).isSymbolicLink()) return undefined;
     handle = openSync(join(folder, file), FLAGS);
   } catch {
     return undefined;
