@@ -14,7 +14,10 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { fc, test } from "@fast-check/vitest";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compareRuns } from "../src/store/compare-runs.ts";
+import { rankMap } from "../src/store/rank-map.ts";
 import { readRuns } from "../src/store/read-runs.ts";
 import { readRun } from "../src/store/read-run.ts";
 import { printed } from "./printed.ts";
@@ -96,6 +99,44 @@ describe("reading a store", () => {
     );
     expect(readRuns(join(old, "runs"))[0]).toMatchObject({ state: "finished", study: "older", seconds: 8 });
     expect(readRun(join(old, "runs"), folder).measures).toEqual({ seconds, memory });
+  });
+
+  const files = [
+    "result.json",
+    "config.json",
+    "metrics.csv",
+    "ranks.csv",
+    "events.jsonl",
+    "measures.json",
+    "predictions.jsonl",
+  ];
+  const json = fc.json({ depthSize: "small" });
+  const content = fc.oneof(
+    fc.uint8Array({ maxLength: 200 }),
+    json,
+    json.map(
+      (text) => `{"name":"run","config":"b","final":${text},"modules":${text},"proofs":[${text}],"warnings":[${text}]}`,
+    ),
+    fc.string({ unit: fc.constantFrom(...'0123456789.,-\nstepabcE{}[]"'), maxLength: 200 }),
+  );
+  test.prop([
+    fc.array(fc.tuple(fc.constantFrom(...files), content), { maxLength: 6 }),
+    fc.constantFrom("run", ".work-run", ".failed-run"),
+  ])("fails for nothing that a folder may hold", async (written, folder) => {
+    const store = join(temporary(), "runs");
+    mkdirSync(join(store, folder), { recursive: true });
+    for (const [file, text] of written) writeFileSync(join(store, folder, file), text);
+    const [entry] = readRuns(store);
+    expect(entry).toMatchObject({ name: "run", folder });
+    const detail = readRun(store, folder);
+    // what is shown is what can be said
+    expect(JSON.parse(JSON.stringify(detail))).toBeTruthy();
+    expect(rankMap(detail)?.layers.length ?? 1).toBeGreaterThan(0);
+    await compareRuns({ folder: join(store, folder), detail }, { folder: join(store, folder), detail });
+    for (const command of [["ls"], ["show", "run"]]) {
+      const { stderr } = await printed(...command, "--out", join(store, ".."));
+      expect(stderr).not.toContain("internal:");
+    }
   });
 
   it("follows no link out of a run's folder", () => {
