@@ -21,6 +21,7 @@ export type { MethodFacts } from "./inspect/methods.ts";
 export { inspectionSchema } from "./inspect/schema.ts";
 export { RunStore } from "./store/run-store.ts";
 export type { Evaluation, ModuleRow, ParameterCounts, Proof, RunResult } from "./store/result.ts";
+export type { FinishedRun, MemorySplit, RunMeasures, RunMemory } from "./store/measures.ts";
 export { indistinguishable, resultsCsv, summarize, summaryTable, type SummaryRow } from "./store/summary.ts";
 export {
   ProcessMemory,

@@ -1,23 +1,23 @@
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
-import type { RunResult } from "../src/store/result.ts";
+import type { FinishedRun } from "../src/store/measures.ts";
 import { answers } from "../src/study/answers.ts";
 import type { RecoverySummary } from "../src/study/rank-picture.ts";
 import { spread } from "../src/store/summary.ts";
 
-const run = (config: string, seed: number, accuracy: number, storage = "f16", method = "lora"): RunResult =>
+const run = (config: string, seed: number, accuracy: number, storage = "f16", method = "lora"): FinishedRun =>
   ({
     config,
     seed,
     method,
     final: { accuracy },
     resolved: { method: { method, storage, r: 8 } },
-  }) as unknown as RunResult;
-const study = (rows: Record<string, readonly number[]>, storage: Record<string, string> = {}): RunResult[] =>
+  }) as unknown as FinishedRun;
+const study = (rows: Record<string, readonly number[]>, storage: Record<string, string> = {}): FinishedRun[] =>
   Object.entries(rows).flatMap(([config, values]) =>
     values.map((v, seed) => run(config, seed, v, storage[config], config)),
   );
-const bits = (fp: readonly number[], q4: readonly number[]): RunResult[] => [
+const bits = (fp: readonly number[], q4: readonly number[]): FinishedRun[] => [
   ...fp.map((v, s) => run("fp", s, v)),
   ...q4.map((v, s) => run("q4", s, v, "nf4")),
 ];
@@ -46,7 +46,7 @@ describe("answers", () => {
   });
 
   it("know which way is up: of a metric that should be low the lower one wins, and differences are told as they are", () => {
-    const of = (config: string, values: readonly number[]): RunResult[] =>
+    const of = (config: string, values: readonly number[]): FinishedRun[] =>
       values.map((perplexity, seed) => ({ ...run(config, seed, 0), final: { perplexity } as never }));
     const [any] = answers([...of("a", [20, 20.1, 19.9, 20]), ...of("b", [18, 18.11, 17.9, 18])], []);
     expect(any).toMatchObject({

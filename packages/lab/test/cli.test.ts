@@ -370,6 +370,7 @@ describe("the command as a process", () => {
       "config.json",
       "env.json",
       "events.jsonl",
+      "measures.json",
       "metrics.csv",
       "predictions.jsonl",
       "result.json",

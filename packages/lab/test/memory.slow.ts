@@ -77,7 +77,7 @@ function run(memory: string): { readonly peak: number; readonly losses: readonly
     .split("\n");
   const at = head!.split(",").indexOf("train_loss");
   return {
-    peak: results[0]!.memory.peakRssBytes,
+    peak: results[0]!.measures.memory.peakRssBytes,
     losses: [...lines.map((line) => Number(line.split(",")[at])), results[0]!.final.loss],
     line: stderr.split("\n").find((line) => line.startsWith("memory:")) ?? "",
   };

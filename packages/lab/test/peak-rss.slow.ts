@@ -49,7 +49,7 @@ it.each(["lora", "full"])(
     ])
       args.push("--set", set);
     const [forecast] = say(...args, "--dry-run") as ConfigForecast[];
-    const { memory } = (say(...args) as StudyOutcome).results[0]!;
+    const { memory } = (say(...args) as StudyOutcome).results[0]!.measures;
     for (const estimate of [forecast!.peakRss!.totalBytes, memory.estimatedPeakRssBytes!]) {
       expect(memory.peakRssBytes / estimate).toBeGreaterThan(0.85);
       expect(memory.peakRssBytes / estimate).toBeLessThan(1.15);

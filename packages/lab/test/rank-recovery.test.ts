@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadStudy, plannedRuns } from "../src/config/load.ts";
 import type { ResolvedConfig } from "../src/config/study.ts";
-import type { RunResult } from "../src/store/result.ts";
+import type { FinishedRun } from "../src/store/measures.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { planStudy } from "../src/study/plan-study.ts";
 import { rankPicture, summarizeRecovery } from "../src/study/rank-picture.ts";
@@ -76,9 +76,10 @@ describe("rank correlation", () => {
 });
 
 describe("the picture of ranks", () => {
-  const result = (config: string, found: readonly number[]): RunResult =>
+  const result = (config: string, found: readonly number[]): FinishedRun =>
     ({
       config,
+      resolved: {},
       rankRecovery: rankRecovery(
         "kept",
         new Map([
@@ -90,13 +91,13 @@ describe("the picture of ranks", () => {
           ["layer.0.b<", found[1]!],
         ]),
       ),
-    }) as RunResult;
+    }) as FinishedRun;
 
   it("averages over seeds, counts a run that tells nothing apart as 0, and leaves out configs without ranks", () => {
     const [row, ...rest] = summarizeRecovery([
       result("x", [3, 1]),
       result("x", [1, 1]),
-      { config: "head" } as RunResult,
+      { config: "head", resolved: {} } as FinishedRun,
     ]);
     expect(rest).toEqual([]);
     expect(row!.spearman).toMatchObject({ mean: 0.5, n: 2 });

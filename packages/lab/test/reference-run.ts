@@ -244,7 +244,7 @@ export async function follow(name: string, dataFolder: string, device: Device, u
     };
     let result: RunResult | undefined;
     try {
-      result = await executeRun(
+      ({ result } = await executeRun(
         { ...run!, id: "", cell: "", name: "run", study: study.name },
         {
           task: taskOf(config),
@@ -262,7 +262,7 @@ export async function follow(name: string, dataFolder: string, device: Device, u
           memory: new ProcessMemory(device, startMemory(device)),
           once: () => {},
         },
-      );
+      ));
     } catch (error) {
       if (!(error instanceof Enough)) throw error;
     }

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadStudy, plannedRuns, resolveConfig } from "../src/config/load.ts";
 import type { MethodConfig, Study } from "../src/config/study.ts";
 import { methods } from "../src/methods/registry.ts";
-import type { RunResult } from "../src/store/result.ts";
+import type { FinishedRun } from "../src/store/measures.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { planStudy } from "../src/study/plan-study.ts";
 import { runStudy } from "../src/study/run-study.ts";
@@ -27,7 +27,7 @@ const SMALL = [
 ];
 
 let device: Device;
-let results: readonly RunResult[];
+let results: readonly FinishedRun[];
 let out: string;
 let study: Study;
 beforeAll(async () => {
@@ -57,7 +57,7 @@ beforeAll(async () => {
 afterAll(() => device.close());
 
 const methodOf = (name: string): MethodConfig => resolveConfig(study, name).method;
-const resultOf = (name: string): RunResult => results.find((r) => r.config === name)!;
+const resultOf = (name: string): FinishedRun => results.find((r) => r.config === name)!;
 const detail = (name: string, proof: string): Record<string, unknown> =>
   resultOf(name).proofs.find((p) => p.name === proof)!.detail;
 
@@ -93,11 +93,11 @@ describe("six configurations from one preset", () => {
     expect(resultOf("b-ada").allocation!.modules).toHaveLength(7);
     expect(resultOf("b-ada").parameters.effective).toBeLessThan(resultOf("b-ada").parameters.trainable);
     expect(resultOf("joint-3").modules.map((m) => m.rank)).toEqual([6, 6, 6, 6, 10, 10, 8]);
-    const { split } = resultOf("b-q4").memory;
+    const { split } = resultOf("b-q4").measures.memory;
     expect(Object.values(split).every((bytes) => bytes > 0)).toBe(true);
     const file = JSON.parse(
       readFileSync(join(out, "runs", resultOf("b-ada").name, "result.json"), "utf8"),
-    ) as RunResult;
+    ) as FinishedRun;
     expect(file.allocation).toEqual(JSON.parse(JSON.stringify(resultOf("b-ada").allocation)));
   });
 });

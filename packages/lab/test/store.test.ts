@@ -16,6 +16,7 @@ import { describe, expect, it } from "vitest";
 import { InputError } from "../src/errors.ts";
 import { writeDigests } from "../src/store/digests.ts";
 import { lockFolder } from "../src/store/lock.ts";
+import type { FinishedRun, RunMeasures } from "../src/store/measures.ts";
 import type { RunResult } from "../src/store/result.ts";
 import { RunStore, type RunFolder } from "../src/store/run-store.ts";
 import { indistinguishable, resultsCsv, spread, summarize, summaryTable } from "../src/store/summary.ts";
@@ -28,12 +29,10 @@ function result(config: string, seed: number, accuracy: number, overrides: Parti
     id: `${config}${seed}`,
     cell: "c",
     name: `${config}-s${seed}`,
-    study: "s",
     config,
     method: "lora",
     task: "t",
     seed,
-    resolved: { base: null } as never,
     device: "wasm",
     fresh: [],
     final: evaluation,
@@ -41,17 +40,26 @@ function result(config: string, seed: number, accuracy: number, overrides: Parti
     parameters: { trainable: 1200, effective: 1200, total: 48_000, percent: 2.5 },
     modules: [],
     steps: 10,
-    seconds: { total: 75, training: 60, perStep: 0.0125 },
-    memory: {
-      arenaBytes: 2 ** 20,
-      persistentBytes: 2 ** 20,
-      peakRssBytes: 2 ** 28,
-      split: { frozenWeights: 1, trainableWeights: 1, optimizerState: 1, activationsAndGradients: 1 },
-    },
     predictions: { sha256: `${config}${seed}`, labelsSha256: `${config}${seed}` },
     proofs: [],
     ...overrides,
   };
+}
+
+const MEASURES: RunMeasures = {
+  seconds: { total: 75, training: 60, perStep: 0.0125 },
+  memory: {
+    arenaBytes: 2 ** 20,
+    persistentBytes: 2 ** 20,
+    peakRssBytes: 2 ** 28,
+    split: { frozenWeights: 1, trainableWeights: 1, optimizerState: 1, activationsAndGradients: 1 },
+  },
+  speed: { tokensPerSecond: 100, gflops: null },
+  host: {},
+};
+
+function finished(...of: Parameters<typeof result>): FinishedRun {
+  return { ...result(...of), study: "s", resolved: { base: null } as never, measures: MEASURES };
 }
 
 const ALWAYS = ["config.json", "env.json", "events.jsonl", "metrics.csv", "predictions.jsonl"];
@@ -60,10 +68,16 @@ const BASE = ["base/config.json", "base/model.safetensors"];
 const CHECKPOINT = ["checkpoint/config.json", "checkpoint/model.safetensors"];
 
 /** The folder with the files that a run of the method has. */
-function filled(folder: RunFolder, files: readonly string[] = [...ALWAYS, ...ADAPTER, ...BASE]): RunFolder {
+function filled(
+  folder: RunFolder,
+  files: readonly string[] = [...ALWAYS, ...ADAPTER, ...BASE],
+  base: string | null = null,
+): RunFolder {
   for (const file of files) {
     mkdirSync(dirname(join(folder.path, file)), { recursive: true });
-    if (!folder.has(file)) folder.write(file, Uint8Array.of(1, 2, 3));
+    if (folder.has(file)) continue;
+    if (file === "config.json") folder.writeJson(file, { study: "s", seed: 1, base });
+    else folder.write(file, Uint8Array.of(1, 2, 3));
   }
   return folder;
 }
@@ -77,7 +91,7 @@ describe("the run store", () => {
     folder.event("step", { step: 1 });
     expect(runs.all()).toEqual([]);
     expect(runs.finished("a-s1-00")).toBeUndefined();
-    expect(filled(folder).commit(result("a", 1, 0.5, { name: "a-s1-00" }))).toBe(true);
+    expect(filled(folder).commit(result("a", 1, 0.5, { name: "a-s1-00" }), MEASURES)).toBe(true);
     expect(runs.finished("a-s1-00")).toMatchObject({ config: "a", seed: 1 });
     expect(JSON.parse(readFileSync(join(runs.path("a-s1-00"), "events.jsonl"), "utf8"))).toMatchObject({
       event: "step",
@@ -88,8 +102,8 @@ describe("the run store", () => {
   it("lets the first of two writers win and leaves nothing of the second", () => {
     const runs = store();
     const [first, second] = [filled(runs.begin("a")), filled(runs.begin("a"))];
-    expect(first!.commit(result("first", 1, 0.5, { name: "a" }))).toBe(true);
-    expect(second!.commit(result("second", 1, 0.5, { name: "a" }))).toBe(false);
+    expect(first!.commit(result("first", 1, 0.5, { name: "a" }), MEASURES)).toBe(true);
+    expect(second!.commit(result("second", 1, 0.5, { name: "a" }), MEASURES)).toBe(false);
     expect(runs.finished("a")!.config).toBe("first");
     expect(readdirSync(runs.folder)).toEqual(["a"]);
   });
@@ -97,7 +111,7 @@ describe("the run store", () => {
   it("notices whatever is altered, missing or put in another's place", () => {
     const runs = store();
     const make = (name: string): string => {
-      filled(runs.begin(name)).commit(result("a", 1, 0.5, { name }));
+      filled(runs.begin(name)).commit(result("a", 1, 0.5, { name }), MEASURES);
       return runs.path(name);
     };
     const edit = (path: string, change: (text: string) => string): void =>
@@ -185,7 +199,7 @@ describe("the run store", () => {
   });
 
   it.each([
-    ["lora", null, [...ALWAYS, ...ADAPTER, ...BASE]],
+    ["lora", null, [...ALWAYS, "measures.json", ...ADAPTER, ...BASE]],
     ["adalora", "a-checkpoint", [...ALWAYS, ...ADAPTER]],
     ["full", null, [...ALWAYS, ...CHECKPOINT]],
   ])(
@@ -194,7 +208,7 @@ describe("the run store", () => {
       const runs = store();
       for (const [i, gone] of files.entries()) {
         const name = `run-${i}`;
-        filled(runs.begin(name), files).commit(result("a", 1, 0.5, { name, method, resolved: { base } as never }));
+        filled(runs.begin(name), files, base).commit(result("a", 1, 0.5, { name, method }), MEASURES);
         expect(runs.finished(name)).toMatchObject({ name });
         rmSync(join(runs.path(name), gone));
         const sums = join(runs.path(name), "SHA256SUMS");
@@ -212,12 +226,18 @@ describe("the run store", () => {
 
   it("writes digests that sha256sum checks", () => {
     const runs = store();
-    filled(runs.begin("a"), ["config.json", "adapter/adapter_config.json"]).commit(result("a", 1, 0.5, { name: "a" }));
+    filled(runs.begin("a"), ["config.json", "adapter/adapter_config.json"]).commit(
+      result("a", 1, 0.5, { name: "a" }),
+      MEASURES,
+    );
     const { status, stdout } = spawnSync("sha256sum", ["--check", "SHA256SUMS"], {
       cwd: runs.path("a"),
       encoding: "utf8",
     });
-    expect([status, stdout]).toEqual([0, "adapter/adapter_config.json: OK\nconfig.json: OK\nresult.json: OK\n"]);
+    expect([status, stdout]).toEqual([
+      0,
+      "adapter/adapter_config.json: OK\nconfig.json: OK\nmeasures.json: OK\nresult.json: OK\n",
+    ]);
   });
 
   it("sets aside what holds no result and what a dead process left, and loses nothing of it", () => {
@@ -238,7 +258,7 @@ describe("the run store", () => {
     ).toEqual(["metrics.csv", "notes.txt"]);
     mkdirSync(runs.path("a"));
     writeFileSync(join(runs.path("a"), "later.txt"), "mine, too");
-    expect(filled(folder).commit(result("a", 1, 0.5, { name: "a" }))).toBe(true);
+    expect(filled(folder).commit(result("a", 1, 0.5, { name: "a" }), MEASURES)).toBe(true);
     expect(runs.finished("a")).toBeDefined();
     expect(
       readdirSync(runs.folder)
@@ -256,7 +276,7 @@ describe("the run store", () => {
     const kept = folder.fail(new Error("loss is NaN at step 3"));
     expect(readdirSync(kept).sort()).toEqual(["checkpoint.bin", "error.json", "events.jsonl"]);
     expect(runs.all()).toEqual([]);
-    runs.begin("a").commit(result("a", 1, 0.5));
+    runs.begin("a").commit(result("a", 1, 0.5), MEASURES);
     expect(existsSync(kept)).toBe(false);
   });
 });
@@ -303,7 +323,7 @@ describe("the summary", () => {
   });
 
   it("prints a table with n and ±, and without ± for a single run", () => {
-    const rows = summarize([result("lora", 1, 0.9), result("lora", 2, 0.92), result("head", 1, 0.8)]);
+    const rows = summarize([finished("lora", 1, 0.9), finished("lora", 2, 0.92), finished("head", 1, 0.8)]);
     expect(`\n${summaryTable(rows)}\n`).toMatchInlineSnapshot(`
       "
       | config |   n |   accuracy % |         F1 % | trainable | % of all | ms/step |  time |  memory |
@@ -315,7 +335,7 @@ describe("the summary", () => {
   });
 
   it("writes one CSV line per run", () => {
-    const [header, first, ...rest] = resultsCsv([result("lora", 1, 0.9), result("head", 1, 0.8)])
+    const [header, first, ...rest] = resultsCsv([finished("lora", 1, 0.9), finished("head", 1, 0.8)])
       .trim()
       .split("\n");
     expect(header!.split(",").slice(0, 7)).toEqual(["study", "task", "config", "method", "seed", "accuracy", "f1"]);
@@ -328,10 +348,10 @@ describe("the summary", () => {
     const labels = { steps: 50, predictions: { sha256: "z", labelsSha256: "y" } };
     expect(
       indistinguishable([
-        result("a", 1, 0.9, same),
-        result("b", 1, 0.9, same),
-        result("c", 1, 0.9, labels),
-        result("d", 2, 0.9, same),
+        finished("a", 1, 0.9, same),
+        finished("b", 1, 0.9, same),
+        finished("c", 1, 0.9, labels),
+        finished("d", 2, 0.9, same),
       ]),
     ).toEqual([
       { seed: 1, configs: ["a", "b"], identical: "logits" },
@@ -342,9 +362,9 @@ describe("the summary", () => {
     const short = { steps: 49 };
     expect(
       indistinguishable([
-        result("a", 1, 0.9, { ...same, ...short }),
-        result("b", 1, 0.9, { ...same, ...short }),
-        result("c", 1, 0.9, { ...labels, ...short }),
+        finished("a", 1, 0.9, { ...same, ...short }),
+        finished("b", 1, 0.9, { ...same, ...short }),
+        finished("c", 1, 0.9, { ...labels, ...short }),
       ]),
     ).toEqual([{ seed: 1, configs: ["a", "b"], identical: "logits" }]);
   });

@@ -17,7 +17,7 @@ import { resolve } from "node:path";
 import { validate } from "../config/validate.ts";
 import { statOf } from "../data/read-file.ts";
 import { metricNames } from "../metrics/of-evaluation.ts";
-import { resultSchema } from "../store/result-schema.ts";
+import { configSchema, resultSchema } from "../store/result-schema.ts";
 import { planMemory, type MemoryFacts } from "./memory.ts";
 import { methodsFor, type MethodFacts } from "./methods.ts";
 
@@ -128,11 +128,13 @@ async function baseOf({ where, base, task, refused }: AdapterFacts) {
 
 async function ofRun(files: Files, options: InspectionOptions): Promise<Inspection> {
   const path = `${files.where}/result.json`;
-  const { name, study, config, method, task, seed, final } = validate(
+  const { name, config, method, task, seed, final } = validate(
     resultSchema,
     parseJson(await files.text("result.json"), path),
     path,
   );
+  const asked = `${files.where}/config.json`;
+  const { study } = validate(configSchema, parseJson(await files.text("config.json"), asked), asked);
   // a metric that has no value is none
   const measured = metricNames(final).flatMap((metric) => {
     const value = final[metric];

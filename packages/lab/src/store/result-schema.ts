@@ -1,6 +1,7 @@
-/** What `result.json` must hold to be read again. */
+/** What `result.json` and `config.json` must hold to be read again. */
 import { z } from "zod";
 import { metricNamed, metricNames } from "../metrics/of-evaluation.ts";
+import type { ResolvedConfig } from "../config/study.ts";
 import type { RunResult } from "./result.ts";
 
 const size = z.number().int().min(0);
@@ -50,13 +51,10 @@ export const resultSchema = z.object({
   id: text,
   cell: text,
   name: text,
-  study: text,
   config: text,
   method: text,
   task: text,
   seed: size,
-  // for people: what a run is decided by is in its id
-  resolved: z.looseObject({}),
   device: text,
   fresh: z.array(z.string()),
   final: evaluation,
@@ -67,22 +65,16 @@ export const resultSchema = z.object({
   parameters: z.object({ trainable: size, effective: size, total: size, percent: z.number() }),
   modules: z.array(module),
   steps: size,
-  seconds: z.object({ total: z.number(), training: z.number(), perStep: z.number() }),
-  memory: z.object({
-    arenaBytes: size,
-    persistentBytes: size,
-    peakRssBytes: size,
-    estimatedPeakRssBytes: z.number().optional(),
-    split: z.object({
-      frozenWeights: size,
-      trainableWeights: size,
-      optimizerState: size,
-      activationsAndGradients: size,
-    }),
-  }),
   allocation: allocation.optional(),
   rankRecovery: z.object({ rule: text, spearman: correlation, modules: z.array(rankRow) }).optional(),
   lossScaling: z.object({ skipped: size, finalScale: z.number().nullable() }).optional(),
   predictions: z.object({ sha256: text, labelsSha256: text }),
   proofs: z.array(z.object({ name: text, holds: z.boolean(), detail: z.record(z.string(), z.unknown()) })),
 }) as unknown as z.ZodType<RunResult>;
+
+/** `config.json`: what a run was asked for, beside the config as it was resolved. For people: what it is decided by is in its id. */
+export const configSchema = z.looseObject({
+  study: z.string(),
+  seed: z.number(),
+  base: z.string().nullable(),
+}) as unknown as z.ZodType<ResolvedConfig & { readonly study: string; readonly seed: number }>;

@@ -1,6 +1,8 @@
-/** What a finished run says about itself: `result.json`. */
+/**
+ * What a finished run says about itself. `result.json` holds what config, seed, data, code and device determine, byte for byte; what was asked is in
+ * `config.json`, and what it took in `measures.json`.
+ */
 import type { AllocationRecord } from "@lowrank/peft";
-import type { ResolvedConfig } from "../config/study.ts";
 import type { RankRecovery } from "../statistics/rank-recovery.ts";
 
 export interface Evaluation {
@@ -27,25 +29,6 @@ export interface ParameterCounts {
   readonly percent: number;
 }
 
-/** Bytes on the device by what they hold. */
-export interface MemorySplit {
-  readonly frozenWeights: number;
-  readonly trainableWeights: number;
-  readonly optimizerState: number;
-  /** The arena: everything that lives within a step. */
-  readonly activationsAndGradients: number;
-}
-
-export interface RunMemory {
-  readonly arenaBytes: number;
-  readonly persistentBytes: number;
-  /** Highest resident size of the process so far, so of this run and of those that the process made before. */
-  readonly peakRssBytes: number;
-  /** What plans tell of the same; absent where the device's memory is not the process's. */
-  readonly estimatedPeakRssBytes?: number;
-  readonly split: MemorySplit;
-}
-
 export interface ModuleRow {
   readonly module: string;
   readonly in: number;
@@ -58,17 +41,16 @@ export interface ModuleRow {
   readonly parameters: number;
 }
 
+/** `result.json`. */
 export interface RunResult {
   readonly id: string;
   /** Identity without the code version. */
   readonly cell: string;
   readonly name: string;
-  readonly study: string;
   readonly config: string;
   readonly method: string;
   readonly task: string;
   readonly seed: number;
-  readonly resolved: ResolvedConfig;
   readonly device: string;
   /** Weights of the base that its checkpoint does not hold and that were drawn from the seed: the head as a rule, often the pooler. Empty where the whole base is drawn. */
   readonly fresh: readonly string[];
@@ -85,8 +67,6 @@ export interface RunResult {
   readonly parameters: ParameterCounts;
   readonly modules: readonly ModuleRow[];
   readonly steps: number;
-  readonly seconds: { readonly total: number; readonly training: number; readonly perStep: number };
-  readonly memory: RunMemory;
   /** What decided ranks, and what it decided; absent for fixed ranks. */
   readonly allocation?: AllocationRecord;
   /** How ranks that the run found agree with planted ones; present where ranks were planted and adapters searched. */

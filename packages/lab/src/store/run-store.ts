@@ -19,16 +19,20 @@ import {
 import { basename, dirname, join } from "node:path";
 import { quote } from "@lowrank/tensor";
 import { parseJson } from "@lowrank/tensor/check";
+import type { ResolvedConfig } from "../config/study.ts";
 import { methods } from "../methods/registry.ts";
 import { validate } from "../config/validate.ts";
 import { readText, statOf } from "../data/read-file.ts";
 import { asInput, InputError } from "../errors.ts";
 import { checkDigests, requireListed, writeDigests } from "./digests.ts";
 import { isAlive } from "./processes.ts";
+import { measuresSchema, type FinishedRun, type RunMeasures } from "./measures.ts";
 import type { RunResult } from "./result.ts";
-import { resultSchema } from "./result-schema.ts";
+import { configSchema, resultSchema } from "./result-schema.ts";
 
 const RESULT = "result.json";
+const MEASURES = "measures.json";
+const CONFIG = "config.json";
 /** Folder in an adapter's run with the base that was drawn for it. */
 export const BASE = "base";
 
@@ -45,26 +49,31 @@ export class RunStore {
   }
 
   /** Result of a finished run, if it is there. @throws InputError where the folder is not what the run wrote */
-  finished(name: string): RunResult | undefined {
+  finished(name: string): FinishedRun | undefined {
     const folder = this.path(name);
     if (!hasResult(folder)) return undefined;
     const fix = "move the folder away or delete it, and the run is made again";
     const listed = checkDigests(folder, fix);
     requireListed(folder, listed, [RESULT], fix);
-    const path = join(folder, RESULT);
-    const result = validate(
-      resultSchema,
-      asInput(() => parseJson(readText(path, LARGEST_RESULT), path)),
-      path,
-    );
-    requireListed(folder, listed, filesOf(result), fix);
+    const said = readJson(join(folder, RESULT));
+    const result = validate(resultSchema, said, join(folder, RESULT));
+    // runs of earlier versions have their measures in the result
+    const measured = typeof said === "object" && said !== null && "seconds" in said ? RESULT : MEASURES;
+    requireListed(folder, listed, [CONFIG, measured], fix);
+    const {
+      study,
+      seed: _,
+      ...resolved
+    } = validate(configSchema, readJson(join(folder, CONFIG)), join(folder, CONFIG));
+    requireListed(folder, listed, filesOf(result.method, resolved), fix);
     if (result.name !== name)
       throw new InputError(`${folder}: is a copy of the run ${quote(result.name)} under another name; ${fix}`);
-    return result;
+    const at = join(folder, measured);
+    return { ...result, study, resolved, measures: validate(measuresSchema, readJson(at), at) };
   }
 
   /** Results of every finished run in the store. */
-  all(): RunResult[] {
+  all(): FinishedRun[] {
     if (!existsSync(this.folder)) return [];
     const names = readdirSync(this.folder)
       .filter((name) => !name.startsWith("."))
@@ -116,7 +125,7 @@ function hasResult(folder: string): boolean {
 }
 
 /** What every finished run of the method has; of a method that is not known here, what every run has. */
-function filesOf({ method, resolved }: Pick<RunResult, "method" | "resolved">): string[] {
+function filesOf(method: string, resolved: Pick<ResolvedConfig, "base">): string[] {
   const leaves = methods.has(method) ? methods.get(method).leaves : undefined;
   const weights = ["config.json", "model.safetensors"];
   const trained = {
@@ -128,11 +137,15 @@ function filesOf({ method, resolved }: Pick<RunResult, "method" | "resolved">): 
     checkpoint: weights.map((file) => `checkpoint/${file}`),
     none: [],
   }[leaves ?? "none"];
-  return ["config.json", "env.json", "events.jsonl", "metrics.csv", "predictions.jsonl", ...trained];
+  return [CONFIG, "env.json", "events.jsonl", "metrics.csv", "predictions.jsonl", ...trained];
 }
 
 /** A result of a hundred modules has 100 kB. */
 const LARGEST_RESULT = 2 ** 26;
+
+function readJson(path: string): unknown {
+  return asInput(() => parseJson(readText(path, LARGEST_RESULT), path));
+}
 
 export class RunFolder {
   /** Where the run writes while it is not finished. */
@@ -182,7 +195,8 @@ export class RunFolder {
   }
 
   /** Publishes the folder under the run's name. False when another writer was first; this folder is then removed. */
-  commit(result: RunResult): boolean {
+  commit(result: RunResult, measures: RunMeasures): boolean {
+    this.writeJson(MEASURES, measures);
     this.writeJson(RESULT, result);
     writeDigests(this.path);
     try {

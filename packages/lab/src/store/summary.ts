@@ -4,7 +4,7 @@ import { metricNamed, metricNames, metricOf, metricScale } from "../metrics/of-e
 import { formatBytes, formatCount, formatDuration } from "../text/format.ts";
 import { renderTable } from "../text/table.ts";
 import { byTask, taskLabel } from "./by-task.ts";
-import type { RunResult } from "./result.ts";
+import type { FinishedRun } from "./measures.ts";
 
 export interface Spread {
   readonly mean: number;
@@ -51,17 +51,17 @@ export function spread(values: readonly number[]): Spread {
 }
 
 /** One row per config, in the order in which configs first appear; task by task where there are several. */
-export function summarize(results: readonly RunResult[]): SummaryRow[] {
+export function summarize(results: readonly FinishedRun[]): SummaryRow[] {
   return byTask(results).flatMap(({ task, results: of }) =>
     rowsOf(of).map((row) => ({ ...row, ...(task === undefined ? {} : { task }) })),
   );
 }
 
-function rowsOf(results: readonly RunResult[]): SummaryRow[] {
+function rowsOf(results: readonly FinishedRun[]): SummaryRow[] {
   const configs = [...new Set(results.map((result) => result.config))];
   return configs.map((config) => {
     const runs = results.filter((result) => result.config === config);
-    const over = (pick: (run: RunResult) => number): Spread => spread(runs.map(pick));
+    const over = (pick: (run: FinishedRun) => number): Spread => spread(runs.map(pick));
     return {
       config,
       method: runs[0]!.method,
@@ -72,9 +72,9 @@ function rowsOf(results: readonly RunResult[]): SummaryRow[] {
       loss: over((run) => run.final.loss),
       trainable: runs[0]!.parameters.trainable,
       percent: runs[0]!.parameters.percent,
-      secondsPerStep: over((run) => run.seconds.perStep),
-      seconds: over((run) => run.seconds.total),
-      memoryBytes: Math.max(...runs.map((run) => run.memory.arenaBytes + run.memory.persistentBytes)),
+      secondsPerStep: over((run) => run.measures.seconds.perStep),
+      seconds: over((run) => run.measures.seconds.total),
+      memoryBytes: Math.max(...runs.map(({ measures: { memory } }) => memory.arenaBytes + memory.persistentBytes)),
     };
   });
 }
@@ -118,7 +118,7 @@ export function summaryTable(rows: readonly SummaryRow[]): string {
 }
 
 /** One line per run, for spreadsheets and data frames. */
-export function resultsCsv(results: readonly RunResult[]): string {
+export function resultsCsv(results: readonly FinishedRun[]): string {
   const names = [...new Set(results.flatMap((run) => metricNames(run.final)))];
   const rows = results.map((run) => ({
     study: run.study,
@@ -133,12 +133,12 @@ export function resultsCsv(results: readonly RunResult[]): string {
     effective: run.parameters.effective,
     total: run.parameters.total,
     steps: run.steps,
-    seconds: run.seconds.total,
-    seconds_per_step: run.seconds.perStep,
-    arena_bytes: run.memory.arenaBytes,
-    persistent_bytes: run.memory.persistentBytes,
-    peak_rss_bytes: run.memory.peakRssBytes,
-    estimated_peak_rss_bytes: run.memory.estimatedPeakRssBytes,
+    seconds: run.measures.seconds.total,
+    seconds_per_step: run.measures.seconds.perStep,
+    arena_bytes: run.measures.memory.arenaBytes,
+    persistent_bytes: run.measures.memory.persistentBytes,
+    peak_rss_bytes: run.measures.memory.peakRssBytes,
+    estimated_peak_rss_bytes: run.measures.memory.estimatedPeakRssBytes,
     device: run.device,
     run: run.name,
     id: run.id,
@@ -160,7 +160,7 @@ export interface TwinRuns {
 const MEANT_STEPS = 50;
 
 /** Pairs of different configs of one seed whose predictions cannot be told apart. */
-export function indistinguishable(results: readonly RunResult[]): TwinRuns[] {
+export function indistinguishable(results: readonly FinishedRun[]): TwinRuns[] {
   const twins: TwinRuns[] = [];
   results.forEach((a, i) => {
     for (const b of results.slice(i + 1)) {

@@ -4,7 +4,7 @@
  * decidable with this many seeds, and is said so.
  */
 import { byTask } from "../store/by-task.ts";
-import type { RunResult } from "../store/result.ts";
+import type { FinishedRun } from "../store/measures.ts";
 import { holm, LEAST_PAIRS, pairedDifference, type PairedDifference } from "../statistics/paired.ts";
 import { spread } from "../store/summary.ts";
 import { tCritical } from "../statistics/student-t.ts";
@@ -28,7 +28,7 @@ const QUANTizED: ReadonlySet<string> = new Set(["nf4", "fp4", "int8"]);
 const LISTED = 3;
 
 /** Questions that these results can be asked, of each task by itself; none where there is nothing to compare. */
-export function answers(results: readonly RunResult[], recovery: readonly RecoverySummary[]): Answer[] {
+export function answers(results: readonly FinishedRun[], recovery: readonly RecoverySummary[]): Answer[] {
   return byTask(results).flatMap(({ task, results: of }) =>
     [...fourBits(of), ...ranksFound(recovery.filter((row) => row.task === task)), ...anyDifference(of)].map((answer) =>
       task === undefined ? answer : { ...answer, question: `${task}: ${answer.question}` },
@@ -48,12 +48,12 @@ interface Pair {
 }
 
 /** The metric that is compared: the task's first. */
-function primary(results: readonly RunResult[]): ReturnType<typeof metricNamed> {
+function primary(results: readonly FinishedRun[]): ReturnType<typeof metricNamed> {
   return metricNamed(metricNames(results[0]?.final ?? {})[0] ?? "loss");
 }
 
 /** The metric of `a` minus that of `b`, shares in points, over the seeds both have, corrected over all the pairs. */
-function compare(results: readonly RunResult[], pairs: readonly (readonly [string, string])[]): Pair[] {
+function compare(results: readonly FinishedRun[], pairs: readonly (readonly [string, string])[]): Pair[] {
   const { name, better, unit } = primary(results);
   const scale = metricScale(name);
   const sign = better === "higher" ? 1 : -1;
@@ -83,7 +83,7 @@ function compare(results: readonly RunResult[], pairs: readonly (readonly [strin
     }));
 }
 
-function configsOf(results: readonly RunResult[]): string[] {
+function configsOf(results: readonly FinishedRun[]): string[] {
   return [...new Set(results.map((r) => r.config))];
 }
 
@@ -101,7 +101,7 @@ function undecided(n: number): string {
 }
 
 /** Pairs of configs that differ in their base's storage alone, and in who chose their rate, one of them quantized. */
-function fourBits(results: readonly RunResult[]): Answer[] {
+function fourBits(results: readonly FinishedRun[]): Answer[] {
   const methods = new Map(results.map((r) => [r.config, r.resolved.method]));
   const rest = (config: string): string => JSON.stringify({ ...methods.get(config), storage: null, rate: null });
   const quantized = (config: string): boolean => QUANTizED.has(methods.get(config)?.storage ?? "");
@@ -163,7 +163,7 @@ function recovered(n: number, mean: number, half: number | undefined): string {
   return mean + half < FOUND ? "no" : undecided(n);
 }
 
-function anyDifference(results: readonly RunResult[]): Answer[] {
+function anyDifference(results: readonly FinishedRun[]): Answer[] {
   const configs = configsOf(results);
   const pairs = compare(
     results,

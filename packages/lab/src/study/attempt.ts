@@ -8,6 +8,7 @@ import type { SinkRecord } from "../records/sink.ts";
 import type { TaskData } from "../records/task.ts";
 import { LOCAL } from "../sinks/registry.ts";
 import type { Environment } from "../store/environment.ts";
+import { hostOf, type FinishedRun } from "../store/measures.ts";
 import type { RunResult } from "../store/result.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { metricsOf, taskOf } from "../tasks/prepare.ts";
@@ -48,7 +49,7 @@ export async function attempt(
   label: string,
   { data, memory, told, time }: Shared,
   context: AttemptContext,
-): Promise<RunResult | FailedRun> {
+): Promise<FinishedRun | FailedRun> {
   const folder = context.store.begin(run.name);
   for (const path of folder.setAside) context.say(`${label}: an unfinished run was found and set aside: ${path}`);
   const config = withRate(run.config, methods.get(run.config.method.method), data);
@@ -73,7 +74,7 @@ export async function attempt(
       metrics: metricsOf(config),
       method: methods.get(config.method.method),
     };
-    const result = await executeRun({ ...run, config }, workload, {
+    const { result, measures: taken } = await executeRun({ ...run, config }, workload, {
       sinks,
       device: context.device,
       folder,
@@ -82,14 +83,16 @@ export async function attempt(
       once,
     });
     progress.stop();
+    const measures = { ...taken, host: hostOf(context.machine) };
     sinks.artifact("result.json", JSON.stringify(result));
+    sinks.artifact("measures.json", JSON.stringify(measures));
     await sinks.finish("finished");
-    const first = folder.commit(result);
+    const first = folder.commit(result, measures);
     context.say(
-      `${label}: ${words(result)}, ${formatDuration(result.seconds.total)}${first ? "" : " (another process had finished it first; its result counts)"}`,
+      `${label}: ${words(result)}, ${formatDuration(measures.seconds.total)}${first ? "" : " (another process had finished it first; its result counts)"}`,
     );
     for (const warning of result.warnings ?? []) context.say(`${label}: WARNING: ${printable(warning)}`);
-    return first ? result : context.store.finished(run.name)!;
+    return first ? { ...result, study: run.study, resolved: config, measures } : context.store.finished(run.name)!;
   } catch (error) {
     progress.stop();
     const failure = error instanceof Error ? error : new Error(String(error));

@@ -4,8 +4,12 @@ import type { ResolvedConfig } from "../config/study.ts";
 import { RunError } from "../errors.ts";
 import { methods } from "../methods/registry.ts";
 import type { TaskEnvironment } from "../records/task.ts";
+<<<<<<< HEAD
 import type { RunResult } from "../store/result.ts";
 import { StudyTime } from "../text/study-time.ts";
+=======
+import type { FinishedRun } from "../store/measures.ts";
+>>>>>>> 0e13297 (Keep what a run is determined to be apart from what it took)
 import { PreparedTasks } from "../tasks/prepared.ts";
 import { checkSteps } from "../train/adapt.ts";
 import { totalSteps } from "../train/rate.ts";
@@ -47,7 +51,7 @@ export class RunMaker {
   }
 
   /** Makes the run and publishes it; one whose sources failed is not begun. @throws InputError for what is wrong for every run */
-  async make(run: StudyRun, label: string): Promise<RunResult | FailedRun> {
+  async make(run: StudyRun, label: string): Promise<FinishedRun | FailedRun> {
     const { store, say } = this.#context;
     let config: ResolvedConfig;
     try {

@@ -1,7 +1,7 @@
 /** What a study has come to: `results.json`, `results.csv` and, where ranks were planted, `ranks.svg`. */
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { RunResult } from "../store/result.ts";
+import type { FinishedRun } from "../store/measures.ts";
 import { indistinguishable, resultsCsv, summarize, type SummaryRow, type TwinRuns } from "../store/summary.ts";
 import { answers, type Answer } from "./answers.ts";
 import type { SweepOutcome } from "./sweeps.ts";
@@ -18,7 +18,7 @@ export interface FailedRun {
 
 export interface StudyOutcome {
   readonly study: string;
-  readonly results: readonly RunResult[];
+  readonly results: readonly FinishedRun[];
   readonly failures: readonly FailedRun[];
   /** Rates that were tried for configs, and chosen. */
   readonly sweeps: readonly SweepOutcome[];
@@ -35,7 +35,7 @@ export interface StudyOutcome {
 export function publishOutcome(
   out: string,
   study: string,
-  results: readonly RunResult[],
+  results: readonly FinishedRun[],
   failures: readonly FailedRun[],
   sweeps: readonly SweepOutcome[] = [],
 ): StudyOutcome {

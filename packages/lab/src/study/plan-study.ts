@@ -11,7 +11,7 @@ import { InputError } from "../errors.ts";
 import { methods } from "../methods/registry.ts";
 import type { TaskEnvironment } from "../records/task.ts";
 import { runId, runName, studyCellId } from "../store/identity.ts";
-import type { RunResult } from "../store/result.ts";
+import type { FinishedRun } from "../store/measures.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { dataIdentity, identityOfBase, taskOf } from "../tasks/prepare.ts";
 import type { RunRequest } from "../train/request.ts";
@@ -28,7 +28,7 @@ export interface RunNeeds {
 
 export interface StudyRun extends RunRequest {
   /** Result that is already there. */
-  readonly done: RunResult | undefined;
+  readonly done: FinishedRun | undefined;
   readonly needs: RunNeeds;
   /** Whether it is asked for, or made because another needs it; `rate`: it tries a rate, and is no cell of the study. */
   readonly role: "asked" | "needed" | "rate";
@@ -76,7 +76,7 @@ class Planner {
   readonly #store: RunStore;
   readonly #options: PlanOptions;
   readonly #base: string;
-  readonly #known: ReadonlyMap<string, RunResult>;
+  readonly #known: ReadonlyMap<string, FinishedRun>;
   readonly #identities = new Map<string, Promise<string>>();
   readonly #planned = new Map<string, StudyRun>();
 

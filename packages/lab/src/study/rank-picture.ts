@@ -1,6 +1,6 @@
 /** `ranks.svg`: planted and found rank of every module, one row of bars per config. Plain SVG, made of numbers alone. */
 import { byTask } from "../store/by-task.ts";
-import type { RunResult } from "../store/result.ts";
+import type { FinishedRun } from "../store/measures.ts";
 import { spread, type Spread } from "../store/summary.ts";
 import { formatNumber } from "../text/format.ts";
 
@@ -25,13 +25,13 @@ export interface RecoverySummary {
 }
 
 /** One entry per config whose runs searched for planted ranks; task by task where there are several. */
-export function summarizeRecovery(results: readonly RunResult[]): RecoverySummary[] {
+export function summarizeRecovery(results: readonly FinishedRun[]): RecoverySummary[] {
   return byTask(results).flatMap(({ task, results: of }) =>
     recoveryOf(of).map((row) => ({ ...row, ...(task === undefined ? {} : { task }) })),
   );
 }
 
-function recoveryOf(results: readonly RunResult[]): RecoverySummary[] {
+function recoveryOf(results: readonly FinishedRun[]): RecoverySummary[] {
   return [...new Set(results.map((r) => r.config))].flatMap((config) => {
     const found = results.flatMap((r) => (r.config === config && r.rankRecovery !== undefined ? [r.rankRecovery] : []));
     const [first] = found;

@@ -3,7 +3,7 @@ import { inProcess } from "../executors/in-process.ts";
 import type { ResolvedConfig } from "../config/study.ts";
 import { metricNames, metricWords } from "../metrics/of-evaluation.ts";
 import type { Executor } from "../records/executor.ts";
-import type { RunResult } from "../store/result.ts";
+import type { FinishedRun } from "../store/measures.ts";
 import { RunMaker, type MakerContext } from "./maker.ts";
 import { publishOutcome, type FailedRun, type StudyOutcome } from "./outcome.ts";
 import { needsOf, type StudyRun } from "./plan-study.ts";
@@ -23,7 +23,7 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
     run,
     label: `[${i + 1}/${runs.length}] ${cellWords(run.config)} · seed ${run.seed}`,
   }));
-  const outcomes = new Map<StudyRun, RunResult | FailedRun>();
+  const outcomes = new Map<StudyRun, FinishedRun | FailedRun>();
   for (const { run, label } of labelled) {
     if (run.done === undefined) continue;
     say(`${label}: already done (${run.done.name}), ${firstMetric(run.done)}`);
@@ -46,7 +46,7 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
 /** In the order of the study, whoever finished first. Runs that try rates are no cells of it. */
 function publish(
   runs: readonly StudyRun[],
-  outcomes: ReadonlyMap<StudyRun, RunResult | FailedRun>,
+  outcomes: ReadonlyMap<StudyRun, FinishedRun | FailedRun>,
   { out, store }: StudyContext,
 ): StudyOutcome {
   const sweeps = sweepsOf(runs, (run) => {
@@ -87,6 +87,6 @@ function cellWords({ name, taskLabel }: ResolvedConfig): string {
   return [name, taskLabel].filter((part) => part !== undefined).join(" · ");
 }
 
-function firstMetric({ final }: RunResult): string {
+function firstMetric({ final }: FinishedRun): string {
   return metricWords(final, metricNames(final)[0] ?? "loss");
 }

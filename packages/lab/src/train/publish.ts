@@ -9,6 +9,7 @@ import { MANIFEST, writeManifest, type Manifest, type TaskUse } from "../records
 import type { Method } from "../records/method.ts";
 import type { TaskData } from "../records/task.ts";
 import { deriveSeed } from "../random/seeds.ts";
+import type { RunMeasures } from "../store/measures.ts";
 import type { Proof, RunResult } from "../store/result.ts";
 import { BASE, type RunFolder } from "../store/run-store.ts";
 import type { AdaptedBase } from "./adapt.ts";
@@ -20,7 +21,7 @@ import type { RunRequest, RunSurroundings } from "./request.ts";
 import { LAST_GOOD, type Trained, type Workload } from "./train.ts";
 
 /** A run that has been trained and proven. */
-export interface FinishedRun {
+export interface ProvenRun {
   readonly adapted: AdaptedBase;
   readonly trained: Trained;
   readonly kept: KeptWeights;
@@ -29,13 +30,19 @@ export interface FinishedRun {
   readonly started: number;
 }
 
+/** What is determined of a run, and what was measured. Where that was is for its caller to say. */
+export interface PublishedRun {
+  readonly result: RunResult;
+  readonly measures: Omit<RunMeasures, "host">;
+}
+
 /** Writes the files and returns the result. */
 export async function publishRun(
   request: RunRequest,
   { task, data, method }: Workload,
   { folder, memory, device, sinks }: Pick<RunSurroundings, "folder" | "memory" | "device" | "sinks">,
-  { adapted, trained, kept, proofs, started }: FinishedRun,
-): Promise<RunResult> {
+  { adapted, trained, kept, proofs, started }: ProvenRun,
+): Promise<PublishedRun> {
   const { config, seed } = request;
   const warnings = kept.scores.scored.warnings ?? [];
   const predictions = predictionLines(kept.scores.scored);
@@ -65,16 +72,14 @@ export async function publishRun(
     perStep: trained.medianStepSeconds,
   };
   folder.event("finished", { ...kept.evaluation, seconds: seconds.total });
-  return {
+  const result: RunResult = {
     id: request.id,
     cell: request.cell,
     name: request.name,
-    study: request.study,
     config: config.name,
     method: config.method.method,
     task: config.task.name,
     seed,
-    resolved: config,
     device: device.name,
     fresh: adapted.base.fresh,
     final: kept.evaluation,
@@ -90,17 +95,17 @@ export async function publishRun(
       ? {}
       : { lossScaling: { skipped: trained.skippedSteps, finalScale: trained.lossScale ?? null } }),
     steps: trained.steps,
-    seconds,
-    memory: {
-      arenaBytes: trained.arenaBytes,
-      persistentBytes: trained.persistentBytes,
-      peakRssBytes: process.resourceUsage().maxRSS * 1024,
-      ...(estimate === undefined ? {} : { estimatedPeakRssBytes: estimate.totalBytes }),
-      split,
-    },
     predictions: { sha256: predictions.sha256, labelsSha256: predictions.labelsSha256 },
     proofs,
   };
+  const taken = {
+    arenaBytes: trained.arenaBytes,
+    persistentBytes: trained.persistentBytes,
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    ...(estimate === undefined ? {} : { estimatedPeakRssBytes: estimate.totalBytes }),
+    split,
+  };
+  return { result, measures: { seconds, memory: taken, speed: { tokensPerSecond: null, gflops: null } } };
 }
 
 /** What the adapter's model card says of this run. */

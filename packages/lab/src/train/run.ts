@@ -2,22 +2,22 @@
  * One run, from a fresh base to what it leaves: open, adapt, prove, train, prove again, publish. Knows nothing of other runs.
  */
 import type { AllocationRecord } from "@lowrank/peft";
-import type { Proof, RunResult } from "../store/result.ts";
+import type { Proof } from "../store/result.ts";
 import { dtypeProof, narrowDTypes } from "./numerics-proofs.ts";
 import { demand, fingerprints, finiteProof, movementProof, taskLossProof } from "./proofs.ts";
 import { keepWeights } from "./keep.ts";
-import { publishRun } from "./publish.ts";
+import { publishRun, type PublishedRun } from "./publish.ts";
 import type { RunRequest, RunSurroundings } from "./request.ts";
 import { adaptAndProve, openBase } from "./start.ts";
 import { train, type Trained, type Workload } from "./train.ts";
 import type { AdaptedBase } from "./adapt.ts";
 
-/** Trains and evaluates; writes everything but `result.json`, which it returns. */
+/** Trains and evaluates; writes everything but `result.json` and `measures.json`, which it returns. */
 export async function executeRun(
   request: RunRequest,
   workload: Workload,
   surroundings: RunSurroundings,
-): Promise<RunResult> {
+): Promise<PublishedRun> {
   const started = performance.now();
   const opened = await openBase(request, workload, surroundings);
   try {

@@ -23,12 +23,10 @@ const RESULT = {
   id: "i",
   cell: "c",
   name: "b-fp-s1",
-  study: "s",
   config: "b-fp",
   method: "lora",
   task: "t",
   seed: 1,
-  resolved: {},
   device: "wasm",
   fresh: [],
   final: EVALUATION,
@@ -36,6 +34,10 @@ const RESULT = {
   parameters: { trainable: 12, effective: 12, total: 48, percent: 25 },
   modules: [],
   steps: 10,
+  predictions: { sha256: "a", labelsSha256: "b" },
+  proofs: [],
+};
+const MEASURES = {
   seconds: { total: 7, training: 6, perStep: 0.6 },
   memory: {
     arenaBytes: 1,
@@ -43,13 +45,16 @@ const RESULT = {
     peakRssBytes: 1,
     split: { frozenWeights: 1, trainableWeights: 1, optimizerState: 1, activationsAndGradients: 1 },
   },
-  predictions: { sha256: "a", labelsSha256: "b" },
-  proofs: [],
 };
 mkdirSync(join(folder, "store", "runs", RESULT.name), { recursive: true });
+
 writeFileSync(join(folder, "store", "runs", RESULT.name, "result.json"), JSON.stringify(RESULT));
+writeFileSync(join(folder, "store", "runs", RESULT.name, "measures.json"), JSON.stringify(MEASURES));
+writeFileSync(
+  join(folder, "store", "runs", RESULT.name, "config.json"),
+  JSON.stringify({ study: "s", seed: 1, base: "b" }),
+);
 for (const file of [
-  "config.json",
   "env.json",
   "events.jsonl",
   "metrics.csv",
