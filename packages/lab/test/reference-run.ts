@@ -227,7 +227,9 @@ export async function follow(name: string, dataFolder: string, device: Device, u
     const { config } = run!;
     const prepared = await prepareTask(config, { dataFolder, cacheFolder: dataFolder }, device);
     const store = new RunStore(out);
-    const record = store.begin("run");
+    const beginning = store.begin("run");
+    if (!("claimed" in beginning)) throw new Error("nobody else is at it");
+    const record = beginning.claimed;
     const kept: Pick<Followed, "loss" | "gradNorm" | "lr" | "regularizer"> = {
       loss: [],
       gradNorm: [],

@@ -22,6 +22,7 @@ import { bestOf, judgeOf, LOSS } from "../src/train/judge.ts";
 import { paceBySteps } from "../src/train/pace.ts";
 import { Selection } from "../src/train/selection.ts";
 import { Trainer } from "../src/train/trainer.ts";
+import { throughFiles } from "./through-files.ts";
 import { adaptedToy, STEP, tokenTask, TokenToy } from "./token-toy.ts";
 
 let device: Device;
@@ -63,7 +64,7 @@ describe("an early stop", () => {
       let ended: number | undefined;
       for (const [i, value] of list.entries()) {
         if (i === cut % list.length) {
-          const saved = JSON.parse(JSON.stringify((await stop.state()).values)) as never;
+          const saved = JSON.parse(JSON.stringify(stop.state().values)) as never;
           stop = new EarlyStop(judge, { patience, minDelta });
           await stop.restore({ values: saved, tensors: new Map() });
         }
@@ -152,8 +153,7 @@ describe("the best weights", () => {
       ];
       await straight.run();
       await before.run(cut);
-      const { values: saved, tensors } = await before.trainer.state.state();
-      await after.trainer.state.restore({ values: JSON.parse(JSON.stringify(saved)) as never, tensors });
+      await after.trainer.state.restore(await throughFiles(before.trainer.state.state()));
       await after.run();
       const end = (stopOf(told, 3, 0, 1) ?? STEPS - 1) + 1;
       const best = told.slice(0, end).indexOf(Math.max(...told.slice(0, end))) + 1;

@@ -8,6 +8,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { hostname, tmpdir } from "node:os";
@@ -15,7 +16,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { InputError } from "../src/errors.ts";
 import { writeDigests } from "../src/store/digests.ts";
-import { lockFolder } from "../src/store/lock.ts";
+import { GONE_SECONDS, lockFolder, LostLock } from "../src/store/lock.ts";
 import type { FinishedRun, RunMeasures } from "../src/store/measures.ts";
 import type { RunResult } from "../src/store/result.ts";
 import { RunStore, type RunFolder } from "../src/store/run-store.ts";
@@ -82,12 +83,19 @@ function filled(
   return folder;
 }
 
+/** The work folder, which nobody else holds. */
+function begun(store: RunStore, name: string): RunFolder {
+  const beginning = store.begin(name);
+  if ("claimed" in beginning) return beginning.claimed;
+  throw new Error(`${name} is not there to be made: ${JSON.stringify(beginning)}`);
+}
+
 describe("the run store", () => {
   const store = () => new RunStore(mkdtempSync(join(tmpdir(), "lowrank-store-")));
 
   it("shows a run only when it is finished", () => {
     const runs = store();
-    const folder = runs.begin("a-s1-00");
+    const folder = begun(runs, "a-s1-00");
     folder.event("step", { step: 1 });
     expect(runs.all()).toEqual([]);
     expect(runs.finished("a-s1-00")).toBeUndefined();
@@ -99,19 +107,47 @@ describe("the run store", () => {
     });
   });
 
-  it("lets the first of two writers win and leaves nothing of the second", () => {
+  it("has one writer of a run, says who that is, and what came of it", () => {
     const runs = store();
-    const [first, second] = [filled(runs.begin("a")), filled(runs.begin("a"))];
-    expect(first!.commit(result("first", 1, 0.5, { name: "a" }), MEASURES)).toBe(true);
-    expect(second!.commit(result("second", 1, 0.5, { name: "a" }), MEASURES)).toBe(false);
-    expect(runs.finished("a")!.config).toBe("first");
+    const first = filled(begun(runs, "a"));
+    expect(runs.begin("a")).toEqual({ busy: expect.objectContaining({ pid: process.pid, host: hostname() }) });
+    expect(first.commit(result("first", 1, 0.5, { name: "a" }), MEASURES)).toBe(true);
+    expect(runs.begin("a")).toMatchObject({ done: { config: "first" } });
     expect(readdirSync(runs.folder)).toEqual(["a"]);
+    expect(existsSync(join(runs.path("a"), ".lock"))).toBe(false);
+  });
+
+  it("goes on with what was given back or left by a process that is gone, and cuts it to where it was", () => {
+    const runs = store();
+    const first = begun(runs, "a");
+    first.append("metrics.csv", "1");
+    first.append("metrics.csv", "2");
+    first.write("half.bin", Uint8Array.of(1));
+    first.event("started");
+    first.leave();
+    writeFileSync(join(first.path, ".lock"), JSON.stringify({ host: hostname(), pid: 99_999_999, started: null }));
+    const second = begun(runs, "a");
+    expect(second.path).toBe(first.path);
+    second.cutTo({ "metrics.csv": 2 });
+    expect(readdirSync(second.path).sort()).toEqual([".lock", "events.jsonl", "metrics.csv"]);
+    expect(readFileSync(join(second.path, "metrics.csv"), "utf8")).toBe("1\n");
+    expect(readFileSync(join(second.path, "events.jsonl"), "utf8")).toContain("started");
+  });
+
+  it("does not publish what another process has taken over", () => {
+    const runs = store();
+    const first = filled(begun(runs, "a"));
+    writeFileSync(join(first.path, ".lock"), JSON.stringify({ host: "elsewhere", pid: 1, started: null }));
+    expect(() => first.commit(result("first", 1, 0.5, { name: "a" }), MEASURES)).toThrow(LostLock);
+    expect(runs.finished("a")).toBeUndefined();
+    first.leave();
+    expect(existsSync(join(first.path, ".lock"))).toBe(true);
   });
 
   it("notices whatever is altered, missing or put in another's place", () => {
     const runs = store();
     const make = (name: string): string => {
-      filled(runs.begin(name)).commit(result("a", 1, 0.5, { name }), MEASURES);
+      filled(begun(runs, name)).commit(result("a", 1, 0.5, { name }), MEASURES);
       return runs.path(name);
     };
     const edit = (path: string, change: (text: string) => string): void =>
@@ -208,7 +244,7 @@ describe("the run store", () => {
       const runs = store();
       for (const [i, gone] of files.entries()) {
         const name = `run-${i}`;
-        filled(runs.begin(name), files, base).commit(result("a", 1, 0.5, { name, method }), MEASURES);
+        filled(begun(runs, name), files, base).commit(result("a", 1, 0.5, { name, method }), MEASURES);
         expect(runs.finished(name)).toMatchObject({ name });
         rmSync(join(runs.path(name), gone));
         const sums = join(runs.path(name), "SHA256SUMS");
@@ -226,7 +262,7 @@ describe("the run store", () => {
 
   it("writes digests that sha256sum checks", () => {
     const runs = store();
-    filled(runs.begin("a"), ["config.json", "adapter/adapter_config.json"]).commit(
+    filled(begun(runs, "a"), ["config.json", "adapter/adapter_config.json"]).commit(
       result("a", 1, 0.5, { name: "a" }),
       MEASURES,
     );
@@ -247,9 +283,9 @@ describe("the run store", () => {
     // process ids end at 2^22 on Linux
     mkdirSync(join(runs.folder, ".tmp-a-99999999-00000000"));
     writeFileSync(join(runs.folder, ".tmp-a-99999999-00000000", "metrics.csv"), "1");
-    const others = runs.begin("a-b");
+    const others = begun(runs, "a-b");
     expect(runs.finished("a")).toBeUndefined();
-    const folder = runs.begin("a");
+    const folder = begun(runs, "a");
     expect(
       folder.setAside
         .map((path) => readdirSync(path))
@@ -271,12 +307,12 @@ describe("the run store", () => {
 
   it("keeps a failed run's files apart, and drops them once the run succeeds", () => {
     const runs = store();
-    const folder = runs.begin("a");
+    const folder = begun(runs, "a");
     folder.write("checkpoint.bin", Uint8Array.of(1, 2));
     const kept = folder.fail(new Error("loss is NaN at step 3"));
     expect(readdirSync(kept).sort()).toEqual(["checkpoint.bin", "error.json", "events.jsonl"]);
     expect(runs.all()).toEqual([]);
-    runs.begin("a").commit(result("a", 1, 0.5), MEASURES);
+    begun(runs, "a").commit(result("a", 1, 0.5), MEASURES);
     expect(existsSync(kept)).toBe(false);
   });
 });
@@ -286,13 +322,13 @@ describe("a locked folder", () => {
 
   it("is refused to everybody else and given back", () => {
     const at = folder();
-    const release = lockFolder(at);
+    const lock = lockFolder(at);
     expect(() => lockFolder(at)).toThrow(
       `${at}: is in use by process ${process.pid}; wait for it or choose another folder`,
     );
-    release();
+    lock.release();
     expect(readdirSync(at)).toEqual([]);
-    lockFolder(at)();
+    lockFolder(at).release();
   });
 
   it.each([
@@ -302,16 +338,22 @@ describe("a locked folder", () => {
   ])("is taken over with a lock %s", (_, content) => {
     const at = folder();
     writeFileSync(join(at, ".lock"), typeof content === "string" ? content : JSON.stringify(content));
-    lockFolder(at)();
+    lockFolder(at).release();
     expect(readdirSync(at)).toEqual([]);
   });
 
-  it("is left alone with a lock of another machine, whose processes cannot be seen", () => {
+  it("is left alone with a lock of another machine, whose processes cannot be seen, until it gives no sign of life", () => {
     const at = folder();
-    writeFileSync(join(at, ".lock"), JSON.stringify({ host: "elsewhere", pid: 1, started: null }));
+    const path = join(at, ".lock");
+    writeFileSync(path, JSON.stringify({ host: "elsewhere", pid: 1, started: null }));
+    const ago = (seconds: number): void => utimesSync(path, new Date(), new Date(Date.now() - 1000 * seconds));
+    ago(GONE_SECONDS - 60);
     expect(() => lockFolder(at)).toThrow(
       /on another machine, elsewhere; choose another folder, or delete .*\.lock if that process is gone/,
     );
+    ago(GONE_SECONDS + 60);
+    lockFolder(at).release();
+    expect(readdirSync(at)).toEqual([]);
   });
 });
 

@@ -2,6 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { closeSync, existsSync, mkdtempSync, openSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { fc, test } from "@fast-check/vitest";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -187,14 +188,40 @@ describe("the command as a process", () => {
     );
     child.kill("SIGTERM");
     expect(await end).toBe(143);
-    expect(child.said()).toMatch(/\nlowrank: stopped by SIGTERM; [^\n]*\n$/);
-    const left = readdirSync(join(out, "runs"));
-    expect(left).toEqual([expect.stringMatching(/^\.tmp-head-s13-/)]);
-    // the trainer itself is gone: its process id is in the folder's name
-    const pid = Number(/-(\d+)-[0-9a-f]+$/.exec(left[0]!)![1]);
-    expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+    expect(child.said()).toMatch(
+      /\nlowrank: stopped by SIGTERM; head-s13-.* is saved in [^\n]*; to go on: lowrank run planted [^\n]*\n$/,
+    );
+    const [left, ...others] = readdirSync(join(out, "runs"));
+    expect([left, others]).toEqual([expect.stringMatching(/^\.work-head-s13-/), []]);
+    // the trainer itself has ended, and has given the folder back
+    expect(readdirSync(join(out, "runs", left!))).not.toContain(".lock");
     expect(existsSync(join(out, "results.json"))).toBe(false);
   }, 120_000);
+
+  it("takes a signal that comes twice at once for one, and leaves at the second", async () => {
+    const signals = join(root, "packages/lab/src/cli/signals.ts");
+    const script = `import { untilSignal } from ${JSON.stringify(signals)};
+      await untilSignal((stop) => stop.heeding(() => new Promise(() => setInterval(() => console.error("at it"), 20))));`;
+    const child = started(["--import", "tsx", "--conditions", "@lowrank/source", "--input-type=module", "-e", script]);
+    const end = ended(child);
+    const said = async (text: string): Promise<void> => {
+      while (!child.said().includes(text)) await sleep(10);
+    };
+    await said("at it");
+    child.kill("SIGINT");
+    child.kill("SIGTERM");
+    await said("lowrank: SIG");
+    // npm passes on what the terminal has told already
+    child.kill("SIGINT");
+    await sleep(1500);
+    expect(child.said().match(/lowrank: .*/g)).toEqual([
+      expect.stringMatching(
+        /^lowrank: SIG(INT|TERM): stopping once this step is finished and saved; again leaves at once$/,
+      ),
+    ]);
+    child.kill("SIGINT");
+    expect(await end).toBe("SIGINT");
+  }, 60_000);
 
   it.runIf(existsSync("/dev/full"))(
     "says in one line that its output cannot be written, and ends with code 1",

@@ -5,6 +5,7 @@
 import { CommanderError } from "commander";
 import { InvariantError, LowrankError, printable } from "@lowrank/tensor/check";
 import { cutQuoted } from "../text/shown.ts";
+import { Stopped } from "./stopped.ts";
 
 export const EXIT_OK = 0;
 export const EXIT_FAILED = 1;
@@ -31,6 +32,7 @@ export function describeFailure(error: unknown): { line: string; code: number } 
       line: oneLine(error.message.replace(/^error: /, "")),
       code: error.exitCode === 0 ? EXIT_OK : EXIT_BAD_INPUT,
     };
+  if (error instanceof Stopped) return { line: printable(error.message), code: error.code };
   const { name, message } = error instanceof Error ? error : new Error(String(error));
   if (error instanceof InvariantError) return { line: oneLine(message), code: EXIT_FAILED };
   if (error instanceof LowrankError) {

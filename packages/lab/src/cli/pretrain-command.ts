@@ -33,10 +33,11 @@ export async function pretrainCommand(options: PretrainOptions): Promise<number>
   const out = resolve(options.out);
   const device = await openDevice(options);
   try {
-    const outcome = await untilSignal(() =>
+    const outcome = await untilSignal((stop) =>
       pretrain(config, {
         device,
         out,
+        stop,
         dataFolder: dataFolder(options.data),
         cacheFolder: join(out, ".cache"),
         minutes: options.minutes,

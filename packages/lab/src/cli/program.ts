@@ -17,6 +17,7 @@ import { addPresets } from "./presets-program.ts";
 import { addServe } from "./serve-program.ts";
 import { addStore } from "./store-program.ts";
 import { addTrain } from "./train-program.ts";
+import { checkpointOptions } from "./checkpoint-options.ts";
 import {
   collect,
   deviceOptions,
@@ -65,7 +66,7 @@ function packageVersion(): string {
 }
 
 function addRun(program: Command, exit: Exit): void {
-  deviceOptions(program.command("run"))
+  checkpointOptions(deviceOptions(program.command("run")))
     .description("run a study: every config with every seed")
     .argument("<study>", `a YAML file or the name of a preset: ${Object.keys(PRESETS).join(", ")}`)
     .option(
@@ -107,7 +108,8 @@ function addRun(program: Command, exit: Exit): void {
     .addHelpText(
       "after",
       `
-Finished runs are skipped, so the same command continues an interrupted study.
+Finished runs are skipped, and an unfinished one goes on from where it was saved, to the same bits: the same command continues a study that
+was interrupted in any way. Ctrl-C (SIGINT, SIGTERM) saves first; again, it leaves at once. Several processes with one --out share the runs.
 The exit code is 0 if every run ended well, 1 if one failed, 2 for what you can mend, 130 or 143 for a signal.
 
 Examples:
@@ -151,7 +153,7 @@ function addPretrain(program: Command, exit: Exit): void {
     .addHelpText(
       "after",
       `
-A checkpoint is written every few minutes; the same command continues from it.
+A state is saved every few minutes (train.checkpointMinutes) and on Ctrl-C; the same command continues from it, to the same bits.
 The result is a Hugging Face folder (config.json, model.safetensors, tokenizer files) for "lowrank run sst2 --base DIR".
 
 Examples:

@@ -28,8 +28,9 @@ import { nextSteps } from "./next-steps.ts";
 import type { DeviceChoice } from "./options.ts";
 import { EXIT_FAILED, EXIT_OK } from "./outcome.ts";
 import { untilSignal } from "./signals.ts";
+import { checkpointWords, refuseCheckpoints, type CheckpointOptions } from "./checkpoint-options.ts";
 
-export interface RunOptions {
+export interface RunOptions extends CheckpointOptions {
   readonly data?: string;
   readonly out?: string;
   readonly base?: string;
@@ -91,11 +92,13 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
       return EXIT_OK;
     }
     device.anomalyDetection = options.detectAnomaly ?? false;
-    const outcome = await untilSignal(() =>
+    const outcome = await untilSignal((stop) =>
       runStudy(runs, {
         out,
         store,
         environment,
+        checkpoints: checkpointWords(options),
+        stop,
         machine: captureEnvironment(code, device.info(), options.threads ?? null),
         device,
         data,
@@ -143,6 +146,7 @@ function refuseUnused(study: Study, options: RunOptions): void {
     throw new InputError(`--data: the task ${names[0]} makes its data and reads none; leave it out`);
   if (options.dryRun === true && (options.sink !== undefined || options.executor !== undefined))
     throw new InputError("--dry-run makes no runs that --sink or --executor could be for; leave them out");
+  if (options.dryRun === true) refuseCheckpoints(options);
   if (options.dryRun === true && options.detectAnomaly === true)
     throw new InputError("--dry-run and --detect-anomaly contradict: a dry run trains nothing that could be checked");
 }

@@ -37,8 +37,9 @@ import { guestsOf } from "./guests.ts";
 import type { DeviceChoice } from "./options.ts";
 import { EXIT_FAILED, EXIT_OK } from "./outcome.ts";
 import { untilSignal } from "./signals.ts";
+import { checkpointWords, refuseCheckpoints, type CheckpointOptions } from "./checkpoint-options.ts";
 
-export interface TrainCommandOptions extends Omit<TrainWords, "task"> {
+export interface TrainCommandOptions extends Omit<TrainWords, "task">, CheckpointOptions {
   readonly task?: string;
   readonly out: string;
   /** Bytes of `--memory`. */
@@ -122,12 +123,14 @@ export async function trainCommand(options: TrainCommandOptions): Promise<number
     }
     if (run.done === undefined) for (const line of announced(await forecast(run), run, data)) say(line);
     device.anomalyDetection = options.detectAnomaly ?? false;
-    const outcome = await untilSignal(() =>
+    const outcome = await untilSignal((stop) =>
       runStudy([run], {
         out,
         store,
         environment,
         data: prepared,
+        checkpoints: checkpointWords(options),
+        stop,
         machine: captureEnvironment(code, device.info(), options.threads ?? null),
         device,
         progress: progressMode(options.quiet ?? false),
@@ -162,12 +165,14 @@ function refuseContradictions({
   dryRun: dry,
   sink,
   detectAnomaly,
+  ...options
 }: TrainCommandOptions): void {
   const rate = lr !== undefined ? "--lr" : ["train.lr", `configs.${method}.train.lr`].find((key) => isSet(set, key));
   if (sweep === true && rate !== undefined)
     throw new InputError(`--sweep chooses the rate that ${rate} says; leave one of them out`);
   if (dry === true && sink !== undefined)
     throw new InputError("--dry-run makes no run that --sink could be for; leave it out");
+  if (dry === true) refuseCheckpoints(options);
   if (dry === true && detectAnomaly === true)
     throw new InputError("--dry-run and --detect-anomaly contradict: a dry run trains nothing that could be checked");
 }

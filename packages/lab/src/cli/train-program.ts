@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { parseBytes } from "../memory/budget.ts";
 import { STORAGES } from "../config/study.ts";
+import { checkpointOptions } from "./checkpoint-options.ts";
 import {
   collect,
   DEVICES,
@@ -16,8 +17,7 @@ import { sinkWords } from "./guests.ts";
 import type { TrainCommandOptions } from "./train-command.ts";
 
 export function addTrain(program: Command, exit: Exit): void {
-  program
-    .command("train")
+  checkpointOptions(program.command("train"))
     .description("train an adapter on a table of yours: a study of one configuration, its result in one folder")
     .requiredOption(
       "--base <source>",
@@ -92,7 +92,7 @@ export function addTrain(program: Command, exit: Exit): void {
       "after",
       `
 DIR/adapter (DIR/checkpoint for full and head) is what "lowrank predict" and PEFT read; DIR/runs keeps the run with its proofs.
-The same command finds what it has finished, or begins again what was interrupted. What was chosen where nothing was said
+The same command finds what it has finished, or goes on from where it was saved last, to the same bits; Ctrl-C saves first, again it leaves at once. What was chosen where nothing was said
 (storage, a swept rate) stands in DIR/choices.json, how batches are computed in DIR/memory.json; both stay.
 The exit code is 0 if the run ended well, 1 if it failed, 2 for what you can mend, 130 or 143 for a signal.
 

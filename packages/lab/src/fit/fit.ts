@@ -186,7 +186,8 @@ function surroundings(device: Device, steps: number, tell: Context["tell"]): Tra
   const nothing = (): void => {};
   return {
     device,
-    folder: { append: nothing, event: nothing, has: () => false, write: nothing },
+    folder: { append: nothing, event: nothing, has: () => false, replace: nothing },
+    started: performance.now(),
     progress: SILENT,
     sinks: {
       start: nothing,

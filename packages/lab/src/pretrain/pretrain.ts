@@ -1,5 +1,5 @@
 /** Masked language modelling from scratch on one device: a configuration of the trainer. Resumable; with a time budget the learning rate decays over the time. */
-import { appendFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { savePretrained } from "@lowrank/models";
 import type { Device } from "@lowrank/tensor";
@@ -11,21 +11,24 @@ import { canonicalHash } from "../config/canonical.ts";
 import { corpusIdentity } from "../data/corpus.ts";
 import { DataCursor } from "../data/cursor.ts";
 import { byTokens } from "../data/orders.ts";
+import { fileSize } from "../data/read-file.ts";
 import { copyTokenizer, loadWordTokenizer, tokenizerFolder, type WordTokenizer } from "../data/word-piece.ts";
 import { InputError, RunError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { TaskData } from "../records/task.ts";
+import { Checkpoints, type Checkpoint, type Disk } from "../store/checkpoints.ts";
 import type { Environment } from "../store/environment.ts";
 import { lockFolder } from "../store/lock.ts";
 import { requireBaseMemory, requireMemory } from "../study/needs.ts";
 import { maskedCorpora } from "../tasks/masked-corpora.ts";
 import { formatCount, formatDuration } from "../text/format.ts";
 import { startProgress, type ProgressMode } from "../text/progress.ts";
+import { CHECKPOINT_DEFAULTS, Checkpointing } from "../train/checkpointing.ts";
 import { evaluator } from "../train/evaluate.ts";
 import { paceByClock, paceBySteps } from "../train/pace.ts";
-import { Trainer } from "../train/trainer.ts";
+import { Stop } from "../train/stop.ts";
+import { Trainer, type Watcher } from "../train/trainer.ts";
 import type { PretrainConfig } from "./config.ts";
-import { type Counters, loadState, readCounters, saveState } from "./state.ts";
 
 export interface PretrainContext {
   readonly device: Device;
@@ -36,6 +39,10 @@ export interface PretrainContext {
   readonly machine: Environment;
   readonly progress: ProgressMode;
   readonly say: (line: string) => void;
+  /** Asked to stop, it is saved and ends with `Interrupted`. */
+  readonly stop?: Stop;
+  /** What checkpoints are written with; tests stop it at any call. Default: the file system. */
+  readonly disk?: Disk;
   /** Told after each checkpoint that the state of this step is on disk. */
   readonly onCheckpoint?: (step: number) => void;
 }
@@ -69,7 +76,7 @@ export async function pretrain(config: PretrainConfig, context: PretrainContext)
       { cause: error },
     );
   }
-  const release = lockFolder(out);
+  const lock = lockFolder(out);
   try {
     // of config and data: a state of another one is not continued
     const identity = canonicalHash({
@@ -77,17 +84,29 @@ export async function pretrain(config: PretrainConfig, context: PretrainContext)
       corpus,
       tokenizer: tokenizer.identity,
     });
-    const resumed = readCounters(out, identity);
+    refuseOldState(out);
+    const { keep } = CHECKPOINT_DEFAULTS;
+    const store = new Checkpoints(out, { identity, keep, ...(context.disk && { disk: context.disk }) });
+    const from = await store.newest(context.say);
     const data = await readData(config, context);
     const base = await drawBase(plan, maskedCorpora.kind, deriveSeed(config.seed, "init"), device);
     try {
-      return await trainIn(config, context, { identity, resumed, data, base });
+      return await trainIn(config, context, { store, from, data, base });
     } finally {
       base.dispose();
     }
   } finally {
-    release();
+    lock.release();
   }
+}
+
+/** Versions before wrote one state, of other parts. @throws InputError where there is one */
+function refuseOldState(out: string): void {
+  const [old] = ["state", ".state-previous"].map((name) => join(out, name)).filter((path) => existsSync(path));
+  if (old !== undefined)
+    throw new InputError(
+      `--out ${out}: ${old} is the state of an older version, which this one cannot go on from; choose another folder, or delete it to begin anew`,
+    );
 }
 
 function planOf({ model }: PretrainConfig, { vocabSize }: WordTokenizer): BasePlan {
@@ -101,8 +120,8 @@ function readData({ corpus }: PretrainConfig, { device, ...context }: PretrainCo
 
 /** What a pre-training begins with. */
 interface Beginning {
-  readonly identity: string;
-  readonly resumed: Counters | undefined;
+  readonly store: Checkpoints;
+  readonly from: Checkpoint | undefined;
   readonly data: TaskData;
   readonly base: Base;
 }
@@ -110,9 +129,9 @@ interface Beginning {
 async function trainIn(
   config: PretrainConfig,
   context: PretrainContext,
-  { identity, resumed, data, base }: Beginning,
+  { store, from, data, base }: Beginning,
 ): Promise<PretrainOutcome> {
-  const { device, out, say, minutes } = context;
+  const { device, out, say, minutes, stop = new Stop() } = context;
   const { train } = config;
   const order = byTokens(data.train.lengths, train.tokensPerBatch, data.multiple, config.seed);
   const trainer = new Trainer(
@@ -130,52 +149,71 @@ async function trainIn(
   const { record } = trainer;
   const heldOut = heldOutEvaluator(config, data, base, device);
   say(`corpus: ${formatCount(tokensOf(data))} tokens, ${formatCount(order.batches)} batches per pass`);
-  if (resumed !== undefined) {
-    await trainer.state.restore(await loadState(out, resumed));
+  const curve = join(out, CURVE);
+  if (from === undefined) writeFileSync(curve, "step,tokens,seconds,lr,train_loss,held_out_loss\n");
+  else {
+    await trainer.state.restore(from.saved);
+    truncateSync(curve, from.lengths[CURVE]);
     say(`continuing from step ${formatCount(record.step)} (${formatDuration(record.seconds)} of training so far)`);
   }
-  const checkpoint = async (finished: boolean): Promise<number> => {
+  const saving = new Checkpointing(
+    {
+      store,
+      every: { seconds: 60 * train.checkpointMinutes },
+      lengths: () => ({ [CURVE]: fileSize(curve) }),
+      from,
+      stop,
+    },
+    {
+      state: trainer.state,
+      record,
+      seconds: () => ({ total: record.seconds, training: record.seconds }),
+      saved: (step) => context.onCheckpoint?.(step),
+    },
+  );
+  /** A line of the curve. */
+  const look = async (): Promise<number> => {
     const { loss } = await heldOut.run();
     const { step, seconds, tokens, smoothedLoss } = record;
-    await saveState(out, await trainer.state.state(), { identity, step, seconds, tokens, finished });
     appendFileSync(
-      join(out, CURVE),
+      curve,
       `${[step, tokens, seconds.toFixed(1), trainer.pace.lr(step), smoothedLoss, loss].join(",")}\n`,
     );
     return loss;
   };
-  if (!existsSync(join(out, CURVE)))
-    writeFileSync(join(out, CURVE), "step,tokens,seconds,lr,train_loss,held_out_loss\n");
   const total = minutes === undefined ? train.steps : Math.round(minutes * 60);
   const progress = startProgress(context.progress, "pretrain", total);
   const done = (): number => (minutes === undefined ? record.step : Math.round(record.seconds));
   if (record.step > 0) progress.from(done());
-  let lastCheckpoint = performance.now();
-  try {
-    await trainer.run({
-      diverged: (what) =>
-        new RunError(`pretraining: step ${record.step}: ${what}; ${join(out, "state")} holds the last good state`),
-      async stepped() {
-        const { step, seconds, tokens, smoothedLoss } = record;
-        progress.update(
-          done(),
-          `step ${step} · loss ${smoothedLoss.toFixed(3)} · ${Math.round(tokens / seconds)} tokens/s`,
-        );
-        const due = performance.now() - lastCheckpoint > train.checkpointMinutes * 60_000;
-        if (!due || trainer.pace.done()) return;
-        const heldOutLoss = await checkpoint(false);
+  const watcher: Watcher = {
+    diverged: (what) =>
+      new RunError(`pretraining: step ${record.step}: ${what}; ${store.folder} holds the last good states`),
+    async between() {
+      if (saving.due && stop.asked === undefined) {
+        const heldOutLoss = await look();
         progress.between();
         progress.line(
-          `step ${formatCount(step)} · train loss ${smoothedLoss.toFixed(4)} · held-out loss ${heldOutLoss.toFixed(4)} · ${formatDuration(seconds)}`,
+          `step ${formatCount(record.step)} · train loss ${record.smoothedLoss.toFixed(4)} · held-out loss ${heldOutLoss.toFixed(4)} · ${formatDuration(record.seconds)}`,
         );
-        lastCheckpoint = performance.now();
-        context.onCheckpoint?.(step);
-      },
-    });
+      }
+      await saving.between();
+    },
+    stepped() {
+      const { step, seconds, tokens, smoothedLoss } = record;
+      progress.update(
+        done(),
+        `step ${step} · loss ${smoothedLoss.toFixed(3)} · ${Math.round(tokens / seconds)} tokens/s`,
+      );
+    },
+  };
+  try {
+    await stop.heeding(() => trainer.run(watcher));
   } finally {
     progress.stop();
   }
-  const heldOutLoss = await checkpoint(true);
+  // what is finished already has its last line
+  const heldOutLoss = record.step === from?.step ? (await heldOut.run()).loss : await look();
+  await saving.save();
   const { step, tokens, seconds } = record;
   await publish(base, context, config, { step, tokens, seconds, heldOutLoss });
   trainer.dispose();

@@ -62,6 +62,8 @@ export interface Sink {
   scalar(step: number, values: Readonly<Record<string, number>>): void;
   /** A file of the run: its predictions, its result. */
   artifact(name: string, content: string | Uint8Array): void;
+  /** Before a checkpoint: what was told so far is to be in the run's files, whose lengths are noted and cut to by who goes on from it. */
+  flush?(): void;
   /**
    * Whoever sends over a network may take a moment for what has not arrived yet; it says itself what did not, and never rejects.
    * @param outcome "interrupted": the run is to go on another time

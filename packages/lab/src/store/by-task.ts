@@ -13,7 +13,8 @@ export function taskLabel({ resolved }: Pick<FinishedRun, "resolved">): string |
 
 /** In the order in which tasks are met. */
 export function byTask(results: readonly FinishedRun[]): TaskResults[] {
-  return [...new Set(results.map(taskLabel))].map((task) => ({
+  // what nobody has made yet is of one task
+  return [...new Set(results.length === 0 ? [undefined] : results.map(taskLabel))].map((task) => ({
     task,
     results: results.filter((result) => taskLabel(result) === task),
   }));

@@ -8,14 +8,15 @@ import { join, relative } from "node:path";
 import { readPieces, readText, statOf } from "../data/read-file.ts";
 import { InputError } from "../errors.ts";
 import { cut } from "../text/shown.ts";
+import { isLock } from "./lock.ts";
 
-const SUMS = "SHA256SUMS";
+export const SUMS = "SHA256SUMS";
 /** Some hundred files. */
 const LARGEST_SUMS = 2 ** 20;
 
-/** Writes the digests of all files in the folder, durably. To be called last. */
-export function writeDigests(folder: string): void {
-  const files = filesIn(folder);
+/** Writes the digests of all files in the folder, durably. To be called last. @param without a folder in it that will be gone */
+export function writeDigests(folder: string, without?: string): void {
+  const files = filesIn(folder).filter((file) => file.split("/")[0] !== without);
   const handle = openSync(join(folder, SUMS), "w");
   try {
     writeFileSync(handle, files.map((file) => `${digestOf(join(folder, file))}  ${file}\n`).join(""));
@@ -25,12 +26,12 @@ export function writeDigests(folder: string): void {
   }
 }
 
-/** Everything in the folder but folders and the digests themselves, as the digests name it. */
-function filesIn(folder: string): string[] {
+/** Everything in the folder but folders, the digests themselves and its lock, as the digests name it. */
+export function filesIn(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => !entry.isDirectory())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
-    .filter((file) => file !== SUMS)
+    .filter((file) => file !== SUMS && !isLock(file))
     .sort();
 }
 

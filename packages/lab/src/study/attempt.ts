@@ -1,23 +1,28 @@
-/** One run of a study in this process: its folder, its sinks, its progress; what becomes of it when it fails. */
+/** One run of a study in this process: claimed, gone on with where it was left, and published. What becomes of it otherwise: `left.ts`. */
+import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { printable, type Device } from "@lowrank/tensor";
-import { InputError } from "../errors.ts";
 import { methods } from "../methods/registry.ts";
 import { metricNames, metricWords } from "../metrics/of-evaluation.ts";
+import { Busy } from "../records/executor.ts";
 import type { SinkRecord } from "../records/sink.ts";
 import type { TaskData } from "../records/task.ts";
 import { LOCAL } from "../sinks/registry.ts";
+import { Checkpoints, CHECKPOINTS, type Checkpoint } from "../store/checkpoints.ts";
 import type { Environment } from "../store/environment.ts";
 import { hostOf, type FinishedRun } from "../store/measures.ts";
 import type { RunResult } from "../store/result.ts";
-import type { RunStore } from "../store/run-store.ts";
+import { LAST_GOOD, type RunFolder, type RunStore } from "../store/run-store.ts";
 import { metricsOf, taskOf } from "../tasks/prepare.ts";
 import { formatDuration } from "../text/format.ts";
 import { type ProgressMode, startProgress } from "../text/progress.ts";
 import type { StudyTime } from "../text/study-time.ts";
+import { CHECKPOINT_DEFAULTS, type CheckpointWords } from "../train/checkpointing.ts";
 import { totalSteps, withRate } from "../train/rate.ts";
 import { executeRun } from "../train/run.ts";
 import { openSinks } from "../train/sinks.ts";
+import { Interrupted, type Stop } from "../train/stop.ts";
+import { leave } from "./left.ts";
 import type { FailedRun } from "./outcome.ts";
 import type { ProcessMemory } from "./peak-rss.ts";
 import type { StudyRun } from "./plan-study.ts";
@@ -30,6 +35,10 @@ export interface AttemptContext {
   readonly progress: ProgressMode;
   /** Who receives their numbers beside their own files. */
   readonly sinks?: readonly SinkRecord[];
+  /** How often a run is saved on its way. Default: `CHECKPOINT_DEFAULTS`. */
+  readonly checkpoints?: CheckpointWords | undefined;
+  /** Asked to stop, a run is saved and left: `attempt` throws `Interrupted`. */
+  readonly stop?: Stop | undefined;
   /** Receives lines for people. */
   readonly say: (line: string) => void;
 }
@@ -43,73 +52,94 @@ export interface Shared {
   readonly time?: StudyTime;
 }
 
-/** Makes the run and publishes it. @throws InputError for what is wrong for every run */
+/**
+ * Makes the run and publishes it; `Busy` where another process is at it.
+ * @throws InputError for what is wrong for every run; Interrupted where it was asked to stop
+ */
 export async function attempt(
   run: StudyRun,
   label: string,
-  { data, memory, told, time }: Shared,
+  shared: Shared,
   context: AttemptContext,
-): Promise<FinishedRun | FailedRun> {
-  const folder = context.store.begin(run.name);
-  for (const path of folder.setAside) context.say(`${label}: an unfinished run was found and set aside: ${path}`);
-  const config = withRate(run.config, methods.get(run.config.method.method), data);
-  folder.writeJson("config.json", { study: run.study, seed: run.seed, ...config });
-  folder.writeJson("env.json", context.machine);
-  folder.event("started", { id: run.id });
+): Promise<FinishedRun | FailedRun | Busy> {
+  const beginning = context.store.begin(run.name);
+  if ("claimed" in beginning) return make(beginning.claimed, run, label, shared, context);
+  if ("done" in beginning) {
+    context.say(`${label}: made by another process, ${metricsSaid(beginning.done)}`);
+    return beginning.done;
+  }
+  const { pid, host } = beginning.busy;
+  const busy = new Busy(`process ${pid}${host === hostname() ? "" : ` on ${host}`}`);
+  const line = `${label}: is being made by ${busy.by}; others first`;
+  if (!shared.told.has(line)) context.say(line);
+  shared.told.add(line);
+  return busy;
+}
+
+async function make(
+  folder: RunFolder,
+  run: StudyRun,
+  label: string,
+  { data, memory, told, time }: Shared,
+  { store, machine, device, stop, checkpoints = CHECKPOINT_DEFAULTS, ...context }: AttemptContext,
+): Promise<FinishedRun | FailedRun | Busy> {
+  const say = (line: string): void => context.say(`${label}: ${printable(line)}`);
+  const method = methods.get(run.config.method.method);
+  const config = withRate(run.config, method, data);
   const total = totalSteps(config, data);
   time?.began(total);
   const progress = startProgress(context.progress, label, total, process.stderr, (left) => time?.beyond(left));
   const sinks = openSinks(
     { local: LOCAL, others: context.sinks ?? [] },
-    { folder: folder.path, out: dirname(context.store.folder), say: (line) => progress.line(line) },
+    { folder: folder.path, out: dirname(store.folder), say: (line) => progress.line(line) },
   );
+  const saved = new Checkpoints(folder.path, { identity: run.id, keep: checkpoints.keep });
+  let from: Checkpoint | undefined;
   try {
+    for (const path of folder.setAside) say(`an unfinished run was found and set aside: ${path}`);
+    from = await saved.newest(say);
+    folder.cutTo(from?.lengths ?? {}, from === undefined ? [] : [CHECKPOINTS, LAST_GOOD]);
+    if (from !== undefined) say(`goes on from step ${from.step}, where it was saved`);
+    folder.writeJson("config.json", { study: run.study, seed: run.seed, ...config });
+    folder.writeJson("env.json", machine);
+    folder.event(from === undefined ? "started" : "resumed", { id: run.id, step: from?.step ?? 0 });
     const once = (line: string): void => {
       if (!told.has(line)) progress.line(line);
       told.add(line);
     };
-    const workload = {
-      task: taskOf(config),
-      data,
-      metrics: metricsOf(config),
-      method: methods.get(config.method.method),
-    };
-    const { result, measures: taken } = await executeRun({ ...run, config }, workload, {
-      sinks,
-      device: context.device,
-      folder,
-      progress,
-      memory,
-      once,
-    });
+    const { result, measures: taken } = await executeRun(
+      { ...run, config },
+      { task: taskOf(config), data, metrics: metricsOf(config), method },
+      {
+        sinks,
+        device,
+        folder,
+        progress,
+        memory,
+        once,
+        checkpoints: { store: saved, every: checkpoints.every, lengths: () => folder.lengths(), from, stop },
+      },
+    );
     progress.stop();
-    const measures = { ...taken, host: hostOf(context.machine) };
+    const measures = { ...taken, host: hostOf(machine) };
     sinks.artifact("result.json", JSON.stringify(result));
     sinks.artifact("measures.json", JSON.stringify(measures));
     await sinks.finish("finished");
     const first = folder.commit(result, measures);
-    context.say(
-      `${label}: ${words(result)}, ${formatDuration(measures.seconds.total)}${first ? "" : " (another process had finished it first; its result counts)"}`,
+    say(
+      `${metricsSaid(result)}, ${formatDuration(measures.seconds.total)}${first ? "" : " (another process had finished it first; its result counts)"}`,
     );
-    for (const warning of result.warnings ?? []) context.say(`${label}: WARNING: ${printable(warning)}`);
-    return first ? { ...result, study: run.study, resolved: config, measures } : context.store.finished(run.name)!;
+    for (const warning of result.warnings ?? []) say(`WARNING: ${warning}`);
+    if (stop?.asked !== undefined) throw new Interrupted(stop.asked, `${run.name} is finished`);
+    return first ? { ...result, study: run.study, resolved: config, measures } : store.finished(run.name)!;
   } catch (error) {
     progress.stop();
-    const failure = error instanceof Error ? error : new Error(String(error));
-    await sinks.finish("failed");
-    // Wrong input is wrong for every run: stop at once, leave nothing.
-    if (failure instanceof InputError) {
-      folder.discard();
-      throw failure;
-    }
-    const kept = folder.fail(failure);
-    context.say(`${label}: FAILED: ${printable(failure.message)} (kept: ${kept})`);
-    return { name: run.name, config: run.config.name, seed: run.seed, message: failure.message, kept };
+    return await leave(error, { folder, run, saved, sinks, say });
   }
 }
 
 /** `accuracy 91.60 %, F1 91.52 %`. */
-function words({ final }: RunResult): string {
+function metricsSaid({ final }: RunResult): string {
   return metricNames(final)
     .map((name) => metricWords(final, name))
     .join(", ");

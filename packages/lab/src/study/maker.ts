@@ -3,20 +3,17 @@ import { printable } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/study.ts";
 import { RunError } from "../errors.ts";
 import { methods } from "../methods/registry.ts";
+import { Busy } from "../records/executor.ts";
 import type { TaskEnvironment } from "../records/task.ts";
-<<<<<<< HEAD
-import type { RunResult } from "../store/result.ts";
 import { StudyTime } from "../text/study-time.ts";
-=======
 import type { FinishedRun } from "../store/measures.ts";
->>>>>>> 0e13297 (Keep what a run is determined to be apart from what it took)
 import { PreparedTasks } from "../tasks/prepared.ts";
 import { checkSteps } from "../train/adapt.ts";
 import { totalSteps } from "../train/rate.ts";
 import { attempt, type AttemptContext } from "./attempt.ts";
 import type { FailedRun } from "./outcome.ts";
 import { ProcessMemory, startMemory } from "./peak-rss.ts";
-import type { StudyRun } from "./plan-study.ts";
+import { needsOf, type StudyRun } from "./plan-study.ts";
 import { settle } from "./settle.ts";
 import { sourceIn } from "./sources.ts";
 
@@ -32,6 +29,8 @@ export class RunMaker {
   readonly #memory: ProcessMemory;
   readonly #told = new Set<string>();
   #time: StudyTime | undefined;
+  /** Names of runs that another process was making when they were tried last. */
+  readonly #elsewhere = new Set<string>();
 
   constructor(context: MakerContext) {
     this.#context = context;
@@ -50,8 +49,19 @@ export class RunMaker {
     this.#time = new StudyTime(steps);
   }
 
-  /** Makes the run and publishes it; one whose sources failed is not begun. @throws InputError for what is wrong for every run */
-  async make(run: StudyRun, label: string): Promise<FinishedRun | FailedRun> {
+  /**
+   * Makes the run and publishes it; one whose sources failed is not begun. `Busy` where another process makes it, or one of its sources.
+   * @throws InputError for what is wrong for every run
+   */
+  async make(run: StudyRun, label: string): Promise<FinishedRun | FailedRun | Busy> {
+    const source = needsOf(run).find((name) => this.#elsewhere.has(name));
+    const outcome = source === undefined ? await this.#try(run, label) : new Busy(`who makes ${source}`);
+    if (outcome instanceof Busy) this.#elsewhere.add(run.name);
+    else this.#elsewhere.delete(run.name);
+    return outcome;
+  }
+
+  async #try(run: StudyRun, label: string): Promise<FinishedRun | FailedRun | Busy> {
     const { store, say } = this.#context;
     let config: ResolvedConfig;
     try {

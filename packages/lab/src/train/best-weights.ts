@@ -4,7 +4,7 @@ import type { NamedWeight } from "../bases/base.ts";
 import { metricOf } from "../metrics/of-evaluation.ts";
 import type { Evaluation } from "../store/result.ts";
 import { bestOf, type Judge } from "./judge.ts";
-import type { Json, Saved, Stateful } from "./state.ts";
+import type { Json, Saved, State, Stateful } from "./state.ts";
 
 export class BestWeights implements Stateful {
   readonly judge: Judge;
@@ -45,8 +45,11 @@ export class BestWeights implements Stateful {
     );
   }
 
-  async state(): Promise<Saved> {
-    return { values: (this.#evaluation ?? null) as unknown as Json, tensors: this.#values };
+  state(): State {
+    const entries = [...this.#values].map(
+      ([name, { data, ...plan }]) => [name, { ...plan, load: () => data }] as const,
+    );
+    return { values: (this.#evaluation ?? null) as unknown as Json, tensors: new Map(entries) };
   }
 
   /** @throws LowrankError where the state lacks one of the weights */

@@ -1,7 +1,7 @@
 /** Ends a training whose evaluations get no better. Part of its state: a training that is resumed has as much patience left. */
 import type { TrainOptions } from "../config/study.ts";
 import type { Judge } from "./judge.ts";
-import { valuesPart, type Saved, type Stateful } from "./state.ts";
+import { valuesPart, type Saved, type State, type Stateful } from "./state.ts";
 
 export type EarlyStopWords = Pick<NonNullable<TrainOptions["earlyStop"]>, "patience" | "minDelta">;
 
@@ -42,7 +42,7 @@ export class EarlyStop implements Stateful {
     return this.#waited >= this.#words.patience;
   }
 
-  state(): Promise<Saved> {
+  state(): State {
     return this.#part.state();
   }
 

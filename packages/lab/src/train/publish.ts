@@ -11,14 +11,14 @@ import type { TaskData } from "../records/task.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { RunMeasures } from "../store/measures.ts";
 import type { Proof, RunResult } from "../store/result.ts";
-import { BASE, type RunFolder } from "../store/run-store.ts";
+import { BASE, LAST_GOOD, type RunFolder } from "../store/run-store.ts";
 import type { AdaptedBase } from "./adapt.ts";
 import { predictionLines } from "./prediction-lines.ts";
 import type { KeptWeights } from "./keep.ts";
 import { plannedMemory, weightBytes } from "./memory.ts";
 import { totalSteps } from "./rate.ts";
 import type { RunRequest, RunSurroundings } from "./request.ts";
-import { LAST_GOOD, type Trained, type Workload } from "./train.ts";
+import type { Trained, Workload } from "./train.ts";
 
 /** A run that has been trained and proven. */
 export interface ProvenRun {
@@ -26,7 +26,7 @@ export interface ProvenRun {
   readonly trained: Trained;
   readonly kept: KeptWeights;
   readonly proofs: readonly Proof[];
-  /** When the run began. */
+  /** When the run began, on the clock of `performance.now`. */
   readonly started: number;
 }
 
@@ -105,7 +105,7 @@ export async function publishRun(
     ...(estimate === undefined ? {} : { estimatedPeakRssBytes: estimate.totalBytes }),
     split,
   };
-  return { result, measures: { seconds, memory: taken, speed: { tokensPerSecond: null, gflops: null } } };
+  return { result, measures: { seconds, memory: taken, speed: trained.speed } };
 }
 
 /** What the adapter's model card says of this run. */

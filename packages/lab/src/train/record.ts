@@ -1,7 +1,7 @@
 /** What a training has done so far: steps, tokens, losses, evaluations. Part of its state. */
 import type { Batch } from "../data/examples.ts";
 import type { Evaluation } from "../store/result.ts";
-import { valuesPart, type Json, type Saved, type Stateful } from "./state.ts";
+import { valuesPart, type Json, type Saved, type State, type Stateful } from "./state.ts";
 import type { StepResult } from "./step.ts";
 
 /** Weight of the past in the smoothed loss: an average over about the last fifty steps. */
@@ -56,7 +56,7 @@ export class TrainingRecord implements Stateful {
     return mean;
   }
 
-  state(): Promise<Saved> {
+  state(): State {
     return this.#part.state();
   }
 

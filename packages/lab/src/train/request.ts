@@ -5,6 +5,7 @@ import type { Sink } from "../records/sink.ts";
 import type { RunFolder } from "../store/run-store.ts";
 import type { ProcessMemory } from "../study/peak-rss.ts";
 import type { Progress } from "../text/progress.ts";
+import type { CheckpointPlace } from "./checkpointing.ts";
 
 export interface RunRequest {
   readonly id: string;
@@ -22,6 +23,8 @@ export interface RunSurroundings {
   readonly progress: Progress;
   readonly sinks: Sink;
   readonly memory: ProcessMemory;
+  /** Where it is saved on its way; absent: nowhere. */
+  readonly checkpoints?: CheckpointPlace;
   /** Receives lines about the base, the same for every run. */
   readonly once: (line: string) => void;
 }

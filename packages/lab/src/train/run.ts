@@ -18,12 +18,13 @@ export async function executeRun(
   workload: Workload,
   surroundings: RunSurroundings,
 ): Promise<PublishedRun> {
-  const started = performance.now();
+  // over all attempts
+  const started = performance.now() - 1000 * (surroundings.checkpoints?.from?.seconds.total ?? 0);
   const opened = await openBase(request, workload, surroundings);
   try {
     const { adapted, proofs: before } = await adaptAndProve(request, workload, opened, surroundings);
     const bytes = await bytesOf(adapted);
-    const trained = await train(request, workload, adapted, surroundings);
+    const trained = await train(request, workload, adapted, { ...surroundings, started });
     const after = await proveAfter(request, workload, adapted, trained, bytes);
     const { kept, proofs } = await keepWeights(trained);
     demand(proofs);

@@ -48,6 +48,7 @@ export function openSinks({ local, others }: SinkChoice, place: SinkPlace): Sink
     start: (run: RunFacts) => each((sink) => sink.start(run)),
     scalar: (step, values) => each((sink) => sink.scalar(step, values)),
     artifact: (name, content) => each((sink) => sink.artifact(name, content)),
+    flush: () => each((sink) => sink.flush?.()),
     async finish(outcome) {
       // the run's own files are closed at once, whoever waits for a server
       for (const sink of own) await sink.finish(outcome);

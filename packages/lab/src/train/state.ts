@@ -2,12 +2,25 @@
  * Everything that training changes, as one thing that is saved and one thing that resumes. Each part is `Stateful`; a trainer that was made
  * anew from the same configuration and given a state goes on to the same bits.
  */
-import { InvariantError, LowrankError, quote, type Parameter, type StoredTensor } from "@lowrank/tensor";
+import {
+  InvariantError,
+  LowrankError,
+  quote,
+  type FileEntry,
+  type Parameter,
+  type StoredTensor,
+} from "@lowrank/tensor";
 
 /** What JSON can say; NaN and infinities cannot be in it. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
-/** A state: small values, and tensors by name. */
+/** A state as it is given: tensors are read one at a time, all of them before the training goes on. */
+export interface State {
+  readonly values: Json;
+  readonly tensors: ReadonlyMap<string, FileEntry>;
+}
+
+/** A state as it is taken back: small values, and tensors by name. */
 export interface Saved {
   readonly values: Json;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
@@ -15,17 +28,17 @@ export interface Saved {
 
 export interface Stateful {
   /** Asked between two steps. */
-  state(): Promise<Saved>;
+  state(): State;
   /** @throws LowrankError naming what the state lacks */
   restore(saved: Saved): void | Promise<void>;
 }
 
-const NONE: ReadonlyMap<string, StoredTensor> = new Map();
+const NONE: ReadonlyMap<string, FileEntry> = new Map();
 
 /** A part without tensors. */
 export function valuesPart<T extends Json>(get: () => T, set: (values: T) => void): Stateful {
   return {
-    state: async () => ({ values: get(), tensors: NONE }),
+    state: () => ({ values: get(), tensors: NONE }),
     restore: ({ values }) => {
       set(values as T);
     },
@@ -39,11 +52,11 @@ export function parametersPart<T extends Json>(
   set: (values: T) => void,
 ): Stateful {
   return {
-    async state() {
-      const tensors = new Map<string, StoredTensor>();
+    state() {
+      const tensors = new Map<string, FileEntry>();
       for (const [name, parameter] of parameters()) {
         const { dtype, shape } = parameter;
-        tensors.set(name, { dtype, shape, data: await parameter.data() });
+        tensors.set(name, { dtype, shape, load: () => parameter.data() });
       }
       return { values: get(), tensors };
     },
@@ -72,11 +85,11 @@ export class TrainingState implements Stateful {
     this.parts = parts;
   }
 
-  async state(): Promise<Saved> {
+  state(): State {
     const values: Record<string, Json> = {};
-    const tensors = new Map<string, StoredTensor>();
+    const tensors = new Map<string, FileEntry>();
     for (const [part, stateful] of Object.entries(this.parts)) {
-      const saved = await stateful.state();
+      const saved = stateful.state();
       values[part] = saved.values;
       for (const [name, tensor] of saved.tensors) tensors.set(`${part}/${name}`, tensor);
     }

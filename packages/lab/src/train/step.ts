@@ -29,7 +29,8 @@ import type { AdaptedBase } from "./adapt.ts";
 import { BatchPlan } from "./batch-plan.ts";
 import { GroupNorms } from "./gradient-groups.ts";
 import { optimizerOf, type OptimizerWords } from "./optimizers.ts";
-import { parametersPart, valuesPart, type Stateful } from "./state.ts";
+import type { Stateful } from "./state.ts";
+import { stepParts } from "./step-parts.ts";
 
 export interface StepResult {
   /** Mean loss over what counts in the batch. */
@@ -87,6 +88,7 @@ export class TrainingStep {
   #sums: Parameter[] | undefined;
   /** 1 while every gradient of the batch is finite. */
   #sound: Parameter | undefined;
+  #dtypes: DTypeTrace | undefined;
 
   constructor(task: Pick<Task, "loss">, adapted: Trainable, options: StepOptions, device: Device) {
     this.#task = task;
@@ -110,6 +112,12 @@ export class TrainingStep {
 
   /** One optimizer step on a batch that is computed in these parts. */
   async run(parts: readonly Batch[]): Promise<StepResult> {
+    const result = await this.#train(parts);
+    this.#dtypes ??= (this.#whole.info()[0] ?? this.#accumulating.info()[0])?.dtypes;
+    return result;
+  }
+
+  async #train(parts: readonly Batch[]): Promise<StepResult> {
     if (parts.length === 1) return this.#finish(await this.#run(this.#whole, parts[0]!.inputs));
     const counted = parts.reduce((sum, part) => sum + part.counted, 0);
     const draws = this.#rngs.step;
@@ -261,9 +269,9 @@ export class TrainingStep {
     return [...this.#whole.info(), ...this.#accumulating.info(), ...this.#applying.info()];
   }
 
-  /** dtypes of the step that ran, read off its graph; undefined before the first. */
+  /** dtypes of the training's first step, read off its graph; undefined before. */
   dtypes(): DTypeTrace | undefined {
-    return (this.#whole.info()[0] ?? this.#accumulating.info()[0])?.dtypes;
+    return this.#dtypes;
   }
 
   /** What the optimizer multiplies the rate of each weight by. */
@@ -281,50 +289,17 @@ export class TrainingStep {
     );
   }
 
-  /** Parts of a training's state: weights, moments, random keys, loss scale, and what an allocator decided. */
+  /** Parts of a training's state. */
   parts(): Record<string, Stateful> {
-    const [rngs, optimizer, scaler] = [this.#rngs, this.#optimizer, this.scaler];
-    const { allocator, trainable } = this.#adapted;
-    const weights = new Map(trainable.map(({ name, weight }) => [name, weight]));
-    return {
-      weights: parametersPart(
-        () => new Map([...weights].map(([name, weight]) => [name, weight.parameter])),
-        () => null,
-        () => this.#forget(),
-      ),
-      optimizer: parametersPart(
-        () => optimizer.state(),
-        () => ({ steps: optimizer.steps }),
-        ({ steps }) => void (optimizer.steps = steps),
-      ),
-      random: valuesPart(
-        () => ({ step: rngs.step }),
-        ({ step }) => void (rngs.step = step),
-      ),
-      ...(scaler === undefined
-        ? {}
-        : {
-            scaler: valuesPart(
-              () => ({ ...scaler.state, skipped: scaler.skipped }),
-              ({ skipped, ...state }) => {
-                scaler.restore(state);
-                scaler.skipped = skipped;
-              },
-            ),
-          }),
-      ...(allocator === undefined
-        ? {}
-        : {
-            allocator: parametersPart(
-              () => allocator.state(),
-              () => ({ steps: allocator.steps, choices: allocator.choices }),
-              ({ steps, choices }) => {
-                allocator.steps = steps;
-                allocator.choices = choices;
-              },
-            ),
-          }),
-    };
+    return stepParts({
+      adapted: this.#adapted,
+      optimizer: this.#optimizer,
+      rngs: this.#rngs,
+      scaler: this.scaler,
+      dtypes: () => this.#dtypes,
+      setDTypes: (trace) => void (this.#dtypes = trace),
+      forget: () => this.#forget(),
+    });
   }
 
   /** A step that ended half-way has left gradients that belong to no state. */

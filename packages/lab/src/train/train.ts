@@ -10,19 +10,21 @@ import type { Method } from "../records/method.ts";
 import type { Metric } from "../records/metric.ts";
 import type { Task, TaskData } from "../records/task.ts";
 import type { Evaluation } from "../store/result.ts";
-import type { RunFolder } from "../store/run-store.ts";
+import { LAST_GOOD, type RunFolder } from "../store/run-store.ts";
 import { formatNumber } from "../text/format.ts";
 import type { AdaptedBase } from "./adapt.ts";
 import { cursorOptions, devBatches, stepsPerEpoch } from "./batches.ts";
 import { evaluator, type Scores } from "./evaluate.ts";
 import type { BestWeights } from "./best-weights.ts";
+import { Checkpointing } from "./checkpointing.ts";
 import { evaluationOf, Evaluations, type EvaluationReport } from "./evaluations.ts";
 import { Monitor, type Speed } from "./monitor.ts";
 import { paceBySteps } from "./pace.ts";
 import { rateOf, totalSteps } from "./rate.ts";
 import type { RunRequest, RunSurroundings } from "./request.ts";
 import { Selection } from "./selection.ts";
-import { Trainer } from "./trainer.ts";
+import { Stop } from "./stop.ts";
+import { Trainer, type Watcher } from "./trainer.ts";
 
 /** What of it a training knows. */
 export interface TrainWorkload extends Omit<Workload, "task"> {
@@ -30,8 +32,10 @@ export interface TrainWorkload extends Omit<Workload, "task"> {
 }
 
 /** Where a training writes, and who is told of it. */
-export interface TrainSurroundings extends Pick<RunSurroundings, "device" | "progress" | "sinks"> {
-  readonly folder: Pick<RunFolder, "append" | "event" | "has" | "write">;
+export interface TrainSurroundings extends Pick<RunSurroundings, "device" | "progress" | "sinks" | "checkpoints"> {
+  readonly folder: Pick<RunFolder, "append" | "event" | "has" | "replace">;
+  /** When the run began, on the clock of `performance.now`. */
+  readonly started: number;
 }
 
 /** The records that a run is made of, and its data. */
@@ -74,8 +78,6 @@ export interface Trained {
   readonly lossScale: number | undefined;
 }
 
-/** Trainable weights at the last evaluation; kept only when a run fails. */
-export const LAST_GOOD = "last-good.safetensors";
 const RANKS = "ranks.csv";
 
 /** A run's trainer before its first step. */
@@ -105,7 +107,7 @@ export async function train(
   run: RunRequest,
   workload: TrainWorkload,
   adapted: AdaptedBase,
-  { device, folder, progress, sinks }: TrainSurroundings,
+  { device, folder, progress, sinks, checkpoints, started: begun }: TrainSurroundings,
 ): Promise<Trained> {
   const { task, data, metrics } = workload;
   const { batchSize, microBatch, evalEvery } = run.config.train;
@@ -126,11 +128,14 @@ export async function train(
   const { judge } = selection;
   const evaluations = new Evaluations({ evaluator: evaluation, judge, record, every: evalEvery, perEpoch, total });
   const names = metrics.map(({ name }) => name);
+  const from = checkpoints?.from;
+  if (from !== undefined) await trainer.state.restore(from.saved);
   const { id, name, study, config, seed } = run;
   sinks.start({ id, name, study, config, seed, steps: total, resumed: record.step, metrics: names });
   if (record.step > 0) progress.from(record.step);
   const monitor = new Monitor(record, trainer.step, device);
-  const started = performance.now();
+  // over all attempts
+  const started = performance.now() - 1000 * (from?.seconds.training ?? 0);
   const elapsed = (): number => (performance.now() - started) / 1000;
   /** A value that is not finite ends the run: nothing that comes after it means anything. */
   const diverged = (what: string): RunError => {
@@ -149,14 +154,26 @@ export async function train(
       seconds: elapsed(),
     });
     folder.event("evaluated", { ...now, trainLoss });
-    folder.write(LAST_GOOD, await adapted.trainableBytes());
+    folder.replace(LAST_GOOD, await adapted.trainableBytes());
     progress.between();
     progress.line(
       `epoch ${now.epoch.toFixed(2)} · train loss ${formatNumber(trainLoss, 4)} · dev loss ${formatNumber(now.loss, 4)}${names.map((name) => ` · ${metricWords(now, name)}`).join("")}`,
     );
   };
-  await trainer.run({
+  const saving =
+    checkpoints &&
+    new Checkpointing(checkpoints, {
+      state: trainer.state,
+      record,
+      seconds() {
+        sinks.flush?.();
+        return { total: (performance.now() - begun) / 1000, training: elapsed() };
+      },
+      saved: (step, seconds) => folder.event("saved", { step, seconds }),
+    });
+  const watcher: Watcher = {
     diverged,
+    between: () => saving?.between(),
     skipped: () => folder.event("skipped", { afterStep: record.step, scale: trainer.step.scaler?.scale }),
     async stepped(result, lr) {
       const { loss, norm, allocation } = result;
@@ -169,7 +186,9 @@ export async function train(
       await evaluated(report);
       await selection.saw(report.now);
     },
-  });
+  };
+  const stop = checkpoints?.stop ?? new Stop();
+  await stop.heeding(() => trainer.run(watcher));
   const stopped = selection.stops && record.step < total;
   if (stopped) {
     folder.event("stopped early", { step: record.step, of: total, by: judge.name, best: evaluations.best });

@@ -12,6 +12,8 @@ import { TrainingStep, type StepOptions, type StepResult, type Trainable } from 
 
 /** Who is told of a training, and may look at it between two steps. */
 export interface Watcher {
+  /** Before each step, so between two of them. What it throws ends the training, and everything is as after the last step. */
+  between?(): void | Promise<void>;
   /** Loss scaling found gradients that are not finite: nothing changed, and the step does not count. */
   skipped?(): void;
   /** After a step that counts. @param lr that it was made with */
@@ -65,6 +67,7 @@ export class Trainer {
     const breathe = breather();
     while (!this.pace.done() && !this.#stops()) {
       await breathe();
+      await watcher.between?.();
       await this.#once(watcher);
     }
   }

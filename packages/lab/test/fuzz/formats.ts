@@ -7,7 +7,7 @@ import { ggufFile } from "./gguf.ts";
 import type { FuzzFormat } from "./judge.ts";
 import { safetensorsFile } from "./safetensors.ts";
 import { shardIndex } from "./shards.ts";
-import { counters, resultJson, tokenCache } from "./stores.ts";
+import { checkpoint, resultJson, tokenCache } from "./stores.ts";
 import { labelledTsv, overrides, pretrain, study } from "./studies.ts";
 import { tokenizerConfig, tokenizerJson } from "./tokenizers.ts";
 
@@ -27,7 +27,7 @@ export const FORMATS: readonly FuzzFormat[] = [
   overrides,
   pretrain,
   resultJson,
-  counters,
+  checkpoint,
   tokenCache,
   labelledTsv,
 ];

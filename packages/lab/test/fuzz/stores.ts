@@ -3,7 +3,8 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { TokenSetBuilder, type TokenSet } from "../../src/data/token-set.ts";
 import { cachedTokenSet } from "../../src/data/token-cache.ts";
-import { readCounters, type Counters } from "../../src/pretrain/state.ts";
+import { InputError } from "../../src/errors.ts";
+import { Checkpoints, type Checkpoint } from "../../src/store/checkpoints.ts";
 import { writeDigests } from "../../src/store/digests.ts";
 import type { RunResult } from "../../src/store/result.ts";
 import { RunStore } from "../../src/store/run-store.ts";
@@ -79,22 +80,27 @@ export const resultJson: FuzzFormat = {
     textOf(bytes) === JSON.stringify(RESULT) ? undefined : "it is not what was written",
 };
 
-const COUNTERS: Counters = { identity: "same", step: 12, seconds: 3.5, tokens: 4096, finished: false, values: {} };
-mkdirSync(join(folder, "pretrained", "state"), { recursive: true });
-writeFileSync(join(folder, "pretrained", "state", "counters.json"), JSON.stringify(COUNTERS));
-writeFileSync(join(folder, "pretrained", "state", "tensors.safetensors"), SOUND);
-writeDigests(join(folder, "pretrained", "state"));
+const STATE = { format: 1, identity: "same", step: 12, lengths: {}, seconds: { total: 4, training: 3 }, values: {} };
+const trained = join(folder, "trained");
+const step = join(trained, "checkpoints", "step-000012");
 
-export const counters: FuzzFormat = {
-  name: "pretrain state",
-  draw: (random) =>
-    random.integer(8) === 0 ? encoder.encode(JSON.stringify(COUNTERS)) : damaged({ ...COUNTERS, values: {} }, random),
-  read(bytes) {
-    tampered(join("pretrained", "state"), "counters.json", bytes);
-    return readCounters(join(folder, "pretrained"), "same");
+export const checkpoint: FuzzFormat = {
+  name: "checkpoint",
+  draw: (random) => (random.integer(8) === 0 ? encoder.encode(JSON.stringify(STATE)) : damaged(STATE as Json, random)),
+  async read(bytes) {
+    // one that is damaged has gone since
+    mkdirSync(step, { recursive: true });
+    writeFileSync(join(step, "state.json"), JSON.stringify(STATE));
+    writeFileSync(join(step, "state.safetensors"), SOUND);
+    writeDigests(step);
+    tampered(join("trained", "checkpoints", "step-000012"), "state.json", bytes);
+    const said: string[] = [];
+    const read = await new Checkpoints(trained, { identity: "same", keep: 2 }).newest((line) => said.push(line));
+    if (read === undefined) throw new InputError(said.join("; "));
+    return read;
   },
-  senseless: (bytes, _: Counters) =>
-    textOf(bytes) === JSON.stringify(COUNTERS) ? undefined : "it is not what was written",
+  senseless: (bytes, _: Checkpoint) =>
+    textOf(bytes) === JSON.stringify(STATE) ? undefined : "it is not what was written",
 };
 
 const builder = new TokenSetBuilder();
