@@ -23,7 +23,7 @@ describe("starts and rates of LoRA", () => {
     const device = await init({ device: "wasm", threads: 1 });
     const out = mkdtempSync(join(tmpdir(), "lowrank-starts-"));
     const environment = { dataFolder: "none", cacheFolder: join(out, ".cache") };
-    const configs = `{eva: {${LORA}, init: eva}, plus: {${LORA}, loraPlus: 16, baseDropout: 0}, olora: {${LORA}, init: olora}, loftq: {method: lora, r: 3, alpha: 3, target: [query, value, intermediate.dense], init: loftq, loftqIterations: 2, storage: nf4}}`;
+    const configs = `{eva: {${LORA}, init: eva}, plus: {${LORA}, loraPlus: 16, baseDropout: 0}, olora: {${LORA}, init: olora}, loftq: {method: lora, r: 3, alpha: 3, target: [query, value, intermediate.dense], init: loftq, loftqIterations: 2, storage: nf4}, rows: {${LORA}, trainableTokenIndices: [1, 3]}}`;
     const study = await loadStudy("planted", { set: [...SMALL, `configs=${configs}`], seeds: [1] });
     const store = new RunStore(out);
     const runs = await planStudy(study, store, { environment, code: "test", device: device.name, reuse: false });
@@ -57,6 +57,8 @@ describe("starts and rates of LoRA", () => {
     expect(start["modules"]).toBe(6);
     expect(start["after"]).toBeLessThanOrEqual(1.000001 * start["before"]! * start["worst"]!);
     expect(start["worst"]).toBeLessThan(1);
+    expect(proof("rows", "trains-rows-of-tables")).toEqual({ "bert.embeddings.word_embeddings": 2 });
+    expect(proof("eva", "trains-rows-of-tables")).toBeUndefined();
     expect(proof("eva", "starts-with-what-quantization-lost")).toBeUndefined();
   }, 120_000);
 
@@ -75,6 +77,7 @@ describe("starts and rates of LoRA", () => {
       "init: loftq",
       `"configs.x.init" is loftq, which makes up for what four bits lose, and "storage" is f32; it needs nf4`,
     ],
+    ["trainableTokenIndices: []", `"configs.x.trainableTokenIndices"`],
     [
       "init: loftq, storage: nf4",
       `"configs.x.init" is loftq, whose product allows for no scale (PEFT's neither), and that of alpha 6 and r 3 is 2; set alpha to r`,

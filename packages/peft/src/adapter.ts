@@ -11,6 +11,7 @@ import { MEMORY, type Memory } from "./memory.ts";
 import { parameterReport, type ParameterReport } from "./report.ts";
 import type { SavedCopy } from "./saved-copy.ts";
 import { Starts } from "./starting.ts";
+import { releaseFollowers, type TokenPlace } from "./tokens.ts";
 
 export interface AdapterParts {
   readonly model: Module;
@@ -19,6 +20,7 @@ export interface AdapterParts {
   readonly table: readonly TargetRow[];
   readonly sites: ReadonlyMap<string, Layer>;
   readonly updates: ReadonlyMap<string, Update>;
+  readonly tokens: ReadonlyMap<string, TokenPlace>;
   readonly saved: ReadonlyMap<string, SavedCopy>;
   readonly copies: ReadonlyMap<string, Module>;
   readonly warnings: readonly string[];
@@ -44,6 +46,8 @@ export class Adapter {
   /** What was resolved: module, size, rank, alpha, scale, parameters. */
   table: readonly TargetRow[];
   readonly sites: ReadonlyMap<string, Layer>;
+  /** Tables of which some rows are trained, by path. */
+  readonly tokens: ReadonlyMap<string, TokenPlace>;
   /** Modules that are trained whole, by path. */
   readonly saved: ReadonlyMap<string, SavedCopy>;
   /** This adapter's copies of them. */
@@ -63,12 +67,13 @@ export class Adapter {
   /** Tensors that the adapter's file had in half precision, by their names there. */
   narrowInFile: ReadonlyMap<string, "f16" | "bf16"> = new Map();
 
-  constructor({ model, name, config, table, sites, updates, saved, copies, warnings }: AdapterParts) {
+  constructor({ model, name, config, table, sites, updates, tokens, saved, copies, warnings }: AdapterParts) {
     this.model = model;
     this.name = name;
     this.config = config;
     this.table = table;
     this.sites = sites;
+    this.tokens = tokens;
     this.saved = saved;
     this.copies = copies;
     this.#updates = new Map(updates);
@@ -91,7 +96,13 @@ export class Adapter {
     );
   }
 
-  /** This adapter's update on each module. */
+  /** Every layer with what this adapter does to it: target modules, and tables of which rows are trained. */
+  *everywhere(): Generator<readonly [string, Layer, Update]> {
+    for (const [path, layer] of this.sites) yield [path, layer, this.updates.get(path)!];
+    for (const [path, { layer, update }] of this.tokens) yield [path, layer, update];
+  }
+
+  /** This adapter's update on each target module. */
   get updates(): ReadonlyMap<string, Update> {
     return this.#updates;
   }
@@ -146,6 +157,7 @@ export class Adapter {
       return { model, config, path, layer, update: this.#updates.get(path)!, seed, device, dtype, original };
     });
     await this.#starts.begin(this.method, contexts);
+    for (const { update } of this.tokens.values()) await update.initialize();
   }
 
   /**
@@ -163,14 +175,15 @@ export class Adapter {
    */
   async merge(options: MergeOptions = {}): Promise<MergeReport[]> {
     const checked = checkOptions("merge", MERGE_RULES, options);
-    for (const [path, { weight, adapters: here }] of this.sites) {
+    for (const [path, { weight, adapters: here }] of this.everywhere()) {
       if (!here.taking.includes(this.name))
         throw new LowrankError(
           "MergeError",
           `merge: adapter ${this.name} takes no part on ${path}; activate or enable it first`,
         );
       const sharer = sharerOf(this.model, path, weight);
-      if (sharer !== undefined)
+      // rows of a table mean the same to what is tied to it
+      if (sharer !== undefined && !(this.tokens.get(path)?.followers.has(sharer) ?? false))
         throw new LowrankError(
           "MergeError",
           `merge: ${path} shares its weight with ${sharer}, which the update must not reach; keep the adapter apart, or untie the two`,
@@ -180,7 +193,7 @@ export class Adapter {
     const reports: MergeReport[] = [];
     const done: Layer[] = [];
     try {
-      for (const layer of this.sites.values()) {
+      for (const [, layer] of this.everywhere()) {
         const report = await layer.adapters.merge({ ...checked, safe: false });
         if (report === undefined) continue;
         reports.push(report);
@@ -194,7 +207,7 @@ export class Adapter {
   }
 
   unmerge(): void {
-    for (const { adapters: here } of this.sites.values()) here.unmerge();
+    for (const [, { adapters: here }] of this.everywhere()) here.unmerge();
   }
 
   /** Merges and puts plain layers back, saved copies in the place of their originals; all adapters of the model are gone. The model can then be saved as a checkpoint. */
@@ -215,6 +228,7 @@ export class Adapter {
         for (const { weight } of [...weights, ...shared]) weight.dispose();
       this.model.setModule(path, layer.base);
     }
+    releaseFollowers(this.model, true);
     for (const [path, saved] of copiesOf(this.model)) {
       const { copy } = saved;
       for (const other of saved.copies.values()) if (other !== copy) other.dispose();
@@ -257,7 +271,7 @@ export class Adapter {
 
   #switch(): void {
     const on = this.#on && this.#resting === 0;
-    for (const { adapters: here } of this.sites.values()) here.switch(this.name, on);
+    for (const [, { adapters: here }] of this.everywhere()) here.switch(this.name, on);
     for (const saved of this.saved.values()) saved.switch(this.name, on);
   }
 
@@ -284,10 +298,11 @@ export class Adapter {
    * what a start like PiSSA took from it (to rounding). No other adapter becomes active by itself.
    */
   async delete(): Promise<void> {
-    for (const layer of this.sites.values()) layer.adapters.remove(this.name);
+    for (const [, layer] of this.everywhere()) layer.adapters.remove(this.name);
     await this.#starts.undo();
     for (const weight of this.#weights()) weight.dispose();
-    for (const [path, layer] of this.sites) if (layer.updates.size === 0) this.model.setModule(path, layer.base);
+    for (const [path, layer] of this.everywhere()) if (layer.updates.size === 0) this.model.setModule(path, layer.base);
+    releaseFollowers(this.model);
     for (const [path, saved] of this.saved) {
       saved.copies.get(this.name)?.dispose();
       saved.remove(this.name);
@@ -299,7 +314,9 @@ export class Adapter {
   /** All weights of the updates, each once. */
   #weights(): Set<Weight> {
     return new Set(
-      [...this.#updates.values()].flatMap(({ weights, shared }) => [...weights, ...shared].map(({ weight }) => weight)),
+      [...this.everywhere()].flatMap(([, , { weights, shared }]) =>
+        [...weights, ...shared].map(({ weight }) => weight),
+      ),
     );
   }
 
@@ -307,8 +324,7 @@ export class Adapter {
   fileWeights(): Map<string, Weight> {
     const out = new Map<string, Weight>();
     const set = (name: string, weight: Weight): unknown => out.set(`base_model.model.${name}`, weight);
-    for (const [path, layer] of this.sites) {
-      const { weights, shared } = this.updates.get(path)!;
+    for (const [path, layer, { weights, shared }] of this.everywhere()) {
       for (const { file, weight } of weights.map((w) => layer.rename(w)))
         if (file !== "") set(`${path}.${file}`, weight);
       for (const { file, weight } of shared) if (file !== "") out.set(file, weight);

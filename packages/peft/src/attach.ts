@@ -5,6 +5,7 @@ import { checkOptions, fields, optional, text } from "@lowrank/tensor/check";
 import { Adapter, register } from "./adapter.ts";
 import { AdaptedEmbedding } from "./layers/adapted-embedding.ts";
 import { AdaptedProjection } from "./layers/adapted-projection.ts";
+import { TokenRows } from "./layers/token-rows.ts";
 import type { Update } from "./layers/update.ts";
 import { copiesOf, isLayer, layersOf, sharerOf, type Layer } from "./layers/walk.ts";
 import type { AdapterConfig, Method, OptionsOf } from "./methods/method.ts";
@@ -13,6 +14,7 @@ import { MEMORY, type Memory } from "./memory.ts";
 import { emptyCopy, leavesOf, SavedCopy } from "./saved-copy.ts";
 import { select } from "./select.ts";
 import { snapshot } from "./snapshot.ts";
+import { followersOf, type TokenPlace } from "./tokens.ts";
 
 /** Where and how an adapter gets its memory. */
 export interface AdaptOptions extends Memory {
@@ -69,7 +71,7 @@ export function plan(model: Module, options: AdapterOptions, name: string): Adap
       "AdapterError",
       `${quote(name)} is no name for an adapter; letters, digits, "_" and "-" are`,
     );
-  const { rows, config, saved, warnings } = select(model, adapterConfig(options));
+  const { rows, config, saved, tokens, warnings } = select(model, adapterConfig(options));
   const make = config.method.make(config, rows);
   const sites = new Map<string, Layer>();
   const updates = new Map<string, Update>();
@@ -80,20 +82,25 @@ export function plan(model: Module, options: AdapterOptions, name: string): Adap
         "AdapterError",
         `${row.module} is trained whole by adapter ${[...before.copies.keys()].join(", ")} (modules_to_save); leave it out of the target modules, or delete that adapter`,
       );
-    const layer = isLayer(before)
-      ? before
-      : before instanceof Embedding
-        ? new AdaptedEmbedding(before)
-        : new AdaptedProjection(before as Projection);
-    if (layer.updates.has(name))
-      throw new LowrankError(
-        "AdapterError",
-        `there is an adapter "${name}" on ${row.module} already; give this one another name`,
-      );
+    const layer = layerFor(row.module, before, name);
     sites.set(row.module, layer);
     const update = make(row, layer);
     requireSameKind(row.module, layer, update);
     updates.set(row.module, update);
+  }
+  const rowsOf = new Map<string, TokenPlace>();
+  for (const { path, indices } of tokens) {
+    const before = model.getModule(path);
+    if (before instanceof SavedCopy)
+      throw new LowrankError(
+        "AdapterError",
+        `trainable_token_indices: ${path} is trained whole by adapter ${[...before.copies.keys()].join(", ")} (modules_to_save); delete that adapter`,
+      );
+    const layer = layerFor(path, before, name);
+    const table = layer instanceof AdaptedEmbedding;
+    const update = new TokenRows(layer.site, indices, table);
+    requireSameKind(path, layer, update);
+    rowsOf.set(path, { layer, update, followers: table ? followersOf(model, path, layer) : new Map() });
   }
   requireOneWithBiases(model, config);
   if (register(model).has(name))
@@ -125,10 +132,26 @@ export function plan(model: Module, options: AdapterOptions, name: string): Adap
     table: rows,
     sites,
     updates,
+    tokens: rowsOf,
     saved: copies,
     copies: own,
     warnings: [...warnings, ...biasesOfOthers(model)],
   });
+}
+
+/** The layer that stands, or is to stand, in the place of a module. */
+function layerFor(path: string, before: Module, name: string): Layer {
+  const layer = isLayer(before)
+    ? before
+    : before instanceof Embedding
+      ? new AdaptedEmbedding(before)
+      : new AdaptedProjection(before as Projection);
+  if (layer.updates.has(name))
+    throw new LowrankError(
+      "AdapterError",
+      `there is an adapter "${name}" on ${path} already; give this one another name`,
+    );
+  return layer;
 }
 
 /** What scales and what adds would depend on their order on a layer; PEFT has one method a model. */
@@ -178,16 +201,18 @@ function biasesOfOthers(model: Module): string[] {
 
 /** Puts a planned adapter into its model. */
 function install(adapter: Adapter): Adapter {
-  const { model, name, sites, saved } = adapter;
+  const { model, name, saved } = adapter;
   model.freeze();
   // the others rest everywhere, also where this one has no layer
   for (const [, { adapters }] of layersOf(model)) if (!adapters.final) adapters.activate([]);
   for (const [, copy] of copiesOf(model)) copy.active = [];
-  for (const [path, layer] of sites) {
-    layer.adapters.add(name, adapter.updates.get(path)!);
+  for (const [path, layer, update] of adapter.everywhere()) {
+    layer.adapters.add(name, update);
     layer.adapters.activate([name]);
     if (model.getModule(path) !== layer) model.setModule(path, layer);
   }
+  for (const { followers } of adapter.tokens.values())
+    for (const [path, follower] of followers) if (model.getModule(path) !== follower) model.setModule(path, follower);
   for (const [path, copy] of saved) {
     copy.copies.set(name, adapter.copies.get(path)! as never);
     copy.active = [name];

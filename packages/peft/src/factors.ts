@@ -45,7 +45,7 @@ async function besideBase(update: LowRank, taken: Product | undefined): Promise<
   return { rank: wide, a: stacked, b: beside, scale: 1 };
 }
 
-function requireProducts({ method, config, copies, sites, updates }: Adapter, what: string): void {
+function requireProducts({ method, config, copies, sites, updates, tokens }: Adapter, what: string): void {
   const refuse = (part: string): never => {
     throw new LowrankError(
       "NotBuiltError",
@@ -55,6 +55,8 @@ function requireProducts({ method, config, copies, sites, updates }: Adapter, wh
   const [copy] = copies.keys();
   if (copy !== undefined) refuse(`${copy}, which was trained whole (modules_to_save)`);
   if (config.bias !== "none") refuse(`biases of the base, which were trained along (bias "${config.bias}")`);
+  const [table] = tokens.keys();
+  if (table !== undefined) refuse(`rows of ${table}, which were trained by themselves (trainable_token_indices)`);
   for (const [path, layer] of sites) {
     const { lowRank } = updates.get(path)!;
     if (layer instanceof AdaptedEmbedding) refuse(`an update of the table ${path}`);

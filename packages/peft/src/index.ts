@@ -24,6 +24,7 @@ export { DoraUpdate } from "./layers/dora.ts";
 export { Ia3Update, type Ia3UpdateOptions } from "./layers/ia3.ts";
 export { LoraUpdate, type LoraOptions } from "./layers/lora.ts";
 export { LowRankUpdate, type LowRankOptions } from "./layers/low-rank.ts";
+export { TokenRows } from "./layers/token-rows.ts";
 export { SvdUpdate, type SvdOptions } from "./layers/svd.ts";
 export {
   Update,
@@ -57,6 +58,7 @@ export type {
   StartError,
   TargetRow,
   TaskType,
+  TokenIndices,
 } from "./methods/method.ts";
 export { adapterConfig, adapterMethods, registerMethod, type AdapterOptions } from "./methods/registry.ts";
 export { vera, type VeraConfig } from "./methods/vera.ts";

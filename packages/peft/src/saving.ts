@@ -58,8 +58,9 @@ export function requireTaken({ config, taken }: Adapter, source: string): void {
 }
 
 /** Paths of the model's modules without what adapters put under them. */
-function plainPaths({ model, sites, saved }: Adapter): string[] {
-  const added = [...sites.keys(), ...saved.keys()].map((path) => `${path}.`);
+function plainPaths({ model, sites, tokens, saved }: Adapter): string[] {
+  const followers = [...tokens.values()].flatMap(({ followers: own }) => [...own.keys()]);
+  const added = [...sites.keys(), ...tokens.keys(), ...followers, ...saved.keys()].map((path) => `${path}.`);
   return [...model.namedModules()]
     .map(([path]) => path)
     .filter((path) => path !== "" && !added.some((prefix) => path.startsWith(prefix)));
@@ -71,7 +72,7 @@ export async function unmergedWhile(adapter: Adapter, body: () => Promise<void>)
     adapter.config.bias !== "none" ||
     [...adapter.updates.values()].some(({ readsBase }) => readsBase) ||
     writtenAlong(adapter).size > 0;
-  const merged = depends ? [...adapter.sites.values()].filter((layer) => layer.merged) : [];
+  const merged = depends ? [...adapter.everywhere()].map(([, layer]) => layer).filter((layer) => layer.merged) : [];
   if (merged.some(({ adapters }) => adapters.final))
     throw new LowrankError(
       "MergeError",

@@ -7,6 +7,7 @@ import { placesOf, targetsOf, type Target } from "./layers/walk.ts";
 import { isAllLinear } from "./methods/common.ts";
 import type { AdapterConfig, TargetRow } from "./methods/method.ts";
 import { layerNumbers, matcherOf, patternKeys, savedMatcher, Unmatched } from "./names.ts";
+import { tokenTargets, type TokenTarget } from "./tokens.ts";
 
 /** What a configuration comes to on a model. */
 export interface Selection {
@@ -15,6 +16,8 @@ export interface Selection {
   readonly config: AdapterConfig;
   /** Paths of the modules that are trained whole. */
   readonly saved: readonly string[];
+  /** Tables of which some rows are trained. */
+  readonly tokens: readonly TokenTarget[];
   /** Names of the configuration that match nothing, where that is no error. */
   readonly warnings: readonly string[];
 }
@@ -64,6 +67,13 @@ export function select(model: Module, given: AdapterConfig): Selection {
       "AdapterError",
       `modules_to_save takes ${both[0]} whole (names match the end of a path, at a dot or not, as in PEFT), and it is a target module too; exclude it from the targets`,
     );
+  const tokens = tokenTargets(model, config, all, unmatched);
+  const whole = tokens.find(({ path }) => saved.includes(path) || chosen.some(([other]) => other === path));
+  if (whole !== undefined)
+    throw new LowrankError(
+      "AdapterError",
+      `trainable_token_indices names rows of ${whole.path}, which ${saved.includes(whole.path) ? "modules_to_save takes whole" : "is a target module too"}; leave it out of one of the two`,
+    );
   const { method } = config;
   const named: AdapterConfig = { ...config, targetModules: rule };
   const targets = chosen.map(([path, target]) => ({ path, target, ...sizeOfTarget(target) }));
@@ -71,7 +81,7 @@ export function select(model: Module, given: AdapterConfig): Selection {
   const rows = method.resolve(targets, resolved, unmatched);
   const idle = (method.idle?.(config) ?? []).map((what) => `${what}; it is ignored, as in PEFT`);
   const strange = Object.keys(config.source).length === 0 ? [] : strangeKeys(method, config.source);
-  return { rows, saved, config: resolved, warnings: [...strange, ...idle, ...unmatched.warnings] };
+  return { rows, saved, tokens, config: resolved, warnings: [...strange, ...idle, ...unmatched.warnings] };
 }
 
 /** Targets that are wanted, not excluded, not trained whole and in a wanted layer. */

@@ -22,6 +22,7 @@ import type { ModuleRow, Proof } from "../store/result.ts";
 import { keepsBase, quantizationStartProof } from "./loftq.ts";
 import { rankProofs } from "./rank-proofs.ts";
 import { predictAdapter, type Targets } from "./rules.ts";
+import { tokenRowsProof } from "./token-rows.ts";
 
 export type AdapterMethodConfig = MethodConfig & Targets;
 
@@ -83,7 +84,11 @@ export function adapterMethod<O extends AdapterMethodConfig>(parts: AdapterMetho
       } finally {
         original?.dispose();
       }
-      const proofs = [...((await settled?.begin(adapter)) ?? []), ...quantizationStartProof(adapter)];
+      const proofs = [
+        ...((await settled?.begin(adapter)) ?? []),
+        ...quantizationStartProof(adapter),
+        ...tokenRowsProof(adapter),
+      ];
       const lrScales = parts.lrScales?.(adapter, options);
       const allocator = await parts.allocator?.(adapter, options, base, context);
       return {

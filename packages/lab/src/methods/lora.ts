@@ -33,6 +33,8 @@ export interface LoraMethod extends AdapterMethodConfig {
   readonly loraPlus?: number | undefined;
 }
 
+const tokens = z.array(z.int().min(0)).min(1);
+
 const STARTS = ["gaussian", "orthogonal", "pissa", "olora", "eva", "loftq"] as const;
 
 export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
@@ -53,6 +55,7 @@ export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
       init: z.enum(STARTS).optional(),
       rho: z.number().min(1).optional(),
       loftqIterations: count.optional(),
+      trainableTokenIndices: z.union([tokens, z.record(z.string(), tokens)]).optional(),
       loraPlus: z.number().min(1, { error: "expected at least 1: B learns faster than A" }).optional(),
       train,
     }),
@@ -76,7 +79,22 @@ export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
       return `"${at}.init" is eva, and "dora" is on: magnitudes belong to ranks that are not known yet; leave one of them out`;
     return undefined;
   },
-  words({ r, alpha, dropout, exclude, rankPattern, alphaPattern, rsLora, dora, init, loftqIterations }, common) {
+  words(
+    {
+      r,
+      alpha,
+      dropout,
+      exclude,
+      rankPattern,
+      alphaPattern,
+      rsLora,
+      dora,
+      init,
+      loftqIterations,
+      trainableTokenIndices,
+    },
+    common,
+  ) {
     return {
       ...common,
       r,
@@ -89,6 +107,7 @@ export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
       dora,
       // directions are written over what was drawn
       ...(init === undefined || init === "eva" ? {} : { initLora: init }),
+      ...(trainableTokenIndices === undefined ? {} : { trainableTokenIndices }),
       ...(loftqIterations === undefined ? {} : { loftq: { bits: 4, iterations: loftqIterations } }),
     };
   },

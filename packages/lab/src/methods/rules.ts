@@ -6,7 +6,7 @@
 import { endsIn } from "@lowrank/nn";
 import { quote } from "@lowrank/tensor";
 import { pattern, suggestion } from "@lowrank/tensor/check";
-import type { BaseShape, LinearShape } from "../bases/shape.ts";
+import type { BaseShape, LinearShape, TableShape } from "../bases/shape.ts";
 import type { TargetOptions } from "../config/study.ts";
 import { InputError } from "../errors.ts";
 import type { Prediction } from "../records/method.ts";
@@ -28,9 +28,13 @@ export function wholeModules(
   return { modules, values: modules.reduce((sum, { values }) => sum + values, 0) };
 }
 
+export type TokenChoice = readonly number[] | Readonly<Record<string, readonly number[]>>;
+
 /** Where an adapter sits, beside what may be left out. */
 export interface Targets extends TargetOptions {
   readonly exclude?: string | readonly string[] | undefined;
+  /** Tokens whose rows train while the rest of their table stays: of the input embedding, or by module. */
+  readonly trainableTokenIndices?: TokenChoice | undefined;
 }
 
 /**
@@ -47,8 +51,44 @@ export function predictAdapter(
   // PEFT copies a linear module that is to be saved, and keeps the frozen original beside its trained copy
   const saved = wholeModules(shape, options.modulesToSave, (linear, name) => matches(linear.path, [name], shape));
   const modules = rows(targeted(shape, options, saved.modules));
-  const trained = modules.reduce((sum, row) => sum + row.parameters, 0) + saved.values;
+  const trained =
+    modules.reduce((sum, row) => sum + row.parameters, 0) +
+    saved.values +
+    trainedRows(shape, options.trainableTokenIndices);
   return { trainable: trained, total: shape.total + trained + frozen(modules), modules };
+}
+
+/** Values of the rows that train by themselves. @throws InputError for a table or a token that is not there */
+function trainedRows({ tables, linears, inputs, architecture }: BaseShape, tokens: TokenChoice | undefined): number {
+  if (tokens === undefined) return 0;
+  const all: readonly (TableShape & Pick<LinearShape, "table">)[] = [
+    ...tables,
+    ...linears.map(({ path, in: width, out, table }) => ({
+      path,
+      words: out,
+      width,
+      ...(table === undefined ? {} : { table }),
+    })),
+  ];
+  const input = tables.find(({ path }) => endsIn(path, inputs))?.path ?? inputs.join(" or ");
+  const named = Object.entries(Array.isArray(tokens) ? { [input]: tokens as readonly number[] } : tokens);
+  let values = 0;
+  for (const [name, ids] of named as [string, readonly number[]][]) {
+    const found = all.filter(({ path }) => path.endsWith(name));
+    if (found.length === 0)
+      throw new InputError(
+        `"trainableTokenIndices": there is no ${quote(name)} in ${architecture}; known: ${tables.map(({ path }) => suffix(path)).join(", ")}`,
+      );
+    for (const { path, words, width, table } of found) {
+      // rows that both name are one
+      if (table !== undefined && named.some(([other]) => table.endsWith(other))) continue;
+      const beyond = ids.find((id) => id >= words);
+      if (beyond !== undefined)
+        throw new InputError(`"trainableTokenIndices": there is no token ${beyond}; ${path} has ${words} rows`);
+      values += ids.length * width;
+    }
+  }
+  return values;
 }
 
 function targeted(

@@ -3,6 +3,7 @@ import { Embedding, Projection, type Module, type Weight } from "@lowrank/nn";
 import { SavedCopy } from "../saved-copy.ts";
 import { AdaptedEmbedding } from "./adapted-embedding.ts";
 import { AdaptedProjection } from "./adapted-projection.ts";
+import { TiedWords } from "./tied-words.ts";
 
 /** What adapters can sit on: projections, and embedding tables where they are named. */
 export type Target = Projection | Embedding;
@@ -22,7 +23,7 @@ export function placesOf(module: Module, wanted: (module: Module) => boolean, pr
   for (const [name, child] of module.children()) {
     const path = prefix === "" ? name : `${prefix}.${name}`;
     if (wanted(child)) out.push([path, child]);
-    if (!isLayer(child) && !(child instanceof SavedCopy))
+    if (!isLayer(child) && !(child instanceof SavedCopy) && !(child instanceof TiedWords))
       out.push(...(placesOf as (m: Module, w: typeof wanted, p: string) => [string, Module][])(child, wanted, path));
   }
   return out;
@@ -41,7 +42,8 @@ export function targetsOf(model: Module): [string, Target][] {
     model,
     (m) => m instanceof Projection || m instanceof Embedding || isLayer(m) || m instanceof SavedCopy,
   ).flatMap(([path, place]): [string, Target][] => {
-    const base = isLayer(place) ? place.base : place instanceof SavedCopy ? place.original : place;
+    const base =
+      isLayer(place) || place instanceof TiedWords ? place.base : place instanceof SavedCopy ? place.original : place;
     return base instanceof Projection || base instanceof Embedding ? [[path, base]] : [];
   });
 }

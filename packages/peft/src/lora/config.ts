@@ -12,8 +12,16 @@ import {
   size,
   type Rule,
 } from "@lowrank/tensor/check";
-import { COMMON_RULES, COMMON_SPELT, commonConfig, LAYER_RULES, layersProblem } from "../methods/common.ts";
+import {
+  COMMON_RULES,
+  COMMON_SPELT,
+  commonConfig,
+  LAYER_RULES,
+  layersProblem,
+  TOKEN_INDICES,
+} from "../methods/common.ts";
 import type { AdapterConfig, Method, OptionsOf } from "../methods/method.ts";
+import { tokensProblem } from "../tokens.ts";
 import { ADALORA_RULES, completeAdaLora, type AdaLoraConfig } from "./adalora-config.ts";
 
 const STARTS = [true, false, "gaussian", "orthogonal", "pissa", "olora", "loftq"] as const;
@@ -67,6 +75,7 @@ const LORA_RULES: Rule<OptionsOf<LoraConfig>> = fields<OptionsOf<LoraConfig>>(
   {
     ...COMMON_RULES,
     ...LAYER_RULES,
+    trainableTokenIndices: optional(TOKEN_INDICES),
     r: optional(size),
     alpha: optional(real()),
     dropout: optional(probability),
@@ -132,7 +141,7 @@ export function loraConfig(method: Method, options: OptionsOf<LoraConfig>): Lora
     fail("lora_bias goes with neither DoRA nor a start other than true or false");
   if (given.loftq !== undefined && given.initLora !== "loftq")
     fail(`"loftq" is for init_lora_weights "loftq", and that is ${quote(config.initLora)}; leave it out`);
-  const problem = layersProblem(config);
+  const problem = layersProblem(config) ?? tokensProblem(config.trainableTokenIndices);
   if (problem !== undefined) fail(problem);
   return config;
 }

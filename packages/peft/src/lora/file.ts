@@ -26,6 +26,7 @@ import {
   writeLayers,
   type LayerKeys,
 } from "../methods/file-parts.ts";
+import { TOKEN_INDICES } from "../methods/common.ts";
 import type { FileCommon, FileKeys, OptionsOf } from "../methods/method.ts";
 import { evenAlpha, type InitLora, type LoftqConfig, type LoraConfig } from "./config.ts";
 
@@ -50,6 +51,7 @@ export interface LoraFile extends LayerKeys {
   readonly bias?: LoraConfig["bias"];
   readonly init_lora_weights?: boolean | string;
   readonly loftq_config?: LoftqFile;
+  readonly trainable_token_indices?: number[] | Record<string, number[]>;
   readonly use_rslora?: boolean;
   readonly use_dora?: boolean;
   readonly lora_bias?: boolean;
@@ -69,6 +71,7 @@ export const LORA_FILE: FileKeys<LoraFile> = {
     bias: absent(oneOf<LoraConfig["bias"]>("none", "all", "lora_only")),
     init_lora_weights: absent(anyOf(flag, name)),
     loftq_config: absent(LOFTQ),
+    trainable_token_indices: absent(TOKEN_INDICES),
     use_rslora: absent(flag),
     use_dora: absent(flag),
     lora_bias: absent(flag),
@@ -79,7 +82,6 @@ export const LORA_FILE: FileKeys<LoraFile> = {
     ["use_bdlora", isOn],
     ["layer_replication", isOn],
     ["target_parameters", notEmpty],
-    ["trainable_token_indices", isOn],
     ["alora_invocation_tokens", isOn],
     ["arrow_config", isOn],
     ["kasa_config", isOn],
@@ -146,6 +148,7 @@ export function parseLora(file: LoraFile, common: FileCommon): OptionsOf<LoraCon
     alpha: file.lora_alpha ?? 8,
     dropout: file.lora_dropout ?? 0,
     excludeModules: said(file.exclude_modules),
+    trainableTokenIndices: file.trainable_token_indices,
     rankPattern: file.rank_pattern ?? {},
     alphaPattern: file.alpha_pattern ?? {},
     rsLora: file.use_rslora ?? false,
@@ -183,6 +186,8 @@ export function writeLora(config: LoraConfig): Record<string, unknown> {
     use_dora: config.dora,
     lora_bias: config.loraBias,
     bias: config.bias,
+    // a field of later versions of PEFT
+    ...(config.trainableTokenIndices === undefined ? {} : { trainable_token_indices: config.trainableTokenIndices }),
     ...(config.loftq === undefined
       ? {}
       : { loftq_config: { loftq_bits: config.loftq.bits, loftq_iter: config.loftq.iterations } }),

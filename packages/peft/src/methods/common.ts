@@ -1,5 +1,5 @@
 /** The options that all methods share: how each is checked, and its default. */
-import { anyOf, anything, listOf, name, oneOf, optional, whole, type Rule } from "@lowrank/tensor/check";
+import { anyOf, anything, listOf, mapOf, name, oneOf, optional, whole, type Rule } from "@lowrank/tensor/check";
 import { A_METHOD } from "./method-rule.ts";
 import { TASK_TYPES, type AdapterConfig, type Method, type OptionsOf } from "./method.ts";
 
@@ -29,6 +29,12 @@ export const COMMON_RULES: Rules<
   source: optional(anything<Readonly<Record<string, unknown>>>()),
 };
 
+/** Rows of tables that are trained by themselves. */
+export const TOKEN_INDICES: Rule<number[] | Record<string, number[]>> = anyOf(
+  listOf(whole(0)),
+  mapOf(listOf(whole(0))),
+);
+
 /** Of those that may be restricted to some layers. */
 export const LAYER_RULES: Rules<"layersToTransform" | "layersPattern"> = {
   layersToTransform: optional(listOf(whole(0))),
@@ -40,6 +46,7 @@ export const COMMON_SPELT: Readonly<Record<string, string>> = {
   targets: "targetModules",
   exclude_modules: "excludeModules",
   modules_to_save: "modulesToSave",
+  trainable_token_indices: "trainableTokenIndices",
   layers_to_transform: "layersToTransform",
   layers_pattern: "layersPattern",
   task_type: "taskType",
@@ -58,6 +65,7 @@ export function commonConfig(method: Method, given: Partial<Omit<AdapterConfig, 
     targetModules: given.targetModules,
     excludeModules: given.excludeModules,
     modulesToSave: [...new Set(given.modulesToSave)],
+    trainableTokenIndices: given.trainableTokenIndices,
     layersToTransform: some(given.layersToTransform),
     layersPattern: some(given.layersPattern),
     bias: given.bias ?? "none",

@@ -19,7 +19,7 @@ export interface Ia3Config extends AdapterConfig {
   readonly initIa3: boolean;
 }
 
-const RULES = fields<Omit<OptionsOf<Ia3Config>, "layersToTransform" | "layersPattern">>(
+const RULES = fields<Omit<OptionsOf<Ia3Config>, "layersToTransform" | "trainableTokenIndices" | "layersPattern">>(
   {
     ...COMMON_RULES,
     feedforwardModules: optional(anyOf(name, listOf(name))),

@@ -19,6 +19,9 @@ export const TASK_TYPES = [
 ] as const;
 export type TaskType = (typeof TASK_TYPES)[number];
 
+/** Tokens of the input embedding, or by the ends of modules' paths. */
+export type TokenIndices = readonly number[] | Readonly<Record<string, readonly number[]>>;
+
 /** What configurations of all methods share. A method that has no option for one of these leaves it at its default. */
 export interface AdapterConfig {
   readonly method: Method;
@@ -33,6 +36,11 @@ export interface AdapterConfig {
    * added: what its family says; without a family `classifier` and `score` for SEQ_CLS and TOKEN_CLS, `qa_outputs` for QUESTION_ANS.
    */
   readonly modulesToSave: readonly string[];
+  /**
+   * Tokens whose rows are trained while the rest of their table stays, as PEFT's `trainable_token_indices`; output layers that are tied to the table
+   * follow. Of LoRA and what comes from it.
+   */
+  readonly trainableTokenIndices: TokenIndices | undefined;
   /** Numbers of the layers that are adapted; an empty list is no restriction. */
   readonly layersToTransform: readonly number[] | undefined;
   /** Names under which layers are numbered; an empty list is no restriction. */

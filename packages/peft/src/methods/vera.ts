@@ -44,7 +44,7 @@ const DEFAULTS = {
   initWeights: true,
 } as const;
 
-const RULES = fields<Omit<OptionsOf<VeraConfig>, "excludeModules">>(
+const RULES = fields<Omit<OptionsOf<VeraConfig>, "excludeModules" | "trainableTokenIndices">>(
   {
     ...(({ excludeModules: _, ...rest }) => rest)(COMMON_RULES),
     ...LAYER_RULES,
