@@ -61,6 +61,7 @@ export {
   registerFamily,
   taskOf,
 } from "./registry.ts";
+export { resizeTokenEmbeddings, type ResizeOptions } from "./resize.ts";
 export { positionsOf } from "./shared/causal.ts";
 export type { ConfigSource } from "./shared/config-table.ts";
 export type { ConfigOverrides, ModelConfig } from "./shared/config.ts";
@@ -83,5 +84,6 @@ export type {
   TokenizerInput,
 } from "./tokenizer/options.ts";
 export { readTokenizerFiles } from "./tokenizer/kept-files.ts";
+export { saveTokenizer, type SaveTokenizerOptions } from "./tokenizer/saved.ts";
 export { loadTokenizer, parseTokenizer } from "./tokenizer/tokenizer.ts";
 export type { TruncationSide, TruncationStrategy } from "./tokenizer/truncation.ts";

@@ -26,6 +26,8 @@ export abstract class Module {
   origin: string | undefined;
   /** The revision of it that was asked for, where it is a model of the hub. */
   originRevision: string | undefined;
+  /** Whether its vocabulary is another one than there: adapters take its tables along. */
+  resized = false;
 
   /** What is true of all models like this one; undefined for modules of no known family. */
   get family(): FamilyFacts | undefined {

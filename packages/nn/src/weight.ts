@@ -141,6 +141,15 @@ export class Weight {
     return this.computesIn === undefined ? value : ops.cast(value, this.computesIn);
   }
 
+  /** Gives what it has on the device to a weight of the same shape, and has nothing afterwards. */
+  passTo(other: Weight): void {
+    if (this.#form !== undefined) other.form = this.#form;
+    else if (this.#parameter !== undefined) other.parameter = this.#parameter;
+    this.#parameter = undefined;
+    this.#form = undefined;
+    structureChanged();
+  }
+
   dispose(): void {
     this.#parameter?.dispose();
     this.#form?.dispose();

@@ -33,6 +33,7 @@ import { CONFIG_FILE } from "./methods/file-parts.ts";
 import { MEMORY } from "./memory.ts";
 import { savedConfig, tensorsToSave, unmergedWhile } from "./saving.ts";
 import type { ValueOptions } from "./values.ts";
+import { writtenAlong } from "./written-along.ts";
 
 export interface LoadAdapterOptions extends AdaptOptions, ValueOptions {}
 export const LOAD_RULES: Rule<LoadAdapterOptions> = fields<LoadAdapterOptions>({
@@ -51,6 +52,11 @@ export interface SaveAdapterOptions extends ValueOptions {
    * does to rounding. Default: as a plain LoRA beside the original base, of twice the rank.
    */
   readonly keepStart?: boolean;
+  /**
+   * Writes the tables and output layers of the base along, PEFT's `save_embedding_layers`. Default "auto": where the vocabulary was resized
+   * (`resizeTokenEmbeddings`), or a target is called `embed_tokens` or `lm_head`.
+   */
+  readonly saveEmbeddingLayers?: boolean | "auto";
   /** What README.md says of how the adapter came to be; false writes none. A card that a person wrote stays. */
   readonly card?: CardFacts | false;
 }
@@ -66,10 +72,18 @@ const SAVE_RULES = fields<SaveAdapterOptions>(
     baseModel: optional(name),
     revision: optional(name),
     keepStart: optional(flag),
+    saveEmbeddingLayers: optional(anyOf(flag, oneOf("auto" as const))),
     card: optional(anyOf(CARD, NO_CARD)) as Rule<SaveAdapterOptions["card"]>,
     allowNonFinite: optional(flag),
   },
-  { spelt: { base: "baseModel", base_model_name_or_path: "baseModel", baseModelNameOrPath: "baseModel" } },
+  {
+    spelt: {
+      save_embedding_layers: "saveEmbeddingLayers",
+      base: "baseModel",
+      base_model_name_or_path: "baseModel",
+      baseModelNameOrPath: "baseModel",
+    },
+  },
 );
 
 export const TENSORS = "adapter_model.safetensors";
@@ -156,11 +170,17 @@ export async function saveAdapter(
   files: WritableFiles,
   options: SaveAdapterOptions = {},
 ): Promise<void> {
-  const { allowNonFinite = false, card, ...said } = checkOptions("saveAdapter", SAVE_RULES, options);
+  const {
+    allowNonFinite = false,
+    saveEmbeddingLayers = "auto",
+    card,
+    ...said
+  } = checkOptions("saveAdapter", SAVE_RULES, options);
   requireFiles("saveAdapter", files);
   const { config, facts, beside } = savedConfig(adapter, said);
-  await unmergedWhile(adapter, async () => {
-    const tensors = await tensorsToSave(adapter, { allowNonFinite, beside });
+  const along = writtenAlong(adapter, saveEmbeddingLayers);
+  await unmergedWhile(adapter, along, async () => {
+    const tensors = await tensorsToSave(adapter, along, { allowNonFinite, beside });
     await files.write(TENSORS, (sink) =>
       writeSafetensors(sink, new Map([...tensors].map(([n, { dtype, shape }]) => [n, { dtype, shape }])), (n) =>
         tensors.get(n)!.read(),

@@ -26,7 +26,7 @@ const PREFIX = "base_model.model.";
 /** PEFT writes some saved modules a second and third time: biases with `bias: "all"`, resized embeddings with all they have. */
 const TWICE = /\.(original_module|modules_to_save)\.(?=(.*\.)?(weight|bias)$)/;
 /** Tensors of a module that grow with its number of rows. */
-const ROWS = /\.((base_layer|original_module)\.)?(weight|lora_embedding_A|lora_B\.weight)$/;
+const ROWS = /\.(((token_adapter\.)?base_layer|original_module)\.)?(weight|lora_embedding_A|lora_B\.weight)$/;
 
 /** @param shapes of the file's tensors. @throws LowrankError (AdapterError) listing what is missing, has no place or another shape */
 export function fitTensors(adapter: Adapter, shapes: ReadonlyMap<string, readonly number[]>): Fit {
@@ -66,7 +66,7 @@ export function fitTensors(adapter: Adapter, shapes: ReadonlyMap<string, readonl
       );
       continue;
     }
-    const base = rest.get(inside.replace(/\.(base_layer|original_module)\./, "."));
+    const base = rest.get(inside.replace(/\.((token_adapter\.)?base_layer|original_module)\./, "."));
     const dim = base === undefined || base.form !== undefined ? undefined : placeIn(shape, base, inside, vocabulary);
     if (base === undefined) warnings.push(`${name} has no place in this model; it is left out`);
     else if (dim === undefined)
@@ -138,7 +138,7 @@ function placeIn(
 }
 
 function partly(name: string, shape: readonly number[], { shape: wanted }: Weight): string {
-  return `${name} is [${shape.join(", ")}], for a larger vocabulary than the model's; its first [${wanted.join(", ")}] are taken`;
+  return `${name} is [${shape.join(", ")}], for a larger vocabulary than the model's; its first [${wanted.join(", ")}] are taken; all of them where the model is resized first (resizeTokenEmbeddings)`;
 }
 
 /** What is to be written, checked whole before anything is. */

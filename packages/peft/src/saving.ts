@@ -7,7 +7,6 @@ import type { LoraConfig } from "./lora/config.ts";
 import type { AdapterConfig } from "./methods/method.ts";
 import { shortestNames } from "./shortest-names.ts";
 import { converted, type ValueOptions } from "./values.ts";
-import { writtenAlong } from "./written-along.ts";
 
 export interface SavedOptions {
   readonly baseModel?: string | undefined;
@@ -67,11 +66,15 @@ function plainPaths({ model, sites, tokens, saved }: Adapter): string[] {
 }
 
 /** Runs `body` with the base as it is without this adapter, where what is saved depends on the base. */
-export async function unmergedWhile(adapter: Adapter, body: () => Promise<void>): Promise<void> {
+export async function unmergedWhile(
+  adapter: Adapter,
+  along: ReadonlyMap<string, Weight>,
+  body: () => Promise<void>,
+): Promise<void> {
   const depends =
     adapter.config.bias !== "none" ||
     [...adapter.updates.values()].some(({ readsBase }) => readsBase) ||
-    writtenAlong(adapter).size > 0;
+    along.size > 0;
   const merged = depends ? [...adapter.everywhere()].map(([, layer]) => layer).filter((layer) => layer.merged) : [];
   if (merged.some(({ adapters }) => adapters.final))
     throw new LowrankError(
@@ -95,6 +98,7 @@ interface Saved {
 /** Tensors by their names in the file, each read when its turn comes. @param beside the original base, with what starts took from it */
 export async function tensorsToSave(
   adapter: Adapter,
+  along: ReadonlyMap<string, Weight>,
   options: ValueOptions & { readonly beside: boolean },
 ): Promise<Map<string, Saved>> {
   const instead = new Map<Weight, StoredTensor>();
@@ -103,7 +107,7 @@ export async function tensorsToSave(
     for (const [weight, tensor] of [...(wide ?? []), ...(await update.saved(path))]) instead.set(weight, tensor);
   }
   const out = new Map<string, Saved>();
-  for (const [name, weight] of [...writtenAlong(adapter), ...adapter.fileWeights()]) {
+  for (const [name, weight] of [...along, ...adapter.fileWeights()]) {
     const { shape } = instead.get(weight) ?? weight;
     const read = async (): Promise<StoredTensor> => {
       const { dtype, data } = await weight.read();
