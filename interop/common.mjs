@@ -101,10 +101,10 @@ export const figure = ({ worst, scale, relative }) =>
   `max|d|=${worst.toExponential(2)} rel=${relative.toExponential(2)} scale=${scale.toPrecision(3)}`;
 
 /** A few AdamW steps, each one its own graph. Returns losses. */
-export async function trainSteps(lr, model, inputs, device, { steps = 6, rate = 1e-2, allocator } = {}) {
+export async function trainSteps(lr, model, inputs, device, { steps = 6, rate = 1e-2, allocator, groups } = {}) {
   const { grad, ops } = lr.tensor;
   model.train(new lr.nn.Rngs(device, 13));
-  const optimizer = new lr.nn.AdamW(model.trainableWeights(), { lr: rate });
+  const optimizer = new lr.nn.AdamW(groups?.(rate) ?? model.trainableWeights(), { lr: rate });
   const losses = [];
   for (let i = 0; i < steps; i++) {
     const { loss } = model.forward(inputs);

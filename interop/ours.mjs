@@ -235,6 +235,39 @@ const CASES = [
   ["llama-tied-head-saved", "llama_tied", { ...lm, targetModules: ["q_proj"], modulesToSave: ["lm_head"] }],
   ["gpt2-head-saved", "gpt2_lm", { ...lm, targetModules: ["c_attn"], modulesToSave: ["lm_head"] }],
   ["llama-embed-saved", "llama_lm", { ...lm, targetModules: ["q_proj"], modulesToSave: ["embed_tokens"] }],
+  ["bert-trained-tokens", "bert_cls", { ...seq, targetModules: ["query"], trainableTokenIndices: [7, 9, 11] }],
+  ["gpt2-trained-tokens", "gpt2_lm", { ...lm, targetModules: gt, trainableTokenIndices: { wte: [5, 20] } }],
+  [
+    "llama-trained-tokens",
+    "llama_lm",
+    { ...lm, targetModules: lt, trainableTokenIndices: { embed_tokens: [5, 8], lm_head: [6] } },
+  ],
+  ["llama-tied-trained-tokens", "llama_tied", { ...lm, targetModules: lt, trainableTokenIndices: [5, 8, 30] }],
+  ["gemma3-trained-tokens", "gemma3_lm", { ...lm, targetModules: lt, trainableTokenIndices: [9, 31] }],
+  ["bert-eva", "bert_cls", { ...seq, targetModules: bt }, { eva: true }],
+  ["gpt2-eva", "gpt2_lm", { ...lm, targetModules: gt, rsLora: true }, { eva: true }],
+  ["bert-loraplus", "bert_cls", { ...seq, targetModules: bt }, { plus: 16 }],
+  ["bert-loftq-beside", "bert_cls", { ...seq, alpha: 4, targetModules: bt, initLora: "loftq" }, { beside: true }],
+  [
+    "gpt2-loftq-beside",
+    "gpt2_lm",
+    { ...lm, alpha: 4, targetModules: gt, initLora: "loftq", loftq: { bits: 4, iterations: 3 } },
+    { beside: true },
+  ],
+  ["llama-resized", "llama_lm", { ...lm, targetModules: lt }, { words: 123 }],
+  [
+    "llama-resized-saved",
+    "llama_lm",
+    { ...lm, targetModules: lt, modulesToSave: ["embed_tokens", "lm_head"] },
+    { words: 123 },
+  ],
+  [
+    "gpt2-resized-tokens",
+    "gpt2_lm",
+    { ...lm, targetModules: gt, trainableTokenIndices: { wte: [120, 122] } },
+    { words: 128 },
+  ],
+  ["bert-resized", "bert_cls", { ...seq, targetModules: bt }, { words: 125 }],
   ["bert-ia3", "bert_cls", { method: "ia3", taskType: "SEQ_CLS" }],
   [
     "bert-ia3-outputs",
@@ -316,17 +349,54 @@ const CASES = [
   ["real-pissa", "real_cls", { r: 8, alpha: 16, taskType: "SEQ_CLS", targetModules: bt, initLora: "pissa" }],
   ["real-olora", "real_cls", { r: 8, alpha: 16, taskType: "SEQ_CLS", targetModules: bt, initLora: "olora" }],
 ];
+/** What EVA gives each module of this model: its rank, and the directions that A begins with. */
+async function evaOf(model, options, inputs) {
+  const rows = lr.peft.resolveTargets(model, lr.peft.adapterConfig(options));
+  return lr.peft.evaShares(
+    model,
+    rows.map(({ module, rank }) => ({ name: module, rank })),
+    device,
+    {
+      batches: [plain(inputs)],
+      forward: (batch) => {
+        model.forward(batch);
+        return lr.tensor.ops.reshape(batch.attentionMask, [-1]);
+      },
+    },
+  );
+}
+
+/** Ranks by path with the scale that each module had, and no adapter where no rank is left. */
+function patternsOf({ r, alpha, rsLora }, shares) {
+  const left = [...shares].filter(([, { rank }]) => rank > 0).map(([path, { rank }]) => [path, rank]);
+  const scale = alpha / (rsLora ? Math.sqrt(r) : r);
+  return {
+    targetModules: left.map(([path]) => path),
+    rankPattern: Object.fromEntries(left),
+    alphaPattern: Object.fromEntries(left.map(([path, rank]) => [path, scale * (rsLora ? Math.sqrt(rank) : rank)])),
+  };
+}
 const done = [];
 for (const [name, base, options, extra = {}] of CASES) {
   if (!new RegExp(only).test(`adapter/${name}`) || !existsSync(join(out, "models", base))) continue;
   const folder = join(out, "models", base);
   const to = join(out, "A", "adapters", name);
   await guarded(report, `A/write/${name}`, async () => {
-    const { model } = await loadModel(lr, folder, device);
+    const load = async () => {
+      const { model } = await loadModel(lr, folder, device);
+      return extra.words === undefined ? model : lr.models.resizeTokenEmbeddings(model, extra.words);
+    };
+    let model = await load();
     const inputs = await inputsOf(lr, folder, device);
     const before = await logitsOf(model, inputs);
-    const config = extra.ada === undefined ? options : { ...options, adaLora: lr.peft.adaLoraConfig(extra.ada) };
-    const adapter = await lr.peft.adapt(model, config, { device, seed: 5 });
+    let config = extra.ada === undefined ? options : { ...options, adaLora: lr.peft.adaLoraConfig(extra.ada) };
+    // what a start looks at: directions of what goes into modules, or the weights before they were quantized
+    const shares = extra.eva ? await evaOf(model, options, inputs) : undefined;
+    if (shares !== undefined) config = { ...config, ...patternsOf(options, shares) };
+    const original = options.initLora === "loftq" ? await load() : undefined;
+    if (original !== undefined) await lr.quant.quantize(model, { include: options.targetModules });
+    let adapter = await lr.peft.adapt(model, config, { device, seed: 5, ...(original && { original }) });
+    if (shares !== undefined) lr.peft.beginWithDirections(adapter, shares);
     const start = await logitsOf(model, inputs);
     const allocator =
       extra.ada === undefined
@@ -339,20 +409,34 @@ for (const [name, base, options, extra = {}] of CASES) {
       steps: extra.ada?.totalStep ?? 6,
       rate: base === "real_cls" ? 2e-3 : 1e-2,
       allocator,
+      ...(extra.plus && { groups: (rate) => lr.peft.loraPlusGroups(adapter, { lr: rate, ratio: extra.plus }) }),
     });
     if (allocator !== undefined) {
       const masks = await allocator.masks();
       if (extra.cut) await lr.peft.resizeAdapter(adapter, masks);
     }
     let { trainable } = adapter.report();
-    const after = await logitsOf(model, inputs);
+    let after = await logitsOf(model, inputs);
     // a start that changed the base: as it is, or as a plain LoRA of twice the rank beside the original base
     const keepStart = ["pissa", "olora"].includes(options.initLora) && extra.beside !== true;
     await lr.peft.saveAdapter(adapter, directory(join(to, "adapter")), { keepStart });
     if (extra.beside) {
-      const { model: fresh } = await loadModel(lr, folder, device);
-      trainable = (await lr.peft.loadAdapter(fresh, directory(join(to, "adapter")), { device })).report().trainable;
-      fresh.dispose();
+      const fresh = await load();
+      const loaded = await lr.peft.loadAdapter(fresh, directory(join(to, "adapter")), { device });
+      trainable = loaded.report().trainable;
+      // beside the original LoftQ's is off by what no product of its rank makes up for
+      if (original !== undefined) {
+        const there = await logitsOf(fresh, inputs);
+        const apart = compare(there.data, after.data).relative;
+        const lost = compare(before.data, start.data).relative;
+        report(
+          `A/loftq-beside/${name}`,
+          apart <= lost ? "PASS" : "FAIL",
+          `off by ${apart.toExponential(2)}, four bits lost ${lost.toExponential(2)}`,
+        );
+        model.dispose();
+        [model, adapter, after] = [fresh, loaded, there];
+      } else fresh.dispose();
     }
     // a second adapter trained by Python continues from this one; here the loss it must start from
     const { loss } = model.forward(inputs);
@@ -380,6 +464,7 @@ for (const [name, base, options, extra = {}] of CASES) {
         merged,
         refusal,
         init: keepStart ? options.initLora : null,
+        words: extra.words ?? null,
       }),
     );
     done.push(name);

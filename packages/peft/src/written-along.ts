@@ -3,7 +3,6 @@ import { endsIn, type Weight } from "@lowrank/nn";
 import type { Adapter } from "./adapter.ts";
 import { targetsOf } from "./layers/walk.ts";
 import { savedMatcher } from "./names.ts";
-import { SavedCopy } from "./saved-copy.ts";
 
 /** With one of these among the targets, whatever the model, PEFT saves the tables and output layers that carry the adapter (its `EMBEDDING_LAYER_NAMES`). */
 const EMBEDDING_NAMES = ["embed_tokens", "lm_head"];
@@ -45,19 +44,33 @@ export function writtenAlong(adapter: Adapter, embeddings: boolean | "auto" = "a
   return out;
 }
 
-/** Tables and output layers of the base: all, or those that carry the adapter. What is trained on a copy is in the file anyway. */
-function* vocabularyOf({ model, sites, tokens }: Adapter, all: boolean): Generator<[string, Weight]> {
+/** Tables and output layers of the base under all the names that PEFT has for them: of those that carry the adapter, or of all. */
+function* vocabularyOf({ model, sites, tokens, copies }: Adapter, all: boolean): Generator<[string, Weight]> {
   const { inputEmbeddings = [], outputEmbeddings = [] } = model.family ?? {};
-  const seen = new Set<Weight>();
-  for (const [path, { weight }] of targetsOf(model)) {
-    if (!endsIn(path, [...inputEmbeddings, ...outputEmbeddings]) || seen.has(weight)) continue;
-    const place = model.getModule(path);
-    if (place instanceof SavedCopy || (!all && (!sites.has(path) || weight.form !== undefined))) continue;
-    // a tied output layer is the table again
-    seen.add(weight);
-    yield [
-      `${PREFIX}${path}.${tokens.has(path) ? "token_adapter.base_layer." : sites.has(path) ? "base_layer." : ""}weight`,
-      weight,
-    ];
+  const followers = [...tokens.values()].flatMap((place) => [...place.followers.keys()]);
+  const rows = [...tokens.keys(), ...followers];
+  for (const [path, target] of targetsOf(model)) {
+    const onSite = sites.has(path);
+    if (
+      !endsIn(path, [...inputEmbeddings, ...outputEmbeddings]) ||
+      (!all && (!onSite || target.weight.form !== undefined))
+    )
+      continue;
+    const copy = copies.get(path);
+    for (const part of ["weight", "bias"] as const) {
+      const weight = (target as Partial<Record<typeof part, Weight>>)[part];
+      if (weight === undefined || (part === "bias" && !all)) continue;
+      const within =
+        copy === undefined
+          ? rows.includes(path)
+            ? "token_adapter.base_layer."
+            : onSite
+              ? "base_layer."
+              : ""
+          : "original_module.";
+      yield [`${PREFIX}${path}.${within}${part}`, weight];
+      if (copy !== undefined)
+        yield [`${PREFIX}${path}.modules_to_save.${part}`, (copy as unknown as Record<typeof part, Weight>)[part]];
+    }
   }
 }
