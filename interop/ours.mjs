@@ -360,7 +360,7 @@ async function evaOf(model, options, inputs) {
       batches: [plain(inputs)],
       forward: (batch) => {
         model.forward(batch);
-        return lr.tensor.ops.reshape(batch.attentionMask, [-1]);
+        return lr.tensor.ops.gt(lr.tensor.ops.reshape(batch.attentionMask, [-1]), 0);
       },
     },
   );

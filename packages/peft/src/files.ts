@@ -141,11 +141,12 @@ export async function loadAdapter(model: Module, files: Files, where: LoadAdapte
     const tensors = await readTensors(fit, (n) => file.read(n), { allowNonFinite });
     await filled(adapter, async () => {
       await adapter.materialize(memory);
-      adapter.baseFromFile = new Map(
-        [...fit.places].flatMap(([name, { weight, base, dim }]): [string, Weight][] =>
+      adapter.baseFromFile = new Map([
+        ...[...fit.places].flatMap(([name, { weight, base, dim }]): [string, Weight][] =>
           base && dim === undefined ? [[name, weight]] : [],
         ),
-      );
+        ...fit.again,
+      ]);
       adapter.narrowInFile = new Map(
         [...tensors].flatMap(([name, { dtype }]): [string, "f16" | "bf16"][] =>
           dtype === "f16" || dtype === "bf16" ? [[name, dtype]] : [],

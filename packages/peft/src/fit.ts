@@ -19,6 +19,8 @@ interface Place {
 
 export interface Fit {
   readonly places: ReadonlyMap<string, Place>;
+  /** Names under which the file has tensors a second time, with the weights that they are: saving writes those again. */
+  readonly again: ReadonlyMap<string, Weight>;
   readonly warnings: readonly string[];
 }
 
@@ -37,6 +39,8 @@ export function fitTensors(adapter: Adapter, shapes: ReadonlyMap<string, readonl
   const vocabulary = [...inputEmbeddings, ...outputEmbeddings];
   const [problems, warnings]: [string[], string[]] = [[], []];
   const places = new Map<string, Place>();
+  const again = new Map<string, Weight>();
+  const rows = rowsByFollower(adapter);
   for (const [name, shape] of shapes) {
     const inside = name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name;
     const weight = own.get(name) ?? own.get(olderBias(name));
@@ -48,6 +52,11 @@ export function fitTensors(adapter: Adapter, shapes: ReadonlyMap<string, readonl
       if (typeof dim === "number") warnings.push(partly(name, shape, weight));
       continue;
     }
+    const followed = rows.get(inside);
+    if (followed !== undefined) {
+      again.set(name, followed);
+      continue;
+    }
     // a part of an adapter without a place: the file is another model's
     if (isAdapterTensor(name)) {
       problems.push(`${name} has no place in this model`);
@@ -57,8 +66,10 @@ export function fitTensors(adapter: Adapter, shapes: ReadonlyMap<string, readonl
       TWICE.test(name) &&
       own.has(name.replace(TWICE, ".")) &&
       (name.endsWith("bias") || name.includes(".modules_to_save."))
-    )
+    ) {
+      if (name.includes(".modules_to_save.")) again.set(name, own.get(name.replace(TWICE, "."))!);
       continue;
+    }
     const plain = inside.replace(/\.weight$/, "");
     if ([...tied.values()].includes(inside) && savedMatcher(adapter.config.modulesToSave)(plain)) {
       problems.push(
@@ -99,7 +110,18 @@ export function fitTensors(adapter: Adapter, shapes: ReadonlyMap<string, readonl
       "AdapterError",
       `the adapter does not fit this base: ${problems.slice(0, 4).join("; ")}${problems.length > 4 ? `; and ${problems.length - 4} more` : ""}`,
     );
-  return { places, warnings };
+  return { places, again, warnings };
+}
+
+/** Rows that a table's adapter trains, by the names that PEFT has for them in what is tied to the table. */
+function rowsByFollower({ tokens }: Adapter): Map<string, Weight> {
+  return new Map(
+    [...tokens.values()].flatMap(({ update, followers }) =>
+      [...followers.keys()].flatMap((path) =>
+        update.weights.map(({ file, weight }): [string, Weight] => [`${path}.${file}`, weight]),
+      ),
+    ),
+  );
 }
 
 /** A model of a family says under which second name a checkpoint may hold a weight. */

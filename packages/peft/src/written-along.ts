@@ -57,6 +57,11 @@ function* vocabularyOf({ model, sites, tokens, copies }: Adapter, all: boolean):
     )
       continue;
     const copy = copies.get(path);
+    // PEFT writes all that lies in the module, rows that are trained elsewhere among it
+    if (all)
+      for (const { update, followers } of tokens.values())
+        if (followers.has(path))
+          for (const { file, weight } of update.weights) yield [`${PREFIX}${path}.${file}`, weight];
     for (const part of ["weight", "bias"] as const) {
       const weight = (target as Partial<Record<typeof part, Weight>>)[part];
       if (weight === undefined || (part === "bias" && !all)) continue;
