@@ -45,8 +45,10 @@ export interface DeliveryOptions<T> {
 const BOUND = 20_000;
 const EVERY_MS = 1000;
 const [FIRST_WAIT_MS, LONGEST_WAIT_MS] = [1000, 30_000];
-/** At the end: for a server that answers, for one that has had no time to, and for one that does not. */
+/** At the end: for a server that answers, for one that has had no time to, and the least for one that does not. */
 const [PATIENCE_MS, FIRST_PATIENCE_MS, LEAST_PATIENCE_MS] = [5000, 2000, 500];
+/** What one that does not answer gets of the time that there was, so that it costs next to nothing of it. */
+const SHARE = 0.01;
 /** A server that has not answered for so long is one that does not. */
 const SUSPICIOUS_MS = 2000;
 
@@ -57,6 +59,7 @@ export class Delivery<T> {
   /** What is on its way, or is to be sent again. */
   #outgoing: readonly T[] = [];
   #sending: Promise<void> | undefined;
+  readonly #began = performance.now();
   #sentAt = 0;
   /** At some time. */
   #answered = false;
@@ -128,7 +131,8 @@ export class Delivery<T> {
 
   #patience(): number {
     const silent = this.#sending !== undefined && performance.now() - this.#sentAt > SUSPICIOUS_MS;
-    if (this.#failures > 0 || silent) return LEAST_PATIENCE_MS;
+    if (this.#failures > 0 || silent)
+      return Math.min(PATIENCE_MS, Math.max(LEAST_PATIENCE_MS, SHARE * (performance.now() - this.#began)));
     return this.#answered ? PATIENCE_MS : FIRST_PATIENCE_MS;
   }
 
