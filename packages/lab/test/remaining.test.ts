@@ -117,5 +117,8 @@ describe("the time that a study is left", () => {
     expect(time.beyond(10)).toBe(60);
     time.without(15);
     expect(time.beyond(10)).toBe(30);
+    // half of the current run was there: 10 steps in 40 s, 10 in 10 + 10
+    time.from(10);
+    expect(time.beyond(10)).toBe(45);
   });
 });

@@ -1,9 +1,11 @@
 /** Runs with every sink on, whose servers are well or ill: what a run leaves by itself is the same, and the sinks hold what it was told. */
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { init, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { guestsOf, sinkWords } from "../src/cli/guests.ts";
+import { Interrupted } from "../src/train/stop.ts";
 import { csv } from "../src/sinks/csv.ts";
 import { sunkRun, withServer, type SunkRun } from "./sunk-run.ts";
 import { readEvents } from "./tfevents.ts";
@@ -33,7 +35,7 @@ function rowsOf(text: string): Row[] {
   return lines.map((cells) => Object.fromEntries(header!.map((name, i) => [name, cells[i]!])));
 }
 /** What of them the config, the seed and the data decide. */
-function determined(run: SunkRun): object {
+function determined(run: SunkRun) {
   const without = (row: Row, ...names: string[]): Row =>
     Object.fromEntries(Object.entries(row).filter(([name]) => !names.includes(name)));
   const measured = ["seconds", "tokens_per_second", "gflops", "rss_bytes"];
@@ -82,6 +84,33 @@ describe("a run with every sink on", () => {
         event.values.filter(({ tag }) => tag === "loss").map(({ simple }) => [Number(event.step), simple]),
       );
       expect(shown).toEqual(losses.map(([step, value]) => [step, Math.fround(Number(value))]));
+    });
+  });
+
+  it("is one run to them where it was stopped and went on", async () => {
+    await withServer("none", async (address, server) => {
+      const sinks = ["tensorboard", `mlflow=${address}`];
+      const out = mkdtempSync(join(tmpdir(), "lowrank-sinks-"));
+      await expect(sunkRun(device, SMALL, sinks, out, 3)).rejects.toThrow(Interrupted);
+      const run = await sunkRun(device, SMALL, sinks, out);
+      const { events: _, ...others } = determined(alone);
+      expect(determined(run)).toMatchObject(others);
+      expect([server.violations, server.runs.size]).toEqual([[], 1]);
+      const [told] = server.runs.values();
+      expect(told!.states).toEqual(["RUNNING", "KILLED", "RUNNING", "FINISHED"]);
+      const numbers = Array.from({ length: STEPS }, (_, i) => i + 1);
+      const lossesAt = told!.metrics.filter(({ key }) => key === "loss").map(({ step }) => step);
+      expect(lossesAt).toEqual(numbers);
+      const folder = join(out, "tensorboard", told!.name);
+      const files = readdirSync(folder).sort();
+      expect(files).toHaveLength(2);
+      const steps = files
+        .flatMap((file) => [...readEvents(new Uint8Array(readFileSync(join(folder, file))))])
+        .flatMap(({ event }) => event.values.filter(({ tag }) => tag === "loss").map(() => Number(event.step)));
+      expect(steps).toEqual(numbers);
+      const { speed } = JSON.parse(run.read("measures.json")) as { speed: Record<string, number> };
+      expect(speed["tokensPerSecond"]).toBeGreaterThan(0);
+      expect(speed["gflops"]).toBeGreaterThan(0);
     });
   });
 

@@ -5,9 +5,11 @@ import { join } from "node:path";
 import type { Device } from "@lowrank/tensor";
 import { guestsOf } from "../src/cli/guests.ts";
 import { loadStudy } from "../src/config/load.ts";
+import type { SinkRecord } from "../src/records/sink.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { planStudy } from "../src/study/plan-study.ts";
 import { runStudy } from "../src/study/run-study.ts";
+import { Stop } from "../src/train/stop.ts";
 import { FakeMlflow, type Illness } from "./fake-mlflow.ts";
 
 export interface SunkRun {
@@ -19,9 +21,28 @@ export interface SunkRun {
   read(name: string): string;
 }
 
-/** @param sinks as `--sink` has them */
-export async function sunkRun(device: Device, set: readonly string[], sinks: readonly string[]): Promise<SunkRun> {
-  const out = mkdtempSync(join(tmpdir(), "lowrank-sinks-"));
+/**
+ * @param sinks as `--sink` has them
+ * @param out where another attempt was, perhaps
+ * @param until the step after which it is asked to stop; then it is `Interrupted`
+ */
+export async function sunkRun(
+  device: Device,
+  set: readonly string[],
+  sinks: readonly string[],
+  out: string = mkdtempSync(join(tmpdir(), "lowrank-sinks-")),
+  until?: number,
+): Promise<SunkRun> {
+  const stop = new Stop();
+  const stopping: SinkRecord = {
+    name: "stopping",
+    open: () => ({
+      start: () => {},
+      scalar: (step, { loss }) => void (loss !== undefined && step === until && stop.ask("the test")),
+      artifact: () => {},
+      finish: () => {},
+    }),
+  };
   const environment = { dataFolder: "none", cacheFolder: join(out, ".cache") };
   const store = new RunStore(out);
   const study = await loadStudy("planted", { set: [...set], seeds: [1] });
@@ -42,7 +63,8 @@ export async function sunkRun(device: Device, set: readonly string[], sinks: rea
       environment,
       machine: {} as never,
       progress: "lines",
-      sinks: guestsOf(sinks),
+      sinks: [...guestsOf(sinks), stopping],
+      stop,
       say: (line) => void said.push(line),
     });
     const seconds = (performance.now() - started) / 1000;

@@ -65,6 +65,7 @@ export async function attempt(
   const beginning = context.store.begin(run.name);
   if ("claimed" in beginning) return make(beginning.claimed, run, label, shared, context);
   if ("done" in beginning) {
+    shared.time?.without(totalSteps(run.config, shared.data));
     context.say(`${label}: made by another process, ${metricsSaid(beginning.done)}`);
     return beginning.done;
   }
@@ -100,6 +101,7 @@ async function make(
     from = await saved.newest(say);
     folder.cutTo(from?.lengths ?? {}, from === undefined ? [] : [CHECKPOINTS, LAST_GOOD]);
     if (from !== undefined) say(`goes on from step ${from.step}, where it was saved`);
+    time?.from(from?.step ?? 0);
     folder.writeJson("config.json", { study: run.study, seed: run.seed, ...config });
     folder.writeJson("env.json", machine);
     folder.event(from === undefined ? "started" : "resumed", { id: run.id, step: from?.step ?? 0 });

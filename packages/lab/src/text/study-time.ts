@@ -21,6 +21,11 @@ export class StudyTime {
     this.#current = { steps, began: this.#now() };
   }
 
+  /** So many steps of the current run were made before, by another process. */
+  from(done: number): void {
+    if (this.#current !== undefined) this.#current = { ...this.#current, steps: this.#current.steps - done };
+  }
+
   /** A run that is not made after all. */
   without(steps: number): void {
     this.#waiting -= steps;

@@ -169,7 +169,10 @@ export async function train(
         sinks.flush?.();
         return { total: (performance.now() - begun) / 1000, training: elapsed() };
       },
-      saved: (step, seconds) => folder.event("saved", { step, seconds }),
+      saved(step, seconds) {
+        folder.event("saved", { step, seconds });
+        progress.between();
+      },
     });
   const watcher: Watcher = {
     diverged,
