@@ -141,7 +141,7 @@ describe("lowrank train --task masked-lm", () => {
   it("adapts a BERT to a plain text and to a column, and predicts what the run did", async () => {
     const text = join(data, "book.txt");
     const lines = ["a fine film and not dull .", "good and long films .", "bad and dull and long film ."];
-    writeFileSync(text, `${Array.from({ length: 300 }, (_, i) => lines[i % 3]).join("\n\n")}\n`);
+    writeFileSync(text, `${Array.from({ length: 150 }, (_, i) => lines[i % 3]).join("\n\n")}\n`);
     const table = join(data, "dev.csv");
     writeFileSync(table, `id,text\n${lines.map((line, i) => `${i},${line}`).join("\n")}\n`);
     const options = [
@@ -190,7 +190,13 @@ describe("lowrank train --task masked-lm", () => {
       ]),
     ).toBe(0);
     expect(readFileSync(predictions, "utf8")).toBe(readFileSync(join(run, "predictions.jsonl"), "utf8"));
+    // merged it is a model by itself, with the head of one that predicts words
+    const merged = join(out, "merged");
+    expect(await main(["merge", "--adapter", adapter, "--out", merged, "--device", "wasm", "--threads", "1"])).toBe(0);
+    expect(JSON.parse(readFileSync(join(merged, "config.json"), "utf8"))).toMatchObject({
+      architectures: ["BertForMaskedLM"],
+    });
     const evaluated = await told("eval", "--adapter", adapter, "--data", table);
     expect(evaluated["perplexity"]).toBeCloseTo(result.final.perplexity, 4);
-  }, 60_000);
+  }, 240_000);
 });

@@ -2,9 +2,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { init } from "@lowrank/tensor";
+import { fromPretrained } from "@lowrank/models";
+import { init, type Tensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { main } from "../src/cli/main.ts";
+import { openPredictor } from "../src/fit/index.ts";
 import { toyFolder } from "./row-study.ts";
 import { toyCheckpoint } from "./toy-checkpoint.ts";
 
@@ -75,6 +77,29 @@ describe("predict", () => {
     expect(header).toBe('index,prediction,"probabilities.""bad""","probabilities.good, really",probabilities.so so');
     expect(lines).toHaveLength(25);
     expect(lines[0]).toMatch(/^0,"good, really",0\.\d+,0\.\d+,0\.\d+$/);
+  });
+});
+
+describe("merge", () => {
+  it("keeps the names of labels, and what was drawn that no file has", async () => {
+    const merged = join(out, "merged");
+    const folder = join(folderOf("lora"), "adapter");
+    expect(await main(["merge", "--adapter", folder, "--out", merged, ...WASM])).toBe(0);
+    expect(JSON.parse(readFileSync(join(merged, "config.json"), "utf8"))).toMatchObject({
+      id2label: { 0: '"bad"', 1: "good, really", 2: "so so" },
+    });
+    // the pooler lies in neither file, and decides as well
+    const device = await init({ device: "wasm", threads: 1 });
+    const predictor = await openPredictor(folder, { device });
+    const { model } = await fromPretrained(merged, { device, task: "SEQ_CLS" });
+    const inputs = { inputIds: device.tensor(Int32Array.of(5, 6, 7), [1, 3], "i32") };
+    const logits = (each: typeof model): Promise<Float64Array> => {
+      each.eval();
+      return (each.forward(inputs) as { logits: Tensor }).logits.floats();
+    };
+    const wanted = await logits(predictor.base.model);
+    (await logits(model)).forEach((x, i) => expect(Math.abs(x - wanted[i]!)).toBeLessThan(1e-4));
+    device.close();
   });
 });
 

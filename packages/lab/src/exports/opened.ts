@@ -1,6 +1,13 @@
 /** What is to leave: a base from wherever it is, and an adapter on it where one is given. */
 import { resolve } from "node:path";
-import { fromPretrained, GgufFile, locate, type LoadOptions, type PretrainedModel } from "@lowrank/models";
+import {
+  fromPretrained,
+  GgufFile,
+  locate,
+  locateCheckpoint,
+  type LoadOptions,
+  type PretrainedModel,
+} from "@lowrank/models";
 import type { Module } from "@lowrank/nn";
 import {
   holdsAdapter,
@@ -13,9 +20,11 @@ import {
 import { planQuantization } from "@lowrank/quant";
 import { directory, SafetensorsFile, type Device, type Files } from "@lowrank/tensor";
 import { baseWord } from "../bases/found.ts";
+import { classFor } from "../bases/kind.ts";
 import { revisionOf } from "../data/location.ts";
 import { statOf } from "../data/read-file.ts";
 import { InputError } from "../errors.ts";
+import { knownModel } from "./known.ts";
 
 export interface Asked {
   /** Folder of an adapter: PEFT's, mlx-lm's, or a run that has one. */
@@ -45,20 +54,23 @@ const TENSORS = "adapter_model.safetensors";
 export async function openToLeave(asked: Asked, device: Device): Promise<Opened> {
   const files = asked.adapter === undefined ? undefined : await adapterFolder(asked.adapter);
   const config = files === undefined ? {} : await readAdapterConfig(files);
-  const { base, revision } = baseOf(asked, files?.where, config);
+  const known = files === undefined ? undefined : await knownModel(files);
+  const { base, revision } = baseOf(asked, files?.where, {
+    ...config,
+    revision: config["revision"] ?? known?.revision,
+  });
   const how = revisionOf({ revision });
   const task = typeof config["task_type"] === "string" ? config["task_type"] : undefined;
   const labels = files === undefined || task === undefined ? undefined : await labelsIn(files);
   const load = async (quantized: boolean): Promise<PretrainedModel> => {
-    const options = {
-      device,
-      dtype: "auto",
-      ...how,
-      ...(task === undefined ? {} : { task }),
-      ...(labels === undefined ? {} : { labels }),
-    } as const;
     const storage = (m: Module): ReturnType<NonNullable<LoadOptions["storage"]>> => planQuantization(m).storage;
-    return (await fromPretrained(base, quantized ? { ...options, storage } : options)).model;
+    const options = { device, dtype: "auto", ...how, ...(quantized ? { storage } : {}) } as const;
+    if (known !== undefined) {
+      const { config: source } = await locateCheckpoint(base, how);
+      return (await fromPretrained(base, classFor(source, known.kind), { ...options, ...known.options })).model;
+    }
+    const words = { ...(task === undefined ? {} : { task }), ...(labels === undefined ? {} : { labels }) };
+    return (await fromPretrained(base, { ...options, ...words })).model;
   };
   // beside another base than the one in four bits it is another adapter
   const original = files !== undefined && (await startsFromOriginal(files)) ? await load(false) : undefined;
