@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { fc, test } from "@fast-check/vitest";
 import { init, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { stratifiedSplit } from "../src/data/split.ts";
+import { labelSetStrata, quantileStrata } from "../src/data/strata.ts";
 import { metrics } from "../src/metrics/registry.ts";
 import { multiLabel } from "../src/tasks/multi-label.ts";
 import { metricsOf } from "./metrics-of.ts";
@@ -97,6 +99,54 @@ describe("a number a row", () => {
       made({ data, device }, files, ["task={name: regression, train: train.csv, validation: dev.csv}"]),
     ).rejects.toThrow('train.csv:3: "score" is "much", and a number is needed');
   });
+});
+
+describe("rows that are held out", () => {
+  const few = fc.array(fc.uniqueArray(fc.constantFrom("a", "b", "c", "d"), { maxLength: 3 }), {
+    minLength: 2,
+    maxLength: 120,
+  });
+  const heldOf = (strata: readonly string[], stratum: string, heldOut: Int32Array): [number, number] => [
+    strata.filter((one) => one === stratum).length,
+    [...heldOut].filter((i) => strata[i] === stratum).length,
+  ];
+
+  test.prop([few, fc.constantFrom(0.1, 0.25, 0.5), fc.nat(99)])(
+    "have of each set of labels its share, and leave every label a row to train on",
+    (rows, fraction, seed) => {
+      const strata = labelSetStrata(rows);
+      const { train, heldOut } = stratifiedSplit(strata, fraction, seed);
+      for (const stratum of new Set(strata)) {
+        const [all, held] = heldOf(strata, stratum, heldOut);
+        expect(Math.abs(held - fraction * all)).toBeLessThan(all === 1 ? 2 : 1 + 1e-9);
+      }
+      for (const labels of rows) {
+        const same = rows.filter((other) => [...other].sort().join() === [...labels].sort().join());
+        if (same.length >= 10) expect(strata[rows.indexOf(labels)]).toBe(JSON.stringify([...labels].sort()));
+      }
+      const learnt = new Set([...train].flatMap((i) => rows[i]!));
+      expect(learnt).toEqual(new Set(rows.flat()));
+      const reversed = labelSetStrata(rows.map((labels) => [...labels].reverse()).reverse()).reverse();
+      expect(reversed).toEqual(strata);
+    },
+  );
+
+  test.prop([fc.array(fc.integer({ min: 0, max: 40 }), { minLength: 1, maxLength: 200 })])(
+    "have of each range of numbers its share",
+    (values) => {
+      const strata = quantileStrata(values);
+      const parts = new Map<string, number[]>();
+      values.forEach((value, i) => parts.set(strata[i]!, [...(parts.get(strata[i]!) ?? []), value]));
+      // ranges do not overlap
+      const ranges = [...parts.values()]
+        .map((own) => [Math.min(...own), Math.max(...own)])
+        .sort((a, b) => a[0]! - b[0]!);
+      ranges.slice(1).forEach(([low], i) => expect(low!).toBeGreaterThan(ranges[i]![1]!));
+      expect(parts.size).toBeLessThanOrEqual(Math.max(1, Math.min(10, values.length / 10)));
+      if (new Set(values).size === values.length)
+        for (const own of parts.values()) expect(own.length).toBeGreaterThanOrEqual(Math.min(10, values.length));
+    },
+  );
 });
 
 describe("sets of labels", () => {

@@ -98,8 +98,8 @@ export interface RowTask<O extends object = object, I extends RowItem = RowItem,
   read(table: Table, columns: Columns, asked: { readonly options: O; readonly labelled: boolean }): readonly I[];
   /** Items with the same key are the same question. */
   key(item: I): string;
-  /** What a split keeps the shares of. Absent: nothing. */
-  stratum?(item: I): string;
+  /** What a split keeps the shares of, of each labelled item. Absent: nothing. */
+  strata?(items: readonly I[]): readonly string[];
   /**
    * What the head's outputs stand for, from all rows that there are to train on, in an order that does not depend on theirs.
    * @param say is told the order, and what is odd

@@ -1,6 +1,7 @@
 /** A text, or a pair of texts, has any number of labels, each a question of its own. */
 import { ops } from "@lowrank/tensor";
 import { z } from "zod";
+import { labelSetStrata } from "../data/strata.ts";
 import { TextExamples } from "../data/text-examples.ts";
 import type { Row, Table } from "../data/table/table.ts";
 import { InputError } from "../errors.ts";
@@ -53,6 +54,7 @@ export const multiLabel: RowTask<MultiLabelOptions, Item, LabelSet> = {
         : { labels: labelsIn(table, row, columns["labels"], options.separator) }),
     })),
   key: textKey,
+  strata: (items) => labelSetStrata(items.map(({ labels }) => labels!)),
   labels({ items, name }, { labels: given }, say) {
     if (given !== undefined) return given;
     const { labels, order } = orderedLabels(items.flatMap((item) => item.labels!));

@@ -1,6 +1,7 @@
 /** A text, or a pair of texts, has a number. */
 import { ops, quote } from "@lowrank/tensor";
 import type { Row, Table } from "../data/table/table.ts";
+import { quantileStrata } from "../data/strata.ts";
 import { TextExamples } from "../data/text-examples.ts";
 import { InputError } from "../errors.ts";
 import type { NumberItems } from "../records/metric.ts";
@@ -35,6 +36,7 @@ export const regression: RowTask<object, Item, Score> = {
       ...(columns["score"] === undefined ? {} : { score: numberCell(table, row, columns["score"]) }),
     })),
   key: textKey,
+  strata: (items) => quantileStrata(items.map(({ score }) => score!)),
   labels: () => [],
   head: () => ({ labels: 1, problemType: "regression" }),
   encode(rows, context) {

@@ -54,7 +54,7 @@ export const textClassification: RowTask<TextClassificationOptions, LabelledText
       ...(columns["label"] === undefined ? {} : { label: labelCell(table, row, columns["label"]) }),
     })),
   key: textKey,
-  stratum: ({ label }) => label!,
+  strata: (items) => items.map(({ label }) => label!),
   labels({ items, name }, { labels: given }, say) {
     if (given !== undefined) return given;
     const { labels, order } = orderedLabels(items.map(({ label }) => label!));

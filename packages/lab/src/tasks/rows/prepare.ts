@@ -8,7 +8,7 @@ import type { TaskUse } from "../../records/manifest.ts";
 import type { PaddingChoice } from "./padding.ts";
 import type { EncodeContext, RowExamples, RowFacts, RowItem, Rows, RowTask } from "../../records/row-task.ts";
 
-/** A share of the training rows, held out of each label alike. */
+/** A share of the training rows, held out alike of each label, set of labels, or range of numbers. */
 export interface Fraction {
   readonly fraction: number;
   readonly seed: number;
@@ -94,7 +94,7 @@ function split<I extends RowItem>(
   rows: Rows<I>,
   { fraction, seed }: Fraction,
 ): [Rows<I>, Rows<I>] {
-  const strata = rows.items.map((item) => task.stratum?.(item) ?? "");
+  const strata = task.strata?.(rows.items) ?? rows.items.map(() => "");
   const { train, heldOut } = stratifiedSplit(strata, fraction, seed);
   if (heldOut.length === 0)
     throw new InputError(
