@@ -83,16 +83,20 @@ export async function copyTokenizer(from: string, to: string, revision?: string)
     : {};
   if (typeof config !== "object" || config === null || "tokenizer_class" in config) return;
   const { idOf } = await known(to);
+  const { model } = parseJson(readText(join(to, TOKENIZER)), join(from, TOKENIZER)) as {
+    readonly model?: { readonly type?: unknown };
+  };
+  const special: Readonly<Record<string, string>> = model?.type === "WordPiece" ? BERT_TOKENS : {};
   // without a class transformers asks config.json, which an adapter's folder has not
   const named = {
-    ...Object.fromEntries(Object.entries(BERT_TOKENS).filter(([, token]) => idOf(token) !== undefined)),
+    ...Object.fromEntries(Object.entries(special).filter(([, token]) => idOf(token) !== undefined)),
     ...config,
     tokenizer_class: "PreTrainedTokenizerFast",
   };
   writeFileSync(join(to, TOKENIZER_CONFIG), `${JSON.stringify(named, null, 2)}\n`);
 }
 
-/** What transformers takes for special without being told, in a vocabulary of BERT's. */
+/** What transformers takes for special without being told, in a vocabulary of BERT's: words of the same spelling in others' mean what they mean there. */
 const BERT_TOKENS = {
   cls_token: "[CLS]",
   mask_token: "[MASK]",
