@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { SHADES, shadeOf, shortModule } from "../src/serve/page/heat-map.ts";
 import { bytes, duration, shortNumber, since, tickWords } from "../src/serve/page/numbers.ts";
 import { sorted } from "../src/serve/page/order.ts";
-import { extent, nearest, thinned, ticks, type Point } from "../src/serve/page/scale.ts";
+import { extent, nearest, smoothed, thinned, ticks, type Point } from "../src/serve/page/scale.ts";
 import type { WireRun } from "../src/serve/page/wire.ts";
 
 const finite = fc.double({ min: -1e9, max: 1e9, noNaN: true });
@@ -42,6 +42,20 @@ describe("scales", () => {
       expect(extent(kept.map(([, y]) => y))).toEqual(extent(values));
     },
   );
+
+  test.prop([
+    fc.array(fc.double({ min: -10, max: 10, noNaN: true }), { minLength: 1, maxLength: 300 }),
+    fc.integer({ min: 1, max: 60 }),
+    fc.double({ min: -1, max: 1, noNaN: true }),
+  ])("smoothing keeps straight lines and is the mean of neighbours", (values, window, slope) => {
+    const straight = values.map((_, i): Point => [i, slope * i]);
+    for (const [x, y] of smoothed(straight, window)) expect(y).toBeCloseTo(slope * x, 9);
+    const at = values.length >> 1;
+    const half = Math.min(window >> 1, at, values.length - 1 - at);
+    const around = values.slice(at - half, at + half + 1);
+    const points = values.map((value, i): Point => [i, value]);
+    expect(smoothed(points, window)[at]![1]).toBeCloseTo(around.reduce((a, b) => a + b, 0) / around.length, 9);
+  });
 
   test.prop([
     fc.uniqueArray(fc.integer({ min: -1000, max: 1000 }), { minLength: 1 }),
@@ -89,7 +103,13 @@ describe("words", () => {
       "–",
     ]);
     expect([0.5, 2, 0.0001, 2.5e9].map(tickWords)).toEqual(["0.5", "2", "1e-4", "2.5e9"]);
-    expect([0.0417, 48.5, 104, 7300].map(duration)).toEqual(["41.7 ms", "48.5 s", "1 m 44 s", "2 h 01 m"]);
+    expect([0.0417, 0.25, 48.5, 104, 7300].map(duration)).toEqual([
+      "41.7 ms",
+      "250 ms",
+      "48.5 s",
+      "1 m 44 s",
+      "2 h 01 m",
+    ]);
     expect([0, 998, 2048, 3e8].map(bytes)).toEqual(["0 B", "998 B", "2.0 KiB", "286.1 MiB"]);
     expect(since(0, 30_000)).toBe("just now");
     expect(since(0, 7_200_000)).toBe("2 h ago");

@@ -1,5 +1,6 @@
 /** `lowrank serve`: starts the page and says where it is. */
 import { spawn } from "node:child_process";
+import { statOf } from "../data/read-file.ts";
 import { InputError } from "../errors.ts";
 import { servePage, type ServedPage } from "../serve/server.ts";
 import { storesAt } from "./found-runs.ts";
@@ -14,8 +15,8 @@ export interface ServeOptions {
 const PORT = 7475;
 
 export async function serveCommand({ out, port, open }: ServeOptions): Promise<number> {
-  // an --out that is spelt wrong would be a page without runs
-  storesAt(out);
+  // an --out that is spelt wrong would be a page without runs; one that is there may have its first run in a moment
+  if (statOf(out)?.isDirectory() !== true) storesAt(out);
   const page = await started(out, port);
   process.stdout.write(`${page.url}\n`);
   process.stderr.write("the page of the runs is there until Ctrl-C\n");

@@ -93,6 +93,7 @@ figcaption { font-weight: 600; }
 .rule { stroke: var(--edge); stroke-width: 1; }
 .cursor { stroke: var(--quiet); stroke-dasharray: 2 3; }
 .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
+.faint { stroke-opacity: .3; stroke-width: 1; stroke-dasharray: none !important; }
 .line-1 { stroke-dasharray: 6 3; }
 .line-2 { stroke-dasharray: 2 3; }
 ${LINES}

@@ -4,17 +4,20 @@
  */
 import { h, svg } from "./dom.ts";
 import { shortNumber, tickWords } from "./numbers.ts";
-import { extent, nearest, thinned, ticks, type Point } from "./scale.ts";
+import { extent, nearest, smoothed, thinned, ticks, type Point } from "./scale.ts";
 
 export interface Series {
   readonly label: string;
   readonly points: readonly Point[];
   /** Few points are marked. */
   readonly marked?: boolean;
+  /** Many points are drawn faintly, and their running mean in full. */
+  readonly noisy?: boolean;
 }
 
 const [WIDTH, HEIGHT] = [440, 200];
 const [LEFT, RIGHT, TOP, BOTTOM] = [68, 10, 10, 26];
+const MANY = 200;
 const COLUMNS = (WIDTH - LEFT - RIGHT) / 2;
 
 export interface Chart {
@@ -55,8 +58,12 @@ export function lineChart(title: string, words: (value: number) => string = shor
     const steps = ticks(fromX, toX, 5)
       .filter(Number.isInteger)
       .map((value) => svg("text", { x: x(value), y: HEIGHT - 8, "text-anchor": "middle" }, String(value)));
-    const lines = series.flatMap(({ points, marked }, s) => [
-      svg("polyline", { class: `line line-${s}`, points: thinned(points, COLUMNS).map(place).join(" ") }),
+    const line = (points: readonly Point[], classes: string): SVGElement =>
+      svg("polyline", { class: classes, points: thinned(points, COLUMNS).map(place).join(" ") });
+    const lines = series.flatMap(({ points, marked, noisy }, s) => [
+      ...(noisy !== true || points.length < MANY
+        ? [line(points, `line line-${s}`)]
+        : [line(points, `line line-${s} faint`), line(smoothed(points, points.length / 40), `line line-${s}`)]),
       ...(marked === true && points.length <= 60
         ? points.map(([a, b]) => svg("circle", { class: `dot dot-${s}`, cx: x(a), cy: y(b), r: 3 }))
         : []),

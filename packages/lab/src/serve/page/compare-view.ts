@@ -19,7 +19,12 @@ export async function compareView(keys: readonly [string, string], { known, conn
 
   const draw = (): void => {
     const of = (file: "steps.csv" | "metrics.csv", column: string, marked: boolean) =>
-      keys.map((key, k) => ({ label: names[k]!, points: points(live.get(key)![file], column), marked }));
+      keys.map((key, k) => ({
+        label: names[k]!,
+        points: points(live.get(key)![file], column),
+        marked,
+        noisy: !marked,
+      }));
     training.update(of("steps.csv", "loss", false));
     evaluation.update(of("metrics.csv", "eval_loss", true));
     for (const [name, chart] of scores) chart.update(of("metrics.csv", name, true));

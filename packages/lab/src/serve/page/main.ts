@@ -16,6 +16,7 @@ const surroundings: Surroundings = {
     if (live.textContent !== words) live.textContent = words;
     live.className = on ? "on" : "off";
   },
+  again: () => void show(true),
 };
 let shown: View | undefined;
 let asked = 0;

@@ -26,7 +26,7 @@ export function share(value: number | undefined): string {
 }
 
 export function duration(seconds: number): string {
-  if (seconds < 0.1) return `${(1000 * seconds).toFixed(1)} ms`;
+  if (seconds < 1) return `${(1000 * seconds).toFixed(seconds < 0.1 ? 1 : 0)} ms`;
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
   const two = (value: number): string => String(Math.floor(value)).padStart(2, "0");
   if (seconds < 3600) return `${Math.floor(seconds / 60)} m ${two(seconds % 60)} s`;

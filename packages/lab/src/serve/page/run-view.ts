@@ -4,7 +4,7 @@ import { h, section, table, type Child } from "./dom.ts";
 import { heatMap } from "./heat-map.ts";
 import { bytes, duration, factWords, percent, share, shortNumber } from "./numbers.ts";
 import { ask, follow, points, type LiveTable, type LiveTables } from "./state.ts";
-import { MARKS, type Surroundings, type View } from "./view.ts";
+import { hasNewMetric, MARKS, type Surroundings, type View } from "./view.ts";
 import type { WireDetail, WireMetric, WireProof, WireRun } from "./wire.ts";
 
 /** Columns of `steps.csv`, a chart each. */
@@ -15,13 +15,15 @@ const CURVES: readonly (readonly [string, string, ((value: number) => string)?])
   ["loss_scale", "loss scale"],
   ["tokens_per_second", "tokens/s"],
   ["gflops", "GFLOP/s"],
-  ["seconds", "time of a step", duration],
+  ["seconds", "time of a step after the first", duration],
   ["rss_bytes", "memory of the process", bytes],
 ];
+/** What differs from batch to batch, or by what else the machine does. */
+const NOISY: ReadonlySet<string> = new Set(["grad_norm", "tokens_per_second", "gflops", "seconds"]);
 /** `ranks.csv` has step, budget and kept before the modules. */
 const FIRST_MODULE = 3;
 
-export async function runView(key: string, { known, connected }: Surroundings): Promise<View> {
+export async function runView(key: string, { known, connected, again }: Surroundings): Promise<View> {
   let detail = await ask<WireDetail>(`/api/run/${key}`);
   const loss = lineChart("loss");
   const scores = known.metrics.map(
@@ -45,18 +47,23 @@ export async function runView(key: string, { known, connected }: Surroundings): 
     const [steps, evaluations] = [tables["steps.csv"], tables["metrics.csv"]];
     const train = points(steps, "loss");
     loss.update([
-      { label: "training", points: train.length > 0 ? train : points(evaluations, "train_loss") },
+      { label: "training", points: train.length > 0 ? train : points(evaluations, "train_loss"), noisy: true },
       { label: "evaluation", points: points(evaluations, "eval_loss"), marked: true },
     ]);
     for (const [{ name, label }, chart] of scores)
       chart.update([{ label, points: points(evaluations, name), marked: true }]);
-    for (const { column, title, chart } of curves) chart.update([{ label: title, points: points(steps, column) }]);
+    for (const { column, title, chart } of curves) {
+      const all = points(steps, column);
+      // the first step traces and compiles, and would hide the others
+      const shown = column === "seconds" && all.length > 1 ? all.slice(1) : all;
+      chart.update([{ label: title, points: shown, noisy: NOISY.has(column) }]);
+    }
+    const rows = steps.rows.length + evaluations.rows.length;
+    const all = steps.every > 1 ? `Every ${steps.every}th of the steps so far is drawn. ` : "";
     note.textContent =
-      steps.rows.length + evaluations.rows.length === 0
+      rows === 0
         ? "Nothing has been written yet."
-        : steps.every > 1
-          ? `Every ${steps.every}th of the steps so far is drawn.`
-          : "";
+        : `${all}Of many steps each is drawn faintly, and their running mean in full.`;
   };
   const drawRanks = (live: LiveTable): void => {
     const modules = live.columns.slice(FIRST_MODULE);
@@ -86,6 +93,7 @@ export async function runView(key: string, { known, connected }: Surroundings): 
   const stop = follow(known, [key], {
     connected,
     runs(changed) {
+      if (hasNewMetric(known, changed)) return again();
       if (!changed.includes(key)) return;
       const run = known.runs.get(key);
       // what changes with every step is in its line; the rest when it is done

@@ -3,7 +3,7 @@ import { h } from "./dom.ts";
 import { sorted, type SortKey } from "./order.ts";
 import { duration, share, shortNumber, since } from "./numbers.ts";
 import { follow } from "./state.ts";
-import { MARKS, type Surroundings, type View } from "./view.ts";
+import { hasNewMetric, MARKS, type Surroundings, type View } from "./view.ts";
 import type { WireMetric, WireRun } from "./wire.ts";
 
 interface Column {
@@ -46,7 +46,7 @@ function stepWords({ step, steps, state }: WireRun): string {
   return state === "finished" || steps === undefined ? String(step) : `${step} / ${steps}`;
 }
 
-export function runsView({ known, connected }: Surroundings): View {
+export function runsView({ known, connected, again }: Surroundings): View {
   const rows = new Map<string, HTMLTableRowElement>();
   const picked = new Set<string>();
   const columns = columnsOf(known.metrics);
@@ -165,7 +165,12 @@ export function runsView({ known, connected }: Surroundings): View {
       if (focused instanceof HTMLElement && body.contains(focused)) focused.focus({ preventScroll: true });
     }
     const total = known.runs.size;
-    const words = wanted.length === total ? `${total} runs` : `${wanted.length} of ${total} runs`;
+    const words =
+      total === 0
+        ? "No runs yet; they appear here when they begin."
+        : wanted.length === total
+          ? `${total} runs`
+          : `${wanted.length} of ${total} runs`;
     if (count.textContent !== words) count.textContent = words;
   };
   search.addEventListener("input", show);
@@ -177,6 +182,7 @@ export function runsView({ known, connected }: Surroundings): View {
   const stop = follow(known, [], {
     connected,
     runs(changed) {
+      if (hasNewMetric(known, changed)) return again();
       for (const key of changed) {
         const run = known.runs.get(key);
         if (run === undefined) rows.delete(key);

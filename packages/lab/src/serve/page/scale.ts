@@ -50,6 +50,17 @@ export function thinned(points: readonly Point[], columns: number): readonly Poi
   return kept;
 }
 
+/** Means over `window` neighbours around each point, fewer at the ends: where a noisy curve goes. */
+export function smoothed(points: readonly Point[], window: number): Point[] {
+  const sums = [0];
+  for (const [, y] of points) sums.push(sums.at(-1)! + y);
+  return points.map(([x], i): Point => {
+    // as many on either side, so that a trend is not bent at the ends
+    const half = Math.min(window >> 1, i, points.length - 1 - i);
+    return [x, (sums[i + half + 1]! - sums[i - half]!) / (2 * half + 1)];
+  });
+}
+
 /** Index of the point whose x is nearest; points are in the order of x. */
 export function nearest(points: readonly Point[], x: number): number {
   let [low, high] = [0, points.length - 1];

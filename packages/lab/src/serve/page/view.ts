@@ -13,6 +13,14 @@ export interface Surroundings {
   readonly known: Known;
   /** Says whether the numbers are live. */
   connected(live: boolean): void;
+  /** Makes the view anew: there is something that it has no place for. */
+  again(): void;
+}
+
+/** Whether a run has a metric that no run had before. */
+export function hasNewMetric({ runs, metrics }: Known, keys: readonly string[]): boolean {
+  const names = new Set(metrics.map(({ name }) => name));
+  return keys.some((key) => Object.keys(runs.get(key)?.metrics ?? {}).some((name) => !names.has(name)));
 }
 
 /** A shape and a word for each state: colour alone says nothing to many. */
