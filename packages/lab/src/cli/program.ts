@@ -118,6 +118,7 @@ Examples:
   lowrank run planted-rank --seeds 13,42 --set configs.lora.r=4
   lowrank run sst2 --data DIR --base checkpoints/small --dry-run
   lowrank run my-study.yaml --out runs/mine --json --quiet
+  lowrank run my-study.yaml --out runs/mine --sink tensorboard --sink mlflow=http://127.0.0.1:5000
 `,
     )
     .action(async (study: string, options: RunOptions) => {
