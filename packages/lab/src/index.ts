@@ -51,6 +51,7 @@ export { metrics } from "./metrics/registry.ts";
 export { tasks } from "./tasks/registry.ts";
 export { makeBase } from "./bases/make.ts";
 export { ClassificationExamples } from "./data/classification.ts";
+export { byNeeds } from "./executors/by-needs.ts";
 export { executors } from "./executors/registry.ts";
 export { loadPlugins, type Plugin } from "./plugins/load.ts";
 export { sinks } from "./sinks/registry.ts";

@@ -84,10 +84,12 @@ function copyOfSources(): string {
     cpSync(join(from, "src"), join(to, "src"), { recursive: true });
     cpSync(join(from, "package.json"), join(to, "package.json"));
     symlinkSync(to, join(folder, "node_modules", name === "lowrank" ? name : `@lowrank/${name}`));
-    const { dependencies = {} } = JSON.parse(readFileSync(join(from, "package.json"), "utf8")) as {
-      dependencies?: Record<string, string>;
-    };
-    for (const other of Object.keys(dependencies).filter((d) => !d.startsWith("@lowrank/"))) {
+    const { dependencies = {}, peerDependencies = {} } = JSON.parse(
+      readFileSync(join(from, "package.json"), "utf8"),
+    ) as { dependencies?: Record<string, string>; peerDependencies?: Record<string, string> };
+    for (const other of Object.keys({ ...dependencies, ...peerDependencies }).filter(
+      (d) => !d.startsWith("@lowrank/"),
+    )) {
       // the name may have a scope in front
       mkdirSync(dirname(join(to, "node_modules", other)), { recursive: true });
       symlinkSync(join(from, "node_modules", other), join(to, "node_modules", other));

@@ -2,8 +2,6 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { inProcess } from "../src/executors/in-process.ts";
-import { Busy } from "../src/records/executor.ts";
 import { metrics } from "../src/metrics/registry.ts";
 import { loadPlugins } from "../src/plugins/load.ts";
 import type { Sink } from "../src/records/sink.ts";
@@ -102,33 +100,5 @@ describe("sinks", () => {
       { folder: "", out: "", say: () => {} },
     );
     expect(() => sinks.scalar(1, {})).toThrow("server down");
-  });
-});
-
-describe("the executor of this process", () => {
-  it("makes what others make last, each job once", async () => {
-    const asked: string[] = [];
-    const made = inProcess.execute(["a", "b", "c"], async (job) => {
-      asked.push(job);
-      const times = asked.filter((one) => one === job).length;
-      return job === "a" && times < 3 ? new Busy("process 7") : `${job}${times}`;
-    });
-    const outcomes: string[] = [];
-    for await (const { job, outcome } of made) outcomes.push(`${job}: ${outcome}`);
-    expect(outcomes).toEqual(["b: b1", "c: c1", "a: a3"]);
-    expect(asked).toEqual(["a", "b", "c", "a", "a"]);
-  });
-
-  it("makes each job once, in order, one at a time", async () => {
-    let running = 0;
-    const seen: string[] = [];
-    const made = inProcess.execute(["a", "b", "c"], async (job) => {
-      expect(++running).toBe(1);
-      await Promise.resolve();
-      running--;
-      return job.toUpperCase();
-    });
-    for await (const { job, outcome } of made) seen.push(`${job}${outcome}`);
-    expect(seen).toEqual(["aA", "bB", "cC"]);
   });
 });

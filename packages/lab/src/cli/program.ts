@@ -18,11 +18,13 @@ import { addServe } from "./serve-program.ts";
 import { addStore } from "./store-program.ts";
 import { addTrain } from "./train-program.ts";
 import { checkpointOptions } from "./checkpoint-options.ts";
+import { addWork } from "./work-program.ts";
 import {
   collect,
   deviceOptions,
   DEVICES,
   parseChoice,
+  parseCount,
   parseNames,
   parsePath,
   parsePositive,
@@ -44,6 +46,7 @@ export function buildProgram(exit: Exit): Command {
     );
   addRun(program, exit);
   addTrain(program, exit);
+  addWork(program, exit);
   addPredict(program, exit);
   addEval(program, exit);
   addStore(program, exit);
@@ -96,7 +99,16 @@ function addRun(program: Command, exit: Exit): void {
       collect,
     )
     .option("--sink <name>", sinkWords(), collect)
-    .option("--executor <name>", "who makes the runs (default: in-process)")
+    .option(
+      "--executor <name>",
+      "who makes the runs: in-process (the usual), local (several processes), bullmq (workers by a queue) or slurm",
+    )
+    .option(
+      "--jobs <n>",
+      "runs at a time, each in a process of its own, cores shared out (local)",
+      parseCount("--jobs"),
+    )
+    .option("--redis <url>", "the queue of bullmq: a Redis or Valkey", parsePath("--redis"))
     .option("--dry-run", "show modules, ranks, parameters, memory, time and what is done already; train nothing")
     .option("--reuse", "count finished runs of other code versions as done")
     .option("--json", "print the results as JSON on stdout instead of a table")
@@ -115,6 +127,8 @@ The exit code is 0 if every run ended well, 1 if one failed, 2 for what you can 
 Examples:
   lowrank run demo --out runs/demo
   lowrank run demo --configs b-fp,b-ada --out runs/demo
+  lowrank run demo --jobs 4 --out runs/demo
+  lowrank run demo --executor bullmq --redis redis://127.0.0.1:6379 --out runs/demo
   lowrank run planted-rank --seeds 13,42 --set configs.lora.r=4
   lowrank run sst2 --data DIR --base checkpoints/small --dry-run
   lowrank run my-study.yaml --out runs/mine --json --quiet

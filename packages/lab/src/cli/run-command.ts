@@ -22,6 +22,9 @@ import { planStudy } from "../study/plan-study.ts";
 import { runStudy } from "../study/run-study.ts";
 import { sweepLines } from "../study/sweeps.ts";
 import { progressMode } from "../text/progress.ts";
+import type { Executor, ExecutorOptions } from "../records/executor.ts";
+import { orderOf } from "./order.ts";
+import { ourCommand } from "./our-command.ts";
 import { openDevice } from "./device.ts";
 import { guestsOf } from "./guests.ts";
 import { nextSteps } from "./next-steps.ts";
@@ -50,11 +53,14 @@ export interface RunOptions extends CheckpointOptions {
   readonly plugin?: string[];
   readonly sink?: string[];
   readonly executor?: string;
+  readonly jobs?: number;
+  readonly redis?: string;
 }
 
 export async function runCommand(name: string, options: RunOptions): Promise<number> {
   const plugins = await loadPlugins(options.plugin ?? []);
-  const executor = executors.get(options.executor ?? executors.names[0]!);
+  const record = executorOf(options);
+  if (options.dryRun !== true) await record.check?.(options);
   const guests = guestsOf(options.sink ?? []);
   const study = await loadStudy(name, {
     set: options.set ?? [],
@@ -74,6 +80,7 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
   const store = new RunStore(out);
   const code = codeVersion(plugins);
   const device = await openDevice(options);
+  let planned = study;
   try {
     const planning = { environment, code, device: device.name, reuse: options.reuse ?? false, part: options };
     const data = new PreparedTasks(environment, device);
@@ -82,7 +89,11 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
       device,
       data,
       memory: options.memory,
-      plan: (one) => planStudy(one, store, planning),
+      processes: record.takes?.includes("jobs") === true ? (options.jobs ?? 1) : 1,
+      plan: (one) => {
+        planned = one;
+        return planStudy(one, store, planning);
+      },
       say,
       keep: options.dryRun !== true,
     });
@@ -103,7 +114,22 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
         device,
         data,
         progress: progressMode(options.quiet ?? false),
-        executor,
+        executor: {
+          record,
+          workshop: {
+            order: orderOf(planned, {
+              ...options,
+              checkpoints: checkpointWords(options),
+              out,
+              code,
+              device: device.name as DeviceChoice,
+              environment,
+            }),
+            command: ourCommand(options.plugin ?? []),
+            options,
+            threads: options.threads,
+          },
+        },
         sinks: guests,
         say,
       }),
@@ -137,6 +163,21 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
   } finally {
     device.close();
   }
+}
+
+/** Several runs at a time are made by several processes. @throws InputError for options that it has no use for */
+function executorOf({ executor: said, jobs, redis }: RunOptions): Executor {
+  const record = executors.get(said ?? (jobs !== undefined && jobs > 1 ? "local" : executors.names[0]!));
+  for (const [option, value] of Object.entries({ jobs, redis })) {
+    if (value === undefined || record.takes?.includes(option as keyof ExecutorOptions) === true) continue;
+    // one at a time is what there is without it
+    if (option === "jobs" && said === undefined) continue;
+    const others = executors.all.filter(({ takes }) => takes?.includes(option as keyof ExecutorOptions));
+    throw new InputError(
+      `--${option}: the executor ${record.name} has no use for it; leave it out, or say --executor ${others.map(({ name }) => name).join(" or ")}`,
+    );
+  }
+  return record;
 }
 
 /** Options that this study or the other options leave without effect. */

@@ -39,10 +39,16 @@ export function freeMemory(device: Pick<Device, "name"> | undefined): number | n
 /** What is free is not taken to the last byte: others want some of it, and an estimate is one. */
 const SHARE_OF_FREE = 0.9;
 
-/** @param said bytes of `--memory`. @returns undefined where nobody knows of a limit */
-export function budgetOf(device: Pick<Device, "name">, said: number | undefined): MemoryBudget | undefined {
+/** @param said bytes of `--memory`. @param processes who share what is free. @returns undefined where nobody knows of a limit */
+export function budgetOf(
+  device: Pick<Device, "name">,
+  said: number | undefined,
+  processes = 1,
+): MemoryBudget | undefined {
   if (said !== undefined) return { bytes: said, said: true };
   const free = freeMemory(device);
   // what the process has taken is not free any more, and is part of its peak
-  return free === null ? undefined : { bytes: SHARE_OF_FREE * free + process.memoryUsage.rss(), said: false };
+  return free === null
+    ? undefined
+    : { bytes: (SHARE_OF_FREE * free) / processes + process.memoryUsage.rss(), said: false };
 }

@@ -17,6 +17,8 @@ export interface FittedOptions {
   readonly data: PreparedTasks;
   /** Bytes of `--memory`; absent: what is free. */
   readonly memory?: number | undefined;
+  /** How many processes share what is free; absent: one. What is said is for each. */
+  readonly processes?: number;
   /** What the process has taken without any run. Default: what it has taken when something is planned. */
   readonly start?: StartMemory;
   /** Plans the runs of a study. */
@@ -37,7 +39,7 @@ export async function fittedRuns(study: Study, options: FittedOptions): Promise<
     if (before.way !== null) say(`${before.text} (memory.json)`);
     return runs;
   }
-  const budget = budgetOf(device, memory);
+  const budget = budgetOf(device, memory, options.processes);
   if (budget === undefined || runs.every((run) => run.done !== undefined)) return runs;
   const { way, peakBytes, text = "" } = await choose(study, budget, options);
   if (text !== "" && (way !== null || memory !== undefined)) say(text);

@@ -3,18 +3,19 @@ import { printable } from "@lowrank/tensor";
 import type { ResolvedConfig } from "../config/study.ts";
 import { RunError } from "../errors.ts";
 import { methods } from "../methods/registry.ts";
-import { Busy } from "../records/executor.ts";
+import { Busy, type Report } from "../records/executor.ts";
 import type { TaskEnvironment } from "../records/task.ts";
 import { StudyTime } from "../text/study-time.ts";
 import type { FinishedRun } from "../store/measures.ts";
+import type { RunStore } from "../store/run-store.ts";
 import { PreparedTasks } from "../tasks/prepared.ts";
 import { checkSteps } from "../train/adapt.ts";
 import { totalSteps } from "../train/rate.ts";
 import { attempt, type AttemptContext } from "./attempt.ts";
 import type { FailedRun } from "./outcome.ts";
 import { ProcessMemory, startMemory } from "./peak-rss.ts";
-import { needsOf, type StudyRun } from "./plan-study.ts";
-import { settle } from "./settle.ts";
+import type { StudyRun } from "./plan-study.ts";
+import { settle, type Source } from "./settle.ts";
 import { sourceIn } from "./sources.ts";
 
 export interface MakerContext extends AttemptContext {
@@ -29,8 +30,6 @@ export class RunMaker {
   readonly #memory: ProcessMemory;
   readonly #told = new Set<string>();
   #time: StudyTime | undefined;
-  /** Names of runs that another process was making when they were tried last. */
-  readonly #elsewhere = new Set<string>();
 
   constructor(context: MakerContext) {
     this.#context = context;
@@ -50,22 +49,14 @@ export class RunMaker {
   }
 
   /**
-   * Makes the run and publishes it; one whose sources failed is not begun. `Busy` where another process makes it, or one of its sources.
-   * @throws InputError for what is wrong for every run
+   * Makes the run and publishes it; one whose sources failed is not begun. `Busy` where another process makes it.
+   * @throws InputError for what is wrong for every run; Interrupted where it was asked to stop
    */
-  async make(run: StudyRun, label: string): Promise<FinishedRun | FailedRun | Busy> {
-    const source = needsOf(run).find((name) => this.#elsewhere.has(name));
-    const outcome = source === undefined ? await this.#try(run, label) : new Busy(`who makes ${source}`);
-    if (outcome instanceof Busy) this.#elsewhere.add(run.name);
-    else this.#elsewhere.delete(run.name);
-    return outcome;
-  }
-
-  async #try(run: StudyRun, label: string): Promise<FinishedRun | FailedRun | Busy> {
+  async make(run: StudyRun, label: string, elsewhere: SourcesElsewhere = {}): Promise<FinishedRun | FailedRun | Busy> {
     const { store, say } = this.#context;
     let config: ResolvedConfig;
     try {
-      config = settle(run, (name) => sourceIn(store, name));
+      config = settle(run, (name) => sourceIn(store, name) ?? sourceOf(elsewhere[name]));
     } catch (error) {
       if (!(error instanceof RunError)) throw error;
       say(`${label}: ${printable(error.message)}`);
@@ -77,6 +68,24 @@ export class RunMaker {
     const shared = { data: await this.#data.of(config), memory: this.#memory, told: this.#told, ...time };
     return attempt({ ...run, config }, label, shared, this.#context);
   }
+}
+
+/** What came of runs that a store does not have, by name. */
+export type SourcesElsewhere = Readonly<Record<string, Report>>;
+
+function sourceOf(report: Report | undefined): Source | undefined {
+  if (report?.kind === "made" && report.result !== undefined) return { result: report.result as FinishedRun };
+  return report?.kind === "failed" ? { failure: report.message, diverged: report.diverged ?? false } : undefined;
+}
+
+/** What came of a run, as other processes are told. */
+export function reportOf(outcome: FinishedRun | FailedRun | Busy, store: RunStore): Report {
+  if (outcome instanceof Busy) return { kind: "busy", by: outcome.by };
+  if (!("message" in outcome)) return { kind: "made", result: outcome };
+  const { name, message, kept } = outcome;
+  const source = kept === undefined ? undefined : sourceIn(store, name);
+  const diverged = source !== undefined && "failure" in source && source.diverged;
+  return { kind: "failed", message, ...(kept === undefined ? {} : { kept }), ...(diverged ? { diverged } : {}) };
 }
 
 /** What its sources decided, for people. */

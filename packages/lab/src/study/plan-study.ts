@@ -41,6 +41,8 @@ export interface PlanOptions {
   readonly device: string;
   /** A finished run of the same cell by other code counts as done. */
   readonly reuse: boolean;
+  /** Whether what is done is left unread, by who is told what to make. */
+  readonly unread?: boolean;
   /** Which runs; the usual is all. */
   readonly part?: StudyPart;
 }
@@ -142,7 +144,8 @@ class Planner {
     const name = runName(identity, id);
     const known = this.#planned.get(name);
     if (known !== undefined) return known;
-    const done = this.#store.finished(name) ?? this.#known.get(cell);
+    const unread = this.#options.unread === true && !this.#options.reuse;
+    const done = unread ? undefined : (this.#store.finished(name) ?? this.#known.get(cell));
     if (done !== undefined && (done.seed !== seed || done.cell !== cell))
       throw new InputError(
         `${this.#store.path(done.name)}: says seed ${done.seed} and another cell than its name; move the folder away or delete it, and the run is made again`,

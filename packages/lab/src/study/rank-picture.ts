@@ -36,8 +36,10 @@ function recoveryOf(results: readonly FinishedRun[]): RecoverySummary[] {
     const found = results.flatMap((r) => (r.config === config && r.rankRecovery !== undefined ? [r.rankRecovery] : []));
     const [first] = found;
     if (first === undefined) return [];
-    const modules = first.modules.map(({ module, truth }, m) => {
-      const ranks = found.map((run) => run.modules[m]!.found);
+    // where another run decides ranks, each seed may have left out others: those were found to have none
+    const truths = new Map(found.flatMap((run) => run.modules.map(({ module, truth }) => [module, truth] as const)));
+    const modules = [...truths].map(([module, truth]) => {
+      const ranks = found.map((run) => run.modules.find((row) => row.module === module)?.found ?? 0);
       return { module, truth, found: spread(ranks), least: Math.min(...ranks), most: Math.max(...ranks) };
     });
     return [

@@ -2,9 +2,10 @@
 import { inProcess } from "../executors/in-process.ts";
 import type { ResolvedConfig } from "../config/study.ts";
 import { metricNames, metricWords } from "../metrics/of-evaluation.ts";
-import type { Executor } from "../records/executor.ts";
+import { Busy, type Executor, type Job, type Report, type Workshop } from "../records/executor.ts";
 import type { FinishedRun } from "../store/measures.ts";
-import { RunMaker, type MakerContext } from "./maker.ts";
+import type { RunStore } from "../store/run-store.ts";
+import { reportOf, RunMaker, type MakerContext } from "./maker.ts";
 import { publishOutcome, type FailedRun, type StudyOutcome } from "./outcome.ts";
 import { needsOf, type StudyRun } from "./plan-study.ts";
 import { sourceIn } from "./sources.ts";
@@ -12,54 +13,90 @@ import { sweepsOf } from "./sweeps.ts";
 
 export interface StudyContext extends MakerContext {
   readonly out: string;
-  /** Who makes the runs. Default: this process. */
-  readonly executor?: Executor;
+  /** Who makes the runs, and what those of other processes need. Default: this process. */
+  readonly executor?: {
+    readonly record: Executor;
+    readonly workshop: Pick<Workshop, "order" | "command" | "options" | "threads">;
+  };
 }
 
-/** Runs whatever is not done yet. */
+type Outcome = FinishedRun | FailedRun;
+
+/** Has whatever is not done yet made. */
 export async function runStudy(runs: readonly StudyRun[], context: StudyContext): Promise<StudyOutcome> {
-  const { say, executor = inProcess } = context;
-  const labelled = runs.map((run, i) => ({
-    run,
-    label: `[${i + 1}/${runs.length}] ${cellWords(run.config)} · seed ${run.seed}`,
-  }));
-  const outcomes = new Map<StudyRun, FinishedRun | FailedRun>();
-  for (const { run, label } of labelled) {
-    if (run.done === undefined) continue;
-    say(`${label}: already done (${run.done.name}), ${firstMetric(run.done)}`);
-    outcomes.set(run, run.done);
+  const { say, store, out } = context;
+  const outcomes = new Map<string, Outcome>();
+  const jobs: Job[] = [];
+  for (const [i, run] of runs.entries()) {
+    const label = `[${i + 1}/${runs.length}] ${cellWords(run.config)} · seed ${run.seed}`;
+    if (run.done !== undefined) {
+      say(`${label}: already done (${run.done.name}), ${firstMetric(run.done)}`);
+      outcomes.set(run.name, run.done);
+      continue;
+    }
+    for (const line of pulledIn(run, runs)) say(`${label}: ${line}`);
+    jobs.push({ name: run.name, id: run.id, label, needs: needsOf(run) });
   }
-  const open = labelled.filter(({ run }) => run.done === undefined);
-  for (const { run, label } of open) for (const line of pulledIn(run, runs)) say(`${label}: ${line}`);
   const written = (): StudyOutcome => publish(runs, outcomes, context);
-  if (open.length === 0) return written();
+  if (jobs.length === 0) return written();
+  const named = new Map(runs.map((run) => [run.name, run]));
   const maker = new RunMaker(context);
-  await maker.check(open.map(({ run }) => run));
-  const made = executor.execute(open, ({ run, label }) => maker.make(run, label));
-  for await (const { job, outcome } of made) {
-    outcomes.set(job.run, outcome);
+  await maker.check(jobs.map(({ name }) => named.get(name)!));
+  const { record, workshop } = context.executor ?? HERE;
+  const made = record.execute(jobs, {
+    ...workshop,
+    out,
+    say,
+    isDone: ({ name }) => store.finished(name) !== undefined,
+    attempt: async ({ name, label }) => {
+      const outcome = await maker.make(named.get(name)!, label);
+      if (!(outcome instanceof Busy)) outcomes.set(name, outcome);
+      return reportOf(outcome, store);
+    },
+  });
+  for await (const { job, report } of made) {
+    const outcome = outcomes.get(job.name) ?? outcomeOf(named.get(job.name)!, report, store);
+    if (outcome === undefined) continue;
+    outcomes.set(job.name, outcome);
     written();
   }
   return written();
 }
 
+/** This process needs nothing to be told of itself. */
+const HERE: NonNullable<StudyContext["executor"]> = {
+  record: inProcess,
+  workshop: { order: {}, command: { options: [], script: "", args: [] }, options: {}, threads: undefined },
+};
+
+/** Of a run that another process made; undefined where nothing is known yet. */
+function outcomeOf({ name, config, seed }: StudyRun, report: Report, store: RunStore): Outcome | undefined {
+  if (report.kind === "made") {
+    const found = store.finished(name) ?? (report.result as FinishedRun | undefined);
+    return found ?? { name, config: config.name, seed, message: "it was made, and its result is not here" };
+  }
+  if (report.kind !== "failed") return undefined;
+  const { message, kept } = report;
+  return { name, config: config.name, seed, message, ...(kept === undefined ? {} : { kept }) };
+}
+
 /** In the order of the study, whoever finished first. Runs that try rates are no cells of it. */
 function publish(
   runs: readonly StudyRun[],
-  outcomes: ReadonlyMap<StudyRun, FinishedRun | FailedRun>,
+  outcomes: ReadonlyMap<string, Outcome>,
   { out, store }: StudyContext,
 ): StudyOutcome {
   const sweeps = sweepsOf(runs, (run) => {
-    const outcome = outcomes.get(run);
+    const outcome = outcomes.get(run.name);
     return outcome !== undefined && "message" in outcome ? sourceIn(store, run.name) : outcome && { result: outcome };
   });
   const tried = new Set(sweeps.flatMap(({ rates }) => rates.map(({ run }) => run)));
   const results = runs.flatMap((run) => {
-    const outcome = outcomes.get(run);
+    const outcome = outcomes.get(run.name);
     return run.role === "rate" || outcome === undefined || "message" in outcome ? [] : [outcome];
   });
   const failures = runs.flatMap((run) => {
-    const outcome = outcomes.get(run);
+    const outcome = outcomes.get(run.name);
     // of a rate that diverged its sweep tells
     return outcome === undefined || !("message" in outcome) || tried.has(run.name) ? [] : [outcome];
   });
