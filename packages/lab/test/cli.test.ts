@@ -374,6 +374,7 @@ describe("the command as a process", () => {
       "metrics.csv",
       "predictions.jsonl",
       "result.json",
+      "steps.csv",
     ]);
     const result = JSON.parse(readFileSync(join(out, "runs", folder!, "result.json"), "utf8"));
     expect(result.proofs.map((proof: { name: string; holds: boolean }) => [proof.name, proof.holds])).toEqual([
