@@ -19,6 +19,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compareRuns } from "../src/store/compare-runs.ts";
 import { rankMap } from "../src/store/rank-map.ts";
 import { readRuns } from "../src/store/read-runs.ts";
+import { RunStore } from "../src/store/run-store.ts";
 import { readRun } from "../src/store/read-run.ts";
 import { printed } from "./printed.ts";
 import { writeSyntheticRun, writeSyntheticStore } from "./synthetic-store.ts";
@@ -84,6 +85,27 @@ describe("reading a store", () => {
       step: 26,
       loss: 0.125,
     });
+  });
+
+  it("tells how many steps there will be from what the run said when it began", () => {
+    const store = temporary();
+    const name = writeSyntheticRun(store, {
+      config: "b-fp",
+      seed: 1,
+      layers: 1,
+      at: { step: 3, state: "interrupted" },
+    });
+    const folder = join(store, "runs", `.work-${name}`);
+    writeFileSync(join(folder, "config.json"), JSON.stringify({ name: "b-fp", train: { epochs: 3 } }));
+    expect(readRuns(join(store, "runs"))[0]).toMatchObject({ step: 3, steps: 200 });
+    writeFileSync(join(folder, "events.jsonl"), "");
+    expect(readRuns(join(store, "runs"))[0]).toMatchObject({ step: 3, steps: undefined });
+  });
+
+  it("is tried on runs that the store itself takes for finished ones", () => {
+    const store = temporary();
+    const names = writeSyntheticStore(store, { runs: 6, layers: 1, steps: 8, digests: true });
+    expect(new RunStore(store).all().map(({ name }) => name)).toEqual([...names].sort());
   });
 
   it("reads results of before measures were apart", () => {

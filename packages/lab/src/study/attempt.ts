@@ -104,7 +104,11 @@ async function make(
     time?.from(from?.step ?? 0);
     folder.writeJson("config.json", { study: run.study, seed: run.seed, ...config });
     folder.writeJson("env.json", machine);
-    folder.event(from === undefined ? "started" : "resumed", { id: run.id, step: from?.step ?? 0 });
+    folder.event(from === undefined ? "started" : "resumed", {
+      id: run.id,
+      step: from?.step ?? 0,
+      steps: totalSteps(config, data),
+    });
     const once = (line: string): void => {
       if (!told.has(line)) progress.line(line);
       told.add(line);
