@@ -211,6 +211,9 @@ function announced(forecast: ConfigForecast, { config, seed }: StudyRun, data: T
   return [
     `${config.task.name}: ${formatCount(data.train.count)} rows to train on, ${formatCount(data.dev.count)} to evaluate on; seed ${seed}`,
     `${config.name}: ${formatCount(counts.trainable)} of ${formatCount(counts.total)} parameters train (${counts.percent.toFixed(2)} %), ${formatCount(steps)} steps of ${train.batchSize} rows, rate ${lr}${train.lr === undefined ? " (by method and steps)" : ""}`,
+    ...(config.method.baseDropout === 0 && train.epochs <= 1
+      ? [`dropout of the base is off, since rows are seen once (--set configs.${config.name}.baseDropout=0.1 for more)`]
+      : []),
     `about ${formatDuration(compileSeconds + steps * secondsPerStep)}${peakRss === null ? "" : `, at most about ${formatMemory(peakRss.totalBytes)} of memory`}`,
   ];
 }

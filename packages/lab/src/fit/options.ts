@@ -69,6 +69,11 @@ export function configOf(
     base: null,
     model: null,
     method: { ...method, train: {} },
-    train: { ...TRAIN_DEFAULTS, ...validate(trainOverrides, train, "fit: train") } as ResolvedConfig["train"],
+    // as `lowrank train` does it
+    train: {
+      ...TRAIN_DEFAULTS,
+      grouping: "within-batch",
+      ...validate(trainOverrides, train, "fit: train"),
+    } as ResolvedConfig["train"],
   };
 }

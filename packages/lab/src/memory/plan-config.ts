@@ -22,7 +22,6 @@ import { cursorOptions, devBatches } from "../train/batches.ts";
 import { evaluator } from "../train/evaluate.ts";
 import { plannedMemory } from "../train/memory.ts";
 import { TrainingStep } from "../train/step.ts";
-import { ownRows } from "./ways.ts";
 
 /** What the planning of all ways of a config shares. */
 export interface PlanContext {
@@ -98,10 +97,11 @@ async function planAt(
     const method = methods.get(config.method.method);
     const adapted = await adaptBase(base, method, config.method, { seed: 0, totalSteps: FAR, data });
     const step = new TrainingStep(task, adapted, { ...config.train, lr: () => 1, dropoutSeed: 0 }, planner);
-    const rows = ownRows(config);
-    const parts = rows < config.train.batchSize || config.train.grouping === "within-batch" ? 2 : 1;
+    const order = cursorOptions(config.train, data.train, data.multiple, 0);
+    const rows = order.cut?.rows ?? config.train.batchSize;
+    const parts = rows < config.train.batchSize ? 2 : 1;
     const long = longest(data, rows);
-    const cursor = new DataCursor(data.train, cursorOptions(config.train, data.train, data.multiple, 0));
+    const cursor = new DataCursor(data.train, order);
     const training = withShorter(
       long.map(({ inputs }) => step.plan(inputs, parts)),
       positionsOf(long[0]!),

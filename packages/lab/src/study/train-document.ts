@@ -1,6 +1,7 @@
 /** From the words of `lowrank train` to the study of one configuration that they mean. */
 import { quote } from "@lowrank/tensor";
 import { suggestion } from "@lowrank/tensor/check";
+import { dropoutsOf } from "../bases/dropout.ts";
 import { planOf, shapeModel } from "../bases/plan.ts";
 import type { Storage } from "../config/study.ts";
 import { InputError } from "../errors.ts";
@@ -30,6 +31,9 @@ export interface TrainWords {
   readonly earlyStop?: number | undefined;
 }
 
+/** What a model's parts are told from does not depend on sizes. */
+const SMALLEST = { vocab: 1, positions: 1, labels: 2 };
+
 /** DoRA is a word for a switch of LoRA. */
 const SHORT: Readonly<Record<string, Readonly<Record<string, unknown>>>> = { dora: { method: "lora", dora: true } };
 
@@ -43,14 +47,28 @@ export async function trainDocument(words: TrainWords): Promise<Record<string, u
     revision,
     seeds: [seed],
     train: defined({
+      // batches as a shuffle deals them: where rows of like length meet, each step learns of one length (benchmarks/NOTES.md)
+      grouping: "within-batch",
       lr: words.lr,
       epochs: words.epochs,
       batchSize: words.batchSize,
       keep: words.keep,
       earlyStop: words.earlyStop === undefined ? undefined : { patience: words.earlyStop },
     }),
-    configs: { [words.method]: await methodOptions(words) },
+    configs: { [words.method]: { ...(await methodOptions(words)), ...(await dropoutOf(words)) } },
   });
+}
+
+/**
+ * An adapter whose rows are seen once cannot have learnt them by heart, which is what dropout is against; what is left of it is noise (Liu et
+ * al. 2025, arXiv 2505.24788, of pre-training in one epoch; benchmarks/NOTES.md for adapters). So the base's own is switched off there.
+ */
+async function dropoutOf(words: TrainWords): Promise<{ readonly baseDropout?: 0 }> {
+  const { epochs, method, base, revision, task } = words;
+  const { leaves } = methods.get(String(SHORT[method]?.["method"] ?? method));
+  if (epochs === undefined || epochs > 1 || leaves !== "adapter") return {};
+  const plan = await planOf({ base, revision, model: null }, tasks.get(task).kind, SMALLEST);
+  return dropoutsOf(shapeModel(plan)).some(({ p }) => p > 0) ? { baseDropout: 0 } : {};
 }
 
 function taskOptions({ task: name, data, validation, column, maxLength }: TrainWords): Record<string, unknown> {
@@ -126,9 +144,7 @@ async function targetOf({ target, base, revision, task }: TrainWords, has: (key:
         : [target];
   if (!has("feedforward")) return "all-linear";
   const { kind } = tasks.get(task);
-  const { family } = shapeModel(
-    await planOf({ base, revision, model: null }, kind, { vocab: 1, positions: 1, labels: 2 }),
-  );
+  const { family } = shapeModel(await planOf({ base, revision, model: null }, kind, SMALLEST));
   const { ia3 } = family.targets;
   if (ia3 === undefined)
     throw new InputError(`--target: which modules of a ${family.modelType} are meant? nothing is usual`);

@@ -2,7 +2,7 @@
 import type { TrainOptions } from "../config/study.ts";
 import type { Cut, CursorOptions } from "../data/cursor.ts";
 import type { Batch, BatchShape, Examples } from "../data/examples.ts";
-import { evaluationGroups } from "../data/length-groups.ts";
+import { evaluationGroups, paddedLength } from "../data/length-groups.ts";
 import { acrossLengths, shuffledRows, type RowOrder } from "../data/orders.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { TaskData } from "../records/task.ts";
@@ -26,7 +26,14 @@ export function cursorOptions(
   const order =
     given ?? (grouping === "across" ? acrossLengths(lengths, batchSize, seed) : shuffledRows(count, batchSize, seed));
   const within: Cut = { rows: microBatch ?? Math.ceil(batchSize / LENGTH_GROUPS), byLength: true };
-  return { order, multiple, seed, cut: grouping === "within-batch" ? within : { rows: microBatch } };
+  const grouped = grouping === "within-batch" && !alike(lengths, multiple);
+  return { order, multiple, seed, cut: grouped ? within : { rows: microBatch } };
+}
+
+/** Whether all rows are as long once they are padded: then there is nothing to group. */
+function alike(lengths: Int32Array, multiple: number): boolean {
+  const first = paddedLength(lengths[0] ?? 1, multiple);
+  return lengths.every((length) => paddedLength(length, multiple) === first);
 }
 
 /** Batches that cover the set once, by length. */
