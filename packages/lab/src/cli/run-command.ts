@@ -185,8 +185,9 @@ function refuseUnused(study: Study, options: RunOptions): void {
   const names = tasksOf(study).map(({ task }) => task.name);
   if (options.data !== undefined && !names.some((name) => tasks.get(name).readsFiles))
     throw new InputError(`--data: the task ${names[0]} makes its data and reads none; leave it out`);
-  if (options.dryRun === true && (options.sink !== undefined || options.executor !== undefined))
-    throw new InputError("--dry-run makes no runs that --sink or --executor could be for; leave them out");
+  const making = (["sink", "executor", "redis"] as const).find((option) => options[option] !== undefined);
+  if (options.dryRun === true && making !== undefined)
+    throw new InputError(`--dry-run makes no runs that --${making} could be for; leave it out`);
   if (options.dryRun === true) refuseCheckpoints(options);
   if (options.dryRun === true && options.detectAnomaly === true)
     throw new InputError("--dry-run and --detect-anomaly contradict: a dry run trains nothing that could be checked");
