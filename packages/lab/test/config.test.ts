@@ -73,7 +73,7 @@ describe("a study file", () => {
       `"study.yaml: unknown key "train.lrr"; did you mean "lr"?"`,
     );
     expect(await errorOf(MINIMAL, ["configs.lora.rank=3"])).toMatchInlineSnapshot(
-      `"study.yaml: unknown key "configs.lora.rank"; known: method, r, alpha, dropout, target, exclude, modulesToSave, storage, precision, gradientCheckpointing, embeddings, baseDropout, dora, rankPattern, alphaPattern, rsLora, init, rho, loraPlus, train"`,
+      `"study.yaml: unknown key "configs.lora.rank"; known: method, r, alpha, dropout, target, exclude, modulesToSave, storage, precision, gradientCheckpointing, embeddings, baseDropout, dora, rankPattern, alphaPattern, rsLora, init, rho, loftqIterations, trainableTokenIndices, loraPlus, train, rate, from"`,
     );
     expect(await errorOf(MINIMAL, ["configs.lora.rankpatern={}"])).toMatchInlineSnapshot(
       `"study.yaml: unknown key "configs.lora.rankpatern"; did you mean "rankPattern"?"`,
@@ -88,7 +88,7 @@ describe("a study file", () => {
       `"study.yaml: "configs.head.method" is "adapters"; known: head, lora, adalora, ia3, vera, full"`,
     );
     expect(await errorOf(MINIMAL, ["configs.v={method: vera, target: [query], alpha: 3}"])).toMatchInlineSnapshot(
-      `"study.yaml: unknown key "configs.v.alpha"; known: method, r, dropout, dInitial, projectionPrngKey, saveProjection, target, modulesToSave, storage, precision, gradientCheckpointing, embeddings, baseDropout, train"`,
+      `"study.yaml: unknown key "configs.v.alpha"; known: method, r, dropout, dInitial, projectionPrngKey, saveProjection, target, modulesToSave, storage, precision, gradientCheckpointing, embeddings, baseDropout, train, rate"`,
     );
     expect(
       await errorOf(MINIMAL, ["configs.i={method: ia3, target: [query], feedforward: null}"]),

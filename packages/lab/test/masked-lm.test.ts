@@ -150,7 +150,7 @@ describe("lowrank train --task masked-lm", () => {
       "--max-length",
       "16",
       "--epochs",
-      "12",
+      "18",
       "--lr",
       "0.02",
       "--batch-size",

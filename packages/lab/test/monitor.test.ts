@@ -9,7 +9,7 @@ import { acrossLengths } from "../src/data/orders.ts";
 import { RunError } from "../src/errors.ts";
 import type { StepScalars } from "../src/records/sink.ts";
 import { steps } from "../src/sinks/steps.ts";
-import { gradientGroup } from "../src/train/gradient-groups.ts";
+import { gradientGroup } from "../src/bases/gradient-groups.ts";
 import { Monitor } from "../src/train/monitor.ts";
 import { paceBySteps } from "../src/train/pace.ts";
 import { Trainer } from "../src/train/trainer.ts";

@@ -98,7 +98,10 @@ describe("refused in one line", () => {
     [["--configs", "lora,"], "--configs lora,: expected names, such as b-fp,b-ada"],
     [["--tasks", "eazy"], `--tasks: the study has no task "eazy"; did you mean "easy"?`],
     [["--set", "task={name: sst2}"], `"task" and "tasks" exclude one another`],
-    [["--set", "tasks.lm={name: masked-lm, sources: [books]}"], "need models of different heads; make it two studies"],
+    [
+      ["--set", "tasks.lm={name: masked-corpora, sources: [books]}"],
+      "need models of different heads; make it two studies",
+    ],
     [["--set", "tasks={}"], "at least one task is needed"],
     [["--set", "tasks.easy.lenght=3"], `unknown key "tasks.easy.lenght"; did you mean "length"?`],
   ])("%j", async (args, message) => {

@@ -27,7 +27,7 @@ import type { Batch } from "../data/examples.ts";
 import type { Task } from "../records/task.ts";
 import type { AdaptedBase } from "./adapt.ts";
 import { BatchPlan } from "./batch-plan.ts";
-import { GroupNorms } from "./gradient-groups.ts";
+import { GroupNorms } from "../bases/gradient-groups.ts";
 import { optimizerOf, type OptimizerWords } from "./optimizers.ts";
 import type { Stateful } from "./state.ts";
 import { stepParts } from "./step-parts.ts";

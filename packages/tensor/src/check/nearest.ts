@@ -27,8 +27,8 @@ export function nearestName(name: string, known: readonly string[]): string | un
     const distance = editDistance(plain(name), plain(candidate));
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
-  // A third of the letters may be wrong, at least two: `lerning` → `learning`, but not `x` → `lr`.
-  const allowed = Math.max(Math.min(2, name.length - 1), Math.floor(name.length / 3));
+  // A third of the letters may be wrong, at least two of five and one of fewer: `lerning` → `learning`, but not `rank` → `rate` or `x` → `lr`.
+  const allowed = Math.max(Math.min(name.length < 5 ? 1 : 2, name.length - 1), Math.floor(name.length / 3));
   return bestDistance <= allowed ? best : undefined;
 }
 

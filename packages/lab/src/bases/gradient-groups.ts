@@ -1,7 +1,12 @@
 /** Which weights' gradients are told together: what a part of an adapter is called, the head, and whatever else of the base trains. */
-import { gradNorm, type Optimizer } from "@lowrank/nn";
+import { gradNorm, type Optimizer, type Weight } from "@lowrank/nn";
 import { ops, type Tensor } from "@lowrank/tensor";
-import type { AdaptedBase } from "./adapt.ts";
+
+/** What trains, as far as groups are told from it. */
+export interface Grouped {
+  readonly base: { readonly head: readonly string[] };
+  readonly trainable: readonly { readonly name: string; readonly weight: Weight }[];
+}
 
 /** A weight of an adapter: `….query.lora_A.default.weight`. */
 const PART = /\.(\w+)\.default(?:\.(?:weight|bias))?$/;
@@ -22,7 +27,7 @@ export class GroupNorms {
   /** Places of each group's weights in the optimizer's order. */
   readonly #groups = new Map<string, number[]>();
 
-  constructor({ weights }: Pick<Optimizer, "weights">, { base, trainable }: Pick<AdaptedBase, "base" | "trainable">) {
+  constructor({ weights }: Pick<Optimizer, "weights">, { base, trainable }: Grouped) {
     const names = new Map(trainable.map(({ name, weight }) => [weight, name]));
     for (const [i, weight] of weights.entries()) {
       const group = gradientGroup(names.get(weight)!, base.head);
