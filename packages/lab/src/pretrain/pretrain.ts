@@ -1,6 +1,6 @@
 /** Masked language modelling from scratch on one device: a configuration of the trainer. Resumable; with a time budget the learning rate decays over the time. */
 import { appendFileSync, existsSync, mkdirSync, truncateSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { savePretrained } from "@lowrank/models";
 import type { Device } from "@lowrank/tensor";
 import { drawBase } from "../bases/make.ts";
@@ -163,6 +163,7 @@ async function trainIn(
       lengths: () => ({ [CURVE]: fileSize(curve) }),
       from,
       stop,
+      shown: (path) => relative(".", path) || path,
     },
     {
       state: trainer.state,

@@ -30,14 +30,13 @@ import { checkDigests, filesIn, requireListed, writeDigests } from "./digests.ts
 import { tryLock, type Lock } from "./lock.ts";
 import { isAlive, type ProcessMark } from "./processes.ts";
 import { measuresSchema, type FinishedRun, type RunMeasures } from "./measures.ts";
+import { LAST_GOOD } from "./names.ts";
 import type { RunResult } from "./result.ts";
 import { configSchema, resultSchema } from "./result-schema.ts";
 
 const RESULT = "result.json";
 const MEASURES = "measures.json";
 const CONFIG = "config.json";
-/** Trainable weights at the last evaluation; kept only when a run fails. */
-export const LAST_GOOD = "last-good.safetensors";
 /** Folder in an adapter's run with the base that was drawn for it. */
 export const BASE = "base";
 

@@ -1,6 +1,6 @@
 /** One run of a study in this process: claimed, gone on with where it was left, and published. What becomes of it otherwise: `left.ts`. */
 import { hostname } from "node:os";
-import { dirname } from "node:path";
+import { dirname, relative } from "node:path";
 import { printable, type Device } from "@lowrank/tensor";
 import { methods } from "../methods/registry.ts";
 import { metricNames, metricWords } from "../metrics/of-evaluation.ts";
@@ -12,7 +12,8 @@ import { Checkpoints, CHECKPOINTS, type Checkpoint } from "../store/checkpoints.
 import type { Environment } from "../store/environment.ts";
 import { hostOf, type FinishedRun } from "../store/measures.ts";
 import type { RunResult } from "../store/result.ts";
-import { LAST_GOOD, type RunFolder, type RunStore } from "../store/run-store.ts";
+import { LAST_GOOD } from "../store/names.ts";
+import type { RunFolder, RunStore } from "../store/run-store.ts";
 import { metricsOf, taskOf } from "../tasks/prepare.ts";
 import { formatDuration } from "../text/format.ts";
 import { type ProgressMode, startProgress } from "../text/progress.ts";
@@ -123,7 +124,14 @@ async function make(
         progress,
         memory,
         once,
-        checkpoints: { store: saved, every: checkpoints.every, lengths: () => folder.lengths(), from, stop },
+        checkpoints: {
+          store: saved,
+          every: checkpoints.every,
+          lengths: () => folder.lengths(),
+          from,
+          stop,
+          shown: (path) => relative(".", path) || path,
+        },
       },
     );
     progress.stop();

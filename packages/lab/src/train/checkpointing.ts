@@ -1,5 +1,4 @@
 /** When a training is saved on its way: every so often, and when it is to stop. */
-import { relative } from "node:path";
 import type { Checkpoint, Checkpoints, Noted } from "../store/checkpoints.ts";
 import type { TrainingRecord } from "./record.ts";
 import type { TrainingState } from "./state.ts";
@@ -23,6 +22,8 @@ export interface CheckpointPlace {
   readonly lengths: () => Noted["lengths"];
   readonly from?: Checkpoint | undefined;
   readonly stop?: Stop | undefined;
+  /** A path as people are told it. Default: as it is. */
+  readonly shown?: (path: string) => string;
 }
 
 /** What is saved. */
@@ -60,7 +61,7 @@ export class Checkpointing {
       why,
       this.#path === undefined
         ? "no step was finished, so there is nothing to save"
-        : `step ${this.#step} is saved in ${relative(".", this.#path) || this.#path}`,
+        : `step ${this.#step} is saved in ${this.#place.shown?.(this.#path) ?? this.#path}`,
     );
   }
 
