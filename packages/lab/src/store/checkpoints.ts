@@ -28,8 +28,20 @@ const LARGEST_VALUES = 2 ** 26;
 /** What Windows and some network file systems answer. */
 const CANNOT_SYNC: ReadonlySet<string> = new Set(["EISDIR", "EINVAL", "ENOTSUP", "EPERM"]);
 
-/** What of the file system writing takes; tests stop it at any call. */
-export type Disk = Pick<typeof node, "mkdir" | "open" | "readdir" | "rename" | "rm">;
+/** What of the file system writing takes, as `node:fs/promises` has it; tests stop it at any call. */
+export interface Disk {
+  mkdir(path: string, options: { readonly recursive: true }): Promise<unknown>;
+  open(path: string, flags: string): Promise<DiskFile>;
+  readdir(path: string): Promise<string[]>;
+  rename(from: string, to: string): Promise<void>;
+  rm(path: string, options: { readonly recursive: true; readonly force: true }): Promise<void>;
+}
+
+export interface DiskFile {
+  writeFile(bytes: Uint8Array): Promise<void>;
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
 
 /** What is noted beside a state. */
 export interface Noted {
