@@ -1,7 +1,7 @@
 /** `lowrank merge`, `quantize` and `export` on a small model: what is written has the function of what was given, or it is refused in one line. */
-import { existsSync, mkdtempSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import {
   directory,
   fromPretrained,
@@ -147,6 +147,41 @@ describe("merge", () => {
     expect(apart(await logitsOf(plain), wanted)).toBeLessThan(0.01);
     const config = JSON.parse(readFileSync(at("f16/config.json"), "utf8")) as Record<string, unknown>;
     expect(config["quantization_config"]).toBeUndefined();
+  });
+});
+
+describe("--force", () => {
+  const contents = (name: string): string[] => (readdirSync(at(name), { recursive: true }) as string[]).toSorted();
+
+  it.each<[string, string[], RegExp]>([
+    ["the base", ["merge", "--adapter", "adapter", "--out", "base"], /is what is read/],
+    ["the adapter", ["export", "--to", "peft", "--adapter", "adapter", "--out", "adapter"], /is what is read/],
+    ["the base by a link", ["merge", "--adapter", "adapter", "--out", "link"], /is what is read/],
+    ["a folder in it", ["merge", "--adapter", "adapter", "--out", "base/merged"], /lies in what is read/],
+    ["a file in it", ["quantize", "base", "--to", "F16", "--out", "link/model.gguf"], /lies in what is read/],
+    ["itself", ["quantize", "base", "--to", "nf4", "--out", "base"], /is what is read/],
+    ["what holds both", ["export", "--to", "hf", "--base", "base", "--out", "."], /holds /],
+    ["a foreign folder", ["merge", "--adapter", "adapter", "--out", "foreign"], /holds notes.txt, which is no part/],
+    ["a folder with folders", ["quantize", "base", "--to", "nf4", "--out", "nested"], /holds \.git, which is no part/],
+    ["a file's folder", ["quantize", "base", "--to", "F16", "--out", "foreign"], /is a folder, and a file/],
+  ])("does not delete %s", async (_, args, message) => {
+    if (!existsSync(at("link"))) symlinkSync(at("base"), at("link"));
+    for (const [folder, name] of [
+      ["foreign", "notes.txt"],
+      ["nested", ".git/HEAD"],
+    ] as const) {
+      mkdirSync(dirname(at(`${folder}/${name}`)), { recursive: true });
+      for (const file of ["config.json", name]) writeFileSync(at(`${folder}/${file}`), "{}");
+    }
+    const before = contents(".");
+    const paths = args.map((arg, i) =>
+      args[i - 1] === "quantize" || ["--base", "--adapter", "--out"].includes(args[i - 1] ?? "") ? at(arg) : arg,
+    );
+    const { code, stderr } = await lowrank(...paths, "--force");
+    expect(stderr).toMatch(/^lowrank: --out [^\n]+\n$/);
+    expect(stderr).toMatch(message);
+    expect(code).toBe(2);
+    expect(contents(".")).toEqual(before);
   });
 });
 

@@ -10,7 +10,7 @@ const PLACES = "a folder, a .gguf file, a URL, or a model of the Hugging Face hu
 function leaving(command: Command): Command {
   return deviceOptions(command)
     .requiredOption("--out <path>", "what is written; it appears when it is whole", parsePath("--out"))
-    .option("--force", "replace what is there")
+    .option("--force", "replace what is there: a file, or a folder of such files as are written here")
     .option("--json", "print JSON instead of text")
     .option("--quiet", "no progress on stderr");
 }

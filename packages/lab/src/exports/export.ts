@@ -1,8 +1,8 @@
 /** One export from beginning to end: look first, then open, write, say. */
 import type { Device } from "@lowrank/tensor";
 import { asInput, InputError } from "../errors.ts";
-import { openToLeave, type Asked } from "./opened.ts";
-import { requireFree, writeFileAt, writeFolderAt } from "./output.ts";
+import { openToLeave, sourcesOf, type Asked } from "./opened.ts";
+import { requireApart, requireFree, writeFileAt, writeFolderAt } from "./output.ts";
 import type { ExportChoice, ExportTarget, Report, Step } from "./target.ts";
 
 export interface ExportRequest extends Asked {
@@ -28,8 +28,10 @@ export async function exportTo(
     );
   requireFree(out, target.writes, force);
   return asInput(async () => {
+    const sources = await sourcesOf(request);
+    requireApart(out, [sources.base, ...(sources.files === undefined ? [] : [sources.files.where])]);
     step("loading", 0, 3);
-    const opened = await openToLeave(request, device);
+    const opened = await openToLeave(sources, device);
     try {
       let report: Report = { notes: [] };
       if (target.writes === "file")
@@ -37,7 +39,7 @@ export async function exportTo(
           report = await target.write(opened, files, name, choice, step);
         });
       else
-        await writeFolderAt(out, async (files) => {
+        await writeFolderAt(out, force, async (files) => {
           report = await target.write(opened, files, "", choice, step);
         });
       return report;

@@ -24,7 +24,7 @@ import { classFor } from "../bases/kind.ts";
 import { revisionOf } from "../data/location.ts";
 import { statOf } from "../data/read-file.ts";
 import { InputError } from "../errors.ts";
-import { knownModel } from "./known.ts";
+import { knownModel, type KnownModel } from "./known.ts";
 
 export interface Asked {
   /** Folder of an adapter: PEFT's, mlx-lm's, or a run that has one. */
@@ -32,6 +32,15 @@ export interface Asked {
   /** The base, as `fromPretrained` takes it. Default: what the adapter names. */
   readonly base?: string | undefined;
   readonly revision?: string | undefined;
+}
+
+/** What was asked for, found and read, but for its weights. */
+export interface Sources {
+  readonly files: Files | undefined;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly known: KnownModel | undefined;
+  readonly base: string;
+  readonly revision: string | undefined;
 }
 
 export interface Opened {
@@ -50,15 +59,17 @@ export interface Opened {
 const CONFIG = "adapter_config.json";
 const TENSORS = "adapter_model.safetensors";
 
-/** @throws LowrankError in one line, where there is no base, no adapter, or they do not belong together */
-export async function openToLeave(asked: Asked, device: Device): Promise<Opened> {
+/** @throws LowrankError in one line, where there is no adapter, or nothing names a base */
+export async function sourcesOf(asked: Asked): Promise<Sources> {
   const files = asked.adapter === undefined ? undefined : await adapterFolder(asked.adapter);
   const config = files === undefined ? {} : await readAdapterConfig(files);
   const known = files === undefined ? undefined : await knownModel(files);
-  const { base, revision } = baseOf(asked, files?.where, {
-    ...config,
-    revision: config["revision"] ?? known?.revision,
-  });
+  const revision = config["revision"] ?? known?.revision;
+  return { files, config, known, ...baseOf(asked, files?.where, { ...config, revision }) };
+}
+
+/** @throws LowrankError in one line, where there is no base, or it and the adapter do not belong together */
+export async function openToLeave({ files, config, known, base, revision }: Sources, device: Device): Promise<Opened> {
   const how = revisionOf({ revision });
   const task = typeof config["task_type"] === "string" ? config["task_type"] : undefined;
   const labels = files === undefined || task === undefined ? undefined : await labelsIn(files);

@@ -6,7 +6,7 @@ import { baseWord } from "../bases/found.ts";
 import { revisionOf } from "../data/location.ts";
 import { asInput, InputError } from "../errors.ts";
 import { exportTo } from "./export.ts";
-import { requireFree, writeFolderAt } from "./output.ts";
+import { requireApart, requireFree, writeFolderAt } from "./output.ts";
 import type { Report, Step } from "./target.ts";
 import { gguf } from "./targets/gguf.ts";
 import { copyTokenizer } from "./targets/hf.ts";
@@ -32,8 +32,9 @@ export async function quantizeTo(request: QuantizeRequest, device: Device, step:
   }
   requireFree(out, "folder", force);
   return asInput(async () => {
-    step("quantizing", 0, 2);
     const base = baseWord(source);
+    requireApart(out, [base]);
+    step("quantizing", 0, 2);
     const how = revisionOf({ revision });
     const { model, report } = await fromPretrained(base, {
       device,
@@ -51,7 +52,7 @@ export async function quantizeTo(request: QuantizeRequest, device: Device, step:
       const weights = [...new Set(model.weights())];
       const before = weights.reduce((sum, { size }) => sum + 4 * size, 0);
       const after = weights.reduce((sum, { bytes }) => sum + bytes, 0);
-      await writeFolderAt(out, async (files) => {
+      await writeFolderAt(out, force, async (files) => {
         await savePretrained(model, files);
         await copyTokenizer({ base, revision, tokenizer: base }, files);
       });
