@@ -6,6 +6,7 @@ import { fc, test } from "@fast-check/vitest";
 import { metaModel, savePretrained } from "@lowrank/models";
 import { init } from "@lowrank/tensor";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { cardCommand } from "../src/cli/command-line.ts";
 import { main } from "../src/cli/main.ts";
 import { studyOf } from "../src/config/load.ts";
 import { Subset } from "../src/data/subset.ts";
@@ -64,6 +65,16 @@ async function run(...args: string[]): Promise<{ code: number; stdout: string; s
 const usual = (out: string): string[] =>
   `--base ${base} --data ${rows} --out ${out} --device reference --epochs 1 --batch-size 8 --rank 2`.split(" ");
 
+it("names what makes an adapter again, and nothing of where and how", () => {
+  const words = ["run", "my study.yaml", "--set", "train.lr=1e-3", "--seeds", "1,2"];
+  const made = "lowrank run 'my study.yaml' --set train.lr=1e-3 --seeds 1,2";
+  expect(cardCommand(words)).toBe(made);
+  expect(
+    cardCommand([...words, "--jobs", "4", "--quiet", "--executor=local", "--sink", "csv", "--checkpoint-every", "5"]),
+  ).toBe(made);
+  expect(cardCommand([...words, "--out", "a"])).toBe(cardCommand([...words, "--out=b"]));
+});
+
 describe("lowrank train", () => {
   it("leaves an adapter where it is looked for, says what it chose, and finds it again", async () => {
     const out = temporary();
@@ -80,6 +91,10 @@ describe("lowrank train", () => {
     // twice the rank that was given
     expect(config).toMatchObject({ r: 2, lora_alpha: 4, base_model_name_or_path: base });
     expect(existsSync(join(out, "adapter", "tokenizer.json"))).toBe(true);
+    // the card's command is the one that was given, wherever its result went
+    expect(readFileSync(join(out, "adapter", "README.md"), "utf8")).toContain(
+      `Made with:\n\n\`\`\`\nlowrank train ${usual("DIR").join(" ")} --seed 5\n\`\`\`\n`,
+    );
     const [name] = readdirSync(join(out, "runs"));
     const { storage, train } = {
       ...JSON.parse(readFileSync(join(out, "runs", name!, "config.json"), "utf8")).method,

@@ -1,10 +1,12 @@
 /** Runs the command line and turns every failure into one line and an exit code. */
 import { CommanderError } from "commander";
+import { startedWith } from "./command-line.ts";
 import { describeFailure, EXIT_OK } from "./outcome.ts";
 import { buildProgram } from "./program.ts";
 
 /** Exit code of the command with these arguments. */
 export async function main(args: readonly string[]): Promise<number> {
+  startedWith(args);
   let code = EXIT_OK;
   const program = buildProgram((exit) => {
     code = exit;

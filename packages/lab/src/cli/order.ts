@@ -35,6 +35,8 @@ export interface StudyOrder {
   readonly checkpoints: CheckpointWords;
   readonly detectAnomaly: boolean;
   readonly quiet: boolean;
+  /** What makes the runs again, for adapters' cards. */
+  readonly command: string;
 }
 
 /** What was validated before is known by its shape. */
@@ -53,6 +55,7 @@ const schema = z.strictObject({
   checkpoints: map,
   detectAnomaly: z.boolean(),
   quiet: z.boolean(),
+  command: z.string(),
 }) as unknown as z.ZodType<StudyOrder>;
 
 /** @param from what the command was told */
@@ -68,6 +71,7 @@ export function orderOf(
     readonly checkpoints: CheckpointWords;
     readonly detectAnomaly?: boolean;
     readonly quiet?: boolean;
+    readonly command: string;
   },
 ): StudyOrder {
   const { base } = study;
@@ -87,6 +91,7 @@ export function orderOf(
     checkpoints: from.checkpoints,
     detectAnomaly: from.detectAnomaly ?? false,
     quiet: from.quiet ?? false,
+    command: from.command,
   };
 }
 
@@ -141,6 +146,7 @@ export class OpenOrder {
         progress: order.quiet ? "quiet" : ("lines" satisfies ProgressMode),
         checkpoints: order.checkpoints,
         stop: here.stop,
+        command: order.command,
         sinks: order.sinks.map((name) => sinks.get(name)),
         say,
       });

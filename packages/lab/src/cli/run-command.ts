@@ -25,6 +25,7 @@ import { progressMode } from "../text/progress.ts";
 import type { Executor, ExecutorOptions } from "../records/executor.ts";
 import { orderOf } from "./order.ts";
 import { ourCommand } from "./our-command.ts";
+import { cardCommand } from "./command-line.ts";
 import { openDevice } from "./device.ts";
 import { guestsOf } from "./guests.ts";
 import { nextSteps } from "./next-steps.ts";
@@ -110,6 +111,7 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
         environment,
         checkpoints: checkpointWords(options),
         stop,
+        command: cardCommand(),
         machine: captureEnvironment(code, device.info(), options.threads ?? null),
         device,
         data,
@@ -124,6 +126,7 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
               code,
               device: device.name as DeviceChoice,
               environment,
+              command: cardCommand(),
             }),
             command: ourCommand(options.plugin ?? []),
             options,

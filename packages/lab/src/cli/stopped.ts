@@ -1,5 +1,6 @@
 /** How a command ends that was asked to stop and has saved what there was. */
 import type { Interrupted } from "../train/stop.ts";
+import { commandLine } from "./command-line.ts";
 
 /** Ends the command with a signal's code, and says how it goes on. */
 export class Stopped extends Error {
@@ -10,12 +11,4 @@ export class Stopped extends Error {
     super(`stopped by ${why}; ${message}; to go on: ${commandLine()}`);
     this.code = code;
   }
-}
-
-/** As it was called, for a shell. */
-function commandLine(): string {
-  const words = process.argv
-    .slice(2)
-    .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
-  return ["lowrank", ...words].join(" ");
 }

@@ -32,6 +32,7 @@ import { PreparedTasks } from "../tasks/prepared.ts";
 import { formatCount, formatDuration, formatMemory } from "../text/format.ts";
 import { progressMode } from "../text/progress.ts";
 import { renderTable } from "../text/table.ts";
+import { cardCommand } from "./command-line.ts";
 import { openDevice } from "./device.ts";
 import { guestsOf } from "./guests.ts";
 import type { DeviceChoice } from "./options.ts";
@@ -131,6 +132,7 @@ export async function trainCommand(options: TrainCommandOptions): Promise<number
         data: prepared,
         checkpoints: checkpointWords(options),
         stop,
+        command: cardCommand(),
         machine: captureEnvironment(code, device.info(), options.threads ?? null),
         device,
         progress: progressMode(options.quiet ?? false),

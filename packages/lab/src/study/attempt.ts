@@ -40,6 +40,8 @@ export interface AttemptContext {
   readonly checkpoints?: CheckpointWords | undefined;
   /** Asked to stop, a run is saved and left: `attempt` throws `Interrupted`. */
   readonly stop?: Stop | undefined;
+  /** What makes the runs again, for adapters' cards. */
+  readonly command?: string | undefined;
   /** Receives lines for people. */
   readonly say: (line: string) => void;
 }
@@ -124,6 +126,7 @@ async function make(
         progress,
         memory,
         once,
+        command: context.command,
         checkpoints: {
           store: saved,
           every: checkpoints.every,

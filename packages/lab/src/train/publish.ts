@@ -41,7 +41,13 @@ export interface PublishedRun {
 export async function publishRun(
   request: RunRequest,
   { task, data, method }: Workload,
-  { folder, memory, device, sinks }: Pick<RunSurroundings, "folder" | "memory" | "device" | "sinks">,
+  {
+    folder,
+    memory,
+    device,
+    sinks,
+    command,
+  }: Pick<RunSurroundings, "folder" | "memory" | "device" | "sinks" | "command">,
   { adapted, trained, kept, proofs, started }: ProvenRun,
 ): Promise<PublishedRun> {
   const { config, seed } = request;
@@ -62,7 +68,7 @@ export async function publishRun(
     activationsAndGradients: trained.arenaBytes,
   };
   // from here on the adapter may be smaller than what was trained
-  await adapted.save(directory(join(folder.path, method.leaves)), trained.allocation, cardOf(request, kept));
+  await adapted.save(directory(join(folder.path, method.leaves)), trained.allocation, cardOf(request, kept, command));
   await keepTokenizer(data, config, folder);
   if (data.use !== undefined)
     folder.write(`${method.leaves}/${MANIFEST}`, writeManifest(manifestOf(data.use, request, method)));
@@ -110,7 +116,7 @@ export async function publishRun(
 }
 
 /** What the adapter's model card says of this run. */
-function cardOf({ study, config, seed }: RunRequest, { evaluation }: KeptWeights): CardFacts {
+function cardOf({ config, seed }: RunRequest, { evaluation }: KeptWeights, command: string | undefined): CardFacts {
   const { name, ...said } = config.task;
   const words = Object.entries(said).flatMap(([key, value]) => (typeof value === "string" ? [`${key} ${value}`] : []));
   const metrics = metricNames(evaluation).flatMap((metric) => {
@@ -121,7 +127,7 @@ function cardOf({ study, config, seed }: RunRequest, { evaluation }: KeptWeights
     data: [name, ...words].join(", "),
     metrics: Object.fromEntries(metrics),
     seed,
-    command: `lowrank run ${study} --seeds ${seed}`,
+    ...(command === undefined ? {} : { command }),
   };
 }
 

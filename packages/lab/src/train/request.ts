@@ -23,6 +23,8 @@ export interface RunSurroundings {
   readonly progress: Progress;
   readonly sinks: Sink;
   readonly memory: ProcessMemory;
+  /** What makes it again, for the adapter's card; determined by what is asked for, not by where or how it is made. */
+  readonly command?: string | undefined;
   /** Where it is saved on its way; absent: nowhere. */
   readonly checkpoints?: CheckpointPlace;
   /** Receives lines about the base, the same for every run. */
