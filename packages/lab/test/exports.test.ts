@@ -150,6 +150,56 @@ describe("merge", () => {
   });
 });
 
+describe("what merging costs", () => {
+  type Merged = { merged: { largest: number; relative: number; worst: string; forms: string[] } };
+  const weightsOf = async (name: string): Promise<Map<string, Float64Array>> => {
+    const out = new Map<string, Float64Array>();
+    for (const [called, weight] of (await load(name)).namedWeights()) out.set(called, await weight.value.floats());
+    return out;
+  };
+
+  it("is of what was written, from a base in bf16 too, which is widened before it is merged into", async () => {
+    expect(
+      (await lowrank("export", "--to", "hf", "--base", at("base"), "--type", "bf16", "--out", at("bf16"))).code,
+    ).toBe(0);
+    const over = await load("bf16");
+    await (await loadAdapter(over, directory(at("adapter")), { device })).mergeAndUnload();
+    const exact = new Map<string, Float64Array>();
+    for (const [name, weight] of over.namedWeights()) exact.set(name, await weight.value.floats());
+    for (const [type, name, least, most] of [
+      ["F32", "F32.gguf", 0, 0],
+      ["f32", "hf-f32", 0, 0],
+      // half a unit in the last place of numbers below 2
+      ["F16", "F16.gguf", 2 ** -14, 2 ** -11],
+      ["Q8_0", "Q8_0.gguf", 2 ** -9, 2 ** -6],
+      // its own dtype
+      [undefined, "hf-own", 2 ** -11, 2 ** -8],
+    ] as const) {
+      const out = at(`cost-${name}`);
+      const words = ["--adapter", at("adapter"), "--base", at("bf16"), ...(type === undefined ? [] : ["--type", type])];
+      const done = await lowrank("merge", ...words, "--out", out, "--json");
+      expect(done.code).toBe(0);
+      const { merged } = JSON.parse(done.stdout) as Merged;
+      let [largest, relative] = [0, 0];
+      for (const [called, stored] of await weightsOf(`cost-${name}`)) {
+        if (!called.endsWith("proj.weight")) continue;
+        let [off, whole] = [0, 0];
+        for (const [i, v] of exact.get(called)!.entries()) {
+          largest = Math.max(largest, Math.abs(v - stored[i]!));
+          off += (v - stored[i]!) ** 2;
+          whole += v ** 2;
+        }
+        relative = Math.max(relative, Math.sqrt(off / whole));
+      }
+      expect(merged.largest).toBeCloseTo(largest, 7);
+      expect(merged.relative).toBeCloseTo(relative, 7);
+      expect(merged.largest).toBeGreaterThanOrEqual(least);
+      expect(merged.largest).toBeLessThanOrEqual(most + 1e-7);
+      expect(merged.forms).toEqual(type === "Q8_0" ? ["Q8_0"] : []);
+    }
+  });
+});
+
 describe("--force", () => {
   const contents = (name: string): string[] => (readdirSync(at(name), { recursive: true }) as string[]).toSorted();
 

@@ -14,7 +14,7 @@ export {
 export { CONFIG_FLOATS, quantizationConfig, readQuantizationConfig, type QuantizationChoice } from "./bnb-config.ts";
 export { FOREIGN_FILES, foreignEntries, foreignMethod, foreignRefusal } from "./foreign.ts";
 export type { QuantizableFormat, QuantizedFormat, QuantizerOptions } from "./format.ts";
-export { encodedForms, encodeGgml } from "./formats/ggml/encode.ts";
+export { decodeGgml, encodedForms, encodeGgml } from "./formats/ggml/encode.ts";
 export { formatOf, formats } from "./formats/registry.ts";
 export { loadQuantized, type LoadQuantizedOptions } from "./load.ts";
 export { fourBit, FourBitWeight } from "./four-bit.ts";

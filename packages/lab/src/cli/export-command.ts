@@ -81,7 +81,7 @@ function lines({ name }: ExportTarget, out: string, { merged, notes }: Report): 
 }
 
 function costLine({ modules, largest, relative, worst, forms }: Cost): string {
-  const how = forms.length === 0 ? "rounded" : `quantized again as ${forms.join(", ")}`;
+  const how = forms.length === 0 ? "rounded" : `quantized as ${forms.join(", ")}`;
   const where =
     worst === null || relative === 0 ? "" : `, at most ${(100 * relative).toPrecision(3)} % of a weight (${worst})`;
   return `merged into ${modules} modules, ${how}: off by at most ${largest.toExponential(2)}${where}`;

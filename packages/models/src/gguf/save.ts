@@ -1,5 +1,5 @@
 /** Writing a model as a GGUF file: metadata of its architecture and tokenizer, and its weights in llama.cpp's names and order. */
-import { encodedForms, encodeGgml } from "@lowrank/quant";
+import { decodeGgml, encodedForms, encodeGgml } from "@lowrank/quant";
 import type { Weight } from "@lowrank/nn";
 import { FormatError, LowrankError, NumericsError, ops, quote, toMemory, type ByteSink } from "@lowrank/tensor";
 import { PretrainedModel } from "../pretrained.ts";
@@ -36,6 +36,8 @@ export interface SaveGgufOptions {
   readonly name?: string;
   /** Told before each tensor. */
   readonly onTensor?: (name: string, index: number, count: number) => void;
+  /** Told of each piece of a weight, in order, what was to be written and, when asked, the numbers that the bytes stand for. */
+  readonly onPiece?: (weight: Weight, wanted: Float32Array, stored: () => Float32Array) => void;
 }
 
 export interface SavedGguf {
@@ -56,7 +58,7 @@ export async function saveGguf(
   sink: ByteSink,
   options: SaveGgufOptions = {},
 ): Promise<SavedGguf> {
-  const { type = "F16", from, tokenizer, name, onTensor } = options;
+  const { type = "F16", from, tokenizer, name, onTensor, onPiece } = options;
   if (!(model instanceof PretrainedModel))
     throw new LowrankError("ConfigError", `saveGguf: "model" must be a model of a family, got ${quote(model)}`);
   requirePlain("saveGguf", model);
@@ -68,7 +70,7 @@ export async function saveGguf(
       : copied(from, architecture, model.config.vocabSize);
   metadata.set("general.file_type", { kind: "u32", value: FILE_TYPES[type] });
   if (type === "Q8_0") metadata.set("general.quantization_version", { kind: "u32", value: QUANTIZATION_VERSION });
-  const tensors = tensorsOf(model, architecture, config, type);
+  const tensors = tensorsOf(model, architecture, config, type, onPiece);
   const told = new Map(
     [...tensors].map(([called, entry], i): [string, GgufTensorEntry] => [
       called,
@@ -123,6 +125,7 @@ function tensorsOf(
   architecture: GgufArchitecture,
   config: ConfigSource,
   type: GgufMatrixType,
+  onPiece: SaveGgufOptions["onPiece"],
 ): Map<string, GgufTensorEntry> {
   const out = new Map<string, GgufTensorEntry>();
   const seen = new Set<Weight>();
@@ -145,6 +148,7 @@ function tensorsOf(
           what: name,
           offset: architecture.offset?.(stored) ?? 0,
           headRows: heads === undefined ? undefined : weight.shape[0]! / heads,
+          onPiece,
         }),
     });
   }
@@ -168,21 +172,25 @@ interface WrittenAs {
   readonly what: string;
   readonly offset: number;
   readonly headRows: number | undefined;
+  readonly onPiece: SaveGgufOptions["onPiece"];
 }
 
 /** A piece of whole rows, of whole heads where these are reordered. */
 async function writeWeight(
   sink: ByteSink,
-  { shape, value }: Weight,
-  { type, what, offset, headRows = 1 }: WrittenAs,
+  weight: Weight,
+  { type, what, offset, headRows = 1, onPiece }: WrittenAs,
 ): Promise<void> {
+  const { shape, value } = weight;
   const [rows, width] = [shape[0]!, shape.length > 1 ? shape[1]! : 1];
   const step = Math.max(1, Math.floor(PIECE / (headRows * width))) * headRows;
   for (let from = 0; from < rows; from += step) {
     const to = Math.min(rows, from + step);
     const piece = from === 0 && to === rows ? value : ops.slice(value, 0, from, to);
     const numbers = toMemory("f32", await piece.data(), piece.dtype) as Float32Array;
-    const bytes = encoded(type, offset === 0 ? numbers : numbers.map((v) => v + offset), width, what);
+    const wanted = offset === 0 ? numbers : numbers.map((v) => v + offset);
+    const bytes = encoded(type, wanted, width, what);
+    onPiece?.(weight, wanted, () => decoded(type, bytes));
     await sink(headRows === 1 ? bytes : reordered(bytes, headRows, bytes.length / (to - from), "file"));
   }
 }
@@ -196,4 +204,11 @@ function encoded(type: string, numbers: Float32Array, width: number, what: strin
   const large = narrow.findIndex((bits) => (bits & 0x7c00) === 0x7c00);
   if (large >= 0) throw new NumericsError(`${what}: ${numbers[large]} is beyond what F16 can hold; write F32`);
   return new Uint8Array(narrow.buffer, narrow.byteOffset, narrow.byteLength);
+}
+
+function decoded(type: string, bytes: Uint8Array): Float32Array {
+  if (encodedForms.includes(type)) return decodeGgml(type, bytes);
+  const { buffer, byteOffset, byteLength } = bytes;
+  if (type === "F32") return new Float32Array(buffer, byteOffset, byteLength / 4);
+  return toMemory("f32", new Uint16Array(buffer, byteOffset, byteLength / 2), "f16") as Float32Array;
 }

@@ -6,10 +6,12 @@ import {
   type GgufMatrixType,
   type TokenizerFolder,
 } from "@lowrank/models";
+import type { Weight } from "@lowrank/nn";
+import { encodedForms } from "@lowrank/quant";
 import { directory, LowrankError, type Files } from "@lowrank/tensor";
 import { locate } from "@lowrank/models";
 import { revisionOf } from "../../data/location.ts";
-import { merge } from "../merged.ts";
+import { costOf, mergeWide, Off } from "../merged.ts";
 import type { Opened } from "../opened.ts";
 import type { ExportTarget } from "../target.ts";
 import { GGUF } from "../words.ts";
@@ -20,7 +22,8 @@ export const gguf: ExportTarget = {
     const { model, gguf: from } = opened;
     step("merging", 0, 1);
     // numbers stay as exact as they are: the file's own type is the only rounding
-    const merged = await merge(opened, "f32");
+    const merged = await mergeWide(opened);
+    const offs = new Map<Weight, Off>();
     const tokenizer = from === undefined ? await tokenizerOf(opened) : undefined;
     let unblocked: readonly string[] = [];
     await files.write(name, async (sink) => {
@@ -29,11 +32,18 @@ export const gguf: ExportTarget = {
         ...(from === undefined ? {} : { from }),
         ...(tokenizer === undefined ? {} : { tokenizer }),
         onTensor: step,
+        onPiece(weight, wanted, stored) {
+          if (merged?.was.has(weight) !== true) return;
+          if (!offs.has(weight)) offs.set(weight, new Off());
+          offs.get(weight)!.add(wanted, stored());
+        },
       });
       unblocked = saved.unblocked;
     });
     return {
-      ...(merged === undefined ? {} : { merged }),
+      ...(merged === undefined
+        ? {}
+        : { merged: costOf(merged, offs, type !== undefined && encodedForms.includes(type) ? [type] : []) }),
       notes: [
         ...(from === undefined && tokenizer === undefined
           ? ["the base has no tokenizer, and so the file has none; llama.cpp does not run it"]

@@ -1,10 +1,11 @@
 /** A checkpoint of Hugging Face, the adapter merged in. */
 import { readTokenizerFiles, savePretrained } from "@lowrank/models";
+import type { Weight } from "@lowrank/nn";
 import type { WrittenFloat } from "@lowrank/quant";
 import { encodeUtf8, type WritableFiles } from "@lowrank/tensor";
 import { revisionOf } from "../../data/location.ts";
 import { InputError } from "../../errors.ts";
-import { merge, narrowed } from "../merged.ts";
+import { costOf, mergeKept, mergeWide, narrowed, type Cost } from "../merged.ts";
 import type { Opened } from "../opened.ts";
 import type { ExportTarget } from "../target.ts";
 import { HF } from "../words.ts";
@@ -20,21 +21,28 @@ export const hf: ExportTarget = {
           ? `--keep and --type ${type}: quantized again, or written as numbers; leave one of them out`
           : "--keep: no weight of the base is quantized; leave it out",
       );
-    const dtype = (type ?? "f16") as WrittenFloat;
     step("merging", 1, 3);
-    const merged = await merge(opened, keep ? undefined : dtype);
-    // what was said counts for all weights, the default for those that were quantized
-    const rounded = type === undefined ? 0 : await narrowed(new Set(model.weights()), dtype);
+    const merged = keep ? await mergeKept(opened) : await rounded(opened, type as WrittenFloat | undefined);
     step("writing", 2, 3);
     const left = model.weights().some(({ form }) => form !== undefined);
-    await savePretrained(model, files, left && !keep ? { dequantize: dtype } : {});
+    await savePretrained(model, files, left && !keep ? { dequantize: (type ?? "f16") as WrittenFloat } : {});
     await copyTokenizer(opened, files);
     return {
-      ...(merged === undefined ? {} : { merged: { ...merged, largest: Math.max(merged.largest, rounded) } }),
+      ...(merged === undefined ? {} : { merged }),
       notes: [],
     };
   },
 };
+
+/** Merged, and rounded once: to what was said, which counts for all weights, else to what each was, f16 where it was quantized. */
+async function rounded(opened: Opened, type: WrittenFloat | undefined): Promise<Cost | undefined> {
+  const merged = await mergeWide(opened);
+  const own = [...(merged?.was ?? [])].map(([weight, was]): [Weight, WrittenFloat] => [weight, was ?? "f16"]);
+  const offs = await narrowed(
+    new Map(type === undefined ? own : opened.model.weights().map((weight) => [weight, type])),
+  );
+  return merged === undefined ? undefined : costOf(merged, offs);
+}
 
 export async function copyTokenizer(
   { tokenizer, base, revision }: Pick<Opened, "tokenizer" | "base" | "revision">,

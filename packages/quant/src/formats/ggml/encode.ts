@@ -1,5 +1,5 @@
 /** Numbers as ggml's blocks: what files of llama.cpp are written with. */
-import { LowrankError, NumericsError, quote } from "@lowrank/tensor";
+import { f16ToF32, LowrankError, NumericsError, quote } from "@lowrank/tensor";
 import type { BlockLayout } from "./layout.ts";
 import { Q8_0 } from "./legacy.ts";
 
@@ -35,6 +35,21 @@ export function encodeGgml(form: string, values: Float32Array, width: number, wh
     encode!(values, at, out, to);
     if (halves.some((half) => (out[to + half + 1]! & 0x7c) === 0x7c))
       throw new NumericsError(`${what}: the block at element ${at} is too large for ${form}, whose scales are f16`);
+  }
+  return out;
+}
+
+/** The numbers that such blocks stand for, as `encodeGgml` made them. */
+export function decodeGgml(form: string, blocks: Uint8Array): Float32Array {
+  const layout = WRITTEN.find(({ name }) => name === form);
+  if (layout === undefined) throw new LowrankError("NotBuiltError", `reading ${quote(form)} on the host is not built`);
+  const { elements, bytes, halves, decode } = layout;
+  const out = new Float32Array((blocks.length / bytes) * elements);
+  for (let at = 0, to = 0; at < blocks.length; at += bytes, to += elements) {
+    const block = blocks.subarray(at, at + bytes);
+    const scales = f16ToF32(Uint16Array.from(halves, (half) => block[half]! | (block[half + 1]! << 8)));
+    const codes = block.filter((_, i) => !halves.includes(i) && !halves.includes(i - 1));
+    decode(codes, 0, [...scales], out, to);
   }
   return out;
 }
