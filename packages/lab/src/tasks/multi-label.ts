@@ -37,6 +37,11 @@ export const multiLabel: RowTask<MultiLabelOptions, Item, LabelSet> = {
   kind: "SEQ_CLS",
   items: "label-sets",
   metrics: ["f1-micro", "f1-macro", "subset-accuracy"],
+  rate: {
+    share: 0.25,
+    source:
+      "passages of novels and what stands in them (examples/passages.mjs), a MiniLM of 6 layers, LoRA of rank 8, 200 steps of 16: 5e-4 comes to a micro F1 of 74.33 %, 2e-3, LoRA's for as many steps, gives no row a label",
+  },
   columns: {
     ...TEXT_COLUMNS,
     labels: { names: ["labels", "label", "tags", "categories", "topics"], needed: "labelled" },
