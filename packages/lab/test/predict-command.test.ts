@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { main } from "../src/cli/main.ts";
 import { openPredictor } from "../src/fit/index.ts";
 import { toyFolder } from "./row-study.ts";
-import { toyCheckpoint } from "./toy-checkpoint.ts";
+import { TOY_SIZES, toyCheckpoint } from "./toy-checkpoint.ts";
 
 const data = toyFolder();
 const out = mkdtempSync(join(tmpdir(), "lowrank-runs-"));
@@ -151,4 +151,67 @@ it("refuses in one line what cannot be meant", async () => {
   ];
   const lines = said.filter((line) => line.startsWith("lowrank:"));
   expect(lines.map((line, i) => line.includes(wanted[i]!) || line)).toEqual(wanted.map(() => true));
+});
+
+describe("what merge and export leave", () => {
+  const said = async (...args: string[]): Promise<{ code: number; stderr: string }> => {
+    let stderr = "";
+    const spies = [
+      vi.spyOn(process.stdout, "write").mockReturnValue(true),
+      vi.spyOn(process.stderr, "write").mockImplementation((chunk) => {
+        stderr += String(chunk);
+        return true;
+      }),
+    ];
+    try {
+      return { code: await main([...args, "--quiet", ...WASM]), stderr };
+    } finally {
+      for (const spy of spies) spy.mockRestore();
+    }
+  };
+  const predictions = async (file: string, ...from: string[]): Promise<string[][]> => {
+    expect(await said("predict", ...from, "--data", join(data, "new.csv"), "--out", join(out, file))).toMatchObject({
+      code: 0,
+      stderr: "",
+    });
+    return readFileSync(join(out, file), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => line.split(","));
+  };
+
+  it("is predicted with as the adapter is, labels as they were spelt, and keeps its card", async () => {
+    const adapter = join(folderOf("lora"), "adapter");
+    for (const to of ["peft", "hf"])
+      expect((await said("export", "--adapter", adapter, "--to", to, "--out", join(out, to))).code).toBe(0);
+    const wanted = await predictions("own.csv", "--adapter", adapter);
+    expect(await predictions("peft.csv", "--adapter", join(out, "peft"))).toEqual(wanted);
+    expect(readFileSync(join(out, "peft", "README.md"), "utf8")).toBe(readFileSync(join(adapter, "README.md"), "utf8"));
+    const merged = await predictions("hf.csv", "--model", join(out, "hf"));
+    expect(merged.map(([, label]) => label)).toEqual(wanted.map(([, label]) => label));
+    for (const [i, cells] of merged.slice(1).entries())
+      for (const [k, cell] of cells.entries())
+        if (/^0?\.\d/.test(cell)) expect(Math.abs(Number(cell) - Number(wanted[i + 1]![k]))).toBeLessThan(1e-4);
+    const config = JSON.parse(readFileSync(join(out, "hf", "config.json"), "utf8")) as { id2label: object };
+    expect(Object.values(config.id2label)).toEqual(['"bad"', "good, really", "so so"]);
+  });
+
+  it("says that the base is not the adapter's own, and that there are layers it has nothing for", async () => {
+    const device = await init({ device: "wasm", threads: 1 });
+    const deeper = await toyCheckpoint(data, device, ["BertForMaskedLM", { ...TOY_SIZES, num_hidden_layers: 3 }]);
+    device.close();
+    const adapter = join(folderOf("lora"), "adapter");
+    const fits = ["--adapter", adapter, "--base", deeper];
+    const run = ["predict", ...fits, "--data", join(data, "new.csv"), "--out", join(out, "deeper.csv")];
+    try {
+      for (const args of [run, ["merge", ...fits, "--out", join(out, "deeper")]]) {
+        const { stderr } = await said(...args);
+        expect(stderr).toContain(`warning: ${adapter} was made for `);
+        expect(stderr).toContain(`, and is laid on ${deeper}, as --base says\n`);
+        expect(stderr).toMatch(/warning: the adapter has nothing for 6 modules of this base .*layer\.2\./);
+      }
+    } finally {
+      rmSync(deeper, { recursive: true, force: true });
+    }
+  });
 });

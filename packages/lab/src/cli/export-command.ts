@@ -1,4 +1,5 @@
 /** `lowrank export`, and `lowrank merge`, which is an export of a whole model. */
+import { printable } from "@lowrank/tensor";
 import { InputError } from "../errors.ts";
 import { exportTo } from "../exports/export.ts";
 import type { Cost } from "../exports/merged.ts";
@@ -49,6 +50,7 @@ async function leave(target: ExportTarget, options: LeavingOptions): Promise<num
   const report = await working(options, async (device, step) =>
     exportTo(target, { adapter, base, revision, out, force, choice: { type, keep } }, device, step),
   );
+  for (const warning of report.warnings ?? []) process.stderr.write(`warning: ${printable(warning)}\n`);
   say({ to: target.name, out, merged: report.merged ?? null, notes: report.notes }, lines(target, out, report), json);
   return EXIT_OK;
 }

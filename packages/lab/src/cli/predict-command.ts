@@ -1,7 +1,8 @@
 /** `lowrank predict` and `lowrank eval`: what a trained adapter or model says of the rows of a file, and what that is worth. */
 import { join, resolve } from "node:path";
-import { printable, quote, type Device } from "@lowrank/tensor";
+import { directory, printable, quote, type Device } from "@lowrank/tensor";
 import { baseWord } from "../bases/found.ts";
+import { leftAlone, otherBase } from "../bases/unlike.ts";
 import { statOf } from "../data/read-file.ts";
 import { readTableAt } from "../data/read-table.ts";
 import type { ColumnWords } from "../data/table/columns.ts";
@@ -74,9 +75,13 @@ async function opened(
   const device: Device = await openDevice(options);
   try {
     await untilSignal(async () => {
+      const base = options.base === undefined ? undefined : baseWord(options.base);
+      if (base !== undefined) warn([await otherBase(directory(folder), base)]);
       const model = await openPredictor(folder, {
         device,
-        ...(options.base === undefined ? {} : { base: baseWord(options.base) }),
+        base,
+        onAdapter: (on, adapter) =>
+          warn([...adapter.warnings, base === undefined ? undefined : leftAlone(on, adapter)]),
         beside: (path) => resolve(folder, path),
       });
       try {
@@ -89,6 +94,10 @@ async function opened(
   } finally {
     device.close();
   }
+}
+
+function warn(lines: readonly (string | undefined)[]): void {
+  for (const line of lines) if (line !== undefined) process.stderr.write(`warning: ${printable(line)}\n`);
 }
 
 /** The folder with `lowrank.json`: the one that was named, or the adapter or checkpoint in a run's folder. */

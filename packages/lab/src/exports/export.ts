@@ -1,5 +1,6 @@
 /** One export from beginning to end: look first, then open, write, say. */
 import type { Device } from "@lowrank/tensor";
+import { leftAlone, otherBase } from "../bases/unlike.ts";
 import { asInput, InputError } from "../errors.ts";
 import { openToLeave, sourcesOf, type Asked } from "./opened.ts";
 import { requireApart, requireFree, writeFileAt, writeFolderAt } from "./output.ts";
@@ -30,9 +31,15 @@ export async function exportTo(
   return asInput(async () => {
     const sources = await sourcesOf(request);
     requireApart(out, [sources.base, ...(sources.files === undefined ? [] : [sources.files.where])]);
+    const other =
+      sources.files === undefined || request.base === undefined
+        ? undefined
+        : await otherBase(sources.files, sources.base);
     step("loading", 0, 3);
     const opened = await openToLeave(sources, device);
     try {
+      const { adapter, model } = opened;
+      const alone = request.base === undefined || adapter === undefined ? undefined : leftAlone(model, adapter);
       let report: Report = { notes: [] };
       if (target.writes === "file")
         await writeFileAt(out, async (files, name) => {
@@ -42,7 +49,7 @@ export async function exportTo(
         await writeFolderAt(out, force, async (files) => {
           report = await target.write(opened, files, "", choice, step);
         });
-      return report;
+      return { ...report, warnings: [other, alone].filter((line) => line !== undefined) };
     } finally {
       await opened.close();
       opened.model.dispose();

@@ -46,6 +46,11 @@ export interface Sources {
 export interface Opened {
   readonly model: PretrainedModel;
   readonly adapter: Adapter | undefined;
+  /** Where the adapter is. */
+  readonly files: Files | undefined;
+  readonly known: KnownModel | undefined;
+  /** Whether it began from what quantizing its base had lost, and is beside the original one something else. */
+  readonly fromOriginal: boolean;
   /** The base as it was named. */
   readonly base: string;
   readonly revision: string | undefined;
@@ -99,7 +104,18 @@ export async function openToLeave({ files, config, known, base, revision }: Sour
   const gguf = isFile ? await GgufFile.open(await place.files.open(place.file!)) : undefined;
   // an adapter's own tokenizer may have words more
   const tokenizer = files !== undefined && (await files.exists("tokenizer.json")) ? files.where : base;
-  return { model, adapter, base, revision, gguf, tokenizer, close: async () => gguf?.close() };
+  return {
+    model,
+    adapter,
+    files,
+    known,
+    fromOriginal: original !== undefined,
+    base,
+    revision,
+    gguf,
+    tokenizer,
+    close: async () => gguf?.close(),
+  };
 }
 
 /** The folder itself, or the adapter of a run. */

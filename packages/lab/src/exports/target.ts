@@ -16,6 +16,8 @@ export interface Report {
   readonly merged?: Cost;
   /** What a person should know besides. */
   readonly notes: readonly string[];
+  /** What is odd about an adapter on this base. */
+  readonly warnings?: readonly string[];
 }
 
 export type Step = (what: string, done: number, total: number) => void;

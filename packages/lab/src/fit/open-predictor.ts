@@ -1,6 +1,13 @@
 /** A model that was trained here, opened again from what its run left. */
-import { fromPretrained, loadTokenizer, locate, type Tokenizer, type Where } from "@lowrank/models";
-import { loadAdapter, startsFromOriginal } from "@lowrank/peft";
+import {
+  fromPretrained,
+  loadTokenizer,
+  locate,
+  type PretrainedModel,
+  type Tokenizer,
+  type Where,
+} from "@lowrank/models";
+import { loadAdapter, startsFromOriginal, type Adapter } from "@lowrank/peft";
 import type { Device, Files } from "@lowrank/tensor";
 import { parseJson } from "@lowrank/tensor/check";
 import { Base, type BaseStorage } from "../bases/base.ts";
@@ -20,6 +27,8 @@ export interface OpenOptions {
   readonly base?: Where | undefined;
   /** A place that is written relative to the adapter's folder, as one to open. */
   readonly beside?: ((path: string) => Where) | undefined;
+  /** Told of the adapter that was laid on a base, with what it found odd there. */
+  readonly onAdapter?: ((model: PretrainedModel, adapter: Adapter) => void) | undefined;
 }
 
 /**
@@ -86,10 +95,11 @@ async function opened(
   let original: Base | undefined;
   try {
     original = (await startsFromOriginal(files)) ? await open() : undefined;
-    await loadAdapter(base.model, files, {
+    const adapter = await loadAdapter(base.model, files, {
       device,
       ...(original === undefined ? {} : { original: original.model }),
     });
+    options.onAdapter?.(base.model, adapter);
     return { base, tokenizer: known.tokenizer };
   } catch (error) {
     base.dispose();

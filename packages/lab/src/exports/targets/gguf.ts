@@ -45,6 +45,7 @@ export const gguf: ExportTarget = {
         ? {}
         : { merged: costOf(merged, offs, type !== undefined && encodedForms.includes(type) ? [type] : []) }),
       notes: [
+        ...(opened.adapter?.warnings ?? []),
         ...(from === undefined && tokenizer === undefined
           ? ["the base has no tokenizer, and so the file has none; llama.cpp does not run it"]
           : []),

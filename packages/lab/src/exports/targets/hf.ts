@@ -6,6 +6,7 @@ import { encodeUtf8, type WritableFiles } from "@lowrank/tensor";
 import { revisionOf } from "../../data/location.ts";
 import { InputError } from "../../errors.ts";
 import { costOf, mergeKept, mergeWide, narrowed, type Cost } from "../merged.ts";
+import { carryKnown } from "../known.ts";
 import type { Opened } from "../opened.ts";
 import type { ExportTarget } from "../target.ts";
 import { HF } from "../words.ts";
@@ -27,9 +28,10 @@ export const hf: ExportTarget = {
     const left = model.weights().some(({ form }) => form !== undefined);
     await savePretrained(model, files, left && !keep ? { dequantize: (type ?? "f16") as WrittenFloat } : {});
     await copyTokenizer(opened, files);
+    await carryKnown(opened.known, files, { base: null, revision: null, storage: "f32", whole: [] });
     return {
       ...(merged === undefined ? {} : { merged }),
-      notes: [],
+      notes: opened.adapter?.warnings ?? [],
     };
   },
 };
