@@ -1,5 +1,5 @@
 /** `lowrank generate`: a text in one go, as JSON, by a chat template, with adapters that are switched. */
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -106,6 +106,14 @@ describe("lowrank generate", () => {
     expect(adapted.tokens).not.toEqual(plain.tokens);
   });
 
+  it("opens the adapter in the folder of a training", async () => {
+    const folder = join(root, "trained");
+    mkdirSync(folder);
+    cpSync(adapter, join(folder, "adapter"), { recursive: true });
+    const inside = await json("what is it", "--max-tokens", "8", "--adapter", folder);
+    expect(inside.tokens).toEqual((await json("what is it", "--max-tokens", "8", "--adapter", adapter)).tokens);
+  });
+
   it("draws with a seed, and tells it", async () => {
     const options = [
       "a",
@@ -133,7 +141,12 @@ describe("lowrank generate", () => {
   it("ends in one line where something is wrong, with code 2", async () => {
     for (const [args, message] of [
       [["a", "--top-p", "2"], "--top-p 2: expected a number above 0 and up to 1"],
-      [["a", "--max-tokens", "1000"], "maxNewTokens can be 64 at most"],
+      [
+        ["a", "--max-tokens", "1000"],
+        "lowrank: 1000 tokens behind a prompt of 1 are more than the model's 64 positions; --max-tokens can be",
+      ],
+      [["a", "--temperature", "0"], "--temperature 0: leave it out for greedy"],
+      [["a", "--stop", ""], '--stop "": expected a text'],
       [["a", "--adapter", join(root, "nowhere")], "nowhere"],
     ] as const) {
       const { code, stdout, stderr } = await run(...args);

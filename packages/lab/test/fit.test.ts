@@ -7,6 +7,8 @@ import { directory } from "@lowrank/models";
 import { init, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fit, fitSteps, openPredictor, predict, type Fitted, type FitProgress } from "../src/fit/index.ts";
+import { configOf } from "../src/fit/options.ts";
+import { rowTasks } from "../src/tasks/row-tasks.ts";
 import { TOY_CAUSAL, toyCheckpoint } from "./toy-checkpoint.ts";
 import { toyFolder } from "./row-study.ts";
 
@@ -60,6 +62,24 @@ describe("a training in code", () => {
       }),
       { numRuns: 12 },
     );
+  });
+
+  it("says nothing of no texts", async () => {
+    expect(await predict(fitted, [])).toEqual([]);
+  });
+
+  it("takes a method's name, and refuses what it would ignore", async () => {
+    const wrong = (more: object): Promise<unknown> => fit(base, rows, { ...options, ...more, device });
+    await expect(wrong({ epochs: 3 })).rejects.toThrow('fit: there is no option "epochs"; say train: { epochs: … }');
+    await expect(wrong({ colums: {} })).rejects.toThrow('fit: there is no option "colums"; did you mean "columns"?');
+    await expect(wrong({ method: "loraa" })).rejects.toThrow('there is no method "loraa"; did you mean "lora"?');
+    await expect(wrong({ method: { r: 4 } })).rejects.toThrow(
+      "method says no name; say { method: NAME, … } with one of",
+    );
+    const facts = [rowTasks.get("text-classification"), ["classifier"]] as const;
+    const named = configOf(facts[0], { method: "lora" }, facts[1]);
+    expect(named).toEqual(configOf(facts[0], { method: { method: "lora", r: 8, target: "all-linear" } }, facts[1]));
+    expect(configOf(facts[0], {}, facts[1])).toEqual(named);
   });
 
   it("counts what is right in rows that say it", async () => {

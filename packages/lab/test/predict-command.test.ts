@@ -69,6 +69,22 @@ describe("predict", () => {
     expect(readFileSync(file, "utf8")).toBe(readFileSync(join(folderOf(config), "predictions.jsonl"), "utf8"));
   });
 
+  it("says how many rows it cut, and which option names a column", async () => {
+    const file = join(data, "long.csv");
+    writeFileSync(file, `review\n${"a fine film ".repeat(40)}\na film\n`);
+    const said: string[] = [];
+    const spy = vi.spyOn(process.stderr, "write").mockImplementation((text) => said.push(String(text)) > 0);
+    const args = ["predict", "--adapter", folderOf("lora"), "--out", join(out, "long.jsonl"), ...WASM];
+    expect(await main([...args, "--data", file])).toBe(0);
+    expect(said.join("")).toMatch(
+      /long\.csv: 1 of 2 rows are longer than the 32 tokens that the model was trained with and were cut\n/,
+    );
+    writeFileSync(file, "words\na film\n");
+    expect(await main([...args, "--data", file])).toBe(2);
+    expect(said.at(-1)).toMatch(/there is no column "review".*--column text=NAME in a command/);
+    spy.mockRestore();
+  });
+
   it("writes CSV with a column for each probability, and labels as they were spelt", async () => {
     const file = join(out, "lora.csv");
     const args = ["predict", "--adapter", join(folderOf("lora"), "adapter"), "--data", join(data, "dev.csv")];

@@ -10,6 +10,7 @@ import { entitiesOf } from "../src/data/iob.ts";
 import { readConll } from "../src/data/table/conll.ts";
 import { readJson } from "../src/data/table/json-lines.ts";
 import { taggedParts } from "../src/data/tagged-words.ts";
+import { tasks } from "../src/tasks/registry.ts";
 import { made, toyFolder, type Made } from "./row-study.ts";
 
 const data = toyFolder();
@@ -246,6 +247,17 @@ describe("studies of them", () => {
     expect(said).toContain("8 of 20 questions have no answer: saying nothing is one");
     expect(outcome.results[0]!.final).toMatchObject({ "answer-f1": 1, "exact-match": 1, examples: 6 });
     expect(linesOf(run).map(({ answer }) => answer)).toEqual(["fine", "fine", "fine", "", ""]);
+  });
+
+  it("have room for the text behind a question where nothing is said, and say what to change where there is none", async () => {
+    const usual = (name: string): unknown => tasks.get(name).schema.parse({ name, train: "t.jsonl" });
+    expect(usual("question-answering")).toMatchObject({ maxLength: 384, stride: 128 });
+    expect(usual("text-classification")).toMatchObject({ maxLength: 128 });
+    const rows = questions();
+    const set = ["task={name: question-answering, train: t.jsonl, validation: d.jsonl, maxLength: 9, stride: 5}"];
+    await expect(made({ data, device }, { "t.jsonl": rows, "d.jsonl": rows }, set)).rejects.toThrow(
+      /maxLength 9 for the text, not more than the stride of 5; raise maxLength \(--max-length\) or lower the stride \(--set task\.stride=2\)/,
+    );
   });
 
   it("refuse an answer that is not where it is said to be", async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { init, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { textClassification } from "../src/tasks/text-classification.ts";
 import { made, planned, toyFolder } from "./row-study.ts";
 
 const data = toyFolder();
@@ -61,6 +62,17 @@ describe("text classification on a file", () => {
     expect(said.find((line) => line.startsWith("warning"))).toBe(
       "warning: 1 of 4 validation rows are rows to train on, too, the first at train.jsonl:9; the metrics are too good by them",
     );
+  });
+
+  it("warns of labels that differ only in capitals or spaces", () => {
+    const said: string[] = [];
+    const names = ["negative", " negative", "positive", "NEGATIVE", "negative"];
+    const items = names.map((label, row) => ({ row, text: "a", label }));
+    textClassification.labels({ name: "rows.csv", items, place: () => "" }, {}, (line) => said.push(line));
+    expect(said[0]).toBe(
+      'warning: rows.csv: the labels " negative" (1), "NEGATIVE" (1), "negative" (2) differ only in capitals or spaces, and are learnt as 3 labels',
+    );
+    expect(said).toHaveLength(2);
   });
 
   it("makes the same run of the same rows under another name", async () => {

@@ -225,6 +225,39 @@ describe("a task that nobody said", () => {
   });
 });
 
+describe("a task that columns tell", () => {
+  const guess = async (text: string, columns = {}): Promise<string> =>
+    guessTask(await readTable(new TextEncoder().encode(text), "rows.csv"), columns, () => {});
+
+  it("is a causal model's where there are prompts and completions, or chats", async () => {
+    expect(await guess("prompt,completion\na,b\n")).toBe("causal-lm");
+    expect(await guess("instruction,output\na,b\n")).toBe("causal-lm");
+    expect(await guess('messages\n"[{""role"":""user"",""content"":""a""}]"\n')).toBe("causal-lm");
+    // texts alone may be a masked model's, and questions may have a text to look in
+    for (const doubt of [
+      "text\na\n",
+      "prompt\na\n",
+      "question,context,answer\na,b,c\n",
+      "text,prompt,completion\na,b,c\n",
+    ])
+      await expect(guess(doubt)).rejects.toThrow("say what a row means with --task");
+  });
+
+  it("is none where the columns that were said are not there", async () => {
+    await expect(guess("text,label\na,x\n", { text: "nope" })).rejects.toThrow(
+      /^rows\.csv: there is no column "nope"; known: text, label$/,
+    );
+  });
+
+  it("has words as labels in a few rows", async () => {
+    const rows = (labels: readonly string[]): string =>
+      `text,label\n${labels.map((l, i) => `a ${i},${l}`).join("\n")}\n`;
+    expect(await guess(rows(["good", "bad", "so so", "good"]))).toBe("text-classification");
+    await expect(guess(rows(["1", "2", "3", "1"]))).rejects.toThrow("may be labels or numbers");
+    await expect(guess(rows(["good", "bad", "so so"]))).rejects.toThrow("may be labels or texts");
+  });
+});
+
 describe("what is chosen where nothing is said", () => {
   const question = (method: string, fits: readonly string[], budget: { bytes: number; said: boolean } | undefined) => {
     const asked: string[] = [];

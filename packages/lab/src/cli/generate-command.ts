@@ -1,4 +1,5 @@
 /** `lowrank generate`: texts of a causal model, in one go or in a conversation in which adapters can be switched. */
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import {
   directory,
@@ -12,6 +13,7 @@ import {
 import { loadChatTemplate, type ChatMessage, type ChatTemplate } from "@lowrank/models/chat";
 import { activate, loadAdapter } from "@lowrank/peft";
 import { LowrankError, type Device } from "@lowrank/tensor";
+import { statOf } from "../data/read-file.ts";
 import { asInput, InputError } from "../errors.ts";
 import { breather } from "../text/breath.ts";
 import { openDevice } from "./device.ts";
@@ -82,7 +84,7 @@ class Adapters {
   async use(folder: string | undefined): Promise<void> {
     if (folder !== undefined && !this.#loaded.has(folder)) {
       const name = `adapter${this.#loaded.size + 1}`;
-      const { warnings } = await loadAdapter(this.#model, directory(folder), { device: this.#device, name });
+      const { warnings } = await loadAdapter(this.#model, directory(adapterIn(folder)), { device: this.#device, name });
       for (const warning of warnings) process.stderr.write(`${folder}: ${warning}\n`);
       this.#loaded.set(folder, name);
     }
@@ -90,6 +92,13 @@ class Adapters {
     this.#model.eval();
     this.active = folder;
   }
+}
+
+/** The folder itself, or the adapter in that of a training or a run. */
+function adapterIn(folder: string): string {
+  const inside = join(folder, "adapter");
+  const has = (path: string): boolean => statOf(join(path, "adapter_config.json")) !== undefined;
+  return !has(folder) && has(inside) ? inside : folder;
 }
 
 interface Manner {
@@ -137,7 +146,7 @@ export class Writer {
         await breathe();
       }
     } catch (error) {
-      if (signal?.aborted !== true) throw error;
+      if (signal?.aborted !== true) throw typed(error);
     }
     this.#messages = [...said, { role: "assistant", content: text }];
     if (!json) return void process.stdout.write("\n");
@@ -145,6 +154,14 @@ export class Writer {
     const ms = Math.round(performance.now() - started);
     process.stdout.write(`${JSON.stringify({ prompt, text, finish, seed, adapter: active, tokens, ms })}\n`);
   }
+}
+
+/** In the words of the command, what a model says of its options: how many tokens there is room for is known only once the prompt is read. */
+function typed(error: unknown): unknown {
+  if (!(error instanceof LowrankError) || error.kind !== "input" || !error.message.includes("maxNewTokens"))
+    return error;
+  const words = error.message.replace(/^generate: /, "").replaceAll("maxNewTokens", "--max-tokens");
+  return new InputError(words, { cause: error });
 }
 
 /** Of a text that somebody stopped. */

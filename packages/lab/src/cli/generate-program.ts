@@ -18,7 +18,7 @@ export function addGenerate(program: Command, exit: Exit): void {
     .option("--adapter <dir>", "folder of an adapter to write with", parsePath("--adapter"))
     .option("--chat", "prompts are messages, by the chat template of the model")
     .option("--max-tokens <n>", "most tokens of a text (default: 256)", parseCount("--max-tokens"))
-    .option("--temperature <x>", "draw words, sharper below 1, flatter above", parsePositive("--temperature"))
+    .option("--temperature <x>", "draw words, sharper below 1, flatter above", parseTemperature)
     .option(
       "--top-k <n>",
       "draw among the n likeliest words, 0 for all (default: 50 where words are drawn)",
@@ -53,9 +53,17 @@ Examples:
 `,
     )
     .action(async (model: string, prompt: string | undefined, options: GenerateOptions) => {
+      if (options.stop?.includes("") === true)
+        throw new InputError('--stop "": expected a text; the empty one begins everywhere');
       const { generateCommand } = await import("./generate-command.ts");
       exit(await generateCommand(model, prompt, options));
     });
+}
+
+function parseTemperature(value: string): number {
+  if (Number(value) === 0 && value.trim() !== "")
+    throw new InputError(`--temperature ${cut(value)}: leave it out for greedy: then the likeliest word follows`);
+  return parsePositive("--temperature")(value);
 }
 
 function parseWhole(option: string): (value: string) => number {

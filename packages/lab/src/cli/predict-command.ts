@@ -8,7 +8,7 @@ import { readTableAt } from "../data/read-table.ts";
 import type { ColumnWords } from "../data/table/columns.ts";
 import { InputError } from "../errors.ts";
 import { openPredictor } from "../fit/open-predictor.ts";
-import type { Predictor } from "../fit/predictor.ts";
+import type { Answered, Predictor } from "../fit/predictor.ts";
 import { metricNames, metricWords } from "../metrics/of-evaluation.ts";
 import { metrics } from "../metrics/registry.ts";
 import { loadPlugins } from "../plugins/load.ts";
@@ -42,6 +42,7 @@ export async function predictCommand(options: PredictOptions): Promise<number> {
   const write = predictionWriter(options.out);
   return opened(options, async (model, columns) => {
     const answered = await model.answer(await readTableAt(options.data), columns);
+    sayCut(answered, model, options);
     write(answered);
     if (options.out !== undefined && options.quiet !== true)
       process.stderr.write(`${formatCount(answered.answers.length)} predictions: ${printable(options.out)}\n`);
@@ -53,6 +54,7 @@ export async function evalCommand(options: EvalOptions): Promise<number> {
   return opened(options, async (model, columns) => {
     const table = await readTableAt(options.data);
     const evaluated = await model.evaluate(table, metricsOf(options.metrics, model), columns);
+    sayCut(evaluated, model, options);
     write?.(evaluated);
     const { loss, metrics: values, warnings } = evaluated;
     const report = { rows: evaluated.answers.length, ...(loss === undefined ? {} : { loss }), ...values };
@@ -64,6 +66,14 @@ export async function evalCommand(options: EvalOptions): Promise<number> {
     ];
     process.stdout.write(options.json === true ? `${JSON.stringify(report, null, 2)}\n` : `${lines.join("\n")}\n`);
   });
+}
+
+/** An answer about a part of a text is not one about the text. */
+function sayCut({ rows, answers, cut }: Answered, { use }: Predictor, { quiet }: PredictOptions): void {
+  if (cut > 0 && quiet !== true)
+    process.stderr.write(
+      `${printable(rows.name)}: ${formatCount(cut)} of ${formatCount(answers.length)} rows are longer than the ${use.maxLength} tokens that the model was trained with and were cut\n`,
+    );
 }
 
 async function opened(

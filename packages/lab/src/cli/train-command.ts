@@ -28,6 +28,7 @@ import { runStudy } from "../study/run-study.ts";
 import { sweepRates, type Sweep } from "../study/sweep.ts";
 import { columnsOf, trainDocument, type TrainWords } from "../study/train-document.ts";
 import { guessTask } from "../tasks/guess.ts";
+import { tasks } from "../tasks/registry.ts";
 import { PreparedTasks } from "../tasks/prepared.ts";
 import { formatCount, formatDuration, formatMemory } from "../text/format.ts";
 import { progressMode } from "../text/progress.ts";
@@ -151,7 +152,7 @@ export async function trainCommand(options: TrainCommandOptions): Promise<number
     process.stdout.write(
       options.json === true
         ? `${JSON.stringify({ [placedAs(result)]: placed, run: store.path(result.name), ...chosen, result }, null, 2)}\n`
-        : `${told(result, placed, store)}\n`,
+        : `${told(result, placed, { store, base: words.base })}\n`,
     );
     return EXIT_OK;
   } finally {
@@ -240,13 +241,19 @@ function sweepTable({ rows, steps, heldOut, lr }: Sweep): string {
 const placedAs = ({ method }: RunResult): string => methods.get(method).leaves;
 
 /** What a person wants to know at the end, and what to do next. */
-function told(result: RunResult, placed: string, store: RunStore): string {
+function told(
+  result: RunResult,
+  placed: string,
+  { store, base }: { readonly store: RunStore; readonly base: string },
+): string {
   const { final, kept } = result;
   const metrics = metricNames(final).map((name) => metricWords(final, name));
   const of = placedAs(result) === "adapter" ? "--adapter" : "--model";
   return [
     `${[...metrics, `loss ${final.loss.toFixed(4)}`].join(", ")} on ${formatCount(final.examples)} rows${kept === undefined ? "" : ` (step ${final.step}, the best by ${kept.by})`}`,
     `${placedAs(result)}: ${placed}; run: ${store.path(result.name)}`,
-    `next: lowrank predict ${of} ${placed} --data FILE`,
+    tasks.get(result.task).kind === "CAUSAL_LM"
+      ? `next: lowrank generate ${of === "--adapter" ? `${base} --adapter ${placed}` : placed} "PROMPT"`
+      : `next: lowrank predict ${of} ${placed} --data FILE`,
   ].join("\n");
 }

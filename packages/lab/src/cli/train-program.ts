@@ -36,7 +36,7 @@ export function addTrain(program: Command, exit: Exit): void {
       parsePath("--validation"),
     )
     .requiredOption("--out <dir>", "folder for the adapter, the run and its results", parsePath("--out"))
-    .option("--task <name>", "what a row means (default: text-classification, where the columns say so)")
+    .option("--task <name>", "what a row means (default: text-classification or causal-lm, where the columns say so)")
     .option("--column <role=name>", "which column has which part, for example text=review; may be repeated", collect)
     .option("--method <name>", "lora, dora, adalora, ia3, vera, full, head, or one of a plugin", "lora")
     .option(
@@ -64,7 +64,11 @@ export function addTrain(program: Command, exit: Exit): void {
       "rows of an optimizer step (default: 32); --set train.microBatch=8 computes them 8 at a time, with the gradient of all",
       parseCount("--batch-size"),
     )
-    .option("--max-length <n>", "most tokens of a row; longer texts are cut", parseCount("--max-length"))
+    .option(
+      "--max-length <n>",
+      "most tokens of a row; longer texts are cut (default: 128; 384 for question-answering)",
+      parseCount("--max-length"),
+    )
     .option("--seed <n>", "decides order, dropout and what is drawn (default: 0)", parseSeed("--seed"))
     .option(
       "--keep <which>",

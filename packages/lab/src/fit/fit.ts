@@ -11,7 +11,7 @@ import { InputError } from "../errors.ts";
 import { methods } from "../methods/registry.ts";
 import { metrics as known } from "../metrics/registry.ts";
 import { deriveSeed } from "../random/seeds.ts";
-import type { RowTask } from "../records/row-task.ts";
+import { USUAL_LENGTH, type RowTask } from "../records/row-task.ts";
 import type { TaskData } from "../records/task.ts";
 import { rowTasks } from "../tasks/row-tasks.ts";
 import { rowLosses } from "../tasks/rows/losses.ts";
@@ -28,7 +28,7 @@ import { Channel } from "./channel.ts";
 import { tableFrom, type RowData } from "./data.ts";
 import { Fitted } from "./fitted.ts";
 import { baseFacts, openBase } from "./open-base.ts";
-import { configOf, type FitOptions, type FitProgress } from "./options.ts";
+import { checkFitOptions, configOf, type FitOptions, type FitProgress } from "./options.ts";
 
 /**
  * Fine-tunes a model on rows and returns it, with an adapter and what it is worth on rows that were held out.
@@ -75,6 +75,7 @@ async function run(
   options: FitOptions,
   tell: (progress: FitProgress) => void,
 ): Promise<Fitted> {
+  checkFitOptions(options);
   const task = rowTasks.get(options.task ?? "text-classification");
   const device = options.device ?? (await init());
   const close = (): void => {
@@ -97,7 +98,7 @@ interface Context {
 
 async function trained(from: Where, rows: RowData, options: FitOptions, context: Context): Promise<Fitted> {
   const { task, device, tell, close } = context;
-  const { seed = 0, maxLength = 128, say = () => {} } = options;
+  const { seed = 0, maxLength = task.maxLength ?? USUAL_LENGTH, say = () => {} } = options;
   const facts = await baseFacts(from, task.kind, {
     tokens: options.tokenizer,
     ...(options.revision === undefined ? {} : { at: { revision: options.revision } }),

@@ -12,6 +12,7 @@ export type Prediction = Readonly<Record<string, unknown>>;
  * @throws InputError naming the row that is empty, or the column that is missing
  */
 export async function predict(model: Predictor, texts: readonly string[] | RowData): Promise<Prediction[]> {
+  if (Array.isArray(texts) && texts.length === 0) return [];
   const { table, columns } = await asked(texts);
   const { answers } = await model.answer(table, columns);
   return answers.map(({ fields }) => fields);

@@ -25,6 +25,8 @@ export interface PredictorParts {
 export interface Answered {
   readonly rows: Rows;
   readonly answers: readonly Answer[];
+  /** Rows that are longer than the model was trained for and were cut. */
+  readonly cut: number;
 }
 
 /** Answers and what they are worth. */
@@ -61,7 +63,7 @@ export class Predictor {
   /** Answers to every row, in order. Batches depend on the lengths of texts alone, so that no row has a say in another's answer. */
   async answer(table: Table, columns?: ColumnWords): Promise<Answered> {
     const rows = this.#read(table, false, columns);
-    return { rows, answers: await this.#answers(rows) };
+    return { rows, ...(await this.#answers(rows)) };
   }
 
   /** The same for rows that say what is right. @param names of metrics; absent: the task's own */
@@ -73,7 +75,7 @@ export class Predictor {
     const { task, facts } = this;
     const rows = this.#read(table, true, columns);
     task.check?.(rows, facts, "validation");
-    const answers = await this.#answers(rows);
+    const { answers, cut } = await this.#answers(rows);
     const items = task.counted(answers, rows.items, facts);
     const counts = new Map(
       names.map((name): [Metric, unknown] => [known.get(name), known.get(name).update(undefined, items)]),
@@ -83,6 +85,7 @@ export class Predictor {
     return {
       rows,
       answers,
+      cut,
       metrics: measured([...counts.keys()], counts),
       warnings: doubt === undefined ? [] : [doubt],
       ...(loss === undefined ? {} : { loss }),
@@ -97,7 +100,7 @@ export class Predictor {
     return readRows(this.task, table, { options: this.use.options, columns, labelled }).rows;
   }
 
-  async #answers(rows: Rows): Promise<readonly Answer[]> {
+  async #answers(rows: Rows): Promise<Pick<Answered, "answers" | "cut">> {
     const { task, facts, tokenizer, base } = this;
     const { padId, maxLength } = this.use;
     const examples = task.encode(rows, {
@@ -118,6 +121,6 @@ export class Predictor {
       for (const [name, tensor] of Object.entries(outputs)) values[name] = await tensor.floats();
       collector.take(batch, values);
     }
-    return collector.finish();
+    return { answers: collector.finish(), cut: examples.cut };
   }
 }

@@ -44,6 +44,9 @@ export interface RowFacts<O extends object = object> {
   readonly labels: readonly string[];
 }
 
+/** Most tokens of an example where neither a task nor a person says it. */
+export const USUAL_LENGTH = 128;
+
 /** How items become token ids. */
 export interface EncodeContext<O extends object = object> extends RowFacts<O> {
   readonly tokenizer: Tokenizer;
@@ -86,6 +89,8 @@ export interface RowTask<O extends object = object, I extends RowItem = RowItem,
   readonly columns: ColumnRoles;
   /** What methods' usual rates are multiplied by here. Absent: 1. */
   readonly rate?: RateShare;
+  /** Most tokens of an example where nothing is said. Absent: `USUAL_LENGTH`. */
+  readonly maxLength?: number;
   /** Whether rows may be chats, so that `encode` is given the template. */
   readonly chats?: boolean;
   /** Its own options, beside those that every task on rows has (`rowOptions`). */

@@ -138,12 +138,12 @@ function formOf(table: Table, columns: Columns): Columns {
   const names = table.columns.map((column) => quote(column)).join(", ");
   if (form === undefined)
     throw new InputError(
-      `${table.name}: a causal model learns from a column text, from prompt and completion, or from messages, and the columns are ${names}; say columns.text, columns.prompt and columns.completion, or columns.messages`,
+      `${table.name}: a causal model learns from a column text, from prompt and completion, or from messages, and the columns are ${names}; say columns.text, columns.prompt and columns.completion, or columns.messages (--column text=NAME in a command)`,
     );
   throw new InputError(
     missing !== undefined && forms.length === 1
-      ? `${table.name}: there is a ${form.find((role) => role !== missing)} and no ${missing}; the columns are ${names}; say columns.${missing}`
-      : `${table.name}: ${forms.map((roles) => roles.join(" and ")).join(", or ")} may be meant; leave out the others: columns.${forms[1]![0]}: null`,
+      ? `${table.name}: there is a ${form.find((role) => role !== missing)} and no ${missing}; the columns are ${names}; say columns.${missing} (--column ${missing}=NAME in a command)`
+      : `${table.name}: ${forms.map((roles) => roles.join(" and ")).join(", or ")} may be meant; leave out the others: columns.${forms[1]![0]}: null (--set task.columns.${forms[1]![0]}=null in a command)`,
   );
 }
 

@@ -8,7 +8,7 @@ import { InputError } from "../errors.ts";
 import type { LabelSetItems } from "../records/metric.ts";
 import type { Answer, RowTask } from "../records/row-task.ts";
 import { allAlike } from "../statistics/degenerate.ts";
-import { checkLabels, labelIds, namesInCell, orderedLabels } from "./rows/labels.ts";
+import { checkLabels, labelIds, namesInCell, orderedLabels, sayAlike } from "./rows/labels.ts";
 import { countingRows, meanOfRows } from "./rows/counting.ts";
 import { textInputs } from "./rows/inputs.ts";
 import { collectRows, written } from "./rows/output-rows.ts";
@@ -62,8 +62,10 @@ export const multiLabel: RowTask<MultiLabelOptions, Item, LabelSet> = {
   strata: (items) => labelSetStrata(items.map(({ labels }) => labels!)),
   labels({ items, name }, { labels: given }, say) {
     if (given !== undefined) return given;
-    const { labels, order } = orderedLabels(items.flatMap((item) => item.labels!));
+    const names = items.flatMap((item) => item.labels!);
+    const { labels, order } = orderedLabels(names);
     if (labels.length === 0) throw new InputError(`${name}: no row has a label`);
+    sayAlike(name, names, say);
     say(`labels, ${order}: ${labels.join(", ")}`);
     return labels;
   },

@@ -55,6 +55,8 @@ export const questionAnswering: RowTask<QuestionOptions, QuestionItem, QuestionA
     answers: { names: ["answers", "answer"], needed: "labelled" },
     id: { names: ["id"], needed: "optional" },
   },
+  // with the stride of 128 as transformers' run_qa has it: a window must be longer than what two of them share
+  maxLength: 384,
   options: {
     stride: z.number().int().min(0).default(128),
     longestAnswer: count.default(30),
@@ -174,7 +176,7 @@ function questionExamples(
     const asked = tokenizer.encode(item.question, { specialTokens: false }).ids.length;
     if (asked + options.stride >= room)
       throw new InputError(
-        `${place(item)}: the question has ${asked} tokens, which leaves ${room - asked} of maxLength ${maxLength} for the text, not more than the stride of ${options.stride}; raise maxLength or lower the stride`,
+        `${place(item)}: the question has ${asked} tokens, which leaves ${room - asked} of maxLength ${maxLength} for the text, not more than the stride of ${options.stride}; raise maxLength (--max-length) or lower the stride (--set task.stride=${Math.max(0, Math.floor((room - asked) / 2))})`,
       );
   }
   const windows = answerWindows(tokenizer, items, maxLength, options.stride);

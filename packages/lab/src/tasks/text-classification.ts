@@ -9,7 +9,7 @@ import type { LabelledItems } from "../records/metric.ts";
 import { degenerate } from "../statistics/degenerate.ts";
 import type { Answer, RowTask } from "../records/row-task.ts";
 import { argmaxRows, meanCrossEntropy } from "./classification.ts";
-import { checkLabels, labelCell, labelIds, orderedLabels } from "./rows/labels.ts";
+import { checkLabels, labelCell, labelIds, orderedLabels, sayAlike } from "./rows/labels.ts";
 import { textInputs } from "./rows/inputs.ts";
 import { collectRows, written } from "./rows/output-rows.ts";
 import { encodeItems, readTexts, TEXT_COLUMNS, textKey, type TextItem } from "./rows/text-rows.ts";
@@ -57,11 +57,13 @@ export const textClassification: RowTask<TextClassificationOptions, LabelledText
   strata: (items) => items.map(({ label }) => label!),
   labels({ items, name }, { labels: given }, say) {
     if (given !== undefined) return given;
-    const { labels, order } = orderedLabels(items.map(({ label }) => label!));
+    const names = items.map(({ label }) => label!);
+    const { labels, order } = orderedLabels(names);
     if (labels.length < 2)
       throw new InputError(
         `${name}: every row has the label ${JSON.stringify(labels[0])}; there is nothing to tell apart`,
       );
+    sayAlike(name, names, say);
     say(`labels, ${order}: ${labels.join(", ")}`);
     return labels;
   },

@@ -35,7 +35,9 @@ export function columnsOf(table: Table, { roles, words = {}, labelled, say }: Co
     if (typeof said !== "string") continue;
     if (table.columns.includes(said)) found[role] = said;
     else if (labelled || roles[role]!.needed !== "labelled")
-      throw new InputError(`${table.name}: there is no column ${quote(said)}${suggestion(said, table.columns)}`);
+      throw new InputError(
+        `${table.name}: there is no column ${quote(said)}${suggestion(said, table.columns)}; ${wordFor(role)}`,
+      );
   }
   const claimed = new Set(Object.values(found));
   const free = table.columns.filter((column) => !claimed.has(column));
@@ -52,15 +54,20 @@ export function columnsOf(table: Table, { roles, words = {}, labelled, say }: Co
   return found;
 }
 
+/** How a person says which column is meant, in a study or in code, and in a command. */
+function wordFor(role: string): string {
+  return `say columns.${role} (--column ${role}=NAME in a command)`;
+}
+
 function ambiguous(table: Table, role: string, fits: readonly string[]): InputError {
   return new InputError(
-    `${table.name}: the ${role} may be any of the columns ${fits.map((name) => quote(name)).join(", ")}; say columns.${role}`,
+    `${table.name}: the ${role} may be any of the columns ${fits.map((name) => quote(name)).join(", ")}; ${wordFor(role)}`,
   );
 }
 
 function missing(table: Table, role: string, names: readonly string[]): InputError {
   return new InputError(
-    `${table.name}: no column is called like a ${role} (${names.slice(0, 4).join(", ")}, …); the columns are ${table.columns.map((name) => quote(name)).join(", ")}; say columns.${role}`,
+    `${table.name}: no column is called like a ${role} (${names.slice(0, 4).join(", ")}, …); the columns are ${table.columns.map((name) => quote(name)).join(", ")}; ${wordFor(role)}`,
   );
 }
 

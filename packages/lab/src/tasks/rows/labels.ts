@@ -56,6 +56,25 @@ export function orderedLabels(names: Iterable<string>): OrderedLabels {
   return { labels: labels.sort((a, b) => Number(a) - Number(b) || byCode(a, b)), order: "by number" };
 }
 
+/**
+ * Says which labels differ only in capitals or in spaces around them: seldom what was meant, and learnt apart all the same.
+ * @param names of all rows
+ */
+export function sayAlike(table: string, names: readonly string[], say: (line: string) => void): void {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const alike = new Map<string, string[]>();
+  for (const name of [...counts.keys()].sort()) {
+    const plain = name.trim().toLowerCase();
+    alike.set(plain, [...(alike.get(plain) ?? []), name]);
+  }
+  for (const spelt of alike.values())
+    if (spelt.length > 1)
+      say(
+        `warning: ${table}: the labels ${spelt.map((name) => `${quote(name)} (${counts.get(name)})`).join(", ")} differ only in capitals or spaces, and are learnt as ${spelt.length} labels`,
+      );
+}
+
 /** Place of each name. */
 export function labelIds(labels: readonly string[]): ReadonlyMap<string, number> {
   return new Map(labels.map((name, id) => [name, id]));

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { count, seed } from "../../config/numbers.ts";
 import type { TaskOptions } from "../../config/study.ts";
 import type { ColumnWords } from "../../data/table/columns.ts";
-import type { RowTask } from "../../records/row-task.ts";
+import { USUAL_LENGTH, type RowTask } from "../../records/row-task.ts";
 import type { Fraction } from "./prepare.ts";
 
 export interface FileOptions extends TaskOptions {
@@ -38,7 +38,12 @@ export function fileSchema(task: RowTask): z.ZodObject {
       })
       .default({ fraction: 0.1, seed: 0 }),
     columns: z.strictObject(Object.fromEntries(roles)).optional(),
-    maxLength: z.number().int().min(8).max(65_536).default(128),
+    maxLength: z
+      .number()
+      .int()
+      .min(8)
+      .max(65_536)
+      .default(task.maxLength ?? USUAL_LENGTH),
     ...(task.chats === true ? { chatTemplate: path.optional() } : {}),
     trainLimit: count.optional(),
     validationLimit: count.optional(),
