@@ -200,6 +200,20 @@ describe("what merging costs", () => {
   });
 });
 
+it("does not write what a dtype has no number for", async () => {
+  const model = await load("base");
+  const [name, weight] = [...model.namedWeights()].find(([called]) => called.endsWith("norm.weight"))!;
+  weight.parameter.write(new Float32Array(weight.size).fill(1e6));
+  await savePretrained(model, at("large"));
+  const given = ["export", "--to", "hf", "--base", at("large"), "--out", at("large-out")];
+  expect(await lowrank(...given, "--type", "f16")).toMatchObject({
+    code: 2,
+    stderr: `lowrank: ${name}: 1000000 is beyond what f16 can hold; give --type bf16 or f32\n`,
+  });
+  expect(existsSync(at("large-out"))).toBe(false);
+  expect((await lowrank(...given, "--type", "bf16")).code).toBe(0);
+});
+
 describe("--force", () => {
   const contents = (name: string): string[] => (readdirSync(at(name), { recursive: true }) as string[]).toSorted();
 
