@@ -57,7 +57,7 @@ configs:
   lora: { method: lora, r: 8, dropout: 0.1, target: [query, key, value, dense], storage: f16 }
 `,
   );
-});
+}, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** What the command says of a run of its own process. */

@@ -22,6 +22,7 @@ function forbidPrototype(root: unknown, source: string): void {
     if (typeof value !== "object" || value === null) continue;
     if (Object.hasOwn(value, "__proto__"))
       throw new FormatError(`${source}: "__proto__" is no key that a file may use`);
-    open.push(...Object.values(value));
+    // one at a time: a vocabulary has more words than a call takes arguments
+    for (const inner of Object.values(value)) open.push(inner);
   }
 }
