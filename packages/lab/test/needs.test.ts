@@ -151,6 +151,21 @@ describe("a study whose runs need others", () => {
     expect(results.map(({ config }: RunResult) => config)).toEqual(["b-fp"]);
   });
 
+  it("fails by name where a source is damaged, and the others are made", async () => {
+    const folder = temporary();
+    expect((await run(file, "--out", folder, "--seeds", "1", "--configs", "b-ada", "--quiet")).code).toBe(0);
+    const [ada] = runsIn(folder) as [string];
+    writeFileSync(join(folder, "runs", ada, "more.txt"), "x");
+    const { code, stderr } = await run(file, "--out", folder, "--seeds", "1");
+    expect(code).toBe(1);
+    expect(stderr).toContain(`b-ada · seed 1: DAMAGED: ${join(folder, "runs", ada)}: more.txt is not listed`);
+    expect(stderr).toContain(`b-frozen · seed 1: not made: it needs ${ada}, which failed\n`);
+    const { failures, results } = json(folder, "results.json");
+    expect(failures.map(({ config }: RunResult) => config)).toEqual(["b-ada", "b-frozen"]);
+    expect(results.map(({ config }: RunResult) => config)).toEqual(["b-fp"]);
+    expect(runsIn(folder).map(stem)).toEqual(["b-ada-s1", "b-fp-s1", "b-fp@0.001-s7", "b-fp@0.01-s7"]);
+  });
+
   it("takes a rate that diverged for an answer, unless all did", async () => {
     const folder = temporary();
     const set = (rates: string): string[] => [

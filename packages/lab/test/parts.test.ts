@@ -1,5 +1,5 @@
 /** Studies of several tasks, and parts of a study: which runs there are, what they are called, and what is told of them. */
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
@@ -27,16 +27,20 @@ function studyFile(text = TWO): string {
   return path;
 }
 
-/** What the command says on stderr. */
-async function run(...args: string[]): Promise<{ code: number; stderr: string }> {
-  let stderr = "";
+/** What the command says. */
+async function run(...args: string[]): Promise<{ code: number; stderr: string; stdout: string }> {
+  let [stderr, stdout] = ["", ""];
   const error = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
     stderr += String(text);
     return true;
   });
-  const out = vi.spyOn(process.stdout, "write").mockImplementation(() => true);
+  const out = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+    stdout += String(text);
+    return true;
+  });
   try {
-    return { code: await main(["run", ...args, "--device", "reference"]), stderr };
+    const code = await main(["run", ...args, "--device", "reference"]);
+    return { code, stderr, stdout };
   } finally {
     error.mockRestore();
     out.mockRestore();
@@ -81,6 +85,66 @@ describe("a study of several tasks", () => {
     ]);
     expect(answers.map(({ question }: { question: string }) => question.split(":")[0])).toEqual(["easy", "hard"]);
     expect(readFileSync(join(out, "results.csv"), "utf8")).toMatch(/\ntwo,easy,head,head,1,/);
+  });
+
+  it("keeps what is done of the rest in its files, and says how many runs they hold", async () => {
+    const [file, out] = [studyFile(), temporary()];
+    const rows = (): string[] => readFileSync(join(out, "results.csv"), "utf8").trim().split("\n").slice(1);
+    const held = (): string[] =>
+      JSON.parse(readFileSync(join(out, "results.json"), "utf8")).results.map(({ name }: { name: string }) =>
+        stem(name),
+      );
+    expect((await run(file, "--out", out, "--quiet", "--tasks", "easy")).code).toBe(0);
+    expect((await run(file, "--out", out, "--quiet", "--tasks", "easy")).stdout).toContain(
+      "results.json and results.csv hold 4 runs of the study: 4 of this part, 0 beside it",
+    );
+    const whole = ["head-easy-s1", "lora-easy-s1", "head-easy-s2", "lora-easy-s2"];
+    expect(held()).toEqual(whole);
+    const before = readFileSync(join(out, "results.json"), "utf8");
+    const part = await run(file, "--out", out, "--configs", "lora", "--tasks", "easy", "--seeds", "1");
+    expect([part.code, held()]).toEqual([0, whole]);
+    expect(part.stdout).toContain("hold 4 runs of the study: 1 of this part, 3 beside it");
+    expect(readFileSync(join(out, "results.json"), "utf8")).toBe(before);
+    // seeds that the study does not have come beside its own
+    const other = await run(file, "--out", out, "--configs", "head", "--tasks", "easy", "--seeds", "7", "--json");
+    expect(held()).toEqual([...whole, "head-easy-s7"]);
+    expect(JSON.parse(other.stdout)).toMatchObject({ inFiles: 5, results: [{ config: "head", seed: 7 }] });
+    // a damaged one of the rest is left out, and does not fail the part
+    const name = readdirSync(join(out, "runs")).find((one) => one.startsWith("head-easy-s2"))!;
+    writeFileSync(join(out, "runs", name, "measures.json"), "{}");
+    const left = await run(file, "--out", out, "--configs", "lora", "--tasks", "easy");
+    expect([left.code, rows().length]).toEqual([0, 3]);
+    expect(left.stderr).toContain(
+      `left out of the study's files: ${join(out, "runs", name)}: measures.json is not what`,
+    );
+    expect(left.stderr.match(/left out/g)).toHaveLength(1);
+  });
+
+  it("fails a damaged run by name, and makes the others", async () => {
+    const [file, out] = [studyFile(), temporary()];
+    const part = ["--out", out, "--tasks", "easy", "--seeds", "1"];
+    expect((await run(file, ...part, "--quiet")).code).toBe(0);
+    const [head, lora] = readdirSync(join(out, "runs")).sort() as [string, string];
+    const path = join(out, "runs", lora, "result.json");
+    const written = readFileSync(path);
+    for (const damage of [() => writeFileSync(path, "{}"), () => rmSync(path)]) {
+      damage();
+      rmSync(join(out, "runs", head), { recursive: true });
+      const { code, stderr } = await run(file, ...part);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(new RegExp(`lora · easy · seed 1: DAMAGED: ${path.slice(0, -12)}: result\\.json is `));
+      // nothing of it is touched, and the other is there
+      expect(readdirSync(join(out, "runs")).sort()).toEqual([head, lora]);
+      const { results, failures } = JSON.parse(readFileSync(join(out, "results.json"), "utf8"));
+      expect(results).toMatchObject([{ name: head }]);
+      expect(failures).toMatchObject([{ name: lora, config: "lora", seed: 1 }]);
+      // where it is all that is asked for, there is nothing to make
+      const alone = await run(file, ...part, "--configs", "lora", "--quiet");
+      expect([alone.code, alone.stderr.trim().split("\n").length]).toEqual([2, 1]);
+      expect(alone.stderr).toContain("move the folder away or delete it, and the run is made again");
+    }
+    writeFileSync(path, written);
+    expect((await run(file, ...part, "--quiet")).code).toBe(0);
   });
 
   it("of one task keeps its names", async () => {

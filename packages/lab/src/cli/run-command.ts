@@ -2,7 +2,7 @@
 import { join, resolve } from "node:path";
 import { printable } from "@lowrank/tensor";
 import { baseWord } from "../bases/found.ts";
-import { loadStudy } from "../config/load.ts";
+import { loadStudy, seedsOf } from "../config/load.ts";
 import { tasksOf } from "../config/cells.ts";
 import type { Study } from "../config/study.ts";
 import { dataFolder } from "../data/location.ts";
@@ -18,7 +18,8 @@ import { dryRun } from "../study/dry-run.ts";
 import { answerLines } from "../study/answers.ts";
 import { PreparedTasks } from "../tasks/prepared.ts";
 import { tasks } from "../tasks/registry.ts";
-import { planStudy } from "../study/plan-study.ts";
+import { planParts, type StudyRun } from "../study/plan-study.ts";
+import { RestOfStudy } from "../study/rest.ts";
 import { runStudy } from "../study/run-study.ts";
 import { sweepLines } from "../study/sweeps.ts";
 import { progressMode } from "../text/progress.ts";
@@ -63,12 +64,14 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
   const record = executorOf(options);
   if (options.dryRun !== true) await record.check?.(options);
   const guests = guestsOf(options.sink ?? []);
-  const study = await loadStudy(name, {
+  const words = {
     set: options.set ?? [],
     seeds: options.seeds,
     base: options.base === undefined ? undefined : baseWord(options.base),
     revision: options.revision,
-  });
+  };
+  const study = await loadStudy(name, words);
+  const allSeeds = options.seeds === undefined ? study.seeds : await seedsOf(name, words);
   refuseUnused(study, options);
   const out = resolve(options.out ?? join("runs", study.name));
   const say = (line: string): void => void (options.quiet === true || process.stderr.write(`${line}\n`));
@@ -82,8 +85,9 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
   const code = codeVersion(plugins);
   const device = await openDevice(options);
   let planned = study;
+  let whole: readonly StudyRun[] | undefined;
   try {
-    const planning = { environment, code, device: device.name, reuse: options.reuse ?? false, part: options };
+    const planning = { environment, code, device: device.name, reuse: options.reuse ?? false, part: options, allSeeds };
     const data = new PreparedTasks(environment, device);
     const runs = await fittedRuns(study, {
       out,
@@ -91,23 +95,33 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
       data,
       memory: options.memory,
       processes: record.takes?.includes("jobs") === true ? (options.jobs ?? 1) : 1,
-      plan: (one) => {
+      plan: async (one) => {
         planned = one;
-        return planStudy(one, store, planning);
+        const plan = await planParts(one, store, planning);
+        whole = plan.whole;
+        return plan.runs;
       },
       say,
       keep: options.dryRun !== true,
     });
     if (options.dryRun === true) {
-      const report = await dryRun(runs, environment, device, data);
+      const damaged = runs.flatMap((run) => run.damaged ?? []);
+      const report = await dryRun(
+        runs.filter((run) => run.damaged === undefined),
+        environment,
+        device,
+        data,
+      );
       process.stdout.write(options.json === true ? `${JSON.stringify(report.data, null, 2)}\n` : `${report.text}\n`);
-      return EXIT_OK;
+      for (const message of damaged) process.stderr.write(`lowrank: damaged: ${printable(message)}\n`);
+      return damaged.length === 0 ? EXIT_OK : EXIT_FAILED;
     }
     device.anomalyDetection = options.detectAnomaly ?? false;
     const outcome = await untilSignal((stop) =>
       runStudy(runs, {
         out,
         store,
+        rest: whole && new RestOfStudy(whole, store, (line) => say(printable(line))),
         environment,
         checkpoints: checkpointWords(options),
         stop,
@@ -153,6 +167,7 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
           ? [`picture: ${join(out, "ranks.svg")} (planted and found rank of every module)`]
           : []),
         `results: ${join(out, "results.json")}, ${join(out, "results.csv")}; runs: ${store.folder}`,
+        ...(outcome.inFiles === undefined ? [] : [heldWords(outcome.inFiles, outcome.results.length)]),
         ...nextSteps(study.name),
       ];
       process.stdout.write(`${lines.join("\n")}\n`);
@@ -166,6 +181,11 @@ export async function runCommand(name: string, options: RunOptions): Promise<num
   } finally {
     device.close();
   }
+}
+
+/** What is in the study's files, where the table is of a part. */
+function heldWords(held: number, told: number): string {
+  return `results.json and results.csv hold ${held} run${held === 1 ? "" : "s"} of the study: ${told} of this part, ${held - told} beside it`;
 }
 
 /** Several runs at a time are made by several processes. @throws InputError for options that it has no use for */

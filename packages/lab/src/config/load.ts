@@ -37,6 +37,16 @@ export async function loadStudy(nameOrFile: string, options: StudyOptions = {}):
   return studyOf(raw, source, options);
 }
 
+/** Seeds of the study as its document has them, whatever seeds are asked for; none where it is no study without those. */
+export async function seedsOf(nameOrFile: string, options: StudyOptions): Promise<readonly number[]> {
+  try {
+    return (await loadStudy(nameOrFile, { ...options, seeds: undefined })).seeds;
+  } catch (error) {
+    if (error instanceof InputError) return [];
+    throw error;
+  }
+}
+
 /** The study that a document means. @param source what to call it in messages */
 export async function studyOf(raw: unknown, source: string, options: StudyOptions = {}): Promise<Study> {
   if (typeof raw !== "object" || raw === null || Array.isArray(raw))

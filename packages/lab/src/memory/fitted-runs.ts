@@ -40,7 +40,7 @@ export async function fittedRuns(study: Study, options: FittedOptions): Promise<
     return runs;
   }
   const budget = budgetOf(device, memory, options.processes);
-  if (budget === undefined || runs.every((run) => run.done !== undefined)) return runs;
+  if (budget === undefined || runs.every((run) => run.done !== undefined || run.damaged !== undefined)) return runs;
   const { way, peakBytes, text = "" } = await choose(study, budget, options);
   if (text !== "" && (way !== null || memory !== undefined)) say(text);
   const made: MemoryChoice = {

@@ -9,6 +9,8 @@ import { join } from "node:path";
 const FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 /** A result of a hundred modules has 100 kB. */
 const LARGEST_JSON = 2 ** 26;
+/** Digits of SHA-256 and two blanks, before a name. */
+export const DIGEST_CELLS = 66;
 const END_BYTES = 2 ** 13;
 const HEAD_BYTES = 2 ** 12;
 
@@ -53,6 +55,11 @@ export function textIn(folder: string, file: string, limit: number = LARGEST_JSO
   return withFile(folder, file, (handle, size) =>
     size > limit ? undefined : bytesAt(handle, 0, size).toString("utf8"),
   );
+}
+
+/** Whether `SHA256SUMS` names the file. */
+export function isListed(sums: string | undefined, file: string): boolean {
+  return sums?.split("\n").some((line) => line.slice(DIGEST_CELLS) === file) ?? false;
 }
 
 /** A file that holds one object. */

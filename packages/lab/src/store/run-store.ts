@@ -26,9 +26,10 @@ import { validate } from "../config/validate.ts";
 import { fileSize, readText, statOf } from "../data/read-file.ts";
 import { asInput, InputError } from "../errors.ts";
 import { CHECKPOINTS } from "./checkpoints.ts";
-import { checkDigests, filesIn, requireListed, writeDigests } from "./digests.ts";
+import { checkDigests, filesIn, requireListed, SUMS, writeDigests } from "./digests.ts";
 import { tryLock, type Lock } from "./lock.ts";
 import { isAlive, type ProcessMark } from "./processes.ts";
+import { isListed, textIn } from "./run-files.ts";
 import { measuresSchema, type FinishedRun, type RunMeasures } from "./measures.ts";
 import { LAST_GOOD } from "./names.ts";
 import type { RunResult } from "./result.ts";
@@ -63,10 +64,23 @@ export class RunStore {
 
   /** Result of a finished run, if it is there. @throws InputError where the folder is not what the run wrote */
   finished(name: string): FinishedRun | undefined {
+    return this.#finished(name, () => true);
+  }
+
+  /** The same for who tells of the run and goes on with none of it: its weights and predictions are there, and are not read. */
+  glance(name: string): FinishedRun | undefined {
+    return this.#finished(name, (file) => file === RESULT || file === MEASURES || file === CONFIG);
+  }
+
+  #finished(name: string, isRead: (file: string) => boolean): FinishedRun | undefined {
     const folder = this.path(name);
-    if (!hasResult(folder)) return undefined;
     const fix = "move the folder away or delete it, and the run is made again";
-    const listed = checkDigests(folder, fix);
+    if (!hasResult(folder)) {
+      // what was finished once is no folder of somebody else's
+      if (listsResult(folder)) throw new InputError(`${folder}: ${RESULT} is missing; ${fix}`);
+      return undefined;
+    }
+    const listed = checkDigests(folder, fix, isRead);
     requireListed(folder, listed, [RESULT], fix);
     const said = readJson(join(folder, RESULT));
     const result = validate(resultSchema, said, join(folder, RESULT));
@@ -87,11 +101,17 @@ export class RunStore {
 
   /** Results of every finished run in the store. */
   all(): FinishedRun[] {
+    return this.names()
+      .map((name) => this.finished(name))
+      .filter((result) => result !== undefined);
+  }
+
+  /** Of what is in the place of finished runs. */
+  names(): string[] {
     if (!existsSync(this.folder)) return [];
-    const names = readdirSync(this.folder)
+    return readdirSync(this.folder)
       .filter((name) => !name.startsWith("."))
       .sort();
-    return names.map((name) => this.finished(name)).filter((result) => result !== undefined);
   }
 
   /** The run's work folder, held by this process until it is given back; or who has it, or what was made of it meanwhile. */
@@ -161,6 +181,10 @@ function moveAside(from: string, name: string, folder: string): string {
 
 function hasResult(folder: string): boolean {
   return statOf(join(folder, RESULT)) !== undefined;
+}
+
+function listsResult(folder: string): boolean {
+  return isListed(textIn(folder, SUMS), RESULT);
 }
 
 /** What every finished run of the method has; of a method that is not known here, what every run has. */

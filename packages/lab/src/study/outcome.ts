@@ -31,16 +31,21 @@ export interface StudyOutcome {
   readonly answers: readonly Answer[];
 }
 
-/** Writes the files anew and returns what is in them. */
-export function publishOutcome(
-  out: string,
-  study: string,
-  results: readonly FinishedRun[],
-  failures: readonly FailedRun[],
-  sweeps: readonly SweepOutcome[] = [],
-): StudyOutcome {
+/** What a command came to, which may be a part of what the study's files hold. */
+export interface StudyReport extends StudyOutcome {
+  /** Where a part was asked for: runs whose results are in the files. */
+  readonly inFiles?: number;
+}
+
+/** What the results say together. */
+export function outcomeFrom({
+  study,
+  results,
+  failures,
+  sweeps,
+}: Pick<StudyOutcome, "study" | "results" | "failures" | "sweeps">): StudyOutcome {
   const rankRecovery = summarizeRecovery(results);
-  const outcome: StudyOutcome = {
+  return {
     study,
     results,
     failures,
@@ -50,11 +55,15 @@ export function publishOutcome(
     rankRecovery,
     answers: answers(results, rankRecovery),
   };
+}
+
+/** Writes the files anew. */
+export function publishOutcome(out: string, outcome: StudyOutcome): void {
+  const { results } = outcome;
   mkdirSync(out, { recursive: true });
   replace(join(out, "results.json"), `${JSON.stringify(outcome, null, 2)}\n`);
   replace(join(out, "results.csv"), resultsCsv(results));
   if (outcome.rankRecovery.length > 0) replace(join(out, "ranks.svg"), rankPicture(outcome.rankRecovery));
-  return outcome;
 }
 
 /** Readers see the old file or the new one, never half of either. */

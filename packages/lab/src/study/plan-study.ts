@@ -3,7 +3,7 @@ import { LowrankError } from "@lowrank/tensor";
 import { planOf, shapeModel } from "../bases/plan.ts";
 import { shapeOf } from "../bases/shape.ts";
 import { canonicalJson } from "../config/canonical.ts";
-import { plannedRuns, resolveConfig, resolvedConfigs, type StudyTask } from "../config/cells.ts";
+import { plannedRuns, resolveConfig, resolvedConfigs, type PlannedRun, type StudyTask } from "../config/cells.ts";
 import { sweptBy, sweptTask } from "../config/needs.ts";
 import { checkPart, inPart, type StudyPart } from "../config/part.ts";
 import type { RateSweep, ResolvedConfig, Study } from "../config/study.ts";
@@ -15,6 +15,7 @@ import type { FinishedRun } from "../store/measures.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { dataIdentity, identityOfBase, taskOf } from "../tasks/prepare.ts";
 import type { RunRequest } from "../train/request.ts";
+import { findIn, type Find } from "./found.ts";
 import { requireBaseMemory, requireMemory, requireTrainingMemory } from "./needs.ts";
 import { withMostRanks } from "./source-ranks.ts";
 
@@ -29,6 +30,8 @@ export interface RunNeeds {
 export interface StudyRun extends RunRequest {
   /** Result that is already there. */
   readonly done: FinishedRun | undefined;
+  /** What is wrong with the folder in its place, which is neither used nor made anew. */
+  readonly damaged?: string;
   readonly needs: RunNeeds;
   /** Whether it is asked for, or made because another needs it; `rate`: it tries a rate, and is no cell of the study. */
   readonly role: "asked" | "needed" | "rate";
@@ -45,6 +48,15 @@ export interface PlanOptions {
   readonly unread?: boolean;
   /** Which runs; the usual is all. */
   readonly part?: StudyPart;
+  /** Seeds of the whole study, where those that are asked for are a part of them or others. */
+  readonly allSeeds?: readonly number[];
+}
+
+export interface StudyPlan {
+  /** What is asked for, and what that needs. */
+  readonly runs: StudyRun[];
+  /** Every run of the study, read only where runs of other code count; absent where `runs` are all. */
+  readonly whole?: readonly StudyRun[];
 }
 
 /** Names of all that a run needs. */
@@ -57,14 +69,42 @@ export function needsOf({ needs }: Pick<StudyRun, "needs">): string[] {
  * @throws InputError for a config that cannot fit its base, before anything is written
  */
 export async function planStudy(study: Study, store: RunStore, options: PlanOptions): Promise<StudyRun[]> {
-  const { part = {} } = options;
+  return (await planParts(study, store, options)).runs;
+}
+
+/**
+ * The same, and the whole of which these runs are a part.
+ * @throws InputError for a config that cannot fit its base, and where every run that is asked for is damaged
+ */
+export async function planParts(study: Study, store: RunStore, options: PlanOptions): Promise<StudyPlan> {
+  const { part = {}, reuse, unread = false } = options;
   checkPart(study, part);
   const configs = resolvedConfigs(study);
   for (const config of configs) await checkConfig(config, options.device, study);
-  const planner = new Planner(study, store, options, await identityOfBase(configs[0]!));
-  for (const { config, seed } of plannedRuns(study).filter(({ config: of }) => inPart(of, part)))
-    await planner.cell(config.name, { label: config.taskLabel, task: config.task }, seed);
-  return planner.runs(({ config }) => inPart(config, part));
+  const base = await identityOfBase(configs[0]!);
+  const find = unread && !reuse ? UNREAD : findIn(store, reuse);
+  const planner = new Planner(study, find, options, base);
+  await planner.cells(plannedRuns(study).filter(({ config }) => inPart(config, part)));
+  const runs = planner.runs(({ config }) => inPart(config, part));
+  refuseDamaged(runs);
+  const seeds = [...new Set([...(options.allSeeds ?? []), ...study.seeds])];
+  if (seeds.length === study.seeds.length && configs.every((config) => inPart(config, part))) return { runs };
+  const all = new Planner(study, reuse ? find : UNREAD, options, base, planner);
+  await all.cells(plannedRuns({ ...study, seeds }));
+  return { runs, whole: all.every() };
+}
+
+const UNREAD: Find = () => ({});
+
+/** Where nothing that is asked for can be told or made, it is the store that has to be seen to. */
+function refuseDamaged(runs: readonly StudyRun[]): void {
+  const asked = runs.filter(({ role }) => role === "asked");
+  const damaged = asked.flatMap((run) => run.damaged ?? []);
+  if (asked.length === 0 || damaged.length < asked.length) return;
+  const more = damaged.length - 1;
+  throw new InputError(
+    `${damaged[0]!}${more === 0 ? "" : `; ${more} more run${more === 1 ? " is" : "s are"} damaged`}`,
+  );
 }
 
 /** The name under which its result is or will be: that of other code's run where that counts. */
@@ -75,16 +115,25 @@ function foundAs({ name, done }: StudyRun): string {
 /** Runs by their name, each once however many need it, in the order in which they can be made. */
 class Planner {
   readonly #study: Study;
-  readonly #store: RunStore;
+  readonly #find: Find;
   readonly #options: PlanOptions;
   readonly #base: string;
-  readonly #known: ReadonlyMap<string, FinishedRun>;
-  readonly #identities = new Map<string, Promise<string>>();
+  readonly #identities: Map<string, Promise<string>>;
   readonly #planned = new Map<string, StudyRun>();
 
-  constructor(study: Study, store: RunStore, options: PlanOptions, base: string) {
-    [this.#study, this.#store, this.#options, this.#base] = [study, store, options, base];
-    this.#known = new Map(options.reuse ? store.all().map((result) => [result.cell, result]) : []);
+  /** @param before has identities of the same study's data */
+  constructor(study: Study, find: Find, options: PlanOptions, base: string, before?: Planner) {
+    [this.#study, this.#find, this.#options, this.#base] = [study, find, options, base];
+    this.#identities = before === undefined ? new Map<string, Promise<string>>() : before.#identities;
+  }
+
+  async cells(of: readonly PlannedRun[]): Promise<void> {
+    for (const { config, seed } of of)
+      await this.cell(config.name, { label: config.taskLabel, task: config.task }, seed);
+  }
+
+  every(): StudyRun[] {
+    return [...this.#planned.values()];
   }
 
   /** @param asked of the cells of the study */
@@ -95,7 +144,7 @@ class Planner {
     for (const run of [...all].reverse())
       if ((run.role !== "rate" && asked(run)) || run.done !== undefined || wanted.has(run.name)) {
         wanted.add(run.name);
-        if (run.done === undefined) for (const name of needsOf(run)) wanted.add(name);
+        if (run.done === undefined && run.damaged === undefined) for (const name of needsOf(run)) wanted.add(name);
       }
     return all
       .filter(({ name }) => wanted.has(name))
@@ -144,17 +193,14 @@ class Planner {
     const name = runName(identity, id);
     const known = this.#planned.get(name);
     if (known !== undefined) return known;
-    const unread = this.#options.unread === true && !this.#options.reuse;
-    const done = unread ? undefined : (this.#store.finished(name) ?? this.#known.get(cell));
-    if (done !== undefined && (done.seed !== seed || done.cell !== cell))
-      throw new InputError(
-        `${this.#store.path(done.name)}: says seed ${done.seed} and another cell than its name; move the folder away or delete it, and the run is made again`,
-      );
+    const { done, damaged } = this.#find({ name, cell, seed });
     const needs: RunNeeds = {
       ...(ranks === undefined ? {} : { ranks: foundAs(ranks) }),
       ...(rates.length === 0 ? {} : { rates: rates.map((run) => ({ name: foundAs(run), lr: run.config.train.lr! })) }),
     };
-    const run: StudyRun = { id, cell, name, study: this.#study.name, config, seed, done, needs, role };
+    const study = this.#study.name;
+    const wrong = damaged === undefined ? {} : { damaged };
+    const run: StudyRun = { id, cell, name, study, config, seed, done, ...wrong, needs, role };
     this.#planned.set(name, run);
     return run;
   }

@@ -1,4 +1,5 @@
 /** Has the runs of a study made that are not done yet, and writes what it has come to after each. One failing run does not stop the others. */
+import { printable } from "@lowrank/tensor";
 import { inProcess } from "../executors/in-process.ts";
 import type { ResolvedConfig } from "../config/study.ts";
 import { metricNames, metricWords } from "../metrics/of-evaluation.ts";
@@ -6,13 +7,17 @@ import { Busy, type Executor, type Job, type Report, type Workshop } from "../re
 import type { FinishedRun } from "../store/measures.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { reportOf, RunMaker, type MakerContext } from "./maker.ts";
-import { publishOutcome, type FailedRun, type StudyOutcome } from "./outcome.ts";
+import { outcomeFrom, publishOutcome, type FailedRun, type StudyOutcome, type StudyReport } from "./outcome.ts";
 import { needsOf, type StudyRun } from "./plan-study.ts";
+import type { RestOfStudy } from "./rest.ts";
+import type { Source } from "./settle.ts";
 import { sourceIn } from "./sources.ts";
 import { sweepsOf } from "./sweeps.ts";
 
 export interface StudyContext extends MakerContext {
   readonly out: string;
+  /** What the study has beside these runs; absent where they are all. */
+  readonly rest?: RestOfStudy | undefined;
   /** Who makes the runs, and what those of other processes need. Default: this process. */
   readonly executor?: {
     readonly record: Executor;
@@ -23,7 +28,7 @@ export interface StudyContext extends MakerContext {
 type Outcome = FinishedRun | FailedRun;
 
 /** Has whatever is not done yet made. */
-export async function runStudy(runs: readonly StudyRun[], context: StudyContext): Promise<StudyOutcome> {
+export async function runStudy(runs: readonly StudyRun[], context: StudyContext): Promise<StudyReport> {
   const { say, store, out } = context;
   const outcomes = new Map<string, Outcome>();
   const jobs: Job[] = [];
@@ -34,10 +39,15 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
       outcomes.set(run.name, run.done);
       continue;
     }
+    if (run.damaged !== undefined) {
+      say(`${label}: DAMAGED: ${printable(run.damaged)}`);
+      outcomes.set(run.name, { name: run.name, config: run.config.name, seed: run.seed, message: run.damaged });
+      continue;
+    }
     for (const line of pulledIn(run, runs)) say(`${label}: ${line}`);
     jobs.push({ name: run.name, id: run.id, label, needs: needsOf(run) });
   }
-  const written = (): StudyOutcome => publish(runs, outcomes, context);
+  const written = (): StudyReport => publish(runs, outcomes, context);
   if (jobs.length === 0) return written();
   const named = new Map(runs.map((run) => [run.name, run]));
   const maker = new RunMaker(context);
@@ -80,15 +90,40 @@ function outcomeOf({ name, config, seed }: StudyRun, report: Report, store: RunS
   return { name, config: config.name, seed, message, ...(kept === undefined ? {} : { kept }) };
 }
 
-/** In the order of the study, whoever finished first. Runs that try rates are no cells of it. */
+/** Writes the study's files, with what is done of it beside these runs, and tells of these. */
 function publish(
   runs: readonly StudyRun[],
   outcomes: ReadonlyMap<string, Outcome>,
-  { out, store }: StudyContext,
+  { out, store, rest }: StudyContext,
+): StudyReport {
+  const outcome = together(runs, outcomes, store);
+  if (rest === undefined) {
+    publishOutcome(out, outcome);
+    return outcome;
+  }
+  const own = new Map(runs.map((run) => [run.name, run]));
+  const known = new Map<string, Outcome>([...rest.finished(new Set(own.keys())), ...outcomes]);
+  const whole = together(
+    rest.whole.map((run) => own.get(run.name) ?? run),
+    known,
+    store,
+    (run) => (own.has(run.name) ? undefined : rest.tried(run)),
+  );
+  publishOutcome(out, whole);
+  return { ...outcome, inFiles: whole.results.length };
+}
+
+/** In the order of the study, whoever finished first. Runs that try rates are no cells of it. */
+function together(
+  runs: readonly StudyRun[],
+  outcomes: ReadonlyMap<string, Outcome>,
+  store: RunStore,
+  beside: (rate: StudyRun) => Source | undefined = () => undefined,
 ): StudyOutcome {
   const sweeps = sweepsOf(runs, (run) => {
     const outcome = outcomes.get(run.name);
-    return outcome !== undefined && "message" in outcome ? sourceIn(store, run.name) : outcome && { result: outcome };
+    if (outcome === undefined) return beside(run);
+    return "message" in outcome ? sourceIn(store, run.name) : { result: outcome };
   });
   const tried = new Set(sweeps.flatMap(({ rates }) => rates.map(({ run }) => run)));
   const results = runs.flatMap((run) => {
@@ -100,7 +135,7 @@ function publish(
     // of a rate that diverged its sweep tells
     return outcome === undefined || !("message" in outcome) || tried.has(run.name) ? [] : [outcome];
   });
-  return publishOutcome(out, runs[0]!.study, results, failures, sweeps);
+  return outcomeFrom({ study: runs[0]!.study, results, failures, sweeps });
 }
 
 /** Why a run is made that nobody asked for. */

@@ -5,7 +5,7 @@ import { parseJson } from "@lowrank/tensor/check";
 import { z } from "zod";
 import { validate } from "../config/validate.ts";
 import { readText } from "../data/read-file.ts";
-import { DivergedError } from "../errors.ts";
+import { DivergedError, InputError } from "../errors.ts";
 import type { RunStore } from "../store/run-store.ts";
 import type { Source } from "./settle.ts";
 
@@ -15,8 +15,13 @@ const DIVERGED = new DivergedError("").name;
 
 /** @returns undefined for a run that was not made */
 export function sourceIn(store: RunStore, name: string): Source | undefined {
-  const result = store.finished(name);
-  if (result !== undefined) return { result };
+  try {
+    const result = store.finished(name);
+    if (result !== undefined) return { result };
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return { failure: error.message, diverged: false };
+  }
   const path = join(store.folder, `.failed-${name}`, "error.json");
   if (!existsSync(path)) return undefined;
   const { name: kind, message } = validate(errorFile, parseJson(readText(path, LARGEST), path), path);
