@@ -229,7 +229,7 @@ echo "10$(wc -l < ${log});cluster"`,
       "/usr/bin:/bin",
     );
     expect(stderr).toContain(
-      `1 runs are given to ${join(out, "slurm", "submit.sh")}, which submits them where there is an sbatch`,
+      `1 run is given to ${join(out, "slurm", "submit.sh")}, which submits them where there is an sbatch`,
     );
     expect(status).toBe(0);
     expect(existsSync(join(out, "runs"))).toBe(false);

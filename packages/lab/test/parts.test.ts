@@ -159,6 +159,7 @@ describe("refused in one line", () => {
   it.each([
     [["--configs", "lroa"], `--configs: the study has no config "lroa"; did you mean "lora"?`],
     [["--configs", "lora,lora"], `--configs: "lora" is given twice; one of them would be ignored`],
+    [["--seeds", "13,13"], "--seeds: 13 is given twice; one of them would be ignored"],
     [["--configs", "lora,"], "--configs lora,: expected names, such as b-fp,b-ada"],
     [["--tasks", "eazy"], `--tasks: the study has no task "eazy"; did you mean "easy"?`],
     [["--set", "task={name: sst2}"], `"task" and "tasks" exclude one another`],

@@ -195,6 +195,40 @@ describe("ls", () => {
     );
   });
 
+  it("tells damage that is seen without digests, and gc leaves it alone", async () => {
+    const store = temporary();
+    const folder = join(
+      store,
+      "runs",
+      writeSyntheticRun(store, { config: "b-fp", seed: 1, layers: 1, steps: 8, digests: true }),
+    );
+    const said = async (): Promise<string> => (await printed("ls", "--out", store)).stdout;
+    expect(await said()).toContain("1 run: 1 finished");
+    const [extra, measures, result] = ["more.txt", "measures.json", "result.json"].map((file) =>
+      join(folder, file),
+    ) as [string, string, string];
+    writeFileSync(extra, "x");
+    expect(await said()).toMatch(/damaged .*more\.txt is not listed in SHA256SUMS/);
+    rmSync(extra);
+    const whole = readFileSync(measures, "utf8");
+    writeFileSync(measures, JSON.stringify({ ...JSON.parse(whole), memory: {} }));
+    expect(await said()).toMatch(/damaged .*measures\.json is not what a run measures/);
+    writeFileSync(measures, whole);
+    rmSync(result);
+    expect(await said()).toMatch(/damaged .*result\.json is missing/);
+    expect((await printed("gc", "--out", store, "--yes")).stdout).toBe("nothing to remove\n");
+    expect(existsSync(measures)).toBe(true);
+  });
+
+  it("cuts the middle of a long name in the table, and nothing in JSON", async () => {
+    const store = temporary();
+    const name = writeSyntheticRun(store, { config: "b".repeat(180), seed: 1, layers: 1, steps: 8, digests: true });
+    const { stdout } = await printed("ls", "--out", store);
+    expect(stdout).toContain(`…${name.slice(-20)} `);
+    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThan(140);
+    expect(JSON.parse((await printed("ls", "--out", store, "--json")).stdout)[0].name).toBe(name);
+  });
+
   it("filters, sorts and prints JSON", async () => {
     const json = async (...args: string[]): Promise<{ name: string; metrics: Record<string, number> }[]> =>
       JSON.parse((await printed("ls", "--out", out, "--json", ...args)).stdout);
@@ -289,7 +323,17 @@ describe("show", () => {
     expect((await printed("show", "b-ada-s4", "--out", out)).stdout).toContain(
       "failed, step 7: the loss is not finite",
     );
-    expect((await printed("show", "link", "--out", out)).stdout).toContain("is a link");
+  });
+
+  it("refuses what is no run in one line", async () => {
+    for (const [folder, why] of [
+      ["link", "is a link"],
+      ["something", "holds no result"],
+    ] as const) {
+      const { code, stdout, stderr } = await printed("show", folder, "--out", out);
+      expect([code, stdout, stderr.split("\n").length]).toEqual([2, "", 2]);
+      expect(stderr).toContain(why);
+    }
   });
 
   it("prints names and texts without what moves a terminal's cursor", async () => {

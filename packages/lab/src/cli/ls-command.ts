@@ -5,7 +5,7 @@ import { metricNamed, metricScale } from "../metrics/of-evaluation.ts";
 import { RUN_STATES, type RunState } from "../store/read-runs.ts";
 import { renderColumns } from "../text/columns.ts";
 import { formatDuration, formatNumber } from "../text/format.ts";
-import { cut } from "../text/shown.ts";
+import { cut, cutName } from "../text/shown.ts";
 import { allRuns, storesAt, type FoundRun } from "./found-runs.ts";
 import { parseChoice } from "./options.ts";
 import { EXIT_OK } from "./outcome.ts";
@@ -102,7 +102,7 @@ function text(runs: readonly FoundRun[], labelled: boolean): string {
     ],
     runs.map((run) => [
       ...(labelled ? [printable(run.store.label)] : []),
-      printable(run.name),
+      printable(cutName(run.name)),
       run.state,
       steps(run),
       formatNumber(run.loss, 4),

@@ -42,7 +42,10 @@ export function parsePath(option: string): (value: string) => string {
 
 /** `13,42` as seeds. */
 export function parseSeeds(value: string): number[] {
-  return value.split(",").map((part) => wholeNumber("--seeds", part.trim(), 0));
+  const seeds = value.split(",").map((part) => wholeNumber("--seeds", part.trim(), 0));
+  const twice = seeds.find((seed, i) => seeds.indexOf(seed) !== i);
+  if (twice !== undefined) throw new InputError(`--seeds: ${twice} is given twice; one of them would be ignored`);
+  return seeds;
 }
 
 /** Names for `option`: `b-fp,b-ada`. */

@@ -19,8 +19,9 @@ export interface ShowOptions {
 }
 
 export function showCommand(said: string, options: ShowOptions): number {
-  const { store, folder, state } = runNamed(storesAt(options.out), said);
+  const { store, folder, state, why } = runNamed(storesAt(options.out), said);
   const path = join(store.folder, folder);
+  if (state === "foreign") throw new InputError(`${path}: ${why ?? "is no run"}; "lowrank ls" lists what is there`);
   const damage = state === "finished" ? damageOf(path) : undefined;
   const detail = readRun(store.folder, folder);
   process.stdout.write(

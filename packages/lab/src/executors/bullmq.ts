@@ -25,7 +25,7 @@ export const bullmq: Executor = {
     try {
       for (const job of jobs) await submit(queue, job, jobs, workshop);
       workshop.say(
-        `${jobs.length} runs are in the queue at ${shown(url)}; workers are started by: lowrank worker --redis ${shown(url)}`,
+        `${jobs.length === 1 ? "1 run is" : `${jobs.length} runs are`} in the queue at ${shown(url)}; workers are started by: lowrank worker --redis ${shown(url)}`,
       );
       yield* ended(queue, jobs, workshop);
     } finally {

@@ -24,7 +24,9 @@ export const slurm: Executor = {
     if (ids !== undefined) writeFileSync(join(folder, SUBMITTED), `${ids.join("\n")}\n`);
     const to =
       ids === undefined ? `${script}, which submits them where there is an sbatch` : `slurm, jobs ${ids.join(", ")}`;
-    workshop.say(`${jobs.length} runs are given to ${to}; the same command tells what they came to`);
+    workshop.say(
+      `${jobs.length === 1 ? "1 run is" : `${jobs.length} runs are`} given to ${to}; the same command tells what ${jobs.length === 1 ? "it" : "they"} came to`,
+    );
     for (const job of jobs) yield { job, report: { kind: "handed", to } };
   },
 };

@@ -7,7 +7,18 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { metricNames, metricOf } from "../metrics/of-evaluation.ts";
 import { isAlive } from "./processes.ts";
-import { firstLine, lastRow, numberOf, objectIn, objectOf, parsedObject, textIn, textOf } from "./run-files.ts";
+import {
+  DIGEST_CELLS,
+  firstLine,
+  isListed,
+  lastRow,
+  numberOf,
+  objectIn,
+  objectOf,
+  parsedObject,
+  textIn,
+  textOf,
+} from "./run-files.ts";
 
 export const RUN_STATES = ["finished", "working", "interrupted", "failed", "set-aside", "damaged", "foreign"] as const;
 export type RunState = (typeof RUN_STATES)[number];
@@ -101,7 +112,10 @@ function bare(folder: string, state: RunState, path: string): RunEntry {
 
 function finished(path: string, folder: string): RunEntry {
   const text = textIn(path, "result.json");
+  const sums = textIn(path, "SHA256SUMS");
   if (text === undefined) {
+    if (isListed(sums, "result.json"))
+      return { ...bare(folder, "damaged", path), ...configured(path), why: "result.json is missing" };
     const entry = bare(folder, "foreign", path);
     return { ...entry, ...configured(path), why: "holds no result: no run, or not a whole one" };
   }
@@ -115,7 +129,7 @@ function finished(path: string, folder: string): RunEntry {
         ? "result.json lacks what every result has"
         : name !== folder
           ? `is a copy of the run ${name} under another name`
-          : undefined;
+          : (unlisted(path, sums) ?? mismeasured(path, result));
   const known = configured(path);
   if (damage !== undefined || result === undefined || final === undefined)
     return { ...bare(folder, "damaged", path), ...known, why: damage };
@@ -141,6 +155,43 @@ function finished(path: string, folder: string): RunEntry {
       ? result["warnings"].filter((line) => typeof line === "string")
       : undefined,
   };
+}
+
+/** What the folder has itself that its digests do not name, or the other way; content is not read. */
+function unlisted(path: string, sums: string | undefined): string | undefined {
+  if (sums === undefined) return undefined;
+  const listed = new Set(sums.split("\n").map((line) => line.slice(DIGEST_CELLS)));
+  let found: Dirent[];
+  try {
+    found = readdirSync(path, { withFileTypes: true });
+  } catch {
+    return undefined;
+  }
+  const more = found.find(
+    (entry) =>
+      !entry.isDirectory() &&
+      entry.name !== "SHA256SUMS" &&
+      !/^\.lock(\.|$)/.test(entry.name) &&
+      !listed.has(entry.name),
+  );
+  if (more !== undefined) return `${more.name} is not listed in SHA256SUMS`;
+  const names = new Set(found.map(({ name }) => name));
+  const missing = [...listed].find((file) => file !== "" && !names.has(file.split("/")[0]!));
+  return missing === undefined ? undefined : `${missing} is missing`;
+}
+
+/** The least of what `measuresSchema` asks for, without the reader of schemas, whose start takes longer than a list. */
+function mismeasured(path: string, result: Readonly<Record<string, unknown>>): string | undefined {
+  const file = "seconds" in result ? "result.json" : "measures.json";
+  const measures = file === "result.json" ? result : objectIn(path, file);
+  const [seconds, memory] = [objectOf(measures?.["seconds"]), objectOf(measures?.["memory"])];
+  const split = objectOf(memory?.["split"]);
+  const numbers = [
+    ...["total", "training", "perStep"].map((key) => seconds?.[key]),
+    ...["arenaBytes", "persistentBytes", "peakRssBytes"].map((key) => memory?.[key]),
+    ...["frozenWeights", "trainableWeights", "optimizerState", "activationsAndGradients"].map((key) => split?.[key]),
+  ];
+  return numbers.every((value) => numberOf(value) !== undefined) ? undefined : `${file} is not what a run measures`;
 }
 
 /** What `config.json` says of a run. */

@@ -18,28 +18,18 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { quote } from "@lowrank/tensor";
-import { parseJson } from "@lowrank/tensor/check";
-import type { ResolvedConfig } from "../config/study.ts";
-import { methods } from "../methods/registry.ts";
-import { validate } from "../config/validate.ts";
-import { fileSize, readText, statOf } from "../data/read-file.ts";
-import { asInput, InputError } from "../errors.ts";
+import { fileSize, statOf } from "../data/read-file.ts";
+import { InputError } from "../errors.ts";
 import { CHECKPOINTS } from "./checkpoints.ts";
-import { checkDigests, filesIn, requireListed, SUMS, writeDigests } from "./digests.ts";
+import { filesIn, writeDigests } from "./digests.ts";
+import { BASE, CONFIG, hasResult, MEASURES, readFinished, RESULT } from "./finished-run.ts";
 import { tryLock, type Lock } from "./lock.ts";
 import { isAlive, type ProcessMark } from "./processes.ts";
-import { isListed, textIn } from "./run-files.ts";
-import { measuresSchema, type FinishedRun, type RunMeasures } from "./measures.ts";
+import { type FinishedRun, type RunMeasures } from "./measures.ts";
 import { LAST_GOOD } from "./names.ts";
 import type { RunResult } from "./result.ts";
-import { configSchema, resultSchema } from "./result-schema.ts";
 
-const RESULT = "result.json";
-const MEASURES = "measures.json";
-const CONFIG = "config.json";
-/** Folder in an adapter's run with the base that was drawn for it. */
-export const BASE = "base";
+export { BASE };
 
 /** Of a run that this process makes, another makes, or one has made. */
 export type Beginning =
@@ -64,39 +54,12 @@ export class RunStore {
 
   /** Result of a finished run, if it is there. @throws InputError where the folder is not what the run wrote */
   finished(name: string): FinishedRun | undefined {
-    return this.#finished(name, () => true);
+    return readFinished(this.path(name), name);
   }
 
   /** The same for who tells of the run and goes on with none of it: its weights and predictions are there, and are not read. */
   glance(name: string): FinishedRun | undefined {
-    return this.#finished(name, (file) => file === RESULT || file === MEASURES || file === CONFIG);
-  }
-
-  #finished(name: string, isRead: (file: string) => boolean): FinishedRun | undefined {
-    const folder = this.path(name);
-    const fix = "move the folder away or delete it, and the run is made again";
-    if (!hasResult(folder)) {
-      // what was finished once is no folder of somebody else's
-      if (listsResult(folder)) throw new InputError(`${folder}: ${RESULT} is missing; ${fix}`);
-      return undefined;
-    }
-    const listed = checkDigests(folder, fix, isRead);
-    requireListed(folder, listed, [RESULT], fix);
-    const said = readJson(join(folder, RESULT));
-    const result = validate(resultSchema, said, join(folder, RESULT));
-    // runs of earlier versions have their measures in the result
-    const measured = typeof said === "object" && said !== null && "seconds" in said ? RESULT : MEASURES;
-    requireListed(folder, listed, [CONFIG, measured], fix);
-    const {
-      study,
-      seed: _,
-      ...resolved
-    } = validate(configSchema, readJson(join(folder, CONFIG)), join(folder, CONFIG));
-    requireListed(folder, listed, filesOf(result.method, resolved), fix);
-    if (result.name !== name)
-      throw new InputError(`${folder}: is a copy of the run ${quote(result.name)} under another name; ${fix}`);
-    const at = join(folder, measured);
-    return { ...result, study, resolved, measures: validate(measuresSchema, readJson(at), at) };
+    return readFinished(this.path(name), name, true);
   }
 
   /** Results of every finished run in the store. */
@@ -177,37 +140,6 @@ function moveAside(from: string, name: string, folder: string): string {
   const to = join(folder, `.set-aside-${name}-${randomUUID().slice(0, 8)}`);
   renameSync(from, to);
   return to;
-}
-
-function hasResult(folder: string): boolean {
-  return statOf(join(folder, RESULT)) !== undefined;
-}
-
-function listsResult(folder: string): boolean {
-  return isListed(textIn(folder, SUMS), RESULT);
-}
-
-/** What every finished run of the method has; of a method that is not known here, what every run has. */
-function filesOf(method: string, resolved: Pick<ResolvedConfig, "base">): string[] {
-  const leaves = methods.has(method) ? methods.get(method).leaves : undefined;
-  const weights = ["config.json", "model.safetensors"];
-  const trained = {
-    adapter: [
-      "adapter/adapter_config.json",
-      "adapter/adapter_model.safetensors",
-      ...(resolved.base === null ? weights.map((file) => `${BASE}/${file}`) : []),
-    ],
-    checkpoint: weights.map((file) => `checkpoint/${file}`),
-    none: [],
-  }[leaves ?? "none"];
-  return [CONFIG, "env.json", "events.jsonl", "metrics.csv", "predictions.jsonl", ...trained];
-}
-
-/** A result of a hundred modules has 100 kB. */
-const LARGEST_RESULT = 2 ** 26;
-
-function readJson(path: string): unknown {
-  return asInput(() => parseJson(readText(path, LARGEST_RESULT), path));
 }
 
 /** Told of all attempts: it is never cut. */
