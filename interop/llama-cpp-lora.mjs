@@ -92,7 +92,9 @@ async function randomAdapter() {
   }
   return made;
 }
-const loaded = (folder) => peft.loadAdapter(model, tensor.directory(folder), { device });
+function loaded(folder) {
+  return peft.loadAdapter(model, tensor.directory(folder), { device });
+}
 
 const folder = mkdtempSync(join(tmpdir(), "lowrank-llama-cpp-"));
 const factors = await peft.adapterFactors(adapter, "a GGUF adapter");
