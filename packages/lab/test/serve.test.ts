@@ -226,6 +226,14 @@ describe("answers", () => {
       join(out, "runs", name, "result.json"),
       JSON.stringify({ name, config: "b-q4", final: { loss: 1 }, steps: 12 }),
     );
+    const split = { frozenWeights: 1, trainableWeights: 1, optimizerState: 1, activationsAndGradients: 1 };
+    writeFileSync(
+      join(out, "runs", name, "measures.json"),
+      JSON.stringify({
+        seconds: { total: 1, training: 1, perStep: 1 },
+        memory: { arenaBytes: 1, persistentBytes: 1, peakRssBytes: 1, split },
+      }),
+    );
     expect((await json<WireRuns>("/api/runs")).runs.find((run) => run.key === key)).toMatchObject({
       state: "finished",
       loss: 1,
