@@ -21,14 +21,3 @@ export function mcnemar(b: number, c: number): McNemar {
   const midP = n === 0 ? 1 : b === c ? 1 - at(b) / 2 : exact - at(Math.min(b, c));
   return { b, c, exact, midP };
 }
-
-/** Of predictions and labels, item by item. */
-export function mcnemarOf(first: ArrayLike<number>, second: ArrayLike<number>, labels: ArrayLike<number>): McNemar {
-  let [b, c] = [0, 0];
-  for (let i = 0; i < labels.length; i++) {
-    const [one, other] = [first[i] === labels[i], second[i] === labels[i]];
-    if (one && !other) b++;
-    if (other && !one) c++;
-  }
-  return mcnemar(b, c);
-}

@@ -1,4 +1,5 @@
 /** Paired differences over seeds: t test, intervals, and Holm's correction for asking several questions. */
+import { mean, standardDeviation } from "./descriptive.ts";
 import { tCritical, tTwoSided } from "./student-t.ts";
 
 export interface PairedDifference {
@@ -21,19 +22,19 @@ const ROUNDING = 1e-12;
 export function pairedDifference(x: readonly number[], y: readonly number[]): PairedDifference {
   const n = x.length;
   const differences = x.map((value, i) => value - y[i]!);
-  const mean = differences.reduce((sum, d) => sum + d, 0) / n;
-  const sd = n < 2 ? undefined : Math.sqrt(differences.reduce((sum, d) => sum + (d - mean) ** 2, 0) / (n - 1));
+  const middle = mean(differences);
+  const sd = standardDeviation(differences);
   const magnitude = Math.max(0, ...x.map(Math.abs), ...y.map(Math.abs));
   const tested = n >= LEAST_PAIRS && sd !== undefined;
   return {
     n,
-    mean,
+    mean: middle,
     sd,
-    p: tested && sd > ROUNDING * magnitude ? tTwoSided(mean / (sd / Math.sqrt(n)), n - 1) : undefined,
+    p: tested && sd > ROUNDING * magnitude ? tTwoSided(middle / (sd / Math.sqrt(n)), n - 1) : undefined,
     interval: (level) => {
       if (!tested) return undefined;
       const half = (tCritical(1 - level, n - 1) * sd) / Math.sqrt(n);
-      return [mean - half, mean + half];
+      return [middle - half, middle + half];
     },
   };
 }

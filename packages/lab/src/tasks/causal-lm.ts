@@ -7,10 +7,9 @@ import { answerTokens, chatTokens, documentTokens, type LearntText } from "../da
 import { textCell, type Columns } from "../data/table/columns.ts";
 import type { Row, Table } from "../data/table/table.ts";
 import { InputError } from "../errors.ts";
-import type { TokenItems } from "../records/metric.ts";
-import type { Answer, EncodeContext, RowItem, RowTask } from "../records/row-task.ts";
+import type { EncodeContext, RowItem, RowTask } from "../records/row-task.ts";
 import { nextToken, TextLosses } from "./next-token.ts";
-import { written } from "./rows/output-rows.ts";
+import { countedLosses, lossAnswers, meanLossOf, type LossAnswer } from "./rows/loss-answers.ts";
 
 export interface CausalLmOptions {
   /** `answers`: completions, and what the assistant says; `everything`: prompts and what others say, too. Of documents everything is learnt. */
@@ -33,16 +32,10 @@ interface Chat extends RowItem {
 }
 type Item = Document | Completion | Chat;
 
-interface Loss extends Answer {
-  /** Summed over what is learnt, in nats. */
-  readonly sum: number;
-  readonly tokens: number;
-}
-
 /** Which columns make a row: a form each. */
 const FORMS = [["text"], ["prompt", "completion"], ["messages"]] as const;
 
-export const causalLm: RowTask<CausalLmOptions, Item, Loss> = {
+export const causalLm: RowTask<CausalLmOptions, Item, LossAnswer> = {
   ...nextToken,
   name: "causal-lm",
   columns: {
@@ -85,38 +78,16 @@ export const causalLm: RowTask<CausalLmOptions, Item, Loss> = {
     const losses = new TextLosses(rows);
     return {
       take: (batch, outputs) => losses.take(batch, outputs),
-      finish() {
-        const [sums, tokens] = [new Float64Array(items.length), new Int32Array(items.length)];
-        rows.itemOf.forEach((item, text) => {
-          sums[item]! += losses.sums[text]!;
-          tokens[item]! += rows.targets[text]!;
-        });
-        return items.map((__, i): Loss => {
-          const mean = sums[i]! / tokens[i]!;
-          return {
-            sum: sums[i]!,
-            tokens: tokens[i]!,
-            decision: String(written(mean)),
-            numbers: [sums[i]!],
-            fields: { loss: written(mean), perplexity: written(Math.exp(mean)), tokens: tokens[i]! },
-          };
-        });
-      },
+      finish: () =>
+        lossAnswers(
+          items.length,
+          Array.from(rows.itemOf, (item, text) => ({ item, sum: losses.sums[text]!, tokens: rows.targets[text]! })),
+        ),
     };
   },
-  counted: (answers): TokenItems => totalOf(answers),
-  meanLoss(answers) {
-    const { loss, counted } = totalOf(answers);
-    return loss / counted;
-  },
+  counted: countedLosses,
+  meanLoss: meanLossOf,
 };
-
-function totalOf(answers: readonly Loss[]): TokenItems {
-  return {
-    loss: answers.reduce((total, { sum }) => total + sum, 0),
-    counted: answers.reduce((total, { tokens }) => total + tokens, 0),
-  };
-}
 
 function encoded(
   item: Item,

@@ -4,9 +4,8 @@ import { z } from "zod";
 import { seed } from "../config/numbers.ts";
 import { maskableTexts, MaskedTexts } from "../data/masked-texts.ts";
 import { InputError } from "../errors.ts";
-import type { TokenItems } from "../records/metric.ts";
-import type { Answer, RowTask } from "../records/row-task.ts";
-import { written } from "./rows/output-rows.ts";
+import type { RowTask } from "../records/row-task.ts";
+import { countedLosses, lossAnswers, meanLossOf, type LossAnswer } from "./rows/loss-answers.ts";
 import { readTexts, TEXT_COLUMNS, textKey, type TextItem } from "./rows/text-rows.ts";
 
 export interface MaskedLmOptions {
@@ -16,13 +15,7 @@ export interface MaskedLmOptions {
   readonly maskSeed: number;
 }
 
-interface Loss extends Answer {
-  /** Summed over what is hidden, in nats. */
-  readonly sum: number;
-  readonly tokens: number;
-}
-
-export const maskedLm: RowTask<MaskedLmOptions, TextItem, Loss> = {
+export const maskedLm: RowTask<MaskedLmOptions, TextItem, LossAnswer> = {
   name: "masked-lm",
   kind: "MASKED_LM",
   items: "tokens",
@@ -72,7 +65,7 @@ export const maskedLm: RowTask<MaskedLmOptions, TextItem, Loss> = {
   },
   collector({ items }, examples) {
     const masked = examples as MaskedTexts;
-    const [sums, tokens] = [new Float64Array(masked.count), new Int32Array(items.length)];
+    const sums = new Float64Array(masked.count);
     return {
       take({ members, length }, { tokenLosses }) {
         const each = masked.slots(length);
@@ -81,35 +74,13 @@ export const maskedLm: RowTask<MaskedLmOptions, TextItem, Loss> = {
           sums[member] = own.reduce((total, value) => total + value, 0);
         });
       },
-      finish() {
-        const ofItem = new Float64Array(items.length);
-        masked.texts.forEach(({ item }, text) => {
-          ofItem[item]! += sums[text]!;
-          tokens[item]! += masked.targets[text]!;
-        });
-        return items.map((_, i): Loss => {
-          const mean = ofItem[i]! / tokens[i]!;
-          return {
-            sum: ofItem[i]!,
-            tokens: tokens[i]!,
-            decision: String(written(mean)),
-            numbers: [ofItem[i]!],
-            fields: { loss: written(mean), perplexity: written(Math.exp(mean)), tokens: tokens[i]! },
-          };
-        });
-      },
+      finish: () =>
+        lossAnswers(
+          items.length,
+          masked.texts.map(({ item }, text) => ({ item, sum: sums[text]!, tokens: masked.targets[text]! })),
+        ),
     };
   },
-  counted: (answers): TokenItems => totalOf(answers),
-  meanLoss(answers) {
-    const { loss, counted } = totalOf(answers);
-    return loss / counted;
-  },
+  counted: countedLosses,
+  meanLoss: meanLossOf,
 };
-
-function totalOf(answers: readonly Loss[]): TokenItems {
-  return {
-    loss: answers.reduce((total, { sum }) => total + sum, 0),
-    counted: answers.reduce((total, { tokens }) => total + tokens, 0),
-  };
-}
