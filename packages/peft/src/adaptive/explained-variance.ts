@@ -12,6 +12,7 @@ import { BudgetAllocator } from "./allocator.ts";
 import type { Triplets } from "./method.ts";
 import { ALLOCATOR_RULES, type AllocatorOptions } from "./options.ts";
 import type { ScoreRule } from "./rule.ts";
+import { WrappedProjection } from "../layers/wrapped-projection.ts";
 
 /** The leading directions of one module's inputs. */
 export interface InputDirections {
@@ -36,30 +37,8 @@ export interface CalibrationOptions<Batch> {
 export type InputModule = Pick<Triplets, "name"> & { readonly e: Pick<Weight, "size"> };
 
 /** Stands in a module's place and keeps what comes in. */
-class Probe extends Projection {
-  readonly base: Projection;
+class Probe extends WrappedProjection {
   input: Tensor | undefined;
-
-  constructor(base: Projection) {
-    super();
-    this.base = base;
-  }
-
-  get inFeatures(): number {
-    return this.base.inFeatures;
-  }
-  get outFeatures(): number {
-    return this.base.outFeatures;
-  }
-  get weight(): Weight {
-    return this.base.weight;
-  }
-  get bias(): Weight | undefined {
-    return this.base.bias;
-  }
-  get fanInFanOut(): boolean {
-    return this.base.fanInFanOut;
-  }
 
   override *namedWeights(prefix = ""): Generator<[string, Weight]> {
     yield* this.base.namedWeights(prefix);

@@ -1,16 +1,15 @@
 /** A projection with adapters on it. Several may sit on one layer; those that are active add up in order. */
-import { Projection, type Module, type Weight } from "@lowrank/nn";
+import type { Module, Projection, Weight } from "@lowrank/nn";
 import { LowrankError, ops, type CrossEntropyOptions, type Tensor } from "@lowrank/tensor";
 import { Adapters } from "./adapters.ts";
 import type { NamedUpdateWeight, Update, UpdateBase } from "./update.ts";
+import { WrappedProjection } from "./wrapped-projection.ts";
 
-export class AdaptedProjection extends Projection {
-  readonly base: Projection;
+export class AdaptedProjection extends WrappedProjection {
   readonly adapters: Adapters;
 
   constructor(base: Projection) {
-    super();
-    this.base = base;
+    super(base);
     this.adapters = new Adapters(() => ({
       site: this.site,
       weight: base.weight,
@@ -19,21 +18,6 @@ export class AdaptedProjection extends Projection {
     }));
   }
 
-  get inFeatures(): number {
-    return this.base.inFeatures;
-  }
-  get outFeatures(): number {
-    return this.base.outFeatures;
-  }
-  get weight(): Weight {
-    return this.base.weight;
-  }
-  get bias(): Weight | undefined {
-    return this.base.bias;
-  }
-  get fanInFanOut(): boolean {
-    return this.base.fanInFanOut;
-  }
   get updates(): Map<string, Update> {
     return this.adapters.updates;
   }

@@ -1,33 +1,16 @@
 /** An output layer that has its weight in an embedding table: rows of the table that an adapter trains count here too. */
-import { Projection, type Module, type Weight } from "@lowrank/nn";
+import type { Module, Projection, Weight } from "@lowrank/nn";
 import { ops, type CrossEntropyOptions, type Tensor } from "@lowrank/tensor";
 import type { AdaptedEmbedding } from "./adapted-embedding.ts";
 import { TokenRows } from "./token-rows.ts";
+import { WrappedProjection } from "./wrapped-projection.ts";
 
-export class TiedWords extends Projection {
-  readonly base: Projection;
+export class TiedWords extends WrappedProjection {
   readonly #table: AdaptedEmbedding;
 
   constructor(base: Projection, table: AdaptedEmbedding) {
-    super();
-    this.base = base;
+    super(base);
     this.#table = table;
-  }
-
-  get inFeatures(): number {
-    return this.base.inFeatures;
-  }
-  get outFeatures(): number {
-    return this.base.outFeatures;
-  }
-  get weight(): Weight {
-    return this.base.weight;
-  }
-  get bias(): Weight | undefined {
-    return this.base.bias;
-  }
-  get fanInFanOut(): boolean {
-    return this.base.fanInFanOut;
   }
 
   /** Whether an adapter on the table still trains rows of it. */
