@@ -24,3 +24,9 @@ export const probability: z.ZodNumber = z.number().min(0).lt(1);
 export const positive: z.ZodNumber = z.number().positive();
 /** Passes over a data set. */
 export const passes: z.ZodNumber = z.number().positive().max(1e6);
+/** Rows of a file by the numbers of the first and the last one, from 1 on. */
+export const rowRange: z.ZodType<readonly [first: number, last: number]> = z
+  .tuple([count, count], { error: "expected [FIRST, LAST], numbers of rows from 1 on, such as [1, 8000]" })
+  .refine(([first, last]) => first <= last, { error: "the first row comes after the last one; write [FIRST, LAST]" });
+/** Rows of the training file to evaluate on. */
+export const heldOutRows: z.ZodObject<{ trainRows: typeof rowRange }> = z.strictObject({ trainRows: rowRange });

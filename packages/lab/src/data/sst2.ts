@@ -6,6 +6,7 @@ import { hashFiles, requireFile, sayMarks } from "./location.ts";
 import { TokenSetBuilder } from "./token-set.ts";
 import { cachedTokenSet } from "./token-cache.ts";
 import { readLabelledTsv } from "./tsv.ts";
+import { chooseRows, type RowParts } from "./row-range.ts";
 import { loadWordTokenizer, tokenizerFolder, tokenizerIdentity, type WordTokenizer } from "./word-piece.ts";
 
 export interface Sst2 {
@@ -18,7 +19,7 @@ export interface Sst2 {
   readonly identity: string;
 }
 
-export interface Sst2Options {
+export interface Sst2Options extends RowParts {
   readonly dataFolder: string;
   /** The checkpoint whose tokenizer is used; null: the data folder's. */
   readonly base: string | null;
@@ -40,7 +41,7 @@ export async function loadSst2(options: Sst2Options): Promise<Sst2> {
   sayMarks(files, options.say);
   const folder = tokenizerFolder(options.dataFolder, options.base);
   const tokenizer = await loadWordTokenizer(folder, options.revision);
-  const split = (path: string, limit: number | undefined): ClassificationSet => {
+  const read = (path: string): ClassificationSet => {
     const rows = readLabelledTsv(path, 2);
     const key = JSON.stringify(["sst2", 2, hashFiles([path]), tokenizer.identity, options.maxLength]);
     const tokens = cachedTokenSet(options.cacheFolder, key, () => {
@@ -48,14 +49,30 @@ export async function loadSst2(options: Sst2Options): Promise<Sst2> {
       for (const row of rows) builder.push(withSpecials(tokenizer.encode(row.text), tokenizer, options.maxLength));
       return builder.build();
     });
-    return limited({ tokens, labels: Int32Array.from(rows, (row) => row.label) }, limit);
+    return { tokens, labels: Int32Array.from(rows, (row) => row.label) };
   };
+  const { train, dev } = partsOf(read, files, options);
   return {
-    train: split(files[0]!, options.trainLimit),
-    dev: split(files[1]!, options.devLimit),
+    train: limited(train, options.trainLimit),
+    dev: limited(dev, options.devLimit),
     tokenizer,
     tokenizerFolder: folder,
     identity: await sst2Identity(options),
+  };
+}
+
+/** Rows to train on and to evaluate on, before limits. */
+function partsOf(
+  read: (path: string) => ClassificationSet,
+  [train, dev]: readonly string[],
+  { trainRows, heldOut }: RowParts,
+): Pick<Sst2, "train" | "dev"> {
+  const all = read(train!);
+  if (trainRows === undefined && heldOut === undefined) return { train: all, dev: read(dev!) };
+  const chosen = chooseRows(exampleCount(all), { trainRows, heldOut }, train!);
+  return {
+    train: subset(all, chosen.train),
+    dev: chosen.heldOut === undefined ? read(dev!) : subset(all, chosen.heldOut),
   };
 }
 

@@ -7,6 +7,7 @@ import { hashFiles, revisionOf, sayMarks } from "../../data/location.ts";
 import { predictionBatches, PREDICTION_MULTIPLE } from "../../data/prediction-batches.ts";
 import { fileSize, readText } from "../../data/read-file.ts";
 import { readTableAt } from "../../data/read-table.ts";
+import { overlapTrouble, type RowRange } from "../../data/row-range.ts";
 import { tokenizerFolder, tokenizerIdentity } from "../../data/word-piece.ts";
 import { asInput } from "../../errors.ts";
 import type { RowTask } from "../../records/row-task.ts";
@@ -30,6 +31,10 @@ function fileAt(file: string, folder = "."): string {
   return path;
 }
 
+function heldOutOf(validation: FileOptions["validation"]): RowRange | undefined {
+  return typeof validation === "object" && "trainRows" in validation ? validation.trainRows : undefined;
+}
+
 /** What chats are written by, where a file says it. */
 function templatesOf({ chatTemplate }: FileOptions, { filesFolder }: TaskEnvironment): string[] {
   return chatTemplate === undefined ? [] : [fileAt(chatTemplate, filesFolder)];
@@ -46,6 +51,7 @@ export function fileTask(task: RowTask): Task<FileOptions> {
     readsFiles: true,
     items: task.items,
     metrics: task.metrics,
+    check: ({ trainRows, validation }) => overlapTrouble({ trainRows, heldOut: heldOutOf(validation) }),
     // neither labels nor words are known before the files are read: what is asked for here is the least
     least: () => ({ vocab: 1, positions: 1, labels: 2 }),
     comparable: ({ validation, ...options }) => ({

@@ -1,7 +1,8 @@
 /** What a study may say of a task on rows, beside the task's own words. */
 import { z } from "zod";
-import { count, seed } from "../../config/numbers.ts";
+import { count, heldOutRows, rowRange, seed } from "../../config/numbers.ts";
 import type { TaskOptions } from "../../config/study.ts";
+import type { HeldOutRows, RowRange } from "../../data/row-range.ts";
 import type { ColumnWords } from "../../data/table/columns.ts";
 import { USUAL_LENGTH, type RowTask } from "../../records/row-task.ts";
 import type { Fraction } from "./prepare.ts";
@@ -9,8 +10,10 @@ import type { Fraction } from "./prepare.ts";
 export interface FileOptions extends TaskOptions {
   /** File of the rows to train on. */
   readonly train: string;
-  /** File of the rows to evaluate on, or how many of the former are held out for it. */
-  readonly validation: string | Fraction;
+  /** Its rows that are meant. Absent: all, but those that are held out. */
+  readonly trainRows?: RowRange | undefined;
+  /** File of the rows to evaluate on, or how many or which of the former are held out for it. */
+  readonly validation: string | Fraction | HeldOutRows;
   readonly columns?: ColumnWords | undefined;
   /** Most tokens of an example, special ones included. */
   readonly maxLength: number;
@@ -32,10 +35,12 @@ export function fileSchema(task: RowTask): z.ZodObject {
   return z.strictObject({
     name: z.literal(task.name),
     train: path,
+    trainRows: rowRange.optional(),
     validation: z
-      .union([path, z.strictObject({ fraction: z.number().gt(0).lt(1).default(0.1), seed: seed.default(0) })], {
-        error: "expected a file, or {fraction: 0.1, seed: 0}",
-      })
+      .union(
+        [path, heldOutRows, z.strictObject({ fraction: z.number().gt(0).lt(1).default(0.1), seed: seed.default(0) })],
+        { error: "expected a file, {fraction: 0.1, seed: 0}, or {trainRows: [FIRST, LAST]}, rows from 1 on" },
+      )
       .default({ fraction: 0.1, seed: 0 }),
     columns: z.strictObject(Object.fromEntries(roles)).optional(),
     maxLength: z

@@ -1,5 +1,6 @@
 /** From tables to what is trained on: rows, labels, splits, token ids. Knows no files. */
 import { formatCount } from "../../text/format.ts";
+import { chooseRows, type HeldOutRows, type RowRange } from "../../data/row-range.ts";
 import { limitedTo, stratifiedSplit } from "../../data/split.ts";
 import { columnsOf, type Columns, type ColumnWords } from "../../data/table/columns.ts";
 import type { Table } from "../../data/table/table.ts";
@@ -14,10 +15,15 @@ export interface Fraction {
   readonly seed: number;
 }
 
+/** Rows to evaluate on: others than those to train on, or some of them. */
+export type Validation = Table | Fraction | HeldOutRows;
+
 export interface PrepareOptions<O extends object> {
   readonly options: O;
   readonly columns?: ColumnWords | undefined;
   readonly maxLength: number;
+  /** Rows of the training table that are meant. Absent: all, but those that are held out. */
+  readonly trainRows?: RowRange | undefined;
   readonly trainLimit?: number | undefined;
   readonly validationLimit?: number | undefined;
   /** Receives lines for people. */
@@ -53,19 +59,22 @@ export function readRows<O extends object, I extends RowItem>(
 /** Labels, splits and token ids. @throws InputError for what is wrong with the rows */
 export function prepareRows<O extends object, I extends RowItem>(
   task: RowTask<O, I>,
-  tables: { readonly train: Table; readonly validation: Table | Fraction },
+  tables: { readonly train: Table; readonly validation: Validation },
   how: PrepareOptions<O>,
   tokens: Pick<EncodeContext, "tokenizer" | "padId" | "chat">,
 ): PreparedRows {
   const { options, say, maxLength } = how;
   const asked = { options, columns: how.columns, labelled: true, say };
-  const { rows: given, columns } = readRows(task, tables.train, asked);
+  const { rows: read, columns } = readRows(task, tables.train, asked);
+  const { given, ranged } = inRange(read, how.trainRows, tables.validation);
   const labels = task.labels(given, options, say);
   const facts: RowFacts<O> = { options, labels };
   const [all, held] =
-    "rows" in tables.validation
-      ? [given, readRows(task, tables.validation, asked).rows]
-      : split(task, given, tables.validation);
+    ranged !== undefined
+      ? [given, ranged]
+      : "rows" in tables.validation
+        ? [given, readRows(task, tables.validation, asked).rows]
+        : split(task, given, tables.validation as Fraction);
   task.check?.(held, facts, "validation");
   const train = chosen(all, limitedTo(all.items.length, how.trainLimit));
   const validation = chosen(held, limitedTo(held.items.length, how.validationLimit));
@@ -86,6 +95,21 @@ export function prepareRows<O extends object, I extends RowItem>(
     train: encode(train, "train"),
     dev: encode(validation, "validation"),
     devRows: validation as unknown as Rows,
+  };
+}
+
+/** The rows that are meant, and those that are held out by their numbers. @throws InputError for rows that the table does not have */
+function inRange<I extends RowItem>(
+  rows: Rows<I>,
+  trainRows: RowRange | undefined,
+  validation: Validation,
+): { readonly given: Rows<I>; readonly ranged: Rows<I> | undefined } {
+  const heldOut = "trainRows" in validation ? validation.trainRows : undefined;
+  if (trainRows === undefined && heldOut === undefined) return { given: rows, ranged: undefined };
+  const places = chooseRows(rows.items.length, { trainRows, heldOut }, rows.name);
+  return {
+    given: chosen(rows, places.train),
+    ranged: places.heldOut === undefined ? undefined : chosen(rows, places.heldOut),
   };
 }
 
