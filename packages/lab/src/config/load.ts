@@ -12,6 +12,7 @@ import { headNames } from "../bases/plan.ts";
 import { isQuantized } from "../bases/storage.ts";
 import { methods } from "../methods/registry.ts";
 import { defined, resolveConfig, tasksOf } from "./cells.ts";
+import { claimsOf } from "./claims.ts";
 import { checkNeeds } from "./needs.ts";
 import { studySchema } from "./schema.ts";
 import { optimizerTrouble } from "./train.ts";
@@ -60,6 +61,7 @@ export async function studyOf(raw: unknown, source: string, options: StudyOption
   const study = validate(studySchema({ head: await headOfStudy(changed) }), changed, source);
   check(study, source);
   checkNeeds(study, changed, source);
+  claimsOf(study, source);
   return study;
 }
 

@@ -4,6 +4,7 @@ import { metrics } from "../metrics/registry.ts";
 import { tasks } from "../tasks/registry.ts";
 import { methods } from "../methods/registry.ts";
 import type { MethodFacts } from "../records/method.ts";
+import { claimSchema } from "./claims.ts";
 import { count, layers, positive, probability, seed } from "./numbers.ts";
 import type { MethodConfig, ModelOptions, Study, TaskOptions } from "./study.ts";
 import { trainOverrides } from "./train.ts";
@@ -76,5 +77,6 @@ export function studySchema(facts: MethodFacts): z.ZodType<Study> {
     configs: z
       .record(z.string().regex(LABEL, LABEL_WORDS), method)
       .refine((configs) => Object.keys(configs).length > 0, "at least one config is needed"),
+    claims: z.record(z.string().regex(LABEL, LABEL_WORDS), claimSchema).optional(),
   });
 }

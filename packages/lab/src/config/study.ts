@@ -121,6 +121,33 @@ export interface TaskOptions {
   readonly name: string;
 }
 
+/**
+ * One of the things that a study was made to decide, written before it runs: it says what the results will be asked, and is no part of any run.
+ * Exactly one of `greater`, `less`, `equal` and `change` says what is claimed (`config/claims.ts`).
+ */
+export interface ClaimOptions {
+  /** In words; claims that say the same are parts of one. */
+  readonly says: string;
+  /** The first config's metric is the larger one. */
+  readonly greater?: readonly [string, string] | undefined;
+  readonly less?: readonly [string, string] | undefined;
+  /** Both are the same within `margin`. */
+  readonly equal?: readonly [string, string] | undefined;
+  /** A measured figure of the first over that of the second, minus 1, is `by` within `margin`. Several configs are their mean. */
+  readonly change?: readonly [ClaimedSide, ClaimedSide] | undefined;
+  /** Of the task. Absent: its first. */
+  readonly metric?: string | undefined;
+  /** Of a study with several. */
+  readonly task?: string | undefined;
+  /** In the metric's units, shares from 0 to 1. Absent: 0.01 of shares. */
+  readonly margin?: number | undefined;
+  /** Name of a figure of a file of measurements (`store/measured.ts`). */
+  readonly measured?: string | undefined;
+  readonly by?: number | undefined;
+}
+
+export type ClaimedSide = string | readonly string[];
+
 export interface Study {
   readonly name: string;
   /** Of a study with one task; one with several has `tasks`. */
@@ -137,6 +164,8 @@ export interface Study {
   readonly seeds: readonly number[];
   readonly train: TrainOverrides;
   readonly configs: Readonly<Record<string, MethodConfig>>;
+  /** By name. */
+  readonly claims?: Readonly<Record<string, ClaimOptions>> | undefined;
 }
 
 /** One cell of a study: everything that decides its numbers, with all defaults filled in. */
