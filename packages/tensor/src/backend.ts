@@ -10,6 +10,7 @@
  * a new backend may start from it and replace one kind of kernel after another, held to it by the parity suite of `@lowrank/numerics`.
  */
 export type { Backend, BackendInfo, DeviceBuffer, Executable, MemoryInfo, StepTiming } from "./backends/backend.ts";
+export { blockRow } from "./backends/wasm/block-row/block-row.ts";
 export { openOptions, type CommonOptions } from "./backends/open-options.ts";
 export { registerBackend, type OpenBackend } from "./backends/registry.ts";
 export { bytesOf, dtypes, viewAs, type DType, type TypedArray } from "./dtype.ts";

@@ -40,7 +40,10 @@ export interface Composite {
   readonly outputs: readonly Node[];
   /** Numbers, words and flags; part of a program's structure. */
   readonly attrs: Attrs;
-  /** What any device may compute it by, of kernels of the IR alone; the device's own templates are asked first. */
+  /**
+   * What devices may compute it by, of kernels of the IR, or of native ones where it requires a feature; the device's own templates are asked first. That of a
+   * decoded weight ("dequantize") is asked about products with the weight too.
+   */
   readonly template?: Template;
 }
 

@@ -65,7 +65,7 @@ export function customVjp(
  * @param output one or several tensors that the caller has just made
  * @param inputs all tensors that they are made of, but for constants of the op itself
  * @param attrs numbers, words and flags that the name needs
- * @param template what devices that have no better way compute it by: phases of kernels of the IR
+ * @param template what devices that have no better way compute it by: phases of kernels of the IR, or of a device's own where it requires its features
  * @returns `output`
  */
 export function composite<Out extends Tensor | readonly Tensor[]>(

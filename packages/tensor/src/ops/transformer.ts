@@ -16,22 +16,20 @@ import { reshape, slice, transpose } from "./views.ts";
 export const linear: (x: Tensor, weight: Tensor, bias?: Tensor) => Tensor = /* @__PURE__ */ inPrecision(
   "compute",
   (x, weight, bias) => {
-    const inputs = x.shape[x.rank - 1] ?? 0;
-    if (weight.rank !== 2 || inputs !== weight.shape[1])
+    const width = x.shape[x.rank - 1] ?? 0;
+    if (weight.rank !== 2 || width !== weight.shape[1])
       throw new ShapeError(
         `linear: input ${formatShape(x.shape)} does not fit weight ${formatShape(weight.shape)}: the last dimension must be ${weight.shape[1]}`,
       );
-    const flat = matmul(reshape(x, [sizeOf(x.shape.slice(0, -1)), inputs]), transpose(weight));
+    const flat = matmul(reshape(x, [sizeOf(x.shape.slice(0, -1)), width]), transpose(weight));
     const y = reshape(bias === undefined ? flat : add(flat, bias), [...x.shape.slice(0, -1), weight.shape[0]!]);
     const decoded = decodedFrom(weight.node);
     if (decoded === undefined) return y;
     const stored = decoded.inputs.map((node) => new Tensor(node, weight.device));
-    return composite("dequantizedLinear", y, [x, ...stored, ...(bias === undefined ? [] : [bias])], {
-      ...decoded.attrs,
-      outputs: weight.shape[0]!,
-      dtype: weight.dtype,
-      bias: bias !== undefined,
-    });
+    const attrs = { ...decoded.attrs, outputs: weight.shape[0]!, dtype: weight.dtype, bias: bias !== undefined };
+    const inputs = [x, ...stored, ...(bias === undefined ? [] : [bias])];
+    // who knows the form of the weight may know a way to multiply by it
+    return composite("dequantizedLinear", y, inputs, attrs, decoded.template);
   },
 );
 

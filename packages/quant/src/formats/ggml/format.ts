@@ -11,6 +11,7 @@ import {
   type Tensor,
   type TensorSource,
 } from "@lowrank/tensor";
+import { blockRow } from "@lowrank/tensor/backend";
 import type { QuantizableFormat } from "../../format.ts";
 import { encodeGgml } from "./encode.ts";
 import type { BlockLayout } from "./layout.ts";
@@ -71,7 +72,7 @@ class BlockWeight implements WeightForm {
     const halves = ops.cast(this.#halves.value, "f32");
     const each = this.#layout.halves.map((_, i) => ops.slice(halves, 2, i, i + 1));
     const value = ops.reshape(this.#layout.value(ops.cast(this.#codes.value, "f32"), each), this.#shape);
-    composite("dequantize", value, [this.#codes.value, this.#halves.value], { format: this.kind });
+    composite("dequantize", value, [this.#codes.value, this.#halves.value], { format: this.kind }, blockRow);
     const wide = ops.cast(value, value.device.defaultFloat);
     return this.#transposed ? ops.transpose(wide) : wide;
   }

@@ -4,6 +4,5 @@
  * composite answers with kernels of the IR, or with native ones whose `code` is a `WasmEmitter`.
  */
 import type { Template } from "../../ir/template.ts";
-import { blockRow } from "./block-row/block-row.ts";
 
-export const wasmTemplates: readonly Template[] = [blockRow];
+export const wasmTemplates: readonly Template[] = [];

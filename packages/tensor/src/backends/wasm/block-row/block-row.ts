@@ -26,6 +26,8 @@ interface Sizes {
 
 export const blockRow: Template = {
   name: "row by blocks",
+  // it answers with code of wasm
+  requires: ["simd"],
   match(subject) {
     if (subject.kind !== "composite" || subject.name !== "dequantizedLinear" || subject.escapes) return undefined;
     const { attrs, inputs } = subject;
