@@ -4,6 +4,7 @@ import type { Allocator } from "../records/allocator.ts";
 
 export const magnitude: Allocator = {
   name: "magnitude",
+  usesGradients: false,
   regularizes: () => false,
   make: (layers, { budget }) => magnitudeBudget(layers, budget),
 };

@@ -2,11 +2,16 @@
 import type { Allocator } from "../records/allocator.ts";
 import { Registry } from "../records/registry.ts";
 import { magnitude } from "./magnitude.ts";
+import { random } from "./random.ts";
 import { sensitivity } from "./sensitivity.ts";
+import { uniform } from "./uniform.ts";
 
 export const allocators: Registry<Allocator> = new Registry<Allocator>("allocator", [
   // by gradients
   sensitivity,
   // by size
   magnitude,
+  // controls
+  random,
+  uniform,
 ]);

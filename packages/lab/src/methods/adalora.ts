@@ -53,11 +53,14 @@ export const adalora: Method<AdaLoraMethod> = adapterMethod<AdaLoraMethod>({
       ...numerics,
       train,
     }),
-  check({ initR, targetR, allocator, gradients }, at) {
+  check(options, at) {
+    const { initR, targetR, allocator, gradients } = options;
     if (targetR > initR)
       return `"${at}.targetR" is ${targetR}, more than the initial rank ${initR} ("initR"); ranks are only taken away`;
     if (allocator === false && gradients !== undefined)
       return `"${at}.gradients" says what an allocator sees, and "allocator" is false; leave one of them out`;
+    if (gradients !== undefined && allocatorOf(options)!.usesGradients === false)
+      return `"${at}.gradients" says what an allocator sees, and "${String(allocator)}" looks at none; leave it out`;
     return undefined;
   },
   checkSteps(options, totalSteps) {

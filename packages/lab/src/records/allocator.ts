@@ -23,6 +23,8 @@ export interface AllocatorContext {
 export interface Allocator {
   /** `allocator` of a config. */
   readonly name: string;
+  /** Whether it looks at gradients; without, a config cannot say which. Absent: it does. */
+  readonly usesGradients?: boolean;
   /** Whether the training objective holds more than the loss. */
   regularizes(options: AllocatorWords): boolean;
   make(layers: readonly Triplets[], context: AllocatorContext): AdaptiveMethod | Promise<AdaptiveMethod>;

@@ -10,7 +10,7 @@ import { stepsOf, type AdaLoraConfig } from "../lora/adalora-config.ts";
 import { BudgetAllocator } from "./allocator.ts";
 import type { Triplets } from "./method.ts";
 import { ADALORA_OPTION_RULES, type AdaLoraOptions } from "./options.ts";
-import { orthogonality } from "./orthogonality.ts";
+import { checkedWeight, orthogonalityTerm } from "./orthogonality.ts";
 import { joined, joinedE, zerosLike, type ScoreContext, type ScoreRule } from "./rule.ts";
 
 interface Averages {
@@ -33,12 +33,10 @@ export class SensitivityRule implements ScoreRule {
   constructor(layers: readonly Triplets[], options: Pick<AdaLoraOptions, "beta1" | "beta2" | "orthRegWeight"> = {}) {
     this.#layers = layers;
     this.#betas = [options.beta1 ?? 0.85, options.beta2 ?? 0.85];
-    this.#orthRegWeight = options.orthRegWeight ?? 0.5;
+    this.#orthRegWeight = checkedWeight("AdaLoRA", options.orthRegWeight ?? 0.5);
     for (const [i, beta] of this.#betas.entries())
       if (!(beta >= 0 && beta < 1))
         throw new LowrankError("ConfigError", `AdaLoRA: beta${i + 1} must lie in [0, 1), got ${beta}`);
-    if (!(this.#orthRegWeight >= 0))
-      throw new LowrankError("ConfigError", `AdaLoRA: orthRegWeight must be 0 or more, got ${this.#orthRegWeight}`);
     this.#matrices = new Map(
       layers.flatMap(({ a, b }) => [
         [a, averages(a)],
@@ -71,7 +69,7 @@ export class SensitivityRule implements ScoreRule {
   }
 
   regularizer(): Tensor {
-    return ops.mul(orthogonality(this.#layers), this.#orthRegWeight);
+    return orthogonalityTerm(this.#layers, this.#orthRegWeight);
   }
 
   state(): Map<string, Parameter> {

@@ -1,7 +1,7 @@
 /** Methods that decide ranks while they train. */
 export { adaLora, adaLoraOptions, SensitivityRule } from "./adalora.ts";
 export { BudgetAllocator } from "./allocator.ts";
-export type { AdaLoraOptions, AllocatorOptions, ScheduleOptions } from "./options.ts";
+export type { AdaLoraOptions, AllocatorOptions, ScheduleOptions, ScoredOptions } from "./options.ts";
 export { beginWithDirections, evaShares, shareOut, type EvaModule, type EvaOptions, type EvaShare } from "./eva.ts";
 export {
   explainedVariance,
@@ -11,6 +11,8 @@ export {
   type InputDirections,
   type InputModule,
 } from "./explained-variance.ts";
+export { fixedScores, FixedScoresRule, type FixedScores } from "./fixed-scores.ts";
+export { givenRanks, GivenRanksRule, type GivenRanks } from "./given-ranks.ts";
 export { magnitudeBudget, MagnitudeRule } from "./magnitude.ts";
 export type {
   AdaptiveMethod,

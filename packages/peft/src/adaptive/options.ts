@@ -25,6 +25,12 @@ export interface AllocatorOptions extends ScheduleOptions {
   readonly compat?: "strict" | "peft";
 }
 
+/** Of scores that are no averages. */
+export interface ScoredOptions extends AllocatorOptions {
+  /** Weight of the orthogonality regularizer. Default 0: there is none. */
+  readonly orthRegWeight?: number;
+}
+
 export interface AdaLoraOptions extends AllocatorOptions {
   /** Decay of the smoothed sensitivity. Default 0.85. */
   readonly beta1?: number;
@@ -50,6 +56,10 @@ const spelt = {
 
 export const SCHEDULE_RULES: Rule<ScheduleOptions> = fields<ScheduleOptions>(schedule, { spelt });
 export const ALLOCATOR_RULES: Rule<AllocatorOptions> = fields<AllocatorOptions>(allocator, { spelt });
+export const SCORED_RULES: Rule<ScoredOptions> = fields<ScoredOptions>(
+  { ...allocator, orthRegWeight: number },
+  { spelt },
+);
 export const ADALORA_OPTION_RULES: Rule<AdaLoraOptions> = fields<AdaLoraOptions>(
   { ...allocator, beta1: number, beta2: number, orthRegWeight: number },
   { spelt },

@@ -1,5 +1,5 @@
 /** AdaLoRA's regularizer (Zhang et al. 2023, eq. 4, with PEFT's Frobenius norm unsquared): how far A's rows and B's columns are from orthonormal. */
-import { ops, type Tensor } from "@lowrank/tensor";
+import { LowrankError, ops, type Tensor } from "@lowrank/tensor";
 import type { Triplets } from "./method.ts";
 
 /**
@@ -16,6 +16,17 @@ export function orthogonality(layers: readonly Triplets[]): Tensor {
     norms.reduce((x, y) => ops.add(x, y)),
     2 * layers.length,
   );
+}
+
+/** The term of the objective. @param weight as `checkedWeight` lets through */
+export function orthogonalityTerm(layers: readonly Triplets[], weight: number): Tensor {
+  return ops.mul(orthogonality(layers), weight);
+}
+
+/** @param who is asked for it, for the message. @throws LowrankError (ConfigError) for a weight below 0 */
+export function checkedWeight(who: string, weight: number): number {
+  if (weight >= 0) return weight;
+  throw new LowrankError("ConfigError", `${who}: orthRegWeight must be 0 or more, got ${weight}`);
 }
 
 /** ‖M − I‖_F */

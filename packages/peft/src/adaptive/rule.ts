@@ -24,7 +24,7 @@ export interface ScoreRule {
   /** Scores of all triplets after this step, [n], modules one after another. Part of the compiled step. */
   scores(context: ScoreContext): Tensor;
   /** Added to the training loss. */
-  regularizer?(): Tensor;
+  regularizer?(): Tensor | undefined;
   /** What training changes, by name. */
   state(): Map<string, Parameter>;
 }

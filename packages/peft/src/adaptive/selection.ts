@@ -28,8 +28,20 @@ export function aboveThreshold(scores: Tensor, removed: Tensor): Tensor {
  * @returns bool [n]
  */
 export function bestOf(scores: Tensor, budget: Tensor): Tensor {
+  return ops.lt(ahead(scores), budget);
+}
+
+/**
+ * How many scores come before each: those that are higher, and equal ones with a lower index.
+ * @param scores [n]
+ * @param owner i32 [n]; only scores of the same owner count. Absent: all do
+ * @returns [n], in the scores' dtype
+ */
+export function ahead(scores: Tensor, owner?: Tensor): Tensor {
   const { own, other } = grid(scores);
   const earlier = ops.lt(ops.iota(other, 1), ops.iota(other, 0));
-  const ahead = ops.logicalOr(ops.gt(other, own), ops.logicalAnd(ops.eq(other, own), earlier));
-  return ops.lt(count(ahead, scores), budget);
+  const before = ops.logicalOr(ops.gt(other, own), ops.logicalAnd(ops.eq(other, own), earlier));
+  if (owner === undefined) return count(before, scores);
+  const owners = grid(owner);
+  return count(ops.logicalAnd(before, ops.eq(owners.other, owners.own)), scores);
 }
