@@ -46,7 +46,7 @@ async function follow(words: Parameters<typeof adaptedToy>[0], microBatch?: numb
   const monitor = new Monitor(trainer.record, trainer.step, device);
   const told: StepScalars[] = [];
   await trainer.run({
-    diverged: (what) => new RunError(what),
+    diverged: ({ what }) => new RunError(what),
     stepped: (result, lr) => void told.push(monitor.step(result, lr)),
   });
   const plans = trainer.step.plans();

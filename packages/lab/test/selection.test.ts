@@ -114,7 +114,7 @@ async function follow(told: readonly number[], words: ConstructorParameters<type
   const bits: Uint8Array[] = [];
   const run = async (until = Infinity): Promise<void> => {
     const watcher = {
-      diverged: (what: string) => new RunError(what),
+      diverged: ({ what }: { what: string }) => new RunError(what),
       async stepped() {
         const { step } = trainer.record;
         await selection.saw(evaluation(step, told[step - 1]!));

@@ -81,6 +81,7 @@ describe("six configurations from one preset", () => {
       productsReadingThem: expect.toSatisfy((n: number) => n > 0) as number,
     });
     expect(detail("joint-2", "dtypes")).toMatchObject({ inHalf: expect.toSatisfy((n: number) => n > 20) as number });
+    expect(detail("joint-2", "dtypes")).toHaveProperty("norms.sums", { f32: expect.any(Number) as number });
     expect(resultOf("joint-2").lossScaling).toMatchObject({ finalScale: expect.any(Number) as number });
     // 12 batches of 16 in each of two epochs; seven modules from rank 12 to 8
     expect(detail("b-ada", "rank-allocation")).toMatchObject({
@@ -146,6 +147,8 @@ describe("a switch that is off fails its proof", () => {
   it("mixed precision and narrow storage", () => {
     expect(dtypeProof(trace("joint-2"), methodOf("joint-2")).holds).toBe(true);
     expect(dtypeProof(trace("b-ada"), methodOf("joint-2")).holds).toBe(false);
+    const halfStream = { ...detail("joint-2", "dtypes"), reductions: {}, norms: { sums: { f16: 1 }, others: {} } };
+    expect(dtypeProof(halfStream as never, methodOf("joint-2")).holds).toBe(false);
     expect(dtypeProof(trace("joint-2"), methodOf("b-ada")).holds).toBe(false);
     expect(dtypeProof(trace("b-fp"), methodOf("b-q4")).holds).toBe(false);
     expect(dtypeProof(trace("b-q4"), { ...methodOf("b-q4"), storage: "f32" }).holds).toBe(false);

@@ -164,7 +164,7 @@ describe("a study", () => {
           seeds: [1],
         }),
       );
-      expect(bad.failures[0]!.message).toMatch(/^step \d: .+ the first non-finite value, .+, in step \d+/);
+      expect(bad.failures[0]!.message).toMatch(/^step \d: .+ the first non-finite value, .+; /);
     } finally {
       device.anomalyDetection = false;
     }
@@ -196,6 +196,25 @@ describe("a study", () => {
       expect.arrayContaining(["error.json", "last-good.safetensors", "events.jsonl"]),
     );
     expect(existsSync(join(out, "results.json"))).toBe(true);
+  });
+
+  it("names the operation that leaves half precision, in the step and in the evaluation, and keeps what was good", async () => {
+    const out = temporary();
+    const half = (evalEvery: string) =>
+      `{method: full, precision: mixed-f16, train: {lr: 1e3, warmup: 0.4, clip: null, evalEvery: ${evalEvery}}}`;
+    const set = [
+      ...SMALL,
+      `configs={evaluated: ${half("1")}, stepped: ${half("end")}, bf16: {method: full, precision: mixed-bf16}}`,
+    ];
+    const outcome = await execute(out, await plan(out, "planted", { set, seeds: [1] }));
+    expect(outcome.results.map((run) => run.config)).toEqual(["bf16"]);
+    const [evaluated, stepped] = outcome.failures;
+    const made = "\\w+\\[[\\d, ]+\\] in bert\\.\\S+ made the first non-finite value, -?(Infinity|NaN) at element \\d+";
+    expect(evaluated!.message).toMatch(
+      new RegExp(`^step \\d: the evaluation loss is NaN: ${made}; last-good.safetensors holds step 1$`),
+    );
+    expect(readdirSync(evaluated!.kept!)).toContain("last-good.safetensors");
+    expect(stepped!.message).toMatch(new RegExp(`^step 3: ${made}; no evaluation had succeeded before$`));
   });
 
   it("skips finished runs, and those of other code only with --reuse", async () => {

@@ -63,7 +63,7 @@ class Stopped extends Error {}
 async function train({ trainer, curve }: Run, until = Infinity): Promise<void> {
   try {
     await trainer.run({
-      diverged: (what) => new RunError(what),
+      diverged: ({ what }) => new RunError(what),
       stepped({ loss, norm }) {
         curve.push([loss, norm]);
         if (trainer.record.step === until) throw new Stopped();

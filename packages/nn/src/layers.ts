@@ -81,7 +81,9 @@ export class Conv1D extends Projection {
 
   forward(x: Tensor): Tensor {
     return this.scoped(() => {
-      const flat = ops.add(ops.matmul(ops.reshape(x, [-1, this.inFeatures]), this.weight.value), this.bias.value);
+      const product = ops.matmul(ops.reshape(x, [-1, this.inFeatures]), this.weight.value);
+      // a bias belongs to the product, and is as wide
+      const flat = ops.add(product, ops.cast(this.bias.value, product.dtype));
       return ops.reshape(flat, [...x.shape.slice(0, -1), this.outFeatures]);
     });
   }

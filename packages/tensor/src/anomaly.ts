@@ -101,9 +101,8 @@ export class AnomalyDetector {
       leaf === undefined
         ? `${node.primitive.name}${formatShape(node.shape)}`
         : `${leaf.kind === "cell" ? "a parameter" : leaf.kind === "input" ? `input "${leaf.name}"` : `a ${leaf.kind} value`} ${formatShape(node.shape)}`;
-    return new NumericsError(
-      `${what} in ${scope || "(top level)"} ${leaf === undefined ? "made" : "holds"} the first non-finite value, ${data[at]} at element ${at}${step}`,
-    );
+    const found = `${what} in ${scope || "(top level)"} ${leaf === undefined ? "made" : "holds"} the first non-finite value, ${data[at]} at element ${at}`;
+    return new NumericsError(`${found}${step}`, found);
   }
 
   *#valuesOf(node: Node, host: ReadonlyMap<Node, TypedArray>): Waiting<TypedArray> {

@@ -124,8 +124,12 @@ export class FormatError extends LowrankError {
 
 /** A non-finite value, with the first operation that produced one. */
 export class NumericsError extends LowrankError {
-  constructor(message: string) {
+  /** Where anomaly detection found it: operation, module, value and place, without the device's count of steps. */
+  readonly found: string | undefined;
+
+  constructor(message: string, found?: string) {
     super("NumericsError", message);
+    this.found = found;
   }
 }
 

@@ -81,5 +81,6 @@ export { structureChanged, structureSwitch, structureSwitched, type StructureSwi
 export { Tensor, type TensorHost } from "./tensor.ts";
 // its declaration file is what gives Tensor its methods in the eyes of who compiles against the package
 export type { TensorMethods } from "./tensor-methods.ts";
+export { inStream } from "./ops/in-precision.ts";
 export { mixedBf16, mixedF16, withPrecision, type PrecisionClass, type PrecisionPolicy } from "./precision.ts";
 export type { DTypeTrace, ProductTrace } from "./graph/dtype-trace.ts";

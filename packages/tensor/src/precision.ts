@@ -10,10 +10,10 @@
 import type { DType } from "./dtype.ts";
 
 /**
- * `compute`: products. `full`: softmax, norms, losses, exponentials, sums: torch's autocast list. `inner`: activations, whose result
- * goes back to the dtype they were given. Ops without a class take what comes.
+ * `compute`: products. `full`: softmax, losses, exponentials, sums: torch's autocast list. `norm`: as `full`, and the result is as wide as the
+ * residual stream. `inner`: activations, whose result goes back to the dtype they were given. Ops without a class take what comes.
  */
-export type PrecisionClass = "compute" | "full" | "inner";
+export type PrecisionClass = "compute" | "full" | "norm" | "inner";
 
 export interface PrecisionPolicy {
   readonly name: string;
@@ -21,12 +21,29 @@ export interface PrecisionPolicy {
   readonly storage: DType;
   /** dtype the operands and results of products are rounded to. */
   readonly compute: DType;
+  /**
+   * What the residual stream is carried in: what blocks hand on, the sums in them, and what norms give. `full`: f32 (f64 on `reference`), as torch's
+   * autocast has it, so that a stream may grow beyond what half precision holds. `compute`: half precision, as in a model that was converted whole.
+   */
+  readonly stream: "full" | "compute";
   /** What sums are carried in; the engine knows no other way. */
   readonly accumulate: "f32";
 }
 
-export const mixedF16: PrecisionPolicy = { name: "mixed-f16", storage: "f16", compute: "f16", accumulate: "f32" };
-export const mixedBf16: PrecisionPolicy = { name: "mixed-bf16", storage: "bf16", compute: "bf16", accumulate: "f32" };
+export const mixedF16: PrecisionPolicy = {
+  name: "mixed-f16",
+  storage: "f16",
+  compute: "f16",
+  stream: "full",
+  accumulate: "f32",
+};
+export const mixedBf16: PrecisionPolicy = {
+  name: "mixed-bf16",
+  storage: "bf16",
+  compute: "bf16",
+  stream: "full",
+  accumulate: "f32",
+};
 
 let current: PrecisionPolicy | undefined;
 

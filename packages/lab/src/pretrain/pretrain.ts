@@ -187,8 +187,8 @@ async function trainIn(
   const done = (): number => (minutes === undefined ? record.step : Math.round(record.seconds));
   if (record.step > 0) progress.from(done());
   const watcher: Watcher = {
-    diverged: (what) =>
-      new RunError(`pretraining: step ${record.step}: ${what}; ${store.folder} holds the last good states`),
+    diverged: ({ step, what }) =>
+      new RunError(`pretraining: step ${step}: ${what}; ${store.folder} holds the last good states`),
     async between() {
       if (saving.due && stop.asked === undefined) {
         const heldOutLoss = await look();

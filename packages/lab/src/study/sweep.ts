@@ -125,7 +125,7 @@ async function lossAt(
       device,
     );
     try {
-      await trainer.run({ diverged: (what) => new Diverged(what) });
+      await trainer.run({ diverged: ({ what }) => new Diverged(what) });
       const { loss } = await evaluation.run();
       return Number.isFinite(loss) ? loss : null;
     } catch (error) {

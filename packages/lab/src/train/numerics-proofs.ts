@@ -129,8 +129,13 @@ export function dtypeProof(trace: DTypeTrace | undefined, method: MethodConfig, 
   const narrow = expected(method, kept);
   const fromNarrow = count((p) => p.stored.some((dtype) => dtype !== undefined && narrow.includes(dtype)));
   const strange = count((p) => p.stored.some((dtype) => dtype !== undefined && NARROW.includes(dtype)));
+  // residual sums, and all that is summed up, are never in half;
   // attention's scores and an allocator's own products stay at full precision; everything a layer multiplies is in half
+  const { norms, reductions } = trace;
+  const summed = [norms.sums, reductions].flatMap((counts) => Object.keys(counts) as DType[]);
+  const carried = half === undefined || summed.every((dtype) => dtype !== "f16" && dtype !== "bf16");
   const holds =
+    carried &&
     (half === undefined ? count((p) => p.operands.some((d) => d === "f16" || d === "bf16")) === 0 : inHalf > all / 2) &&
     (narrow.length === 0 ? strange === 0 : fromNarrow > 0);
   return {
@@ -140,7 +145,8 @@ export function dtypeProof(trace: DTypeTrace | undefined, method: MethodConfig, 
       storage: trace.storage,
       accumulate: "f32",
       products: trace.products,
-      reductions: trace.reductions,
+      reductions,
+      norms,
       inHalf,
       ofAll: all,
       weightsReadFrom: method.storage === "keep" ? narrow.join(", ") || "f32" : (narrow[0] ?? "f32"),

@@ -26,6 +26,7 @@ import type { TrainOptions } from "../config/study.ts";
 import type { Batch } from "../data/examples.ts";
 import type { Task } from "../records/task.ts";
 import type { AdaptedBase } from "./adapt.ts";
+import { anomalyIn } from "./anomaly.ts";
 import { BatchPlan } from "./batch-plan.ts";
 import { GroupNorms } from "../bases/gradient-groups.ts";
 import { optimizerOf, type OptimizerWords } from "./optimizers.ts";
@@ -148,6 +149,17 @@ export class TrainingStep {
   /** Updates by what was accumulated. @param loss of the whole batch */
   async apply(loss: number): Promise<StepResult> {
     return { ...(await this.#finish(await this.#run(this.#applying, {}), loss)), loss };
+  }
+
+  /**
+   * The operation that made the first value which is not finite in a step that loss scaling gave up: it has changed nothing, so it can be looked at
+   * again. Undefined where nothing is found.
+   */
+  blame(parts: readonly Batch[]): Promise<string | undefined> {
+    return anomalyIn(this.#device, () => {
+      this.#rngs.step--;
+      return this.#train(parts);
+    });
   }
 
   async #run(compiled: Compiled<Outputs>, inputs: CompileInputs): Promise<Outputs> {

@@ -14,6 +14,7 @@ import { LAST_GOOD } from "../store/names.ts";
 import type { RunFolder } from "../store/run-store.ts";
 import { formatNumber } from "../text/format.ts";
 import type { AdaptedBase } from "./adapt.ts";
+import { anomalyIn } from "./anomaly.ts";
 import { cursorOptions, devBatches, stepsPerEpoch } from "./batches.ts";
 import { evaluator, type Scores } from "./evaluate.ts";
 import type { BestWeights } from "./best-weights.ts";
@@ -25,7 +26,7 @@ import { rateOf, totalSteps } from "./rate.ts";
 import type { RunRequest, RunSurroundings } from "./request.ts";
 import { Selection } from "./selection.ts";
 import { Stop } from "./stop.ts";
-import { Trainer, type Watcher } from "./trainer.ts";
+import { Trainer, type Divergence, type Watcher } from "./trainer.ts";
 
 /** What of it a training knows. */
 export interface TrainWorkload extends Omit<Workload, "task"> {
@@ -139,10 +140,10 @@ export async function train(
   const started = performance.now() - 1000 * (from?.seconds.training ?? 0);
   const elapsed = (): number => (performance.now() - started) / 1000;
   /** A value that is not finite ends the run: nothing that comes after it means anything. */
-  const diverged = (what: string): RunError => {
+  const diverged = ({ step, what, named }: Divergence): RunError => {
     const { last } = evaluations;
     const kept = last === undefined ? "no evaluation had succeeded before" : `${LAST_GOOD} holds step ${last.step}`;
-    return new DivergedError(`step ${record.step}: ${what}; ${kept}; --detect-anomaly names the operation`);
+    return new DivergedError(`step ${step}: ${what}; ${kept}${named ? "" : "; --detect-anomaly names the operation"}`);
   };
   const evaluated = async ({ now, trainLoss, lr, norm }: EvaluationReport): Promise<void> => {
     sinks.scalar(now.step, {
@@ -186,7 +187,15 @@ export async function train(
       progress.update(record.step, `loss ${loss.toFixed(4)}`);
       if (!evaluations.due) return;
       const report = await evaluations.run(lr, norm);
-      if ("badLoss" in report) throw diverged(`the evaluation loss is ${report.badLoss}`);
+      if ("badLoss" in report) {
+        const found = await anomalyIn(device, () => evaluation.run());
+        const loss = `the evaluation loss is ${report.badLoss}`;
+        throw diverged({
+          step: record.step,
+          what: found === undefined ? loss : `${loss}: ${found}`,
+          named: found !== undefined,
+        });
+      }
       await evaluated(report);
       await selection.saw(report.now);
     },

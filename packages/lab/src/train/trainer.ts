@@ -2,7 +2,7 @@
 import { NumericsError, type Device } from "@lowrank/tensor";
 import { DataCursor, type CursorOptions } from "../data/cursor.ts";
 import type { Batch, Examples } from "../data/examples.ts";
-import { RunError } from "../errors.ts";
+import type { RunError } from "../errors.ts";
 import type { Task } from "../records/task.ts";
 import { breather } from "../text/breath.ts";
 import type { Pace } from "./pace.ts";
@@ -18,8 +18,16 @@ export interface Watcher {
   skipped?(): void;
   /** After a step that counts. @param lr that it was made with */
   stepped?(result: StepResult, lr: number): void | Promise<void>;
-  /** What to say where a loss or a gradient norm is no number. */
-  diverged(what: string): RunError;
+  /** What to say where a value is no number. */
+  diverged(divergence: Divergence): RunError;
+}
+
+/** A value that is not finite, which ends a training. */
+export interface Divergence {
+  readonly step: number;
+  /** The operation that made it, where that is known; else what was seen. */
+  readonly what: string;
+  readonly named: boolean;
 }
 
 export interface TrainerOptions {
@@ -77,25 +85,32 @@ export class Trainer {
     const lr = this.pace.lr(record.step);
     const batch = this.cursor.next();
     const started = performance.now();
-    const result = await this.#step(batch);
+    const result = await this.#step(batch, watcher);
     record.took((performance.now() - started) / 1000);
     // the next batch is tried at half the scale
     if (result.skipped) return watcher.skipped?.();
     record.stepped(result, batch);
     // a value that is not finite ends the training: nothing that comes after it means anything
-    if (!Number.isFinite(result.loss)) throw watcher.diverged(`the loss is ${result.loss}`);
-    if (!Number.isFinite(result.norm)) throw watcher.diverged(`the gradient norm is ${result.norm}`);
+    const { step } = record;
+    if (!Number.isFinite(result.loss))
+      throw watcher.diverged({ step, what: `the loss is ${result.loss}`, named: false });
+    if (!Number.isFinite(result.norm))
+      throw watcher.diverged({ step, what: `the gradient norm is ${result.norm}`, named: false });
     record.lost(result, batch);
     await watcher.stepped?.(result, lr);
   }
 
-  async #step(batch: readonly Batch[]): Promise<StepResult> {
+  async #step(batch: readonly Batch[], watcher: Watcher): Promise<StepResult> {
     try {
       return await this.step.run(batch);
     } catch (error) {
-      throw error instanceof NumericsError
-        ? new RunError(`step ${this.record.step + 1}: ${error.message}`, { cause: error })
-        : error;
+      if (!(error instanceof NumericsError)) throw error;
+      const found = error.found ?? (await this.step.blame(batch));
+      throw watcher.diverged({
+        step: this.record.step + 1,
+        what: found ?? error.message,
+        named: found !== undefined,
+      });
     }
   }
 

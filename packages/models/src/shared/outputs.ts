@@ -1,6 +1,6 @@
 /** What every model gives. */
 import { Block, type Module } from "@lowrank/nn";
-import { LowrankError, ops, type Tensor } from "@lowrank/tensor";
+import { inStream, LowrankError, ops, type Tensor } from "@lowrank/tensor";
 
 export interface HiddenOutputs {
   /** [batch, length, hidden]. */
@@ -56,7 +56,8 @@ export function splitAnswer(both: Tensor): { readonly startLogits: Tensor; reado
 }
 
 /**
- * Runs blocks one after the other; those that recompute keep their input only.
+ * Runs blocks one after the other; those that recompute keep their input only. What goes from one to the next is the residual stream, as wide as
+ * the precision in force has it.
  * @param contextOf what layer i needs besides the hidden state
  */
 export function runLayers<Context>(
@@ -64,7 +65,7 @@ export function runLayers<Context>(
   layers: readonly (Module & { forward(x: Tensor, context: Context): LayerOutput })[],
   contextOf: (layer: number) => Context,
 ): { hiddenStates: Tensor[]; attentions: Tensor[] } {
-  const hiddenStates = [x];
+  const hiddenStates = [inStream(x)];
   const attentions: Tensor[] = [];
   for (const [i, layer] of layers.entries()) {
     const context = contextOf(i);
@@ -72,7 +73,7 @@ export function runLayers<Context>(
     const body = (input: Tensor): Tensor => {
       const out = layer.forward(input, context);
       weights ??= out.weights;
-      return out.hidden;
+      return inStream(out.hidden);
     };
     const before = hiddenStates[hiddenStates.length - 1]!;
     hiddenStates.push(layer instanceof Block ? layer.run(before, body) : body(before));

@@ -1,6 +1,7 @@
 /** Which dtypes a program really uses: read off the graph that runs, not off a flag. */
 import type { DType } from "../dtype.ts";
 import { bytesOf } from "../dtype.ts";
+import { add } from "../primitives/binary.ts";
 import { sizeOf } from "../shape.ts";
 import type { Node } from "./node.ts";
 import type { Program } from "./program.ts";
@@ -20,17 +21,34 @@ export interface DTypeTrace {
   readonly storage: Readonly<Partial<Record<DType, number>>>;
   /** Reductions (norms, softmax, losses) by the dtype they are carried in. */
   readonly reductions: Readonly<Partial<Record<DType, number>>>;
+  /** What norms are given, before they widen it. */
+  readonly norms: NormTrace;
+}
+
+/** Norms by the dtype that what they are given was rounded to last. */
+export interface NormTrace {
+  /** Of sums of two activations: the residual stream, which every block reads or ends in. */
+  readonly sums: Readonly<Partial<Record<DType, number>>>;
+  /** Of anything else: looked-up rows, a product's result. */
+  readonly others: Readonly<Partial<Record<DType, number>>>;
 }
 
 export function traceDTypes(program: Program): DTypeTrace {
   const products = new Map<string, ProductTrace>();
   const storage: Partial<Record<DType, number>> = {};
   const reductions: Partial<Record<DType, number>> = {};
+  const norms: Record<keyof NormTrace, Partial<Record<DType, number>>> = { sums: {}, others: {} };
   for (const { dtype, shape } of [...program.cells, ...program.constants])
     storage[dtype] = (storage[dtype] ?? 0) + bytesOf(dtype) * sizeOf(shape);
   for (const node of program.nodes) {
     if (node.leaf !== undefined) continue;
     const { lowering } = node.primitive;
+    const norm = node.composites?.find(({ name }) => name === "layerNorm" || name === "rmsNorm");
+    if (norm !== undefined) {
+      const { sum, dtype } = givenTo(norm.inputs[0]!);
+      const counts = norms[sum ? "sums" : "others"];
+      counts[dtype] = (counts[dtype] ?? 0) + 1;
+    }
     if (lowering.class === "reduce") reductions[node.dtype] = (reductions[node.dtype] ?? 0) + 1;
     if (lowering.class !== "matmul") continue;
     const [a, b] = node.inputs as [Node, Node];
@@ -42,7 +60,19 @@ export function traceDTypes(program: Program): DTypeTrace {
     const key = JSON.stringify(entry);
     products.set(key, { ...entry, count: (products.get(key)?.count ?? 0) + 1 });
   }
-  return { products: [...products.values()].sort((x, y) => y.count - x.count), storage, reductions };
+  return { products: [...products.values()].sort((x, y) => y.count - x.count), storage, reductions, norms };
+}
+
+/** What a value is, seen through views and casts: whether two activations were added, and the narrowest dtype on the way. */
+function givenTo(value: Node): { readonly sum: boolean; readonly dtype: DType } {
+  let [at, { dtype }] = [value, value];
+  while (at.leaf === undefined && (at.primitive.lowering.class === "view" || at.primitive.lowering.class === "cast")) {
+    at = at.inputs[0]!;
+    if (bytesOf(at.dtype) < bytesOf(dtype)) dtype = at.dtype;
+  }
+  // a bias is a weight, and no stream
+  const sum = at.leaf === undefined && at.primitive === add && at.inputs.every((x) => storedAs(x) === undefined);
+  return { sum, dtype };
 }
 
 /** What a weight may be decoded by: arithmetic and choices, nothing that sums or draws. */

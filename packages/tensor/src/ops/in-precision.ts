@@ -14,12 +14,23 @@ export function inPrecision<Args extends readonly unknown[], Out>(
     if (wanted === "compute") return op(...(policy === undefined ? args : floatsTo(policy.compute, args)));
     const floats = args.filter(isFloatTensor);
     const half = floats.filter((x) => x.dtype === "f16" || x.dtype === "bf16");
-    if (half.length === 0) return policy === undefined ? op(...args) : withPrecision(undefined, () => op(...args));
+    const narrow = wanted === "norm" && policy?.stream === "compute" ? policy.compute : undefined;
+    if (half.length === 0) {
+      const out = policy === undefined ? op(...args) : withPrecision(undefined, () => op(...args));
+      return narrow !== undefined && isFloatTensor(out) ? (cast(out, narrow) as Out) : out;
+    }
     const full = half[0]!.device.defaultFloat;
     const out = withPrecision(undefined, () => op(...floatsTo(full, args)));
-    if ((policy !== undefined && wanted === "full") || !isFloatTensor(out)) return out;
+    if (!isFloatTensor(out)) return out;
+    if (policy !== undefined && wanted !== "inner") return narrow === undefined ? out : (cast(out, narrow) as Out);
     return cast(out, floats.map((x) => x.dtype).reduce(promote)) as Out;
   };
+}
+
+/** A value of the residual stream, as wide as the policy in force has it. */
+export function inStream(x: Tensor): Tensor {
+  const policy = currentPrecision();
+  return policy === undefined ? x : cast(x, policy.stream === "full" ? x.device.defaultFloat : policy.compute);
 }
 
 function isFloatTensor(x: unknown): x is Tensor {

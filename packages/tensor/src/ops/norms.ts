@@ -17,7 +17,7 @@ function sumRows(x: Tensor): Tensor {
 
 /** (x − mean)/√(var + eps) · weight + bias over the last dimension. */
 export const layerNorm: (x: Tensor, weight: Tensor, bias: Tensor, eps: number) => Tensor = /* @__PURE__ */ inPrecision(
-  "full",
+  "norm",
   (x, weight, bias, eps) => {
     // The mean of (x − first mean) is added back: the rounding of the first sum would otherwise dominate rows that are nearly constant.
     const rough = sub(x, mean(x, -1, true));
@@ -36,7 +36,7 @@ export const layerNorm: (x: Tensor, weight: Tensor, bias: Tensor, eps: number) =
 
 /** x/√(mean(x²) + eps) · weight over the last dimension. */
 export const rmsNorm: (x: Tensor, weight: Tensor, eps: number) => Tensor = /* @__PURE__ */ inPrecision(
-  "full",
+  "norm",
   (x, weight, eps) => {
     const rstd = rsqrt(add(mean(square(x), -1, true), eps));
     const normal = mul(x, rstd);
