@@ -4,8 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { init, RandomStream, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { allocators } from "../src/allocators/registry.ts";
 import { loadStudy } from "../src/config/load.ts";
 import { permutation } from "../src/random/seeds.ts";
+import type { TaskData } from "../src/records/task.ts";
 import type { StudyOutcome } from "../src/study/outcome.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { planStudy } from "../src/study/plan-study.ts";
@@ -72,6 +74,81 @@ describe("controls of an allocator", () => {
     const set = [...SMALL, `configs={x: {${ADA}, allocator: ${name}, gradients: raw}}`];
     await expect(loadStudy("planted", { set })).rejects.toThrow(
       `"configs.x.gradients" says what an allocator sees, and "${name}" looks at none; leave it out`,
+    );
+  });
+});
+
+describe("allocators that look before the first step", () => {
+  const LORA = "method: lora, r: 2, alpha: 4, target: [value, intermediate.dense], train: {lr: 1e-2}";
+
+  it("know the truth where the task does, and share out LoRA's ranks at one scale", async () => {
+    const { results, failures } = await run(
+      `{ada: {${ADA}, allocator: oracle}, eva: {${ADA}, allocator: explained-variance}, oracle: {${LORA.replace("r: 2, alpha: 4", "r: 1, alpha: 2")}, allocator: oracle}, random: {${LORA}, allocator: random}}`,
+      [1, 2],
+    );
+    expect(failures).toEqual([]);
+    expect(results.flatMap(({ proofs }) => proofs.filter(({ holds }) => !holds))).toEqual([]);
+    const of = (config: string, seed: number): (typeof results)[number] =>
+      results.find((r) => r.config === config && r.seed === seed)!;
+    // two of four modules have two ranks each
+    const truth = [2, 0, 2, 0];
+    for (const seed of [1, 2]) {
+      expect(of("ada", seed).allocation).toMatchObject({ method: "oracle", kept: 4 });
+      expect(of("ada", seed).allocation!.modules.map(({ kept }) => kept)).toEqual(truth);
+      expect(of("ada", seed).rankRecovery!.spearman).toBe(1);
+      expect(
+        of("oracle", seed).modules.map(({ module, rank, scale }) => [module.split(".").at(-1), rank, scale]),
+      ).toEqual([
+        ["value", 2, 2],
+        ["value", 2, 2],
+      ]);
+      expect(of("eva", seed).allocation).toMatchObject({ method: "explained-variance", kept: 4, finalizedAt: 10 });
+      expect(of("eva", seed).proofs.find(({ name }) => name === "regularizer-in-training-only")!.detail).toMatchObject({
+        withRegularizer: 12,
+      });
+      expect(of("random", seed).modules.reduce((sum, { rank }) => sum + rank!, 0)).toBe(8);
+      expect(new Set(of("random", seed).modules.map(({ scale }) => scale))).toEqual(new Set([2]));
+      expect(of("random", seed).proofs.find(({ name }) => name === "ranks-shared-out")!.detail).toMatchObject({
+        allocator: "random",
+        budget: 8,
+        has: 8,
+      });
+    }
+    // explained variance draws its rows from the seed; what it keeps is told from the same base
+    expect(of("random", 1).modules).not.toEqual(of("random", 2).modules);
+  }, 60_000);
+
+  it.each([
+    [
+      `${LORA}, allocator: oracle`,
+      "allocator oracle: the ranks of the adapted modules add up to 4, and the config has 8 in 4 modules",
+    ],
+    [
+      `${ADA.replace("targetR: 1", "targetR: 2")}, allocator: oracle`,
+      "oracle: the ranks given add up to 4, and the target is 8 (2 × 4 modules)",
+    ],
+  ])(
+    "refuse a budget that is not the truth's sum, by its numbers: %s",
+    async (words, message) => {
+      await expect(run(`{x: {${words}}}`, [1])).rejects.toThrow(message);
+    },
+    60_000,
+  );
+
+  it("say what they cannot do", async () => {
+    const load = (words: string): Promise<unknown> =>
+      loadStudy("planted", { set: [...SMALL, `configs={x: {${words}}}`] });
+    await expect(load(`${LORA}, allocator: sensitivity`)).rejects.toThrow(`"configs.x.allocator" is "sensitivity"`);
+    await expect(load(`${LORA}, allocator: random, init: eva`)).rejects.toThrow(
+      `"configs.x.init" is eva, which shares ranks out, and so does "allocator" random; leave one of them out`,
+    );
+    await expect(load(`${LORA}, allocator: random, dora: true`)).rejects.toThrow(
+      `"configs.x.allocator" is random, and "dora" is on`,
+    );
+    // a task that knows no ranks
+    const data = {} as TaskData;
+    expect(() => allocators.get("oracle").share!([], { data } as never)).toThrow(
+      `"allocator" is oracle, and this task does not know the ranks that are there to be found`,
     );
   });
 });

@@ -230,8 +230,13 @@ describe("ranks of another run", () => {
       expect(() => withRanks!(options, found)).toThrow("nothing to adapt");
       return;
     }
-    const { rankPattern, exclude = [] } = withRanks!(options, found) as never as {
+    const {
+      rankPattern,
+      alphaPattern,
+      exclude = [],
+    } = withRanks!(options, found) as never as {
       rankPattern: Record<string, number>;
+      alphaPattern: Record<string, number>;
       exclude?: string[];
     };
     for (const name of modules) {
@@ -239,6 +244,8 @@ describe("ranks of another run", () => {
       const key = Object.keys(rankPattern).find((one) => new RegExp(`^(.*\\.)?(${one})$`).test(name));
       const left = exclude.some((one) => name === one || name.endsWith(`.${one}`));
       expect([left, left ? 0 : rankPattern[key!]]).toEqual([found.get(name) === 0, found.get(name)]);
+      // alpha 16 at rank 8: every module keeps its scale
+      if (!left) expect(alphaPattern[key!]! / rankPattern[key!]!).toBeCloseTo(2, 12);
     }
   });
 });

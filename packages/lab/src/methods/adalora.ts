@@ -2,6 +2,7 @@
 import { adaLoraConfig, BudgetSchedule, tripletsOf } from "@lowrank/peft";
 import { z } from "zod";
 import { allocators } from "../allocators/registry.ts";
+import { deciding, listed } from "../allocators/deciding.ts";
 import { count, probability } from "../config/numbers.ts";
 import type { Allocator } from "../records/allocator.ts";
 import type { Method } from "../records/method.ts";
@@ -44,9 +45,7 @@ export const adalora: Method<AdaLoraMethod> = adapterMethod<AdaLoraMethod>({
       orthRegWeight: z.number().min(0).default(0.5),
       compat: z.enum(["strict", "peft"]).default("strict"),
       allocator: z
-        .union([z.boolean(), z.enum(allocators.names as [string, ...string[]])], {
-          error: `expected true, false, ${listed(allocators.names)}`,
-        })
+        .union([z.boolean(), z.enum(deciding("make"))], { error: `expected true, false, ${listed(deciding("make"))}` })
         .default(true),
       gradients: z.enum(["raw", "clipped"]).optional(),
       ...scaled(facts),
@@ -91,12 +90,12 @@ export const adalora: Method<AdaLoraMethod> = adapterMethod<AdaLoraMethod>({
   async allocator(adapter, options, base, { totalSteps, ...context }) {
     const { targetR, tinit, tfinal, deltaT, compat } = options;
     const budget = { totalSteps, targetRank: targetR, compat, tinit, tfinal, deltaT };
-    return allocatorOf(options)?.make(tripletsOf(adapter), { budget, options, base, ...context });
+    return allocatorOf(options)?.make?.(tripletsOf(adapter), { budget, options, base, ...context });
   },
   allocatorSees: ({ gradients }) => gradients,
   switches(options) {
     const allocator = allocatorOf(options);
-    return { allocates: allocator !== undefined, regularizes: allocator?.regularizes(options) ?? false };
+    return { allocates: allocator !== undefined, regularizes: allocator?.regularizes?.(options) ?? false };
   },
 });
 
@@ -111,10 +110,4 @@ function adaLoraWords(
   totalStep: number,
 ): ReturnType<typeof adaLoraConfig> {
   return adaLoraConfig({ initR, targetR, totalStep, tinit, tfinal, deltaT, beta1, beta2, orthRegWeight });
-}
-
-/** `"a", "b" or "c"`. */
-function listed(names: readonly string[]): string {
-  const quoted = names.map((name) => `"${name}"`);
-  return quoted.length < 2 ? quoted.join() : `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)!}`;
 }

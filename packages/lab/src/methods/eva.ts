@@ -1,30 +1,21 @@
 /** LoRA that begins with the directions of its inputs (EVA): rows of the training set decide ranks and A. */
 import { beginWithDirections, evaShares, type EvaShare } from "@lowrank/peft";
-import { ops, RandomStream, type Tensor } from "@lowrank/tensor";
+import { ops } from "@lowrank/tensor";
 import type { Base } from "../bases/base.ts";
+import { calibrationBatches, look } from "../bases/calibration.ts";
 import { shapeOf, type BaseShape, type LinearShape } from "../bases/shape.ts";
-import type { Batch } from "../data/examples.ts";
-import { permutation } from "../random/seeds.ts";
 import type { AdaptContext } from "../records/method.ts";
 import type { ModuleRow, Proof } from "../store/result.ts";
-import type { AdapterMethodConfig, Settled } from "./adapter.ts";
+import type { Settled } from "./adapter.ts";
 import { predictAdapter } from "./rules.ts";
+import { withShares, type RankWords } from "./shares.ts";
 
-/** Rows that are looked at, drawn from the training set: tens of thousands of tokens, where directions are told by thousands. */
-const [ROWS, BATCH] = [512, 16];
-
-/** What a model is told of a batch beside its labels. */
-const SEEN = ["inputIds", "attentionMask", "tokenTypeIds", "positionIds"];
-
-/** What decides ranks and scales by module, and how far apart ranks may come. */
-interface RankWords extends AdapterMethodConfig {
-  readonly rankPattern: Readonly<Record<string, number>>;
-  readonly alphaPattern: Readonly<Record<string, number>>;
-  readonly rsLora: boolean;
+/** And how far apart ranks may come. */
+interface EvaWords extends RankWords {
   readonly rho?: number | undefined;
 }
 
-export async function evaStart<O extends RankWords>(
+export async function evaStart<O extends EvaWords>(
   base: Base,
   options: O,
   rows: (found: readonly LinearShape[], options: O) => ModuleRow[],
@@ -32,23 +23,19 @@ export async function evaStart<O extends RankWords>(
 ): Promise<Settled<O>> {
   const shape: BaseShape = shapeOf(base.model, base.kind);
   const { modules } = predictAdapter(shape, options, (found) => rows(found, options));
-  const order = permutation(data.train.count, new RandomStream(seed, "eva")).slice(0, ROWS);
-  const batches = Array.from({ length: Math.ceil(order.length / BATCH) }, (_, i) =>
-    data.train.batch(
-      Int32Array.from(order.slice(i * BATCH, (i + 1) * BATCH)),
-      { rows: Math.min(BATCH, order.length - i * BATCH), multiple: data.multiple },
-      seed,
-    ),
-  );
   base.model.eval();
   const shares = await evaShares(
     base.model,
     modules.map(({ module, rank }) => ({ name: module, rank: rank! })),
     base.device,
-    { batches, forward: (batch) => look(base, batch), ...(options.rho === undefined ? {} : { rho: options.rho }) },
+    {
+      batches: calibrationBatches(data, seed, "eva"),
+      forward: (batch) => look(base, batch),
+      ...(options.rho === undefined ? {} : { rho: options.rho }),
+    },
   );
   return {
-    options: settledBy(options, modules, shares),
+    options: withShares(options, modules, new Map([...shares].map(([module, { rank }]) => [module, rank]))),
     async begin(adapter) {
       beginWithDirections(adapter, shares);
       let apart = 0;
@@ -60,36 +47,6 @@ export async function evaStart<O extends RankWords>(
       }
       return [startProof(modules, shares, apart)];
     },
-  };
-}
-
-/** Runs the model. Returns which rows of the modules' inputs are text. */
-function look(base: Base, { inputs }: Batch): Tensor | undefined {
-  const seen: Record<string, Tensor> = {};
-  for (const [name, { data, shape, dtype }] of Object.entries(inputs))
-    if (SEEN.includes(name)) seen[name] = base.device.tensor(data, shape, dtype);
-  base.forward(seen as never);
-  const { attentionMask: mask } = seen;
-  return mask === undefined ? undefined : ops.reshape(mask, [-1]);
-}
-
-/** Ranks by path, the scale of each module as it was, and no adapter where no rank is left. */
-function settledBy<O extends RankWords>(
-  options: O,
-  modules: readonly ModuleRow[],
-  shares: ReadonlyMap<string, EvaShare>,
-): O {
-  const left = modules.flatMap((row) => {
-    const { rank } = shares.get(row.module)!;
-    return rank === 0 ? [] : [{ ...row, now: rank }];
-  });
-  const strength = (rank: number): number => (options.rsLora ? Math.sqrt(rank) : rank);
-  return {
-    ...options,
-    target: left.map(({ module }) => module),
-    exclude: undefined,
-    rankPattern: Object.fromEntries(left.map(({ module, now }) => [module, now])),
-    alphaPattern: Object.fromEntries(left.map(({ module, now, scale }) => [module, scale! * strength(now)])),
   };
 }
 

@@ -2,6 +2,8 @@
 import { loraPlusScales } from "@lowrank/peft";
 import { quote } from "@lowrank/tensor";
 import { z } from "zod";
+import { deciding, listed } from "../allocators/deciding.ts";
+import { allocators } from "../allocators/registry.ts";
 import type { LinearShape } from "../bases/shape.ts";
 import { count, positive } from "../config/numbers.ts";
 import { InputError, RunError } from "../errors.ts";
@@ -11,6 +13,7 @@ import { adapterMethod, type AdapterMethodConfig } from "./adapter.ts";
 import { evaStart } from "./eva.ts";
 import { LORA_RATES } from "./rates.ts";
 import { patternValue } from "./rules.ts";
+import { sharedStart } from "./shares.ts";
 import { numerics, scaled, train } from "./words.ts";
 
 export interface LoraMethod extends AdapterMethodConfig {
@@ -23,6 +26,8 @@ export interface LoraMethod extends AdapterMethodConfig {
   readonly rankPattern: Readonly<Record<string, number>>;
   readonly alphaPattern: Readonly<Record<string, number>>;
   readonly rsLora: boolean;
+  /** What shares ranks out before training, as many as `r` and `rankPattern` give in all; each module keeps its scale. Absent: ranks are as they say. */
+  readonly allocator?: string | undefined;
   /** How A and B begin, in PEFT's words; absent: A drawn, B 0. `eva` looks at the training data, `loftq` at what NF4 loses. */
   readonly init?: (typeof STARTS)[number] | undefined;
   /** Of `eva`: how many times its rank a module may get. Absent: 2. */
@@ -52,6 +57,7 @@ export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
       rankPattern: z.record(z.string(), count).default({}),
       alphaPattern: z.record(z.string(), positive).default({}),
       rsLora: z.boolean().default(false),
+      allocator: z.enum(deciding("share"), { error: `expected ${listed(deciding("share"))}` }).optional(),
       init: z.enum(STARTS).optional(),
       rho: z.number().min(1).optional(),
       loftqIterations: count.optional(),
@@ -60,7 +66,12 @@ export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
       train,
     }),
   withRanks,
-  check({ init, rho, loftqIterations, storage, dora, from, rankPattern, ...options }, at) {
+  check({ init, rho, loftqIterations, storage, dora, from, rankPattern, allocator, ...options }, at) {
+    const shares = allocator ?? (init === "eva" ? "eva" : undefined);
+    if (allocator !== undefined && from !== undefined)
+      return `"${at}.from" brings ranks, and "allocator" is ${allocator}, which shares them out; leave one of them out`;
+    if (allocator !== undefined && init === "eva")
+      return `"${at}.init" is eva, which shares ranks out, and so does "allocator" ${allocator}; leave one of them out`;
     if (from !== undefined && Object.keys(rankPattern).length > 0)
       return `"${at}.from" brings the ranks that "${at}.rankPattern" says; leave one of them out`;
     if (from !== undefined && init === "eva")
@@ -75,8 +86,8 @@ export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
       return `"${at}.init" is loftq, which makes up for what four bits lose, and "storage" is ${storage}; it needs nf4`;
     if (init === "loftq" && scaleOf(options, options.alpha, options.r) !== 1)
       return `"${at}.init" is loftq, whose product allows for no scale (PEFT's neither), and that of alpha ${options.alpha} and r ${options.r} is ${scaleOf(options, options.alpha, options.r)}; set alpha to r`;
-    if (init === "eva" && dora)
-      return `"${at}.init" is eva, and "dora" is on: magnitudes belong to ranks that are not known yet; leave one of them out`;
+    if (shares !== undefined && dora)
+      return `"${at}.${allocator === undefined ? "init" : "allocator"}" is ${shares}, and "dora" is on: magnitudes belong to ranks that are not known yet; leave one of them out`;
     return undefined;
   },
   words(
@@ -111,8 +122,11 @@ export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
       ...(loftqIterations === undefined ? {} : { loftq: { bits: 4, iterations: loftqIterations } }),
     };
   },
-  settle: async (base, options, context) =>
-    options.init === "eva" ? evaStart(base, options, loraRows, context) : undefined,
+  async settle(base, options, context) {
+    if (options.init === "eva") return evaStart(base, options, loraRows, context);
+    if (options.allocator === undefined) return undefined;
+    return sharedStart(base, options, loraRows, allocators.get(options.allocator), context);
+  },
   fromOriginal: ({ init }) => init === "loftq",
   lrScales: (adapter, { loraPlus }) =>
     // the rate is what embeddings' own is told from, and targets are linear layers
@@ -121,7 +135,10 @@ export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
   rows: loraRows,
 });
 
-/** Modules of rank 0 are left out; the others have their ranks by their whole paths. */
+/**
+ * Modules of rank 0 are left out; the others have their ranks by their whole paths, and the scale that they would have had: a scale that fell as the
+ * rank rises would slow down the very modules that were given more.
+ */
 function withRanks(options: LoraMethod, ranks: ReadonlyMap<string, number>): LoraMethod {
   const left = [...ranks].filter(([, rank]) => rank === 0).map(([module]) => module);
   const kept = [...ranks].filter(([, rank]) => rank > 0);
@@ -134,6 +151,12 @@ function withRanks(options: LoraMethod, ranks: ReadonlyMap<string, number>): Lor
   return {
     ...options,
     rankPattern: Object.fromEntries(kept.map(([module, rank]) => [escaped(module), rank])),
+    alphaPattern: Object.fromEntries(
+      kept.map(([module, rank]) => {
+        const alpha = patternValue(options.alphaPattern, module, new Set()) ?? options.alpha;
+        return [escaped(module), alpha * (options.rsLora ? Math.sqrt(rank / options.r) : rank / options.r)];
+      }),
+    ),
     ...(without.length === 0 ? {} : { exclude: without }),
   };
 }

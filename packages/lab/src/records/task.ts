@@ -83,6 +83,8 @@ export interface TaskData {
   scorer(): Scorer;
   /** Batches of an evaluation on `dev`, where the task has its own. Absent: `batchSize` rows of like length. */
   devBatches?(): Iterable<Batch>;
+  /** Rank of what is to be found in each of these modules, by path, where the data was made from ranks that are known. */
+  truth?(modules: readonly string[]): ReadonlyMap<string, number>;
   /** What using the adapter again needs to know of the task, where it can be used again: part of `lowrank.json`. */
   readonly use?: TaskUse;
 }

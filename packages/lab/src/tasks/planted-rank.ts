@@ -126,6 +126,7 @@ export async function preparePlantedRank(
     needs,
     base: studentFrom(random, task.head),
     scorer: () => new ClassificationScorer(dev, task.labels),
+    truth: (modules) => plantedRanksOf(task, modules),
   };
 }
 
@@ -147,7 +148,7 @@ async function recoveredRanks(
   { modules, allocation, spectra }: Found,
 ): Promise<ReturnType<typeof rankRecovery> | undefined> {
   if (modules.length === 0) return undefined;
-  const truth = new Map(modules.map((module) => [module, plantedRank(task, module)]));
+  const truth = plantedRanksOf(task, modules);
   if (allocation !== undefined)
     return rankRecovery(
       "ranks kept by the allocator",
@@ -196,6 +197,10 @@ function keyOf(task: Pick<PlantedRankTask, "ranks">, path: string): string | und
 export function plantedRank(task: Pick<PlantedRankTask, "ranks">, path: string): number {
   const key = keyOf(task, path);
   return key === undefined ? 0 : task.ranks[key]!;
+}
+
+function plantedRanksOf(task: PlantedRankTask, modules: readonly string[]): Map<string, number> {
+  return new Map(modules.map((module) => [module, plantedRank(task, module)]));
 }
 
 /** Adds the planted updates to the model's weights. */

@@ -1,7 +1,8 @@
 /**
  * EVA's redistribution (Paischer et al. 2024, "One Initialization to Rule them All: Fine-tuning via Explained Variance Adaptation",
  * arXiv:2410.07170): ranks go where a few directions explain much of the variance of a module's inputs. Components of all modules
- * compete by their explained-variance ratio; the choice is made once, after the first step, and A starts as the chosen directions.
+ * compete by their explained-variance ratio; the choice is made once, after the first step, unless a schedule is given, and A starts as the
+ * directions.
  * The paper takes an incremental SVD of activations; here second moments are summed on the device, and their leading eigenvectors are
  * the same directions.
  */
@@ -10,8 +11,8 @@ import { LowrankError, ops, toMemory, topSvd, type Device, type Parameter, type 
 import { callback, checkOptions, fields, leaf, optional, whole } from "@lowrank/tensor/check";
 import { BudgetAllocator } from "./allocator.ts";
 import type { Triplets } from "./method.ts";
-import { ALLOCATOR_RULES, type AllocatorOptions } from "./options.ts";
-import type { ScoreRule } from "./rule.ts";
+import { FixedScoresRule } from "./fixed-scores.ts";
+import { SCORED_RULES, type ScoredOptions } from "./options.ts";
 import { WrappedProjection } from "../layers/wrapped-projection.ts";
 
 /** The leading directions of one module's inputs. */
@@ -152,48 +153,44 @@ async function leading(name: string, { squares, sums, count }: Moments, wanted: 
   };
 }
 
-export class ExplainedVarianceRule implements ScoreRule {
-  readonly kind = "explained-variance";
-  readonly reference =
-    "Paischer et al. 2024, One Initialization to Rule them All: Fine-tuning via Explained Variance Adaptation, arXiv:2410.07170";
-  readonly usesGradients = false;
-  readonly #ratios: Parameter;
-
-  constructor(layers: readonly Triplets[], inputs: ReadonlyMap<string, InputDirections>) {
-    const { device, dtype } = layers[0]!.e.parameter;
-    const ratios = layers.flatMap(({ name, e }) => {
+export class ExplainedVarianceRule extends FixedScoresRule {
+  /** @param orthRegWeight of the orthogonality term in the objective. Default 0: none */
+  constructor(layers: readonly Triplets[], inputs: ReadonlyMap<string, InputDirections>, orthRegWeight: number = 0) {
+    const scores = layers.flatMap(({ name, e }) => {
       const found = inputs.get(name);
       if (found === undefined)
         throw new LowrankError("AdapterError", `explained variance: there are no input directions of ${name}`);
       return Array.from({ length: e.size }, (_, k) => found.ratios[k] ?? 0);
     });
-    this.#ratios = device.parameter(ratios, [ratios.length], dtype);
-  }
-
-  scores(): Tensor {
-    return this.#ratios.value;
-  }
-  state(): Map<string, Parameter> {
-    return new Map([["ratios", this.#ratios]]);
+    super(
+      layers,
+      {
+        kind: "explained-variance",
+        reference:
+          "Paischer et al. 2024, One Initialization to Rule them All: Fine-tuning via Explained Variance Adaptation, arXiv:2410.07170",
+        scores,
+      },
+      orthRegWeight,
+    );
   }
 }
 
 /**
- * Ranks by explained variance: after the first step the components with the largest ratios keep their rank. Writes the directions into
- * A; E must still be zero, so that nothing changes by that.
- * @param options of the schedule only `totalSteps` matters
+ * Ranks by explained variance: the components with the largest ratios keep their rank. Writes the directions into A; E must still be zero, so that
+ * nothing changes by that.
+ * @param options where they say nothing of a schedule, the choice is made once, after the first step, as EVA makes it
  */
 export async function explainedVariance(
   layers: readonly Triplets[],
   inputs: ReadonlyMap<string, InputDirections>,
-  options: Pick<AllocatorOptions, "totalSteps" | "targetRank" | "compat">,
+  options: ScoredOptions,
 ): Promise<BudgetAllocator> {
-  const checked = checkOptions("explainedVariance", ALLOCATOR_RULES, options);
-  const allocator = new BudgetAllocator(layers, (living) => new ExplainedVarianceRule(living, inputs), {
-    ...checked,
-    tinit: 0,
-    tfinal: checked.totalSteps - 1,
-    deltaT: 1,
+  const { orthRegWeight, ...budget } = checkOptions("explainedVariance", SCORED_RULES, options);
+  const { totalSteps, tinit, tfinal, deltaT } = budget;
+  const once = tinit === undefined && tfinal === undefined && deltaT === undefined;
+  const allocator = new BudgetAllocator(layers, (living) => new ExplainedVarianceRule(living, inputs, orthRegWeight), {
+    ...budget,
+    ...(once ? { tfinal: totalSteps - 1 } : {}),
   });
   for (const { name, a, e } of layers) {
     if ((await e.value.floats()).some((v) => v !== 0))
