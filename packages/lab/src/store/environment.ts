@@ -1,5 +1,6 @@
 /** What a run ran on, for `env.json`: enough to explain a difference, nothing that identifies a person or a path. */
 import { arch, cpus, platform, release, totalmem } from "node:os";
+import { sourceCommit } from "./source-commit.ts";
 
 export interface Environment {
   readonly node: string;
@@ -8,7 +9,10 @@ export interface Environment {
   readonly cpu: string;
   readonly cores: number;
   readonly memoryBytes: number;
+  /** Content hash of the code that computes. */
   readonly code: string;
+  /** Commit that it was checked out from; null where that is not known. */
+  readonly commit: string | null;
   readonly device: unknown;
   readonly threads: number | null;
 }
@@ -24,6 +28,7 @@ export function captureEnvironment(code: string, device: unknown, threads: numbe
     cores: processors.length,
     memoryBytes: totalmem(),
     code,
+    commit: sourceCommit(),
     device,
     threads,
   };

@@ -15,6 +15,7 @@ import { isListed, textIn } from "./run-files.ts";
 export const RESULT = "result.json";
 export const MEASURES = "measures.json";
 export const CONFIG = "config.json";
+export const ENVIRONMENT = "env.json";
 /** Folder in an adapter's run with the base that was drawn for it. */
 export const BASE = "base";
 /** What is told of a run is in these. */
@@ -68,7 +69,7 @@ function filesOf(method: string, resolved: Pick<ResolvedConfig, "base">): string
     checkpoint: weights.map((file) => `checkpoint/${file}`),
     none: [],
   }[leaves ?? "none"];
-  return [CONFIG, "env.json", "events.jsonl", "metrics.csv", "predictions.jsonl", ...trained];
+  return [CONFIG, ENVIRONMENT, "events.jsonl", "metrics.csv", "predictions.jsonl", ...trained];
 }
 
 /** A result of a hundred modules has 100 kB. */

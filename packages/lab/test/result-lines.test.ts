@@ -1,0 +1,249 @@
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, describe, expect, it } from "vitest";
+import { InputError } from "../src/errors.ts";
+import { readFinished } from "../src/store/finished-run.ts";
+import { lineOfRun } from "../src/store/line-of-run.ts";
+import type { FinishedRun } from "../src/store/measures.ts";
+import { packed, unpacked } from "../src/store/packed-json.ts";
+import {
+  finishedOf,
+  readResultLine,
+  writeResultLine,
+  type DivergedLine,
+  type FinishedLine,
+  type ResultLine,
+} from "../src/store/result-line.ts";
+import { readResultLines, ResultLines } from "../src/store/result-lines.ts";
+import { writeSyntheticRun } from "./synthetic-store.ts";
+
+const out = mkdtempSync(join(tmpdir(), "lowrank-lines-"));
+afterAll(() => rmSync(out, { recursive: true, force: true }));
+
+function finished(folder: string, name: string): FinishedRun {
+  const done = readFinished(join(folder, "runs", name), name);
+  if (done === undefined) throw new Error(`${name} is not finished`);
+  return done;
+}
+
+function syntheticLine(config: string, seed: number): { line: FinishedLine; done: FinishedRun; folder: string } {
+  const name = writeSyntheticRun(out, { config, seed, digests: true, items: 872, layers: 6 });
+  const folder = join(out, "runs", name);
+  const done = finished(out, name);
+  return { line: lineOfRun(folder, done), done, folder };
+}
+
+const json = fc.jsonValue().map((value) => JSON.parse(JSON.stringify(value)) as unknown);
+/** Of the kinds of lists that are packed. */
+const lists = fc.oneof(
+  fc.array(fc.boolean(), { maxLength: 9 }),
+  fc.array(fc.array(fc.boolean(), { minLength: 3, maxLength: 6 }), { maxLength: 5 }),
+  fc.array(fc.integer({ min: -1, max: 36 }), { maxLength: 9 }),
+  fc.array(fc.array(fc.integer({ min: 0, max: 35 }), { minLength: 3, maxLength: 6 }), { maxLength: 5 }),
+  fc.array(fc.constantFrom("a", "b"), { maxLength: 9 }),
+  fc.array(fc.constantFrom(1, 0.5, null, true, "x"), { maxLength: 9 }),
+  fc.array(fc.record({ module: fc.constantFrom("a", "b", "c"), $rank: json, kept: fc.array(fc.boolean()) }), {
+    maxLength: 6,
+  }),
+);
+const key = fc.oneof(fc.string(), fc.constantFrom("$table", "$as", "$bits", "__proto__", "1", "0"));
+const tree = fc.letrec((tie) => ({
+  value: fc.oneof({ depthSize: "small" }, json, lists, tie("map"), tie("list")),
+  list: fc.array(tie("value"), { maxLength: 5 }),
+  map: fc.dictionary(key, tie("value"), { maxKeys: 5 }),
+})).value;
+
+describe("packed JSON", () => {
+  it("comes back exactly, keys in their order", () => {
+    fc.assert(
+      fc.property(tree, (value) => {
+        const before = JSON.stringify(value);
+        const through: unknown = JSON.parse(JSON.stringify(packed(JSON.parse(before))));
+        expect(JSON.stringify(unpacked(through))).toBe(before);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it("names what repeats once", () => {
+    const names = ["query", "key", "value", "dense"];
+    const rows = names.map((module) => ({ module, rank: 8, mask: [true, true, false, true] }));
+    expect(packed({ rows, found: names, digits: [0, 1, 1, 35] })).toEqual({
+      rows: { $table: { module: names, rank: { $digits: "8888" }, mask: { $bits: ["1101", "1101", "1101", "1101"] } } },
+      found: { $as: 0 },
+      digits: { $digits: "011z" },
+    });
+  });
+
+  it("refuses what it does not make", () => {
+    expect(() => unpacked({ $list: [] })).toThrow(InputError);
+    expect(() => unpacked({ $as: 3 })).toThrow(InputError);
+  });
+});
+
+describe("a result line", () => {
+  const { line, done, folder } = syntheticLine("b-ada", 13);
+  const text = writeResultLine(line);
+
+  it("is what the run's folder says, and comes back so", () => {
+    expect(text).not.toContain("\n");
+    const back = readResultLine(text, "a:1") as FinishedLine;
+    expect(finishedOf(back)).toEqual(done);
+    expect(back).toEqual(line);
+    expect(writeResultLine(back)).toBe(text);
+    // byte for byte what the run wrote
+    expect(`${JSON.stringify(back.result, null, 2)}\n`).toBe(readFileSync(join(folder, "result.json"), "utf8"));
+  });
+
+  it("of a correlation with a constant, which is no number, comes back as the folder tells it", () => {
+    const rankRecovery = { rule: "kept", spearman: Number.NaN, modules: [] };
+    const back = readResultLine(writeResultLine({ ...line, result: { ...line.result, rankRecovery } }), "a:1");
+    expect(finishedOf(back as FinishedLine).rankRecovery).toEqual(rankRecovery);
+  });
+
+  it("has the decision on every item, the loss on the way and ranks over time", () => {
+    const items = readFileSync(join(folder, "predictions.jsonl"), "utf8").trimEnd().split("\n");
+    expect(line.decisions?.predicted).toEqual(
+      items.map((item) => (JSON.parse(item) as { prediction: number }).prediction),
+    );
+    expect(line.decisions?.labels).toEqual(items.map((item) => (JSON.parse(item) as { label: number }).label));
+    expect(line.losses.length).toBeLessThanOrEqual(60);
+    expect(line.losses.at(-1)?.step).toBe(200);
+    expect(line.ranks?.steps.at(-1)?.ranks.length).toBe(line.ranks?.modules.length);
+  });
+
+  it("round-trips whatever a run says", () => {
+    const label = fc.integer({ min: 0, max: 40 });
+    fc.assert(
+      fc.property(
+        fc.record({
+          seed: fc.nat(),
+          commit: fc.option(fc.stringMatching(/^[0-9a-f]{40}$/)),
+          loss: fc.double({ noNaN: true, noDefaultInfinity: true }),
+          decisions: fc.array(fc.tuple(label, label), { maxLength: 30 }),
+          detail: fc.dictionary(fc.string(), json),
+          spearman: fc.constantFrom(null as never, 0.5),
+          losses: fc.array(fc.record({ step: fc.nat(), loss: fc.double({ noNaN: true, noDefaultInfinity: true }) })),
+        }),
+        ({ seed, commit, loss, decisions, detail, spearman, losses }) => {
+          const said: FinishedLine = {
+            ...line,
+            commit,
+            losses: losses.map(({ step, loss: of }) => ({ step, loss: of + 0 })),
+            decisions: { predicted: decisions.map(([p]) => p), labels: decisions.map(([, l]) => l) },
+            result: {
+              ...line.result,
+              seed,
+              final: { ...line.result.final, loss: loss + 0 },
+              rankRecovery: { rule: "kept", spearman, modules: [] },
+              proofs: [
+                { name: "p", holds: true, detail: JSON.parse(JSON.stringify(detail)) as Record<string, unknown> },
+              ],
+            },
+          };
+          const written = writeResultLine(said);
+          const back = readResultLine(written, "a:1");
+          expect(back).toEqual(said);
+          expect(writeResultLine(back)).toBe(written);
+        },
+      ),
+    );
+  });
+
+  it("of a run that diverged says where", () => {
+    const { id, cell, name, config, method, task, seed, device } = line.result;
+    const { study, code, commit, resolved, environment, losses } = line;
+    const run = { id, cell, name, config, method, task, seed, device };
+    const diverged: DivergedLine = {
+      outcome: "diverged",
+      study,
+      code,
+      commit,
+      resolved,
+      environment,
+      losses,
+      run,
+      message: "step 3: mul made a NaN",
+    };
+    expect(readResultLine(writeResultLine(diverged), "a:1")).toEqual(diverged);
+  });
+
+  it("is refused by one line where a byte of it is another", () => {
+    fc.assert(
+      fc.property(fc.nat({ max: text.length - 1 }), fc.constantFrom("0", "9", "a", '"', "}"), (at, letter) => {
+        fc.pre(text[at] !== letter);
+        const changed = text.slice(0, at) + letter + text.slice(at + 1);
+        expect(() => readResultLine(changed, "results/s.jsonl:7")).toThrow(/^results\/s\.jsonl:7: [^\n]+$/);
+      }),
+    );
+    for (const foreign of ["", "{}", "null", text.slice(0, -1), text.slice(1), '{"a":1,"sum":"0000000000000000"}'])
+      expect(() => readResultLine(foreign, "s.jsonl:1")).toThrow(InputError);
+  });
+
+  it("weighs what a study of 300 runs can afford", () => {
+    expect(text.length).toBeLessThan(10_000);
+    expect(writeResultLine(syntheticLine("b-fp", 13).line).length).toBeLessThan(10_000);
+  });
+});
+
+describe("a folder of lines", () => {
+  const lines = [1, 2, 3].map((seed) => syntheticLine("b-fp", seed).line);
+  const fresh = (): string => mkdtempSync(join(out, "results-"));
+  const seedsIn = (folder: string): number[] =>
+    readResultLines(folder).map(({ line }) => (line as FinishedLine).result.seed);
+  const file = `${lines[0]!.study}.jsonl`;
+
+  it("has each run once, whoever adds it", async () => {
+    const folder = fresh();
+    await Promise.all(lines.map((line) => new ResultLines(folder).add([line, ...lines])));
+    expect(readFileSync(join(folder, file), "utf8").trimEnd().split("\n").length).toBe(3);
+    expect(seedsIn(folder).sort((a, b) => a - b)).toEqual([1, 2, 3]);
+    expect(await new ResultLines(folder).add(lines)).toEqual([]);
+  });
+
+  it("is mended where a process was killed while it wrote", async () => {
+    const [first, second] = lines.map((line) => Buffer.byteLength(writeResultLine(line)) + 1) as [number, number];
+    for (const cut of [first + 1, first + 40, first + second - 2, first + second - 1]) {
+      const folder = fresh();
+      await new ResultLines(folder).add(lines.slice(0, 2));
+      truncateSync(join(folder, file), cut);
+      const whole = cut === first + second - 1;
+      expect(seedsIn(folder)).toEqual(whole ? [1, 2] : [1]);
+      await new ResultLines(folder).add(lines);
+      expect(seedsIn(folder)).toEqual([1, 2, 3]);
+      const text = readFileSync(join(folder, file), "utf8");
+      expect(text.split("\n").length).toBe(4);
+      expect(statSync(join(folder, file)).size).toBe(text.length);
+    }
+  });
+
+  it("names file and line of what is damaged, and writes nothing more to it", async () => {
+    const folder = fresh();
+    await new ResultLines(folder).add(lines);
+    const path = join(folder, file);
+    const text = readFileSync(path, "utf8");
+    const at = text.indexOf('"accuracy":', text.indexOf("\n")) + 13;
+    writeFileSync(path, `${text.slice(0, at)}${text[at] === "9" ? 8 : 9}${text.slice(at + 1)}`);
+    const expected = new RegExp(`^${path}:2: is not what was written`);
+    expect(() => readResultLines(folder)).toThrow(expected);
+    await expect(new ResultLines(folder).add([syntheticLine("b-fp", 4).line])).rejects.toThrow(expected);
+  });
+
+  it("takes what was merged from two branches, and refuses two answers", async () => {
+    const folder = fresh();
+    await new ResultLines(folder).add(lines);
+    const copy = writeResultLine({ ...lines[0]!, study: "other", measured: { ...lines[0]!.measured, host: {} } });
+    writeFileSync(join(folder, "z.jsonl"), `${copy}\r\n\n`);
+    expect(seedsIn(folder)).toEqual([1, 2, 3]);
+    const { result } = lines[0]!;
+    const otherwise: ResultLine = { ...lines[0]!, result: { ...result, final: { ...result.final, loss: 7 } } };
+    appendFileSync(join(folder, "z.jsonl"), `${writeResultLine(otherwise)}\n`);
+    expect(() => readResultLines(folder)).toThrow(/z\.jsonl:3: says of b-fp-s1-\w+ what .*:1 does not/);
+  });
+
+  it("names what cannot be written to", async () => {
+    await expect(new ResultLines(join(out, "runs", "x\0")).add(lines)).rejects.toThrow(/^--results: cannot write to/);
+  });
+});
