@@ -301,6 +301,13 @@ const EARLY = 20;
 const ALLOWED = { early: 2e-6, fixed: { loss: 1e-4, logits: 1e-3 }, adaptive: { loss: 1e-3, logits: 1e-2 } };
 
 /**
+ * Ranks that torch's own float32 run of `b-ada` decides otherwise than the same program in double precision (`reference_runs.py --config b-ada --seed 13 --f64
+ * --stop-after 155`: none up to step 120, then 2, 2, and 4 of 444 in the end): places in which scores tie but for rounding. Another float32 program is as far from the
+ * exact run, so the two may be twice as far from each other.
+ */
+const NEAR_TIES = 4;
+
+/**
  * Of every quantity that the golden run has. Norms have no tolerance of their own there: they are gradients of the same losses, and move as
  * far as these do, absolutely below 1 and relative to themselves above.
  */
@@ -360,8 +367,7 @@ function ranksOf({ result, ranks }: Followed, want: GoldenRun): Deviation[] {
   const budgets = allocation.budgets.filter((budget, i) => budget !== want.budget![i]).length;
   return [
     { quantity: "steps with another budget", largest: budgets, allowed: 0 },
-    // one pair of modules with one rank each
-    { quantity: "ranks elsewhere after a choice", largest: Math.max(...apart), allowed: 2 },
-    { quantity: "bits of the final ranks that differ", largest: bits.length, allowed: 2 },
+    { quantity: "ranks elsewhere after a choice", largest: Math.max(...apart), allowed: 2 * NEAR_TIES },
+    { quantity: "bits of the final ranks that differ", largest: bits.length, allowed: 2 * NEAR_TIES },
   ];
 }
