@@ -55,6 +55,7 @@ function epoch(threads: number): Benchmark {
         seed,
         totalSteps: STEPS,
         data,
+        task,
       });
       const training = new TrainingStep(
         task,

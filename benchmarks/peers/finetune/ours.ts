@@ -36,7 +36,7 @@ const environment = { dataFolder: "", filesFolder: ".", cacheFolder: mkdtempSync
 const set = await prepareTask(config, environment, device);
 const [task, method] = [taskOf(config), methods.get(config.method.method)];
 const model = await set.base(seed, baseStorage(config.method, method.whole(config.method)));
-const adapted = await adaptBase(model, method, config.method, { seed, totalSteps: 250, data: set });
+const adapted = await adaptBase(model, method, config.method, { seed, totalSteps: 250, data: set, task });
 const { step, cursor } = trainerOf({ config, seed }, { task, data: set, method }, adapted, device);
 
 process.stdout.write(`${JSON.stringify({ ready: true })}\n`);

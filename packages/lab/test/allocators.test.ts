@@ -2,16 +2,18 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { init, RandomStream, type Device } from "@lowrank/tensor";
+import { init, ops, RandomStream, type Device, type Tensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { allocators } from "../src/allocators/registry.ts";
-import { loadStudy } from "../src/config/load.ts";
+import { gradientStatistics } from "../src/bases/gradients.ts";
+import { loadStudy, plannedRuns } from "../src/config/load.ts";
 import { permutation } from "../src/random/seeds.ts";
 import type { TaskData } from "../src/records/task.ts";
 import type { StudyOutcome } from "../src/study/outcome.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { planStudy } from "../src/study/plan-study.ts";
 import { runStudy } from "../src/study/run-study.ts";
+import { prepareTask, taskOf } from "../src/tasks/prepare.ts";
 
 const SMALL = [
   "task={name: planted-rank, train: 96, dev: 32, length: 6, labels: 5, ranks: {value: 2}}",
@@ -116,6 +118,65 @@ describe("allocators that look before the first step", () => {
     }
     // explained variance draws its rows from the seed; what it keeps is told from the same base
     expect(of("random", 1).modules).not.toEqual(of("random", 2).modules);
+  }, 60_000);
+
+  it("GoRA's importances are mean |W ⊙ G|, and its ranks add up to the budget on bases in halves, too", async () => {
+    const { results, failures } = await run(
+      `{full: {${LORA}, allocator: gora}, half: {${LORA}, allocator: gora, storage: f16}}`,
+      [1],
+    );
+    expect(failures).toEqual([]);
+    for (const { modules, proofs } of results) {
+      expect(proofs.filter(({ holds }) => !holds)).toEqual([]);
+      expect(modules.reduce((sum, { rank }) => sum + rank!, 0)).toBe(8);
+      expect(modules.every(({ rank }) => rank! >= 1)).toBe(true);
+    }
+    await expect(run(`{nf4: {${LORA}, allocator: gora, storage: nf4}}`, [1])).rejects.toThrow(
+      /"allocator" is gora, which differentiates the loss in the weights, and \S+ is quantized; it needs "storage" f32, f16 or bf16/,
+    );
+
+    // against differences of the loss, on rows by hand
+    const study = await loadStudy("planted", { set: [...SMALL, `configs={x: {${LORA}}}`] });
+    const [{ config }] = plannedRuns(study) as [ReturnType<typeof plannedRuns>[number]];
+    const reference = await init({ device: "reference" });
+    const data = await prepareTask(config, { dataFolder: "none", cacheFolder: "none" }, reference);
+    const base = await data.base(1);
+    const named = base.linears().find(({ path }) => path.endsWith("1.attention.self.value"))!;
+    const batches = [0, 8].map((from) =>
+      data.train.batch(
+        Int32Array.from({ length: 8 }, (_, i) => from + i),
+        { rows: 8, multiple: 1 },
+        1,
+      ),
+    );
+    const lossOf = (inputs: Record<string, Tensor>): Tensor => taskOf(config).loss(base, inputs, "mean");
+    const tensors = batches.map(({ inputs }) =>
+      Object.fromEntries(Object.entries(inputs).map(([k, v]) => [k, reference.tensor(v.data, v.shape, v.dtype)])),
+    );
+    const [got] = await gradientStatistics(
+      base,
+      [{ name: named.path, weight: named.weight }],
+      batches,
+      lossOf,
+      (w, g) => ops.mean(ops.abs(ops.mul(w, g))),
+    );
+    const values = await named.weight.value.floats();
+    const meanLoss = async (): Promise<number> =>
+      ((await lossOf(tensors[0]!).item()) + (await lossOf(tensors[1]!).item())) / 2;
+    let total = 0;
+    for (const [i, value] of values.entries()) {
+      const moved = async (by: number): Promise<number> => {
+        const changed = Float64Array.from(values);
+        changed[i]! += by;
+        named.weight.parameter.write(changed);
+        return meanLoss();
+      };
+      total += Math.abs((value * ((await moved(1e-5)) - (await moved(-1e-5)))) / 2e-5);
+    }
+    // central differences: the third derivative times h², and f64's rounding over h
+    expect(Math.abs(got! - total / values.length)).toBeLessThanOrEqual(1e-7 * Math.max(1, got!));
+    base.dispose();
+    reference.close();
   }, 60_000);
 
   it.each([

@@ -78,7 +78,12 @@ describe.skipIf(!present)("a GGUF file as a base", () => {
     for (const [type, count] of Object.entries(wanted))
       if (/^(Q|IQ)/.test(type)) expect([type, kept[type]]).toEqual([type, count]);
     expect(Object.values(kept).reduce((a, b) => a + b)).toBe(spec.tensors.length);
-    const adapted = await adaptBase(base, method, options, { seed: 1, totalSteps: 3, data: {} as never });
+    const adapted = await adaptBase(base, method, options, {
+      seed: 1,
+      totalSteps: 3,
+      data: {} as never,
+      task: {} as never,
+    });
     const step = new TrainingStep(words, adapted, { ...TRAIN_DEFAULTS, lr: () => 1e-2, dropoutSeed: 1 }, device);
     const ids = Int32Array.from({ length: 16 }, (_, i) => 3 + ((i * 7) % 50));
     const batch = {

@@ -19,6 +19,7 @@ it("a training step runs in an arena of the planned bytes", async () => {
       seed,
       totalSteps: 1,
       data: {} as never,
+      task: classification,
     }),
     { ...config.train, lr: () => 1e-3, dropoutSeed: seed },
     device,

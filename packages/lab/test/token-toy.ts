@@ -70,7 +70,7 @@ export async function adaptedToy(
   const base = await drawBase(plan, "TOKEN_CLS", 3, device);
   const method = methods.get(String(words.method));
   const options = method.schema({ head: base.head }).parse(words) as unknown as MethodConfig;
-  return adaptBase(base, method, options, { seed: 7, totalSteps, data: {} as never });
+  return adaptBase(base, method, options, { seed: 7, totalSteps, data: {} as never, task: {} as never });
 }
 
 export const STEP: Omit<StepOptions, "lr"> = { ...TRAIN_DEFAULTS, clip: 0.5, dropoutSeed: 11 };

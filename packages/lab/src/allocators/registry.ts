@@ -2,6 +2,7 @@
 import type { Allocator } from "../records/allocator.ts";
 import { Registry } from "../records/registry.ts";
 import { explained } from "./explained-variance.ts";
+import { gora } from "./gora.ts";
 import { magnitude } from "./magnitude.ts";
 import { oracle } from "./oracle.ts";
 import { random } from "./random.ts";
@@ -11,6 +12,7 @@ import { uniform } from "./uniform.ts";
 export const allocators: Registry<Allocator> = new Registry<Allocator>("allocator", [
   // by gradients
   sensitivity,
+  gora,
   // by size
   magnitude,
   // by what goes in

@@ -141,11 +141,17 @@ async function trained(from: Where, rows: RowData, options: FitOptions, context:
   try {
     const steps = totalSteps(config, taskData);
     method.checkSteps?.(config.method, steps);
-    const adapted = await adaptBase(opened, method, config.method, { seed, totalSteps: steps, data: taskData });
+    const losses = rowLosses(task);
+    const adapted = await adaptBase(opened, method, config.method, {
+      seed,
+      totalSteps: steps,
+      data: taskData,
+      task: losses,
+    });
     const outcome = await train(
       { id: "", cell: "", name: "fit", study: "fit", config, seed },
       {
-        task: rowLosses(task),
+        task: losses,
         data: taskData,
         metrics: (options.metrics ?? task.metrics).map((name) => known.get(name)),
         method,

@@ -95,7 +95,7 @@ async function planAt(
     const base = new Base(model, task.kind, planner);
     const largest = largestWeight(model);
     const method = methods.get(config.method.method);
-    const adapted = await adaptBase(base, method, config.method, { seed: 0, totalSteps: FAR, data });
+    const adapted = await adaptBase(base, method, config.method, { seed: 0, totalSteps: FAR, data, task });
     const step = new TrainingStep(task, adapted, { ...config.train, lr: () => 1, dropoutSeed: 0 }, planner);
     const order = cursorOptions(config.train, data.train, data.multiple, 0);
     const rows = order.cut?.rows ?? config.train.batchSize;

@@ -41,11 +41,11 @@ export async function sharedStart<O extends RankWords>(
   options: O,
   rows: (found: readonly LinearShape[], options: O) => ModuleRow[],
   { name, share }: Pick<Allocator, "name" | "share">,
-  { data, seed }: AdaptContext,
+  { data, seed, task }: AdaptContext,
 ): Promise<Settled<O>> {
   const { modules } = predictAdapter(shapeOf(base.model, base.kind), options, (found) => rows(found, options));
   const ranked = modules.map(({ module, in: inner, out, rank }) => ({ module, in: inner, out, rank: rank! }));
-  const ranks = await share!(ranked, { base, data, seed });
+  const ranks = await share!(ranked, { base, data, seed, task });
   const budget = ranked.reduce((sum, { rank }) => sum + rank, 0);
   const given = ranked.map(({ module }) => ranks.get(module) ?? 0);
   const sum = given.reduce((a, b) => a + b, 0);

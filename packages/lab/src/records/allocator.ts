@@ -5,7 +5,7 @@
 import type { AdaptiveMethod, AllocatorOptions, Triplets } from "@lowrank/peft";
 import type { Base } from "../bases/base.ts";
 import type { ModuleRow } from "../store/result.ts";
-import type { TaskData } from "./task.ts";
+import type { Task, TaskData } from "./task.ts";
 
 /** Numbers of a config that an allocator may read. */
 export interface AllocatorWords {
@@ -24,7 +24,8 @@ export interface AllocatorContext {
   readonly data: TaskData;
 }
 
-export type ShareContext = Pick<AllocatorContext, "base" | "seed" | "data">;
+/** Of the run: its base before anything was put on it, and the loss that it will be trained on. */
+export type ShareContext = Pick<AllocatorContext, "base" | "seed" | "data"> & { readonly task: Pick<Task, "loss"> };
 
 /** A module with the rank that it would have had; their sum is the budget. */
 export type RankedModule = Pick<ModuleRow, "module" | "in" | "out"> & { readonly rank: number };

@@ -13,7 +13,7 @@ import type { BaseShape } from "../bases/shape.ts";
 import type { MethodConfig } from "../config/study.ts";
 import type { ModuleRow, Proof } from "../store/result.ts";
 import type { RateAnchor } from "./rates.ts";
-import type { TaskData } from "./task.ts";
+import type { Task, TaskData } from "./task.ts";
 
 /** What a schema's defaults depend on. */
 export interface MethodFacts {
@@ -28,6 +28,8 @@ export interface AdaptContext {
   /** Optimizer steps of the run, which rank schedules are made for. */
   readonly totalSteps: number;
   readonly data: TaskData;
+  /** Whose loss it is that will be trained on. */
+  readonly task: Pick<Task, "loss">;
 }
 
 /** A base after a method was put on it. */

@@ -114,6 +114,7 @@ async function forecast(
       seed,
       totalSteps: Math.max(totalSteps(config, data), MEASURED_STEPS + 2),
       data,
+      task,
     });
     const predicted = method.predict(shape, adapted.settled ?? config.method);
     demand([

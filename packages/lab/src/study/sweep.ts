@@ -102,7 +102,7 @@ async function lossAt(
   const storage = baseStorage(config.method, method.whole(config.method));
   const base = await data.base(deriveSeed(seed, "init"), storage);
   try {
-    const adapted = await adaptBase(base, method, config.method, { seed, totalSteps: steps, data });
+    const adapted = await adaptBase(base, method, config.method, { seed, totalSteps: steps, data, task });
     const trainer = new Trainer(
       {
         task,

@@ -68,7 +68,7 @@ export async function adaptAndProve(
   );
   const places = dropoutsOf(base.model);
   const adapted = await asInput(() =>
-    adaptBase(base, method, options, { seed, totalSteps: totalSteps(config, data), data }),
+    adaptBase(base, method, options, { seed, totalSteps: totalSteps(config, data), data, task }),
   );
   if (initial !== undefined) beginWith(adapted, initial);
   const predicted = method.predict(shape, adapted.settled ?? options);
