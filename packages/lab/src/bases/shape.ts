@@ -1,6 +1,6 @@
 /** The layers of a base before anything is put on it: what counts and targets are told from. */
 import type { PretrainedModel } from "@lowrank/models";
-import { Embedding, Projection, type AdapterTargets } from "@lowrank/nn";
+import { Embedding, Projection, type AdapterTargets, type LayerParts } from "@lowrank/nn";
 import { headOf } from "./base.ts";
 import type { ModelKind } from "./kind.ts";
 
@@ -35,6 +35,8 @@ export interface BaseShape {
   readonly head: readonly string[];
   /** Modules that score the words of the vocabulary. */
   readonly outputs: readonly string[];
+  /** Expressions of the halves of its layers: for the ends of paths. */
+  readonly parts: LayerParts;
   /** What adapter methods take where nothing is said. */
   readonly targets: AdapterTargets;
 }
@@ -67,6 +69,7 @@ export function shapeOf(model: PretrainedModel, kind: ModelKind): BaseShape {
     total: [...weights].reduce((sum, weight) => sum + weight.size, 0),
     head: headOf(model, kind),
     outputs: model.family.outputEmbeddings,
+    parts: model.family.parts,
     targets: model.family.targets,
   };
 }

@@ -19,7 +19,9 @@ import { deriveSeed } from "../random/seeds.ts";
 import type { AdaptContext, Adaptation, Method, TrainedFacts } from "../records/method.ts";
 import type { Base } from "../bases/base.ts";
 import type { ModuleRow, Proof } from "../store/result.ts";
+import type { LayerParts } from "@lowrank/nn";
 import { keepsBase, quantizationStartProof } from "./loftq.ts";
+import { placed } from "./places.ts";
 import { rankProofs } from "./rank-proofs.ts";
 import { predictAdapter, type Targets } from "./rules.ts";
 import { tokenRowsProof } from "./token-rows.ts";
@@ -63,7 +65,7 @@ export interface Settled<O> {
 export function adapterMethod<O extends AdapterMethodConfig>(parts: AdapterMethodParts<O>): Method<O> {
   const { name, words } = parts;
   const wordsFor = (model: PretrainedModel, kind: ModelKind, options: O, totalSteps: number): AdapterOptions =>
-    words(options, commonWords(options, kind, headOf(model, kind)), totalSteps);
+    words(options, commonWords(options, kind, headOf(model, kind), model.family.parts), totalSteps);
   return {
     ...parts,
     leaves: "adapter",
@@ -117,11 +119,16 @@ export function adapterMethod<O extends AdapterMethodConfig>(parts: AdapterMetho
 }
 
 /** @param head modules of the head that the task trains */
-function commonWords({ target, modulesToSave }: Targets, kind: ModelKind, head: readonly string[]): CommonWords {
+function commonWords(
+  { target, modulesToSave }: Targets,
+  kind: ModelKind,
+  head: readonly string[],
+  parts: LayerParts,
+): CommonWords {
   // with the task's type PEFT trains the head by itself
   const trained = head.length > 0 && head.every((name) => modulesToSave.includes(name));
   return {
-    targetModules: target,
+    targetModules: placed(target, parts),
     modulesToSave: trained ? modulesToSave.filter((name) => !head.includes(name)) : modulesToSave,
     taskType: trained && kind !== "MASKED_LM" ? kind : undefined,
   };

@@ -11,6 +11,7 @@ import type { TargetOptions } from "../config/study.ts";
 import { InputError } from "../errors.ts";
 import type { Prediction } from "../records/method.ts";
 import type { ModuleRow } from "../store/result.ts";
+import { halvesOf } from "./places.ts";
 import { cut } from "../text/shown.ts";
 
 /** Values of the modules that are trained whole. @param takes whether a name means a module @throws InputError for a name that means none */
@@ -97,6 +98,7 @@ function targeted(
   kept: readonly LinearShape[],
 ): readonly LinearShape[] {
   const { linears } = shape;
+  unambiguous(target, shape);
   // each name by itself: a slip beside a name that matches would go unseen
   for (const [key, names] of [
     ["target", target],
@@ -123,11 +125,36 @@ function targeted(
   return found;
 }
 
+/** @throws InputError for a word for a place (`places.ts`) that is a module's name too, or where one module is in two places */
+function unambiguous(target: string | readonly string[], { linears, parts, architecture }: BaseShape): void {
+  if (halvesOf(target) === undefined) return;
+  const named = linears.find(
+    ({ path }) => path.split(".").includes(target as string) && path.endsWith(target as string),
+  );
+  if (named !== undefined)
+    throw new InputError(
+      `"target" ${quote(target)} is a part of every layer of ${architecture}, and the name of ${named.path}; say [${quote(target)}] for the module, or an expression`,
+    );
+  const both = linears.find(({ path }) =>
+    [parts.attention, parts.ffn].every((half) => half.some((of) => atEnd(of, path))),
+  );
+  if (both !== undefined)
+    throw new InputError(
+      `"target" ${quote(target)}: ${both.path} of ${architecture} is in attention and in the feed-forward part; give names of modules`,
+    );
+}
+
 /** A list matches whole names or dotted suffixes, a string is a regular expression for the whole path (PEFT target_modules). */
-function matches(path: string, target: string | readonly string[], { head, outputs }: BaseShape): boolean {
+function matches(path: string, target: string | readonly string[], { head, outputs, parts }: BaseShape): boolean {
+  const halves = halvesOf(target);
+  if (halves !== undefined) return halves.some((half) => parts[half].some((of) => atEnd(of, path)));
   if (target === "all-linear") return !head.includes(path) && !endsIn(path, outputs);
   if (typeof target === "string") return pattern(target, "target").fullMatch(path);
   return endsIn(path, target);
+}
+
+function atEnd(expression: string, path: string): boolean {
+  return pattern(`(?:.*\\.)?(?:${expression})`, "pattern").fullMatch(path);
 }
 
 /** First key in order whose expression matches the path's end at a dot (PEFT rank_pattern). */
@@ -136,7 +163,7 @@ export function patternValue(
   path: string,
   used: Set<string>,
 ): number | undefined {
-  const key = Object.keys(values).find((candidate) => pattern(`(?:.*\\.)?(?:${candidate})`, "pattern").fullMatch(path));
+  const key = Object.keys(values).find((candidate) => atEnd(candidate, path));
   if (key !== undefined) used.add(key);
   return key === undefined ? undefined : values[key];
 }

@@ -5,7 +5,7 @@ import { STORAGES } from "../config/study.ts";
 import { trainOverrides } from "../config/train.ts";
 import type { MethodFacts } from "../records/method.ts";
 
-/** Names of modules, or an expression that they match. */
+/** Names of modules, or an expression that they match; where adapters sit also a word for a place (`places.ts`). */
 export const names: z.ZodType<string | readonly string[]> = z.union([z.array(z.string()).min(1), z.string().min(1)], {
   error: "expected a list of module names or one regular expression",
 });

@@ -5,6 +5,7 @@ import { dropoutsOf } from "../bases/dropout.ts";
 import { planOf, shapeModel } from "../bases/plan.ts";
 import type { Storage } from "../config/study.ts";
 import { InputError } from "../errors.ts";
+import { halvesOf } from "../methods/places.ts";
 import { methods } from "../methods/registry.ts";
 import { onFiles } from "../tasks/guess.ts";
 import { tasks } from "../tasks/registry.ts";
@@ -139,7 +140,7 @@ async function targetOf({ target, base, revision, task }: TrainWords, has: (key:
   if (target !== undefined)
     return target.includes(",")
       ? target.split(",").map((part) => part.trim())
-      : target === "all-linear"
+      : target === "all-linear" || halvesOf(target) !== undefined
         ? target
         : [target];
   if (!has("feedforward")) return "all-linear";
