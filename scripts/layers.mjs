@@ -57,7 +57,7 @@ export const LAYERS = {
     ["memory/", "store/", "study/", "train/"],
     ["fit/"],
     ["plugins/"],
-    ["pretrain/", "inspect/", "exports/", "serve/"],
+    ["pretrain/", "inspect/", "exports/", "serve/", "report/"],
     ["cli/"],
     ["cli.ts", "index.ts"],
   ],

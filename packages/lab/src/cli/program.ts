@@ -14,6 +14,7 @@ import type { RunOptions } from "./run-command.ts";
 import { addGenerate } from "./generate-program.ts";
 import { addExports } from "./export-program.ts";
 import { addPresets } from "./presets-program.ts";
+import { addReport } from "./report-program.ts";
 import { addServe } from "./serve-program.ts";
 import { addStore } from "./store-program.ts";
 import { addTrain } from "./train-program.ts";
@@ -50,6 +51,7 @@ export function buildProgram(exit: Exit): Command {
   addPredict(program, exit);
   addEval(program, exit);
   addStore(program, exit);
+  addReport(program, exit);
   addServe(program, exit);
   addPresets(program, exit);
   addPretrain(program, exit);

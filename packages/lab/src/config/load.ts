@@ -18,7 +18,7 @@ import { studySchema } from "./schema.ts";
 import { optimizerTrouble } from "./train.ts";
 import type { Study, TaskOptions, TrainOptions } from "./study.ts";
 import { validate } from "./validate.ts";
-import { parseYaml, readYamlFile } from "./yaml.ts";
+import { parseYaml, readYamlText } from "./yaml.ts";
 
 export { plannedRuns, resolveConfig, type PlannedRun } from "./cells.ts";
 
@@ -82,12 +82,18 @@ async function headOfStudy({
 }
 
 function studyDocument(nameOrFile: string): { raw: unknown; source: string } {
+  const { text, source } = studyText(nameOrFile);
+  return { raw: parseYaml(text, source), source };
+}
+
+/** The YAML of a file or a preset, comments included. @param source what to call it in messages */
+export function studyText(nameOrFile: string): { readonly text: string; readonly source: string } {
   const preset = Object.hasOwn(PRESETS, nameOrFile) ? PRESETS[nameOrFile] : undefined;
   const found = statOf(nameOrFile);
   // a folder may have a preset's name, since that is what its runs are put into
   if (found !== undefined && !(found.isDirectory() && preset !== undefined))
-    return { raw: readYamlFile(nameOrFile), source: nameOrFile };
-  if (preset !== undefined) return { raw: parseYaml(preset, `preset ${nameOrFile}`), source: `preset ${nameOrFile}` };
+    return { text: readYamlText(nameOrFile), source: nameOrFile };
+  if (preset !== undefined) return { text: preset, source: `preset ${nameOrFile}` };
   if (/[./\\]/.test(nameOrFile)) throw new InputError(`${cut(nameOrFile)}: no such study file`);
   throw new InputError(
     `no study "${cut(nameOrFile)}": neither a file nor a preset${suggestion(cut(nameOrFile), Object.keys(PRESETS))}`,

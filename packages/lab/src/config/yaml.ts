@@ -12,7 +12,12 @@ const MOST_VALUES = 100_000;
 
 /** The document of a file. */
 export function readYamlFile(path: string): unknown {
-  return parseYaml(readText(path, LARGEST_FILE), path);
+  return parseYaml(readYamlText(path), path);
+}
+
+/** The same, unread. */
+export function readYamlText(path: string): string {
+  return readText(path, LARGEST_FILE);
 }
 
 /** @throws InputError with one line that begins with the source */

@@ -31,6 +31,7 @@ export interface AdaLoraMethod extends AdapterMethodConfig {
 
 export const adalora: Method<AdaLoraMethod> = adapterMethod<AdaLoraMethod>({
   name: "adalora",
+  label: "AdaLoRA",
   rates: ADALORA_RATES,
   schema: (facts) =>
     z.strictObject({

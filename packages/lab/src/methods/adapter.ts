@@ -33,7 +33,7 @@ export type CommonWords = Pick<OptionsOf<AdapterConfig>, "targetModules" | "modu
 
 export interface AdapterMethodParts<O extends AdapterMethodConfig> extends Pick<
   Method<O>,
-  "name" | "rates" | "schema" | "check" | "checkSteps" | "ordered" | "withRanks"
+  "name" | "label" | "rates" | "schema" | "check" | "checkSteps" | "ordered" | "withRanks"
 > {
   /** The study's words in PEFT's. */
   words(options: O, common: CommonWords, totalSteps: number): AdapterOptions;

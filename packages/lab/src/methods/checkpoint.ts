@@ -27,6 +27,7 @@ function leaving({ model }: Base): Adaptation {
 
 export const full: Method<FullMethod> = {
   name: "full",
+  label: "all weights trained",
   rates: FULL_RATES,
   leaves: "checkpoint",
   schema: () => z.strictObject({ method: z.literal("full"), train, ...numerics }),
@@ -42,6 +43,7 @@ export const full: Method<FullMethod> = {
 
 export const head: Method<HeadMethod> = {
   name: "head",
+  label: "output layer alone",
   rates: HEAD_RATES,
   leaves: "checkpoint",
   schema: (facts) =>

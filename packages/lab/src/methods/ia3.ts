@@ -18,6 +18,7 @@ export interface Ia3Method extends AdapterMethodConfig {
 
 export const ia3: Method<Ia3Method> = adapterMethod<Ia3Method>({
   name: "ia3",
+  label: "IA³",
   rates: IA3_RATES,
   schema: (facts) =>
     z.strictObject({

@@ -44,6 +44,7 @@ const STARTS = ["gaussian", "orthogonal", "pissa", "olora", "eva", "loftq"] as c
 
 export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
   name: "lora",
+  label: "LoRA",
   rates: LORA_RATES,
   // the first match wins
   ordered: ["rankPattern", "alphaPattern"],

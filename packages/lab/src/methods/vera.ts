@@ -19,6 +19,7 @@ export interface VeraMethod extends AdapterMethodConfig {
 
 export const vera: Method<VeraMethod> = adapterMethod<VeraMethod>({
   name: "vera",
+  label: "VeRA",
   rates: VERA_RATES,
   schema: (facts) =>
     z.strictObject({

@@ -71,6 +71,8 @@ export interface TrainedFacts {
 export interface Method<O extends MethodConfig = MethodConfig> {
   /** `method` of a config. */
   readonly name: string;
+  /** What reports call it. Absent: its name. */
+  readonly label?: string;
   /** The folder that a run leaves: `adapter/` in PEFT form, or `checkpoint/` in Hugging Face form. */
   readonly leaves: "adapter" | "checkpoint";
   /** Keys of the config whose own order decides: it is part of the identity. */

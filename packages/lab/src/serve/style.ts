@@ -1,11 +1,11 @@
 /** The page's style sheet. Lines have Okabe and Ito's colours and dashes, shades one hue from light to dark: told apart with any kind of colour vision. */
 
-const LIGHT = `
+export const LIGHT: string = `
   --paper: #ffffff; --raised: #f5f6f8; --ink: #1b1f24; --quiet: #57606a; --edge: #d0d7de; --accent: #005a9e; --on-accent: #ffffff;
   --good: #00664a; --bad: #a63603; --busy: #005a9e;
   --line-0: #0072b2; --line-1: #d55e00; --line-2: #009e73;
   --shade-0: #f0f2f5; --shade-1: #d8e5f3; --shade-2: #bcd3ea; --shade-3: #9bbfe0; --shade-4: #74a7d3; --shade-5: #4d8cc2; --shade-6: #2f70ad; --shade-7: #185491; --shade-8: #083a72;`;
-const DARK = `
+export const DARK: string = `
   --paper: #14171c; --raised: #1d222a; --ink: #e7ebf0; --quiet: #a3adba; --edge: #39424e; --accent: #7cc4ff; --on-accent: #0b1a28;
   --good: #4fd0a5; --bad: #ff9b6a; --busy: #7cc4ff;
   --line-0: #56b4e9; --line-1: #e69f00; --line-2: #2fc79c;

@@ -1,0 +1,89 @@
+/** The claims of a study and what its runs say about each. Claims of the same words are parts of one, which holds where all of them do. */
+import type { MeasuredClaim, MetricClaim, StudyClaim } from "../../config/claims.ts";
+import { verdicts, type Verdict } from "../../statistics/verdicts.ts";
+import { taskLabel } from "../../store/by-task.ts";
+import type { Measured } from "../../store/measured.ts";
+import { grouped } from "../grouped.ts";
+import type { ReportRun } from "../run.ts";
+import { changeOf, type Change } from "./changes.ts";
+import { mcnemarBySeed, pairsOf, samplesOf, type SeedMcNemar } from "./pairs.ts";
+
+export interface DecidedMetricClaim {
+  readonly claim: MetricClaim;
+  readonly verdict: Verdict["verdict"];
+  readonly seeds: readonly number[];
+  /** Seeds that one of the two has no run for. */
+  readonly alone: readonly number[];
+  /** In the metric's units; undefined where no seed has runs of both. */
+  readonly facts: Verdict | undefined;
+  readonly mcnemar: readonly SeedMcNemar[];
+}
+
+export interface DecidedMeasuredClaim {
+  readonly claim: MeasuredClaim;
+  readonly verdict: Verdict["verdict"];
+  /** Undefined where nothing was measured. */
+  readonly change: Change | undefined;
+}
+
+export type DecidedClaim = DecidedMetricClaim | DecidedMeasuredClaim;
+
+export interface Saying {
+  readonly says: string;
+  readonly verdict: Verdict["verdict"];
+  readonly parts: readonly DecidedClaim[];
+}
+
+export function isMeasured(decided: DecidedClaim): decided is DecidedMeasuredClaim {
+  return decided.claim.kind === "change";
+}
+
+/** The family of Holm's correction is all claims of a difference of the study. @param source for messages about measurements */
+export function decideClaims(
+  claims: readonly StudyClaim[],
+  runs: readonly ReportRun[],
+  measured: readonly Measured[],
+  source: string,
+): Saying[] {
+  const about = claims.filter((claim): claim is MetricClaim => claim.kind !== "change");
+  const paired = about.map((claim) => {
+    const pairs = pairsOf(
+      runs.filter((run) => taskLabel(run) === claim.task),
+      claim.configs,
+    );
+    const [x, y] = samplesOf(pairs, claim.metric);
+    const { kind, margin } = claim;
+    return { claim, pairs, x, y, asked: kind === "equal" ? { kind, margin: margin! } : { kind } };
+  });
+  const tested = paired.filter(({ pairs }) => pairs.seeds.length > 0);
+  const facts = new Map(
+    verdicts(tested.map(({ asked, x, y }) => ({ claim: asked, x, y }))).map((of, i) => [tested[i]!.claim, of]),
+  );
+  const decided = claims.map((claim): DecidedClaim => {
+    if (claim.kind === "change") {
+      const change = changeOf(claim, measured, `${source}: "claims.${claim.name}"`);
+      return { claim, verdict: change?.verdict ?? "not decidable", change };
+    }
+    const { pairs } = paired.find((of) => of.claim === claim)!;
+    const of = facts.get(claim);
+    return {
+      claim,
+      verdict: of?.verdict ?? "not decidable",
+      seeds: pairs.seeds,
+      alone: pairs.alone,
+      facts: of,
+      mcnemar: mcnemarBySeed(pairs),
+    };
+  });
+  return [...grouped(decided, ({ claim }) => claim.says)].map(([says, parts]) => ({
+    says,
+    verdict: together(parts),
+    parts,
+  }));
+}
+
+/** All parts have to hold; one that does not is enough. */
+function together(parts: readonly DecidedClaim[]): Verdict["verdict"] {
+  if (parts.some(({ verdict }) => verdict === "contradicted")) return "contradicted";
+  return parts.every(({ verdict }) => verdict === "supported") ? "supported" : "not decidable";
+}

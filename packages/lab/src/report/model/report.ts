@@ -1,0 +1,209 @@
+/** All that a report says, as plain data: runs in, numbers out. How it is said is `write/`'s and `views/`'. */
+import { claimsOf } from "../../config/claims.ts";
+import type { Study } from "../../config/study.ts";
+import { InputError } from "../../errors.ts";
+import { metricNamed, metricNames } from "../../metrics/of-evaluation.ts";
+import { byTask, taskLabel } from "../../store/by-task.ts";
+import type { Measured } from "../../store/measured.ts";
+import { indistinguishable, type TwinRuns } from "../../store/summary.ts";
+import { summarizeRecovery, type RecoverySummary } from "../../study/rank-picture.ts";
+import { groupRuns, type RunGroup } from "../group.ts";
+import { ORIGINAL, ORIGINAL_TASK, type OriginalRow } from "../original.ts";
+import type { FoundRuns, ReportRun } from "../run.ts";
+import { decideClaims, isMeasured, type Saying } from "./claims.ts";
+import { curvesOf, type ConfigCurves } from "./curves.ts";
+import { machinesOf, type Machine } from "./machines.ts";
+import { missingRuns, type MissingRuns } from "./missing.ts";
+import { differenceOf, pairsOf, type Difference } from "./pairs.ts";
+import { proofCounts, type ProofCount } from "./proofs.ts";
+import { rankMapsOf, type MeanRankMap } from "./rank-maps.ts";
+import { sweptConfigs, type SweptConfig } from "./rates.ts";
+import { scoresOf, type ConfigScore } from "./scores.ts";
+import { settingsOf, type Settings } from "./settings.ts";
+
+/** A study file that was given: what it plans and claims, and the words that it begins with. */
+export interface StudyFile {
+  readonly study: Study;
+  readonly source: string;
+  readonly about: string | undefined;
+}
+
+export interface TaskReport {
+  /** What the study calls the task; undefined where it has one. */
+  readonly label: string | undefined;
+  /** Name of the task's record. */
+  readonly task: string;
+  /** The metric that is compared: the first. */
+  readonly metric: string;
+  readonly better: "higher" | "lower";
+  /** Items of one evaluation. */
+  readonly items: number;
+  readonly scores: readonly ConfigScore[];
+  readonly original: readonly OriginalRow[];
+  /** Pairs that claims are about first, then every config against the first. */
+  readonly differences: readonly (Difference & { readonly claimed: boolean })[];
+  readonly curves: readonly ConfigCurves[];
+  readonly rankMaps: readonly MeanRankMap[];
+  readonly recovery: readonly RecoverySummary[];
+  readonly settings: Settings;
+}
+
+export interface StudyReport {
+  readonly study: string;
+  readonly about: string | undefined;
+  readonly code: string;
+  readonly device: string;
+  readonly runs: readonly ReportRun[];
+  readonly seeds: readonly number[];
+  /** Differences and equalities in the family of the study. */
+  readonly family: number;
+  readonly sayings: readonly Saying[];
+  readonly tasks: readonly TaskReport[];
+  readonly sweeps: readonly SweptConfig[];
+  readonly proofs: readonly ProofCount[];
+  readonly machines: readonly Machine[];
+  readonly twins: readonly TwinRuns[];
+  /** What runs warn of, by run. */
+  readonly warnings: readonly { readonly run: string; readonly line: string }[];
+  /** Undefined where no file of the study was given. */
+  readonly missing: MissingRuns | undefined;
+}
+
+export interface Report {
+  readonly studies: readonly StudyReport[];
+  readonly measured: readonly Measured[];
+  readonly notes: readonly string[];
+}
+
+/** @throws InputError for a study file without runs, two of one study, and what `groupRuns` and `decideClaims` refuse */
+export function reportOf(found: FoundRuns, files: readonly StudyFile[], measured: readonly Measured[]): Report {
+  const groups = groupRuns(found.runs);
+  if (groups.length === 0) throw new InputError("there is no finished run to report on");
+  for (const [i, { study, source }] of files.entries()) {
+    const other = files.findIndex((file) => file.study.name === study.name);
+    if (other !== i)
+      throw new InputError(`${files[other]!.source} and ${source} are both of the study "${study.name}"; give one`);
+    if (!groups.some((group) => group.study === study.name))
+      throw new InputError(
+        `${source}: there are no runs of the study "${study.name}"; those found are of ${[...new Set(groups.map((group) => group.study))].join(", ")}`,
+      );
+  }
+  return {
+    studies: groups.map((group) =>
+      studyReport(
+        group,
+        files.find(({ study }) => study.name === group.study),
+        { found, measured },
+      ),
+    ),
+    measured,
+    notes: [...found.notes, ...mixtures(groups)],
+  };
+}
+
+const MOST_NAMED = 4;
+
+/** Results of two codes are never in one table; that there are two is said. */
+function mixtures(groups: readonly RunGroup[]): string[] {
+  return [...new Set(groups.map(({ study }) => study))].flatMap((study) => {
+    const of = groups.filter((group) => group.study === study);
+    if (of.length < 2) return [];
+    const parts = of.map(({ code, device, runs }) => `${runs.length} by code ${shortCode(code)} on ${device}`);
+    const more = parts.length > MOST_NAMED ? ` and ${parts.length - MOST_NAMED} more` : "";
+    return [
+      `Runs of ${study} were made by different code or devices (${parts.slice(0, MOST_NAMED).join(", ")}${more}). They are never compared: each has its own tables and verdicts below.`,
+    ];
+  });
+}
+
+export function shortCode(code: string): string {
+  return code.slice(0, 12);
+}
+
+function studyReport(
+  { study, code, device, runs: unordered, tried }: RunGroup,
+  file: StudyFile | undefined,
+  { found, measured }: { readonly found: FoundRuns; readonly measured: readonly Measured[] },
+): StudyReport {
+  const runs = inOrder(unordered, file);
+  const claims = file === undefined ? [] : claimsOf(file.study, file.source);
+  const sayings = decideClaims(claims, runs, measured, file?.source ?? study);
+  return {
+    study,
+    about: file?.about,
+    code,
+    device,
+    runs,
+    seeds: [...new Set(runs.map(({ seed }) => seed))].sort((a, b) => a - b),
+    family: claims.filter(({ kind }) => kind === "greater" || kind === "less").length,
+    sayings,
+    tasks: byTask(runs).map(({ task, results }) => taskReport(task, results as readonly ReportRun[], sayings)),
+    sweeps: sweptConfigs(
+      tried,
+      runs,
+      found.astray.filter((rate) => rate.study === study),
+    ),
+    proofs: proofCounts(runs),
+    machines: machinesOf(runs),
+    twins: indistinguishable(runs),
+    warnings: runs.flatMap(({ name, warnings = [] }) => warnings.map((line) => ({ run: name, line }))),
+    missing: file === undefined ? undefined : missingRuns(file.study, runs),
+  };
+}
+
+/** Configs as the study's file has them, else by name; seeds from the smallest on. */
+function inOrder(runs: readonly ReportRun[], file: StudyFile | undefined): readonly ReportRun[] {
+  const configs = Object.keys(file?.study.configs ?? {});
+  const tasks = Object.keys(file?.study.tasks ?? {});
+  const place = (name: string, names: readonly string[]): number =>
+    names.includes(name) ? names.indexOf(name) : names.length;
+  return [...runs].sort(
+    (a, b) =>
+      place(taskLabel(a) ?? "", tasks) - place(taskLabel(b) ?? "", tasks) ||
+      place(a.config, configs) - place(b.config, configs) ||
+      (a.config < b.config ? -1 : a.config > b.config ? 1 : a.seed - b.seed),
+  );
+}
+
+function taskReport(label: string | undefined, runs: readonly ReportRun[], sayings: readonly Saying[]): TaskReport {
+  const [first] = runs;
+  const metric = metricNames(first!.final)[0] ?? "loss";
+  const task = first!.task;
+  return {
+    label,
+    task,
+    metric,
+    better: metric === "loss" ? "lower" : metricNamed(metric).better,
+    items: first!.final.examples,
+    scores: scoresOf(runs),
+    original: task === ORIGINAL_TASK ? ORIGINAL.filter(({ config }) => runs.some((run) => run.config === config)) : [],
+    differences: differencesOf(label, runs, metric, sayings),
+    curves: curvesOf(runs),
+    rankMaps: rankMapsOf(runs),
+    recovery: summarizeRecovery(runs),
+    settings: settingsOf(runs),
+  };
+}
+
+function differencesOf(
+  label: string | undefined,
+  runs: readonly ReportRun[],
+  metric: string,
+  sayings: readonly Saying[],
+): TaskReport["differences"] {
+  const claimed = sayings.flatMap(({ parts }) =>
+    parts.flatMap((part) =>
+      !isMeasured(part) && part.claim.task === label && part.claim.metric === metric ? [part.claim.configs] : [],
+    ),
+  );
+  const [reference, ...others] = [...new Set(runs.map(({ config }) => config))];
+  const rest = others
+    .map((config) => [config, reference!] as const)
+    .filter(([a, b]) => !claimed.some((pair) => pair.includes(a) && pair.includes(b)));
+  return [...claimed.map((pair) => [pair, true] as const), ...rest.map((pair) => [pair, false] as const)].flatMap(
+    ([configs, isClaimed]) => {
+      const pairs = pairsOf(runs, configs);
+      return pairs.seeds.length === 0 ? [] : [{ ...differenceOf(pairs, configs, metric), claimed: isClaimed }];
+    },
+  );
+}

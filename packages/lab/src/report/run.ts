@@ -1,0 +1,35 @@
+/** What a report is made of: one finished run, wherever it was kept. */
+import type { FinishedRun } from "../store/measures.ts";
+
+/** Step and loss. */
+export type Point = readonly [number, number];
+
+export interface ReportRun extends FinishedRun {
+  /** Content hash of the code that computed it. */
+  readonly code: string;
+  /** Loss of training over steps, smoothed and thinned; empty where it was not kept. */
+  readonly curve: readonly Point[];
+  /** For each item of the evaluation `1` where its decision was right, else `0`; undefined where items have no one right decision, or decisions were not kept. */
+  right(): string | undefined;
+}
+
+/** A rate of a sweep that has no result, since training with it went astray. */
+export interface AstrayRate {
+  readonly study: string;
+  readonly config: string;
+  readonly why: string;
+}
+
+/** All that was found in one place. */
+export interface FoundRuns {
+  readonly runs: readonly ReportRun[];
+  readonly astray: readonly AstrayRate[];
+  /** What was left out, and why: a line each. */
+  readonly notes: readonly string[];
+}
+
+/** `b-fp@0.003` tries a rate for `b-fp`; names that people give have no such sign. */
+export function triedFor(config: string): { readonly config: string; readonly lr: number } | undefined {
+  const [of, lr] = config.split("@");
+  return lr === undefined ? undefined : { config: of!, lr: Number(lr) };
+}

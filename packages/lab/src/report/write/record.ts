@@ -1,0 +1,136 @@
+/** What somebody needs who wants to check or repeat it: settings, proofs, machines, code. */
+import type { Block } from "../document.ts";
+import type { StudyReport, TaskReport } from "../model/report.ts";
+import { bytes, counted, listed, NONE } from "../numbers.ts";
+import { anchor, onTask } from "./names.ts";
+
+export function record(study: StudyReport, id: string): Block[] {
+  return [
+    { kind: "heading", level: 3, text: "For checking and repeating", id: anchor(id, "record") },
+    ...study.tasks.map(settings),
+    ...proofs(study),
+    machines(study),
+    runs(study),
+  ];
+}
+
+function settings(task: TaskReport): Block {
+  const { configs, common, apart } = task.settings;
+  return {
+    kind: "details",
+    summary: `Resolved settings${onTask(task)}, all defaults filled in`,
+    blocks: [
+      {
+        kind: "table",
+        caption: "What configs differ in",
+        columns: [{ title: "key" }, ...configs.map((title) => ({ title }))],
+        rows: apart.map(({ key, values }) => [key, ...values.map((value) => short(value ?? NONE))]),
+      },
+      {
+        kind: "table",
+        caption: "The same in all",
+        columns: [{ title: "key" }, { title: "value" }],
+        rows: common.map(([key, value]) => [key, short(value)]),
+      },
+    ],
+  };
+}
+
+/** Lists of a hundred modules are in the runs. */
+function short(value: string): string {
+  return value.length <= 160 ? value : `${value.slice(0, 159)}…`;
+}
+
+function proofs({ proofs: of }: StudyReport): Block[] {
+  if (of.length === 0) return [];
+  const all = of.reduce((sum, { runs: count }) => sum + count, 0);
+  const holding = of.reduce((sum, { holds }) => sum + holds, 0);
+  return [
+    {
+      kind: "paragraph",
+      text: `Every run proves of itself that what it switches on was on, and nothing else: ${holding === all ? `all ${counted(all, "proof")} hold` : `${counted(holding, "proof")} of ${all} hold`}.`,
+    },
+    {
+      kind: "details",
+      summary: "Proofs by name",
+      blocks: [
+        {
+          kind: "table",
+          caption: "Proofs",
+          columns: [
+            { title: "proof" },
+            { title: "runs", align: "right" },
+            { title: "hold", align: "right" },
+            { title: "does not hold in" },
+          ],
+          rows: of.map(({ name, runs: count, holds, fails }) => [
+            name,
+            String(count),
+            String(holds),
+            fails.length === 0 ? NONE : listed(fails),
+          ]),
+        },
+      ],
+    },
+  ];
+}
+
+function machines({ machines: of, code, device }: StudyReport): Block {
+  return {
+    kind: "table",
+    caption: `Made by code ${code} on ${device}`,
+    columns: [
+      { title: "processor" },
+      { title: "cores", align: "right" },
+      { title: "threads", align: "right" },
+      { title: "memory", align: "right" },
+      { title: "system" },
+      { title: "Node" },
+      { title: "runs", align: "right" },
+    ],
+    rows: of.map(({ cpu, cores, threads, memoryBytes, platform, node, runs: count }) => [
+      cpu ?? NONE,
+      cores === undefined ? NONE : String(cores),
+      threads === undefined ? "all" : String(threads),
+      memoryBytes === undefined ? NONE : bytes(memoryBytes),
+      platform ?? NONE,
+      node ?? NONE,
+      String(count),
+    ]),
+  };
+}
+
+/** Beyond this many, runs are in the CSV alone. */
+const MOST_LISTED = 200;
+
+function runs({ runs: of, twins }: StudyReport): Block {
+  const alike = twins.filter(({ identical }) => identical === "labels");
+  return {
+    kind: "details",
+    summary: `All ${counted(of.length, "run")}`,
+    blocks: [
+      ...(alike.length === 0
+        ? []
+        : [
+            {
+              kind: "paragraph",
+              role: "note",
+              text: `The same decisions, from different logits: ${listed(alike.slice(0, 10).map(({ configs, seed }) => `${configs.join(" and ")} with seed ${seed}`))}.`,
+            } as const,
+          ]),
+      of.length > MOST_LISTED
+        ? { kind: "paragraph", text: `There are too many to list; runs.csv has them.` }
+        : {
+            kind: "table",
+            caption: "Runs; all their numbers are in runs.csv",
+            columns: [
+              { title: "run" },
+              { title: "seed", align: "right" },
+              { title: "steps", align: "right" },
+              { title: "identity" },
+            ],
+            rows: of.map(({ name, seed, steps, id }) => [name, String(seed), String(steps), id.slice(0, 16)]),
+          },
+    ],
+  };
+}

@@ -1,0 +1,118 @@
+/** The first screen, for who has never heard of any of it: what was asked, what came out, how far it can be believed. */
+import type { Block } from "../document.ts";
+import { counted, listed, metricScale } from "../numbers.ts";
+import { shortCode, type Report, type StudyReport, type TaskReport } from "../model/report.ts";
+import { anchor, onTask, studyId } from "./names.ts";
+import { foundWords, VERDICTS } from "./verdict-words.ts";
+
+export function summary({ studies, notes }: Report): Block[] {
+  const claimed = studies.some(({ sayings }) => sayings.length > 0);
+  return [
+    ...studies.flatMap(({ about }) =>
+      about === undefined ? [] : [{ kind: "paragraph", text: about, role: "lead" } as const],
+    ),
+    { kind: "paragraph", text: background(studies) },
+    ...alarms(studies).map((text) => ({ kind: "paragraph", text, role: "alarm" }) as const),
+    ...notes.map((text) => ({ kind: "paragraph", text, role: "alarm" }) as const),
+    ...(claimed
+      ? [{ kind: "heading", level: 2, text: "What was asked, and what came out", id: "verdicts" } as const]
+      : []),
+    ...studies.flatMap((study, place) => verdictsOf(study, place, studies.length > 1)),
+    ...(claimed ? [{ kind: "paragraph", text: LEGEND, role: "note" } as const] : [NO_CLAIMS]),
+    ...studies.flatMap((study) => study.tasks.map((task): Block => ({ kind: "paragraph", text: standings(task) }))),
+    { kind: "paragraph", text: "What was compared:" },
+    { kind: "list", items: compared(studies) },
+  ];
+}
+
+const LEGEND =
+  "The claims were written into the study's file before it ran. Supported: the runs speak clearly for it. Contradicted: they speak as clearly against it. Not decidable: they are too few, or scatter too much, to tell. How that is decided is told with each claim.";
+
+const NO_CLAIMS: Block = {
+  kind: "paragraph",
+  role: "note",
+  text: "No claims are decided here: give the study's file, whose claims were written before it ran, after the folder of its runs.",
+};
+
+function background(studies: readonly StudyReport[]): string {
+  const configs = new Set(
+    studies.flatMap(({ tasks }) => tasks.flatMap(({ scores }) => scores.map(({ config }) => config))),
+  );
+  const runs = studies.reduce((sum, study) => sum + study.runs.length, 0);
+  const seeds = new Set(studies.flatMap((study) => study.seeds));
+  const adapts = studies.some((study) => study.runs.some(({ modules }) => modules.length > 0));
+  const what = adapts
+    ? "A trained language model is fitted to a new task. Instead of changing all of its numbers, a small add-on beside them is trained (a LoRA adapter); its rank says how much room it has in each part of the model. "
+    : "";
+  const again =
+    seeds.size > 1
+      ? `${counted(runs, "run")} with ${counted(seeds.size, "random seed")}, since a single run may be luck`
+      : `${counted(runs, "run")} with one random seed, so that luck cannot be told from merit`;
+  return `${what}Compared here: ${counted(configs.size, "way")} of doing so, in ${again}.`;
+}
+
+function alarms(studies: readonly StudyReport[]): string[] {
+  return studies.flatMap(({ study, proofs, twins, tasks, missing, warnings }) => {
+    const failing = proofs.filter(({ fails }) => fails.length > 0);
+    const identical = twins.filter(({ identical: what }) => what === "logits");
+    const mixed = tasks.flatMap(({ settings }) => settings.mixed);
+    return [
+      ...failing.map(
+        ({ name, fails }) =>
+          `${study}: the proof ${name} does not hold in ${listed(fails.slice(0, 3))}${fails.length > 3 ? " and others" : ""}; do not believe these results.`,
+      ),
+      ...identical.map(
+        ({ configs, seed }) =>
+          `${study}: ${listed(configs)} cannot be told apart with seed ${seed} (byte-identical predictions): a switch of one of them did nothing.`,
+      ),
+      ...mixed.map(
+        ({ config, key }) =>
+          `${study}: runs of ${config} were not all made with one setting of ${key}; their mean is of different things.`,
+      ),
+      ...(missing === undefined || missing.missing.length === 0
+        ? []
+        : [
+            `${study} is not complete: of ${counted(missing.planned, "planned run")}, ${missing.missing.reduce((sum, { seeds }) => sum + seeds.length, 0)} are missing (${listed(missing.missing.slice(0, 4).map(({ config, seeds }) => `${config} with seed ${seeds.join(", ")}`))}${missing.missing.length > 4 ? " and more" : ""}).`,
+          ]),
+      ...(warnings.length === 0
+        ? []
+        : [
+            `${study}: ${counted(new Set(warnings.map(({ run }) => run)).size, "run")} warned of what was learnt, for instance ${warnings[0]!.run}: ${warnings[0]!.line}.`,
+          ]),
+    ];
+  });
+}
+
+function verdictsOf(study: StudyReport, place: number, several: boolean): Block[] {
+  if (study.sayings.length === 0) return [];
+  return [
+    ...(several ? [{ kind: "paragraph", text: `${study.study} (code ${shortCode(study.code)}):` } as const] : []),
+    {
+      kind: "verdicts",
+      items: study.sayings.map(({ says, verdict, parts }, i) => ({
+        says,
+        tone: verdict,
+        verdict: VERDICTS[verdict],
+        text: parts.map(foundWords).join(" "),
+        id: anchor(studyId(study, place), "claim", i + 1),
+      })),
+    },
+  ];
+}
+
+/** Each name once, and what it stands for. */
+function compared(studies: readonly StudyReport[]): (readonly [string, string])[] {
+  const scores = studies.flatMap(({ tasks }) => tasks.flatMap((task) => task.scores));
+  return [...new Map(scores.map(({ config, about }) => [config, about]))];
+}
+
+/** Who is first and last, as a mean. */
+function standings(task: TaskReport): string {
+  const scale = metricScale(task.metric);
+  const sign = task.better === "higher" ? -1 : 1;
+  const mean = (i: number): number => task.scores[i]!.metrics[task.metric]!.mean;
+  const order = task.scores.map((_, i) => i).sort((a, b) => sign * (mean(a) - mean(b)));
+  const said = (i: number): string => `${task.scores[i]!.config} with ${scale.value(mean(i))}`;
+  if (order.length === 1) return `Mean ${scale.label}${onTask(task)}: ${said(order[0]!)}.`;
+  return `Best mean ${scale.label}${onTask(task)}: ${said(order[0]!)}. Last: ${said(order.at(-1)!)}. Means alone do not say whether that is more than chance.`;
+}

@@ -1,0 +1,278 @@
+/** What a report says of runs: numbers of the statistics' fixtures, refusals where n is too small, tables that mix nothing. */
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { fc, test } from "@fast-check/vitest";
+import { describe, expect, it } from "vitest";
+import { studyOf } from "../src/config/load.ts";
+import { isMeasured, type DecidedMetricClaim } from "../src/report/model/claims.ts";
+import { reportOf, type Report, type StudyFile } from "../src/report/model/report.ts";
+import type { ReportRun } from "../src/report/run.ts";
+import { html } from "../src/report/views/html.ts";
+import { markdown } from "../src/report/views/markdown.ts";
+import { claimsCsv } from "../src/report/views/csv.ts";
+import { documentOf } from "../src/report/write/document.ts";
+import type { Measured } from "../src/store/measured.ts";
+import { pairedRuns, reportRun } from "./report-runs.ts";
+
+const CONFIGS = { a: { method: "lora", target: ["query"] }, b: { method: "lora", target: ["query"], storage: "nf4" } };
+
+async function studyFile(claims: object, configs: object = CONFIGS): Promise<StudyFile> {
+  const raw = { name: "small", task: { name: "sst2" }, base: "x", seeds: [1, 2, 3, 4, 5], configs, claims };
+  return { study: await studyOf(raw, "study.yaml"), source: "study.yaml", about: "Do a and b differ?" };
+}
+
+function report(
+  runs: readonly ReportRun[],
+  files: readonly StudyFile[] = [],
+  measured: readonly Measured[] = [],
+): Report {
+  return reportOf({ runs, astray: [], notes: [] }, files, measured);
+}
+
+function page(of: Report): string {
+  return html(documentOf(of, "lowrank report runs --out report"));
+}
+
+/** Of the first claim, its first part. */
+function firstClaim(of: Report): DecidedMetricClaim {
+  const part = of.studies[0]!.sayings[0]!.parts[0]!;
+  if (isMeasured(part)) throw new Error("measured");
+  return part;
+}
+
+const folder = resolve(
+  import.meta.dirname,
+  "../../..",
+  process.env["LOWRANK_FIXTURES"] ?? "../shared/fixtures",
+  "statistics",
+);
+
+describe.runIf(existsSync(folder))("a report of five seeds, scipy", () => {
+  type Maybe<T> = T | "undefined";
+  interface Case {
+    readonly name: string;
+    readonly x: number[];
+    readonly y: number[];
+    readonly expected: {
+      readonly mean_diff: number;
+      readonly sd_diff: Maybe<number>;
+      readonly p_two_sided: Maybe<number>;
+      readonly ci95: Maybe<[number, number]>;
+      readonly d_z: Maybe<number>;
+      readonly hedges_g_z: Maybe<number>;
+      readonly sign_flip: { readonly two_sided: number; readonly smallest_possible_two_sided: number };
+      readonly wilcoxon: { readonly exact_permutation?: { readonly two_sided: number } };
+    };
+  }
+  const { cases } = JSON.parse(readFileSync(join(folder, "paired.json"), "utf8")) as { cases: Case[] };
+  const close = (got: number | undefined, wanted: number): void =>
+    expect(Math.abs(got! - wanted), `${got} for ${wanted}`).toBeLessThanOrEqual(1e-9 * Math.abs(wanted) + 1e-14);
+
+  it("has the numbers of every fixture of at least three pairs, and none of these for fewer", async () => {
+    const file = await studyFile({ c: { says: "a beats b", greater: ["a", "b"] } });
+    const told = cases.filter(({ x, expected }) => x.length >= 3 && Number(expected.p_two_sided) > 0);
+    expect(told.some(({ x }) => x.length === 5)).toBe(true);
+    for (const { x, y, expected } of told) {
+      const { facts } = firstClaim(report(pairedRuns("a", x, "b", y), [file]));
+      close(facts!.mean, expected.mean_diff);
+      close(facts!.sd, expected.sd_diff as number);
+      close(facts!.p, expected.p_two_sided as number);
+      expect(facts!.adjusted).toBe(facts!.p);
+      (expected.ci95 as [number, number]).forEach((end, i) => close(facts!.interval95![i], end));
+      close(facts!.effect!.dz, expected.d_z as number);
+      if (expected.hedges_g_z !== "undefined") close(facts!.effect!.gz, expected.hedges_g_z);
+      if (x.length <= 20) close(facts!.beside.signFlip, expected.sign_flip.two_sided);
+    }
+    for (const { x, y } of cases.filter((one) => one.x.length < 3)) {
+      const { facts } = firstClaim(report(pairedRuns("a", x, "b", y), [file]));
+      expect([facts!.p, facts!.adjusted, facts!.interval95, facts!.beside.wilcoxon]).toEqual(Array(4).fill(undefined));
+    }
+  });
+});
+
+describe("a report", () => {
+  const X = [0.855, 0.861, 0.849, 0.858, 0.852];
+  const Y = [0.841, 0.839, 0.83, 0.846, 0.831];
+
+  it("of two seeds refuses p-values, and says why", async () => {
+    const file = await studyFile({ c: { says: "a beats b", greater: ["a", "b"] } });
+    const of = report(pairedRuns("a", X.slice(0, 2), "b", Y.slice(0, 2)), [file]);
+    expect(firstClaim(of).verdict).toBe("not decidable");
+    const text = page(of);
+    expect(text).toContain("2 seeds say nothing about chance: no p-value and no interval is given below n = 3");
+    expect(text).not.toMatch(/p (=|<) ?\d/);
+    expect(claimsCsv(of).split("\n")[1]).toMatch(/^small,.*,not decidable,2,[\d.]+,[\d.]+,,,,,,,,,,,,,?/);
+  });
+
+  it("of five says the verdict with n, difference, interval and p, in plain words first", async () => {
+    const file = await studyFile({ c: { says: "a beats b", greater: ["a", "b"] } });
+    const of = report(pairedRuns("a", X, "b", Y), [file]);
+    expect(of.studies[0]!.sayings[0]!.verdict).toBe("supported");
+    const text = page(of).replaceAll("\u00a0", " ");
+    const first = text.slice(0, text.indexOf("The numbers"));
+    expect(first).toContain("Do a and b differ?");
+    expect(first).toContain("Supported");
+    expect(first).toMatch(
+      /a minus b is \+1\.76 points of accuracy over 5 seeds \(95 % interval \+1\.21 to \+2\.31 points, p &lt; 0\.001\)/,
+    );
+    const { adjusted, interval95 } = firstClaim(of).facts!;
+    // t = 0.0176 / (0.004393 / √5) = 8.958, four degrees of freedom
+    expect(adjusted!).toBeCloseTo(0.00086, 5);
+    expect(interval95!.map((end) => (100 * end).toFixed(2))).toEqual(["1.21", "2.31"]);
+  });
+
+  it("corrects over the family of the study, equalities left out", async () => {
+    const configs = { ...CONFIGS, c: { method: "lora", target: ["query"], r: 2 } };
+    const file = await studyFile(
+      {
+        one: { says: "a beats b", greater: ["a", "b"] },
+        two: { says: "a beats c", greater: ["a", "c"] },
+        same: { says: "b is c", equal: ["b", "c"] },
+      },
+      configs,
+    );
+    const runs = [
+      ...pairedRuns("a", X, "b", Y),
+      ...Y.map((y, i) => reportRun({ config: "c", seed: i + 1, accuracy: y + 0.001 * i })),
+    ];
+    const parts = report(runs, [file]).studies[0]!.sayings.map(
+      ({ parts: [part] }) => (part as DecidedMetricClaim).facts!,
+    );
+    const [least, most] = [parts[0]!, parts[1]!].sort((p, q) => p.p! - q.p!);
+    expect(least!.adjusted).toBeCloseTo(2 * least!.p!, 12);
+    expect(most!.adjusted).toBeCloseTo(Math.max(2 * least!.p!, most!.p!), 12);
+    expect(parts[2]!.adjusted).toBeUndefined();
+  });
+
+  it("never puts two codes into one table", async () => {
+    const file = await studyFile({ c: { says: "a beats b", greater: ["a", "b"] } });
+    const other = pairedRuns("a", X, "b", Y).map((run) => ({ ...run, code: "0ther".repeat(10), seed: run.seed + 10 }));
+    const of = report([...pairedRuns("a", X, "b", Y), ...other], [file]);
+    expect(of.studies.map(({ code, runs }) => [code.slice(0, 5), runs.length])).toEqual([
+      ["c0dec", 10],
+      ["0ther", 10],
+    ]);
+    expect(of.studies.map(({ sayings }) => (sayings[0]!.parts[0] as DecidedMetricClaim).seeds.length)).toEqual([5, 5]);
+    expect(of.notes[0]).toMatch(/different code or devices \(10 by code c0dec0dec0de on wasm, 10 by code 0ther/);
+    expect(page(of)).toContain("They are never compared");
+  });
+
+  it("refuses a cell that is there twice, a file of no run, and two files of one study", async () => {
+    const runs = pairedRuns("a", X, "b", Y);
+    const twice = { ...reportRun({ config: "a", seed: 1, accuracy: 0.8, lr: 2e-3 }), name: "a-s1-11111111" };
+    expect(() => report([...runs, twice])).toThrow(
+      'a with seed 1 is there twice: a-s1-00000000 and a-s1-11111111, which differ in "train.lr"',
+    );
+    const file = await studyFile({});
+    expect(() =>
+      report(
+        runs.map((run) => ({ ...run, study: "large" })),
+        [file],
+      ),
+    ).toThrow('study.yaml: there are no runs of the study "small"; those found are of large');
+    expect(() => report(runs, [file, { ...file, source: "again.yaml" }])).toThrow(/study.yaml and again.yaml are both/);
+    expect(() => report([])).toThrow(/no finished run/);
+  });
+
+  it("tests each seed's items by themselves", async () => {
+    const file = await studyFile({ c: { says: "a beats b", greater: ["a", "b"] } });
+    const runs = [1, 2, 3].flatMap((seed) => [
+      reportRun({ config: "a", seed, accuracy: 0.8, right: "1111111100" }),
+      reportRun({ config: "b", seed, accuracy: 0.2, right: seed === 1 ? "0000000010" : "11" }),
+    ]);
+    // 8 against 1: 2 · (1 + 9) / 2⁹; decisions of other items are not compared
+    expect(firstClaim(report(runs, [file])).mcnemar).toEqual([
+      { seed: 1, items: 10, onlyFirst: 8, onlySecond: 1, p: expect.closeTo(20 / 512, 12) as number },
+    ]);
+  });
+
+  it("tells what is missing, failing, identical and mixed before anything else", async () => {
+    const file = await studyFile({ c: { says: "a beats b", greater: ["a", "b"] } });
+    const runs = pairedRuns("a", X, "b", Y).slice(0, 9);
+    runs[0] = { ...runs[0]!, proofs: [{ name: "rank-allocation", holds: false, detail: {} }] };
+    runs[3] = { ...runs[3]!, predictions: runs[2]!.predictions };
+    runs[4] = { ...runs[4]!, resolved: { ...runs[4]!.resolved, train: { ...runs[4]!.resolved.train, lr: 5 } } };
+    const text = page(report(runs, [file]));
+    const first = text.slice(0, text.indexOf('id="verdicts"'));
+    expect(first).toContain("of 10 planned runs, 1 are missing (b with seed 5)");
+    expect(first).toContain("the proof rank-allocation does not hold in a-s1-00000000");
+    expect(first).toContain("a and b cannot be told apart with seed 2");
+    expect(first).toContain("runs of a were not all made with one setting of train.lr");
+  });
+
+  const MEASURED: Measured = {
+    format: 1,
+    what: "a shape",
+    host: "a machine",
+    code: "c",
+    figures: [
+      {
+        name: "step",
+        label: "time per step",
+        unit: "seconds",
+        definition: "d",
+        exact: false,
+        values: { a: [1, 1.1, 0.9], b: [1.8, 2.0, 1.6] },
+      },
+      {
+        name: "plan",
+        label: "planned memory",
+        unit: "bytes",
+        definition: "d",
+        exact: true,
+        values: { a: [1000], b: [800] },
+      },
+    ],
+  };
+
+  it("decides claims about measured figures by their rounds, and exact ones by their number", async () => {
+    const change = ["b", "a"];
+    const claims = {
+      time: { says: "slow", change, measured: "step", by: 0.81, margin: 0.05 },
+      slower: { says: "slower", change, measured: "step", by: 2, margin: 0.05 },
+      memory: { says: "small", change, measured: "plan", by: -0.248, margin: 0.05 },
+    };
+    const file = await studyFile(claims);
+    const runs = pairedRuns("a", X, "b", Y);
+    const verdicts = (of: Report): string[] => of.studies[0]!.sayings.map(({ verdict }) => verdict);
+    const of = report(runs, [file], [MEASURED]);
+    expect(verdicts(of)).toEqual(["supported", "contradicted", "supported"]);
+    expect(page(of).replaceAll("\u00a0", " ")).toContain(
+      "which is −20.0 % (computed, so exact): about the claimed −24.8 %",
+    );
+    // nothing measured is nothing decided
+    expect(verdicts(report(runs, [file]))).toEqual(Array(3).fill("not decidable"));
+    const [step] = MEASURED.figures;
+    expect(() => report(runs, [file], [{ ...MEASURED, figures: [step!] }])).toThrow(
+      /claims.memory": no measured figure is called "plan"/,
+    );
+    expect(() => report(runs, [file], [{ ...MEASURED, figures: [{ ...step!, values: { a: [1] } }] }])).toThrow(
+      /"step" was not measured of b/,
+    );
+  });
+
+  test.prop([fc.shuffledSubarray(pairedRuns("a", X, "b", Y), { minLength: 10 })], { numRuns: 10 })(
+    "is the same whatever the order of its runs",
+    async (runs) => {
+      const file = await studyFile({ c: { says: "a beats b", greater: ["a", "b"] } });
+      expect(page(report(runs, [file]))).toBe(page(report(pairedRuns("a", X, "b", Y), [file])));
+    },
+  );
+
+  it("is a page that loads nothing and runs nothing, whatever runs are called", () => {
+    const evil = `<img src=x onerror=alert(1)>"'&`;
+    const runs = pairedRuns(evil, X, "b", Y).map((run) => ({ ...run, study: evil, warnings: [evil] }));
+    const document = documentOf(report(runs), "lowrank report");
+    const text = html(document);
+    const outside = text.replaceAll(/"data:image\/svg\+xml;base64,[^"]*"/g, '""');
+    expect(outside).not.toMatch(/<script|<link|<img src=x|https?:\/\/|url\(|@import/);
+    expect(outside).toContain("&lt;img src=x onerror");
+    for (const [, data] of text.matchAll(/"data:image\/svg\+xml;base64,([^"]*)"/g)) {
+      const svg = Buffer.from(data!, "base64").toString();
+      expect(svg).not.toMatch(/<img|<script|NaN|undefined|Infinity/);
+      expect(svg).toMatch(/^<svg [^>]*role="img"[^>]*><title id="t">[^<]+<\/title><desc id="d">/);
+    }
+    expect(markdown(document, (name) => `figures/${name}.svg`)).not.toMatch(/(^|[^\\])<img/);
+    expect(text).not.toMatch(/NaN|undefined|Infinity/);
+  });
+});
