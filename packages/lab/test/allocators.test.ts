@@ -2,10 +2,10 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { init, ops, RandomStream, type Device, type Tensor } from "@lowrank/tensor";
+import { init, RandomStream, type Device, type Tensor } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { allocators } from "../src/allocators/registry.ts";
-import { gradientStatistics } from "../src/bases/gradients.ts";
+import { importance, readGradients } from "../src/bases/gradients.ts";
 import { loadStudy, plannedRuns } from "../src/config/load.ts";
 import { permutation } from "../src/random/seeds.ts";
 import type { TaskData } from "../src/records/task.ts";
@@ -28,6 +28,8 @@ beforeAll(async () => {
   device = await init({ device: "wasm", threads: 1 });
 });
 afterAll(() => device.close());
+
+type Run = StudyOutcome["results"][number];
 
 async function run(configs: string, seeds: readonly number[]): Promise<StudyOutcome> {
   const out = mkdtempSync(join(tmpdir(), "lowrank-allocators-"));
@@ -122,7 +124,7 @@ describe("allocators that look before the first step", () => {
 
   it("GoRA's importances are mean |W ⊙ G|, and its ranks add up to the budget on bases in halves, too", async () => {
     const { results, failures } = await run(
-      `{full: {${LORA}, allocator: gora}, half: {${LORA}, allocator: gora, storage: f16}}`,
+      `{full: {${LORA}, allocator: gora}, half: {${LORA}, allocator: gora, storage: f16}, start: {${LORA}, init: gora, goraStep: 0.01}}`,
       [1],
     );
     expect(failures).toEqual([]);
@@ -131,6 +133,13 @@ describe("allocators that look before the first step", () => {
       expect(modules.reduce((sum, { rank }) => sum + rank!, 0)).toBe(8);
       expect(modules.every(({ rank }) => rank! >= 1)).toBe(true);
     }
+    const [full, , start] = results.toSorted((a, b) => a.config.localeCompare(b.config)) as [Run, Run, Run];
+    // the same rows decide, so that the two differ in how B begins
+    expect(start.modules).toEqual(full.modules);
+    expect(start.proofs.find(({ name }) => name === "starts-with-gradients")!.detail).toMatchObject({
+      budget: 8,
+      step: 0.01,
+    });
     await expect(run(`{nf4: {${LORA}, allocator: gora, storage: nf4}}`, [1])).rejects.toThrow(
       /"allocator" is gora, which differentiates the loss in the weights, and \S+ is quantized; it needs "storage" f32, f16 or bf16/,
     );
@@ -153,13 +162,7 @@ describe("allocators that look before the first step", () => {
     const tensors = batches.map(({ inputs }) =>
       Object.fromEntries(Object.entries(inputs).map(([k, v]) => [k, reference.tensor(v.data, v.shape, v.dtype)])),
     );
-    const [got] = await gradientStatistics(
-      base,
-      [{ name: named.path, weight: named.weight }],
-      batches,
-      lossOf,
-      (w, g) => ops.mean(ops.abs(ops.mul(w, g))),
-    );
+    const [got] = await readGradients(base, [{ name: named.path, weight: named.weight }], batches, lossOf, importance);
     const values = await named.weight.value.floats();
     const meanLoss = async (): Promise<number> =>
       ((await lossOf(tensors[0]!).item()) + (await lossOf(tensors[1]!).item())) / 2;
@@ -203,6 +206,10 @@ describe("allocators that look before the first step", () => {
     await expect(load(`${LORA}, allocator: random, init: eva`)).rejects.toThrow(
       `"configs.x.init" is eva, which shares ranks out, and so does "allocator" random; leave one of them out`,
     );
+    await expect(load(`${LORA}, goraStep: 1`)).rejects.toThrow(
+      `"configs.x.goraStep" is for init: gora, which begins with a step along the gradient; leave it out`,
+    );
+    await expect(load(`${LORA}, init: gora, dora: true`)).rejects.toThrow(`"configs.x.init" is gora, and "dora" is on`);
     await expect(load(`${LORA}, allocator: random, dora: true`)).rejects.toThrow(
       `"configs.x.allocator" is random, and "dora" is on`,
     );

@@ -1,7 +1,8 @@
 /** GoRA's ranks against the definition, in f64 and another way. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { goraBounds, goraRanks, type GradedModule } from "../src/index.ts";
+import { RandomStream } from "@lowrank/tensor";
+import { compressedGradient, goraBounds, goraRanks, type GradedModule } from "../src/index.ts";
 
 const width = fc.integer({ min: 1, max: 64 });
 const module = fc.record({
@@ -75,5 +76,47 @@ describe("GoRA's ranks", () => {
     expect(() => goraRanks([at(0), at(0)])).toThrow("no gradient reaches any of the modules");
     expect(() => goraRanks([at(NaN)])).toThrow("the importance of m is NaN");
     expect(() => goraRanks([at(-1)])).toThrow("the importance of m is -1");
+  });
+});
+
+describe("GoRA's start", () => {
+  it("is the step along the gradient that A's rows reach best: what is left over is at right angles to them", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 6 }),
+        fc.integer({ min: 1, max: 4 }),
+        fc.nat({ max: 6 }),
+        fc.nat(1000),
+        (out, r, more, seed) => {
+          const inner = r + more;
+          const stream = new RandomStream(seed, "gora");
+          const a = Float64Array.from({ length: r * inner }, () => stream.normal());
+          const g = Float64Array.from({ length: out * inner }, () => stream.normal());
+          const [scale, step] = [2, 0.1];
+          const b = compressedGradient(a, g, [out, r, inner], { scale, step });
+          const size = step * Math.sqrt(inner / r);
+          for (let o = 0; o < out; o++) {
+            const left = Array.from(
+              { length: inner },
+              (_, i) =>
+                scale * sum(Array.from({ length: r }, (__, k) => b[o * r + k]! * a[k * inner + i]!)) +
+                size * g[o * inner + i]!,
+            );
+            // a square A is conditioned as it comes out; sums of at most ten terms
+            for (let k = 0; k < r; k++)
+              expect(Math.abs(sum(left.map((v, i) => v * a[k * inner + i]!)))).toBeLessThan(1e-9);
+            // all of the gradient where A's rows reach everything
+            if (more === 0) for (const v of left) expect(Math.abs(v)).toBeLessThan(1e-6);
+          }
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
+  it("refuses rows that depend on one another", () => {
+    expect(() => compressedGradient([1, 0, 2, 0], [1, 1], [1, 2, 2], { scale: 1, step: 1 })).toThrow(
+      "rows of A depend",
+    );
   });
 });

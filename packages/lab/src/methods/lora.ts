@@ -11,6 +11,7 @@ import type { Method, TrainedFacts } from "../records/method.ts";
 import type { ModuleRow, Proof } from "../store/result.ts";
 import { adapterMethod, type AdapterMethodConfig } from "./adapter.ts";
 import { evaStart } from "./eva.ts";
+import { goraStart } from "./gora.ts";
 import { LORA_RATES } from "./rates.ts";
 import { patternValue } from "./rules.ts";
 import { sharedStart } from "./shares.ts";
@@ -28,10 +29,12 @@ export interface LoraMethod extends AdapterMethodConfig {
   readonly rsLora: boolean;
   /** What shares ranks out before training, as many as `r` and `rankPattern` give in all; each module keeps its scale. Absent: ranks are as they say. */
   readonly allocator?: string | undefined;
-  /** How A and B begin, in PEFT's words; absent: A drawn, B 0. `eva` looks at the training data, `loftq` at what NF4 loses. */
+  /** How A and B begin, in PEFT's words; absent: A drawn, B 0. `eva` and `gora` look at the training data, `loftq` at what NF4 loses. */
   readonly init?: (typeof STARTS)[number] | undefined;
   /** Of `eva`: how many times its rank a module may get. Absent: 2. */
   readonly rho?: number | undefined;
+  /** Of `gora`: the size of the step along the gradient. Absent: 0.05. */
+  readonly goraStep?: number | undefined;
   /** Of `loftq`: how often base and product follow one another. Absent: 1. */
   readonly loftqIterations?: number | undefined;
   /** LoRA+: how many times faster B learns than A. */
@@ -40,7 +43,7 @@ export interface LoraMethod extends AdapterMethodConfig {
 
 const tokens = z.array(z.int().min(0)).min(1);
 
-const STARTS = ["gaussian", "orthogonal", "pissa", "olora", "eva", "loftq"] as const;
+const STARTS = ["gaussian", "orthogonal", "pissa", "olora", "eva", "loftq", "gora"] as const;
 
 export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
   name: "lora",
@@ -61,22 +64,25 @@ export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
       allocator: z.enum(deciding("share"), { error: `expected ${listed(deciding("share"))}` }).optional(),
       init: z.enum(STARTS).optional(),
       rho: z.number().min(1).optional(),
+      goraStep: positive.optional(),
       loftqIterations: count.optional(),
       trainableTokenIndices: z.union([tokens, z.record(z.string(), tokens)]).optional(),
       loraPlus: z.number().min(1, { error: "expected at least 1: B learns faster than A" }).optional(),
       train,
     }),
   withRanks,
-  check({ init, rho, loftqIterations, storage, dora, from, rankPattern, allocator, ...options }, at) {
-    const shares = allocator ?? (init === "eva" ? "eva" : undefined);
+  check({ init, rho, goraStep, loftqIterations, storage, dora, from, rankPattern, allocator, ...options }, at) {
+    const shares = allocator ?? (init === "eva" || init === "gora" ? init : undefined);
     if (allocator !== undefined && from !== undefined)
       return `"${at}.from" brings ranks, and "allocator" is ${allocator}, which shares them out; leave one of them out`;
-    if (allocator !== undefined && init === "eva")
-      return `"${at}.init" is eva, which shares ranks out, and so does "allocator" ${allocator}; leave one of them out`;
+    if (allocator !== undefined && (init === "eva" || init === "gora"))
+      return `"${at}.init" is ${init}, which shares ranks out, and so does "allocator" ${allocator}; leave one of them out`;
     if (from !== undefined && Object.keys(rankPattern).length > 0)
       return `"${at}.from" brings the ranks that "${at}.rankPattern" says; leave one of them out`;
-    if (from !== undefined && init === "eva")
-      return `"${at}.from" brings ranks, and "init" is eva, which shares them out; leave one of them out`;
+    if (from !== undefined && (init === "eva" || init === "gora"))
+      return `"${at}.from" brings ranks, and "init" is ${init}, which shares them out; leave one of them out`;
+    if (goraStep !== undefined && init !== "gora")
+      return `"${at}.goraStep" is for init: gora, which begins with a step along the gradient; leave it out`;
     if (rho !== undefined && init !== "eva")
       return `"${at}.rho" is for init: eva, which shares ranks out; leave it out`;
     if ((init === "pissa" || init === "olora") && storage !== "f32")
@@ -117,14 +123,15 @@ export const lora: Method<LoraMethod> = adapterMethod<LoraMethod>({
       alphaPattern,
       rsLora,
       dora,
-      // directions are written over what was drawn
-      ...(init === undefined || init === "eva" ? {} : { initLora: init }),
+      // directions, and what gradients are compressed to, are written over what was drawn
+      ...(init === undefined || init === "eva" || init === "gora" ? {} : { initLora: init }),
       ...(trainableTokenIndices === undefined ? {} : { trainableTokenIndices }),
       ...(loftqIterations === undefined ? {} : { loftq: { bits: 4, iterations: loftqIterations } }),
     };
   },
   async settle(base, options, context) {
     if (options.init === "eva") return evaStart(base, options, loraRows, context);
+    if (options.init === "gora") return goraStart(base, options, loraRows, context);
     if (options.allocator === undefined) return undefined;
     return sharedStart(base, options, loraRows, allocators.get(options.allocator), context);
   },

@@ -13,6 +13,7 @@ export {
 } from "./explained-variance.ts";
 export { fixedScores, FixedScoresRule, type FixedScores } from "./fixed-scores.ts";
 export { givenRanks, GivenRanksRule, type GivenRanks } from "./given-ranks.ts";
+export { beginWithGradients, compressedGradient } from "./gora-start.ts";
 export { goraBounds, goraRanks, type GradedModule } from "./gora.ts";
 export { magnitudeBudget, MagnitudeRule } from "./magnitude.ts";
 export type {
