@@ -1,14 +1,17 @@
-/** Perplexity against recorded numbers: exp of the loss over all tokens, however they are cut into batches, and no mean of means. */
+/** Perplexity, by token and by word, against recorded numbers: exp of the loss over all tokens, however they are cut into batches, and no mean of means. */
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { perplexity } from "../src/metrics/perplexity.ts";
+import { wordPerplexity } from "../src/metrics/word-perplexity.ts";
 
 interface Case {
   readonly name: string;
   readonly nll: readonly (readonly number[])[];
   readonly tokens: number;
   readonly token_perplexity: number | "NaN" | "Infinity";
+  readonly words: number;
+  readonly word_perplexity: number | "NaN" | "Infinity";
   readonly mean_of_batch_means: number | "NaN" | "Infinity";
 }
 
@@ -31,7 +34,7 @@ describe("perplexity, recorded", () => {
     expect(present).toBe(true);
   });
 
-  it.for(cases)("$name", ({ nll, tokens, token_perplexity, mean_of_batch_means }) => {
+  it.for(cases)("$name", ({ nll, tokens, token_perplexity, words, word_perplexity, mean_of_batch_means }) => {
     // a loss that is no number, or infinite, or beyond what exp has; and nothing to count
     if (typeof token_perplexity === "string")
       return expect(measured(nll.map((batch) => batch.map(Number)))).toBe(Number(token_perplexity));
@@ -39,6 +42,13 @@ describe("perplexity, recorded", () => {
     expect(all.length).toBe(tokens);
     for (const batches of [nll, [all], all.map((loss) => [loss])])
       expect(Math.abs(measured(batches) / token_perplexity - 1)).toBeLessThan(1e-12);
+    expect(typeof word_perplexity).toBe("number");
+    const byWord = wordPerplexity.update(undefined, {
+      loss: all.reduce((a, b) => a + b, 0),
+      counted: tokens,
+      words,
+    });
+    expect(Math.abs(wordPerplexity.value(byWord) / (word_perplexity as number) - 1)).toBeLessThan(1e-12);
     const means = Math.exp(mean_of_batch_means as number);
     if (new Set(nll.map(({ length }) => length)).size > 1)
       expect(Math.abs(means / token_perplexity - 1)).toBeGreaterThan(1e-6);

@@ -60,3 +60,22 @@ describe("the study on SST-2", () => {
     expect(cell(full, "b-ada").method).toMatchObject({ initR: 12, targetR: 8, tinit: 25 / 250, tfinal: 100 / 250 });
   });
 });
+
+describe("the studies on WikiText-2", () => {
+  it("are six configurations, and the raw text beside the other differs in its task alone", async () => {
+    const set = ["model={family: gpt2, hidden: 128, layers: 4, heads: 4, intermediate: 512}"];
+    const [main, raw] = await Promise.all(
+      ["wikitext2-gpt2", "wikitext2-gpt2-raw"].map((name) => loadStudy(`${folder}${name}.yaml`, { set })),
+    );
+    expect(Object.keys(main!.configs)).toEqual(["b-fp", "b-q4", "b-ada", "joint-1", "joint-2", "joint-3"]);
+    expect(Object.keys(raw!.configs)).toEqual(Object.keys(main!.configs));
+    const rest = ({ rate: _, ...method }: Study["configs"][string]): object => method;
+    for (const name of Object.keys(main!.configs))
+      expect(rest(raw!.configs[name]!)).toEqual(rest(main!.configs[name]!));
+    // the first 80 % of 3,760 lines, and what rates are chosen by begins at 90 %
+    expect(main!.task).toMatchObject({ train: "valid.txt", trainRows: [1, 0.8 * 3760], validation: "test.txt" });
+    expect(main!.configs["b-fp"]!.rate).toMatchObject({
+      sweep: { task: { validation: { trainRows: [0.9 * 3760 + 1, 3760] } } },
+    });
+  });
+});

@@ -188,9 +188,9 @@ function checkTask(options: TaskOptions, { base, revision, model, metrics: asked
     throw new InputError(`${source}: "metrics" has duplicates: ${asked.join(", ")}`);
   for (const name of asked) {
     const { items } = metrics.get(name);
-    if (items !== task.items)
+    if (![task.items].flat().includes(items))
       throw new InputError(
-        `${source}: the metric ${name} counts ${items}, and the task ${task.name} has ${task.items}`,
+        `${source}: the metric ${name} counts ${items}, and the task ${task.name} has ${[task.items].flat().join(" and ")}`,
       );
   }
 }

@@ -10,6 +10,7 @@ import { macroF1, microF1, subsetAccuracy } from "./label-sets.ts";
 import { matthews } from "./matthews.ts";
 import { perplexity } from "./perplexity.ts";
 import { rmse } from "./rmse.ts";
+import { wordPerplexity } from "./word-perplexity.ts";
 
 export const metrics: Registry<Metric> = new Registry<Metric>("metric", [
   // of labels
@@ -31,4 +32,5 @@ export const metrics: Registry<Metric> = new Registry<Metric>("metric", [
   answerF1,
   // of tokens
   perplexity,
+  wordPerplexity,
 ]);

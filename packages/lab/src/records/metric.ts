@@ -57,6 +57,11 @@ export interface TokenItems {
   readonly counted: number;
 }
 
+/** The same, and how many words these tokens make. */
+export interface WordItems extends TokenItems {
+  readonly words: number;
+}
+
 /** Value and details of metrics after their counts, in order, as results hold them. */
 export function measured(metrics: readonly Metric[], counts: ReadonlyMap<Metric, unknown>): Record<string, unknown> {
   return Object.fromEntries(

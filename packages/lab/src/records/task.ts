@@ -109,8 +109,8 @@ export interface Task<O extends TaskOptions = TaskOptions, D extends TaskData = 
   readonly kind: ModelKind;
   /** Whether `--data` means something. */
   readonly readsFiles: boolean;
-  /** What metrics count here; a metric of other items cannot be asked for. */
-  readonly items: string;
+  /** What metrics count here, of one kind or of several at once; a metric of other items cannot be asked for. */
+  readonly items: string | readonly string[];
   /** Metrics by name, where a study asks for no others. The first one tells the best evaluation. */
   readonly metrics: readonly string[];
   /** What the schema cannot say. @throws InputError-worthy text as a string, or nothing */

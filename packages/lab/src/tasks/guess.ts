@@ -21,7 +21,7 @@ const NUMBER = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i;
 
 /** Whether a task is on rows of a file that is named by `train`. */
 export function onFiles({ readsFiles, schema }: Task): boolean {
-  return readsFiles && "train" in schema.shape;
+  return readsFiles && "columns" in schema.shape;
 }
 
 /** @param words columns as they were said @throws InputError saying what is in doubt */

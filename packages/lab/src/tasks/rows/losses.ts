@@ -2,7 +2,7 @@
 import type { RowTask } from "../../records/row-task.ts";
 import type { Task } from "../../records/task.ts";
 
-export function rowLosses(task: RowTask): Pick<Task, "loss" | "outputs"> {
+export function rowLosses(task: Pick<RowTask, "forward" | "loss">): Pick<Task, "loss" | "outputs"> {
   return {
     loss: (base, inputs, reduction) => task.loss(task.forward(base, inputs), inputs, reduction),
     outputs(base, inputs) {
