@@ -176,6 +176,12 @@ describe("a study", () => {
     const again = await fittedRuns(study, options());
     expect(again.map(({ id }) => id)).toEqual(first.map(({ id }) => id));
     expect(said.at(-1)).toBe(`${kept.text} (memory.json)`);
+    // and beside lines of finished runs, for machines that have nothing else of the study
+    const results = join(folder, "results");
+    await fittedRuns(study, { ...options(), results });
+    const elsewhere = await fittedRuns(study, { ...options(), out: join(folder, "elsewhere"), results });
+    expect(elsewhere.map(({ id }) => id)).toEqual(first.map(({ id }) => id));
+    expect(existsSync(join(results, `${study.name}.memory.json`))).toBe(true);
     await expect(fittedRuns(study, options(2 * bytes))).rejects.toThrow(/^--memory: the study in .* was begun for /);
     writeFileSync(join(out, "memory.json"), JSON.stringify({ ...kept, way: { rows: 0, recompute: false } }));
     await expect(fittedRuns(study, options())).rejects.toThrow(/memory\.json: "way\.rows" is 0/);

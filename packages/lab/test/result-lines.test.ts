@@ -16,7 +16,7 @@ import {
   type FinishedLine,
   type ResultLine,
 } from "../src/store/result-line.ts";
-import { readResultLines, ResultLines } from "../src/store/result-lines.ts";
+import { addLines, readResultLines } from "../src/store/result-lines.ts";
 import { writeSyntheticRun } from "./synthetic-store.ts";
 
 const out = mkdtempSync(join(tmpdir(), "lowrank-lines-"));
@@ -197,21 +197,21 @@ describe("a folder of lines", () => {
 
   it("has each run once, whoever adds it", async () => {
     const folder = fresh();
-    await Promise.all(lines.map((line) => new ResultLines(folder).add([line, ...lines])));
+    await Promise.all(lines.map((line) => addLines(folder, [line, ...lines])));
     expect(readFileSync(join(folder, file), "utf8").trimEnd().split("\n").length).toBe(3);
     expect(seedsIn(folder).sort((a, b) => a - b)).toEqual([1, 2, 3]);
-    expect(await new ResultLines(folder).add(lines)).toEqual([]);
+    expect(await addLines(folder, lines)).toEqual([]);
   });
 
   it("is mended where a process was killed while it wrote", async () => {
     const [first, second] = lines.map((line) => Buffer.byteLength(writeResultLine(line)) + 1) as [number, number];
     for (const cut of [first + 1, first + 40, first + second - 2, first + second - 1]) {
       const folder = fresh();
-      await new ResultLines(folder).add(lines.slice(0, 2));
+      await addLines(folder, lines.slice(0, 2));
       truncateSync(join(folder, file), cut);
       const whole = cut === first + second - 1;
       expect(seedsIn(folder)).toEqual(whole ? [1, 2] : [1]);
-      await new ResultLines(folder).add(lines);
+      await addLines(folder, lines);
       expect(seedsIn(folder)).toEqual([1, 2, 3]);
       const text = readFileSync(join(folder, file), "utf8");
       expect(text.split("\n").length).toBe(4);
@@ -221,19 +221,19 @@ describe("a folder of lines", () => {
 
   it("names file and line of what is damaged, and writes nothing more to it", async () => {
     const folder = fresh();
-    await new ResultLines(folder).add(lines);
+    await addLines(folder, lines);
     const path = join(folder, file);
     const text = readFileSync(path, "utf8");
     const at = text.indexOf('"accuracy":', text.indexOf("\n")) + 13;
     writeFileSync(path, `${text.slice(0, at)}${text[at] === "9" ? 8 : 9}${text.slice(at + 1)}`);
     const expected = new RegExp(`^${path}:2: is not what was written`);
     expect(() => readResultLines(folder)).toThrow(expected);
-    await expect(new ResultLines(folder).add([syntheticLine("b-fp", 4).line])).rejects.toThrow(expected);
+    await expect(addLines(folder, [syntheticLine("b-fp", 4).line])).rejects.toThrow(expected);
   });
 
   it("takes what was merged from two branches, and refuses two answers", async () => {
     const folder = fresh();
-    await new ResultLines(folder).add(lines);
+    await addLines(folder, lines);
     const copy = writeResultLine({ ...lines[0]!, study: "other", measured: { ...lines[0]!.measured, host: {} } });
     writeFileSync(join(folder, "z.jsonl"), `${copy}\r\n\n`);
     expect(seedsIn(folder)).toEqual([1, 2, 3]);
@@ -244,6 +244,6 @@ describe("a folder of lines", () => {
   });
 
   it("names what cannot be written to", async () => {
-    await expect(new ResultLines(join(out, "runs", "x\0")).add(lines)).rejects.toThrow(/^--results: cannot write to/);
+    await expect(addLines(join(out, "runs", "x\0"), lines)).rejects.toThrow(/^--results: cannot write to/);
   });
 });

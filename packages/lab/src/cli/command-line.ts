@@ -15,7 +15,16 @@ export function commandLine(): string {
 /** Options that say how runs are made and shown, and decide nothing of what comes of them. */
 const MANNER = {
   switches: ["--quiet", "--json", "--verbose", "--detect-anomaly", "--reuse"],
-  valued: ["--checkpoint-every", "--checkpoints", "--threads", "--executor", "--jobs", "--redis", "--sink"],
+  valued: [
+    "--checkpoint-every",
+    "--checkpoints",
+    "--threads",
+    "--executor",
+    "--jobs",
+    "--redis",
+    "--results",
+    "--sink",
+  ],
 };
 
 /**

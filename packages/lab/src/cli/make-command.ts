@@ -39,6 +39,7 @@ export async function makeCommand(names: readonly string[], options: MakeOptions
       let failed = false;
       for (const name of names) {
         const report = await opened.make(name, name);
+        await opened.keep(report);
         if ("message" in report) process.stderr.write(`lowrank: run ${name} failed: ${report.message}\n`);
         failed ||= report.kind !== "made" && report.kind !== "busy";
       }

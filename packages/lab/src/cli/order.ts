@@ -9,7 +9,9 @@ import { statOf } from "../data/read-file.ts";
 import { InputError } from "../errors.ts";
 import type { Report } from "../records/executor.ts";
 import { captureEnvironment } from "../store/environment.ts";
+import { KeptResults } from "../store/kept-results.ts";
 import { RunStore } from "../store/run-store.ts";
+import { LineKeeper } from "../study/line-keeper.ts";
 import { reportOf, RunMaker, type SourcesElsewhere } from "../study/maker.ts";
 import { planStudy, type StudyRun } from "../study/plan-study.ts";
 import { sinks } from "../sinks/registry.ts";
@@ -31,6 +33,8 @@ export interface StudyOrder {
   /** Content of the code that computes, plugins included. */
   readonly code: string;
   readonly reuse: boolean;
+  /** Where lines of finished runs are kept; null: nowhere. */
+  readonly results: string | null;
   readonly sinks: readonly string[];
   readonly checkpoints: CheckpointWords;
   readonly detectAnomaly: boolean;
@@ -51,6 +55,7 @@ const schema = z.strictObject({
   device: z.enum(DEVICES),
   code: z.string(),
   reuse: z.boolean(),
+  results: z.string().nullable(),
   sinks: z.array(z.string()),
   checkpoints: map,
   detectAnomaly: z.boolean(),
@@ -67,6 +72,7 @@ export function orderOf(
     readonly device: DeviceChoice;
     readonly environment: { readonly dataFolder: string; readonly filesFolder: string };
     readonly reuse?: boolean;
+    readonly results?: string | undefined;
     readonly sink?: readonly string[];
     readonly checkpoints: CheckpointWords;
     readonly detectAnomaly?: boolean;
@@ -87,6 +93,7 @@ export function orderOf(
     device: from.device,
     code: from.code,
     reuse: from.reuse ?? false,
+    results: from.results ?? null,
     sinks: [...(from.sink ?? [])],
     checkpoints: from.checkpoints,
     detectAnomaly: from.detectAnomaly ?? false,
@@ -130,7 +137,9 @@ export class OpenOrder {
       filesFolder: order.filesFolder,
       cacheFolder: resolve(out, ".cache"),
     };
-    const store = new RunStore(out);
+    const { code: of, results } = order;
+    const kept = results === null ? undefined : new KeptResults(results, { code: of, reuse: order.reuse });
+    const store = new RunStore(out, kept);
     // where others have none, threads are of no use
     const threads = order.device === "wasm" ? here.threads : undefined;
     const device = await openDevice({ device: order.device, ...(threads === undefined ? {} : { threads }) });
@@ -165,9 +174,15 @@ export class OpenOrder {
         kind: "failed",
         message: `there is no run of this name here: the data or the base is another than where it was ordered`,
       };
-    const done = this.#store.finished(name);
-    if (done !== undefined) return { kind: "made", result: done };
-    return reportOf(await this.#maker.make(run, label, sources), this.#store);
+    const outcome = this.#store.finished(name) ?? (await this.#maker.make(run, label, sources));
+    return reportOf(outcome, run, { store: this.#store, device: this.#device.name });
+  }
+
+  /** Keeps its line, where nobody is told the report. */
+  async keep(report: Report): Promise<void> {
+    const keeper = new LineKeeper(this.#store, () => undefined);
+    await keeper.keep(report);
+    keeper.finish();
   }
 
   close(): void {

@@ -10,7 +10,7 @@ import type { ParamsOptions } from "./params-command.ts";
 import { addEval, addPredict } from "./predict-program.ts";
 import type { PretrainOptions } from "./pretrain-command.ts";
 import { parseBytes } from "../memory/budget.ts";
-import type { RunOptions } from "./run-command.ts";
+import type { RunOptions } from "./run-options.ts";
 import { addGenerate } from "./generate-program.ts";
 import { addExports } from "./export-program.ts";
 import { addPresets } from "./presets-program.ts";
@@ -72,14 +72,23 @@ function packageVersion(): string {
 
 function addRun(program: Command, exit: Exit): void {
   checkpointOptions(deviceOptions(program.command("run")))
-    .description("run a study: every config with every seed")
-    .argument("<study>", `a YAML file or the name of a preset: ${Object.keys(PRESETS).join(", ")}`)
+    .description("run a study, or several one after the other: every config with every seed")
+    .argument("<study...>", `YAML files or names of presets: ${Object.keys(PRESETS).join(", ")}`)
     .option(
       "--data <dir>",
       "folder with the data sets (default: LOWRANK_DATA, else ../shared/data)",
       parsePath("--data"),
     )
-    .option("--out <dir>", "folder for runs and results (default: runs/<study>)", parsePath("--out"))
+    .option(
+      "--out <dir>",
+      "folder for runs and results (default: runs/<study>; of several studies, each has its own in it)",
+      parsePath("--out"),
+    )
+    .option(
+      "--results <dir>",
+      "folder in which each finished run is kept as a line, to be committed; runs whose lines are there are done",
+      parsePath("--results"),
+    )
     .option(
       "--base <source>",
       "checkpoint to adapt: a folder, a GGUF file, a URL, or a model of the Hugging Face hub (org/name)",
@@ -126,6 +135,9 @@ Finished runs are skipped, and an unfinished one goes on from where it was saved
 was interrupted in any way. Ctrl-C (SIGINT, SIGTERM) saves first; again, it leaves at once. Several processes with one --out share the runs.
 The exit code is 0 if every run ended well, 1 if one failed, 2 for what you can mend, 130 or 143 for a signal.
 
+--results keeps of each run what tables, statistics and later runs need of it, a line of some 10 kB in DIR/<study>.jsonl: result and proofs, every decision, losses,
+ranks, config, what it took. A run whose line is there is done, whether its folder is still there or not; lines by other code are not taken, and named.
+
 Examples:
   lowrank run demo --out runs/demo
   lowrank run demo --configs b-fp,b-ada --out runs/demo
@@ -134,12 +146,13 @@ Examples:
   lowrank run planted-rank --seeds 13,42 --set configs.lora.r=4
   lowrank run sst2 --data DIR --base checkpoints/small --dry-run
   lowrank run my-study.yaml --out runs/mine --json --quiet
+  lowrank run studies/*.yaml --data DIR --out runs/all --results studies/results
   lowrank run my-study.yaml --out runs/mine --sink tensorboard --sink mlflow=http://127.0.0.1:5000
 `,
     )
-    .action(async (study: string, options: RunOptions) => {
+    .action(async (studies: string[], options: RunOptions) => {
       const { runCommand } = await import("./run-command.ts");
-      exit(await runCommand(study, options));
+      exit(await runCommand(studies, options));
     });
 }
 

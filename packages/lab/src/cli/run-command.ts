@@ -1,191 +1,87 @@
-/** `lowrank run`: from a study's name to results on disk and a table on stdout. */
+/** `lowrank run`: from the names of studies to results on disk and a table of each on stdout. */
 import { join, resolve } from "node:path";
-import { printable } from "@lowrank/tensor";
+import { quote } from "@lowrank/tensor";
 import { baseWord } from "../bases/found.ts";
 import { loadStudy, seedsOf } from "../config/load.ts";
 import { tasksOf } from "../config/cells.ts";
-import type { Study } from "../config/study.ts";
 import { dataFolder } from "../data/location.ts";
 import { InputError } from "../errors.ts";
 import { executors } from "../executors/registry.ts";
-import { fittedRuns } from "../memory/fitted-runs.ts";
 import { loadPlugins } from "../plugins/load.ts";
-import { captureEnvironment } from "../store/environment.ts";
 import { codeVersion } from "../store/identity.ts";
-import { RunStore } from "../store/run-store.ts";
-import { summaryTable } from "../store/summary.ts";
-import { dryRun } from "../study/dry-run.ts";
-import { answerLines } from "../study/answers.ts";
-import { PreparedTasks } from "../tasks/prepared.ts";
+import { KeptResults } from "../store/kept-results.ts";
 import { tasks } from "../tasks/registry.ts";
-import { planParts, type StudyRun } from "../study/plan-study.ts";
-import { RestOfStudy } from "../study/rest.ts";
-import { runStudy } from "../study/run-study.ts";
-import { sweepLines } from "../study/sweeps.ts";
-import { progressMode } from "../text/progress.ts";
 import type { Executor, ExecutorOptions } from "../records/executor.ts";
-import { orderOf } from "./order.ts";
-import { ourCommand } from "./our-command.ts";
-import { cardCommand } from "./command-line.ts";
-import { openDevice } from "./device.ts";
 import { guestsOf } from "./guests.ts";
-import { nextSteps } from "./next-steps.ts";
-import type { DeviceChoice } from "./options.ts";
-import { EXIT_FAILED, EXIT_OK } from "./outcome.ts";
-import { untilSignal } from "./signals.ts";
-import { checkpointWords, refuseCheckpoints, type CheckpointOptions } from "./checkpoint-options.ts";
+import { EXIT_OK } from "./outcome.ts";
+import { refuseCheckpoints } from "./checkpoint-options.ts";
+import type { RunOptions } from "./run-options.ts";
+import { checkStudy, runAsked, type AskedStudy, type RunContext, type ToldStudy } from "./run-study-command.ts";
 
-export interface RunOptions extends CheckpointOptions {
-  readonly data?: string;
-  readonly out?: string;
-  readonly base?: string;
-  readonly revision?: string;
-  readonly memory?: number;
-  readonly configs?: string[];
-  readonly tasks?: string[];
-  readonly seeds?: number[];
-  readonly set?: string[];
-  readonly device: DeviceChoice;
-  readonly threads?: number;
-  readonly dryRun?: boolean;
-  readonly reuse?: boolean;
-  readonly json?: boolean;
-  readonly quiet?: boolean;
-  readonly detectAnomaly?: boolean;
-  readonly plugin?: string[];
-  readonly sink?: string[];
-  readonly executor?: string;
-  readonly jobs?: number;
-  readonly redis?: string;
-}
-
-export async function runCommand(name: string, options: RunOptions): Promise<number> {
+/** @param names files and presets: one study after the other */
+export async function runCommand(names: readonly string[], options: RunOptions): Promise<number> {
   const plugins = await loadPlugins(options.plugin ?? []);
   const record = executorOf(options);
   if (options.dryRun !== true) await record.check?.(options);
   const guests = guestsOf(options.sink ?? []);
+  const places = { dataFolder: dataFolder(options.data), filesFolder: resolve(options.data ?? ".") };
+  const studies = await askedStudies(names, options, places.dataFolder);
+  refuseUnused(studies, options);
+  const say = (line: string): void => void (options.quiet === true || process.stderr.write(`${line}\n`));
+  const code = codeVersion(plugins);
+  const { reuse = false, results } = options;
+  const kept = results === undefined ? undefined : new KeptResults(resolve(results), { code, reuse });
+  if (kept !== undefined) for (const line of otherCode(kept, reuse)) process.stderr.write(`${line}\n`);
+  const context: RunContext = { options, code, record, guests, kept, places, say };
+  if (studies.length > 1) for (const study of studies) await checkStudy(study, context);
+  const told: ToldStudy[] = [];
+  for (const [i, study] of studies.entries()) {
+    if (studies.length > 1) say(`study ${study.study.name} (${i + 1} of ${studies.length}), in ${study.out}`);
+    told.push(await runAsked(study, context));
+  }
+  if (options.json === true) {
+    const all = told.map(({ outcome, dry }) => outcome ?? dry);
+    process.stdout.write(`${JSON.stringify(studies.length === 1 ? all[0] : all, null, 2)}\n`);
+  }
+  return Math.max(EXIT_OK, ...told.map((one) => one.code));
+}
+
+/** All of them, read before the first is run. @throws InputError for two of one name, whose folder would be the same */
+async function askedStudies(names: readonly string[], options: RunOptions, data: string): Promise<AskedStudy[]> {
   const words = {
     set: options.set ?? [],
     seeds: options.seeds,
     base: options.base === undefined ? undefined : baseWord(options.base),
     revision: options.revision,
+    dataFolder: data,
   };
-  const study = await loadStudy(name, words);
-  const allSeeds = options.seeds === undefined ? study.seeds : await seedsOf(name, words);
-  refuseUnused(study, options);
-  const out = resolve(options.out ?? join("runs", study.name));
-  const say = (line: string): void => void (options.quiet === true || process.stderr.write(`${line}\n`));
-  const environment = {
-    dataFolder: dataFolder(options.data),
-    filesFolder: resolve(options.data ?? "."),
-    cacheFolder: join(out, ".cache"),
-    say,
-  };
-  const store = new RunStore(out);
-  const code = codeVersion(plugins);
-  const device = await openDevice(options);
-  let planned = study;
-  let whole: readonly StudyRun[] | undefined;
-  try {
-    const planning = { environment, code, device: device.name, reuse: options.reuse ?? false, part: options, allSeeds };
-    const data = new PreparedTasks(environment, device);
-    const runs = await fittedRuns(study, {
-      out,
-      device,
-      data,
-      memory: options.memory,
-      processes: record.takes?.includes("jobs") === true ? (options.jobs ?? 1) : 1,
-      plan: async (one) => {
-        planned = one;
-        const plan = await planParts(one, store, planning);
-        whole = plan.whole;
-        return plan.runs;
-      },
-      say,
-      keep: options.dryRun !== true,
-    });
-    if (options.dryRun === true) {
-      const damaged = runs.flatMap((run) => run.damaged ?? []);
-      const report = await dryRun(
-        runs.filter((run) => run.damaged === undefined),
-        environment,
-        device,
-        data,
+  const asked: (AskedStudy & { readonly source: string })[] = [];
+  for (const source of names) {
+    const study = await loadStudy(source, words);
+    const same = asked.find((other) => other.study.name === study.name);
+    if (same !== undefined)
+      throw new InputError(
+        `${source}: its "name" is ${quote(study.name)}, as that of ${same.source}; give each study a name of its own`,
       );
-      process.stdout.write(options.json === true ? `${JSON.stringify(report.data, null, 2)}\n` : `${report.text}\n`);
-      for (const message of damaged) process.stderr.write(`lowrank: damaged: ${printable(message)}\n`);
-      return damaged.length === 0 ? EXIT_OK : EXIT_FAILED;
-    }
-    device.anomalyDetection = options.detectAnomaly ?? false;
-    const outcome = await untilSignal((stop) =>
-      runStudy(runs, {
-        out,
-        store,
-        rest: whole && new RestOfStudy(whole, store, (line) => say(printable(line))),
-        environment,
-        checkpoints: checkpointWords(options),
-        stop,
-        command: cardCommand(),
-        machine: captureEnvironment(code, device.info(), options.threads ?? null),
-        device,
-        data,
-        progress: progressMode(options.quiet ?? false),
-        executor: {
-          record,
-          workshop: {
-            order: orderOf(planned, {
-              ...options,
-              checkpoints: checkpointWords(options),
-              out,
-              code,
-              device: device.name as DeviceChoice,
-              environment,
-              command: cardCommand(),
-            }),
-            command: ourCommand(options.plugin ?? []),
-            options,
-            threads: options.threads,
-          },
-        },
-        sinks: guests,
-        say,
-      }),
-    );
-    const twins = outcome.indistinguishable.map(({ seed, configs, identical }) =>
-      identical === "logits"
-        ? `configurations indistinguishable: ${configs.join(" and ")} made byte-identical predictions with seed ${seed}; a switch of one of them did nothing`
-        : `note: ${configs.join(" and ")} made the same decisions with seed ${seed}, with different logits`,
-    );
-    for (const line of twins) process.stderr.write(`${line}\n`);
-    if (options.json === true) process.stdout.write(`${JSON.stringify(outcome, null, 2)}\n`);
-    else {
-      if (outcome.summary.length > 0) process.stdout.write(`${summaryTable(outcome.summary)}\n`);
-      const lines = [
-        ...(outcome.sweeps.length > 0 ? ["", ...sweepLines(outcome.sweeps)] : []),
-        ...(outcome.answers.length > 0 ? ["", ...answerLines(outcome.answers), ""] : []),
-        ...(outcome.rankRecovery.length > 0
-          ? [`picture: ${join(out, "ranks.svg")} (planted and found rank of every module)`]
-          : []),
-        `results: ${join(out, "results.json")}, ${join(out, "results.csv")}; runs: ${store.folder}`,
-        ...(outcome.inFiles === undefined ? [] : [heldWords(outcome.inFiles, outcome.results.length)]),
-        ...nextSteps(study.name),
-      ];
-      process.stdout.write(`${lines.join("\n")}\n`);
-    }
-    // Without --quiet each failure has had its line when it happened.
-    if (options.quiet === true)
-      for (const failure of outcome.failures)
-        process.stderr.write(`lowrank: run ${failure.name} failed: ${printable(failure.message)}\n`);
-    const identical = outcome.indistinguishable.some((pair) => pair.identical === "logits");
-    return outcome.failures.length > 0 || identical ? EXIT_FAILED : EXIT_OK;
-  } finally {
-    device.close();
+    const allSeeds = options.seeds === undefined ? study.seeds : await seedsOf(source, words);
+    const alone = options.out !== undefined && names.length === 1;
+    const out = resolve(alone ? options.out : join(options.out ?? "runs", study.name));
+    asked.push({ study, allSeeds, out, source });
   }
+  return asked;
 }
 
-/** What is in the study's files, where the table is of a part. */
-function heldWords(held: number, told: number): string {
-  return `results.json and results.csv hold ${held} run${held === 1 ? "" : "s"} of the study: ${told} of this part, ${held - told} beside it`;
+/** What of the lines is not taken here, and what would take it. */
+function otherCode(kept: KeptResults, reuse: boolean): string[] {
+  const others = kept.otherCode();
+  if (others.length === 0) return [];
+  const count = others.reduce((sum, { lines }) => sum + lines, 0);
+  const by = others.map(
+    ({ code, commit, lines }) =>
+      `${lines} by ${code.slice(0, 8)}${commit === null ? ", whose commit is not known" : `, which is git checkout ${commit}`}`,
+  );
+  const what = `${kept.folder}: ${count} line${count === 1 ? " is" : "s are"} by other code than this`;
+  return [`${what}${reuse ? ", and counted where this study has the run" : " and not taken"}: ${by.join("; ")}`];
 }
 
 /** Several runs at a time are made by several processes. @throws InputError for options that it has no use for */
@@ -203,9 +99,9 @@ function executorOf({ executor: said, jobs, redis }: RunOptions): Executor {
   return record;
 }
 
-/** Options that this study or the other options leave without effect. */
-function refuseUnused(study: Study, options: RunOptions): void {
-  const names = tasksOf(study).map(({ task }) => task.name);
+/** Options that these studies or the other options leave without effect. */
+function refuseUnused(studies: readonly AskedStudy[], options: RunOptions): void {
+  const names = studies.flatMap(({ study }) => tasksOf(study).map(({ task }) => task.name));
   if (options.data !== undefined && !names.some((name) => tasks.get(name).readsFiles))
     throw new InputError(`--data: the task ${names[0]} makes its data and reads none; leave it out`);
   const making = (["sink", "executor", "redis"] as const).find((option) => options[option] !== undefined);

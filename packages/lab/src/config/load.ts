@@ -1,4 +1,5 @@
 /** From the words on the command line to a validated study, and from a study to its runs. */
+import { resolve } from "node:path";
 import { statOf } from "../data/read-file.ts";
 import { InputError } from "../errors.ts";
 import { quote } from "@lowrank/tensor";
@@ -28,6 +29,8 @@ export interface StudyOptions {
   readonly seeds?: readonly number[] | undefined;
   readonly base?: string | undefined;
   readonly revision?: string | undefined;
+  /** Folder with the data sets, in which a base that the document names may lie. */
+  readonly dataFolder?: string | undefined;
 }
 
 const OVERRIDES = ["seeds", "base", "revision"] as const;
@@ -57,12 +60,20 @@ export async function studyOf(raw: unknown, source: string, options: StudyOption
     if (options[key] !== undefined && isSet(set, key))
       throw new InputError(`--${key} and --set ${key}=… contradict; one of them would be ignored`);
   const changed = applyOverrides(raw, set) as Record<string, unknown>;
+  if (changed["base"] !== undefined) changed["base"] = placed(changed["base"], options.dataFolder);
   for (const key of OVERRIDES) if (options[key] !== undefined) changed[key] = options[key];
   const study = validate(studySchema({ head: await headOfStudy(changed) }), changed, source);
   check(study, source);
   checkNeeds(study, changed, source);
   claimsOf(study, source);
   return study;
+}
+
+/** A base by its path from the working directory, else from the folder with the data sets; any other as it is. */
+function placed(base: unknown, dataFolder: string | undefined): unknown {
+  if (typeof base !== "string" || base === "" || dataFolder === undefined || statOf(base) !== undefined) return base;
+  const beside = resolve(dataFolder, base);
+  return statOf(beside) === undefined ? base : beside;
 }
 
 /** Modules of the head that the study's tasks train, told before the study is known to be one: some defaults are named after them. */

@@ -53,7 +53,9 @@ async function submit(
     await before.remove().catch(() => {});
   const ids = new Map(all.map(({ name, id }) => [name, id]));
   const needs = job.needs.flatMap((name) => (ids.has(name) ? [{ name, id: ids.get(name)! }] : []));
-  await queue.add(job.name, { name: job.name, label: job.label, order, out, needs }, { jobId: job.id, attempts: 1 });
+  const { name, label, known } = job;
+  const data: QueuedJob = { name, label, order, out, needs, ...(known === undefined ? {} : { known }) };
+  await queue.add(name, data, { jobId: job.id, attempts: 1 });
 }
 
 function madeHere({ host, out }: MadeJob, here: string): boolean {

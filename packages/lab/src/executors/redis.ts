@@ -15,6 +15,8 @@ export interface QueuedJob {
   readonly out: string;
   /** Jobs that must have come to an end before. */
   readonly needs: readonly { readonly id: string; readonly name: string }[];
+  /** What came of runs that it needs and that are in no queue. */
+  readonly known?: Readonly<Record<string, Report>>;
   /** Of one that failed. */
   readonly failed?: Report;
 }

@@ -88,7 +88,7 @@ async function sourcesOf(
   worker: Worker,
 ): Promise<Readonly<Record<string, unknown>> | undefined> {
   const { Job: JobOf } = await loadBullmq();
-  const sources: Record<string, unknown> = {};
+  const sources: Record<string, unknown> = { ...data.known };
   for (const { id, name } of data.needs) {
     const state = await (await JobOf.fromId(worker as never, id))?.getState();
     if (state !== "completed" && state !== "failed") return undefined;

@@ -4,14 +4,17 @@ import { resolvedConfigs, tasksOf, type StudyTask } from "../config/cells.ts";
 import type { Study } from "../config/study.ts";
 import { InputError } from "../errors.ts";
 import type { StartMemory } from "../study/peak-rss.ts";
-import type { StudyRun } from "../study/plan-study.ts";
+import { isOpen, type StudyRun } from "../study/plan-study.ts";
 import type { PreparedTasks } from "../tasks/prepared.ts";
 import { budgetOf, type MemoryBudget } from "./budget.ts";
-import { readChoice, studyKey, writeChoice, type MemoryChoice } from "./choice.ts";
+import { withoutPaths } from "../store/without-paths.ts";
+import { choicePath, keptChoicePath, readChoice, studyKey, writeChoice, type MemoryChoice } from "./choice.ts";
 import { fitStudy, plainlyFits, studyInWay, type Fitted } from "./fit-study.ts";
 
 export interface FittedOptions {
   readonly out: string;
+  /** Folder of lines of finished runs, whose way counts before that of `out`. */
+  readonly results?: string | undefined;
   readonly device: Device;
   /** Data of its tasks, which is read where it has to be planned for. */
   readonly data: PreparedTasks;
@@ -31,29 +34,39 @@ export interface FittedOptions {
 
 /** @throws InputError where nothing fits, or the folder's study was begun for another size */
 export async function fittedRuns(study: Study, options: FittedOptions): Promise<readonly StudyRun[]> {
-  const { out, device, memory, plan, say, keep } = options;
-  const key = studyKey(study, device.name);
-  const before = readChoice(out, key, memory);
+  const { device, memory, plan, say, keep } = options;
+  const places = placesOf(study, options);
+  const before = places.map(({ path, key }) => readChoice(path, key, memory)).find((choice) => choice !== undefined);
   const runs = await plan(studyInWay(study, before?.way ?? null));
   if (before !== undefined) {
     if (before.way !== null) say(`${before.text} (memory.json)`);
+    if (keep) for (const { path, key } of places) writeChoice(path, { ...before, study: key });
     return runs;
   }
   const budget = budgetOf(device, memory, options.processes);
-  if (budget === undefined || runs.every((run) => run.done !== undefined || run.damaged !== undefined)) return runs;
+  if (budget === undefined || !runs.some(isOpen)) return runs;
   const { way, peakBytes, text = "" } = await choose(study, budget, options);
   if (text !== "" && (way !== null || memory !== undefined)) say(text);
-  const made: MemoryChoice = {
+  const made: Omit<MemoryChoice, "study"> = {
     version: 1,
-    study: key,
     memoryBytes: Math.round(budget.bytes),
     said: budget.said,
     way,
     peakBytes,
     text,
   };
-  const choice = keep ? writeChoice(out, made) : made;
-  return choice.way === null ? runs : plan(studyInWay(study, choice.way));
+  const [choice] = places.map(({ path, key }) => {
+    const own = { ...made, study: key };
+    return keep ? writeChoice(path, own) : own;
+  });
+  return choice!.way === null ? runs : plan(studyInWay(study, choice!.way));
+}
+
+/** Files that hold the choice, and what they call the study: beside lines of finished runs by nothing that is of one machine. */
+function placesOf(study: Study, { out, results, device }: FittedOptions): { path: string; key: string }[] {
+  const own = { path: choicePath(out), key: studyKey(study, device.name) };
+  if (results === undefined) return [own];
+  return [{ path: keptChoicePath(results, study.name), key: studyKey(withoutPaths(study), device.name) }, own];
 }
 
 const AS_IT_IS: Fitted = { way: null, peakBytes: null, text: undefined };

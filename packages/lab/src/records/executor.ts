@@ -13,12 +13,14 @@ export interface Job {
   readonly label: string;
   /** Names of jobs of the same list that must have come to an end before, well or not: a run whose source failed says so itself. */
   readonly needs: readonly string[];
+  /** What came of other runs that it needs, for stores that do not have them. */
+  readonly known?: Readonly<Record<string, Report>>;
 }
 
 /** What came of a job. Plain JSON, so that it can come from another process. */
 export type Report =
-  /** `result`: where the run's folder may be out of sight, what is in its `result.json` and beside it. */
-  | { readonly kind: "made"; readonly result?: unknown }
+  /** `result`: where the run's folder may be out of sight, what is in its `result.json` and beside it; `line`: where lines are kept, that of the run. */
+  | { readonly kind: "made"; readonly result?: unknown; readonly line?: string }
   | {
       readonly kind: "failed";
       readonly message: string;
@@ -26,6 +28,8 @@ export type Report =
       readonly kept?: string | undefined;
       /** A value was not finite, which is an answer where a rate was tried. */
       readonly diverged?: boolean | undefined;
+      /** Of one that diverged, where lines are kept. */
+      readonly line?: string;
     }
   /** Another process makes it at the moment. */
   | { readonly kind: "busy"; readonly by: string }

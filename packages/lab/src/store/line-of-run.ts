@@ -1,5 +1,5 @@
 /** Makes the line that is kept of a run (`result-line.ts`) of what its folder holds. */
-import { isAbsolute, join } from "node:path";
+import { join } from "node:path";
 import { parseJson } from "@lowrank/tensor/check";
 import { z } from "zod";
 import { validate } from "../config/validate.ts";
@@ -12,6 +12,7 @@ import type { Decisions, DivergedLine, FinishedLine, RankSteps } from "./result-
 import { configSchema } from "./result-schema.ts";
 import { parsedObject, textIn } from "./run-files.ts";
 import { FIRST_MODULE } from "./rank-map.ts";
+import { withoutPaths } from "./without-paths.ts";
 
 /** Points that are kept of what has more. */
 const MOST_POINTS = 60;
@@ -69,18 +70,6 @@ function ofFolder(
 function readObject(folder: string, file: string): Readonly<Record<string, unknown>> {
   const path = join(folder, file);
   return asInput(() => parseJson(readText(path, LARGEST), path)) as Record<string, unknown>;
-}
-
-/** What is committed names no place of a machine: the base and files are known by content. */
-function withoutPaths<T>(value: T): T {
-  if (typeof value === "string") return (isAbsolute(value) ? lastPart(value) : value) as T;
-  if (Array.isArray(value)) return value.map(withoutPaths) as T;
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withoutPaths(item as unknown)])) as T;
-}
-
-function lastPart(path: string): string {
-  return path.split(/[\\/]/).findLast((part) => part !== "") ?? path;
 }
 
 /** The mean over runs of steps of one length, told by the last of them. */

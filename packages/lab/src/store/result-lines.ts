@@ -10,6 +10,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  statSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -48,46 +49,47 @@ export function readResultLines(folder: string): KeptLine[] {
   return [...byId.values()];
 }
 
-/** Which lines are in a folder, and more of them. */
-export class ResultLines {
-  readonly folder: string;
-
-  constructor(folder: string) {
-    this.folder = folder;
+/**
+ * Adds the lines that are not there yet, to the file of their study.
+ * @returns those that were added
+ * @throws InputError where the folder cannot be written, or a file of it is damaged
+ */
+export async function addLines(folder: string, lines: readonly ResultLine[]): Promise<readonly ResultLine[]> {
+  if (lines.length === 0) return [];
+  const lock = await lockOf(folder);
+  try {
+    const known = new Set(readResultLines(folder).map(({ line }) => runOf(line).id));
+    const added = lines.filter((line) => !known.has(runOf(line).id) && known.add(runOf(line).id));
+    for (const line of added) append(join(folder, `${line.study}${EXTENSION}`), writeResultLine(line));
+    return added;
+  } finally {
+    lock.release();
   }
+}
 
-  /**
-   * Adds the lines that are not there yet, to the file of their study.
-   * @returns those that were added
-   * @throws InputError where the folder cannot be written, or a file of it is damaged
-   */
-  async add(lines: readonly ResultLine[]): Promise<readonly ResultLine[]> {
-    if (lines.length === 0) return [];
-    const lock = await this.#lock();
-    try {
-      const known = new Set(readResultLines(this.folder).map(({ line }) => runOf(line).id));
-      const added = lines.filter((line) => !known.has(runOf(line).id) && known.add(runOf(line).id));
-      for (const line of added) append(join(this.folder, `${line.study}${EXTENSION}`), writeResultLine(line));
-      return added;
-    } finally {
-      lock.release();
-    }
-  }
+/** Another one where lines were added, or a file changed. */
+export function linesStamp(folder: string): string {
+  return filesIn(folder)
+    .map((file) => {
+      const { size, mtimeMs } = statSync(join(folder, file));
+      return `${file}/${size}/${mtimeMs}`;
+    })
+    .join();
+}
 
-  async #lock(): Promise<Lock> {
-    try {
-      mkdirSync(this.folder, { recursive: true });
-      for (;;) {
-        const taken = tryLock(this.folder);
-        if (!("holder" in taken)) return taken;
-        await new Promise((done) => setTimeout(done, WAIT_MS));
-      }
-    } catch (error) {
-      throw new InputError(
-        `--results: cannot write to ${this.folder} (${(error as NodeJS.ErrnoException).code ?? String(error)}); choose a folder you may write to`,
-        { cause: error },
-      );
+async function lockOf(folder: string): Promise<Lock> {
+  try {
+    mkdirSync(folder, { recursive: true });
+    for (;;) {
+      const taken = tryLock(folder);
+      if (!("holder" in taken)) return taken;
+      await new Promise((done) => setTimeout(done, WAIT_MS));
     }
+  } catch (error) {
+    throw new InputError(
+      `--results: cannot write to ${folder} (${(error as NodeJS.ErrnoException).code ?? String(error)}); choose a folder you may write to`,
+      { cause: error },
+    );
   }
 }
 

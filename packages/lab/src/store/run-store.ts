@@ -23,11 +23,14 @@ import { InputError } from "../errors.ts";
 import { CHECKPOINTS } from "./checkpoints.ts";
 import { filesIn, writeDigests } from "./digests.ts";
 import { BASE, CONFIG, hasResult, MEASURES, readFinished, RESULT } from "./finished-run.ts";
+import type { KeptResults } from "./kept-results.ts";
+import { lineOfRun } from "./line-of-run.ts";
 import { tryLock, type Lock } from "./lock.ts";
 import { isAlive, type ProcessMark } from "./processes.ts";
 import { type FinishedRun, type RunMeasures } from "./measures.ts";
 import { LAST_GOOD } from "./names.ts";
 import type { RunResult } from "./result.ts";
+import type { ResultLine } from "./result-line.ts";
 
 export { BASE };
 
@@ -43,9 +46,12 @@ export const WORK = ".work-";
 export class RunStore {
   /** `<out>/runs`. */
   readonly folder: string;
+  /** Runs that are done without a folder here: their lines were kept. */
+  readonly kept: KeptResults | undefined;
 
-  constructor(out: string) {
+  constructor(out: string, kept?: KeptResults) {
     this.folder = join(out, "runs");
+    this.kept = kept;
   }
 
   path(name: string): string {
@@ -54,12 +60,23 @@ export class RunStore {
 
   /** Result of a finished run, if it is there. @throws InputError where the folder is not what the run wrote */
   finished(name: string): FinishedRun | undefined {
-    return readFinished(this.path(name), name);
+    return readFinished(this.path(name), name) ?? this.kept?.finished(name);
+  }
+
+  /** Whether its folder is here. */
+  has(name: string): boolean {
+    return hasResult(this.path(name));
+  }
+
+  /** What is kept of a run whose folder is here. @throws InputError where the folder is not what the run wrote */
+  line(name: string): ResultLine | undefined {
+    const done = readFinished(this.path(name), name);
+    return done === undefined ? undefined : lineOfRun(this.path(name), done);
   }
 
   /** The same for who tells of the run and goes on with none of it: its weights and predictions are there, and are not read. */
   glance(name: string): FinishedRun | undefined {
-    return readFinished(this.path(name), name, true);
+    return readFinished(this.path(name), name, true) ?? this.kept?.finished(name);
   }
 
   /** Results of every finished run in the store. */
@@ -69,12 +86,10 @@ export class RunStore {
       .filter((result) => result !== undefined);
   }
 
-  /** Of what is in the place of finished runs. */
+  /** Of what is in the place of finished runs, and of runs whose lines were kept. */
   names(): string[] {
-    if (!existsSync(this.folder)) return [];
-    return readdirSync(this.folder)
-      .filter((name) => !name.startsWith("."))
-      .sort();
+    const here = existsSync(this.folder) ? readdirSync(this.folder).filter((name) => !name.startsWith(".")) : [];
+    return [...new Set([...here, ...(this.kept?.names() ?? [])])].sort();
   }
 
   /** The run's work folder, held by this process until it is given back; or who has it, or what was made of it meanwhile. */
@@ -86,6 +101,7 @@ export class RunStore {
       if ("holder" in lock) return { busy: lock.holder };
       try {
         // whoever had it may have finished it, which moves the folder away
+        this.kept?.refresh();
         const done = this.finished(name);
         if (done !== undefined) {
           rmSync(path, { recursive: true, force: true });

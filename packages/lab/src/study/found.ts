@@ -8,6 +8,8 @@ export interface Found {
   readonly done?: FinishedRun | undefined;
   /** Why the folder that is there is not taken for the run's result. */
   readonly damaged?: string | undefined;
+  /** What a line says of a run that met a number that is not finite, and would again. */
+  readonly diverged?: string | undefined;
 }
 
 interface Sought {
@@ -32,7 +34,9 @@ export function findIn(store: RunStore, reuse: boolean): Find {
     if (done !== undefined) return isOf(done, run) ? { done } : { damaged: mistaken(store, done) };
     // of a result that cannot be read its name tells whose it was
     const other = broken.find(({ name, cell }) => (cell ?? run.cell) === run.cell && stem(name) === stem(run.name));
-    return { damaged: other?.damaged };
+    if (other !== undefined) return { damaged: other.damaged };
+    const { message, where } = store.kept?.diverged(run.name) ?? {};
+    return message === undefined ? {} : { diverged: `${message} (${where})` };
   };
 }
 

@@ -15,6 +15,8 @@ import { attempt, type AttemptContext } from "./attempt.ts";
 import type { FailedRun } from "./outcome.ts";
 import { ProcessMemory, startMemory } from "./peak-rss.ts";
 import type { StudyRun } from "./plan-study.ts";
+import { lineOfDiverged } from "../store/line-of-run.ts";
+import { writeResultLine, type ResultLine } from "../store/result-line.ts";
 import { settle, type Source } from "./settle.ts";
 import { sourceIn } from "./sources.ts";
 
@@ -78,14 +80,25 @@ function sourceOf(report: Report | undefined): Source | undefined {
   return report?.kind === "failed" ? { failure: report.message, diverged: report.diverged ?? false } : undefined;
 }
 
-/** What came of a run, as other processes are told. */
-export function reportOf(outcome: FinishedRun | FailedRun | Busy, store: RunStore): Report {
+/** What came of a run, as other processes are told. @param device its kind */
+export function reportOf(
+  outcome: FinishedRun | FailedRun | Busy,
+  run: StudyRun,
+  { store, device }: { readonly store: RunStore; readonly device: string },
+): Report {
   if (outcome instanceof Busy) return { kind: "busy", by: outcome.by };
-  if (!("message" in outcome)) return { kind: "made", result: outcome };
-  const { name, message, kept } = outcome;
-  const source = kept === undefined ? undefined : sourceIn(store, name);
-  const diverged = source !== undefined && "failure" in source && source.diverged;
-  return { kind: "failed", message, ...(kept === undefined ? {} : { kept }), ...(diverged ? { diverged } : {}) };
+  const kept = (line: ResultLine | undefined): { readonly line?: string } =>
+    line === undefined ? {} : { line: writeResultLine(line) };
+  if (!("message" in outcome))
+    return { kind: "made", result: outcome, ...kept(store.kept && store.line(outcome.name)) };
+  const { name, message, kept: folder } = outcome;
+  const source = folder === undefined ? undefined : sourceIn(store, name);
+  if (folder === undefined || source === undefined || !("failure" in source) || !source.diverged)
+    return { kind: "failed", message, ...(folder === undefined ? {} : { kept: folder }) };
+  const { id, cell, config, seed } = run;
+  const words = { config: config.name, method: config.method.method, task: config.task.name };
+  const told = store.kept && lineOfDiverged(folder, { id, cell, name, ...words, seed, device }, message);
+  return { kind: "failed", message, kept: folder, diverged: true, ...kept(told) };
 }
 
 /** What its sources decided, for people. */

@@ -32,6 +32,8 @@ export interface StudyRun extends RunRequest {
   readonly done: FinishedRun | undefined;
   /** What is wrong with the folder in its place, which is neither used nor made anew. */
   readonly damaged?: string;
+  /** What became of it, where it diverged and a line tells so: it is not made again. */
+  readonly diverged?: string;
   readonly needs: RunNeeds;
   /** Whether it is asked for, or made because another needs it; `rate`: it tries a rate, and is no cell of the study. */
   readonly role: "asked" | "needed" | "rate";
@@ -57,6 +59,11 @@ export interface StudyPlan {
   readonly runs: StudyRun[];
   /** Every run of the study, read only where runs of other code count; absent where `runs` are all. */
   readonly whole?: readonly StudyRun[];
+}
+
+/** Whether it is to be made. */
+export function isOpen({ done, damaged, diverged }: StudyRun): boolean {
+  return done === undefined && damaged === undefined && diverged === undefined;
 }
 
 /** Names of all that a run needs. */
@@ -142,9 +149,14 @@ class Planner {
     const wanted = new Set<string>();
     // from the last on: what needs something comes after it
     for (const run of [...all].reverse())
-      if ((run.role !== "rate" && asked(run)) || run.done !== undefined || wanted.has(run.name)) {
+      if (
+        (run.role !== "rate" && asked(run)) ||
+        run.done !== undefined ||
+        run.diverged !== undefined ||
+        wanted.has(run.name)
+      ) {
         wanted.add(run.name);
-        if (run.done === undefined && run.damaged === undefined) for (const name of needsOf(run)) wanted.add(name);
+        if (isOpen(run)) for (const name of needsOf(run)) wanted.add(name);
       }
     return all
       .filter(({ name }) => wanted.has(name))
@@ -193,13 +205,13 @@ class Planner {
     const name = runName(identity, id);
     const known = this.#planned.get(name);
     if (known !== undefined) return known;
-    const { done, damaged } = this.#find({ name, cell, seed });
+    const { done, damaged, diverged } = this.#find({ name, cell, seed });
     const needs: RunNeeds = {
       ...(ranks === undefined ? {} : { ranks: foundAs(ranks) }),
       ...(rates.length === 0 ? {} : { rates: rates.map((run) => ({ name: foundAs(run), lr: run.config.train.lr! })) }),
     };
     const study = this.#study.name;
-    const wrong = damaged === undefined ? {} : { damaged };
+    const wrong = { ...(damaged === undefined ? {} : { damaged }), ...(diverged === undefined ? {} : { diverged }) };
     const run: StudyRun = { id, cell, name, study, config, seed, done, ...wrong, needs, role };
     this.#planned.set(name, run);
     return run;

@@ -6,6 +6,7 @@ import { metricNames, metricWords } from "../metrics/of-evaluation.ts";
 import { Busy, type Executor, type Job, type Report, type Workshop } from "../records/executor.ts";
 import type { FinishedRun } from "../store/measures.ts";
 import type { RunStore } from "../store/run-store.ts";
+import { LineKeeper } from "./line-keeper.ts";
 import { reportOf, RunMaker, type MakerContext } from "./maker.ts";
 import { outcomeFrom, publishOutcome, type FailedRun, type StudyOutcome, type StudyReport } from "./outcome.ts";
 import { needsOf, type StudyRun } from "./plan-study.ts";
@@ -35,7 +36,8 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
   for (const [i, run] of runs.entries()) {
     const label = `[${i + 1}/${runs.length}] ${cellWords(run.config)} · seed ${run.seed}`;
     if (run.done !== undefined) {
-      say(`${label}: already done (${run.done.name}), ${firstMetric(run.done)}`);
+      const by = store.has(run.done.name) ? "" : ", by its line";
+      say(`${label}: already done (${run.done.name}${by}), ${firstMetric(run.done)}`);
       outcomes.set(run.name, run.done);
       continue;
     }
@@ -44,11 +46,21 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
       outcomes.set(run.name, { name: run.name, config: run.config.name, seed: run.seed, message: run.damaged });
       continue;
     }
+    if (run.diverged !== undefined) {
+      say(`${label}: diverged before, and is not made again: ${printable(run.diverged)}`);
+      outcomes.set(run.name, { name: run.name, config: run.config.name, seed: run.seed, message: run.diverged });
+      continue;
+    }
     for (const line of pulledIn(run, runs)) say(`${label}: ${line}`);
-    jobs.push({ name: run.name, id: run.id, label, needs: needsOf(run) });
+    jobs.push({ name: run.name, id: run.id, label, needs: needsOf(run), ...known(run, runs) });
   }
+  const keeper = new LineKeeper(store, say);
+  await keeper.keepDone([...runs, ...(context.rest?.whole ?? [])]);
   const written = (): StudyReport => publish(runs, outcomes, context);
-  if (jobs.length === 0) return written();
+  if (jobs.length === 0) {
+    keeper.finish();
+    return written();
+  }
   const named = new Map(runs.map((run) => [run.name, run]));
   const maker = new RunMaker(context);
   await maker.check(jobs.map(({ name }) => named.get(name)!));
@@ -61,16 +73,31 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
     attempt: async ({ name, label }) => {
       const outcome = await maker.make(named.get(name)!, label);
       if (!(outcome instanceof Busy)) outcomes.set(name, outcome);
-      return reportOf(outcome, store);
+      return reportOf(outcome, named.get(name)!, { store, device: context.device.name });
     },
   });
-  for await (const { job, report } of made) {
-    const outcome = outcomes.get(job.name) ?? outcomeOf(named.get(job.name)!, report, store);
-    if (outcome === undefined) continue;
-    outcomes.set(job.name, outcome);
-    written();
+  try {
+    for await (const { job, report } of made) {
+      await keeper.keep(report);
+      const outcome = outcomes.get(job.name) ?? outcomeOf(named.get(job.name)!, report, store);
+      if (outcome === undefined) continue;
+      outcomes.set(job.name, outcome);
+      written();
+    }
+  } finally {
+    // one that was finished as this process was asked to stop
+    await keeper.keepDone(runs);
   }
+  keeper.finish();
   return written();
+}
+
+/** What is done of what a run needs: other machines may not have it. */
+function known(run: StudyRun, runs: readonly StudyRun[]): Pick<Job, "known"> {
+  const names = needsOf(run);
+  const done = runs.flatMap(({ done: of }) => (of !== undefined && names.includes(of.name) ? [of] : []));
+  if (done.length === 0) return {};
+  return { known: Object.fromEntries(done.map((of) => [of.name, { kind: "made", result: of }])) };
 }
 
 /** This process needs nothing to be told of itself. */

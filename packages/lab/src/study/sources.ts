@@ -23,7 +23,10 @@ export function sourceIn(store: RunStore, name: string): Source | undefined {
     return { failure: error.message, diverged: false };
   }
   const path = join(store.folder, `.failed-${name}`, "error.json");
-  if (!existsSync(path)) return undefined;
+  if (!existsSync(path)) {
+    const kept = store.kept?.diverged(name);
+    return kept && { failure: kept.message, diverged: true };
+  }
   const { name: kind, message } = validate(errorFile, parseJson(readText(path, LARGEST), path), path);
   return { failure: message, diverged: kind === DIVERGED };
 }
