@@ -10,6 +10,7 @@
  * Only `wasm` is described: elsewhere weights are not in the process's linear memory.
  */
 import type { CompiledInfo, Device } from "@lowrank/tensor";
+import { collectGarbage } from "./collect.ts";
 
 export interface PlannedMemory {
   /** Weights, adapters and optimizer state. */
@@ -60,8 +61,9 @@ export interface StartMemory {
   readonly deviceBytes: number;
 }
 
-/** To be asked when the process is ready for its first run. */
+/** To be asked when the process is ready for its first run: what led there is collected first, for it would be mistaken for what stays. */
 export function startMemory(device: Device): StartMemory {
+  collectGarbage();
   const deviceBytes = device.memory().reserved;
   return { processBytes: process.memoryUsage.rss() - deviceBytes, deviceBytes };
 }
