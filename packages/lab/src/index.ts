@@ -20,6 +20,15 @@ export {
 export type { MethodFacts } from "./inspect/methods.ts";
 export { inspectionSchema } from "./inspect/schema.ts";
 export { RunStore } from "./store/run-store.ts";
+export { readResultLines, type KeptLine } from "./store/result-lines.ts";
+export {
+  finishedOf,
+  type Decisions,
+  type DivergedLine,
+  type FinishedLine,
+  type RankSteps,
+  type ResultLine,
+} from "./store/result-line.ts";
 export type { Evaluation, ModuleRow, ParameterCounts, Proof, RunResult } from "./store/result.ts";
 export type { FinishedRun, MemorySplit, RunMeasures, RunMemory } from "./store/measures.ts";
 export { indistinguishable, resultsCsv, summarize, summaryTable, type SummaryRow } from "./store/summary.ts";

@@ -10,6 +10,7 @@ import { executors } from "../executors/registry.ts";
 import { loadPlugins } from "../plugins/load.ts";
 import { codeVersion } from "../store/identity.ts";
 import { KeptResults } from "../store/kept-results.ts";
+import { sourceCommit } from "../store/source-commit.ts";
 import { tasks } from "../tasks/registry.ts";
 import type { Executor, ExecutorOptions } from "../records/executor.ts";
 import { guestsOf } from "./guests.ts";
@@ -32,6 +33,8 @@ export async function runCommand(names: readonly string[], options: RunOptions):
   const { reuse = false, results } = options;
   const kept = results === undefined ? undefined : new KeptResults(resolve(results), { code, reuse });
   if (kept !== undefined) for (const line of otherCode(kept, reuse)) process.stderr.write(`${line}\n`);
+  if (kept !== undefined && options.dryRun !== true && sourceCommit() === null)
+    say("lines of these runs name no commit: the code that runs is not a checkout as it was committed");
   const context: RunContext = { options, code, record, guests, kept, places, say };
   if (studies.length > 1) for (const study of studies) await checkStudy(study, context);
   const told: ToldStudy[] = [];

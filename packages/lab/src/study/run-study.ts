@@ -92,12 +92,15 @@ export async function runStudy(runs: readonly StudyRun[], context: StudyContext)
   return written();
 }
 
-/** What is done of what a run needs: other machines may not have it. */
+/** What has come, before, of what a run needs: other machines may not have it. */
 function known(run: StudyRun, runs: readonly StudyRun[]): Pick<Job, "known"> {
   const names = needsOf(run);
-  const done = runs.flatMap(({ done: of }) => (of !== undefined && names.includes(of.name) ? [of] : []));
-  if (done.length === 0) return {};
-  return { known: Object.fromEntries(done.map((of) => [of.name, { kind: "made", result: of }])) };
+  const reports = runs.flatMap(({ name, done, diverged }): [string, Report][] => {
+    if (done !== undefined) return [[done.name, { kind: "made", result: done }]];
+    return diverged === undefined ? [] : [[name, { kind: "failed", message: diverged, diverged: true }]];
+  });
+  const needed = reports.filter(([name]) => names.includes(name));
+  return needed.length === 0 ? {} : { known: Object.fromEntries(needed) };
 }
 
 /** This process needs nothing to be told of itself. */
