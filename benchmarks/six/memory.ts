@@ -1,6 +1,6 @@
 /** Memory of a configuration: the lab's own command in a process of its own, which plans its peak, says it, trains, evaluates and publishes. */
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { StudyOutcome } from "@lowrank/lab";
@@ -19,6 +19,8 @@ const MEMORY = "1000GB";
 
 export function readMemory(name: string, place: Workplace, threads: number): MemoryReading {
   const out = join(place.folder, name);
+  // a run that is there would not be made again
+  rmSync(out, { recursive: true, force: true });
   const cli = fileURLToPath(new URL("../../packages/lab/src/cli.ts", import.meta.url));
   const set = place.set(STEPS).flatMap((words) => ["--set", words]);
   const options = ["--configs", name, "--memory", MEMORY, "--out", out, "--data", place.folder, "--json", "--quiet"];

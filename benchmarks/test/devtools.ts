@@ -86,6 +86,12 @@ export class Page {
     await this.#send("Page.close");
   }
 
+  /** What a printer would be given. */
+  async pdf(): Promise<Buffer> {
+    const { data } = await this.#send("Page.printToPDF", { preferCSSPageSize: true });
+    return Buffer.from(String(data), "base64");
+  }
+
   /** PNG of what is seen, or of the whole page. */
   async picture(whole = false): Promise<Buffer> {
     const { data } = await this.#send("Page.captureScreenshot", { format: "png", captureBeyondViewport: whole });

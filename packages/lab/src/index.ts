@@ -19,6 +19,8 @@ export {
 } from "./inspect/memory.ts";
 export type { MethodFacts } from "./inspect/methods.ts";
 export { inspectionSchema } from "./inspect/schema.ts";
+export { codeVersion } from "./store/identity.ts";
+export { readMeasured, type Measured, type MeasuredFigure } from "./store/measured.ts";
 export { RunStore } from "./store/run-store.ts";
 export { readResultLines, type KeptLine } from "./store/result-lines.ts";
 export {

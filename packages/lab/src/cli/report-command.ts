@@ -3,17 +3,15 @@ import { join } from "node:path";
 import { printable } from "@lowrank/tensor/check";
 import { studyOf, studyText } from "../config/load.ts";
 import { parseYaml } from "../config/yaml.ts";
-import { InputError } from "../errors.ts";
 import { loadPlugins } from "../plugins/load.ts";
 import { PAGE, publishReport } from "../report/publish.ts";
-import { reportOf, shortCode, type StudyFile } from "../report/model/report.ts";
+import { reportOf, shortCode } from "../report/model/report.ts";
+import type { StudyFile } from "../report/study-file.ts";
 import { documentOf } from "../report/write/document.ts";
-import { storeRuns } from "../report/sources/store.ts";
+import { foundRuns } from "../report/sources/found.ts";
 import { VERDICTS } from "../report/write/verdict-words.ts";
-import { findStores } from "../store/find-stores.ts";
 import { objectOf } from "../store/run-files.ts";
 import { readMeasured } from "../store/measured.ts";
-import { cut } from "../text/shown.ts";
 import { commandLine } from "./command-line.ts";
 import { EXIT_OK } from "./outcome.ts";
 
@@ -27,12 +25,7 @@ export async function reportCommand(from: string, files: readonly string[], opti
   await loadPlugins(options.plugin ?? []);
   const studies = await Promise.all(files.map(studyFile));
   const measured = (options.measured ?? []).map(readMeasured);
-  const stores = findStores(from);
-  if (stores.length === 0)
-    throw new InputError(
-      `${cut(from)}: holds no runs; give the folder that "lowrank run" had as --out, or one with result lines`,
-    );
-  const report = reportOf(storeRuns(stores), studies, measured);
+  const report = reportOf(foundRuns(from), studies, measured);
   publishReport(options.out, report, documentOf(report, commandLine()));
   const verdicts = report.studies.flatMap(({ study, code, sayings }) =>
     sayings.map(({ says, verdict }) => {
@@ -56,15 +49,15 @@ async function studyFile(nameOrFile: string): Promise<StudyFile> {
   return { study: await studyOf(raw, source, drawn ? {} : { base: NO_BASE }), source, about: about(text) };
 }
 
-/** The comment that the file begins with, without words for editors. */
+/** The first paragraph of the comment that the file begins with, without words for editors and commands. */
 function about(text: string): string | undefined {
-  const lines = text.split("\n");
-  const end = lines.findIndex((line) => !line.startsWith("#"));
-  const words = lines
-    .slice(0, Math.max(0, end))
-    .map((line) => line.replace(/^#+ ?/, "").trim())
-    .filter((line) => !line.startsWith("yaml-language-server:"))
-    .join(" ")
-    .trim();
+  const lines = text.split("\n").map((line) => (line.startsWith("#") ? line.slice(1) : undefined));
+  const start = lines.findIndex((line) => line?.trim().startsWith("yaml-language-server:") !== true);
+  const rest = lines.slice(start);
+  const end = rest.findIndex((line) => line === undefined || line.trim() === "" || /^ {2,}/.test(line));
+  const words = rest
+    .slice(0, end)
+    .map((line) => line!.trim())
+    .join(" ");
   return words === "" ? undefined : words;
 }

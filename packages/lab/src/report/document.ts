@@ -21,7 +21,8 @@ export type Block =
         readonly says: string;
         readonly tone: Tone;
         readonly verdict: string;
-        readonly text: string;
+        /** One for each part of the claim. */
+        readonly texts: readonly string[];
         /** Of the paragraph that has all of it. */
         readonly id: string;
       }[];

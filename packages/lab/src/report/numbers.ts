@@ -67,6 +67,12 @@ export function probability(p: number | undefined): string {
   return p < 0.001 ? "< 0.001" : p > 0.999 ? "1" : formatNumber(p, 3);
 }
 
+/** `p = 0.036`, `p < 0.001`. */
+export function pWords(p: number): string {
+  const words = probability(p);
+  return `p${NB}${words.startsWith("<") ? words.replace(" ", NB) : `=${NB}${words}`}`;
+}
+
 /** A standardized effect. */
 export function effect(d: number | undefined): string {
   return d === undefined || !Number.isFinite(d) ? NONE : minus(formatNumber(d, 2));

@@ -13,17 +13,18 @@ export interface ReportRun extends FinishedRun {
   right(): string | undefined;
 }
 
-/** A rate of a sweep that has no result, since training with it went astray. */
-export interface AstrayRate {
+/** A run that met a number that is not finite, which is what came of it. */
+export interface DivergedRun {
   readonly study: string;
   readonly config: string;
+  readonly seed: number;
   readonly why: string;
 }
 
 /** All that was found in one place. */
 export interface FoundRuns {
   readonly runs: readonly ReportRun[];
-  readonly astray: readonly AstrayRate[];
+  readonly diverged: readonly DivergedRun[];
   /** What was left out, and why: a line each. */
   readonly notes: readonly string[];
 }

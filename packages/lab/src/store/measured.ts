@@ -10,7 +10,7 @@ import { parseJson } from "@lowrank/tensor/check";
 import { z } from "zod";
 import { validate } from "../config/validate.ts";
 import { readText } from "../data/read-file.ts";
-import { asInput, InputError } from "../errors.ts";
+import { asInput } from "../errors.ts";
 
 export interface MeasuredFigure {
   /** What claims call it. */
@@ -58,19 +58,11 @@ const schema = z.strictObject({
 
 const LARGEST = 2 ** 22;
 
-/** @throws InputError where the file holds something else, or rounds do not belong together */
+/** @throws InputError where the file holds something else */
 export function readMeasured(path: string): Measured {
-  const measured = validate(
+  return validate(
     schema,
     asInput(() => parseJson(readText(path, LARGEST), path)),
     path,
   );
-  for (const { name, values } of measured.figures) {
-    const rounds = new Set(Object.values(values).map(({ length }) => length));
-    if (rounds.size > 1)
-      throw new InputError(
-        `${path}: "${name}" has ${[...rounds].sort((a, b) => a - b).join(" and ")} values by config; rounds are compared pairwise, so give every config as many`,
-      );
-  }
-  return measured;
 }

@@ -6,6 +6,8 @@ import { element, line, text } from "./drawing.ts";
 export interface Axis {
   readonly place: (value: number) => number;
   readonly marks: readonly number[];
+  /** Values at the ends. */
+  readonly ends: readonly [number, number];
 }
 
 /** Share of the length that is left free at either end. */
@@ -19,6 +21,7 @@ export function linearAxis(values: readonly number[], span: readonly [number, nu
   return {
     place: (value) => span[0] + ((value - from) / (to - from)) * (span[1] - span[0]),
     marks: ticks(from, to, count),
+    ends: [from, to],
   };
 }
 
@@ -34,7 +37,11 @@ export function logAxis(values: readonly number[], span: readonly [number, numbe
       .filter(inside);
   // few decades have room for more marks
   const marks = [[1], [1, 3], [1, 2, 5]].map(marksOf).find((some) => some.length >= 3) ?? marksOf([1, 2, 3, 5, 7]);
-  return { place: (value) => span[0] + ((Math.log10(value) - from) / (to - from)) * (span[1] - span[0]), marks };
+  return {
+    place: (value) => span[0] + ((Math.log10(value) - from) / (to - from)) * (span[1] - span[0]),
+    marks,
+    ends: [10 ** from, 10 ** to],
+  };
 }
 
 /** Where a drawing's marks stand. */

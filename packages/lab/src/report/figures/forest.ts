@@ -1,6 +1,7 @@
 /** Differences of pairs with their intervals, one below the other, beside a line where nothing differs. */
-import { linearAxis } from "./axes.ts";
+import { linearAxis, type Axis } from "./axes.ts";
 import { element, line, text, titled, type Drawing } from "./drawing.ts";
+import { nearRange } from "./near.ts";
 import { tickWords } from "../../serve/page/numbers.ts";
 
 export interface ForestRow {
@@ -28,17 +29,17 @@ const LETTER = 7.2;
 
 export function forest(rows: readonly ForestRow[], { title, axis, margin }: ForestOptions): Drawing {
   const left = 24 + LETTER * Math.max(12, ...rows.map(({ label }) => label.length));
-  const width = left + PANEL + RIGHT;
-  const bottom = TOP + ROW * rows.length;
-  const x = linearAxis(
-    [
-      0,
-      ...(margin === undefined ? [] : [-margin, margin]),
-      ...rows.flatMap(({ mean, interval }) => [mean, ...(interval ?? [])]),
-    ],
-    [left, width - RIGHT],
-    6,
-  );
+  const [right, bottom] = [left + PANEL, TOP + ROW * rows.length];
+  const x = axisFor(rows, margin, [left, right]);
+  const marks = rows.map((row, i) => {
+    const y = TOP + ROW * i + ROW / 2;
+    return titled(
+      row.words,
+      text([left - 12, y - 2], row.label, { class: row.strong ? "label strong" : "label", "text-anchor": "end" }),
+      text([left - 12, y + 12], row.note, { class: "mark", "text-anchor": "end" }),
+      row.mean < x.ends[0] || row.mean > x.ends[1] ? beyond(row, x, y) : estimate(row, x, y),
+    );
+  });
   const band =
     margin === undefined
       ? ""
@@ -49,46 +50,62 @@ export function forest(rows: readonly ForestRow[], { title, axis, margin }: Fore
           width: x.place(margin) - x.place(-margin),
           height: bottom - TOP,
         });
-  const marks = rows.map(({ label, note, mean, interval, strong, words }, i) => {
-    const y = TOP + ROW * i + ROW / 2;
-    const tone = strong ? "c0" : "quiet";
-    const whisker =
-      interval === undefined
-        ? ""
-        : [
-            line([x.place(interval[0]), y], [x.place(interval[1]), y], `whisker ${tone}`),
-            ...interval.map((end) => line([x.place(end), y - 5], [x.place(end), y + 5], `whisker ${tone}`)),
-          ].join("");
-    const dot =
-      interval === undefined
-        ? element("circle", { class: `hollow ${tone}`, cx: x.place(mean), cy: y, r: 5 })
-        : element("rect", { class: `fill ${tone}`, x: x.place(mean) - 5, y: y - 5, width: 10, height: 10 });
-    return titled(
-      words,
-      text([left - 12, y - 2], label, { class: strong ? "label strong" : "label", "text-anchor": "end" }),
-      text([left - 12, y + 12], note, { class: "mark", "text-anchor": "end" }),
-      whisker,
-      dot,
-    );
-  });
   return {
     title,
     description: rows.map(({ words }) => words).join("; "),
-    width,
+    width: right + RIGHT,
     height: bottom + 40,
     body: [
       band,
       ...x.marks.map((value) => line([x.place(value), TOP], [x.place(value), bottom], "rule")),
       line([x.place(0), TOP], [x.place(0), bottom], "zero"),
       ...x.marks.map((value) =>
-        text([x.place(value), bottom + 17], signedTick(value), { class: "mark", "text-anchor": "middle" }),
+        text([x.place(value), bottom + 17], signed(value), { class: "mark", "text-anchor": "middle" }),
       ),
-      text([width - RIGHT, bottom + 34], axis, { class: "mark", "text-anchor": "end" }),
+      text([right, bottom + 34], axis, { class: "mark", "text-anchor": "end" }),
       ...marks,
     ].join(""),
   };
 }
 
-function signedTick(value: number): string {
+/** Around 0 and what is near it: a pair that lies far away would press all others together. */
+function axisFor(rows: readonly ForestRow[], margin: number | undefined, span: readonly [number, number]): Axis {
+  const middle = [0, ...(margin === undefined ? [] : [-margin, margin])];
+  const means = rows.map(({ mean }) => mean);
+  const [least, most] = nearRange([...middle, ...means]);
+  const all = least > 0 || most < 0;
+  const shown = rows.filter(({ mean }) => all || (mean >= least && mean <= most));
+  return linearAxis([...middle, ...shown.flatMap(({ mean, interval }) => [mean, ...(interval ?? [])])], span, 6);
+}
+
+/** Mean and interval; a circle alone where there is none. */
+function estimate({ mean, interval, strong }: ForestRow, x: Axis, y: number): string {
+  const tone = strong ? "c0" : "quiet";
+  const at = x.place(mean);
+  if (interval === undefined) return element("circle", { class: `hollow ${tone}`, cx: at, cy: y, r: 5 });
+  const [from, to] = interval.map(x.place) as [number, number];
+  return [
+    line([from, y], [to, y], `whisker ${tone}`),
+    ...[from, to].map((end) => line([end, y - 5], [end, y + 5], `whisker ${tone}`)),
+    element("rect", { class: `fill ${tone}`, x: at - 5, y: y - 5, width: 10, height: 10 }),
+  ].join("");
+}
+
+/** An arrow at the edge, with the number. */
+function beyond({ mean, strong }: ForestRow, x: Axis, y: number): string {
+  const [edge, way] = mean < x.ends[0] ? [x.place(x.ends[0]), 1] : [x.place(x.ends[1]), -1];
+  return [
+    element("polygon", {
+      class: `fill ${strong ? "c0" : "quiet"}`,
+      points: `${edge.toFixed(1)},${y} ${(edge + 10 * way).toFixed(1)},${y - 6} ${(edge + 10 * way).toFixed(1)},${y + 6}`,
+    }),
+    text([edge + 15 * way, y + 4], signed(Number(mean.toFixed(2))), {
+      class: "small",
+      "text-anchor": way > 0 ? "start" : "end",
+    }),
+  ].join("");
+}
+
+function signed(value: number): string {
   return value === 0 ? "0" : `${value > 0 ? "+" : "−"}${tickWords(Math.abs(value))}`;
 }

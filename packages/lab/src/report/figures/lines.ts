@@ -24,6 +24,8 @@ export interface SmallOptions {
 }
 
 const [WIDTH, HEIGHT] = [300, 200];
+/** More would be one grey band. */
+export const MOST_RUNS = 20;
 const FRAME = { left: 44, right: 290, top: 40, bottom: 158 } as const;
 
 export function smallChart(
@@ -47,7 +49,7 @@ export function smallChart(
     body: [
       text([4, 14], title, { class: "label strong" }),
       axes(x, y, FRAME, options),
-      ...runs.map((run) => polyline(run.map(place), "line quiet thin")),
+      ...runs.slice(0, MOST_RUNS).map((run) => polyline(run.map(place), "line quiet thin")),
       polyline(mean.map(place), "line c0"),
       ...(dots ? mean.map((point) => circle(point, "fill c0", 3)) : []),
       ...chosen.map(([point, words]) => titled(words, circle(point, "hollow c1", 7))),

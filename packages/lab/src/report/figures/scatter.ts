@@ -1,6 +1,8 @@
 /** One point for each config, with the interval of its mean, named beside it. */
+import { tickWords } from "../../serve/page/numbers.ts";
 import { axes, linearAxis, logAxis } from "./axes.ts";
 import { element, line, text, titled, type Drawing } from "./drawing.ts";
+import { nearRange } from "./near.ts";
 
 export interface ScatterPoint {
   readonly label: string;
@@ -26,18 +28,38 @@ export function scatter(points: readonly ScatterPoint[], options: ScatterOptions
     points.map((point) => point.x),
     [FRAME.left + 10, FRAME.right - 10],
   );
+  const [least, most] = nearRange(points.map((point) => point.y));
+  const shown = points.filter((point) => point.y >= least && point.y <= most);
   const y = linearAxis(
-    points.flatMap((point) => [point.y, ...(point.interval ?? [])]),
+    shown.flatMap((point) => [point.y, ...(point.interval ?? [])]),
     [FRAME.bottom, FRAME.top],
   );
-  const placed = points.map((point) => ({ ...point, at: [x.place(point.x), y.place(point.y)] as const }));
+  // what lies far away is an arrow at the edge, with its number
+  const placed = points.map((point) => {
+    const inside = Math.min(y.ends[1], Math.max(y.ends[0], point.y));
+    const isBeyond = inside !== point.y;
+    return {
+      ...point,
+      label: isBeyond ? `${point.label} ${tickWords(Number(point.y.toFixed(2)))}` : point.label,
+      beyond: isBeyond ? (point.y < inside ? 1 : -1) : 0,
+      at: [x.place(point.x), y.place(inside)] as const,
+    };
+  });
   const labels = labelPlaces(placed);
-  const marks = placed.map(({ label, at, interval, words }, i) => {
+  const marks = placed.map(({ at, label, interval, words, beyond }, i) => {
     const [atX, atY] = at;
+    const mark =
+      beyond === 0
+        ? [
+            interval === undefined
+              ? ""
+              : line([atX, y.place(interval[0])], [atX, y.place(interval[1])], "whisker c0 faint"),
+            element("circle", { class: "fill c0", cx: atX, cy: atY, r: 4.5 }),
+          ]
+        : [element("polygon", { class: "fill quiet", points: arrow(atX, atY - 2 * beyond, beyond) })];
     return titled(
       words,
-      interval === undefined ? "" : line([atX, y.place(interval[0])], [atX, y.place(interval[1])], "whisker c0 faint"),
-      element("circle", { class: "fill c0", cx: atX, cy: atY, r: 4.5 }),
+      ...mark,
       text(labels[i]!.at, label, { class: "label small", "text-anchor": labels[i]!.anchor }),
     );
   });
@@ -48,6 +70,17 @@ export function scatter(points: readonly ScatterPoint[], options: ScatterOptions
     height: HEIGHT,
     body: [axes(x, y, FRAME, options), ...marks].join(""),
   };
+}
+
+/** @param way 1: down */
+function arrow(x: number, y: number, way: number): string {
+  return [
+    [x, y],
+    [x - 6, y - 10 * way],
+    [x + 6, y - 10 * way],
+  ]
+    .map(([a, b]) => `${a!.toFixed(1)},${b!.toFixed(1)}`)
+    .join(" ");
 }
 
 interface Placed {

@@ -48,7 +48,12 @@ export function changeOf(claim: MeasuredClaim, measured: readonly Measured[], at
     });
     return values[0]!.map((_, round) => mean(values.map((of) => of[round]!)));
   };
+  const rounds = new Set(claim.configs.flat().map((config) => figure.values[config]?.length ?? 0));
   const [first, second] = claim.configs.map(side) as [number[], number[]];
+  if (rounds.size > 1)
+    throw new InputError(
+      `${at}: "${figure.name}" has ${[...rounds].sort((a, b) => a - b).join(" and ")} values by config; rounds are compared pairwise, so measure all of them as often`,
+    );
   const changes = first.map((value, round) => value / second[round]! - 1);
   const {
     n,

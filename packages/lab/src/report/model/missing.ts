@@ -1,4 +1,4 @@
-/** Cells of a study that there is no run of. */
+/** Cells of studies that there is no run of. */
 import { resolvedConfigs } from "../../config/cells.ts";
 import type { Study } from "../../config/study.ts";
 import { taskLabel } from "../../store/by-task.ts";
@@ -10,15 +10,22 @@ export interface MissingRuns {
   readonly missing: readonly { readonly config: string; readonly seeds: readonly number[] }[];
 }
 
-export function missingRuns(study: Study, runs: readonly ReportRun[]): MissingRuns {
+/** @param studies whose runs stand together */
+export function missingRuns(studies: readonly Study[], runs: readonly ReportRun[]): MissingRuns {
   const there = new Set(runs.map((run) => key(run.config, taskLabel(run), run.seed)));
-  const cells = resolvedConfigs(study);
+  const parts = studies.map((study) => {
+    const cells = resolvedConfigs(study);
+    return {
+      planned: cells.length * study.seeds.length,
+      missing: cells.flatMap(({ name, taskLabel: task }) => {
+        const seeds = study.seeds.filter((seed) => !there.has(key(name, task, seed)));
+        return seeds.length === 0 ? [] : [{ config: task === undefined ? name : `${name} · ${task}`, seeds }];
+      }),
+    };
+  });
   return {
-    planned: cells.length * study.seeds.length,
-    missing: cells.flatMap(({ name, taskLabel: task }) => {
-      const seeds = study.seeds.filter((seed) => !there.has(key(name, task, seed)));
-      return seeds.length === 0 ? [] : [{ config: task === undefined ? name : `${name} · ${task}`, seeds }];
-    }),
+    planned: parts.reduce((sum, { planned }) => sum + planned, 0),
+    missing: parts.flatMap(({ missing }) => missing),
   };
 }
 

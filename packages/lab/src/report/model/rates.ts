@@ -1,11 +1,11 @@
 /** Sweeps: the rates that were tried for a config, the loss that each came to, and the rate that its runs then had. */
 import { taskLabel } from "../../store/by-task.ts";
 import { grouped } from "../grouped.ts";
-import { triedFor, type AstrayRate, type ReportRun } from "../run.ts";
+import { triedFor, type DivergedRun, type ReportRun } from "../run.ts";
 
 export interface TriedRate {
   readonly lr: number;
-  /** Null where training went astray. */
+  /** Null where training went diverged. */
   readonly loss: number | null;
 }
 
@@ -24,14 +24,14 @@ export interface SweptConfig {
 export function sweptConfigs(
   tried: readonly ReportRun[],
   runs: readonly ReportRun[],
-  astray: readonly AstrayRate[],
+  diverged: readonly DivergedRun[],
 ): SweptConfig[] {
   const sweeps = grouped(tried, (run) => JSON.stringify([triedFor(run.config)!.config, taskLabel(run)]));
   return [...sweeps.values()].map((of) => {
     const { config } = triedFor(of[0]!.config)!;
     const task = taskLabel(of[0]!);
     const there = runs.filter((run) => taskLabel(run) === task);
-    const failed = astray.flatMap((rate) => {
+    const failed = diverged.flatMap((rate) => {
       const what = triedFor(rate.config);
       return what?.config === config ? [{ lr: what.lr, loss: null }] : [];
     });

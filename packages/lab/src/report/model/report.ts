@@ -1,6 +1,5 @@
 /** All that a report says, as plain data: runs in, numbers out. How it is said is `write/`'s and `views/`'. */
 import { claimsOf } from "../../config/claims.ts";
-import type { Study } from "../../config/study.ts";
 import { InputError } from "../../errors.ts";
 import { metricNamed, metricNames } from "../../metrics/of-evaluation.ts";
 import { byTask, taskLabel } from "../../store/by-task.ts";
@@ -8,8 +7,9 @@ import type { Measured } from "../../store/measured.ts";
 import { indistinguishable, type TwinRuns } from "../../store/summary.ts";
 import { summarizeRecovery, type RecoverySummary } from "../../study/rank-picture.ts";
 import { groupRuns, type RunGroup } from "../group.ts";
+import type { StudyFile } from "../study-file.ts";
 import { ORIGINAL, ORIGINAL_TASK, type OriginalRow } from "../original.ts";
-import type { FoundRuns, ReportRun } from "../run.ts";
+import { triedFor, type DivergedRun, type FoundRuns, type ReportRun } from "../run.ts";
 import { decideClaims, isMeasured, type Saying } from "./claims.ts";
 import { curvesOf, type ConfigCurves } from "./curves.ts";
 import { machinesOf, type Machine } from "./machines.ts";
@@ -20,13 +20,6 @@ import { rankMapsOf, type MeanRankMap } from "./rank-maps.ts";
 import { sweptConfigs, type SweptConfig } from "./rates.ts";
 import { scoresOf, type ConfigScore } from "./scores.ts";
 import { settingsOf, type Settings } from "./settings.ts";
-
-/** A study file that was given: what it plans and claims, and the words that it begins with. */
-export interface StudyFile {
-  readonly study: Study;
-  readonly source: string;
-  readonly about: string | undefined;
-}
 
 export interface TaskReport {
   /** What the study calls the task; undefined where it has one. */
@@ -60,6 +53,8 @@ export interface StudyReport {
   readonly sayings: readonly Saying[];
   readonly tasks: readonly TaskReport[];
   readonly sweeps: readonly SweptConfig[];
+  /** Runs that have no result, since a number in them was not finite. */
+  readonly diverged: readonly DivergedRun[];
   readonly proofs: readonly ProofCount[];
   readonly machines: readonly Machine[];
   readonly twins: readonly TwinRuns[];
@@ -77,27 +72,21 @@ export interface Report {
 
 /** @throws InputError for a study file without runs, two of one study, and what `groupRuns` and `decideClaims` refuse */
 export function reportOf(found: FoundRuns, files: readonly StudyFile[], measured: readonly Measured[]): Report {
-  const groups = groupRuns(found.runs);
+  const groups = groupRuns(found.runs, files);
   if (groups.length === 0) throw new InputError("there is no finished run to report on");
   for (const [i, { study, source }] of files.entries()) {
     const other = files.findIndex((file) => file.study.name === study.name);
     if (other !== i)
       throw new InputError(`${files[other]!.source} and ${source} are both of the study "${study.name}"; give one`);
-    if (!groups.some((group) => group.study === study.name))
+    if (!groups.some((group) => [group, ...group.within].some((of) => of.study === study.name)))
       throw new InputError(
         `${source}: there are no runs of the study "${study.name}"; those found are of ${[...new Set(groups.map((group) => group.study))].join(", ")}`,
       );
   }
   return {
-    studies: groups.map((group) =>
-      studyReport(
-        group,
-        files.find(({ study }) => study.name === group.study),
-        { found, measured },
-      ),
-    ),
+    studies: groups.map((group) => studyReport(group, found, measured)),
     measured,
-    notes: [...found.notes, ...mixtures(groups)],
+    notes: [...found.notes, ...mixtures(groups), ...joined(groups)],
   };
 }
 
@@ -116,15 +105,24 @@ function mixtures(groups: readonly RunGroup[]): string[] {
   });
 }
 
+/** What another study adds is said. */
+function joined(groups: readonly RunGroup[]): string[] {
+  return groups.flatMap(({ study, runs, within }) =>
+    within.map(
+      (other) =>
+        `${runs.filter((run) => run.study === other.study).length} runs that were made for ${other.study} have the settings of ${study}, and stand in its tables.`,
+    ),
+  );
+}
+
 export function shortCode(code: string): string {
   return code.slice(0, 12);
 }
 
-function studyReport(
-  { study, code, device, runs: unordered, tried }: RunGroup,
-  file: StudyFile | undefined,
-  { found, measured }: { readonly found: FoundRuns; readonly measured: readonly Measured[] },
-): StudyReport {
+function studyReport(group: RunGroup, found: FoundRuns, measured: readonly Measured[]): StudyReport {
+  const { study, code, device, file, runs: unordered, tried, within } = group;
+  const studies = [file, ...within.map((other) => other.file)].flatMap((of) => of?.study ?? []);
+  const diverged = found.diverged.filter((run) => [study, ...within.map((other) => other.study)].includes(run.study));
   const runs = inOrder(unordered, file);
   const claims = file === undefined ? [] : claimsOf(file.study, file.source);
   const sayings = decideClaims(claims, runs, measured, file?.source ?? study);
@@ -138,16 +136,13 @@ function studyReport(
     family: claims.filter(({ kind }) => kind === "greater" || kind === "less").length,
     sayings,
     tasks: byTask(runs).map(({ task, results }) => taskReport(task, results as readonly ReportRun[], sayings)),
-    sweeps: sweptConfigs(
-      tried,
-      runs,
-      found.astray.filter((rate) => rate.study === study),
-    ),
+    sweeps: sweptConfigs(tried, runs, diverged),
+    diverged: diverged.filter(({ config }) => triedFor(config) === undefined),
     proofs: proofCounts(runs),
     machines: machinesOf(runs),
     twins: indistinguishable(runs),
     warnings: runs.flatMap(({ name, warnings = [] }) => warnings.map((line) => ({ run: name, line }))),
-    missing: file === undefined ? undefined : missingRuns(file.study, runs),
+    missing: studies.length === 0 ? undefined : missingRuns(studies, runs),
   };
 }
 

@@ -2,6 +2,7 @@
 import { grouped } from "../grouped.ts";
 import type { ReportRun } from "../run.ts";
 import { flatSettings } from "../settings-text.ts";
+import { MANNER } from "../study-file.ts";
 
 export interface Settings {
   readonly configs: readonly string[];
@@ -41,7 +42,7 @@ export function settingsOf(runs: readonly ReportRun[]): Settings {
     mixed: configs.flatMap(({ config, ranked, values }) =>
       [...values].flatMap(([key, value]) =>
         // ranks that another run found are another run's for each seed
-        value === BY_SEED && !(ranked && key.startsWith("method.")) ? [{ config, key }] : [],
+        value === BY_SEED && !MANNER.has(key) && !(ranked && key.startsWith("method.")) ? [{ config, key }] : [],
       ),
     ),
   };

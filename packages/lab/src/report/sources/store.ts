@@ -1,12 +1,12 @@
 /** Finished runs of folders that `lowrank run` filled. What is read of a run is held against its digests; weights are not read. */
 import { join } from "node:path";
-import { InputError } from "../../errors.ts";
+import { DivergedError, InputError } from "../../errors.ts";
 import { checkDigests } from "../../store/digests.ts";
 import { readFinished } from "../../store/finished-run.ts";
 import type { Store } from "../../store/find-stores.ts";
 import { readEntry, runFolders, type RunEntry } from "../../store/read-runs.ts";
 import { objectIn, textIn, textOf } from "../../store/run-files.ts";
-import { triedFor, type AstrayRate, type FoundRuns, type ReportRun } from "../run.ts";
+import type { DivergedRun, FoundRuns, ReportRun } from "../run.ts";
 import { curveOf } from "./curve.ts";
 import { rightIn } from "./right.ts";
 
@@ -16,7 +16,7 @@ const READ: ReadonlySet<string> = new Set(["env.json", "steps.csv", "predictions
 
 /** @throws InputError for a run that is not what was written: nobody should believe a report of such */
 export function storeRuns(stores: readonly Store[]): FoundRuns {
-  const [runs, astray, left]: [ReportRun[], AstrayRate[], RunEntry[]] = [[], [], []];
+  const [runs, diverged, left]: [ReportRun[], DivergedRun[], RunEntry[]] = [[], [], []];
   for (const { folder } of stores)
     for (const name of runFolders(folder)) {
       if (!name.startsWith(".")) {
@@ -25,12 +25,19 @@ export function storeRuns(stores: readonly Store[]): FoundRuns {
         continue;
       }
       const entry = readEntry(folder, name);
-      const { config, study, state, why } = entry;
-      if (state === "failed" && config !== undefined && study !== undefined && triedFor(config) !== undefined)
-        astray.push({ study, config, why: why ?? "failed" });
+      const { config, study, seed, state, why } = entry;
+      if (isDiverged(join(folder, name)) && config !== undefined && study !== undefined && seed !== undefined)
+        diverged.push({ study, config, seed, why: why ?? "" });
       else if (state !== "set-aside") left.push(entry);
     }
-  return { runs, astray, notes: leftOut(left) };
+  return { runs, diverged, notes: leftOut(left) };
+}
+
+const DIVERGED = new DivergedError("").name;
+
+/** A number that is not finite ended it: its config, seed and data decide that. */
+function isDiverged(folder: string): boolean {
+  return textOf(objectIn(folder, "error.json")?.["name"]) === DIVERGED;
 }
 
 function readReportRun(folder: string, name: string): ReportRun | undefined {

@@ -36,8 +36,8 @@ function written(block: Block): string {
     case "verdicts":
       return `<ul class="verdicts">${block.items
         .map(
-          ({ says, tone, verdict, text, id }) =>
-            `<li class="${tone.replace(" ", "-")}"><p class="says"><strong class="verdict">${escaped(verdict)}</strong> <a href="#${id}">“${escaped(says)}”</a></p><p>${escaped(text)}</p></li>`,
+          ({ says, tone, verdict, texts, id }) =>
+            `<li class="${tone.replace(" ", "-")}"><p class="says"><strong class="verdict">${escaped(verdict)}</strong> <a href="#${id}">“${escaped(says)}”</a></p>${texts.map((text) => `<p>${escaped(text)}</p>`).join("")}</li>`,
         )
         .join("")}</ul>`;
     case "table":

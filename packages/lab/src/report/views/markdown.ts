@@ -18,7 +18,7 @@ function written(block: Block, figureFile: (name: string) => string): string[] {
     case "verdicts":
       return [
         block.items
-          .map(({ says, verdict, text }) => `* **${plain(verdict)}:** “${plain(says)}”. ${plain(text)}`)
+          .map(({ says, verdict, texts }) => `* **${plain(verdict)}:** “${plain(says)}”. ${plain(texts.join(" "))}`)
           .join("\n"),
       ];
     case "table":

@@ -64,8 +64,9 @@ nav .level-3 { padding-left: 1.2rem; }
   details::details-content { content-visibility: visible; block-size: auto; }
   .scroll { overflow: visible; }
   table { font-size: 7.6pt; }
-  th, td { padding: 1.5pt 3pt; overflow-wrap: anywhere; }
-  .whole, td.num { white-space: normal; }
+  th, td { padding: 1.5pt 3pt; }
+  td { overflow-wrap: anywhere; }
+  td.num { white-space: normal; }
   td:not(.num, .whole) { min-width: 0; }
   tr { break-inside: avoid; }
   img { min-width: 0 !important; }

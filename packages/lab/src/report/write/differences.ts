@@ -32,7 +32,7 @@ export function differences(task: TaskReport, id: string): Block[] {
           margin: margin === undefined ? undefined : scale.plain(margin),
         },
       ),
-      caption: `Mean paired difference in ${scale.label} and its 95 % interval (uncorrected). Blue: pairs that claims are about. Grey: every other config against ${task.scores[0]!.config}, for orientation, without a test.${margin === undefined ? "" : " The band is ± 1 point, within which two configs count as equal."} A circle without a line has fewer than three seeds.`,
+      caption: `Mean paired difference in ${scale.label} and its 95 % interval (uncorrected). Blue: pairs that claims are about. Grey: every other config against ${task.scores[0]!.config}, for orientation, without a test.${margin === undefined ? "" : " The band is ± 1 point, within which two configs count as equal."} A circle without a line has fewer than three seeds; an arrow lies beyond the edge.`,
     },
     {
       kind: "details",

@@ -52,7 +52,7 @@ function background(studies: readonly StudyReport[]): string {
 }
 
 function alarms(studies: readonly StudyReport[]): string[] {
-  return studies.flatMap(({ study, proofs, twins, tasks, missing, warnings }) => {
+  return studies.flatMap(({ study, proofs, twins, tasks, diverged, missing, warnings }) => {
     const failing = proofs.filter(({ fails }) => fails.length > 0);
     const identical = twins.filter(({ identical: what }) => what === "logits");
     const mixed = tasks.flatMap(({ settings }) => settings.mixed);
@@ -69,6 +69,7 @@ function alarms(studies: readonly StudyReport[]): string[] {
         ({ config, key }) =>
           `${study}: runs of ${config} were not all made with one setting of ${key}; their mean is of different things.`,
       ),
+      ...diverged.map(({ config, seed, why }) => `${study}: ${config} with seed ${seed} has no result: ${why}.`),
       ...(missing === undefined || missing.missing.length === 0
         ? []
         : [
@@ -93,7 +94,7 @@ function verdictsOf(study: StudyReport, place: number, several: boolean): Block[
         says,
         tone: verdict,
         verdict: VERDICTS[verdict],
-        text: parts.map(foundWords).join(" "),
+        texts: parts.map(foundWords),
         id: anchor(studyId(study, place), "claim", i + 1),
       })),
     },

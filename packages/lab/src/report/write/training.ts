@@ -1,7 +1,7 @@
 /** How the runs came to their results: rates that were tried, losses over steps, ranks that were found. */
 import type { Block } from "../document.ts";
 import { heatMap } from "../figures/heat.ts";
-import { smallChart } from "../figures/lines.ts";
+import { MOST_RUNS, smallChart } from "../figures/lines.ts";
 import type { StudyReport, TaskReport } from "../model/report.ts";
 import type { SweptConfig } from "../model/rates.ts";
 import { correlation, counted, listed, metricScale, NONE, rank, rate } from "../numbers.ts";
@@ -83,8 +83,7 @@ function curves(task: TaskReport, id: string): Block[] {
     { kind: "heading", level: 3, text: `Training${onTask(task)}`, id: anchor(id, "training") },
     {
       kind: "figures",
-      caption:
-        "Loss of training over steps, smoothed: each run in grey, the mean over seeds in blue. All have the same axes.",
+      caption: `Loss of training over steps, smoothed: each run in grey (${MOST_RUNS} at most), the mean over seeds in blue. All have the same axes.`,
       figures: task.curves.map(({ config, runs, mean }, i) => [
         anchor(id, "training", i + 1),
         smallChart(

@@ -11,7 +11,7 @@ import {
   counted,
   listed,
   metricScale,
-  probability,
+  pWords,
   stepTime,
   type MetricScale,
 } from "../numbers.ts";
@@ -26,7 +26,7 @@ export const VERDICTS: Readonly<Record<Verdict["verdict"], string>> = {
 export function claimWords({ claim }: DecidedClaim): string {
   if (claim.kind === "change") {
     const [a, b] = claim.configs.map(listed) as [string, string];
-    return `${claim.measured} of ${a} differs from that of ${b} by ${change(claim.by)}, give or take ${change(claim.margin).slice(1).replace(" %", "")} percentage points`;
+    return `${claim.measured} of ${a} differs from that of ${b} by ${change(claim.by)}, give or take ${change(claim.margin).slice(1)}`;
   }
   const scale = metricScale(claim.metric);
   const [a, b] = claim.configs;
@@ -66,7 +66,7 @@ function directionWords({ configs: [a, b] }: MetricClaim, facts: Verdict, { mean
   const interval = `95 % interval ${scale.range(facts.interval95!)}`;
   if (facts.adjusted === undefined)
     return `${mean}, the same in every seed: a test of differences that do not vary has no value.`;
-  const p = `p = ${probability(facts.adjusted)}`.replace("= <", "<");
+  const p = pWords(facts.adjusted);
   if (facts.verdict === "not decidable")
     return `${mean} (${interval}, ${p}): too little to tell ${a} from ${b}. With this scatter and number of seeds, only a difference of about ${scale.size(facts.smallestDifference!)} would have been likely to show.`;
   return `${mean} (${interval}, ${p}): chance is an unlikely explanation.`;

@@ -1,0 +1,31 @@
+/** Runs of a folder of result lines, as `lowrank run --results` keeps them. */
+import { finishedOf, type Decisions, type FinishedLine } from "../../store/result-line.ts";
+import { readResultLines } from "../../store/result-lines.ts";
+import type { FoundRuns, ReportRun } from "../run.ts";
+
+/** @throws InputError naming file and number of a line that is not what was written */
+export function lineRuns(folder: string): FoundRuns {
+  const lines = readResultLines(folder).map(({ line }) => line);
+  return {
+    runs: lines.flatMap((line) => (line.outcome === "finished" ? [runOfLine(line)] : [])),
+    diverged: lines.flatMap((line) =>
+      line.outcome === "diverged"
+        ? [{ study: line.study, config: line.run.config, seed: line.run.seed, why: line.message }]
+        : [],
+    ),
+    notes: [],
+  };
+}
+
+function runOfLine(line: FinishedLine): ReportRun {
+  return {
+    ...finishedOf(line),
+    code: line.code,
+    curve: line.losses.map(({ step, loss }) => [step, loss]),
+    right: () => (line.decisions === null ? undefined : rightOf(line.decisions)),
+  };
+}
+
+function rightOf({ predicted, labels }: Decisions): string {
+  return predicted.map((said, i) => (said === labels[i] ? "1" : "0")).join("");
+}
