@@ -71,7 +71,7 @@ function epoch(threads: number): Benchmark {
           base: adapted.base,
           metrics: [],
           batches: () => evaluationBatches(data.dev, shape),
-          scorer: () => data.scorer(),
+          scorer: (model) => data.scorer(model),
         },
         device,
       );

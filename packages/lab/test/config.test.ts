@@ -55,7 +55,7 @@ describe("a study file", () => {
   it("accepts every preset", async () => {
     for (const name of Object.keys(PRESETS))
       expect(
-        plannedRuns(await loadStudy(name, /^(sst2|wikitext2)/.test(name) ? { base: "x" } : {})).length,
+        plannedRuns(await loadStudy(name, /^(sst2|wikitext2|ner|qa|split)/.test(name) ? { base: "x" } : {})).length,
       ).toBeGreaterThan(1);
   });
 

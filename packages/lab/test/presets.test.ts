@@ -34,7 +34,7 @@ describe("presets", () => {
       const printed = await print(name);
       const path = join(mkdtempSync(join(tmpdir(), "lowrank-presets-")), "study.yaml");
       writeFileSync(path, printed.stdout);
-      const options = /^(sst2|wikitext2)/.test(name) ? { base: "x" } : {};
+      const options = /^(sst2|wikitext2|ner|qa|split)/.test(name) ? { base: "x" } : {};
       expect(loadStudy(path, options)).toEqual(loadStudy(name, options));
       expect(JSON.parse((await print(name, "--json")).stdout)).toEqual(parseYaml(printed.stdout, name));
     }

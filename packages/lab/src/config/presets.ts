@@ -78,6 +78,16 @@ configs:
 `;
 }
 
+/** The six on an encoder's every linear layer, at the rate that words with tags and answers in a text bear (`tasks/token-classification.ts`). */
+const ENCODER: Six = {
+  targets: "[query, key, value, dense]",
+  lora: "r: 8, alpha: 16, dropout: 0.1",
+  adaLora: "initR: 12, targetR: 8, alpha: 16, dropout: 0.1, tinit: 0.1, tfinal: 0.3, deltaT: 5, orthRegWeight: 0.1",
+  manual: "{ attention.self.(query|key|value): 6, attention.output.dense: 6, (intermediate|output).dense: 10 }",
+  lr: "5e-4",
+  adaLr: "1.25e-3",
+};
+
 export const PRESETS: Readonly<Record<string, string>> = {
   demo: `# The demonstration: the study's six configurations on a small frozen transformer whose right ranks are known; data that is made, not downloaded.
 name: demo
@@ -160,5 +170,35 @@ train: { epochs: 3, batchSize: 8, schedule: linear, warmup: 0.06, weightDecay: 0
 configs:
   lora: { method: lora, r: 8, alpha: 16, dropout: 0.1, target: all-linear, train: { lr: 5e-4 } }
   dora: { method: lora, dora: true, r: 8, alpha: 16, dropout: 0.1, target: all-linear, train: { lr: 5e-4 } }
+`,
+
+  ner: `# Names in posts (WNUT-17): give an encoder with --base, and with --data a folder with wnut17-ner/. Entity F1.
+name: ner
+task: { name: token-classification, train: wnut17-ner/wnut17train.conll, validation: wnut17-ner/emerging.dev.conll, maxLength: 128 }
+seeds: [13, 42, 87, 100, 2024]
+train: { epochs: 3, batchSize: 16, schedule: linear, warmup: 0.06, weightDecay: 0.01, clip: 1 }
+${six(ENCODER)}`,
+
+  qa: `# Answers in a text (XQuAD, English): give an encoder with --base, and with --data a folder with xquad-en/. Answer F1 and exact match.
+# The first 38 articles are trained on, the last ten are asked: no text is in both.
+name: qa
+task:
+  name: question-answering
+  train: xquad-en/xquad.en.json
+  trainRows: [1, 949]
+  validation: { trainRows: [950, 1190] }
+seeds: [13, 42, 87, 100, 2024]
+train: { epochs: 4, batchSize: 8, schedule: linear, warmup: 0.06, weightDecay: 0.01, clip: 1 }
+${six(ENCODER)}`,
+
+  split: `# A sentence as two (WikiSplit): give a causal model with --base, and with --data a folder with wiki-split/. ROUGE-L of what the model writes, and perplexity.
+# Writing is what takes the time: 200 rows are evaluated, once, at the end.
+name: split
+task: { name: wiki-split, train: tune.tsv, validation: validation.tsv, maxLength: 192, validationLimit: 200 }
+seeds: [13, 42, 87, 100, 2024]
+train: { epochs: 1, batchSize: 16, schedule: linear, warmup: 0.06, weightDecay: 0.01, clip: 1, evalEvery: end }
+configs:
+  lora: { method: lora, r: 8, alpha: 16, target: all-linear, train: { lr: 5e-4 } }
+  adalora: { method: adalora, initR: 12, targetR: 8, alpha: 16, target: all-linear, tinit: 0.1, tfinal: 0.3, deltaT: 5, orthRegWeight: 0.1, train: { lr: 1.25e-3 } }
 `,
 };

@@ -110,7 +110,7 @@ async function planAt(
     const applying = parts === 1 ? [] : [step.planApplying()];
     const { persistent } = planner.memory();
     const evaluation = evaluator(
-      { task, base: adapted.base, metrics: [], batches: () => [], scorer: () => data.scorer() },
+      { task, base: adapted.base, metrics: [], batches: () => [], scorer: (model) => data.scorer(model) },
       planner,
     );
     const evaluated = largestBatches(devBatches(data, rows));

@@ -10,6 +10,7 @@ import { macroF1, microF1, subsetAccuracy } from "./label-sets.ts";
 import { matthews } from "./matthews.ts";
 import { perplexity } from "./perplexity.ts";
 import { rmse } from "./rmse.ts";
+import { rougeL } from "./rouge-l.ts";
 import { wordPerplexity } from "./word-perplexity.ts";
 
 export const metrics: Registry<Metric> = new Registry<Metric>("metric", [
@@ -30,6 +31,7 @@ export const metrics: Registry<Metric> = new Registry<Metric>("metric", [
   // of answers
   exactMatchShare,
   answerF1,
+  rougeL,
   // of tokens
   perplexity,
   wordPerplexity,

@@ -44,7 +44,7 @@ export interface Scorer<Items = unknown> {
   /** What metrics count of a batch; undefined where that is known at the end only. `outputs` are those of `Task.outputs`, the summed `loss` among them, as f64. */
   take(batch: Batch, outputs: Readonly<Record<string, Float64Array>>): Items | undefined;
   /** Once all batches were taken. */
-  finish(): Scored;
+  finish(): Scored | Promise<Scored>;
 }
 
 /** What an evaluation leaves beside its metrics. */
@@ -79,8 +79,8 @@ export interface TaskData {
   readonly chatTemplate?: string;
   /** A fresh copy of the base; values that it does not bring, a head above all, are drawn from `initSeed`. Default storage: f32. */
   base(initSeed: number, storage?: BaseStorage): Promise<Base>;
-  /** For an evaluation on `dev`. */
-  scorer(): Scorer;
+  /** For an evaluation on `dev`. @param base the model as it is now, in evaluation mode once batches come, for who asks it more than `outputs` says */
+  scorer(base: Base): Scorer;
   /** Batches of an evaluation on `dev`, where the task has its own. Absent: `batchSize` rows of like length. */
   devBatches?(): Iterable<Batch>;
   /** Rank of what is to be found in each of these modules, by path, where the data was made from ranks that are known. */

@@ -141,7 +141,7 @@ async function forecast(
         base: adapted.base,
         metrics: metricsOf(config),
         batches: () => evaluated,
-        scorer: () => data.scorer(),
+        scorer: (model) => data.scorer(model),
       },
       device,
     );

@@ -6,14 +6,16 @@ import { plantedRanks } from "./planted-rank.ts";
 import { rowTasks } from "./row-tasks.ts";
 import { fileTask } from "./rows/from-files.ts";
 import { sst2 } from "./sst2.ts";
+import { wikiSplit } from "./wiki-split.ts";
 import { wikitext2 } from "./wikitext2.ts";
 
 export const tasks: Registry<Task> = new Registry<Task>("task", [
   // a label a text
   sst2,
   plantedRanks,
-  // how a running text goes on
+  // how a running text goes on, what a model writes
   wikitext2,
+  wikiSplit,
   // what rows of files mean
   ...rowTasks.all.map(fileTask),
   // what pre-training reads

@@ -32,7 +32,7 @@ export interface EvaluationParts {
   readonly metrics: readonly Metric[];
   /** The same batches at every evaluation. */
   batches(): Iterable<Batch>;
-  scorer(): Scorer;
+  scorer(base: Base): Scorer;
 }
 
 /** Plans are captured once per batch shape. */
@@ -42,7 +42,7 @@ export function evaluator({ task, base, metrics, batches, scorer }: EvaluationPa
     return task.outputs(base, inputs);
   });
   const run = async (): Promise<Scores> => {
-    const [scores, counts] = [scorer(), new Map<Metric, unknown>()];
+    const [scores, counts] = [scorer(base), new Map<Metric, unknown>()];
     const count = (items: unknown): void => {
       if (items === undefined) return;
       for (const metric of metrics) counts.set(metric, metric.update(counts.get(metric), items));
@@ -59,7 +59,7 @@ export function evaluator({ task, base, metrics, batches, scorer }: EvaluationPa
       examples += batch.members.length;
       count(scores.take(batch, values));
     }
-    const scored = scores.finish();
+    const scored = await scores.finish();
     count(scored.items);
     return { loss: total / counted, examples, metrics: measured(metrics, counts), scored };
   };

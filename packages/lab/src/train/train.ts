@@ -122,7 +122,7 @@ export async function train(
       base: adapted.base,
       metrics,
       batches: () => devBatches(data, microBatch ?? batchSize),
-      scorer: () => data.scorer(),
+      scorer: (model) => data.scorer(model),
     },
     device,
   );

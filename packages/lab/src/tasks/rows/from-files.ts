@@ -1,23 +1,15 @@
-/** A task on rows as a `Task` of studies: the one place that knows files, the tokenizer's folder and the base. */
+/** A task on rows as a `Task` of studies: the one place that knows files. */
 import { resolve } from "node:path";
-import { loadTokenizer } from "@lowrank/models";
-import { makeBase } from "../../bases/make.ts";
-import { planOf } from "../../bases/plan.ts";
-import { hashFiles, revisionOf, sayMarks } from "../../data/location.ts";
-import { predictionBatches, PREDICTION_MULTIPLE } from "../../data/prediction-batches.ts";
+import { hashFiles, sayMarks } from "../../data/location.ts";
 import { fileSize, readText } from "../../data/read-file.ts";
 import { readTableAt } from "../../data/read-table.ts";
 import { overlapTrouble, type RowRange } from "../../data/row-range.ts";
 import { tokenizerFolder, tokenizerIdentity } from "../../data/word-piece.ts";
-import { asInput } from "../../errors.ts";
 import type { RowTask } from "../../records/row-task.ts";
-import type { BaseNeeds, Task, TaskData, TaskEnvironment } from "../../records/task.ts";
-import { chatOf } from "./chat.ts";
+import type { Task, TaskData, TaskEnvironment } from "../../records/task.ts";
 import { fileSchema, ownOptions, type FileOptions } from "./options.ts";
 import { rowLosses } from "./losses.ts";
-import { padIdOf } from "./padding.ts";
-import { prepareRows, taskUse } from "./prepare.ts";
-import { RowScorer } from "./scorer.ts";
+import { rowTaskData } from "./task-data.ts";
 
 /** Paths of the files that are read, in order. @throws InputError for one that is not there */
 function filesOf({ train, validation }: FileOptions, { filesFolder }: TaskEnvironment): string[] {
@@ -68,39 +60,16 @@ export function fileTask(task: RowTask): Task<FileOptions> {
       const say = environment.say ?? (() => {});
       const files = filesOf(options, environment);
       sayMarks(files, say);
-      const folder = tokenizerFolder(environment.dataFolder, choice.base);
-      const at = choice.base === null ? {} : revisionOf(choice);
-      const tokenizer = await asInput(() => loadTokenizer(folder, at));
-      const least = { vocab: tokenizer.vocabSize, positions: options.maxLength, labels: 2 };
-      const padding = padIdOf(tokenizer, (await planOf(choice, task.kind, least)).config);
       const [template] = templatesOf(options, environment);
-      const given = template === undefined ? undefined : readText(template, LARGEST_TEMPLATE);
-      const chat = await chatOf(task, { from: folder, at, tokenizer, given });
       const [train, validation] = await Promise.all(files.map((file) => readTableAt(file)));
-      const { facts, columns, ...rows } = prepareRows(
-        task,
-        { train: train!, validation: validation ?? (options.validation as Exclude<FileOptions["validation"], string>) },
-        { ...options, options: ownOptions(task, options), say },
-        { tokenizer, padId: padding.id, chat },
-      );
-      const needs: BaseNeeds = {
-        ...least,
-        ...task.head?.(facts),
-        ...(padding.ofModel ? {} : { padTokenId: padding.id }),
+      const tables = {
+        train: train!,
+        validation: validation ?? (options.validation as Exclude<FileOptions["validation"], string>),
       };
-      return {
-        train: rows.train,
-        dev: rows.dev,
-        multiple: PREDICTION_MULTIPLE,
-        ...(task.rate === undefined ? {} : { rate: task.rate }),
-        needs,
-        tokenizerFolder: folder,
-        ...(given === undefined ? {} : { chatTemplate: given }),
-        base: (initSeed, storage) => makeBase(choice, task.kind, needs, initSeed, device, storage),
-        scorer: () => new RowScorer(task, rows.devRows, rows.dev, facts),
-        devBatches: () => predictionBatches(rows.dev),
-        use: taskUse(task, { ...facts, columns, maxLength: options.maxLength, padding }),
-      };
+      const given = template === undefined ? undefined : readText(template, LARGEST_TEMPLATE);
+      const how = { ...options, options: ownOptions(task, options), say };
+      const { data } = await rowTaskData(task, tables, { how, given }, { choice, environment, device });
+      return data;
     },
     ...rowLosses(task),
   };
