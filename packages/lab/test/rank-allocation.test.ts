@@ -5,6 +5,7 @@ import { planOf, shapeModel } from "../src/bases/plan.ts";
 import { shapeOf, type BaseShape } from "../src/bases/shape.ts";
 import { loadStudy, resolveConfig } from "../src/config/load.ts";
 import type { Study } from "../src/config/study.ts";
+import { loadPretrainConfig } from "../src/pretrain/config.ts";
 import { methods } from "../src/methods/registry.ts";
 
 const folder = fileURLToPath(new URL("../../../experiments/rank-allocation/", import.meta.url));
@@ -77,5 +78,13 @@ describe("the studies on WikiText-2", () => {
     expect(main!.configs["b-fp"]!.rate).toMatchObject({
       sweep: { task: { validation: { trainRows: [0.9 * 3760 + 1, 3760] } } },
     });
+  });
+
+  it("have a base whose recipe is the preset's, with as many positions as windows have tokens", async () => {
+    const recipe = loadPretrainConfig(`${folder}pretrain-gpt2.yaml`, [], "clm");
+    expect(recipe).toEqual(loadPretrainConfig("small", [], "clm"));
+    const set = ["model={family: gpt2, hidden: 128, layers: 4, heads: 4, intermediate: 512}"];
+    const { task } = await loadStudy(`${folder}wikitext2-gpt2.yaml`, { set });
+    expect(task).toMatchObject({ window: recipe.model.positions });
   });
 });

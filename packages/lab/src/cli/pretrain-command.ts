@@ -1,4 +1,4 @@
-/** `lowrank pretrain mlm`: from texts to a Hugging Face folder. */
+/** `lowrank pretrain mlm` and `clm`: from texts to a Hugging Face folder. */
 import { join, resolve } from "node:path";
 import { isSet } from "../config/overrides.ts";
 import { dataFolder } from "../data/location.ts";
@@ -26,15 +26,18 @@ export interface PretrainOptions {
   readonly quiet?: boolean;
 }
 
-export async function pretrainCommand(options: PretrainOptions): Promise<number> {
+export type PretrainObjective = "mlm" | "clm";
+
+export async function pretrainCommand(objective: PretrainObjective, options: PretrainOptions): Promise<number> {
   if (options.minutes !== undefined && isSet(options.set ?? [], "train.steps"))
     throw new InputError("--minutes and --set train.steps=… contradict: the time decides how many steps there are");
-  const config = loadPretrainConfig(options.config, options.set ?? []);
+  const config = loadPretrainConfig(options.config, options.set ?? [], objective);
   const out = resolve(options.out);
   const device = await openDevice(options);
   try {
     const outcome = await untilSignal((stop) =>
       pretrain(config, {
+        objective,
         device,
         out,
         stop,

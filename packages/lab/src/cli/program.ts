@@ -8,7 +8,7 @@ import { sinkWords } from "./guests.ts";
 import type { InspectOptions } from "./inspect-command.ts";
 import type { ParamsOptions } from "./params-command.ts";
 import { addEval, addPredict } from "./predict-program.ts";
-import type { PretrainOptions } from "./pretrain-command.ts";
+import type { PretrainObjective, PretrainOptions } from "./pretrain-command.ts";
 import { parseBytes } from "../memory/budget.ts";
 import type { RunOptions } from "./run-options.ts";
 import { addGenerate } from "./generate-program.ts";
@@ -158,8 +158,8 @@ Examples:
 
 function addPretrain(program: Command, exit: Exit): void {
   deviceOptions(program.command("pretrain"))
-    .description("pre-train a small BERT from scratch by masked language modelling")
-    .argument("<objective>", "mlm", parseChoice("objective", ["mlm"]))
+    .description("pre-train a small model from scratch: BERT by hidden words (mlm), GPT-2 by the next word (clm)")
+    .argument("<objective>", "mlm or clm", parseChoice("objective", ["mlm", "clm"]))
     .option(
       "--data <dir>",
       "folder with the texts and the tokenizer (default: LOWRANK_DATA, else ../shared/data)",
@@ -168,7 +168,7 @@ function addPretrain(program: Command, exit: Exit): void {
     .option("--out <dir>", "folder for the checkpoint", parsePath("--out"), "checkpoints/small")
     .option(
       "--config <file>",
-      `YAML file, or a preset: ${Object.keys(PRETRAIN_PRESETS).join(", ")}`,
+      `YAML file, or a preset: ${Object.keys(PRETRAIN_PRESETS.mlm).join(", ")} (mlm), ${Object.keys(PRETRAIN_PRESETS.clm).join(", ")} (clm)`,
       parsePath("--config"),
       "small",
     )
@@ -184,16 +184,17 @@ function addPretrain(program: Command, exit: Exit): void {
       "after",
       `
 A state is saved every few minutes (train.checkpointMinutes) and on Ctrl-C; the same command continues from it, to the same bits.
-The result is a Hugging Face folder (config.json, model.safetensors, tokenizer files) for "lowrank run sst2 --base DIR".
+The result is a Hugging Face folder (config.json, model.safetensors, tokenizer files) for "lowrank run sst2 --base DIR", or "lowrank run wikitext2 --base DIR" (clm).
 
 Examples:
   lowrank pretrain mlm --data DIR --out checkpoints/small --minutes 60
   lowrank pretrain mlm --data DIR --config medium --set train.steps=2000
+  lowrank pretrain clm --data DIR --out checkpoints/gpt2-small --minutes 60
 `,
     )
-    .action(async (_objective: string, options: PretrainOptions) => {
+    .action(async (objective: PretrainObjective, options: PretrainOptions) => {
       const { pretrainCommand } = await import("./pretrain-command.ts");
-      exit(await pretrainCommand(options));
+      exit(await pretrainCommand(objective, options));
     });
 }
 

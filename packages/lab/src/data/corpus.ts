@@ -48,7 +48,8 @@ export function corpusIdentity(options: Pick<CorpusOptions, "dataFolder" | "sour
   return hashFiles(options.sources.flatMap((source) => sourceFiles(source, options.dataFolder)));
 }
 
-function heldOutFile(folder: string): string {
+/** Text that no pre-training reads: `valid.txt` of the novels. */
+export function heldOutFile(folder: string): string {
   return requireFile(folder, "public-domain-books", "valid.txt");
 }
 
@@ -65,7 +66,8 @@ export function loadHeldOut(options: Omit<CorpusOptions, "sources">, tokenizer: 
   return cachedTokenSet(options.cacheFolder, key, () => windows([file], options.length, undefined, tokenizer));
 }
 
-function sourceFiles(source: CorpusName, folder: string): string[] {
+/** Files of a source, in order. @throws InputError for those that are not there */
+export function sourceFiles(source: CorpusName, folder: string): string[] {
   if (source === "sst2-text") return [requireFile(folder, "sst2-glue", "train.tsv")];
   if (source === "wikitext-2") return [requireFile(folder, "wikitext-2", "train.partial-1MB.txt")];
   const first = requireFile(folder, "public-domain-books", "train-00.txt");

@@ -1,4 +1,4 @@
-/** Masked language modelling from scratch on one device: a configuration of the trainer. Resumable; with a time budget the learning rate decays over the time. */
+/** Language modelling from scratch on one device, masked or causal: a configuration of the trainer. Resumable; with a time budget the learning rate decays over the time. */
 import { appendFileSync, existsSync, mkdirSync, truncateSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { savePretrained } from "@lowrank/models";
@@ -8,11 +8,9 @@ import { drawnPlan, shapeModel, type BasePlan } from "../bases/plan.ts";
 import { shapeOf } from "../bases/shape.ts";
 import type { Base } from "../bases/base.ts";
 import { canonicalHash } from "../config/canonical.ts";
-import { corpusIdentity } from "../data/corpus.ts";
 import { DataCursor } from "../data/cursor.ts";
 import { byTokens } from "../data/orders.ts";
 import { fileSize } from "../data/read-file.ts";
-import { copyTokenizer, loadWordTokenizer, tokenizerFolder, type WordTokenizer } from "../data/word-piece.ts";
 import { InputError, RunError } from "../errors.ts";
 import { deriveSeed } from "../random/seeds.ts";
 import type { TaskData } from "../records/task.ts";
@@ -20,7 +18,6 @@ import { Checkpoints, type Checkpoint, type Disk } from "../store/checkpoints.ts
 import type { Environment } from "../store/environment.ts";
 import { lockFolder } from "../store/lock.ts";
 import { requireBaseMemory, requireMemory } from "../study/needs.ts";
-import { maskedCorpora } from "../tasks/masked-corpora.ts";
 import { formatCount, formatDuration } from "../text/format.ts";
 import { startProgress, type ProgressMode } from "../text/progress.ts";
 import { CHECKPOINT_DEFAULTS, Checkpointing } from "../train/checkpointing.ts";
@@ -29,8 +26,11 @@ import { paceByClock, paceBySteps } from "../train/pace.ts";
 import { Stop } from "../train/stop.ts";
 import { Trainer, type Watcher } from "../train/trainer.ts";
 import type { PretrainConfig } from "./config.ts";
+import { OBJECTIVES, type Objective, type PretrainWords } from "./objectives.ts";
 
 export interface PretrainContext {
+  /** Absent: mlm. */
+  readonly objective?: keyof typeof OBJECTIVES | undefined;
   readonly device: Device;
   readonly out: string;
   readonly dataFolder: string;
@@ -52,7 +52,7 @@ export interface PretrainOutcome {
   readonly tokens: number;
   readonly seconds: number;
   readonly parameters: number;
-  /** Mean cross-entropy at masked positions of held-out text. */
+  /** Mean cross-entropy of what is predicted of held-out text. */
   readonly heldOutLoss: number;
 }
 
@@ -62,12 +62,13 @@ const CURVE = "pretraining.csv";
 
 /** Trains to the end of the steps or the minutes and writes the checkpoint. @throws InputError where another process trains in the folder */
 export async function pretrain(config: PretrainConfig, context: PretrainContext): Promise<PretrainOutcome> {
-  const { out, dataFolder, device } = context;
+  const { out, dataFolder, device, objective: predicted = "mlm" } = context;
+  const objective = OBJECTIVES[predicted];
   // what is missing is said before a folder is made
-  const tokenizer = await loadWordTokenizer(tokenizerFolder(dataFolder, null));
-  const corpus = corpusIdentity({ dataFolder, sources: config.corpus.sources });
-  const plan = planOf(config, tokenizer);
-  requirePretrainMemory(config, plan, tokenizer.vocabSize, device.name);
+  const words = await objective.words(dataFolder);
+  const corpus = objective.identity(config.corpus, dataFolder);
+  const plan = planOf(config, objective, words);
+  requirePretrainMemory(config, { plan, objective, vocab: words.vocabSize }, device.name);
   try {
     mkdirSync(out, { recursive: true });
   } catch (error) {
@@ -82,16 +83,16 @@ export async function pretrain(config: PretrainConfig, context: PretrainContext)
     const identity = canonicalHash({
       config: { ...config, train: { ...config.train, checkpointMinutes: 0 } },
       corpus,
-      tokenizer: tokenizer.identity,
+      tokenizer: words.identity,
     });
     refuseOldState(out);
     const { keep } = CHECKPOINT_DEFAULTS;
     const store = new Checkpoints(out, { identity, keep, ...(context.disk && { disk: context.disk }) });
     const from = await store.newest(context.say);
-    const data = await readData(config, context);
-    const base = await drawBase(plan, maskedCorpora.kind, deriveSeed(config.seed, "init"), device);
+    const data = await objective.data(config.corpus, words, context, device);
+    const base = await drawBase(plan, objective.kind, deriveSeed(config.seed, "init"), device);
     try {
-      return await trainIn(config, context, { store, from, data, base });
+      return await trainIn(config, context, { store, from, data, base, objective, words });
     } finally {
       base.dispose();
     }
@@ -109,13 +110,9 @@ function refuseOldState(out: string): void {
     );
 }
 
-function planOf({ model }: PretrainConfig, { vocabSize }: WordTokenizer): BasePlan {
+function planOf({ model }: PretrainConfig, { kind }: Objective, { vocabSize }: PretrainWords): BasePlan {
   const { positions, ...sizes } = model;
-  return drawnPlan({ ...sizes, seed: 0 }, maskedCorpora.kind, { vocab: vocabSize, positions, labels: 2 });
-}
-
-function readData({ corpus }: PretrainConfig, { device, ...context }: PretrainContext): Promise<TaskData> {
-  return maskedCorpora.data({ name: "masked-corpora", ...corpus }, { base: null, model: null }, context, device);
+  return drawnPlan({ ...sizes, seed: 0 }, kind, { vocab: vocabSize, positions, labels: 2 });
 }
 
 /** What a pre-training begins with. */
@@ -124,19 +121,21 @@ interface Beginning {
   readonly from: Checkpoint | undefined;
   readonly data: TaskData;
   readonly base: Base;
+  readonly objective: Objective;
+  readonly words: PretrainWords;
 }
 
 async function trainIn(
   config: PretrainConfig,
   context: PretrainContext,
-  { store, from, data, base }: Beginning,
+  { store, from, data, base, objective, words }: Beginning,
 ): Promise<PretrainOutcome> {
   const { device, out, say, minutes, stop = new Stop() } = context;
   const { train } = config;
   const order = byTokens(data.train.lengths, train.tokensPerBatch, data.multiple, config.seed);
   const trainer = new Trainer(
     {
-      task: maskedCorpora,
+      task: objective.task,
       trainable: { base, trainable: base.weights() },
       examples: data.train,
       cursor: { order, multiple: data.multiple, seed: config.seed },
@@ -147,8 +146,8 @@ async function trainIn(
     device,
   );
   const { record } = trainer;
-  const heldOut = heldOutEvaluator(config, data, base, device);
-  say(`corpus: ${formatCount(tokensOf(data))} tokens, ${formatCount(order.batches)} batches per pass`);
+  const heldOut = heldOutEvaluator(config, { objective, data, base }, device);
+  say(`corpus: ${formatCount(tokensOf(data, objective))} tokens, ${formatCount(order.batches)} batches per pass`);
   const curve = join(out, CURVE);
   if (from === undefined) writeFileSync(curve, "step,tokens,seconds,lr,train_loss,held_out_loss\n");
   else {
@@ -216,6 +215,7 @@ async function trainIn(
   const heldOutLoss = record.step === from?.step ? (await heldOut.run()).loss : await look();
   await saving.save();
   const { step, tokens, seconds } = record;
+  await words.write(out);
   await publish(base, context, config, { step, tokens, seconds, heldOutLoss });
   trainer.dispose();
   const { total: parameters } = shapeOf(base.model, base.kind);
@@ -224,32 +224,30 @@ async function trainIn(
 
 function heldOutEvaluator(
   { seed, train }: PretrainConfig,
-  { dev, multiple, scorer }: TaskData,
-  base: Base,
+  { objective, data, base }: Pick<Beginning, "objective" | "data" | "base">,
   device: Device,
 ): ReturnType<typeof evaluator> {
+  const { dev, multiple, scorer } = data;
   const own = deriveSeed(seed, "held-out");
   const order = byTokens(dev.lengths, train.tokensPerBatch, multiple, own);
   const cursor = new DataCursor(dev, { order, multiple, seed: own });
   const count = Math.min(HELD_OUT_BATCHES, order.batches);
   const batches = Array.from({ length: count }, (_, at) => cursor.parts(at)).flat();
-  return evaluator({ task: maskedCorpora, base, metrics: [], batches: () => batches, scorer }, device);
+  return evaluator({ task: objective.task, base, metrics: [], batches: () => batches, scorer }, device);
 }
 
-function tokensOf({ train }: TaskData): number {
-  // each text has a token before and one after it
-  return train.lengths.reduce((sum, length) => sum + length - 2, 0);
+function tokensOf({ train }: TaskData, { special }: Objective): number {
+  return train.lengths.reduce((sum, length) => sum + length - special, 0);
 }
 
-/** The least that the sizes ask for: the weights, logits of what is masked. */
+/** The least that the sizes ask for: the weights, logits of what is scored. */
 function requirePretrainMemory(
   { model, corpus, train }: PretrainConfig,
-  plan: BasePlan,
-  vocab: number,
+  { plan, objective, vocab }: { readonly plan: BasePlan; readonly objective: Objective; readonly vocab: number },
   device: string,
 ): void {
-  requireBaseMemory(shapeOf(shapeModel(plan), maskedCorpora.kind), "f32", device);
-  const logits = 4 * corpus.masking * train.tokensPerBatch * vocab;
+  requireBaseMemory(shapeOf(shapeModel(plan), objective.kind), "f32", device);
+  const logits = 4 * objective.scored(corpus) * train.tokensPerBatch * vocab;
   requireMemory(
     logits + 4 * train.tokensPerBatch * Math.max(model.hidden, model.intermediate),
     device,
@@ -257,7 +255,7 @@ function requirePretrainMemory(
   );
 }
 
-/** The checkpoint in Hugging Face form, with the tokenizer beside it. */
+/** The checkpoint in Hugging Face form. */
 async function publish(
   base: Base,
   context: PretrainContext,
@@ -265,9 +263,8 @@ async function publish(
   numbers: Record<string, number>,
 ): Promise<void> {
   await savePretrained(base.model, context.out);
-  await copyTokenizer(tokenizerFolder(context.dataFolder, null), context.out);
   writeFileSync(
     join(context.out, "pretraining.json"),
-    `${JSON.stringify({ config, minutes: context.minutes ?? null, ...numbers, machine: context.machine }, null, 2)}\n`,
+    `${JSON.stringify({ objective: context.objective ?? "mlm", config, minutes: context.minutes ?? null, ...numbers, machine: context.machine }, null, 2)}\n`,
   );
 }

@@ -77,7 +77,7 @@ export const maskedCorpora: Task<MaskedCorporaTask, TaskData> = {
 };
 
 /** Scores of a whole vocabulary are not read: the loss alone is. */
-class LossScorer implements Scorer<TokenItems> {
+export class LossScorer implements Scorer<TokenItems> {
   readonly #sums: number[] = [];
 
   take({ counted }: { readonly counted: number }, { loss }: Readonly<Record<string, Float64Array>>): TokenItems {

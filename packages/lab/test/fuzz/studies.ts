@@ -73,8 +73,10 @@ export const overrides: FuzzFormat = {
 export const pretrain: FuzzFormat = {
   name: "pretrain YAML",
   draw: (random) =>
-    damaged(parseYamlText(PRETRAIN_PRESETS[pick(random, Object.keys(PRETRAIN_PRESETS))]!) as Json, random, (document) =>
-      stringify(document),
+    damaged(
+      parseYamlText(PRETRAIN_PRESETS.mlm[pick(random, Object.keys(PRETRAIN_PRESETS.mlm))]!) as Json,
+      random,
+      (document) => stringify(document),
     ),
   read: (bytes) => loadPretrainConfig(yamlFile("pretrain.yaml", bytes), []),
   senseless: (_, config: PretrainConfig) => strangeNumber(config),
