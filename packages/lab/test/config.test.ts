@@ -73,7 +73,7 @@ describe("a study file", () => {
       `"study.yaml: unknown key "train.lrr"; did you mean "lr"?"`,
     );
     expect(await errorOf(MINIMAL, ["configs.lora.rank=3"])).toMatchInlineSnapshot(
-      `"study.yaml: unknown key "configs.lora.rank"; known: method, r, alpha, dropout, target, exclude, modulesToSave, storage, precision, gradientCheckpointing, embeddings, baseDropout, dora, rankPattern, alphaPattern, rsLora, init, rho, loftqIterations, trainableTokenIndices, loraPlus, train, rate, from"`,
+      `"study.yaml: unknown key "configs.lora.rank"; known: method, r, alpha, dropout, target, exclude, modulesToSave, storage, precision, gradientCheckpointing, embeddings, baseDropout, dora, rankPattern, alphaPattern, rsLora, allocator, init, rho, goraStep, loftqIterations, trainableTokenIndices, loraPlus, train, rate, from"`,
     );
     expect(await errorOf(MINIMAL, ["configs.lora.rankpatern={}"])).toMatchInlineSnapshot(
       `"study.yaml: unknown key "configs.lora.rankpatern"; did you mean "rankPattern"?"`,
