@@ -43,6 +43,9 @@ const lists = fc.oneof(
   fc.array(fc.integer({ min: -1, max: 36 }), { maxLength: 9 }),
   fc.array(fc.array(fc.integer({ min: 0, max: 35 }), { minLength: 3, maxLength: 6 }), { maxLength: 5 }),
   fc.array(fc.constantFrom("a", "b"), { maxLength: 9 }),
+  fc
+    .tuple(fc.oneof(fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true })), fc.nat(9))
+    .map(([first, length]) => Array.from({ length }, (_, i) => first + i)),
   fc.array(fc.constantFrom(1, 0.5, null, true, "x"), { maxLength: 9 }),
   fc.array(fc.record({ module: fc.constantFrom("a", "b", "c"), $rank: json, kept: fc.array(fc.boolean()) }), {
     maxLength: 6,
@@ -70,10 +73,11 @@ describe("packed JSON", () => {
   it("names what repeats once", () => {
     const names = ["query", "key", "value", "dense"];
     const rows = names.map((module) => ({ module, rank: 8, mask: [true, true, false, true] }));
-    expect(packed({ rows, found: names, digits: [0, 1, 1, 35] })).toEqual({
+    expect(packed({ rows, found: names, digits: [0, 1, 1, 35], index: [8, 9, 10, 11] })).toEqual({
       rows: { $table: { module: names, rank: { $digits: "8888" }, mask: { $bits: ["1101", "1101", "1101", "1101"] } } },
       found: { $as: 0 },
       digits: { $digits: "011z" },
+      index: { $range: [8, 4] },
     });
   });
 

@@ -1,6 +1,6 @@
 /**
  * JSON in fewer bytes that people still read, and that comes back exactly: lists of like objects as columns (`$table`), small whole numbers as digits
- * (`$digits`, base 36), truth values as `$bits`, what repeats as `$runs` of value and count, and names that were listed before as `$as` with the
+ * (`$digits`, base 36), numbers in a row by the first and how many (`$range`), truth values as `$bits`, what repeats as `$runs` of value and count, and names that were listed before as `$as` with the
  * place of that list. An object with a key of its own that begins with `$` is kept as `$pairs`.
  */
 import { InputError } from "../errors.ts";
@@ -43,6 +43,7 @@ function packList(list: readonly Json[], lists: Map<string, number>): Json {
     return list;
   }
   const plain =
+    range(list) ??
     worded(list, "$bits", bitsOf) ??
     worded(list, "$digits", digitsOf) ??
     (list.length >= LEAST && list.every((item) => typeof item !== "object" || item === null) ? runs(list) : undefined);
@@ -89,6 +90,13 @@ function digitsOf(list: Json): string | undefined {
   return list.every(isDigit) ? list.map((item) => item.toString(DIGITS)).join("") : undefined;
 }
 
+/** Undefined where they do not go up by one. */
+function range(list: readonly Json[]): Json | undefined {
+  const [first] = list;
+  if (list.length < LEAST || typeof first !== "number" || !Number.isSafeInteger(first + list.length)) return undefined;
+  return list.every((item, i) => item === first + i) ? { $range: [first, list.length] } : undefined;
+}
+
 /** Undefined where it is no shorter. */
 function runs(list: readonly Json[]): Json | undefined {
   const pairs: Json[] = [];
@@ -127,6 +135,10 @@ function unpackKey(key: string, of: Json, lists: (readonly Json[])[]): Json {
       return words((letter) => letter === "1");
     case "$digits":
       return words((letter) => Number.parseInt(letter, DIGITS));
+    case "$range": {
+      const [first, length] = of as readonly [number, number];
+      return Array.from({ length }, (_, i) => first + i);
+    }
     case "$as":
       return lists[of as number] ?? refuse(key);
     case "$runs":

@@ -110,8 +110,17 @@ function linesOf(path: string): KeptLine[] {
   const { whole } = piecesOf(readFileSync(path));
   return whole.flatMap((text, i) => {
     const where = `${path}:${i + 1}`;
-    return text === "" ? [] : [{ line: readResultLine(text, where), where }];
+    return text === "" ? [] : [{ line: lineOf(text, where), where }];
   });
+}
+
+/** What was read before: a folder is read again for each line that is added to it. */
+const read = new Map<string, ResultLine>();
+
+function lineOf(text: string, where: string): ResultLine {
+  const line = read.get(text) ?? readResultLine(text, where);
+  read.set(text, line);
+  return line;
 }
 
 /** Lines that are whole, and the bytes that they take: what follows is what a killed process left. */
