@@ -31,6 +31,7 @@ export function reportRun(said: SaidRun): ReportRun {
     seed,
     device: "wasm",
     code,
+    commit: null,
     fresh: [],
     final,
     best: final,

@@ -5,6 +5,7 @@ import { fc, test } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
 import { studyOf } from "../src/config/load.ts";
 import { isMeasured, type DecidedMetricClaim } from "../src/report/model/claims.ts";
+import { figuresOf } from "../src/report/document.ts";
 import { reportOf, type Report } from "../src/report/model/report.ts";
 import type { ReportRun } from "../src/report/run.ts";
 import type { StudyFile } from "../src/report/study-file.ts";
@@ -228,8 +229,44 @@ describe("a report", () => {
         [file],
       ),
     ).toThrow('study.yaml: there are no runs of the study "small"; those found are of large');
+    // beside a study that has runs one that has none yet is told
+    const later = { ...file, source: "later.yaml", study: { ...file.study, name: "later", train: { epochs: 7 } } };
+    expect(report(runs, [file, later]).notes).toEqual(["There are no runs of later yet (later.yaml)."]);
     expect(() => report(runs, [file, { ...file, source: "again.yaml" }])).toThrow(/study.yaml and again.yaml are both/);
     expect(() => report([])).toThrow(/no finished run/);
+  });
+
+  it("tells tasks apart, each with tables, figures and claims of its own", async () => {
+    const raw = {
+      name: "small",
+      tasks: { easy: { name: "sst2" }, hard: { name: "sst2", trainLimit: 10 } },
+      base: "x",
+      seeds: [1, 2, 3, 4, 5],
+      train: TRAIN,
+      configs: CONFIGS,
+      claims: {
+        easy: { says: "a beats b", greater: ["a", "b"], task: "easy" },
+        hard: { says: "a beats b when it is hard", greater: ["a", "b"], task: "hard" },
+      },
+    };
+    const file = { study: await studyOf(raw, "study.yaml"), source: "study.yaml", about: undefined };
+    const labelled = (taskLabel: string, x: readonly number[], y: readonly number[]): ReportRun[] =>
+      pairedRuns("a", x, "b", y).map((run) => ({
+        ...run,
+        id: `${taskLabel} ${run.id}`,
+        resolved: { ...run.resolved, taskLabel },
+      }));
+    const of = report([...labelled("hard", Y, X), ...labelled("easy", X, Y)], [file]);
+    expect(of.studies[0]!.tasks.map(({ label, scores }) => [label, scores.length])).toEqual([
+      ["easy", 2],
+      ["hard", 2],
+    ]);
+    expect(of.studies[0]!.sayings.map(({ verdict }) => verdict)).toEqual(["supported", "contradicted"]);
+    const ids = [...page(of).matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    const names = figuresOf(documentOf(of, "").blocks).map(([name]) => name);
+    expect(new Set(names).size).toBe(names.length);
+    expect(names.filter((name) => name.includes("hard")).length).toBeGreaterThan(2);
   });
 
   it("tests each seed's items by themselves", async () => {

@@ -7,6 +7,8 @@ export type Point = readonly [number, number];
 export interface ReportRun extends FinishedRun {
   /** Content hash of the code that computed it. */
   readonly code: string;
+  /** Commit that the code was checked out from, unchanged; null where that is not known. */
+  readonly commit: string | null;
   /** Loss of training over steps, smoothed and thinned; empty where it was not kept. */
   readonly curve: readonly Point[];
   /** For each item of the evaluation `1` where its decision was right, else `0`; undefined where items have no one right decision, or decisions were not kept. */

@@ -16,7 +16,7 @@ function onShades(scheme: "light" | "dark"): string {
 const MARKS = `
 .figure text { font: 12px system-ui, sans-serif; fill: var(--ink); }
 .figure .mark { fill: var(--quiet); font-size: 11.5px; }
-.figure .small { font-size: 12px; }
+.figure .small { font-size: 12px; paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }
 .figure .strong { font-weight: 650; }
 .rule { stroke: var(--edge); stroke-width: 1; }
 .axis { stroke: var(--quiet); stroke-width: 1; }

@@ -70,7 +70,7 @@ export interface Report {
   readonly notes: readonly string[];
 }
 
-/** @throws InputError for a study file without runs, two of one study, and what `groupRuns` and `decideClaims` refuse */
+/** @throws InputError for study files that are all without runs, two of one study, and what `groupRuns` and `decideClaims` refuse */
 export function reportOf(found: FoundRuns, files: readonly StudyFile[], measured: readonly Measured[]): Report {
   const groups = groupRuns(found.runs, files);
   if (groups.length === 0) throw new InputError("there is no finished run to report on");
@@ -78,15 +78,23 @@ export function reportOf(found: FoundRuns, files: readonly StudyFile[], measured
     const other = files.findIndex((file) => file.study.name === study.name);
     if (other !== i)
       throw new InputError(`${files[other]!.source} and ${source} are both of the study "${study.name}"; give one`);
-    if (!groups.some((group) => [group, ...group.within].some((of) => of.study === study.name)))
-      throw new InputError(
-        `${source}: there are no runs of the study "${study.name}"; those found are of ${[...new Set(groups.map((group) => group.study))].join(", ")}`,
-      );
   }
+  const idle = files.filter(
+    ({ study }) => !groups.some((group) => [group, ...group.within].some((of) => of.study === study.name)),
+  );
+  if (idle.length > 0 && idle.length === files.length)
+    throw new InputError(
+      `${idle[0]!.source}: there are no runs of the study "${idle[0]!.study.name}"; those found are of ${[...new Set(groups.map(({ study }) => study))].join(", ")}`,
+    );
   return {
     studies: groups.map((group) => studyReport(group, found, measured)),
     measured,
-    notes: [...found.notes, ...mixtures(groups), ...joined(groups)],
+    notes: [
+      ...found.notes,
+      ...mixtures(groups),
+      ...joined(groups),
+      ...idle.map(({ study, source }) => `There are no runs of ${study.name} yet (${source}).`),
+    ],
   };
 }
 

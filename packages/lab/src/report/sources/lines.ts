@@ -21,6 +21,7 @@ function runOfLine(line: FinishedLine): ReportRun {
   return {
     ...finishedOf(line),
     code: line.code,
+    commit: line.commit,
     curve: line.losses.map(({ step, loss }) => [step, loss]),
     right: () => (line.decisions === null ? undefined : rightOf(line.decisions)),
   };

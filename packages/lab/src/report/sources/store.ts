@@ -44,11 +44,13 @@ function readReportRun(folder: string, name: string): ReportRun | undefined {
   const finished = readFinished(folder, name, true);
   if (finished === undefined) return undefined;
   checkDigests(folder, FIX, (file) => READ.has(file));
-  const code = textOf(objectIn(folder, "env.json")?.["code"]);
+  const environment = objectIn(folder, "env.json");
+  const code = textOf(environment?.["code"]);
   if (code === undefined) throw new InputError(`${folder}: env.json does not say what code made the run; ${FIX}`);
   return {
     ...finished,
     code,
+    commit: textOf(environment?.["commit"]) ?? null,
     curve: curveOf(textIn(folder, "steps.csv") ?? ""),
     right: () => rightIn(textIn(folder, "predictions.jsonl") ?? ""),
   };

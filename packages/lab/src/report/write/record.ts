@@ -10,7 +10,7 @@ export function record(study: StudyReport, id: string): Block[] {
     ...study.tasks.map(settings),
     ...proofs(study),
     machines(study),
-    runs(study),
+    runList(study),
   ];
 }
 
@@ -75,10 +75,12 @@ function proofs({ proofs: of }: StudyReport): Block[] {
   ];
 }
 
-function machines({ machines: of, code, device }: StudyReport): Block {
+function machines({ machines: of, code, device, runs }: StudyReport): Block {
+  const commits = [...new Set(runs.flatMap(({ commit }) => commit ?? []))];
+  const from = commits.length === 0 ? "" : `, checked out from ${listed(commits.map((commit) => `commit ${commit}`))},`;
   return {
     kind: "table",
-    caption: `Made by code ${code} on ${device}`,
+    caption: `Made by code ${code}${from} on ${device}`,
     columns: [
       { title: "processor" },
       { title: "cores", align: "right" },
@@ -103,7 +105,7 @@ function machines({ machines: of, code, device }: StudyReport): Block {
 /** Beyond this many, runs are in the CSV alone. */
 const MOST_LISTED = 200;
 
-function runs({ runs: of, twins }: StudyReport): Block {
+function runList({ runs: of, twins }: StudyReport): Block {
   const alike = twins.filter(({ identical }) => identical === "labels");
   return {
     kind: "details",

@@ -17,6 +17,7 @@ export function summary({ studies, notes }: Report): Block[] {
     ...(claimed
       ? [{ kind: "heading", level: 2, text: "What was asked, and what came out", id: "verdicts" } as const]
       : []),
+    ...(claimed ? [{ kind: "paragraph", text: tally(studies) } as const] : []),
     ...studies.flatMap((study, place) => verdictsOf(study, place, studies.length > 1)),
     ...(claimed ? [{ kind: "paragraph", text: LEGEND, role: "note" } as const] : [NO_CLAIMS]),
     ...studies.flatMap((study) => study.tasks.map((task): Block => ({ kind: "paragraph", text: standings(task) }))),
@@ -33,6 +34,16 @@ const NO_CLAIMS: Block = {
   role: "note",
   text: "No claims are decided here: give the study's file, whose claims were written before it ran, after the folder of its runs.",
 };
+
+/** `Of 5 claims, 2 are supported, 1 is contradicted and 2 are not decidable.` */
+function tally(studies: readonly StudyReport[]): string {
+  const verdicts = studies.flatMap(({ sayings }) => sayings.map(({ verdict }) => verdict));
+  const parts = Object.entries(VERDICTS).flatMap(([verdict, words]) => {
+    const n = verdicts.filter((one) => one === verdict).length;
+    return n === 0 ? [] : [`${n} ${n === 1 ? "is" : "are"} ${words.toLowerCase()}`];
+  });
+  return `Of ${counted(verdicts.length, "claim")}, ${listed(parts)}.`;
+}
 
 function background(studies: readonly StudyReport[]): string {
   const configs = new Set(
