@@ -2,6 +2,7 @@
 import { LowrankError, type Device } from "@lowrank/tensor";
 import { shapeOf } from "../bases/shape.ts";
 import { baseStorage } from "../bases/storage.ts";
+import { canonicalHash } from "../config/canonical.ts";
 import { DataCursor } from "../data/cursor.ts";
 import type { Batch } from "../data/examples.ts";
 import { planConfig } from "../memory/plan-config.ts";
@@ -59,9 +60,14 @@ export async function dryRun(
   const whole = new ProcessMemory(device, start);
   const forecasts: ConfigForecast[] = [];
   let peak: PeakRss | undefined;
+  const costs = new Map<string, Cost>();
   for (const cell of cellsOf(runs)) {
     const { config } = cell[0]!;
-    const { planned, ...rest } = await forecast(cell, await prepared.of(config), device);
+    const data = await prepared.of(config);
+    const key = costKey(config);
+    const cost = costs.get(key) ?? (await costOf(cell[0]!, data, device));
+    costs.set(key, cost);
+    const { planned, ...rest } = forecast(cell, data, cost);
     forecasts.push({ ...rest, peakRss: new ProcessMemory(device, start).with(config.name, planned) ?? null });
     peak = whole.with(`${config.name}/${config.taskLabel ?? ""}`, planned);
   }
@@ -79,7 +85,7 @@ export async function forecastOf(
   device: Device,
   start: StartMemory,
 ): Promise<ConfigForecast> {
-  const { planned: own, ...rest } = await forecast([run], data, device, "a batch");
+  const { planned: own, ...rest } = forecast([run], data, await costOf(run, data, device, "a batch"));
   const planned = await planConfig(run.config, { data, device }).catch((error: unknown) => {
     // devices without plans, and methods that look at values before they train
     if (error instanceof LowrankError && (error.code === "DeviceError" || error.code === "ConfigError")) return own;
@@ -98,13 +104,46 @@ function cellsOf(runs: readonly StudyRun[]): StudyRun[][] {
   return [...cells.values()];
 }
 
-async function forecast(
+/** What follows from plans, and from steps that are made. */
+type Cost = Pick<
+  ConfigForecast,
+  "counts" | "modules" | "arenaBytes" | "persistentBytes" | "secondsPerStep" | "compileSeconds"
+> & { readonly planned: PlannedMemory };
+
+/** Same for configs that differ in nothing but their rate and name, as those of a sweep do: they are planned once. */
+function costKey(config: StudyRun["config"]): string {
+  return canonicalHash({
+    ...config,
+    name: "",
+    train: { ...config.train, lr: 0 },
+    method: { ...config.method, rate: null, train: { ...config.method.train, lr: 0 } },
+  });
+}
+
+function forecast(
   runs: readonly StudyRun[],
+  data: TaskData,
+  cost: Cost,
+): Omit<ConfigForecast, "peakRss"> & { planned: PlannedMemory } {
+  const { config } = runs[0]!;
+  return {
+    config: config.name,
+    ...(config.taskLabel === undefined ? {} : { task: config.taskLabel }),
+    method: config.method.method,
+    steps: totalSteps(config, data),
+    lr: config.method.rate === undefined ? rateOf(config, methods.get(config.method.method), data) : null,
+    ...cost,
+    runs: runs.length,
+    done: runs.filter((run) => run.done !== undefined).length,
+  };
+}
+
+async function costOf(
+  { config, seed }: StudyRun,
   data: TaskData,
   device: Device,
   planning: "every length" | "a batch" = "every length",
-): Promise<Omit<ConfigForecast, "peakRss"> & { planned: PlannedMemory }> {
-  const { config, seed } = runs[0]!;
+): Promise<Cost> {
   const task = taskOf(config);
   const method = methods.get(config.method.method);
   const model = await data.base(seed, baseStorage(config.method, method.whole(config.method)));
@@ -152,20 +191,13 @@ async function forecast(
     const all = [...trainingPlans, ...evaluationPlans];
     step.dispose();
     return {
-      config: config.name,
-      ...(config.taskLabel === undefined ? {} : { task: config.taskLabel }),
-      method: config.method.method,
       counts: adapted.counts,
       modules: adapted.modules,
-      steps: totalSteps(config, data),
-      lr: config.method.rate === undefined ? lr : null,
       arenaBytes: Math.max(...all.map((plan) => plan.arenaBytes)),
       persistentBytes,
       planned: plannedMemory(adapted, config, persistentBytes, all),
       secondsPerStep,
       compileSeconds: (unplanned * all.reduce((sum, plan) => sum + plan.compileMs, 0)) / 1000,
-      runs: runs.length,
-      done: runs.filter((run) => run.done !== undefined).length,
     };
   } finally {
     model.dispose();
