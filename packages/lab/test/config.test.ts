@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fc, test } from "@fast-check/vitest";
@@ -8,6 +8,7 @@ import { loadStudy, plannedRuns } from "../src/config/load.ts";
 import { fileURLToPath } from "node:url";
 import { loadPretrainConfig } from "../src/pretrain/config.ts";
 import { PRESETS } from "../src/config/presets.ts";
+import { TOY_SIZES } from "./toy-checkpoint.ts";
 import { codeVersion, runId, type RunIdentity } from "../src/store/identity.ts";
 
 function studyFile(text: string): string {
@@ -150,6 +151,17 @@ describe("how a study trains", () => {
     );
     expect(others.map((hash) => hash === plain)).toEqual([true, false, false, false, false]);
     expect(new Set(others).size).toBe(5);
+  });
+
+  it("finds a base in the folder with the data sets where the working directory has none", async () => {
+    const dataFolder = mkdtempSync(join(tmpdir(), "lowrank-config-"));
+    const [file, inData] = [studyFile(MINIMAL), join(dataFolder, "somewhere")];
+    expect((await loadStudy(file, { dataFolder })).base).toBe("somewhere");
+    mkdirSync(inData);
+    writeFileSync(join(inData, "config.json"), JSON.stringify(TOY_SIZES));
+    expect((await loadStudy(file, { dataFolder })).base).toBe(inData);
+    // what is said in its place is meant as it is
+    expect((await loadStudy(file, { dataFolder, base: "elsewhere" })).base).toBe("elsewhere");
   });
 
   it("keeps tables and the base's dropout as it is said", async () => {
