@@ -38,6 +38,15 @@ const EASY_SIX = six({
   adaLr: "1e-2",
 });
 
+/** What the six configurations are made to decide where ranks are planted: they can be found, so that finding them should pay. */
+const EASY_CLAIMS = `
+claims:
+  adaptive-beats-fixed: { says: adaptive ranks beat a fixed rank of the same budget, greater: [b-ada, b-fp] }
+  four-bit-is-free: { says: a 4-bit base costs nothing, equal: [b-q4, b-fp] }
+  four-bit-is-free-adaptive: { says: a 4-bit base costs nothing, equal: [joint-1, b-ada] }
+  manual-matches: { says: ranks set by hand match a fixed one, equal: [joint-3, b-fp] }
+`;
+
 const PLANTED_TASK = `
 task:
   name: planted-rank
@@ -93,13 +102,13 @@ export const PRESETS: Readonly<Record<string, string>> = {
 name: demo
 ${EASY}
 seeds: [13, 42, 87]
-${EASY_SIX}`,
+${EASY_SIX}${EASY_CLAIMS}`,
 
   "planted-six": `# The six configurations on planted ranks (easy), five paired seeds.
 name: planted-six
 ${EASY}
 seeds: [13, 42, 87, 100, 2024]
-${EASY_SIX}`,
+${EASY_SIX}${EASY_CLAIMS}`,
 
   "sst2-six": `# The six configurations on SST-2: give a BERT checkpoint's folder with --base DIR.
 name: sst2-six

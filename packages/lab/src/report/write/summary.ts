@@ -19,7 +19,9 @@ export function summary({ studies, notes }: Report): Block[] {
       : []),
     ...(claimed ? [{ kind: "paragraph", text: tally(studies) } as const] : []),
     ...studies.flatMap((study, place) => verdictsOf(study, place, studies.length > 1)),
-    ...(claimed ? [{ kind: "paragraph", text: LEGEND, role: "note" } as const] : [NO_CLAIMS]),
+    ...(claimed
+      ? [{ kind: "paragraph", text: LEGEND, role: "note" } as const]
+      : [noClaims(studies.some(({ missing }) => missing !== undefined))]),
     ...studies.flatMap((study) => study.tasks.map((task): Block => ({ kind: "paragraph", text: standings(task) }))),
     { kind: "paragraph", text: "What was compared:" },
     { kind: "list", items: compared(studies) },
@@ -29,11 +31,16 @@ export function summary({ studies, notes }: Report): Block[] {
 const LEGEND =
   "The claims were written into the study's file before it ran. Supported: the runs speak clearly for it. Contradicted: they speak as clearly against it. Not decidable: they are too few, or scatter too much, to tell. How that is decided is told with each claim.";
 
-const NO_CLAIMS: Block = {
-  kind: "paragraph",
-  role: "note",
-  text: "No claims are decided here: give the study's file, whose claims were written before it ran, after the folder of its runs.",
-};
+/** @param given whether a study's file was there to have any */
+function noClaims(given: boolean): Block {
+  return {
+    kind: "paragraph",
+    role: "note",
+    text: given
+      ? "No claims are decided here: the study's file writes none down. What was not claimed beforehand is described and not tested."
+      : "No claims are decided here: give the study's file, whose claims were written before it ran, after the folder of its runs.",
+  };
+}
 
 /** `Of 5 claims, 2 are supported, 1 is contradicted and 2 are not decidable.` */
 function tally(studies: readonly StudyReport[]): string {
