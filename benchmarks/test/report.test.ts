@@ -128,7 +128,7 @@ describe.skipIf(executable === undefined)("the page of a report", () => {
 describe("the report in words", () => {
   it.skipIf(!textBrowser)("is read in a text browser", () => {
     const words = execFileSync("w3m", ["-dump", "-cols", "100", page], { encoding: "utf8" });
-    expect(words).toMatch(/What was asked, and what came out\s+• \S.*“fixed rank beats adaptive”/);
+    expect(words).toMatch(/What was asked, and what came out\s+Of 2 claims, [^•]*• \S.*“fixed rank beats adaptive”/);
     // a drawing is its description
     expect(words).toContain("Differences in accuracy, seed by seed. b-fp minus b-ada:");
     expect(words).toMatch(/b-fp +LoRA, rank 12, 16-bit base +5 +9\d\.\d\d ±/);

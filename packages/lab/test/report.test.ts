@@ -337,12 +337,20 @@ describe("a report", () => {
     );
     // nothing measured is nothing decided
     expect(verdicts(report(runs, [file]))).toEqual(Array(3).fill("not decidable"));
-    const [step] = MEASURED.figures;
-    expect(() => report(runs, [file], [{ ...MEASURED, figures: [step!] }])).toThrow(
-      /claims.memory": no measured figure is called "plan"/,
+    // so is what the files do not have, which is told
+    const [step, plan] = MEASURED.figures as [Measured["figures"][number], Measured["figures"][number]];
+    const withFigure = (...figures: Measured["figures"]): string => {
+      const of = report(runs, [file], [{ ...MEASURED, figures }]);
+      expect(verdicts(of)).toContain("not decidable");
+      return page(of);
+    };
+    expect(withFigure(step)).toContain(
+      "“small”</a></p><p>&quot;plan&quot; was not measured; the files given have step.",
     );
-    expect(() => report(runs, [file], [{ ...MEASURED, figures: [{ ...step!, values: { a: [1] } }] }])).toThrow(
-      /"step" was not measured of b/,
+    expect(withFigure({ ...step, values: { a: [1] } }, plan)).toContain("&quot;step&quot; was not measured of b.");
+    expect(withFigure({ ...step, values: { a: [1], b: [1, 2] } }, plan)).toContain("has 1 and 2 values by config");
+    expect(() => report(runs, [file], [MEASURED, MEASURED])).toThrow(
+      /claims.time": more than one measured figure is called "step"; give one file/,
     );
   });
 

@@ -4,7 +4,6 @@
  * lies outside.
  */
 import { InputError } from "../../errors.ts";
-import { suggestion } from "@lowrank/tensor/check";
 import type { MeasuredClaim } from "../../config/claims.ts";
 import { mean } from "../../statistics/descriptive.ts";
 import { LEAST_PAIRS, pairedDifference } from "../../statistics/paired.ts";
@@ -26,34 +25,26 @@ export interface Change {
   readonly interval90: readonly [number, number] | undefined;
 }
 
-/** Undefined where nothing was measured. @throws InputError for a figure or a config that the measurements do not have */
-export function changeOf(claim: MeasuredClaim, measured: readonly Measured[], at: string): Change | undefined {
-  if (measured.length === 0) return undefined;
-  const all = measured.flatMap((file) => file.figures.map((figure) => ({ file, figure })));
-  const names = [...new Set(all.map(({ figure }) => figure.name))];
-  const found = all.filter(({ figure }) => figure.name === claim.measured);
-  if (found.length !== 1)
+/** @returns why there is none in words, where the measurements do not have what the claim is about @throws InputError for two files that have it */
+export function changeOf(claim: MeasuredClaim, measured: readonly Measured[], at: string): Change | string {
+  const found = measured.flatMap((file) =>
+    file.figures.flatMap((figure) => (figure.name === claim.measured ? [{ file, figure }] : [])),
+  );
+  if (found.length > 1)
     throw new InputError(
-      `${at}: ${found.length === 0 ? "no" : "more than one"} measured figure is called "${claim.measured}"${found.length === 0 ? suggestion(claim.measured, names) : "; give one file that has it"}`,
+      `${at}: more than one measured figure is called "${claim.measured}"; give one file that has it`,
     );
+  if (found.length === 0) return absence(claim, measured);
   const { file, figure } = found[0]!;
-  const side = (configs: readonly string[]): number[] => {
-    const values = configs.map((config) => {
-      const of = figure.values[config];
-      if (of === undefined)
-        throw new InputError(
-          `${at}: "${figure.name}" was not measured of ${config}${suggestion(config, Object.keys(figure.values))}`,
-        );
-      return of;
-    });
-    return values[0]!.map((_, round) => mean(values.map((of) => of[round]!)));
-  };
-  const rounds = new Set(claim.configs.flat().map((config) => figure.values[config]?.length ?? 0));
+  const configs = claim.configs.flat();
+  const unmeasured = configs.filter((config) => figure.values[config] === undefined);
+  if (unmeasured.length > 0) return `"${figure.name}" was not measured of ${unmeasured.join(", ")}.`;
+  const rounds = [...new Set(configs.map((config) => figure.values[config]!.length))].sort((a, b) => a - b);
+  if (rounds.length > 1)
+    return `"${figure.name}" has ${rounds.join(" and ")} values by config, and rounds are compared pairwise: measure all of them as often.`;
+  const side = (names: readonly string[]): number[] =>
+    Array.from({ length: rounds[0]! }, (_, round) => mean(names.map((config) => figure.values[config]![round]!)));
   const [first, second] = claim.configs.map(side) as [number[], number[]];
-  if (rounds.size > 1)
-    throw new InputError(
-      `${at}: "${figure.name}" has ${[...rounds].sort((a, b) => a - b).join(" and ")} values by config; rounds are compared pairwise, so measure all of them as often`,
-    );
   const changes = first.map((value, round) => value / second[round]! - 1);
   const {
     n,
@@ -75,6 +66,13 @@ export function changeOf(claim: MeasuredClaim, measured: readonly Measured[], at
     change,
     interval90: n < LEAST_PAIRS && !figure.exact ? undefined : interval90,
   };
+}
+
+function absence({ measured: name }: MeasuredClaim, measured: readonly Measured[]): string {
+  if (measured.length === 0)
+    return `Nothing was measured yet: give the file of measurements that has "${name}" (--measured FILE).`;
+  const names = [...new Set(measured.flatMap(({ figures }) => figures.map((figure) => figure.name)))];
+  return `"${name}" was not measured; the files given have ${names.join(", ")}.`;
 }
 
 function decided({ by, margin }: MeasuredClaim, interval: readonly [number, number] | undefined): Verdict["verdict"] {

@@ -22,8 +22,9 @@ export interface DecidedMetricClaim {
 export interface DecidedMeasuredClaim {
   readonly claim: MeasuredClaim;
   readonly verdict: Verdict["verdict"];
-  /** Undefined where nothing was measured. */
   readonly change: Change | undefined;
+  /** Why there is none. */
+  readonly absent: string | undefined;
 }
 
 export type DecidedClaim = DecidedMetricClaim | DecidedMeasuredClaim;
@@ -62,7 +63,9 @@ export function decideClaims(
   const decided = claims.map((claim): DecidedClaim => {
     if (claim.kind === "change") {
       const change = changeOf(claim, measured, `${source}: "claims.${claim.name}"`);
-      return { claim, verdict: change?.verdict ?? "not decidable", change };
+      return typeof change === "string"
+        ? { claim, verdict: "not decidable", change: undefined, absent: change }
+        : { claim, verdict: change.verdict, change, absent: undefined };
     }
     const { pairs } = paired.find((of) => of.claim === claim)!;
     const of = facts.get(claim);

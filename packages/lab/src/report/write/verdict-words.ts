@@ -81,10 +81,9 @@ function equalWords({ margin }: MetricClaim, facts: Verdict, { mean, scale }: Wo
   return `${mean}; the 90 % interval, ${scale.range(facts.interval90!)}, ${where}.`;
 }
 
-function changeWords({ claim, change: found, verdict }: DecidedMeasuredClaim): string {
+function changeWords({ claim, change: found, absent, verdict }: DecidedMeasuredClaim): string {
   const [a, b] = claim.configs.map(listed) as [string, string];
-  if (found === undefined)
-    return `Nothing was measured yet: give the file of measurements that has "${claim.measured}" (--measured FILE).`;
+  if (found === undefined) return absent!;
   const { figure, first, second, rounds, interval90 } = found;
   const values = `${figure.label}: ${figureWords(figure, first)} for ${a}, ${figureWords(figure, second)} for ${b}, which is ${change(found.change)}`;
   if (interval90 === undefined)
