@@ -24,7 +24,7 @@ const STUDIES = [
   {
     names: /^wikitext2-gpt2/,
     base: "checkpoints/gpt2-small",
-    get: `make it once, and copy it to other machines: lowrank pretrain clm --config experiments/rank-allocation/pretrain-gpt2.yaml --data ${data} --out checkpoints/gpt2-small --minutes 60`,
+    get: `make it, the same bits on every machine: lowrank pretrain clm --config experiments/rank-allocation/pretrain-gpt2.yaml --data ${data} --out checkpoints/gpt2-small`,
   },
   { names: /^wikitext2-gemma/, base: "gemma-3-270m-q4_k_m.gguf", get: "put the file into the working directory" },
 ];

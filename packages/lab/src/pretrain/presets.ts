@@ -17,7 +17,7 @@ const CLM: Readonly<Record<string, string>> = {
   small: `# GPT-2 of 4 layers of width 128: 7.3 M parameters, 6.4 M of them word embeddings.
 model: { family: gpt2, hidden: 128, layers: 4, heads: 4, intermediate: 512, dropout: 0, positions: 256 }
 corpus: { sources: [books, wikitext-2], length: 256 }
-train: { steps: 4000, tokensPerBatch: 2048, lr: 2e-3, warmup: 0.02, betas: [0.9, 0.95], weightDecay: 0.1 }
+train: { steps: 2500, tokensPerBatch: 2048, lr: 2e-3, warmup: 0.02, betas: [0.9, 0.95], weightDecay: 0.1 }
 `,
 };
 
