@@ -2,17 +2,19 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { parseTokenizer } from "@lowrank/models";
 import { init, type Device } from "@lowrank/tensor";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadStudy } from "../src/config/load.ts";
+import { encodeSpelt } from "../src/data/text-windows.ts";
 import { evenlySpaced, longestStride, windowsOf } from "../src/data/windows.ts";
 import { chosenText, linesOf, WordCount } from "../src/data/wikitext.ts";
 import { wordPerplexity } from "../src/metrics/word-perplexity.ts";
 import { RunStore } from "../src/store/run-store.ts";
 import { planStudy, type StudyRun } from "../src/study/plan-study.ts";
 import { runStudy } from "../src/study/run-study.ts";
-import { writeCausalFolder } from "./causal-folder.ts";
+import { byteTokenizerFiles, writeCausalFolder } from "./causal-folder.ts";
 
 describe("windows of a text", () => {
   const cases = fc
@@ -96,6 +98,24 @@ describe("words", () => {
     )!;
     expect(wordPerplexity.value(count)).toBe(Math.exp(3));
     expect(wordPerplexity.detail!(count)).toEqual({ scored: { tokens: 5, words: 3 } });
+  });
+
+  it("are the text's own where they look like a special token", () => {
+    const { tokenizer: plain } = byteTokenizerFiles() as { tokenizer: { added_tokens: object[] } };
+    const unknown = { ...plain.added_tokens[0]!, id: 257, content: "<unk>" };
+    const text = "a <unk> é<unk>\n<unk";
+    const bytes = [...Buffer.from(text)];
+    for (const [json, own] of [
+      [plain, false],
+      [{ ...plain, added_tokens: [...plain.added_tokens, unknown] }, true],
+    ] as const) {
+      const tokenizer = parseTokenizer(json, { eos_token: "<end>" });
+      expect(tokenizer.encode(text).ids.includes(257)).toBe(own);
+      const { ids, offsets } = encodeSpelt(tokenizer, text);
+      expect(ids).toEqual(bytes);
+      expect(offsets.map(([from, to]) => text.slice(from, to)).slice(0, 6)).toEqual(["a", " ", "<", "u", "n", "k"]);
+      expect(offsets.at(-1)).toEqual([text.length - 1, text.length]);
+    }
   });
 
   it("come from lines as the file has them", () => {

@@ -23,16 +23,19 @@ export class TextWindows extends CausalExamples {
   readonly windows: readonly (TextWindow & { readonly number: number; readonly words: number })[];
   readonly all: { readonly windows: number; readonly tokens: number; readonly words: number };
   readonly stride: number;
+  /** Whether the text's own `<unk>` is spelt out, since the tokenizer has a token of that name. */
+  readonly spelt: boolean;
   /** Token before the text, and whether it is before every window. */
   readonly prefix: { readonly token: string; readonly everyWindow: boolean } | undefined;
 
   private constructor(
     set: ConstructorParameters<typeof CausalExamples>[0],
     options: ConstructorParameters<typeof CausalExamples>[1],
-    facts: Pick<TextWindows, "windows" | "all" | "stride" | "prefix">,
+    facts: Pick<TextWindows, "windows" | "all" | "stride" | "prefix" | "spelt">,
   ) {
     super(set, options);
-    [this.windows, this.all, this.stride, this.prefix] = [facts.windows, facts.all, facts.stride, facts.prefix];
+    [this.windows, this.all, this.stride] = [facts.windows, facts.all, facts.stride];
+    [this.prefix, this.spelt] = [facts.prefix, facts.spelt];
   }
 
   /** Tokens that are scored, and the words that begin with them. */
@@ -53,7 +56,7 @@ export class TextWindows extends CausalExamples {
       throw new InputError(
         `"task.stride" is ${stride}, and a window of ${window} tokens has room for ${most} new ones beside ${everyWindow ? `${prefix!.token} and ` : ""}the token before them`,
       );
-    const { ids, offsets } = tokenizer.encode(text, { specialTokens: false });
+    const { ids, offsets } = encodeSpelt(tokenizer, text);
     const windows = windowsOf(ids.length, { window, stride, prefix: prefix !== undefined, everyWindow });
     if (windows.length === 0) throw new InputError(`${name}: there is too little text in it for one prediction`);
     const chosen = choose?.(windows.length) ?? windows.map((_, i) => i);
@@ -80,6 +83,7 @@ export class TextWindows extends CausalExamples {
         all: { windows: windows.length, tokens: ids.length, words: words.all },
         stride,
         prefix,
+        spelt: takesUnknown(tokenizer),
       },
     );
   }
@@ -92,4 +96,32 @@ function prefixOf(tokenizer: Tokenizer): { id: number; token: string; everyWindo
   const id = token === undefined ? undefined : tokenizer.idOf(token);
   if (token === undefined || id === undefined) return undefined;
   return { id, token, everyWindow: tokenizer.encode("a").ids[0] === id };
+}
+
+/** What WikiText has in the place of rare words. */
+const UNKNOWN = "<unk>";
+
+/** Whether the tokenizer takes these five characters for its own token of what is unknown. They are a word of the text, so they are spelt out. */
+export function takesUnknown(tokenizer: Tokenizer): boolean {
+  return tokenizer.encode(UNKNOWN, { specialTokens: false }).ids.length === 1;
+}
+
+/** Without special tokens. A text that is cut within the word has no such token, and the pieces of it are those that the word has by itself. */
+export function encodeSpelt(
+  tokenizer: Tokenizer,
+  text: string,
+): { readonly ids: readonly number[]; readonly offsets: readonly (readonly [number, number])[] } {
+  if (!takesUnknown(tokenizer)) return tokenizer.encode(text, { specialTokens: false });
+  const [ids, offsets]: [number[], [number, number][]] = [[], []];
+  let at = 0;
+  for (const part of text.split(/(?<=<)(?=unk>)/)) {
+    const encoded = tokenizer.encode(part, { specialTokens: false });
+    encoded.ids.forEach((id, i) => {
+      const [from, to] = encoded.offsets[i]!;
+      ids.push(id);
+      offsets.push([at + from, at + to]);
+    });
+    at += part.length;
+  }
+  return { ids, offsets };
 }

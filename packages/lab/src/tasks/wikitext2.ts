@@ -158,7 +158,7 @@ function about(dev: TextWindows, window: number): string {
   const spaced = windows.length === all.windows ? "" : ", at equal distances";
   return [
     `${shownWindows(dev)}${spaced}`,
-    "lines joined as the file has them, one text",
+    `lines joined as the file has them, one text${dev.spelt ? ", <unk> spelt out" : ""}`,
     `windows of ${formatCount(window)} tokens, stride ${formatCount(stride)}, ${before}`,
     `perplexity is by token (${formatCount(scored.tokens)}), word perplexity by word (${formatCount(scored.words)} of ${formatCount(all.words)}, ends of lines among them)`,
   ].join("; ");
