@@ -210,6 +210,24 @@ it("the trace of dtypes tells what ran", async () => {
   expect(build(true).plan(spec).dtypes.storage).toEqual({ f16: 32 });
 });
 
+it("the trace of norms tells the residual stream from an adapter's product on a layer's", () => {
+  const [w, v, scale] = [
+    wasm.parameter(new Float32Array(16), [4, 4]),
+    wasm.parameter(new Float32Array(16), [4, 4]),
+    wasm.parameter([1, 1, 1, 1]),
+  ];
+  const traceOf = (body: (x: Tensor) => Tensor) =>
+    compile(wasm, ({ x }) => ({ y: withPrecision(mixedF16, () => ops.rmsNorm(body(x!), scale.value, 1e-6)) })).plan({
+      x: { shape: [2, 4], dtype: "f32" },
+    }).dtypes.norms;
+  const adapted = (x: Tensor): Tensor =>
+    ops.add(ops.linear(x, w.value, scale.value), ops.mul(ops.linear(x, v.value), 2));
+  expect(traceOf(adapted)).toEqual({ sums: {}, others: { f16: 1 } });
+  expect(traceOf((x) => ops.add(x, adapted(x)))).toEqual({ sums: { f32: 1 }, others: {} });
+  expect(traceOf((x) => ops.add(ops.cast(x, "f16"), adapted(x)))).toEqual({ sums: { f16: 1 }, others: {} });
+  expect(traceOf((x) => ops.cast(ops.add(x, adapted(x)), "f16"))).toEqual({ sums: { f16: 1 }, others: {} });
+});
+
 it("gradients do not depend on the policy in force where they are asked for", async () => {
   // attention keeps its weights up to 256 keys and goes in tiles beyond
   for (const keys of [256, 257])

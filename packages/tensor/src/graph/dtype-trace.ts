@@ -27,9 +27,9 @@ export interface DTypeTrace {
 
 /** Norms by the dtype that what they are given was rounded to last. */
 export interface NormTrace {
-  /** Of sums of two activations: the residual stream, which every block reads or ends in. */
+  /** Of sums in which one side is no layer's product: the residual stream, which every block reads or ends in. */
   readonly sums: Readonly<Partial<Record<DType, number>>>;
-  /** Of anything else: looked-up rows, a product's result. */
+  /** Of anything else: looked-up rows, a product's result with its bias and its adapters. */
   readonly others: Readonly<Partial<Record<DType, number>>>;
 }
 
@@ -37,15 +37,17 @@ export function traceDTypes(program: Program): DTypeTrace {
   const products = new Map<string, ProductTrace>();
   const storage: Partial<Record<DType, number>> = {};
   const reductions: Partial<Record<DType, number>> = {};
+  const layers = new Set<Node>();
   const norms: Record<keyof NormTrace, Partial<Record<DType, number>>> = { sums: {}, others: {} };
   for (const { dtype, shape } of [...program.cells, ...program.constants])
     storage[dtype] = (storage[dtype] ?? 0) + bytesOf(dtype) * sizeOf(shape);
   for (const node of program.nodes) {
     if (node.leaf !== undefined) continue;
     const { lowering } = node.primitive;
-    const norm = node.composites?.find(({ name }) => name === "layerNorm" || name === "rmsNorm");
+    if (isProduct(node, layers)) layers.add(node);
+    const norm = node.composites?.find(({ name }) => NORMS.has(name));
     if (norm !== undefined) {
-      const { sum, dtype } = givenTo(norm.inputs[0]!);
+      const { sum, dtype } = givenTo(norm.inputs[0]!, layers);
       const counts = norms[sum ? "sums" : "others"];
       counts[dtype] = (counts[dtype] ?? 0) + 1;
     }
@@ -63,17 +65,45 @@ export function traceDTypes(program: Program): DTypeTrace {
   return { products: [...products.values()].sort((x, y) => y.count - x.count), storage, reductions, norms };
 }
 
-/** What a value is, seen through views and casts: whether two activations were added, and the narrowest dtype on the way. */
-function givenTo(value: Node): { readonly sum: boolean; readonly dtype: DType } {
+/** What a value is, seen through views and casts: whether something that is no product was added up in it, and the narrowest dtype on the way. */
+function givenTo(value: Node, products: ReadonlySet<Node>): { readonly sum: boolean; readonly dtype: DType } {
   let [at, { dtype }] = [value, value];
   while (at.leaf === undefined && (at.primitive.lowering.class === "view" || at.primitive.lowering.class === "cast")) {
     at = at.inputs[0]!;
     if (bytesOf(at.dtype) < bytesOf(dtype)) dtype = at.dtype;
   }
-  // a bias is a weight, and no stream
-  const sum = at.leaf === undefined && at.primitive === add && at.inputs.every((x) => storedAs(x) === undefined);
+  // a product with its bias, or with an adapter's, is no stream
+  const sum =
+    at.leaf === undefined &&
+    at.primitive === add &&
+    !products.has(at) &&
+    at.inputs.every((x) => storedAs(x) === undefined);
   return { sum, dtype };
 }
+
+/** Whether a value is what a layer gives: a product, scaled, with what was dropped or a bias or other products on it. @param products those of its inputs */
+function isProduct(node: Node, products: ReadonlySet<Node>): boolean {
+  if (node.leaf !== undefined || isNorm(node)) return false;
+  const given = node.inputs.filter((x) => products.has(x));
+  switch (node.primitive.lowering.class) {
+    case "matmul":
+      return true;
+    case "view":
+    case "cast":
+    case "select":
+      return given.length > 0;
+    case "binary":
+      if (given.length === 0) return false;
+      return node.primitive !== add || node.inputs.every((x) => products.has(x) || storedAs(x) !== undefined);
+    default:
+      return false;
+  }
+}
+
+function isNorm({ composites }: Node): boolean {
+  return composites?.some(({ name }) => NORMS.has(name)) === true;
+}
+const NORMS: ReadonlySet<string> = new Set(["layerNorm", "rmsNorm"]);
 
 /** What a weight may be decoded by: arithmetic and choices, nothing that sums or draws. */
 const DECODES: ReadonlySet<string> = new Set([
