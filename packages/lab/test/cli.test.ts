@@ -302,13 +302,12 @@ describe("help", () => {
     const { code, stdout, stderr } = await run();
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toContain("Usage: lowrank");
-    for (const [command, presets] of [
+    for (const [command, ...lists] of [
       ["run", PRESETS],
-      ["pretrain", PRETRAIN_PRESETS],
+      ["pretrain", ...Object.values(PRETRAIN_PRESETS)],
     ] as const) {
       const help = (await run(command, "--help")).stdout.replace(/\s+/g, " ");
-      expect(Object.keys(presets).filter((name) => !help.includes(name))).toEqual([]);
-      expect(help).toContain(Object.keys(presets).join(", "));
+      for (const presets of lists) expect(help).toContain(Object.keys(presets).join(", "));
     }
   });
 
