@@ -17,7 +17,7 @@ name: needs
 task: { name: planted-rank, train: 48, dev: 16, length: 6, ranks: { 0.attention.self.query: 4 } }
 model: { hidden: 8, layers: 2, heads: 2, intermediate: 8, initializerRange: 0.3 }
 seeds: [1, 2]
-train: { epochs: 1, batchSize: 6 }
+train: { epochs: 1, batchSize: 6, evalStart: true }
 configs:
   b-ada: { method: adalora, initR: 4, targetR: 1, target: [query, value], tinit: 1, tfinal: 1, deltaT: 1, train: { lr: 1e-1 } }
   b-fp: { method: lora, r: 1, target: [query, value], rate: { sweep: { rates: [1e-3, 1e-2], seed: 7, task: { seed: 9 } } } }
@@ -74,6 +74,8 @@ describe("a study whose runs need others", () => {
     expect(config["train"].lr).toBe(best);
     expect(config["sources"]).toEqual([ada, slow, fast].map((name) => ({ name, id: result(name).id })));
     expect(json(out, "runs", slow, "config.json")).toMatchObject({ seed: 7, task: { seed: 9 }, train: { lr: 0.001 } });
+    // what is evaluated before the first step is what the study tells of
+    expect([ada, slow, fast, frozen].map((name) => result(name).start?.step)).toEqual([0, undefined, undefined, 0]);
     // runs that tried rates are no results of the study
     const { results, sweeps } = json(out, "results.json");
     expect(results.map(({ name }: RunResult) => name)).toEqual([ada, frozen]);

@@ -80,6 +80,13 @@ describe("the studies on WikiText-2", () => {
     });
   });
 
+  it("say what each base scores before it is adapted, in every form that it is kept in", async () => {
+    for (const name of ["wikitext2-gpt2", "wikitext2-gpt2-raw", "wikitext2-gemma"]) {
+      const of = await loadStudy(`${folder}${name}.yaml`, { set: ["base=somewhere"] });
+      for (const config of Object.keys(of.configs)) expect(resolveConfig(of, config).train.evalStart).toBe(true);
+    }
+  });
+
   it("have a base whose recipe is the preset's, with as many positions as windows have tokens", async () => {
     const recipe = loadPretrainConfig(`${folder}pretrain-gpt2.yaml`, [], "clm");
     expect(recipe).toEqual(loadPretrainConfig("small", [], "clm"));

@@ -379,3 +379,24 @@ describe("a report", () => {
     expect(text).not.toMatch(/NaN|undefined|Infinity/);
   });
 });
+
+describe("what was there before the first step", () => {
+  const runs = [1, 2, 3].map((seed) => reportRun({ config: "a", seed, accuracy: 0.9 + seed / 100 }));
+  const started = runs.map((run, i) => ({ ...run, start: { ...run.final, step: 0, accuracy: 0.5 + i / 100 } }));
+
+  const words = (of: Report): string => markdown(documentOf(of, ""), (name) => name);
+
+  it("stands beside the results, mean over seeds ± half of its interval", () => {
+    const text = words(report(started));
+    // sd 0.01, t(0.975, 2) = 4.3027: 100 · 4.3027 · 0.01 / √3 = 2.48
+    expect(text).toMatch(/before: accuracy, %.*accuracy, %/);
+    expect(text).toMatch(/51\.00 ± 2\.48.*92\.00 ± 2\.48/);
+    expect(text).toContain("Before is the same evaluation ahead of the first step");
+  });
+
+  it("is not there where nobody asked for it, and is a dash where not all runs of a config have it", () => {
+    expect(words(report(runs))).not.toMatch(/before: |Before is/);
+    const other = reportRun({ config: "b", seed: 1, accuracy: 0.9 });
+    expect(words(report([...started, other]))).toMatch(/\| b +\|.*\| +1 \| +– \| +90\.00/);
+  });
+});

@@ -107,6 +107,13 @@ describe("a result line", () => {
     expect(finishedOf(back as FinishedLine).rankRecovery).toEqual(rankRecovery);
   });
 
+  it("keeps the evaluation before the first step, of a run that has one", () => {
+    expect(finishedOf(line)).not.toHaveProperty("start");
+    const start = { ...line.result.final, step: 0, epoch: 0, loss: 3.25 };
+    const back = readResultLine(writeResultLine({ ...line, result: { ...line.result, start } }), "a:1");
+    expect(finishedOf(back as FinishedLine).start).toEqual(start);
+  });
+
   it("has the decision on every item, the loss on the way and ranks over time", () => {
     const items = readFileSync(join(folder, "predictions.jsonl"), "utf8").trimEnd().split("\n");
     expect(line.decisions?.predicted).toEqual(

@@ -139,6 +139,7 @@ describe("a run", () => {
     expect(ada).toMatchObject({ stopped: { of: STEPS }, kept: { by: "accuracy" }, allocation: { finalizedAt: 16 } });
     expect(half.lossScaling.skipped).toBeGreaterThan(0);
     expect(full.kept.last.step).toBe(STEPS);
+    for (const { start } of results) expect(start).toMatchObject({ step: 0, epoch: 0 });
   }, 60_000);
 
   const kill = fc.oneof(

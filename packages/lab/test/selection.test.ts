@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fc, test } from "@fast-check/vitest";
 import { init, type Device } from "@lowrank/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadStudy } from "../src/config/load.ts";
+import { loadStudy, resolveConfig } from "../src/config/load.ts";
 import { acrossLengths } from "../src/data/orders.ts";
 import { RunError } from "../src/errors.ts";
 import { accuracy } from "../src/metrics/accuracy.ts";
@@ -18,8 +18,11 @@ import { planStudy } from "../src/study/plan-study.ts";
 import type { StudyOutcome } from "../src/study/outcome.ts";
 import { runStudy } from "../src/study/run-study.ts";
 import { EarlyStop } from "../src/train/early-stop.ts";
+import type { Evaluator } from "../src/train/evaluate.ts";
+import { Evaluations } from "../src/train/evaluations.ts";
 import { bestOf, judgeOf, LOSS } from "../src/train/judge.ts";
 import { paceBySteps } from "../src/train/pace.ts";
+import { TrainingRecord } from "../src/train/record.ts";
 import { Selection } from "../src/train/selection.ts";
 import { Trainer } from "../src/train/trainer.ts";
 import { throughFiles } from "./through-files.ts";
@@ -235,6 +238,88 @@ describe("evaluations", () => {
           .split("\n").length - 1,
     );
     expect(evaluated).toEqual([12, 3, 2, 1]);
+  });
+});
+
+describe("an evaluation before the first step", () => {
+  const predictionsOf = ({ out }: Outcome, { name }: RunResult): string =>
+    readFileSync(join(out, "runs", name, "predictions.jsonl"), "utf8");
+
+  it("leaves training's bits alone, and all else that the run says", async () => {
+    const said = async (...set: string[]) =>
+      resolveConfig(await loadStudy("planted", { set: [...SMALL, LORA, ...set] }), "lora");
+    expect(await said("train.evalStart=false")).toEqual(await said());
+    expect(await said()).not.toHaveProperty("train.evalStart");
+    const [without, on] = [
+      await execute(LORA, "train.evalEvery=5"),
+      await execute(LORA, "train.evalEvery=5", "train.evalStart=true"),
+    ];
+    const [a, c] = [without.results[0]!, on.results[0]!];
+    expect(a).not.toHaveProperty("start");
+    expect(c.id).not.toBe(a.id);
+    expect(on.curve).toHaveLength(12);
+    expect(on.curve).toEqual(without.curve);
+    expect(adapterOf(on, c)).toEqual(adapterOf(without, a));
+    expect(predictionsOf(on, c)).toBe(predictionsOf(without, a));
+    const { start, proofs, ...rest } = c;
+    const words = { id: a.id, cell: a.cell, name: a.name, measures: undefined, resolved: undefined };
+    const { proofs: usual, ...other } = a;
+    expect({ ...rest, ...words }).toEqual({ ...other, ...words });
+    expect(proofs.filter(({ name }) => name !== "evaluated-before-the-first-step")).toEqual(usual);
+    expect(proofs).toHaveLength(usual.length + 1);
+    expect(start).toMatchObject({ step: 0, epoch: 0, examples: c.final.examples });
+    expect(start!.loss).not.toBe(c.final.loss);
+    const table = (outcome: Outcome, { name }: RunResult): string[] =>
+      readFileSync(join(outcome.out, "runs", name, "metrics.csv"), "utf8")
+        .trim()
+        .split("\n")
+        .map((line) => line.replace(/,[^,]*$/, ""));
+    expect(table(on, c)).toEqual(table(without, a));
+  });
+
+  it("is of the base where a method begins at the base", async () => {
+    const { results } = await execute(
+      `configs={lora: {method: lora, r: 2, target: [query, value], dropout: 0.1}, ada: {method: adalora, initR: 3, targetR: 1, target: [query, value], tinit: 1, tfinal: 4, deltaT: 1}, full: {method: full}}`,
+      "train.evalEvery=end",
+      "train.evalStart=true",
+    );
+    expect(results.map(({ config }) => config)).toEqual(["lora", "ada", "full"]);
+    const [lora, ada, full] = results.map(({ start }) => start!);
+    expect(lora).toEqual(full);
+    expect(ada).toEqual(full);
+    expect(new Set(results.map(({ final }) => final.loss)).size).toBe(3);
+  });
+
+  it("is neither the best one nor one that is kept, nor does it begin an early stop's patience", async () => {
+    // a rate that destroys what was there: nothing is as good as the start
+    const set = [LORA, "train.evalEvery=1", "train.lr=5", "train.warmup=0", "train.keep=best"];
+    const stop = "train.earlyStop={metric: loss, patience: 4}";
+    const [without, on] = [await execute(...set, stop), await execute(...set, stop, "train.evalStart=true")];
+    const [a, b] = [without.results[0]!, on.results[0]!];
+    expect(b.start!.loss).toBeLessThan(b.best.loss);
+    for (const key of ["best", "final", "kept", "stopped", "steps"] as const) expect(b[key]).toEqual(a[key]);
+  });
+
+  it("is made once, is kept by the training's state, and is refused where it is no number", async () => {
+    let [asked, loss] = [0, Number.NaN];
+    const evaluator = {
+      run: async () => ({ loss, examples: 4, metrics: { accuracy: 0.5 }, scored: {}, asked: ++asked }),
+    } as unknown as Evaluator;
+    const over = (record: TrainingRecord): Evaluations =>
+      new Evaluations({ evaluator, judge: LOSS, record, every: "end", perEpoch: 3, total: 6 });
+    const record = new TrainingRecord();
+    expect(await over(record).start()).toEqual({ badLoss: Number.NaN });
+    expect(record.start).toBeUndefined();
+    expect(record.state().values).not.toHaveProperty("start");
+    loss = 2;
+    const start = { step: 0, epoch: 0, loss: 2, accuracy: 0.5, examples: 4 };
+    expect(await over(record).start()).toEqual({ now: start });
+    expect(record.evaluations).toEqual([]);
+    const resumed = new TrainingRecord();
+    await resumed.restore({ values: JSON.parse(JSON.stringify(record.state().values)) as never, tensors: new Map() });
+    expect(resumed.start).toEqual(start);
+    expect(await over(resumed).start()).toBeUndefined();
+    expect(asked).toBe(2);
   });
 });
 

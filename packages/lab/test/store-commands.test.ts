@@ -16,6 +16,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fc, test } from "@fast-check/vitest";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { writeDigests } from "../src/store/digests.ts";
 import { compareRuns } from "../src/store/compare-runs.ts";
 import { rankMap } from "../src/store/rank-map.ts";
 import { readRuns } from "../src/store/read-runs.ts";
@@ -306,6 +307,20 @@ describe("show", () => {
     expect(JSON.parse((await printed("show", "b-ada-s1", "--out", out, "--json")).stdout)).toMatchObject({
       damage: null,
     });
+  });
+
+  it("says how the run was before its first step, where that was asked for", async () => {
+    const store = temporary();
+    const name = writeSyntheticRun(store, { config: "b-fp", seed: 1, layers: 1, steps: 8, digests: true });
+    const folder = join(store, "runs", name);
+    expect((await printed("show", "b-fp", "--out", store)).stdout).not.toContain("before the first step");
+    const result = JSON.parse(readFileSync(join(folder, "result.json"), "utf8")) as object;
+    const start = { step: 0, epoch: 0, loss: 3.25, perplexity: 25.7903, examples: 20 };
+    writeFileSync(join(folder, "result.json"), JSON.stringify({ ...result, start }));
+    writeDigests(folder);
+    const { code, stdout } = await printed("show", "b-fp", "--out", store);
+    expect(code).toBe(0);
+    expect(stdout).toContain("  before the first step: loss 3.25, perplexity 25.7903\n");
   });
 
   it("checks what was written", async () => {

@@ -376,6 +376,32 @@ describe("the summary", () => {
     `);
   });
 
+  it("has what was there before the first step, in a column of its own, of runs that were evaluated there", () => {
+    const start = { step: 0, epoch: 0, loss: 0.7, accuracy: 0.5, f1: 0.4, examples: 10 };
+    const results = [
+      finished("lora", 1, 0.9, { start }),
+      finished("lora", 2, 0.92, { start: { ...start, accuracy: 0.52 } }),
+      finished("head", 1, 0.8),
+    ];
+    expect(`\n${summaryTable(summarize(results))}\n`).toMatchInlineSnapshot(`
+      "
+      | config |   n | accuracy % before |   accuracy % |         F1 % | trainable | % of all | ms/step |  time |  memory |
+      | ------ | --: | ----------------: | -----------: | -----------: | --------: | -------: | ------: | ----: | ------: |
+      | lora   |   2 |      51.00 ± 1.41 | 91.00 ± 1.41 | 91.00 ± 1.41 |     1,200 |     2.50 |    12.5 | 1m15s | 2.0 MiB |
+      | head   |   1 |                   |        80.00 |        80.00 |     1,200 |     2.50 |    12.5 | 1m15s | 2.0 MiB |
+      "
+    `);
+    const lines = resultsCsv(results).trim().split("\n");
+    const at = lines[0]!.split(",").indexOf("start_accuracy");
+    expect(lines[0]!.split(",").slice(at, at + 3)).toEqual(["start_accuracy", "start_f1", "start_loss"]);
+    expect(lines.slice(1).map((line) => line.split(",").slice(at, at + 3))).toEqual([
+      ["0.5", "0.4", "0.7"],
+      ["0.52", "0.4", "0.7"],
+      ["", "", ""],
+    ]);
+    expect(resultsCsv(results.slice(2))).not.toContain("start_");
+  });
+
   it("writes one CSV line per run", () => {
     const [header, first, ...rest] = resultsCsv([finished("lora", 1, 0.9), finished("head", 1, 0.8)])
       .trim()

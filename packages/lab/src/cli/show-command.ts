@@ -85,6 +85,13 @@ function resultText({ entry, result }: RunDetail): string | undefined {
   const lines = facts.flatMap(([label, value]) =>
     value === undefined ? [] : [`  ${label} ${printable(String(value))}`],
   );
+  const before = objectOf(result?.["start"]);
+  const start =
+    before === undefined
+      ? []
+      : [
+          `  before the first step: ${[`loss ${before["loss"]}`, ...metricNames(before).map((name) => metricWords(before, name))].map(printable).join(", ")}`,
+        ];
   const trained = objectOf(result?.["parameters"]);
   const trainable = numberOf(trained?.["trainable"]);
   const total = numberOf(trained?.["total"]);
@@ -92,7 +99,7 @@ function resultText({ entry, result }: RunDetail): string | undefined {
     trainable === undefined || total === undefined
       ? []
       : [`  ${formatCount(trainable)} of ${formatCount(total)} parameters trained`];
-  return [...lines, ...metrics, ...counts].join("\n");
+  return [...lines, ...metrics, ...start, ...counts].join("\n");
 }
 
 function proofsText({ proofs }: RunDetail): string {

@@ -17,6 +17,8 @@ export interface TrainOptions {
   readonly clip: number | null;
   /** When the run is evaluated, beside the last step, after which it always is. */
   readonly evalEvery: "epoch" | "end" | number;
+  /** Whether it is also evaluated before the first step: what is adapted, as it was. Decides nothing. Absent: not. */
+  readonly evalStart?: boolean | undefined;
   /** Ends the run once evaluations get no better. Absent: it goes to the last step. */
   readonly earlyStop?: EarlyStopOptions | undefined;
   /** Weights that the run leaves: those after its last step (the usual), or those of its best evaluation. */

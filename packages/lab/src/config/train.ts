@@ -30,6 +30,7 @@ const LATER: Partial<TrainOptions> = {
   decay: "matrices",
   momentum: 0,
   keep: "last",
+  evalStart: false,
 };
 
 /** Without what says nothing. */
@@ -69,6 +70,7 @@ export const trainOverrides: z.ZodType<TrainOverrides> & { default(value: TrainO
     evalEvery: z.union([z.literal("epoch"), z.literal("end"), count], {
       error: `expected "epoch", "end" or a number of steps`,
     }),
+    evalStart: z.boolean(),
     earlyStop: z.strictObject({
       metric: z.string().min(1).optional(),
       patience: count,

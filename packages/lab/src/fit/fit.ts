@@ -177,6 +177,7 @@ async function trained(from: Where, rows: RowData, options: FitOptions, context:
       chat,
       adapter: adapted.adapter,
       metrics: kept.evaluation,
+      ...(outcome.start === undefined ? {} : { start: outcome.start }),
       method: config.method,
       whole: method.whole(config.method),
       initSeed: deriveSeed(seed, "init"),

@@ -10,6 +10,7 @@ import { Predictor, type PredictorParts } from "./predictor.ts";
 export interface FittedParts extends PredictorParts {
   readonly adapter: Adapter | undefined;
   readonly metrics: Evaluation;
+  readonly start?: Evaluation;
   readonly method: MethodConfig;
   readonly whole: readonly string[];
   readonly initSeed: number;
@@ -22,6 +23,8 @@ export class Fitted extends Predictor {
   readonly adapter: Adapter | undefined;
   /** Of the weights that are there now, on the validation rows. */
   readonly metrics: Evaluation;
+  /** Of the same rows before the first step; undefined unless `train.evalStart` asked for it. */
+  readonly start: Evaluation | undefined;
   readonly #method: MethodConfig;
   readonly #whole: readonly string[];
   readonly #initSeed: number;
@@ -31,6 +34,7 @@ export class Fitted extends Predictor {
     super(parts);
     this.adapter = parts.adapter;
     this.metrics = parts.metrics;
+    this.start = parts.start;
     this.#method = parts.method;
     this.#whole = parts.whole;
     this.#initSeed = parts.initSeed;

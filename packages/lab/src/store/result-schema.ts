@@ -57,6 +57,7 @@ export const resultSchema = z.object({
   seed: size,
   device: text,
   fresh: z.array(z.string()),
+  start: evaluation.optional(),
   final: evaluation,
   best: evaluation,
   kept: z.object({ by: text, last: evaluation }).optional(),

@@ -54,6 +54,11 @@ export interface RunResult {
   readonly device: string;
   /** Weights of the base that its checkpoint does not hold and that were drawn from the seed: the head as a rule, often the pooler. Empty where the whole base is drawn. */
   readonly fresh: readonly string[];
+  /**
+   * Before the first step, of the same rows as `final`; present where `train.evalStart` asked for it. It is the base's where the method begins at
+   * the base; a head that was drawn (`fresh`) is in it as it was drawn.
+   */
+  readonly start?: Evaluation;
   /** Of the weights that the run left: those after its last step, without selection on the evaluation set, unless `kept` says otherwise. */
   readonly final: Evaluation;
   /** By the task's first metric, or that of an early stop, the best of all evaluations, for information. */

@@ -20,6 +20,8 @@ export interface SummaryRow {
   readonly method: string;
   readonly seeds: readonly number[];
   readonly loss: Spread;
+  /** The first metric before the first step, of the runs that were evaluated there. */
+  readonly start?: Spread & { readonly metric: string };
   readonly trainable: number;
   readonly percent: number;
   readonly secondsPerStep: Spread;
@@ -35,6 +37,7 @@ const COMMON: ReadonlySet<string> = new Set([
   "method",
   "seeds",
   "loss",
+  "start",
   "trainable",
   "percent",
   "secondsPerStep",
@@ -70,6 +73,7 @@ function rowsOf(results: readonly FinishedRun[]): SummaryRow[] {
         metricNames(runs[0]!.final).map((name) => [name, over((run) => metricOf(run.final, name))]),
       ),
       loss: over((run) => run.final.loss),
+      ...startOf(runs),
       trainable: runs[0]!.parameters.trainable,
       percent: runs[0]!.parameters.percent,
       secondsPerStep: over((run) => run.measures.seconds.perStep),
@@ -77,6 +81,14 @@ function rowsOf(results: readonly FinishedRun[]): SummaryRow[] {
       memoryBytes: Math.max(...runs.map(({ measures: { memory } }) => memory.arenaBytes + memory.persistentBytes)),
     };
   });
+}
+
+function startOf(runs: readonly FinishedRun[]): Pick<SummaryRow, "start"> {
+  const [name] = metricNames(runs[0]!.final);
+  const values = runs.flatMap(({ start }) =>
+    start === undefined || name === undefined ? [] : [metricOf(start, name)],
+  );
+  return values.length === 0 ? {} : { start: { metric: name!, ...spread(values) } };
 }
 
 /** `91.60 ± 0.21`, shares in percent; without ± for one run. */
@@ -87,16 +99,19 @@ function scaled({ mean, sd }: Spread, scale: number): string {
 /** Table for people: mean ± sample standard deviation over seeds of the final evaluation. */
 export function summaryTable(rows: readonly SummaryRow[]): string {
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((key) => !COMMON.has(key));
+  const starts = [...new Set(rows.flatMap(({ start }) => start?.metric ?? []))];
+  const titleOf = (name: string): string => {
+    const { label, unit } = metricNamed(name);
+    return unit === "share" ? `${label} %` : label;
+  };
   const several = rows.some(({ task }) => task !== undefined);
   return renderTable(
     [
       ...(several ? [{ title: "task" }] : []),
       { title: "config" },
       { title: "n", align: "right" },
-      ...names.map((name) => {
-        const { label, unit } = metricNamed(name);
-        return { title: unit === "share" ? `${label} %` : label, align: "right" as const };
-      }),
+      ...starts.map((name) => ({ title: `${titleOf(name)} before`, align: "right" as const })),
+      ...names.map((name) => ({ title: titleOf(name), align: "right" as const })),
       { title: "trainable", align: "right" },
       { title: "% of all", align: "right" },
       { title: "ms/step", align: "right" },
@@ -107,6 +122,7 @@ export function summaryTable(rows: readonly SummaryRow[]): string {
       ...(several ? [row.task ?? ""] : []),
       row.config,
       String(row.seeds.length),
+      ...starts.map((name) => (row.start?.metric === name ? scaled(row.start, metricScale(name)) : "")),
       ...names.map((name) => (row[name] === undefined ? "" : scaled(row[name] as Spread, metricScale(name)))),
       formatCount(row.trainable),
       row.percent.toFixed(2),
@@ -120,6 +136,7 @@ export function summaryTable(rows: readonly SummaryRow[]): string {
 /** One line per run, for spreadsheets and data frames. */
 export function resultsCsv(results: readonly FinishedRun[]): string {
   const names = [...new Set(results.flatMap((run) => metricNames(run.final)))];
+  const started = results.some(({ start }) => start !== undefined);
   const rows = results.map((run) => ({
     study: run.study,
     task: taskLabel(run) ?? run.task,
@@ -129,6 +146,12 @@ export function resultsCsv(results: readonly FinishedRun[]): string {
     ...Object.fromEntries(names.map((name) => [name, run.final[name]])),
     loss: run.final.loss,
     ...Object.fromEntries(names.slice(0, 1).map((name) => [`best_${name}`, run.best[name]])),
+    ...(started
+      ? {
+          ...Object.fromEntries(names.map((name) => [`start_${name}`, run.start?.[name]])),
+          start_loss: run.start?.loss,
+        }
+      : {}),
     trainable: run.parameters.trainable,
     effective: run.parameters.effective,
     total: run.parameters.total,

@@ -181,9 +181,11 @@ class Planner {
       sweptTask(task, sweep, `configs.${name}.rate.sweep.task`),
     );
     const { rate: _, ...alone } = method;
+    // rates are told apart by where they lead
+    const { evalStart: _start, ...train } = config.train;
     const runs: StudyRun[] = [];
     for (const lr of sweep.rates) {
-      const tried = { ...config, name: `${name}@${lr}`, method: alone, train: { ...config.train, lr } };
+      const tried = { ...config, name: `${name}@${lr}`, method: alone, train: { ...train, lr } };
       runs.push(await this.#plan(tried, sweep.seed, "rate", { ranks: undefined, rates: [] }));
     }
     return runs;

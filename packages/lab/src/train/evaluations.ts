@@ -50,6 +50,16 @@ export class Evaluations {
     return { now, trainLoss: record.takeMeanLoss(), lr, norm };
   }
 
+  /** Evaluates what the first step will find, and keeps it apart from the others. Undefined where a resumed training has it, or is past it. */
+  async start(): Promise<{ readonly now: Evaluation } | { readonly badLoss: number } | undefined> {
+    const { evaluator, record, perEpoch } = this.#options;
+    if (record.step > 0 || record.start !== undefined) return undefined;
+    const scores = await evaluator.run();
+    if (!Number.isFinite(scores.loss)) return { badLoss: scores.loss };
+    record.start = evaluationOf(scores, 0, perEpoch);
+    return { now: record.start };
+  }
+
   get last(): Evaluation | undefined {
     return this.#options.record.evaluations.at(-1);
   }

@@ -5,7 +5,8 @@
 import { createHash } from "node:crypto";
 import { endsIn } from "@lowrank/nn";
 import { RunError } from "../errors.ts";
-import type { ModuleRow, ParameterCounts, Proof } from "../store/result.ts";
+import type { Evaluation, ModuleRow, ParameterCounts, Proof } from "../store/result.ts";
+import type { TrainOptions } from "../config/study.ts";
 import type { NamedWeight } from "../bases/base.ts";
 import type { Scores } from "./evaluate.ts";
 import type { Prediction } from "../records/method.ts";
@@ -129,4 +130,15 @@ export async function finiteProof(steps: number, trainable: readonly NamedWeight
     holds: bad === undefined,
     detail: { stepsChecked: steps, parametersChecked: trainable.length, firstNonFinite: bad ?? null },
   };
+}
+
+/** The evaluation before the first step, where it was asked for, is there, and is of the same rows as the last. */
+export function startProof(
+  { evalStart }: Pick<TrainOptions, "evalStart">,
+  { start, final }: { readonly start?: Evaluation; readonly final: Evaluation },
+): Proof[] {
+  if (evalStart !== true) return [];
+  const holds = start?.step === 0 && start.examples === final.examples;
+  const detail = { step: start?.step ?? null, examples: start?.examples ?? null, last: final.examples };
+  return [{ name: "evaluated-before-the-first-step", holds, detail }];
 }

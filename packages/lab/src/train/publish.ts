@@ -89,6 +89,7 @@ export async function publishRun(
     seed,
     device: device.name,
     fresh: adapted.base.fresh,
+    ...(trained.start === undefined ? {} : { start: trained.start }),
     final: kept.evaluation,
     best: trained.best,
     ...(kept.by === undefined ? {} : { kept: { by: kept.by, last: trained.final } }),

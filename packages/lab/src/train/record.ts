@@ -17,6 +17,8 @@ export class TrainingRecord implements Stateful {
   /** NaN before the first step. */
   smoothedLoss: number = Number.NaN;
   evaluations: readonly Evaluation[] = [];
+  /** The one before the first step, where one was asked for; not among the others, which decide things. */
+  start: Evaluation | undefined;
   /** What the objective held beside the loss, step by step. */
   readonly regularizers: number[] = [];
   /** Seconds of each step since this process began: measured, and no part of the state. */
@@ -73,6 +75,7 @@ export class TrainingRecord implements Stateful {
       lossSum: this.#lossSum,
       lossCount: this.#lossCount,
       evaluations: this.evaluations as unknown as Json,
+      ...(this.start === undefined ? {} : { start: this.start as unknown as Json }),
       regularizers: [...this.regularizers],
     };
   }
@@ -86,12 +89,14 @@ export class TrainingRecord implements Stateful {
       readonly lossSum: number;
       readonly lossCount: number;
       readonly evaluations: readonly Evaluation[];
+      readonly start?: Evaluation;
       readonly regularizers: readonly number[];
     };
     [this.step, this.seconds, this.tokens] = [saved.step, saved.seconds, saved.tokens];
     this.smoothedLoss = saved.smoothedLoss ?? Number.NaN;
     [this.#lossSum, this.#lossCount] = [saved.lossSum, saved.lossCount];
     this.evaluations = saved.evaluations;
+    this.start = saved.start;
     this.regularizers.splice(0, this.regularizers.length, ...saved.regularizers);
   }
 }

@@ -4,7 +4,7 @@
 import type { AllocationRecord } from "@lowrank/peft";
 import type { Proof } from "../store/result.ts";
 import { dtypeProof, narrowDTypes } from "./numerics-proofs.ts";
-import { demand, fingerprints, finiteProof, movementProof, taskLossProof } from "./proofs.ts";
+import { demand, fingerprints, finiteProof, movementProof, startProof, taskLossProof } from "./proofs.ts";
 import { keepWeights } from "./keep.ts";
 import { publishRun, type PublishedRun } from "./publish.ts";
 import type { RunRequest, RunSurroundings } from "./request.ts";
@@ -64,6 +64,7 @@ async function proveAfter(
       emptied: emptied(trained.allocation),
       gradientFree: adapted.base.model.family.gradientFree,
     }),
+    ...startProof(config.train, trained),
     ...taskLossProof(trained.scores),
     await finiteProof(trained.steps, adapted.trainable, trained.scores),
     dtypeProof(trained.dtypes, config.method, narrowDTypes(adapted.base.model)),

@@ -54,6 +54,8 @@ export interface Workload {
 
 export interface Trained {
   readonly steps: number;
+  /** Before the first step; present where the config asks for it. */
+  readonly start?: Evaluation;
   /** After the last step. */
   readonly final: Evaluation;
   readonly best: Evaluation;
@@ -112,7 +114,7 @@ export async function train(
   { device, folder, progress, sinks, checkpoints, started: begun }: TrainSurroundings,
 ): Promise<Trained> {
   const { task, data, metrics } = workload;
-  const { batchSize, microBatch, evalEvery } = run.config.train;
+  const { batchSize, microBatch, evalEvery, evalStart } = run.config.train;
   const selection = new Selection(run.config.train, metrics, adapted);
   const trainer = trainerOf(run, workload, adapted, device, selection);
   const { record } = trainer;
@@ -142,8 +144,24 @@ export async function train(
   /** A value that is not finite ends the run: nothing that comes after it means anything. */
   const diverged = ({ step, what, named }: Divergence): RunError => {
     const { last } = evaluations;
-    const kept = last === undefined ? "no evaluation had succeeded before" : `${LAST_GOOD} holds step ${last.step}`;
+    const none = record.start === undefined ? "no evaluation" : "only the evaluation before the first step";
+    const kept = last === undefined ? `${none} had succeeded before` : `${LAST_GOOD} holds step ${last.step}`;
     return new DivergedError(`step ${step}: ${what}; ${kept}${named ? "" : "; --detect-anomaly names the operation"}`);
+  };
+  /** An evaluation whose loss is no number. */
+  const unfit = async (badLoss: number): Promise<RunError> => {
+    const found = await anomalyIn(device, () => evaluation.run());
+    const loss = `the evaluation loss is ${badLoss}`;
+    const what = found === undefined ? loss : `${loss}: ${found}`;
+    return diverged({ step: record.step, what, named: found !== undefined });
+  };
+  const evaluateStart = async (): Promise<void> => {
+    const report = evalStart === true ? await evaluations.start() : undefined;
+    if (report === undefined) return;
+    if ("badLoss" in report) throw await unfit(report.badLoss);
+    folder.event("evaluated before the first step", { ...report.now });
+    progress.between();
+    progress.line(`before the first step · ${evaluationWords(report.now, names)}`);
   };
   const evaluated = async ({ now, trainLoss, lr, norm }: EvaluationReport): Promise<void> => {
     sinks.scalar(now.step, {
@@ -159,7 +177,7 @@ export async function train(
     folder.replace(LAST_GOOD, await adapted.trainableBytes());
     progress.between();
     progress.line(
-      `epoch ${now.epoch.toFixed(2)} · train loss ${formatNumber(trainLoss, 4)} · dev loss ${formatNumber(now.loss, 4)}${names.map((name) => ` · ${metricWords(now, name)}`).join("")}`,
+      `epoch ${now.epoch.toFixed(2)} · train loss ${formatNumber(trainLoss, 4)} · ${evaluationWords(now, names)}`,
     );
   };
   const saving =
@@ -187,21 +205,16 @@ export async function train(
       progress.update(record.step, `loss ${loss.toFixed(4)}`);
       if (!evaluations.due) return;
       const report = await evaluations.run(lr, norm);
-      if ("badLoss" in report) {
-        const found = await anomalyIn(device, () => evaluation.run());
-        const loss = `the evaluation loss is ${report.badLoss}`;
-        throw diverged({
-          step: record.step,
-          what: found === undefined ? loss : `${loss}: ${found}`,
-          named: found !== undefined,
-        });
-      }
+      if ("badLoss" in report) throw await unfit(report.badLoss);
       await evaluated(report);
       await selection.saw(report.now);
     },
   };
   const stop = checkpoints?.stop ?? new Stop();
-  await stop.heeding(() => trainer.run(watcher));
+  await stop.heeding(async () => {
+    await evaluateStart();
+    await trainer.run(watcher);
+  });
   const stopped = selection.stops && record.step < total;
   if (stopped) {
     folder.event("stopped early", { step: record.step, of: total, by: judge.name, best: evaluations.best });
@@ -217,6 +230,7 @@ export async function train(
   trainer.dispose();
   return {
     steps: record.step,
+    ...(record.start === undefined ? {} : { start: record.start }),
     final: evaluations.last!,
     best: evaluations.best,
     scores: evaluations.scores!,
@@ -240,6 +254,11 @@ export async function train(
     skippedSteps: step.scaler?.skipped ?? 0,
     lossScale: step.scaler?.scale,
   };
+}
+
+/** `dev loss 3.0212 · perplexity 20.5162`. */
+function evaluationWords(now: Evaluation, names: readonly string[]): string {
+  return [`dev loss ${formatNumber(now.loss, 4)}`, ...names.map((name) => metricWords(now, name))].join(" · ");
 }
 
 /** One line in `ranks.csv`: budget and ranks after a choice. Returns the ranks for sinks. */

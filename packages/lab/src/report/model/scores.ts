@@ -16,6 +16,8 @@ export interface ConfigScore {
   readonly seeds: readonly number[];
   /** By name, in the task's order, `loss` last. */
   readonly metrics: Readonly<Record<string, SeedSpread>>;
+  /** The first metric before the first step; undefined unless every run was evaluated there. */
+  readonly start: SeedSpread | undefined;
   readonly trainable: Range;
   readonly effective: Range;
   readonly total: number;
@@ -43,6 +45,10 @@ function scoreOf(config: string, runs: readonly ReportRun[]): ConfigScore {
     return [Math.min(...values), Math.max(...values)];
   };
   const first = runs[0]!;
+  const [metric] = metricNames(first.final);
+  const starts = runs.flatMap(({ start }) =>
+    start === undefined || metric === undefined ? [] : [metricOf(start, metric)],
+  );
   const ranked = runs.every(({ modules }) => modules.length > 0 && modules.every(({ rank }) => rank !== undefined));
   return {
     config,
@@ -52,6 +58,7 @@ function scoreOf(config: string, runs: readonly ReportRun[]): ConfigScore {
       ...metricNames(first.final).map((name) => [name, over(({ final }) => metricOf(final, name))] as const),
       ["loss", over(({ final }) => final.loss)] as const,
     ]),
+    start: starts.length === runs.length ? spreadOf(starts) : undefined,
     trainable: range(({ parameters }) => parameters.trainable),
     effective: range(({ parameters }) => parameters.effective),
     total: first.parameters.total,

@@ -20,15 +20,20 @@ export function results(task: TaskReport, id: string): Block[] {
   ];
 }
 
+const BEFORE =
+  "Before is the same evaluation ahead of the first step: what was adapted, as it is kept, without what was learnt. Where a head was drawn from the seed it is that head's, and says nothing of the base.";
+
 function headline({ scores, items, metric }: TaskReport): Block {
   const names = Object.keys(scores[0]!.metrics);
+  const started = scores.some(({ start }) => start !== undefined);
   return {
     kind: "table",
-    caption: `Mean over seeds ± half of its 95 % t interval (none below three seeds), of ${counted(items, "evaluated item")}. The first metric, ${metricScale(metric).label}, is what is compared.`,
+    caption: `Mean over seeds ± half of its 95 % t interval (none below three seeds), of ${counted(items, "evaluated item")}. The first metric, ${metricScale(metric).label}, is what is compared.${started ? ` ${BEFORE}` : ""}`,
     columns: [
       whole("config"),
       { title: "what is on" },
       right("n"),
+      ...(started ? [right(`before: ${metricScale(metric).axis}`)] : []),
       ...names.map((name) => right(metricScale(name).axis)),
       right("trained numbers"),
       right("sum of ranks"),
@@ -37,6 +42,7 @@ function headline({ scores, items, metric }: TaskReport): Block {
       score.config,
       score.about,
       String(score.seeds.length),
+      ...(started ? [score.start === undefined ? NONE : scaled(score.start, metric)] : []),
       ...names.map((name) => (score.metrics[name] === undefined ? NONE : scaled(score.metrics[name], name))),
       countRange(score.trainable),
       score.ranks === undefined ? NONE : countRange(score.ranks),
