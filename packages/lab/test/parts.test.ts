@@ -2,9 +2,9 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it, vi } from "vitest";
-import { main } from "../src/cli/main.ts";
+import { describe, expect, it } from "vitest";
 import { loadStudy, plannedRuns } from "../src/config/load.ts";
+import { told, type Told } from "./told.ts";
 
 const temporary = (): string => mkdtempSync(join(tmpdir(), "lowrank-parts-"));
 
@@ -27,25 +27,7 @@ function studyFile(text = TWO): string {
   return path;
 }
 
-/** What the command says. */
-async function run(...args: string[]): Promise<{ code: number; stderr: string; stdout: string }> {
-  let [stderr, stdout] = ["", ""];
-  const error = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    stderr += String(text);
-    return true;
-  });
-  const out = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-    stdout += String(text);
-    return true;
-  });
-  try {
-    const code = await main(["run", ...args, "--device", "reference"]);
-    return { code, stderr, stdout };
-  } finally {
-    error.mockRestore();
-    out.mockRestore();
-  }
-}
+const run = (...args: string[]): Promise<Told> => told("run", ...args, "--device", "reference");
 
 const stem = (name: string): string => name.replace(/-[0-9a-f]{8}$/, "");
 

@@ -11,10 +11,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it, vi } from "vitest";
-import { main } from "../src/cli/main.ts";
+import { describe, expect, it } from "vitest";
 import { writeResultLine, type FinishedLine } from "../src/store/result-line.ts";
 import { addLines, readResultLines } from "../src/store/result-lines.ts";
+import { told, type Told } from "./told.ts";
 
 const temporary = (): string => mkdtempSync(join(tmpdir(), "lowrank-results-"));
 
@@ -40,30 +40,7 @@ function studyFile(text = STUDY): string {
   return path;
 }
 
-interface Told {
-  readonly code: number;
-  readonly stderr: string;
-  readonly stdout: string;
-}
-
-async function run(...args: string[]): Promise<Told> {
-  let [stderr, stdout] = ["", ""];
-  const error = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    stderr += String(text);
-    return true;
-  });
-  const out = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-    stdout += String(text);
-    return true;
-  });
-  try {
-    const code = await main(["run", ...args, "--device", "reference"]);
-    return { code, stderr, stdout };
-  } finally {
-    error.mockRestore();
-    out.mockRestore();
-  }
-}
+const run = (...args: string[]): Promise<Told> => told("run", ...args, "--device", "reference");
 
 const namesIn = (...path: string[]): string[] => (existsSync(join(...path)) ? readdirSync(join(...path)).sort() : []);
 const finishedIn = (out: string): string[] => namesIn(out, "runs").filter((name) => !name.startsWith("."));

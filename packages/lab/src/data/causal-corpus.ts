@@ -1,26 +1,18 @@
 /** Running text that a causal model is pre-trained on: files one behind the other, each after the token that ends texts, cut into rows of equal length. */
 import type { Tokenizer } from "@lowrank/models";
 import { CausalExamples } from "./causal-examples.ts";
-import { heldOutFile, sourceFiles, type CorpusName } from "./corpus.ts";
+import { heldOutFile, sourceFiles, type CorpusOptions } from "./corpus.ts";
 import { hashFiles, sayMarks } from "./location.ts";
 import { readText } from "./read-file.ts";
 import { cachedTokenSet } from "./token-cache.ts";
 import { TokenSetBuilder, type TokenSet } from "./token-set.ts";
 
-export interface CausalCorpusOptions {
-  readonly dataFolder: string;
-  readonly cacheFolder: string;
-  readonly sources: readonly CorpusName[];
-  /** Tokens of a row. */
-  readonly length: number;
-  /** At most this many megabytes of each source; all when absent. */
-  readonly megabytes?: number | undefined;
-  readonly say?: ((line: string) => void) | undefined;
-}
-
-/** @param identity of the tokenizer */
+/**
+ * @param options `length` is that of a row
+ * @param identity of the tokenizer
+ */
 export function causalCorpus(
-  options: CausalCorpusOptions,
+  options: CorpusOptions,
   tokenizer: Tokenizer,
   identity: string,
 ): { readonly train: CausalExamples; readonly heldOut: CausalExamples } {

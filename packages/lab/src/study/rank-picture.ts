@@ -3,6 +3,7 @@ import { byTask } from "../store/by-task.ts";
 import type { FinishedRun } from "../store/measures.ts";
 import { spread, type Spread } from "../store/summary.ts";
 import { formatNumber } from "../text/format.ts";
+import { escaped } from "../text/escaped.ts";
 
 /** Agreement of one config with the planted ranks, over its seeds. */
 export interface RecoverySummary {
@@ -109,8 +110,4 @@ function short(module: string): string {
   const layer = /\.(\d+)\./.exec(module)?.[1];
   const tail = module.split(".").slice(-2).join(".");
   return layer === undefined ? tail : `${layer} ${tail}`;
-}
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]!);
 }

@@ -1,4 +1,5 @@
 /** SVG as text: elements with escaped values, and what every drawing has: a size, a title, a description. */
+import { escaped } from "../../text/escaped.ts";
 
 export interface Drawing {
   readonly title: string;
@@ -49,10 +50,6 @@ export function polyline(points: readonly (readonly [number, number])[], name: s
 /** What a mark says where a pointer rests on it. */
 export function titled(words: string, ...marks: readonly string[]): string {
   return element("g", {}, element("title", {}, escaped(words)), ...marks);
-}
-
-export function escaped(words: string): string {
-  return words.replace(/[&<>"]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[sign]!);
 }
 
 /** A file of its own, which brings its style. */

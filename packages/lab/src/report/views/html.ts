@@ -1,8 +1,9 @@
 /** One page that needs nothing else: no script, no file, no network. Both colour schemes, a phone's width, paper, a text browser. */
 import type { Block, Column, ReportDocument } from "../document.ts";
-import { escaped, svg, type Drawing } from "../figures/drawing.ts";
+import { svg, type Drawing } from "../figures/drawing.ts";
 import { FIGURE_STYLE } from "../figures/style.ts";
 import { PAGE_STYLE } from "./page-style.ts";
+import { escaped } from "../../text/escaped.ts";
 
 export function html({ title, blocks }: ReportDocument): string {
   const contents = blocks.flatMap((block) =>
