@@ -17,6 +17,12 @@ const data = option("--data", process.env.LOWRANK_DATA ?? "../shared/data");
 const out = option("--out", "runs/rank-allocation");
 const results = option("--results", join(here, "results"));
 
+/** Studies that lie here; what others begin with comes first. */
+const studies = readdirSync(here)
+  .filter((file) => file.endsWith(".yaml"))
+  .map((file) => file.replace(/\.yaml$/, ""))
+  .sort();
+
 /** What studies of these names adapt, and how it comes here; planted ranks are in a base that is drawn. */
 const STUDIES = [
   { names: /^sst2/, base: join(data, "minilm-l6"), get: "point --data at the folder that holds it" },
@@ -39,7 +45,8 @@ const lowrank = (...args) =>
 
 let worst = 0;
 for (const { names, base, get } of STUDIES)
-  for (const file of readdirSync(here).filter((name) => names.test(name) && name.endsWith(".yaml"))) {
+  for (const name of studies.filter((study) => names.test(study))) {
+    const file = `${name}.yaml`;
     if (base !== undefined && !existsSync(base)) {
       console.error(`${file}: not run, there is no ${base}; ${get}`);
       worst = Math.max(worst, 2);
@@ -47,7 +54,7 @@ for (const { names, base, get } of STUDIES)
     }
     console.error(`\n${file}`);
     const reads = base === undefined ? [] : ["--base", base, "--data", data];
-    const place = ["--out", join(out, file.replace(/\.yaml$/, "")), "--results", results];
+    const place = ["--out", join(out, name), "--results", results];
     const code = await lowrank("run", join(here, file), ...reads, ...place, ...rest);
     // a run that failed stops no other study; a signal, and what is to be mended, stop all
     if (code > 1) process.exit(code);

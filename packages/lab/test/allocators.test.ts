@@ -74,6 +74,19 @@ describe("controls of an allocator", () => {
     expect(of("random", 1).allocation!.modules).not.toEqual(of("random", 2).allocation!.modules);
   }, 60_000);
 
+  it("is none where it is false: every rank stays, and the regularizer with it", async () => {
+    const off = `${ADA}, allocator: false`;
+    const { results } = await run(`{off: {${off}}, free: {${off}, orthRegWeight: 0}}`, [1]);
+    expect(results.flatMap(({ proofs }) => proofs.filter(({ holds }) => !holds))).toEqual([]);
+    for (const { config, allocation, proofs } of results) {
+      expect(allocation).toBeUndefined();
+      expect(proofs.find(({ name }) => name === "regularizer-in-training-only")!.detail).toMatchObject({
+        steps: 12,
+        withRegularizer: config === "off" ? 12 : 0,
+      });
+    }
+  }, 60_000);
+
   it.each(["random", "magnitude"])("%s is told no gradients, and says so", async (name) => {
     const set = [...SMALL, `configs={x: {${ADA}, allocator: ${name}, gradients: raw}}`];
     await expect(loadStudy("planted", { set })).rejects.toThrow(

@@ -1,5 +1,6 @@
 /** Ranks that are decided while training (Zhang et al. 2023). Steps may be fractions of the training. */
-import { adaLoraConfig, BudgetSchedule, tripletsOf } from "@lowrank/peft";
+import { adaLoraConfig, BudgetSchedule, orthogonality, tripletsOf } from "@lowrank/peft";
+import { ops } from "@lowrank/tensor";
 import { z } from "zod";
 import { allocators } from "../allocators/registry.ts";
 import { deciding, listed } from "../allocators/deciding.ts";
@@ -23,7 +24,7 @@ export interface AdaLoraMethod extends AdapterMethodConfig {
   readonly beta2: number;
   readonly orthRegWeight: number;
   readonly compat: "strict" | "peft";
-  /** What ranks are decided by: an allocator's name, or AdaLoRA's sensitivity (true). False: modules keep their initial ranks, as a control. */
+  /** What ranks are decided by: an allocator's name, or AdaLoRA's sensitivity (true). False: modules keep their initial ranks, as a control; the regularizer stays. */
   readonly allocator: boolean | string;
   /** Gradients that the allocator sees. Absent: those after clipping where `compat` is "peft", which is what PEFT finds under a Trainer; else those before. */
   readonly gradients?: "raw" | "clipped" | undefined;
@@ -93,10 +94,16 @@ export const adalora: Method<AdaLoraMethod> = adapterMethod<AdaLoraMethod>({
     const budget = { totalSteps, targetRank: targetR, compat, tinit, tfinal, deltaT };
     return allocatorOf(options)?.make?.(tripletsOf(adapter), { budget, options, base, ...context });
   },
+  // the control differs from AdaLoRA in its ranks alone
+  regularizer(adapter, { orthRegWeight: weight }) {
+    const layers = tripletsOf(adapter);
+    return weight === 0 ? undefined : () => ops.mul(orthogonality(layers), weight);
+  },
   allocatorSees: ({ gradients }) => gradients,
   switches(options) {
     const allocator = allocatorOf(options);
-    return { allocates: allocator !== undefined, regularizes: allocator?.regularizes?.(options) ?? false };
+    const regularizes = allocator === undefined ? options.orthRegWeight > 0 : allocator.regularizes?.(options) === true;
+    return { allocates: allocator !== undefined, regularizes };
   },
 });
 

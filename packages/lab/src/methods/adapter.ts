@@ -43,6 +43,8 @@ export interface AdapterMethodParts<O extends AdapterMethodConfig> extends Pick<
   /** Values that it adds and does not train. */
   frozen?(rows: readonly ModuleRow[]): number;
   allocator?(adapter: Adapter, options: O, base: Base, context: AdaptContext): Promise<AdaptiveMethod | undefined>;
+  /** What the training loss holds beside the loss where there is no allocator. */
+  regularizer?(adapter: Adapter, options: O): Adaptation["regularizer"];
   /** Which gradients the allocator sees, where the config says so. */
   allocatorSees?(options: O): Adaptation["allocatorSees"];
   /** Where a start needs data: the options as that settles them, and what is done to the fresh adapter. */
@@ -93,11 +95,13 @@ export function adapterMethod<O extends AdapterMethodConfig>(parts: AdapterMetho
       ];
       const lrScales = parts.lrScales?.(adapter, options);
       const allocator = await parts.allocator?.(adapter, options, base, context);
+      const regularizer = allocator === undefined ? parts.regularizer?.(adapter, options) : undefined;
       return {
         adapter,
         proofs,
         ...(settled === undefined ? {} : { settled: options }),
         ...(lrScales === undefined ? {} : { lrScales }),
+        ...(regularizer === undefined ? {} : { regularizer }),
         ...(allocator === undefined ? {} : { allocator, allocatorSees: parts.allocatorSees?.(options) }),
         async save(files, allocation, card = {}) {
           if (allocation !== undefined)

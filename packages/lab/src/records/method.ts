@@ -5,7 +5,7 @@
 import type { PretrainedModel } from "@lowrank/models";
 import type { Weight } from "@lowrank/nn";
 import type { Adapter, AdaptiveMethod, AllocationRecord, CardFacts } from "@lowrank/peft";
-import type { WritableFiles } from "@lowrank/tensor";
+import type { Tensor, WritableFiles } from "@lowrank/tensor";
 import type { z } from "zod";
 import type { Base } from "../bases/base.ts";
 import type { ModelKind } from "../bases/kind.ts";
@@ -40,6 +40,8 @@ export interface Adaptation {
   readonly allocator?: AdaptiveMethod;
   /** Which gradients it sees: before clipping or after. Absent: it is given both. */
   readonly allocatorSees?: "raw" | "clipped" | undefined;
+  /** What is added to the training loss where no allocator says it. Absent: nothing. */
+  readonly regularizer?: () => Tensor | undefined;
   /** The options as the data settled them, where a start decides ranks: what is promised is told from these. */
   readonly settled?: MethodConfig;
   /** That what the method did before the first step is what the options say. */

@@ -21,6 +21,8 @@ export interface AdaptedBase {
   readonly allocator?: AdaptiveMethod;
   /** Gradients that it sees, where the config says so; else it chooses. */
   readonly allocatorSees?: Adaptation["allocatorSees"];
+  /** What the training loss holds beside the loss where there is no allocator. */
+  readonly regularizer?: Adaptation["regularizer"];
   readonly settled?: Adaptation["settled"];
   readonly proofs?: Adaptation["proofs"];
   /** Weights that learn at another rate than the config's. */
@@ -45,7 +47,7 @@ export async function adaptBase(
   // before the method adds places of its own
   setDropout(base.model, options.baseDropout);
   if (options.gradientCheckpointing) gradientCheckpointing(base.model);
-  const { adapter, allocator, allocatorSees, lrScales, settled, proofs, save } = await method.adapt(
+  const { adapter, allocator, allocatorSees, regularizer, lrScales, settled, proofs, save } = await method.adapt(
     base,
     options,
     context,
@@ -63,6 +65,7 @@ export async function adaptBase(
     ...(adapter === undefined ? {} : { adapter }),
     ...(allocator === undefined ? {} : { allocator }),
     ...(allocatorSees === undefined ? {} : { allocatorSees }),
+    ...(regularizer === undefined ? {} : { regularizer }),
     ...(lrScales === undefined ? {} : { lrScales }),
     ...(settled === undefined ? {} : { settled }),
     ...(proofs === undefined ? {} : { proofs }),

@@ -60,7 +60,10 @@ interface Gradients {
 }
 
 /** What trains: a base with a method on it. */
-export type Trainable = Pick<AdaptedBase, "base" | "trainable" | "allocator" | "allocatorSees" | "lrScales">;
+export type Trainable = Pick<
+  AdaptedBase,
+  "base" | "trainable" | "allocator" | "allocatorSees" | "lrScales" | "regularizer"
+>;
 
 export interface StepOptions extends OptimizerWords {
   readonly clip: TrainOptions["clip"];
@@ -104,7 +107,7 @@ export class TrainingStep {
     this.scaler = adapted.base.precision?.compute === "f16" ? new LossScaler() : undefined;
     this.#whole = compile(device, (inputs: Record<string, Tensor>) => {
       const loss = this.#forward(inputs, "mean");
-      const extra = adapted.allocator?.regularizer();
+      const extra = this.#regularizer();
       return this.#update(this.#backward(loss, extra === undefined ? loss : ops.add(loss, extra)), extra);
     });
     this.#accumulating = compile(device, (inputs: Record<string, Tensor>) => this.#add(inputs));
@@ -226,9 +229,14 @@ export class TrainingStep {
     return { loss };
   }
 
+  #regularizer(): Tensor | undefined {
+    const { allocator, regularizer } = this.#adapted;
+    return allocator === undefined ? regularizer?.() : allocator.regularizer();
+  }
+
   #applySums(): Outputs {
     const { sums, sound } = this.#buffers();
-    const extra = this.#adapted.allocator?.regularizer();
+    const extra = this.#regularizer();
     const own = extra === undefined ? undefined : grad(extra, this.#optimizer.parameters);
     const grads = sums.map((sum, i) => (own === undefined ? sum.value : ops.add(sum.value, own[i]!)));
     const finite = this.scaler === undefined ? undefined : ops.gt(sound.value, 0);
