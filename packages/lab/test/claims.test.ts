@@ -53,6 +53,15 @@ describe("claims", () => {
     expect(time).toMatchObject({ kind: "change", configs: [["b-ada"], ["b-fp", "b-q4"]], by: 0.81, margin: 0.05 });
   });
 
+  it("hold no two shares to be equal that are twenty points apart", async () => {
+    const equal = ["b-q4", "b-fp"];
+    expect(await refusal({ equal, margin: 1 })).toBe(
+      'study.yaml: "claims.c.margin": 1 is 100 points of accuracy, so wide that anything is equal; a point is 0.01',
+    );
+    expect(await refusal({ equal, margin: 0.05 })).toBe("");
+    expect(await refusal({ equal, metric: "loss", margin: 1 })).toBe("");
+  });
+
   it("are no part of what a run is", async () => {
     const [without, with_] = await Promise.all([studyOf(STUDY, "a"), studyOf({ ...STUDY, claims: CLAIMS }, "b")]);
     expect(plannedRuns(with_)).toEqual(plannedRuns(without));

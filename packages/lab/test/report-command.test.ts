@@ -18,12 +18,13 @@ const STUDY = `# yaml-language-server: $schema=study.schema.json
 # and do four bits cost anything?
 #   lowrank run synthetic.yaml --out runs
 name: synthetic
-task: { name: sst2 }
+task: { name: sst2, maxLength: 64 }
 seeds: [0, 1, 2]
+train: { batchSize: 32, lr: 5e-4 }
 configs:
-  b-q4: { method: lora, target: [query], storage: nf4 }
-  b-fp: { method: lora, target: [query] }
-  b-ada: { method: adalora, target: [query] }
+  b-q4: { method: lora, r: 8, alpha: 16, target: [query, key, value, dense], storage: nf4 }
+  b-fp: { method: lora, r: 8, alpha: 16, target: [query, key, value, dense], storage: f16 }
+  b-ada: { method: adalora, alpha: 16, target: [query, key, value, dense], storage: f16 }
 claims:
   fixed: { says: fixed rank beats adaptive, greater: [b-fp, b-ada] }
   bits: { says: 4-bit costs nothing, equal: [b-q4, b-fp] }
@@ -91,10 +92,14 @@ describe("lowrank report", () => {
       expect((await printed("report", from, study, "--out", to)).code).toBe(0);
       csv.push(readFileSync(join(to, "claims.csv"), "utf8") + readFileSync(join(to, "runs.csv"), "utf8"));
     }
+    writeFileSync(join(folder, "again", "figures", "stale.svg"), "of another study");
+    expect((await printed("report", runs, study, "--out", join(folder, "again"))).code).toBe(0);
+    expect(existsSync(join(folder, "again", "figures", "stale.svg"))).toBe(false);
+    expect(csv[0]).toMatch(/,code\n/);
     expect(csv[1]).toBe(csv[0]);
     expect(csv[2]).toBe(csv[0]);
-    expect(foundRuns(lines).runs.map((run) => [run.name, run.right()])).toEqual(
-      foundRuns(lines).runs.map(({ name }) => [name, found.find((run) => run.name === name)!.right()]),
+    expect(foundRuns(lines).runs.map((run) => [run.name, run.judged()])).toEqual(
+      foundRuns(lines).runs.map(({ name }) => [name, found.find((run) => run.name === name)!.judged()]),
     );
   });
 
@@ -122,5 +127,16 @@ describe("lowrank report", () => {
       /measured.json: "host" is missing/,
     );
     expect(existsSync(join(folder, "never"))).toBe(false);
+    const taken = join(folder, "taken");
+    mkdirSync(taken);
+    writeFileSync(join(taken, "report.md"), "mine");
+    for (const [to, why] of [
+      [study, /--out: .* is a file; give a folder/],
+      [taken, /--out: .* has a report.md that no report wrote/],
+    ] as const) {
+      const { code, stderr } = await printed("report", runs, study, "--out", to);
+      expect([code, stderr]).toEqual([2, expect.stringMatching(why)]);
+    }
+    expect(readFileSync(join(taken, "report.md"), "utf8")).toBe("mine");
   });
 });

@@ -10,6 +10,10 @@ export interface SaidRun {
   readonly study?: string;
   readonly code?: string;
   readonly right?: string;
+  /** Where decisions are not said; 872. */
+  readonly items?: number;
+  /** What is right of each item. */
+  readonly labels?: string;
   readonly lr?: number;
   readonly method?: object;
   readonly trainable?: number;
@@ -19,7 +23,13 @@ export interface SaidRun {
 export function reportRun(said: SaidRun): ReportRun {
   const { config, seed, accuracy, study = "small", code = "c0de".repeat(16), lr = 1e-3, trainable = 1000 } = said;
   const name = `${config}-s${seed}-00000000`;
-  const final = { step: 10, epoch: 1, loss: said.loss ?? 1 - accuracy, accuracy, examples: said.right?.length ?? 872 };
+  const final = {
+    step: 10,
+    epoch: 1,
+    loss: said.loss ?? 1 - accuracy,
+    accuracy,
+    examples: said.right?.length ?? said.items ?? 872,
+  };
   return {
     id: `${study} ${name} ${code}`,
     cell: name,
@@ -90,7 +100,7 @@ export function reportRun(said: SaidRun): ReportRun {
       [1, 0.7],
       [10, 0.7 - accuracy / 2],
     ],
-    right: () => said.right,
+    judged: () => (said.right === undefined ? undefined : { right: said.right, labels: said.labels ?? "" }),
   };
 }
 

@@ -137,7 +137,7 @@ describe("a report", () => {
   });
 
   it("corrects over the family of the study, equalities left out", async () => {
-    const configs = { ...CONFIGS, c: { method: "lora", target: ["query"], r: 2 } };
+    const configs = { ...CONFIGS, c: { method: "lora", target: ["query"], r: 2, storage: "f16" } };
     const file = await studyFile(
       {
         one: { says: "a beats b", greater: ["a", "b"] },
@@ -148,7 +148,7 @@ describe("a report", () => {
     );
     const runs = [
       ...pairedRuns("a", X, "b", Y),
-      ...Y.map((y, i) => reportRun({ config: "c", seed: i + 1, accuracy: y + 0.001 * i })),
+      ...Y.map((y, i) => reportRun({ config: "c", seed: i + 1, accuracy: y + 0.001 * i, method: { r: 2 } })),
     ];
     const parts = report(runs, [file]).studies[0]!.sayings.map(
       ({ parts: [part] }) => (part as DecidedMetricClaim).facts!,
@@ -198,18 +198,20 @@ describe("a report", () => {
       { config: "a", seeds: [99] },
       { config: "b", seeds: [99] },
     ]);
-    // other settings and another base are other runs
-    const apart = [
-      others.map((run) => ({ ...run, resolved: { ...run.resolved, train: { ...run.resolved.train, batchSize: 8 } } })),
-      others.map((run) => ({ ...run, resolved: { ...run.resolved, base: "/elsewhere/other" } })),
-    ];
-    for (const strangers of apart) {
-      const two = report([...runs, ...strangers], [file, more]);
-      expect(two.studies.map(({ study }) => study).sort()).toEqual(["more", "small"]);
-      expect(firstClaim({ ...two, studies: two.studies.filter(({ study }) => study === "small") }).seeds).toHaveLength(
-        5,
-      );
-    }
+    // another base makes other runs, and so do other settings, which neither file plans
+    const elsewhere = others.map((run) => ({ ...run, resolved: { ...run.resolved, base: "/elsewhere/other" } }));
+    const two = report([...runs, ...elsewhere], [file, more]);
+    expect(two.studies.map(({ study }) => study).sort()).toEqual(["more", "small"]);
+    const small = two.studies.filter(({ study }) => study === "small");
+    expect(firstClaim({ ...two, studies: small }).seeds).toHaveLength(5);
+    const smaller = others.map((run) => ({
+      ...run,
+      resolved: { ...run.resolved, train: { ...run.resolved.train, batchSize: 8 } },
+    }));
+    const one = report([...runs, ...smaller], [file, more]);
+    expect(one.studies.map(({ study }) => study)).toEqual(["small"]);
+    expect(firstClaim(one).seeds).toHaveLength(5);
+    expect(one.notes.join()).toContain("train.batchSize is 8, in the file 32");
   });
 
   it("refuses a cell that is there twice, a file of no run, and two files of one study", async () => {
@@ -273,11 +275,58 @@ describe("a report", () => {
     const file = await studyFile({ c: { says: "a beats b", greater: ["a", "b"] } });
     const runs = [1, 2, 3].flatMap((seed) => [
       reportRun({ config: "a", seed, accuracy: 0.8, right: "1111111100" }),
-      reportRun({ config: "b", seed, accuracy: 0.2, right: seed === 1 ? "0000000010" : "11" }),
+      reportRun({ config: "b", seed, accuracy: 0.2, ...(seed === 1 ? { right: "0000000010" } : {}), items: 10 }),
     ]);
-    // 8 against 1: 2 · (1 + 9) / 2⁹; decisions of other items are not compared
+    // 8 against 1: 2 · (1 + 9) / 2⁹; where decisions were not kept there is no test
     expect(firstClaim(report(runs, [file])).mcnemar).toEqual([
       { seed: 1, items: 10, onlyFirst: 8, onlySecond: 1, p: expect.closeTo(20 / 512, 12) as number },
+    ]);
+  });
+
+  it("refuses pairs of one seed that were scored on different items", async () => {
+    const file = await studyFile({ c: { says: "a beats b", greater: ["a", "b"] } });
+    const a = reportRun({ config: "a", seed: 1, accuracy: 0.5, right: "10", labels: "0,1" });
+    const other = { config: "b", seed: 1, accuracy: 0.5 };
+    expect(() => report([a, reportRun({ ...other, right: "10", labels: "1,1" })], [file])).toThrow(
+      /a-s1-00000000 and b-s1-00000000 are a pair of one seed and were scored on different items/,
+    );
+    expect(() => report([a, reportRun({ ...other, right: "100", labels: "0,1,1" })], [file])).toThrow(
+      /a-s1-00000000 was scored on 2 items and b-s1-00000000 on 3/,
+    );
+  });
+
+  it("has no cells with other settings than the file's", async () => {
+    const file = await studyFile({ c: { says: "a beats b", greater: ["a", "b"] } });
+    const quick = reportRun({ config: "a", seed: 6, accuracy: 0.1, lr: 5 });
+    const of = report([...pairedRuns("a", X, "b", Y), quick], [file]);
+    expect(of.studies[0]!.runs).toHaveLength(10);
+    expect(of.notes).toEqual([
+      "Left out: 1 run of small that its file does not plan (a-s6-00000000: train.lr is 5, in the file 0.001).",
+    ]);
+    expect(() => report([quick], [file])).toThrow(
+      'study.yaml: plans none of the runs of "small" that were found: a-s6-00000000: train.lr is 5, in the file 0.001; give the file that they were made with',
+    );
+  });
+
+  it("decides nothing of what cannot be trusted, or is not all there", async () => {
+    const file = await studyFile({ c: { says: "a beats b", greater: ["a", "b"] } });
+    const runs = pairedRuns("a", X, "b", Y);
+    const doubts = (of: Report): readonly string[] => {
+      expect(firstClaim(of).verdict).toBe("not decidable");
+      return firstClaim(of).doubts;
+    };
+    expect(firstClaim(report(runs, [file]))).toMatchObject({ verdict: "supported", doubts: [] });
+    expect(doubts(report(runs.slice(0, 8), [file]))).toEqual(["so far there are 4 of 5 planned seeds"]);
+    const failing = { ...runs[0]!, proofs: [{ name: "all-finite", holds: false, detail: {} }] };
+    expect(doubts(report([failing, ...runs.slice(1)], [file]))).toEqual([
+      "a proof does not hold (all-finite of a-s1-00000000)",
+    ]);
+    const twin = { ...runs[1]!, predictions: runs[0]!.predictions };
+    expect(doubts(report([runs[0]!, twin, ...runs.slice(2)], [file]))[0]).toContain("byte-identical with seed 1");
+    const diverged = [{ study: "small", config: "b", seed: 5, why: "a NaN" }];
+    expect(doubts(reportOf({ runs: runs.slice(0, 9), diverged, notes: [] }, [file], []))).toEqual([
+      "there is no result of b with seed 5, where a number was not finite",
+      "so far there are 4 of 5 planned seeds",
     ]);
   });
 
@@ -286,13 +335,14 @@ describe("a report", () => {
     const runs = pairedRuns("a", X, "b", Y).slice(0, 9);
     runs[0] = { ...runs[0]!, proofs: [{ name: "rank-allocation", holds: false, detail: {} }] };
     runs[3] = { ...runs[3]!, predictions: runs[2]!.predictions };
-    runs[4] = { ...runs[4]!, resolved: { ...runs[4]!.resolved, train: { ...runs[4]!.resolved.train, lr: 5 } } };
     const text = page(report(runs, [file]));
     const first = text.slice(0, text.indexOf('id="verdicts"'));
+    runs[4] = { ...runs[4]!, resolved: { ...runs[4]!.resolved, train: { ...runs[4]!.resolved.train, lr: 5 } } };
+    const mixed = page(report(runs));
     expect(first).toContain("of 10 planned runs, 1 are missing (b with seed 5)");
     expect(first).toContain("the proof rank-allocation does not hold in a-s1-00000000");
     expect(first).toContain("a and b cannot be told apart with seed 2");
-    expect(first).toContain("runs of a were not all made with one setting of train.lr");
+    expect(mixed).toContain("runs of a were not all made with one setting of train.lr");
   });
 
   const MEASURED: Measured = {

@@ -242,6 +242,23 @@ describe("a folder of lines", () => {
     await expect(addLines(folder, [syntheticLine("b-fp", 4).line])).rejects.toThrow(expected);
   });
 
+  it.each([
+    ["changed", (text: string) => text.replace('"accuracy":0.', '"accuracy":1.')],
+    ["followed by something", (text: string) => `${text}x`],
+  ])("names a last line that is %s, though its end of line is missing, and cuts nothing off", async (_, changed) => {
+    const folder = fresh();
+    await addLines(folder, lines.slice(0, 2));
+    const path = join(folder, file);
+    const [first, second] = readFileSync(path, "utf8").trimEnd().split("\n") as [string, string];
+    const text = `${first}\n${changed(second)}`;
+    expect(text).not.toBe(`${first}\n${second}`);
+    writeFileSync(path, text);
+    const expected = new RegExp(`^${path}:2: is (not what was written|no line of results)`);
+    expect(() => readResultLines(folder)).toThrow(expected);
+    await expect(addLines(folder, lines)).rejects.toThrow(expected);
+    expect(readFileSync(path, "utf8")).toBe(text);
+  });
+
   it("takes what was merged from two branches, and refuses two answers", async () => {
     const folder = fresh();
     await addLines(folder, lines);

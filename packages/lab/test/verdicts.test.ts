@@ -35,6 +35,15 @@ describe("verdicts", () => {
     expect(same!.adjusted).toBeUndefined();
   });
 
+  it("are corrected for every claim that was asked, also where nothing ran yet", () => {
+    const clear: ClaimedPairs = { claim: { kind: "greater" }, x: above([2.1, 1.9, 2.3, 2.0, 2.2]), y: base };
+    const silent: ClaimedPairs = { claim: { kind: "greater" }, x: [], y: [] };
+    const [alone] = verdicts([clear]);
+    const [beside, nothing] = verdicts([clear, silent, silent]);
+    expect(beside!.adjusted).toBeCloseTo(3 * alone!.p!, 15);
+    expect(nothing).toMatchObject({ verdict: "not decidable", n: 0, p: undefined, adjusted: undefined });
+  });
+
   it("say nothing from two pairs, and nothing of differences that do not vary", () => {
     const [two, constant] = verdicts([
       { claim: { kind: "greater" }, x: [2, 3], y: [1, 1.5] },
@@ -66,11 +75,10 @@ describe("verdicts", () => {
   test.prop([claims], { numRuns: 25 })("are those of t and Holm, whatever stands beside them", (list) => {
     const got = verdicts(list);
     const p = list.map(({ x, y }) => pairedDifference(x, y).p);
-    const adjusted = holm(p.filter((value) => value !== undefined));
-    let place = 0;
+    const adjusted = holm(p.map((value) => value ?? 1));
     got.forEach((one, i) => {
       expect(one.p).toBe(p[i]);
-      const mine = p[i] === undefined ? undefined : adjusted[place++];
+      const mine = p[i] === undefined ? undefined : adjusted[i];
       expect(one.adjusted).toBe(mine);
       expect(one.verdict === "not decidable").toBe(mine === undefined || mine >= 0.05);
     });

@@ -7,6 +7,7 @@ import { loadPlugins } from "../plugins/load.ts";
 import { PAGE, publishReport } from "../report/publish.ts";
 import { reportOf, shortCode } from "../report/model/report.ts";
 import type { StudyFile } from "../report/study-file.ts";
+import { alarms } from "../report/write/summary.ts";
 import { documentOf } from "../report/write/document.ts";
 import { foundRuns } from "../report/sources/found.ts";
 import { VERDICTS } from "../report/write/verdict-words.ts";
@@ -34,7 +35,7 @@ export async function reportCommand(from: string, files: readonly string[], opti
     }),
   );
   process.stdout.write(
-    `${[...report.notes.map(printable), ...verdicts, `report: ${join(options.out, PAGE)} (and report.md, claims.csv, runs.csv, figures/)`].join("\n")}\n`,
+    `${[...[...report.notes, ...alarms(report.studies)].map(printable), ...verdicts, `report: ${join(options.out, PAGE)} (and report.md, claims.csv, runs.csv, figures/)`].join("\n")}\n`,
   );
   return EXIT_OK;
 }
@@ -59,5 +60,7 @@ function about(text: string): string | undefined {
     .slice(0, end)
     .map((line) => line!.trim())
     .join(" ");
-  return words === "" ? undefined : words;
+  // "… Needs no data:" says what the command after it needs
+  const said = words.replace(/[^.?!]*:$/, "").trim();
+  return said === "" ? undefined : said;
 }

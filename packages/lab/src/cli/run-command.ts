@@ -4,7 +4,7 @@ import { quote } from "@lowrank/tensor";
 import { baseWord } from "../bases/found.ts";
 import { loadStudy, seedsOf } from "../config/load.ts";
 import { tasksOf } from "../config/cells.ts";
-import { dataFolder } from "../data/location.ts";
+import { dataFolder, filesFolder } from "../data/location.ts";
 import { InputError } from "../errors.ts";
 import { executors } from "../executors/registry.ts";
 import { loadPlugins } from "../plugins/load.ts";
@@ -25,7 +25,7 @@ export async function runCommand(names: readonly string[], options: RunOptions):
   const record = executorOf(options);
   if (options.dryRun !== true) await record.check?.(options);
   const guests = guestsOf(options.sink ?? []);
-  const places = { dataFolder: dataFolder(options.data), filesFolder: resolve(options.data ?? ".") };
+  const places = { dataFolder: dataFolder(options.data), filesFolder: filesFolder(options.data) };
   const studies = await askedStudies(names, options, places.dataFolder);
   refuseUnused(studies, options);
   const say = (line: string): void => void (options.quiet === true || process.stderr.write(`${line}\n`));

@@ -13,6 +13,8 @@ import type { ClaimedSide, ClaimOptions, Study } from "./study.ts";
 const KINDS = ["greater", "less", "equal", "change"] as const;
 /** A point of a share. */
 const SHARE_MARGIN = 0.01;
+/** A fifth of all that a share can be; more is a mistake of units. */
+const WIDEST_MARGIN = 0.2;
 
 const name = z.string().min(1);
 const pair = z.tuple([name, name]);
@@ -89,6 +91,10 @@ function metricClaim(
       `${at}.metric": the task ${of.label ?? of.task.name} has no ${quote(cut(metric))}${suggestion(cut(metric), names)}`,
     );
   const margin = options.margin ?? (metricNamed(metric).unit === "share" ? SHARE_MARGIN : undefined);
+  if (metricNamed(metric).unit === "share" && margin! >= WIDEST_MARGIN)
+    throw new InputError(
+      `${at}.margin": ${margin} is ${100 * margin!} points of ${metric}, so wide that anything is equal; a point is 0.01`,
+    );
   if (kind === "equal" && margin === undefined)
     throw new InputError(`${at}.margin" is missing: how far apart may two values of ${metric} be and count as equal?`);
   return {

@@ -10,6 +10,11 @@ export function dataFolder(option: string | undefined): string {
   return resolve(option ?? (process.env["LOWRANK_DATA"] || "../shared/data"));
 }
 
+/** What files that a study names are told from: the data folder where one was given, else the working directory. */
+export function filesFolder(option: string | undefined): string {
+  return resolve(option ?? (process.env["LOWRANK_DATA"] || "."));
+}
+
 /** Path of an ordinary file under the data folder. Throws InputError naming the path and the ways to set the folder. */
 export function requireFile(folder: string, ...parts: string[]): string {
   const path = join(folder, ...parts);

@@ -1,6 +1,7 @@
 /**
- * Runs that may stand in one table: of one study, by one version of the code, on one kind of device. Others get tables of their own. A run is of the
- * study that it was made for, and of every study whose file plans its config with the same settings: one that adds seeds to another adds to its tables.
+ * Runs that may stand in one table: of one study, by one version of the code, on one kind of device. Others get tables of their own. Where a study's file
+ * is given, its runs are those whose config it plans with the same settings, for whatever study they were made: one that adds seeds to another adds
+ * to its tables, and what ran under its name with other settings is left out. Without a file the name decides.
  */
 import { posix } from "node:path";
 import { InputError } from "../errors.ts";
@@ -18,8 +19,10 @@ export interface RunGroup {
   readonly runs: readonly ReportRun[];
   /** Runs that tried rates, which no table of results has. */
   readonly tried: readonly ReportRun[];
+  /** Runs of the study's name that its file does not plan. */
+  readonly others: readonly ReportRun[];
   /** Studies whose runs are all among these, and which have no claims of their own. */
-  readonly within: readonly { readonly study: string; readonly file: StudyFile | undefined }[];
+  readonly within: readonly Pick<RunGroup, "study" | "file" | "others">[];
 }
 
 /** Those with most runs first. @throws InputError where a cell is there twice */
@@ -46,7 +49,9 @@ function studiesOf(runs: readonly ReportRun[], files: readonly StudyFile[]): Run
     .filter((group) => home(group) === undefined)
     .map((group) => ({
       ...group,
-      within: groups.filter((other) => home(other) === group).map(({ study, file }) => ({ study, file })),
+      within: groups
+        .filter((other) => home(other) === group)
+        .map(({ study, file, others }) => ({ study, file, others })),
     }));
 }
 
@@ -54,11 +59,22 @@ function groupOf(study: string, all: readonly ReportRun[], file: StudyFile | und
   const own = all.filter((run) => run.study === study);
   const bases = new Set(own.map(baseName));
   const belongs = (run: ReportRun): boolean =>
-    run.study === study || (file !== undefined && (own.length === 0 || bases.has(baseName(run))) && plans(file, run));
-  const runs = all.filter((run) => triedFor(run.config) === undefined && belongs(run));
+    file === undefined ? run.study === study : (own.length === 0 || bases.has(baseName(run))) && plans(file, run);
+  const cells = all.filter((run) => triedFor(run.config) === undefined);
+  const runs = cells.filter(belongs);
   refuseTwice(runs);
+  refuseOtherItems(runs);
   const { code, device } = all[0]!;
-  return { study, code, device, file, runs, tried: all.filter((run) => triesFor(run, study, runs)), within: [] };
+  return {
+    study,
+    code,
+    device,
+    file,
+    runs,
+    tried: all.filter((run) => triesFor(run, study, runs)),
+    others: cells.filter((run) => run.study === study && !runs.includes(run)),
+    within: [],
+  };
 }
 
 /** A base is where each machine keeps it; what it is called is the same. */
@@ -89,6 +105,18 @@ function holds(first: RunGroup, second: RunGroup): boolean {
     // of two that hold each other one is left
     first.study < second.study
   );
+}
+
+/** Runs of one seed are compared item by item. */
+function refuseOtherItems(runs: readonly ReportRun[]): void {
+  for (const of of grouped(runs, ({ resolved, seed }) => JSON.stringify([resolved.taskLabel, seed])).values()) {
+    const [first] = of;
+    const other = of.find(({ final }) => final.examples !== first!.final.examples);
+    if (other !== undefined)
+      throw new InputError(
+        `${first!.name} was scored on ${first!.final.examples} items and ${other.name} on ${other.final.examples}, and they have one seed and one task: they cannot be compared; give a folder that holds one of them`,
+      );
+  }
 }
 
 function refuseTwice(runs: readonly ReportRun[]): void {

@@ -1,20 +1,22 @@
 /** Writes a report: `report.html`, which is all of it, `report.md` with its figures, and tables as CSV. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { statOf } from "../data/read-file.ts";
+import { InputError } from "../errors.ts";
 import { figuresOf, type ReportDocument } from "./document.ts";
 import { svg } from "./figures/drawing.ts";
 import { FIGURE_STYLE } from "./figures/style.ts";
 import type { Report } from "./model/report.ts";
 import { claimsCsv, runsCsv } from "./views/csv.ts";
-import { html } from "./views/html.ts";
+import { GENERATOR, html } from "./views/html.ts";
 import { markdown } from "./views/markdown.ts";
 
 export const PAGE = "report.html";
 const FIGURES = "figures";
 
-/** Names of the files, below `out`. */
+/** Names of the files, below `out`. What an earlier report left there goes. @throws InputError where somebody else's files would be written over */
 export function publishReport(out: string, report: Report, document: ReportDocument): string[] {
-  mkdirSync(join(out, FIGURES), { recursive: true });
+  makeRoom(out);
   const figureFile = (name: string): string => `${FIGURES}/${name}.svg`;
   const files = [
     [PAGE, html(document)],
@@ -27,4 +29,16 @@ export function publishReport(out: string, report: Report, document: ReportDocum
   ] as const;
   for (const [file, content] of files) writeFileSync(join(out, file), content);
   return files.map(([file]) => file);
+}
+
+function makeRoom(out: string): void {
+  if (statOf(out)?.isDirectory() === false) throw new InputError(`--out: ${out} is a file; give a folder`);
+  const page = join(out, PAGE);
+  const ours = existsSync(page) && readFileSync(page, "utf8").includes(GENERATOR);
+  const there = [PAGE, "report.md", "claims.csv", "runs.csv"].find((name) => existsSync(join(out, name)));
+  if (!ours && there !== undefined)
+    throw new InputError(`--out: ${out} has a ${there} that no report wrote; choose another folder, or move it away`);
+  const figures = join(out, FIGURES);
+  mkdirSync(figures, { recursive: true });
+  if (ours) for (const name of readdirSync(figures)) if (name.endsWith(".svg")) rmSync(join(figures, name));
 }

@@ -11,8 +11,16 @@ export interface ReportRun extends FinishedRun {
   readonly commit: string | null;
   /** Loss of training over steps, smoothed and thinned; empty where it was not kept. */
   readonly curve: readonly Point[];
-  /** For each item of the evaluation `1` where its decision was right, else `0`; undefined where items have no one right decision, or decisions were not kept. */
-  right(): string | undefined;
+  /** Undefined where items have no one right decision, or decisions were not kept. */
+  judged(): Judged | undefined;
+}
+
+/** The items of an evaluation. */
+export interface Judged {
+  /** What is right of each, as JSON, a comma between. */
+  readonly labels: string;
+  /** For each `1` where its decision was right, else `0`. */
+  readonly right: string;
 }
 
 /** A run that met a number that is not finite, which is what came of it. */

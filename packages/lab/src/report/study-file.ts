@@ -1,4 +1,5 @@
 /** A study file that was given: what it plans and claims, and the words that it begins with. */
+import { quote } from "@lowrank/tensor";
 import { resolveConfig, tasksOf } from "../config/cells.ts";
 import type { Study } from "../config/study.ts";
 import type { ReportRun } from "./run.ts";
@@ -13,22 +14,28 @@ export interface StudyFile {
 /** How numbers are computed, which decides none of them. */
 export const MANNER: ReadonlySet<string> = new Set(["train.microBatch", "method.gradientCheckpointing"]);
 
+/** Whether the study plans the run's config with these very settings, for whatever study it was made. */
+export function plans(file: StudyFile, run: ReportRun): boolean {
+  return departure(file, run) === undefined;
+}
+
 /**
- * Whether the study plans the run's config with these very settings, for whatever study it was made. What other runs decide (a rate that was swept,
- * ranks that were found) and what only one of the two says is not compared.
+ * What the run has otherwise than the study plans, in words. What other runs decide (a rate that was swept, ranks that were found) and what only one
+ * of the two says is not compared.
  */
-export function plans({ study }: StudyFile, { config, resolved }: ReportRun): boolean {
+export function departure({ study }: StudyFile, { config, resolved }: ReportRun): string | undefined {
   const task = tasksOf(study).find(({ label }) => label === resolved.taskLabel);
   const method = study.configs[config];
-  if (task === undefined || method === undefined) return false;
+  if (task === undefined) return `there is no such task`;
+  if (method === undefined) return `there is no config ${quote(config)}`;
   const [planned, made] = [flatSettings(resolveConfig(study, config, task)), flatSettings(resolved)];
   const decided = (key: string): boolean =>
     MANNER.has(key) ||
     key.startsWith("method.rate.") ||
     (method.rate !== undefined && key === "train.lr") ||
     (method.from !== undefined && /^method\.(rankPattern|r)$/.test(key));
-  return (
-    (method.from?.config ?? "") === (resolved.method.from?.config ?? "") &&
-    [...planned].every(([key, value]) => decided(key) || !made.has(key) || made.get(key) === value)
-  );
+  const [source, from] = [method.from?.config ?? "", resolved.method.from?.config ?? ""];
+  if (source !== from) return `ranks are those of ${quote(from)}, in the file of ${quote(source)}`;
+  const other = [...planned].find(([key, value]) => !decided(key) && made.has(key) && made.get(key) !== value);
+  return other === undefined ? undefined : `${other[0]} is ${made.get(other[0])}, in the file ${other[1]}`;
 }

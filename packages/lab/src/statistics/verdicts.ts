@@ -34,7 +34,7 @@ export interface Verdict {
   readonly sd: number | undefined;
   /** Of the paired t test; undefined below three pairs, and where differences do not vary. */
   readonly p: number | undefined;
-  /** The same after Holm's correction over all claims of a difference that have a p. */
+  /** The same after Holm's correction over all claims of a difference. */
   readonly adjusted: number | undefined;
   readonly interval95: readonly [number, number] | undefined;
   readonly interval90: readonly [number, number] | undefined;
@@ -56,9 +56,10 @@ const ALPHA = 0.05;
 /** One verdict a claim, in order. */
 export function verdicts(claims: readonly ClaimedPairs[]): Verdict[] {
   const tested = claims.map(({ claim, x, y }) => ({ claim, ...described(x, y) }));
-  const family = tested.flatMap(({ claim, p }, i) => (claim.kind === "equal" || p === undefined ? [] : [i]));
-  const corrected = holm(family.map((i) => tested[i]!.p!));
-  const adjusted = new Map(family.map((i, place) => [i, corrected[place]!]));
+  const family = tested.flatMap(({ claim }, i) => (claim.kind === "equal" ? [] : [i]));
+  // what has no p yet was asked all the same: as the largest one it makes no other p smaller
+  const corrected = holm(family.map((i) => tested[i]!.p ?? 1));
+  const adjusted = new Map(family.flatMap((i, place) => (tested[i]!.p === undefined ? [] : [[i, corrected[place]!]])));
   return tested.map(({ claim, ...facts }, i) => {
     const own = { ...facts, adjusted: adjusted.get(i) };
     return { verdict: decide(claim, own), ...own };

@@ -126,6 +126,8 @@ const lineSchema = z.discriminatedUnion("outcome", [
 
 /** Hex digits of the digest. */
 const SUM = 16;
+/** In a line that was written to its end: JSON has no such piece within its strings. */
+export const SUMMED: RegExp = new RegExp(`,"sum":"[0-9a-f]{${SUM}}"}`);
 const END = new RegExp(`^(.*),"sum":"([0-9a-f]{${SUM}})"}$`);
 
 /** The line, without its end. */

@@ -134,7 +134,7 @@ export function summaryTable(rows: readonly SummaryRow[]): string {
 }
 
 /** One line per run, for spreadsheets and data frames. */
-export function resultsCsv(results: readonly FinishedRun[]): string {
+export function resultsCsv(results: readonly (FinishedRun & { readonly code?: string })[]): string {
   const names = [...new Set(results.flatMap((run) => metricNames(run.final)))];
   const started = results.some(({ start }) => start !== undefined);
   const rows = results.map((run) => ({
@@ -165,12 +165,15 @@ export function resultsCsv(results: readonly FinishedRun[]): string {
     device: run.device,
     run: run.name,
     id: run.id,
+    ...(run.code === undefined ? {} : { code: run.code }),
   }));
   return stringify(rows, { header: true });
 }
 
 export interface TwinRuns {
   readonly seed: number;
+  /** In a study of several tasks. */
+  readonly task: string | undefined;
   readonly configs: readonly [string, string];
   /** `logits`: every number is the same, one config's switch did nothing. `labels`: only the decisions are. */
   readonly identical: "logits" | "labels";
@@ -188,10 +191,10 @@ export function indistinguishable(results: readonly FinishedRun[]): TwinRuns[] {
   results.forEach((a, i) => {
     for (const b of results.slice(i + 1)) {
       if (a.seed !== b.seed || a.config === b.config || a.task !== b.task || taskLabel(a) !== taskLabel(b)) continue;
-      const configs: [string, string] = [a.config, b.config];
-      if (a.predictions.sha256 === b.predictions.sha256) twins.push({ seed: a.seed, configs, identical: "logits" });
+      const common = { seed: a.seed, task: taskLabel(a), configs: [a.config, b.config] as [string, string] };
+      if (a.predictions.sha256 === b.predictions.sha256) twins.push({ ...common, identical: "logits" });
       else if (Math.min(a.steps, b.steps) >= MEANT_STEPS && a.predictions.labelsSha256 === b.predictions.labelsSha256)
-        twins.push({ seed: a.seed, configs, identical: "labels" });
+        twins.push({ ...common, identical: "labels" });
     }
   });
   return twins;

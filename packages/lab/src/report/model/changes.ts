@@ -14,6 +14,8 @@ export interface Change {
   readonly figure: MeasuredFigure;
   readonly what: string;
   readonly host: string;
+  /** Content hash of the code that was measured. */
+  readonly code: string;
   readonly verdict: Verdict["verdict"];
   readonly rounds: number;
   /** Mean over rounds, in the figure's unit. */
@@ -59,6 +61,7 @@ export function changeOf(claim: MeasuredClaim, measured: readonly Measured[], at
     figure,
     what: file.what,
     host: file.host,
+    code: file.code,
     verdict: decided(claim, interval90),
     rounds: n,
     first: mean(first),

@@ -6,6 +6,7 @@ import type { Measured } from "../../store/measured.ts";
 import { grouped } from "../grouped.ts";
 import type { ReportRun } from "../run.ts";
 import { changeOf, type Change } from "./changes.ts";
+import { doubtsOf, type Doubtful } from "./doubts.ts";
 import { mcnemarBySeed, pairsOf, samplesOf, type SeedMcNemar } from "./pairs.ts";
 
 export interface DecidedMetricClaim {
@@ -14,6 +15,8 @@ export interface DecidedMetricClaim {
   readonly seeds: readonly number[];
   /** Seeds that one of the two has no run for. */
   readonly alone: readonly number[];
+  /** Why it is not decided, whatever the numbers say. */
+  readonly doubts: readonly string[];
   /** In the metric's units; undefined where no seed has runs of both. */
   readonly facts: Verdict | undefined;
   readonly mcnemar: readonly SeedMcNemar[];
@@ -39,27 +42,24 @@ export function isMeasured(decided: DecidedClaim): decided is DecidedMeasuredCla
   return decided.claim.kind === "change";
 }
 
-/** The family of Holm's correction is all claims of a difference of the study. @param source for messages about measurements */
+/** The family of Holm's correction is all claims of a difference of the study, those without runs too. @param source for messages about measurements */
 export function decideClaims(
   claims: readonly StudyClaim[],
   runs: readonly ReportRun[],
+  doubtful: Doubtful,
   measured: readonly Measured[],
   source: string,
 ): Saying[] {
   const about = claims.filter((claim): claim is MetricClaim => claim.kind !== "change");
   const paired = about.map((claim) => {
-    const pairs = pairsOf(
-      runs.filter((run) => taskLabel(run) === claim.task),
-      claim.configs,
-    );
+    const ofTask = runs.filter((run) => taskLabel(run) === claim.task);
+    const pairs = pairsOf(ofTask, claim.configs);
     const [x, y] = samplesOf(pairs, claim.metric);
     const { kind, margin } = claim;
-    return { claim, pairs, x, y, asked: kind === "equal" ? { kind, margin: margin! } : { kind } };
+    const doubts = doubtsOf(claim, ofTask, pairs.seeds, doubtful);
+    return { claim, pairs, doubts, x, y, asked: kind === "equal" ? { kind, margin: margin! } : { kind } };
   });
-  const tested = paired.filter(({ pairs }) => pairs.seeds.length > 0);
-  const facts = new Map(
-    verdicts(tested.map(({ asked, x, y }) => ({ claim: asked, x, y }))).map((of, i) => [tested[i]!.claim, of]),
-  );
+  const facts = verdicts(paired.map(({ asked, x, y }) => ({ claim: asked, x, y })));
   const decided = claims.map((claim): DecidedClaim => {
     if (claim.kind === "change") {
       const change = changeOf(claim, measured, `${source}: "claims.${claim.name}"`);
@@ -67,13 +67,15 @@ export function decideClaims(
         ? { claim, verdict: "not decidable", change: undefined, absent: change }
         : { claim, verdict: change.verdict, change, absent: undefined };
     }
-    const { pairs } = paired.find((of) => of.claim === claim)!;
-    const of = facts.get(claim);
+    const place = about.indexOf(claim);
+    const { pairs, doubts } = paired[place]!;
+    const of = pairs.seeds.length === 0 ? undefined : facts[place]!;
     return {
       claim,
-      verdict: of?.verdict ?? "not decidable",
+      verdict: of === undefined || doubts.length > 0 ? "not decidable" : of.verdict,
       seeds: pairs.seeds,
       alone: pairs.alone,
+      doubts,
       facts: of,
       mcnemar: mcnemarBySeed(pairs),
     };

@@ -1,4 +1,5 @@
 /** Two configs of one task, seed by seed. */
+import { InputError } from "../../errors.ts";
 import { metricOf } from "../../metrics/of-evaluation.ts";
 import { mcnemar } from "../../statistics/mcnemar.ts";
 import { pairedDifference } from "../../statistics/paired.ts";
@@ -38,11 +39,19 @@ export interface SeedMcNemar {
   readonly p: number;
 }
 
-/** One test a seed, never pooled: the same items again are no new items. Empty where decisions are not known. */
+/**
+ * One test a seed, never pooled: the same items again are no new items. Empty where decisions are not known.
+ * @throws InputError for two runs that were asked different things
+ */
 export function mcnemarBySeed({ seeds, runs }: SeedPairs): SeedMcNemar[] {
   return runs.flatMap(([a, b], i) => {
-    const [x, y] = [a.right(), b.right()];
-    if (x === undefined || y === undefined || x.length !== y.length) return [];
+    const [first, second] = [a.judged(), b.judged()];
+    if (first === undefined || second === undefined) return [];
+    if (first.labels !== second.labels)
+      throw new InputError(
+        `${a.name} and ${b.name} are a pair of one seed and were scored on different items: their data is not the same; give a folder with runs on one`,
+      );
+    const [x, y] = [first.right, second.right];
     let [onlyFirst, onlySecond] = [0, 0];
     for (let at = 0; at < x.length; at++) {
       if (x[at] === y[at]) continue;

@@ -7,7 +7,8 @@ import type { Measured } from "../../store/measured.ts";
 import { indistinguishable, type TwinRuns } from "../../store/summary.ts";
 import { summarizeRecovery, type RecoverySummary } from "../../study/rank-picture.ts";
 import { groupRuns, type RunGroup } from "../group.ts";
-import type { StudyFile } from "../study-file.ts";
+import { departure, type StudyFile } from "../study-file.ts";
+import { counted } from "../numbers.ts";
 import { ORIGINAL, ORIGINAL_TASK, type OriginalRow } from "../original.ts";
 import { triedFor, type DivergedRun, type FoundRuns, type ReportRun } from "../run.ts";
 import { decideClaims, isMeasured, type Saying } from "./claims.ts";
@@ -73,7 +74,10 @@ export interface Report {
 /** @throws InputError for study files that are all without runs, two of one study, and what `groupRuns` and `decideClaims` refuse */
 export function reportOf(found: FoundRuns, files: readonly StudyFile[], measured: readonly Measured[]): Report {
   const groups = groupRuns(found.runs, files);
-  if (groups.length === 0) throw new InputError("there is no finished run to report on");
+  if (groups.length === 0)
+    throw new InputError(
+      files.length === 0 ? "there is no finished run to report on" : nothingOf(files[0]!, found.runs),
+    );
   for (const [i, { study, source }] of files.entries()) {
     const other = files.findIndex((file) => file.study.name === study.name);
     if (other !== i)
@@ -82,10 +86,7 @@ export function reportOf(found: FoundRuns, files: readonly StudyFile[], measured
   const idle = files.filter(
     ({ study }) => !groups.some((group) => [group, ...group.within].some((of) => of.study === study.name)),
   );
-  if (idle.length > 0 && idle.length === files.length)
-    throw new InputError(
-      `${idle[0]!.source}: there are no runs of the study "${idle[0]!.study.name}"; those found are of ${[...new Set(groups.map(({ study }) => study))].join(", ")}`,
-    );
+  if (idle.length > 0 && idle.length === files.length) throw new InputError(nothingOf(idle[0]!, found.runs));
   return {
     studies: groups.map((group) => studyReport(group, found, measured)),
     measured,
@@ -93,9 +94,18 @@ export function reportOf(found: FoundRuns, files: readonly StudyFile[], measured
       ...found.notes,
       ...mixtures(groups),
       ...joined(groups),
+      ...unplanned(groups),
       ...idle.map(({ study, source }) => `There are no runs of ${study.name} yet (${source}).`),
     ],
   };
+}
+
+function nothingOf(file: StudyFile, runs: readonly ReportRun[]): string {
+  const { source, study } = file;
+  const named = runs.find((run) => run.study === study.name && triedFor(run.config) === undefined);
+  if (named !== undefined)
+    return `${source}: plans none of the runs of "${study.name}" that were found: ${named.name}: ${departure(file, named)}; give the file that they were made with`;
+  return `${source}: there are no runs of the study "${study.name}"; those found are of ${[...new Set(runs.map((run) => run.study))].join(", ")}`;
 }
 
 const MOST_NAMED = 4;
@@ -116,10 +126,24 @@ function mixtures(groups: readonly RunGroup[]): string[] {
 /** What another study adds is said. */
 function joined(groups: readonly RunGroup[]): string[] {
   return groups.flatMap(({ study, runs, within }) =>
-    within.map(
-      (other) =>
-        `${runs.filter((run) => run.study === other.study).length} runs that were made for ${other.study} have the settings of ${study}, and stand in its tables.`,
-    ),
+    within.flatMap((other) => {
+      const made = runs.filter((run) => run.study === other.study).length;
+      return made === 0
+        ? []
+        : [`${made} runs that were made for ${other.study} have the settings of ${study}, and stand in its tables.`];
+    }),
+  );
+}
+
+/** Runs that have the study's name and other settings are no cells of it. */
+function unplanned(groups: readonly RunGroup[]): string[] {
+  const all = groups.flatMap((group) => [group, ...group.within]);
+  return all.flatMap(({ file, others }) =>
+    others.length === 0
+      ? []
+      : [
+          `Left out: ${counted(others.length, "run")} of ${file!.study.name} that its file does not plan (${others[0]!.name}: ${departure(file!, others[0]!)}).`,
+        ],
   );
 }
 
@@ -133,7 +157,8 @@ function studyReport(group: RunGroup, found: FoundRuns, measured: readonly Measu
   const diverged = found.diverged.filter((run) => [study, ...within.map((other) => other.study)].includes(run.study));
   const runs = inOrder(unordered, file);
   const claims = file === undefined ? [] : claimsOf(file.study, file.source);
-  const sayings = decideClaims(claims, runs, measured, file?.source ?? study);
+  const twins = indistinguishable(runs);
+  const sayings = decideClaims(claims, runs, { studies, twins, diverged }, measured, file?.source ?? study);
   return {
     study,
     about: file?.about,
@@ -148,7 +173,7 @@ function studyReport(group: RunGroup, found: FoundRuns, measured: readonly Measu
     diverged: diverged.filter(({ config }) => triedFor(config) === undefined),
     proofs: proofCounts(runs),
     machines: machinesOf(runs),
-    twins: indistinguishable(runs),
+    twins,
     warnings: runs.flatMap(({ name, warnings = [] }) => warnings.map((line) => ({ run: name, line }))),
     missing: studies.length === 0 ? undefined : missingRuns(studies, runs),
   };

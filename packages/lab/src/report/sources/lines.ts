@@ -1,7 +1,7 @@
 /** Runs of a folder of result lines, as `lowrank run --results` keeps them. */
 import { finishedOf, type Decisions, type FinishedLine } from "../../store/result-line.ts";
 import { readResultLines } from "../../store/result-lines.ts";
-import type { FoundRuns, ReportRun } from "../run.ts";
+import type { FoundRuns, Judged, ReportRun } from "../run.ts";
 
 /** @throws InputError naming file and number of a line that is not what was written */
 export function lineRuns(folder: string): FoundRuns {
@@ -23,10 +23,10 @@ function runOfLine(line: FinishedLine): ReportRun {
     code: line.code,
     commit: line.commit,
     curve: line.losses.map(({ step, loss }) => [step, loss]),
-    right: () => (line.decisions === null ? undefined : rightOf(line.decisions)),
+    judged: () => (line.decisions === null ? undefined : judgedOf(line.decisions)),
   };
 }
 
-function rightOf({ predicted, labels }: Decisions): string {
-  return predicted.map((said, i) => (said === labels[i] ? "1" : "0")).join("");
+function judgedOf({ predicted, labels }: Decisions): Judged {
+  return { labels: labels.join(), right: predicted.map((said, i) => (said === labels[i] ? "1" : "0")).join("") };
 }

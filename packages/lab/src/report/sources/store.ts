@@ -8,7 +8,7 @@ import { readEntry, runFolders, type RunEntry } from "../../store/read-runs.ts";
 import { objectIn, textIn, textOf } from "../../store/run-files.ts";
 import type { DivergedRun, FoundRuns, ReportRun } from "../run.ts";
 import { curveOf } from "./curve.ts";
-import { rightIn } from "./right.ts";
+import { judgedIn } from "./judged.ts";
 
 const FIX = "move the folder away or delete it, and the run is made again";
 /** What is read beside a result; all of it is listed among the digests. */
@@ -52,7 +52,7 @@ function readReportRun(folder: string, name: string): ReportRun | undefined {
     code,
     commit: textOf(environment?.["commit"]) ?? null,
     curve: curveOf(textIn(folder, "steps.csv") ?? ""),
-    right: once(() => rightIn(textIn(folder, "predictions.jsonl") ?? "")),
+    judged: once(() => judgedIn(textIn(folder, "predictions.jsonl") ?? "")),
   };
 }
 

@@ -78,5 +78,5 @@ const COLUMNS = [
 ];
 
 export function runsCsv({ studies }: Report): string {
-  return resultsCsv(studies.flatMap(({ runs }) => runs));
+  return resultsCsv(studies.flatMap(({ runs, code }) => runs.map((run) => ({ ...run, code }))));
 }

@@ -5,6 +5,9 @@ import { FIGURE_STYLE } from "../figures/style.ts";
 import { PAGE_STYLE } from "./page-style.ts";
 import { escaped } from "../../text/escaped.ts";
 
+/** By which a page is known as one that may be written over. */
+export const GENERATOR = '<meta name="generator" content="lowrank report">';
+
 export function html({ title, blocks }: ReportDocument): string {
   const contents = blocks.flatMap((block) =>
     block.kind === "heading"
@@ -14,6 +17,7 @@ export function html({ title, blocks }: ReportDocument): string {
   return [
     "<!doctype html>",
     '<html lang="en"><head><meta charset="utf-8">',
+    GENERATOR,
     '<meta name="viewport" content="width=device-width, initial-scale=1">',
     '<meta name="color-scheme" content="light dark">',
     `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">`,

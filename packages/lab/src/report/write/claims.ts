@@ -7,7 +7,7 @@ import {
   type DecidedMetricClaim,
   type Saying,
 } from "../model/claims.ts";
-import type { StudyReport } from "../model/report.ts";
+import { shortCode, type StudyReport } from "../model/report.ts";
 import { changeRange, change, effect, metricScale, NONE, probability } from "../numbers.ts";
 import { anchor } from "./names.ts";
 import { claimWords, figureWords, foundWords, VERDICTS } from "./verdict-words.ts";
@@ -114,12 +114,12 @@ function mcnemarTable({ claim, mcnemar }: DecidedMetricClaim): Block[] {
 function changeNumbers(part: DecidedMeasuredClaim): Block[] {
   const { change: found, claim } = part;
   if (found === undefined) return [];
-  const { figure, first, second, rounds, interval90, what, host } = found;
+  const { figure, first, second, rounds, interval90, what, host, code } = found;
   return [
     numbers(part, [
       ["verdict", VERDICTS[part.verdict]],
       ["what is measured", figure.definition],
-      ["at", `${what}; ${host}`],
+      ["at", `${what}; ${host}; code ${shortCode(code)}`],
       [claim.configs[0].join(", "), figureWords(figure, first)],
       [claim.configs[1].join(", "), figureWords(figure, second)],
       ["change", change(found.change)],

@@ -38,7 +38,7 @@ export function costs({ scores }: TaskReport): Block {
         rows: scores.map((score) => [
           score.config,
           countRange(score.effective),
-          metricScale("accuracy").bare(score.trainable[1] / score.total),
+          metricScale("accuracy").bare(score.effective[1] / score.total),
           range(score.planned),
           bytes(score.split.frozenWeights),
           bytes(score.split.trainableWeights),

@@ -1,5 +1,6 @@
 /** The first screen, for who has never heard of any of it: what was asked, what came out, how far it can be believed. */
 import type { Block } from "../document.ts";
+import { grouped } from "../grouped.ts";
 import { counted, listed, metricScale } from "../numbers.ts";
 import { shortCode, type Report, type StudyReport, type TaskReport } from "../model/report.ts";
 import { anchor, onTask, studyId } from "./names.ts";
@@ -29,7 +30,7 @@ export function summary({ studies, notes }: Report): Block[] {
 }
 
 const LEGEND =
-  "The claims were written into the study's file before it ran. Supported: the runs speak clearly for it. Contradicted: they speak as clearly against it. Not decidable: they are too few, or scatter too much, to tell. How that is decided is told with each claim.";
+  "The claims are those of the study's file; runs name the commit of their code, whose history tells whether the claims were there first. Supported: the runs speak clearly for it. Contradicted: they speak as clearly against it. Not decidable: they are too few, or scatter too much, to tell. How that is decided is told with each claim.";
 
 /** @param given whether a study's file was there to have any */
 function noClaims(given: boolean): Block {
@@ -38,7 +39,7 @@ function noClaims(given: boolean): Block {
     role: "note",
     text: given
       ? "No claims are decided here: the study's file writes none down. What was not claimed beforehand is described and not tested."
-      : "No claims are decided here: give the study's file, whose claims were written before it ran, after the folder of its runs.",
+      : "No claims are decided here: give the study's file, which has its claims, after the folder of its runs.",
   };
 }
 
@@ -69,7 +70,8 @@ function background(studies: readonly StudyReport[]): string {
   return `${what}Compared here: ${counted(configs.size, "way")} of doing so, in ${again}.`;
 }
 
-function alarms(studies: readonly StudyReport[]): string[] {
+/** What nobody should overlook, a sentence each. */
+export function alarms(studies: readonly StudyReport[]): string[] {
   return studies.flatMap(({ study, proofs, twins, tasks, diverged, missing, warnings }) => {
     const failing = proofs.filter(({ fails }) => fails.length > 0);
     const identical = twins.filter(({ identical: what }) => what === "logits");
@@ -130,8 +132,17 @@ function standings(task: TaskReport): string {
   const scale = metricScale(task.metric);
   const sign = task.better === "higher" ? -1 : 1;
   const mean = (i: number): number => task.scores[i]!.metrics[task.metric]!.mean;
-  const order = task.scores.map((_, i) => i).sort((a, b) => sign * (mean(a) - mean(b)));
+  // means over different seeds are of different things: those of most seeds are told
+  const seedsOf = (i: number): string => [...task.scores[i]!.seeds].sort((a, b) => a - b).join();
+  const alike = [
+    ...grouped(
+      task.scores.map((_, i) => i),
+      seedsOf,
+    ).values(),
+  ].sort((a, b) => b.length - a.length)[0]!;
+  const order = alike.sort((a, b) => sign * (mean(a) - mean(b)));
   const said = (i: number): string => `${task.scores[i]!.config} with ${scale.value(mean(i))}`;
+  const rest = order.length === task.scores.length ? "" : "Others have other seeds. ";
   if (order.length === 1) return `Mean ${scale.label}${onTask(task)}: ${said(order[0]!)}.`;
-  return `Best mean ${scale.label}${onTask(task)}: ${said(order[0]!)}. Last: ${said(order.at(-1)!)}. Means alone do not say whether that is more than chance.`;
+  return `Best mean ${scale.label}${onTask(task)}: ${said(order[0]!)}. Last: ${said(order.at(-1)!)}. ${rest}Means alone do not say whether that is more than chance.`;
 }

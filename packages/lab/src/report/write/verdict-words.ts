@@ -41,15 +41,18 @@ export function foundWords(decided: DecidedClaim): string {
   return isMeasured(decided) ? changeWords(decided) : differenceWords(decided);
 }
 
-function differenceWords({ claim, facts, seeds }: DecidedMetricClaim): string {
+function differenceWords(decided: DecidedMetricClaim): string {
+  const { doubts } = decided;
+  const words = pairWords(decided);
+  return doubts.length === 0 ? words : `${words} Not decided: ${doubts.join("; ")}.`;
+}
+
+function pairWords({ claim, facts, seeds }: DecidedMetricClaim): string {
   const [a, b] = claim.configs;
   if (facts === undefined) return `There is no seed with runs of both ${a} and ${b} yet.`;
   const scale = metricScale(claim.metric);
   const over = `over ${counted(seeds.length, "seed")}`;
-  const mean = `${a} minus ${b} is ${scale.difference(facts.mean)} of ${scale.label} ${over}`.replace(
-    " points of",
-    " points of",
-  );
+  const mean = `${a} minus ${b} is ${scale.difference(facts.mean)} of ${scale.label} ${over}`;
   if (facts.n < LEAST_PAIRS)
     return `${mean}. ${facts.n === 1 ? "One seed says" : `${facts.n} seeds say`} nothing about chance: no p-value and no interval is given below n = ${LEAST_PAIRS}.`;
   return claim.kind === "equal"
