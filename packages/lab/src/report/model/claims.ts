@@ -13,6 +13,8 @@ export interface DecidedMetricClaim {
   readonly claim: MetricClaim;
   readonly verdict: Verdict["verdict"];
   readonly seeds: readonly number[];
+  /** Names of the two runs of each seed. */
+  readonly pairs: readonly (readonly [string, string])[];
   /** Seeds that one of the two has no run for. */
   readonly alone: readonly number[];
   /** Why it is not decided, whatever the numbers say. */
@@ -74,6 +76,7 @@ export function decideClaims(
       claim,
       verdict: of === undefined || doubts.length > 0 ? "not decidable" : of.verdict,
       seeds: pairs.seeds,
+      pairs: pairs.runs.map(([a, b]) => [a.name, b.name]),
       alone: pairs.alone,
       doubts,
       facts: of,

@@ -26,6 +26,7 @@ export function claimsCsv({ studies }: Report): string {
           first: claim.configs[0],
           second: claim.configs[1],
           metric: claim.metric,
+          task: claim.task,
           n: facts?.n ?? 0,
           mean: facts?.mean,
           sd: facts?.sd,
@@ -42,6 +43,8 @@ export function claimsCsv({ studies }: Report): string {
           p_wilcoxon: facts?.beside.wilcoxon,
           bootstrap_low95: facts?.beside.bootstrap95?.[0],
           bootstrap_high95: facts?.beside.bootstrap95?.[1],
+          pairs: part.pairs.map((names) => names.join(" ")).join(";"),
+          doubts: part.doubts.join("; "),
         };
       }),
     ),
@@ -58,6 +61,7 @@ const COLUMNS = [
   "first",
   "second",
   "metric",
+  "task",
   "verdict",
   "n",
   "mean",
@@ -75,6 +79,8 @@ const COLUMNS = [
   "p_wilcoxon",
   "bootstrap_low95",
   "bootstrap_high95",
+  "pairs",
+  "doubts",
 ];
 
 export function runsCsv({ studies }: Report): string {
