@@ -109,7 +109,8 @@ describe("a delivery", () => {
     ["answers", 100, 0],
     ["has not answered yet", 1500, 2000],
     ["answered until a moment ago", 5000, 5000],
-    ["does not answer", 20_000, 500],
+    ["does not answer", 20_000, 200],
+    ["does not answer to a short run", 4000, 100],
     ["does not answer to a run of minutes", 200_000, 2000],
     ["does not answer to a run of hours", 3_000_000, 5000],
   ])("that ends while the server %s", async (what, after, least) => {

@@ -16,6 +16,8 @@ export interface SunkRun {
   readonly out: string;
   /** Of the study, from the first run's opening to the last sink's end. */
   readonly seconds: number;
+  /** Of this process in that time, servers of tests included. */
+  readonly processorSeconds: number;
   readonly said: readonly string[];
   /** A file of the run. */
   read(name: string): string;
@@ -55,7 +57,7 @@ export async function sunkRun(
     return true;
   };
   try {
-    const started = performance.now();
+    const [started, used] = [performance.now(), process.cpuUsage()];
     const { failures, results } = await runStudy(runs, {
       out,
       device,
@@ -68,9 +70,11 @@ export async function sunkRun(
       say: (line) => void said.push(line),
     });
     const seconds = (performance.now() - started) / 1000;
+    const { user, system } = process.cpuUsage(used);
+    const processorSeconds = (user + system) / 1e6;
     if (failures.length > 0) throw new Error(failures[0]!.message);
     const folder = join(out, "runs", results[0]!.name);
-    return { out, seconds, said, read: (name) => readFileSync(join(folder, name), "utf8") };
+    return { out, seconds, processorSeconds, said, read: (name) => readFileSync(join(folder, name), "utf8") };
   } finally {
     process.stderr.write = stderr;
   }

@@ -11,7 +11,12 @@ import { freshValues, parametersOf } from "./parameters.ts";
 /** What is sent. The kinds are words of messages. */
 type Item =
   | { readonly kind: "settings"; readonly params: readonly Pair[] }
-  | { readonly kind: "steps"; readonly metrics: readonly Metric[] }
+  | {
+      readonly kind: "steps";
+      readonly values: readonly (readonly [string, number])[];
+      readonly step: number;
+      readonly timestamp: number;
+    }
   | { readonly kind: "files"; readonly name: string; readonly content: string | Uint8Array }
   | { readonly kind: "status"; readonly state: RunState; readonly at: number };
 
@@ -91,14 +96,10 @@ export const mlflow: SinkRecord = {
         for (const part of partsOf(params, MOST_PARAMS)) delivery.push({ kind: "settings", params: part });
       },
       scalar(step, values) {
+        // put into words when it is sent: what a server that is away never gets costs nothing more than its place
         const timestamp = Date.now();
-        const metrics = freshValues(values).map(([key, value]) => ({
-          key: keyOf(key),
-          value: Number.isFinite(value) ? value : String(value),
-          timestamp,
-          step,
-        }));
-        for (const part of partsOf(metrics, MOST_METRICS)) delivery.push({ kind: "steps", metrics: part });
+        for (const part of partsOf(freshValues(values), MOST_METRICS))
+          delivery.push({ kind: "steps", values: part, step, timestamp });
       },
       artifact: (name, content) => delivery.push({ kind: "files", name, content }),
       finish(outcome) {
@@ -111,21 +112,30 @@ export const mlflow: SinkRecord = {
 };
 
 function metricsOf(item: Item): readonly Metric[] {
-  return item.kind === "steps" ? item.metrics : [];
+  if (item.kind !== "steps") return [];
+  const { values, step, timestamp } = item;
+  return values.map(([key, value]) => ({
+    key: keyOf(key),
+    value: Number.isFinite(value) ? value : String(value),
+    timestamp,
+    step,
+  }));
 }
 
 /** Steps go together as far as one request takes them, everything else by itself. */
 function together(items: readonly Item[]): number {
   let [count, metrics] = [0, 0];
   for (const item of items) {
-    metrics += metricsOf(item).length;
-    if (item.kind !== "steps" || metrics > MOST_METRICS) break;
+    if (item.kind !== "steps") break;
+    metrics += item.values.length;
+    if (metrics > MOST_METRICS) break;
     count++;
   }
   return Math.max(1, count);
 }
 
 function partsOf<T>(list: readonly T[], most: number): (readonly T[])[] {
+  if (list.length > 0 && list.length <= most) return [list];
   return Array.from({ length: Math.ceil(list.length / most) }, (_, i) => list.slice(most * i, most * (i + 1)));
 }
 

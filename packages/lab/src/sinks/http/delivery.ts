@@ -46,7 +46,7 @@ const BOUND = 20_000;
 const EVERY_MS = 1000;
 const [FIRST_WAIT_MS, LONGEST_WAIT_MS] = [1000, 30_000];
 /** At the end: for a server that answers, for one that has had no time to, and the least for one that does not. */
-const [PATIENCE_MS, FIRST_PATIENCE_MS, LEAST_PATIENCE_MS] = [5000, 2000, 500];
+const [PATIENCE_MS, FIRST_PATIENCE_MS, LEAST_PATIENCE_MS] = [5000, 2000, 100];
 /** What one that does not answer gets of the time that there was, so that it costs next to nothing of it. */
 const SHARE = 0.01;
 /** A server that has not answered for so long is one that does not. */

@@ -1,5 +1,5 @@
 /** TensorBoard's events (tensorboard/compat/proto: event, summary; plugins/hparams: plugin_data), as bytes of a record. Times are seconds since 1970. */
-import { Message } from "./message.ts";
+import { Message, varint } from "./message.ts";
 
 const EVENT = { wallTime: 1, step: 2, fileVersion: 3, summary: 5, sessionLog: 7 } as const;
 const VALUE = { tag: 1, simpleValue: 2, metadata: 9 } as const;
@@ -19,15 +19,39 @@ export function startEvent(wallTime: number, step: number): Uint8Array {
   return event(wallTime, step).message(EVENT.sessionLog, new Message().intOf(1, start)).encode();
 }
 
+/** A value's bytes up to its number, by tag: a run says the same few at every step, so these are made once and nothing else is allocated for them. */
+const heads = new Map<string, Uint8Array>();
+const FLOAT_BYTES = 4;
+
+function headOf(tag: string): Uint8Array {
+  const known = heads.get(tag);
+  if (known !== undefined) return known;
+  const value = new Message().string(VALUE.tag, tag).floatOf(VALUE.simpleValue, 0);
+  const head = new Message().message(1, value).encode().subarray(0, -FLOAT_BYTES);
+  heads.set(tag, head);
+  return head;
+}
+
 export function scalarsEvent(
   wallTime: number,
   step: number | bigint,
-  values: Iterable<readonly [tag: string, value: number]>,
+  values: readonly (readonly [tag: string, value: number])[],
 ): Uint8Array {
-  const summary = new Message();
-  for (const [tag, value] of values)
-    summary.message(1, new Message().string(VALUE.tag, tag).floatOf(VALUE.simpleValue, value));
-  return event(wallTime, step).message(EVENT.summary, summary).encode();
+  const parts = values.map(([tag]) => headOf(tag));
+  const size = parts.reduce((sum, head) => sum + head.length + FLOAT_BYTES, 0);
+  const start = event(wallTime, step)
+    .raw([...varint(8 * EVENT.summary + 2), ...varint(size)])
+    .encode();
+  const out = new Uint8Array(start.length + size);
+  const view = new DataView(out.buffer);
+  out.set(start);
+  let at = start.length;
+  for (const [i, head] of parts.entries()) {
+    out.set(head, at);
+    view.setFloat32(at + head.length, values[i]![1], true);
+    at += head.length + FLOAT_BYTES;
+  }
+  return out;
 }
 
 export type HyperParameter = string | number | boolean;

@@ -68,6 +68,12 @@ export class Message {
     return this.bytes(field, value.encode());
   }
 
+  /** Bytes of fields, or of the beginning of one. */
+  raw(bytes: readonly number[]): this {
+    this.#parts.push(bytes);
+    return this;
+  }
+
   encode(): Uint8Array {
     const out = new Uint8Array(this.#parts.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
