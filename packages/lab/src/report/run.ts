@@ -26,6 +26,8 @@ export interface Judged {
 /** A run that met a number that is not finite, which is what came of it. */
 export interface DivergedRun {
   readonly study: string;
+  /** In a study of several tasks, where that is known. */
+  readonly task?: string | undefined;
   readonly config: string;
   readonly seed: number;
   readonly why: string;

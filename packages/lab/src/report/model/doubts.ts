@@ -30,7 +30,7 @@ export function doubtsOf(
   const same = twins.filter(
     (twin) => twin.identical === "logits" && twin.task === task && twin.configs.every((name) => configs.includes(name)),
   );
-  const ended = diverged.filter(({ config }) => configs.includes(config));
+  const ended = diverged.filter((run) => configs.includes(run.config) && (run.task ?? task) === task);
   const planned = plannedSeeds(studies, configs, task);
   const missing = planned.filter((seed) => !seeds.includes(seed));
   return [

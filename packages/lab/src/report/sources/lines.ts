@@ -10,7 +10,15 @@ export function lineRuns(folder: string): FoundRuns {
     runs: lines.flatMap((line) => (line.outcome === "finished" ? [runOfLine(line)] : [])),
     diverged: lines.flatMap((line) =>
       line.outcome === "diverged"
-        ? [{ study: line.study, config: line.run.config, seed: line.run.seed, why: line.message }]
+        ? [
+            {
+              study: line.study,
+              task: line.resolved.taskLabel,
+              config: line.run.config,
+              seed: line.run.seed,
+              why: line.message,
+            },
+          ]
         : [],
     ),
     notes: [],
