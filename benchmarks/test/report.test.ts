@@ -23,12 +23,16 @@ const PICTURES = process.env["LOWRANK_PICTURES"];
 
 const STUDY = `# Do adaptive ranks pay, and do four bits cost anything?
 name: synthetic
-task: { name: sst2 }
+task: { name: sst2, maxLength: 64 }
 seeds: [0, 1, 2, 3, 4]
+train: { batchSize: 32, lr: 5e-4 }
 configs:
-  b-fp: { method: lora, target: [query] }
-  b-q4: { method: lora, target: [query], storage: nf4 }
-  b-ada: { method: adalora, target: [query] }
+  b-fp: { method: lora, r: 8, alpha: 16, target: [query, key, value, dense], storage: f16 }
+  b-q4: { method: lora, r: 8, alpha: 16, target: [query, key, value, dense], storage: nf4 }
+  b-ada: { method: adalora, alpha: 16, target: [query, key, value, dense], storage: f16 }
+  joint-1: { method: adalora, alpha: 16, target: [query, key, value, dense], storage: f16 }
+  joint-2: { method: adalora, alpha: 16, target: [query, key, value, dense], storage: f16 }
+  joint-3: { method: adalora, alpha: 16, target: [query, key, value, dense], storage: f16 }
 claims:
   fixed: { says: fixed rank beats adaptive, greater: [b-fp, b-ada] }
   bits: { says: 4-bit costs nothing, equal: [b-q4, b-fp] }
