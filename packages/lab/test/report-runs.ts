@@ -1,4 +1,5 @@
 /** Runs that nobody made, for reports: what a report reads of a run and no more, each number said by the test. */
+import { USUAL } from "./usual-settings.ts";
 import { sst2 } from "../src/tasks/sst2.ts";
 import type { ReportRun } from "../src/report/run.ts";
 
@@ -54,31 +55,17 @@ export function reportRun(said: SaidRun): ReportRun {
     predictions: { sha256: name, labelsSha256: name },
     proofs: [{ name: "all-finite", holds: true, detail: {} }],
     resolved: {
+      ...USUAL.lora,
       name: config,
-      task: { name: sst2.name },
-      base: "somewhere",
-      model: null,
+      // as drawn in `report.test.ts`: a reads and writes here, b there
       method: {
-        method: "lora",
+        ...USUAL.lora.method,
+        target: [config === "b" ? "key" : "query"],
         r: 4,
         storage: "f16",
-        precision: "f32",
-        gradientCheckpointing: false,
-        train: {},
         ...said.method,
       },
-      train: {
-        epochs: 1,
-        batchSize: 32,
-        weightDecay: 0,
-        betas: [0.9, 0.999],
-        eps: 1e-8,
-        schedule: "linear",
-        warmup: 0,
-        clip: 1,
-        evalEvery: "end",
-        lr,
-      },
+      train: { ...USUAL.lora.train, epochs: 1, weightDecay: 0, warmup: 0, evalEvery: "end", lr },
     } as ReportRun["resolved"],
     measures: {
       seconds: { total: 100, training: 90, perStep: 0.25 },

@@ -252,11 +252,12 @@ describe("a report", () => {
       },
     };
     const file = { study: await studyOf(raw, "study.yaml"), source: "study.yaml", about: undefined };
+    const limit: Record<string, object> = { hard: { trainLimit: 10 } };
     const labelled = (taskLabel: string, x: readonly number[], y: readonly number[]): ReportRun[] =>
       pairedRuns("a", x, "b", y).map((run) => ({
         ...run,
         id: `${taskLabel} ${run.id}`,
-        resolved: { ...run.resolved, taskLabel },
+        resolved: { ...run.resolved, taskLabel, task: { ...run.resolved.task, ...limit[taskLabel] } },
       }));
     const of = report([...labelled("hard", Y, X), ...labelled("easy", X, Y)], [file]);
     expect(of.studies[0]!.tasks.map(({ label, scores }) => [label, scores.length])).toEqual([
@@ -269,6 +270,47 @@ describe("a report", () => {
     const names = figuresOf(documentOf(of, "").blocks).map(([name]) => name);
     expect(new Set(names).size).toBe(names.length);
     expect(names.filter((name) => name.includes("hard")).length).toBeGreaterThan(2);
+  });
+
+  it("has studies in the order of their files, and says of each what its names stand for", async () => {
+    const first = await studyFile({});
+    const file = { ...first, source: "other.yaml", study: { ...first.study, name: "other" } };
+    const of = (study: string, seeds: readonly number[], method: object): ReportRun[] =>
+      seeds.flatMap((seed) => ["a", "b"].map((config) => reportRun({ config, seed, accuracy: 0.5, study, method })));
+    const shared = { allocator: "random" };
+    const runs = [...of("small", [1, 2, 3], {}), ...of("other", [1, 2], shared), ...of("unfiled", [1], { dora: true })];
+    const none = report(runs).studies.map(({ study }) => study);
+    expect(none).toEqual(["small", "other", "unfiled"]);
+    const configs = { a: { ...first.study.configs["a"]!, ...shared }, b: { ...first.study.configs["b"]!, ...shared } };
+    const given = report(runs, [{ ...file, study: { ...file.study, configs } }, first]);
+    expect(given.studies.map(({ study }) => study)).toEqual(["other", "small", "unfiled"]);
+    const text = markdown(documentOf(given, ""), String);
+    const [, other, small, unfiled] = text.split("What was compared in ");
+    expect(other).toContain("**a** LoRA, ranks 2 to 6, allocator random, 16-bit base");
+    expect(small).toContain("**a** LoRA, ranks 2 to 6, 16-bit base");
+    expect(unfiled).toContain("**a** LoRA, DoRA, ranks 2 to 6, 16-bit base");
+  });
+
+  it("says ranks of all seeds, and maps kinds of modules in one order", () => {
+    const modules = (...ranks: readonly (readonly [string, number])[]): ReportRun["modules"] =>
+      ranks.map(([kind, rank], i) => ({ module: `h.${i % 2}.${kind}`, in: 8, out: 8, rank, scale: 1, parameters: 16 }));
+    const run = (config: string, seed: number, of: ReportRun["modules"]): ReportRun => ({
+      ...reportRun({ config, seed, accuracy: 0.5 }),
+      modules: of,
+    });
+    // as drawn ranks have them: in any order, and one kind not at all
+    const drawn = run("drawn", 1, modules(["value", 3], ["query", 1]));
+    const again = run("drawn", 2, modules(["value", 9], ["query", 1]));
+    const all = run("all", 1, modules(["query", 1], ["query", 2], ["key", 1], ["key", 4], ["value", 1]));
+    const [task] = report([drawn, again, all]).studies[0]!.tasks;
+    expect(task!.scores.map(({ about }) => about)).toEqual([
+      "LoRA, ranks 1 to 4, 16-bit base",
+      "LoRA, ranks 1 to 9, 16-bit base",
+    ]);
+    expect(task!.rankMaps.map(({ config, kinds }) => [config, kinds.map(({ kind }) => kind)])).toEqual([
+      ["all", ["query", "key", "value"]],
+      ["drawn", ["query", "value"]],
+    ]);
   });
 
   it("tests each seed's items by themselves", async () => {
@@ -293,6 +335,21 @@ describe("a report", () => {
     expect(() => report([a, reportRun({ ...other, right: "100", labels: "0,1,1" })], [file])).toThrow(
       /a-s1-00000000 was scored on 2 items and b-s1-00000000 on 3/,
     );
+  });
+
+  it("has no cells of which only the file, or only the run, says an option", async () => {
+    const claims = { c: { says: "a beats b", greater: ["a", "b"] } };
+    const drawn = { allocator: "random" };
+    const file = await studyFile(claims);
+    const asked = await studyFile(claims, { a: { ...CONFIGS.a, ...drawn }, b: CONFIGS.b });
+    const b = reportRun({ config: "b", seed: 1, accuracy: 0.5 });
+    const plain = reportRun({ config: "a", seed: 1, accuracy: 0.5 });
+    const random = reportRun({ config: "a", seed: 1, accuracy: 0.5, method: drawn });
+    const left = (runs: readonly ReportRun[], of: StudyFile): string => report(runs, [of]).notes.join();
+    expect(left([plain, b], file)).toBe("");
+    expect(left([random, b], asked)).toBe("");
+    expect(left([random, b], file)).toContain("method.allocator is random, in the file not set");
+    expect(left([plain, b], asked)).toContain("method.allocator is not set, in the file random");
   });
 
   it("has no cells with other settings than the file's", async () => {

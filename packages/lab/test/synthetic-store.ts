@@ -7,6 +7,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { writeDigests } from "../src/store/digests.ts";
+import { USUAL } from "./usual-settings.ts";
 
 export interface SyntheticOptions {
   readonly runs: number;
@@ -79,7 +80,7 @@ export function writeSyntheticRun(out: string, run: SyntheticRun): string {
     examples: items,
   });
 
-  writeJson("config.json", { study: "synthetic", seed, ...configOf(config, steps, ada) });
+  writeJson("config.json", { study: "synthetic", seed, ...configOf(config, ada) });
   writeJson("env.json", {
     node: "v20.20.2",
     platform: "linux 6 x64",
@@ -222,19 +223,19 @@ export function writeSyntheticRun(out: string, run: SyntheticRun): string {
   return name;
 }
 
-function configOf(name: string, steps: number, ada: boolean): object {
+function configOf(name: string, ada: boolean): object {
+  const usual = USUAL[ada ? "adalora" : "lora"];
   return {
+    ...usual,
     name,
     task: { name: "sst2", maxLength: 64 },
     base: "checkpoints/small",
     method: {
-      method: ada ? "adalora" : "lora",
-      ...(ada ? { initR: 12, targetR: 8 } : { r: 8 }),
-      alpha: 16,
+      ...usual.method,
       target: ["query", "key", "value", "dense"],
       storage: name.includes("q4") ? "nf4" : "f16",
     },
-    train: { steps, batchSize: 32, lr: 5e-4 },
+    train: { ...usual.train, batchSize: 32, lr: 5e-4 },
   };
 }
 

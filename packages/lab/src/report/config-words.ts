@@ -12,14 +12,16 @@ const STORAGES: Readonly<Record<string, string>> = {
   int8: "8-bit base",
 };
 
-/** `AdaLoRA, ranks 12 cut to 8 on average while training, 4-bit base (NF4)`. */
-export function configWords({ resolved, modules, allocation }: ReportRun): string {
-  const { method, storage, from } = resolved.method;
-  // runs of earlier versions may not say it
-  const precision: string | undefined = resolved.method.precision;
+/** `AdaLoRA, rank 12 cut to 8 on average while training, 4-bit base (NF4)`. @param runs of one config, whose seeds may have drawn or found other ranks */
+export function configWords(runs: readonly ReportRun[]): string {
+  const { method, storage, from, ...options } = runs[0]!.resolved.method;
+  // options of one method or another; runs of earlier versions may not say them
+  const { precision, dora, allocator } = options as { precision?: string; dora?: unknown; allocator?: unknown };
   const parts = [
     (methods.has(method) ? methods.get(method).label : undefined) ?? method,
-    rankWords(modules, allocation),
+    dora === true ? "DoRA" : undefined,
+    rankWords(runs),
+    typeof allocator === "string" ? `allocator ${allocator}` : allocator === false ? "allocator off" : undefined,
     from === undefined ? undefined : `as ${from.config} found`,
     STORAGES[storage] ?? storage,
     precision === undefined || precision === "f32" ? undefined : `${precision} products`,
@@ -27,11 +29,15 @@ export function configWords({ resolved, modules, allocation }: ReportRun): strin
   return parts.filter((part) => part !== undefined && part !== "").join(", ");
 }
 
-function rankWords(modules: ReportRun["modules"], allocation: ReportRun["allocation"] | undefined): string {
-  const ranks = [...new Set(modules.flatMap(({ rank }) => rank ?? []))].sort((a, b) => a - b);
+function rankWords(runs: readonly ReportRun[]): string {
+  const ranks = [...new Set(runs.flatMap(({ modules }) => modules.flatMap(({ rank }) => rank ?? [])))].sort(
+    (a, b) => a - b,
+  );
   if (ranks.length === 0) return "";
   const all = ranks.length === 1 ? `rank ${ranks[0]}` : `ranks ${ranks[0]} to ${ranks.at(-1)}`;
-  if (allocation === undefined) return all;
-  const mean = allocation.kept / Math.max(1, allocation.modules.length);
+  const decided = runs.flatMap(({ allocation }) => allocation ?? []);
+  if (decided.length === 0) return all;
+  const modules = decided.reduce((sum, allocation) => sum + allocation.modules.length, 0);
+  const mean = decided.reduce((sum, { kept }) => sum + kept, 0) / Math.max(1, modules);
   return `${all} cut to ${Number(mean.toFixed(1))} on average while training`;
 }

@@ -25,12 +25,13 @@ export interface RunGroup {
   readonly within: readonly Pick<RunGroup, "study" | "file" | "others">[];
 }
 
-/** Those with most runs first. @throws InputError where a cell is there twice */
+/** In the order in which files were given, else those with most runs first. @throws InputError where a cell is there twice */
 export function groupRuns(runs: readonly ReportRun[], files: readonly StudyFile[]): RunGroup[] {
   const once = [...grouped(runs, ({ id }) => id).values()].map(([run]) => run!);
+  const place = ({ file }: RunGroup): number => (file === undefined ? files.length : files.indexOf(file));
   return [...grouped(once, ({ code, device }) => JSON.stringify([code, device])).values()]
     .flatMap((of) => studiesOf(of, files))
-    .sort((a, b) => b.runs.length - a.runs.length);
+    .sort((a, b) => place(a) - place(b) || b.runs.length - a.runs.length);
 }
 
 function studiesOf(runs: readonly ReportRun[], files: readonly StudyFile[]): RunGroup[] {

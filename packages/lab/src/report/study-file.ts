@@ -20,8 +20,8 @@ export function plans(file: StudyFile, run: ReportRun): boolean {
 }
 
 /**
- * What the run has otherwise than the study plans, in words. What other runs decide (a rate that was swept, ranks that were found) and what only one
- * of the two says is not compared.
+ * What the run has otherwise than the study plans, in words. What other runs decide is not compared: a rate that was swept, ranks that were found. An option
+ * that is usual is in neither, so that runs made before there was one are still planned.
  */
 export function departure({ study }: StudyFile, { config, resolved }: ReportRun): string | undefined {
   const task = tasksOf(study).find(({ label }) => label === resolved.taskLabel);
@@ -33,9 +33,11 @@ export function departure({ study }: StudyFile, { config, resolved }: ReportRun)
     MANNER.has(key) ||
     key.startsWith("method.rate.") ||
     (method.rate !== undefined && key === "train.lr") ||
-    (method.from !== undefined && /^method\.(rankPattern|r)$/.test(key));
+    (method.from !== undefined && /^method\.(rankPattern|alphaPattern|exclude|r)$/.test(key));
   const [source, from] = [method.from?.config ?? "", resolved.method.from?.config ?? ""];
   if (source !== from) return `ranks are those of ${quote(from)}, in the file of ${quote(source)}`;
-  const other = [...planned].find(([key, value]) => !decided(key) && made.has(key) && made.get(key) !== value);
-  return other === undefined ? undefined : `${other[0]} is ${made.get(other[0])}, in the file ${other[1]}`;
+  const other = [...planned.keys(), ...made.keys()].find((key) => !decided(key) && made.get(key) !== planned.get(key));
+  return other === undefined
+    ? undefined
+    : `${other} is ${made.get(other) ?? "not set"}, in the file ${planned.get(other) ?? "not set"}`;
 }

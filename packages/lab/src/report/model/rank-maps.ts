@@ -11,8 +11,10 @@ export interface MeanRankMap {
   readonly kinds: readonly { readonly kind: string; readonly ranks: readonly (number | null)[] }[];
 }
 
-/** Of configs whose modules do not all have one rank. @param runs of one task */
+/** Of configs whose modules do not all have one rank; rows are in one order in all of them: the model's, as who adapts most has it. @param runs of one task */
 export function rankMapsOf(runs: readonly ReportRun[]): MeanRankMap[] {
+  const named = runs.map((run) => [...ranksOf(run).keys()]).sort((a, b) => b.length - a.length);
+  const rows = [...new Set(named.flat().map((module) => placeOf(module).kind))];
   return [...grouped(runs, ({ config }) => config)].flatMap(([config, of]) => {
     const found = of.map(ranksOf);
     const modules = [...new Set(found.flatMap((ranks) => [...ranks.keys()]))];
@@ -23,10 +25,15 @@ export function rankMapsOf(runs: readonly ReportRun[]): MeanRankMap[] {
     if (new Set(mean.values()).size < 2) return [];
     const places = modules.map((module) => ({ ...placeOf(module), rank: mean.get(module)! }));
     const layers = [...new Set(places.map(({ layer }) => layer))].sort((a, b) => order(a) - order(b));
-    const kinds = [...new Set(places.map(({ kind }) => kind))].map((kind) => ({
-      kind,
-      ranks: layers.map((layer) => places.find((place) => place.layer === layer && place.kind === kind)?.rank ?? null),
-    }));
+    const there = new Set(places.map(({ kind }) => kind));
+    const kinds = rows
+      .filter((kind) => there.has(kind))
+      .map((kind) => ({
+        kind,
+        ranks: layers.map(
+          (layer) => places.find((place) => place.layer === layer && place.kind === kind)?.rank ?? null,
+        ),
+      }));
     return [{ config, runs: of.length, layers, kinds }];
   });
 }

@@ -52,7 +52,7 @@ function scoreOf(config: string, runs: readonly ReportRun[]): ConfigScore {
   const ranked = runs.every(({ modules }) => modules.length > 0 && modules.every(({ rank }) => rank !== undefined));
   return {
     config,
-    about: configWords(first),
+    about: configWords(runs),
     seeds: runs.map(({ seed }) => seed),
     metrics: Object.fromEntries([
       ...metricNames(first.final).map((name) => [name, over(({ final }) => metricOf(final, name))] as const),

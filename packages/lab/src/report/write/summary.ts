@@ -1,5 +1,6 @@
 /** The first screen, for who has never heard of any of it: what was asked, what came out, how far it can be believed. */
 import type { Block } from "../document.ts";
+import { configWords } from "../config-words.ts";
 import { grouped } from "../grouped.ts";
 import { counted, listed, metricScale } from "../numbers.ts";
 import { shortCode, type Report, type StudyReport, type TaskReport } from "../model/report.ts";
@@ -24,8 +25,7 @@ export function summary({ studies, notes }: Report): Block[] {
       ? [{ kind: "paragraph", text: LEGEND, role: "note" } as const]
       : [noClaims(studies.some(({ missing }) => missing !== undefined))]),
     ...studies.flatMap((study) => study.tasks.map((task): Block => ({ kind: "paragraph", text: standings(task) }))),
-    { kind: "paragraph", text: "What was compared:" },
-    { kind: "list", items: compared(studies) },
+    ...compared(studies),
   ];
 }
 
@@ -121,10 +121,16 @@ function verdictsOf(study: StudyReport, place: number, several: boolean): Block[
   ];
 }
 
-/** Each name once, and what it stands for. */
-function compared(studies: readonly StudyReport[]): (readonly [string, string])[] {
-  const scores = studies.flatMap(({ tasks }) => tasks.flatMap((task) => task.scores));
-  return [...new Map(scores.map(({ config, about }) => [config, about]))];
+/** Each name once, and what it stands for, which is one study's affair: another may use the name for something else. */
+function compared(studies: readonly StudyReport[]): Block[] {
+  return studies.flatMap(({ study, code, runs }): Block[] => {
+    const about = [...grouped(runs, ({ config }) => config)].map(([config, of]) => [config, configWords(of)] as const);
+    const where = studies.length === 1 ? "" : ` in ${study} (code ${shortCode(code)})`;
+    return [
+      { kind: "paragraph", text: `What was compared${where}:` },
+      { kind: "list", items: about },
+    ];
+  });
 }
 
 /** Who is first and last, as a mean. */
