@@ -1,7 +1,7 @@
 /** The page of `lowrank report` in headless Chromium, on paper and in a text browser; 1,000 runs, whose time is printed. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -20,6 +20,7 @@ const LOOKS = [
 ] as const;
 /** Where pictures are kept for who wants to look at them. */
 const PICTURES = process.env["LOWRANK_PICTURES"];
+if (PICTURES !== undefined) mkdirSync(PICTURES, { recursive: true });
 
 const STUDY = `# Do adaptive ranks pay, and do four bits cost anything?
 name: synthetic

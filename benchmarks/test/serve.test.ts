@@ -21,6 +21,7 @@ const LOOKS = [
 ] as const;
 /** Where pictures are kept for who wants to look at them. */
 const PICTURES = process.env["LOWRANK_PICTURES"];
+if (PICTURES !== undefined) mkdirSync(PICTURES, { recursive: true });
 
 const folder = mkdtempSync(join(tmpdir(), "lowrank-serve-page-"));
 let [browser, server, url] = [undefined as unknown as Browser, undefined as unknown as ChildProcess, ""];

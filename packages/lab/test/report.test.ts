@@ -130,6 +130,8 @@ describe("a report", () => {
     expect(first).toMatch(
       /a minus b is \+1\.76 points of accuracy over 5 seeds \(95 % interval \+1\.21 to \+2\.31 points, p &lt; 0\.001\)/,
     );
+    // and what the names stand for, beside it
+    expect(first).toContain("a: LoRA, ranks 2 to 6, 16-bit base. b: LoRA, ranks 2 to 6, 16-bit base.");
     const { adjusted, interval95 } = firstClaim(of).facts!;
     // t = 0.0176 / (0.004393 / √5) = 8.958, four degrees of freedom
     expect(adjusted!).toBeCloseTo(0.00086, 5);

@@ -23,6 +23,8 @@ export type Block =
         readonly verdict: string;
         /** One for each part of the claim. */
         readonly texts: readonly string[];
+        /** What the names in them stand for. */
+        readonly names: string;
         /** Of the paragraph that has all of it. */
         readonly id: string;
       }[];

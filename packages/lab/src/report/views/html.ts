@@ -41,8 +41,8 @@ function written(block: Block): string {
     case "verdicts":
       return `<ul class="verdicts">${block.items
         .map(
-          ({ says, tone, verdict, texts, id }) =>
-            `<li class="${tone.replace(" ", "-")}"><p class="says"><strong class="verdict">${escaped(verdict)}</strong> <a href="#${id}">“${escaped(says)}”</a></p>${texts.map((text) => `<p>${escaped(text)}</p>`).join("")}</li>`,
+          ({ says, tone, verdict, texts, names, id }) =>
+            `<li class="${tone.replace(" ", "-")}"><p class="says"><strong class="verdict">${escaped(verdict)}</strong> <a href="#${id}">“${escaped(says)}”</a></p>${texts.map((text) => `<p>${escaped(text)}</p>`).join("")}${names === "" ? "" : `<p class="note">${escaped(names)}</p>`}</li>`,
         )
         .join("")}</ul>`;
     case "table":

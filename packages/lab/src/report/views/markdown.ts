@@ -18,7 +18,10 @@ function written(block: Block, figureFile: (name: string) => string): string[] {
     case "verdicts":
       return [
         block.items
-          .map(({ says, verdict, texts }) => `* **${plain(verdict)}:** “${plain(says)}”. ${plain(texts.join(" "))}`)
+          .map(
+            ({ says, verdict, texts, names }) =>
+              `* **${plain(verdict)}:** “${plain(says)}”. ${plain([...texts, names].join(" ").trimEnd())}`,
+          )
           .join("\n"),
       ];
     case "table":

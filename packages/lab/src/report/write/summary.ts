@@ -1,9 +1,9 @@
 /** The first screen, for who has never heard of any of it: what was asked, what came out, how far it can be believed. */
 import type { Block } from "../document.ts";
-import { configWords } from "../config-words.ts";
 import { grouped } from "../grouped.ts";
 import { counted, listed, metricScale } from "../numbers.ts";
 import { shortCode, type Report, type StudyReport, type TaskReport } from "../model/report.ts";
+import { compared, namesIn, namesOf } from "./compared.ts";
 import { anchor, onTask, studyId } from "./names.ts";
 import { foundWords, VERDICTS } from "./verdict-words.ts";
 
@@ -106,31 +106,21 @@ export function alarms(studies: readonly StudyReport[]): string[] {
 
 function verdictsOf(study: StudyReport, place: number, several: boolean): Block[] {
   if (study.sayings.length === 0) return [];
+  const names = namesOf(study);
   return [
     ...(several ? [{ kind: "paragraph", text: `${study.study} (code ${shortCode(study.code)}):` } as const] : []),
     {
       kind: "verdicts",
-      items: study.sayings.map(({ says, verdict, parts }, i) => ({
-        says,
-        tone: verdict,
-        verdict: VERDICTS[verdict],
-        texts: parts.map(foundWords),
+      items: study.sayings.map((saying, i) => ({
+        says: saying.says,
+        tone: saying.verdict,
+        verdict: VERDICTS[saying.verdict],
+        texts: saying.parts.map(foundWords),
+        names: namesIn(saying, names),
         id: anchor(studyId(study, place), "claim", i + 1),
       })),
     },
   ];
-}
-
-/** Each name once, and what it stands for, which is one study's affair: another may use the name for something else. */
-function compared(studies: readonly StudyReport[]): Block[] {
-  return studies.flatMap(({ study, code, runs }): Block[] => {
-    const about = [...grouped(runs, ({ config }) => config)].map(([config, of]) => [config, configWords(of)] as const);
-    const where = studies.length === 1 ? "" : ` in ${study} (code ${shortCode(code)})`;
-    return [
-      { kind: "paragraph", text: `What was compared${where}:` },
-      { kind: "list", items: about },
-    ];
-  });
 }
 
 /** Who is first and last, as a mean. */
