@@ -135,6 +135,23 @@ describe("a study", () => {
     }
   });
 
+  it("says where an allocator that chose among equal scores kept fewer ranks than it may", async () => {
+    const out = temporary();
+    // the first step is at rate 0: after it every score is 0, and PEFT then cuts all
+    const ada = "method: adalora, initR: 3, targetR: 1, target: [query, value], tinit: 0, tfinal: 2, deltaT: 1";
+    const set = [...SMALL, `configs={peft: {${ada}, compat: peft}, strict: {${ada}, compat: strict}}`];
+    const { results, failures } = await execute(out, await plan(out, "planted", { set, seeds: [1] }));
+    const [run] = results;
+    expect([run!.config, run!.allocation!.kept]).toEqual(["peft", 0]);
+    expect(run!.warnings).toContain(
+      'the allocator kept no rank of the 2 that it may keep, so that the adapter changes nothing: scores were equal when it chose for good, at step 1 of 3; train for more steps, or choose later (a smaller "tfinal")',
+    );
+    // where nothing has to be as PEFT has it this is an error
+    expect(failures.map(({ config, message }) => [config, message])).toEqual([
+      ["strict", expect.stringMatching(/^adalora, step 1: all scores are zero/)],
+    ]);
+  });
+
   it("trains to the same bits with anomaly detection on, and names what goes wrong", async () => {
     const set = [
       ...SMALL,

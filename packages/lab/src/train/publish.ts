@@ -16,6 +16,7 @@ import { BASE, type RunFolder } from "../store/run-store.ts";
 import type { AdaptedBase } from "./adapt.ts";
 import { predictionLines } from "./prediction-lines.ts";
 import type { KeptWeights } from "./keep.ts";
+import { tooFewRanks } from "./rank-doubts.ts";
 import { plannedMemory, weightBytes } from "./memory.ts";
 import { totalSteps } from "./rate.ts";
 import type { RunRequest, RunSurroundings } from "./request.ts";
@@ -51,7 +52,9 @@ export async function publishRun(
   { adapted, trained, kept, proofs, started }: ProvenRun,
 ): Promise<PublishedRun> {
   const { config, seed } = request;
-  const warnings = kept.scores.scored.warnings ?? [];
+  const warnings = [...(kept.scores.scored.warnings ?? []), tooFewRanks(trained.allocation)].filter(
+    (line) => line !== undefined,
+  );
   const predictions = predictionLines(kept.scores.scored);
   folder.write("predictions.jsonl", predictions.text);
   sinks.artifact("predictions.jsonl", predictions.text);

@@ -18,7 +18,7 @@ const ALARMS: readonly ((module: string) => string)[] = [
   (module) =>
     `no gradient has reached ${module} since training began; it takes no part in the loss, so leave it out of the target modules`,
   () =>
-    "all scores are zero, so nothing tells one rank from another; a first choice after the learning rate's warm-up (tinit) has something to go by",
+    "all scores are zero, so nothing tells one rank from another; a first choice after the learning rate's warm-up (tinit) has something to go by, and so has a final one after the first step (tfinal)",
   () => "a score is not finite",
 ];
 
@@ -191,7 +191,8 @@ export class BudgetAllocator implements AdaptiveMethod {
       );
       const unreached = ops.gt(distance, 0);
       module = ops.where(unreached, ops.sub(modules, distance), 0);
-      code = ops.where(ops.logicalAnd(now.select, unreached), 2, code);
+      // a final choice at the first step comes before anything was observed, which says nothing of any module
+      if (this.schedule.finalStep > 1) code = ops.where(ops.logicalAnd(now.select, unreached), 2, code);
       code = ops.where(ops.logicalAnd(now.observe, ops.le(ops.amax(size), 0)), 1, code);
     }
     code = ops.where(infinite, 4, code);
