@@ -138,6 +138,19 @@ describe("a report", () => {
     expect(interval95!.map((end) => (100 * end).toFixed(2))).toEqual(["1.21", "2.31"]);
   });
 
+  it("says of each part how it fares where parts of a claim fare differently", async () => {
+    const file = await studyFile({
+      c: { says: "a beats b", greater: ["a", "b"] },
+      d: { says: "a beats b", less: ["a", "b"] },
+    });
+    const text = markdown(documentOf(report(pairedRuns("a", X, "b", Y), [file]), ""), String);
+    expect(text).toMatch(/Supported: a minus b is .* Contradicted: a minus b is /);
+    const one = await studyFile({ c: { says: "a beats b", greater: ["a", "b"] } });
+    expect(markdown(documentOf(report(pairedRuns("a", X, "b", Y), [one]), ""), String)).not.toContain(
+      "Supported: a minus",
+    );
+  });
+
   it("corrects over the family of the study, equalities left out", async () => {
     const configs = { ...CONFIGS, c: { method: "lora", target: ["query"], r: 2, storage: "f16" } };
     const file = await studyFile(

@@ -2,6 +2,7 @@
 import type { Block } from "../document.ts";
 import { grouped } from "../grouped.ts";
 import { counted, listed, metricScale } from "../numbers.ts";
+import type { Saying } from "../model/claims.ts";
 import { shortCode, type Report, type StudyReport, type TaskReport } from "../model/report.ts";
 import { compared, namesIn, namesOf } from "./compared.ts";
 import { anchor, onTask, studyId } from "./names.ts";
@@ -115,12 +116,18 @@ function verdictsOf(study: StudyReport, place: number, several: boolean): Block[
         says: saying.says,
         tone: saying.verdict,
         verdict: VERDICTS[saying.verdict],
-        texts: saying.parts.map(foundWords),
+        texts: partWords(saying),
         names: namesIn(saying, names),
         id: anchor(studyId(study, place), "claim", i + 1),
       })),
     },
   ];
+}
+
+/** What was found of each part; where parts of a claim fare differently, how each does. */
+function partWords({ parts }: Saying): string[] {
+  const differ = new Set(parts.map(({ verdict }) => verdict)).size > 1;
+  return parts.map((part) => `${differ ? `${VERDICTS[part.verdict]}: ` : ""}${foundWords(part)}`);
 }
 
 /** Who is first and last, as a mean. */
