@@ -5,6 +5,7 @@ import { fc, test } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
 import { studyOf } from "../src/config/load.ts";
 import { isMeasured, type DecidedMetricClaim } from "../src/report/model/claims.ts";
+import { figureStyle } from "../src/report/figures/style.ts";
 import { figuresOf } from "../src/report/document.ts";
 import { reportOf, type Report } from "../src/report/model/report.ts";
 import type { ReportRun } from "../src/report/run.ts";
@@ -102,6 +103,24 @@ describe.runIf(existsSync(folder))("a report of five seeds, scipy", () => {
       const { facts } = firstClaim(report(pairedRuns("a", x, "b", y), [file]));
       expect([facts!.p, facts!.adjusted, facts!.interval95, facts!.beside.wilcoxon]).toEqual(Array(4).fill(undefined));
     }
+  });
+});
+
+describe("the style of a drawing", () => {
+  it("has the rules that its elements meet and the colours that these name, and no others", () => {
+    const curve = figureStyle('<polyline class="line c0"/><text class="mark">1</text>');
+    expect(curve).toContain(".line.c0, .whisker.c0, .hollow.c0 { stroke: var(--line-0); }");
+    expect(curve.match(/--line-0: #[0-9a-f]{6};/g)).toHaveLength(2);
+    expect(curve).not.toMatch(/shade|\.on-|--line-1|\.fill\.c0|\{ {2}\}/);
+    const cell = figureStyle('<rect class="shade-7"/><text class="on-7">7</text>');
+    expect(cell.match(/\.on-7 \{[^}]*\}/g)!.map((rule) => /fill: (#\w+)/.exec(rule)![1])).toEqual([
+      "#ffffff",
+      "#14171c",
+    ]);
+    expect(cell).toContain(".shade-7 { fill: var(--shade-7); }");
+    // every colour that is named is there, in both schemes
+    for (const style of [curve, cell, figureStyle("")])
+      for (const [name] of style.matchAll(/(?<=var\()--[\w-]+/g)) expect(style.split(`${name}: `)).toHaveLength(3);
   });
 });
 

@@ -5,7 +5,7 @@ import { statOf } from "../data/read-file.ts";
 import { InputError } from "../errors.ts";
 import { figuresOf, type ReportDocument } from "./document.ts";
 import { svg } from "./figures/drawing.ts";
-import { FIGURE_STYLE } from "./figures/style.ts";
+import { figureStyle } from "./figures/style.ts";
 import type { Report } from "./model/report.ts";
 import { claimsCsv, runsCsv } from "./views/csv.ts";
 import { GENERATOR, html } from "./views/html.ts";
@@ -24,7 +24,7 @@ export function publishReport(out: string, report: Report, document: ReportDocum
     ["claims.csv", claimsCsv(report)],
     ["runs.csv", runsCsv(report)],
     ...figuresOf(document.blocks).map(
-      ([name, drawing]) => [figureFile(name), `${svg(drawing, FIGURE_STYLE)}\n`] as const,
+      ([name, drawing]) => [figureFile(name), `${svg(drawing, figureStyle(drawing.body))}\n`] as const,
     ),
   ] as const;
   for (const [file, content] of files) writeFileSync(join(out, file), content);

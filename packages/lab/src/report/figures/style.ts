@@ -4,36 +4,60 @@
  */
 import { DARK, LIGHT } from "../../serve/style.ts";
 
-/** Shades on which dark words are read best; on the others, light ones. */
-function onShades(scheme: "light" | "dark"): string {
+const RULES = [
+  ".paper { fill: var(--paper); }",
+  ".figure text { font: 12px system-ui, sans-serif; fill: var(--ink); }",
+  ".figure .mark { fill: var(--quiet); font-size: 11.5px; }",
+  ".figure .small { font-size: 12px; paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }",
+  ".figure .strong { font-weight: 650; }",
+  ".rule { stroke: var(--edge); stroke-width: 1; }",
+  ".axis { stroke: var(--quiet); stroke-width: 1; }",
+  ".zero { stroke: var(--ink); stroke-width: 1.5; }",
+  ".band { fill: var(--line-2); fill-opacity: .16; }",
+  ".whisker { stroke-width: 2; }",
+  ".line { fill: none; stroke-width: 2; stroke-linejoin: round; }",
+  ".thin { stroke-width: 1; stroke-opacity: .45; }",
+  ".hollow { fill: var(--paper); stroke-width: 2; }",
+  ".line.c0, .whisker.c0, .hollow.c0 { stroke: var(--line-0); }",
+  ".fill.c0 { fill: var(--line-0); }",
+  ".hollow.c1 { stroke: var(--line-1); fill: none; }",
+  ".faint { stroke-opacity: .45; }",
+  ".line.quiet, .whisker.quiet, .hollow.quiet { stroke: var(--quiet); }",
+  ".fill.quiet { fill: var(--quiet); }",
+  ...Array.from({ length: 9 }, (_, i) => `.shade-${i} { fill: var(--shade-${i}); }`),
+];
+
+/** Words on shades: dark ones are read best on some, light ones on the others. */
+function onShades(scheme: "light" | "dark"): string[] {
   return Array.from(
     { length: 9 },
     (_, i) =>
       `.figure .on-${i} { font-size: 11.5px; fill: ${(scheme === "light") === i < 5 ? "#14171c" : "#ffffff"}; }`,
-  ).join("");
+  );
 }
 
-const MARKS = `
-.figure text { font: 12px system-ui, sans-serif; fill: var(--ink); }
-.figure .mark { fill: var(--quiet); font-size: 11.5px; }
-.figure .small { font-size: 12px; paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }
-.figure .strong { font-weight: 650; }
-.rule { stroke: var(--edge); stroke-width: 1; }
-.axis { stroke: var(--quiet); stroke-width: 1; }
-.zero { stroke: var(--ink); stroke-width: 1.5; }
-.band { fill: var(--line-2); fill-opacity: .16; }
-.whisker { stroke-width: 2; }
-.line { fill: none; stroke-width: 2; stroke-linejoin: round; }
-.thin { stroke-width: 1; stroke-opacity: .45; }
-.hollow { fill: var(--paper); stroke-width: 2; }
-.line.c0, .whisker.c0, .hollow.c0 { stroke: var(--line-0); } .fill.c0 { fill: var(--line-0); }
-.hollow.c1 { stroke: var(--line-1); fill: none; }
-.faint { stroke-opacity: .45; }
-.line.quiet, .whisker.quiet, .hollow.quiet { stroke: var(--quiet); } .fill.quiet { fill: var(--quiet); }
-${Array.from({ length: 9 }, (_, i) => `.shade-${i} { fill: var(--shade-${i}); }`).join(" ")}`;
+const CLASS = /\.([a-z][\w-]*)/g;
 
-/** What each drawing holds. */
-export const FIGURE_STYLE: string = `:root { ${LIGHT} } @media (prefers-color-scheme: dark) { :root { ${DARK} } }
-.paper { fill: var(--paper); }${MARKS}
-${onShades("light")}
-@media (prefers-color-scheme: dark) { ${onShades("dark")} }`.replaceAll("\n", " ");
+/** What a drawing holds: the rules that its elements meet, and the colours that these name, since a page has many. @param body its elements */
+export function figureStyle(body: string): string {
+  const there = new Set([
+    "figure",
+    "paper",
+    ...[...body.matchAll(/ class="([^"]*)"/g)].flatMap(([, at]) => at!.split(" ")),
+  ]);
+  const met = (rule: string): boolean =>
+    rule
+      .slice(0, rule.indexOf("{"))
+      .split(",")
+      .some((selector) => [...selector.matchAll(CLASS)].every(([, name]) => there.has(name!)));
+  const [rules, light, dark] = [RULES, onShades("light"), onShades("dark")].map((of) => of.filter(met).join(" "));
+  const named = new Set(rules!.match(/--[\w-]+/g));
+  const colours = (scheme: string): string =>
+    [...scheme.matchAll(/(--[\w-]+): [^;]+;/g)]
+      .flatMap(([colour, name]) => (named.has(name!) ? [colour] : []))
+      .join(" ");
+  return `:root { ${colours(LIGHT)} } @media (prefers-color-scheme: dark) { :root { ${colours(DARK)} } } ${rules} ${light} @media (prefers-color-scheme: dark) { ${dark} }`.replace(
+    " @media (prefers-color-scheme: dark) {  }",
+    "",
+  );
+}
