@@ -57,7 +57,7 @@ export function reportRun(said: SaidRun): ReportRun {
     resolved: {
       ...USUAL.lora,
       name: config,
-      // as drawn in `report.test.ts`: a reads and writes here, b there
+      // what the files of `report.test.ts` say of their configs a and b
       method: {
         ...USUAL.lora.method,
         target: [config === "b" ? "key" : "query"],

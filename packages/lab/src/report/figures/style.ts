@@ -56,8 +56,16 @@ export function figureStyle(body: string): string {
     [...scheme.matchAll(/(--[\w-]+): [^;]+;/g)]
       .flatMap(([colour, name]) => (named.has(name!) ? [colour] : []))
       .join(" ");
-  return `:root { ${colours(LIGHT)} } @media (prefers-color-scheme: dark) { :root { ${colours(DARK)} } } ${rules} ${light} @media (prefers-color-scheme: dark) { ${dark} }`.replace(
-    " @media (prefers-color-scheme: dark) {  }",
-    "",
-  );
+  return [
+    `:root { ${colours(LIGHT)} } ${inDark(`:root { ${colours(DARK)} }`)}`,
+    rules,
+    light,
+    dark === "" ? "" : inDark(dark!),
+  ]
+    .filter((part) => part !== "")
+    .join(" ");
+}
+
+function inDark(rules: string): string {
+  return `@media (prefers-color-scheme: dark) { ${rules} }`;
 }
