@@ -40,11 +40,15 @@ export function line(from: readonly [number, number], to: readonly [number, numb
   return element("line", { class: name, x1: from[0], y1: from[1], x2: to[0], y2: to[1] });
 }
 
-export function polyline(points: readonly (readonly [number, number])[], name: string): string {
-  return element("polyline", {
-    class: name,
-    points: points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" "),
+/** Straight from point to point; each is written as its distance from the one before, half the size of places for curves of many points. */
+export function path(points: readonly (readonly [number, number])[], name: string): string {
+  // in tenths, as whole numbers, so that what is rounded off does not add up along the way
+  const tenths = points.map((point) => point.map((value) => Math.round(10 * value)) as [number, number]);
+  const steps = tenths.flatMap(([x, y], i) => {
+    const [fromX, fromY] = i === 0 ? [0, 0] : tenths[i - 1]!;
+    return [x - fromX, y - fromY].map((distance) => `${distance < 0 ? "" : " "}${distance / 10}`);
   });
+  return element("path", { class: name, d: points.length === 0 ? "" : `m${steps.join("").trimStart()}` });
 }
 
 /** What a mark says where a pointer rests on it. */
@@ -53,13 +57,30 @@ export function titled(words: string, ...marks: readonly string[]): string {
 }
 
 /** A file of its own, which brings its style. */
-export function svg({ title, description, body, ...size }: Drawing, style: string): string {
+export function svg(drawing: Drawing, style: string): string {
+  const { title, description, body } = drawing;
+  const names = `<title id="t">${escaped(title)}</title><desc id="d">${escaped(description)}</desc>`;
+  return root(drawing, ' role="img" aria-labelledby="t d"', names, style, body);
+}
+
+/** For the source of an image, inside of which nobody is told anything: its words are what the image says instead of it. */
+export function image(drawing: Drawing, style: string): string {
+  return root(drawing, "", "", style, drawing.body.replaceAll(/<title>[^<]*<\/title>/g, ""));
+}
+
+function root(size: Drawing, said: string, names: string, style: string, body: string): string {
   const [width, height] = [Math.ceil(size.width), Math.ceil(size.height)];
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" class="figure" role="img" aria-labelledby="t d">`,
-    `<title id="t">${escaped(title)}</title><desc id="d">${escaped(description)}</desc>`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" class="figure"${said}>`,
+    names,
     `<style>${style}</style><rect class="paper" width="${width}" height="${height}"/>`,
     body,
     "</svg>",
   ].join("");
+}
+
+/** As the address of an image, to stand between double quotes: percent signs where an address or HTML needs them, a quarter less than base64. */
+export function address(image: string): string {
+  const quoted = image.replaceAll("'", "&apos;").replaceAll('"', "'");
+  return `data:image/svg+xml,${quoted.replaceAll(/[%#&\t\n\r]/g, encodeURIComponent)}`;
 }

@@ -1,6 +1,6 @@
 /** One page that needs nothing else: no script, no file, no network. Both colour schemes, a phone's width, paper, a text browser. */
 import type { Block, Column, ReportDocument } from "../document.ts";
-import { svg, type Drawing } from "../figures/drawing.ts";
+import { address, image, type Drawing } from "../figures/drawing.ts";
 import { figureStyle } from "../figures/style.ts";
 import { PAGE_STYLE } from "./page-style.ts";
 import { escaped } from "../../text/escaped.ts";
@@ -62,8 +62,8 @@ const [LEAST, MOST] = [0.77, 1.4];
 /** As an image, whose words are then its description: text browsers would run the labels of a drawing together. */
 function picture(drawing: Drawing): string {
   const { title, description, width, height } = drawing;
-  const data = Buffer.from(svg(drawing, figureStyle(drawing.body))).toString("base64");
-  return `<div class="scroll" style="flex-basis:${Math.round(width)}px"><img src="data:image/svg+xml;base64,${data}" width="${Math.round(width)}" height="${Math.round(height)}" style="min-width:${Math.round(LEAST * width)}px;max-width:${Math.round(MOST * width)}px" alt="${escaped(`${title}. ${description}`)}"></div>`;
+  const source = address(image(drawing, figureStyle(drawing.body)));
+  return `<div class="scroll" style="flex-basis:${Math.round(width)}px"><img src="${source}" width="${Math.round(width)}" height="${Math.round(height)}" style="min-width:${Math.round(LEAST * width)}px;max-width:${Math.round(MOST * width)}px" alt="${escaped(`${title}. ${description}`)}"></div>`;
 }
 
 function sentence(words: string): string {
