@@ -63,16 +63,21 @@ describe("the study on SST-2", () => {
 });
 
 describe("the studies on WikiText-2", () => {
-  it("are six configurations, and the raw text beside the other differs in its task alone", async () => {
+  it("are six configurations, and the raw text beside the other differs in its task and in where rates come from", async () => {
     const set = ["model={family: gpt2, hidden: 128, layers: 4, heads: 4, intermediate: 512}"];
     const [main, raw] = await Promise.all(
       ["wikitext2-gpt2", "wikitext2-gpt2-raw"].map((name) => loadStudy(`${folder}${name}.yaml`, { set })),
     );
     expect(Object.keys(main!.configs)).toEqual(["b-fp", "b-q4", "b-ada", "joint-1", "joint-2", "joint-3"]);
     expect(Object.keys(raw!.configs)).toEqual(Object.keys(main!.configs));
-    const rest = ({ rate: _, ...method }: Study["configs"][string]): object => method;
-    for (const name of Object.keys(main!.configs))
+    const rest = ({ rate: _, train: __, ...method }: Study["configs"][string]): object => method;
+    for (const name of Object.keys(main!.configs)) {
       expect(rest(raw!.configs[name]!)).toEqual(rest(main!.configs[name]!));
+      expect(raw!.configs[name]!.rate).toBeUndefined();
+    }
+    // one rate for each method, given to its variants
+    const rates = Object.keys(main!.configs).map((name) => resolveConfig(raw!, name).train.lr);
+    expect(rates).toEqual([8e-3, 8e-3, 2e-2, 2e-2, 2e-2, 8e-3]);
     // the first 80 % of 3,760 lines, and what rates are chosen by begins at 90 %
     expect(main!.task).toMatchObject({ train: "valid.txt", trainRows: [1, 0.8 * 3760], validation: "test.txt" });
     expect(main!.configs["b-fp"]!.rate).toMatchObject({
