@@ -209,6 +209,10 @@ describe("a report", () => {
     expect(of.studies.map(({ sayings }) => (sayings[0]!.parts[0] as DecidedMetricClaim).seeds.length)).toEqual([5, 5]);
     expect(of.notes[0]).toMatch(/different code or devices \(10 by code c0dec0dec0de on wasm, 10 by code 0ther/);
     expect(page(of)).toContain("They are never compared");
+    // who is ahead is said of each, and of one alone without its name
+    for (const code of ["c0dec0dec0de", "0ther0ther0t"])
+      expect(page(of)).toContain(`Best mean accuracy in small (code ${code}): `);
+    expect(page(report(pairedRuns("a", X, "b", Y), [file]))).toContain("Best mean accuracy: ");
   });
 
   it("adds the seeds of a study with the same settings, whoever ordered them, and says so", async () => {

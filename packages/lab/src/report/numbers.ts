@@ -24,7 +24,7 @@ export interface MetricScale {
   range(interval: readonly [number, number]): string;
   /** The value without its unit, which a column's title says. */
   bare(x: number): string;
-  /** Mean and half of its interval without a unit: `85.50 ± 0.83`. */
+  /** Mean and half of its interval without a unit, both with the mean's digits: `85.50 ± 0.83`. */
   spread(mean: number, interval: readonly [number, number] | undefined): string;
   /** The number that an axis has: percent, points. */
   plain(x: number): number;
@@ -34,7 +34,8 @@ export function metricScale(name: string): MetricScale {
   const { label, unit } = name === "loss" ? { label: "loss", unit: "number" } : metricNamed(name);
   const isShare = unit === "share";
   const plain = (x: number): number => (isShare ? 100 * x : x);
-  const digits = (x: number): string => formatNumber(plain(x), isShare ? 2 : Math.abs(x) >= 100 ? 2 : 4);
+  const digits = (x: number, beside = x): string =>
+    formatNumber(plain(x), isShare ? 2 : Math.abs(beside) >= 100 ? 2 : 4);
   const unitWord = isShare ? `${NB}points` : "";
   return {
     label,
@@ -45,7 +46,7 @@ export function metricScale(name: string): MetricScale {
     spread: (mean, interval) =>
       interval === undefined
         ? minus(digits(mean))
-        : `${minus(digits(mean))} ± ${digits((interval[1] - interval[0]) / 2)}`,
+        : `${minus(digits(mean))} ± ${digits((interval[1] - interval[0]) / 2, mean)}`,
     difference: (x) => `${signed(digits(x))}${unitWord}`,
     size: (x) => `${digits(x)}${unitWord}`,
     range: ([low, high]) => `${signed(digits(low))} to ${signed(digits(high))}${unitWord}`,
@@ -105,6 +106,11 @@ export function shortCount(count: number): string {
 
 export function bytes(count: number): string {
   return formatBytes(count).replace(" ", NB);
+}
+
+/** `194.8 MiB to 195.0 MiB`; what reads alike is said once. */
+export function bytesRange([least, most]: readonly [number, number]): string {
+  return bytes(least) === bytes(most) ? bytes(least) : `${bytes(least)} to ${bytes(most)}`;
 }
 
 /** Decimal, as the original said it: `17.3 GB`. */

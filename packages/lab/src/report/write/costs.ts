@@ -3,13 +3,12 @@ import { tickWords } from "../../serve/page/numbers.ts";
 import type { Block } from "../document.ts";
 import { scatter, type ScatterPoint } from "../figures/scatter.ts";
 import type { TaskReport } from "../model/report.ts";
-import type { ConfigScore, Range } from "../model/scores.ts";
-import { bytes, countRange, metricScale, runTime, shortCount, stepTime } from "../numbers.ts";
+import type { ConfigScore } from "../model/scores.ts";
+import { bytes, bytesRange, countRange, metricScale, runTime, shortCount, stepTime } from "../numbers.ts";
 import { right, whole } from "./columns.ts";
 import { anchor, onTask } from "./names.ts";
 
 export function costs({ scores }: TaskReport): Block {
-  const range = ([least, most]: Range): string => (least === most ? bytes(least) : `${bytes(least)} to ${bytes(most)}`);
   return {
     kind: "details",
     summary: "What each config cost: parameters, memory by what it holds, time",
@@ -39,12 +38,12 @@ export function costs({ scores }: TaskReport): Block {
           score.config,
           countRange(score.effective),
           metricScale("accuracy").bare(score.effective[1] / score.total),
-          range(score.planned),
+          bytesRange(score.planned),
           bytes(score.split.frozenWeights),
           bytes(score.split.trainableWeights),
           bytes(score.split.optimizerState),
           bytes(score.split.activationsAndGradients),
-          range(score.resident),
+          bytesRange(score.resident),
           stepTime(score.secondsPerStep.mean),
           runTime(score.seconds.mean),
         ]),

@@ -25,7 +25,10 @@ export function summary({ studies, notes }: Report): Block[] {
     ...(claimed
       ? [{ kind: "paragraph", text: LEGEND, role: "note" } as const]
       : [noClaims(studies.some(({ missing }) => missing !== undefined))]),
-    ...studies.flatMap((study) => study.tasks.map((task): Block => ({ kind: "paragraph", text: standings(task) }))),
+    ...studies.flatMap((study) => {
+      const where = studies.length > 1 ? ` in ${named(study)}` : "";
+      return study.tasks.map((task): Block => ({ kind: "paragraph", text: standings(task, where) }));
+    }),
     ...compared(studies),
   ];
 }
@@ -109,7 +112,7 @@ function verdictsOf(study: StudyReport, place: number, several: boolean): Block[
   if (study.sayings.length === 0) return [];
   const names = namesOf(study);
   return [
-    ...(several ? [{ kind: "paragraph", text: `${study.study} (code ${shortCode(study.code)}):` } as const] : []),
+    ...(several ? [{ kind: "paragraph", text: `${named(study)}:` } as const] : []),
     {
       kind: "verdicts",
       items: study.sayings.map((saying, i) => ({
@@ -130,8 +133,12 @@ function partWords({ parts }: Saying): string[] {
   return parts.map((part) => `${differ ? `${VERDICTS[part.verdict]}: ` : ""}${foundWords(part)}`);
 }
 
-/** Who is first and last, as a mean. */
-function standings(task: TaskReport): string {
+function named({ study, code }: StudyReport): string {
+  return `${study} (code ${shortCode(code)})`;
+}
+
+/** Who is first and last, as a mean. @param where of which study, where there are several */
+function standings(task: TaskReport, where: string): string {
   const scale = metricScale(task.metric);
   const sign = task.better === "higher" ? -1 : 1;
   const mean = (i: number): number => task.scores[i]!.metrics[task.metric]!.mean;
@@ -146,6 +153,6 @@ function standings(task: TaskReport): string {
   const order = alike.sort((a, b) => sign * (mean(a) - mean(b)));
   const said = (i: number): string => `${task.scores[i]!.config} with ${scale.value(mean(i))}`;
   const rest = order.length === task.scores.length ? "" : "Others have other seeds. ";
-  if (order.length === 1) return `Mean ${scale.label}${onTask(task)}: ${said(order[0]!)}.`;
-  return `Best mean ${scale.label}${onTask(task)}: ${said(order[0]!)}. Last: ${said(order.at(-1)!)}. ${rest}Means alone do not say whether that is more than chance.`;
+  if (order.length === 1) return `Mean ${scale.label}${where}${onTask(task)}: ${said(order[0]!)}.`;
+  return `Best mean ${scale.label}${where}${onTask(task)}: ${said(order[0]!)}. Last: ${said(order.at(-1)!)}. ${rest}Means alone do not say whether that is more than chance.`;
 }
