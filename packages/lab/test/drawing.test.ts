@@ -1,7 +1,7 @@
 /** How drawings are written: paths by distances that do not drift, images whose address is theirs whatever words they hold. */
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
-import { address, image, path, svg, text, titled } from "../src/report/figures/drawing.ts";
+import { address, image, lines, path, svg, text, titled } from "../src/report/figures/drawing.ts";
 
 const points = fc.array(
   fc.tuple(fc.double({ min: -999, max: 999, noNaN: true }), fc.double({ min: -999, max: 999, noNaN: true })),
@@ -32,6 +32,27 @@ describe("a path", () => {
       ),
     ).toBe('<path class="line" d="m57.2 50.7 3.9 14 3.9-4"/>');
     expect(path([], "line")).toBe('<path class="line" d=""/>');
+  });
+});
+
+describe("lines", () => {
+  it("are one element, each from end to end", () => {
+    const ends = [
+      [
+        [44, 141.54],
+        [290, 141.54],
+      ],
+      [
+        [53.2, 158],
+        [53.2, 162],
+      ],
+      [
+        [0, 1],
+        [-2.5, 3],
+      ],
+    ] as const;
+    expect(lines(ends, "rule")).toBe('<path class="rule" d="M44 141.5H290M53.2 158V162M0 1L-2.5 3"/>');
+    expect(lines([], "rule")).toBe("");
   });
 });
 

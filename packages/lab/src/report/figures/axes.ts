@@ -1,7 +1,7 @@
 /** Axes: from values to places, with round marks. */
 import { tickWords } from "../../serve/page/numbers.ts";
 import { extent, ticks } from "../../serve/page/scale.ts";
-import { element, line, text } from "./drawing.ts";
+import { element, lines, text } from "./drawing.ts";
 
 export interface Axis {
   readonly place: (value: number) => number;
@@ -66,15 +66,39 @@ export function axes(
 ): string {
   const { ofX = tickWords, ofY = tickWords } = words;
   return [
-    ...y.marks.map((value) => line([left, y.place(value)], [right, y.place(value)], "rule")),
-    ...y.marks.map((value) =>
-      text([left - 6, y.place(value) + 4], ofY(value), { class: "mark", "text-anchor": "end" }),
+    lines(
+      y.marks.map((value) => [
+        [left, y.place(value)],
+        [right, y.place(value)],
+      ]),
+      "rule",
     ),
-    ...x.marks.map((value) => line([x.place(value), bottom], [x.place(value), bottom + 4], "axis")),
-    ...x.marks.map((value) =>
-      text([x.place(value), bottom + 17], ofX(value), { class: "mark", "text-anchor": "middle" }),
+    element(
+      "g",
+      { "text-anchor": "end" },
+      ...y.marks.map((value) => text([left - 6, y.place(value) + 4], ofY(value), { class: "mark" })),
     ),
-    line([left, bottom], [right, bottom], "axis"),
+    lines(
+      [
+        ...x.marks.map(
+          (value) =>
+            [
+              [x.place(value), bottom],
+              [x.place(value), bottom + 4],
+            ] as const,
+        ),
+        [
+          [left, bottom],
+          [right, bottom],
+        ],
+      ],
+      "axis",
+    ),
+    element(
+      "g",
+      { "text-anchor": "middle" },
+      ...x.marks.map((value) => text([x.place(value), bottom + 17], ofX(value), { class: "mark" })),
+    ),
     words.x === undefined ? "" : text([right, bottom + 34], words.x, { class: "mark", "text-anchor": "end" }),
     words.y === undefined
       ? ""

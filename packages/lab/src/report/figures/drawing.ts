@@ -40,6 +40,19 @@ export function line(from: readonly [number, number], to: readonly [number, numb
   return element("line", { class: name, x1: from[0], y1: from[1], x2: to[0], y2: to[1] });
 }
 
+/** Several as one element. */
+export function lines(
+  ends: readonly (readonly [from: readonly [number, number], to: readonly [number, number]])[],
+  name: string,
+): string {
+  const tenth = (value: number): string => String(Math.round(10 * value) / 10);
+  const d = ends.map(
+    ([from, to]) =>
+      `M${from.map(tenth).join(" ")}${from[1] === to[1] ? `H${tenth(to[0])}` : from[0] === to[0] ? `V${tenth(to[1])}` : `L${to.map(tenth).join(" ")}`}`,
+  );
+  return d.length === 0 ? "" : element("path", { class: name, d: d.join("") });
+}
+
 /** Straight from point to point; each is written as its distance from the one before, half the size of places for curves of many points. */
 export function path(points: readonly (readonly [number, number])[], name: string): string {
   // in tenths, as whole numbers, so that what is rounded off does not add up along the way

@@ -17,24 +17,18 @@ const SHADES = 8;
 export function heatMap({ title, description, columns, rows, most, words }: HeatMap): Drawing {
   const cells = rows.flatMap(({ label, values }, r) => {
     const y = TOP + ROW * r;
-    return [
-      text([LEFT - 8, y + ROW / 2 + 4], label, { class: "mark", "text-anchor": "end" }),
-      ...values.flatMap((value, c) => {
-        if (value === null) return [];
-        const shade = value <= 0 ? 0 : Math.max(1, Math.round((value / Math.max(1e-9, most)) * SHADES));
-        const x = LEFT + CELL * c;
-        return [
-          titled(
-            `${label}, layer ${columns[c]!}: rank ${words(value)}`,
-            element("rect", { class: `shade-${shade}`, x, y, width: CELL - 2, height: ROW - 2, rx: 2 }),
-            text([x + CELL / 2 - 1, y + ROW / 2 + 3], words(value), {
-              class: `on-${shade}`,
-              "text-anchor": "middle",
-            }),
-          ),
-        ];
-      }),
-    ];
+    return values.flatMap((value, c) => {
+      if (value === null) return [];
+      const shade = value <= 0 ? 0 : Math.max(1, Math.round((value / Math.max(1e-9, most)) * SHADES));
+      const x = LEFT + CELL * c;
+      return [
+        titled(
+          `${label}, layer ${columns[c]!}: rank ${words(value)}`,
+          element("rect", { class: `shade-${shade}`, x, y, width: CELL - 2, height: ROW - 2, rx: 2 }),
+          text([x + CELL / 2 - 1, y + ROW / 2 + 3], words(value), { class: `on-${shade}` }),
+        ),
+      ];
+    });
   });
   return {
     title,
@@ -43,11 +37,18 @@ export function heatMap({ title, description, columns, rows, most, words }: Heat
     height: TOP + ROW * rows.length + 8,
     body: [
       text([4, 16], title, { class: "label strong" }),
-      ...columns.map((column, c) =>
-        text([LEFT + CELL * c + CELL / 2 - 1, TOP - 8], column, { class: "mark", "text-anchor": "middle" }),
+      element(
+        "g",
+        { "text-anchor": "end" },
+        text([LEFT - 8, TOP - 8], "layer", { class: "mark" }),
+        ...rows.map(({ label }, r) => text([LEFT - 8, TOP + ROW * r + ROW / 2 + 4], label, { class: "mark" })),
       ),
-      text([LEFT - 8, TOP - 8], "layer", { class: "mark", "text-anchor": "end" }),
-      ...cells,
+      element(
+        "g",
+        { "text-anchor": "middle" },
+        ...columns.map((column, c) => text([LEFT + CELL * c + CELL / 2 - 1, TOP - 8], column, { class: "mark" })),
+        ...cells,
+      ),
     ].join(""),
   };
 }

@@ -31,8 +31,7 @@ const RULES = [
 function onShades(scheme: "light" | "dark"): string[] {
   return Array.from(
     { length: 9 },
-    (_, i) =>
-      `.figure .on-${i} { font-size: 11.5px; fill: ${(scheme === "light") === i < 5 ? "#14171c" : "#ffffff"}; }`,
+    (_, i) => `.figure .on-${i} { fill: ${(scheme === "light") === i < 5 ? "#14171c" : "#ffffff"}; }`,
   );
 }
 
