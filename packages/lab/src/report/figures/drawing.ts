@@ -11,6 +11,8 @@ export interface Drawing {
   readonly body: string;
 }
 
+type Place = readonly [x: number, y: number];
+
 type Value = string | number | undefined;
 
 /** Numbers have one digit behind the point, less than anybody sees. */
@@ -28,37 +30,35 @@ export function element(
   return inner === "" ? `<${name}${said.join("")}/>` : `<${name}${said.join("")}>${inner}</${name}>`;
 }
 
-export function text(
-  at: readonly [x: number, y: number],
-  words: string,
-  attributes: Readonly<Record<string, Value>> = {},
-): string {
+export function text(at: Place, words: string, attributes: Readonly<Record<string, Value>> = {}): string {
   return element("text", { x: at[0], y: at[1], ...attributes }, escaped(words));
 }
 
-export function line(from: readonly [number, number], to: readonly [number, number], name: string): string {
+export function line(from: Place, to: Place, name: string): string {
   return element("line", { class: name, x1: from[0], y1: from[1], x2: to[0], y2: to[1] });
 }
 
 /** Several as one element. */
-export function lines(
-  ends: readonly (readonly [from: readonly [number, number], to: readonly [number, number]])[],
-  name: string,
-): string {
-  const tenth = (value: number): string => String(Math.round(10 * value) / 10);
-  const d = ends.map(
-    ([from, to]) =>
-      `M${from.map(tenth).join(" ")}${from[1] === to[1] ? `H${tenth(to[0])}` : from[0] === to[0] ? `V${tenth(to[1])}` : `L${to.map(tenth).join(" ")}`}`,
-  );
-  return d.length === 0 ? "" : element("path", { class: name, d: d.join("") });
+export function lines(ends: readonly (readonly [from: Place, to: Place])[], name: string): string {
+  return ends.length === 0 ? "" : element("path", { class: name, d: ends.map(stroke).join("") });
+}
+
+function stroke([from, to]: readonly [from: Place, to: Place]): string {
+  const [x1, y1, x2, y2] = [...from, ...to].map((value) => tenths(value) / 10);
+  const onward = from[1] === to[1] ? `H${x2}` : from[0] === to[0] ? `V${y2}` : `L${x2} ${y2}`;
+  return `M${x1} ${y1}${onward}`;
+}
+
+/** Whole numbers, so that what is rounded off does not add up along a path. */
+function tenths(value: number): number {
+  return Math.round(10 * value);
 }
 
 /** Straight from point to point; each is written as its distance from the one before, half the size of places for curves of many points. */
-export function path(points: readonly (readonly [number, number])[], name: string): string {
-  // in tenths, as whole numbers, so that what is rounded off does not add up along the way
-  const tenths = points.map((point) => point.map((value) => Math.round(10 * value)) as [number, number]);
-  const steps = tenths.flatMap(([x, y], i) => {
-    const [fromX, fromY] = i === 0 ? [0, 0] : tenths[i - 1]!;
+export function path(points: readonly Place[], name: string): string {
+  const places = points.map(([x, y]): Place => [tenths(x), tenths(y)]);
+  const steps = places.flatMap(([x, y], i) => {
+    const [fromX, fromY] = i === 0 ? [0, 0] : places[i - 1]!;
     return [x - fromX, y - fromY].map((distance) => `${distance < 0 ? "" : " "}${distance / 10}`);
   });
   return element("path", { class: name, d: points.length === 0 ? "" : `m${steps.join("").trimStart()}` });
