@@ -3,14 +3,14 @@ import type { Block } from "../document.ts";
 import { configWords } from "../config-words.ts";
 import { grouped } from "../grouped.ts";
 import type { Saying } from "../model/claims.ts";
-import { shortCode, type StudyReport } from "../model/report.ts";
+import type { StudyReport } from "../model/report.ts";
+import { inStudy } from "./names.ts";
 
 /** A list for each study. */
 export function compared(studies: readonly StudyReport[]): Block[] {
   return studies.flatMap((study): Block[] => {
-    const where = studies.length === 1 ? "" : ` in ${study.study} (code ${shortCode(study.code)})`;
     return [
-      { kind: "paragraph", text: `What was compared${where}:` },
+      { kind: "paragraph", text: `What was compared${inStudy(study, studies)}:` },
       { kind: "list", items: [...namesOf(study)] },
     ];
   });

@@ -3,9 +3,9 @@ import type { Block } from "../document.ts";
 import { grouped } from "../grouped.ts";
 import { counted, listed, metricScale } from "../numbers.ts";
 import type { Saying } from "../model/claims.ts";
-import { shortCode, type Report, type StudyReport, type TaskReport } from "../model/report.ts";
+import type { Report, StudyReport, TaskReport } from "../model/report.ts";
 import { compared, namesIn, namesOf } from "./compared.ts";
-import { anchor, onTask, studyId } from "./names.ts";
+import { anchor, inStudy, onTask, studyId, studyName } from "./names.ts";
 import { foundWords, VERDICTS } from "./verdict-words.ts";
 
 export function summary({ studies, notes }: Report): Block[] {
@@ -25,10 +25,9 @@ export function summary({ studies, notes }: Report): Block[] {
     ...(claimed
       ? [{ kind: "paragraph", text: LEGEND, role: "note" } as const]
       : [noClaims(studies.some(({ missing }) => missing !== undefined))]),
-    ...studies.flatMap((study) => {
-      const where = studies.length > 1 ? ` in ${named(study)}` : "";
-      return study.tasks.map((task): Block => ({ kind: "paragraph", text: standings(task, where) }));
-    }),
+    ...studies.flatMap((study) =>
+      study.tasks.map((task): Block => ({ kind: "paragraph", text: standings(task, inStudy(study, studies)) })),
+    ),
     ...compared(studies),
   ];
 }
@@ -112,7 +111,7 @@ function verdictsOf(study: StudyReport, place: number, several: boolean): Block[
   if (study.sayings.length === 0) return [];
   const names = namesOf(study);
   return [
-    ...(several ? [{ kind: "paragraph", text: `${named(study)}:` } as const] : []),
+    ...(several ? [{ kind: "paragraph", text: `${studyName(study)}:` } as const] : []),
     {
       kind: "verdicts",
       items: study.sayings.map((saying, i) => ({
@@ -131,10 +130,6 @@ function verdictsOf(study: StudyReport, place: number, several: boolean): Block[
 function partWords({ parts }: Saying): string[] {
   const differ = new Set(parts.map(({ verdict }) => verdict)).size > 1;
   return parts.map((part) => `${differ ? `${VERDICTS[part.verdict]}: ` : ""}${foundWords(part)}`);
-}
-
-function named({ study, code }: StudyReport): string {
-  return `${study} (code ${shortCode(code)})`;
 }
 
 /** Who is first and last, as a mean. @param where of which study, where there are several */
