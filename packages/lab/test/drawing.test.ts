@@ -1,7 +1,9 @@
 /** How drawings are written: paths by distances that do not drift, images whose address is theirs whatever words they hold. */
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
-import { address, image, lines, path, svg, text, titled } from "../src/report/figures/drawing.ts";
+import { address, boxes, image, lines, path, svg, text, titled } from "../src/report/figures/drawing.ts";
+import { heatMap } from "../src/report/figures/heat.ts";
+import { isDeep, SHADES } from "../src/report/figures/style.ts";
 
 const points = fc.array(
   fc.tuple(fc.double({ min: -999, max: 999, noNaN: true }), fc.double({ min: -999, max: 999, noNaN: true })),
@@ -54,6 +56,65 @@ describe("lines", () => {
     expect(lines(ends, "rule")).toBe('<path class="rule" d="M44 141.5H290M53.2 158V162M0 1L-2.5 3"/>');
     expect(lines([], "rule")).toBe("");
   });
+});
+
+describe("boxes", () => {
+  it("are one element, each from its corner around", () => {
+    const corners = [
+      [150, 48],
+      [193.96, 0],
+    ] as const;
+    expect(boxes(corners, [42, 24], "shade-1")).toBe('<path class="shade-1" d="M150 48h42v24h-42zM194 0h42v24h-42z"/>');
+    expect(boxes([], [42, 24], "shade-1")).toBe("");
+  });
+});
+
+describe("a map of ranks", () => {
+  const ranks = fc.option(fc.integer({ min: 0, max: 12 }));
+  const tables = fc
+    .integer({ min: 1, max: 12 })
+    .chain((columns) =>
+      fc.array(fc.array(ranks, { minLength: columns, maxLength: columns }), { minLength: 1, maxLength: 8 }),
+    );
+
+  test.prop([tables])(
+    "has each number in a box of its shade, readable on it, and nothing for what has none",
+    (values) => {
+      const { body, width, height } = heatMap({
+        title: "ranks",
+        description: "",
+        columns: values[0]!.map((_, c) => `L${c}`),
+        rows: values.map((of, r) => ({ label: `module ${r}`, values: of })),
+        most: 12,
+        words: (value) => `r${value}`,
+      });
+      const found = new Map<string, { shade: number; deep: boolean; words: string }>();
+      const shadeAt = new Map(
+        [...body.matchAll(/class="shade-(\d)" d="([^"]*)"/g)].flatMap(([, shade, d]) =>
+          [...d!.matchAll(/M(\d+) (\d+)h42v24h-42z/g)].map(([, x, y]) => [`${x} ${y}`, Number(shade)] as const),
+        ),
+      );
+      for (const [, tone, inner] of body.matchAll(/<g class="on-(pale|deep)">(.*?)<\/g>/g))
+        for (const [, x, y, words] of inner!.matchAll(/<text x="(\d+)" y="(\d+)">([^<]*)<\/text>/g)) {
+          // in the middle of its box
+          const corner = `${Number(x) - 21} ${Number(y) - 16}`;
+          found.set(corner, { shade: shadeAt.get(corner)!, deep: tone === "deep", words: words! });
+        }
+      const expected = values.flatMap((of, r) =>
+        of.flatMap((value, c) => (value === null ? [] : [[`${150 + 44 * c} ${48 + 26 * r}`, value] as const])),
+      );
+      expect([found.size, shadeAt.size]).toEqual([expected.length, expected.length]);
+      for (const [corner, value] of expected) {
+        const { shade, deep, words } = found.get(corner)!;
+        expect(words).toBe(`r${value}`);
+        expect(shade === 0).toBe(value === 0);
+        expect(Math.abs(shade - (SHADES * value) / 12)).toBeLessThanOrEqual(value === 0 ? 0 : 0.5);
+        expect(deep).toBe(isDeep(shade));
+        const [x, y] = corner.split(" ").map(Number);
+        expect(x! + 42 <= width && y! + 24 <= height).toBe(true);
+      }
+    },
+  );
 });
 
 describe("a drawing as an image", () => {

@@ -110,18 +110,20 @@ describe.runIf(existsSync(folder))("a report of five seeds, scipy", () => {
 describe("the style of a drawing", () => {
   it("has the rules that its elements meet and the colours that these name, and no others", () => {
     const curve = figureStyle('<polyline class="line c0"/><text class="mark">1</text>');
-    expect(curve).toContain(".line.c0, .whisker.c0, .hollow.c0 { stroke: var(--line-0); }");
-    expect(curve.match(/--line-0: #[0-9a-f]{6};/g)).toHaveLength(2);
-    expect(curve).not.toMatch(/shade|\.on-|--line-1|\.fill\.c0|\{ {2}\}/);
-    const cell = figureStyle('<rect class="shade-7"/><text class="on-7">7</text>');
-    expect(cell.match(/\.on-7 \{[^}]*\}/g)!.map((rule) => /fill: (#\w+)/.exec(rule)![1])).toEqual([
+    expect(curve).toContain(".line.c0,.whisker.c0,.hollow.c0{stroke:var(--line-0)}");
+    expect(curve).toContain(".figure text{font:12px system-ui,sans-serif;");
+    expect(curve.match(/--line-0:#[0-9a-f]{6}[;}]/g)).toHaveLength(2);
+    expect(curve).not.toMatch(/shade|\.on-|--line-1|\.fill\.c0|\{\}/);
+    const cell = figureStyle('<path class="shade-7"/><g class="on-deep"><text>7</text></g>');
+    expect([...cell.matchAll(/\.figure \.on-deep text\{fill:(#\w+)\}/g)].map(([, colour]) => colour)).toEqual([
       "#ffffff",
       "#14171c",
     ]);
-    expect(cell).toContain(".shade-7 { fill: var(--shade-7); }");
+    expect(cell).toContain(".shade-7{fill:var(--shade-7)}");
+    expect(cell).not.toContain("on-pale");
     // every colour that is named is there, in both schemes
     for (const style of [curve, cell, figureStyle("")])
-      for (const [name] of style.matchAll(/(?<=var\()--[\w-]+/g)) expect(style.split(`${name}: `)).toHaveLength(3);
+      for (const [name] of style.matchAll(/(?<=var\()--[\w-]+/g)) expect(style.split(`${name}:`)).toHaveLength(3);
   });
 });
 

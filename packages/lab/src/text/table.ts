@@ -6,11 +6,17 @@ export interface Column {
   readonly align?: "left" | "right";
 }
 
-/** Markdown table with padded cells. Every row has as many cells as there are columns. */
-export function renderTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
-  const widths = columns.map((column, c) => Math.max(3, width(column.title), ...rows.map((row) => width(row[c]!))));
+/** Markdown table with padded cells. Every row has as many cells as there are columns. @param widest wider ones are not padded: their lines are wrapped, so that nothing would stand below anything */
+export function renderTable(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  widest: number = Number.POSITIVE_INFINITY,
+): string {
+  const full = columns.map((column, c) => Math.max(3, width(column.title), ...rows.map((row) => width(row[c]!))));
+  const padded = full.reduce((sum, one) => sum + one + 3, 1) <= widest;
+  const widths = padded ? full : full.map(() => 3);
   const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell, c) => pad(cell, widths[c]!, columns[c]!.align ?? "left")).join(" | ")} |`;
+    `| ${cells.map((cell, c) => (padded ? pad(cell, widths[c]!, columns[c]!.align ?? "left") : cell)).join(" | ")} |`;
   const rule = columns.map((column, c) => {
     const dashes = "-".repeat(widths[c]! - 1);
     return column.align === "right" ? `${dashes}:` : `-${dashes}`;

@@ -49,6 +49,12 @@ function stroke([from, to]: readonly [from: Place, to: Place]): string {
   return `M${x1} ${y1}${onward}`;
 }
 
+/** Boxes of one size as one element, each by its left upper corner. */
+export function boxes(corners: readonly Place[], [width, height]: Place, name: string): string {
+  const box = ([x, y]: Place): string => `M${tenths(x) / 10} ${tenths(y) / 10}h${width}v${height}h${-width}z`;
+  return corners.length === 0 ? "" : element("path", { class: name, d: corners.map(box).join("") });
+}
+
 /** Whole numbers, so that what is rounded off does not add up along a path. */
 function tenths(value: number): number {
   return Math.round(10 * value);

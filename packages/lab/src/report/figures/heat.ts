@@ -1,35 +1,34 @@
-/** Ranks by place in the model: a row for each kind of module, a column for each layer, the number in each cell, darker where it is larger. */
-import { element, text, titled, type Drawing } from "./drawing.ts";
+/** Ranks by place in the model: a row for each kind of module, a column for each layer, the number in each cell, which stands out more where it is larger. */
+import { grouped } from "../grouped.ts";
+import { boxes, element, text, type Drawing } from "./drawing.ts";
+import { isDeep, SHADES } from "./style.ts";
 
 export interface HeatMap {
   readonly title: string;
   readonly description: string;
   readonly columns: readonly string[];
   readonly rows: readonly { readonly label: string; readonly values: readonly (number | null)[] }[];
-  /** What the darkest shade stands for. */
+  /** What the strongest shade stands for. */
   readonly most: number;
   readonly words: (value: number) => string;
 }
 
 const [LEFT, CELL, ROW, TOP] = [150, 44, 26, 48];
-const SHADES = 8;
+
+interface Cell {
+  readonly shade: number;
+  readonly corner: readonly [x: number, y: number];
+  readonly words: string;
+}
 
 export function heatMap({ title, description, columns, rows, most, words }: HeatMap): Drawing {
-  const cells = rows.flatMap(({ label, values }, r) => {
-    const y = TOP + ROW * r;
-    return values.flatMap((value, c) => {
-      if (value === null) return [];
-      const shade = value <= 0 ? 0 : Math.max(1, Math.round((value / Math.max(1e-9, most)) * SHADES));
-      const x = LEFT + CELL * c;
-      return [
-        titled(
-          `${label}, layer ${columns[c]!}: rank ${words(value)}`,
-          element("rect", { class: `shade-${shade}`, x, y, width: CELL - 2, height: ROW - 2, rx: 2 }),
-          text([x + CELL / 2 - 1, y + ROW / 2 + 3], words(value), { class: `on-${shade}` }),
-        ),
-      ];
-    });
-  });
+  const cells = rows.flatMap(({ values }, r) =>
+    values.flatMap((value, c): Cell[] =>
+      value === null
+        ? []
+        : [{ shade: shadeOf(value, most), corner: [LEFT + CELL * c, TOP + ROW * r], words: words(value) }],
+    ),
+  );
   return {
     title,
     description,
@@ -47,8 +46,25 @@ export function heatMap({ title, description, columns, rows, most, words }: Heat
         "g",
         { "text-anchor": "middle" },
         ...columns.map((column, c) => text([LEFT + CELL * c + CELL / 2 - 1, TOP - 8], column, { class: "mark" })),
-        ...cells,
+        ...[...grouped(cells, ({ shade }) => shade)].map(([shade, of]) =>
+          boxes(
+            of.map(({ corner }) => corner),
+            [CELL - 2, ROW - 2],
+            `shade-${shade}`,
+          ),
+        ),
+        ...[...grouped(cells, ({ shade }) => isDeep(shade))].map(([deep, of]) =>
+          element("g", { class: deep ? "on-deep" : "on-pale" }, ...of.map(number)),
+        ),
       ),
     ].join(""),
   };
+}
+
+function shadeOf(value: number, most: number): number {
+  return value <= 0 ? 0 : Math.max(1, Math.round((value / Math.max(1e-9, most)) * SHADES));
+}
+
+function number({ corner: [x, y], words }: Cell): string {
+  return text([x + CELL / 2 - 1, y + ROW / 2 + 3], words);
 }

@@ -4,6 +4,14 @@
  */
 import { DARK, LIGHT } from "../../serve/style.ts";
 
+/** The strongest shade, darkest in the light scheme; 0 is of no rank at all. */
+export const SHADES = 8;
+
+/** Words are read best in white on these, in the light scheme, and in black in the dark one. */
+export function isDeep(shade: number): boolean {
+  return shade > SHADES / 2;
+}
+
 const RULES = [
   ".paper { fill: var(--paper); }",
   ".figure text { font: 12px system-ui, sans-serif; fill: var(--ink); }",
@@ -24,16 +32,15 @@ const RULES = [
   ".faint { stroke-opacity: .45; }",
   ".line.quiet, .whisker.quiet, .hollow.quiet { stroke: var(--quiet); }",
   ".fill.quiet { fill: var(--quiet); }",
-  ...Array.from({ length: 9 }, (_, i) => `.shade-${i} { fill: var(--shade-${i}); }`),
+  ...Array.from({ length: SHADES + 1 }, (_, i) => `.shade-${i} { fill: var(--shade-${i}); }`),
 ];
 
-/** Words on shades: dark ones are read best on some, light ones on the others. */
 function onShades(scheme: "light" | "dark"): string[] {
-  return Array.from(
-    { length: 9 },
-    (_, i) => `.figure .on-${i} { fill: ${(scheme === "light") === i < 5 ? "#14171c" : "#ffffff"}; }`,
-  );
+  const [pale, deep] = scheme === "light" ? [DARKEST, LIGHTEST] : [LIGHTEST, DARKEST];
+  return [`.figure .on-pale text { fill: ${pale}; }`, `.figure .on-deep text { fill: ${deep}; }`];
 }
+
+const [DARKEST, LIGHTEST] = ["#14171c", "#ffffff"];
 
 const CLASS = /\.([a-z][\w-]*)/g;
 
@@ -49,8 +56,9 @@ export function figureStyle(body: string): string {
       .slice(0, rule.indexOf("{"))
       .split(",")
       .some((selector) => [...selector.matchAll(CLASS)].every(([, name]) => there.has(name!)));
-  const [rules, light, dark] = [RULES, onShades("light"), onShades("dark")].map((of) => of.filter(met).join(" "));
-  const named = new Set(rules!.match(/--[\w-]+/g));
+  const rulesOf = (of: readonly string[]): string => of.filter(met).join(" ");
+  const [rules, light, dark] = [rulesOf(RULES), rulesOf(onShades("light")), rulesOf(onShades("dark"))];
+  const named = new Set(rules.match(/--[\w-]+/g));
   const colours = (scheme: string): string =>
     [...scheme.matchAll(/(--[\w-]+): [^;]+;/g)]
       .flatMap(([colour, name]) => (named.has(name!) ? [colour] : []))
@@ -59,10 +67,15 @@ export function figureStyle(body: string): string {
     `:root { ${colours(LIGHT)} } ${inDark(`:root { ${colours(DARK)} }`)}`,
     rules,
     light,
-    dark === "" ? "" : inDark(dark!),
+    dark === "" ? "" : inDark(dark),
   ]
-    .filter((part) => part !== "")
-    .join(" ");
+    .map(tight)
+    .join("");
+}
+
+/** Without the spaces that are for who writes rules: a page has the style of each of its drawings. */
+function tight(rules: string): string {
+  return rules.replaceAll(/\s*([{};,]|:(?= ))\s*/g, "$1").replaceAll(";}", "}");
 }
 
 function inDark(rules: string): string {

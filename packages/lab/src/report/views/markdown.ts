@@ -2,6 +2,9 @@
 import { renderTable } from "../../text/table.ts";
 import type { Block, ReportDocument } from "../document.ts";
 
+/** Tables up to here are read as text too. */
+const WIDEST = 120;
+
 /** @param figureFile where a figure lies, by its name */
 export function markdown({ title, blocks }: ReportDocument, figureFile: (name: string) => string): string {
   return `${[`# ${plain(title)}`, ...blocks.flatMap((block) => written(block, figureFile))].join("\n\n")}\n`;
@@ -30,6 +33,7 @@ function written(block: Block, figureFile: (name: string) => string): string[] {
         renderTable(
           block.columns.map(({ title, align }) => ({ title: cell(title), ...(align === undefined ? {} : { align }) })),
           block.rows.map((row) => row.map(cell)),
+          WIDEST,
         ),
       ];
     case "figure":

@@ -110,7 +110,7 @@ function ranks(task: TaskReport, id: string): Block[] {
     {
       kind: "figures",
       caption:
-        "Rank of each part of the model at the end, mean over seeds; darker is more. Configs with one rank everywhere are left out.",
+        "Rank of each part of the model at the end, mean over seeds; the more it has, the more it stands out. Configs with one rank everywhere are left out.",
       figures: task.rankMaps.map(({ config, layers, kinds, runs }, i) => [
         anchor(id, "ranks", i + 1),
         heatMap({
@@ -118,7 +118,7 @@ function ranks(task: TaskReport, id: string): Block[] {
           description: kinds
             .map(
               ({ kind, ranks: of }) =>
-                `${kind}: ${of.map((value, c) => `layer ${layers[c]!} ${value === null ? NONE : rank(value)}`).join(", ")}`,
+                `${kind}: ${of.flatMap((value, c) => (value === null ? [] : [`${placed(layers[c]!)}${rank(value)}`])).join(", ")}`,
             )
             .join("; "),
           columns: layers,
@@ -139,6 +139,11 @@ function ranks(task: TaskReport, id: string): Block[] {
       })),
     },
   ];
+}
+
+/** @param layer that a part of the model is in, `–` for none */
+function placed(layer: string): string {
+  return layer === NONE ? "" : `layer ${layer} `;
 }
 
 /** Ranks that were planted, and whether they were found. */
