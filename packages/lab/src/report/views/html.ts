@@ -2,7 +2,7 @@
 import type { Block, Column, ReportDocument } from "../document.ts";
 import { address, image, type Drawing } from "../figures/drawing.ts";
 import { figureStyle } from "../figures/style.ts";
-import { PAGE_STYLE } from "./page-style.ts";
+import { ofNumbers, pageStyle } from "./page-style.ts";
 import { escaped } from "../../text/escaped.ts";
 
 /** By which a page is known as one that may be written over. */
@@ -21,7 +21,7 @@ export function html({ title, blocks }: ReportDocument): string {
     '<meta name="viewport" content="width=device-width, initial-scale=1">',
     '<meta name="color-scheme" content="light dark">',
     `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">`,
-    `<title>${escaped(title)}</title><style>${PAGE_STYLE}</style></head>`,
+    `<title>${escaped(title)}</title><style>${pageStyle(new Set(blocks.flatMap(numbersIn)))}</style></head>`,
     `<body><main><h1>${escaped(title)}</h1>`,
     ...blocks.map((block) => written(block)),
     `<nav aria-labelledby="contents"><h2 id="contents">Contents</h2><ol>${contents.join("")}</ol></nav>`,
@@ -70,17 +70,29 @@ function sentence(words: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-function table({ caption, columns, rows }: Extract<Block, { kind: "table" }>): string {
+type Table = Extract<Block, { kind: "table" }>;
+
+function table({ caption, columns, rows }: Table): string {
   const head = columns.map((column) => `<th scope="col"${classOf(column)}>${escaped(column.title)}</th>`).join("");
   const body = rows.map(
     (row) =>
       `<tr>${row.map((text, c) => (c === 0 ? `<th scope="row"${classOf(columns[c]!)}>${escaped(text)}</th>` : `<td${classOf(columns[c]!)}>${escaped(text)}</td>`)).join("")}</tr>`,
   );
   const named = escaped(caption);
-  return `<figure class="table"><figcaption>${named}</figcaption><div class="scroll" tabindex="0" role="region" aria-label="${named}"><table><thead><tr>${head}</tr></thead><tbody>\n${body.join("\n")}\n</tbody></table></div></figure>`;
+  const numbers = numbered(columns).map(ofNumbers).join(" ");
+  return `<figure class="table"><figcaption>${named}</figcaption><div class="scroll" tabindex="0" role="region" aria-label="${named}"><table${numbers === "" ? "" : ` class="${numbers}"`}><thead><tr>${head}</tr></thead><tbody>\n${body.join("\n")}\n</tbody></table></div></figure>`;
 }
 
-function classOf({ align, whole = false }: Column): string {
-  const names = [...(align === "right" ? ["num"] : []), ...(whole ? ["whole"] : [])];
-  return names.length === 0 ? "" : ` class="${names.join(" ")}"`;
+function classOf({ whole = false }: Column): string {
+  return whole ? ' class="whole"' : "";
+}
+
+/** Places, from 1 on, of columns of numbers. */
+function numbered(columns: Table["columns"]): number[] {
+  return columns.flatMap(({ align }, c) => (align === "right" ? [c + 1] : []));
+}
+
+function numbersIn(block: Block): number[] {
+  if (block.kind === "details") return block.blocks.flatMap(numbersIn);
+  return block.kind === "table" ? numbered(block.columns) : [];
 }

@@ -1,7 +1,17 @@
 /** The page's style sheet; colours are those of `lowrank serve`. */
 import { DARK, LIGHT } from "../../serve/style.ts";
 
-export const PAGE_STYLE: string = `
+/** Said once for a table, by the class that its columns of numbers give it: a report has thousands of numbers. @param column from 1 on */
+export function ofNumbers(column: number): string {
+  return `n${column}`;
+}
+
+/** @param columns of numbers, from 1 on, that any table has */
+export function pageStyle(columns: Iterable<number>): string {
+  const which = [...columns].sort((a, b) => a - b);
+  const numbers = (cell: string): string =>
+    `:is(${which.map((column) => `.${ofNumbers(column)} ${cell}:nth-child(${column})`).join(", ")})`;
+  return `
 :root { color-scheme: light dark; ${LIGHT} }
 @media (prefers-color-scheme: dark) { :root { ${DARK} } }
 * { box-sizing: border-box; }
@@ -32,11 +42,12 @@ a { color: var(--accent); }
 .scroll { overflow-x: auto; max-width: 100%; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .93rem; margin: .6rem 0; }
 th, td { text-align: left; font-weight: inherit; padding: .3rem .65rem; border-bottom: 1px solid var(--edge); vertical-align: top; }
-td:not(.num, .whole) { min-width: 8rem; }
-.whole, td.num { white-space: nowrap; }
+td:not(.whole) { min-width: 8rem; }
+.whole { white-space: nowrap; }
+${numbers("td")} { min-width: 0; white-space: nowrap; }
+${numbers("tr > ")} { text-align: right; }
 thead th { color: var(--quiet); font-weight: 600; background: var(--raised); vertical-align: bottom; }
 tbody th { font-weight: 600; }
-.num { text-align: right; }
 figure { margin: 1.2rem 0; break-inside: avoid; }
 figcaption { margin-bottom: .4rem; max-width: 46rem; overflow-wrap: anywhere; }
 figcaption strong { color: var(--ink); }
@@ -66,10 +77,11 @@ nav .level-3 { padding-left: 1.2rem; }
   table { font-size: 7.6pt; }
   th, td { padding: 1.5pt 3pt; }
   td { overflow-wrap: anywhere; }
-  td.num { white-space: normal; }
-  td:not(.num, .whole) { min-width: 0; }
+  ${numbers("td")} { white-space: normal; }
+  td:not(.whole) { min-width: 0; }
   tr { break-inside: avoid; }
   img { min-width: 0 !important; }
   nav { display: none; }
 }
 `;
+}
