@@ -89,7 +89,7 @@ describe("a map of ranks", () => {
         words: (value) => `r${value}`,
       });
       const found = new Map<string, { shade: number; deep: boolean; words: string }>();
-      const shadeAt = new Map(
+      const shadeAt = new Map<string, number>(
         [...body.matchAll(/class="shade-(\d)" d="([^"]*)"/g)].flatMap(([, shade, d]) =>
           [...d!.matchAll(/M(\d+) (\d+)h42v24h-42z/g)].map(([, x, y]) => [`${x} ${y}`, Number(shade)] as const),
         ),

@@ -75,8 +75,8 @@ export function axes(
     ),
     element(
       "g",
-      { "text-anchor": "end" },
-      ...y.marks.map((value) => text([left - 6, y.place(value) + 4], ofY(value), { class: "mark" })),
+      { class: "mark", "text-anchor": "end" },
+      ...y.marks.map((value) => text([left - 6, y.place(value) + 4], ofY(value))),
     ),
     lines(
       [
@@ -96,8 +96,8 @@ export function axes(
     ),
     element(
       "g",
-      { "text-anchor": "middle" },
-      ...x.marks.map((value) => text([x.place(value), bottom + 17], ofX(value), { class: "mark" })),
+      { class: "mark", "text-anchor": "middle" },
+      ...x.marks.map((value) => text([x.place(value), bottom + 17], ofX(value))),
     ),
     words.x === undefined ? "" : text([right, bottom + 34], words.x, { class: "mark", "text-anchor": "end" }),
     words.y === undefined

@@ -38,14 +38,18 @@ export function heatMap({ title, description, columns, rows, most, words }: Heat
       text([4, 16], title, { class: "label strong" }),
       element(
         "g",
-        { "text-anchor": "end" },
-        text([LEFT - 8, TOP - 8], "layer", { class: "mark" }),
-        ...rows.map(({ label }, r) => text([LEFT - 8, TOP + ROW * r + ROW / 2 + 4], label, { class: "mark" })),
+        { class: "mark", "text-anchor": "end" },
+        text([LEFT - 8, TOP - 8], "layer"),
+        ...rows.map(({ label }, r) => text([LEFT - 8, TOP + ROW * r + ROW / 2 + 4], label)),
       ),
       element(
         "g",
         { "text-anchor": "middle" },
-        ...columns.map((column, c) => text([LEFT + CELL * c + CELL / 2 - 1, TOP - 8], column, { class: "mark" })),
+        element(
+          "g",
+          { class: "mark" },
+          ...columns.map((column, c) => text([LEFT + CELL * c + CELL / 2 - 1, TOP - 8], column)),
+        ),
         ...[...grouped(cells, ({ shade }) => shade)].map(([shade, of]) =>
           boxes(
             of.map(({ corner }) => corner),

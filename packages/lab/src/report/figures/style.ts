@@ -15,7 +15,7 @@ export function isDeep(shade: number): boolean {
 const RULES = [
   ".paper { fill: var(--paper); }",
   ".figure text { font: 12px system-ui, sans-serif; fill: var(--ink); }",
-  ".figure .mark { fill: var(--quiet); font-size: 11.5px; }",
+  ".figure .mark, .figure .mark text { fill: var(--quiet); font-size: 11.5px; }",
   ".figure .small { font-size: 12px; paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }",
   ".figure .strong { font-weight: 650; }",
   ".rule { stroke: var(--edge); stroke-width: 1; }",

@@ -72,15 +72,16 @@ function sentence(words: string): string {
 
 type Table = Extract<Block, { kind: "table" }>;
 
+/** Without the end tags that HTML does without, of which a report has thousands. */
 function table({ caption, columns, rows }: Table): string {
-  const head = columns.map((column) => `<th scope="col"${classOf(column)}>${escaped(column.title)}</th>`).join("");
+  const head = columns.map((column) => `<th scope="col"${classOf(column)}>${escaped(column.title)}`).join("");
   const body = rows.map(
     (row) =>
-      `<tr>${row.map((text, c) => (c === 0 ? `<th scope="row"${classOf(columns[c]!)}>${escaped(text)}</th>` : `<td${classOf(columns[c]!)}>${escaped(text)}</td>`)).join("")}</tr>`,
+      `<tr>${row.map((text, c) => (c === 0 ? `<th scope="row"${classOf(columns[c]!)}>${escaped(text)}` : `<td${classOf(columns[c]!)}>${escaped(text)}`)).join("")}`,
   );
   const named = escaped(caption);
   const numbers = numbered(columns).map(ofNumbers).join(" ");
-  return `<figure class="table"><figcaption>${named}</figcaption><div class="scroll" tabindex="0" role="region" aria-label="${named}"><table${numbers === "" ? "" : ` class="${numbers}"`}><thead><tr>${head}</tr></thead><tbody>\n${body.join("\n")}\n</tbody></table></div></figure>`;
+  return `<figure class="table"><figcaption>${named}</figcaption><div class="scroll" tabindex="0" role="region" aria-label="${named}"><table${numbers === "" ? "" : ` class="${numbers}"`}><thead><tr>${head}</thead><tbody>\n${body.join("\n")}\n</tbody></table></div></figure>`;
 }
 
 function classOf({ whole = false }: Column): string {
