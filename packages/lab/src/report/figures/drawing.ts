@@ -44,20 +44,24 @@ export function lines(ends: readonly (readonly [from: Place, to: Place])[], name
 }
 
 function stroke([from, to]: readonly [from: Place, to: Place]): string {
-  const [x1, y1, x2, y2] = [...from, ...to].map((value) => tenths(value) / 10);
+  const [x1, y1, x2, y2] = [...from, ...to].map(rounded);
   const onward = from[1] === to[1] ? `H${x2}` : from[0] === to[0] ? `V${y2}` : `L${x2} ${y2}`;
   return `M${x1} ${y1}${onward}`;
 }
 
 /** Boxes of one size as one element, each by its left upper corner. */
 export function boxes(corners: readonly Place[], [width, height]: Place, name: string): string {
-  const box = ([x, y]: Place): string => `M${tenths(x) / 10} ${tenths(y) / 10}h${width}v${height}h${-width}z`;
+  const box = ([x, y]: Place): string => `M${rounded(x)} ${rounded(y)}h${width}v${height}h${-width}z`;
   return corners.length === 0 ? "" : element("path", { class: name, d: corners.map(box).join("") });
 }
 
 /** Whole numbers, so that what is rounded off does not add up along a path. */
 function tenths(value: number): number {
   return Math.round(10 * value);
+}
+
+function rounded(value: number): number {
+  return tenths(value) / 10;
 }
 
 /** Straight from point to point; each is written as its distance from the one before, half the size of places for curves of many points. */

@@ -77,7 +77,7 @@ function table({ caption, columns, rows }: Table): string {
   const head = columns.map((column) => `<th scope="col"${classOf(column)}>${escaped(column.title)}`).join("");
   const body = rows.map(
     (row) =>
-      `<tr>${row.map((text, c) => (c === 0 ? `<th scope="row"${classOf(columns[c]!)}>${escaped(text)}` : `<td${classOf(columns[c]!)}>${escaped(text)}`)).join("")}`,
+      `<tr>${row.map((text, c) => `<${c === 0 ? 'th scope="row"' : "td"}${classOf(columns[c]!)}>${escaped(text)}`).join("")}`,
   );
   const named = escaped(caption);
   const numbers = numbered(columns).map(ofNumbers).join(" ");
