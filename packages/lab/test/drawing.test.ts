@@ -1,7 +1,7 @@
 /** How drawings are written: paths by distances that do not drift, images whose address is theirs whatever words they hold. */
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
-import { address, boxes, image, lines, path, svg, text, titled } from "../src/report/figures/drawing.ts";
+import { address, bars, image, inTenths, lines, path, svg, text, titled } from "../src/report/figures/drawing.ts";
 import { heatMap } from "../src/report/figures/heat.ts";
 import { isDeep, SHADES } from "../src/report/figures/style.ts";
 
@@ -12,27 +12,27 @@ const points = fc.array(
 
 describe("a path", () => {
   test.prop([points])("goes through each point to within half of a tenth, however many there are", (given) => {
-    const distances = /d="m?([^"]*)"/.exec(path(given, "line"))![1]!.match(/-?\d+(\.\d)?/g) ?? [];
+    const distances = /d="m?([^"]*)"/.exec(path(given, "line"))![1]!.match(/-?\d+/g) ?? [];
     expect(distances).toHaveLength(2 * given.length);
     const at = [0, 0];
     for (const [i, distance] of distances.entries()) {
       at[i % 2]! += Number(distance);
-      // 0.05 by rounding, and what 200 additions below 2,000 in doubles lose: 200 · 2000 · 2^-53 < 1e-10
-      expect(Math.abs(at[i % 2]! - given[i >> 1]![i % 2]!)).toBeLessThan(0.05 + 1e-9);
+      // in whole tenths, which are added up exactly: 0.05 by rounding, and what the quotient and the difference of doubles below 1,000 lose
+      expect(Math.abs(at[i % 2]! / 10 - given[i >> 1]![i % 2]!)).toBeLessThan(0.05 + 1e-9);
     }
   });
 
   it("is written in tenths, with no more signs than it needs", () => {
-    expect(
-      path(
-        [
-          [57.24, 50.7],
-          [61.1, 64.66],
-          [65, 60.72],
-        ],
-        "line",
-      ),
-    ).toBe('<path class="line" d="m57.2 50.7 3.9 14 3.9-4"/>');
+    const one = path(
+      [
+        [57.24, 50.7],
+        [61.1, 64.66],
+        [65, 60.72],
+      ],
+      "line",
+    );
+    expect(one).toBe('<path class="line" d="m572 507 39 140 39-40"/>');
+    expect(inTenths(one, one)).toBe(`<g transform="scale(.1)">${one}${one}</g>`);
     expect(path([], "line")).toBe('<path class="line" d=""/>');
   });
 });
@@ -58,14 +58,14 @@ describe("lines", () => {
   });
 });
 
-describe("boxes", () => {
-  it("are one element, each from its corner around", () => {
-    const corners = [
-      [150, 48],
+describe("bars", () => {
+  it("are one element, each from its end to the right", () => {
+    const ends = [
+      [150, 60],
       [193.96, 0],
     ] as const;
-    expect(boxes(corners, [42, 24], "shade-1")).toBe('<path class="shade-1" d="M150 48h42v24h-42zM194 0h42v24h-42z"/>');
-    expect(boxes([], [42, 24], "shade-1")).toBe("");
+    expect(bars(ends, 42, "shade-1")).toBe('<path class="shade-1" d="M150 60h42M194 0h42"/>');
+    expect(bars([], 42, "shade-1")).toBe("");
   });
 });
 
@@ -89,9 +89,13 @@ describe("a map of ranks", () => {
         words: (value) => `r${value}`,
       });
       const found = new Map<string, { shade: number; deep: boolean; words: string }>();
+      // as high as the stroke is wide, half of it to either side
+      expect(body).toContain('<g stroke-width="24">');
       const shadeAt = new Map<string, number>(
         [...body.matchAll(/class="shade-(\d)" d="([^"]*)"/g)].flatMap(([, shade, d]) =>
-          [...d!.matchAll(/M(\d+) (\d+)h42v24h-42z/g)].map(([, x, y]) => [`${x} ${y}`, Number(shade)] as const),
+          [...d!.matchAll(/M(\d+) (\d+)h42(?=M|$)/g)].map(
+            ([, x, y]) => [`${x} ${Number(y) - 12}`, Number(shade)] as const,
+          ),
         ),
       );
       for (const [, tone, inner] of body.matchAll(/<g class="on-(pale|deep)">(.*?)<\/g>/g))

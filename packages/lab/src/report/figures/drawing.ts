@@ -49,10 +49,10 @@ function stroke([from, to]: readonly [from: Place, to: Place]): string {
   return `M${x1} ${y1}${onward}`;
 }
 
-/** Boxes of one size as one element, each by its left upper corner. */
-export function boxes(corners: readonly Place[], [width, height]: Place, name: string): string {
-  const box = ([x, y]: Place): string => `M${rounded(x)} ${rounded(y)}h${width}v${height}h${-width}z`;
-  return corners.length === 0 ? "" : element("path", { class: name, d: corners.map(box).join("") });
+/** Boxes of one width as one element, each by its left end's middle; their height is the width of its stroke. */
+export function bars(ends: readonly Place[], width: number, name: string): string {
+  const bar = ([x, y]: Place): string => `M${rounded(x)} ${rounded(y)}h${width}`;
+  return ends.length === 0 ? "" : element("path", { class: name, d: ends.map(bar).join("") });
 }
 
 /** Whole numbers, so that what is rounded off does not add up along a path. */
@@ -64,14 +64,19 @@ function rounded(value: number): number {
   return tenths(value) / 10;
 }
 
-/** Straight from point to point; each is written as its distance from the one before, half the size of places for curves of many points. */
+/** Straight from point to point, for `inTenths`; each is written as its distance from the one before, half the size of places for curves of many points. */
 export function path(points: readonly Place[], name: string): string {
   const places = points.map(([x, y]): Place => [tenths(x), tenths(y)]);
   const steps = places.flatMap(([x, y], i) => {
     const [fromX, fromY] = i === 0 ? [0, 0] : places[i - 1]!;
-    return [x - fromX, y - fromY].map((distance) => `${distance < 0 ? "" : " "}${distance / 10}`);
+    return [x - fromX, y - fromY].map((distance) => `${distance < 0 ? "" : " "}${distance}`);
   });
   return element("path", { class: name, d: points.length === 0 ? "" : `m${steps.join("").trimStart()}` });
+}
+
+/** Around paths, whose units are tenths of all else's: curves without points and zeros are shorter by two fifths. */
+export function inTenths(...paths: readonly string[]): string {
+  return element("g", { transform: "scale(.1)" }, ...paths);
 }
 
 /** What a mark says where a pointer rests on it. */

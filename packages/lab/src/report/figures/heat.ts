@@ -1,6 +1,6 @@
 /** Ranks by place in the model: a row for each kind of module, a column for each layer, the number in each cell, which stands out more where it is larger. */
 import { grouped } from "../grouped.ts";
-import { boxes, element, text, type Drawing } from "./drawing.ts";
+import { bars, element, text, type Drawing } from "./drawing.ts";
 import { isDeep, SHADES } from "./style.ts";
 
 export interface HeatMap {
@@ -17,7 +17,8 @@ const [LEFT, CELL, ROW, TOP] = [150, 44, 26, 48];
 
 interface Cell {
   readonly shade: number;
-  readonly corner: readonly [x: number, y: number];
+  /** The middle of its left side. */
+  readonly end: readonly [x: number, y: number];
   readonly words: string;
 }
 
@@ -26,7 +27,7 @@ export function heatMap({ title, description, columns, rows, most, words }: Heat
     values.flatMap((value, c): Cell[] =>
       value === null
         ? []
-        : [{ shade: shadeOf(value, most), corner: [LEFT + CELL * c, TOP + ROW * r], words: words(value) }],
+        : [{ shade: shadeOf(value, most), end: [LEFT + CELL * c, TOP + ROW * r + ROW / 2 - 1], words: words(value) }],
     ),
   );
   return {
@@ -50,11 +51,15 @@ export function heatMap({ title, description, columns, rows, most, words }: Heat
           { class: "mark" },
           ...columns.map((column, c) => text([LEFT + CELL * c + CELL / 2 - 1, TOP - 8], column)),
         ),
-        ...[...grouped(cells, ({ shade }) => shade)].map(([shade, of]) =>
-          boxes(
-            of.map(({ corner }) => corner),
-            [CELL - 2, ROW - 2],
-            `shade-${shade}`,
+        element(
+          "g",
+          { "stroke-width": ROW - 2 },
+          ...[...grouped(cells, ({ shade }) => shade)].map(([shade, of]) =>
+            bars(
+              of.map(({ end }) => end),
+              CELL - 2,
+              `shade-${shade}`,
+            ),
           ),
         ),
         ...[...grouped(cells, ({ shade }) => isDeep(shade))].map(([deep, of]) =>
@@ -69,6 +74,6 @@ function shadeOf(value: number, most: number): number {
   return value <= 0 ? 0 : Math.max(1, Math.round((value / Math.max(1e-9, most)) * SHADES));
 }
 
-function number({ corner: [x, y], words }: Cell): string {
-  return text([x + CELL / 2 - 1, y + ROW / 2 + 3], words);
+function number({ end: [x, y], words }: Cell): string {
+  return text([x + CELL / 2 - 1, y + 4], words);
 }

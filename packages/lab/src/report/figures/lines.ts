@@ -1,7 +1,7 @@
 /** A small chart of lines: each run's faintly, their mean in full, and what others do for comparison. */
 import type { Point } from "../run.ts";
 import { axes, linearAxis, logAxis } from "./axes.ts";
-import { element, path, text, titled, type Drawing } from "./drawing.ts";
+import { element, inTenths, path, text, titled, type Drawing } from "./drawing.ts";
 
 export interface SmallChart {
   readonly title: string;
@@ -49,8 +49,10 @@ export function smallChart(
     body: [
       text([4, 14], title, { class: "label strong" }),
       axes(x, y, FRAME, options),
-      ...runs.slice(0, MOST_RUNS).map((run) => path(run.map(place), "line quiet thin")),
-      path(mean.map(place), "line c0"),
+      inTenths(
+        ...runs.slice(0, MOST_RUNS).map((run) => path(run.map(place), "line quiet thin")),
+        path(mean.map(place), "line c0"),
+      ),
       ...(dots ? mean.map((point) => circle(point, "fill c0", 3)) : []),
       ...chosen.map(([point, words]) => titled(words, circle(point, "hollow c1", 7))),
     ].join(""),

@@ -12,72 +12,66 @@ export function isDeep(shade: number): boolean {
   return shade > SHADES / 2;
 }
 
+/** Of each kind of element; colours by their names, which a drawing has as what they stand for. */
 const RULES = [
-  ".paper { fill: var(--paper); }",
-  ".figure text { font: 12px system-ui, sans-serif; fill: var(--ink); }",
-  ".figure .mark, .figure .mark text { fill: var(--quiet); font-size: 11.5px; }",
-  ".figure .small { font-size: 12px; paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }",
-  ".figure .strong { font-weight: 650; }",
-  ".rule { stroke: var(--edge); stroke-width: 1; }",
-  ".axis { stroke: var(--quiet); stroke-width: 1; }",
-  ".zero { stroke: var(--ink); stroke-width: 1.5; }",
-  ".band { fill: var(--line-2); fill-opacity: .16; }",
-  ".whisker { stroke-width: 2; }",
-  ".line { fill: none; stroke-width: 2; stroke-linejoin: round; }",
-  ".thin { stroke-width: 1; stroke-opacity: .45; }",
-  ".hollow { fill: var(--paper); stroke-width: 2; }",
-  ".line.c0, .whisker.c0, .hollow.c0 { stroke: var(--line-0); }",
-  ".fill.c0 { fill: var(--line-0); }",
-  ".hollow.c1 { stroke: var(--line-1); fill: none; }",
-  ".faint { stroke-opacity: .45; }",
-  ".line.quiet, .whisker.quiet, .hollow.quiet { stroke: var(--quiet); }",
-  ".fill.quiet { fill: var(--quiet); }",
-  ...Array.from({ length: SHADES + 1 }, (_, i) => `.shade-${i} { fill: var(--shade-${i}); }`),
-];
+  [".paper", "fill: --paper"],
+  ["text", "font: 12px system-ui, sans-serif; fill: --ink"],
+  [".mark, .mark text", "fill: --quiet; font-size: 11.5px"],
+  [".small", "font-size: 12px; paint-order: stroke; stroke: --paper; stroke-width: 3px; stroke-linejoin: round"],
+  [".strong", "font-weight: 650"],
+  [".rule", "stroke: --edge; stroke-width: 1"],
+  [".axis", "stroke: --quiet; stroke-width: 1"],
+  [".zero", "stroke: --ink; stroke-width: 1.5"],
+  [".band", "fill: --line-2; fill-opacity: .16"],
+  [".whisker", "stroke-width: 2"],
+  // in tenths, as their points
+  [".line", "fill: none; stroke-width: 20; stroke-linejoin: round"],
+  [".thin", "stroke-width: 10; stroke-opacity: .45"],
+  [".hollow", "fill: --paper; stroke-width: 2"],
+  [".line.c0, .whisker.c0, .hollow.c0", "stroke: --line-0"],
+  [".fill.c0", "fill: --line-0"],
+  [".hollow.c1", "stroke: --line-1; fill: none"],
+  [".faint", "stroke-opacity: .45"],
+  [".line.quiet, .whisker.quiet, .hollow.quiet", "stroke: --quiet"],
+  [".fill.quiet", "fill: --quiet"],
+  ...Array.from({ length: SHADES + 1 }, (_, i) => [`.shade-${i}`, `stroke: --shade-${i}`] as const),
+  [".on-pale text", "fill: --on-pale"],
+  [".on-deep text", "fill: --on-deep"],
+] as const;
 
-function onShades(scheme: "light" | "dark"): string[] {
-  const [pale, deep] = scheme === "light" ? [DARKEST, LIGHTEST] : [LIGHTEST, DARKEST];
-  return [`.figure .on-pale text { fill: ${pale}; }`, `.figure .on-deep text { fill: ${deep}; }`];
+type Colours = ReadonlyMap<string, string>;
+
+function coloursOf(scheme: string): Colours {
+  return new Map([...scheme.matchAll(/(--[\w-]+): ([^;]+);/g)].map(([, name, colour]) => [name!, colour!]));
 }
 
-const [DARKEST, LIGHTEST] = ["#14171c", "#ffffff"];
+const IN_LIGHT = coloursOf(`${LIGHT} --on-pale: #14171c; --on-deep: #ffffff;`);
+const IN_DARK = coloursOf(`${DARK} --on-pale: #ffffff; --on-deep: #14171c;`);
 
 const CLASS = /\.([a-z][\w-]*)/g;
+const COLOUR = /--[\w-]+/g;
 
-/** What a drawing holds: the rules that its elements meet, and the colours that these name, since a page has many. @param body its elements */
+/**
+ * What a drawing holds: the rules that its elements meet, since a page has many. Colours stand in the rules and those of the dark scheme in a second
+ * set, so that a program that knows no variables and asks for no scheme, as most that edit drawings, shows the light one.
+ *
+ * @param body its elements
+ */
 export function figureStyle(body: string): string {
-  const there = new Set([
-    "figure",
-    "paper",
-    ...[...body.matchAll(/ class="([^"]*)"/g)].flatMap(([, at]) => at!.split(" ")),
-  ]);
-  const met = (rule: string): boolean =>
-    rule
-      .slice(0, rule.indexOf("{"))
-      .split(",")
-      .some((selector) => [...selector.matchAll(CLASS)].every(([, name]) => there.has(name!)));
-  const rulesOf = (of: readonly string[]): string => of.filter(met).join(" ");
-  const [rules, light, dark] = [rulesOf(RULES), rulesOf(onShades("light")), rulesOf(onShades("dark"))];
-  const named = new Set(rules.match(/--[\w-]+/g));
-  const colours = (scheme: string): string =>
-    [...scheme.matchAll(/(--[\w-]+): [^;]+;/g)]
-      .flatMap(([colour, name]) => (named.has(name!) ? [colour] : []))
-      .join(" ");
-  return [
-    `:root { ${colours(LIGHT)} } ${inDark(`:root { ${colours(DARK)} }`)}`,
-    rules,
-    light,
-    dark === "" ? "" : inDark(dark),
-  ]
-    .map(tight)
-    .join("");
-}
-
-/** Without the spaces that are for who writes rules: a page has the style of each of its drawings. */
-function tight(rules: string): string {
-  return rules.replaceAll(/\s*([{};,]|:(?= ))\s*/g, "$1").replaceAll(";}", "}");
-}
-
-function inDark(rules: string): string {
-  return `@media (prefers-color-scheme: dark) { ${rules} }`;
+  const there = new Set(["paper", ...[...body.matchAll(/ class="([^"]*)"/g)].flatMap(([, at]) => at!.split(" "))]);
+  const met = RULES.flatMap(([selectors, declarations]) => {
+    const of = selectors
+      .split(", ")
+      .filter((selector) => [...selector.matchAll(CLASS)].every(([, name]) => there.has(name!)));
+    return of.length === 0 ? [] : [{ selector: of.join(","), declarations: declarations.split("; ") }];
+  });
+  const written = (colours: Colours, of: (declaration: string) => boolean): string =>
+    met
+      .flatMap(({ selector, declarations }) => {
+        const said = declarations.filter(of).map((one) => one.replaceAll(COLOUR, (name) => colours.get(name)!));
+        return said.length === 0 ? [] : [`${selector}{${said.join(";").replaceAll(/(?<=[:,]) /g, "")}}`];
+      })
+      .join("");
+  const coloured = (declaration: string): boolean => declaration.includes("--");
+  return `${written(IN_LIGHT, () => true)}@media (prefers-color-scheme:dark){${written(IN_DARK, coloured)}}`;
 }
