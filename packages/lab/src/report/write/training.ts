@@ -115,12 +115,7 @@ function ranks(task: TaskReport, id: string): Block[] {
         anchor(id, "ranks", i + 1),
         heatMap({
           title: `${config}, mean of ${counted(runs, "run")}`,
-          description: kinds
-            .map(
-              ({ kind, ranks: of }) =>
-                `${kind}: ${of.flatMap((value, c) => (value === null ? [] : [`${placed(layers[c]!)}${rank(value)}`])).join(", ")}`,
-            )
-            .join("; "),
+          description: kinds.map(({ kind, ranks: of }) => `${kind}${read(of, layers)}`).join("; "),
           columns: layers,
           rows: kinds.map(({ kind, ranks: values }) => ({ label: kind, values })),
           most,
@@ -141,9 +136,16 @@ function ranks(task: TaskReport, id: string): Block[] {
   ];
 }
 
-/** @param layer that a part of the model is in, `–` for none */
-function placed(layer: string): string {
-  return layer === NONE ? "" : `layer ${layer} `;
+/** Ranks of one kind of module; of layers that follow each other, as most do, without naming each. */
+function read(ranks: readonly (number | null)[], layers: readonly string[]): string {
+  const there = ranks.flatMap((value, c) => (value === null ? [] : [{ layer: layers[c]!, value }]));
+  const [first, last] = [there[0]?.layer, there.at(-1)?.layer];
+  const values = there.map(({ value }) => rank(value));
+  if (there.length > 2 && there.every(({ layer }, i) => Number(layer) === Number(first) + i))
+    return ` in layers ${first} to ${last}: ${values.join(", ")}`;
+  // a part of the model that is in no layer has none to name
+  const places = there.map(({ layer }) => (layer === NONE ? "" : `layer ${layer} `));
+  return `: ${values.map((value, i) => `${places[i]}${value}`).join(", ")}`;
 }
 
 /** Ranks that were planted, and whether they were found. */
