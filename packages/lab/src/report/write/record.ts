@@ -1,7 +1,9 @@
 /** What somebody needs who wants to check or repeat it: settings, proofs, machines, code. */
 import type { Block } from "../document.ts";
+import { grouped } from "../grouped.ts";
 import type { StudyReport, TaskReport } from "../model/report.ts";
 import { bytes, counted, listed, NONE } from "../numbers.ts";
+import type { ReportRun } from "../run.ts";
 import { anchor, onTask } from "./names.ts";
 
 export function record(study: StudyReport, id: string): Block[] {
@@ -124,10 +126,19 @@ function runList({ runs: of, twins }: StudyReport): Block {
         ? { kind: "paragraph", text: `There are too many to list; runs.csv has them.` }
         : {
             kind: "table",
-            caption: "Runs, whose names end with how their identities begin; runs.csv has these whole, and all numbers",
-            columns: [{ title: "run" }, { title: "seed", align: "right" }, { title: "steps", align: "right" }],
-            rows: of.map(({ name, seed, steps }) => [name, String(seed), String(steps)]),
+            caption: `Runs, whose names are a config's, a seed's and how the identity begins, as ${of[0]!.name}; runs.csv has identities whole, and all numbers`,
+            columns: [{ title: "runs of" }, { title: "steps", align: "right" }, { title: "seed and identity" }],
+            rows: [...grouped(of, (run) => `${cellOf(run)} ${run.steps}`).values()].map((alike) => [
+              cellOf(alike[0]!),
+              String(alike[0]!.steps),
+              alike.map((run) => run.name.slice(cellOf(run).length + 1)).join(", "),
+            ]),
           },
     ],
   };
+}
+
+/** A run's name without what tells it from the others of its config and task. */
+function cellOf({ name, seed }: ReportRun): string {
+  return name.slice(0, name.lastIndexOf(`-s${seed}-`));
 }
