@@ -11,7 +11,7 @@ for (const line of files.flatMap((file) => readFileSync(`${results}/${file}`, "u
   // accuracy is counted from the decisions' digits; what else there is is what the line says
   const [said, right] = [decisions?.predicted.$digits, decisions?.labels.$digits];
   const accuracy = said && [...said].filter((digit, i) => digit === right[i]).length / said.length;
-  values[`${code} ${result.name}`] = { ...result.final, ...(said ? { accuracy } : {}) };
+  values[`${code.slice(0, 12)} ${result.name}`] = { ...result.final, ...(said ? { accuracy } : {}) };
 }
 const [names, ...rows] = readFileSync(`${report}/claims.csv`, "utf8")
   .trim()

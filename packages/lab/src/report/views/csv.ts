@@ -2,13 +2,20 @@
 import { stringify } from "csv-stringify/sync";
 import { resultsCsv } from "../../store/summary.ts";
 import { isMeasured } from "../model/claims.ts";
-import type { Report } from "../model/report.ts";
+import { shortCode, type Report } from "../model/report.ts";
 
 export function claimsCsv({ studies }: Report): string {
   const rows = studies.flatMap(({ study, code, sayings }) =>
     sayings.flatMap(({ says, parts }) =>
       parts.map((part) => {
-        const common = { study, code, says, claim: part.claim.name, kind: part.claim.kind, verdict: part.verdict };
+        const common = {
+          study,
+          code: shortCode(code),
+          says,
+          claim: part.claim.name,
+          kind: part.claim.kind,
+          verdict: part.verdict,
+        };
         if (isMeasured(part))
           return {
             ...common,
@@ -84,5 +91,5 @@ const COLUMNS = [
 ];
 
 export function runsCsv({ studies }: Report): string {
-  return resultsCsv(studies.flatMap(({ runs, code }) => runs.map((run) => ({ ...run, code }))));
+  return resultsCsv(studies.flatMap(({ runs, code }) => runs.map((run) => ({ ...run, code: shortCode(code) }))));
 }
