@@ -111,7 +111,7 @@ describe("the style of a drawing", () => {
   it("has the rules that its elements meet, for those of their elements that are there, and no others", () => {
     const curve = figureStyle('<path class="line c0"/><text class="mark">1</text>');
     expect(curve).toContain(".line{fill:none;stroke-width:20;stroke-linejoin:round}");
-    expect(curve).toContain("text{font:12px system-ui,sans-serif;fill:#1b1f24}");
+    expect(curve).toContain("svg{font:12px system-ui,sans-serif;fill:#1b1f24}");
     expect(curve).not.toMatch(/shade|\.on-|\.whisker|\.fill|\{\}/);
     expect(figureStyle("")).not.toMatch(/\.(?!paper\{)[a-z]/);
   });
@@ -120,7 +120,7 @@ describe("the style of a drawing", () => {
     for (const [body, selector, light, dark] of [
       ['<path class="line c0"/>', "\\.line\\.c0\\{stroke", "#0072b2", "#56b4e9"],
       ['<path class="shade-7"/>', "\\.shade-7\\{stroke", "#185491", "#98c6ec"],
-      ['<g class="on-deep"><text>7</text></g>', "\\.on-deep text\\{fill", "#ffffff", "#14171c"],
+      ['<g class="on-deep"><text>7</text></g>', "\\.on-deep\\{fill", "#ffffff", "#14171c"],
     ] as const) {
       const [usual, asked, ...more] = figureStyle(body).split("@media (prefers-color-scheme:dark)");
       expect(more).toEqual([]);

@@ -13,6 +13,8 @@ export interface Drawing {
 
 type Place = readonly [x: number, y: number];
 
+export type Line = readonly [from: Place, to: Place];
+
 type Value = string | number | undefined;
 
 /** Numbers have one digit behind the point, less than anybody sees. */
@@ -34,16 +36,12 @@ export function text(at: Place, words: string, attributes: Readonly<Record<strin
   return element("text", { x: at[0], y: at[1], ...attributes }, escaped(words));
 }
 
-export function line(from: Place, to: Place, name: string): string {
-  return element("line", { class: name, x1: from[0], y1: from[1], x2: to[0], y2: to[1] });
-}
-
 /** Several as one element. */
-export function lines(ends: readonly (readonly [from: Place, to: Place])[], name: string): string {
+export function lines(ends: readonly Line[], name: string): string {
   return ends.length === 0 ? "" : element("path", { class: name, d: ends.map(stroke).join("") });
 }
 
-function stroke([from, to]: readonly [from: Place, to: Place]): string {
+function stroke([from, to]: Line): string {
   const [x1, y1, x2, y2] = [...from, ...to].map(rounded);
   const onward = from[1] === to[1] ? `H${x2}` : from[0] === to[0] ? `V${y2}` : `L${x2} ${y2}`;
   return `M${x1} ${y1}${onward}`;
@@ -99,7 +97,7 @@ export function image(drawing: Drawing, style: string): string {
 function root(size: Drawing, said: string, names: string, style: string, body: string): string {
   const [width, height] = [Math.ceil(size.width), Math.ceil(size.height)];
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" class="figure"${said}>`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}"${said}>`,
     names,
     `<style>${style}</style><rect class="paper" width="${width}" height="${height}"/>`,
     body,

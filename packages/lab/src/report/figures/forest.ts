@@ -1,6 +1,6 @@
 /** Differences of pairs with their intervals, one below the other, beside a line where nothing differs. */
 import { linearAxis, type Axis } from "./axes.ts";
-import { element, line, text, titled, type Drawing } from "./drawing.ts";
+import { element, lines, text, titled, type Drawing, type Line } from "./drawing.ts";
 import { nearRange } from "./near.ts";
 import { tickWords } from "../../serve/page/numbers.ts";
 
@@ -31,11 +31,15 @@ export function forest(rows: readonly ForestRow[], { title, axis, margin }: Fore
   const left = 24 + LETTER * Math.max(12, ...rows.map(({ label }) => label.length));
   const [right, bottom] = [left + PANEL, TOP + ROW * rows.length];
   const x = axisFor(rows, margin, [left, right]);
+  const upright = (value: number): Line => [
+    [x.place(value), TOP],
+    [x.place(value), bottom],
+  ];
   const marks = rows.map((row, i) => {
     const y = TOP + ROW * i + ROW / 2;
     return titled(
       row.words,
-      text([left - 12, y - 2], row.label, { class: row.strong ? "label strong" : "label", "text-anchor": "end" }),
+      text([left - 12, y - 2], row.label, { class: row.strong ? "strong" : undefined, "text-anchor": "end" }),
       text([left - 12, y + 12], row.note, { class: "mark", "text-anchor": "end" }),
       row.mean < x.ends[0] || row.mean > x.ends[1] ? beyond(row, x, y) : estimate(row, x, y),
     );
@@ -57,10 +61,12 @@ export function forest(rows: readonly ForestRow[], { title, axis, margin }: Fore
     height: bottom + 40,
     body: [
       band,
-      ...x.marks.map((value) => line([x.place(value), TOP], [x.place(value), bottom], "rule")),
-      line([x.place(0), TOP], [x.place(0), bottom], "zero"),
-      ...x.marks.map((value) =>
-        text([x.place(value), bottom + 17], signed(value), { class: "mark", "text-anchor": "middle" }),
+      lines(x.marks.map(upright), "rule"),
+      lines([upright(0)], "zero"),
+      element(
+        "g",
+        { class: "mark", "text-anchor": "middle" },
+        ...x.marks.map((value) => text([x.place(value), bottom + 17], signed(value))),
       ),
       text([right, bottom + 34], axis, { class: "mark", "text-anchor": "end" }),
       ...marks,
@@ -85,8 +91,19 @@ function estimate({ mean, interval, strong }: ForestRow, x: Axis, y: number): st
   if (interval === undefined) return element("circle", { class: `hollow ${tone}`, cx: at, cy: y, r: 5 });
   const [from, to] = interval.map(x.place) as [number, number];
   return [
-    line([from, y], [to, y], `whisker ${tone}`),
-    ...[from, to].map((end) => line([end, y - 5], [end, y + 5], `whisker ${tone}`)),
+    lines(
+      [
+        [
+          [from, y],
+          [to, y],
+        ],
+        ...[from, to].map((end): Line => [
+          [end, y - 5],
+          [end, y + 5],
+        ]),
+      ],
+      `whisker ${tone}`,
+    ),
     element("rect", { class: `fill ${tone}`, x: at - 5, y: y - 5, width: 10, height: 10 }),
   ].join("");
 }

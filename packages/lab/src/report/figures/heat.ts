@@ -36,7 +36,7 @@ export function heatMap({ title, description, columns, rows, most, words }: Heat
     width: LEFT + CELL * Math.max(4, columns.length) + 8,
     height: TOP + ROW * rows.length + 8,
     body: [
-      text([4, 16], title, { class: "label strong" }),
+      text([4, 16], title, { class: "strong" }),
       element(
         "g",
         { class: "mark", "text-anchor": "end" },

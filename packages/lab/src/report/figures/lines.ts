@@ -47,7 +47,7 @@ export function smallChart(
     width: WIDTH,
     height: HEIGHT,
     body: [
-      text([4, 14], title, { class: "label strong" }),
+      text([4, 14], title, { class: "strong" }),
       axes(x, y, FRAME, options),
       inTenths(
         ...runs.slice(0, MOST_RUNS).map((run) => path(run.map(place), "line quiet thin")),

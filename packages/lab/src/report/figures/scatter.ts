@@ -1,7 +1,7 @@
 /** One point for each config, with the interval of its mean, named beside it. */
 import { tickWords } from "../../serve/page/numbers.ts";
 import { axes, linearAxis, logAxis } from "./axes.ts";
-import { element, line, text, titled, type Drawing } from "./drawing.ts";
+import { element, lines, text, titled, type Drawing } from "./drawing.ts";
 import { nearRange } from "./near.ts";
 
 export interface ScatterPoint {
@@ -53,15 +53,19 @@ export function scatter(points: readonly ScatterPoint[], options: ScatterOptions
         ? [
             interval === undefined
               ? ""
-              : line([atX, y.place(interval[0])], [atX, y.place(interval[1])], "whisker c0 faint"),
+              : lines(
+                  [
+                    [
+                      [atX, y.place(interval[0])],
+                      [atX, y.place(interval[1])],
+                    ],
+                  ],
+                  "whisker c0 faint",
+                ),
             element("circle", { class: "fill c0", cx: atX, cy: atY, r: 4.5 }),
           ]
         : [element("polygon", { class: "fill quiet", points: arrow(atX, atY - 2 * beyond, beyond) })];
-    return titled(
-      words,
-      ...mark,
-      text(labels[i]!.at, label, { class: "label small", "text-anchor": labels[i]!.anchor }),
-    );
+    return titled(words, ...mark, text(labels[i]!.at, label, { class: "small", "text-anchor": labels[i]!.anchor }));
   });
   return {
     title: options.title,

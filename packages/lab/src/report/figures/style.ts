@@ -15,12 +15,13 @@ export function isDeep(shade: number): boolean {
 /** Of each kind of element; colours by their names, which a drawing has as what they stand for. */
 const RULES = [
   [".paper", "fill: --paper"],
-  ["text", "font: 12px system-ui, sans-serif; fill: --ink"],
-  [".mark, .mark text", "fill: --quiet; font-size: 11.5px"],
-  [".small", "font-size: 12px; paint-order: stroke; stroke: --paper; stroke-width: 3px; stroke-linejoin: round"],
+  // what words have, unless they or what they stand in say otherwise
+  ["svg", "font: 12px system-ui, sans-serif; fill: --ink"],
+  [".mark", "fill: --quiet; font-size: 11.5px"],
+  [".small", "paint-order: stroke; stroke: --paper; stroke-width: 3px; stroke-linejoin: round"],
   [".strong", "font-weight: 650"],
-  [".rule", "stroke: --edge; stroke-width: 1"],
-  [".axis", "stroke: --quiet; stroke-width: 1"],
+  [".rule", "stroke: --edge"],
+  [".axis", "stroke: --quiet"],
   [".zero", "stroke: --ink; stroke-width: 1.5"],
   [".band", "fill: --line-2; fill-opacity: .16"],
   [".whisker", "stroke-width: 2"],
@@ -35,8 +36,8 @@ const RULES = [
   [".line.quiet, .whisker.quiet, .hollow.quiet", "stroke: --quiet"],
   [".fill.quiet", "fill: --quiet"],
   ...Array.from({ length: SHADES + 1 }, (_, i) => [`.shade-${i}`, `stroke: --shade-${i}`] as const),
-  [".on-pale text", "fill: --on-pale"],
-  [".on-deep text", "fill: --on-deep"],
+  [".on-pale", "fill: --on-pale"],
+  [".on-deep", "fill: --on-deep"],
 ] as const;
 
 type Colours = ReadonlyMap<string, string>;
