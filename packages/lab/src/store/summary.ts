@@ -133,8 +133,11 @@ export function summaryTable(rows: readonly SummaryRow[]): string {
   );
 }
 
+/** With its whole identity, or without where names do. */
+type CsvRun = Omit<FinishedRun, "id"> & { readonly id?: string | undefined; readonly code?: string };
+
 /** One line per run, for spreadsheets and data frames. */
-export function resultsCsv(results: readonly (FinishedRun & { readonly code?: string })[]): string {
+export function resultsCsv(results: readonly CsvRun[]): string {
   const names = [...new Set(results.flatMap((run) => metricNames(run.final)))];
   const started = results.some(({ start }) => start !== undefined);
   const rows = results.map((run) => ({
@@ -164,7 +167,7 @@ export function resultsCsv(results: readonly (FinishedRun & { readonly code?: st
     estimated_peak_rss_bytes: run.measures.memory.estimatedPeakRssBytes,
     device: run.device,
     run: run.name,
-    id: run.id,
+    ...(run.id === undefined ? {} : { id: run.id }),
     ...(run.code === undefined ? {} : { code: run.code }),
   }));
   return stringify(rows, { header: true });

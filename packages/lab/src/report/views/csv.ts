@@ -90,6 +90,10 @@ const COLUMNS = [
   "doubts",
 ];
 
+/** Runs by their names, with which lines of results have the whole of their identity. */
 export function runsCsv({ studies }: Report): string {
-  return resultsCsv(studies.flatMap(({ runs, code }) => runs.map((run) => ({ ...run, code: shortCode(code) }))));
+  const runs = studies.flatMap(({ runs: of, code }) =>
+    of.map((run) => ({ ...run, id: undefined, code: shortCode(code) })),
+  );
+  return resultsCsv(runs);
 }

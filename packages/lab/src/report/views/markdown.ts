@@ -3,7 +3,7 @@ import { renderTable } from "../../text/table.ts";
 import type { Block, ReportDocument } from "../document.ts";
 
 /** Tables up to here are read as text too. */
-const WIDEST = 120;
+const WIDEST = 80;
 
 /** @param figureFile where a figure lies, by its name */
 export function markdown({ title, blocks }: ReportDocument, figureFile: (name: string) => string): string {

@@ -126,7 +126,7 @@ function runList({ runs: of, twins }: StudyReport): Block {
         ? { kind: "paragraph", text: `There are too many to list; runs.csv has them.` }
         : {
             kind: "table",
-            caption: `Runs, whose names are a config's, a seed's and how the identity begins, as ${of[0]!.name}; runs.csv has identities whole, and all numbers`,
+            caption: `Runs, whose names are a config's, a seed's and how the identity begins, as ${of[0]!.name}; runs.csv has all their numbers`,
             columns: [{ title: "runs of" }, { title: "steps", align: "right" }, { title: "seed and identity" }],
             rows: [...grouped(of, (run) => `${cellOf(run)} ${run.steps}`).values()].map((alike) => [
               cellOf(alike[0]!),
