@@ -117,6 +117,8 @@ export interface Task<O extends TaskOptions = TaskOptions, D extends TaskData = 
   check?(options: O, study: BaseChoice): string | undefined;
   /** Before any data is read. */
   least(options: O): LeastNeeds;
+  /** What the numbers of an evaluation say nothing without, as sentences for reports. */
+  scoredWords?(options: O, evaluation: object): string;
   /** Options as they make two runs the same run: without paths of files, whose content `identity` has. Absent: all of them. */
   comparable?(options: O): object;
   /** Content of all data that a run reads; part of the run's id. Cheap: no tokenizing, no device. @param revision of a base of the hub */

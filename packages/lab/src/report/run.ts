@@ -30,6 +30,9 @@ export interface DivergedRun {
   readonly task?: string | undefined;
   readonly config: string;
   readonly seed: number;
+  /** Content hash of the code that computed it, and on what, where that is known. */
+  readonly code?: string | undefined;
+  readonly device?: string | undefined;
   readonly why: string;
 }
 

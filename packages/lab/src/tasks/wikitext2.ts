@@ -68,6 +68,12 @@ export const wikitext2: Task<Wikitext2Task, TaskData> = {
   metrics: ["perplexity", "word-perplexity"],
   readsFiles: true,
   check: ({ trainRows, validation }) => overlapTrouble({ trainRows, heldOut: heldOutOf(validation) }),
+  scoredWords: ({ train, validation, window, stride = window }, evaluation) => {
+    const text = typeof validation === "string" ? validation : `lines ${validation.trainRows.join(" to ")} of ${train}`;
+    const { scored } = evaluation as { scored?: { tokens?: number; words?: number } };
+    const count = (n: number | undefined): string => (n === undefined ? "" : ` (${formatCount(n)} scored)`);
+    return `Scored on ${text} as one text with its lines joined as the file has them, in windows of ${formatCount(window)} tokens with stride ${formatCount(stride)}. Perplexity is by token${count(scored?.tokens)}, word perplexity by word${count(scored?.words)}, ends of lines among them.`;
+  },
   least: ({ window }) => ({ vocab: 1, positions: window, labels: 2 }),
   async identity(options, { dataFolder }, base, revision) {
     const tokens = await tokenizerIdentity(tokenizerFolder(dataFolder, base), revision);

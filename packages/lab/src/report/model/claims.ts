@@ -55,10 +55,10 @@ export function decideClaims(
   const about = claims.filter((claim): claim is MetricClaim => claim.kind !== "change");
   const paired = about.map((claim) => {
     const ofTask = runs.filter((run) => taskLabel(run) === claim.task);
-    const pairs = pairsOf(ofTask, claim.configs);
+    const pairs = pairsOf(ofTask, claim.configs, claim.metric);
     const [x, y] = samplesOf(pairs, claim.metric);
     const { kind, margin } = claim;
-    const doubts = doubtsOf(claim, ofTask, pairs.seeds, doubtful);
+    const doubts = doubtsOf(claim, ofTask, pairs, doubtful);
     return { claim, pairs, doubts, x, y, asked: kind === "equal" ? { kind, margin: margin! } : { kind } };
   });
   const facts = verdicts(paired.map(({ asked, x, y }) => ({ claim: asked, x, y })));

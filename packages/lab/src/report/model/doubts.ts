@@ -4,6 +4,7 @@ import type { Study } from "../../config/study.ts";
 import { tasksOf } from "../../config/cells.ts";
 import type { TwinRuns } from "../../store/summary.ts";
 import type { DivergedRun, ReportRun } from "../run.ts";
+import type { SeedPairs } from "./pairs.ts";
 
 export interface Doubtful {
   /** Whose seeds are planned; none where no file was given. */
@@ -16,12 +17,11 @@ export interface Doubtful {
  * Reasons as parts of a sentence. A test that is done before all its seeds are there is another one than was planned; pairs that are left once a seed
  * diverged are chosen by what survived.
  * @param runs of the claim's task
- * @param seeds that both configs have
  */
 export function doubtsOf(
-  { configs, task }: Pick<MetricClaim, "configs" | "task">,
+  { configs, task, metric }: Pick<MetricClaim, "configs" | "task" | "metric">,
   runs: readonly ReportRun[],
-  seeds: readonly number[],
+  { seeds, without }: Pick<SeedPairs, "seeds" | "without">,
   { studies, twins, diverged }: Doubtful,
 ): string[] {
   const failing = runs
@@ -45,6 +45,7 @@ export function doubtsOf(
       : [
           `there is no result of ${shortened(ended.map(({ config, seed }) => `${config} with seed ${seed}`))}, where a number was not finite`,
         ]),
+    ...(without.length === 0 ? [] : [`${metric} of ${shortened(without.map(({ name }) => name))} is no number`]),
     ...(missing.length === 0 || seeds.length === 0
       ? []
       : [`so far there are ${planned.length - missing.length} of ${planned.length} planned seeds`]),

@@ -5,23 +5,27 @@ import { mcnemar } from "../../statistics/mcnemar.ts";
 import { pairedDifference } from "../../statistics/paired.ts";
 import type { ReportRun } from "../run.ts";
 
-/** Runs of both for every seed that both have, in the order of seeds. */
+/** Runs of both for every seed that both have the metric of, in the order of seeds. */
 export interface SeedPairs {
   readonly seeds: readonly number[];
   readonly runs: readonly (readonly [ReportRun, ReportRun])[];
   /** Seeds that only one of them has. */
   readonly alone: readonly number[];
+  /** Runs that have no number as the metric. */
+  readonly without: readonly ReportRun[];
 }
 
-export function pairsOf(runs: readonly ReportRun[], [a, b]: readonly [string, string]): SeedPairs {
+export function pairsOf(runs: readonly ReportRun[], [a, b]: readonly [string, string], metric: string): SeedPairs {
+  const has = ({ final }: ReportRun): boolean => Number.isFinite(metricOf(final, metric));
   const by = (config: string): Map<number, ReportRun> =>
-    new Map(runs.flatMap((run) => (run.config === config ? [[run.seed, run] as const] : [])));
+    new Map(runs.flatMap((run) => (run.config === config && has(run) ? [[run.seed, run] as const] : [])));
   const [x, y] = [by(a), by(b)];
   const seeds = [...x.keys()].filter((seed) => y.has(seed)).sort((p, q) => p - q);
   return {
     seeds,
     runs: seeds.map((seed) => [x.get(seed)!, y.get(seed)!] as const),
     alone: [...x.keys(), ...y.keys()].filter((seed) => !seeds.includes(seed)).sort((p, q) => p - q),
+    without: runs.filter((run) => (run.config === a || run.config === b) && !has(run)),
   };
 }
 

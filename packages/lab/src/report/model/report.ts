@@ -1,13 +1,15 @@
 /** All that a report says, as plain data: runs in, numbers out. How it is said is `write/`'s and `views/`'. */
 import { claimsOf } from "../../config/claims.ts";
 import { InputError } from "../../errors.ts";
-import { metricNamed, metricNames } from "../../metrics/of-evaluation.ts";
+import { metricNamed } from "../../metrics/of-evaluation.ts";
 import { byTask, taskLabel } from "../../store/by-task.ts";
 import type { Measured } from "../../store/measured.ts";
+import { tasks } from "../../tasks/registry.ts";
 import { indistinguishable, type TwinRuns } from "../../store/summary.ts";
 import { summarizeRecovery, type RecoverySummary } from "../../study/rank-picture.ts";
+import { divergedOf, divergedWords, strayWords } from "../diverged.ts";
 import { groupRuns, type RunGroup } from "../group.ts";
-import { departure, type StudyFile } from "../study-file.ts";
+import { departure, plans, type StudyFile } from "../study-file.ts";
 import { counted } from "../numbers.ts";
 import { ORIGINAL, ORIGINAL_TASK, type OriginalRow } from "../original.ts";
 import { triedFor, type DivergedRun, type FoundRuns, type ReportRun } from "../run.ts";
@@ -19,7 +21,7 @@ import { differenceOf, pairsOf, type Difference } from "./pairs.ts";
 import { proofCounts, type ProofCount } from "./proofs.ts";
 import { rankMapsOf, type MeanRankMap } from "./rank-maps.ts";
 import { sweptConfigs, type SweptConfig } from "./rates.ts";
-import { scoresOf, type ConfigScore } from "./scores.ts";
+import { metricsOf, scoresOf, type ConfigScore } from "./scores.ts";
 import { settingsOf, type Settings } from "./settings.ts";
 
 export interface TaskReport {
@@ -32,6 +34,8 @@ export interface TaskReport {
   readonly better: "higher" | "lower";
   /** Items of one evaluation. */
   readonly items: number;
+  /** What its numbers say nothing without, in the task's words. */
+  readonly scored: string | undefined;
   readonly scores: readonly ConfigScore[];
   readonly original: readonly OriginalRow[];
   /** Pairs that claims are about first, then every config against the first. */
@@ -75,9 +79,7 @@ export interface Report {
 export function reportOf(found: FoundRuns, files: readonly StudyFile[], measured: readonly Measured[]): Report {
   const groups = groupRuns(found.runs, files);
   if (groups.length === 0)
-    throw new InputError(
-      files.length === 0 ? "there is no finished run to report on" : nothingOf(files[0]!, found.runs),
-    );
+    throw new InputError(files.length === 0 ? "there is no finished run to report on" : nothingOf(files[0]!, found));
   for (const [i, { study, source }] of files.entries()) {
     const other = files.findIndex((file) => file.study.name === study.name);
     if (other !== i)
@@ -86,7 +88,7 @@ export function reportOf(found: FoundRuns, files: readonly StudyFile[], measured
   const idle = files.filter(
     ({ study }) => !groups.some((group) => [group, ...group.within].some((of) => of.study === study.name)),
   );
-  if (idle.length > 0 && idle.length === files.length) throw new InputError(nothingOf(idle[0]!, found.runs));
+  if (idle.length > 0 && idle.length === files.length) throw new InputError(nothingOf(idle[0]!, found));
   return {
     studies: groups.map((group) => studyReport(group, found, measured)),
     measured,
@@ -95,16 +97,24 @@ export function reportOf(found: FoundRuns, files: readonly StudyFile[], measured
       ...mixtures(groups),
       ...joined(groups),
       ...unplanned(groups),
-      ...idle.map(({ study, source }) => `There are no runs of ${study.name} yet (${source}).`),
+      ...overplanned(groups, files),
+      ...strayWords(found.diverged, groups),
+      ...idle.map(({ study, source }) =>
+        found.diverged.some((run) => run.study === study.name)
+          ? `No run of ${study.name} came to a result (${source}).`
+          : `There are no runs of ${study.name} yet (${source}).`,
+      ),
     ],
   };
 }
 
-function nothingOf(file: StudyFile, runs: readonly ReportRun[]): string {
+function nothingOf(file: StudyFile, { runs, diverged }: FoundRuns): string {
   const { source, study } = file;
   const named = runs.find((run) => run.study === study.name && triedFor(run.config) === undefined);
   if (named !== undefined)
     return `${source}: plans none of the runs of "${study.name}" that were found: ${named.name}: ${departure(file, named)}; give the file that they were made with`;
+  const ended = diverged.filter((run) => run.study === study.name);
+  if (ended.length > 0) return `${source}: no run of "${study.name}" came to a result: ${divergedWords(ended)}`;
   return `${source}: there are no runs of the study "${study.name}"; those found are of ${[...new Set(runs.map((run) => run.study))].join(", ")}`;
 }
 
@@ -147,6 +157,20 @@ function unplanned(groups: readonly RunGroup[]): string[] {
   );
 }
 
+/** Who looks until a test says what it should has looked too often: seeds beyond those that were planned are told. */
+function overplanned(groups: readonly RunGroup[], files: readonly StudyFile[]): string[] {
+  const planned = (run: ReportRun): boolean =>
+    files.some((file) => file.study.seeds.includes(run.seed) && plans(file, run));
+  return groups.flatMap(({ study, file, runs }) => {
+    const beyond = file === undefined ? [] : runs.filter((run) => !planned(run));
+    if (beyond.length === 0) return [];
+    const seeds = [...new Set(beyond.map(({ seed }) => seed))].sort((a, b) => a - b);
+    return [
+      `${counted(beyond.length, "run")} of ${study} ${beyond.length === 1 ? "has a seed" : "have seeds"} that no file plans (${seeds.join(", ")}); tables and tests have them: claims were written down for other seeds.`,
+    ];
+  });
+}
+
 export function shortCode(code: string): string {
   return code.slice(0, 12);
 }
@@ -154,7 +178,7 @@ export function shortCode(code: string): string {
 function studyReport(group: RunGroup, found: FoundRuns, measured: readonly Measured[]): StudyReport {
   const { study, code, device, file, runs: unordered, tried, within } = group;
   const studies = [file, ...within.map((other) => other.file)].flatMap((of) => of?.study ?? []);
-  const diverged = found.diverged.filter((run) => [study, ...within.map((other) => other.study)].includes(run.study));
+  const diverged = divergedOf(group, found.diverged);
   const runs = inOrder(unordered, file);
   const claims = file === undefined ? [] : claimsOf(file.study, file.source);
   const twins = indistinguishable(runs);
@@ -195,7 +219,7 @@ function inOrder(runs: readonly ReportRun[], file: StudyFile | undefined): reado
 
 function taskReport(label: string | undefined, runs: readonly ReportRun[], sayings: readonly Saying[]): TaskReport {
   const [first] = runs;
-  const metric = metricNames(first!.final)[0] ?? "loss";
+  const metric = metricsOf(runs)[0] ?? "loss";
   const task = first!.task;
   return {
     label,
@@ -203,6 +227,7 @@ function taskReport(label: string | undefined, runs: readonly ReportRun[], sayin
     metric,
     better: metric === "loss" ? "lower" : metricNamed(metric).better,
     items: first!.final.examples,
+    scored: tasks.has(task) ? tasks.get(task).scoredWords?.(first!.resolved.task, first!.final) : undefined,
     scores: scoresOf(runs),
     original: task === ORIGINAL_TASK ? ORIGINAL.filter(({ config }) => runs.some((run) => run.config === config)) : [],
     differences: differencesOf(label, runs, metric, sayings),
@@ -230,7 +255,7 @@ function differencesOf(
     .filter(([a, b]) => !claimed.some((pair) => pair.includes(a) && pair.includes(b)));
   return [...claimed.map((pair) => [pair, true] as const), ...rest.map((pair) => [pair, false] as const)].flatMap(
     ([configs, isClaimed]) => {
-      const pairs = pairsOf(runs, configs);
+      const pairs = pairsOf(runs, configs, metric);
       return pairs.seeds.length === 0 ? [] : [{ ...differenceOf(pairs, configs, metric), claimed: isClaimed }];
     },
   );

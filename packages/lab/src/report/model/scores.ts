@@ -14,7 +14,7 @@ export interface ConfigScore {
   /** What is on, in words. */
   readonly about: string;
   readonly seeds: readonly number[];
-  /** By name, in the task's order, `loss` last. */
+  /** By name, in the task's order, `loss` last; means are NaN where a run has no number. */
   readonly metrics: Readonly<Record<string, SeedSpread>>;
   /** The first metric before the first step; undefined unless every run was evaluated there. */
   readonly start: SeedSpread | undefined;
@@ -35,17 +35,24 @@ export interface ConfigScore {
 
 /** In the order in which configs first appear. @param runs of one task */
 export function scoresOf(runs: readonly ReportRun[]): ConfigScore[] {
-  return [...grouped(runs, ({ config }) => config)].map(([config, of]) => scoreOf(config, of));
+  const names = metricsOf(runs);
+  return [...grouped(runs, ({ config }) => config)].map(([config, of]) => scoreOf(config, of, names));
 }
 
-function scoreOf(config: string, runs: readonly ReportRun[]): ConfigScore {
+/** Metrics that at least one of the runs has, in the task's order: a correlation of what does not vary is no number. */
+export function metricsOf(runs: readonly ReportRun[]): string[] {
+  const some = new Set(runs.flatMap(({ final }) => metricNames(final)));
+  return [...new Set(runs.flatMap(({ final }) => Object.keys(final)))].filter((name) => some.has(name));
+}
+
+function scoreOf(config: string, runs: readonly ReportRun[], names: readonly string[]): ConfigScore {
   const over = (pick: (run: ReportRun) => number): SeedSpread => spreadOf(runs.map(pick));
   const range = (pick: (run: ReportRun) => number): Range => {
     const values = runs.map(pick);
     return [Math.min(...values), Math.max(...values)];
   };
   const first = runs[0]!;
-  const [metric] = metricNames(first.final);
+  const [metric] = names;
   const starts = runs.flatMap(({ start }) =>
     start === undefined || metric === undefined ? [] : [metricOf(start, metric)],
   );
@@ -55,7 +62,7 @@ function scoreOf(config: string, runs: readonly ReportRun[]): ConfigScore {
     about: configWords(runs),
     seeds: runs.map(({ seed }) => seed),
     metrics: Object.fromEntries([
-      ...metricNames(first.final).map((name) => [name, over(({ final }) => metricOf(final, name))] as const),
+      ...names.map((name) => [name, over(({ final }) => metricOf(final, name))] as const),
       ["loss", over(({ final }) => final.loss)] as const,
     ]),
     start: starts.length === runs.length ? spreadOf(starts) : undefined,

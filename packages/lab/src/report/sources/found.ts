@@ -2,6 +2,7 @@
 import { InputError } from "../../errors.ts";
 import { findStores } from "../../store/find-stores.ts";
 import { cut } from "../../text/shown.ts";
+import { divergedWords } from "../diverged.ts";
 import type { FoundRuns } from "../run.ts";
 import { lineRuns } from "./lines.ts";
 import { storeRuns } from "./store.ts";
@@ -14,6 +15,10 @@ export function foundRuns(folder: string): FoundRuns {
     diverged: parts.flatMap(({ diverged }) => diverged),
     notes: parts.flatMap(({ notes }) => notes),
   };
+  if (found.runs.length === 0 && found.diverged.length > 0)
+    throw new InputError(
+      `${cut(folder)}: no run here came to a result, so there is nothing to report on: ${divergedWords(found.diverged)}`,
+    );
   if (found.runs.length === 0)
     throw new InputError(
       `${cut(folder)}: holds no finished run; give the folder that "lowrank run" had as --out, or one with result lines (*.jsonl)`,

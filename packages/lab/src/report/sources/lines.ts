@@ -16,6 +16,8 @@ export function lineRuns(folder: string): FoundRuns {
               task: line.resolved.taskLabel,
               config: line.run.config,
               seed: line.run.seed,
+              code: line.code,
+              device: line.run.device,
               why: line.message,
             },
           ]

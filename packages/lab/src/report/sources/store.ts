@@ -27,7 +27,13 @@ export function storeRuns(stores: readonly Store[]): FoundRuns {
       const entry = readEntry(folder, name);
       const { config, study, seed, state, why } = entry;
       if (isDiverged(join(folder, name)) && config !== undefined && study !== undefined && seed !== undefined)
-        diverged.push({ study, config, seed, why: why ?? "" });
+        diverged.push({
+          study,
+          config,
+          seed,
+          code: textOf(objectIn(join(folder, name), "env.json")?.["code"]),
+          why: why ?? "",
+        });
       else if (state !== "set-aside") left.push(entry);
     }
   return { runs, diverged, notes: leftOut(left) };

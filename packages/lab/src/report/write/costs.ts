@@ -86,7 +86,8 @@ interface Cost {
 
 function costFigure(task: TaskReport, id: string, { name, axis, of, said, mark, caption }: Cost): Block {
   const scale = metricScale(task.metric);
-  const points = task.scores.map((score): ScatterPoint => {
+  const told = task.scores.filter(({ metrics }) => Number.isFinite(metrics[task.metric]!.mean));
+  const points = told.map((score): ScatterPoint => {
     const { mean, interval95 } = score.metrics[task.metric]!;
     return {
       label: score.config,
