@@ -443,7 +443,7 @@ describe("a report", () => {
     const first = text.slice(0, text.indexOf('id="verdicts"'));
     runs[4] = { ...runs[4]!, resolved: { ...runs[4]!.resolved, train: { ...runs[4]!.resolved.train, lr: 5 } } };
     const mixed = page(report(runs));
-    expect(first).toContain("of 10 planned runs, 1 are missing (b with seed 5)");
+    expect(first).toContain("of 10 planned runs, 1 is missing (b with seed 5)");
     expect(first).toContain("the proof rank-allocation does not hold in a-s1-00000000");
     expect(first).toContain("a and b cannot be told apart with seed 2");
     expect(mixed).toContain("runs of a were not all made with one setting of train.lr");

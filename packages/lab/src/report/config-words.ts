@@ -16,7 +16,7 @@ const STORAGES: Readonly<Record<string, string>> = {
 export function configWords(runs: readonly ReportRun[]): string {
   const { method, storage, from, ...options } = runs[0]!.resolved.method;
   // options of one method or another; runs of earlier versions may not say them
-  const { precision, dora, allocator } = options as { precision?: string; dora?: unknown; allocator?: unknown };
+  const { precision, dora, allocator, dropout, baseDropout } = options as Readonly<Record<string, unknown>>;
   const parts = [
     (methods.has(method) ? methods.get(method).label : undefined) ?? method,
     dora === true ? "DoRA" : undefined,
@@ -24,9 +24,22 @@ export function configWords(runs: readonly ReportRun[]): string {
     typeof allocator === "string" ? `allocator ${allocator}` : allocator === false ? "allocator off" : undefined,
     from === undefined ? undefined : `as ${from.config} found`,
     STORAGES[storage] ?? storage,
-    precision === undefined || precision === "f32" ? undefined : `${precision} products`,
+    typeof precision !== "string" || precision === "f32" ? undefined : `${precision} products`,
+    dropoutWords(dropout, baseDropout),
   ];
   return parts.filter((part) => part !== undefined && part !== "").join(", ");
+}
+
+/** Of the adapters and of the base, which tasks decide where nobody says it. */
+function dropoutWords(ofAdapters: unknown, ofBase: unknown): string | undefined {
+  const [adapters, base] = [ofAdapters, ofBase].map((share) => (typeof share === "number" && share > 0 ? share : 0));
+  if (adapters === 0 && base === 0) return undefined;
+  if (adapters === base) return `dropout ${base}`;
+  return adapters === 0
+    ? `dropout ${base} of the base`
+    : base === 0
+      ? `dropout ${adapters} of adapters`
+      : `dropout ${adapters} of adapters, ${base} of the base`;
 }
 
 function rankWords(runs: readonly ReportRun[]): string {

@@ -21,6 +21,8 @@ export interface Change {
   /** Mean over rounds, in the figure's unit. */
   readonly first: number;
   readonly second: number;
+  /** Each config's mean over rounds, side by side. */
+  readonly each: readonly (readonly (readonly [config: string, mean: number])[])[];
   /** Mean over rounds of first over second, minus 1. */
   readonly change: number;
   /** 90 %; of an exact figure the number itself; undefined below three rounds. */
@@ -66,6 +68,7 @@ export function changeOf(claim: MeasuredClaim, measured: readonly Measured[], at
     rounds: n,
     first: mean(first),
     second: mean(second),
+    each: claim.configs.map((names) => names.map((config) => [config, mean(figure.values[config]!)] as const)),
     change,
     interval90: n < LEAST_PAIRS && !figure.exact ? undefined : interval90,
   };

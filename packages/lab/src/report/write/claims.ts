@@ -22,7 +22,7 @@ export function claims({ sayings, family }: StudyReport, id: string): Block[] {
 }
 
 function rules(family: number): string {
-  return `How claims are decided: the paired t test over seeds and its interval decide. A difference is supported where its p-value, corrected by Holm's method over all claims of a difference in this study (${family}), is below 0.05 in the claimed direction, and contradicted where it is so in the other. Equality is supported where the 90 % interval lies within the margin, contradicted where it lies outside. Everything else is not decidable at this n. The sign-flip test, Wilcoxon's test, the bootstrap and McNemar's test stand beside and decide nothing.`;
+  return `How claims are decided: the paired t test over seeds and its interval decide. A difference is supported where its p-value, corrected by Holm's method over all claims of a difference in this study (${family}), is below 0.05 in the claimed direction, and contradicted where it is so in the other. Equality is supported where the 90 % interval lies within the margin, contradicted where it lies outside. Everything else is not decidable at this n. What claims in the same words say is one claim of several parts: supported where all parts are, contradicted where one is, else not decidable. The sign-flip test, Wilcoxon's test, the bootstrap and McNemar's test stand beside and decide nothing.`;
 }
 
 function sayingBlocks({ says, verdict, parts }: Saying, id: string): Block[] {

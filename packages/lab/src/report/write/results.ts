@@ -23,12 +23,20 @@ export function results(task: TaskReport, id: string): Block[] {
 const BEFORE =
   "Before is the same evaluation ahead of the first step: what was adapted, as it is kept, without what was learnt. Where a head was drawn from the seed it is that head's, and says nothing of the base.";
 
-function headline({ scores, items, metric }: TaskReport): Block {
+/** Whether configs have other seeds than others: then a mean may be higher for its seeds' sake. */
+function unlike(scores: TaskReport["scores"]): boolean {
+  return new Set(scores.map(({ seeds }) => [...seeds].sort((a, b) => a - b).join())).size > 1;
+}
+
+const UNLIKE =
+  " Not all have the same seeds (n), and means over different seeds are of different things: who is ahead of whom is told by differences seed by seed, below.";
+
+function headline({ scores, items, metric, scored }: TaskReport): Block {
   const names = Object.keys(scores[0]!.metrics);
   const started = scores.some(({ start }) => start !== undefined);
   return {
     kind: "table",
-    caption: `Mean over seeds ± half of its 95 % t interval (none below three seeds), of ${counted(items, "evaluated item")}. The first metric, ${metricScale(metric).label}, is what is compared.${started ? ` ${BEFORE}` : ""}`,
+    caption: `Mean over seeds ± half of its 95 % t interval (none below three seeds), of ${counted(items, "evaluated item")}. The first metric, ${metricScale(metric).label}, is what is compared.${scored === undefined ? "" : ` ${scored}`}${unlike(scores) ? UNLIKE : ""}${started ? ` ${BEFORE}` : ""}`,
     columns: [
       whole("config"),
       { title: "what is on" },
@@ -56,8 +64,7 @@ function original({ original: rows, scores, metric }: TaskReport): Block[] {
   return [
     {
       kind: "table",
-      caption:
-        "Beside the table of the original study (January 2025, BERT-base-uncased in Python, one run each). Levels depend on the base and on how long it is trained: what can be compared is who is ahead of whom.",
+      caption: `Beside the table of the original study (January 2025, BERT-base-uncased in Python, one run each). Levels depend on the base and on how long it is trained: what can be compared is who is ahead of whom.${unlike(scores) ? UNLIKE : ""}`,
       columns: [
         whole("config"),
         { title: "original: what was on" },

@@ -3,28 +3,27 @@ import type { Block } from "../document.ts";
 import { grouped } from "../grouped.ts";
 import { counted, listed, metricScale } from "../numbers.ts";
 import type { Saying } from "../model/claims.ts";
+import type { MissingRuns } from "../model/missing.ts";
 import type { Report, StudyReport, TaskReport } from "../model/report.ts";
 import { compared, namesIn, namesOf } from "./compared.ts";
-import { anchor, inStudy, onTask, studyId, studyName } from "./names.ts";
+import { anchor, inStudy, onTask, studyId } from "./names.ts";
+import { termsIn } from "./terms.ts";
 import { foundWords, VERDICTS } from "./verdict-words.ts";
 
 export function summary({ studies, notes }: Report): Block[] {
   const claimed = studies.some(({ sayings }) => sayings.length > 0);
   return [
-    ...studies.flatMap(({ about }) =>
-      about === undefined ? [] : [{ kind: "paragraph", text: about, role: "lead" } as const],
-    ),
-    { kind: "paragraph", text: background(studies) },
+    ...opening(studies),
     ...alarms(studies).map((text) => ({ kind: "paragraph", text, role: "alarm" }) as const),
     ...notes.map((text) => ({ kind: "paragraph", text, role: "alarm" }) as const),
     ...(claimed
       ? [{ kind: "heading", level: 2, text: "What was asked, and what came out", id: "verdicts" } as const]
       : []),
-    ...(claimed ? [{ kind: "paragraph", text: tally(studies) } as const] : []),
-    ...studies.flatMap((study, place) => verdictsOf(study, place, studies.length > 1)),
+    ...studies.flatMap((study, place) => verdictsOf(study, place, inStudy(study, studies))),
     ...(claimed
       ? [{ kind: "paragraph", text: LEGEND, role: "note" } as const]
       : [noClaims(studies.some(({ missing }) => missing !== undefined))]),
+    ...abouts(studies),
     ...studies.flatMap((study) =>
       study.tasks.map((task): Block => ({ kind: "paragraph", text: standings(task, inStudy(study, studies)) })),
     ),
@@ -33,7 +32,7 @@ export function summary({ studies, notes }: Report): Block[] {
 }
 
 const LEGEND =
-  "The claims are those of the study's file; runs name the commit of their code, whose history tells whether the claims were there first. Supported: the runs speak clearly for it. Contradicted: they speak as clearly against it. Not decidable: they are too few, or scatter too much, to tell. How that is decided is told with each claim.";
+  "The claims are those of the study's file; runs name the commit of their code, whose history tells whether the claims were there first. Supported: the runs speak clearly for it. Contradicted: they speak as clearly against it. Not decidable: they are too few, or scatter too much, to tell. A claim of several parts is supported where all of them are, and contradicted where one is. How a part is decided is told with each claim.";
 
 /** @param given whether a study's file was there to have any */
 function noClaims(given: boolean): Block {
@@ -46,14 +45,33 @@ function noClaims(given: boolean): Block {
   };
 }
 
-/** `Of 5 claims, 2 are supported, 1 is contradicted and 2 are not decidable.` */
-function tally(studies: readonly StudyReport[]): string {
-  const verdicts = studies.flatMap(({ sayings }) => sayings.map(({ verdict }) => verdict));
+/** One study's own words come first; of several, what they have in common. */
+function opening(studies: readonly StudyReport[]): Block[] {
+  const common = { kind: "paragraph", text: background(studies) } as const;
+  const [only, ...more] = studies;
+  if (more.length > 0) return [{ ...common, role: "lead" }, ...termsIn(studies)];
+  const about = only?.about === undefined ? [] : [{ kind: "paragraph", text: only.about, role: "lead" } as const];
+  return [...about, common, ...termsIn(studies)];
+}
+
+/** What several studies are about, for who has read what came out. */
+function abouts(studies: readonly StudyReport[]): Block[] {
+  const items = studies.flatMap(({ study, about }) => (about === undefined ? [] : [[study, about] as const]));
+  if (studies.length === 1 || items.length === 0) return [];
+  return [
+    { kind: "paragraph", text: "The studies, in their own words:" },
+    { kind: "list", items },
+  ];
+}
+
+/** `Of 5 claims in small (code c0dec0dec0de), 2 are supported, 1 is contradicted and 2 are not decidable.` */
+function tally({ sayings }: StudyReport, where: string): string {
+  const verdicts = sayings.map(({ verdict }) => verdict);
   const parts = Object.entries(VERDICTS).flatMap(([verdict, words]) => {
     const n = verdicts.filter((one) => one === verdict).length;
     return n === 0 ? [] : [`${n} ${n === 1 ? "is" : "are"} ${words.toLowerCase()}`];
   });
-  return `Of ${counted(verdicts.length, "claim")}, ${listed(parts)}.`;
+  return `Of ${counted(verdicts.length, "claim")}${where}, ${listed(parts)}.`;
 }
 
 function background(studies: readonly StudyReport[]): string {
@@ -96,7 +114,7 @@ export function alarms(studies: readonly StudyReport[]): string[] {
       ...(missing === undefined || missing.missing.length === 0
         ? []
         : [
-            `${study} is not complete: of ${counted(missing.planned, "planned run")}, ${missing.missing.reduce((sum, { seeds }) => sum + seeds.length, 0)} are missing (${listed(missing.missing.slice(0, 4).map(({ config, seeds }) => `${config} with seed ${seeds.join(", ")}`))}${missing.missing.length > 4 ? " and more" : ""}).`,
+            `${study} is not complete: of ${counted(missing.planned, "planned run")}, ${areMissing(missing)} missing (${listed(missing.missing.slice(0, 4).map(({ config, seeds }) => `${config} with seed ${seeds.join(", ")}`))}${missing.missing.length > 4 ? " and more" : ""}).`,
           ]),
       ...(warnings.length === 0
         ? []
@@ -107,11 +125,16 @@ export function alarms(studies: readonly StudyReport[]): string[] {
   });
 }
 
-function verdictsOf(study: StudyReport, place: number, several: boolean): Block[] {
+function areMissing({ missing }: MissingRuns): string {
+  const count = missing.reduce((sum, { seeds }) => sum + seeds.length, 0);
+  return `${count} ${count === 1 ? "is" : "are"}`;
+}
+
+function verdictsOf(study: StudyReport, place: number, where: string): Block[] {
   if (study.sayings.length === 0) return [];
   const names = namesOf(study);
   return [
-    ...(several ? [{ kind: "paragraph", text: `${studyName(study)}:` } as const] : []),
+    { kind: "paragraph", text: tally(study, where) },
     {
       kind: "verdicts",
       items: study.sayings.map((saying, i) => ({
@@ -145,9 +168,10 @@ function standings(task: TaskReport, where: string): string {
       seedsOf,
     ).values(),
   ].sort((a, b) => b.length - a.length)[0]!;
-  const order = alike.sort((a, b) => sign * (mean(a) - mean(b)));
+  const order = alike.filter((i) => Number.isFinite(mean(i))).sort((a, b) => sign * (mean(a) - mean(b)));
   const said = (i: number): string => `${task.scores[i]!.config} with ${scale.value(mean(i))}`;
   const rest = order.length === task.scores.length ? "" : "Others have other seeds. ";
+  if (order.length === 0) return `Mean ${scale.label}${where}${onTask(task)}: of no config, since runs have no number.`;
   if (order.length === 1) return `Mean ${scale.label}${where}${onTask(task)}: ${said(order[0]!)}.`;
   return `Best mean ${scale.label}${where}${onTask(task)}: ${said(order[0]!)}. Last: ${said(order.at(-1)!)}. ${rest}Means alone do not say whether that is more than chance.`;
 }

@@ -87,7 +87,7 @@ function equalWords({ margin }: MetricClaim, facts: Verdict, { mean, scale }: Wo
 function changeWords({ claim, change: found, absent, verdict }: DecidedMeasuredClaim): string {
   const [a, b] = claim.configs.map(listed) as [string, string];
   if (found === undefined) return absent!;
-  const { figure, first, second, rounds, interval90 } = found;
+  const { figure, first, second, rounds, interval90, each } = found;
   const values = `${figure.label}: ${figureWords(figure, first)} for ${a}, ${figureWords(figure, second)} for ${b}, which is ${change(found.change)}`;
   if (interval90 === undefined)
     return `${values}; measured ${counted(rounds, "time")}, too few to say how exact that is.`;
@@ -100,7 +100,14 @@ function changeWords({ claim, change: found, absent, verdict }: DecidedMeasuredC
     contradicted: `far from ${claimed}`,
     "not decidable": `not exact enough to be held against ${claimed}`,
   }[verdict];
-  return `${values} (${how}): ${where}.`;
+  return `${values} (${how}): ${where}.${eachWords(figure, each)}`;
+}
+
+/** Where a side has several configs: one of them may be the reason for all of it. */
+function eachWords(figure: MeasuredFigure, each: NonNullable<DecidedMeasuredClaim["change"]>["each"]): string {
+  if (each.every((side) => side.length === 1)) return "";
+  const said = each.map((side) => side.map(([config, value]) => `${config} ${figureWords(figure, value)}`).join(", "));
+  return ` One by one: ${said.join("; against ")}.`;
 }
 
 export function figureWords({ unit }: Pick<MeasuredFigure, "unit">, value: number): string {
