@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +8,7 @@ import { InputError } from "../src/errors.ts";
 import { readFinished } from "../src/store/finished-run.ts";
 import { lineOfRun } from "../src/store/line-of-run.ts";
 import type { FinishedRun } from "../src/store/measures.ts";
-import { packed, unpacked } from "../src/store/packed-json.ts";
+import { packed } from "../src/store/packed-json.ts";
 import {
   finishedOf,
   readResultLine,
@@ -17,6 +18,7 @@ import {
   type ResultLine,
 } from "../src/store/result-line.ts";
 import { addLines, readResultLines } from "../src/store/result-lines.ts";
+import { unpacked } from "../src/store/unpacked-json.ts";
 import { writeSyntheticRun } from "./synthetic-store.ts";
 
 const out = mkdtempSync(join(tmpdir(), "lowrank-lines-"));
@@ -33,6 +35,12 @@ function syntheticLine(config: string, seed: number): { line: FinishedLine; done
   const folder = join(out, "runs", name);
   const done = finished(out, name);
   return { line: lineOfRun(folder, done), done, folder };
+}
+
+/** The line with another content, and the digest that fits it. */
+function resigned(line: string, change: (body: string) => string): string {
+  const body = change(line.replace(/,"sum":"[0-9a-f]{16}"}$/, "}"));
+  return `${body.slice(0, -1)},"sum":"${createHash("sha256").update(body).digest("hex").slice(0, 16)}"}`;
 }
 
 const json = fc.jsonValue().map((value) => JSON.parse(JSON.stringify(value)) as unknown);
@@ -191,6 +199,35 @@ describe("a result line", () => {
     );
     for (const foreign of ["", "{}", "null", text.slice(0, -1), text.slice(1), '{"a":1,"sum":"0000000000000000"}'])
       expect(() => readResultLine(foreign, "s.jsonl:1")).toThrow(InputError);
+  });
+
+  it.each([
+    '{"$runs":[1,1000000000]}',
+    '{"$range":[0,1000000000]}',
+    '[{"$runs":[1,100000]},{"$runs":[1,4100000]}]',
+    '{"$runs":[1,1.5]}',
+    '{"$runs":[1,-1]}',
+    '{"$runs":[1]}',
+    '{"$runs":7}',
+    '{"$digits":7}',
+    '{"$digits":"8_"}',
+    '{"$digits":["88",7]}',
+    '{"$bits":null}',
+    '{"$bits":"012"}',
+    '{"$range":[0]}',
+    '{"$range":["a",4]}',
+    '{"$table":{}}',
+    '{"$table":null}',
+    '{"$table":{"a":7}}',
+    '{"$table":{"a":[1,2],"b":[1]}}',
+    '{"$as":"length"}',
+    '{"$pairs":[7]}',
+    '{"$pairs":{"a":1}}',
+    '{"$bits":"01","rest":1}',
+  ])("is refused by one line where it is packed as %s, whatever its digest", (malformed) => {
+    const line = resigned(text, (body) => body.replace('{"format":1', `{"packed":${malformed},"format":1`));
+    expect(() => readResultLine(line, "s.jsonl:3")).toThrow(InputError);
+    expect(() => readResultLine(line, "s.jsonl:3")).toThrow(/^s\.jsonl:3: \$\w+ [^\n]+; delete the line, [^\n]+$/);
   });
 
   it("weighs what a study of 300 runs can afford", () => {

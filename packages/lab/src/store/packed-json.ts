@@ -1,40 +1,57 @@
 /**
  * JSON in fewer bytes that people still read, and that comes back exactly: lists of like objects as columns (`$table`), small whole numbers as digits
  * (`$digits`, base 36), numbers in a row by the first and how many (`$range`), truth values as `$bits`, what repeats as `$runs` of value and count, and names that were listed before as `$as` with the
- * place of that list. An object with a key of its own that begins with `$` is kept as `$pairs`.
+ * place of that list. An object with a key of its own that begins with `$` is kept as `$pairs`. It is read by `unpacked-json.ts`.
  */
-import { InputError } from "../errors.ts";
 import { objectOf } from "./run-files.ts";
 
-type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
 /** Shorter lists stay as they are. */
-const LEAST = 4;
-const DIGITS = 36;
+export const LEAST = 4;
+export const DIGITS = 36;
+
+/**
+ * How many items all `$runs` and `$range`s of a value, and rows of its `$table`s, come to: a few letters say any number, and who reads must not run out of
+ * memory. Evaluations have some ten thousand; what is longer is written out.
+ */
+export class Room {
+  static readonly ITEMS: number = 2 ** 22;
+  #left = Room.ITEMS;
+
+  /** Whether there is room for so many more; they are counted then. */
+  takes(items: number): boolean {
+    if (items > this.#left) return false;
+    this.#left -= items;
+    return true;
+  }
+}
+
+interface Packing {
+  /** Lists of names that were met, and their places. */
+  readonly lists: Map<string, number>;
+  readonly room: Room;
+}
 
 /** @param value JSON: no undefined, and no number that is not finite */
 export function packed(value: unknown): unknown {
-  return pack(value as Json, new Map());
+  return pack(value as Json, { lists: new Map(), room: new Room() });
 }
 
-/** What `packed` was given. @throws InputError for what it does not make */
-export function unpacked(value: unknown): unknown {
-  return unpack(value as Json, []);
-}
-
-function pack(value: Json, lists: Map<string, number>): Json {
-  if (isList(value)) return packList(value, lists);
+function pack(value: Json, packing: Packing): Json {
+  if (isList(value)) return packList(value, packing);
   if (typeof value !== "object" || value === null) return value;
   const entries = Object.entries(value);
   if (entries.some(([key]) => key.startsWith("$")))
-    return { $pairs: entries.map(([key, item]) => [key, pack(item, lists)]) };
-  return Object.fromEntries(entries.map(([key, item]) => [key, pack(item, lists)]));
+    return { $pairs: entries.map(([key, item]) => [key, pack(item, packing)]) };
+  return Object.fromEntries(entries.map(([key, item]) => [key, pack(item, packing)]));
 }
 
-function packList(list: readonly Json[], lists: Map<string, number>): Json {
+function packList(list: readonly Json[], packing: Packing): Json {
+  const { lists, room } = packing;
   if (isNames(list)) {
     // the same word again and again is no list of names
-    const repeated = runs(list);
+    const repeated = runs(list, room);
     if (repeated !== undefined) return repeated;
     const key = JSON.stringify(list);
     const known = lists.get(key);
@@ -43,20 +60,22 @@ function packList(list: readonly Json[], lists: Map<string, number>): Json {
     return list;
   }
   const plain =
-    range(list) ??
+    range(list, room) ??
     worded(list, "$bits", bitsOf) ??
     worded(list, "$digits", digitsOf) ??
-    (list.length >= LEAST && list.every((item) => typeof item !== "object" || item === null) ? runs(list) : undefined);
+    (list.length >= LEAST && list.every((item) => typeof item !== "object" || item === null)
+      ? runs(list, room)
+      : undefined);
   if (plain !== undefined) return plain;
   const columns = columnsOf(list);
-  if (columns === undefined) return list.map((item) => pack(item, lists));
+  if (columns === undefined || !room.takes(list.length)) return list.map((item) => pack(item, packing));
   return {
     $table: Object.fromEntries(
       columns.map((key) => [
         key,
         packList(
           list.map((row) => keyed(row)[key]!),
-          lists,
+          packing,
         ),
       ]),
     ),
@@ -91,20 +110,22 @@ function digitsOf(list: Json): string | undefined {
 }
 
 /** Undefined where they do not go up by one. */
-function range(list: readonly Json[]): Json | undefined {
+function range(list: readonly Json[], room: Room): Json | undefined {
   const [first] = list;
   if (list.length < LEAST || typeof first !== "number" || !Number.isSafeInteger(first + list.length)) return undefined;
-  return list.every((item, i) => item === first + i) ? { $range: [first, list.length] } : undefined;
+  return list.every((item, i) => item === first + i) && room.takes(list.length)
+    ? { $range: [first, list.length] }
+    : undefined;
 }
 
 /** Undefined where it is no shorter. */
-function runs(list: readonly Json[]): Json | undefined {
+function runs(list: readonly Json[], room: Room): Json | undefined {
   const pairs: Json[] = [];
   for (const [i, item] of list.entries()) {
     if (i > 0 && Object.is(item, list[i - 1])) (pairs[pairs.length - 1] as number)++;
     else pairs.push(item, 1);
   }
-  return pairs.length < list.length ? { $runs: pairs } : undefined;
+  return pairs.length < list.length && room.takes(list.length) ? { $runs: pairs } : undefined;
 }
 
 /** Keys that every one of the rows has, in one order. */
@@ -116,58 +137,11 @@ function columnsOf(list: readonly Json[]): string[] | undefined {
   return keys.every((of) => of?.length === first.length && of.every((key, c) => key === first[c])) ? first : undefined;
 }
 
-function unpack(value: Json, lists: (readonly Json[])[]): Json {
-  if (isList(value)) {
-    if (isNames(value)) lists.push(value);
-    return value.map((item) => unpack(item, lists));
-  }
-  if (typeof value !== "object" || value === null) return value;
-  const [[key, of] = []] = Object.entries(value) as [string, Json][];
-  if (key?.startsWith("$") === true) return unpackKey(key, of!, lists);
-  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, unpack(item, lists)]));
-}
-
-function unpackKey(key: string, of: Json, lists: (readonly Json[])[]): Json {
-  const words = (each: (letter: string) => Json): Json =>
-    isList(of) ? of.map((word) => [...(word as string)].map(each)) : [...(of as string)].map(each);
-  switch (key) {
-    case "$bits":
-      return words((letter) => letter === "1");
-    case "$digits":
-      return words((letter) => Number.parseInt(letter, DIGITS));
-    case "$range": {
-      const [first, length] = of as readonly [number, number];
-      return Array.from({ length }, (_, i) => first + i);
-    }
-    case "$as":
-      return lists[of as number] ?? refuse(key);
-    case "$runs":
-      return (of as readonly Json[]).flatMap((item, i, all) =>
-        i % 2 === 0 ? Array.from({ length: all[i + 1] as number }, () => item) : [],
-      );
-    case "$table": {
-      const columns = Object.entries(keyed(of)).map(([name, column]) => [name, unpack(column, lists)] as const);
-      const first = columns[0]?.[1] as readonly Json[];
-      return first.map((_, row) => Object.fromEntries(columns.map(([name, column]) => [name, keyed(column)[row]!])));
-    }
-    case "$pairs":
-      return Object.fromEntries(
-        (of as readonly (readonly [string, Json])[]).map(([name, item]) => [name, unpack(item, lists)]),
-      );
-    default:
-      return refuse(key);
-  }
-}
-
-function refuse(key: string): never {
-  throw new InputError(`${key} is nothing that is packed so`);
-}
-
-function isList(value: Json | undefined): value is readonly Json[] {
+export function isList(value: Json | undefined): value is readonly Json[] {
   return Array.isArray(value);
 }
 
-function isNames(list: readonly Json[]): list is readonly string[] {
+export function isNames(list: readonly Json[]): list is readonly string[] {
   return list.length >= LEAST && list.every((item) => typeof item === "string");
 }
 

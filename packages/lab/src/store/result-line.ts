@@ -10,9 +10,10 @@ import type { ResolvedConfig } from "../config/study.ts";
 import { validate } from "../config/validate.ts";
 import { asInput, InputError } from "../errors.ts";
 import { measuresSchema, type FinishedRun, type RunMeasures } from "./measures.ts";
-import { packed, unpacked } from "./packed-json.ts";
+import { packed } from "./packed-json.ts";
 import type { RunResult } from "./result.ts";
 import { resultSchema } from "./result-schema.ts";
+import { unpacked } from "./unpacked-json.ts";
 
 /** Of a run that ended well, or of one that met a number that is not finite: its config, seed and data determine that, too. */
 export type ResultLine = FinishedLine | DivergedLine;
@@ -177,7 +178,9 @@ function unpackedAt(value: unknown, where: string): unknown {
     return unpacked(value);
   } catch (error) {
     // with a digest that fits, nobody but a program writes this
-    throw new InputError(`${where}: ${(error as Error).message}`, { cause: error });
+    throw new InputError(`${where}: ${(error as Error).message}; delete the line, and the run is made again`, {
+      cause: error,
+    });
   }
 }
 
