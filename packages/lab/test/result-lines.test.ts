@@ -230,6 +230,26 @@ describe("a result line", () => {
     expect(() => readResultLine(line, "s.jsonl:3")).toThrow(/^s\.jsonl:3: \$\w+ [^\n]+; delete the line, [^\n]+$/);
   });
 
+  it.each([
+    ["final", "f1"],
+    ["best", "accuracy"],
+    ["final", "loss"],
+    ["start", "f1"],
+  ] as const)("is refused where the %s evaluation has a word as its %s", (at, name) => {
+    const evaluation = { ...line.result[at === "start" ? "final" : at], [name]: "0.9" };
+    const said = writeResultLine({ ...line, result: { ...line.result, [at]: evaluation } });
+    expect(() => readResultLine(said, "s.jsonl:3")).toThrow(InputError);
+    expect(() => readResultLine(said, "s.jsonl:3")).toThrow(
+      new RegExp(`^s\\.jsonl:3: "result\\.${at}\\.${name}" is "0\\.9"; expected number, received string$`),
+    );
+  });
+
+  it("has null for a metric that had nothing to count", () => {
+    const final = { ...line.result.final, f1: null };
+    const back = readResultLine(writeResultLine({ ...line, result: { ...line.result, final } }), "a:1");
+    expect(finishedOf(back as FinishedLine).final).toEqual(final);
+  });
+
   it("weighs what a study of 300 runs can afford", () => {
     expect(text.length).toBeLessThan(10_000);
     expect(writeResultLine(syntheticLine("b-fp", 13).line).length).toBeLessThan(10_000);

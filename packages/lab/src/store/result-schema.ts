@@ -1,6 +1,6 @@
 /** What `result.json` and `config.json` must hold to be read again. */
 import { z } from "zod";
-import { metricNamed, metricNames } from "../metrics/of-evaluation.ts";
+import { metrics } from "../metrics/registry.ts";
 import type { ResolvedConfig } from "../config/study.ts";
 import type { RunResult } from "./result.ts";
 
@@ -15,11 +15,12 @@ const correlation = z
   .nullable()
   .transform((value) => value ?? Number.NaN);
 
+/** What metrics say beside their values may be anything; a metric's value is a number, or null where there was nothing to count. */
 const evaluation = z
   .looseObject({ step: size, epoch: z.number().min(0), loss: z.number(), examples: size })
   .superRefine((value, context) => {
-    for (const name of metricNames(value)) {
-      const parsed = (metricNamed(name).unit === "share" ? share : z.number()).safeParse(value[name]);
+    for (const name of Object.keys(value).filter((key) => metrics.has(key))) {
+      const parsed = (metrics.get(name).unit === "share" ? share : z.number()).nullable().safeParse(value[name]);
       if (!parsed.success) context.addIssue({ ...parsed.error.issues[0]!, path: [name], code: "custom" });
     }
   });
