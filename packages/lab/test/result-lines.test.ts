@@ -1,5 +1,15 @@
 import { createHash } from "node:crypto";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -326,6 +336,30 @@ describe("a folder of lines", () => {
     const otherwise: ResultLine = { ...lines[0]!, result: { ...result, final: { ...result.final, loss: 7 } } };
     appendFileSync(join(folder, "z.jsonl"), `${writeResultLine(otherwise)}\n`);
     expect(() => readResultLines(folder)).toThrow(/z\.jsonl:3: says of b-fp-s1-\w+ what .*:1 does not/);
+  });
+
+  it("reads and adds to a file through a link, and names a link that leads nowhere", async () => {
+    const [folder, elsewhere] = [fresh(), fresh()];
+    await addLines(folder, lines.slice(0, 2));
+    renameSync(join(folder, file), join(elsewhere, "there"));
+    symlinkSync(join(elsewhere, "there"), join(folder, file));
+    expect(seedsIn(folder)).toEqual([1, 2]);
+    expect(await addLines(folder, lines)).toEqual([lines[2]]);
+    expect(readFileSync(join(elsewhere, "there"), "utf8").trimEnd().split("\n").length).toBe(3);
+    rmSync(join(elsewhere, "there"));
+    expect(() => readResultLines(folder)).toThrow(
+      new RegExp(`^${join(folder, file)}: is a link that leads nowhere; mend it, or delete it$`),
+    );
+  });
+
+  it("is read where an editor put a byte order mark before the first line", async () => {
+    const folder = fresh();
+    await addLines(folder, lines.slice(0, 2));
+    const path = join(folder, file);
+    writeFileSync(path, `\u{FEFF}${readFileSync(path, "utf8")}`);
+    expect(seedsIn(folder)).toEqual([1, 2]);
+    await addLines(folder, lines);
+    expect(seedsIn(folder)).toEqual([1, 2, 3]);
   });
 
   it("names what cannot be written to", async () => {

@@ -12,6 +12,7 @@ import {
   readFileSync,
   statSync,
   writeSync,
+  type Dirent,
 } from "node:fs";
 import { join } from "node:path";
 import { canonicalJson } from "../config/canonical.ts";
@@ -101,9 +102,18 @@ function filesIn(folder: string): string[] {
   if (stat === undefined) return [];
   if (!stat.isDirectory()) throw new InputError(`${folder}: is a file; results are kept in a folder`);
   return readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith(EXTENSION))
+    .filter((entry) => entry.name.endsWith(EXTENSION) && (entry.isFile() || isLinkToFile(entry, folder)))
     .map(({ name }) => name)
     .sort();
+}
+
+/** @throws InputError for a link that leads nowhere: whoever made it means results */
+function isLinkToFile(entry: Dirent, folder: string): boolean {
+  if (!entry.isSymbolicLink()) return false;
+  const path = join(folder, entry.name);
+  const stat = statOf(path);
+  if (stat === undefined) throw new InputError(`${path}: is a link that leads nowhere; mend it, or delete it`);
+  return stat.isFile();
 }
 
 function linesOf(path: string): KeptLine[] {
@@ -129,7 +139,11 @@ function piecesOf(bytes: Buffer): {
   readonly length: number;
   readonly ended: boolean;
 } {
-  const lines = bytes.toString("utf8").split("\n");
+  // editors of some systems begin a file with a mark
+  const lines = bytes
+    .toString("utf8")
+    .replace(/^\uFEFF/, "")
+    .split("\n");
   const last = lines.pop()!;
   // a version control system may end lines in its own way, and an editor the file
   const whole = lines.map((line) => line.replace(/\r$/, ""));
