@@ -16,6 +16,7 @@ import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { InputError } from "../src/errors.ts";
 import { readFinished } from "../src/store/finished-run.ts";
+import { KeptResults } from "../src/store/kept-results.ts";
 import { lineOfRun } from "../src/store/line-of-run.ts";
 import type { FinishedRun } from "../src/store/measures.ts";
 import { packed } from "../src/store/packed-json.ts";
@@ -28,7 +29,9 @@ import {
   type ResultLine,
 } from "../src/store/result-line.ts";
 import { addLines, readResultLines } from "../src/store/result-lines.ts";
+import { RunStore } from "../src/store/run-store.ts";
 import { unpacked } from "../src/store/unpacked-json.ts";
+import { findIn } from "../src/study/found.ts";
 import { writeSyntheticRun } from "./synthetic-store.ts";
 
 const out = mkdtempSync(join(tmpdir(), "lowrank-lines-"));
@@ -360,6 +363,20 @@ describe("a folder of lines", () => {
     expect(seedsIn(folder)).toEqual([1, 2]);
     await addLines(folder, lines);
     expect(seedsIn(folder)).toEqual([1, 2, 3]);
+  });
+
+  it("says of a run that diverged, and named no operation, what makes the option that names it count", async () => {
+    const folder = fresh();
+    const { id, cell, name, config, method, task, seed, device } = lines[0]!.result;
+    const { study, code, commit, resolved, environment, losses } = lines[0]!;
+    const run = { id, cell, name, config, method, task, seed, device };
+    const of = { study, code, commit, resolved, environment, losses, run };
+    const message = "step 3: the loss is NaN; --detect-anomaly names the operation";
+    await addLines(folder, [{ outcome: "diverged", ...of, message }]);
+    const kept = new RunStore(fresh(), new KeptResults(folder, { code }));
+    expect(findIn(kept, false)({ name, cell, seed }).diverged).toBe(
+      `step 3: the loss is NaN; delete this line and give the command again, and --detect-anomaly names the operation (${join(folder, file)}:1)`,
+    );
   });
 
   it("names what cannot be written to", async () => {

@@ -3,6 +3,7 @@ import { InputError } from "../errors.ts";
 import type { FinishedRun } from "../store/measures.ts";
 import { objectIn, textOf } from "../store/run-files.ts";
 import type { RunStore } from "../store/run-store.ts";
+import { UNNAMED } from "../train/anomaly.ts";
 
 export interface Found {
   readonly done?: FinishedRun | undefined;
@@ -36,7 +37,7 @@ export function findIn(store: RunStore, reuse: boolean): Find {
     const other = broken.find(({ name, cell }) => (cell ?? run.cell) === run.cell && stem(name) === stem(run.name));
     if (other !== undefined) return { damaged: other.damaged };
     const { message, where } = store.kept?.diverged(run.name) ?? {};
-    return message === undefined ? {} : { diverged: `${message} (${where})` };
+    return message === undefined ? {} : { diverged: `${keptWords(message)} (${where})` };
   };
 }
 
@@ -55,6 +56,11 @@ function finishedIn(store: RunStore, name: string): Found {
     if (error instanceof InputError) return { damaged: error.message };
     throw error;
   }
+}
+
+/** A run that a line tells of is not made again, whatever is asked for beside it: what would name the operation is said as it is. */
+function keptWords(message: string): string {
+  return message.replace(UNNAMED, `delete this line and give the command again, and ${UNNAMED}`);
 }
 
 /** A run's name without the digits of its identity. */

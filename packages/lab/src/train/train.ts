@@ -14,7 +14,7 @@ import { LAST_GOOD } from "../store/names.ts";
 import type { RunFolder } from "../store/run-store.ts";
 import { formatNumber } from "../text/format.ts";
 import type { AdaptedBase } from "./adapt.ts";
-import { anomalyIn } from "./anomaly.ts";
+import { anomalyIn, UNNAMED } from "./anomaly.ts";
 import { cursorOptions, devBatches, stepsPerEpoch } from "./batches.ts";
 import { evaluator, type Scores } from "./evaluate.ts";
 import type { BestWeights } from "./best-weights.ts";
@@ -146,7 +146,7 @@ export async function train(
     const { last } = evaluations;
     const none = record.start === undefined ? "no evaluation" : "only the evaluation before the first step";
     const kept = last === undefined ? `${none} had succeeded before` : `${LAST_GOOD} holds step ${last.step}`;
-    return new DivergedError(`step ${step}: ${what}; ${kept}${named ? "" : "; --detect-anomaly names the operation"}`);
+    return new DivergedError(`step ${step}: ${what}; ${kept}${named ? "" : `; ${UNNAMED}`}`);
   };
   /** An evaluation whose loss is no number. */
   const unfit = async (badLoss: number): Promise<RunError> => {
