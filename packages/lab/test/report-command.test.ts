@@ -92,9 +92,12 @@ describe("lowrank report", () => {
       expect((await printed("report", from, study, "--out", to)).code).toBe(0);
       csv.push(readFileSync(join(to, "claims.csv"), "utf8") + readFileSync(join(to, "runs.csv"), "utf8"));
     }
-    writeFileSync(join(folder, "again", "figures", "stale.svg"), "of another study");
+    for (const name of ["stale", "own"]) writeFileSync(join(folder, "again", "figures", `${name}.svg`), "of another");
+    appendFileSync(join(folder, "again", "report.md"), "![another study](figures/stale.svg)\n");
     expect((await printed("report", runs, study, "--out", join(folder, "again"))).code).toBe(0);
     expect(existsSync(join(folder, "again", "figures", "stale.svg"))).toBe(false);
+    // a person's
+    expect(existsSync(join(folder, "again", "figures", "own.svg"))).toBe(true);
     expect(csv[0]).toMatch(/,code\n/);
     expect(csv[1]).toBe(csv[0]);
     expect(csv[2]).toBe(csv[0]);

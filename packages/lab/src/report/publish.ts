@@ -1,5 +1,5 @@
 /** Writes a report: `report.html`, which is all of it, `report.md` with its figures, and tables as CSV. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { statOf } from "../data/read-file.ts";
 import { InputError } from "../errors.ts";
@@ -12,33 +12,41 @@ import { GENERATOR, html } from "./views/html.ts";
 import { markdown } from "./views/markdown.ts";
 
 export const PAGE = "report.html";
+const MARKDOWN = "report.md";
 const FIGURES = "figures";
 
-/** Names of the files, below `out`. What an earlier report left there goes. @throws InputError where somebody else's files would be written over */
+/** Names of the files, below `out`. Figures of an earlier report that this one has not go. @throws InputError where somebody else's files would be written over */
 export function publishReport(out: string, report: Report, document: ReportDocument): string[] {
-  makeRoom(out);
+  const earlier = makeRoom(out);
   const figureFile = (name: string): string => `${FIGURES}/${name}.svg`;
   const files = [
     [PAGE, html(document)],
-    ["report.md", markdown(document, figureFile)],
+    [MARKDOWN, markdown(document, figureFile)],
     ["claims.csv", claimsCsv(report)],
     ["runs.csv", runsCsv(report)],
     ...figuresOf(document.blocks).map(
       ([name, drawing]) => [figureFile(name), `${svg(drawing, figureStyle(drawing.body))}\n`] as const,
     ),
   ] as const;
+  for (const file of earlier) if (!files.some(([name]) => name === file)) rmSync(join(out, file), { force: true });
   for (const [file, content] of files) writeFileSync(join(out, file), content);
   return files.map(([file]) => file);
 }
 
-function makeRoom(out: string): void {
+/** @returns figures that an earlier report wrote there @throws InputError where somebody else's files would be written over */
+function makeRoom(out: string): string[] {
   if (statOf(out)?.isDirectory() === false) throw new InputError(`--out: ${out} is a file; give a folder`);
   const page = join(out, PAGE);
   const ours = existsSync(page) && readFileSync(page, "utf8").includes(GENERATOR);
-  const there = [PAGE, "report.md", "claims.csv", "runs.csv"].find((name) => existsSync(join(out, name)));
+  const there = [PAGE, MARKDOWN, "claims.csv", "runs.csv"].find((name) => existsSync(join(out, name)));
   if (!ours && there !== undefined)
     throw new InputError(`--out: ${out} has a ${there} that no report wrote; choose another folder, or move it away`);
   const figures = join(out, FIGURES);
   mkdirSync(figures, { recursive: true });
-  if (ours) for (const name of readdirSync(figures)) if (name.endsWith(".svg")) rmSync(join(figures, name));
+  return ours && existsSync(join(out, MARKDOWN)) ? figuresIn(readFileSync(join(out, MARKDOWN), "utf8")) : [];
+}
+
+/** What a report's Markdown refers to: other figures in its folder are somebody's own. */
+function figuresIn(text: string): string[] {
+  return [...text.matchAll(/\]\((figures\/[^()/\\]+\.svg)\)/g)].map(([, file]) => file!);
 }
