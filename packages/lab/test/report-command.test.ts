@@ -133,9 +133,16 @@ describe("lowrank report", () => {
     const taken = join(folder, "taken");
     mkdirSync(taken);
     writeFileSync(join(taken, "report.md"), "mine");
+    const [paged, figured] = [join(folder, "paged"), join(folder, "figured")];
+    mkdirSync(join(paged, "report.html"), { recursive: true });
+    mkdirSync(figured);
+    writeFileSync(join(figured, "figures"), "mine");
+    expect(await refused(runs, study, "--measured", "")).toMatch(/^lowrank: --measured: is empty; give a file/);
     for (const [to, why] of [
       [study, /--out: .* is a file; give a folder/],
       [taken, /--out: .* has a report.md that no report wrote/],
+      [paged, /^lowrank: --out: .*paged\/report\.html is no file, and the report writes one there; [^\n]+\n$/],
+      [figured, /^lowrank: --out: .*figured\/figures is a file, and the report has a folder there; [^\n]+\n$/],
     ] as const) {
       const { code, stderr } = await printed("report", runs, study, "--out", to);
       expect([code, stderr]).toEqual([2, expect.stringMatching(why)]);

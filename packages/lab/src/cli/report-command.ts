@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { printable } from "@lowrank/tensor/check";
 import { studyOf, studyText } from "../config/load.ts";
 import { parseYaml } from "../config/yaml.ts";
+import { InputError } from "../errors.ts";
 import { loadPlugins } from "../plugins/load.ts";
 import { PAGE, publishReport } from "../report/publish.ts";
 import { reportOf, shortCode } from "../report/model/report.ts";
@@ -25,7 +26,10 @@ export interface ReportOptions {
 export async function reportCommand(from: string, files: readonly string[], options: ReportOptions): Promise<number> {
   await loadPlugins(options.plugin ?? []);
   const studies = await Promise.all(files.map(studyFile));
-  const measured = (options.measured ?? []).map(readMeasured);
+  const measured = (options.measured ?? []).map((path) => {
+    if (path.trim() === "") throw new InputError("--measured: is empty; give a file, such as measured.json");
+    return readMeasured(path);
+  });
   const report = reportOf(foundRuns(from), studies, measured);
   publishReport(options.out, report, documentOf(report, commandLine()));
   const verdicts = report.studies.flatMap(({ study, code, sayings }) =>

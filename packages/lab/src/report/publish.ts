@@ -1,5 +1,5 @@
 /** Writes a report: `report.html`, which is all of it, `report.md` with its figures, and tables as CSV. */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { statOf } from "../data/read-file.ts";
 import { InputError } from "../errors.ts";
@@ -14,6 +14,8 @@ import { markdown } from "./views/markdown.ts";
 export const PAGE = "report.html";
 const MARKDOWN = "report.md";
 const FIGURES = "figures";
+/** What a report is beside its figures. */
+const WORDS = [PAGE, MARKDOWN, "claims.csv", "runs.csv"] as const;
 
 /** Names of the files, below `out`. Figures of an earlier report that this one has not go. @throws InputError where somebody else's files would be written over */
 export function publishReport(out: string, report: Report, document: ReportDocument): string[] {
@@ -33,17 +35,25 @@ export function publishReport(out: string, report: Report, document: ReportDocum
   return files.map(([file]) => file);
 }
 
-/** @returns figures that an earlier report wrote there @throws InputError where somebody else's files would be written over */
+/** @returns figures that an earlier report wrote there @throws InputError where the report cannot be written */
 function makeRoom(out: string): string[] {
   if (statOf(out)?.isDirectory() === false) throw new InputError(`--out: ${out} is a file; give a folder`);
-  const page = join(out, PAGE);
-  const ours = existsSync(page) && readFileSync(page, "utf8").includes(GENERATOR);
-  const there = [PAGE, MARKDOWN, "claims.csv", "runs.csv"].find((name) => existsSync(join(out, name)));
-  if (!ours && there !== undefined)
-    throw new InputError(`--out: ${out} has a ${there} that no report wrote; choose another folder, or move it away`);
+  const there = WORDS.filter((name) => statOf(join(out, name)) !== undefined);
+  for (const name of there)
+    if (statOf(join(out, name))?.isFile() !== true)
+      throw new InputError(
+        `--out: ${join(out, name)} is no file, and the report writes one there; choose another folder, or move it away`,
+      );
+  const ours = there.includes(PAGE) && readFileSync(join(out, PAGE), "utf8").includes(GENERATOR);
+  if (!ours && there.length > 0)
+    throw new InputError(
+      `--out: ${out} has a ${there[0]} that no report wrote; choose another folder, or move it away`,
+    );
   const figures = join(out, FIGURES);
+  if (statOf(figures)?.isDirectory() === false)
+    throw new InputError(`--out: ${figures} is a file, and the report has a folder there; move it away`);
   mkdirSync(figures, { recursive: true });
-  return ours && existsSync(join(out, MARKDOWN)) ? figuresIn(readFileSync(join(out, MARKDOWN), "utf8")) : [];
+  return ours && there.includes(MARKDOWN) ? figuresIn(readFileSync(join(out, MARKDOWN), "utf8")) : [];
 }
 
 /** What a report's Markdown refers to: other figures in its folder are somebody's own. */
