@@ -8,7 +8,7 @@ import type { StudyFile } from "../src/report/study-file.ts";
 import { html } from "../src/report/views/html.ts";
 import { markdown } from "../src/report/views/markdown.ts";
 import { documentOf } from "../src/report/write/document.ts";
-import { alarms } from "../src/report/write/summary.ts";
+import { alarms } from "../src/report/write/alarms.ts";
 import type { Measured } from "../src/store/measured.ts";
 import { wikitext2 } from "../src/tasks/wikitext2.ts";
 import { pairedRuns, reportRun } from "./report-runs.ts";

@@ -2,7 +2,7 @@
 import { taskLabel } from "../store/by-task.ts";
 import { grouped } from "./grouped.ts";
 import type { RunGroup } from "./group.ts";
-import { counted } from "./numbers.ts";
+import { counted, shortCode } from "./numbers.ts";
 import type { DivergedRun } from "./run.ts";
 
 /** Those of the group's studies by its code, but for cells that it has a result of: they were made with other settings. */
@@ -28,7 +28,7 @@ export function strayWords(all: readonly DivergedRun[], groups: readonly RunGrou
   );
   return [...stray.values()].map((of) => {
     const { study, code } = of[0]!;
-    const by = code === undefined ? "" : ` by code ${code.slice(0, 12)}`;
+    const by = code === undefined ? "" : ` by code ${shortCode(code)}`;
     return `Outside of all tables: ${counted(of.length, "run")} of ${study}${by} came to no result: ${divergedWords(of)}.`;
   });
 }

@@ -151,3 +151,8 @@ export function counted(n: number, word: string): string {
 export function listed(words: readonly string[]): string {
   return words.length < 2 ? (words[0] ?? "") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)!}`;
 }
+
+/** As much of a content hash as tells one version of the code from another. */
+export function shortCode(code: string): string {
+  return code.slice(0, 12);
+}

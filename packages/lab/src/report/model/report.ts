@@ -7,14 +7,14 @@ import type { Measured } from "../../store/measured.ts";
 import { tasks } from "../../tasks/registry.ts";
 import { indistinguishable, type TwinRuns } from "../../store/summary.ts";
 import { summarizeRecovery, type RecoverySummary } from "../../study/rank-picture.ts";
-import { divergedOf, divergedWords, strayWords } from "../diverged.ts";
+import { divergedOf, divergedWords } from "../diverged.ts";
 import { groupRuns, type RunGroup } from "../group.ts";
-import { departure, plans, type StudyFile } from "../study-file.ts";
-import { counted } from "../numbers.ts";
+import { departure, type StudyFile } from "../study-file.ts";
 import { ORIGINAL, ORIGINAL_TASK, type OriginalRow } from "../original.ts";
 import { triedFor, type DivergedRun, type FoundRuns, type ReportRun } from "../run.ts";
 import { decideClaims, isMeasured, type Saying } from "./claims.ts";
 import { curvesOf, type ConfigCurves } from "./curves.ts";
+import { notesOf } from "./notes.ts";
 import { machinesOf, type Machine } from "./machines.ts";
 import { missingRuns, type MissingRuns } from "./missing.ts";
 import { differenceOf, pairsOf, type Difference } from "./pairs.ts";
@@ -92,19 +92,7 @@ export function reportOf(found: FoundRuns, files: readonly StudyFile[], measured
   return {
     studies: groups.map((group) => studyReport(group, found, measured)),
     measured,
-    notes: [
-      ...found.notes,
-      ...mixtures(groups),
-      ...joined(groups),
-      ...unplanned(groups),
-      ...overplanned(groups, files),
-      ...strayWords(found.diverged, groups),
-      ...idle.map(({ study, source }) =>
-        found.diverged.some((run) => run.study === study.name)
-          ? `No run of ${study.name} came to a result (${source}).`
-          : `There are no runs of ${study.name} yet (${source}).`,
-      ),
-    ],
+    notes: [...found.notes, ...notesOf(found, groups, files, idle)],
   };
 }
 
@@ -116,63 +104,6 @@ function nothingOf(file: StudyFile, { runs, diverged }: FoundRuns): string {
   const ended = diverged.filter((run) => run.study === study.name);
   if (ended.length > 0) return `${source}: no run of "${study.name}" came to a result: ${divergedWords(ended)}`;
   return `${source}: there are no runs of the study "${study.name}"; those found are of ${[...new Set(runs.map((run) => run.study))].join(", ")}`;
-}
-
-const MOST_NAMED = 4;
-
-/** Results of two codes are never in one table; that there are two is said. */
-function mixtures(groups: readonly RunGroup[]): string[] {
-  return [...new Set(groups.map(({ study }) => study))].flatMap((study) => {
-    const of = groups.filter((group) => group.study === study);
-    if (of.length < 2) return [];
-    const parts = of.map(({ code, device, runs }) => `${runs.length} by code ${shortCode(code)} on ${device}`);
-    const more = parts.length > MOST_NAMED ? ` and ${parts.length - MOST_NAMED} more` : "";
-    return [
-      `Runs of ${study} were made by different code or devices (${parts.slice(0, MOST_NAMED).join(", ")}${more}). They are never compared: each has its own tables and verdicts below.`,
-    ];
-  });
-}
-
-/** What another study adds is said. */
-function joined(groups: readonly RunGroup[]): string[] {
-  return groups.flatMap(({ study, runs, within }) =>
-    within.flatMap((other) => {
-      const made = runs.filter((run) => run.study === other.study).length;
-      return made === 0
-        ? []
-        : [`${made} runs that were made for ${other.study} have the settings of ${study}, and stand in its tables.`];
-    }),
-  );
-}
-
-/** Runs that have the study's name and other settings are no cells of it. */
-function unplanned(groups: readonly RunGroup[]): string[] {
-  const all = groups.flatMap((group) => [group, ...group.within]);
-  return all.flatMap(({ file, others }) =>
-    others.length === 0
-      ? []
-      : [
-          `Left out: ${counted(others.length, "run")} of ${file!.study.name} that its file does not plan (${others[0]!.name}: ${departure(file!, others[0]!)}).`,
-        ],
-  );
-}
-
-/** Who looks until a test says what it should has looked too often: seeds beyond those that were planned are told. */
-function overplanned(groups: readonly RunGroup[], files: readonly StudyFile[]): string[] {
-  const planned = (run: ReportRun): boolean =>
-    files.some((file) => file.study.seeds.includes(run.seed) && plans(file, run));
-  return groups.flatMap(({ study, file, runs }) => {
-    const beyond = file === undefined ? [] : runs.filter((run) => !planned(run));
-    if (beyond.length === 0) return [];
-    const seeds = [...new Set(beyond.map(({ seed }) => seed))].sort((a, b) => a - b);
-    return [
-      `${counted(beyond.length, "run")} of ${study} ${beyond.length === 1 ? "has a seed" : "have seeds"} that no file plans (${seeds.join(", ")}); tables and tests have them: claims were written down for other seeds.`,
-    ];
-  });
-}
-
-export function shortCode(code: string): string {
-  return code.slice(0, 12);
 }
 
 function studyReport(group: RunGroup, found: FoundRuns, measured: readonly Measured[]): StudyReport {

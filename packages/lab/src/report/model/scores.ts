@@ -83,3 +83,8 @@ function sum(values: Iterable<number>): number {
   for (const value of values) total += value;
   return total;
 }
+
+/** The same for configs with the same seeds: means over others are of different things. */
+export function seedKey({ seeds }: Pick<ConfigScore, "seeds">): string {
+  return [...seeds].sort((a, b) => a - b).join();
+}

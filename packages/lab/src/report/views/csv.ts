@@ -2,7 +2,8 @@
 import { stringify } from "csv-stringify/sync";
 import { resultsCsv } from "../../store/summary.ts";
 import { isMeasured } from "../model/claims.ts";
-import { shortCode, type Report } from "../model/report.ts";
+import type { Report } from "../model/report.ts";
+import { shortCode } from "../numbers.ts";
 
 export function claimsCsv({ studies }: Report): string {
   const rows = studies.flatMap(({ study, code, sayings }) =>

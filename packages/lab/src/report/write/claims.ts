@@ -7,8 +7,8 @@ import {
   type DecidedMetricClaim,
   type Saying,
 } from "../model/claims.ts";
-import { shortCode, type StudyReport } from "../model/report.ts";
-import { changeRange, change, effect, metricScale, NONE, probability } from "../numbers.ts";
+import type { StudyReport } from "../model/report.ts";
+import { changeRange, change, effect, metricScale, NONE, probability, shortCode } from "../numbers.ts";
 import { anchor } from "./names.ts";
 import { claimWords, figureWords, foundWords, VERDICTS } from "./verdict-words.ts";
 

@@ -1,7 +1,7 @@
 /** The report as a document: the first screen, then each study. */
 import type { Block, ReportDocument } from "../document.ts";
-import { shortCode, type Report } from "../model/report.ts";
-import { counted, listed } from "../numbers.ts";
+import type { Report } from "../model/report.ts";
+import { counted, listed, shortCode } from "../numbers.ts";
 import { claims } from "./claims.ts";
 import { anchor, studyId } from "./names.ts";
 import { record } from "./record.ts";

@@ -2,8 +2,7 @@
 import { mean } from "../../statistics/descriptive.ts";
 import type { Measured, MeasuredFigure } from "../../store/measured.ts";
 import type { Block } from "../document.ts";
-import { shortCode } from "../model/report.ts";
-import { change, counted, NONE } from "../numbers.ts";
+import { change, counted, NONE, shortCode } from "../numbers.ts";
 import { right, whole } from "./columns.ts";
 import { anchor } from "./names.ts";
 import { figureWords } from "./verdict-words.ts";

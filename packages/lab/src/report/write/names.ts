@@ -1,5 +1,6 @@
 /** Names of places in a report, and of its files. */
-import { shortCode, type StudyReport, type TaskReport } from "../model/report.ts";
+import type { StudyReport, TaskReport } from "../model/report.ts";
+import { shortCode } from "../numbers.ts";
 
 /** `sst2-1-claim-2`. */
 export function anchor(...parts: readonly (string | number | undefined)[]): string {

@@ -1,6 +1,7 @@
 /** Results of a task: the headline table, and beside it the original study's. */
 import type { Block } from "../document.ts";
 import type { TaskReport } from "../model/report.ts";
+import { seedKey } from "../model/scores.ts";
 import type { SeedSpread } from "../model/spread.ts";
 import { bytes, countRange, counted, gigabytes, metricScale, NONE, runTime } from "../numbers.ts";
 import { formatCount } from "../../text/format.ts";
@@ -25,7 +26,7 @@ const BEFORE =
 
 /** Whether configs have other seeds than others: then a mean may be higher for its seeds' sake. */
 function unlike(scores: TaskReport["scores"]): boolean {
-  return new Set(scores.map(({ seeds }) => [...seeds].sort((a, b) => a - b).join())).size > 1;
+  return new Set(scores.map(seedKey)).size > 1;
 }
 
 const UNLIKE =

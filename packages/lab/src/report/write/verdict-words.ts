@@ -2,6 +2,7 @@
 import type { MetricClaim } from "../../config/claims.ts";
 import { LEAST_PAIRS } from "../../statistics/paired.ts";
 import type { Verdict } from "../../statistics/verdicts.ts";
+import type { Change } from "../model/changes.ts";
 import { isMeasured, type DecidedClaim, type DecidedMeasuredClaim, type DecidedMetricClaim } from "../model/claims.ts";
 import type { MeasuredFigure } from "../../store/measured.ts";
 import {
@@ -104,7 +105,7 @@ function changeWords({ claim, change: found, absent, verdict }: DecidedMeasuredC
 }
 
 /** Where a side has several configs: one of them may be the reason for all of it. */
-function eachWords(figure: MeasuredFigure, each: NonNullable<DecidedMeasuredClaim["change"]>["each"]): string {
+function eachWords(figure: MeasuredFigure, each: Change["each"]): string {
   if (each.every((side) => side.length === 1)) return "";
   const said = each.map((side) => side.map(([config, value]) => `${config} ${figureWords(figure, value)}`).join(", "));
   return ` One by one: ${said.join("; against ")}.`;
